@@ -1,0 +1,241 @@
+"""TrainConfig: one frozen, validated declaration that feeds the form, the command line and the model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asrkit.errors import ConfigError
+
+PRESETS_DIR = Path(__file__).parent / "presets"
+METRICS = ("wer", "cer", "mer", "loss")
+
+
+def _setting(default: Any, label: str, help: str, *, low: float | None = None, high: float | None = None,
+             choices: tuple[str, ...] = (), basic: bool = False, group: str = "Training") -> Any:
+    """A field with what a form, a flag and an error message need to know about it. Bounds are inclusive."""
+    return field(default=default, metadata={
+        "label": label, "help": help, "low": low, "high": high, "choices": choices, "basic": basic, "group": group,
+    })
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a run does. Values are checked when the object is made (`ConfigError`)."""
+
+    preset: str = _setting("demo", "Preset", "The recipe that the other values started from.", basic=True, group="Data")
+    model: str = _setting(
+        "starter", "Base model", "What to fine-tune: starter, a Hub id, or a checkpoint directory.", basic=True,
+        group="Data")
+    train: str = _setting(
+        "callsigns", "Dataset", "callsigns, a folder, CSV, TSV, JSONL, or hub:owner/name[:config][:split].",
+        basic=True, group="Data")
+    eval: str = _setting(
+        "", "Evaluation dataset", "Left empty, the dataset's own evaluation split is used, else a share is held out.",
+        group="Data")
+    eval_share: float = _setting(
+        0.1, "Held-out share", "Share of the data to evaluate on when there is no evaluation split; by speaker where "
+        "speakers are known.", low=0.01, high=0.5, group="Data")
+    eval_count: int = _setting(
+        0, "Held-out clips", "Evaluate on exactly this many clips of a seeded shuffle instead; 0 uses the share.",
+        low=0, high=100_000, group="Data")
+    text_column: str = _setting("", "Text column", "Left empty, it is recognised by name.", group="Data")
+    audio_column: str = _setting("", "Audio column", "Left empty, it is recognised by name.", group="Data")
+    normaliser: str = _setting(
+        "basic", "Text normaliser", "Applied to references before training and to both sides of WER and CER.",
+        choices=("none", "basic", "english", "code-switched"), group="Data")
+    vocabulary: str = _setting(
+        "keep", "Vocabulary", "keep: the base model's characters, others are refused. extend: new characters are added "
+        "to them. fresh: built from the data. A base model without an output layer always gets a fresh one.",
+        choices=("keep", "extend", "fresh"), group="Data")
+    drop_bad_clips: bool = _setting(
+        False, "Leave out bad clips", "Go on without clips that cannot be used, instead of refusing to start.",
+        group="Data")
+    min_duration_s: float = _setting(
+        0.1, "Shortest clip (s)", "Shorter clips are left out.", low=0.03, high=60, group="Data")
+    max_duration_s: float = _setting(
+        20.0, "Longest clip (s)", "Longer clips are left out.", low=0.5, high=600, group="Data")
+    language: str = _setting("", "Language", "For the model card, as a code: en, es, zh, ...", group="Data")
+
+    learning_rate: float = _setting(
+        5e-4, "Learning rate", "Peak learning rate. Big pretrained models want 1e-5 to 1e-4.", low=1e-7, high=0.1,
+        basic=True)
+    num_epochs: float = _setting(
+        5.0, "Epochs", "Passes over the training data.", low=0.01, high=10_000, basic=True)
+    max_steps: int = _setting(
+        0, "Most steps", "Stop after this many optimizer steps; 0 leaves it to the epochs.", low=0, high=10_000_000)
+    train_batch_size: int = _setting(
+        8, "Batch size (clips)", "Clips a batch; used when the batch is not given in seconds.", low=1, high=4096,
+        basic=True)
+    batch_seconds: float = _setting(
+        0.0, "Batch size (seconds)", "Seconds of audio a batch, padding included; 0 counts clips instead.",
+        low=0, high=10_000)
+    eval_batch_size: int = _setting(
+        8, "Evaluation batch size", "Clips a batch during evaluation.", low=1, high=4096)
+    gradient_accumulation_steps: int = _setting(
+        1, "Gradient accumulation", "Batches an optimizer step.", low=1, high=1024)
+    warmup_steps: int = _setting(
+        0, "Warm-up steps", "Steps in which the learning rate rises from 0.", low=0, high=1_000_000)
+    lr_scheduler_type: str = _setting(
+        "linear", "Schedule", "How the learning rate falls after warm-up.",
+        choices=("linear", "cosine", "constant", "constant_with_warmup"))
+    adam_beta1: float = _setting(0.9, "Adam beta 1", "Decay of the mean of gradients.", low=0, high=0.9999)
+    adam_beta2: float = _setting(0.999, "Adam beta 2", "Decay of the mean of squared gradients.", low=0, high=0.99999)
+    adam_epsilon: float = _setting(1e-8, "Adam epsilon", "Keeps the division finite.", low=1e-12, high=0.1)
+    weight_decay: float = _setting(0.0, "Weight decay", "Pull of the weights towards zero.", low=0, high=1)
+    max_grad_norm: float = _setting(1.0, "Gradient clipping", "Largest gradient norm.", low=1e-3, high=1e6)
+    seed: int = _setting(42, "Seed", "Fixes data order, augmentation and initial weights.", low=0, high=2**31 - 1)
+    mixed_precision: str = _setting(
+        "auto", "Mixed precision", "auto takes bf16 where the device is good at it, else float32.",
+        choices=("auto", "no", "bf16", "fp16"))
+    gradient_checkpointing: bool = _setting(False, "Gradient checkpointing", "Less memory, about a third slower.")
+
+    freeze: str = _setting(
+        "feature-encoder", "Freeze", "What is not trained.", choices=("nothing", "feature-encoder", "all-but-head"),
+        group="Model")
+    head_first_steps: int = _setting(
+        0, "Head-first steps", "Train only the output layer for this many steps, then the rest too.",
+        low=0, high=1_000_000, group="Model")
+    hidden_dropout: float = _setting(0.0, "Hidden dropout", "In the Transformer layers.", low=0, high=0.9, group="Model")
+    attention_dropout: float = _setting(0.0, "Attention dropout", "On attention weights.", low=0, high=0.9, group="Model")
+    layerdrop: float = _setting(0.0, "Layer drop", "Chance that a whole layer is skipped.", low=0, high=0.9, group="Model")
+    mask_time_prob: float = _setting(
+        0.0, "Time masking", "Share of frames that SpecAugment hides.", low=0, high=0.9, group="Model")
+    mask_time_length: int = _setting(10, "Mask length (frames)", "Of 20 ms each.", low=1, high=100, group="Model")
+    augmentation: str = _setting(
+        "none", "Augmentation", "Another speaker, room, line and background for every clip at every epoch.",
+        choices=("none", "light", "strong"), group="Model")
+
+    eval_steps: int = _setting(
+        0, "Evaluate every (steps)", "0 evaluates at the end of each epoch.", low=0, high=1_000_000, group="Evaluation")
+    eval_on_start: bool = _setting(
+        True, "Evaluate before training", "Shows what the base model could do already.", group="Evaluation")
+    save_steps: int = _setting(
+        0, "Save every (steps)", "0 saves a checkpoint at each evaluation.", low=0, high=1_000_000, group="Evaluation")
+    save_total_limit: int = _setting(
+        2, "Checkpoints kept", "Older ones are removed; the best model is kept apart from them.", low=1, high=1000,
+        group="Evaluation")
+    metric_for_best_model: str = _setting(
+        "wer", "Best model by", "The lowest wins.", choices=METRICS, group="Evaluation")
+    early_stopping_patience: int = _setting(
+        0, "Early stopping patience", "Stop after this many evaluations without improvement; 0 never does.",
+        low=0, high=1000, group="Evaluation")
+    logging_steps: int = _setting(
+        10, "Report every (steps)", "How often the training loss is written.", low=1, high=10_000, group="Evaluation")
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            object.__setattr__(self, spec.name, _checked(spec, getattr(self, spec.name)))
+        for name in ("model", "train"):
+            if not getattr(self, name).strip():
+                raise ConfigError(f"{label(name)} is empty; say what to use.")
+        if self.min_duration_s >= self.max_duration_s:
+            raise ConfigError(
+                f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s).")
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def changed(self, values: dict[str, Any]) -> TrainConfig:
+        """A copy with `values`; text is read as the field's type. ConfigError for a name that does not exist."""
+        for name in values:
+            if name not in FIELDS:
+                raise ConfigError(f"There is no setting {name!r}; the settings are {', '.join(FIELDS)}.")
+        return dataclasses.replace(self, **values)
+
+
+FIELDS: dict[str, dataclasses.Field] = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
+_TYPES = typing.get_type_hints(TrainConfig)
+
+
+def label(name: str) -> str:
+    """What a person calls the field."""
+    return FIELDS[name].metadata["label"]
+
+
+def _checked(spec: dataclasses.Field, value: Any) -> Any:
+    """`value` as the field's type and within its bounds, else ConfigError in one sentence."""
+    meta, wanted = spec.metadata, _TYPES[spec.name]
+    value = _converted(spec.name, value, wanted)
+    if meta["choices"] and value not in meta["choices"]:
+        raise ConfigError(f"{meta['label']} ({spec.name}) is {value!r}; choose one of {', '.join(meta['choices'])}.")
+    low, high = meta["low"], meta["high"]
+    if low is not None and not low <= value <= high:
+        raise ConfigError(f"{meta['label']} ({spec.name}) is {value:g}; it must be between {low:g} and {high:g}.")
+    return value
+
+
+def _converted(name: str, value: Any, wanted: type) -> Any:
+    """`value` as `wanted`. Numbers may come as text (flags) or as floats (forms); 8.0 is a whole number, 8.5 is not."""
+    problem = ConfigError(f"{label(name) if name in FIELDS else name} ({name}) is {value!r}; it must be {_WORDS[wanted]}.")
+    if wanted is bool:
+        if isinstance(value, str) and value.lower() in ("true", "false", "1", "0", "yes", "no"):
+            return value.lower() in ("true", "1", "yes")
+        if not isinstance(value, bool):
+            raise problem
+        return value
+    if wanted is str:
+        if not isinstance(value, str | types.NoneType):
+            raise problem
+        return (value or "").strip()
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise problem from None
+    if isinstance(value, bool) or number != number or (wanted is int and number != int(min(max(number, -1e18), 1e18))):
+        raise problem
+    return wanted(number)
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def from_dict(values: dict[str, Any]) -> TrainConfig:
+    """A TrainConfig from plain values: the preset named in them (if any) is the base, the rest overrides it."""
+    base = preset(values["preset"]).config if values.get("preset") else TrainConfig()
+    return base.changed(values)
+
+
+def from_file(path: str | Path) -> TrainConfig:
+    """Read a JSON file of settings, as `config.json` in a run directory. ConfigError if it cannot be read."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); give a JSON file of settings.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON ({error}); give a JSON file of settings.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no settings; it must be one JSON object of field names and values.")
+    return from_dict(values)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named recipe. `source` says where its values come from."""
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    config: TrainConfig
+
+
+def preset(name: str) -> Preset:
+    """The shipped preset of that name. ConfigError if there is none."""
+    path = PRESETS_DIR / f"{name}.json"
+    if name not in preset_names():
+        raise ConfigError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
+    told = json.loads(path.read_text(encoding="utf-8"))
+    config = TrainConfig().changed({"preset": name, **told["values"]})
+    return Preset(name, told["title"], told["summary"], told["source"], config)
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets, the demo first."""
+    names = sorted(path.stem for path in PRESETS_DIR.glob("*.json"))
+    return sorted(names, key=lambda name: name != "demo")

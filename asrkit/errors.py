@@ -1,0 +1,36 @@
+"""The exceptions that asrkit raises on purpose.
+
+    AsrkitError
+    ├── ConfigError        a setting that cannot work
+    ├── DataError          a data set, a manifest, a transcript
+    │   └── AudioError     a recording
+    ├── ModelError         a checkpoint, a vocabulary
+    └── RunError           a run directory or its process
+
+A message is one clear sentence for the person at the page or the terminal: what is wrong, where (file, row, field), and
+what to do about it. Anything else that is raised is a bug.
+"""
+
+
+class AsrkitError(Exception):
+    """Something the user can put right; `str(error)` tells them how."""
+
+
+class ConfigError(AsrkitError):
+    """A setting is unknown, out of range, or contradicts another one."""
+
+
+class DataError(AsrkitError):
+    """A data set cannot be read, or holds nothing that can be used."""
+
+
+class AudioError(DataError):
+    """A recording is missing, damaged, empty, silent or too short."""
+
+
+class ModelError(AsrkitError):
+    """A checkpoint cannot be found or loaded, or does not fit the data."""
+
+
+class RunError(AsrkitError):
+    """A run cannot be started, stopped, resumed or read."""

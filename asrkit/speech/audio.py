@@ -1,0 +1,219 @@
+"""A file, encoded bytes or a microphone array -> `Waveform`: mono float32 at 16 kHz.
+
+soundfile (libsndfile) decodes WAV, FLAC, OGG/Opus and MP3. What it cannot read goes to PyAV where that is installed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asrkit.errors import AudioError
+from asrkit.speech import containers
+
+RATE = 16_000
+SILENCE_DBFS = -60.0
+SILENCE_WINDOW_S = 0.1
+LOWEST_RATE = 1_000
+
+# Decoded audio may fall this far short of what its header promises (MP3 headers are estimates); more means a cut file.
+CUT_OFF_SHARE = 0.1
+
+# A recorder that writes to a pipe does not know the length and leaves a huge one in the WAV header.
+_UNKNOWN_LENGTH = 0x7FFF0000
+_CUT_DATA_CHUNK = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+
+Source = str | Path | bytes | tuple[int, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Waveform:
+    """samples: (n,) float32, mono, 16 kHz, full scale at ±1."""
+
+    samples: np.ndarray
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / RATE
+
+
+def load(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
+    """Decode, mix to mono and resample `source`, or its part from start_s to end_s.
+
+    source: a path, the bytes of an encoded file, or `(rate, array)` as gr.Audio hands it, where the array is (n,) or
+    (n, channels) of integers (scaled by their range) or floats (taken as they are). A part of a file is sought, not
+    read through.
+
+    Raises AudioError for a file that is missing, empty, cut off or not audio, and for samples that are not finite.
+    """
+    rate, samples = _decode(source, start_s, end_s)
+    return Waveform(_resample(samples.mean(axis=1, dtype=np.float32), rate))
+
+
+def duration_s(path: str | Path) -> float:
+    """Seconds of audio in a file by its header alone; 0.0 for a header without audio.
+
+    Raises AudioError for a file that is missing, empty (0 bytes) or not audio.
+    """
+    _check_file(path)
+    try:
+        with _open(path) as file:
+            return file.frames / file.samplerate
+    except (soundfile.LibsndfileError, TypeError) as error:
+        length = containers.duration_s(path)
+        if length is None:
+            raise _not_audio(path) from error
+        return length
+
+
+def decoded_duration_s(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> float:
+    """Seconds of audio that really decode, at the file's own rate: finds cut-off files. Raises as `load` does."""
+    rate, samples = _decode(path, start_s, end_s)
+    return len(samples) / rate
+
+
+def check_speech(wave: Waveform, minimum_s: float = 0.2) -> None:
+    """Raise AudioError for a recording that is too short to hold a word, or silent.
+
+    Silent: no 0.1 s of it reaches -60 dBFS (RMS, offset removed), which is what a muted microphone delivers.
+    """
+    if wave.duration_s < minimum_s:
+        raise AudioError(
+            f"The recording is {wave.duration_s:.2f} s long; speak for at least {minimum_s:g} s between start and stop."
+        )
+    if _loudest_rms(wave.samples) < 10 ** (SILENCE_DBFS / 20):
+        raise AudioError(
+            "The recording is silent; check that the right microphone is selected, that it is not muted, and that the "
+            "browser may use it."
+        )
+
+
+def _decode(source: Source, start_s: float, end_s: float | None) -> tuple[int, np.ndarray]:
+    """-> (rate, (n, channels) float32, finite, with n >= 1)."""
+    if start_s < 0 or (end_s is not None and end_s <= start_s):
+        raise AudioError(f"{_name(source)} cannot be read from {start_s:g} s to {end_s:g} s; give 0 <= start < end.")
+    if isinstance(source, tuple):
+        rate, samples = _from_array(*source)
+        samples = samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
+    else:
+        rate, samples = _from_encoded(source, start_s, end_s)
+    if rate < LOWEST_RATE:
+        raise AudioError(f"{_name(source)} has a sampling rate of {rate} Hz; speech needs at least {LOWEST_RATE} Hz.")
+    if not len(samples):
+        part = f" after {start_s:g} s" if start_s else ""
+        raise AudioError(f"{_name(source)} holds no audio (zero frames{part}); record it again or leave it out.")
+    wrong = samples.size - int(np.isfinite(samples).sum())
+    if wrong:
+        raise AudioError(f"{_name(source)} has {wrong} samples that are not finite (NaN or infinity); export it again.")
+    return rate, samples
+
+
+def _from_encoded(source: str | Path | bytes, start_s: float, end_s: float | None) -> tuple[int, np.ndarray]:
+    if isinstance(source, bytes):
+        if not source:
+            raise AudioError(f"{_name(source)} is empty (0 bytes); send the whole file.")
+    else:
+        _check_file(source)
+    try:
+        with _open(source) as file:
+            return file.samplerate, _read(file, _name(source), start_s, end_s)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        decoded = containers.decode(source)
+        if decoded is None:
+            raise _not_audio(source) from error
+        rate, samples = decoded
+        return rate, samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
+
+
+def _open(source: str | Path | bytes) -> soundfile.SoundFile:
+    """Raises LibsndfileError where this is not audio, and TypeError for `.raw`, which has no header to read."""
+    return soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+
+
+def _read(file: soundfile.SoundFile, name: str, start_s: float, end_s: float | None) -> np.ndarray:
+    first = min(round(start_s * file.samplerate), file.frames)
+    last = file.frames if end_s is None else min(round(end_s * file.samplerate), file.frames)
+    if first:
+        file.seek(first)
+    samples = file.read(last - first, dtype="float32", always_2d=True)
+    share = min(_share_of_data_chunk(file), len(samples) / (last - first) if last > first else 1.0)
+    if share < 1 - CUT_OFF_SHARE:
+        raise AudioError(f"{name} is cut off: only {share:.0%} of the audio is there; copy or download it again.")
+    return samples
+
+
+def _share_of_data_chunk(file: soundfile.SoundFile) -> float:
+    """The share of a WAV file's promised audio that is there. libsndfile mends a short file and tells only its log."""
+    cut = _CUT_DATA_CHUNK.search(file.extra_info)
+    if not cut or not 0 < int(cut[1]) < _UNKNOWN_LENGTH:
+        return 1.0
+    return int(cut[2]) / int(cut[1])
+
+
+def _from_array(rate: int, array: np.ndarray) -> tuple[int, np.ndarray]:
+    """(n,) or (n, channels) of any number type -> (rate, (n, channels) float32)."""
+    array = np.asarray(array)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
+        raise AudioError(
+            f"The recording is an array of shape {array.shape} and type {array.dtype}; "
+            "give numbers of shape (n,) or (n, channels)."
+        )
+    if array.dtype.kind == "f":
+        samples = array.astype(np.float32)
+    else:
+        limits = np.iinfo(array.dtype)
+        middle = (int(limits.max) + int(limits.min) + 1) // 2  # 0 when signed, 128 for 8-bit WAV
+        full_scale = (int(limits.max) - int(limits.min) + 1) // 2
+        samples = ((array.astype(np.float64) - middle) / full_scale).astype(np.float32)
+    return int(rate), samples if samples.ndim == 2 else samples[:, None]
+
+
+def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
+    """(n,) at `rate` -> (ceil(n * 16000 / rate),) float32 at 16 kHz."""
+    if rate == RATE:
+        return samples
+    if RATE // math.gcd(rate, RATE) > 1600:
+        # The filter bank has rate * RATE / gcd² taps: gigabytes for 44,099 Hz. To 10 Hz nobody hears the difference.
+        rate = round(rate, -1)
+    import torch
+    from torchaudio.functional import resample
+
+    return resample(torch.from_numpy(samples), rate, RATE).numpy()
+
+
+def _loudest_rms(samples: np.ndarray) -> float:
+    window = round(SILENCE_WINDOW_S * RATE)
+    samples = samples.astype(np.float64) - samples.mean()
+    padded = np.pad(samples, (0, -len(samples) % window)).reshape(-1, window)
+    return float(np.sqrt((padded**2).mean(axis=1).max(initial=0.0)))
+
+
+def _check_file(path: str | Path) -> None:
+    path = Path(path)
+    if not path.exists():
+        raise AudioError(f"{path} does not exist; check the path.")
+    if not path.is_file():
+        raise AudioError(f"{path} is a folder; give an audio file.")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path} is empty (0 bytes); copy it again or leave it out.")
+
+
+def _not_audio(source: Source) -> AudioError:
+    # libsndfile's own reason stays in __cause__: for a damaged MP3 it says that the file does not exist.
+    return AudioError(
+        f"{_name(source)} cannot be read as audio: it is damaged or in another format; export it as WAV, FLAC, "
+        "OGG/Opus or MP3"
+        + ("." if containers.available() else ", or install PyAV (pip install av) to read m4a, webm and others.")
+    )
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, tuple):
+        return "The recording"
+    return f"The uploaded audio ({len(source)} bytes)" if isinstance(source, bytes) else str(source)

@@ -1,0 +1,78 @@
+"""What CTC needs to know about labels and time: frames, feasibility, vocabulary, blank and collapse.
+
+Source: Graves et al., "Connectionist Temporal Classification", ICML 2006. The blank is token 0 of the vocabularies made
+here. Hugging Face keeps the blank's id in `pad_token_id`: the padding token of the labels is the blank of the outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import groupby, pairwise
+
+from asrkit.speech.audio import RATE
+
+BLANK, UNKNOWN, DELIMITER = "<pad>", "<unk>", "|"
+
+
+def frames(
+    duration_s: float,
+    kernels: Sequence[int] = (10, 3, 3, 3, 3, 2, 2),
+    strides: Sequence[int] = (5, 2, 2, 2, 2, 2, 2),
+) -> int:
+    """Output frames for `duration_s` of 16 kHz audio behind wav2vec2's convolutions (the default kernels and strides).
+
+    Each layer without padding: n -> floor((n - kernel) / stride) + 1. 400 samples give the first frame, then one each
+    320 samples (20 ms). 0 for audio shorter than the receptive field.
+    """
+    # A thousandth of a sample, or 1001 samples that were stored as 1001 / 16000 seconds would come back as 1000.
+    length = int(duration_s * RATE + 1e-3)
+    for kernel, stride in zip(kernels, strides, strict=True):
+        if length < kernel:
+            return 0
+        length = (length - kernel) // stride + 1
+    return length
+
+
+def required_frames(tokens: Sequence[Hashable]) -> int:
+    """The fewest frames that can emit `tokens`: one each, and a blank between two that are equal."""
+    return len(tokens) + sum(left == right for left, right in pairwise(tokens))
+
+
+def feasible(tokens: Sequence[Hashable], frames: int) -> bool:
+    """Whether some path of `frames` frames collapses to `tokens`; where none does, the CTC loss is infinite."""
+    return required_frames(tokens) <= frames
+
+
+def collapse(ids: Sequence[int], blank_id: int) -> list[int]:
+    """A path of ids, one a frame -> its labels: repeats merged, then blanks dropped."""
+    return [token for token, _ in groupby(ids) if token != blank_id]
+
+
+def characters(texts: Iterable[str]) -> list[str]:
+    """The characters of all texts, sorted, without white space."""
+    return sorted({character for text in texts for character in text if not character.isspace()})
+
+
+def vocabulary(texts: Iterable[str]) -> dict[str, int]:
+    """token -> id in Wav2Vec2's layout: blank 0, unknown 1, word delimiter 2, then the sorted characters."""
+    tokens = dict.fromkeys([BLANK, UNKNOWN, DELIMITER, *characters(texts)])
+    return {token: number for number, token in enumerate(tokens)}
+
+
+def merge_vocabulary(known: dict[str, int], texts: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+    """-> (`known` with every id kept and the texts' new characters behind the last id, those characters, sorted)."""
+    added = [character for character in characters(texts) if character not in known]
+    first = max(known.values(), default=-1) + 1
+    return known | {character: first + number for number, character in enumerate(added)}, added
+
+
+def label_entropy(texts_tokens: Iterable[Iterable[Hashable]]) -> float:
+    """Entropy in nats of the unigram token distribution over all texts: -sum p ln p; 0.0 without tokens.
+
+    A model that has learned nothing but how frequent each token is cannot score a lower loss per token.
+    """
+    counts = Counter(token for tokens in texts_tokens for token in tokens)
+    total = counts.total()
+    return math.fsum(count / total * math.log(total / count) for count in counts.values())

@@ -1,0 +1,112 @@
+"""Word, character and mixed error rates with their edit counts, pooled over the corpus.
+
+An error rate is (substitutions + deletions + insertions) / reference tokens, summed over all utterances before the
+division, so that long utterances count for more, as in sclite. Edits are those of jiwer's minimal alignment.
+
+MER here is the *mixed* error rate of code-switched speech (Chinese by character, English by word), on
+`text.mixed_tokens`. It is not `jiwer.mer`, the match error rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import jiwer
+
+from asrkit.errors import DataError
+from asrkit.speech.text import mixed_tokens
+
+Operation = Literal["equal", "substitute", "delete", "insert"]
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """rate: a fraction, which insertions can take above 1. Counts are in the tokens of the rate."""
+
+    rate: float
+    substitutions: int
+    deletions: int
+    insertions: int
+    hits: int
+    reference_length: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """length_ratio: hypothesis characters / reference characters; near 0 means that the model outputs blanks."""
+
+    wer: ErrorRate
+    cer: ErrorRate
+    mer: ErrorRate
+    length_ratio: float
+
+
+def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
+    """Scores of normalised texts; white space is collapsed, and one space between words counts as a character.
+
+    An empty reference adds nothing to the length and its hypothesis counts as insertions (as in sclite and Kaldi).
+    Where all references are empty there is nothing to divide by: the rate is then 0.0 without insertions and 1.0 with
+    them, never infinite.
+
+    Raises DataError when the two lists differ in length.
+    """
+    if len(references) != len(hypotheses):
+        raise DataError(
+            f"There are {len(references)} references but {len(hypotheses)} hypotheses; give one hypothesis each."
+        )
+    cer = _pooled(references, hypotheses, _characters)
+    return Scores(
+        wer=_pooled(references, hypotheses, str.split),
+        cer=cer,
+        mer=_pooled(references, hypotheses, mixed_tokens),
+        length_ratio=_length_ratio(cer),
+    )
+
+
+def align(reference: str, hypothesis: str) -> list[tuple[Operation, list[str], list[str]]]:
+    """Runs of equal, substituted, deleted or inserted words, in order: (operation, reference words, hypothesis words).
+
+    A substitution has as many words on both sides; the reference side of an insertion and the hypothesis side of a
+    deletion are empty.
+    """
+    output = _process([reference.split()], [hypothesis.split()])
+    (expected,), (heard,) = output.references, output.hypotheses
+    return [
+        (
+            "substitute" if chunk.type == "replace" else chunk.type,
+            expected[chunk.ref_start_idx : chunk.ref_end_idx],
+            heard[chunk.hyp_start_idx : chunk.hyp_end_idx],
+        )
+        for chunk in output.alignments[0]
+    ]
+
+
+def _pooled(references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]]) -> ErrorRate:
+    output = _process([tokens(text) for text in references], [tokens(text) for text in hypotheses])
+    errors = output.substitutions + output.deletions + output.insertions
+    length = output.hits + output.substitutions + output.deletions
+    return ErrorRate(
+        rate=errors / length if length else float(errors > 0),
+        substitutions=output.substitutions,
+        deletions=output.deletions,
+        insertions=output.insertions,
+        hits=output.hits,
+        reference_length=length,
+    )
+
+
+def _process(references: list[list[str]], hypotheses: list[list[str]]) -> jiwer.WordOutput:
+    """jiwer on tokens as they are: its default transforms refuse empty references and would split the tokens again."""
+    return jiwer.process_words(references, hypotheses, reference_transform=list, hypothesis_transform=list)
+
+
+def _characters(text: str) -> list[str]:
+    return list(" ".join(text.split()))
+
+
+def _length_ratio(cer: ErrorRate) -> float:
+    """Read off the character counts. 1.0 where both sides are empty; an empty reference counts as one character."""
+    heard = cer.hits + cer.substitutions + cer.insertions
+    return 1.0 if heard == cer.reference_length else heard / max(cer.reference_length, 1)

@@ -1,0 +1,115 @@
+import json
+
+import pytest
+
+from asrkit.errors import ConfigError
+from asrkit.speech.audit import EXPLANATIONS, audit
+from asrkit.speech.manifest import Utterance
+
+
+def row(path, text="hello there", number=2, **fields):
+    return Utterance(str(path), text, fields.pop("duration_s", 1.0), row=f"metadata.csv row {number}", **fields)
+
+
+def only_finding(utterances, **options):
+    good = options.pop("good")
+    kept, report = audit([*utterances, row(good), row(good)], normaliser="basic", **options)
+    assert [utterance.audio for utterance in kept] == [str(good)] * 2
+    (finding,) = report.findings
+    assert finding.effect and finding.fix and "{" not in finding.effect
+    return finding
+
+
+def test_ready(clip):
+    kept, report = audit([row(clip("a.wav", 3.6), "Hello!", duration_s=99.0)], normaliser="basic")
+    assert [(utterance.text, utterance.duration_s) for utterance in kept] == [("Hello!", 3.6)]
+    assert report.to_dict() == {"verdict": "ready", "utterances": 1, "hours": 0.001, "dropped": 0, "findings": []}
+
+
+def test_unreadable_audio(clip, tmp_path):
+    (tmp_path / "notes.wav").write_text("not audio at all")
+    bad = [row(tmp_path / "notes.wav", number=3), row(tmp_path / "gone.wav", number=4)]
+    finding = only_finding(bad, good=clip("a.wav"))
+    assert (finding.code, finding.count) == ("unreadable-audio", 2)
+    assert finding.examples[0].startswith("metadata.csv row 3: notes.wav (")
+
+
+def test_truncated_audio_needs_decoding(clip):
+    cut = clip("cut.flac", 3.0)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    assert audit([row(cut)], normaliser="basic")[1].verdict == "ready"
+    assert only_finding([row(cut)], good=clip("a.wav"), decode=True).code == "unreadable-audio"
+
+
+def test_zero_length(clip, tmp_path):
+    (tmp_path / "none.wav").touch()
+    bad = [row(clip("zero.wav", 0.0)), row(tmp_path / "none.wav"), row(clip("b.wav"), start_s=5.0)]
+    finding = only_finding(bad, good=clip("a.wav"))
+    assert (finding.code, finding.count) == ("zero-length", 3)
+
+
+def test_too_short_and_too_long(clip):
+    finding = only_finding([row(clip("s.wav", 0.05), "a")], good=clip("a.wav"))
+    assert (finding.code, finding.examples) == ("too-short", ["metadata.csv row 2: s.wav (0.05 s)"])
+    assert "0.1 s" in finding.effect
+    finding = only_finding([row(clip("l.wav", 3.0))], good=clip("a.wav"), max_duration_s=2.0)
+    assert finding.code == "too-long" and "2 s" in finding.effect
+
+
+def test_a_part_is_measured_as_a_part(clip):
+    path = clip("l.wav", 3.0)
+    kept, _ = audit([row(path, "a", start_s=1.0, end_s=1.5)], normaliser="basic", max_duration_s=2.0, decode=True)
+    assert kept[0].duration_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "...!"])
+def test_empty_transcript(clip, text):
+    assert only_finding([row(clip("e.wav"), text)], good=clip("a.wav")).code == "empty-transcript"
+
+
+def test_unknown_characters(clip):
+    known = set("helo tr")
+    finding = only_finding([row(clip("u.wav"), "hello 我 q")], good=clip("a.wav"), vocabulary=known)
+    assert finding.code == "unknown-characters"
+    assert "q 我" in finding.effect
+    assert finding.examples == ["metadata.csv row 2: u.wav (q我)"]
+
+
+def test_label_too_long(clip):
+    path = clip("a.wav", 0.2)  # 9 frames
+    assert audit([row(path, "abcdefghi")], normaliser="basic")[1].verdict == "ready"
+    for text in ("abcdefghij", "abcdefghh", "abc def ghi"):
+        (finding,) = audit([row(path, text)], normaliser="basic")[1].findings
+        assert finding.code == "label-too-long"
+    (finding,) = audit([row(path, "abcdef")], normaliser="basic", frames_of=lambda duration_s: 5)[1].findings
+    assert finding.examples == ["metadata.csv row 2: a.wav (6 characters in 5 frames)"]
+
+
+def test_verdicts(clip):
+    good, bad = row(clip("a.wav")), row(clip("b.wav"), "")
+    verdicts = {
+        "ready-with-drops": [good, bad],
+        "not-ready": [good, bad, bad],
+        "ready": [good, good],
+    }
+    for verdict, utterances in verdicts.items():
+        assert audit(utterances, normaliser="basic")[1].verdict == verdict
+    assert audit([], normaliser="basic")[1].verdict == "not-ready"
+    assert audit([bad], normaliser="basic")[1].verdict == "not-ready"
+
+
+def test_five_examples_and_json(clip):
+    _, report = audit([row(clip("b.wav"), "")] * 9, normaliser="basic")
+    assert report.findings[0].count == 9 and len(report.findings[0].examples) == 5
+    assert json.loads(json.dumps(report.to_dict()))["findings"][0]["code"] == "empty-transcript"
+
+
+def test_unknown_normaliser_is_told_at_once():
+    with pytest.raises(ConfigError, match="no normaliser 'nope'"):
+        audit([], normaliser="nope")
+
+
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_every_code_explains_itself(code):
+    effect, fix = EXPLANATIONS[code]
+    assert code == code.lower() and effect.endswith(".") and fix.endswith(".")
