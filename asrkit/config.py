@@ -101,9 +101,12 @@ class TrainConfig:
     head_first_steps: int = _setting(
         0, "Head-first steps", "Train only the output layer for this many steps, then the rest too.",
         low=0, high=1_000_000, group="Model")
-    hidden_dropout: float = _setting(0.0, "Hidden dropout", "In the Transformer layers.", low=0, high=0.9, group="Model")
-    attention_dropout: float = _setting(0.0, "Attention dropout", "On attention weights.", low=0, high=0.9, group="Model")
-    layerdrop: float = _setting(0.0, "Layer drop", "Chance that a whole layer is skipped.", low=0, high=0.9, group="Model")
+    hidden_dropout: float = _setting(
+        0.0, "Hidden dropout", "In the Transformer layers.", low=0, high=0.9, group="Model")
+    attention_dropout: float = _setting(
+        0.0, "Attention dropout", "On attention weights.", low=0, high=0.9, group="Model")
+    layerdrop: float = _setting(
+        0.0, "Layer drop", "Chance that a whole layer is skipped.", low=0, high=0.9, group="Model")
     mask_time_prob: float = _setting(
         0.0, "Time masking", "Share of frames that SpecAugment hides.", low=0, high=0.9, group="Model")
     mask_time_length: int = _setting(10, "Mask length (frames)", "Of 20 ms each.", low=1, high=100, group="Model")
@@ -172,7 +175,7 @@ def _checked(spec: dataclasses.Field, value: Any) -> Any:
 
 def _converted(name: str, value: Any, wanted: type) -> Any:
     """`value` as `wanted`. Numbers may come as text (flags) or as floats (forms); 8.0 is a whole number, 8.5 is not."""
-    problem = ConfigError(f"{label(name) if name in FIELDS else name} ({name}) is {value!r}; it must be {_WORDS[wanted]}.")
+    problem = ConfigError(f"{label(name)} ({name}) is {value!r}; it must be {_WORDS[wanted]}.")
     if wanted is bool:
         if isinstance(value, str) and value.lower() in ("true", "false", "1", "0", "yes", "no"):
             return value.lower() in ("true", "1", "yes")

@@ -1,0 +1,296 @@
+"""`python -m asrkit ...`: thin commands over the same functions as the tabs.
+
+Exit code 0, or 1 with one clear line on stderr (2 for a command line that cannot be read, as argparse does).
+With `--json`, one JSON document on stdout and nothing else there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from asrkit import config as configs
+from asrkit.errors import AsrkitError, AudioError, ConfigError, RunError
+from asrkit.runs import events, models, supervisor, view
+from asrkit.runs.store import STOP, Run, RunStore
+
+POLL_S = 0.3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except AsrkitError as error:
+        print(f"asrkit: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m asrkit", description="Fine-tune CTC speech models and use them.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = _command(commands, "train", _train, "fine-tune in the foreground; Ctrl-C stops and saves")
+    _settings(train)
+
+    runs = commands.add_parser("runs", help="list, show, start, stop, cancel, resume or delete runs")
+    actions = runs.add_subparsers(required=True, metavar="ACTION")
+    _json(_command(actions, "list", _runs_list, "all runs, newest first"))
+    _json(_with_id(_command(actions, "show", _runs_show, "one run")))
+    _json(_settings(_command(actions, "start", _runs_start, "start a run in the background")))
+    for name, action, words in (("stop", supervisor.stop, "stop and save"),
+                                ("cancel", supervisor.cancel, "stop and keep only the history")):
+        _json(_with_id(_command(actions, name, _flag(action), words)))
+    _json(_with_id(_command(actions, "resume", _runs_resume, "go on with a stopped, failed or crashed run")))
+    _with_id(_command(actions, "delete", _runs_delete, "remove a run that has ended"))
+
+    audit = _json(_command(commands, "audit", _audit, "say what is wrong with a dataset"))
+    audit.add_argument("data", metavar="DATA")
+    audit.add_argument("--model", default="", help="check against this base model's vocabulary")
+    audit.add_argument("--normaliser", default="basic")
+
+    evaluate = _json(_command(commands, "evaluate", _evaluate, "WER, CER and MER of a model on a dataset"))
+    evaluate.add_argument("data", metavar="DATA")
+    evaluate.add_argument("--model", default="")
+    evaluate.add_argument("--normaliser", default="basic")
+
+    transcribe = _command(commands, "transcribe", _transcribe, "audio files to text")
+    transcribe.add_argument("files", nargs="+", metavar="FILE")
+    transcribe.add_argument("--model", default="")
+    transcribe.add_argument("--format", choices=("txt", "json"), default="txt")
+
+    _json(_command(commands, "presets", _presets, "the shipped recipes"))
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, help: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(command=function)
+    parser.add_argument("--runs-dir", default=None, help="default: $ASRKIT_RUNS, else runs/")
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return parser
+
+
+def _with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("run_id", metavar="ID")
+    return parser
+
+
+def _settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--preset", help=", ".join(configs.preset_names()))
+    parser.add_argument("--config", metavar="FILE", help="JSON file of settings, as a run's config.json")
+    parser.add_argument("--train", metavar="DATA")
+    parser.add_argument("--eval", metavar="DATA")
+    parser.add_argument("--model", metavar="BASE")
+    parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], dest="changes")
+    parser.add_argument("--run-id", metavar="ID")
+    return parser
+
+
+def settings_of(options: argparse.Namespace) -> configs.TrainConfig:
+    """The TrainConfig that the flags describe. ConfigError if they do not fit together."""
+    if options.preset and options.config:
+        raise ConfigError("Give --preset or --config, not both.")
+    config = configs.from_file(options.config) if options.config else configs.preset(options.preset or "demo").config
+    values: dict[str, Any] = {name: getattr(options, name) for name in ("train", "eval", "model")
+                              if getattr(options, name) is not None}
+    for change in options.changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change}: write FIELD=VALUE, such as --set learning_rate=1e-4.")
+        values[name.strip()] = value
+    return config.changed(values)
+
+
+def _train(options: argparse.Namespace) -> int:
+    store = RunStore(options.runs_dir)
+    run = supervisor.start(store, settings_of(options), options.run_id)
+    print(f"Run {run.id} in {run.path}", flush=True)
+    return _follow(run)
+
+
+def _follow(run: Run) -> int:
+    """Print what the run tells until it ends. The first Ctrl-C asks for stop and save; another leaves it to itself."""
+    seen, offset = view.RunView(run.id), 0
+    while True:
+        try:
+            over = supervisor.status(run) not in supervisor.ACTIVE
+            fresh, offset = run.events(offset)
+            for told in fresh:
+                seen.apply(told)
+                _print(told, seen)
+            if over:
+                break
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            if run.flag(STOP):
+                print(f"\nRun {run.id} goes on saving in the background.", flush=True)
+                return 130
+            run.raise_flag(STOP)
+            print("\nStopping and saving; press Ctrl-C again to leave that to the background.", flush=True)
+    status = supervisor.status(run)
+    if status in (supervisor.FINISHED, supervisor.STOPPED):
+        return 0
+    raise RunError(_why(run, seen, status))
+
+
+def _why(run: Run, seen: view.RunView, status: str) -> str:
+    if seen.error:
+        return f"{seen.error['message']} {seen.error.get('remedy') or ''}".strip()
+    return (f"Run {run.id} {status}: its worker ended without a word; see {run.log_path}, "
+            f"then `python -m asrkit runs resume {run.id}`.")
+
+
+def _print(told: events.Event, seen: view.RunView) -> None:
+    data = told.data
+    if told.kind == events.PHASE:
+        print(data.get("text", data.get("phase")), flush=True)
+    elif told.kind == events.TRAIN:
+        eta = seen.eta_s(told.time)
+        left = f", about {eta:.0f} s left" if eta is not None else ""
+        print(f"step {told.step} of {seen.total_steps}  loss {_number(data['loss'])}{left}", flush=True)
+    elif told.kind == events.EVAL:
+        print(f"evaluation at step {told.step}: loss {_number(data['loss'])}  WER {data['wer']:.2%}  "
+              f"CER {data['cer']:.2%}", flush=True)
+    elif told.kind in (events.FINISHED, events.STOPPED):
+        print(data["message"], flush=True)
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4f}"
+
+
+def _runs_list(options: argparse.Namespace) -> None:
+    rows = [view.summary(run) for run in RunStore(options.runs_dir).all()]
+    if options.json:
+        return _dump(rows)
+    for row in rows:
+        best = f"  best WER {row['best']['wer']:.2%}" if row["best"] else ""
+        print(f"{row['run_id']}  {row['status']}  step {row['step']} of {row['total_steps'] or '?'}{best}")
+
+
+def _runs_show(options: argparse.Namespace) -> None:
+    _show(RunStore(options.runs_dir).get(options.run_id), options.json)
+
+
+def _show(run: Run, as_json: bool) -> None:
+    row = view.summary(run)
+    if as_json:
+        return _dump(row)
+    for name, value in row.items():
+        print(f"{name}: {value}")
+
+
+def _runs_start(options: argparse.Namespace) -> None:
+    _show(supervisor.start(RunStore(options.runs_dir), settings_of(options), options.run_id), options.json)
+
+
+def _runs_resume(options: argparse.Namespace) -> None:
+    store = RunStore(options.runs_dir)
+    _show(supervisor.resume(store, store.get(options.run_id)), options.json)
+
+
+def _runs_delete(options: argparse.Namespace) -> None:
+    store = RunStore(options.runs_dir)
+    supervisor.delete(store, store.get(options.run_id))
+
+
+def _flag(action: Any) -> Any:
+    def command(options: argparse.Namespace) -> None:
+        run = RunStore(options.runs_dir).get(options.run_id)
+        action(run)
+        _show(run, options.json)
+
+    return command
+
+
+def _presets(options: argparse.Namespace) -> None:
+    shipped = [configs.preset(name) for name in configs.preset_names()]
+    if options.json:
+        return _dump([dataclasses.asdict(preset) for preset in shipped])
+    for preset in shipped:
+        print(f"{preset.name}: {preset.summary}")
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from asrkit.speech import sources
+    from asrkit.speech.audit import audit
+
+    known = None
+    if options.model:
+        vocabulary = models.read_vocabulary(Path(models.resolve(options.model, RunStore(options.runs_dir))))
+        known = vocabulary and {token for token in vocabulary if len(token) == 1 and token != "|"}
+    source = sources.load(options.data)
+    _, found = audit(source.utterances, normaliser=options.normaliser, vocabulary=known, decode=True)
+    if options.json:
+        _dump(found.to_dict())
+    else:
+        print(f"{found.verdict}: {found.utterances} clips, {found.hours:.2f} hours, {found.dropped} left out")
+        for finding in found.findings:
+            print(f"{finding.code} ({finding.count}): {finding.effect} {finding.fix} {'; '.join(finding.examples)}")
+    return 1 if found.verdict == "not-ready" else 0
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from asrkit.speech import metrics, sources
+    from asrkit.speech.audio import load
+    from asrkit.speech.text import normalise
+    from asrkit.transcription import transcriber
+
+    store = RunStore(options.runs_dir)
+    source = sources.load(options.data)
+    rows = source.eval or source.train
+    model = transcriber.get(options.model or models.default(store), store)
+    references, hypotheses, seconds, begun = [], [], 0.0, time.monotonic()
+    for row in rows:
+        heard = model.transcribe(load(row.audio, start_s=row.start_s, end_s=row.end_s))
+        seconds += heard.duration_s
+        references.append(normalise(row.text, options.normaliser))
+        hypotheses.append(normalise(heard.text, options.normaliser))
+    spent, scores = time.monotonic() - begun, metrics.score(references, hypotheses)
+    figures = {"wer": scores.wer.rate, "cer": scores.cer.rate, "mer": scores.mer.rate, "utterances": len(rows),
+               "audio_seconds": round(seconds, 2), "seconds": round(spent, 2), "rtfx": round(seconds / spent, 2)}
+    if options.json:
+        return _dump(figures)
+    print(f"WER {figures['wer']:.2%}  CER {figures['cer']:.2%}  MER {figures['mer']:.2%}  "
+          f"({len(rows)} clips, {figures['rtfx']:.0f} x real time)")
+
+
+def _transcribe(options: argparse.Namespace) -> int:
+    from asrkit.speech.audio import load
+    from asrkit.transcription import transcriber
+
+    store = RunStore(options.runs_dir)
+    model = transcriber.get(options.model or models.default(store), store)
+    told, failed = [], False
+    for name in options.files:
+        try:
+            transcript = model.transcribe(load(Path(name)))
+        except AudioError as error:
+            print(f"asrkit: {error}", file=sys.stderr)
+            failed = True
+            continue
+        if options.format == "json":
+            told.append({"file": name, **transcriber.describe(transcript)})
+        else:
+            print(transcript.text if len(options.files) == 1 else f"{name}: {transcript.text}", flush=True)
+    if options.format == "json":
+        _dump(told)
+    return int(failed)
+
+
+def _dump(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,0 +1,108 @@
+"""RunView + config -> the model card that lies beside the weights."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from asrkit.runs import events
+from asrkit.runs.store import Run
+from asrkit.runs.view import RunView, view
+
+HYPERPARAMETERS = ("learning_rate", "train_batch_size", "batch_seconds", "eval_batch_size", "seed",
+                   "gradient_accumulation_steps", "lr_scheduler_type", "warmup_steps", "num_epochs", "max_steps",
+                   "weight_decay", "mixed_precision", "freeze", "head_first_steps", "hidden_dropout",
+                   "attention_dropout", "mask_time_prob", "mask_time_length", "augmentation", "normaliser")
+
+
+def model_card(run: Run) -> str:
+    """The card of a run as Markdown with a YAML front matter that the Hub reads."""
+    seen, config = view(run), run.config().to_dict()
+    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(run), _data(seen, config),
+             _procedure(seen, config), _results(seen), _versions(seen)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(run: Run, seen: RunView, config: dict[str, Any]) -> str:
+    # YAML reads JSON, so quoting is left to a library that knows it.
+    lines = ["---", "license: apache-2.0", "library_name: transformers", "pipeline_tag: automatic-speech-recognition",
+             "tags: [automatic-speech-recognition, ctc, asrkit]", "metrics: [wer, cer]"]
+    if "/" in config["model"] and not config["model"].startswith(("/", ".")):
+        lines.append(f"base_model: {json.dumps(config['model'])}")
+    if config["language"]:
+        lines.append(f"language: {json.dumps(config['language'])}")
+    if config["train"].startswith("hub:"):
+        lines.append(f"datasets: [{json.dumps(config['train'][4:].split(':')[0])}]")
+    if seen.best:
+        metrics = [{"type": name, "value": round(seen.best.data[name], 4), "name": name.upper()}
+                   for name in ("wer", "cer") if seen.best.data.get(name) is not None]
+        result = {"task": {"type": "automatic-speech-recognition", "name": "Speech Recognition"},
+                  "dataset": {"type": config["train"], "name": config["train"]}, "metrics": metrics}
+        lines.append(f"model-index: {json.dumps([{'name': run.id, 'results': [result]}])}")
+    return "\n".join([*lines, "---"])
+
+
+def _opening(run: Run, seen: RunView, config: dict[str, Any]) -> str:
+    text = f"# {run.id}\n\nA fine-tuned version of `{config['model']}` on `{config['train']}`, made with asrkit."
+    if not seen.best:
+        return text + "\nIt was not evaluated."
+    figures = [f"- {name}: {seen.best.data[key]:.4f}" for name, key in
+               (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer")) if seen.best.data.get(key) is not None]
+    return (f"{text}\nBest evaluation (step {seen.best.step}, by {seen.metric.upper()}, references and hypotheses "
+            f"through the normaliser `{config['normaliser']}`):\n" + "\n".join(figures))
+
+
+def _usage(run: Run) -> str:
+    return f"""## Use
+
+```python
+import soundfile, torch
+from transformers import AutoModelForCTC, AutoProcessor
+
+processor = AutoProcessor.from_pretrained("{run.model_dir.name}")
+model = AutoModelForCTC.from_pretrained("{run.model_dir.name}").eval()
+speech, sampling_rate = soundfile.read("clip.wav")  # mono, 16 kHz
+inputs = processor(speech, sampling_rate=16_000, return_tensors="pt")
+with torch.inference_mode():
+    ids = model(**inputs).logits.argmax(-1)
+print(processor.batch_decode(ids)[0])
+```"""
+
+
+def _data(seen: RunView, config: dict[str, Any]) -> str:
+    told = seen.started
+    return (f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
+            f"{told.get('eval_utterances', '?')} to evaluate on ({told.get('eval_hours', 0):.2f} h), "
+            f"from `{config['train']}`.")
+
+
+def _procedure(seen: RunView, config: dict[str, Any]) -> str:
+    lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS]
+    adam = f"({config['adam_beta1']},{config['adam_beta2']}) and epsilon={config['adam_epsilon']:g}"
+    lines.insert(6, f"- optimizer: AdamW with betas={adam}")
+    lines.append(f"- device: {seen.started.get('hardware', 'unknown')}, {seen.started.get('precision', 'no')}")
+    return "## Training procedure\n\n### Training hyperparameters\n\n" + "\n".join(lines)
+
+
+def _results(seen: RunView) -> str:
+    """The table of the published cards: training loss, epoch, step, validation loss, WER, CER."""
+    rows = ["| Training Loss | Epoch | Step | Validation Loss | Wer | Cer |",
+            "|:-------------:|:-----:|:----:|:---------------:|:------:|:------:|"]
+    losses = seen.series.get("train/loss", [])
+    for told in seen.evaluations:
+        before = [point.value for point in losses if point.step <= (told.step or 0) and point.value is not None]
+        cells = [f"{before[-1]:.4f}" if before else "No log", f"{told.epoch or 0:.2f}", str(told.step),
+                 *(_figure(told, name) for name in ("loss", "wer", "cer"))]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "### Training results\n\n" + "\n".join(rows)
+
+
+def _figure(told: events.Event, name: str) -> str:
+    value = told.data.get(name)
+    return "not finite" if value is None else f"{value:.4f}"
+
+
+def _versions(seen: RunView) -> str:
+    names = {"transformers": "Transformers", "torch": "Pytorch", "datasets": "Datasets", "tokenizers": "Tokenizers"}
+    versions = seen.started.get("versions", {})
+    return "### Framework versions\n\n" + "\n".join(f"- {names[key]} {versions.get(key)}" for key in names)

@@ -1,0 +1,76 @@
+"""What a run tells: event types <-> one JSON line each.
+
+Every event has `time` (Unix seconds) and `kind`; `step` counts optimizer steps. A number that is not finite is written
+as null and its name is listed under `non_finite`, so that every line is valid JSON. Unknown kinds and fields survive
+reading, so an old app can show a newer run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time as clock
+from dataclasses import dataclass, field
+from typing import Any
+
+STARTED, PHASE, TRAIN, EVAL = "started", "phase", "train", "eval"
+CHECKPOINT, FINDING = "checkpoint", "finding"
+FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
+ENDS = frozenset({FINISHED, STOPPED, FAILED})
+KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, CHECKPOINT, FINDING}) | ENDS
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of `events.jsonl`. `data` holds what the kind adds, such as `loss` or `samples`."""
+
+    kind: str
+    time: float
+    step: int | None = None
+    epoch: float | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def to_line(self) -> str:
+        """The event as one line of JSON, newline included."""
+        bad: list[str] = []
+        record: dict[str, Any] = {"time": round(self.time, 3), "kind": self.kind}
+        if self.step is not None:
+            record["step"] = self.step
+        if self.epoch is not None:
+            record["epoch"] = round(self.epoch, 4)
+        record |= _finite(self.data, "", bad)
+        if bad:
+            record["non_finite"] = bad
+        return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> Event | None:
+        """The event of one line, or None where the line is none (torn, or not ours)."""
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return None
+        if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+            return None
+        when = record.pop("time", None)
+        if not isinstance(when, int | float):
+            return None
+        return cls(record.pop("kind"), float(when), record.pop("step", None), record.pop("epoch", None), record)
+
+
+def event(kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> Event:
+    """An event of now. ValueError for a kind that no reader knows."""
+    if kind not in KINDS:
+        raise ValueError(f"unknown event kind {kind!r}")
+    return Event(kind, clock.time(), step, epoch, data)
+
+
+def _finite(value: Any, name: str, bad: list[str]) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        bad.append(name)
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item, f"{name}.{key}" if name else str(key), bad) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item, f"{name}[{index}]", bad) for index, item in enumerate(value)]
+    return value

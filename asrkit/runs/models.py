@@ -1,0 +1,103 @@
+"""What a MODEL argument means: a run id, a run or checkpoint directory, a Hub id, or `starter`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from asrkit.errors import ModelError
+from asrkit.runs.store import RUN_ID, Run, RunStore
+
+STARTER = "starter"
+STARTER_DIR = Path(__file__).resolve().parents[2] / "assets" / "starter"
+CTC_TYPES = frozenset(
+    "wav2vec2 wav2vec2-bert wav2vec2-conformer hubert wavlm data2vec-audio unispeech unispeech-sat sew sew-d".split())
+"""`model_type`s that `AutoModelForCTC` loads from 16 kHz speech."""
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def resolve(name: str, store: RunStore) -> str:
+    """A directory or a Hub id that `from_pretrained` takes. ModelError in one sentence where `name` is neither."""
+    if name in ("", STARTER):
+        return str(STARTER_DIR)
+    if RUN_ID.fullmatch(name) and (store.root / name / "config.json").exists():
+        return _of_run(Run(store.root / name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if (path / "events.jsonl").exists() or (path / "checkpoints").is_dir():
+            return _of_run(Run(path))
+        check_directory(path)
+        return str(path)
+    if path.exists():
+        raise ModelError(f"Model {name} is a file; give the checkpoint's directory.")
+    if HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
+        return name
+    raise ModelError(f"There is no model {name!r}: it is no run in {store.root}, no directory and no Hub id "
+                     f"(owner/name); `python -m asrkit runs list` shows the runs.")
+
+
+def check_directory(path: Path) -> None:
+    """ModelError unless `path` holds a checkpoint of a CTC speech model in the Hugging Face layout."""
+    told = read_config(path)
+    if told is None:
+        raise ModelError(f"Directory {path} is no model: it has no config.json; give a Hugging Face checkpoint directory.")
+    kind = told.get("model_type")
+    if kind not in CTC_TYPES:
+        raise ModelError(f"The model in {path} is of type {kind!r}, which is no CTC speech model; "
+                         f"choose one of {', '.join(sorted(CTC_TYPES))}.")
+    if not any((path / name).exists() for name in WEIGHTS):
+        raise ModelError(f"Directory {path} has a config.json but no weights (model.safetensors); copy the whole model.")
+
+
+def read_config(path: Path) -> dict[str, Any] | None:
+    """The checkpoint's `config.json`, or None where there is none. ModelError if it is damaged."""
+    try:
+        told = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ModelError(f"{path / 'config.json'} is not valid JSON ({error}); the checkpoint is damaged.") from error
+    if not isinstance(told, dict):
+        raise ModelError(f"{path / 'config.json'} holds no settings; the checkpoint is damaged.")
+    return told
+
+
+def read_vocabulary(path: Path) -> dict[str, int] | None:
+    """Token -> id of a local CTC checkpoint, or None where it has no output layer yet.
+
+    An MMS vocabulary is nested by language; the language that its tokenizer is set to is taken.
+    """
+    try:
+        told = json.loads((path / "vocab.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ModelError(f"{path / 'vocab.json'} is not valid JSON ({error}); the checkpoint is damaged.") from error
+    if told and all(isinstance(value, dict) for value in told.values()):
+        settings = path / "tokenizer_config.json"
+        language = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
+        told = told.get(language) or next(iter(told.values()))
+    return told
+
+
+def _of_run(run: Run) -> str:
+    if run.has_model():
+        return str(run.model_dir)
+    if run.checkpoints():
+        return str(run.checkpoints()[-1])
+    raise ModelError(f"Run {run.id} has no model yet; wait for its first evaluation, or choose another.")
+
+
+def choices(store: RunStore) -> list[tuple[str, str]]:
+    """(label, value) of what can be chosen without typing: runs with a model, newest first, then the starter."""
+    runs = [(f"Run {run.id}", run.id) for run in store.all() if run.has_model()]
+    return [*runs, ("Starter (general English, small)", STARTER)]
+
+
+def default(store: RunStore) -> str:
+    """The newest run that has a model, else the starter."""
+    return choices(store)[0][1]

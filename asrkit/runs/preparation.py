@@ -1,0 +1,115 @@
+"""Data and base model of a run, checked before anything starts: what is wrong is said now, not after the download.
+
+Used by the supervisor for what is on this machine, and by the worker for what comes from the Hub.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asrkit.config import TrainConfig
+from asrkit.errors import DataError
+from asrkit.runs import models
+from asrkit.runs.store import Run, RunStore, write_json
+from asrkit.speech import ctc, manifest, sources, text
+from asrkit.speech.audit import Audit, Finding, audit
+from asrkit.speech.manifest import Utterance
+
+HUB = "hub:"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The frozen manifests of a run and what was found out about them. References are normalised already."""
+
+    train: list[Utterance]
+    eval: list[Utterance]
+    audit: Audit
+
+    def write(self, run: Run) -> None:
+        """Put the manifests and the audit into the run directory."""
+        manifest.write(run.manifest_path("train"), self.train)
+        manifest.write(run.manifest_path("eval"), self.eval)
+        write_json(run.audit_path, self.audit.to_dict())
+
+
+def is_local(config: TrainConfig) -> bool:
+    """Whether everything needed to check the data lies on this machine."""
+    return not (config.train.startswith(HUB) or config.eval.startswith(HUB))
+
+
+def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None) -> Prepared:
+    """Read, split, normalise and audit the data of `config`.
+
+    DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; ModelError if
+    the base model is not one. The evaluation split is audited as the training split is.
+    """
+    model = Path(models.resolve(config.model, store))
+    source = sources.load(config.train, eval_data=config.eval or None, text_column=config.text_column or None,
+                          audio_column=config.audio_column or None, hub_dir=hub_dir)
+    train, held_out = _split(source, config)
+    check = functools.partial(_checked, config=config, model=model)
+    kept, told = check(train)
+    kept_eval, told_eval = check(held_out)
+    for side, name in ((kept, "train"), (kept_eval, "evaluate")):
+        if not side:
+            raise DataError(f"{config.train}: no clip is left to {name} on; add data or change the clip length limits.")
+    return Prepared(kept, kept_eval, _joined(told, told_eval))
+
+
+def _split(source: sources.Source, config: TrainConfig) -> tuple[list[Utterance], list[Utterance]]:
+    if source.eval:
+        return source.train, source.eval
+    if config.eval:
+        raise DataError(f"{config.eval} holds no clips to evaluate on; give another evaluation dataset.")
+    if len(source.train) < 2:
+        raise DataError(f"{config.train} holds {len(source.train)} clip and no evaluation split; add clips, "
+                        "or name an evaluation dataset.")
+    if config.eval_count:
+        return manifest.hold_out(source.train, config.eval_count, config.seed)
+    return manifest.split(source.train, eval_share=config.eval_share, seed=config.seed, by="auto")
+
+
+def _checked(rows: list[Utterance], config: TrainConfig, model: Path) -> tuple[list[Utterance], Audit]:
+    kept, told = audit(rows, normaliser=config.normaliser, vocabulary=_known_characters(config, model),
+                       frames_of=_frames_of(model), min_duration_s=config.min_duration_s,
+                       max_duration_s=config.max_duration_s)
+    blocking = [found for found in told.findings if found.code not in _HARMLESS]
+    if blocking and not config.drop_bad_clips:
+        raise DataError(_sentence(blocking[0], config))
+    return [replace(row, text=text.normalise(row.text, config.normaliser)) for row in kept], told
+
+
+_HARMLESS = frozenset({"too-long", "too-short"})
+"""Clips outside the length limits are left out and counted, as every recipe does; that is what the limits are for."""
+
+
+def _sentence(found: Finding, config: TrainConfig) -> str:
+    where = found.examples[0] if found.examples else config.train
+    others = f" ({found.count} clips in all)" if found.count > 1 else ""
+    return f"{where}{others}: {found.effect} {found.fix} Or switch on “Leave out bad clips” (drop_bad_clips)."
+
+
+def _known_characters(config: TrainConfig, model: Path) -> set[str] | None:
+    vocabulary = models.read_vocabulary(model) if config.vocabulary == "keep" else None
+    if not vocabulary:
+        return None
+    return {token for token in vocabulary if len(token) == 1 and token != "|"}
+
+
+def _frames_of(model: Path) -> Callable[[float], int]:
+    told = models.read_config(model) or {}
+    if "conv_kernel" not in told or "conv_stride" not in told:
+        return ctc.frames
+    return functools.partial(ctc.frames, kernels=tuple(told["conv_kernel"]), strides=tuple(told["conv_stride"]))
+
+
+def _joined(train: Audit, held_out: Audit) -> Audit:
+    """One audit for both splits: counts added up, findings one after the other."""
+    verdicts = ("ready", "ready-with-drops", "not-ready")
+    worst = max((train.verdict, held_out.verdict), key=verdicts.index)
+    return Audit(worst, train.utterances + held_out.utterances, train.hours + held_out.hours,
+                 train.dropped + held_out.dropped, [*train.findings, *held_out.findings])

@@ -1,0 +1,272 @@
+"""The sole owner of paths in a run directory: atomic writes, appends, tails, listings.
+
+A run directory appears whole or not at all: it is made under a hidden name and renamed when its configuration is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from asrkit import config as configs
+from asrkit.errors import RunError
+from asrkit.runs.events import Event
+
+STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
+FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+def default_runs_dir() -> Path:
+    """`$ASRKIT_RUNS`, else `runs` in the working directory."""
+    return Path(os.environ.get("ASRKIT_RUNS") or "runs")
+
+
+class Run:
+    """One run directory. Holds a path and nothing else: every call reads what is on disk now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Run({self.id})"
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def process_path(self) -> Path:
+        return self.path / "process.json"
+
+    @property
+    def events_path(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model_dir(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def audit_path(self) -> Path:
+        return self.path / "audit.json"
+
+    def manifest_path(self, split: str) -> Path:
+        """`split` is train or eval."""
+        return self.path / f"{split}.jsonl"
+
+    def config(self) -> configs.TrainConfig:
+        return configs.from_file(self.config_path)
+
+    def process(self) -> dict[str, Any] | None:
+        """What the supervisor wrote about the worker, or None before it did."""
+        try:
+            return json.loads(self.process_path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    # Events
+
+    def append(self, told: Event) -> None:
+        """Add one event. Called by the worker alone; the line is on its way to the disk before this returns."""
+        with open(self.events_path, "ab") as file:
+            file.write(told.to_line().encode("utf-8"))
+            file.flush()
+
+    def repair_events(self) -> None:
+        """Cut off a half-written last line, so that the next event starts on a line of its own (before a resume)."""
+        with contextlib.suppress(FileNotFoundError), open(self.events_path, "r+b") as file:
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+
+    def events(self, after: int = 0, limit_bytes: int | None = None) -> tuple[list[Event], int]:
+        """Events from byte offset `after`, and the offset to go on from. A half-written last line is left for later.
+
+        If the file is shorter than `after` (another run took its place) reading starts again at 0.
+        """
+        try:
+            with open(self.events_path, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                start = after if after <= size else 0
+                file.seek(start)
+                block = file.read(-1 if limit_bytes is None else limit_bytes)
+        except FileNotFoundError:
+            return [], 0
+        whole = block.rfind(b"\n") + 1
+        lines = block[:whole].decode("utf-8", errors="replace").splitlines()
+        return [told for line in lines if (told := Event.from_line(line))], start + whole
+
+    def last_events(self, size: int = 65_536) -> list[Event]:
+        """The events in the last `size` bytes: enough to judge a run by, whatever its length."""
+        try:
+            length = self.events_path.stat().st_size
+        except FileNotFoundError:
+            return []
+        return self.events(after=max(0, length - size))[0]
+
+    # Control flags
+
+    def raise_flag(self, flag: str) -> None:
+        """Ask the worker for something. Asking twice is asking once."""
+        if flag not in FLAGS:
+            raise ValueError(f"unknown flag {flag!r}")
+        control = self.path / "control"
+        control.mkdir(exist_ok=True)
+        (control / flag).touch()
+
+    def flag(self, flag: str) -> bool:
+        return (self.path / "control" / flag).exists()
+
+    def lower_flags(self, *flags: str) -> None:
+        for flag in flags or FLAGS:
+            (self.path / "control" / flag).unlink(missing_ok=True)
+
+    # Checkpoints and log
+
+    def checkpoints(self) -> list[Path]:
+        """Whole checkpoints, oldest first."""
+        found = [(int(match[1]), path) for path in self.checkpoints_dir.glob("checkpoint-*")
+                 if (match := CHECKPOINT.fullmatch(path.name))]
+        return [path for _, path in sorted(found)]
+
+    def has_model(self) -> bool:
+        return (self.model_dir / "config.json").exists()
+
+    def log_tail(self, size: int = 20_000) -> str:
+        """The last `size` bytes of the worker's output."""
+        try:
+            with open(self.log_path, "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+                return file.read().decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+
+class RunStore:
+    """A directory of runs."""
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root) if root is not None else default_runs_dir()
+
+    def create(self, config: configs.TrainConfig, run_id: str | None = None,
+               fill: Callable[[Run], None] = lambda run: None) -> Run:
+        """A new run directory with its configuration and what `fill` puts into it, there whole or not at all.
+
+        RunError if the id is taken or is no file name, or the disk is full.
+        """
+        named = run_id or self._free_id(config)
+        if not RUN_ID.fullmatch(named):
+            raise RunError(f"Run id {named!r} cannot be used; take letters, digits, dots, dashes and underscores.")
+        target = self.root / named
+        if target.exists():
+            raise RunError(f"Run {named} exists already in {self.root}; choose another id or delete it first.")
+        with readable_disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+            try:
+                write_json(draft / "config.json", config.to_dict())
+                (draft / "control").mkdir()
+                fill(Run(draft))
+                draft.chmod(0o755)
+                os.rename(draft, target)
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
+        return Run(target)
+
+    def _free_id(self, config: configs.TrainConfig) -> str:
+        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.preset or 'custom'}"
+        names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
+        return next(name for name in names if not (self.root / name).exists())
+
+    def get(self, run_id: str) -> Run:
+        """The run of that id. RunError if there is none."""
+        run = Run(self.root / run_id)
+        if not RUN_ID.fullmatch(run_id) or not run.config_path.exists():
+            raise RunError(f"There is no run {run_id!r} in {self.root}; `python -m asrkit runs list` shows what there is.")
+        return run
+
+    def all(self) -> list[Run]:
+        """Every run, newest first (ids sort by time)."""
+        found = [path for path in self.root.glob("*/config.json") if not path.parent.name.startswith(".")]
+        return [Run(path.parent) for path in sorted(found, key=lambda path: path.parent.name, reverse=True)]
+
+    def delete(self, run: Run) -> None:
+        """Remove the directory: first out of sight, then for good."""
+        hidden = self.root / f".deleted-{run.id}-{os.getpid()}"
+        os.rename(run.path, hidden)
+        shutil.rmtree(hidden)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while a run is started, so that two apps on this directory start one run and not two."""
+        with readable_disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.root / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader finds the old file or the new one, never half of either."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def readable_disk_errors(where: Path) -> Iterator[None]:
+    """Turn what the system says about a full or read-only disk into one sentence (RunError)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(f"The disk that holds {where} is full; free some space and start again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise RunError(f"{where} cannot be written ({error.strerror}); choose another --runs-dir.") from error
+        raise
+
+
+def free_bytes(where: Path) -> int:
+    """Free space on the disk that holds `where` or its nearest existing parent."""
+    while not where.exists() and where != where.parent:
+        where = where.parent
+    return shutil.disk_usage(where).free
+
+
+__all__ = ["Run", "RunStore", "write_json", "default_runs_dir", "readable_disk_errors", "free_bytes"]

@@ -1,0 +1,186 @@
+"""Start, stop, resume and judge runs. Knows processes; does not know training.
+
+A worker is started detached, in a session of its own, with its output in a file: nothing that happens to the app
+reaches it. Whether it lives is asked of the system each time: pid *and* start time, so a pid that was given to another
+program is not mistaken for the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from asrkit.config import TrainConfig
+from asrkit.errors import RunError
+from asrkit.runs import events, models, preparation
+from asrkit.runs.store import (
+    CANCEL,
+    STOP,
+    Run,
+    RunStore,
+    free_bytes,
+    readable_disk_errors,
+    write_json,
+)
+
+QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
+STOPPED, FINISHED, FAILED, CRASHED = "stopped", "finished", "failed", "crashed"
+ACTIVE = frozenset({STARTING, RUNNING, STOPPING})
+RESUMABLE = frozenset({STOPPED, FAILED, CRASHED})
+
+NEEDED_BYTES = 200 * 2**20
+"""Free disk space without which no run is started: a small model, its checkpoints and its history."""
+
+_WORKER = "asrkit.training.worker"
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Run:
+    """Check the data and the base model, make the run, start its worker.
+
+    DataError or ModelError if they cannot be used; RunError if another run is under way, the id is taken or the disk is
+    full. After an error there is no run.
+    """
+    refuse_second(store)
+    _refuse_full_disk(store)
+    models.resolve(config.model, store)
+    prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
+    with store.lock():
+        refuse_second(store)
+        run = store.create(config, run_id, fill=prepared.write if prepared else lambda run: None)
+        _spawn(run)
+    return run
+
+
+def resume(store: RunStore, run: Run) -> Run:
+    """Go on with a stopped, failed or crashed run from its last checkpoint. RunError if it is none of these."""
+    with store.lock():
+        current = status(run)
+        if current in ACTIVE:
+            return run
+        if current not in RESUMABLE:
+            raise RunError(f"Run {run.id} is {current}; only a stopped, failed or crashed run can be resumed.")
+        refuse_second(store)
+        _refuse_full_disk(store)
+        run.lower_flags()
+        run.repair_events()
+        _spawn(run)
+    return run
+
+
+def stop(run: Run) -> None:
+    """Ask for stop and save. Does nothing to a run that has ended."""
+    if status(run) in ACTIVE:
+        run.raise_flag(STOP)
+
+
+def cancel(run: Run) -> None:
+    """Ask the run to end and keep nothing but its history."""
+    if status(run) in ACTIVE:
+        run.raise_flag(CANCEL)
+
+
+def delete(store: RunStore, run: Run) -> None:
+    """Remove a run for good. RunError while it is under way."""
+    with store.lock():
+        if status(run) in ACTIVE:
+            raise RunError(f"Run {run.id} is under way; stop or cancel it before deleting it.")
+        store.delete(run)
+
+
+def kill(run: Run, wait_s: float = 10.0) -> None:
+    """End the worker's whole session at once: the last resort, after stop and cancel were not heard."""
+    process = run.process()
+    if process and alive(process):
+        os.killpg(process["pid"], signal.SIGKILL)
+        deadline = time.monotonic() + wait_s
+        while alive(process) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def active(store: RunStore) -> Run | None:
+    """The run that is under way, or None."""
+    return next((run for run in store.all() if status(run) in ACTIVE), None)
+
+
+def refuse_second(store: RunStore) -> None:
+    busy = active(store)
+    if busy:
+        raise RunError(f"Run {busy.id} is under way; wait for it, or stop it first.")
+
+
+def _refuse_full_disk(store: RunStore) -> None:
+    free = free_bytes(store.root)
+    if free < NEEDED_BYTES:
+        raise RunError(f"The disk that holds {store.root} is full ({free / 2**20:.0f} MB free); "
+                       f"free at least {NEEDED_BYTES / 2**20:.0f} MB and start again.")
+
+
+def _spawn(run: Run) -> None:
+    """Start the worker of `run`, detached, and write down who it is."""
+    command = [sys.executable, "-m", _WORKER, str(run.path.resolve())]
+    paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
+        worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                  start_new_session=True, env=environment)
+    write_json(run.process_path, {**identity(worker.pid), "host": socket.gethostname(), "command": command})
+    # Waited for in the background: a child that ended and is not waited for stays in the process table.
+    threading.Thread(target=worker.wait, daemon=True).start()
+
+
+def identity(pid: int) -> dict[str, Any]:
+    """Pid and start of a process. `start` is exact and does not move with the clock; `start_time` is for people."""
+    return {"pid": pid, "start": _start(pid), "start_time": time.time()}
+
+
+def _start(pid: int) -> str | None:
+    """A token that no other process of this machine, before or after, has together with the pid; None if it is gone."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("stat").exists():
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # proc(5): field 22 is the start in clock ticks after boot; after the name, it is number 20 of the rest.
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.1f}"
+    except psutil.NoSuchProcess:
+        return None
+
+
+def alive(process: dict[str, Any] | None) -> bool:
+    """Whether the process that `process.json` names still runs on this machine."""
+    if not process or process.get("host") != socket.gethostname() or process.get("start") is None:
+        return False
+    return _start(int(process["pid"])) == process["start"]
+
+
+def status(run: Run) -> str:
+    """What the run is now, from its last events, its flags and whether its worker lives."""
+    history, process = run.last_events(), run.process()
+    last = history[-1] if history else None
+    ended = last is not None and last.kind in events.ENDS
+    # An end that is older than the present worker is the end of an earlier life: the run was resumed.
+    if ended and (process is None or last.time >= process.get("start_time", 0) or not alive(process)):
+        return {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}[last.kind]
+    if process is None:
+        return QUEUED
+    if not alive(process):
+        return CRASHED
+    if run.flag(STOP) or run.flag(CANCEL):
+        return STOPPING
+    begun = any(told.kind != events.PHASE and told.time >= process.get("start_time", 0) for told in history)
+    return RUNNING if begun else STARTING

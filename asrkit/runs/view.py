@@ -1,0 +1,154 @@
+"""Events -> RunView: series, progress, ETA, best result. A pure fold, so any reader of the events sees the same run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from asrkit.runs import events, supervisor
+from asrkit.runs.events import Event
+from asrkit.runs.store import Run
+
+TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second", "memory_gb")
+EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio")
+RESULT = ("step", "loss", "wer", "cer", "mer")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a curve. `value` is None where the number was not finite."""
+
+    step: int
+    epoch: float
+    time: float
+    value: float | None
+
+
+@dataclass
+class RunView:
+    """What is known of a run after the events applied so far."""
+
+    run_id: str
+    series: dict[str, list[Point]] = field(default_factory=dict)
+    evaluations: list[Event] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    started: dict[str, Any] = field(default_factory=dict)
+    phase: Event | None = None
+    end: Event | None = None
+    step: int = 0
+    epoch: float = 0.0
+    first_time: float | None = None
+    last_time: float | None = None
+    _pace: list[tuple[float, int]] = field(default_factory=list)
+
+    def apply(self, told: Event) -> None:
+        """Add one event."""
+        if self.first_time is None:
+            self.first_time = told.time
+        self.last_time = told.time
+        if told.step is not None:
+            self.step = told.step
+        if told.epoch is not None:
+            self.epoch = told.epoch
+        if told.kind == events.STARTED:
+            self._begin(told)
+        elif told.kind == events.PHASE:
+            self.phase, self.end = told, None
+        elif told.kind == events.TRAIN:
+            self.phase = None
+            self._add("train", TRAIN_SERIES, told)
+            self._pace.append((told.time, told.step or 0))
+        elif told.kind == events.EVAL:
+            self.phase = None
+            self._add("eval", EVAL_SERIES, told)
+            self.evaluations.append(told)
+        elif told.kind == events.FINDING:
+            self.findings.append({"step": told.step, "epoch": told.epoch, **told.data})
+        elif told.kind in events.ENDS:
+            self.phase, self.end = None, told
+
+    def _begin(self, told: Event) -> None:
+        """A worker begins or, after a resume, begins again at `step`: what was past that step will be told anew."""
+        self.started, self.end, self._pace = told.data, None, []
+        step = told.step or 0
+        self.series = {name: [point for point in points if point.step <= step] for name, points in self.series.items()}
+        self.evaluations = [old for old in self.evaluations if (old.step or 0) <= step]
+        self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]
+
+    def _add(self, side: str, names: tuple[str, ...], told: Event) -> None:
+        for name in names:
+            if name in told.data:
+                point = Point(told.step or 0, told.epoch or 0.0, told.time, told.data[name])
+                self.series.setdefault(f"{side}/{name}", []).append(point)
+
+    @property
+    def total_steps(self) -> int | None:
+        return self.started.get("total_steps")
+
+    @property
+    def metric(self) -> str:
+        return self.started.get("metric_for_best_model", "wer")
+
+    @property
+    def best(self) -> Event | None:
+        """The evaluation with the lowest chosen metric; the first of equals."""
+        known = [told for told in self.evaluations if told.data.get(self.metric) is not None]
+        return min(known, key=lambda told: told.data[self.metric], default=None)
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """`{"error", "remedy", "message", "traceback"}` of a failed run."""
+        return self.end.data if self.end and self.end.kind == events.FAILED else None
+
+    def progress(self) -> float:
+        """Share of the optimizer steps that are done, 0 to 1."""
+        return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
+
+    def elapsed_s(self, now: float | None = None) -> float:
+        """Seconds since the first event, up to the end if the run has ended."""
+        if self.first_time is None:
+            return 0.0
+        until = self.end.time if self.end else (time.time() if now is None else now)
+        return max(0.0, until - self.first_time)
+
+    def eta_s(self, now: float | None = None) -> float | None:
+        """Seconds to go at the pace of this life of the worker, evaluations included; None before it is known."""
+        if len(self._pace) < 2 or not self.total_steps or self.end:
+            return None
+        (begun, first), (reached, last) = self._pace[0], self._pace[-1]
+        if last <= first or reached <= begun:
+            return None
+        since = (time.time() if now is None else now) - reached
+        return max(0.0, (self.total_steps - last) * (reached - begun) / (last - first) - since)
+
+
+def result(told: Event | None) -> dict[str, Any] | None:
+    """The figures of an evaluation as `runs show --json` gives them."""
+    return told and {name: told.step if name == "step" else told.data.get(name) for name in RESULT}
+
+
+def view(run: Run) -> RunView:
+    """The run as its whole history tells it."""
+    seen = RunView(run.id)
+    for told in run.events()[0]:
+        seen.apply(told)
+    return seen
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """One run as `runs list --json` and `runs show --json` print it."""
+    seen, process = view(run), run.process()
+    return {
+        "run_id": run.id,
+        "status": supervisor.status(run),
+        "step": seen.step,
+        "total_steps": seen.total_steps,
+        "epoch": round(seen.epoch, 3),
+        "pid": process["pid"] if process else None,
+        "last_eval": result(seen.evaluations[-1] if seen.evaluations else None),
+        "best": result(seen.best),
+        "findings": seen.findings,
+        "error": seen.error.get("message") if seen.error else None,
+        "path": str(run.path),
+    }

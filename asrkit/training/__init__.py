@@ -1,0 +1,1 @@
+"""The worker's side: imported by the training process alone."""

@@ -1,0 +1,123 @@
+"""Waveform augmentation: another speaker, another room, another line, another background.
+
+Everything is drawn from the generator that is passed in, so a step that is repeated after a resume hears the same
+waveform.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RATE = 16_000
+TELEPHONE_HZ = (300.0, 3400.0)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Probabilities and ranges; `STRENGTHS` has the named sets.
+
+    warp: factor by which pitch, formants and tempo move together (a vocal tract longer or shorter).
+    snr_db: signal-to-noise ratio of the added coloured noise.
+    reverberation_s: time for the synthetic room's response to fall by 60 dB.
+    """
+
+    warp: tuple[float, float] = (1.0, 1.0)
+    warp_probability: float = 0.0
+    room_probability: float = 0.0
+    reverberation_s: tuple[float, float] = (0.1, 0.6)
+    band_probability: float = 0.0
+    tilt_probability: float = 0.0
+    noise_probability: float = 0.0
+    snr_db: tuple[float, float] = (8.0, 35.0)
+    clip_probability: float = 0.0
+    edge_s: float = 0.0
+
+    def __call__(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(samples,) float32 at 16 kHz -> the same utterance, changed; its length changes with warp and edges."""
+        if rng.random() < self.warp_probability:
+            samples = warp(samples, float(np.exp(rng.uniform(*np.log(self.warp)))))
+        if self.edge_s:
+            before, after = (int(rng.uniform(0, self.edge_s) * RATE) for _ in range(2))
+            samples = np.pad(samples, (before, after))
+        if rng.random() < self.room_probability:
+            samples = reverberate(samples, rng.uniform(*self.reverberation_s), rng)
+        if rng.random() < self.noise_probability:
+            samples = add_noise(samples, rng.uniform(*self.snr_db), rng)
+        samples = self._channel(samples, rng)
+        if rng.random() < self.clip_probability:
+            ceiling = np.abs(samples).max(initial=1e-6) * rng.uniform(0.3, 0.9)
+            samples = np.clip(samples, -ceiling, ceiling)
+        return samples.astype(np.float32)
+
+    def _channel(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Telephone band with companding, another band limit, and a spectral tilt."""
+        band, tilt = rng.random() < self.band_probability, rng.random() < self.tilt_probability
+        if not (band or tilt):
+            return samples
+        spectrum, hertz = np.fft.rfft(samples), np.fft.rfftfreq(len(samples), 1 / RATE)
+        if tilt:
+            slope_db = rng.uniform(-6, 6)  # per octave around 1 kHz, flat outside 100 Hz to 6 kHz
+            octaves = np.log2(np.clip(hertz, 100, 6000) / 1000)
+            spectrum *= 10 ** (slope_db * octaves / 20)
+        telephone = band and rng.random() < 0.6
+        if band:
+            low, high = TELEPHONE_HZ if telephone else (rng.uniform(50, 400), rng.uniform(2800, 7500))
+            # Fourth-order slopes: a brick wall would ring.
+            spectrum *= 1 / np.sqrt(1 + (hertz / (high * rng.uniform(0.95, 1.15))) ** 16)
+            spectrum *= 1 / np.sqrt(1 + (low * rng.uniform(0.5, 1.1) / np.maximum(hertz, 1)) ** 8)
+        samples = np.fft.irfft(spectrum, len(samples))
+        return mu_law(samples) if telephone and rng.random() < 0.5 else samples
+
+
+STRENGTHS = {
+    "none": Augmentation(),
+    "light": Augmentation(
+        warp=(0.92, 1.08), warp_probability=0.5, noise_probability=0.3, snr_db=(15, 40), tilt_probability=0.3,
+    ),
+    "strong": Augmentation(
+        warp=(0.8, 1.3), warp_probability=0.8, room_probability=0.4, band_probability=0.5, tilt_probability=0.5,
+        noise_probability=0.7, snr_db=(5, 35), clip_probability=0.05, edge_s=0.3,
+    ),
+}
+
+
+def warp(samples: np.ndarray, factor: float) -> np.ndarray:
+    """Play `samples` `factor` times faster: band-limited resampling by the discrete Fourier transform."""
+    length = max(1, round(len(samples) / factor))
+    spectrum = np.fft.rfft(samples)
+    kept = np.zeros(length // 2 + 1, spectrum.dtype)
+    shared = min(len(spectrum), len(kept))
+    kept[:shared] = spectrum[:shared]
+    return np.fft.irfft(kept, length) * (length / len(samples))
+
+
+def reverberate(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Convolve with a decaying noise tail (Polack's model) behind the direct sound; same length, same energy."""
+    tail = int(seconds * RATE)
+    response = rng.standard_normal(tail) * 10 ** (-3 * np.arange(tail) / tail)
+    response *= rng.uniform(0.15, 0.7) / np.sqrt((response**2).sum() + 1e-9)
+    response[: int(0.002 * RATE)] = 0
+    response[0] = 1
+    size = len(samples) + tail
+    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
+    return wet * np.sqrt((samples**2).sum() / ((wet**2).sum() + 1e-9))
+
+
+def add_noise(samples: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Add noise whose power falls as 1/f**k, k from 0 (white) to 2 (brown), at `snr_db`."""
+    spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
+    spectrum[1:] *= np.arange(1, len(spectrum)) ** (-rng.uniform(0, 2) / 2)
+    spectrum[0] = 0
+    noise = np.fft.irfft(spectrum, len(samples))
+    wanted = (samples**2).mean() / 10 ** (snr_db / 10)
+    return samples + noise * np.sqrt(wanted / ((noise**2).mean() + 1e-12))
+
+
+def mu_law(samples: np.ndarray) -> np.ndarray:
+    """Through 8-bit companding and back, as a telephone line does (ITU-T G.711, continuous form, mu = 255)."""
+    peak = np.abs(samples).max(initial=1e-6)
+    compressed = np.sign(samples) * np.log1p(255 * np.abs(samples) / peak) / np.log(256)
+    stepped = np.round(compressed * 127) / 127
+    return np.sign(stepped) * np.expm1(np.abs(stepped) * np.log(256)) / 255 * peak

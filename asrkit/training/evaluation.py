@@ -1,0 +1,109 @@
+"""Hypotheses and scores of a model on a manifest. What is kept for each clip is its text, so memory does not grow with
+the vocabulary or with the length of the clips."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from asrkit.speech import ctc, metrics
+from asrkit.speech.manifest import Utterance
+from asrkit.speech.text import normalise
+from asrkit.training.data import Collator, SpeechDataset, wants_mask
+from asrkit.training.model import frame_counts
+
+SAMPLES_FIXED, SAMPLES_WORST = 5, 3
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """loss: mean over clips of the CTC loss a label (nats). blank_share: share of true frames whose best token is the
+    blank. samples: `{"id", "audio", "reference", "hypothesis", "worst"}`."""
+
+    loss: float
+    scores: metrics.Scores
+    blank_share: float
+    utterances: int
+    audio_seconds: float
+    seconds: float
+    samples: list[dict[str, Any]]
+
+    def to_data(self) -> dict[str, Any]:
+        """What an `eval` event holds."""
+        rates = {"wer": self.scores.wer, "cer": self.scores.cer, "mer": self.scores.mer}
+        return {
+            "loss": self.loss,
+            **{name: rate.rate for name, rate in rates.items()},
+            "counts": {name: {"substitutions": rate.substitutions, "deletions": rate.deletions,
+                              "insertions": rate.insertions, "reference_length": rate.reference_length}
+                       for name, rate in rates.items()},
+            "blank_share": self.blank_share, "length_ratio": self.scores.length_ratio,
+            "utterances": self.utterances, "audio_seconds": round(self.audio_seconds, 2),
+            "seconds": round(self.seconds, 2), "samples": self.samples,
+        }
+
+
+class Interrupted(Exception):
+    """Somebody asked for the end of the run while it was being evaluated."""
+
+
+def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance], *, batch_size: int,
+             normaliser: str, progress: Callable[[int, int], bool] = lambda done, total: True) -> Evaluation:
+    """Decode greedily and score. Reference and hypothesis go through the same normaliser.
+
+    progress: called with clips done and all clips; when it answers False, `Interrupted` is raised.
+    """
+    begun, was_training = time.monotonic(), model.training
+    model.eval()
+    dataset, collator = SpeechDataset(utterances, processor), Collator(processor)
+    device = next(model.parameters()).device
+    # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
+    size = batch_size if wants_mask(processor.feature_extractor) else 1
+    order = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)
+    hypotheses, losses = [""] * len(order), np.zeros(len(order))
+    blanks = frames = 0
+    seconds = 0.0
+    try:
+        for start in range(0, len(order), size):
+            if not progress(start, len(order)):
+                raise Interrupted
+            chosen = order[start : start + size]
+            batch = collator([dataset[index] for index in chosen])
+            seconds += batch.pop("audio_seconds")
+            batch = {name: value.to(device) for name, value in batch.items()}
+            with torch.inference_mode():
+                answer = model(**batch)
+            ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, batch).cpu()
+            # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
+            losses[chosen] = float(answer.loss)
+            for index, row, count in zip(chosen, ids, counts, strict=True):
+                true = row[:count].tolist()
+                blanks += true.count(model.config.pad_token_id)
+                frames += int(count)
+                hypotheses[index] = to_text(processor, true, model.config.pad_token_id)
+    finally:
+        model.train(was_training)
+    references = [normalise(row.text, normaliser) for row in utterances]
+    hypotheses = [normalise(text, normaliser) for text in hypotheses]
+    return Evaluation(float(losses.mean()), metrics.score(references, hypotheses), blanks / max(1, frames),
+                      len(order), seconds, time.monotonic() - begun, _samples(utterances, references, hypotheses))
+
+
+def to_text(processor: Any, ids: Sequence[int], blank_id: int) -> str:
+    """Token ids of one clip's true frames -> text (best path: merge repeats, drop blanks)."""
+    kept = ctc.collapse(ids, blank_id)
+    return processor.tokenizer.decode(kept, group_tokens=False) if kept else ""
+
+
+def _samples(rows: Sequence[Utterance], references: list[str], hypotheses: list[str]) -> list[dict[str, Any]]:
+    """The same few clips each time, spread over the set, and the worst by CER."""
+    fixed = sorted({round(place) for place in np.linspace(0, len(rows) - 1, min(SAMPLES_FIXED, len(rows)))})
+    errors = [metrics.score([r], [h]).cer.rate for r, h in zip(references, hypotheses, strict=True)]
+    worst = [index for index in np.argsort(errors)[::-1] if index not in fixed and errors[index] > 0][:SAMPLES_WORST]
+    return [{"id": rows[index].id, "audio": rows[index].audio, "reference": references[index],
+             "hypothesis": hypotheses[index], "worst": index in worst} for index in [*fixed, *map(int, worst)]]

@@ -1,0 +1,57 @@
+"""An exception -> what to tell a person: the kind of error, what happened, what to do about it."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+from asrkit.errors import AsrkitError, AudioError, ConfigError, DataError, ModelError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`error` is a kebab-case code; `message` one sentence; `remedy` what to do."""
+
+    error: str
+    message: str
+    remedy: str
+
+
+_OURS = {
+    AudioError: ("bad-audio", "Repair or remove the clip, then start again."),
+    DataError: ("bad-data", "Mend the data as the message says, then start again."),
+    ModelError: ("bad-model", "Choose another base model or vocabulary, then start again."),
+    ConfigError: ("bad-settings", "Change the setting, then start again."),
+}
+
+
+def explain(error: BaseException) -> Failure:
+    """The failure that `error` means, recognised by its type and words. Unknown ones say so honestly."""
+    for kind, (code, remedy) in _OURS.items():
+        if isinstance(error, kind):
+            return Failure(code, str(error), remedy)
+    if isinstance(error, AsrkitError):
+        return Failure("failed", str(error), "Follow the message, then resume or start again.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure("disk-full", "The disk is full.", "Free some space, then resume the run.")
+    words = f"{type(error).__name__}: {error}"
+    if "OutOfMemoryError" in words or "out of memory" in words or isinstance(error, MemoryError):
+        return Failure("out-of-memory", "The device ran out of memory.",
+                       "Halve the batch (and double the gradient accumulation), shorten the longest clip, or switch on "
+                       "gradient checkpointing.")
+    if "GatedRepo" in words or "401 Client Error" in words or "403 Client Error" in words:
+        return Failure("gated", f"The Hub refused access: {_first(error)}",
+                       "Accept the model's or dataset's terms on its page and set HF_TOKEN.")
+    if any(name in words for name in ("RepositoryNotFound", "HfHubHTTPError", "ConnectionError", "ConnectError",
+                                      "OfflineModeIsEnabled", "LocalEntryNotFound", "MaxRetryError")):
+        return Failure("hub-unreachable", f"The Hub could not be reached or does not have it: {_first(error)}",
+                       "Check the name and the network, or use a directory on this machine.")
+    if "CUDA" in words or "NVIDIA" in words:
+        return Failure("cuda", f"The GPU reported an error: {_first(error)}",
+                       "Check the driver with nvidia-smi; resume the run when the GPU works.")
+    return Failure("unexpected", words.splitlines()[0], "See the traceback and the log; resume goes on from the last "
+                   "checkpoint.")
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,153 @@
+"""Base checkpoint + vocabulary -> processor + CTC model, in float32, with the class defaults that hurt overridden."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForCTC,
+    AutoProcessor,
+    Wav2Vec2BertProcessor,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2Processor,
+)
+
+from asrkit.config import TrainConfig
+from asrkit.errors import ModelError
+from asrkit.speech import ctc
+
+BLANK, UNKNOWN, WORD = "<pad>", "<unk>", "|"
+
+
+def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:
+    """(processor, model) to fine-tune `base` (a directory or Hub id) on normalised `texts`.
+
+    A CTC-tuned base keeps its output rows for the characters it knows. ModelError where `base` cannot be loaded or does
+    not know a character and the vocabulary is to be kept.
+    """
+    known = _tokenizer(base)
+    if known is None or config.vocabulary == "fresh":
+        vocabulary = ctc.vocabulary(texts)
+        processor = _processor(base, vocabulary)
+        model = _pretrained(base, config, vocab_size=len(vocabulary), pad_token_id=processor.tokenizer.pad_token_id,
+                            ignore_mismatched_sizes=True)
+    else:
+        processor, model = _warm(base, config, texts)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    freeze(model, config.freeze)
+    return processor, model
+
+
+def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, torch.nn.Module]:
+    """(processor, model) of a run's own checkpoint, to go on with."""
+    processor, model = AutoProcessor.from_pretrained(checkpoint), _pretrained(str(checkpoint), config)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    freeze(model, config.freeze)
+    return processor, model
+
+
+def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:
+    """From a CTC checkpoint: its own head, with rows added for new characters where the vocabulary may grow."""
+    processor = AutoProcessor.from_pretrained(base)
+    model = _pretrained(base, config)
+    vocabulary, added = ctc.merge_vocabulary(processor.tokenizer.get_vocab(), texts)
+    if added and config.vocabulary == "keep":
+        raise ModelError(f"{config.model} does not know {', '.join(map(repr, added))}; set Vocabulary to extend, "
+                         "or choose a normaliser that removes them.")
+    if added:
+        rows = model.lm_head.out_features
+        _grow(model, max(vocabulary.values()) + 1)
+        vocabulary = {token: number for token, number in vocabulary.items() if number < rows or token in added}
+        processor = _processor(base, vocabulary)
+    return processor, model
+
+
+def _tokenizer(base: str) -> Any | None:
+    """The base model's CTC tokenizer, or None where it was never tuned for CTC."""
+    try:
+        settings = AutoConfig.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The base model {base} cannot be loaded: {_first_line(error)}.") from error
+    if not any("CTC" in name for name in settings.architectures or []):
+        return None
+    try:
+        return AutoProcessor.from_pretrained(base).tokenizer
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"The base model {base} has an output layer but its tokenizer cannot be loaded "
+                         f"({_first_line(error)}); set Vocabulary to fresh.") from error
+
+
+def _processor(base: str, vocabulary: dict[str, int]) -> Any:
+    """A processor with this vocabulary and the base model's feature extractor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "vocab.json")
+        path.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+        # The blank is `pad_token`: Hugging Face keeps it there. No sentence marks: CTC has none.
+        tokenizer = Wav2Vec2CTCTokenizer(str(path), pad_token=BLANK, unk_token=UNKNOWN, word_delimiter_token=WORD,
+                                         bos_token=None, eos_token=None)
+    extractor = AutoFeatureExtractor.from_pretrained(base)
+    kind = Wav2Vec2BertProcessor if "input_features" in extractor.model_input_names else Wav2Vec2Processor
+    return kind(extractor, tokenizer)
+
+
+def _pretrained(base: str, config: TrainConfig, **changes: Any) -> torch.nn.Module:
+    settings = AutoConfig.from_pretrained(base)
+    wanted = {
+        "ctc_loss_reduction": "mean", "ctc_zero_infinity": True, "layerdrop": config.layerdrop,
+        "hidden_dropout": config.hidden_dropout, "attention_dropout": config.attention_dropout,
+        "mask_time_prob": config.mask_time_prob, "mask_time_length": config.mask_time_length,
+        # At least two masks a clip, the class default, would hide most of a short one.
+        "mask_time_min_masks": 0, **changes,
+    }
+    loading = {name: wanted.pop(name) for name in ("ignore_mismatched_sizes",) if name in wanted}
+    for name, value in wanted.items():
+        setattr(settings, name, value)
+    try:
+        return AutoModelForCTC.from_pretrained(base, config=settings, dtype=torch.float32, **loading)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"The base model {base} cannot be loaded for CTC: {_first_line(error)}.") from error
+
+
+def _grow(model: torch.nn.Module, size: int) -> None:
+    """Add output rows for new characters: known rows stay, new ones start at the mean of the known with small noise."""
+    old = model.lm_head
+    new = torch.nn.Linear(old.in_features, size)
+    with torch.no_grad():
+        new.weight.copy_(old.weight.mean(0) + 0.02 * torch.randn_like(new.weight))
+        # Likely enough to be learned, unlikely enough not to disturb: two nats below the mean.
+        new.bias.fill_(float(old.bias.mean()) - 2.0)
+        new.weight[: old.out_features], new.bias[: old.out_features] = old.weight, old.bias
+    model.lm_head, model.config.vocab_size = new, size
+
+
+def freeze(model: torch.nn.Module, what: str) -> None:
+    """Decide what is trained: `nothing`, `feature-encoder` or `all-but-head` is held fixed."""
+    for parameter in model.parameters():
+        parameter.requires_grad = what != "all-but-head"
+    for parameter in model.lm_head.parameters():
+        parameter.requires_grad = True
+    if what == "feature-encoder" and hasattr(model, "freeze_feature_encoder"):
+        model.freeze_feature_encoder()
+
+
+def frame_counts(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(clips,) true output frames of each clip of a batch; all of them where there is no mask."""
+    features = batch.get("input_values", batch.get("input_features"))
+    mask = batch.get("attention_mask")
+    lengths = mask.sum(-1) if mask is not None else torch.full((len(features),), features.shape[1])
+    if "input_features" in batch:
+        return lengths.to(torch.long)
+    return model._get_feat_extract_output_lengths(lengths).to(torch.long)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,297 @@
+"""The loop: transformers' Trainer, with the loss scaled right, our batches, our evaluation, an event for everything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from asrkit.config import TrainConfig
+from asrkit.runs import events
+from asrkit.runs.events import Event
+from asrkit.runs.store import CANCEL, STOP, Run
+from asrkit.speech.manifest import Utterance
+from asrkit.training import evaluation
+from asrkit.training.augment import STRENGTHS
+from asrkit.training.batching import LengthBatches
+from asrkit.training.data import Collator, SpeechDataset
+
+SAY_EVERY_S = 1.0
+"""Least time between two `phase` events of one evaluation."""
+
+
+class Loader(DataLoader):
+    """A DataLoader that hands the epoch on to its batch sampler, which Trainer expects of it."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.batch_sampler.set_epoch(epoch)
+
+
+class CtcTrainer(Trainer):
+    """Trains a CTC model on manifests and appends events to the run.
+
+    The loss of an update is the mean over its clips, whatever the number of batches, clips a batch or processes it is
+    spread over: transformers does not divide a CTC loss by the accumulation steps (it believes that the model did).
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, run: Run, config: TrainConfig, model: torch.nn.Module, processor: Any,
+                 train: Sequence[Utterance], held_out: Sequence[Utterance], best: Event | None = None,
+                 stale: int = 0) -> None:
+        self.run, self.config, self.processor = run, config, processor
+        self.train_rows, self.eval_rows = train, held_out
+        self.best = best.data[config.metric_for_best_model] if best else None
+        self.stale = stale
+        self.interrupted = False
+        self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
+        # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
+        model.accepts_loss_kwargs = False
+        super().__init__(model=model, args=arguments(run, config), train_dataset=train,
+                         callbacks=[_Schedule(self)])
+        if config.head_first_steps:
+            self.add_callback(_HeadFirst(config.head_first_steps))
+
+    # Data and loss
+
+    def get_train_dataloader(self) -> DataLoader:
+        config = self.config
+        batches = LengthBatches([row.duration_s for row in self.train_rows], seconds=config.batch_seconds,
+                                clips=config.train_batch_size, seed=config.seed, rank=self.args.process_index,
+                                world=self.args.world_size)
+        dataset = SpeechDataset(self.train_rows, self.processor, STRENGTHS[config.augmentation], config.seed)
+        # SpecAugment refuses a batch with fewer frames than one mask is long.
+        shortest = 400 + 320 * config.mask_time_length if config.mask_time_prob else 0
+        if "input_features" in self.processor.feature_extractor.model_input_names:
+            shortest = config.mask_time_length + 1 if config.mask_time_prob else 0
+        workers = self.args.dataloader_num_workers
+        return Loader(dataset, batch_sampler=batches, collate_fn=Collator(self.processor, shortest),
+                      num_workers=workers, prefetch_factor=4 if workers else None,
+                      persistent_workers=bool(workers), pin_memory=torch.cuda.is_available())
+
+    def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device):
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        clips = torch.tensor(float(sum(len(batch["labels"]) for batch in batches)), device=device)
+        if self.args.world_size > 1:
+            clips = self.accelerator.reduce(clips)
+        self._clips = max(1.0, clips.item())
+        return batches, None
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Batch mean -> this batch's share of the mean over all clips of the update.
+
+        Gradients are averaged over processes afterwards, hence the factor `world_size`.
+        """
+        self._heard += inputs.pop("audio_seconds")
+        outputs = model(**inputs)
+        loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips)
+        return (loss, outputs) if return_outputs else loss
+
+    # Events
+
+    def emit(self, kind: str, **data: Any) -> None:
+        if self.is_world_process_zero():
+            self.run.append(events.event(kind, self.state.global_step, self.state.epoch or 0.0, **data))
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Trainer's report of the last `logging_steps` steps, as a `train` event."""
+        if "loss" not in logs:
+            return
+        now = time.monotonic()
+        rate, self._heard, self._since = self._heard / max(now - self._since, 1e-6), 0.0, now
+        told = {"loss": float(logs["loss"]), "learning_rate": logs["learning_rate"],
+                "audio_seconds_per_second": round(rate * self.args.world_size, 2)}
+        if "grad_norm" in logs:
+            told["grad_norm"] = float(logs["grad_norm"])
+        if torch.cuda.is_available():
+            told["memory_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
+        self.emit(events.TRAIN, **told)
+        print(f"step {self.state.global_step}  loss {told['loss']:.4f}  learning rate {told['learning_rate']:.2e}  "
+              f"{told['audio_seconds_per_second']:.1f} audio seconds a second", flush=True)
+
+    # Evaluation and checkpoints
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Score the evaluation manifest; keep the model in `model/` if it is the best so far."""
+        if self.is_world_process_zero():
+            self._evaluate_here()
+        self.accelerator.wait_for_everyone()
+        self.control.should_evaluate = False
+        self._since, self._heard = time.monotonic(), 0.0
+        return {}
+
+    def _evaluate_here(self) -> None:
+        """Accelerate has wrapped the model's forward in the run's precision, so it is evaluated as it is trained."""
+        self._said = 0.0
+        try:
+            told = evaluation.evaluate(
+                self.accelerator.unwrap_model(self.model), self.processor, self.eval_rows,
+                batch_size=self.config.eval_batch_size, normaliser=self.config.normaliser,
+                progress=self._evaluating).to_data()
+        except evaluation.Interrupted:
+            return
+        self.emit(events.EVAL, normaliser=self.config.normaliser, **told)
+        print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
+              f"CER {told['cer']:.2%}", flush=True)
+        metric = told[self.config.metric_for_best_model]
+        if self.best is None or metric < self.best:
+            self.best, self.stale = metric, 0
+            self.save_best()
+        else:
+            self.stale += 1
+        patience = self.config.early_stopping_patience
+        if patience and self.stale >= patience:
+            self.control.should_training_stop = True
+
+    def _evaluating(self, done: int, total: int) -> bool:
+        now = time.monotonic()
+        if now - self._said >= SAY_EVERY_S:
+            self._said = now
+            self.emit(events.PHASE, phase="evaluating", text=f"Evaluating {done} of {total} clips", done=done,
+                      total=total)
+        return not self.asked_to_end()
+
+    def asked_to_end(self) -> bool:
+        if self.run.flag(STOP) or self.run.flag(CANCEL):
+            self.interrupted = True
+            self.control.should_training_stop = True
+        return self.interrupted
+
+    def save_best(self) -> None:
+        """Replace `model/` by the present weights: whole or not at all."""
+        with replaced(self.run.model_dir) as draft:
+            self.accelerator.unwrap_model(self.model).save_pretrained(draft)
+            self.processor.save_pretrained(draft)
+
+    def _save_checkpoint(self, model, trial) -> None:
+        """Trainer's checkpoint (weights, optimizer, schedule, random state), under its name only once it is whole."""
+        if self.is_world_process_zero():
+            self.emit(events.PHASE, phase="saving", text=f"Saving the checkpoint of step {self.state.global_step}")
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            name = f"checkpoint-{self.state.global_step}"
+            self.processor.save_pretrained(partial_dir(self.run) / name)
+            _settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
+            for old in self.run.checkpoints()[: -self.config.save_total_limit]:
+                shutil.rmtree(old)
+            self.emit(events.CHECKPOINT, path=f"checkpoints/{name}")
+        self._since, self._heard = time.monotonic(), 0.0
+
+    def _get_output_dir(self, trial) -> str:
+        return str(partial_dir(self.run))
+
+
+class _Schedule(TrainerCallback):
+    """When to evaluate, save and stop. Trainer's own strategies are switched off, so this is the only place."""
+
+    def __init__(self, trainer: CtcTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args, state, control, **_):
+        if self.trainer.config.eval_on_start and state.global_step == 0:
+            self.trainer.evaluate()
+        self.trainer.emit(events.PHASE, phase="training", text="Training")
+
+    def on_step_end(self, args, state, control, **_):
+        config, step = self.trainer.config, state.global_step
+        last = step >= state.max_steps
+        if self.trainer.asked_to_end():
+            control.should_save = not self.trainer.run.flag(CANCEL)
+            control.should_training_stop, control.should_evaluate = True, False
+            return control
+        # An end of epoch that is also the end of training is evaluated in on_epoch_end, not twice.
+        control.should_evaluate = bool(config.eval_steps and (step % config.eval_steps == 0 or last))
+        control.should_save = bool(step % config.save_steps == 0 if config.save_steps else control.should_evaluate)
+        return control
+
+    def on_epoch_end(self, args, state, control, **_):
+        if self.trainer.interrupted:
+            control.should_evaluate = control.should_save = False
+        elif not self.trainer.config.eval_steps:
+            control.should_evaluate = True
+            control.should_save = not self.trainer.config.save_steps
+        return control
+
+
+class _HeadFirst(TrainerCallback):
+    """Holds everything but the output layer still for the first steps, by dropping the other gradients."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
+        if state.global_step < self.steps:
+            for name, parameter in model.named_parameters():
+                if "lm_head" not in name:
+                    parameter.grad = None
+
+
+def arguments(run: Run, config: TrainConfig) -> TrainingArguments:
+    """`config` as TrainingArguments: device and precision are chosen from what is there."""
+    precision = precision_for(config.mixed_precision)
+    return TrainingArguments(
+        output_dir=str(run.checkpoints_dir), seed=config.seed, data_seed=config.seed,
+        per_device_train_batch_size=config.train_batch_size, per_device_eval_batch_size=config.eval_batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps, learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler_type, warmup_steps=config.warmup_steps,
+        num_train_epochs=config.num_epochs, max_steps=config.max_steps or -1, weight_decay=config.weight_decay,
+        adam_beta1=config.adam_beta1, adam_beta2=config.adam_beta2, adam_epsilon=config.adam_epsilon,
+        max_grad_norm=config.max_grad_norm, bf16=precision == "bf16", fp16=precision == "fp16",
+        logging_strategy="steps", logging_steps=config.logging_steps, logging_first_step=True,
+        logging_nan_inf_filter=False, eval_strategy="no", save_strategy="no",
+        dataloader_num_workers=min(4, max(1, (os.cpu_count() or 2) - 1)), remove_unused_columns=False,
+        use_cpu=not torch.accelerator.is_available(), report_to="none", disable_tqdm=True,
+        ddp_find_unused_parameters=True,
+    )
+
+
+def precision_for(wanted: str) -> str:
+    """`auto` -> bf16 where the device computes it in hardware, else float32. fp16 only where it was asked for."""
+    if wanted != "auto":
+        return wanted if wanted != "fp16" or torch.cuda.is_available() else "no"
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    flags = Path("/proc/cpuinfo")
+    native = flags.exists() and any(word in flags.read_text() for word in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if native else "no"
+
+
+def partial_dir(run: Run) -> Path:
+    """Where a checkpoint grows before it gets its name."""
+    return run.checkpoints_dir / ".partial"
+
+
+@contextlib.contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """A draft directory that takes the place of `target` when the block ends well, and vanishes when it does not."""
+    draft = target.with_name(f".{target.name}-draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        yield draft
+        _settle(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _settle(draft: Path, target: Path) -> None:
+    """Give a finished directory its name. Its files are on the disk before it has it."""
+    for path in draft.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    old = target.with_name(f".{target.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        os.rename(target, old)
+    os.rename(draft, target)
+    shutil.rmtree(old, ignore_errors=True)

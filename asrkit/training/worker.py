@@ -1,0 +1,191 @@
+"""`python -m asrkit.training.worker RUN_DIR`: wires a run together and turns whatever ends it into an event.
+
+The first words are said before torch is imported, which takes several seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from asrkit.config import TrainConfig
+from asrkit.runs import card, events, models, preparation, supervisor, view
+from asrkit.runs.store import CANCEL, STOP, Run, RunStore, write_json
+from asrkit.speech import manifest
+
+PACKAGES = ("asrkit", "transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
+HELLO_S = 5.0
+"""How long the supervisor has to write `process.json` before the worker does it itself (the app may be dead)."""
+
+
+class StopRequested(Exception):
+    """Somebody asked for the end of the run before there was anything to save."""
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 for a run that finished or was stopped, 1 for one that failed."""
+    run = Run(Path(arguments[0]).resolve())
+    signal.signal(signal.SIGTERM, lambda *_: run.raise_flag(STOP))
+    _introduce(run)
+    try:
+        _train(run)
+    except StopRequested:
+        _end(run, saved=False, message="Stopped before training began; there was nothing to save.")
+    except BaseException as error:
+        return _failed(run, error)
+    return 0
+
+
+def _introduce(run: Run) -> None:
+    deadline = time.monotonic() + HELLO_S
+    while time.monotonic() < deadline:
+        if (run.process() or {}).get("pid") == os.getpid():
+            return
+        time.sleep(0.05)
+    write_json(run.process_path, {**supervisor.identity(os.getpid()), "host": socket.gethostname(),
+                                  "command": sys.argv})
+
+
+def _failed(run: Run, error: BaseException) -> int:
+    from asrkit.training.failures import explain
+
+    told = explain(error)
+    traceback.print_exception(error)
+    run.append(events.event(events.FAILED, error=told.error, message=told.message, remedy=told.remedy,
+                            traceback="".join(traceback.format_exception(error))))
+    return 1
+
+
+def _train(run: Run) -> None:
+    """The table of contents of a run."""
+    config = run.config()
+    say(run, "loading", "Loading PyTorch")
+    import torch
+    from transformers import set_seed
+
+    from asrkit.training import trainer as training
+
+    checkpoint = _clean(run)
+    train, held_out = _data(run, config)
+    set_seed(config.seed)
+    processor, model = _model(run, config, checkpoint, [row.text for row in train])
+    _check_stop(run)
+    seen = view.view(run) if checkpoint else view.RunView(run.id)
+    step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    best = [told for told in seen.evaluations if (told.step or 0) <= step]
+    say(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
+    trainer = training.CtcTrainer(run, config, model, processor, train, held_out, **_record(best, config))
+    total = _total_steps(trainer)
+    run.append(events.event(events.STARTED, step, None, **_facts(config, model, train, held_out, torch), device=str(
+        trainer.args.device), total_steps=total, precision=training.precision_for(config.mixed_precision)))
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    _finish(run, trainer)
+
+
+def _clean(run: Run) -> Path | None:
+    """Remove what a killed worker left half-written; the last whole checkpoint, if there is one, is where to go on."""
+    shutil.rmtree(run.checkpoints_dir / ".partial", ignore_errors=True)
+    run.repair_events()
+    found = run.checkpoints()
+    return found[-1] if found else None
+
+
+def _data(run: Run, config: TrainConfig) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
+    if not run.manifest_path("eval").exists():
+        say(run, "loading", f"Loading the data from {config.train}")
+        store = RunStore(run.path.parent)
+        preparation.prepare(config, store, hub_dir=run.path / "audio").write(run)
+    _check_stop(run)
+    return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
+
+
+def _model(run: Run, config: TrainConfig, checkpoint: Path | None, texts: list[str]) -> tuple[Any, Any]:
+    from asrkit.training import model
+
+    if checkpoint:
+        say(run, "loading", f"Loading the checkpoint of step {checkpoint.name.rpartition('-')[2]}")
+        return model.reload(checkpoint, config)
+    say(run, "loading", f"Loading the base model {config.model}")
+    return model.load(models.resolve(config.model, RunStore(run.path.parent)), config, texts)
+
+
+def _record(evaluations: list[events.Event], config: TrainConfig) -> dict[str, Any]:
+    """Best evaluation so far and the number of evaluations since, for a run that is resumed."""
+    known = [told for told in evaluations if told.data.get(config.metric_for_best_model) is not None]
+    best = min(known, key=lambda told: told.data[config.metric_for_best_model], default=None)
+    return {"best": best, "stale": len(known) - 1 - known.index(best) if best else 0}
+
+
+def _total_steps(trainer: Any) -> int:
+    return trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1]
+
+
+def _facts(config: TrainConfig, model: Any, train: list, held_out: list, torch: Any) -> dict[str, Any]:
+    return {
+        "metric_for_best_model": config.metric_for_best_model, "normaliser": config.normaliser,
+        "train_utterances": len(train), "eval_utterances": len(held_out),
+        "train_hours": round(sum(row.duration_s for row in train) / 3600, 4),
+        "eval_hours": round(sum(row.duration_s for row in held_out) / 3600, 4),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "architecture": type(model).__name__, "vocabulary": model.config.vocab_size,
+        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})",
+        "processes": int(os.environ.get("WORLD_SIZE", "1")), "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _finish(run: Run, trainer: Any) -> None:
+    if not trainer.is_world_process_zero():
+        return
+    if run.flag(CANCEL):
+        shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
+        shutil.rmtree(run.model_dir, ignore_errors=True)
+        _end(run, saved=False, message="Cancelled; only the history was kept.", trainer=trainer)
+        return
+    if not run.has_model():
+        trainer.save_best()
+    (run.model_dir / "README.md").write_text(card.model_card(run), encoding="utf-8")
+    stopped = trainer.interrupted
+    words = "Stopped and saved" if stopped else "Finished"
+    _end(run, saved=True, message=f"{words} at step {trainer.state.global_step}.", trainer=trainer, stopped=stopped)
+
+
+def _end(run: Run, *, saved: bool, message: str, trainer: Any = None, stopped: bool = True) -> None:
+    if run.flag(CANCEL) and not saved:
+        message = "Cancelled; only the history was kept."
+    state = trainer.state if trainer else None
+    run.append(events.event(events.STOPPED if stopped else events.FINISHED, state and state.global_step,
+                            state and state.epoch, message=message, saved=saved, model="model" if saved else None))
+    run.lower_flags()
+
+
+def say(run: Run, phase: str, text: str, **data: Any) -> None:
+    """A `phase` event and a line in the log: no wait is silent."""
+    run.append(events.event(events.PHASE, phase=phase, text=text, **data))
+    print(text, flush=True)
+
+
+def _check_stop(run: Run) -> None:
+    if run.flag(STOP) or run.flag(CANCEL):
+        raise StopRequested
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

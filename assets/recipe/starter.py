@@ -1,0 +1,236 @@
+"""Train the starter: a small wav2vec2 CTC model, from random weights, on synthetic English.
+
+    python -m assets.recipe.starter SPEECH OUT --minutes 100
+
+Resumable: `OUT/state.pt` is replaced every few minutes and a second call goes on from it. The learning rate follows the
+training time that has been spent, not a number of steps, so the budget is minutes whatever the machine. New clips that
+appear in SPEECH are picked up as they come.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import (
+    Wav2Vec2Config,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+    Wav2Vec2Processor,
+)
+
+from asrkit.training.augment import RATE, STRENGTHS
+
+ALPHABET = ["<pad>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz"]
+TOKEN = {symbol: number for number, symbol in enumerate(ALPHABET)} | {" ": ALPHABET.index("|")}
+
+
+def config() -> Wav2Vec2Config:
+    """5.4 M parameters; the usual wav2vec2 frame (400 samples, hop 320) with narrow early convolutions, which are what
+    a CPU pays for."""
+    return Wav2Vec2Config(
+        vocab_size=len(ALPHABET), pad_token_id=0, bos_token_id=None, eos_token_id=None,
+        hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=1024,
+        conv_dim=(64, 64, 96, 128, 192, 256, 256),
+        conv_kernel=(10, 3, 3, 3, 3, 2, 2), conv_stride=(5, 2, 2, 2, 2, 2, 2),
+        conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
+        num_conv_pos_embeddings=31, num_conv_pos_embedding_groups=8,
+        hidden_dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0,
+        layerdrop=0.0, mask_time_prob=0.0, mask_feature_prob=0.0, ctc_loss_reduction="mean", ctc_zero_infinity=True,
+    )
+
+
+class Speech(IterableDataset):
+    """Endless augmented batches of about `seconds` of audio, of one length class each; `longest_s` may grow."""
+
+    def __init__(self, folder: Path, seconds: float, longest_s, seed: int) -> None:
+        self.folder, self.seconds, self.longest_s, self.seed = folder, seconds, longest_s, seed
+
+    def __iter__(self):
+        rng = np.random.default_rng([self.seed, time.time_ns()])
+        while True:
+            rows = [json.loads(line) for path in sorted(self.folder.glob("*.jsonl"))
+                    for line in path.read_text().splitlines() if line.endswith("}")]
+            rng.shuffle(rows)
+            rows = [row for row in rows if row["duration_s"] <= self.longest_s.value][:2000]
+            rows.sort(key=lambda row: row["duration_s"] * rng.uniform(0.9, 1.1))
+            yield from self._shuffled(rows, rng)
+
+    def _shuffled(self, rows, rng):
+        batches, batch = [], []
+        bound = self.seconds * (0.5 if self.longest_s.value < 15 else 1)
+        for row in rows:
+            if batch and (len(batch) + 1) * row["duration_s"] > bound:
+                batches.append(batch)
+                batch = []
+            batch.append(row)
+        rng.shuffle(batches)
+        for batch in batches:
+            yield collate([(self._heard(row["path"], rng), row["text"]) for row in batch])
+
+    def _heard(self, path: str, rng) -> np.ndarray:
+        samples, _ = soundfile.read(path, dtype="float32")
+        return STRENGTHS["light" if self.longest_s.value < 15 else "strong"](samples, rng)
+
+
+def collate(pairs) -> dict[str, torch.Tensor]:
+    lengths = [len(samples) for samples, _ in pairs]
+    values = torch.zeros(len(pairs), max(lengths))
+    mask = torch.zeros(len(pairs), max(lengths), dtype=torch.long)
+    ids = [[TOKEN[c] for c in text] for _, text in pairs]
+    labels = torch.full((len(pairs), max(map(len, ids))), -100)
+    for i, (samples, _) in enumerate(pairs):
+        values[i, : len(samples)] = torch.from_numpy((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7))
+        mask[i, : len(samples)] = 1
+        labels[i, : len(ids[i])] = torch.tensor(ids[i])
+    return {"input_values": values, "attention_mask": mask, "labels": labels}
+
+
+def greedy(logits: torch.Tensor) -> str:
+    ids = torch.unique_consecutive(logits.argmax(-1)).tolist()
+    return " ".join("".join(ALPHABET[i] for i in ids if i > 1).replace("|", " ").split())
+
+
+@torch.no_grad()
+def score(model, rows) -> dict[str, float]:
+    model.eval()
+    references, hypotheses = [], []
+    for row in rows:
+        samples, _ = soundfile.read(row["path"], dtype="float32")
+        batch = collate([(samples, row["text"])])
+        hypotheses.append(greedy(model(batch["input_values"], attention_mask=batch["attention_mask"]).logits[0]))
+        references.append(row["text"])
+    model.train()
+    return {"cer": round(jiwer.cer(references, hypotheses), 4), "wer": round(jiwer.wer(references, hypotheses), 4),
+            "sample": f"{references[0]} | {hypotheses[0]}"}
+
+
+def see_spectra(model, loader, minutes: float) -> None:
+    """Teach the convolutions to hear before anything is read: regress the log mel spectrum of their own input.
+
+    A random convolution stack sees phases; learning spectra through CTC alone takes longer than all the rest. 80 bands,
+    25 ms frames every 20 ms: frame for frame what the model's output frames cover.
+    """
+    mel = torchaudio.transforms.MelSpectrogram(RATE, n_fft=400, hop_length=320, n_mels=80, center=False)
+    encoder, readout = model.wav2vec2.feature_extractor, torch.nn.Linear(model.config.conv_dim[-1], 80)
+    parameters = [*encoder.parameters(), *readout.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.98), fused=True)
+    begun, step, losses = time.monotonic(), 0, []
+    while (done := (time.monotonic() - begun) / (minutes * 60)) < 1:
+        values = next(loader)["input_values"]
+        target = (mel(values) + 1e-3).log().transpose(1, 2) / 3
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            heard = readout(encoder(values).transpose(1, 2))
+        loss = (heard.float() - target).square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * min(1.0, step / 100) * (1 - 0.9 * done)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        losses.append(loss.item())
+        if step % 100 == 0:
+            print(f"spectra step {step}  loss {np.mean(losses[-100:]):.4f}", flush=True)
+
+
+def rate(done: float, peak: float) -> float:
+    """Linear warm-up over 3 % of the budget, flat to 55 %, cosine to nothing. `done` is the share that is spent."""
+    if done < 0.03:
+        return peak * max(done / 0.03, 0.02)
+    return peak if done < 0.55 else peak * 0.5 * (1 + math.cos(math.pi * (done - 0.55) / 0.45)) + 1e-6
+
+
+def save(model, out: Path) -> None:
+    """The checkpoint in half precision, with its processor, as `from_pretrained` reads it."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "vocab.json").write_text(json.dumps({s: n for n, s in enumerate(ALPHABET)}))
+    tokenizer = Wav2Vec2CTCTokenizer(str(out / "vocab.json"), unk_token="<unk>", pad_token="<pad>", bos_token=None,
+                                     eos_token=None, word_delimiter_token="|")
+    extractor = Wav2Vec2FeatureExtractor(1, RATE, 0.0, do_normalize=True, return_attention_mask=True)
+    Wav2Vec2Processor(extractor, tokenizer).save_pretrained(out)
+    half = Wav2Vec2ForCTC(model.config)
+    half.load_state_dict(model.state_dict())
+    half.half().save_pretrained(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("speech", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=100)
+    parser.add_argument("--spectra", type=float, default=4, help="minutes of spectrum regression beforehand")
+    parser.add_argument("--peak", type=float, default=1e-3)
+    parser.add_argument("--seconds", type=float, default=32)
+    parser.add_argument("--check", type=Path, nargs="*", default=[], help="JSONL lists to score, never trained on")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    model = Wav2Vec2ForCTC(config())
+    average = Wav2Vec2ForCTC(config())
+    average.load_state_dict(model.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    step, spent, state = 0, 0.0, options.out / "state.pt"
+    if state.exists():
+        kept = torch.load(state)
+        model.load_state_dict(kept["model"]), average.load_state_dict(kept["average"])
+        optimizer.load_state_dict(kept["optimizer"])
+        step, spent = kept["step"], kept["spent"]
+    longest = torch.multiprocessing.Value("d", 2.0)
+    loader = iter(DataLoader(Speech(options.speech, options.seconds, longest, step), batch_size=None, num_workers=1,
+                             prefetch_factor=8))
+    if step == 0 and options.spectra:
+        see_spectra(model, loader, options.spectra)
+        average.load_state_dict(model.state_dict())
+    checks = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in options.check}
+    budget, begun, saved, heard, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
+    while spent < budget:
+        done = spent / budget
+        longest.value = 2.0 if done < 0.06 else 3.5 if done < 0.15 else 15.0
+        batch = next(loader)
+        for group in optimizer.param_groups:
+            group["lr"] = rate(done, options.peak)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(**batch).loss
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        with torch.no_grad():
+            decay = min(0.999, step / (step + 100))
+            for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+        losses.append(loss.item())
+        heard += batch["attention_mask"].sum().item() / RATE
+        now = time.monotonic()
+        spent, begun = spent + now - begun, now
+        if step % 100 == 0:
+            print(f"{spent:7.0f} s  step {step}  loss {np.mean(losses[-100:]):.3f}  norm {norm:.2f}  "
+                  f"lr {rate(done, options.peak):.1e}  heard {heard / 3600:.2f} h", flush=True)
+        if now - saved > 300:
+            saved = now
+            torch.save({"model": model.state_dict(), "average": average.state_dict(), "step": step, "spent": spent,
+                        "optimizer": optimizer.state_dict()}, state.with_suffix(".part"))
+            os.replace(state.with_suffix(".part"), state)
+            save(average, options.out / "model")
+            print("   ", {name: score(average, rows[:80]) for name, rows in checks.items()}, flush=True)
+            begun = time.monotonic()
+    save(average, options.out / "model")
+    print({name: score(average, rows) for name, rows in checks.items()}, flush=True)
+
+
+if __name__ == "__main__":
+    main()
