@@ -47,7 +47,8 @@ def _opening(run: Run, seen: RunView, config: dict[str, Any]) -> str:
     if not seen.best:
         return text + "\nIt was not evaluated."
     figures = [f"- {name}: {seen.best.data[key]:.4f}" for name, key in
-               (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer")) if seen.best.data.get(key) is not None]
+               (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer"))
+               if seen.best.data.get(key) is not None]
     return (f"{text}\nBest evaluation (step {seen.best.step}, by {seen.metric.upper()}, references and hypotheses "
             f"through the normaliser `{config['normaliser']}`):\n" + "\n".join(figures))
 

@@ -44,13 +44,14 @@ def check_directory(path: Path) -> None:
     """ModelError unless `path` holds a checkpoint of a CTC speech model in the Hugging Face layout."""
     told = read_config(path)
     if told is None:
-        raise ModelError(f"Directory {path} is no model: it has no config.json; give a Hugging Face checkpoint directory.")
+        raise ModelError(f"Directory {path} is no model: it has no config.json; "
+                         "give a Hugging Face checkpoint directory.")
     kind = told.get("model_type")
     if kind not in CTC_TYPES:
         raise ModelError(f"The model in {path} is of type {kind!r}, which is no CTC speech model; "
                          f"choose one of {', '.join(sorted(CTC_TYPES))}.")
     if not any((path / name).exists() for name in WEIGHTS):
-        raise ModelError(f"Directory {path} has a config.json but no weights (model.safetensors); copy the whole model.")
+        raise ModelError(f"Directory {path} has a config.json but no weights (model.safetensors); copy all of it.")
 
 
 def read_config(path: Path) -> dict[str, Any] | None:

@@ -206,7 +206,7 @@ class RunStore:
         """The run of that id. RunError if there is none."""
         run = Run(self.root / run_id)
         if not RUN_ID.fullmatch(run_id) or not run.config_path.exists():
-            raise RunError(f"There is no run {run_id!r} in {self.root}; `python -m asrkit runs list` shows what there is.")
+            raise RunError(f"There is no run {run_id!r} in {self.root}; `python -m asrkit runs list` shows them.")
         return run
 
     def all(self) -> list[Run]:

@@ -1,0 +1,42 @@
+"""Tiny speech, a tiny base model and a store of runs whose workers are ended with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+
+from asrkit.config import TrainConfig
+from asrkit.runs import supervisor
+from asrkit.runs.store import RunStore
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.dataset(tmp_path_factory.mktemp("speech") / "tones")
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.model(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def settings(speech: Path, base: Path) -> Callable[..., TrainConfig]:
+    """A TrainConfig for a run of seconds; keywords change it."""
+
+    def make(**changes) -> TrainConfig:
+        values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, **changes}
+        return TrainConfig().changed(values)
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RunStore]:
+    kept = RunStore(tmp_path / "runs")
+    yield kept
+    for run in kept.all():
+        supervisor.kill(run)

@@ -1,0 +1,167 @@
+"""`python -m asrkit`, as a person, a scheduler or another program calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import tiny
+from waiting import wait_for
+
+from asrkit.runs import view
+from asrkit.runs.store import RunStore
+
+PROJECT = Path(__file__).parents[2]
+
+
+def asrkit(*arguments: object, runs: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "asrkit", *map(str, arguments), "--runs-dir", str(runs)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=300)
+
+
+def short(speech: Path, base: Path, **changes) -> list[str]:
+    values = {**tiny.SETTINGS, **changes}
+    pairs = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+    return ["--train", str(speech), "--model", str(base), *pairs]
+
+
+def test_train_then_use_what_came_out(tmp_path, speech, base):
+    done = asrkit("train", *short(speech, base), "--run-id", "one", runs=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 12 of 12" in done.stdout and "evaluation at step 12" in done.stdout
+
+    shown = json.loads(asrkit("runs", "show", "one", "--json", runs=tmp_path).stdout)
+    assert shown["status"] == "finished" and shown["step"] == shown["total_steps"] == 12
+    assert shown["last_eval"]["step"] == 12 and shown["best"]["wer"] <= shown["last_eval"]["wer"]
+    assert [row["run_id"] for row in json.loads(asrkit("runs", "list", "--json", runs=tmp_path).stdout)] == ["one"]
+
+    clip = next((speech / "audio").glob("*.wav"))
+    heard = json.loads(asrkit("transcribe", clip, "--format", "json", runs=tmp_path).stdout)
+    assert heard[0]["file"] == str(clip)
+    assert heard[0]["duration_s"] == pytest.approx(soundfile.info(clip).duration, abs=0.01)
+
+    figures = json.loads(asrkit("evaluate", speech, "--model", "one", "--json", runs=tmp_path).stdout)
+    assert figures["utterances"] == 6
+    assert figures["wer"] == pytest.approx(shown["best"]["wer"], abs=1e-6)
+
+    again = asrkit("train", *short(speech, base), "--run-id", "one", runs=tmp_path)
+    assert again.returncode == 1 and "Run one exists already" in again.stderr
+
+    assert asrkit("runs", "delete", "one", runs=tmp_path).returncode == 0
+    assert json.loads(asrkit("runs", "list", "--json", runs=tmp_path).stdout) == []
+
+
+def test_control_c_stops_and_saves(tmp_path, speech, base):
+    command = [sys.executable, "-m", "asrkit", "train", *short(speech, base, max_steps=2000, num_epochs=2000),
+               "--run-id", "long", "--runs-dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=PROJECT)
+    try:
+        run = RunStore(tmp_path).get("long") if (tmp_path / "long").exists() else wait_for(
+            lambda: (tmp_path / "long" / "config.json").exists() and RunStore(tmp_path).get("long"), "the run")
+        wait_for(lambda: view.view(run).step >= 3, "step 3")
+        os.kill(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert b"Stopping and saving" in output and run.has_model()
+
+
+def broken(folder: Path, rows: list[tuple[str, str]], header: str = "file_name,text") -> Path:
+    """A dataset of good clips, but for what `rows` adds."""
+    tiny.dataset(folder, train=6, held_out=0)
+    lines = [f"audio/{number:03d}.wav,abc" for number in range(4)]
+    (folder / "metadata.csv").write_text("\n".join([header, *lines, *(f"{a},{b}" for a, b in rows)]) + "\n")
+    return folder
+
+
+def empty_folder(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def not_audio(folder: Path) -> Path:
+    made = broken(folder, [("audio/bad.wav", "abc")])
+    (made / "audio" / "bad.wav").write_text("this is a letter, not a sound")
+    return made
+
+
+def zero_length(folder: Path) -> Path:
+    made = broken(folder, [("audio/none.wav", "abc")])
+    soundfile.write(made / "audio" / "none.wav", np.zeros(0, np.float32), 16_000)
+    return made
+
+
+def one_clip(folder: Path) -> Path:
+    made = broken(folder, [])
+    (made / "metadata.csv").write_text("file_name,text\naudio/000.wav,abc\n")
+    return made
+
+
+BAD_DATA = {
+    "missing path": (lambda folder: folder / "nowhere", "nowhere"),
+    "empty folder": (empty_folder, "no"),
+    "no columns": (lambda folder: broken(folder, [], header="sound,words"), "metadata.csv"),
+    "not audio": (not_audio, "bad.wav"),
+    "zero length": (zero_length, "none.wav"),
+    "empty transcript": (lambda folder: broken(folder, [("audio/004.wav", " ")]), "row 6"),
+    "unknown characters": (lambda folder: broken(folder, [("audio/004.wav", "xyz")]), "row 6"),
+    "text too long": (lambda folder: broken(folder, [("audio/004.wav", "a" * 400)]), "row 6"),
+    "no eval split": (one_clip, "1 clip"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_gets_one_sentence_and_leaves_no_run(case, tmp_path, base):
+    make, names = BAD_DATA[case]
+    refused = asrkit("train", *short(make(tmp_path / "data"), base), runs=tmp_path / "runs")
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1 and refused.stderr.startswith("asrkit: ")
+    assert names in refused.stderr, refused.stderr
+    assert RunStore(tmp_path / "runs").all() == []
+
+
+def text_model(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    return folder
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"learning_rate": 3}, "Learning rate (learning_rate) is 3; it must be between"),
+    ({"train_batch_size": 0}, "Batch size (clips) (train_batch_size) is 0; it must be between"),
+    ({"train_batch_size": "many"}, "must be a whole number"),
+    ({"learning_rat": 1}, "There is no setting 'learning_rat'"),
+])
+def test_bad_settings_get_one_sentence(change, sentence, tmp_path, speech, base):
+    refused = asrkit("train", *short(speech, base, **change), runs=tmp_path)
+    assert refused.returncode == 1 and sentence in refused.stderr and refused.stderr.count("\n") == 1
+    assert RunStore(tmp_path).all() == []
+
+
+def test_a_base_model_that_is_no_ctc_model_is_refused(tmp_path, speech):
+    refused = asrkit("train", *short(speech, text_model(tmp_path / "bert")), runs=tmp_path / "runs")
+    assert refused.returncode == 1 and "is of type 'bert', which is no CTC speech model" in refused.stderr
+    assert not (tmp_path / "runs").exists() or RunStore(tmp_path / "runs").all() == []
+
+
+def test_a_full_disk_is_said_before_anything_starts(tmp_path, speech, base):
+    small = tmp_path / "small"
+    small.mkdir()
+    if shutil.which("mount") is None or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        refused = asrkit("train", *short(speech, base), runs=small / "runs")
+        assert refused.returncode == 1 and "is full" in refused.stderr and refused.stderr.count("\n") == 1
+        assert RunStore(small / "runs").all() == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

@@ -1,0 +1,161 @@
+"""A run from start to end, and everything that may happen to it in between. Real processes, real training."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from waiting import wait_for
+
+from asrkit.errors import RunError
+from asrkit.runs import events, supervisor, view
+from asrkit.runs.store import Run
+
+
+def ended(run: Run) -> str:
+    return wait_for(lambda: (now := supervisor.status(run)) not in supervisor.ACTIVE and now, f"the end of {run.id}")
+
+
+def at_step(run: Run, step: int) -> None:
+    wait_for(lambda: view.view(run).step >= step or supervisor.status(run) not in supervisor.ACTIVE, f"step {step}")
+    assert view.view(run).step >= step, run.log_tail()
+
+
+def curve(run: Run) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in view.view(run).series["train/loss"]]
+
+
+def results(run: Run) -> list[tuple]:
+    return [(told.step, told.data["loss"], told.data["wer"], told.data["cer"]) for told in view.view(run).evaluations]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, speech, base):
+    """One run that nobody touched, to compare with."""
+    import tiny
+
+    from asrkit.config import TrainConfig
+    from asrkit.runs.store import RunStore
+
+    store = RunStore(tmp_path_factory.mktemp("undisturbed"))
+    values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, "augmentation": "light"}
+    run = supervisor.start(store, TrainConfig().changed(values), "calm")
+    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    return run
+
+
+def test_a_run_learns_and_tells_everything(undisturbed):
+    told, _ = undisturbed.events()
+    kinds = [one.kind for one in told]
+    assert kinds[0] == events.PHASE and kinds[-1] == events.FINISHED
+    assert {events.STARTED, events.TRAIN, events.EVAL, events.CHECKPOINT} <= set(kinds)
+    assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
+    losses = curve(undisturbed)
+    assert [step for step, _ in losses] == list(range(1, 13))
+    assert losses[-1][1] < 0.8 * losses[0][1]
+    evaluation = view.view(undisturbed).evaluations[-1].data
+    assert evaluation["normaliser"] == "basic" and evaluation["utterances"] == 6
+    assert len(evaluation["samples"]) >= 5 and {"reference", "hypothesis", "audio"} <= set(evaluation["samples"][0])
+
+
+def test_its_model_loads_with_the_ordinary_calls_and_hears(undisturbed):
+    import soundfile
+    import torch
+    from transformers import AutoModelForCTC, AutoProcessor
+
+    from asrkit.speech import manifest
+
+    model = AutoModelForCTC.from_pretrained(undisturbed.model_dir)
+    processor = AutoProcessor.from_pretrained(undisturbed.model_dir)
+    row = manifest.read(undisturbed.manifest_path("eval"))[0]
+    samples, rate = soundfile.read(row.audio, dtype="float32")
+    with torch.inference_mode():
+        logits = model(**processor(samples, sampling_rate=rate, return_tensors="pt")).logits
+    assert logits.shape[-1] == 8
+    assert isinstance(processor.batch_decode(logits.argmax(-1))[0], str)
+    assert (undisturbed.model_dir / "README.md").read_text().startswith("---\n")
+
+
+def test_stop_saves_and_resume_ends_as_if_nothing_had_happened(store, settings, undisturbed):
+    run = supervisor.start(store, settings(augmentation="light"), "stopped")
+    at_step(run, 5)
+    supervisor.stop(run)
+    supervisor.stop(run)
+    assert ended(run) == supervisor.STOPPED
+    assert run.has_model() and run.checkpoints()
+    before = run.events_path.read_bytes()
+    supervisor.resume(store, run)
+    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert run.events_path.read_bytes().startswith(before)
+    assert_same_ending(run, undisturbed)
+
+
+def test_a_killed_worker_is_a_crashed_run_that_resumes_to_the_same_end(store, settings, undisturbed):
+    run = supervisor.start(store, settings(augmentation="light"), "killed")
+    at_step(run, 6)
+    os.kill(run.process()["pid"], signal.SIGKILL)
+    assert ended(run) == supervisor.CRASHED
+    before = run.events_path.read_bytes()
+    assert view.view(run).step >= 6
+    supervisor.resume(store, run)
+    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert run.events_path.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
+    assert_same_ending(run, undisturbed)
+
+
+def assert_same_ending(run: Run, undisturbed: Run) -> None:
+    assert [step for step, _ in curve(run)] == [step for step, _ in curve(undisturbed)]
+    assert curve(run)[-1][1] == pytest.approx(curve(undisturbed)[-1][1], rel=1e-4)
+    assert [row[0] for row in results(run)] == [row[0] for row in results(undisturbed)]
+    assert results(run)[-1][1:] == pytest.approx(results(undisturbed)[-1][1:], rel=1e-4)
+
+
+def test_cancel_keeps_nothing_but_the_history(store, settings):
+    run = supervisor.start(store, settings(max_steps=500, num_epochs=500), "cancelled")
+    at_step(run, 5)
+    supervisor.cancel(run)
+    assert ended(run) == supervisor.STOPPED
+    assert not run.has_model() and not run.checkpoints()
+    assert len(curve(run)) >= 5
+    assert view.view(run).end.data["saved"] is False
+
+
+def test_stop_while_loading_is_heard(store, settings):
+    run = supervisor.start(store, settings(), "early")
+    supervisor.stop(run)
+    assert ended(run) == supervisor.STOPPED
+    assert view.view(run).step == 0
+
+
+def test_a_second_start_is_refused_politely(store, settings):
+    run = supervisor.start(store, settings(max_steps=500, num_epochs=500), "first")
+    with pytest.raises(RunError, match="Run first is under way; wait for it, or stop it first"):
+        supervisor.start(store, settings(), "second")
+    assert [one.id for one in store.all()] == ["first"]
+    with pytest.raises(RunError, match="under way"):
+        supervisor.delete(store, run)
+
+
+def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):
+    import subprocess
+    import sys
+
+    starter = tmp_path / "starter.py"
+    starter.write_text(
+        "import sys, time\nfrom asrkit import config\nfrom asrkit.runs import supervisor\n"
+        "from asrkit.runs.store import RunStore\n"
+        "supervisor.start(RunStore(sys.argv[1]), config.from_file(sys.argv[2]), 'orphan')\n"
+        "print('started', flush=True)\ntime.sleep(600)\n")
+    from asrkit.runs.store import write_json
+
+    write_json(tmp_path / "config.json", settings().to_dict())
+    app = subprocess.Popen([sys.executable, str(starter), str(store.root), str(tmp_path / "config.json")],
+                           stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    assert app.stdout.readline() == b"started\n"
+    os.kill(app.pid, signal.SIGKILL)
+    app.wait()
+    run = store.get("orphan")
+    assert supervisor.status(run) in supervisor.ACTIVE
+    assert ended(run) == supervisor.FINISHED
+    assert len(curve(run)) == 12
