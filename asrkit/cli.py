@@ -17,7 +17,7 @@ from typing import Any
 
 from asrkit import config as configs
 from asrkit.errors import AsrkitError, AudioError, ConfigError, RunError
-from asrkit.runs import events, models, supervisor, view
+from asrkit.runs import diagnosis, events, models, published, supervisor, view
 from asrkit.runs.store import STOP, Run, RunStore
 
 POLL_S = 0.3
@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("files", nargs="+", metavar="FILE")
     transcribe.add_argument("--model", default="")
     transcribe.add_argument("--format", choices=("txt", "json"), default="txt")
+
+    diagnose = _json(_command(commands, "diagnose", _diagnose, "what is wrong with a run or a published results table"))
+    diagnose.add_argument("run", metavar="RUN|CARD.md")
 
     _json(_command(commands, "presets", _presets, "the shipped recipes"))
     return parser
@@ -244,6 +247,18 @@ def _audit(options: argparse.Namespace) -> int:
     return 1 if found.verdict == "not-ready" else 0
 
 
+def _diagnose(options: argparse.Namespace) -> None:
+    name, store = options.run, RunStore(options.runs_dir)
+    history = published.read_card(name) if Path(name).is_file() else view.history(store.get(name))
+    found = diagnosis.diagnose(history)
+    if options.json:
+        return _dump([finding.to_dict() for finding in found])
+    for finding in found:
+        print(f"{finding.code} (epoch {finding.epoch:g}, step {finding.step}): {finding.cause} {finding.remedy}")
+    if not found:
+        print("Nothing looks wrong.")
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     from asrkit.speech import metrics, sources
     from asrkit.speech.audio import load
@@ -270,19 +285,22 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _transcribe(options: argparse.Namespace) -> int:
-    from asrkit.speech.audio import load
-    from asrkit.transcription import transcriber
+    from asrkit.speech.audio import check_speech, load
 
     store = RunStore(options.runs_dir)
-    model = transcriber.get(options.model or models.default(store), store)
     told, failed = [], False
     for name in options.files:
         try:
-            transcript = model.transcribe(load(Path(name)))
+            wave = load(Path(name))
+            check_speech(wave)
         except AudioError as error:
-            print(f"asrkit: {error}", file=sys.stderr)
+            print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
             failed = True
             continue
+        # Loaded only now: a file that cannot be read is said at once, not after the seconds that torch takes.
+        from asrkit.transcription import transcriber
+
+        transcript = transcriber.get(options.model or models.default(store), store).transcribe(wave)
         if options.format == "json":
             told.append({"file": name, **transcriber.describe(transcript)})
         else:

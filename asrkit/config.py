@@ -137,6 +137,8 @@ class TrainConfig:
         for name in ("model", "train"):
             if not getattr(self, name).strip():
                 raise ConfigError(f"{label(name)} is empty; say what to use.")
+        if self.preset:
+            _known(self.preset)
         if self.min_duration_s >= self.max_duration_s:
             raise ConfigError(
                 f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s).")
@@ -188,7 +190,7 @@ def _converted(name: str, value: Any, wanted: type) -> Any:
         return (value or "").strip()
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise problem from None
     if isinstance(value, bool) or number != number or (wanted is int and number != int(min(max(number, -1e18), 1e18))):
         raise problem
@@ -230,12 +232,15 @@ class Preset:
 
 def preset(name: str) -> Preset:
     """The shipped preset of that name. ConfigError if there is none."""
-    path = PRESETS_DIR / f"{name}.json"
-    if name not in preset_names():
-        raise ConfigError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
-    told = json.loads(path.read_text(encoding="utf-8"))
+    _known(name)
+    told = json.loads((PRESETS_DIR / f"{name}.json").read_text(encoding="utf-8"))
     config = TrainConfig().changed({"preset": name, **told["values"]})
     return Preset(name, told["title"], told["summary"], told["source"], config)
+
+
+def _known(name: str) -> None:
+    if name not in preset_names():
+        raise ConfigError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
 
 
 def preset_names() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from asrkit.runs import events
+from asrkit.runs import events, models
 from asrkit.runs.store import Run
 from asrkit.runs.view import RunView, view
 
@@ -27,7 +27,7 @@ def _front_matter(run: Run, seen: RunView, config: dict[str, Any]) -> str:
     # YAML reads JSON, so quoting is left to a library that knows it.
     lines = ["---", "license: apache-2.0", "library_name: transformers", "pipeline_tag: automatic-speech-recognition",
              "tags: [automatic-speech-recognition, ctc, asrkit]", "metrics: [wer, cer]"]
-    if "/" in config["model"] and not config["model"].startswith(("/", ".")):
+    if models.HUB_ID.fullmatch(config["model"]):
         lines.append(f"base_model: {json.dumps(config['model'])}")
     if config["language"]:
         lines.append(f"language: {json.dumps(config['language'])}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from asrkit.errors import ModelError
+from asrkit.runs import events
 from asrkit.runs.store import RUN_ID, Run, RunStore
 
 STARTER = "starter"
@@ -26,13 +28,14 @@ def resolve(name: str, store: RunStore) -> str:
         return str(STARTER_DIR)
     if RUN_ID.fullmatch(name) and (store.root / name / "config.json").exists():
         return _of_run(Run(store.root / name))
-    path = Path(name).expanduser()
-    if path.is_dir():
+    # os.path, for a name that is no path at all is then no directory, instead of an exception.
+    path = Path(os.path.expanduser(name))
+    if os.path.isdir(path):
         if (path / "events.jsonl").exists() or (path / "checkpoints").is_dir():
             return _of_run(Run(path))
         check_directory(path)
         return str(path)
-    if path.exists():
+    if os.path.exists(path):
         raise ModelError(f"Model {name} is a file; give the checkpoint's directory.")
     if HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
         return name
@@ -78,6 +81,8 @@ def read_vocabulary(path: Path) -> dict[str, int] | None:
         return None
     except ValueError as error:
         raise ModelError(f"{path / 'vocab.json'} is not valid JSON ({error}); the checkpoint is damaged.") from error
+    if not isinstance(told, dict):
+        raise ModelError(f"{path / 'vocab.json'} holds no vocabulary; the checkpoint is damaged.")
     if told and all(isinstance(value, dict) for value in told.values()):
         settings = path / "tokenizer_config.json"
         language = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
@@ -100,5 +105,11 @@ def choices(store: RunStore) -> list[tuple[str, str]]:
 
 
 def default(store: RunStore) -> str:
-    """The newest run that has a model, else the starter."""
-    return choices(store)[0][1]
+    """The newest run that has ended with a model, else the starter."""
+    ended = (run.id for run in store.all() if run.has_model() and _ended_well(run))
+    return next(ended, STARTER)
+
+
+def _ended_well(run: Run) -> bool:
+    told = run.last_events()
+    return bool(told) and told[-1].kind in (events.FINISHED, events.STOPPED)

@@ -116,16 +116,21 @@ class Run:
         except FileNotFoundError:
             return [], 0
         whole = block.rfind(b"\n") + 1
-        lines = block[:whole].decode("utf-8", errors="replace").splitlines()
+        # Not splitlines: a transcript may hold U+2028, which JSON leaves as it is.
+        lines = block[:whole].decode("utf-8", errors="replace").split("\n")
         return [told for line in lines if (told := Event.from_line(line))], start + whole
 
     def last_events(self, size: int = 65_536) -> list[Event]:
-        """The events in the last `size` bytes: enough to judge a run by, whatever its length."""
+        """The events in the last `size` bytes, or more where the last event is longer: enough to judge a run by."""
         try:
             length = self.events_path.stat().st_size
         except FileNotFoundError:
             return []
-        return self.events(after=max(0, length - size))[0]
+        while True:
+            found = self.events(after=max(0, length - size))[0]
+            if found or size >= length:
+                return found
+            size *= 4
 
     # Control flags
 
@@ -257,7 +262,7 @@ def readable_disk_errors(where: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(f"The disk that holds {where} is full; free some space and start again.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
             raise RunError(f"{where} cannot be written ({error.strerror}); choose another --runs-dir.") from error
         raise
 

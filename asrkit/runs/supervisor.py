@@ -57,7 +57,11 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
     with store.lock():
         refuse_second(store)
         run = store.create(config, run_id, fill=prepared.write if prepared else lambda run: None)
-        _spawn(run)
+        try:
+            _spawn(run)
+        except BaseException:
+            store.delete(run)
+            raise
     return run
 
 
@@ -133,7 +137,12 @@ def _spawn(run: Run) -> None:
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                   start_new_session=True, env=environment)
-    write_json(run.process_path, {**identity(worker.pid), "host": socket.gethostname(), "command": command})
+        try:
+            write_json(run.process_path, {**identity(worker.pid), "host": socket.gethostname(), "command": command})
+        except BaseException:
+            worker.kill()
+            worker.wait()
+            raise
     # Waited for in the background: a child that ended and is not waited for stays in the process table.
     threading.Thread(target=worker.wait, daemon=True).start()
 
@@ -182,5 +191,10 @@ def status(run: Run) -> str:
         return CRASHED
     if run.flag(STOP) or run.flag(CANCEL):
         return STOPPING
-    begun = any(told.kind != events.PHASE and told.time >= process.get("start_time", 0) for told in history)
-    return RUNNING if begun else STARTING
+    born = process.get("start_time", 0)
+    return RUNNING if any(told.time >= born and _under_way(told) for told in history) else STARTING
+
+
+def _under_way(told: events.Event) -> bool:
+    """Whether the worker had loaded when it told this. A long evaluation may tell of nothing but itself."""
+    return told.kind != events.PHASE or told.data.get("phase") in ("training", "evaluating", "saving")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asrkit.runs import events, supervisor
+from asrkit.runs.diagnosis import History, Score
 from asrkit.runs.events import Event
 from asrkit.runs.store import Run
 
@@ -134,6 +135,17 @@ def view(run: Run) -> RunView:
     for told in run.events()[0]:
         seen.apply(told)
     return seen
+
+
+def history(run: Run) -> History:
+    """The run as the rules of `diagnosis` read it."""
+    seen = view(run)
+    scores = [Score(told.step or 0, told.epoch or 0.0, *(told.data.get(name) for name in EVAL_SERIES[:4]),
+                    blank_share=told.data.get("blank_share"), length_ratio=told.data.get("length_ratio"))
+              for told in seen.evaluations]
+    losses = [(point.step, point.epoch, point.value) for point in seen.series.get("train/loss", [])]
+    return History(run.config().to_dict(), scores, losses, seen.started.get("label_entropy"),
+                   seen.started.get("update_s"))
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -24,6 +24,11 @@ _OURS = {
     ConfigError: ("bad-settings", "Change the setting, then start again."),
 }
 
+_DISK_FULL = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos ")
+"""What safetensors and torch.save say of a full disk; neither raises OSError."""
+
+_OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "DefaultCPUAllocator: can't allocate memory")
+
 
 def explain(error: BaseException) -> Failure:
     """The failure that `error` means, recognised by its type and words. Unknown ones say so honestly."""
@@ -32,14 +37,17 @@ def explain(error: BaseException) -> Failure:
             return Failure(code, str(error), remedy)
     if isinstance(error, AsrkitError):
         return Failure("failed", str(error), "Follow the message, then resume or start again.")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Failure("disk-full", "The disk is full.", "Free some space, then resume the run.")
     words = f"{type(error).__name__}: {error}"
-    if "OutOfMemoryError" in words or "out of memory" in words or isinstance(error, MemoryError):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or any(sign in words for sign in _DISK_FULL):
+        return Failure("disk-full", "The disk is full.", "Free some space, then resume the run.")
+    if isinstance(error, MemoryError) or any(sign in words for sign in _OUT_OF_MEMORY):
         return Failure("out-of-memory", "The device ran out of memory.",
                        "Halve the batch (and double the gradient accumulation), shorten the longest clip, or switch on "
                        "gradient checkpointing.")
-    if "GatedRepo" in words or "401 Client Error" in words or "403 Client Error" in words:
+    refused = "401 Client Error" in words or "403 Client Error" in words
+    # The Hub answers 401 for a name that does not exist, too.
+    if "GatedRepo" in words or (refused and "RepositoryNotFound" not in words):
         return Failure("gated", f"The Hub refused access: {_first(error)}",
                        "Accept the model's or dataset's terms on its page and set HF_TOKEN.")
     if any(name in words for name in ("RepositoryNotFound", "HfHubHTTPError", "ConnectionError", "ConnectError",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import resource
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from asrkit.config import TrainConfig
-from asrkit.runs import events
+from asrkit.runs import diagnosis, events, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP, Run
 from asrkit.speech.manifest import Utterance
@@ -111,9 +114,10 @@ class CtcTrainer(Trainer):
                 "audio_seconds_per_second": round(rate * self.args.world_size, 2)}
         if "grad_norm" in logs:
             told["grad_norm"] = float(logs["grad_norm"])
-        if torch.cuda.is_available():
-            told["memory_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
+        told["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
         self.emit(events.TRAIN, **told)
+        if not math.isfinite(told["loss"]):
+            self.diagnose()
         print(f"step {self.state.global_step}  loss {told['loss']:.4f}  learning rate {told['learning_rate']:.2e}  "
               f"{told['audio_seconds_per_second']:.1f} audio seconds a second", flush=True)
 
@@ -141,6 +145,7 @@ class CtcTrainer(Trainer):
         self.emit(events.EVAL, normaliser=self.config.normaliser, **told)
         print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
               f"CER {told['cer']:.2%}", flush=True)
+        self.diagnose()
         metric = told[self.config.metric_for_best_model]
         if self.best is None or metric < self.best:
             self.best, self.stale = metric, 0
@@ -150,6 +155,14 @@ class CtcTrainer(Trainer):
         patience = self.config.early_stopping_patience
         if patience and self.stale >= patience:
             self.control.should_training_stop = True
+
+    def diagnose(self) -> None:
+        """Tell what is going wrong, each finding once."""
+        known = {finding["code"] for finding in view.view(self.run).findings}
+        for finding in diagnosis.diagnose(view.history(self.run)):
+            if finding.code not in known:
+                self.emit(events.FINDING, code=finding.code, cause=finding.cause, remedy=finding.remedy)
+                print(f"{finding.code}: {finding.cause} {finding.remedy}", flush=True)
 
     def _evaluating(self, done: int, total: int) -> bool:
         now = time.monotonic()
@@ -181,6 +194,7 @@ class CtcTrainer(Trainer):
             name = f"checkpoint-{self.state.global_step}"
             self.processor.save_pretrained(partial_dir(self.run) / name)
             _settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
+            partial_dir(self.run).rmdir()
             for old in self.run.checkpoints()[: -self.config.save_total_limit]:
                 shutil.rmtree(old)
             self.emit(events.CHECKPOINT, path=f"checkpoints/{name}")
@@ -263,6 +277,14 @@ def precision_for(wanted: str) -> str:
     flags = Path("/proc/cpuinfo")
     native = flags.exists() and any(word in flags.read_text() for word in ("avx512_bf16", "amx_bf16"))
     return "bf16" if native else "no"
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process has held: on the GPU where there is one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    # getrusage counts in kilobytes, on macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def partial_dir(run: Run) -> Path:

@@ -20,9 +20,9 @@ from typing import Any
 from asrkit.config import TrainConfig
 from asrkit.runs import card, events, models, preparation, supervisor, view
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore, write_json
-from asrkit.speech import manifest
+from asrkit.speech import ctc, manifest
 
-PACKAGES = ("asrkit", "transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
+PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 HELLO_S = 5.0
 """How long the supervisor has to write `process.json` before the worker does it itself (the app may be dead)."""
 
@@ -71,9 +71,11 @@ def _train(run: Run) -> None:
     say(run, "loading", "Loading PyTorch")
     import torch
     from transformers import set_seed
+    from transformers.utils import logging
 
     from asrkit.training import trainer as training
 
+    logging.disable_progress_bar()
     checkpoint = _clean(run)
     train, held_out = _data(run, config)
     set_seed(config.seed)
@@ -84,9 +86,13 @@ def _train(run: Run) -> None:
     best = [told for told in seen.evaluations if (told.step or 0) <= step]
     say(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
     trainer = training.CtcTrainer(run, config, model, processor, train, held_out, **_record(best, config))
-    total = _total_steps(trainer)
-    run.append(events.event(events.STARTED, step, None, **_facts(config, model, train, held_out, torch), device=str(
-        trainer.args.device), total_steps=total, precision=training.precision_for(config.mixed_precision)))
+    steps_an_epoch, total = _steps(trainer)
+    heard = sum(row.duration_s for row in train)
+    run.append(events.event(
+        events.STARTED, step, None, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),
+        total_steps=total, precision=training.precision_for(config.mixed_precision),
+        update_s=round(heard / steps_an_epoch, 2),
+        label_entropy=round(ctc.label_entropy(row.text for row in train), 4)))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _finish(run, trainer)
 
@@ -125,8 +131,10 @@ def _record(evaluations: list[events.Event], config: TrainConfig) -> dict[str, A
     return {"best": best, "stale": len(known) - 1 - known.index(best) if best else 0}
 
 
-def _total_steps(trainer: Any) -> int:
-    return trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1]
+def _steps(trainer: Any) -> tuple[int, int]:
+    """Optimizer steps of an epoch and of the run."""
+    planned = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
+    return planned[1], planned[-1]
 
 
 def _facts(config: TrainConfig, model: Any, train: list, held_out: list, torch: Any) -> dict[str, Any]:

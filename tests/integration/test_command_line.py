@@ -108,7 +108,7 @@ def one_clip(folder: Path) -> Path:
 
 BAD_DATA = {
     "missing path": (lambda folder: folder / "nowhere", "nowhere"),
-    "empty folder": (empty_folder, "no"),
+    "empty folder": (empty_folder, "is empty"),
     "no columns": (lambda folder: broken(folder, [], header="sound,words"), "metadata.csv"),
     "not audio": (not_audio, "bad.wav"),
     "zero length": (zero_length, "none.wav"),
@@ -165,3 +165,16 @@ def test_a_full_disk_is_said_before_anything_starts(tmp_path, speech, base):
         assert RunStore(small / "runs").all() == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize(("samples", "sentence"), [
+    (np.zeros(16_000, np.float32), "silent"),
+    (0.5 * np.sin(np.arange(1600) / 3).astype(np.float32), "0.10 s long"),
+    (None, "is empty (0 bytes)"),
+])
+def test_a_recording_that_holds_no_speech_gets_one_sentence(samples, sentence, tmp_path, base):
+    clip = tmp_path / "clip.wav"
+    clip.touch() if samples is None else soundfile.write(clip, samples, 16_000)
+    refused = asrkit("transcribe", clip, "--model", base, runs=tmp_path / "runs")
+    assert refused.returncode == 1 and refused.stdout == ""
+    assert sentence in refused.stderr and refused.stderr.count("\n") == 1

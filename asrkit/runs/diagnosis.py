@@ -1,0 +1,192 @@
+"""What is going wrong with a run, why, and what to do: pure functions over what it has told.
+
+The same rules read a run of ours and anybody's published results table (`published.py`), so a run that fails quietly
+can be shown to have been recognisable at its second evaluation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+COLLAPSED_RATE = 0.98
+"""Error rates from here on say that nothing is recognised: hypotheses are empty, or one letter."""
+
+PRIOR_SHARE = 0.95
+"""A loss above this share of the label entropy means that only the letters' frequencies were learned. A model whose
+output does not depend on its input reaches the entropy plus about 0.1 nat."""
+
+STILL = 0.05
+"""Relative change of the evaluation loss below which two evaluations are the same."""
+
+PLATEAU_EVALUATIONS, PLATEAU_GAIN = 5, 0.01
+OVERFIT_EVALUATIONS, OVERFIT_RISE = 3, 0.2
+DIVERGED_RISE = 1.5
+
+BIG_MODEL = re.compile(r"large|xls-?r|xlsr|mms|300m|1b|2b|w2v-bert", re.IGNORECASE)
+BIG_MODEL_RATE = 2e-4
+"""Above this, models of 300 M parameters rarely leave the blank; recipes that work take 5e-5 to 1e-4."""
+
+SMALL_UPDATE_S = 60.0
+"""Seconds of audio an update below which the gradient of a big model's CTC loss is mostly noise."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`code` is kebab-case; `cause` says what is seen and why, `remedy` what to change."""
+
+    code: str
+    step: int
+    epoch: float
+    cause: str
+    remedy: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One evaluation. Rates are fractions; None where the number was not told or not finite."""
+
+    step: int
+    epoch: float
+    loss: float | None
+    wer: float | None = None
+    cer: float | None = None
+    mer: float | None = None
+    blank_share: float | None = None
+    length_ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """What the rules look at. settings: names as in TrainConfig. losses: (step, epoch, training loss or None).
+
+    label_entropy: nats a label, of the training texts. update_s: seconds of audio an optimizer step.
+    """
+
+    settings: dict[str, Any]
+    scores: list[Score]
+    losses: list[tuple[int, float, float | None]] = field(default_factory=list)
+    label_entropy: float | None = None
+    update_s: float | None = None
+
+    @property
+    def warmup_steps(self) -> int:
+        return int(self.settings.get("warmup_steps") or 0)
+
+
+def diagnose(history: History) -> list[Finding]:
+    """The findings, each once and where it first held, in order of step."""
+    found = (next(rule(history), None) for rule in _RULES)
+    return sorted((one for one in found if one), key=lambda one: one.step)
+
+
+def _non_finite(history: History) -> Iterator[Finding]:
+    broken = [(step, epoch) for step, epoch, loss in history.losses if loss is None]
+    broken += [(score.step, score.epoch) for score in history.scores if score.loss is None]
+    for step, epoch in sorted(broken):
+        yield Finding("non-finite", step, epoch, "The loss is not a finite number any more: the weights are lost.",
+                      "Go back to the last checkpoint with a third of the learning rate; with fp16, use bf16 instead.")
+
+
+def _collapse(history: History) -> Iterator[Finding]:
+    """After warm-up, error rates near 1 and a loss that stands still or still is the entropy of the labels."""
+    later = [score for score in history.scores if score.step > history.warmup_steps and score.step > 0]
+    for earlier, now in zip(later, later[1:], strict=False):
+        if not (_hopeless(earlier) and _hopeless(now)):
+            continue
+        prior = history.label_entropy and now.loss > PRIOR_SHARE * history.label_entropy
+        if prior or now.loss > (1 - STILL) * earlier.loss:
+            yield Finding("blank-collapse", now.step, now.epoch, _collapse_cause(history, now),
+                          " ".join(_collapse_remedies(history)))
+
+
+def _hopeless(score: Score) -> bool:
+    rates = [rate for rate in (score.wer, score.cer) if rate is not None]
+    silent = score.blank_share is not None and score.blank_share > COLLAPSED_RATE
+    return score.loss is not None and bool(rates) and (silent or min(rates) >= COLLAPSED_RATE)
+
+
+def _collapse_cause(history: History, score: Score) -> str:
+    evidence = [f"the evaluation loss stands at {score.loss:.2f}"]
+    if history.label_entropy:
+        evidence.append(f"knowing only the letters' frequencies gives about {history.label_entropy + 0.1:.2f}")
+    rates = {"WER": score.wer, "CER": score.cer}
+    evidence += [f"{name} is {rate:.0%}" for name, rate in rates.items() if rate is not None]
+    if score.blank_share is not None:
+        evidence.append(f"{score.blank_share:.0%} of the frames are blank")
+    likely = [why for why, _ in _suspects(history)]
+    return ("The model answers with blanks or one letter whatever it hears: " + ", ".join(evidence) + "."
+            + (" Likely because " + "; ".join(likely) + "." if likely else ""))
+
+
+def _collapse_remedies(history: History) -> list[str]:
+    known = [what for _, what in _suspects(history)]
+    return [*known, "Train the output layer alone first (head_first_steps), or start from a checkpoint that is tuned "
+            "for CTC already."]
+
+
+def _suspects(history: History) -> Iterator[tuple[str, str]]:
+    """(why, what to do) for each setting that is known to keep models on the blank."""
+    settings = history.settings
+    rate = float(settings.get("learning_rate") or 0)
+    if rate > BIG_MODEL_RATE and BIG_MODEL.search(str(settings.get("model", ""))):
+        yield (f"the learning rate, {rate:g}, is several times what models of this size take (5e-5 to 1e-4)",
+               f"Divide the learning rate by 3 to 5 (to about {rate / 4:.0e}).")
+    if history.update_s is not None and history.update_s < SMALL_UPDATE_S:
+        yield (f"an update sees only {history.update_s:.0f} s of audio",
+               "Raise the batch or the gradient accumulation to 100 s of audio an update or more.")
+    if 0 < history.warmup_steps < 1000 and rate > BIG_MODEL_RATE:
+        yield (f"warm-up is short ({history.warmup_steps} steps) for that rate", "Warm up for 1,000 to 2,000 steps.")
+    if float(settings.get("mask_time_prob") or 0) and int(settings.get("mask_time_length") or 10) >= 10 and (
+            history.update_s is not None and history.update_s < SMALL_UPDATE_S):
+        yield "masks of 200 ms hide much of short clips", "Set mask_time_length to 2."
+
+
+def _diverged(history: History) -> Iterator[Finding]:
+    """Two evaluations in a row whose loss is half as high again as the best before them."""
+    known = [score for score in history.scores if score.loss is not None and score.step > 0]
+    for index in range(2, len(known)):
+        best = min(score.loss for score in known[: index - 1])
+        if min(known[index - 1].loss, known[index].loss) > DIVERGED_RISE * best and _worse(known[: index + 1]):
+            yield Finding("divergence", known[index].step, known[index].epoch,
+                          f"The evaluation loss rose from {best:.2f} to {known[index].loss:.2f}, and WER with it.",
+                          "Resume from an earlier checkpoint with a third of the learning rate.")
+
+
+def _worse(scores: list[Score]) -> bool:
+    rates = [score.wer for score in scores if score.wer is not None]
+    return len(rates) > 1 and rates[-1] > min(rates[:-1])
+
+
+def _overfitting(history: History) -> Iterator[Finding]:
+    """The loss rises for several evaluations while the error rate no longer falls."""
+    known = [score for score in history.scores if score.loss is not None and score.wer is not None and score.step > 0]
+    for index in range(OVERFIT_EVALUATIONS, len(known)):
+        past, recent = known[: index - OVERFIT_EVALUATIONS + 1], known[index - OVERFIT_EVALUATIONS + 1 : index + 1]
+        lowest, best = min(score.loss for score in past), min(score.wer for score in past)
+        if all(score.loss > (1 + OVERFIT_RISE) * lowest and score.wer >= best for score in recent):
+            yield Finding("overfitting", known[index].step, known[index].epoch,
+                          f"For {OVERFIT_EVALUATIONS} evaluations the loss has been {OVERFIT_RISE:.0%} above its "
+                          f"lowest ({lowest:.2f}) and WER has not fallen below {best:.1%}.",
+                          "Stop here and keep the best model; more data, augmentation or dropout would help.")
+
+
+def _plateau(history: History) -> Iterator[Finding]:
+    """Much is still wrong and nothing has got better for a while, though something was learned."""
+    known = [score for score in history.scores if score.wer is not None and score.step > history.warmup_steps]
+    for index in range(PLATEAU_EVALUATIONS, len(known)):
+        before = min(score.wer for score in known[: index - PLATEAU_EVALUATIONS + 1])
+        since = min(score.wer for score in known[index - PLATEAU_EVALUATIONS + 1 : index + 1])
+        if 0.3 < before < COLLAPSED_RATE and since > (1 - PLATEAU_GAIN) * before:
+            yield Finding("plateau", known[index].step, known[index].epoch,
+                          f"WER has stood at about {since:.1%} for {PLATEAU_EVALUATIONS} evaluations.",
+                          "Listen to the worst clips and check their transcripts; then try more data, a better base "
+                          "model or a lower learning rate.")
+
+
+_RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (_non_finite, _collapse, _diverged, _overfitting, _plateau)

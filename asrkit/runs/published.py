@@ -1,0 +1,65 @@
+"""Somebody's model card -> the History of the run behind it, for `diagnose` and for comparison.
+
+Reads what transformers' Trainer writes: a list of hyperparameters and a results table.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from asrkit.errors import DataError
+from asrkit.runs.diagnosis import History, Score
+
+_SETTING = re.compile(r"^- (\w+): (.+)$", re.MULTILINE)
+_BASE = re.compile(r"fine-tuned version of \[?`?([^\]\s`]+)")
+_NAMES = {"lr_scheduler_warmup_steps": "warmup_steps"}
+
+
+def read_card(path: str | Path) -> History:
+    """The settings and evaluations of the card at `path`. DataError if it is unreadable or holds no results table."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as text ({error}); give a model card in Markdown.") from error
+    rows = _table(text)
+    if not rows:
+        raise DataError(f"{path} holds no results table with the columns Step and Validation Loss; "
+                        "give a model card as transformers' Trainer writes it.")
+    settings: dict[str, object] = {_NAMES.get(name, name): _number(value) for name, value in _SETTING.findall(text)}
+    base = _BASE.search(text)
+    settings["model"] = base[1] if base else ""
+    scores = [Score(int(row["step"]), row.get("epoch") or 0.0, row["validation loss"], row.get("wer"), row.get("cer"))
+              for row in rows]
+    losses = [(int(row["step"]), row.get("epoch") or 0.0, row["training loss"]) for row in rows
+              if "training loss" in row]
+    return History(settings, scores, losses)
+
+
+def _table(text: str) -> list[dict[str, float | None]]:
+    """Rows of the first Markdown table that has a step and a validation loss; names in lower case."""
+    names: list[str] = []
+    rows = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else []
+        if not names:
+            lowered = [cell.lower() for cell in cells]
+            names = lowered if {"step", "validation loss"} <= set(lowered) else []
+        elif not cells:
+            break
+        elif len(cells) == len(names) and not set("".join(cells)) <= set(":- "):
+            row = {name: _number(cell) for name, cell in zip(names, cells, strict=True)}
+            # "No log" stands where nothing had been logged yet; nan is a number that was lost.
+            rows.append({name: _finite(value) for name, value in row.items() if value != "No log"})
+    return rows
+
+
+def _finite(value: float | str) -> float | None:
+    return value if isinstance(value, float) and abs(value) < float("inf") else None
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,137 @@
+"""The rules, on two published results tables (figures copied from their cards) and on hand-made histories."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from asrkit.errors import DataError
+from asrkit.runs.diagnosis import History, Score, diagnose
+from asrkit.runs.published import read_card
+
+ASCEND = """\
+This model is a fine-tuned version of [facebook/wav2vec2-xls-r-300m](https://example.invalid) on an unknown dataset.
+- learning_rate: 0.0003
+- train_batch_size: 8
+- gradient_accumulation_steps: 2
+- lr_scheduler_warmup_steps: 500
+- num_epochs: 20
+
+| Training Loss | Epoch | Step  | Validation Loss | Wer    | Cer    |
+|:-------------:|:-----:|:-----:|:---------------:|:------:|:------:|
+| 16.9063       | 1.0   | 687   | 4.7768          | 1.0    | 1.0    |
+| 5.0252        | 2.0   | 1374  | 4.7004          | 1.0    | 1.0    |
+| 4.9378        | 3.0   | 2061  | 4.6715          | 1.0    | 1.0    |
+| 5.1468        | 4.0   | 2748  | 4.6605          | 1.0    | 1.0    |
+| 4.9353        | 5.0   | 3435  | 4.6470          | 1.0    | 1.0    |
+"""
+
+ENGLISH = """\
+This model is a fine-tuned version of [facebook/wav2vec2-large-xlsr-53](https://example.invalid) on the None dataset.
+- learning_rate: 0.0001
+- train_batch_size: 8
+- lr_scheduler_warmup_steps: 1000
+- num_epochs: 30
+
+| Training Loss | Epoch | Step | Validation Loss | Wer    |
+|:-------------:|:-----:|:----:|:---------------:|:------:|
+| 4.6589        | 1.65  | 500  | 3.1548          | 1.0    |
+| 2.5363        | 3.3   | 1000 | 1.0250          | 0.8707 |
+| 0.849         | 4.95  | 1500 | 0.3964          | 0.4636 |
+| 0.4812        | 6.6   | 2000 | 0.3341          | 0.3907 |
+| 0.3471        | 8.25  | 2500 | 0.3351          | 0.3659 |
+| 0.2797        | 9.9   | 3000 | 0.3104          | 0.3475 |
+| 0.2336        | 11.55 | 3500 | 0.3545          | 0.3419 |
+| 0.2116        | 13.2  | 4000 | 0.3577          | 0.3353 |
+| 0.1688        | 14.85 | 4500 | 0.3383          | 0.3302 |
+| 0.1587        | 16.5  | 5000 | 0.3431          | 0.3235 |
+| 0.1358        | 18.15 | 5500 | 0.3504          | 0.3209 |
+| 0.1323        | 19.8  | 6000 | 0.3468          | 0.3191 |
+| 0.115         | 21.45 | 6500 | 0.3331          | 0.3127 |
+| 0.108         | 23.1  | 7000 | 0.3497          | 0.3099 |
+| 0.0938        | 24.75 | 7500 | 0.3532          | 0.3091 |
+| 0.0974        | 26.4  | 8000 | 0.3461          | 0.3086 |
+| 0.0867        | 28.05 | 8500 | 0.3422          | 0.3054 |
+| 0.0852        | 29.7  | 9000 | 0.3430          | 0.3033 |
+"""
+
+
+@pytest.fixture
+def card(tmp_path):
+    def write(text: str) -> History:
+        (tmp_path / "card.md").write_text(text)
+        return read_card(tmp_path / "card.md")
+
+    return write
+
+
+def after(history: History, evaluations: int) -> History:
+    """What was known after so many evaluations."""
+    return dataclasses.replace(history, scores=history.scores[:evaluations], losses=history.losses[:evaluations])
+
+
+def test_the_run_that_failed_quietly_is_told_at_epoch_two_and_why(card):
+    history = card(ASCEND)
+    assert diagnose(after(history, 1)) == []
+    (finding,) = diagnose(after(history, 2))
+    assert (finding.code, finding.epoch, finding.step) == ("blank-collapse", 2.0, 1374)
+    assert "learning rate, 0.0003" in finding.cause and "Divide the learning rate" in finding.remedy
+
+
+def test_the_run_that_worked_is_never_accused(card):
+    history = card(ENGLISH)
+    for evaluations in range(1, len(history.scores) + 1):
+        assert diagnose(after(history, evaluations)) == []
+
+
+def test_a_cause_is_named_only_where_the_settings_support_it(card):
+    (finding,) = diagnose(after(card(ASCEND.replace("0.0003", "5e-05")), 2))
+    assert "learning rate," not in finding.cause
+
+
+def scores(*rows: tuple[float | None, float]) -> list[Score]:
+    return [Score(100 * number, float(number), loss, wer) for number, (loss, wer) in enumerate(rows, start=1)]
+
+
+def codes(*rows: tuple[float | None, float], **changes) -> list[str]:
+    return [finding.code for finding in diagnose(History({}, scores(*rows), **changes))]
+
+
+def test_rates_of_one_are_no_collapse_while_the_loss_still_falls():
+    assert codes((9.0, 1.0), (6.0, 1.0), (4.0, 1.0)) == []
+
+
+def test_a_loss_that_knows_only_the_letter_frequencies_is_a_collapse_even_while_it_falls():
+    assert codes((3.4, 1.0), (3.0, 1.0), label_entropy=2.9) == ["blank-collapse"]
+    assert codes((3.4, 1.0), (2.0, 1.0), label_entropy=2.9) == []
+
+
+def test_a_lost_number_is_told_with_its_step():
+    (finding,) = diagnose(History({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
+    assert (finding.code, finding.step) == ("non-finite", 20)
+    assert codes((2.0, 0.9), (None, 1.0)) == ["non-finite"]
+
+
+def test_overfitting_needs_a_rising_loss_and_a_rate_that_stopped_falling():
+    rising = [(1.0, 0.40), (1.3, 0.41), (1.35, 0.42), (1.4, 0.41)]
+    assert codes(*rising) == ["overfitting"]
+    assert codes(*[(loss, 0.4 - 0.02 * index) for index, (loss, _) in enumerate(rising)]) == []
+
+
+def test_divergence():
+    assert codes((1.0, 0.3), (1.6, 0.5), (1.7, 0.6)) == ["divergence"]
+    assert codes((1.0, 0.3), (1.6, 0.5), (0.9, 0.29)) == []
+
+
+def test_plateau():
+    assert codes(*[(1.0, 0.6)] * 6) == ["plateau"]
+    assert codes(*[(1.0, 0.6 - 0.01 * index) for index in range(8)]) == []
+
+
+def test_a_card_without_a_table_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "card.md").write_text("# A model\n")
+    with pytest.raises(DataError, match="holds no results table"):
+        read_card(tmp_path / "card.md")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_card(tmp_path / "nowhere.md")
