@@ -102,7 +102,7 @@ class TrainConfig:
         0, "Head-first steps", "Train only the output layer for this many steps, then the rest too.",
         low=0, high=1_000_000, group="Model")
     hidden_dropout: float = _setting(
-        0.0, "Hidden dropout", "In the Transformer layers.", low=0, high=0.9, group="Model")
+        0.0, "Dropout", "In the Transformer layers and around them.", low=0, high=0.9, group="Model")
     attention_dropout: float = _setting(
         0.0, "Attention dropout", "On attention weights.", low=0, high=0.9, group="Model")
     layerdrop: float = _setting(

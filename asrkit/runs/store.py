@@ -120,15 +120,22 @@ class Run:
         lines = block[:whole].decode("utf-8", errors="replace").split("\n")
         return [told for line in lines if (told := Event.from_line(line))], start + whole
 
-    def last_events(self, size: int = 65_536) -> list[Event]:
-        """The events in the last `size` bytes, or more where the last event is longer: enough to judge a run by."""
+    def events_size(self) -> int:
+        """Bytes of events so far."""
         try:
-            length = self.events_path.stat().st_size
+            return self.events_path.stat().st_size
         except FileNotFoundError:
-            return []
+            return 0
+
+    def last_events(self, size: int = 65_536, since: int = 0) -> list[Event]:
+        """The events in the last `size` bytes, or more where the last event is longer: enough to judge a run by.
+
+        Nothing before byte `since` is read.
+        """
+        length = self.events_size()
         while True:
-            found = self.events(after=max(0, length - size))[0]
-            if found or size >= length:
+            found = self.events(after=max(since, length - size))[0] if since < length else []
+            if found or size >= length - since:
                 return found
             size *= 4
 

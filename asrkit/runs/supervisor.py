@@ -134,17 +134,24 @@ def _spawn(run: Run) -> None:
     command = [sys.executable, "-m", _WORKER, str(run.path.resolve())]
     paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    events_from = run.events_size()
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                   start_new_session=True, env=environment)
         try:
-            write_json(run.process_path, {**identity(worker.pid), "host": socket.gethostname(), "command": command})
+            introduce(run, worker.pid, command, events_from)
         except BaseException:
             worker.kill()
             worker.wait()
             raise
     # Waited for in the background: a child that ended and is not waited for stays in the process table.
     threading.Thread(target=worker.wait, daemon=True).start()
+
+
+def introduce(run: Run, pid: int, command: list[str], events_from: int) -> None:
+    """Write `process.json`: who works on the run, and from which byte of the events on it is he who tells."""
+    write_json(run.process_path, {**identity(pid), "host": socket.gethostname(), "command": command,
+                                  "events_from": events_from})
 
 
 def identity(pid: int) -> dict[str, Any]:
@@ -179,20 +186,20 @@ def alive(process: dict[str, Any] | None) -> bool:
 
 def status(run: Run) -> str:
     """What the run is now, from its last events, its flags and whether its worker lives."""
-    history, process = run.last_events(), run.process()
-    last = history[-1] if history else None
-    ended = last is not None and last.kind in events.ENDS
-    # An end that is older than the present worker is the end of an earlier life: the run was resumed.
-    if ended and (process is None or last.time >= process.get("start_time", 0) or not alive(process)):
-        return {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}[last.kind]
+    process = run.process()
+    # Asked before the events are read: a worker that is gone by now has told everything.
+    lives = alive(process)
+    # An end that was told before the present worker began is the end of an earlier life: the run was resumed.
+    history = run.last_events(since=(process or {}).get("events_from", 0))
+    if history and history[-1].kind in events.ENDS:
+        return {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}[history[-1].kind]
     if process is None:
         return QUEUED
-    if not alive(process):
+    if not lives:
         return CRASHED
     if run.flag(STOP) or run.flag(CANCEL):
         return STOPPING
-    born = process.get("start_time", 0)
-    return RUNNING if any(told.time >= born and _under_way(told) for told in history) else STARTING
+    return RUNNING if any(map(_under_way, history)) else STARTING
 
 
 def _under_way(told: events.Event) -> bool:

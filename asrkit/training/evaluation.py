@@ -96,7 +96,8 @@ def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Uttera
 
 def to_text(processor: Any, ids: Sequence[int], blank_id: int) -> str:
     """Token ids of one clip's true frames -> text (best path: merge repeats, drop blanks)."""
-    kept = ctc.collapse(ids, blank_id)
+    # <unk> has no spelling; a model may still predict it.
+    kept = [token for token in ctc.collapse(ids, blank_id) if token != processor.tokenizer.unk_token_id]
     return processor.tokenizer.decode(kept, group_tokens=False) if kept else ""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -32,8 +33,7 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, tor
     A CTC-tuned base keeps its output rows for the characters it knows. ModelError where `base` cannot be loaded or does
     not know a character and the vocabulary is to be kept.
     """
-    known = _tokenizer(base)
-    if known is None or config.vocabulary == "fresh":
+    if config.vocabulary == "fresh" or _tokenizer(base) is None:
         vocabulary = ctc.vocabulary(texts)
         processor = _processor(base, vocabulary)
         model = _pretrained(base, config, vocab_size=len(vocabulary), pad_token_id=processor.tokenizer.pad_token_id,
@@ -67,16 +67,13 @@ def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, to
         rows = model.lm_head.out_features
         _grow(model, max(vocabulary.values()) + 1)
         vocabulary = {token: number for token, number in vocabulary.items() if number < rows or token in added}
-        processor = _processor(base, vocabulary)
+        processor = _processor(base, vocabulary, like=processor.tokenizer)
     return processor, model
 
 
 def _tokenizer(base: str) -> Any | None:
     """The base model's CTC tokenizer, or None where it was never tuned for CTC."""
-    try:
-        settings = AutoConfig.from_pretrained(base)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"The base model {base} cannot be loaded: {_first_line(error)}.") from error
+    settings = _settings(base)
     if not any("CTC" in name for name in settings.architectures or []):
         return None
     try:
@@ -86,24 +83,41 @@ def _tokenizer(base: str) -> Any | None:
                          f"({_first_line(error)}); set Vocabulary to fresh.") from error
 
 
-def _processor(base: str, vocabulary: dict[str, int]) -> Any:
-    """A processor with this vocabulary and the base model's feature extractor."""
+def _settings(base: str) -> Any:
+    try:
+        return AutoConfig.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The base model {base} cannot be loaded: {_first_line(error)}.") from error
+
+
+def _processor(base: str, vocabulary: dict[str, int], like: Any = None) -> Any:
+    """A processor with this vocabulary and the base's feature extractor; special tokens have their names in `like`."""
+    pad, unknown, delimiter = BLANK, UNKNOWN, WORD
+    if like is not None:
+        pad, unknown, delimiter = like.pad_token, like.unk_token, like.word_delimiter_token
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vocab.json")
         path.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
         # The blank is `pad_token`: Hugging Face keeps it there. No sentence marks: CTC has none.
-        tokenizer = Wav2Vec2CTCTokenizer(str(path), pad_token=BLANK, unk_token=UNKNOWN, word_delimiter_token=WORD,
+        tokenizer = Wav2Vec2CTCTokenizer(str(path), pad_token=pad, unk_token=unknown, word_delimiter_token=delimiter,
                                          bos_token=None, eos_token=None)
-    extractor = AutoFeatureExtractor.from_pretrained(base)
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The base model {base} has no usable preprocessor_config.json ({_first_line(error)}); "
+                         "copy all of it.") from error
     kind = Wav2Vec2BertProcessor if "input_features" in extractor.model_input_names else Wav2Vec2Processor
     return kind(extractor, tokenizer)
 
 
 def _pretrained(base: str, config: TrainConfig, **changes: Any) -> torch.nn.Module:
-    settings = AutoConfig.from_pretrained(base)
+    settings = _settings(base)
     wanted = {
         "ctc_loss_reduction": "mean", "ctc_zero_infinity": True, "layerdrop": config.layerdrop,
-        "hidden_dropout": config.hidden_dropout, "attention_dropout": config.attention_dropout,
+        # One dropout for everything but the attention: what the form shows as 0 is 0.
+        **dict.fromkeys(("hidden_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout"),
+                        config.hidden_dropout),
+        "attention_dropout": config.attention_dropout,
         "mask_time_prob": config.mask_time_prob, "mask_time_length": config.mask_time_length,
         # At least two masks a clip, the class default, would hide most of a short one.
         "mask_time_min_masks": 0, **changes,
@@ -113,7 +127,7 @@ def _pretrained(base: str, config: TrainConfig, **changes: Any) -> torch.nn.Modu
         setattr(settings, name, value)
     try:
         return AutoModelForCTC.from_pretrained(base, config=settings, dtype=torch.float32, **loading)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The base model {base} cannot be loaded for CTC: {_first_line(error)}.") from error
 
 
@@ -144,8 +158,6 @@ def frame_counts(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torc
     features = batch.get("input_values", batch.get("input_features"))
     mask = batch.get("attention_mask")
     lengths = mask.sum(-1) if mask is not None else torch.full((len(features),), features.shape[1])
-    if "input_features" in batch:
-        return lengths.to(torch.long)
     return model._get_feat_extract_output_lengths(lengths).to(torch.long)
 
 

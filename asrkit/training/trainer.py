@@ -147,7 +147,7 @@ class CtcTrainer(Trainer):
               f"CER {told['cer']:.2%}", flush=True)
         self.diagnose()
         metric = told[self.config.metric_for_best_model]
-        if self.best is None or metric < self.best:
+        if math.isfinite(metric) and (self.best is None or metric < self.best):
             self.best, self.stale = metric, 0
             self.save_best()
         else:
@@ -310,10 +310,21 @@ def _settle(draft: Path, target: Path) -> None:
         if path.is_file():
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
-    old = target.with_name(f".{target.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
+    restore(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        os.rename(target, old)
+        os.rename(target, _set_aside(target))
     os.rename(draft, target)
+    shutil.rmtree(_set_aside(target), ignore_errors=True)
+
+
+def restore(target: Path) -> None:
+    """Bring back the old directory if a kill came between its two names; else remove what was set aside."""
+    old = _set_aside(target)
+    if old.exists() and not target.exists():
+        os.rename(old, target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _set_aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}-old")

@@ -9,7 +9,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -19,7 +18,7 @@ from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.runs import card, events, models, preparation, supervisor, view
-from asrkit.runs.store import CANCEL, STOP, Run, RunStore, write_json
+from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.speech import ctc, manifest
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
@@ -51,8 +50,7 @@ def _introduce(run: Run) -> None:
         if (run.process() or {}).get("pid") == os.getpid():
             return
         time.sleep(0.05)
-    write_json(run.process_path, {**supervisor.identity(os.getpid()), "host": socket.gethostname(),
-                                  "command": sys.argv})
+    supervisor.introduce(run, os.getpid(), sys.argv, run.events_size())
 
 
 def _failed(run: Run, error: BaseException) -> int:
@@ -99,7 +97,10 @@ def _train(run: Run) -> None:
 
 def _clean(run: Run) -> Path | None:
     """Remove what a killed worker left half-written; the last whole checkpoint, if there is one, is where to go on."""
-    shutil.rmtree(run.checkpoints_dir / ".partial", ignore_errors=True)
+    from asrkit.training.trainer import partial_dir, restore
+
+    shutil.rmtree(partial_dir(run), ignore_errors=True)
+    restore(run.model_dir)
     run.repair_events()
     found = run.checkpoints()
     return found[-1] if found else None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCTC, AutoProcessor
 
 from asrkit.errors import ModelError
@@ -53,7 +54,7 @@ class Transcriber:
         try:
             self.processor = AutoProcessor.from_pretrained(checkpoint)
             model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
+        except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {first}.") from error
         if not hasattr(self.processor, "tokenizer"):
@@ -104,7 +105,7 @@ class Transcriber:
             token = int(best[begin]) if end > begin else self.blank_id
             if token == delimiter:
                 finish()
-            elif token != self.blank_id:
+            elif token not in (self.blank_id, tokenizer.unk_token_id):
                 letters.append((token, begin, end, float(confidence[begin:end].max())))
         finish()
         return words

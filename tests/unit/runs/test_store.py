@@ -1,0 +1,322 @@
+import errno
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from asrkit.config import TrainConfig
+from asrkit.errors import RunError
+from asrkit.runs import store as stores
+from asrkit.runs.events import Event
+from asrkit.runs.store import CANCEL, FLAGS, STOP, Run, RunStore, free_bytes, write_json
+
+CONFIG = TrainConfig(preset="quick", seed=7)
+
+
+def train(step, **data):
+    return Event("train", 100.0 + step, step, 0.0, data)
+
+
+# Making and finding runs
+
+
+def test_a_new_run_has_its_config_and_what_it_was_filled_with(store):
+    run = store.create(CONFIG, "one", fill=lambda draft: (draft.path / "train.jsonl").write_text("row\n"))
+    assert run.path == store.root / "one" and run.config() == CONFIG
+    assert (run.path / "train.jsonl").read_text() == "row\n"
+    assert os.listdir(store.root) == ["one"]
+    assert run.path.stat().st_mode & 0o777 == 0o755
+
+
+def test_an_id_of_its_own_sorts_by_time_and_names_the_preset(store):
+    first, second, third = (store.create(CONFIG) for _ in range(3))
+    assert re.fullmatch(r"\d{8}-\d{6}-quick", first.id)
+    assert len({first.id, second.id, third.id}) == 3
+    assert re.fullmatch(r"\d{8}-\d{6}-custom", store.create(TrainConfig(preset="")).id)
+
+
+def test_a_run_is_there_whole_or_not_at_all(store):
+    def fill(draft):
+        (draft.path / "train.jsonl").write_text("row\n")
+        assert store.all() == []
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.create(CONFIG, "one", fill)
+    assert os.listdir(store.root) == []
+    assert store.create(CONFIG, "one").id == "one"
+
+
+def test_an_id_is_given_once(store):
+    store.create(CONFIG, "one")
+    with pytest.raises(RunError, match="Run one exists already in .*; choose another id or delete it first"):
+        store.create(TrainConfig(seed=8), "one")
+    assert store.get("one").config().seed == 7 and os.listdir(store.root) == ["one"]
+
+
+@pytest.mark.parametrize("bad", ["../x", ".hidden", "a/b", "a b", "-x", "é", "a\n", "a" * 101, ".."])
+def test_bad_ids(store, bad):
+    with pytest.raises(RunError, match="cannot be used; take letters, digits"):
+        store.create(CONFIG, bad)
+    assert not store.root.exists()
+    with pytest.raises(RunError, match="There is no run"):
+        store.get(bad)
+
+
+def test_what_is_no_run(store):
+    with pytest.raises(RunError, match=r"There is no run 'gone' in .*runs; `python -m asrkit runs list`"):
+        store.get("gone")
+    assert store.all() == []
+    (store.root / "folder").mkdir(parents=True)
+    with pytest.raises(RunError, match="There is no run ''"):
+        store.get("")
+    with pytest.raises(RunError, match="There is no run 'folder'"):
+        store.get("folder")
+    assert store.all() == []
+
+
+def test_all_runs_newest_first(store):
+    for name in ("20260102-000000-demo", "20260103-000000-demo", "20260101-235959-quick"):
+        store.create(CONFIG, name)
+    (store.root / ".new-half").mkdir()
+    (store.root / ".new-half" / "config.json").write_text("{}")
+    assert [run.id[:8] for run in store.all()] == ["20260103", "20260102", "20260101"]
+
+
+def test_delete(store):
+    run = store.create(CONFIG, "one")
+    kept = store.create(CONFIG, "two")
+    run.append(train(1))
+    store.delete(run)
+    assert store.all()[0].id == kept.id and os.listdir(store.root) == ["two"]
+
+
+def test_the_runs_directory_comes_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("ASRKIT_RUNS", str(tmp_path / "there"))
+    assert RunStore().root == tmp_path / "there"
+    monkeypatch.setenv("ASRKIT_RUNS", "")
+    assert str(RunStore().root) == "runs"
+
+
+# Reading events while they are written
+
+
+def test_no_events_yet(make_run):
+    run = make_run()
+    assert run.events() == ([], 0) and run.last_events() == []
+    run.repair_events()
+    assert not run.events_path.exists()
+
+
+def test_reading_goes_on_where_it_ended(make_run):
+    run = make_run()
+    run.append(train(1))
+    first, offset = run.events()
+    assert [told.step for told in first] == [1] and offset == run.events_path.stat().st_size
+    assert run.events(offset) == ([], offset)
+    run.append(train(2))
+    run.append(train(3))
+    assert [told.step for told in run.events(offset)[0]] == [2, 3]
+
+
+def test_a_half_written_line_is_left_for_later(make_run):
+    """Whatever byte the write has reached, inside a character of several bytes too."""
+    run = make_run()
+    run.append(train(1, text="नमस्ते"))
+    start = run.events_path.stat().st_size
+    line = train(2, text="“été” 你好").to_line().encode()
+    for cut in range(len(line)):
+        with open(run.events_path, "r+b") as file:
+            file.truncate(start)
+            file.seek(start)
+            file.write(line[:cut])
+        assert [told.step for told in run.events()[0]] == [1]
+        assert run.events(start) == ([], start)
+    with open(run.events_path, "ab") as file:
+        file.write(line[cut:])
+    assert run.events(start)[0] == [train(2, text="“été” 你好")]
+
+
+def test_characters_that_some_readers_take_for_a_line_end(make_run):
+    run = make_run()
+    text = "one\u2028two\u2029three\u0085four\rfive\x0bsix\x1cseven"
+    run.append(train(1, text=text))
+    assert [told.data["text"] for told in run.events()[0]] == [text]
+
+
+def test_junk_between_events_is_skipped(make_run):
+    run = make_run(told=[train(1)])
+    with open(run.events_path, "ab") as file:
+        file.write(b"\xff\xfe junk\n\n[1]\n")
+    run.append(train(2))
+    assert [told.step for told in run.events()[0]] == [1, 2]
+
+
+def test_a_shorter_file_is_read_from_the_start(make_run):
+    run = make_run(told=[train(1)])
+    assert [told.step for told in run.events(after=10_000)[0]] == [1]
+
+
+def test_a_limit_reads_whole_events_only(make_run):
+    run = make_run(told=[train(1), train(2), train(3)])
+    size = len(train(1).to_line())
+    found, offset = run.events(limit_bytes=2 * size + size // 2)
+    assert [told.step for told in found] == [1, 2] and offset == 2 * size
+
+
+def test_a_torn_line_is_cut_off_before_a_resume(make_run):
+    run = make_run(told=[train(1)])
+    whole = run.events_path.read_bytes()
+    with open(run.events_path, "ab") as file:
+        file.write(b'{"time": 2, "kind": "tra')
+    run.repair_events()
+    assert run.events_path.read_bytes() == whole
+    run.repair_events()
+    run.append(train(2))
+    assert [told.step for told in run.events()[0]] == [1, 2]
+
+
+def test_nothing_but_a_torn_line(make_run):
+    run = make_run()
+    run.events_path.write_bytes(b'{"time": 2')
+    run.repair_events()
+    assert run.events_path.read_bytes() == b""
+
+
+def test_last_events(make_run):
+    run = make_run(told=[train(step, text="é" * 20) for step in range(100)])
+    size = len(train(99, text="é" * 20).to_line().encode())
+    for extra in range(size):
+        assert [told.step for told in run.last_events(size=2 * size + extra)] == [98, 99]
+    assert [told.step for told in run.last_events()] == list(range(100))
+
+
+def test_the_last_event_is_found_however_long_it_is(make_run):
+    run = make_run(told=[train(1), Event("failed", 200.0, 2, data={"traceback": "x" * 200_000})])
+    assert run.last_events()[-1].kind == "failed"
+
+
+# Flags
+
+
+def test_flags_are_idempotent(make_run):
+    run = make_run()
+    for flag in FLAGS:
+        assert not run.flag(flag)
+        run.raise_flag(flag)
+        run.raise_flag(flag)
+        assert run.flag(flag)
+    run.lower_flags(STOP)
+    run.lower_flags(STOP)
+    assert not run.flag(STOP) and run.flag(CANCEL)
+    run.lower_flags()
+    assert not any(map(run.flag, FLAGS))
+
+
+def test_unknown_flags_are_refused(make_run):
+    with pytest.raises(ValueError, match="unknown flag"):
+        make_run().raise_flag("../config.json")
+
+
+def test_a_flag_needs_no_control_directory(tmp_path):
+    (tmp_path / "old").mkdir()
+    run = Run(tmp_path / "old")
+    run.lower_flags()
+    run.raise_flag(STOP)
+    assert run.flag(STOP)
+
+
+# Checkpoints, log, process
+
+
+def test_checkpoints_are_sorted_by_step(make_run):
+    run = make_run()
+    assert run.checkpoints() == []
+    for name in ("checkpoint-90", "checkpoint-1000", ".partial", "checkpoint-x", "checkpoint-200"):
+        (run.checkpoints_dir / name).mkdir(parents=True)
+    assert [path.name for path in run.checkpoints()] == ["checkpoint-90", "checkpoint-200", "checkpoint-1000"]
+
+
+def test_log_tail(make_run):
+    run = make_run()
+    assert run.log_tail() == ""
+    run.log_path.write_text("début\n" + "x" * 30_000 + "\nfin é\n")
+    assert run.log_tail(7) == "fin é\n"
+    assert len(run.log_tail()) == 20_000 - 1 and run.log_tail().endswith("fin é\n")
+
+
+@pytest.mark.parametrize("content", ["", "{", None])
+def test_a_process_that_was_not_written_down(make_run, content):
+    run = make_run()
+    if content is not None:
+        run.process_path.write_text(content)
+    assert run.process() is None
+
+
+# Disks
+
+
+def test_write_json_keeps_the_old_file_if_writing_fails(tmp_path, monkeypatch):
+    path = tmp_path / "audit.json"
+    write_json(path, {"é": 1})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"é": 1}
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, {"é": 2})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"é": 1}
+    assert os.listdir(tmp_path) == ["audit.json"]
+
+
+def test_a_full_disk(small_disk):
+    store = RunStore(small_disk / "runs")
+    with pytest.raises(RunError) as caught:
+        store.create(CONFIG, "one", fill=lambda draft: write_json(draft.path / "audit.json", "x" * 2_000_000))
+    assert str(caught.value) == f"The disk that holds {store.root} is full; free some space and start again."
+    assert os.listdir(store.root) == []
+    assert store.create(CONFIG, "one").config() == CONFIG
+    assert 0 < free_bytes(small_disk / "not" / "yet") <= 2**20
+
+
+def test_a_disk_that_is_read_only(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    store = RunStore(small_disk / "runs")
+    for attempt in (lambda: store.create(CONFIG, "one"), lambda: store.lock().__enter__()):
+        with pytest.raises(RunError) as caught:
+            attempt()
+        assert str(caught.value) == (
+            f"{store.root} cannot be written (Read-only file system); choose another --runs-dir.")
+
+
+def test_a_directory_that_is_not_ours(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o555)
+    if os.access(tmp_path / "theirs", os.W_OK):
+        pytest.skip("root may write everywhere")
+    store = RunStore(tmp_path / "theirs" / "runs")
+    with pytest.raises(RunError, match=r"cannot be written \(Permission denied\); choose another --runs-dir"):
+        store.create(CONFIG, "one")
+
+
+def test_a_file_where_the_runs_should_be(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for root in (tmp_path / "file", tmp_path / "file" / "runs"):
+        with pytest.raises(RunError, match="cannot be written .*; choose another --runs-dir"):
+            RunStore(root).create(CONFIG, "one")
+
+
+def test_one_start_at_a_time(store):
+    """The lock is the file's, so that it holds between processes; flock tells apart two openings in one as well."""
+    import fcntl
+
+    with store.lock():
+        handle = os.open(store.root / ".lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(handle)
+    assert stores.RunStore(store.root).all() == []

@@ -1,0 +1,300 @@
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import soundfile
+from waiting import wait_for
+
+from asrkit.config import TrainConfig
+from asrkit.errors import DataError, ModelError, RunError
+from asrkit.runs import supervisor
+from asrkit.runs.events import Event
+from asrkit.runs.store import CANCEL, STOP
+
+NOW = 1_763_766_000.0
+BEFORE, AFTER = NOW - 100, NOW + 100
+
+
+@pytest.fixture
+def child():
+    """A process that lives until it is told otherwise, as `process.json` names it."""
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    yield process
+    process.communicate()
+
+
+@pytest.fixture
+def living(child):
+    return {**supervisor.identity(child.pid), "start_time": NOW}
+
+
+@pytest.fixture
+def dead():
+    """What `process.json` says of a process that has gone."""
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    told = supervisor.identity(process.pid)
+    process.communicate()
+    return {**told, "start_time": NOW}
+
+
+def said(kind, when=AFTER, **data):
+    return Event(kind, when, 3, 0.5, data)
+
+
+STARTED, PHASE, TRAIN, EVAL = (said(kind) for kind in ("started", "phase", "train", "eval"))
+
+
+# What a run is
+
+
+def test_queued_until_there_is_a_process(make_run):
+    assert supervisor.status(make_run()) == "queued"
+
+
+def test_starting_until_the_worker_has_loaded(make_run, living):
+    assert supervisor.status(make_run("one", [], living)) == "starting"
+    loading = said("phase", phase="loading", text="Loading PyTorch")
+    assert supervisor.status(make_run("two", [loading, loading], living)) == "starting"
+
+
+@pytest.mark.parametrize("event", [STARTED, TRAIN, EVAL, said("checkpoint"), said("finding"), said("newer-kind")])
+def test_running(make_run, living, event):
+    assert supervisor.status(make_run("one", [PHASE, event, PHASE], living)) == "running"
+
+
+def test_running_through_an_evaluation_of_hours(make_run, living):
+    """More than the last 64 kB of the events say only that it is being evaluated."""
+    waiting = said("phase", phase="evaluating", text="Evaluating 8 of 100000 clips" + "." * 2000)
+    run = make_run("one", [STARTED, *[waiting] * 40], living)
+    assert STARTED not in run.last_events()
+    assert supervisor.status(run) == "running"
+
+
+@pytest.mark.parametrize("flag", [STOP, CANCEL])
+def test_stopping(make_run, living, dead, flag):
+    for name, told in (("loads", []), ("trains", [STARTED, TRAIN])):
+        run = make_run(name, told, living)
+        run.raise_flag(flag)
+        assert supervisor.status(run) == "stopping"
+    run = make_run("crashed", [STARTED, TRAIN], dead)
+    run.raise_flag(flag)
+    assert supervisor.status(run) == "crashed"
+
+
+@pytest.mark.parametrize("kind", ["stopped", "finished", "failed"])
+def test_ended(make_run, living, dead, kind):
+    end = said(kind)
+    assert supervisor.status(make_run("gone", [STARTED, end], dead)) == kind
+    assert supervisor.status(make_run("leaving", [STARTED, end], living)) == kind
+    assert supervisor.status(make_run("copied", [STARTED, end])) == kind
+
+
+@pytest.mark.parametrize("told", [[], [PHASE], [STARTED, TRAIN], [said("stopped", BEFORE), said("phase")]])
+def test_crashed(make_run, dead, told):
+    assert supervisor.status(make_run("one", told, dead)) == "crashed"
+
+
+def test_a_resumed_worker_that_died_before_its_first_word_is_crashed(make_run, dead):
+    """Whatever the clocks say: the old end lies before the byte from which the new worker tells."""
+    old = [said("started"), said("finished")]
+    dead = {**dead, "events_from": sum(len(event.to_line()) for event in old)}
+    assert supervisor.status(make_run("one", old, dead)) == "crashed"
+
+
+def test_a_torn_end_is_no_end(make_run, dead):
+    run = make_run("one", [STARTED], dead)
+    with open(run.events_path, "ab") as file:
+        file.write(said("finished").to_line().encode()[:-1])
+    assert supervisor.status(run) == "crashed"
+
+
+@pytest.mark.parametrize("kind", ["stopped", "failed"])
+def test_a_resumed_run_is_alive_again(make_run, living, kind):
+    """The end of an earlier life is older than the present worker."""
+    old = [said("started", BEFORE), said(kind, BEFORE)]
+    living = {**living, "events_from": sum(len(event.to_line()) for event in old)}
+    assert supervisor.status(make_run("loads", old, living)) == "starting"
+    assert supervisor.status(make_run("trains", [*old, said("phase"), said("started")], living)) == "running"
+    assert supervisor.status(make_run("ended", [*old, said("started"), said("finished")], living)) == "finished"
+
+
+# Who is alive
+
+
+def test_alive(child):
+    process = {**supervisor.identity(child.pid), "host": socket.gethostname()}
+    assert supervisor.alive(process)
+    assert not supervisor.alive(None)
+    assert not supervisor.alive({**process, "host": "elsewhere"})
+    assert not supervisor.alive({**process, "start": None})
+
+
+def test_a_reused_pid_is_another_process(make_run, child):
+    run = make_run("one", [STARTED, TRAIN], {**supervisor.identity(os.getpid()), "pid": child.pid})
+    assert not supervisor.alive(run.process())
+    assert supervisor.status(run) == "crashed"
+
+
+def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
+    assert supervisor.status(make_run("one", [STARTED], {**living, "host": "elsewhere"})) == "crashed"
+
+
+def test_a_zombie_is_dead(make_run, child):
+    run = make_run("one", [STARTED], supervisor.identity(child.pid))
+    assert supervisor.alive(run.process())
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended and is not reaped
+    assert not supervisor.alive(run.process())
+    assert supervisor.identity(child.pid)["start"] is None
+    child.stdin = None
+
+
+def test_a_process_has_one_start(child):
+    first = supervisor.identity(child.pid)
+    again = supervisor.identity(child.pid)
+    assert first["start"] == again["start"] and first["pid"] == child.pid
+    assert first["start"] != supervisor.identity(os.getpid())["start"]
+    assert abs(first["start_time"] - time.time()) < 60
+
+
+# What may be done
+
+
+def test_stop_and_cancel_ask_only_what_is_under_way(make_run, living, dead):
+    running, ended = make_run("runs", [STARTED], living), make_run("ended", [STARTED, said("finished")], dead)
+    for ask, flag in ((supervisor.stop, STOP), (supervisor.cancel, CANCEL)):
+        ask(running)
+        ask(running)
+        ask(ended)
+        assert running.flag(flag) and not ended.flag(flag)
+
+
+def test_a_run_under_way_is_not_deleted(make_run, store, living, dead):
+    busy, crashed = make_run("busy", [STARTED], living), make_run("crashed", [STARTED], dead)
+    with pytest.raises(RunError, match="Run busy is under way; stop or cancel it before deleting it"):
+        supervisor.delete(store, busy)
+    supervisor.delete(store, crashed)
+    assert [run.id for run in store.all()] == ["busy"]
+
+
+def test_one_run_at_a_time(make_run, store, living, base):
+    crashed = make_run("crashed", [STARTED], {**living, "host": "elsewhere"})
+    assert supervisor.active(store) is None
+    busy = make_run("busy", [STARTED], living)
+    assert supervisor.active(store).id == "busy"
+    with pytest.raises(RunError, match="Run busy is under way; wait for it, or stop it first"):
+        supervisor.start(store, TrainConfig(model=str(base)))
+    with pytest.raises(RunError, match="Run busy is under way"):
+        supervisor.resume(store, crashed)
+    assert supervisor.resume(store, busy).process() == busy.process()
+    assert {run.id for run in store.all()} == {"busy", "crashed"}
+
+
+@pytest.mark.parametrize(("told", "has_process", "now"), [
+    ([STARTED, said("finished")], True, "finished"), ([], False, "queued"),
+])
+def test_what_cannot_be_resumed(make_run, store, dead, told, has_process, now):
+    run = make_run("one", told, dead if has_process else None)
+    with pytest.raises(RunError, match=f"Run one is {now}; only a stopped, failed or crashed run can be resumed"):
+        supervisor.resume(store, run)
+
+
+# Starting real processes
+
+WORKER = """
+import pathlib, sys, time
+run = pathlib.Path(sys.argv[1])
+print("hello from", run.name, flush=True)
+print("trouble", file=sys.stderr, flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def worker(monkeypatch, tmp_path, store):
+    """A worker that prints and waits; every one that was started is ended with the test."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "pretended_worker.py").write_text(WORKER)
+    monkeypatch.setattr(supervisor, "_WORKER", "pretended_worker")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
+    yield
+    for run in store.all():
+        supervisor.kill(run)
+
+
+@pytest.fixture
+def config(tmp_path, base):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in ("one", "two"):
+        soundfile.write(clips / f"{name}.wav", [0.1, -0.1] * 8000, 16_000)
+        (clips / f"{name}.txt").write_text(name)
+    return TrainConfig(preset="quick", train=str(clips), model=str(base))
+
+
+def test_a_worker_is_started_detached(store, config, worker):
+    run = supervisor.start(store, config, "one")
+    process = run.process()
+    assert os.getsid(process["pid"]) == process["pid"] != os.getsid(0)
+    assert process["host"] == socket.gethostname() and process["command"][-1] == str(run.path.resolve())
+    assert supervisor.status(run) == "starting"
+    wait_for(lambda: run.log_tail() == "hello from one\ntrouble\n", "the worker's words", seconds=20)
+    assert sorted(path.name for path in run.path.glob("*.jsonl")) == ["eval.jsonl", "train.jsonl"]
+
+    with pytest.raises(RunError, match="Run one is under way"):
+        supervisor.start(store, config, "two")
+    supervisor.kill(run)
+    assert supervisor.status(run) == "crashed"
+
+
+def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
+    run = supervisor.start(store, config, "one")
+    supervisor.stop(run)
+    supervisor.kill(run)
+    run.append(said("train", NOW))
+    with open(run.events_path, "ab") as file:
+        file.write(b'{"torn')
+    first = run.process()
+    supervisor.resume(store, run)
+    assert supervisor.status(run) == "starting" and not run.flag(STOP)
+    assert run.process()["pid"] != first["pid"]
+    assert run.events_path.read_bytes().endswith(b"}\n")
+
+
+def test_a_worker_that_ends_at_once_leaves_no_zombie(store, config, worker, monkeypatch):
+    monkeypatch.setattr(supervisor, "_WORKER", "no_such_worker")
+    run = supervisor.start(store, config, "one")
+    wait_for(lambda: supervisor.status(run) == "crashed", "the crash", seconds=20)
+    assert "No module named no_such_worker" in run.log_tail()
+
+
+def test_an_error_before_the_start_leaves_no_run(store, config, worker, monkeypatch, tmp_path):
+    with pytest.raises(ModelError):
+        supervisor.start(store, config.changed({"model": "nonsense"}))
+    with pytest.raises(DataError):
+        supervisor.start(store, config.changed({"train": str(tmp_path / "nowhere")}))
+    monkeypatch.setattr(supervisor, "free_bytes", lambda where: 100 * 2**20)
+    with pytest.raises(RunError) as caught:
+        supervisor.start(store, config)
+    assert str(caught.value) == (
+        f"The disk that holds {store.root} is full (100 MB free); free at least 200 MB and start again.")
+    assert store.all() == []
+
+
+def test_a_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(supervisor, "write_json", full)
+    with pytest.raises(RunError, match="is full; free some space"):
+        supervisor.start(store, config, "one")
+    assert store.all() == []
+
+
+def test_what_lies_on_the_hub_is_not_read_before_the_start(store, config, worker):
+    run = supervisor.start(store, config.changed({"train": "hub:owner/name"}), "one")
+    assert supervisor.status(run) == "starting" and not run.manifest_path("train").exists()

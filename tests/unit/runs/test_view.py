@@ -1,0 +1,167 @@
+import dataclasses
+
+import pytest
+
+from asrkit.runs import view as views
+from asrkit.runs.events import Event
+from asrkit.runs.view import RunView, view
+
+
+def event(kind, time, step=None, epoch=None, **data):
+    return Event(kind, time, step, epoch, data)
+
+
+def scores(step, wer, cer=0.5, loss=1.0, **more):
+    return event("eval", 1000.0 + step, step, step / 10, loss=loss, wer=wer, cer=cer, mer=wer and wer / 2, **more)
+
+
+STARTED = event("started", 1000.0, 0, total_steps=40, metric_for_best_model="wer")
+
+
+def seen(*told):
+    result = RunView("one")
+    for one in told:
+        result.apply(one)
+    return result
+
+
+def curve(run_view, name):
+    return [(point.step, point.value) for point in run_view.series[name]]
+
+
+def test_nothing_yet():
+    empty = RunView("one")
+    assert empty.progress() == 0 and empty.eta_s() is None and empty.elapsed_s() == 0
+    assert empty.best is None and empty.error is None and empty.total_steps is None
+
+
+def test_series():
+    found = seen(
+        STARTED,
+        event("train", 1010.0, 10, 1.0, loss=3.0, learning_rate=1e-4, grad_norm=2.0, surprise=7),
+        scores(10, 0.9, blank_share=0.7),
+        event("train", 1020.0, 20, 2.0, loss=None, learning_rate=9e-5, non_finite=["loss"]),
+    )
+    assert curve(found, "train/loss") == [(10, 3.0), (20, None)]
+    assert curve(found, "train/learning_rate") == [(10, 1e-4), (20, 9e-5)]
+    assert curve(found, "train/grad_norm") == [(10, 2.0)]
+    assert curve(found, "eval/wer") == [(10, 0.9)] and curve(found, "eval/blank_share") == [(10, 0.7)]
+    assert "train/surprise" not in found.series and "eval/length_ratio" not in found.series
+    point = found.series["train/loss"][0]
+    assert dataclasses.astuple(point) == (10, 1.0, 1010.0, 3.0)
+    assert (found.step, found.epoch, found.progress()) == (20, 2.0, 0.5)
+
+
+def test_a_phase_lasts_until_something_else_is_told():
+    loading = event("phase", 1.0, phase="loading", text="Loading")
+    assert seen(loading).phase == loading
+    for next_one in (event("train", 2.0, 1, loss=1.0), scores(1, 1.0), event("finished", 2.0, 1, message="")):
+        assert seen(loading, next_one).phase is None
+
+
+def test_a_resumed_run_rewinds_to_its_checkpoint():
+    """What was told after the checkpoint is told anew; what came before it stays, in its order."""
+    steps = [event("train", 1000.0 + step, step, step / 10, loss=float(step)) for step in (10, 20, 30)]
+    found = seen(
+        STARTED, steps[0], scores(10, 0.8), event("finding", 1011.0, 10, 1.0, code="plateau"), steps[1],
+        scores(20, 0.5), steps[2], scores(30, 0.1), event("finding", 1031.0, 30, 3.0, code="overfitting"),
+        event("failed", 1032.0, 30, message="Out of memory."),
+        event("phase", 2000.0, phase="loading", text="Loading"),
+        event("started", 2001.0, 20, total_steps=40, metric_for_best_model="wer"),
+    )
+    assert curve(found, "train/loss") == [(10, 10.0), (20, 20.0)]
+    assert curve(found, "eval/wer") == [(10, 0.8), (20, 0.5)]
+    assert [told.step for told in found.evaluations] == [10, 20]
+    assert [finding["code"] for finding in found.findings] == ["plateau"]
+    assert found.best.step == 20 and found.step == 20
+    assert found.error is None and found.end is None
+    found.apply(event("train", 2010.0, 30, 3.0, loss=3.5))
+    assert curve(found, "train/loss") == [(10, 10.0), (20, 20.0), (30, 3.5)]
+
+
+def test_a_resumed_run_has_not_ended_while_it_loads():
+    found = seen(STARTED, event("failed", 1001.0, message="No."), event("phase", 1002.0, phase="loading", text=""))
+    assert found.end is None and found.error is None
+
+
+@pytest.mark.parametrize(("metric", "step"), [("wer", 20), ("cer", 30), ("loss", 10), ("mer", 20)])
+def test_best_by_the_chosen_metric(metric, step):
+    begun = dataclasses.replace(STARTED, data={**STARTED.data, "metric_for_best_model": metric})
+    found = seen(begun, scores(10, 0.9, 0.5, 0.1), scores(20, 0.3, 0.4, 0.5), scores(30, 0.4, 0.2, 0.6))
+    assert found.best.step == step
+
+
+def test_best_is_the_first_of_equals_and_never_a_missing_number():
+    assert seen(STARTED, scores(10, 0.5), scores(20, 0.5)).best.step == 10
+    assert seen(STARTED, scores(10, None), scores(20, 0.9)).best.step == 20
+    assert seen(STARTED, scores(10, None)).best is None
+
+
+def test_eta():
+    """10 steps took 20 s, so the 30 that are left take 60 s, less the 5 s that have gone by."""
+    found = seen(STARTED, event("train", 1010.0, 0, loss=1.0), event("train", 1030.0, 10, loss=1.0))
+    assert found.eta_s(now=1030.0) == 60.0
+    assert found.eta_s(now=1035.0) == 55.0
+    assert found.eta_s(now=9999.0) == 0.0
+    found.apply(event("finished", 1100.0, 40, message=""))
+    assert found.eta_s(now=1100.0) is None
+
+
+def test_eta_is_of_the_present_life():
+    """Before the stop a step took 1 s; now it takes 4 s, and 18 are left."""
+    found = seen(
+        STARTED, event("train", 1001.0, 1, loss=1.0), event("train", 1011.0, 11, loss=1.0),
+        event("stopped", 1012.0, 11, message=""),
+        event("started", 5000.0, 11, total_steps=40), event("train", 5010.0, 12, loss=1.0),
+    )
+    assert found.eta_s(now=5010.0) is None
+    found.apply(event("train", 5050.0, 22, loss=1.0))
+    assert found.eta_s(now=5050.0) == 72.0
+
+
+def test_no_eta_without_a_goal_or_a_pace():
+    two = [event("train", 1010.0, 1, loss=1.0), event("train", 1020.0, 2, loss=1.0)]
+    assert seen(event("started", 1000.0, 0), *two).eta_s() is None
+    assert seen(STARTED, two[0]).eta_s() is None
+    assert seen(STARTED, two[0], two[0]).eta_s() is None
+
+
+def test_elapsed_time_ends_with_the_run():
+    found = seen(event("phase", 990.0, phase="loading", text=""), STARTED)
+    assert found.elapsed_s(now=1010.0) == 20.0
+    found.apply(event("failed", 1030.0, message=""))
+    assert found.elapsed_s(now=9999.0) == 40.0
+
+
+def test_progress_is_never_more_than_all():
+    assert seen(STARTED, event("train", 1010.0, 50, loss=1.0)).progress() == 1.0
+
+
+# What `runs show` prints
+
+KEYS = ["run_id", "status", "step", "total_steps", "epoch", "pid", "last_eval", "best", "findings", "error", "path"]
+
+
+def test_summary_of_a_run_that_waits(make_run):
+    run = make_run("one")
+    assert views.summary(run) == dict(zip(KEYS, [
+        "one", "queued", 0, None, 0.0, None, None, None, [], None, str(run.path)], strict=True))
+
+
+def test_summary(make_run):
+    finding = {"code": "plateau", "cause": "Too low a rate.", "remedy": "Raise it."}
+    told = [STARTED, event("train", 1010.0, 10, 1.0, loss=3.0), scores(10, 0.5), scores(20, 0.75, samples=["much"]),
+            event("finding", 1021.0, 20, 2.0, **finding),
+            event("failed", 1030.0, 21, 2.10004, error="out-of-memory", message="Out of memory.", remedy="Halve it.",
+                  traceback="Traceback")]
+    run = make_run("one", told, {"pid": 1, "start": "another boot", "start_time": 900.0})
+    assert view(run).error["remedy"] == "Halve it."
+    found = views.summary(run)
+    assert list(found) == KEYS
+    assert found == {
+        "run_id": "one", "status": "failed", "step": 21, "total_steps": 40, "epoch": 2.1, "pid": 1,
+        "last_eval": {"step": 20, "loss": 1.0, "wer": 0.75, "cer": 0.5, "mer": 0.375},
+        "best": {"step": 10, "loss": 1.0, "wer": 0.5, "cer": 0.5, "mer": 0.25},
+        "findings": [{"code": "plateau", "step": 20, "epoch": 2.0, "cause": "Too low a rate.", "remedy": "Raise it."}],
+        "error": "Out of memory.", "path": str(run.path),
+    }

@@ -1,0 +1,336 @@
+"""The command line without a worker and without torch; whole runs are in tests/integration."""
+
+import json
+import re
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrkit import cli, transcription
+from asrkit.config import TrainConfig, preset, preset_names
+from asrkit.errors import ModelError
+from asrkit.runs import supervisor
+from asrkit.runs.events import Event
+from asrkit.runs.store import STOP, RunStore
+
+
+@pytest.fixture
+def asrkit(tmp_path, capsys):
+    """asrkit("runs", "list") -> (exit code, stdout, stderr), with the runs in tmp_path/runs."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.main([*map(str, arguments), "--runs-dir", str(tmp_path / "runs")])
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def refused(asrkit):
+    """The one line on stderr of a command that exits with 1 and prints nothing else."""
+
+    def call(*arguments: object) -> str:
+        code, out, err = asrkit(*arguments)
+        assert (code, out) == (1, "")
+        assert re.fullmatch(r"asrkit: [^\n]+\n", err), err
+        return err
+
+    return call
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def ended(store):
+    """A run that finished at step 20."""
+    run = store.create(TrainConfig(), "20260101-000000-demo")
+    run.append(Event("started", 1000.0, 0, data={"total_steps": 20, "metric_for_best_model": "wer"}))
+    run.append(Event("eval", 1010.0, 20, 2.0, {"loss": 0.5, "wer": 0.25, "cer": 0.125, "mer": 0.25}))
+    run.append(Event("finished", 1011.0, 20, 2.0, {"message": "Finished.", "saved": True}))
+    return run
+
+
+# Reading the command line
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["nonsense"], ["runs"], ["runs", "nonsense"], ["runs", "show"], ["transcribe"], ["evaluate"],
+    ["transcribe", "a.wav", "--format", "pdf"], ["presets", "--nonsense"], ["train", "--seed", "3"],
+])
+def test_a_command_line_that_cannot_be_read(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "usage:" in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["runs", "start", "--help"]])
+def test_help(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 0 and "usage: python -m asrkit" in capsys.readouterr().out
+
+
+def settings(*flags: str) -> TrainConfig:
+    return cli.settings_of(cli._parser().parse_args(["train", *flags]))
+
+
+def test_the_demo_is_what_is_trained_without_flags():
+    assert settings() == preset("demo").config
+
+
+def test_a_preset_is_the_base_and_flags_change_it():
+    found = settings("--preset", "quick", "--train", "/data", "--eval", "hub:a/b", "--model", "a/b",
+                     "--set", "learning_rate=2e-5", "--set", "drop_bad_clips=yes", "--set", " language = en")
+    assert found == preset("quick").config.changed({
+        "train": "/data", "eval": "hub:a/b", "model": "a/b", "learning_rate": 2e-5, "drop_bad_clips": True,
+        "language": "en"})
+
+
+def test_set_takes_text_with_equals_signs_and_the_last_word():
+    assert settings("--set", "train=/data/a=b").train == "/data/a=b"
+    assert settings("--train", "/one", "--set", "train=/two", "--set", "train=/three").train == "/three"
+    assert settings("--set", "eval=").eval == ""
+
+
+def test_a_file_of_settings(tmp_path):
+    (tmp_path / "mine.json").write_text('{"preset": "quick", "seed": 7}')
+    found = settings("--config", str(tmp_path / "mine.json"), "--set", "warmup_steps=3")
+    assert (found.preset, found.seed, found.warmup_steps, found.max_steps) == ("quick", 7, 3, 200)
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    (["--set", "learning_rate"], "--set learning_rate: write FIELD=VALUE"),
+    (["--set", "learning_rat=1"], "There is no setting 'learning_rat'; the settings are preset, "),
+    (["--set", "=1"], "There is no setting ''"),
+    (["--set", "learning_rate=3"], "Learning rate (learning_rate) is 3; it must be between 1e-07 and 0.1"),
+    (["--set", "train_batch_size=8.5"], "Batch size (clips) (train_batch_size) is '8.5'; it must be a whole number"),
+    (["--set", "learning_rate=fast"], "is 'fast'; it must be a number"),
+    (["--set", "freeze=everything"], "choose one of nothing, feature-encoder, all-but-head"),
+    (["--set", "preset=nonsense"], "There is no preset 'nonsense'"),
+    (["--preset", "nonsense"], "There is no preset 'nonsense'; choose one of demo, "),
+    (["--preset", "demo", "--config", "x.json"], "Give --preset or --config, not both."),
+    (["--config", "/nowhere/x.json"], "/nowhere/x.json cannot be read (No such file or directory)"),
+    (["--train", ""], "Dataset is empty; say what to use."),
+    (["--model", "nonsense"], "There is no model 'nonsense'"),
+    (["--run-id", "../x"], "Run id '../x' cannot be used"),
+])
+@pytest.mark.parametrize("command", [["train"], ["runs", "start"]], ids=" ".join)
+def test_settings_that_cannot_work_start_nothing(refused, store, monkeypatch, command, flags, words):
+    if "--run-id" in flags:
+        monkeypatch.setattr(supervisor.preparation, "prepare", lambda *_: None)
+    assert words in refused(*command, *flags)
+    assert store.all() == []
+
+
+def test_a_start_needs_room(refused, tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    assert "runs cannot be written" in refused("runs", "start", "--train", "hub:a/b", "--model", "a/b")
+
+
+# Runs
+
+
+def test_runs_are_listed(asrkit, store, ended):
+    store.create(TrainConfig(), "20260102-000000-demo")
+    code, out, err = asrkit("runs", "list", "--json")
+    assert (code, err) == (0, "")
+    assert [(row["run_id"], row["status"]) for row in json.loads(out)] == [
+        ("20260102-000000-demo", "queued"), ("20260101-000000-demo", "finished")]
+    code, out, _ = asrkit("runs", "list")
+    assert (code, out.splitlines()) == (0, [
+        "20260102-000000-demo  queued  step 0 of ?",
+        "20260101-000000-demo  finished  step 20 of 20  best WER 25.00%"])
+
+
+def test_no_runs_are_an_empty_list(asrkit):
+    assert asrkit("runs", "list", "--json") == (0, "[]\n", "")
+    assert asrkit("runs", "list") == (0, "", "")
+
+
+def test_one_run_is_shown(asrkit, ended):
+    code, out, err = asrkit("runs", "show", ended.id, "--json")
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert told["best"] == told["last_eval"] == {"step": 20, "loss": 0.5, "wer": 0.25, "cer": 0.125, "mer": 0.25}
+    code, out, _ = asrkit("runs", "show", ended.id)
+    assert code == 0 and "status: finished\n" in out and "step: 20\n" in out
+
+
+@pytest.mark.parametrize("action", ["stop", "cancel"])
+def test_a_run_that_has_ended_is_not_asked_again(asrkit, ended, action):
+    code, out, _ = asrkit("runs", action, ended.id, "--json")
+    assert code == 0 and json.loads(out)["status"] == "finished" and not ended.flag(STOP)
+
+
+def test_delete(asrkit, store, ended):
+    assert asrkit("runs", "delete", ended.id) == (0, "", "")
+    assert store.all() == []
+
+
+@pytest.mark.parametrize("action", ["show", "stop", "cancel", "resume", "delete"])
+def test_a_run_that_is_not_there(refused, action):
+    for name in ("gone", "../runs", ""):
+        assert f"There is no run {name!r} in " in refused("runs", action, name)
+
+
+def test_a_finished_run_is_not_resumed(refused, ended):
+    assert "is finished; only a stopped, failed or crashed run can be resumed" in refused("runs", "resume", ended.id)
+
+
+def test_runs_dir_comes_from_the_environment(monkeypatch, capsys, store, ended):
+    monkeypatch.setenv("ASRKIT_RUNS", str(store.root))
+    assert cli.main(["runs", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["run_id"] == ended.id
+
+
+# Presets
+
+
+def test_presets(asrkit):
+    code, out, err = asrkit("presets", "--json")
+    told = json.loads(out)
+    assert (code, err) == (0, "") and [row["name"] for row in told] == preset_names()
+    assert set(told[0]) == {"name", "title", "summary", "source", "config"}
+    assert {row["name"]: row["config"]["learning_rate"] for row in told}["english-xlsr-53"] == 0.0001
+    code, out, _ = asrkit("presets")
+    assert code == 0 and out.splitlines()[0].startswith("demo: Teaches the starter")
+
+
+# Data and speech
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """clip("a.wav", seconds) -> its path; `seconds` of a tone."""
+
+    def write(name: str, seconds: float = 1.0, peak: float = 0.5) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, peak * np.sin(np.arange(round(seconds * 16_000)) / 5), 16_000)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def listener(monkeypatch):
+    """A transcriber that hears the length of what it is given; it keeps the names of the models asked for."""
+    asked = []
+
+    def get(model, store):
+        if model == "broken":
+            raise ModelError("The model broken cannot be loaded for transcription: no.")
+        asked.append(model)
+        return types.SimpleNamespace(transcribe=lambda wave: types.SimpleNamespace(
+            text=f"{wave.duration_s:g} seconds", words=[], duration_s=wave.duration_s))
+
+    stub = types.SimpleNamespace(get=get, describe=lambda heard: {
+        "text": heard.text, "words": heard.words, "duration_s": heard.duration_s})
+    monkeypatch.setitem(sys.modules, "asrkit.transcription.transcriber", stub)
+    monkeypatch.setattr(transcription, "transcriber", stub, raising=False)
+    return asked
+
+
+def test_transcribe(asrkit, listener, clip):
+    one, two = clip("one.wav", 1.0), clip("two.wav", 1.5)
+    assert asrkit("transcribe", one) == (0, "1 seconds\n", "")
+    assert asrkit("transcribe", one, two) == (0, f"{one}: 1 seconds\n{two}: 1.5 seconds\n", "")
+    code, out, err = asrkit("transcribe", one, two, "--format", "json", "--model", "mine")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == [
+        {"file": str(one), "text": "1 seconds", "words": [], "duration_s": 1.0},
+        {"file": str(two), "text": "1.5 seconds", "words": [], "duration_s": 1.5}]
+    assert set(listener) == {"starter", "mine"}
+
+
+def missing(folder, clip):
+    return folder / "gone.wav", "gone.wav does not exist"
+
+
+def empty(folder, clip):
+    (folder / "none.wav").write_bytes(b"")
+    return folder / "none.wav", "none.wav is empty (0 bytes)"
+
+
+def text_file(folder, clip):
+    (folder / "letter.wav").write_text("Dear friend,")
+    return folder / "letter.wav", "letter.wav cannot be read as audio"
+
+
+def a_folder(folder, clip):
+    return folder, "is a folder; give an audio file"
+
+
+def silence(folder, clip):
+    return clip("silence.wav", 1.0, peak=0.0), "silence.wav: The recording is silent"
+
+
+def a_tenth_of_a_second(folder, clip):
+    return clip("blip.wav", 0.1), "blip.wav: The recording is 0.10 s long"
+
+
+@pytest.mark.parametrize("bad", [missing, empty, text_file, a_folder, silence, a_tenth_of_a_second])
+def test_what_cannot_be_transcribed(asrkit, refused, listener, clip, tmp_path, bad):
+    path, words = bad(tmp_path, clip)
+    assert words in refused("transcribe", path)
+    assert listener == [], "a model was loaded for nothing"
+    good = clip("good.wav")
+    code, out, err = asrkit("transcribe", path, good, "--format", "json")
+    assert code == 1 and words in err and err.count("\n") == 1
+    assert [row["file"] for row in json.loads(out)] == [str(good)]
+
+
+def test_a_model_that_cannot_be_loaded(refused, listener, clip):
+    assert "broken cannot be loaded" in refused("transcribe", clip("good.wav"), "--model", "broken")
+
+
+@pytest.fixture
+def data(tmp_path, clip):
+    def make(*texts: str) -> Path:
+        for number in range(len(texts)):
+            clip(f"data/{number}.wav")
+        rows = [f'{number}.wav,"{text}"' for number, text in enumerate(texts)]
+        (tmp_path / "data" / "metadata.csv").write_text("\n".join(["file_name,text", *rows]) + "\n")
+        return tmp_path / "data"
+
+    return make
+
+
+def test_evaluate(asrkit, listener, data):
+    """Two references of two words against "1 seconds": one word of four is wrong."""
+    code, out, err = asrkit("evaluate", data("1 seconds", "1 minutes"), "--json")
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert list(told) == ["wer", "cer", "mer", "utterances", "audio_seconds", "seconds", "rtfx"]
+    assert (told["wer"], told["utterances"], told["audio_seconds"]) == (0.25, 2, 2.0)
+    code, out, _ = asrkit("evaluate", data("1 seconds", "1 minutes"))
+    assert code == 0 and out.startswith("WER 25.00%  CER ")
+
+
+def test_evaluate_without_data(refused, listener, tmp_path):
+    assert "There is no data at" in refused("evaluate", tmp_path / "gone")
+
+
+def test_audit(asrkit, data):
+    code, out, err = asrkit("audit", data("one", "two", ""), "--json")
+    told = json.loads(out)
+    assert (code, err) == (0, "") and list(told) == ["verdict", "utterances", "hours", "dropped", "findings"]
+    assert (told["verdict"], told["utterances"], told["dropped"]) == ("ready-with-drops", 2, 1)
+    assert list(told["findings"][0]) == ["code", "count", "examples", "effect", "fix"]
+    code, out, _ = asrkit("audit", data("", "", "three"))
+    assert code == 1 and out.startswith("not-ready: 1 clips, 0.00 hours, 2 left out\nempty-transcript (2): ")
+
+
+def test_audit_without_data(refused, tmp_path):
+    assert "There is no data at" in refused("audit", tmp_path / "gone", "--json")
+    assert "There is no model 'nonsense'" in refused("audit", tmp_path, "--model", "nonsense")

@@ -1,0 +1,245 @@
+import dataclasses
+import json
+import math
+
+import pytest
+
+from asrkit import config
+from asrkit.config import FIELDS, TrainConfig
+from asrkit.errors import ConfigError
+
+BOUNDED = [name for name, spec in FIELDS.items() if spec.metadata["low"] is not None]
+CHOSEN = [name for name, spec in FIELDS.items() if spec.metadata["choices"]]
+TYPES = {name: type(spec.default) for name, spec in FIELDS.items()}
+INTEGERS = [name for name, kind in TYPES.items() if kind is int]
+NUMBERS = [name for name, kind in TYPES.items() if kind in (int, float)]
+SWITCHES = [name for name, kind in TYPES.items() if kind is bool]
+TEXTS = [name for name, kind in TYPES.items() if kind is str]
+
+
+def made(name, value):
+    """A TrainConfig with one value, and with clip limits that do not contradict it."""
+    around = {"min_duration_s": 0.03, "max_duration_s": 600.0}
+    return TrainConfig(**{**around, name: value})
+
+
+def refused(name, value):
+    """The one sentence with which a value is refused; it names the field in both its names."""
+    with pytest.raises(ConfigError) as caught:
+        made(name, value)
+    sentence = str(caught.value)
+    assert config.label(name) in sentence and f"({name})" in sentence and "\n" not in sentence
+    return sentence
+
+
+def test_every_number_has_bounds():
+    assert set(BOUNDED) == set(NUMBERS)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_bounds_are_inclusive(name):
+    low, high = (FIELDS[name].metadata[side] for side in ("low", "high"))
+    step = 1 if TYPES[name] is int else max(abs(low), 1e-3) * 0.01
+    assert getattr(made(name, low), name) == low
+    assert getattr(made(name, high), name) == high
+    assert f"between {low:g} and {high:g}" in refused(name, low - step)
+    assert "between" in refused(name, high + (1 if TYPES[name] is int else high * 0.01))
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("learning_rate", 0), ("learning_rate", -1e-4), ("learning_rate", 0.2), ("train_batch_size", 0),
+    ("train_batch_size", 5000), ("num_epochs", 0), ("gradient_accumulation_steps", 0), ("eval_share", 0.6),
+    ("adam_beta1", 1), ("hidden_dropout", 1), ("seed", -1), ("seed", 2**31), ("batch_seconds", -1),
+])
+def test_values_that_cannot_train_are_refused(name, value):
+    assert "between" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused(name):
+    for value in (math.nan, "nan", True, False, None, "eight", "", [8], {"a": 1}, 8j):
+        assert "number" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_endless_numbers_are_refused(name):
+    for value in (math.inf, -math.inf, "inf", 1e300, 10**400, "9" * 400):
+        refused(name, value)
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_whole_numbers_may_come_as_text_or_float(name):
+    for value in ("8", "8.0", 8.0, " 8 ", 8):
+        found = getattr(made(name, value), name)
+        assert found == 8 and type(found) is int
+    for value in ("8.5", 8.5):
+        assert "whole number" in refused(name, value)
+
+
+def test_fractions_may_come_as_text():
+    assert TrainConfig(learning_rate="1e-4").learning_rate == 0.0001
+    assert type(TrainConfig(num_epochs=3).num_epochs) is float
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_switches(name):
+    for value in (True, "true", "True", "1", "yes"):
+        assert getattr(made(name, value), name) is True
+    for value in (False, "false", "0", "no", "NO"):
+        assert getattr(made(name, value), name) is False
+    for value in (1, 0.0, "on", None, ""):
+        assert "true or false" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_refuse_other_types(name):
+    for value in (3, 2.5, ["a"], True):
+        assert "text" in refused(name, value)
+
+
+def test_texts_are_stripped_and_none_is_empty():
+    assert TrainConfig(language=" en ").language == "en"
+    assert TrainConfig(language=None).language == ""
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_choices(name):
+    choices = FIELDS[name].metadata["choices"]
+    for choice in choices:
+        assert getattr(made(name, choice), name) == choice
+    for value in ("nonsense", choices[0].upper(), ""):
+        assert f"choose one of {', '.join(choices)}" in refused(name, value)
+
+
+def test_fields_that_contradict_each_other():
+    with pytest.raises(ConfigError, match=r"Shortest clip \(5 s\) must be below longest clip \(5 s\)"):
+        TrainConfig(min_duration_s=5, max_duration_s=5)
+
+
+@pytest.mark.parametrize("name", ["model", "train"])
+def test_nothing_to_train_from_is_refused(name):
+    for value in ("", "  ", None):
+        with pytest.raises(ConfigError, match=f"{config.label(name)} is empty"):
+            TrainConfig(**{name: value})
+
+
+def test_a_config_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().seed = 7
+
+
+def test_changed_keeps_the_rest_and_refuses_unknown_names():
+    base = TrainConfig(seed=7)
+    after = base.changed({"learning_rate": "2e-5"})
+    assert (after.seed, after.learning_rate, base.learning_rate) == (7, 2e-5, 5e-4)
+    with pytest.raises(ConfigError, match="no setting 'lr'; the settings are preset, model"):
+        base.changed({"lr": 1e-4})
+
+
+@pytest.mark.parametrize("name", list(FIELDS))
+def test_every_field_can_be_put_in_a_form(name):
+    spec = FIELDS[name].metadata
+    assert spec["label"] and spec["help"].endswith(".")
+    assert spec["group"] in ("Data", "Training", "Model", "Evaluation")
+    assert TYPES[name] in config._WORDS
+
+
+def test_labels_are_unique():
+    assert len({config.label(name) for name in FIELDS}) == len(FIELDS)
+
+
+# Presets
+
+
+def test_shipped_presets_are_those_of_the_design():
+    assert set(config.preset_names()) == {
+        "demo", "quick", "low-resource", "small-gpu", "large-gpu", "english-xlsr-53", "ascend-xls-r-300m",
+        "ascend-repaired"}
+    assert config.preset_names()[0] == "demo"
+
+
+@pytest.mark.parametrize("name", config.preset_names())
+def test_every_preset_loads(name):
+    preset = config.preset(name)
+    assert preset.config.preset == preset.name == name
+    assert preset.title and preset.summary.endswith(".") and preset.source
+    assert config.from_dict(preset.config.to_dict()) == preset.config
+
+
+# The hyperparameters of the published cards: XLS-R_53_english and ASCEND_Dataset_Model.
+PUBLISHED = {
+    "english-xlsr-53": {
+        "model": "facebook/wav2vec2-large-xlsr-53", "learning_rate": 0.0001, "train_batch_size": 8,
+        "eval_batch_size": 8, "seed": 42, "gradient_accumulation_steps": 1, "lr_scheduler_type": "linear",
+        "warmup_steps": 1000, "num_epochs": 30, "mixed_precision": "fp16", "adam_beta1": 0.9, "adam_beta2": 0.999,
+        "adam_epsilon": 1e-8, "eval_steps": 500, "logging_steps": 500,
+    },
+    "ascend-xls-r-300m": {
+        "model": "facebook/wav2vec2-xls-r-300m", "learning_rate": 0.0003, "train_batch_size": 8, "eval_batch_size": 1,
+        "seed": 42, "gradient_accumulation_steps": 2, "lr_scheduler_type": "linear", "warmup_steps": 500,
+        "num_epochs": 20, "mixed_precision": "fp16", "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
+        "eval_steps": 0, "train": "hub:CAiRE/ASCEND",
+    },
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_presets_are_verbatim(name):
+    told = config.preset(name).config.to_dict()
+    assert {field: told[field] for field in PUBLISHED[name]} == PUBLISHED[name]
+    # Both counted clips, not seconds, and ran for all their epochs.
+    assert told["batch_seconds"] == told["max_steps"] == told["early_stopping_patience"] == 0
+
+
+def test_unknown_preset():
+    with pytest.raises(ConfigError, match="no preset 'nonsense'; choose one of demo, "):
+        config.preset("nonsense")
+    with pytest.raises(ConfigError, match=r"no preset '\.\./config'"):
+        config.preset("../config")
+    with pytest.raises(ConfigError, match="no preset 'nonsense'"):
+        TrainConfig().changed({"preset": "nonsense"})
+
+
+# Files
+
+
+def test_a_file_names_its_preset_and_overrides_it(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"preset": "english-xlsr-53", "seed": 7}))
+    found = config.from_file(path)
+    assert (found.preset, found.seed, found.warmup_steps) == ("english-xlsr-53", 7, 1000)
+
+
+def test_a_file_without_a_preset_starts_from_the_defaults(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"seed": 7}')
+    assert config.from_file(path) == TrainConfig(seed=7)
+
+
+def test_a_written_config_reads_back(tmp_path):
+    path = tmp_path / "config.json"
+    wanted = TrainConfig(preset="", train="/données/été", learning_rate=3e-5, drop_bad_clips=True)
+    path.write_text(json.dumps(wanted.to_dict()))
+    assert config.from_file(path) == wanted
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"{", "is not valid JSON"), (b"", "is not valid JSON"), (b"\xff\xfe\x00", "is not valid JSON"),
+    (b"[1, 2]", "holds no settings"), (b'"demo"', "holds no settings"), (b"null", "holds no settings"),
+    (b'{"preset": "nonsense"}', "no preset 'nonsense'"), (b'{"preset": ["demo"]}', "no preset"),
+    (b'{"speed": 3}', "no setting 'speed'"), (b'{"seed": 1e999}', "whole number"),
+    (b'{"learning_rate": NaN}', "must be a number"), (b'{"model": "  "}', "Base model is empty"),
+])
+def test_bad_files(tmp_path, content, words):
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as caught:
+        config.from_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match=r"gone\.json cannot be read \(No such file or directory\)"):
+        config.from_file(tmp_path / "gone.json")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.from_file(tmp_path)

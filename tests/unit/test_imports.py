@@ -1,0 +1,92 @@
+"""The arrows of the house: app.py -> ui, cli -> training | transcription -> runs -> speech | config -> errors.
+
+`ui` never imports `training`, which it starts as a process, and the page and the terminal answer before torch loads.
+"""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+PACKAGE = PROJECT / "asrkit"
+HEAVY = ("torch", "transformers", "datasets", "torchaudio", "accelerate")
+
+FLOOR = {"errors": 0, "config": 1, "speech": 1, "runs": 2, "training": 3, "transcription": 3, "cli": 4, "ui": 4,
+         "__main__": 5, "app": 5}
+"""An import goes to a lower floor or stays in its room."""
+
+FORBIDDEN = {("ui", "training")}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in [PROJECT / "app.py", *PACKAGE.rglob("*.py")] if path.exists()}
+
+
+def room(module: str) -> str | None:
+    """`asrkit.runs.store` -> runs; `app` -> app; the bare package belongs to no room."""
+    return module.removeprefix("asrkit").lstrip(".").split(".")[0] or None
+
+
+def imported(module: str) -> set[str]:
+    """The project's modules that `module` imports anywhere in it, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively; write the name in full"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    # `from a.b import c` names a module a.b.c, or a thing c in a.b; the package itself is no dependency then.
+    known = {name for name in found if name in MODULES and name != module}
+    return {name for name in known if not any(other.startswith(f"{name}.") for other in known)}
+
+
+def test_every_module_is_in_a_room():
+    assert {room(module) for module in MODULES} - {None} <= set(FLOOR)
+    assert len(MODULES) > 25
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only(module):
+    here = room(module)
+    for other in imported(module):
+        there = room(other)
+        if there is None or there == here:
+            continue
+        assert (here, there) not in FORBIDDEN, f"{module} imports {other}"
+        assert FLOOR[there] < FLOOR[here], f"{module} imports {other}, which is not below it"
+
+
+def test_no_circles():
+    TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
+
+
+def test_the_check_sees_what_it_should(monkeypatch, tmp_path):
+    """A forbidden import inside a function is found."""
+    (tmp_path / "bad.py").write_text("def f():\n    from asrkit.training import worker\n    import asrkit.cli\n")
+    monkeypatch.setitem(MODULES, "asrkit.ui.bad", tmp_path / "bad.py")
+    assert imported("asrkit.ui.bad") == {"asrkit.training.worker", "asrkit.cli"}
+    with pytest.raises(AssertionError, match="imports asrkit"):
+        test_imports_go_down_only("asrkit.ui.bad")
+
+
+@pytest.mark.parametrize("rooms", [("cli", "__main__"), ("config", "errors", "runs"), ("speech",), ("ui",)],
+                         ids="+".join)
+def test_the_page_and_the_terminal_do_not_load_torch(rooms):
+    modules = [module for module in MODULES if room(module) in rooms]
+    if not modules:
+        pytest.skip(f"there is no asrkit/{rooms[0]} here")
+    code = (f"import importlib, sys\n"
+            f"for name in {modules!r}: importlib.import_module(name)\n"
+            f"print(*sorted({set(HEAVY)!r} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []

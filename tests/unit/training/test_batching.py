@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from asrkit.training.batching import LengthBatches
+
+LOG_NORMAL = np.exp(np.random.default_rng(0).normal(1.5, 0.6, 3000)).clip(0.5, 20)
+"""Seconds: median 4.5, as read speech has it."""
+
+
+def epoch(batches, number=0):
+    """Lists of clip numbers."""
+    batches.set_epoch(number)
+    listed = list(batches)
+    assert all(told == number for batch in listed for told, _ in batch)
+    return [[index for _, index in batch] for batch in listed]
+
+
+def sampler(durations=LOG_NORMAL, seconds=60.0, clips=8, seed=1, **where):
+    return LengthBatches(durations, seconds=seconds, clips=clips, seed=seed, **where)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 7.5, 60.0])
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 333])
+def test_every_clip_exactly_once_an_epoch(count, seconds):
+    batches = sampler(LOG_NORMAL[:count], seconds)
+    for number in range(3):
+        listed = epoch(batches, number)
+        assert sorted(index for batch in listed for index in batch) == list(range(count))
+        assert len(listed) == len(batches)
+
+
+def test_the_same_seed_and_epoch_give_the_same_batches():
+    assert epoch(sampler(seed=3), 5) == epoch(sampler(seed=3), 5)
+    batches = sampler(seed=3)
+    assert epoch(batches, 5) == epoch(batches, 5)
+
+
+def test_epochs_and_seeds_differ():
+    batches = sampler()
+    first, second = epoch(batches, 0), epoch(batches, 1)
+    assert first != second and epoch(sampler(seed=2), 0) != first
+    together = {frozenset(batch) for batch in first} & {frozenset(batch) for batch in second}
+    assert len(together) < len(first) / 10, "clips should meet other clips in the next epoch"
+
+
+def test_batches_are_not_sorted_by_length():
+    longest = [LOG_NORMAL[batch].max() for batch in epoch(sampler())]
+    assert abs(np.corrcoef(longest, range(len(longest)))[0, 1]) < 0.3
+
+
+@pytest.mark.parametrize("seconds", [20.0, 60.0, 320.0])
+def test_seconds_bound_the_padded_batch(seconds):
+    for number in range(3):
+        for batch in epoch(sampler(seconds=seconds), number):
+            assert len(batch) * LOG_NORMAL[batch].max() <= seconds
+
+
+def test_a_clip_over_the_bound_goes_alone():
+    listed = epoch(sampler([50.0, 40.0, *[2.0] * 30], seconds=10))
+    assert [0] in listed and [1] in listed
+    assert max(map(len, listed)) == 5
+
+
+def test_clips_are_counted_without_seconds():
+    assert sorted(len(batch) for batch in epoch(sampler(LOG_NORMAL[:30], seconds=0, clips=8))) == [6, 8, 8, 8]
+
+
+@pytest.mark.parametrize(("seconds", "clips"), [(60.0, 1), (160.0, 1), (0.0, 8)])
+def test_little_of_a_batch_is_padding(seconds, clips):
+    listed = epoch(sampler(seconds=seconds, clips=clips))
+    padded = sum(len(batch) * LOG_NORMAL[batch].max() for batch in listed)
+    assert 1 - LOG_NORMAL.sum() / padded < 0.15
+
+
+def test_every_epoch_has_equally_many_batches():
+    batches = sampler(seconds=60)
+    assert {len(epoch(batches, number)) for number in range(5)} == {len(batches)}
+
+
+@pytest.mark.parametrize("world", [2, 3, 8])
+def test_processes_share_the_batches(world):
+    """Equally many each; together all of them, and no more than `world - 1` twice."""
+    alone = epoch(sampler(), 4)
+    shares = [epoch(sampler(rank=rank, world=world), 4) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    dealt = [tuple(batch) for share in shares for batch in share]
+    assert set(dealt) == set(map(tuple, alone))
+    assert len(dealt) - len(alone) < world
+
+
+def test_more_processes_than_batches():
+    shares = [epoch(sampler([1.0, 1.0], seconds=0, clips=8, rank=rank, world=3)) for rank in range(3)]
+    assert [sorted(batch) for share in shares for batch in share] == [[0, 1]] * 3

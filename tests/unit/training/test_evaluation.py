@@ -1,0 +1,168 @@
+import types
+
+import pytest
+import torch
+
+from asrkit.config import TrainConfig
+from asrkit.training import evaluation
+from asrkit.training.evaluation import Interrupted, evaluate, to_text
+from asrkit.training.model import load
+
+LENGTHS = (0.31, 1.0, 0.52, 0.77, 0.9)
+
+
+@pytest.fixture
+def talkative(checkpoint):
+    """(processor, model): random weights whose output layer is scaled up, so that many letters are written."""
+
+    def make(kind="wav2vec2", **changes):
+        base = checkpoint(kind, **changes)
+        processor, model = load(str(base), TrainConfig(model=str(base)), [])
+        with torch.no_grad():
+            model.lm_head.weight.normal_(0, 20, generator=torch.Generator().manual_seed(3))
+            model.lm_head.bias.zero_()
+        return processor, model
+
+    return make
+
+
+def run(processor, model, rows, size, **more):
+    return evaluate(model, processor, rows, batch_size=size, normaliser="none", **more)
+
+
+def hypotheses(monkeypatch, *arguments):
+    """What `evaluate` wrote for every clip, in the order of the manifest."""
+    heard = []
+    real = evaluation.metrics.score
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluation.metrics, "score", lambda refs, hyps: heard.append(hyps) or real(refs, hyps))
+        found = run(*arguments)
+    return heard[0], found
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "wav2vec2-bert"])
+def test_batches_change_nothing(talkative, clips, monkeypatch, kind):
+    processor, model = talkative(kind)
+    rows = clips(*LENGTHS)
+    alone, one = hypotheses(monkeypatch, processor, model, rows, 1)
+    assert len(set(alone)) >= 4 and len("".join(alone)) > 20, "the model should write something"
+    for size in (2, 4, 5):
+        together, found = hypotheses(monkeypatch, processor, model, rows, size)
+        assert together == alone
+        assert found.loss == pytest.approx(one.loss, rel=1e-4)
+        assert found.blank_share == pytest.approx(one.blank_share, abs=1e-9)
+        assert (found.scores.wer.rate, found.scores.cer.rate) == (one.scores.wer.rate, one.scores.cer.rate)
+
+
+def test_a_model_without_a_mask_is_evaluated_clip_by_clip(talkative, clips, monkeypatch):
+    processor, model = talkative(feat_extract_norm="group", do_stable_layer_norm=False)
+    rows = clips(*LENGTHS)
+    alone, _ = hypotheses(monkeypatch, processor, model, rows, 1)
+    assert hypotheses(monkeypatch, processor, model, rows, 4)[0] == alone and len("".join(alone)) > 20
+
+
+class Told(torch.nn.Module):
+    """A model that writes `letter` on true frames and `after` on padding; its loss for a clip is its seconds."""
+
+    def __init__(self, letter=3, after=0):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.letter, self.after = letter, after
+        self.config = types.SimpleNamespace(pad_token_id=0)
+        self.batches = []
+
+    def _get_feat_extract_output_lengths(self, lengths):
+        return (lengths - 400) // 320 + 1
+
+    def forward(self, input_values, attention_mask, labels):
+        samples = attention_mask.sum(-1)
+        self.batches.append(samples.tolist())
+        frames = self._get_feat_extract_output_lengths(samples)
+        ids = torch.full((len(samples), int(self._get_feat_extract_output_lengths(input_values.shape[1]))), self.after)
+        for row, count in zip(ids, frames, strict=True):
+            row[:count] = self.letter
+        return types.SimpleNamespace(logits=torch.nn.functional.one_hot(ids, 8).float(),
+                                     loss=(samples / 16_000).mean())
+
+
+@pytest.fixture
+def processor(checkpoint):
+    base = checkpoint()
+    return load(str(base), TrainConfig(model=str(base)), [])[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_blank_share_counts_true_frames_only(processor, clips, size):
+    rows = clips(1.0, 0.5, 0.25)
+    assert run(processor, Told(letter=3, after=0), rows, size).blank_share == 0.0
+    assert run(processor, Told(letter=0, after=3), rows, size).blank_share == 1.0
+
+
+def test_padding_writes_nothing(processor, clips):
+    found = run(processor, Told(letter=3, after=4), clips(1.0, 0.5, texts=("a",)), 2)
+    assert found.scores.wer.rate == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_loss_is_the_mean_over_clips_and_not_over_batches(processor, clips, size):
+    """Five clips of 1, 2, 3, 4 and 5 tenths of a second: 0.3 on average, however they are batched."""
+    model = Told()
+    found = run(processor, model, clips(0.1, 0.2, 0.3, 0.4, 0.5), size)
+    assert found.loss == pytest.approx(0.3) and found.audio_seconds == pytest.approx(1.5)
+    assert [samples for batch in model.batches for samples in batch] == [8000, 6400, 4800, 3200, 1600]
+    assert found.utterances == 5
+
+
+def test_both_sides_go_through_the_normaliser(processor, clips):
+    rows = clips(0.5, texts=("A!",))
+    assert evaluate(Told(), processor, rows, batch_size=1, normaliser="basic").scores.wer.rate == 0
+    assert evaluate(Told(), processor, rows, batch_size=1, normaliser="none").scores.wer.rate == 1
+
+
+def test_samples_are_the_same_few_and_the_worst(processor, clips):
+    """Of 20 clips 0, 5, 10, 14 and 19; then those of CER 3/4, 2/3 and 1/2."""
+    texts = ["a"] * 20
+    texts[3], texts[7], texts[8], texts[5] = "ab", "abcd", "abc", "abcde"
+    rows = clips(*[0.1] * 20, texts=tuple(texts))
+    found = run(processor, Told(), rows, 8)
+    assert [sample["id"] for sample in found.samples] == [rows[place].id for place in (0, 5, 10, 14, 19, 7, 8, 3)]
+    assert [sample["worst"] for sample in found.samples] == [False] * 5 + [True] * 3
+    assert found.samples[1] == {"id": rows[5].id, "audio": rows[5].audio, "reference": "abcde", "hypothesis": "a",
+                                "worst": False}
+
+
+def test_few_clips_have_few_samples(processor, clips):
+    assert len(run(processor, Told(), clips(0.1, 0.2, texts=("a", "b")), 8).samples) == 2
+    assert len(run(processor, Told(), clips(0.1, texts=("a",)), 8).samples) == 1
+
+
+def test_what_an_event_holds(processor, clips):
+    told = run(processor, Told(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_data()
+    assert set(told) == {"loss", "wer", "cer", "mer", "counts", "blank_share", "length_ratio", "utterances",
+                         "audio_seconds", "seconds", "samples"}
+    assert told["wer"] == pytest.approx(1 / 3) and told["cer"] == pytest.approx(2 / 4)
+    assert told["counts"]["wer"] == {"substitutions": 0, "deletions": 1, "insertions": 0, "reference_length": 3}
+
+
+def test_progress_is_told_and_may_end_it(processor, clips):
+    model, told = Told().train(), []
+    run(processor, model, clips(*[0.1] * 5), 2, progress=lambda done, total: not told.append((done, total)))
+    assert told == [(0, 5), (2, 5), (4, 5)] and model.training
+    with pytest.raises(Interrupted):
+        run(processor, model, clips(*[0.1] * 5), 2, progress=lambda done, total: done < 2)
+    assert model.training, "training goes on as before"
+
+
+def test_the_model_is_evaluated_without_dropout(talkative, clips, monkeypatch):
+    processor, model = talkative()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.9
+    rows = clips(0.5, 0.6)
+    first, second = (hypotheses(monkeypatch, processor, model.train(), rows, 2)[0] for _ in range(2))
+    assert first == second
+
+
+def test_text_of_frames(processor):
+    assert to_text(processor, [0, 3, 3, 0, 3, 2, 2, 4, 0, 0], 0) == "aa b"
+    assert to_text(processor, [0, 0], 0) == to_text(processor, [], 0) == ""

@@ -1,0 +1,68 @@
+import errno
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from asrkit.errors import AudioError, ConfigError, DataError, ModelError, RunError
+from asrkit.training.failures import explain
+
+
+class GatedRepoError(Exception):
+    pass
+
+
+class RepositoryNotFoundError(Exception):
+    pass
+
+
+class HfHubHTTPError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("error", "code", "words"), [
+    (AudioError("a.wav is cut off."), "bad-audio", "a.wav is cut off."),
+    (DataError("metadata.csv row 3 is empty."), "bad-data", "metadata.csv row 3 is empty."),
+    (ModelError("base is no CTC model."), "bad-model", "base is no CTC model."),
+    (ConfigError("Seed is -1."), "bad-settings", "Seed is -1."),
+    (RunError("Run one is gone."), "failed", "Run one is gone."),
+    (OSError(errno.ENOSPC, "No space left on device"), "disk-full", "The disk is full."),
+    (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full", "The disk is full."),
+    (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out-of-memory",
+     "The device ran out of memory."),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to "
+                  "allocate 4000000000000 bytes."), "out-of-memory", "The device ran out of memory."),
+    (MemoryError(), "out-of-memory", "The device ran out of memory."),
+    (GatedRepoError("403 Client Error. Cannot access gated repo for url x."), "gated", "The Hub refused access"),
+    (HfHubHTTPError("401 Client Error: Unauthorized for url x"), "gated", "The Hub refused access"),
+    (RepositoryNotFoundError("401 Client Error. Repository Not Found for url: https://huggingface.co/ownr/name."),
+     "hub-unreachable", "does not have it"),
+    (HfHubHTTPError("500 Server Error"), "hub-unreachable", "The Hub could not be reached"),
+    (ConnectionError("Connection refused"), "hub-unreachable", "The Hub could not be reached"),
+    (RuntimeError("CUDA error: an illegal memory access was encountered"), "cuda", "The GPU reported an error"),
+    (ZeroDivisionError("division by zero"), "unexpected", "ZeroDivisionError: division by zero"),
+    (ValueError(), "unexpected", "ValueError"),
+    (KeyboardInterrupt(), "unexpected", "KeyboardInterrupt"),
+])
+def test_every_kind_of_end(error, code, words):
+    told = explain(error)
+    assert told.error == code and words in told.message
+    assert "\n" not in told.message and told.remedy.endswith(".")
+
+
+def test_only_the_first_line_of_a_long_message():
+    assert explain(RuntimeError("first\nsecond\nthird")).message == "RuntimeError: first"
+    assert explain(RuntimeError("CUDA error: first\nsecond")).message == "The GPU reported an error: CUDA error: first"
+
+
+def test_a_real_allocation_that_cannot_be():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**62, dtype=torch.uint8)
+    assert explain(caught.value).error == "out-of-memory"
+
+
+@pytest.mark.parametrize("save", [save_file, torch.save])
+def test_a_disk_that_is_really_full(small_disk, save):
+    with pytest.raises(Exception) as caught:
+        save({"weights": torch.zeros(2**20)}, small_disk / "weights")
+    assert explain(caught.value).error == "disk-full"

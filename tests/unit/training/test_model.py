@@ -1,0 +1,262 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCTC, AutoProcessor
+
+from asrkit.config import TrainConfig
+from asrkit.errors import ModelError
+from asrkit.training import data
+from asrkit.training.model import frame_counts, load, reload
+
+KINDS = ["wav2vec2", "hubert", "wavlm", "wav2vec2-bert"]
+TEXTS = ["a cab", "bad deed"]
+
+
+def config(base, **changes):
+    return TrainConfig(preset="", model=str(base), **changes)
+
+
+def loaded(base, texts=TEXTS, **changes):
+    return load(str(base), config(base, **changes), texts)
+
+
+def head_of(base):
+    """(weight, bias) of the output layer as the checkpoint has it."""
+    stored = load_file(base / "model.safetensors")
+    return stored["lm_head.weight"], stored["lm_head.bias"]
+
+
+def vocabulary(processor):
+    return processor.tokenizer.get_vocab()
+
+
+def batch_of(processor, *samples):
+    items = [{"features": data.features(processor, sample), "labels": [3, 4], "duration_s": len(sample) / 16_000}
+             for sample in samples]
+    batch = data.Collator(processor)(items)
+    batch.pop("audio_seconds")
+    return batch
+
+
+def noise(samples):
+    return torch.randn(samples, generator=torch.Generator().manual_seed(1)).numpy()
+
+
+# Heads and vocabularies
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fresh_head_on_an_encoder(checkpoint, kind):
+    """The vocabulary is that of the texts: blank 0, unknown 1, word delimiter 2, letters; the encoder is kept."""
+    base = checkpoint(kind, head=False)
+    processor, model = loaded(base, vocabulary="keep")
+    assert vocabulary(processor) == {"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "b": 4, "c": 5, "d": 6, "e": 7}
+    assert model.lm_head.out_features == model.config.vocab_size == 8
+    assert model.config.pad_token_id == processor.tokenizer.pad_token_id == 0
+    stored = {name.partition(".")[2] if name.startswith(kind[:6]) else name: tensor
+              for name, tensor in load_file(base / "model.safetensors").items()}
+    encoder = dict(model.base_model.named_parameters())
+    same = [name for name in encoder if name in stored and torch.equal(encoder[name], stored[name])]
+    assert len(same) > 20 and set(encoder) == set(same)
+    answer = model(**batch_of(processor, noise(16_000), noise(8_000)))
+    assert torch.isfinite(answer.loss) and answer.logits.shape[-1] == 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_warm_head_is_kept(checkpoint, kind):
+    base = checkpoint(kind)
+    processor, model = loaded(base)
+    weight, bias = head_of(base)
+    assert torch.equal(model.lm_head.weight, weight) and torch.equal(model.lm_head.bias, bias)
+    assert processor.tokenizer("a cab").input_ids == [3, 2, 5, 3, 4]
+
+
+def test_characters_that_a_kept_vocabulary_lacks(checkpoint):
+    base = checkpoint(letters="abcd")
+    with pytest.raises(ModelError) as caught:
+        loaded(base, ["deed", "fed"])
+    assert str(caught.value) == (f"{base} does not know 'e', 'f'; set Vocabulary to extend, or choose a normaliser "
+                                 "that removes them.")
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
+def test_extend_keeps_the_old_rows_and_adds_new_ones(checkpoint, tmp_path, kind):
+    base = checkpoint(kind, letters="abcd")
+    processor, model = loaded(base, ["deed", "fed"], vocabulary="extend")
+    weight, bias = head_of(base)
+    assert vocabulary(processor) == {"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "b": 4, "c": 5, "d": 6, "e": 7, "f": 8}
+    assert model.lm_head.out_features == model.config.vocab_size == 9
+    assert torch.equal(model.lm_head.weight[:7], weight) and torch.equal(model.lm_head.bias[:7], bias)
+    assert processor.tokenizer("fed").input_ids == [8, 7, 6]
+    assert (model.lm_head.bias[7:] < bias.mean() - 1).all(), "new characters must not shout down the old ones"
+    assert not torch.equal(model.lm_head.weight[7], model.lm_head.weight[8])
+
+    model.save_pretrained(tmp_path / "saved")
+    processor.save_pretrained(tmp_path / "saved")
+    again = AutoModelForCTC.from_pretrained(tmp_path / "saved")
+    assert torch.equal(again.lm_head.weight, model.lm_head.weight)
+    assert vocabulary(AutoProcessor.from_pretrained(tmp_path / "saved")) == vocabulary(processor)
+
+
+def test_extend_leaves_out_sentence_marks_without_a_row(checkpoint):
+    """Many tokenizers on the Hub count <s> and </s>, which have no row in the output layer."""
+    base = checkpoint(letters="ab", marks=("<s>", "</s>"))
+    processor, model = loaded(base, ["cab"], vocabulary="extend")
+    rows = vocabulary(processor)
+    assert rows["a"] == 3 and rows["c"] == model.lm_head.out_features - 1
+    assert "<s>" not in rows and "</s>" not in rows
+    assert torch.equal(model.lm_head.weight[:5], head_of(base)[0])
+    assert processor.tokenizer("cab").input_ids == [rows["c"], 3, 4]
+
+
+def test_extend_keeps_the_names_of_the_special_tokens(checkpoint):
+    """[PAD] and [UNK] are as common on the Hub as <pad> and <unk>; the blank must stay the blank."""
+    base = checkpoint(letters="ab", pad="[PAD]", unknown="[UNK]")
+    processor, model = loaded(base, ["cab"], vocabulary="extend")
+    assert vocabulary(processor) == {"[PAD]": 0, "[UNK]": 1, "|": 2, "a": 3, "b": 4, "c": 5}
+    assert processor.tokenizer.pad_token_id == model.config.pad_token_id == 0
+    assert processor.tokenizer.unk_token_id == 1
+    assert processor.tokenizer.decode([5, 5, 0, 3, 2, 0, 4, 0]) == "ca b"
+
+
+def test_fresh_replaces_a_head(checkpoint):
+    base = checkpoint(letters="xyz")
+    processor, model = loaded(base, vocabulary="fresh")
+    assert set(vocabulary(processor)) == {"<pad>", "<unk>", "|", *"abcde"}
+    assert model.lm_head.out_features == 8 and model.config.vocab_size == 8
+    assert torch.isfinite(model.lm_head.weight).all()
+
+
+def test_fresh_counts_its_blank_anew(checkpoint):
+    """A base whose blank is not token 0."""
+    base = checkpoint(letters="xyz")
+    told = json.loads((base / "config.json").read_text()) | {"pad_token_id": 4}
+    (base / "config.json").write_text(json.dumps(told))
+    processor, model = loaded(base, vocabulary="fresh")
+    assert model.config.pad_token_id == processor.tokenizer.pad_token_id == 0
+
+
+# Precision, class defaults, freezing
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
+@pytest.mark.parametrize("head", [True, False])
+def test_half_precision_is_loaded_as_float32(checkpoint, kind, head):
+    for dtype in (torch.float16, torch.bfloat16):
+        base = checkpoint(kind, head=head, dtype=dtype)
+        _, model = loaded(base)
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        _, model = reload(base, config(base)) if head else (None, model)
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("head", [True, False])
+def test_class_defaults_that_hurt_are_overridden(checkpoint, kind, head):
+    base = checkpoint(kind, head=head, ctc_loss_reduction="sum", ctc_zero_infinity=False, layerdrop=0.1,
+                      hidden_dropout=0.1, attention_dropout=0.1, mask_time_prob=0.05, mask_time_length=10)
+    for found in (loaded(base)[1].config, *([reload(base, config(base))[1].config] if head else [])):
+        assert (found.ctc_loss_reduction, found.ctc_zero_infinity) == ("mean", True)
+        assert found.layerdrop == found.hidden_dropout == found.attention_dropout == found.mask_time_prob == 0
+        assert found.mask_time_min_masks == 0
+
+
+def test_settings_reach_the_layers(checkpoint):
+    _, model = loaded(checkpoint(), hidden_dropout=0.2, attention_dropout=0.3, layerdrop=0.1, mask_time_prob=0.4,
+                      mask_time_length=3)
+    layer = model.wav2vec2.encoder.layers[0]
+    assert (layer.dropout.p, layer.attention.dropout) == (0.2, 0.3)
+    assert (model.config.layerdrop, model.config.mask_time_prob, model.config.mask_time_length) == (0.1, 0.4, 3)
+
+
+def trained(model):
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_freezing(checkpoint, kind):
+    base = checkpoint(kind)
+    everything = {name for name, _ in loaded(base, freeze="nothing")[1].named_parameters()}
+    encoder = {name for name in everything if ".feature_extractor." in name}
+    assert bool(encoder) == (kind != "wav2vec2-bert")  # which reads mel features and has no such part
+    for build in (lambda what: loaded(base, freeze=what), lambda what: reload(base, config(base, freeze=what))):
+        assert trained(build("nothing")[1]) == everything
+        assert trained(build("feature-encoder")[1]) == everything - encoder
+        assert trained(build("all-but-head")[1]) == {"lm_head.weight", "lm_head.bias"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_checkpointing_gives_the_same_gradient(checkpoint, kind):
+    base, gradients = checkpoint(kind), []
+    for switch in (False, True):
+        processor, model = loaded(base, gradient_checkpointing=switch)
+        assert any(getattr(part, "gradient_checkpointing", False) for part in model.modules()) == switch
+        model.train()(**batch_of(processor, noise(16_000))).loss.backward()
+        gradients.append(model.base_model.encoder.layers[0].ffn1.intermediate_dense.weight.grad
+                         if kind == "wav2vec2-bert" else
+                         model.base_model.encoder.layers[0].feed_forward.intermediate_dense.weight.grad)
+    assert gradients[0].abs().sum() > 0
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+# Frames
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
+def test_frames_of_waveforms(checkpoint, kind):
+    """400 samples give the first frame, 320 more each further one."""
+    processor, model = loaded(checkpoint(kind))
+    batch = batch_of(processor, noise(16_000), noise(400), noise(719), noise(720))
+    assert frame_counts(model, batch).tolist() == [49, 1, 1, 2]
+
+
+def test_frames_of_a_model_without_a_mask(checkpoint):
+    """What is padded is heard as well, so every clip of the batch has the frames of the longest."""
+    processor, model = loaded(checkpoint(feat_extract_norm="group", do_stable_layer_norm=False))
+    batch = batch_of(processor, noise(16_000), noise(8_000))
+    assert "attention_mask" not in batch and frame_counts(model, batch).tolist() == [49, 49]
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_frames_of_mel_features_are_those_of_the_output(checkpoint, adapter):
+    """A second has 98 windows of 10 ms, stacked in pairs; an adapter layer of stride 2 halves them again."""
+    changes = {"add_adapter": True, "num_adapter_layers": 1, "output_hidden_size": 32} if adapter else {}
+    processor, model = loaded(checkpoint("wav2vec2-bert", **changes))
+    batch = batch_of(processor, noise(16_000))
+    assert frame_counts(model, batch).tolist() == [25 if adapter else 49]
+    assert model(**batch).logits.shape[1] == -(-batch["input_features"].shape[1] // (2 if adapter else 1))
+
+
+# What cannot be loaded
+
+
+def test_a_base_that_is_not_there(tmp_path):
+    with pytest.raises(ModelError, match="The base model .*gone cannot be loaded"):
+        loaded(tmp_path / "gone")
+
+
+def test_a_head_without_a_tokenizer(checkpoint):
+    base = checkpoint()
+    for path in [*base.glob("*token*"), base / "vocab.json"]:
+        path.unlink()
+    with pytest.raises(ModelError, match="has an output layer but its tokenizer cannot be loaded .*to fresh"):
+        loaded(base)
+    processor, _ = loaded(base, vocabulary="fresh")
+    assert len(vocabulary(processor)) == 8
+
+
+def test_an_encoder_without_its_feature_extractor(checkpoint):
+    base = checkpoint(head=False)
+    (base / "preprocessor_config.json").unlink()
+    with pytest.raises(ModelError, match="preprocessor_config.json"):
+        loaded(base)
+
+
+def test_damaged_weights(checkpoint):
+    base = checkpoint()
+    weights = base / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(ModelError, match="The base model .* cannot be loaded for CTC"):
+        loaded(base)

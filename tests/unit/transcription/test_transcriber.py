@@ -1,0 +1,223 @@
+import json
+import os
+import types
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from asrkit.errors import ModelError
+from asrkit.runs.store import RunStore
+from asrkit.speech.audio import RATE, Waveform
+from asrkit.transcription import transcriber
+from asrkit.transcription.transcriber import OVERLAP_S, WINDOW_S, Transcriber, describe, get, windows
+
+SIZE, OVERLAP = int(WINDOW_S * RATE), int(OVERLAP_S * RATE)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A random model whose output layer is scaled up, so that it writes many letters."""
+    folder = tiny.model(tmp_path_factory.mktemp("base") / "tiny")
+    from transformers import AutoModelForCTC
+
+    model = AutoModelForCTC.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.weight.normal_(0, 20, generator=torch.Generator().manual_seed(2))
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def listener(checkpoint):
+    return Transcriber(str(checkpoint))
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(transcriber, "_loaded", {})
+    return RunStore(tmp_path / "runs")
+
+
+def noise(samples, seed=0):
+    return Waveform((0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32))
+
+
+# Windows
+
+
+@given(st.integers(0, 40 * SIZE))
+@example(399)
+@example(400)
+@example(SIZE)
+@example(SIZE + 1)
+@example(2 * SIZE - OVERLAP)
+@example(2 * SIZE - OVERLAP + 1)
+def test_every_sample_is_answered_for_once(samples):
+    spans = list(windows(samples))
+    if samples < 400:
+        assert spans == []
+        return
+    edges = [(keep_from, keep_to) for _, _, keep_from, keep_to in spans]
+    assert edges[0][0] == 0 and edges[-1][1] == samples
+    assert all(before[1] == after[0] for before, after in zip(edges, edges[1:], strict=False))
+    for start, stop, keep_from, keep_to in spans:
+        assert 0 <= start <= keep_from < keep_to <= stop <= samples
+        assert stop - start <= SIZE
+        assert keep_from - start == (OVERLAP // 2 if start else 0), "what is kept is heard with what came before it"
+        assert stop - keep_to == (0 if stop == samples else OVERLAP // 2)
+
+
+def test_a_minute_in_windows():
+    second = RATE
+    assert list(windows(60 * second)) == [
+        (0, 24 * second, 0, 22 * second),
+        (20 * second, 44 * second, 22 * second, 42 * second),
+        (40 * second, 60 * second, 42 * second, 60 * second)]
+
+
+# Transcribing
+
+
+def test_too_short_to_hold_a_frame(listener):
+    for samples in (1, 100, 399):
+        heard = listener.transcribe(noise(samples))
+        assert (heard.text, heard.words) == ("", []) and heard.duration_s == samples / RATE
+
+
+@pytest.mark.parametrize("samples", [400, 719, 16_000, 5 * RATE, SIZE + RATE, 2 * SIZE + 12_345])
+def test_words_are_in_order_within_the_recording(listener, samples):
+    heard = listener.transcribe(noise(samples))
+    assert heard.text == " ".join(word.word for word in heard.words)
+    assert heard.duration_s == samples / RATE
+    for word in heard.words:
+        assert word.word and 0 <= word.start_s < word.end_s <= heard.duration_s + 1e-6 and 0 < word.confidence <= 1
+    for before, after in zip(heard.words, heard.words[1:], strict=False):
+        assert before.end_s <= after.start_s
+
+
+def test_a_long_recording_is_heard_to_its_end(listener):
+    heard = listener.transcribe(noise(3 * SIZE))
+    starts = np.array([word.start_s for word in heard.words])
+    assert np.histogram(starts, bins=9, range=(0, heard.duration_s))[0].min() > 10
+
+
+def test_a_window_answers_as_it_would_alone(listener):
+    """The first of three windows answers for 22 s; that is what the first 24 s alone say up to there."""
+    whole = noise(3 * SIZE)
+    first = listener.transcribe(Waveform(whole.samples[:SIZE]))
+    early = [word for word in listener.transcribe(whole).words if word.end_s < 21.9]
+    assert [word.word for word in early] == [word.word for word in first.words[: len(early)]] and len(early) > 50
+    for found, wanted in zip(early, first.words, strict=False):
+        assert found.start_s == pytest.approx(wanted.start_s, abs=0.05)
+
+
+def test_the_same_recording_gives_the_same_text(listener):
+    assert listener.transcribe(noise(2 * RATE)) == listener.transcribe(noise(2 * RATE))
+    assert listener.transcribe(noise(2 * RATE, seed=1)).text != listener.transcribe(noise(2 * RATE)).text
+
+
+class Script(torch.nn.Module):
+    """A model that says one token a frame of 320 samples, as written, with a given certainty."""
+
+    def __init__(self, tokens, certainty):
+        super().__init__()
+        self.tokens, self.certainty = tokens, certainty
+
+    def forward(self, input_values, attention_mask=None):
+        logits = torch.zeros(1, len(self.tokens), 8)
+        for frame, (token, sure) in enumerate(zip(self.tokens, self.certainty, strict=True)):
+            logits[0, frame, token] = np.log(7 * sure / (1 - sure))  # softmax against seven zeros
+        return types.SimpleNamespace(logits=logits)
+
+
+def test_words_times_and_confidence(checkpoint):
+    """Blank 0, delimiter 2, a 3, b 4: "aab" in frames 1 to 5, "b" in frame 8; ten frames of a tenth of a second."""
+    listener = Transcriber(str(checkpoint))
+    tokens = [0, 3, 0, 3, 3, 4, 2, 2, 4, 0]
+    sure = [0.9, 0.9, 0.9, 0.5, 0.7, 0.8, 0.9, 0.9, 0.6, 0.9]
+    listener.model = Script(tokens, sure)
+    heard = listener.transcribe(noise(RATE))
+    assert heard.text == "aab b"
+    told = describe(heard)
+    assert [(word["word"], word["start_s"], word["end_s"]) for word in told["words"]] == [
+        ("aab", 0.1, 0.6), ("b", 0.8, 0.9)]
+    # Of a letter the surest frame counts, of a word the least sure letter: 0.7 for the second a; 0.6 for the b.
+    assert [word["confidence"] for word in told["words"]] == [0.7, 0.6]
+    assert told["text"] == "aab b" and told["duration_s"] == 1.0
+    json.dumps(told)
+
+
+@pytest.mark.parametrize("tokens", [[0] * 10, [2] * 10, [2, 0, 2, 2, 0, 0, 2, 0, 2, 2]])
+def test_nothing_said(checkpoint, tokens):
+    listener = Transcriber(str(checkpoint))
+    listener.model = Script(tokens, [0.9] * 10)
+    assert describe(listener.transcribe(noise(RATE))) == {"text": "", "words": [], "duration_s": 1.0}
+
+
+# Loading
+
+
+def test_a_model_is_loaded_once_and_again_when_it_was_replaced(store, checkpoint):
+    first = get(str(checkpoint), store)
+    assert get(str(checkpoint), store) is first
+    config = checkpoint / "config.json"
+    os.utime(config, ns=(0, config.stat().st_mtime_ns + 10**9))
+    second = get(str(checkpoint), store)
+    assert second is not first and get(str(checkpoint), store) is second
+
+
+def test_only_a_few_models_are_held(store, tmp_path, checkpoint):
+    folders = [tiny.model(tmp_path / name) for name in ("one", "two", "three")]
+    first, second = (get(str(folder), store) for folder in folders[:2])
+    assert get(str(folders[0]), store) is first
+    third = get(str(folders[2]), store)
+    assert len(transcriber._loaded) == 2
+    assert get(str(folders[0]), store) is first and get(str(folders[2]), store) is third
+    assert get(str(folders[1]), store) is not second
+
+
+def test_half_precision_answers_in_float32(tmp_path):
+    folder = tiny.model(tmp_path / "half")
+    from transformers import AutoModelForCTC
+
+    AutoModelForCTC.from_pretrained(folder).half().save_pretrained(folder)
+    listener = Transcriber(str(folder))
+    assert {part.dtype for part in listener.model.parameters()} == {torch.float32}
+    assert not listener.model.training
+
+
+def broken_weights(folder):
+    (folder / "model.safetensors").write_bytes(b"half of it")
+
+
+def no_tokenizer(folder):
+    for path in [*folder.glob("*token*"), folder / "vocab.json"]:
+        path.unlink()
+
+
+def nothing_but_weights(folder):
+    for path in folder.glob("*.json"):
+        if path.name != "config.json":
+            path.unlink()
+
+
+@pytest.mark.parametrize("spoil", [broken_weights, no_tokenizer, nothing_but_weights])
+def test_what_cannot_be_loaded(store, tmp_path, spoil):
+    folder = tiny.model(tmp_path / "mine")
+    spoil(folder)
+    with pytest.raises(ModelError, match=f"{folder} ") as caught:
+        get(str(folder), store)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_encoder_without_an_output_layer(store, tmp_path):
+    folder = tiny.model(tmp_path / "mine")
+    no_tokenizer(folder)
+    told = json.loads((folder / "config.json").read_text()) | {"architectures": ["Wav2Vec2Model"]}
+    (folder / "config.json").write_text(json.dumps(told))
+    with pytest.raises(ModelError):
+        get(str(folder), store)
