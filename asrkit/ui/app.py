@@ -1,0 +1,81 @@
+"""The page as a whole: two tabs, one theme, and nothing that reaches outside this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from asrkit.errors import RunError
+from asrkit.runs.store import RunStore, default_runs_dir
+from asrkit.ui import theme, train_tab, transcribe_tab
+
+MASTHEAD = ('<h1>asrkit</h1>'
+            '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
+SPACE_DISK = Path("/data")
+
+
+def default_host() -> str:
+    """This machine alone, except on a Hugging Face Space."""
+    return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+
+
+def default_runs() -> Path:
+    """On a Space with a persistent disk the runs live there."""
+    if os.environ.get("SPACE_ID") and not os.environ.get("ASRKIT_RUNS") and os.access(SPACE_DISK, os.W_OK):
+        return SPACE_DISK / "runs"
+    return default_runs_dir()
+
+
+def build(store: RunStore) -> gr.Blocks:
+    """The page over a directory of runs. Loads neither torch nor a model."""
+    with gr.Blocks(title="asrkit", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Train", id="train"):
+                panel = train_tab.build(store)
+            with gr.Tab("Transcribe", id="transcribe") as transcribe:
+                model, offered = transcribe_tab.build(store)
+        gr.on([page.load, panel.change, transcribe.select],
+              lambda chosen, last: transcribe_tab.refreshed(store, chosen, last), [model, offered], [model, offered],
+              **transcribe_tab.QUIET)
+        panel.select(_talk_to, None, [tabs, model], **transcribe_tab.QUIET)
+    return page
+
+
+def _talk_to(event: gr.EventData) -> tuple[Any, str]:
+    """Open the Transcribe tab with the run that the panel shows."""
+    return gr.Tabs(selected="transcribe"), event.run
+
+
+def launch(page: gr.Blocks, host: str, port: int) -> None:
+    """Serve the page until it is interrupted. RunError if the port is taken."""
+    check_port(host, port)
+    page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=[theme.STYLE], footer_links=[],
+                run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
+                prevent_thread_lock=True)
+    print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
+    threading.Thread(target=warm_up, daemon=True, name="warm-up").start()
+    with contextlib.suppress(KeyboardInterrupt):
+        page.block_thread()
+
+
+def check_port(host: str, port: int) -> None:
+    """RunError in one sentence if nothing can listen there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise RunError(f"Port {port} on {host} cannot be used ({why}); choose another with --port.") from error
+
+
+def warm_up() -> None:
+    """Import what transcription needs, so that the first recording does not wait for it."""
+    import asrkit.transcription.transcriber  # noqa: F401

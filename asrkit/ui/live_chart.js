@@ -1,0 +1,276 @@
+// Body of the function that Gradio calls once the panel is in the page; element, props, server, trigger and watch are
+// its arguments. The panel asks the server for news and changes the page in place. It shows text from a run through
+// textContent only; the one piece of ready HTML (evaluation.html) was escaped by the server.
+
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const SERIES = ["train/loss", "eval/loss", "eval/wer", "eval/cer", "eval/mer"];
+const LIVE_MS = 1000, ENDED_MS = 5000, OFFLINE_MS = 2000;
+const SURE_MS = 4000;     // how long "Cancel" waits for the second click
+const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it can be ended by force
+
+let run = new URLSearchParams(location.search).get("run") || "";
+let shown = { after: 0, evaluation: null, atStep: null, signature: null };
+let timer = null, asking = false, again = false, pace = LIVE_MS;
+let cancelledAt = null;
+
+// ---- asking
+
+async function ask() {
+  clearTimeout(timer);
+  if (!element.isConnected) return;
+  if (document.hidden) return;            // visibilitychange asks again
+  if (asking) { again = true; return; }
+  asking = true; again = false;
+  const asked = { run, after: shown.after, evaluation: shown.evaluation, at_step: shown.atStep,
+                  signature: shown.signature, log: part("log").open };
+  try {
+    const told = await server.poll(asked);
+    part("offline").hidden = true;
+    if (asked.run === run) show(told);
+  } catch (error) {
+    console.warn("asrkit: no answer", error);
+    part("offline").hidden = false;
+    pace = OFFLINE_MS;
+  }
+  asking = false;
+  timer = setTimeout(ask, again ? 0 : pace);
+}
+
+function choose(id, kept) {
+  run = id;
+  shown = { after: 0, evaluation: null, atStep: null, signature: shown.signature };
+  notice("");
+  if (kept) {
+    const address = new URL(location.href);
+    address.searchParams.set("run", id);
+    history.replaceState(history.state, "", address);
+  }
+  ask();
+}
+
+async function act(action, clicked) {
+  if (action === "cancel" && !clicked.classList.contains("sure")) { makeSure(clicked); return; }
+  for (const button of element.querySelectorAll("[data-action]")) button.disabled = true;
+  try { notice((await server.act({ action, run })).notice); } catch { part("offline").hidden = false; }
+  ask();
+}
+
+// Cancelling throws the model away: it takes a second click.
+function makeSure(button) {
+  const words = button.textContent;
+  button.classList.add("sure");
+  button.textContent = "Cancel for good?";
+  setTimeout(() => { button.classList.remove("sure"); button.textContent = words; }, SURE_MS);
+}
+
+// ---- showing
+
+function show(told) {
+  shown.signature = told.signature;
+  if (told.runs) { listRuns(told.runs); trigger("change"); }
+  if (told.notice) { notice(told.notice); part("body").hidden = false; part("empty").hidden = true; }
+  pace = told.run && !told.ended ? LIVE_MS : ENDED_MS;
+  if (!told.run) { part("empty").hidden = Boolean(told.notice); part("body").hidden = !told.notice; return; }
+  run = told.run;
+  shown.after = told.offset;
+  part("empty").hidden = true;
+  part("body").hidden = false;
+  part("runs").value = run;
+  showState(told);
+  showError(told.error);
+  showFindings(told.findings);
+  charts.add(told.points, told.reset);
+  showEvaluation(told);
+  if (told.log !== null) showLog(told.log);
+}
+
+function showState(told) {
+  text("status", told.status_word);
+  part("status").dataset.status = told.status;
+  cancelledAt = told.can.includes("kill") ? cancelledAt ?? Date.now() : null;
+  for (const button of element.querySelectorAll("[data-action]")) {
+    const early = button.dataset.action === "kill" && Date.now() - cancelledAt < PATIENCE_MS;
+    button.hidden = early || !told.can.includes(button.dataset.action);
+    button.disabled = false;
+  }
+  text("activity", told.activity);
+  text("line", told.line);
+  const percent = Math.floor(100 * told.progress);
+  const waiting = !told.ended && !told.total_steps;
+  text("percent", waiting ? "" : `${percent} %`);
+  part("progress").hidden = told.ended;
+  part("track").classList.toggle("waiting", waiting);
+  part("track").setAttribute("aria-valuenow", percent);
+  part("bar").style.width = waiting ? "" : `${100 * told.progress}%`;
+  part("outcome").hidden = !told.outcome;
+  text("outcome-text", told.outcome);
+  part("talk").hidden = !told.has_model;
+  document.title = told.ended || waiting ? "asrkit" : `${percent} % · asrkit`;
+}
+
+function showError(error) {
+  part("error").hidden = !error;
+  if (!error) return;
+  text("message", error.message);
+  text("remedy", error.remedy);
+  text("traceback", error.traceback);
+  part("trace-fold").hidden = !error.traceback;
+}
+
+function showFindings(findings) {
+  part("findings").replaceChildren(...findings.map((finding) => {
+    const box = document.createElement("div");
+    box.className = "callout warn";
+    for (const words of [finding.cause, finding.remedy].filter(Boolean)) {
+      box.append(Object.assign(document.createElement("p"), { textContent: words }));
+    }
+    return box;
+  }));
+}
+
+function showEvaluation(told) {
+  part("evaluation").hidden = !told.evaluations.length;
+  const steps = part("steps");
+  if (steps.options.length !== told.evaluations.length + 1 || told.reset) {
+    const options = told.evaluations.map((step) => new Option(`at step ${step}`, step)).reverse();
+    steps.replaceChildren(new Option("latest", ""), ...options);
+    steps.value = shown.atStep ?? "";
+  }
+  if (!told.evaluation) return;
+  shown.evaluation = told.evaluation.key;
+  text("caption", told.evaluation.caption);
+  part("samples").innerHTML = told.evaluation.html;
+}
+
+function showLog(log) {
+  const tail = part("tail"), end = tail.scrollHeight - tail.scrollTop - tail.clientHeight < 40;
+  tail.textContent = log || "Nothing has been written yet.";
+  if (end) tail.scrollTop = tail.scrollHeight;
+}
+
+function listRuns(runs) {
+  part("runs").replaceChildren(...runs.map((row) => new Option(row.label, row.id)));
+  part("runs").value = run;
+}
+
+function notice(words) { text("notice", words); part("notice").hidden = !words; }
+function text(name, words) { if (part(name).textContent !== words) part(name).textContent = words; }
+
+// ---- charts
+
+const charts = (() => {
+  const PLOTS = { loss: ["train/loss", "eval/loss"], rates: ["eval/wer", "eval/cer", "eval/mer"] };
+  const NAMES = { "train/loss": "Training", "eval/loss": "Evaluation", "eval/wer": "WER", "eval/cer": "CER",
+                  "eval/mer": "MER (Chinese by character)" };
+  const TOUCH = matchMedia("(pointer: coarse)").matches;
+  let points = empty(), drawn = false;
+
+  function empty() { return Object.fromEntries(SERIES.map((name) => [name, { x: [], y: [] }])); }
+  function colour(name) { return getComputedStyle(element.querySelector(".live")).getPropertyValue(name).trim(); }
+
+  function has(name) { return points[name].x.length > 0; }
+
+  function trace(name) {
+    const rate = !name.endsWith("loss"), tint = colour(`--curve-${name.replace("/", "-")}`);
+    return { x: [...points[name].x], y: [...points[name].y], name: NAMES[name], type: "scatter",
+             mode: name === "train/loss" ? "lines" : "lines+markers",
+             connectgaps: false, visible: name !== "eval/mer" || has(name),
+             line: { color: tint, width: name === "train/loss" ? 1.5 : 2.5 }, marker: { color: tint, size: 7 },
+             hovertemplate: rate ? "%{y:.1%}" : "%{y:.3f}" };
+  }
+
+  function layout(plot) {
+    const axis = { gridcolor: colour("--curve-grid"), linecolor: colour("--curve-grid"), zeroline: false };
+    const rate = plot === "rates", nothing = !PLOTS[plot].some(has);
+    const range = nothing ? [0, 1] : undefined; // until there is something to show, an axis that means something
+    return { height: 270, margin: { l: 48, r: 10, t: 34, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+             font: { family: getComputedStyle(element).fontFamily, color: colour("--curve-text"), size: 12 },
+             xaxis: { ...axis, title: { text: "step", standoff: 6 }, rangemode: "tozero",
+                      range: nothing ? [0, 10] : undefined },
+             yaxis: { ...axis, range, rangemode: "tozero", tickformat: rate ? ".0%" : "" },
+             legend: { orientation: "h", x: 0, y: 1.16 }, hovermode: "x unified", showlegend: true,
+             hoverlabel: { bgcolor: colour("--curve-hover"), font: { color: colour("--curve-text") } },
+             dragmode: TOUCH ? false : "zoom" };
+  }
+
+  function draw() {
+    if (!window.Plotly || !SERIES.some(has)) return;
+    Object.keys(PLOTS).forEach(drawOne);
+    drawn = true;
+  }
+
+  function drawOne(plot) {
+    Plotly.purge(part(plot));
+    Plotly.newPlot(part(plot), PLOTS[plot].map(trace), layout(plot),
+                   { displaylogo: false, responsive: true, displayModeBar: TOUCH ? false : "hover",
+                     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+  }
+
+  function add(fresh, reset) {
+    if (reset) points = empty();
+    const before = SERIES.filter(has);
+    for (const name of SERIES) {
+      points[name].x.push(...(fresh[name]?.x ?? []));
+      points[name].y.push(...(fresh[name]?.y ?? []));
+    }
+    part("charts").hidden = !SERIES.some(has);
+    if (reset || !drawn) { drawn = false; draw(); return; }
+    for (const [plot, names] of Object.entries(PLOTS)) {
+      if (names.some(has) && !names.some((name) => before.includes(name))) { drawOne(plot); continue; }
+      const which = names.map((name, index) => [name, index]).filter(([name]) => fresh[name]?.x.length);
+      if (which.length) {
+        Plotly.extendTraces(part(plot), { x: which.map(([name]) => fresh[name].x), y: which.map(([name]) => fresh[name].y) },
+                            which.map(([, index]) => index));
+      }
+    }
+  }
+
+  function recolour() {
+    if (!drawn) return;
+    for (const [plot, names] of Object.entries(PLOTS)) {
+      const tints = names.map((name) => trace(name).line.color), look = layout(plot);
+      Plotly.restyle(part(plot), { "line.color": tints, "marker.color": tints });
+      Plotly.relayout(part(plot), { "font.color": look.font.color, "xaxis.gridcolor": look.xaxis.gridcolor,
+        "yaxis.gridcolor": look.yaxis.gridcolor, "xaxis.linecolor": look.xaxis.linecolor,
+        "yaxis.linecolor": look.yaxis.linecolor, "hoverlabel.bgcolor": look.hoverlabel.bgcolor,
+        "hoverlabel.font.color": look.font.color });
+    }
+  }
+
+  function fit() {
+    if (drawn) for (const plot of Object.keys(PLOTS)) if (part(plot).offsetWidth) Plotly.Plots.resize(part(plot));
+  }
+
+  return { add, draw, recolour, fit };
+})();
+
+function loadPlotly() {
+  const script = document.createElement("script");
+  script.src = props.plotly_src;
+  script.onload = charts.draw;
+  script.onerror = () => notice("The charts could not be loaded; reload the page to try again.");
+  document.head.append(script);
+}
+
+// ---- wiring
+
+part("runs").addEventListener("change", (event) => choose(event.target.value, true));
+part("steps").addEventListener("change", (event) => {
+  shown.atStep = event.target.value === "" ? null : Number(event.target.value);
+  ask();
+});
+part("log").addEventListener("toggle", ask);
+part("talk").addEventListener("click", () => trigger("select", { run }));
+for (const button of element.querySelectorAll("[data-action]")) {
+  button.addEventListener("click", () => act(button.dataset.action, button));
+}
+document.addEventListener("visibilitychange", ask);
+new MutationObserver(charts.recolour).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+new ResizeObserver(charts.fit).observe(element);
+watch("value", () => {
+  if (!props.value) return;
+  choose(props.value, true);
+  if (element.getBoundingClientRect().top > innerHeight * 0.6) element.scrollIntoView({ behavior: "smooth" });
+});
+loadPlotly();
+ask();

@@ -1,0 +1,116 @@
+"""The Train tab: the form, Start, and the live panel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from itertools import groupby
+from typing import Any
+
+import gradio as gr
+
+from asrkit import config as configs
+from asrkit.config import FIELDS
+from asrkit.errors import AsrkitError
+from asrkit.runs import supervisor
+from asrkit.runs.store import RunStore
+from asrkit.ui import form
+from asrkit.ui.live_chart import live_chart
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
+"""For listeners whose work is so short that a spinner would only flicker."""
+
+
+def build(store: RunStore) -> gr.HTML:
+    """Lay out the tab and wire it; returns the live panel."""
+    with gr.Row(elem_id="train"):
+        with gr.Column(scale=3, min_width=300, elem_id="form"):
+            fields = _basic(store)
+            start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
+            message = gr.HTML(visible=False, elem_id="start-message", apply_default_css=False)
+            fields |= _advanced(store)
+            with gr.Accordion("Show the command", open=False, elem_id="command-fold"):
+                command = gr.Textbox(form.command(form.DEFAULTS, store), show_label=False, container=False, lines=2,
+                                     max_lines=12, buttons=["copy"], interactive=False, elem_id="command")
+        with gr.Column(scale=6, min_width=300, elem_id="panel"):
+            panel = live_chart(store)
+    inputs = [fields[name] for name in form.NAMES]
+    _wire_form(store, fields, inputs, command)
+    start.click(lambda *values: (yield from _start(store, values)), inputs, [start, message, panel], **QUIET)
+    panel.change(lambda told: _refreshed(store, told), message, [start, message, fields["model"]], **QUIET)
+    return panel
+
+
+def _basic(store: RunStore) -> form.Form:
+    names = [name for name in form.NAMES if FIELDS[name].metadata["basic"]]
+    return _rows([name for name in names if _wide(name)], store, 1) | _rows(
+        [name for name in names if not _wide(name)], store, 2)
+
+
+def _wide(name: str) -> bool:
+    return name in ("preset", "model", "train")
+
+
+def _advanced(store: RunStore) -> form.Form:
+    rest = [name for name in form.NAMES if not FIELDS[name].metadata["basic"]]
+    fields: form.Form = {}
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        for group, names in groupby(rest, key=lambda name: FIELDS[name].metadata["group"]):
+            gr.Markdown(f"### {group}")
+            fields |= _rows(list(names), store, 2)
+    return fields
+
+
+def _rows(names: list[str], store: RunStore, width: int) -> form.Form:
+    fields: form.Form = {}
+    for begin in range(0, len(names), width):
+        with gr.Row(elem_classes="fields"):
+            fields |= {name: form.field(name, store) for name in names[begin:begin + width]}
+    return fields
+
+
+def _wire_form(store: RunStore, fields: form.Form, inputs: list[Any], command: gr.Textbox) -> None:
+    fields["preset"].input(_filled, fields["preset"], inputs, **QUIET)
+    gr.on([field.change for field in inputs], lambda *values: _command(store, values), inputs, command,
+          trigger_mode="always_last", **QUIET)
+
+
+def _filled(preset: str) -> list[Any]:
+    """The form as the preset has it."""
+    told = configs.preset(preset)
+    values = form.values_of(preset)
+    return [gr.update(value=value, info=told.summary) if name == "preset" else value
+            for name, value in zip(form.NAMES, values, strict=True)]
+
+
+def _command(store: RunStore, values: tuple[Any, ...]) -> str:
+    try:
+        return form.command(form.read(values), store)
+    except AsrkitError as error:
+        return str(error)
+
+
+def _start(store: RunStore, values: tuple[Any, ...]) -> Iterator[tuple[Any, Any, Any]]:
+    """(Start, its message, the run to show). What cannot work is said in one sentence; the form stays as it is."""
+    yield gr.update(interactive=False), _message("Checking the data and the base model…"), gr.skip()
+    try:
+        run = supervisor.start(store, form.read(values))
+    except AsrkitError as error:
+        yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()
+        return
+    yield gr.update(interactive=False), _message(""), run.id
+
+
+def _refreshed(store: RunStore, told: str) -> tuple[Any, Any, Any]:
+    """Start, its message and the base models, after a run began or ended. `told` is the message; a failure stays."""
+    busy = supervisor.active(store)
+    if busy:
+        note = _message(f"Run {busy.id} is under way; wait for it, or stop it first.")
+    else:
+        note = gr.skip() if "alert" in (told or "") else _message("")
+    return gr.update(interactive=busy is None), note, gr.update(choices=form.base_models(store))
+
+
+def _message(text: str, style: str = "callout", role: str = "status") -> Any:
+    """The line under Start; without text there is none."""
+    return gr.update(value=text and f'<p class="{style}" role="{role}">{escape(text)}</p>', visible=bool(text))

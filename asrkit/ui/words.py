@@ -1,0 +1,131 @@
+"""Plain words for what a run is doing: the page says nothing that is not made here or by the worker."""
+
+from __future__ import annotations
+
+import re
+
+from asrkit.runs import events, supervisor
+from asrkit.runs.events import Event
+from asrkit.runs.view import RunView
+
+STATUS = {
+    supervisor.QUEUED: "Waiting",
+    supervisor.STARTING: "Starting",
+    supervisor.RUNNING: "Running",
+    supervisor.STOPPING: "Stopping",
+    supervisor.STOPPED: "Stopped",
+    supervisor.FINISHED: "Finished",
+    supervisor.FAILED: "Failed",
+    supervisor.CRASHED: "Interrupted",
+}
+PHASES = {
+    "loading": "Loading the base model",
+    "preparing": "Preparing the data",
+    "auditing": "Checking the data",
+    "training": "Training",
+    "evaluating": "Evaluating",
+    "saving": "Saving the model",
+}
+METRICS = {"wer": "WER", "cer": "CER", "mer": "MER", "loss": "evaluation loss"}
+
+
+def duration(seconds: float) -> str:
+    """As a person says it: 8 s, 1 min 10 s, 2 h 5 min, 3 d 4 h."""
+    whole = max(0, round(seconds))
+    for size, unit, small, small_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {unit} {rest} {small_unit}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def roughly(seconds: float) -> str:
+    """A duration as coarse as an estimate deserves: steps of 5 s below a minute, of 10 s below 5 min, then minutes."""
+    grain = 5 if seconds < 60 else 10 if seconds < 300 else 60
+    return duration(max(grain, round(seconds / grain) * grain))
+
+
+def rate(value: float | None) -> str:
+    """A rate, stored as a fraction, as percent."""
+    return "unknown" if value is None else f"{value * 100:.1f} %"
+
+
+def figure(metric: str, value: float | None) -> str:
+    """`WER 3.1 %`, or `evaluation loss 0.412`."""
+    shown = rate(value) if metric != "loss" else "unknown" if value is None else f"{value:.3f}"
+    return f"{METRICS.get(metric, metric)} {shown}"
+
+
+def phase(told: Event) -> str:
+    """What a phase event says, with how far it is."""
+    name = str(told.data.get("phase", ""))
+    text = told.data.get("text") or PHASES.get(name, name.capitalize() or "Working")
+    done, total = told.data.get("done"), told.data.get("total")
+    if done is None or not total or re.search(r"\d+ of \d+|\d+ ?%", text):
+        return text
+    if str(total) in text:
+        return f"{text}, {done / total:.0%} done"
+    return f"{text} {done} of {total}"
+
+
+def activity(status: str, seen: RunView, cancelled: bool) -> str:
+    """What a run that has not ended is doing now."""
+    if status == supervisor.QUEUED:
+        return "Waiting to start…"
+    if status == supervisor.STOPPING:
+        if cancelled:
+            return "Cancelling…"
+        saving = seen.phase is not None and seen.phase.data.get("phase") == "saving"
+        return "Saving the model…" if saving else "Stopping after this step, then saving the model…"
+    if seen.phase is not None:
+        return f"{phase(seen.phase).rstrip('.…')}…"
+    return "Starting the worker…" if status == supervisor.STARTING else "Training…"
+
+
+def progress_line(seen: RunView, status: str) -> str:
+    """`step 120 of 300 · epoch 2.4 · 1 min 10 s so far · about 50 s left`."""
+    parts = []
+    if seen.total_steps:
+        parts += [f"step {seen.step} of {seen.total_steps}", f"epoch {seen.epoch:.1f}"]
+    if seen.first_time is not None:
+        going = status in supervisor.ACTIVE
+        elapsed = seen.elapsed_s() if going else seen.elapsed_s(now=seen.last_time)
+        parts.append(f"{duration(elapsed)} so far" if going else f"ended after {duration(elapsed)}")
+        left = seen.eta_s() if going else None
+        if left is not None and seen.step < (seen.total_steps or 0):
+            parts.append(f"about {roughly(left)} left")
+    return " · ".join(parts)
+
+
+def outcome(status: str, seen: RunView, has_model: bool) -> str:
+    """One line for a run that ended as it was asked to; empty for any other."""
+    if status not in (supervisor.FINISHED, supervisor.STOPPED):
+        return ""
+    best = seen.best
+    score = f" {_capital(figure(seen.metric, best.data[seen.metric]))} (best at step {best.step})." if best else ""
+    if status == supervisor.FINISHED:
+        text = f"Finished.{score}"
+    elif seen.end is not None and not seen.end.data.get("saved", has_model):
+        return seen.end.data.get("message") or "Cancelled; only the history was kept."
+    else:
+        text = f"Stopped and saved at step {seen.step}.{score}"
+    return f"{text} Talk to it in the Transcribe tab." if has_model else text
+
+
+def error(status: str, seen: RunView, has_checkpoint: bool, cancelled: bool) -> dict[str, str] | None:
+    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None."""
+    if status == supervisor.FAILED and seen.end is not None and seen.end.kind == events.FAILED:
+        told = seen.end.data
+        return {name: str(told.get(name) or "") for name in ("message", "remedy", "traceback")}
+    if status == supervisor.CRASHED:
+        if cancelled:
+            return {"message": "Ended at once, as asked. Its history is kept.", "remedy": "", "traceback": ""}
+        way_on = "Resume goes on from the last checkpoint." if has_checkpoint else "Resume begins again."
+        return {"message": "The training process ended without a word: it was killed, or ran out of memory. "
+                           "Its history is kept.",
+                "remedy": f"The log may say more. {way_on}", "traceback": ""}
+    return None
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,249 @@
+"""What the live panel is told, from hand-written events."""
+
+import os
+import socket
+import threading
+
+import pytest
+
+from asrkit import config
+from asrkit.runs import supervisor
+from asrkit.runs.events import Event
+from asrkit.runs.store import CANCEL, STOP, RunStore, write_json
+from asrkit.ui import follow
+from asrkit.ui.live_chart import LiveRun
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def run(store):
+    """A run whose worker is this very process, so that it counts as alive."""
+    made = store.create(config.preset("demo").config, "20260101-000000-demo")
+    write_json(made.process_path, {**supervisor.identity(os.getpid()), "host": socket.gethostname(), "start_time": NOW})
+    return made
+
+
+def tell(run, kind, step=None, at=NOW, **data):
+    run.append(Event(kind, at, step, step and step / 10, data))
+
+
+def begin(run, step=0):
+    tell(run, "started", step, total_steps=20, metric_for_best_model="wer")
+
+
+def evaluate(run, step, wer, hypothesis="november four"):
+    tell(run, "eval", step, loss=wer * 2, wer=wer, cer=wer / 2, mer=wer, utterances=100,
+         samples=[{"id": "a", "reference": "november four", "hypothesis": hypothesis}])
+
+
+def poll(store, run, told=None, **asked):
+    """The next answer for a page that has seen the answer `told`."""
+    return LiveRun(store).poll({"run": run.id, "after": told["offset"] if told else 0, **asked})
+
+
+def test_a_new_page_draws_everything_and_then_only_what_is_new(store, run):
+    begin(run)
+    tell(run, "train", 1, loss=3.0)
+    first = poll(store, run)
+    assert first["reset"]
+    assert first["points"]["train/loss"] == {"x": [1], "y": [3.0]}
+    tell(run, "train", 2, loss=2.5)
+    evaluate(run, 2, 0.5)
+    second = poll(store, run, first)
+    assert not second["reset"]
+    assert second["points"] == {
+        "train/loss": {"x": [2], "y": [2.5]}, "eval/loss": {"x": [2], "y": [1.0]},
+        "eval/wer": {"x": [2], "y": [0.5]}, "eval/cer": {"x": [2], "y": [0.25]}}
+    assert poll(store, run, second)["points"] == {}
+
+
+def test_a_torn_line_is_left_for_later(store, run):
+    begin(run)
+    tell(run, "train", 1, loss=3.0)
+    whole = Event("train", NOW, 2, 0.2, {"loss": 2.0}).to_line()
+    with open(run.events_path, "a") as file:
+        file.write(whole[:20])
+    first = poll(store, run)
+    assert first["points"]["train/loss"]["x"] == [1]
+    with open(run.events_path, "a") as file:
+        file.write(whole[20:])
+    assert poll(store, run, first)["points"]["train/loss"] == {"x": [2], "y": [2.0]}
+
+
+def test_a_resume_rewinds_and_the_page_draws_from_nothing(store, run):
+    begin(run)
+    for step in range(1, 6):
+        tell(run, "train", step, loss=float(step))
+    first = poll(store, run)
+    begin(run, step=3)
+    tell(run, "train", 4, loss=40.0)
+    again = poll(store, run, first)
+    assert again["reset"]
+    assert again["points"]["train/loss"] == {"x": [1, 2, 3, 4], "y": [1.0, 2.0, 3.0, 40.0]}
+
+
+def test_another_history_in_its_place_is_drawn_from_nothing(store, run):
+    begin(run)
+    for step in range(1, 9):
+        tell(run, "train", step, loss=1.0)
+    live = LiveRun(store)
+    first = live.poll({"run": run.id, "after": 0})
+    run.events_path.unlink()
+    begin(run)
+    told = live.poll({"run": run.id, "after": first["offset"]})
+    assert told["reset"] and told["points"]["train/loss"]["x"] == []
+
+
+def test_pages_that_poll_at_once_miss_nothing_and_get_nothing_twice(store, run):
+    begin(run)
+    live = LiveRun(store)
+    steps = {name: [] for name in range(4)}
+    last = live.poll({"run": run.id})["offset"]
+
+    def page(name):
+        after = last
+        while not steps[name] or steps[name][-1] < 300:
+            told = live.poll({"run": run.id, "after": after})
+            assert not told["reset"]
+            steps[name] += told["points"].get("train/loss", {"x": []})["x"]
+            after = told["offset"]
+
+    pages = [threading.Thread(target=page, args=(name,)) for name in steps]
+    for thread in pages:
+        thread.start()
+    for step in range(1, 301):
+        tell(run, "train", step, loss=1.0)
+    for thread in pages:
+        thread.join(60)
+    assert all(told == list(range(1, 301)) for told in steps.values())
+
+
+def test_long_curves_are_thinned_when_a_page_opens(store, run, monkeypatch):
+    monkeypatch.setattr(follow, "MOST_POINTS", 10)
+    begin(run)
+    for step in range(1, 96):
+        tell(run, "train", step, loss=1.0)
+    steps = poll(store, run)["points"]["train/loss"]["x"]
+    assert len(steps) <= 11 and steps[0] == 1 and steps[-1] == 95
+
+
+def test_a_number_that_is_not_finite_is_a_gap(store, run):
+    begin(run)
+    tell(run, "train", 1, loss=float("nan"))
+    assert poll(store, run)["points"]["train/loss"] == {"x": [1], "y": [None]}
+
+
+def test_the_mixed_rate_is_drawn_where_it_decides(store, run):
+    tell(run, "started", 0, total_steps=20, metric_for_best_model="mer")
+    evaluate(run, 1, 0.5)
+    assert poll(store, run)["points"]["eval/mer"]["y"] == [0.5]
+
+
+def test_nothing_in_a_hypothesis_becomes_html(store, run):
+    begin(run)
+    evaluate(run, 1, 0.5, hypothesis='<script>alert(1)</script> "><img src=x onerror=alert(1)>')
+    html = poll(store, run)["evaluation"]["html"]
+    assert "<script" not in html and "<img" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_the_evaluation_is_sent_once_and_an_older_one_on_demand(store, run):
+    begin(run)
+    evaluate(run, 1, 0.5)
+    evaluate(run, 2, 0.4)
+    first = poll(store, run)
+    assert first["evaluation"]["step"] == 2 and first["evaluations"] == [1, 2]
+    key = first["evaluation"]["key"]
+    assert poll(store, run, first, evaluation=key)["evaluation"] is None
+    assert poll(store, run, first, evaluation=key, at_step=1)["evaluation"]["caption"] == (
+        "Step 1 · 100 clips · WER 50.0 % · CER 25.0 %")
+
+
+def test_a_failed_run_says_what_to_do(store, run):
+    tell(run, "failed", message="The disk is full.", remedy="Free some space.", traceback="Traceback", error="full")
+    told = poll(store, run)
+    assert told["error"] == {"message": "The disk is full.", "remedy": "Free some space.", "traceback": "Traceback"}
+    assert told["can"] == ["resume"] and told["ended"]
+
+
+def test_a_killed_run_says_so_and_can_be_resumed(store, run):
+    begin(run)
+    write_json(run.process_path, {"pid": os.getpid(), "start": "another", "host": socket.gethostname()})
+    told = poll(store, run)
+    assert told["status_word"] == "Interrupted" and told["can"] == ["resume"]
+    assert "killed" in told["error"]["message"]
+
+
+@pytest.mark.parametrize(("flags", "can", "activity"), [
+    ([], ["stop", "cancel"], "Training…"),
+    ([STOP], ["cancel"], "Stopping after this step, then saving the model…"),
+    ([STOP, CANCEL], ["kill"], "Cancelling…"),
+])
+def test_buttons_and_words_follow_what_was_asked(store, run, flags, can, activity):
+    begin(run)
+    tell(run, "train", 1, loss=1.0)
+    for flag in flags:
+        run.raise_flag(flag)
+    told = poll(store, run)
+    assert (told["can"], told["activity"]) == (can, activity)
+
+
+def test_before_the_first_word_of_the_worker_the_page_says_something(store, run):
+    told = poll(store, run)
+    assert (told["status"], told["activity"], told["progress"]) == ("starting", "Starting the worker…", 0.0)
+
+
+def test_a_finished_run_invites_to_talk(store, run):
+    begin(run)
+    evaluate(run, 10, 0.031)
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    tell(run, "finished", 20, message="Finished.", saved=True, model="model")
+    told = poll(store, run)
+    assert told["outcome"] == "Finished. WER 3.1 % (best at step 10). Talk to it in the Transcribe tab."
+    assert told["can"] == [] and told["progress"] == 1.0
+
+
+def test_a_cancelled_run_says_that_nothing_was_kept(store, run):
+    begin(run)
+    tell(run, "stopped", 3, message="Cancelled; only the history was kept.", saved=False, model=None)
+    told = poll(store, run)
+    assert told["outcome"] == "Cancelled; only the history was kept." and told["error"] is None
+
+
+def test_the_log_comes_when_its_fold_is_open(store, run):
+    run.log_path.write_text("step 1\n")
+    assert poll(store, run)["log"] is None
+    assert poll(store, run, log=True)["log"] == "step 1\n"
+
+
+def test_who_asks_for_no_run_gets_the_active_one_else_the_newest(store, run):
+    store.create(config.preset("demo").config, "20270101-000000-demo")
+    begin(run)
+    told = LiveRun(store).poll({"run": ""})
+    assert told["run"] == run.id
+    assert [row["id"] for row in told["runs"]] == ["20270101-000000-demo", run.id]
+    assert "runs" not in LiveRun(store).poll({"run": "", "signature": told["signature"]})
+
+
+def test_without_runs_there_is_nothing_to_show(store):
+    assert LiveRun(store).poll({}) == {"run": "", "notice": "", "signature": "", "runs": []}
+
+
+@pytest.mark.parametrize("name", ["nothing", "../../etc", "a/b", ""])
+def test_a_run_that_does_not_exist_is_one_sentence(store, run, name):
+    live = LiveRun(store)
+    assert "There is no run" in live.act({"action": "stop", "run": name})["notice"]
+    if name:
+        assert "There is no run" in live.poll({"run": name})["notice"]
+
+
+def test_only_the_known_actions_are_done(store, run):
+    assert LiveRun(store).act({"action": "delete", "run": run.id})["notice"]
+    assert run.config_path.exists()

@@ -1,0 +1,94 @@
+"""The page as a whole, without a browser."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrkit.errors import RunError
+from asrkit.runs.store import RunStore
+from asrkit.ui import app, train_tab, transcribe_tab
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+def test_the_page_is_built_over_an_empty_and_a_missing_directory(store):
+    told = app.build(store).get_config_file()
+    assert told["title"] == "asrkit"
+    assert not store.root.exists()
+
+
+def test_a_port_that_is_taken_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(RunError, match=rf"^Port {port} on 127.0.0.1 cannot be used .*--port\.$"):
+            app.check_port("127.0.0.1", port)
+        done = subprocess.run([sys.executable, "app.py", "--port", str(port)], cwd=PROJECT, capture_output=True,
+                              text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith(f"Port {port} on 127.0.0.1 cannot be used")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_on_a_space_everybody_is_let_in_and_runs_are_on_its_disk(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPACE_ID", "somebody/asrkit")
+    monkeypatch.delenv("ASRKIT_RUNS", raising=False)
+    monkeypatch.setattr(app, "SPACE_DISK", tmp_path)
+    assert (app.default_host(), app.default_runs()) == ("0.0.0.0", tmp_path / "runs")
+    monkeypatch.setattr(app, "SPACE_DISK", tmp_path / "missing")
+    assert app.default_runs() == Path("runs")
+    monkeypatch.delenv("SPACE_ID")
+    assert app.default_host() == "127.0.0.1"
+
+
+def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
+    from asrkit.ui import form
+
+    values = [99 if name == "learning_rate" else value
+              for name, value in zip(form.NAMES, form.values_of("demo"), strict=True)]
+    checking, (button, message, shown) = train_tab._start(store, values)
+    assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
+    assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
+    assert store.all() == []
+
+
+def clips(folder):
+    """name -> (path, the words that its error must have)."""
+    rate = 16_000
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, rate)
+    soundfile.write(folder / "silence.wav", np.zeros(rate), rate)
+    soundfile.write(folder / "short.wav", noise[:1600], rate)
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("this is no sound")
+    return {"silence.wav": "silent", "short.wav": "0.10 s long", "empty.wav": "empty (0 bytes)",
+            "text.wav": "cannot be read as audio"}
+
+
+def test_a_recording_without_speech_is_one_sentence(store, tmp_path):
+    for name, words in clips(tmp_path).items():
+        *_, (text, note) = transcribe_tab.transcribed(store, "starter", str(tmp_path / name))
+        assert text == "" and words in note and "callout bad" in note
+        assert str(tmp_path) not in note, "a visitor is not told where files lie"
+
+
+def test_a_model_that_does_not_exist_is_one_sentence(store, tmp_path):
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.3, 0.3, 16_000), 16_000)
+    *_, (text, note) = transcribe_tab.transcribed(store, "nothing-like-it", str(path))
+    assert text == "" and "There is no model" in note
+
+
+@pytest.mark.parametrize(("chosen", "offered", "kept"), [
+    ("starter", "", "starter"), ("starter", "starter", "starter"), ("/my/model", "starter", "/my/model")])
+def test_the_choice_of_a_model_is_the_visitors(store, chosen, offered, kept):
+    update, newest = transcribe_tab.refreshed(store, chosen, offered)
+    assert (update["value"], newest) == (kept, "starter")
