@@ -20,6 +20,7 @@ class Augmentation:
 
     warp: factor by which pitch, formants and tempo move together (a vocal tract longer or shorter).
     snr_db: signal-to-noise ratio of the added coloured noise.
+    cut_s: most that is cut off each end, as a recorder that starts late does; edge_s: most silence put there instead.
     reverberation_s: time for the synthetic room's response to fall by 60 dB.
     """
 
@@ -32,12 +33,16 @@ class Augmentation:
     noise_probability: float = 0.0
     snr_db: tuple[float, float] = (8.0, 35.0)
     clip_probability: float = 0.0
+    cut_s: float = 0.0
     edge_s: float = 0.0
 
     def __call__(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(samples,) float32 at 16 kHz -> the same utterance, changed; its length changes with warp and edges."""
         if rng.random() < self.warp_probability:
             samples = warp(samples, float(np.exp(rng.uniform(*np.log(self.warp)))))
+        if self.cut_s and rng.random() < 0.5:
+            before, after = (int(rng.uniform(0, self.cut_s) * RATE) for _ in range(2))
+            samples = samples[before : max(before + 1, len(samples) - after)]
         if self.edge_s:
             before, after = (int(rng.uniform(0, self.edge_s) * RATE) for _ in range(2))
             samples = np.pad(samples, (before, after))
@@ -78,7 +83,7 @@ STRENGTHS = {
     ),
     "strong": Augmentation(
         warp=(0.8, 1.3), warp_probability=0.8, room_probability=0.4, band_probability=0.5, tilt_probability=0.5,
-        noise_probability=0.7, snr_db=(5, 35), clip_probability=0.05, edge_s=0.3,
+        noise_probability=0.7, snr_db=(5, 35), clip_probability=0.05, cut_s=0.03, edge_s=0.3,
     ),
 }
 

@@ -19,7 +19,7 @@ from assets.recipe import texts, voices
 from assets.recipe.corpus import RATE, at_16k, trim
 
 OUT = Path(__file__).parents[1] / "demo" / "callsigns"
-TRAIN_CLIPS, EVAL_CLIPS = 460, 100
+TRAIN_CLIPS, EVAL_CLIPS = 500, 100
 ENGINES = {"kokoro": 0.45, "piper": 0.15, "flite": 0.18, "festival": 0.04, "espeak": 0.18}
 HELD_OUT = [("hibari", "heart")] * 4 + [("flite", "awb")] * 2 + [("festival", "ked")] * 2 + [
     ("espeak", f"{accent}+{variant}") for accent, variant in voices.HELD_OUT_ESPEAK]

@@ -69,8 +69,8 @@ def _sentences(known: set[str]) -> list[str]:
 
 def callsign(rng: np.random.Generator) -> str:
     """A radio callsign of one to five words, letters in the NATO spelling alphabet and digits."""
-    count = int(rng.choice([1, 2, 3, 4, 5], p=(0.2, 0.15, 0.25, 0.25, 0.15)))
-    return " ".join(str(rng.choice(NATO if rng.random() < 0.6 else DIGITS)) for _ in range(count))
+    count = int(rng.choice([1, 2, 3, 4, 5], p=(0.32, 0.16, 0.2, 0.2, 0.12)))
+    return " ".join(str(rng.choice(NATO if rng.random() < 0.55 else DIGITS)) for _ in range(count))
 
 
 def spoken(text: str) -> str:
