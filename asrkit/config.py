@@ -118,6 +118,9 @@ class TrainConfig:
         0, "Evaluate every (steps)", "0 evaluates at the end of each epoch.", low=0, high=1_000_000, group="Evaluation")
     eval_on_start: bool = _setting(
         True, "Evaluate before training", "Shows what the base model could do already.", group="Evaluation")
+    decoding: str = _setting(
+        "greedy", "Decoding", "greedy: any spelling. words: only words of the training transcripts can be heard, which "
+        "is right for commands, names and callsigns.", choices=("greedy", "words"), group="Evaluation")
     save_steps: int = _setting(
         0, "Save every (steps)", "0 saves a checkpoint at each evaluation.", low=0, high=1_000_000, group="Evaluation")
     save_total_limit: int = _setting(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from asrkit.speech import ctc, metrics
+from asrkit.speech.lexicon import WordLoop
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import normalise
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
@@ -53,8 +54,9 @@ class Interrupted(Exception):
 
 
 def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance], *, batch_size: int,
-             normaliser: str, progress: Callable[[int, int], bool] = lambda done, total: True) -> Evaluation:
-    """Decode greedily and score. Reference and hypothesis go through the same normaliser.
+             normaliser: str, loop: WordLoop | None = None,
+             progress: Callable[[int, int], bool] = lambda done, total: True) -> Evaluation:
+    """Decode (greedily, or with the words of `loop`) and score; both sides go through the same normaliser.
 
     progress: called with clips done and all clips; when it answers False, `Interrupted` is raised.
     """
@@ -81,11 +83,13 @@ def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Uttera
             ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, batch).cpu()
             # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
             losses[chosen] = float(answer.loss)
-            for index, row, count in zip(chosen, ids, counts, strict=True):
+            heard = answer.logits.float().softmax(-1).cpu().numpy() if loop else ids
+            for index, row, seen, count in zip(chosen, ids, heard, counts, strict=True):
                 true = row[:count].tolist()
                 blanks += true.count(model.config.pad_token_id)
                 frames += int(count)
-                hypotheses[index] = to_text(processor, true, model.config.pad_token_id)
+                hypotheses[index] = " ".join(one.word for one in loop.decode(seen[:count])) if loop else to_text(
+                    processor, true, model.config.pad_token_id)
     finally:
         model.train(was_training)
     references = [normalise(row.text, normaliser) for row in utterances]

@@ -21,6 +21,7 @@ from asrkit.config import TrainConfig
 from asrkit.runs import diagnosis, events, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP, Run
+from asrkit.speech import lexicon
 from asrkit.speech.manifest import Utterance
 from asrkit.training import evaluation
 from asrkit.training.augment import STRENGTHS
@@ -55,6 +56,8 @@ class CtcTrainer(Trainer):
         self.best = best.data[config.metric_for_best_model] if best else None
         self.stale = stale
         self.interrupted = False
+        self.loop = lexicon.for_processor(
+            lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
         self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
@@ -138,11 +141,11 @@ class CtcTrainer(Trainer):
         try:
             told = evaluation.evaluate(
                 self.accelerator.unwrap_model(self.model), self.processor, self.eval_rows,
-                batch_size=self.config.eval_batch_size, normaliser=self.config.normaliser,
+                batch_size=self.config.eval_batch_size, normaliser=self.config.normaliser, loop=self.loop,
                 progress=self._evaluating).to_data()
         except evaluation.Interrupted:
             return
-        self.emit(events.EVAL, normaliser=self.config.normaliser, **told)
+        self.emit(events.EVAL, normaliser=self.config.normaliser, decoding=self.config.decoding, **told)
         print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
               f"CER {told['cer']:.2%}", flush=True)
         self.diagnose()
@@ -183,6 +186,8 @@ class CtcTrainer(Trainer):
         with replaced(self.run.model_dir) as draft:
             self.accelerator.unwrap_model(self.model).save_pretrained(draft)
             self.processor.save_pretrained(draft)
+            if self.loop:
+                (draft / lexicon.FILE).write_text("\n".join(self.loop.words) + "\n", encoding="utf-8")
 
     def _save_checkpoint(self, model, trial) -> None:
         """Trainer's checkpoint (weights, optimizer, schedule, random state), under its name only once it is whole."""

@@ -16,6 +16,7 @@ from transformers import AutoModelForCTC, AutoProcessor
 from asrkit.errors import ModelError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
+from asrkit.speech import lexicon
 from asrkit.speech.audio import RATE, Waveform
 
 WINDOW_S, OVERLAP_S = 24.0, 4.0
@@ -48,7 +49,7 @@ class Transcript:
 
 
 class Transcriber:
-    """Greedy CTC decoding of one checkpoint on the best device there is, in float32."""
+    """CTC decoding of one checkpoint on the best device there is, in float32: greedy, or with its own word list."""
 
     def __init__(self, checkpoint: str) -> None:
         try:
@@ -63,27 +64,32 @@ class Transcriber:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.to(self.device).eval()
         self.blank_id = model.config.pad_token_id
+        self.loop = _word_loop(Path(checkpoint), self.processor)
         self._lock = threading.Lock()
 
     def transcribe(self, wave: Waveform) -> Transcript:
-        """Text and words of `wave`. Memory does not grow with its length."""
+        """Text and words of `wave`. What is kept of a long one is 50 rows of posteriors a second."""
         with self._lock:
             pieces = [self._posteriors(wave.samples, *span) for span in windows(len(wave.samples))]
         if not pieces:
             return Transcript("", [], wave.duration_s)
-        best, confidence = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
-        words = self._words(best, confidence, wave.duration_s / max(1, len(best)))
+        probabilities = np.concatenate(pieces)
+        frame_s = wave.duration_s / max(1, len(probabilities))
+        if self.loop:
+            words = [Word(one.word, one.start * frame_s, one.end * frame_s, one.confidence)
+                     for one in self.loop.decode(probabilities)]
+        else:
+            words = self._words(probabilities.argmax(-1), probabilities.max(-1), frame_s)
         return Transcript(" ".join(word.word for word in words), words, wave.duration_s)
 
     @torch.inference_mode()
     def _posteriors(self, samples: np.ndarray, start: int, stop: int, keep_from: int, keep_to: int):
-        """Best token and its posterior for the frames of samples `keep_from` to `keep_to`, heard from start to stop."""
+        """(frames, tokens) posteriors for samples `keep_from` to `keep_to`, heard from `start` to `stop`."""
         heard = self.processor(samples[start:stop], sampling_rate=RATE, return_tensors="pt")
-        probabilities = self.model(**heard.to(self.device)).logits[0].softmax(-1)
-        confidence, best = (part.cpu().numpy() for part in probabilities.max(-1))
-        per_sample = len(best) / (stop - start)
+        probabilities = self.model(**heard.to(self.device)).logits[0].softmax(-1).cpu().numpy()
+        per_sample = len(probabilities) / (stop - start)
         first, last = round((keep_from - start) * per_sample), round((keep_to - start) * per_sample)
-        return best[first:last], confidence[first:last]
+        return probabilities[first:last]
 
     def _words(self, best: np.ndarray, confidence: np.ndarray, frame_s: float) -> list[Word]:
         """Frames -> words: runs of one token are a letter, the delimiter ends a word."""
@@ -109,6 +115,15 @@ class Transcriber:
                 letters.append((token, begin, end, float(confidence[begin:end].max())))
         finish()
         return words
+
+
+def _word_loop(checkpoint: Path, processor: Any) -> lexicon.WordLoop | None:
+    """The words that a model was tuned to hear, where it was tuned to hear nothing else."""
+    try:
+        words = (checkpoint / lexicon.FILE).read_text(encoding="utf-8").split()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return lexicon.for_processor(words, processor)
 
 
 def windows(samples: int) -> Iterator[tuple[int, int, int, int]]:

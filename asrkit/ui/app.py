@@ -39,18 +39,18 @@ def build(store: RunStore) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Train", id="train"):
                 panel = train_tab.build(store)
-            with gr.Tab("Transcribe", id="transcribe") as transcribe:
-                model, offered = transcribe_tab.build(store)
-        gr.on([page.load, panel.change, transcribe.select],
-              lambda chosen, last: transcribe_tab.refreshed(store, chosen, last), [model, offered], [model, offered],
+            with gr.Tab("Transcribe", id="transcribe"):
+                model, chosen = transcribe_tab.build(store)
+        gr.on([page.load, panel.change],
+              lambda name, mine: transcribe_tab.refreshed(store, name, mine), [model, chosen], model,
               **transcribe_tab.QUIET)
-        panel.select(_talk_to, None, [tabs, model], **transcribe_tab.QUIET)
+        panel.select(_talk_to, None, [tabs, model, chosen], **transcribe_tab.QUIET)
     return page
 
 
-def _talk_to(event: gr.EventData) -> tuple[Any, str]:
+def _talk_to(event: gr.EventData) -> tuple[Any, str, bool]:
     """Open the Transcribe tab with the run that the panel shows."""
-    return gr.Tabs(selected="transcribe"), event.run
+    return gr.Tabs(selected="transcribe"), event.run, True
 
 
 def launch(page: gr.Blocks, host: str, port: int) -> None:

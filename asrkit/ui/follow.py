@@ -55,12 +55,15 @@ class Followers:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._known: dict[str, Follower] = {}
+        self._known: dict[str, tuple[int, Follower]] = {}
 
     def get(self, run_id: str) -> Follower:
         """RunError if there is no such run."""
         run = self.store.get(run_id)
-        return self._known.setdefault(run.id, Follower(run))
+        born = run.config_path.stat().st_mtime_ns  # never rewritten: another time is another run of the same name
+        if self._known.get(run.id, (0, None))[0] != born:
+            self._known[run.id] = (born, Follower(run))
+        return self._known[run.id][1]
 
 
 def answer(follower: Follower, asked: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ const SURE_MS = 4000;     // how long "Cancel" waits for the second click
 const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it can be ended by force
 
 let run = new URLSearchParams(location.search).get("run") || "";
-let shown = { after: 0, evaluation: null, atStep: null, signature: null };
+let shown = { after: 0, evaluation: null, atStep: null, signature: null, models: false };
 let timer = null, asking = false, again = false, pace = LIVE_MS;
 let cancelledAt = null;
 
@@ -38,7 +38,7 @@ async function ask() {
 
 function choose(id, kept) {
   run = id;
-  shown = { after: 0, evaluation: null, atStep: null, signature: shown.signature };
+  shown = { after: 0, evaluation: null, atStep: null, signature: shown.signature, models: shown.models };
   notice("");
   if (kept) {
     const address = new URL(location.href);
@@ -67,7 +67,11 @@ function makeSure(button) {
 
 function show(told) {
   shown.signature = told.signature;
-  if (told.runs) { listRuns(told.runs); trigger("change"); }
+  if (told.runs) listRuns(told.runs);
+  // Something else on the page may have to change: what can be started, and which models there are.
+  const models = told.run === run ? Boolean(told.has_model) : shown.models;
+  if (told.runs || models !== shown.models) trigger("change");
+  shown.models = models;
   if (told.notice) { notice(told.notice); part("body").hidden = false; part("empty").hidden = true; }
   pace = told.run && !told.ended ? LIVE_MS : ENDED_MS;
   if (!told.run) { part("empty").hidden = Boolean(told.notice); part("body").hidden = !told.notice; return; }
@@ -174,7 +178,7 @@ const charts = (() => {
     const rate = !name.endsWith("loss"), tint = colour(`--curve-${name.replace("/", "-")}`);
     return { x: [...points[name].x], y: [...points[name].y], name: NAMES[name], type: "scatter",
              mode: name === "train/loss" ? "lines" : "lines+markers",
-             connectgaps: false, visible: name !== "eval/mer" || has(name),
+             connectgaps: false, cliponaxis: false, visible: name !== "eval/mer" || has(name),
              line: { color: tint, width: name === "train/loss" ? 1.5 : 2.5 }, marker: { color: tint, size: 7 },
              hovertemplate: rate ? "%{y:.1%}" : "%{y:.3f}" };
   }

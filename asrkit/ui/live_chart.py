@@ -64,7 +64,7 @@ class LiveRun:
 
 
 def live_chart(store: RunStore) -> gr.HTML:
-    """The panel. Its value is the run to show; it triggers `change` when the list of runs or a status changes, and
+    """The panel. Its value is the run to show; it triggers `change` when a run, a status or a model is new, and
     `select` when somebody wants to talk to the run that it shows (the run's id is in the event's data)."""
     gr.set_static_paths([PLOTLY])
     live = LiveRun(store)

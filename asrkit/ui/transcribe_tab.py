@@ -21,8 +21,8 @@ HINT = "Press Record, speak, press Stop; or drop an audio file."
 
 
 def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
-    """Lay out the tab and wire it; returns the choice of the model and the model that was chosen for the visitor."""
-    offered = gr.State("")
+    """Lay out the tab and wire it; returns the choice of the model and whether the visitor has made it."""
+    chosen = gr.State(False)
     with gr.Column(elem_id="transcribe"):
         model = gr.Dropdown(choices=models.choices(store), value=models.default(store), allow_custom_value=True,
                             label="Model", info="A run, a checkpoint directory, a Hub id, or the starter.",
@@ -32,17 +32,17 @@ def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
         text = gr.Textbox(label="Transcript", lines=2, max_lines=20, interactive=False, buttons=["copy"],
                           placeholder="The words appear here.", elem_id="transcript")
         note = gr.HTML(_note(HINT), elem_id="transcript-note", apply_default_css=False)
-    gr.on([clip.stop_recording, clip.upload, model.input], lambda name, path: transcribed(store, name, path),
+    gr.on([clip.stop_recording, clip.upload, model.input],
+          lambda name, path: (yield from transcribed(store, name, path)),
           [model, clip], [text, note], **INFERENCE)
+    model.input(lambda: True, None, chosen, **QUIET)
     clip.clear(lambda: ("", _note(HINT)), None, [text, note], **QUIET)
-    return model, offered
+    return model, chosen
 
 
-def refreshed(store: RunStore, chosen: str, offered: str) -> tuple[Any, str]:
-    """-> (the choice of the model, the model offered): the newest run's, unless the visitor has chosen otherwise."""
-    newest = models.default(store)
-    value = newest if not chosen or chosen == (offered or chosen) else chosen
-    return gr.update(choices=models.choices(store), value=value), newest
+def refreshed(store: RunStore, model: str, chosen: bool) -> Any:
+    """The choice of the model: the newest run's, unless the visitor has chosen one."""
+    return gr.update(choices=models.choices(store), value=model if chosen and model else models.default(store))
 
 
 def transcribed(store: RunStore, model: str, path: str | None) -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ def transcribed(store: RunStore, model: str, path: str | None) -> Iterator[tuple
         yield "", _note(str(error).replace(path, Path(path).name), "callout bad")
         return
     taken = time.monotonic() - begun
-    line = f"{model} · {told.duration_s:.1f} s of sound · taken down in {_seconds(taken)}"
+    line = f"{model} · {told.duration_s:.1f} s of sound · transcribed in {_seconds(taken)}"
     yield told.text, _note(line if told.text else f"No words were recognised. {line}")
 
 

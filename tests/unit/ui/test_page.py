@@ -87,8 +87,7 @@ def test_a_model_that_does_not_exist_is_one_sentence(store, tmp_path):
     assert text == "" and "There is no model" in note
 
 
-@pytest.mark.parametrize(("chosen", "offered", "kept"), [
-    ("starter", "", "starter"), ("starter", "starter", "starter"), ("/my/model", "starter", "/my/model")])
-def test_the_choice_of_a_model_is_the_visitors(store, chosen, offered, kept):
-    update, newest = transcribe_tab.refreshed(store, chosen, offered)
-    assert (update["value"], newest) == (kept, "starter")
+@pytest.mark.parametrize(("model", "chosen", "shown"), [
+    ("/my/model", True, "/my/model"), ("20260101-000000-demo", False, "starter"), (None, True, "starter")])
+def test_the_choice_of_a_model_is_the_visitors(store, model, chosen, shown):
+    assert transcribe_tab.refreshed(store, model, chosen)["value"] == shown

@@ -1,0 +1,155 @@
+"""The app as a process, Chromium with a fake microphone, and a page that may not reach outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from waiting import wait_for
+
+from asrkit import config
+from asrkit.runs import supervisor
+from asrkit.runs.store import Run, RunStore
+
+PROJECT = Path(__file__).resolve().parents[2]
+FLAGS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+         "--disable-quic"]
+expect.set_options(timeout=60_000)
+
+
+class App:
+    """`python app.py` on a free port over a directory of runs."""
+
+    def __init__(self, runs_dir: Path, log: Path | None = None) -> None:
+        self.store = RunStore(runs_dir)
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.log = log or runs_dir.with_name("app.log")
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "app.py", "--port", str(self.port), "--runs-dir", str(self.store.root)]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
+        wait_for(self._answers, "the app to answer")
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        with contextlib.suppress(OSError), urllib.request.urlopen(self.url, timeout=5) as answer:
+            return answer.status == 200
+        return False
+
+    def kill(self, how: int = signal.SIGKILL) -> None:
+        if self.process and self.process.poll() is None:
+            os.kill(self.process.pid, how)
+            self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    started = App(tmp_path_factory.mktemp("app") / "runs")
+    started.start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def app(serving: App) -> Iterator[App]:
+    """The app, with no runs before and none left after."""
+    yield serving
+    for run in serving.store.all():
+        supervisor.kill(run)
+        serving.store.delete(run)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def speaker(playwright: Playwright) -> Iterator[Callable[[Path], Browser]]:
+    """Start a Chromium whose microphone hears a WAV file, over and over."""
+    browsers: list[Browser] = []
+
+    def start(speech: Path) -> Browser:
+        heard = f"--use-file-for-fake-audio-capture={speech}"
+        browsers.append(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, heard]))
+        return browsers[-1]
+
+    yield start
+    for started in browsers:
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, speaker: object, app: App) -> Iterator[Callable[..., Page]]:
+    """Open the app in a window of its own. The test fails if any page asked anybody else for anything, or broke.
+
+    (It asks for `speaker` so that its windows are closed before the browsers that they are in.)
+    """
+    wrong: list[str] = []
+    windows = []
+
+    def open_it(query: str = "", within: Browser = browser, **options) -> Page:
+        options.setdefault("viewport", {"width": 1280, "height": 900})
+        window = within.new_context(permissions=["microphone"], **options)
+        windows.append(window)
+        page = window.new_page()
+        page.on("request", lambda asked: wrong.append(f"request to {asked.url}") if outside(asked.url, app) else None)
+        page.on("pageerror", lambda error: wrong.append(f"error in the page: {error}"))
+        page.goto(app.url + query)
+        expect(page.get_by_role("button", name="Start training")).to_be_visible()
+        return page
+
+    yield open_it
+    for window in windows:
+        window.close()
+    assert wrong == []
+
+
+def outside(url: str, app: App) -> bool:
+    return not url.startswith((app.url, app.url.replace("http:", "ws:"), "data:", "blob:", "about:"))
+
+
+@pytest.fixture
+def play(app: App) -> Iterator[Callable[..., Run]]:
+    """Start a faked run (`fake_run.py`) in a process of its own."""
+    players: list[subprocess.Popen] = []
+
+    def start(*options: str, run_id: str | None = None, run: Run | None = None) -> Run:
+        played = run or app.store.create(config.preset("demo").config, run_id)
+        command = [sys.executable, PROJECT / "tests/browser/fake_run.py", played.path, *options]
+        players.append(subprocess.Popen(command, start_new_session=True))
+        wait_for(lambda: (played.process() or {}).get("pid") == players[-1].pid, "the faked worker")
+        return played
+
+    yield start
+    for player in players:
+        if player.poll() is None:
+            player.kill()
+        player.wait(30)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]

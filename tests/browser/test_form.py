@@ -1,0 +1,70 @@
+"""The form: what it opens with, what a preset does, and what is said when a run cannot start."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+
+def field(page: Page, name: str):
+    return page.locator(f"#field-{name} input")
+
+
+def message(page: Page):
+    return page.locator("#start-message [role=alert]")
+
+
+def containing(words: str) -> re.Pattern:
+    return re.compile(words)
+
+
+def test_it_opens_ready_to_go(open_page):
+    page = open_page()
+    expect(page).to_have_title("asrkit")
+    expect(field(page, "preset")).to_have_value("Demo")
+    expect(field(page, "model")).to_have_value("Starter (general English, small)")
+    expect(field(page, "train")).to_have_value("Radio callsigns (comes with asrkit)")
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    expect(page.get_by_role("tab", name="Train")).to_be_visible()
+    expect(page.get_by_role("tab", name="Transcribe")).to_be_visible()
+
+
+def test_a_preset_fills_the_form_and_the_command_follows(open_page):
+    page = open_page()
+    page.get_by_role("button", name="Show the command").click()
+    command = page.locator("#command textarea")
+    expect(command).to_have_value(containing("--preset demo"))
+    field(page, "preset").click()
+    page.get_by_role("option", name="Small GPU").click()
+    expect(field(page, "model")).to_have_value("facebook/wav2vec2-xls-r-300m")
+    expect(field(page, "learning_rate")).to_have_value("0.00005")
+    expect(command).to_have_value(containing("--preset small-gpu"))
+    field(page, "num_epochs").fill("3")
+    expect(command).to_have_value(containing(r"--preset small-gpu --set num_epochs=3 --runs-dir"))
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("learning_rate", "7", "Learning rate (learning_rate) is 7; it must be between 1e-07 and 0.1."),
+    ("train_batch_size", "0", "Batch size (clips) (train_batch_size) is 0; it must be between 1 and 4096."),
+    ("num_epochs", "", "Epochs (num_epochs) is empty; give a number."),
+    ("train", "/nothing/here", "/nothing/here"),
+    ("model", "no-such-model", "no-such-model"),
+])
+def test_what_cannot_start_is_said_in_a_sentence_and_the_form_stays(open_page, app, name, value, words):
+    page = open_page()
+    field(page, name).fill(value)
+    field(page, name).press("Tab")
+    page.get_by_role("button", name="Start training").click()
+    expect(message(page)).to_contain_text(words)
+    expect(message(page)).not_to_contain_text("Traceback")
+    expect(field(page, name)).to_have_value(value)
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    assert app.store.all() == []
+
+
+def test_while_a_run_is_under_way_no_other_can_be_started(open_page, play):
+    page = open_page()
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    run = play("--steps", "2000", "--pause", "0.1")
+    expect(page.get_by_role("button", name="Start training")).to_be_disabled()
+    expect(page.locator("#start-message")).to_have_text(f"Run {run.id} is under way; wait for it, or stop it first.")

@@ -1,0 +1,194 @@
+"""The live panel on faked runs: what is drawn survives updates, reloads and a killed app; what failed is said."""
+
+import re
+import signal
+
+from playwright.sync_api import Page, expect
+from waiting import wait_for
+
+from asrkit.runs import supervisor
+from asrkit.runs.store import CANCEL, STOP
+
+LONG = ("--steps", "2000", "--pause", "0.1")
+SHORT = ("--steps", "12", "--pause", "0.05")
+
+
+def status(page: Page):
+    return page.locator("#live [data-part=status]")
+
+
+def points(page: Page, plot: str, curve: int) -> list[float]:
+    """Steps of the points of a curve as Plotly holds them; empty before it is drawn."""
+    return page.evaluate(f"document.querySelector('#live [data-part={plot}]')?.data?.[{curve}]?.x ?? []")
+
+
+def axis(page: Page) -> list[float]:
+    return page.evaluate("document.querySelector('#live [data-part=loss]').layout.xaxis.range")
+
+
+def drawn(page: Page, more_than: int = 0) -> list[float]:
+    """The training curve, once it has more points than that."""
+    wait_for(lambda: len(points(page, "loss", 0)) > more_than, f"more than {more_than} points")
+    return points(page, "loss", 0)
+
+
+def test_an_empty_page_says_what_to_do(open_page):
+    page = open_page()
+    expect(page.locator("#live")).to_contain_text("No run yet. Press Start training")
+    expect(page.locator("#live button:visible")).to_have_count(0)
+
+
+def test_zoom_and_hidden_curves_survive_new_points(open_page, play):
+    play(*LONG)
+    page = open_page()
+    drawn(page, 5)
+    page.evaluate("Plotly.relayout(document.querySelector('#live [data-part=loss]'), {'xaxis.range': [2, 4]})")
+    page.evaluate("Plotly.restyle(document.querySelector('#live [data-part=loss]'), {visible: 'legendonly'}, [1])")
+    before = len(points(page, "loss", 0))
+    seen = drawn(page, before + 20)
+    assert axis(page) == [2, 4]
+    assert page.evaluate("document.querySelector('#live [data-part=loss]').data[1].visible") == "legendonly"
+    assert seen == sorted(set(seen)) and seen[0] == 1
+
+
+def test_a_reload_and_another_window_see_the_whole_history(open_page, play):
+    run = play(*LONG)
+    page = open_page(f"?run={run.id}")
+    before = drawn(page, 10)
+    page.reload()
+    assert drawn(page, len(before))[: len(before)] == before
+    assert drawn(open_page(), len(before))[: len(before)] == before
+
+
+def test_a_killed_app_that_is_started_again_is_found_by_the_open_page(open_page, play, app):
+    play(*LONG)
+    page = open_page()
+    before = drawn(page, 3)
+    app.kill(signal.SIGKILL)
+    expect(page.get_by_text("The app does not answer")).to_be_visible()
+    app.start()
+    expect(page.get_by_text("The app does not answer")).to_be_hidden()
+    seen = drawn(page, len(before) + 5)
+    assert seen == list(range(1, len(seen) + 1)), "nothing missing, nothing twice"
+    expect(status(page)).to_have_text("Running")
+
+
+def test_a_worker_that_was_killed_can_be_resumed(open_page, play):
+    run = play(*LONG)
+    page = open_page()
+    drawn(page, 3)
+    supervisor.kill(run)
+    expect(status(page)).to_have_text("Interrupted")
+    expect(page.locator("#live [role=alert]").filter(has_text="killed")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop and save")).to_be_hidden()
+    assert len(points(page, "loss", 0)) > 3
+
+
+def test_a_resume_draws_the_rewound_curve_anew(open_page, play):
+    run = play(*LONG)
+    page = open_page()
+    drawn(page, 12)
+    supervisor.kill(run)
+    expect(status(page)).to_have_text("Interrupted")
+    play("--steps", "2000", "--pause", "0.1", "--from-step", "5", run=run)
+    expect(status(page)).to_have_text("Running")
+    seen = drawn(page, 15)
+    assert seen == list(range(1, len(seen) + 1))
+
+
+def test_a_failed_run_says_what_to_do_and_shows_its_traceback(open_page, play):
+    play("--fail", "--pause", "0.05")
+    page = open_page()
+    problem = page.locator("#live [data-part=error]")
+    expect(problem).to_contain_text("metadata.csv names 3 clips that do not exist.")
+    expect(problem).to_contain_text("Put the files beside metadata.csv")
+    expect(problem.locator("pre")).to_be_hidden()
+    problem.get_by_text("Technical details").click()
+    expect(problem.locator("pre")).to_contain_text("<b>worker.py</b>")
+
+
+def test_a_finished_run_leads_to_the_transcribe_tab(open_page, play):
+    older = play(*SHORT, run_id="20260101-000000-demo")
+    wait_for(lambda: supervisor.status(older) == "finished", "the older run")
+    newer = play(*SHORT, run_id="20260202-000000-demo")
+    page = open_page(f"?run={older.id}")
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text(
+        re.compile(r"Finished\. WER \d+\.\d % \(best at step 12\)\. Talk to it in the Transcribe tab\."))
+    wait_for(lambda: supervisor.status(newer) == "finished", "the newer run")
+    page.get_by_role("button", name="Open Transcribe").click()
+    expect(page.locator("#model input")).to_have_value(f"Run {older.id}")
+    assert page.url.endswith(f"?run={older.id}")
+
+
+def test_samples_are_marked_and_nothing_in_them_runs(open_page, play):
+    play(*SHORT)
+    page = open_page()
+    expect(status(page)).to_have_text("Finished")
+    page.locator("#live [data-part=steps]").select_option("at step 2")
+    expect(page.locator("#live [data-part=caption]")).to_contain_text("Step 2 · 100 clips · WER")
+    samples = page.locator("#live [data-part=samples]")
+    expect(samples.locator("mark, del, ins").first).to_be_visible()
+    expect(samples).to_contain_text("<script>window.hacked = 1</script>")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_stop_and_save_is_heard(open_page, play):
+    run = play(*LONG)
+    page = open_page()
+    drawn(page, 2)
+    page.get_by_role("button", name="Stop and save").click()
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text(re.compile(r"Stopped and saved at step \d+\."))
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    assert run.flag(STOP) and run.has_model()
+
+
+def test_cancel_asks_twice_and_keeps_the_history_alone(open_page, play):
+    run = play(*LONG)
+    page = open_page()
+    drawn(page, 2)
+    page.get_by_role("button", name="Cancel").click()
+    assert not run.flag(CANCEL)
+    page.get_by_role("button", name="Cancel for good?").click()
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled")
+    expect(page.get_by_role("button", name="Open Transcribe")).to_be_hidden()
+    assert not run.has_model() and len(points(page, "loss", 0)) > 2
+
+
+def test_the_log_is_one_click_away_and_follows(open_page, play):
+    play(*LONG)
+    page = open_page()
+    page.get_by_text("Show the log").click()
+    log = page.locator("#live [data-part=tail]")
+    expect(log).to_contain_text("step 3 of 2000")
+    expect(log).to_contain_text("step 30 of 2000")
+
+
+def test_a_run_that_does_not_exist_is_said(open_page, play):
+    run = play(*SHORT)
+    page = open_page("?run=nothing")
+    expect(page.locator("#live [role=alert]").filter(has_text="There is no run 'nothing'")).to_be_visible()
+    page.locator("#live [data-part=runs]").select_option(run.id)
+    expect(page.locator("#live [role=alert]").filter(has_text="There is no run")).to_be_hidden()
+    expect(status(page)).to_have_text("Finished")
+    assert page.url.endswith(f"?run={run.id}")
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(open_page, play):
+    play(*LONG)
+    page = open_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, color_scheme="dark")
+    drawn(page, 3)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.get_by_role("tab", name="Transcribe").click()
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_charts_follow_light_and_dark(open_page, play):
+    play(*LONG)
+    page = open_page(color_scheme="light")
+    drawn(page, 2)
+    colour = "document.querySelector('#live [data-part=loss]').layout.font.color"
+    light = page.evaluate(colour)
+    page.evaluate("document.body.classList.toggle('dark')")
+    wait_for(lambda: page.evaluate(colour) != light, "another colour")

@@ -1,0 +1,166 @@
+"""The whole job through the page, with real training: start, watch, reload, stop and save, talk to the result."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect
+from waiting import wait_for
+
+from asrkit.runs.store import Run
+from asrkit.speech import audio
+
+CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
+WORDS = ("delta", "lima", "foxtrot", "two")
+RECORDER_HZ = 48_000
+TAIL_S = 6.0
+
+
+def field(page: Page, name: str):
+    return page.locator(f"#field-{name} input")
+
+
+def fill(page: Page, **values: object) -> None:
+    for name, value in values.items():
+        field(page, name).fill(str(value))
+        field(page, name).press("Tab")
+
+
+def choose(page: Page, **values: str) -> None:
+    for name, value in values.items():
+        field(page, name).click()
+        page.get_by_role("option", name=value, exact=True).click()
+
+
+def points(page: Page, plot: str, curve: int) -> list[float]:
+    return page.evaluate(f"document.querySelector('#live [data-part={plot}]')?.data?.[{curve}]?.x ?? []")
+
+
+def started(app) -> Run:
+    return wait_for(lambda: next(iter(app.store.all()), None), "a run")
+
+
+def few_words(folder: Path) -> Path:
+    """A small part of the demo's data: the clips of four single words. Some of them are evaluated on as well: whether
+    the model carries over to other voices is not for a test of the page."""
+    folder.mkdir()
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train" and row["text"] in WORDS]
+    with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file_name", "text", "split"])
+        for number, row in enumerate(rows):
+            for split in ("train", "eval") if number % 4 == 0 else ("train",):
+                shutil.copy(CALLSIGNS / row["file_name"], folder / f"{split}-{number}.ogg")
+                table.writerow([f"{split}-{number}.ogg", row["text"], split])
+    return folder
+
+
+def best_heard(folder: Path, run: Run) -> tuple[str, audio.Waveform]:
+    """A word, and a recording of it (a clip between two silences) that the run's model hears rightly."""
+    from asrkit.transcription.transcriber import Transcriber
+
+    model = Transcriber(str(run.model_dir))
+    silence = np.zeros(audio.RATE, np.float32)
+    with open(folder / "metadata.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            clip = audio.load(folder / row["file_name"])
+            wave = audio.Waveform(np.concatenate([silence, clip.samples, silence]))
+            if model.transcribe(wave).text == row["text"]:
+                return row["text"], wave
+    raise AssertionError("the model knows none of the words that it was taught")
+
+
+def spoken(wave: audio.Waveform, path: Path) -> Path:
+    """A WAV file as Chromium's microphone hears it from the moment that it is opened: at 48 kHz, silence after it."""
+    at = np.arange(0, len(wave.samples), audio.RATE / RECORDER_HZ)
+    clip = np.interp(at, np.arange(len(wave.samples)), wave.samples)
+    soundfile.write(path, np.concatenate([clip, np.zeros(round(TAIL_S * RECORDER_HZ))]), RECORDER_HZ, subtype="PCM_16")
+    return path
+
+
+def record(page: Page, seconds: float) -> None:
+    """Press Record, let it listen for that long, press Stop."""
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.locator("#clip .stop-button")).to_be_visible()
+    page.wait_for_timeout(1000 * seconds)  # not a wait for something: speaking takes the time that it takes
+    page.locator("#clip .stop-button").click()
+
+
+def upload(page: Page, path: Path) -> None:
+    page.locator("#clip button[aria-label='Upload file']").click()
+    page.locator("#clip input[type=file]").set_input_files(path)
+
+
+def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_path):
+    """The demo's recipe on a few of its words, so that it takes seconds."""
+    page = open_page()
+    page.get_by_role("button", name="Advanced").click()
+    fill(page, train=few_words(tmp_path / "words"), batch_seconds=12, num_epochs=1000, logging_steps=1, eval_steps=20,
+         learning_rate=0.001)
+    choose(page, augmentation="none")
+    page.get_by_role("button", name="Start training").click()
+    run = started(app)
+    expect(page.locator("#live [data-part=activity]")).not_to_be_empty()
+    assert f"?run={run.id}" in page.url
+    expect(page.get_by_role("button", name="Start training")).to_be_disabled()
+
+    wait_for(lambda: len(points(page, "loss", 0)) >= 2 and points(page, "rates", 0), "a curve that grows")
+    before = points(page, "loss", 0)
+    wait_for(lambda: len(points(page, "loss", 0)) > len(before), "a curve that goes on growing")
+    page.reload()
+    wait_for(lambda: len(points(page, "loss", 0)) > len(before), "the history after a reload")
+    assert points(page, "loss", 0)[: len(before)] == before
+    expect(page.locator("#live [data-part=caption]")).to_contain_text("WER 0.0 %", timeout=180_000)
+    page.get_by_role("button", name="Stop and save").click()
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text(
+        re.compile(r"Stopped and saved at step \d+\. WER 0\.0 %"), timeout=180_000)
+
+    said, wave = best_heard(tmp_path / "words", run)
+    talking = open_page(within=speaker(spoken(wave, tmp_path / "spoken.wav")))
+    talking.get_by_role("tab", name="Transcribe").click()
+    expect(talking.locator("#model input")).to_have_value(f"Run {run.id}")
+    record(talking, wave.duration_s)
+    expect(talking.locator("#transcript textarea")).to_have_value(said)
+    expect(talking.locator("#transcript-note")).to_contain_text(f"{run.id} · ")
+    talking.locator("#clip button[aria-label=Clear]").click()
+    expect(talking.locator("#transcript textarea")).to_have_value("")
+    soundfile.write(tmp_path / "file.wav", wave.samples, audio.RATE, subtype="FLOAT")
+    upload(talking, tmp_path / "file.wav")
+    expect(talking.locator("#transcript-note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of sound")
+    expect(talking.locator("#transcript textarea")).to_have_value(said)
+
+
+def test_the_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
+    page = open_page()
+    page.get_by_role("button", name="Start training").click()
+    run = started(app)
+    expect(page.locator("#live [data-part=status]")).to_have_text("Running", timeout=180_000)
+    expect(page.locator("#live [data-part=samples] tbody tr").first).to_be_visible(timeout=180_000)
+    expect(page.locator("#live [data-part=line]")).to_contain_text(re.compile(r"step \d+ of \d+ · epoch \d"))
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel for good?").click()
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
+    assert not run.has_model()
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("empty.wav", b"", "0 bytes"),
+    ("words.wav", b"no sound at all", "cannot be read as audio"),
+    ("silence.wav", np.zeros(16_000), "silent"),
+    ("blink.wav", np.full(1_600, 0.3), "0.10 s long"),
+])
+def test_a_file_without_speech_is_one_sentence(open_page, tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else soundfile.write(path, content, 16_000)
+    page = open_page()
+    page.get_by_role("tab", name="Transcribe").click()
+    upload(page, path)
+    expect(page.locator("#transcript-note .bad")).to_contain_text(words)
+    expect(page.locator("#transcript textarea")).to_have_value("")
