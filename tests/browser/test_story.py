@@ -104,7 +104,7 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     page.get_by_role("button", name="Advanced").click()
     fill(page, train=few_words(tmp_path / "words"), batch_seconds=12, num_epochs=1000, logging_steps=1, eval_steps=20,
          learning_rate=0.001)
-    choose(page, augmentation="none")
+    choose(page, augmentation="light")
     page.get_by_role("button", name="Start training").click()
     run = started(app)
     expect(page.locator("#live [data-part=activity]")).not_to_be_empty()
@@ -127,8 +127,8 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     talking.get_by_role("tab", name="Transcribe").click()
     expect(talking.locator("#model input")).to_have_value(f"Run {run.id}")
     record(talking, wave.duration_s)
-    expect(talking.locator("#transcript textarea")).to_have_value(said)
     expect(talking.locator("#transcript-note")).to_contain_text(f"{run.id} · ")
+    expect(talking.locator("#transcript textarea")).to_have_value(said)
     talking.locator("#clip button[aria-label=Clear]").click()
     expect(talking.locator("#transcript textarea")).to_have_value("")
     soundfile.write(tmp_path / "file.wav", wave.samples, audio.RATE, subtype="FLOAT")
