@@ -16,7 +16,7 @@ import soundfile
 import tiny
 from waiting import wait_for
 
-from asrkit.runs import view
+from asrkit.runs import supervisor, view
 from asrkit.runs.store import RunStore
 
 PROJECT = Path(__file__).parents[2]
@@ -62,7 +62,9 @@ def test_train_then_use_what_came_out(tmp_path, speech, base):
 def test_control_c_stops_and_saves(tmp_path, speech, base):
     command = [sys.executable, "-m", "asrkit", "train", *short(speech, base, max_steps=2000, num_epochs=2000),
                "--run-id", "long", "--runs-dir", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=PROJECT)
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and so would this child.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=PROJECT,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         run = RunStore(tmp_path).get("long") if (tmp_path / "long").exists() else wait_for(
             lambda: (tmp_path / "long" / "config.json").exists() and RunStore(tmp_path).get("long"), "the run")
@@ -71,6 +73,8 @@ def test_control_c_stops_and_saves(tmp_path, speech, base):
         output, _ = process.communicate(timeout=120)
     finally:
         process.kill()
+        for left in RunStore(tmp_path).all():
+            supervisor.kill(left)
     assert process.returncode == 0, output
     assert b"Stopping and saving" in output and run.has_model()
 
