@@ -232,10 +232,8 @@ def _audit(options: argparse.Namespace) -> int:
     from asrkit.speech import sources
     from asrkit.speech.audit import audit
 
-    known = None
-    if options.model:
-        vocabulary = models.read_vocabulary(Path(models.resolve(options.model, RunStore(options.runs_dir))))
-        known = vocabulary and {token for token in vocabulary if len(token) == 1 and token != "|"}
+    store = RunStore(options.runs_dir)
+    known = models.known_characters(Path(models.resolve(options.model, store))) if options.model else None
     source = sources.load(options.data)
     _, found = audit(source.utterances, normaliser=options.normaliser, vocabulary=known, decode=True)
     if options.json:

@@ -90,6 +90,12 @@ def read_vocabulary(path: Path) -> dict[str, int] | None:
     return told
 
 
+def known_characters(path: Path) -> set[str] | None:
+    """The characters that a local CTC checkpoint can spell, or None where it has no output layer yet."""
+    vocabulary = read_vocabulary(path)
+    return {token for token in vocabulary if len(token) == 1 and token != "|"} if vocabulary else None
+
+
 def _of_run(run: Run) -> str:
     if run.has_model():
         return str(run.model_dir)

@@ -74,7 +74,8 @@ def _split(source: sources.Source, config: TrainConfig) -> tuple[list[Utterance]
 
 
 def _checked(rows: list[Utterance], config: TrainConfig, model: Path) -> tuple[list[Utterance], Audit]:
-    kept, told = audit(rows, normaliser=config.normaliser, vocabulary=_known_characters(config, model),
+    known = models.known_characters(model) if config.vocabulary == "keep" else None
+    kept, told = audit(rows, normaliser=config.normaliser, vocabulary=known,
                        frames_of=_frames_of(model), min_duration_s=config.min_duration_s,
                        max_duration_s=config.max_duration_s)
     blocking = [found for found in told.findings if found.code not in _HARMLESS]
@@ -91,13 +92,6 @@ def _sentence(found: Finding, config: TrainConfig) -> str:
     where = found.examples[0] if found.examples else config.train
     others = f" ({found.count} clips in all)" if found.count > 1 else ""
     return f"{where}{others}: {found.effect} {found.fix} Or switch on “Leave out bad clips” (drop_bad_clips)."
-
-
-def _known_characters(config: TrainConfig, model: Path) -> set[str] | None:
-    vocabulary = models.read_vocabulary(model) if config.vocabulary == "keep" else None
-    if not vocabulary:
-        return None
-    return {token for token in vocabulary if len(token) == 1 and token != "|"}
 
 
 def _frames_of(model: Path) -> Callable[[float], int]:

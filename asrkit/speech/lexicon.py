@@ -69,7 +69,8 @@ class WordLoop:
     def _build(self, tokens: dict[str, int], blank_id: int, delimiter_id: int) -> None:
         """States in one row: gap, delimiter, end; then, word by word, letter, blank, letter, ..., letter.
 
-        `skip[s]`: whether state s may be entered from s - 2 (a letter from the letter before, past the blank).
+        inner: states that may be entered from the one before; skip: from two before (a letter from the letter before,
+        past the blank).
         """
         emitted, skip, word_of, first, last = [blank_id, delimiter_id, blank_id], [False] * 3, [-1] * 3, [], []
         for number, word in enumerate(self.words):
@@ -83,8 +84,9 @@ class WordLoop:
                 skip.append(place > 0 and letter != word[place - 1])
                 word_of.append(number)
             last.append(len(emitted) - 1)
-        self.emitted, self.skip = np.array(emitted), np.array(skip)
-        self.word_of, self.first, self.last = np.array(word_of), np.array(first), np.array(last)
+        self.emitted, self.word_of = np.array(emitted), np.array(word_of)
+        self.first, self.last, self.skip = np.array(first), np.array(last), np.flatnonzero(skip)
+        self.inner = np.setdiff1d(np.arange(4, len(emitted)), self.first)
         self.blank_id = blank_id
 
     def decode(self, probabilities: np.ndarray) -> list[Heard]:
@@ -112,9 +114,8 @@ class WordLoop:
                 value[targets] = np.where(better, offered, value[targets])
                 source[targets] = np.where(better, origins, source[targets])
 
-            inner = np.setdiff1d(stay[4:], self.first, assume_unique=True)
-            offer(inner, inner - 1, best[inner - 1])
-            offer(stay[self.skip], stay[self.skip] - 2, best[stay[self.skip] - 2])
+            offer(self.inner, self.inner - 1, best[self.inner - 1])
+            offer(self.skip, self.skip - 2, best[self.skip - 2])
             before = gap if best[gap] >= best[delimiter] else delimiter
             offer(self.first, np.full(len(self.first), before), np.full(len(self.first), best[before]))
             final = self.last[best[self.last].argmax()]

@@ -40,19 +40,20 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, tor
                             ignore_mismatched_sizes=True)
     else:
         processor, model = _warm(base, config, texts)
-    if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    freeze(model, config.freeze)
-    return processor, model
+    return processor, _set_up(model, config)
 
 
 def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, torch.nn.Module]:
     """(processor, model) of a run's own checkpoint, to go on with."""
-    processor, model = AutoProcessor.from_pretrained(checkpoint), _pretrained(str(checkpoint), config)
+    return AutoProcessor.from_pretrained(checkpoint), _set_up(_pretrained(str(checkpoint), config), config)
+
+
+def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
+    """What a loaded model needs before it is trained, the first time or again."""
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     freeze(model, config.freeze)
-    return processor, model
+    return model
 
 
 def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:

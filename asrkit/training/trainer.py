@@ -9,7 +9,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,11 @@ class CtcTrainer(Trainer):
 
     def __init__(self, run: Run, config: TrainConfig, model: torch.nn.Module, processor: Any,
                  train: Sequence[Utterance], held_out: Sequence[Utterance], best: Event | None = None,
-                 stale: int = 0) -> None:
+                 stale: int = 0, found: Iterable[str] = ()) -> None:
         self.run, self.config, self.processor = run, config, processor
         self.train_rows, self.eval_rows = train, held_out
         self.best = best.data[config.metric_for_best_model] if best else None
-        self.stale = stale
+        self.stale, self._found = stale, set(found)
         self.interrupted = False
         self.loop = lexicon.for_processor(
             lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
@@ -119,7 +119,7 @@ class CtcTrainer(Trainer):
             told["grad_norm"] = float(logs["grad_norm"])
         told["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
         self.emit(events.TRAIN, **told)
-        if not math.isfinite(told["loss"]):
+        if not math.isfinite(told["loss"]) and "non-finite" not in self._found:
             self.diagnose()
         print(f"step {self.state.global_step}  loss {told['loss']:.4f}  learning rate {told['learning_rate']:.2e}  "
               f"{told['audio_seconds_per_second']:.1f} audio seconds a second", flush=True)
@@ -161,9 +161,9 @@ class CtcTrainer(Trainer):
 
     def diagnose(self) -> None:
         """Tell what is going wrong, each finding once."""
-        known = {finding["code"] for finding in view.view(self.run).findings}
         for finding in diagnosis.diagnose(view.history(self.run)):
-            if finding.code not in known:
+            if finding.code not in self._found:
+                self._found.add(finding.code)
                 self.emit(events.FINDING, code=finding.code, cause=finding.cause, remedy=finding.remedy)
                 print(f"{finding.code}: {finding.cause} {finding.remedy}", flush=True)
 

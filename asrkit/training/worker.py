@@ -81,9 +81,11 @@ def _train(run: Run) -> None:
     _check_stop(run)
     seen = view.view(run) if checkpoint else view.RunView(run.id)
     step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-    best = [told for told in seen.evaluations if (told.step or 0) <= step]
+    scored = [told for told in seen.evaluations if (told.step or 0) <= step]
+    found = [finding["code"] for finding in seen.findings if (finding.get("step") or 0) <= step]
     say(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
-    trainer = training.CtcTrainer(run, config, model, processor, train, held_out, **_record(best, config))
+    trainer = training.CtcTrainer(run, config, model, processor, train, held_out, found=found,
+                                  **_record(scored, config))
     steps_an_epoch, total = _steps(trainer)
     heard = sum(row.duration_s for row in train)
     run.append(events.event(
@@ -166,7 +168,7 @@ def _finish(run: Run, trainer: Any) -> None:
     if run.flag(CANCEL):
         shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
         shutil.rmtree(run.model_dir, ignore_errors=True)
-        _end(run, saved=False, message="Cancelled; only the history was kept.", trainer=trainer)
+        _end(run, saved=False, trainer=trainer)
         return
     if not run.has_model():
         trainer.save_best()
@@ -176,7 +178,7 @@ def _finish(run: Run, trainer: Any) -> None:
     _end(run, saved=True, message=f"{words} at step {trainer.state.global_step}.", trainer=trainer, stopped=stopped)
 
 
-def _end(run: Run, *, saved: bool, message: str, trainer: Any = None, stopped: bool = True) -> None:
+def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopped: bool = True) -> None:
     if run.flag(CANCEL) and not saved:
         message = "Cancelled; only the history was kept."
     state = trainer.state if trainer else None
