@@ -34,3 +34,8 @@ class ModelError(AsrkitError):
 
 class RunError(AsrkitError):
     """A run cannot be started, stopped, resumed or read."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says, for one sentence; its type's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

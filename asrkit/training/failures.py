@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from asrkit.errors import AsrkitError, AudioError, ConfigError, DataError, ModelError
+from asrkit.errors import AsrkitError, AudioError, ConfigError, DataError, ModelError, first_line
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,14 @@ def explain(error: BaseException) -> Failure:
     refused = "401 Client Error" in words or "403 Client Error" in words
     # The Hub answers 401 for a name that does not exist, too.
     if "GatedRepo" in words or (refused and "RepositoryNotFound" not in words):
-        return Failure("gated", f"The Hub refused access: {_first(error)}",
+        return Failure("gated", f"The Hub refused access: {first_line(error)}",
                        "Accept the model's or dataset's terms on its page and set HF_TOKEN.")
     if any(name in words for name in ("RepositoryNotFound", "HfHubHTTPError", "ConnectionError", "ConnectError",
                                       "OfflineModeIsEnabled", "LocalEntryNotFound", "MaxRetryError")):
-        return Failure("hub-unreachable", f"The Hub could not be reached or does not have it: {_first(error)}",
+        return Failure("hub-unreachable", f"The Hub could not be reached or does not have it: {first_line(error)}",
                        "Check the name and the network, or use a directory on this machine.")
     if "CUDA" in words or "NVIDIA" in words:
-        return Failure("cuda", f"The GPU reported an error: {_first(error)}",
+        return Failure("cuda", f"The GPU reported an error: {first_line(error)}",
                        "Check the driver with nvidia-smi; resume the run when the GPU works.")
     return Failure("unexpected", words.splitlines()[0], "See the traceback and the log; resume goes on from the last "
                    "checkpoint.")
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from asrkit.config import TrainConfig
-from asrkit.errors import ModelError
+from asrkit.errors import ModelError, first_line
 from asrkit.speech import ctc
 
 BLANK, UNKNOWN, WORD = "<pad>", "<unk>", "|"
@@ -81,14 +81,14 @@ def _tokenizer(base: str) -> Any | None:
         return AutoProcessor.from_pretrained(base).tokenizer
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ModelError(f"The base model {base} has an output layer but its tokenizer cannot be loaded "
-                         f"({_first_line(error)}); set Vocabulary to fresh.") from error
+                         f"({first_line(error).rstrip('.')}); set Vocabulary to fresh.") from error
 
 
 def _settings(base: str) -> Any:
     try:
         return AutoConfig.from_pretrained(base)
     except (OSError, ValueError) as error:
-        raise ModelError(f"The base model {base} cannot be loaded: {_first_line(error)}.") from error
+        raise ModelError(f"The base model {base} cannot be loaded: {first_line(error).rstrip('.')}.") from error
 
 
 def _processor(base: str, vocabulary: dict[str, int], like: Any = None) -> Any:
@@ -105,8 +105,8 @@ def _processor(base: str, vocabulary: dict[str, int], like: Any = None) -> Any:
     try:
         extractor = AutoFeatureExtractor.from_pretrained(base)
     except (OSError, ValueError) as error:
-        raise ModelError(f"The base model {base} has no usable preprocessor_config.json ({_first_line(error)}); "
-                         "copy all of it.") from error
+        raise ModelError(f"The base model {base} has no usable preprocessor_config.json "
+                         f"({first_line(error).rstrip('.')}); copy all of it.") from error
     kind = Wav2Vec2BertProcessor if "input_features" in extractor.model_input_names else Wav2Vec2Processor
     return kind(extractor, tokenizer)
 
@@ -129,7 +129,7 @@ def _pretrained(base: str, config: TrainConfig, **changes: Any) -> torch.nn.Modu
     try:
         return AutoModelForCTC.from_pretrained(base, config=settings, dtype=torch.float32, **loading)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The base model {base} cannot be loaded for CTC: {_first_line(error)}.") from error
+        raise ModelError(f"The base model {base} cannot be loaded for CTC: {first_line(error).rstrip('.')}.") from error
 
 
 def _grow(model: torch.nn.Module, size: int) -> None:
@@ -160,7 +160,3 @@ def frame_counts(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torc
     mask = batch.get("attention_mask")
     lengths = mask.sum(-1) if mask is not None else torch.full((len(features),), features.shape[1])
     return model._get_feat_extract_output_lengths(lengths).to(torch.long)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

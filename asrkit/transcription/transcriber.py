@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCTC, AutoProcessor
 
-from asrkit.errors import ModelError
+from asrkit.errors import ModelError, first_line
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import lexicon
@@ -56,7 +56,7 @@ class Transcriber:
             self.processor = AutoProcessor.from_pretrained(checkpoint)
             model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
         except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            first = first_line(error).rstrip(".")
             raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {first}.") from error
         if not hasattr(self.processor, "tokenizer"):
             raise ModelError(f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; "
