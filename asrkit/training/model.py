@@ -22,7 +22,7 @@ from transformers import (
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ModelError, first_line
-from asrkit.speech import ctc
+from asrkit.speech import ctc, layout
 
 BLANK, UNKNOWN, WORD = "<pad>", "<unk>", "|"
 
@@ -53,7 +53,7 @@ def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     freeze(model, config.freeze)
-    return model
+    return model if torch.accelerator.is_available() else layout.straighten(model)
 
 
 def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:

@@ -16,7 +16,7 @@ from transformers import AutoModelForCTC, AutoProcessor
 from asrkit.errors import ModelError, first_line
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
-from asrkit.speech import lexicon
+from asrkit.speech import layout, lexicon
 from asrkit.speech.audio import RATE, Waveform
 
 WINDOW_S, OVERLAP_S = 24.0, 4.0
@@ -62,7 +62,7 @@ class Transcriber:
             raise ModelError(f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; "
                              "fine-tune it first.")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.to(self.device).eval()
+        self.model = (model.to(self.device) if self.device.type == "cuda" else layout.straighten(model)).eval()
         self.blank_id = model.config.pad_token_id
         self.loop = _word_loop(Path(checkpoint), self.processor)
         self._lock = threading.Lock()

@@ -187,6 +187,33 @@ def test_freezing(checkpoint, kind):
         assert trained(build("all-but-head")[1]) == {"lm_head.weight", "lm_head.bias"}
 
 
+# Memory order
+
+
+@pytest.mark.parametrize("changes", [{}, {"feat_extract_norm": "group", "do_stable_layer_norm": False}])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_faster_order_is_the_same_arithmetic(checkpoint, tmp_path, kind, changes):
+    """Logits and gradients agree with Hugging Face's own order, and the saved checkpoint does not know of it."""
+    base = checkpoint(kind, **({} if kind == "wav2vec2-bert" else changes))
+    processor, straight = loaded(base, freeze="nothing")
+    plain = AutoModelForCTC.from_pretrained(base, ctc_zero_infinity=True, ctc_loss_reduction="mean")
+    batch, found = batch_of(processor, noise(9000), noise(7000)), []
+    for model in (plain.eval(), straight.eval()):
+        answer = model(**batch)
+        answer.loss.backward()
+        gradients = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+        found.append((answer.logits, gradients))
+    (logits, gradients), (straight_logits, straight_gradients) = found
+    torch.testing.assert_close(straight_logits, logits, rtol=1e-3, atol=1e-4)
+    assert set(straight_gradients) == set(gradients) and len(gradients) > 10
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(straight_gradients[name], gradient, rtol=1e-2, atol=1e-4, msg=name)
+    straight.save_pretrained(tmp_path / "saved")
+    again = AutoModelForCTC.from_pretrained(tmp_path / "saved").eval()
+    assert again.config._attn_implementation == plain.config._attn_implementation
+    torch.testing.assert_close(again(**batch).logits, logits, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_checkpointing_gives_the_same_gradient(checkpoint, kind):
     base, gradients = checkpoint(kind), []
