@@ -1,6 +1,7 @@
 """Train the starter: a small wav2vec2 CTC model, from random weights, on synthetic English.
 
     python -m assets.recipe.starter SPEECH OUT --minutes 100
+    python -m assets.recipe.starter SPEECH OUT2 --minutes 100 --base OUT/model     # train on, with a fresh schedule
 
 Resumable: `OUT/state.pt` is replaced every few minutes and a second call goes on from it. The learning rate follows the
 training time that has been spent, not a number of steps, so the budget is minutes whatever the machine. New clips that
@@ -30,6 +31,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
+from asrkit.speech.layout import straighten
 from asrkit.training.augment import RATE, STRENGTHS
 
 ALPHABET = ["<pad>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz"]
@@ -51,6 +53,10 @@ def config() -> Wav2Vec2Config:
     )
 
 
+WEIGHTS = {"kokoro": 2.0, "piper": 1.0, "flite": 0.8, "espeak": 0.6, "festival": 0.6}
+"""How often an engine's clips are heard for each time that they are in the list: the natural ones more."""
+
+
 class Speech(IterableDataset):
     """Endless augmented batches of about `seconds` of audio, of one length class each; `longest_s` may grow."""
 
@@ -62,8 +68,9 @@ class Speech(IterableDataset):
         while True:
             rows = [json.loads(line) for path in sorted(self.folder.glob("*.jsonl"))
                     for line in path.read_text().splitlines() if line.endswith("}")]
-            rng.shuffle(rows)
-            rows = [row for row in rows if row["duration_s"] <= self.longest_s.value][:2000]
+            rows = [row for row in rows if row["duration_s"] <= self.longest_s.value]
+            weights = np.array([WEIGHTS[row["voice"].split(":")[0]] for row in rows])
+            rows = list(rng.choice(rows, min(2000, len(rows)), p=weights / weights.sum()))
             rows.sort(key=lambda row: row["duration_s"] * rng.uniform(0.9, 1.1))
             yield from self._shuffled(rows, rng)
 
@@ -173,12 +180,14 @@ def main() -> None:
     parser.add_argument("--spectra", type=float, default=4, help="minutes of spectrum regression beforehand")
     parser.add_argument("--peak", type=float, default=1e-3)
     parser.add_argument("--seconds", type=float, default=32)
+    parser.add_argument("--base", type=Path, help="a starter to train on from: no spectra, no short clips first")
     parser.add_argument("--check", type=Path, nargs="*", default=[], help="JSONL lists to score, never trained on")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    model = Wav2Vec2ForCTC(config())
-    average = Wav2Vec2ForCTC(config())
+    model, average = Wav2Vec2ForCTC(config()), Wav2Vec2ForCTC(config())
+    if options.base:
+        model.load_state_dict(Wav2Vec2ForCTC.from_pretrained(options.base, dtype=torch.float32).state_dict())
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     step, spent, state = 0, 0.0, options.out / "state.pt"
@@ -187,17 +196,18 @@ def main() -> None:
         model.load_state_dict(kept["model"]), average.load_state_dict(kept["average"])
         optimizer.load_state_dict(kept["optimizer"])
         step, spent = kept["step"], kept["spent"]
-    longest = torch.multiprocessing.Value("d", 2.0)
+    longest = torch.multiprocessing.Value("d", 15.0 if options.base else 2.0)
     loader = iter(DataLoader(Speech(options.speech, options.seconds, longest, step), batch_size=None, num_workers=1,
                              prefetch_factor=8))
-    if step == 0 and options.spectra:
+    if step == 0 and not options.base and options.spectra:
         see_spectra(model, loader, options.spectra)
         average.load_state_dict(model.state_dict())
+    straighten(model)
     checks = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in options.check}
     budget, begun, saved, heard, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
     while spent < budget:
         done = spent / budget
-        longest.value = 2.0 if done < 0.06 else 3.5 if done < 0.15 else 15.0
+        longest.value = 15.0 if options.base or done >= 0.15 else 2.0 if done < 0.06 else 3.5
         batch = next(loader)
         for group in optimizer.param_groups:
             group["lr"] = rate(done, options.peak)
