@@ -2,7 +2,8 @@
 
 Clips are sorted by length and cut into windows of a few batches; an epoch shuffles inside each window and then shuffles
 the batches. The cuts depend on lengths alone, so every epoch has the same number of batches and a run that is resumed
-at batch k goes on with exactly what it would have seen.
+at batch k goes on with exactly what it would have seen. The first epoch begins with the batch that needs most memory:
+what does not fit fails in the first minute or never.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class LengthBatches:
     def __init__(self, durations: Sequence[float], *, seconds: float, clips: int, seed: int,
                  rank: int = 0, world: int = 1) -> None:
         self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
-        self.windows = _windows(np.asarray(durations, float), seconds, clips)
+        self.durations = np.asarray(durations, float)
+        self.windows = _windows(self.durations, seconds, clips)
         self.count = -(-sum(-(-len(window) // size) for window, size in self.windows) // world)
 
     def __len__(self) -> int:
@@ -42,6 +44,10 @@ class LengthBatches:
             mixed = rng.permutation(window)
             batches += [mixed[start : start + size] for start in range(0, len(mixed), size)]
         order = rng.permutation(len(batches))
+        if self.epoch == 0:
+            padded = np.array([len(batch) * self.durations[batch].max() for batch in batches])
+            largest = np.argsort(-padded, kind="stable")[: self.world]
+            order = np.concatenate([largest, order[~np.isin(order, largest)]])
         # Every process takes equally many; the few that are missing are taken from the start again.
         order = np.resize(order, self.count * self.world)[self.rank :: self.world]
         for number in order:

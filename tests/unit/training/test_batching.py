@@ -91,3 +91,14 @@ def test_processes_share_the_batches(world):
 def test_more_processes_than_batches():
     shares = [epoch(sampler([1.0, 1.0], seconds=0, clips=8, rank=rank, world=3)) for rank in range(3)]
     assert [sorted(batch) for share in shares for batch in share] == [[0, 1]] * 3
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_first_update_is_the_one_that_needs_most_memory(world):
+    """So that what does not fit into memory fails in the first minute or never."""
+    def padded(batch):
+        return len(batch) * LOG_NORMAL[batch].max()
+
+    every = [epoch(sampler(seconds=0, clips=8, rank=rank, world=world)) for rank in range(world)]
+    largest = sorted((padded(batch) for ranked in every for batch in ranked), reverse=True)[:world]
+    assert [padded(ranked[0]) for ranked in every] == largest
