@@ -98,6 +98,7 @@ def _settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--train", metavar="DATA")
     parser.add_argument("--eval", metavar="DATA")
     parser.add_argument("--model", metavar="BASE")
+    parser.add_argument("--processes", metavar="N", help="worker processes under torchrun, one for each GPU")
     parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], dest="changes")
     parser.add_argument("--run-id", metavar="ID")
     return parser
@@ -108,7 +109,7 @@ def settings_of(options: argparse.Namespace) -> configs.TrainConfig:
     if options.preset and options.config:
         raise ConfigError("Give --preset or --config, not both.")
     config = configs.from_file(options.config) if options.config else configs.preset(options.preset or "demo").config
-    values: dict[str, Any] = {name: getattr(options, name) for name in ("train", "eval", "model")
+    values: dict[str, Any] = {name: getattr(options, name) for name in ("train", "eval", "model", "processes")
                               if getattr(options, name) is not None}
     for change in options.changes:
         name, equals, value = change.partition("=")

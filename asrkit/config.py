@@ -93,6 +93,9 @@ class TrainConfig:
     mixed_precision: str = _setting(
         "auto", "Mixed precision", "auto takes bf16 where the device is good at it, else float32.",
         choices=("auto", "no", "bf16", "fp16"))
+    processes: int = _setting(
+        1, "Processes", "Worker processes of the run, one for each GPU; a batch is what one of them takes.", low=1,
+        high=64)
     gradient_checkpointing: bool = _setting(False, "Gradient checkpointing", "Less memory, about a third slower.")
 
     freeze: str = _setting(
@@ -142,6 +145,9 @@ class TrainConfig:
                 raise ConfigError(f"{label(name)} is empty; say what to use.")
         if self.preset:
             _known(self.preset)
+        if self.processes > 1 and self.layerdrop:
+            raise ConfigError("Layer drop (layerdrop) works with one process only: the others would wait for the "
+                              "gradient of a layer that was skipped; set it to 0 or processes to 1.")
         if self.min_duration_s >= self.max_duration_s:
             raise ConfigError(
                 f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s).")

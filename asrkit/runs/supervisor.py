@@ -130,8 +130,10 @@ def _refuse_full_disk(store: RunStore) -> None:
 
 
 def _spawn(run: Run) -> None:
-    """Start the worker of `run`, detached, and write down who it is."""
-    command = [sys.executable, "-m", _WORKER, str(run.path.resolve())]
+    """Start the worker of `run`, detached, and write down who it is: torchrun where there are to be several."""
+    processes = run.config().processes
+    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    command = [sys.executable, *several, "-m", _WORKER, str(run.path.resolve())]
     paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     events_from = run.events_size()

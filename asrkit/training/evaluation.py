@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from asrkit.speech import ctc, metrics
 from asrkit.speech.lexicon import WordLoop
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import normalise
+from asrkit.training import team
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
 from asrkit.training.model import frame_counts
 
@@ -53,49 +54,72 @@ class Interrupted(Exception):
     """Somebody asked for the end of the run while it was being evaluated."""
 
 
+@dataclass
+class _Heard:
+    """What one process found: by place in the manifest, the text and the loss of each clip; counts over all of them."""
+
+    hypotheses: dict[int, str] = field(default_factory=dict)
+    losses: dict[int, float] = field(default_factory=dict)
+    blanks: int = 0
+    frames: int = 0
+    audio_seconds: float = 0.0
+
+
 def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance], *, batch_size: int,
              normaliser: str, loop: WordLoop | None = None,
              progress: Callable[[int, int], bool] = lambda done, total: True) -> Evaluation:
     """Decode (greedily, or with the words of `loop`) and score; both sides go through the same normaliser.
 
-    progress: called with clips done and all clips; when it answers False, `Interrupted` is raised.
+    Where several processes train the run, each hears its share and every one of them gets the whole result.
+    progress: called with clips done and all clips; when it answers False, `Interrupted` is raised, on every process.
     """
     begun, was_training = time.monotonic(), model.training
     model.eval()
-    dataset, collator = SpeechDataset(utterances, processor), Collator(processor)
-    device = next(model.parameters()).device
-    # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
-    size = batch_size if wants_mask(processor.feature_extractor) else 1
-    order = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)
-    hypotheses, losses = [""] * len(order), np.zeros(len(order))
-    blanks = frames = 0
-    seconds = 0.0
     try:
-        for start in range(0, len(order), size):
-            if not progress(start, len(order)):
-                raise Interrupted
-            chosen = order[start : start + size]
-            batch = collator([dataset[index] for index in chosen])
-            seconds += batch.pop("audio_seconds")
-            batch = {name: value.to(device) for name, value in batch.items()}
-            with torch.inference_mode():
-                answer = model(**batch)
-            ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, batch).cpu()
-            # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
-            losses[chosen] = float(answer.loss)
-            heard = answer.logits.float().softmax(-1).cpu().numpy() if loop else ids
-            for index, row, seen, count in zip(chosen, ids, heard, counts, strict=True):
-                true = row[:count].tolist()
-                blanks += true.count(model.config.pad_token_id)
-                frames += int(count)
-                hypotheses[index] = " ".join(one.word for one in loop.decode(seen[:count])) if loop else to_text(
-                    processor, true, model.config.pad_token_id)
+        mine = _hear(model, processor, utterances, batch_size, loop, progress)
     finally:
         model.train(was_training)
+    parts = team.gathered(mine)
+    if None in parts:
+        raise Interrupted
+    texts = {place: text for part in parts for place, text in part.hypotheses.items()}
+    losses = [loss for part in parts for loss in part.losses.values()]
     references = [normalise(row.text, normaliser) for row in utterances]
-    hypotheses = [normalise(text, normaliser) for text in hypotheses]
-    return Evaluation(float(losses.mean()), metrics.score(references, hypotheses), blanks / max(1, frames),
-                      len(order), seconds, time.monotonic() - begun, _samples(utterances, references, hypotheses))
+    hypotheses = [normalise(texts[place], normaliser) for place in range(len(utterances))]
+    return Evaluation(float(np.mean(losses)), metrics.score(references, hypotheses),
+                      sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)), len(texts),
+                      sum(part.audio_seconds for part in parts), time.monotonic() - begun,
+                      _samples(utterances, references, hypotheses))
+
+
+def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance], batch_size: int,
+          loop: WordLoop | None, progress: Callable[[int, int], bool]) -> _Heard | None:
+    """This process's share of the clips, or None where it was told to stop."""
+    dataset, collator, heard = SpeechDataset(utterances, processor), Collator(processor), _Heard()
+    device, blank = next(model.parameters()).device, model.config.pad_token_id
+    # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
+    size = batch_size if wants_mask(processor.feature_extractor) else 1
+    order = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[team.RANK :: team.WORLD]
+    for start in range(0, len(order), size):
+        if not progress(start * team.WORLD, len(utterances)):
+            return None
+        chosen = order[start : start + size]
+        batch = collator([dataset[index] for index in chosen])
+        heard.audio_seconds += batch.pop("audio_seconds")
+        batch = {name: value.to(device) for name, value in batch.items()}
+        with torch.inference_mode():
+            answer = model(**batch)
+        ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, batch).cpu()
+        # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
+        heard.losses |= dict.fromkeys(chosen, float(answer.loss))
+        seen = answer.logits.float().softmax(-1).cpu().numpy() if loop else ids
+        for index, row, frames, count in zip(chosen, ids, seen, counts, strict=True):
+            true = row[:count].tolist()
+            heard.blanks += true.count(blank)
+            heard.frames += int(count)
+            heard.hypotheses[index] = " ".join(one.word for one in loop.decode(frames[:count])) if loop else to_text(
+                processor, true, blank)
+    return heard
 
 
 def to_text(processor: Any, ids: Sequence[int], blank_id: int) -> str:

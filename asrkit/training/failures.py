@@ -30,6 +30,16 @@ _DISK_FULL = ("No space left on device", "PytorchStreamWriter failed", "unexpect
 _OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "DefaultCPUAllocator: can't allocate memory")
 
 
+_PEER_LOST = ("Connection closed by peer", "Connection reset by peer", "/gloo/", "NCCL error", "ncclRemoteError",
+              "DistBackendError", "DistNetworkError", "killed by signal: Terminated")
+"""What gloo, NCCL and a data loader whose process torchrun ends say when one of several processes is gone."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device (or the machine) had no room for what was to be computed."""
+    return isinstance(error, MemoryError) or any(sign in f"{type(error).__name__}: {error}" for sign in _OUT_OF_MEMORY)
+
+
 def explain(error: BaseException) -> Failure:
     """The failure that `error` means, recognised by its type and words. Unknown ones say so honestly."""
     for kind, (code, remedy) in _OURS.items():
@@ -41,10 +51,16 @@ def explain(error: BaseException) -> Failure:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or any(sign in words for sign in _DISK_FULL):
         return Failure("disk-full", "The disk is full.", "Free some space, then resume the run.")
-    if isinstance(error, MemoryError) or any(sign in words for sign in _OUT_OF_MEMORY):
+    if out_of_memory(error):
         return Failure("out-of-memory", "The device ran out of memory.",
                        "Halve the batch (and double the gradient accumulation), shorten the longest clip, or switch on "
                        "gradient checkpointing.")
+    if "killed by signal: Killed" in words:
+        return Failure("killed", "The system killed a process that reads clips, most likely for memory.",
+                       "Shorten the longest clip or free some memory, then resume the run.")
+    if any(sign in words for sign in _PEER_LOST):
+        return Failure("process-lost", "Another process of this run ended unexpectedly.",
+                       "The log says why the first of them ended; mend that, then resume the run.")
     refused = "401 Client Error" in words or "403 Client Error" in words
     # The Hub answers 401 for a name that does not exist, too.
     if "GatedRepo" in words or (refused and "RepositoryNotFound" not in words):

@@ -23,7 +23,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP, Run
 from asrkit.speech import lexicon
 from asrkit.speech.manifest import Utterance
-from asrkit.training import evaluation
+from asrkit.training import evaluation, failures, team
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches
 from asrkit.training.data import Collator, SpeechDataset
@@ -59,6 +59,7 @@ class CtcTrainer(Trainer):
         self.loop = lexicon.for_processor(
             lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
         self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
+        self._parts, self._taken = 1, []
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=arguments(run, config), train_dataset=train,
@@ -88,8 +89,38 @@ class CtcTrainer(Trainer):
         clips = torch.tensor(float(sum(len(batch["labels"]) for batch in batches)), device=device)
         if self.args.world_size > 1:
             clips = self.accelerator.reduce(clips)
-        self._clips = max(1.0, clips.item())
+        self._clips, self._taken = max(1.0, clips.item()), []
         return batches, None
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Forward and backward of one batch; where memory does not suffice, in parts, with the same gradient."""
+        self._taken.append(inputs)
+        batches = [inputs]
+        while True:
+            try:
+                return [self._in_parts(model, batch) for batch in batches][-1]
+            except RuntimeError as error:
+                if not failures.out_of_memory(error) or team.WORLD > 1 or self._parts >= len(inputs["labels"]):
+                    raise
+            # A backward pass that broke off has left part of its gradient: the whole update is computed again. Outside
+            # the handler, because the exception holds on to the memory.
+            self._parts *= 2
+            self._tell_parts()
+            model.zero_grad()
+            batches = self._taken
+
+    def _in_parts(self, model, inputs) -> torch.Tensor:
+        return sum(super(CtcTrainer, self).training_step(model, part) for part in parts_of(inputs, self._parts))
+
+    def _tell_parts(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        told = f"A batch did not fit into memory; each is computed in {self._parts} parts from now on, with the same " \
+               "result."
+        self.emit(events.FINDING, code="batch-split", cause=told,
+                  remedy=f"Divide the batch size by {self._parts} and multiply the gradient accumulation by it to save "
+                         "the detour.")
+        print(told, flush=True)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Batch mean -> this batch's share of the mean over all clips of the update.
@@ -104,7 +135,7 @@ class CtcTrainer(Trainer):
     # Events
 
     def emit(self, kind: str, **data: Any) -> None:
-        if self.is_world_process_zero():
+        if team.FIRST:
             self.run.append(events.event(kind, self.state.global_step, self.state.epoch or 0.0, **data))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -119,6 +150,8 @@ class CtcTrainer(Trainer):
             told["grad_norm"] = float(logs["grad_norm"])
         told["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
         self.emit(events.TRAIN, **told)
+        if not team.FIRST:
+            return
         if not math.isfinite(told["loss"]) and "non-finite" not in self._found:
             self.diagnose()
         print(f"step {self.state.global_step}  loss {told['loss']:.4f}  learning rate {told['learning_rate']:.2e}  "
@@ -127,24 +160,26 @@ class CtcTrainer(Trainer):
     # Evaluation and checkpoints
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Score the evaluation manifest; keep the model in `model/` if it is the best so far."""
-        if self.is_world_process_zero():
-            self._evaluate_here()
-        self.accelerator.wait_for_everyone()
+        """Score the evaluation manifest, each process its share; keep the model in `model/` if it is the best so far.
+
+        Accelerate has wrapped the model's forward in the run's precision, so it is evaluated as it is trained.
+        """
+        self._said = 0.0
+        with contextlib.suppress(evaluation.Interrupted):
+            told = evaluation.evaluate(
+                self.accelerator.unwrap_model(self.model), self.processor, self.eval_rows,
+                batch_size=self.config.eval_batch_size, normaliser=self.config.normaliser, loop=self.loop,
+                progress=self._evaluating)
+            if team.FIRST:
+                self._judge(told.to_data())
+        self.interrupted, self.control.should_training_stop = team.agreed(
+            (self.interrupted, self.control.should_training_stop))
         self.control.should_evaluate = False
         self._since, self._heard = time.monotonic(), 0.0
         return {}
 
-    def _evaluate_here(self) -> None:
-        """Accelerate has wrapped the model's forward in the run's precision, so it is evaluated as it is trained."""
-        self._said = 0.0
-        try:
-            told = evaluation.evaluate(
-                self.accelerator.unwrap_model(self.model), self.processor, self.eval_rows,
-                batch_size=self.config.eval_batch_size, normaliser=self.config.normaliser, loop=self.loop,
-                progress=self._evaluating).to_data()
-        except evaluation.Interrupted:
-            return
+    def _judge(self, told: dict[str, Any]) -> None:
+        """Tell what an evaluation found; is it the best so far, and are there to be more?"""
         self.emit(events.EVAL, normaliser=self.config.normaliser, decoding=self.config.decoding, **told)
         print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
               f"CER {told['cer']:.2%}", flush=True)
@@ -173,12 +208,18 @@ class CtcTrainer(Trainer):
             self._said = now
             self.emit(events.PHASE, phase="evaluating", text=f"Evaluating {done} of {total} clips", done=done,
                       total=total)
-        return not self.asked_to_end()
+        return not self._flagged()
+
+    def _flagged(self) -> bool:
+        """Whether somebody has asked for the end, as this process sees it now."""
+        if self.run.flag(STOP) or self.run.flag(CANCEL):
+            self.interrupted = self.control.should_training_stop = True
+        return self.interrupted
 
     def asked_to_end(self) -> bool:
-        if self.run.flag(STOP) or self.run.flag(CANCEL):
-            self.interrupted = True
-            self.control.should_training_stop = True
+        """Whether the run is to end after this step; every process gets the same answer."""
+        self.interrupted = team.agreed(self._flagged())
+        self.control.should_training_stop |= self.interrupted
         return self.interrupted
 
     def save_best(self) -> None:
@@ -191,11 +232,11 @@ class CtcTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial) -> None:
         """Trainer's checkpoint (weights, optimizer, schedule, random state), under its name only once it is whole."""
-        if self.is_world_process_zero():
+        if team.FIRST:
             self.emit(events.PHASE, phase="saving", text=f"Saving the checkpoint of step {self.state.global_step}")
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
+        if team.FIRST:
             name = f"checkpoint-{self.state.global_step}"
             self.processor.save_pretrained(partial_dir(self.run) / name)
             _settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
@@ -207,6 +248,15 @@ class CtcTrainer(Trainer):
 
     def _get_output_dir(self, trial) -> str:
         return str(partial_dir(self.run))
+
+
+def parts_of(batch: dict[str, Any], parts: int) -> Iterator[dict[str, Any]]:
+    """A Batch in at most `parts` of (nearly) equally many clips; the seconds of audio are counted with the first."""
+    seconds, clips = batch["audio_seconds"], len(batch["labels"])
+    for chosen in torch.arange(clips).chunk(parts):
+        rows = {name: value[chosen] for name, value in batch.items() if name != "audio_seconds"}
+        yield {**rows, "audio_seconds": seconds}
+        seconds = 0.0
 
 
 class _Schedule(TrainerCallback):
@@ -267,7 +317,7 @@ def arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         max_grad_norm=config.max_grad_norm, bf16=precision == "bf16", fp16=precision == "fp16",
         logging_strategy="steps", logging_steps=config.logging_steps, logging_first_step=True,
         logging_nan_inf_filter=False, eval_strategy="no", save_strategy="no",
-        dataloader_num_workers=min(4, max(1, (os.cpu_count() or 2) - 1)), remove_unused_columns=False,
+        dataloader_num_workers=min(4, max(1, (os.cpu_count() or 2) // team.WORLD - 1)), remove_unused_columns=False,
         use_cpu=not torch.accelerator.is_available(), report_to="none", disable_tqdm=True,
         ddp_find_unused_parameters=True,
     )

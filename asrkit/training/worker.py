@@ -1,11 +1,11 @@
 """`python -m asrkit.training.worker RUN_DIR`: wires a run together and turns whatever ends it into an event.
 
-The first words are said before torch is imported, which takes several seconds.
+Alone, or as one of several under `torchrun -m asrkit.training.worker RUN_DIR`. The first words are said before torch is
+imported, which takes several seconds.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import signal
@@ -20,6 +20,7 @@ from asrkit.config import TrainConfig
 from asrkit.runs import card, events, models, preparation, supervisor, view
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.speech import ctc, manifest
+from asrkit.training import team
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 HELLO_S = 5.0
@@ -33,8 +34,10 @@ class StopRequested(Exception):
 def main(arguments: list[str]) -> int:
     """Exit code 0 for a run that finished or was stopped, 1 for one that failed."""
     run = Run(Path(arguments[0]).resolve())
+    team.die_with_leader()
     signal.signal(signal.SIGTERM, lambda *_: run.raise_flag(STOP))
-    _introduce(run)
+    if team.FIRST:
+        _introduce(run)
     try:
         _train(run)
     except StopRequested:
@@ -47,17 +50,19 @@ def main(arguments: list[str]) -> int:
 def _introduce(run: Run) -> None:
     deadline = time.monotonic() + HELLO_S
     while time.monotonic() < deadline:
-        if (run.process() or {}).get("pid") == os.getpid():
+        if (run.process() or {}).get("pid") == team.leader():
             return
         time.sleep(0.05)
-    supervisor.introduce(run, os.getpid(), sys.argv, run.events_size())
+    supervisor.introduce(run, team.leader(), sys.argv, run.events_size())
 
 
 def _failed(run: Run, error: BaseException) -> int:
     from asrkit.training.failures import explain
 
-    told = explain(error)
     traceback.print_exception(error)
+    if not team.FIRST:
+        return 1
+    told = explain(error)
     run.append(events.event(events.FAILED, error=told.error, message=told.message, remedy=told.remedy,
                             traceback="".join(traceback.format_exception(error))))
     return 1
@@ -74,7 +79,8 @@ def _train(run: Run) -> None:
     from asrkit.training import trainer as training
 
     logging.disable_progress_bar()
-    checkpoint = _clean(run)
+    team.join()
+    checkpoint = team.agreed(_clean(run) if team.FIRST else None)
     train, held_out = _data(run, config)
     set_seed(config.seed)
     processor, model = _model(run, config, checkpoint, [row.text for row in train])
@@ -88,11 +94,10 @@ def _train(run: Run) -> None:
                                   **_record(scored, config))
     steps_an_epoch, total = _steps(trainer)
     heard = sum(row.duration_s for row in train)
-    run.append(events.event(
-        events.STARTED, step, None, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),
-        total_steps=total, precision=training.precision_for(config.mixed_precision),
-        update_s=round(heard / steps_an_epoch, 2),
-        label_entropy=round(ctc.label_entropy(row.text for row in train), 4)))
+    _tell(run, events.STARTED, step, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),
+          total_steps=total, precision=training.precision_for(config.mixed_precision),
+          update_s=round(heard / steps_an_epoch, 2),
+          label_entropy=round(ctc.label_entropy(row.text for row in train), 4))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _finish(run, trainer)
 
@@ -109,7 +114,7 @@ def _clean(run: Run) -> Path | None:
 
 
 def _data(run: Run, config: TrainConfig) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
-    if not run.manifest_path("eval").exists():
+    if team.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
         store = RunStore(run.path.parent)
         preparation.prepare(config, store, hub_dir=run.path / "audio").write(run)
@@ -150,7 +155,7 @@ def _facts(config: TrainConfig, model: Any, train: list, held_out: list, torch: 
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "architecture": type(model).__name__, "vocabulary": model.config.vocab_size,
         "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})",
-        "processes": int(os.environ.get("WORLD_SIZE", "1")), "python": platform.python_version(),
+        "processes": team.WORLD, "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
 
@@ -163,7 +168,7 @@ def _version(name: str) -> str | None:
 
 
 def _finish(run: Run, trainer: Any) -> None:
-    if not trainer.is_world_process_zero():
+    if not team.FIRST:
         return
     if run.flag(CANCEL):
         shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
@@ -179,6 +184,8 @@ def _finish(run: Run, trainer: Any) -> None:
 
 
 def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopped: bool = True) -> None:
+    if not team.FIRST:
+        return
     if run.flag(CANCEL) and not saved:
         message = "Cancelled; only the history was kept."
     state = trainer.state if trainer else None
@@ -189,12 +196,18 @@ def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopp
 
 def say(run: Run, phase: str, text: str, **data: Any) -> None:
     """A `phase` event and a line in the log: no wait is silent."""
-    run.append(events.event(events.PHASE, phase=phase, text=text, **data))
-    print(text, flush=True)
+    _tell(run, events.PHASE, phase=phase, text=text, **data)
+    if team.FIRST:
+        print(text, flush=True)
+
+
+def _tell(run: Run, kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> None:
+    if team.FIRST:
+        run.append(events.event(kind, step, epoch, **data))
 
 
 def _check_stop(run: Run) -> None:
-    if run.flag(STOP) or run.flag(CANCEL):
+    if team.agreed(run.flag(STOP) or run.flag(CANCEL)):
         raise StopRequested
 
 

@@ -6,43 +6,16 @@ import os
 import signal
 
 import pytest
-from waiting import wait_for
+from following import assert_same_ending, at_step, calm_run, curve, ended
 
 from asrkit.errors import RunError
 from asrkit.runs import events, supervisor, view
-from asrkit.runs.store import Run
-
-
-def ended(run: Run) -> str:
-    return wait_for(lambda: (now := supervisor.status(run)) not in supervisor.ACTIVE and now, f"the end of {run.id}")
-
-
-def at_step(run: Run, step: int) -> None:
-    wait_for(lambda: view.view(run).step >= step or supervisor.status(run) not in supervisor.ACTIVE, f"step {step}")
-    assert view.view(run).step >= step, run.log_tail()
-
-
-def curve(run: Run) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in view.view(run).series["train/loss"]]
-
-
-def results(run: Run) -> list[tuple]:
-    return [(told.step, told.data["loss"], told.data["wer"], told.data["cer"]) for told in view.view(run).evaluations]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, speech, base):
     """One run that nobody touched, to compare with."""
-    import tiny
-
-    from asrkit.config import TrainConfig
-    from asrkit.runs.store import RunStore
-
-    store = RunStore(tmp_path_factory.mktemp("undisturbed"))
-    values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, "augmentation": "light"}
-    run = supervisor.start(store, TrainConfig().changed(values), "calm")
-    assert ended(run) == supervisor.FINISHED, run.log_tail()
-    return run
+    return calm_run(tmp_path_factory.mktemp("undisturbed"), speech, base, augmentation="light")
 
 
 def test_a_run_learns_and_tells_everything(undisturbed):
@@ -102,13 +75,6 @@ def test_a_killed_worker_is_a_crashed_run_that_resumes_to_the_same_end(store, se
     assert ended(run) == supervisor.FINISHED, run.log_tail()
     assert run.events_path.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
     assert_same_ending(run, undisturbed)
-
-
-def assert_same_ending(run: Run, undisturbed: Run) -> None:
-    assert [step for step, _ in curve(run)] == [step for step, _ in curve(undisturbed)]
-    assert curve(run)[-1][1] == pytest.approx(curve(undisturbed)[-1][1], rel=1e-4)
-    assert [row[0] for row in results(run)] == [row[0] for row in results(undisturbed)]
-    assert results(run)[-1][1:] == pytest.approx(results(undisturbed)[-1][1:], rel=1e-4)
 
 
 def test_cancel_keeps_nothing_but_the_history(store, settings):

@@ -128,6 +128,36 @@ def test_what_plain_trainer_makes_of_the_same_update(build, tmp_path):
     assert norms[1] / norms[0] == pytest.approx(4, rel=0.01)
 
 
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_out_of_memory_splits_the_batch_and_changes_nothing(build, monkeypatch, accumulation):
+    """A model that has room for one clip only: the gradient is that of the whole update, and the run says so, once."""
+    changes = {"train_batch_size": 4 // accumulation, "gradient_accumulation_steps": accumulation}
+    expected = by_hand(build(4, **changes))
+    made = build(4, **changes)
+    forward = made.model.forward
+
+    def cramped(*args, **batch):
+        answer = forward(*args, **batch)
+        if len(batch["labels"]) > 1:
+            answer.loss.backward(retain_graph=True)  # a gradient that was begun is not counted twice
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return answer
+
+    monkeypatch.setattr(made.model, "forward", cramped)
+    assert_same(gradient(made), expected)
+    told = [one.data for one in made.run.events()[0] if one.kind == events.FINDING]
+    assert [one["code"] for one in told] == ["batch-split"] * (2 if accumulation == 1 else 1)
+    assert "computed in" in told[-1]["cause"]
+
+
+def test_one_clip_that_does_not_fit_ends_the_run(build, monkeypatch):
+    made = build(1)
+    monkeypatch.setattr(made.model, "forward", lambda **batch: (_ for _ in ()).throw(
+        torch.OutOfMemoryError("CUDA out of memory.")))
+    with pytest.raises(torch.OutOfMemoryError):
+        made.train()
+
+
 @pytest.mark.parametrize(("clips_a_batch", "accumulation"), [(4, 1), (1, 4)])
 def test_the_loss_that_is_told_is_that_mean(build, clips_a_batch, accumulation):
     made = build(train_batch_size=clips_a_batch, gradient_accumulation_steps=accumulation, max_steps=1)

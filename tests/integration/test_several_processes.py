@@ -1,0 +1,82 @@
+"""One run trained by two processes under torchrun, over gloo on the CPU: the same curve, the same life."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+from following import assert_same_ending, at_step, calm_run, curve, ended
+from waiting import wait_for
+
+from asrkit.errors import ConfigError
+from asrkit.runs import events, supervisor, view
+
+ONE = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "augmentation": "light"}
+TWO = {"train_batch_size": 4, "processes": 2, "augmentation": "light"}
+"""The same two batches of four clips an update."""
+
+
+def ranks(run) -> list[psutil.Process]:
+    """The two training processes, torchrun's children."""
+    return [child for child in psutil.Process(run.process()["pid"]).children()
+            if "asrkit.training.worker" in " ".join(child.cmdline())]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, speech, base):
+    return calm_run(tmp_path_factory.mktemp("alone"), speech, base, **ONE)
+
+
+def test_two_processes_draw_the_curve_of_one(store, settings, alone):
+    run = supervisor.start(store, settings(**TWO), "two")
+    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
+    told, _ = run.events()
+    assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
+    assert [one.step for one in told if one.kind == events.TRAIN] == list(range(1, 13)), "one of them alone tells"
+    assert view.view(run).started["processes"] == 2
+    scored, alike = (view.view(one).evaluations[-1].data for one in (run, alone))
+    assert scored["utterances"] == 6 and scored["wer"] == alike["wer"]
+    assert scored["loss"] == pytest.approx(alike["loss"], rel=1e-3)
+    assert [row["id"] for row in scored["samples"]] == [row["id"] for row in alike["samples"]]
+
+
+def test_stop_and_resume(store, settings, alone):
+    run = supervisor.start(store, settings(**TWO), "stopped")
+    at_step(run, 5)
+    supervisor.stop(run)
+    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert run.has_model() and len(run.checkpoints()) >= 1
+    supervisor.resume(store, run)
+    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert_same_ending(run, alone)
+
+
+def test_a_killed_launcher_leaves_nobody_behind_and_the_run_resumes(store, settings, alone):
+    run = supervisor.start(store, settings(**TWO), "killed")
+    at_step(run, 6)
+    workers = ranks(run)
+    assert len(workers) == 2
+    os.kill(run.process()["pid"], signal.SIGKILL)
+    assert ended(run) == supervisor.CRASHED
+    wait_for(lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers),
+             "the end of both workers")
+    supervisor.resume(store, run)
+    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert_same_ending(run, alone)
+
+
+def test_one_killed_process_ends_the_run_and_says_so(store, settings):
+    run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "halved")
+    at_step(run, 3)
+    second = next(worker for worker in ranks(run) if worker.environ()["RANK"] == "1")
+    second.kill()
+    assert ended(run) == supervisor.FAILED, run.log_tail()
+    assert view.view(run).error["error"] == "process-lost", view.view(run).error
+
+
+def test_layer_drop_is_refused(settings):
+    with pytest.raises(ConfigError, match="works with one process only"):
+        settings(processes=2, layerdrop=0.1)
