@@ -168,9 +168,14 @@ def _print(told: events.Event, seen: view.RunView) -> None:
         print(f"step {told.step} of {seen.total_steps}  loss {_number(data['loss'])}{left}", flush=True)
     elif told.kind == events.EVAL:
         print(f"evaluation at step {told.step}: loss {_number(data['loss'])}  WER {data['wer']:.2%}  "
-              f"CER {data['cer']:.2%}", flush=True)
+              f"CER {data['cer']:.2%}{_greedy(data)}", flush=True)
     elif told.kind in (events.FINISHED, events.STOPPED):
         print(data["message"], flush=True)
+
+
+def _greedy(data: dict[str, Any]) -> str:
+    """What a word list is worth, where one was used."""
+    return f"  (WER {data['greedy_wer']:.2%} without the word list)" if data.get("greedy_wer") is not None else ""
 
 
 def _number(value: float | None) -> str:

@@ -65,16 +65,19 @@ class TrainConfig:
     learning_rate: float = _setting(
         5e-4, "Learning rate", "Peak learning rate. Big pretrained models want 1e-5 to 1e-4.", low=1e-7, high=0.1,
         basic=True)
+    head_learning_rate: float = _setting(
+        0.0, "Head learning rate", "Peak learning rate of the output layer; 0 takes that of the rest. A fresh one may "
+        "learn 10 times faster.", low=0, high=1)
     num_epochs: float = _setting(
         5.0, "Epochs", "Passes over the training data.", low=0.01, high=10_000, basic=True)
     max_steps: int = _setting(
         0, "Most steps", "Stop after this many optimizer steps; 0 leaves it to the epochs.", low=0, high=10_000_000)
     train_batch_size: int = _setting(
-        8, "Batch size (clips)", "Clips a batch; used when the batch is not given in seconds.", low=1, high=4096,
+        8, "Batch size (clips)", "Clips a batch; counts only while the batch in seconds is 0.", low=1, high=4096,
         basic=True)
     batch_seconds: float = _setting(
         0.0, "Batch size (seconds)", "Seconds of audio a batch, padding included; 0 counts clips instead.",
-        low=0, high=10_000)
+        low=0, high=10_000, basic=True)
     eval_batch_size: int = _setting(
         8, "Evaluation batch size", "Clips a batch during evaluation.", low=1, high=4096)
     gradient_accumulation_steps: int = _setting(
@@ -99,8 +102,12 @@ class TrainConfig:
     gradient_checkpointing: bool = _setting(False, "Gradient checkpointing", "Less memory, about a third slower.")
 
     freeze: str = _setting(
-        "feature-encoder", "Freeze", "What is not trained.", choices=("nothing", "feature-encoder", "all-but-head"),
-        group="Model")
+        "feature-encoder", "Freeze", "What is not trained. all-but-adapters trains small layers between those of the "
+        "base model, and the output layer: for MMS and other big wav2vec2 models.",
+        choices=("nothing", "feature-encoder", "all-but-adapters", "all-but-head"), group="Model")
+    adapter_language: str = _setting(
+        "", "MMS language", "For MMS: the language whose adapter and vocabulary to start from, as ISO 639-3 (eng, spa, "
+        "swh).", group="Model")
     head_first_steps: int = _setting(
         0, "Head-first steps", "Train only the output layer for this many steps, then the rest too.",
         low=0, high=1_000_000, group="Model")

@@ -95,7 +95,15 @@ def _results(seen: RunView) -> str:
         cells = [f"{before[-1]:.4f}" if before else "No log", f"{told.epoch or 0:.2f}", str(told.step),
                  *(_figure(told, name) for name in ("loss", "wer", "cer"))]
         rows.append("| " + " | ".join(cells) + " |")
-    return "### Training results\n\n" + "\n".join(rows)
+    return "### Training results\n\n" + "\n".join(rows) + _without_words(seen)
+
+
+def _without_words(seen: RunView) -> str:
+    """What the acoustic model does alone, where a word list did the decoding."""
+    if not seen.best or seen.best.data.get("greedy_wer") is None:
+        return ""
+    return ("\n\nDecoded with the words of the training transcripts (`words.txt`). Without that list, greedily, the "
+            f"best model's WER is {seen.best.data['greedy_wer']:.4f} and its CER {seen.best.data['greedy_cer']:.4f}.")
 
 
 def _figure(told: events.Event, name: str) -> str:

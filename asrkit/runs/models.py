@@ -70,10 +70,11 @@ def read_config(path: Path) -> dict[str, Any] | None:
     return told
 
 
-def read_vocabulary(path: Path) -> dict[str, int] | None:
+def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
     """Token -> id of a local CTC checkpoint, or None where it has no output layer yet.
 
-    An MMS vocabulary is nested by language; the language that its tokenizer is set to is taken.
+    An MMS vocabulary is nested by language: that of `language` is taken, else of the one its tokenizer is set to.
+    ModelError where it has none for `language`.
     """
     try:
         told = json.loads((path / "vocab.json").read_text(encoding="utf-8"))
@@ -84,15 +85,27 @@ def read_vocabulary(path: Path) -> dict[str, int] | None:
     if not isinstance(told, dict):
         raise ModelError(f"{path / 'vocab.json'} holds no vocabulary; the checkpoint is damaged.")
     if told and all(isinstance(value, dict) for value in told.values()):
+        if language:
+            return language_vocabulary(told, language, str(path))
         settings = path / "tokenizer_config.json"
         language = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
         told = told.get(language) or next(iter(told.values()))
     return told
 
 
-def known_characters(path: Path) -> set[str] | None:
+def language_vocabulary(nested: dict[str, dict[str, int]], language: str, name: str) -> dict[str, int]:
+    """The vocabulary of one language of the MMS model called `name`. ModelError if it does not have that language."""
+    if language in nested:
+        return nested[language]
+    known = ", ".join(sorted(nested)[:8]) + (" and others" if len(nested) > 8 else "")
+    wanted = f"has no language {language!r}" if language else f"has a vocabulary for each of {len(nested)} languages"
+    raise ModelError(f"The base model {name} {wanted}; set MMS language (adapter_language) to one of {known}, "
+                     "or Vocabulary to fresh.")
+
+
+def known_characters(path: Path, language: str = "") -> set[str] | None:
     """The characters that a local CTC checkpoint can spell, or None where it has no output layer yet."""
-    vocabulary = read_vocabulary(path)
+    vocabulary = read_vocabulary(path, language)
     return {token for token in vocabulary if len(token) == 1 and token != "|"} if vocabulary else None
 
 

@@ -74,7 +74,7 @@ def _split(source: sources.Source, config: TrainConfig) -> tuple[list[Utterance]
 
 
 def _checked(rows: list[Utterance], config: TrainConfig, model: Path) -> tuple[list[Utterance], Audit]:
-    known = models.known_characters(model) if config.vocabulary == "keep" else None
+    known = models.known_characters(model, config.adapter_language) if config.vocabulary == "keep" else None
     kept, told = audit(rows, normaliser=config.normaliser, vocabulary=known,
                        frames_of=_frames_of(model), min_duration_s=config.min_duration_s,
                        max_duration_s=config.max_duration_s)

@@ -12,7 +12,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.store import Run
 
 TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second", "memory_gb")
-EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio")
+EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "greedy_wer", "greedy_cer")
 RESULT = ("step", "loss", "wer", "cer", "mer")
 
 

@@ -25,10 +25,12 @@ SAMPLES_FIXED, SAMPLES_WORST = 5, 3
 @dataclass(frozen=True)
 class Evaluation:
     """loss: mean over clips of the CTC loss a label (nats). blank_share: share of true frames whose best token is the
-    blank. samples: `{"id", "audio", "reference", "hypothesis", "worst"}`."""
+    blank. samples: `{"id", "audio", "reference", "hypothesis", "worst"}`. greedy: where `scores` are those of a word
+    list, the scores of the greedy decoding of the same frames: what the acoustic model hears by itself."""
 
     loss: float
     scores: metrics.Scores
+    greedy: metrics.Scores | None
     blank_share: float
     utterances: int
     audio_seconds: float
@@ -41,6 +43,7 @@ class Evaluation:
         return {
             "loss": self.loss,
             **{name: rate.rate for name, rate in rates.items()},
+            **({"greedy_wer": self.greedy.wer.rate, "greedy_cer": self.greedy.cer.rate} if self.greedy else {}),
             "counts": {name: {"substitutions": rate.substitutions, "deletions": rate.deletions,
                               "insertions": rate.insertions, "reference_length": rate.reference_length}
                        for name, rate in rates.items()},
@@ -59,6 +62,7 @@ class _Heard:
     """What one process found: by place in the manifest, the text and the loss of each clip; counts over all of them."""
 
     hypotheses: dict[int, str] = field(default_factory=dict)
+    greedy: dict[int, str] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
     blanks: int = 0
     frames: int = 0
@@ -82,14 +86,20 @@ def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Uttera
     parts = team.gathered(mine)
     if None in parts:
         raise Interrupted
-    texts = {place: text for part in parts for place, text in part.hypotheses.items()}
     losses = [loss for part in parts for loss in part.losses.values()]
     references = [normalise(row.text, normaliser) for row in utterances]
-    hypotheses = [normalise(texts[place], normaliser) for place in range(len(utterances))]
+    greedy = _in_order([part.greedy for part in parts], normaliser)
+    hypotheses = _in_order([part.hypotheses for part in parts], normaliser) if loop else greedy
     return Evaluation(float(np.mean(losses)), metrics.score(references, hypotheses),
-                      sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)), len(texts),
+                      metrics.score(references, greedy) if loop else None,
+                      sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)), len(losses),
                       sum(part.audio_seconds for part in parts), time.monotonic() - begun,
                       _samples(utterances, references, hypotheses))
+
+
+def _in_order(parts: list[dict[int, str]], normaliser: str) -> list[str]:
+    texts = {place: text for part in parts for place, text in part.items()}
+    return [normalise(texts[place], normaliser) for place in sorted(texts)]
 
 
 def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance], batch_size: int,
@@ -112,13 +122,15 @@ def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance
         ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, batch).cpu()
         # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
         heard.losses |= dict.fromkeys(chosen, float(answer.loss))
-        seen = answer.logits.float().softmax(-1).cpu().numpy() if loop else ids
-        for index, row, frames, count in zip(chosen, ids, seen, counts, strict=True):
+        for index, row, count in zip(chosen, ids, counts, strict=True):
             true = row[:count].tolist()
             heard.blanks += true.count(blank)
             heard.frames += int(count)
-            heard.hypotheses[index] = " ".join(one.word for one in loop.decode(frames[:count])) if loop else to_text(
-                processor, true, blank)
+            heard.greedy[index] = to_text(processor, true, blank)
+        if loop:
+            seen = answer.logits.float().softmax(-1).cpu().numpy()
+            heard.hypotheses |= {index: " ".join(one.word for one in loop.decode(frames[:count]))
+                                 for index, frames, count in zip(chosen, seen, counts, strict=True)}
     return heard
 
 

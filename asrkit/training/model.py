@@ -22,9 +22,12 @@ from transformers import (
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ModelError, first_line
+from asrkit.runs import models
 from asrkit.speech import ctc, layout
 
 BLANK, UNKNOWN, WORD = "<pad>", "<unk>", "|"
+ADAPTER_WIDTH = 16
+"""Of the adapters that a model without any gets, as MMS has them (Pratap et al. 2023)."""
 
 
 def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:
@@ -59,7 +62,13 @@ def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
 def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:
     """From a CTC checkpoint: its own head, with rows added for new characters where the vocabulary may grow."""
     processor = AutoProcessor.from_pretrained(base)
-    model = _pretrained(base, config)
+    nested = getattr(processor.tokenizer, "vocab", {})
+    if any(isinstance(letters, dict) for letters in nested.values()):  # MMS: an adapter and a head for each language
+        letters = models.language_vocabulary(nested, config.adapter_language, base)
+        processor = _processor(base, letters, like=processor.tokenizer)
+        model = _pretrained(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)
+    else:
+        model = _pretrained(base, config)
     vocabulary, added = ctc.merge_vocabulary(processor.tokenizer.get_vocab(), texts)
     if added and config.vocabulary == "keep":
         raise ModelError(f"{config.model} does not know {', '.join(map(repr, added))}; set Vocabulary to extend, "
@@ -123,7 +132,12 @@ def _pretrained(base: str, config: TrainConfig, **changes: Any) -> torch.nn.Modu
         # At least two masks a clip, the class default, would hide most of a short one.
         "mask_time_min_masks": 0, **changes,
     }
-    loading = {name: wanted.pop(name) for name in ("ignore_mismatched_sizes",) if name in wanted}
+    loading = {name: wanted.pop(name) for name in ("ignore_mismatched_sizes", "target_lang") if name in wanted}
+    if config.freeze == "all-but-adapters" and getattr(settings, "adapter_attn_dim", None) is None:
+        if settings.model_type != "wav2vec2" or not settings.do_stable_layer_norm:
+            raise ModelError(f"The base model {base} has no place for adapters (only wav2vec2 models with layer norm, "
+                             "such as XLS-R and MMS, do); choose another Freeze.")
+        wanted["adapter_attn_dim"] = ADAPTER_WIDTH
     for name, value in wanted.items():
         setattr(settings, name, value)
     try:
@@ -145,9 +159,12 @@ def _grow(model: torch.nn.Module, size: int) -> None:
 
 
 def freeze(model: torch.nn.Module, what: str) -> None:
-    """Decide what is trained: `nothing`, `feature-encoder` or `all-but-head` is held fixed."""
+    """Decide what is trained: `nothing`, `feature-encoder`, `all-but-adapters` or `all-but-head` is held fixed."""
     for parameter in model.parameters():
-        parameter.requires_grad = what != "all-but-head"
+        parameter.requires_grad = not what.startswith("all-but-")
+    if what == "all-but-adapters":
+        for parameter in model._get_adapters().values():
+            parameter.requires_grad = True
     for parameter in model.lm_head.parameters():
         parameter.requires_grad = True
     if what == "feature-encoder" and hasattr(model, "freeze_feature_encoder"):

@@ -132,6 +132,20 @@ class CtcTrainer(Trainer):
         loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips)
         return (loss, outputs) if return_outputs else loss
 
+    def create_optimizer(self, *told: Any):
+        """Trainer's optimizer, with a learning rate of its own for the output layer where one is asked for."""
+        optimizer = super().create_optimizer(*told)
+        rate = self.config.head_learning_rate
+        if rate:
+            head = {id(parameter) for name, parameter in self.model.named_parameters() if "lm_head" in name}
+            for group in list(optimizer.param_groups):
+                mine = [parameter for parameter in group["params"] if id(parameter) in head]
+                if mine:
+                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in head]
+                    optimizer.add_param_group({**group, "params": mine, "lr": rate})
+            optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
+        return optimizer
+
     # Events
 
     def emit(self, kind: str, **data: Any) -> None:

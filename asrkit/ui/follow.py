@@ -15,7 +15,7 @@ from asrkit.runs.store import CANCEL, Run, RunStore
 from asrkit.runs.view import RunView
 from asrkit.ui import samples, words
 
-SERIES = ("train/loss", "eval/loss", "eval/wer", "eval/cer", "eval/mer")
+SERIES = ("train/loss", "eval/loss", "eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer")
 MOST_POINTS = 2_000
 """Points of one curve that a page gets at once when it opens; what comes later is sent whole."""
 
@@ -80,6 +80,7 @@ def answer(follower: Follower, asked: dict[str, Any]) -> dict[str, Any]:
         "activity": "" if ended else words.activity(status, seen, run.flag(CANCEL)),
         "progress": 1.0 if status == supervisor.FINISHED else seen.progress(),
         "line": words.progress_line(seen, status),
+        "entropy": seen.started.get("label_entropy"),
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
         "outcome": words.outcome(status, seen, run.has_model()), "has_model": run.has_model(),
         "error": words.error(status, seen, bool(run.checkpoints()), run.flag(CANCEL)),

@@ -3,7 +3,8 @@
 // textContent only; the one piece of ready HTML (evaluation.html) was escaped by the server.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
-const SERIES = ["train/loss", "eval/loss", "eval/wer", "eval/cer", "eval/mer"];
+const SERIES = ["train/loss", "eval/loss", "eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer"];
+const OPTIONAL = ["eval/mer", "eval/greedy_wer"]; // drawn only where a run tells them
 const LIVE_MS = 1000, ENDED_MS = 5000, OFFLINE_MS = 2000;
 const SURE_MS = 4000;     // how long "Cancel" waits for the second click
 const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it can be ended by force
@@ -83,7 +84,7 @@ function show(told) {
   showState(told);
   showError(told.error);
   showFindings(told.findings);
-  charts.add(told.points, told.reset);
+  charts.add(told.points, told.reset, told.entropy);
   showEvaluation(told);
   if (told.log !== null) showLog(told.log);
 }
@@ -163,11 +164,11 @@ function text(name, words) { if (part(name).textContent !== words) part(name).te
 // ---- charts
 
 const charts = (() => {
-  const PLOTS = { loss: ["train/loss", "eval/loss"], rates: ["eval/wer", "eval/cer", "eval/mer"] };
+  const PLOTS = { loss: ["train/loss", "eval/loss"], rates: ["eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer"] };
   const NAMES = { "train/loss": "Training", "eval/loss": "Evaluation", "eval/wer": "WER", "eval/cer": "CER",
-                  "eval/mer": "MER (Chinese by character)" };
+                  "eval/mer": "MER (Chinese by character)", "eval/greedy_wer": "WER without word list" };
   const TOUCH = matchMedia("(pointer: coarse)").matches;
-  let points = empty(), drawn = false;
+  let points = empty(), drawn = false, entropy = null;
 
   function empty() { return Object.fromEntries(SERIES.map((name) => [name, { x: [], y: [] }])); }
   function colour(name) { return getComputedStyle(element.querySelector(".live")).getPropertyValue(name).trim(); }
@@ -178,16 +179,27 @@ const charts = (() => {
     const rate = !name.endsWith("loss"), tint = colour(`--curve-${name.replace("/", "-")}`);
     return { x: [...points[name].x], y: [...points[name].y], name: NAMES[name], type: "scatter",
              mode: name === "train/loss" ? "lines" : "lines+markers",
-             connectgaps: false, cliponaxis: false, visible: name !== "eval/mer" || has(name),
-             line: { color: tint, width: name === "train/loss" ? 1.5 : 2.5 }, marker: { color: tint, size: 7 },
+             connectgaps: false, cliponaxis: false, visible: !OPTIONAL.includes(name) || has(name),
+             line: { color: tint, width: name === "train/loss" ? 1.5 : 2.5,
+                     dash: name === "eval/greedy_wer" ? "dot" : "solid" }, marker: { color: tint, size: 7 },
              hovertemplate: rate ? "%{y:.1%}" : "%{y:.3f}" };
+  }
+
+  // What the loss comes to when only the letters' frequencies are known: a run that stays at this line hears nothing.
+  function prior(plot) {
+    if (plot !== "loss" || !entropy) return {};
+    const line = { type: "line", xref: "paper", x0: 0, x1: 1, y0: entropy, y1: entropy,
+                   line: { color: colour("--curve-text"), width: 1, dash: "dash" } };
+    const words = { xref: "paper", x: 1, y: entropy, xanchor: "right", yanchor: "bottom", showarrow: false,
+                    text: "knows only the letter frequencies", font: { size: 11, color: colour("--curve-text") } };
+    return { shapes: [line], annotations: [words] };
   }
 
   function layout(plot) {
     const axis = { gridcolor: colour("--curve-grid"), linecolor: colour("--curve-grid"), zeroline: false };
     const rate = plot === "rates", nothing = !PLOTS[plot].some(has);
     const range = nothing ? [0, 1] : undefined; // until there is something to show, an axis that means something
-    return { height: 270, margin: { l: 48, r: 10, t: 34, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    return { ...prior(plot), height: 270, margin: { l: 48, r: 10, t: 34, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
              font: { family: getComputedStyle(element).fontFamily, color: colour("--curve-text"), size: 12 },
              xaxis: { ...axis, title: { text: "step", standoff: 6 }, rangemode: "tozero",
                       range: nothing ? [0, 10] : undefined },
@@ -210,8 +222,9 @@ const charts = (() => {
                      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
   }
 
-  function add(fresh, reset) {
+  function add(fresh, reset, known) {
     if (reset) points = empty();
+    if (known !== entropy) { entropy = known; if (drawn) Plotly.relayout(part("loss"), prior("loss")); }
     const before = SERIES.filter(has);
     for (const name of SERIES) {
       points[name].x.push(...(fresh[name]?.x ?? []));
@@ -237,7 +250,7 @@ const charts = (() => {
       Plotly.relayout(part(plot), { "font.color": look.font.color, "xaxis.gridcolor": look.xaxis.gridcolor,
         "yaxis.gridcolor": look.yaxis.gridcolor, "xaxis.linecolor": look.xaxis.linecolor,
         "yaxis.linecolor": look.yaxis.linecolor, "hoverlabel.bgcolor": look.hoverlabel.bgcolor,
-        "hoverlabel.font.color": look.font.color });
+        "hoverlabel.font.color": look.font.color, ...prior(plot) });
     }
   }
 

@@ -19,6 +19,8 @@ def caption(told: Event) -> str:
     if told.data.get("utterances"):
         parts.append(f"{told.data['utterances']} clips")
     parts += [words.figure(name, told.data[name]) for name in ("wer", "cer") if told.data.get(name) is not None]
+    if told.data.get("greedy_wer") is not None:
+        parts.append(f"without the word list {words.figure('wer', told.data['greedy_wer'])}")
     return " · ".join(parts)
 
 

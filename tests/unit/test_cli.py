@@ -115,7 +115,7 @@ def test_a_file_of_settings(tmp_path):
     (["--set", "learning_rate=3"], "Learning rate (learning_rate) is 3; it must be between 1e-07 and 0.1"),
     (["--set", "train_batch_size=8.5"], "Batch size (clips) (train_batch_size) is '8.5'; it must be a whole number"),
     (["--set", "learning_rate=fast"], "is 'fast'; it must be a number"),
-    (["--set", "freeze=everything"], "choose one of nothing, feature-encoder, all-but-head"),
+    (["--set", "freeze=everything"], "choose one of nothing, feature-encoder, all-but-adapters, all-but-head"),
     (["--set", "preset=nonsense"], "There is no preset 'nonsense'"),
     (["--preset", "nonsense"], "There is no preset 'nonsense'; choose one of demo, "),
     (["--preset", "demo", "--config", "x.json"], "Give --preset or --config, not both."),

@@ -11,6 +11,9 @@ import pytest
 import soundfile
 import torch
 from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioForCTC,
+    Data2VecAudioModel,
     HubertConfig,
     HubertForCTC,
     HubertModel,
@@ -36,6 +39,7 @@ FAMILIES = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Model),
     "hubert": (HubertConfig, HubertForCTC, HubertModel),
     "wavlm": (WavLMConfig, WavLMForCTC, WavLMModel),
+    "data2vec-audio": (Data2VecAudioConfig, Data2VecAudioForCTC, Data2VecAudioModel),
     "wav2vec2-bert": (Wav2Vec2BertConfig, Wav2Vec2BertForCTC, Wav2Vec2BertModel),
 }
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}

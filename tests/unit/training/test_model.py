@@ -2,15 +2,15 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import AutoModelForCTC, AutoProcessor
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2CTCTokenizer
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ModelError
 from asrkit.training import data
 from asrkit.training.model import frame_counts, load, reload
 
-KINDS = ["wav2vec2", "hubert", "wavlm", "wav2vec2-bert"]
+KINDS = ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "wav2vec2-bert"]
 TEXTS = ["a cab", "bad deed"]
 
 
@@ -185,6 +185,84 @@ def test_freezing(checkpoint, kind):
         assert trained(build("nothing")[1]) == everything
         assert trained(build("feature-encoder")[1]) == everything - encoder
         assert trained(build("all-but-head")[1]) == {"lm_head.weight", "lm_head.bias"}
+
+
+# Adapters and MMS
+
+
+def adapters_of(model):
+    return {name for name, _ in model.named_parameters() if ".adapter_layer." in name}
+
+
+def test_adapters_only(checkpoint):
+    """A model without adapters gets them; they and the output layer alone are trained, now and after a resume."""
+    base = checkpoint()
+    _, model = loaded(base, freeze="all-but-adapters")
+    assert model.config.adapter_attn_dim == 16 and len(adapters_of(model)) == 2 * 6
+    wanted = adapters_of(model) | {"lm_head.weight", "lm_head.bias"}
+    assert trained(model) == wanted
+    model.save_pretrained(base)
+    assert trained(reload(base, config(base, freeze="all-but-adapters"))[1]) == wanted
+
+
+@pytest.mark.parametrize(("kind", "changes"), [
+    ("hubert", {}), ("wav2vec2-bert", {}), ("wav2vec2", {"do_stable_layer_norm": False}),
+])
+def test_adapters_where_there_is_no_place_for_them(checkpoint, kind, changes):
+    with pytest.raises(ModelError, match="has no place for adapters"):
+        loaded(checkpoint(kind, **changes), freeze="all-but-adapters")
+
+
+@pytest.fixture
+def mms(checkpoint):
+    """A checkpoint as MMS has it: for each language a vocabulary, an adapter and an output layer."""
+    base = checkpoint(adapter_attn_dim=4)
+    model = AutoModelForCTC.from_pretrained(base)
+    nested = {"eng": ["<pad>", "<unk>", "|", *"abcde"], "deu": ["<pad>", "<unk>", "|", *"abcdeäöü"]}
+    nested = {name: {letter: number for number, letter in enumerate(letters)} for name, letters in nested.items()}
+    for name, letters in nested.items():
+        weights = {key: torch.full_like(value, 0.01 * len(letters)) for key, value in model._get_adapters().items()}
+        weights |= {"lm_head.weight": torch.randn(len(letters), 32), "lm_head.bias": torch.zeros(len(letters))}
+        save_file(weights, base / f"adapter.{name}.safetensors")
+    (base / "vocab.json").write_text(json.dumps(nested))
+    (base / "tokenizer_config.json").unlink()
+    tokenizer = Wav2Vec2CTCTokenizer(str(base / "vocab.json"), pad_token="<pad>", unk_token="<unk>", bos_token=None,
+                                     eos_token=None, target_lang="eng")
+    tokenizer.save_pretrained(base)
+    return base
+
+
+@pytest.mark.parametrize(("language", "rows"), [("eng", 8), ("deu", 11)])
+def test_mms_starts_from_the_adapter_and_vocabulary_of_a_language(mms, language, rows):
+    stored = load_file(mms / f"adapter.{language}.safetensors")
+    processor, model = loaded(mms, adapter_language=language, freeze="all-but-adapters")
+    assert len(vocabulary(processor)) == model.lm_head.out_features == model.config.vocab_size == rows
+    torch.testing.assert_close(model.lm_head.weight.detach(), stored["lm_head.weight"])
+    name = next(name for name in adapters_of(model) if name.endswith("linear_1.weight"))
+    torch.testing.assert_close(model.get_parameter(name).detach(), stored[name])
+
+
+def test_what_came_out_of_mms_is_an_ordinary_checkpoint(mms, tmp_path):
+    processor, model = loaded(mms, adapter_language="deu", vocabulary="extend", texts=["a bß"])
+    model.save_pretrained(tmp_path / "out"), processor.save_pretrained(tmp_path / "out")
+    again = AutoModelForCTC.from_pretrained(tmp_path / "out")
+    assert again.lm_head.out_features == 12
+    assert AutoProcessor.from_pretrained(tmp_path / "out").tokenizer.vocab["ß"] == 11
+    torch.testing.assert_close(again.state_dict()["lm_head.weight"], model.state_dict()["lm_head.weight"])
+
+
+@pytest.mark.parametrize(("language", "words"), [
+    ("", "has a vocabulary for each of 2 languages"), ("fra", "has no language 'fra'"),
+])
+def test_mms_without_a_language_it_has(mms, language, words):
+    with pytest.raises(ModelError, match=f"{words}; set MMS language .* to one of deu, eng, or Vocabulary to fresh"):
+        loaded(mms, adapter_language=language)
+
+
+def test_mms_with_a_fresh_vocabulary(mms):
+    processor, model = loaded(mms, vocabulary="fresh", freeze="all-but-adapters")
+    assert len(vocabulary(processor)) == model.lm_head.out_features == 8
+    assert adapters_of(model) < trained(model)
 
 
 # Memory order

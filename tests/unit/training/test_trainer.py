@@ -277,6 +277,17 @@ def test_the_head_goes_first(build):
     assert len(moved[2]) > 20
 
 
+def test_the_head_has_a_rate_of_its_own(build):
+    """Adam's first step is the learning rate for every weight with a gradient, so steps tell the rates."""
+    made = build(4, learning_rate=1e-3, head_learning_rate=1e-2, lr_scheduler_type="constant", max_steps=1)
+    before = {name: one.clone() for name, one in made.model.state_dict().items()}
+    made.train()
+    moved = {name: (one - before[name]).abs().median().item() for name, one in made.model.state_dict().items()}
+    assert moved["lm_head.weight"] == pytest.approx(1e-2, rel=0.05)
+    assert moved["wav2vec2.encoder.layers.0.feed_forward.output_dense.weight"] == pytest.approx(1e-3, rel=0.05)
+    assert [told.data["learning_rate"] for told in made.run.events()[0] if told.kind == events.TRAIN] == [1e-3]
+
+
 def test_what_is_frozen_stays(build):
     made = build(max_steps=1, freeze="feature-encoder", learning_rate=1e-2, lr_scheduler_type="constant")
     before = {name: part.detach().clone() for name, part in made.model.named_parameters()}

@@ -247,3 +247,16 @@ def test_a_run_that_does_not_exist_is_one_sentence(store, run, name):
 def test_only_the_known_actions_are_done(store, run):
     assert LiveRun(store).act({"action": "delete", "run": run.id})["notice"]
     assert run.config_path.exists()
+
+
+def test_what_a_word_list_and_the_letter_frequencies_are_worth(store, run):
+    """The dotted curve and the dashed line of the charts, for the runs that have them."""
+    tell(run, "started", 0, total_steps=20, label_entropy=2.71)
+    evaluate(run, 1, 0.5)
+    told = poll(store, run)
+    assert told["entropy"] == 2.71
+    assert not told["points"].get("eval/greedy_wer", {"x": []})["x"]
+    tell(run, "eval", 2, loss=1.0, wer=0.2, cer=0.1, mer=0.2, greedy_wer=0.7, greedy_cer=0.3, samples=[])
+    told = poll(store, run)
+    assert told["points"]["eval/greedy_wer"]["y"] == [0.7]
+    assert told["evaluation"]["caption"].endswith("without the word list WER 70.0 %")
