@@ -24,6 +24,8 @@ STILL = 0.05
 PLATEAU_EVALUATIONS, PLATEAU_GAIN = 5, 0.01
 OVERFIT_EVALUATIONS, OVERFIT_RISE = 3, 0.2
 DIVERGED_RISE = 1.5
+VAGUE = 0.1
+"""Half the width of WER's 95 % interval from which on an evaluation set is too small to compare anything by."""
 
 BIG_MODEL = re.compile(r"large|xls-?r|xlsr|mms|300m|1b|2b|w2v-bert", re.IGNORECASE)
 BIG_MODEL_RATE = 2e-4
@@ -59,6 +61,7 @@ class Score:
     mer: float | None = None
     blank_share: float | None = None
     length_ratio: float | None = None
+    wer_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,10 @@ def _collapse_cause(history: History, score: Score) -> str:
     if score.blank_share is not None:
         evidence.append(f"{score.blank_share:.0%} of the frames are blank")
     likely = [why for why, _ in _suspects(history)]
-    return ("The model answers with blanks or one letter whatever it hears: " + ", ".join(evidence) + "."
+    babbles = score.blank_share is not None and score.blank_share < 0.5 and (score.length_ratio or 0) > 0.5
+    seen = "What the model writes has nothing to do with what it hears: " if babbles else \
+        "The model answers with blanks or one letter whatever it hears: "
+    return (seen + ", ".join(evidence) + "."
             + (" Likely because " + "; ".join(likely) + "." if likely else ""))
 
 
@@ -189,4 +195,27 @@ def _plateau(history: History) -> Iterator[Finding]:
                           "model or a lower learning rate.")
 
 
-_RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (_non_finite, _collapse, _diverged, _overfitting, _plateau)
+def _high_rate(history: History) -> Iterator[Finding]:
+    """Told before the first step, while it costs nothing to begin again."""
+    rate, name = float(history.settings.get("learning_rate") or 0), str(history.settings.get("model", ""))
+    if rate > BIG_MODEL_RATE and BIG_MODEL.search(name):
+        yield Finding("learning-rate-high", 0, 0.0,
+                      f"The learning rate, {rate:g}, is several times what models like {name} take (5e-5 to 1e-4); "
+                      "at such rates they seldom learn more than to stay silent.",
+                      f"Begin again with about {rate / 4:.0e}.")
+
+
+def _small_evaluation(history: History) -> Iterator[Finding]:
+    """The evaluation set cannot tell good from bad."""
+    for score in history.scores:
+        if score.wer_interval and score.step > 0:
+            low, high = score.wer_interval
+            if (high - low) / 2 > VAGUE:
+                yield Finding("evaluation-set-small", score.step, score.epoch,
+                              f"With these few clips WER is known no better than between {low:.0%} and {high:.0%}; "
+                              "smaller differences mean nothing.",
+                              "Evaluate on more clips: a few hundred words at least.")
+
+
+_RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (
+    _high_rate, _non_finite, _collapse, _diverged, _overfitting, _plateau, _small_evaluation)

@@ -141,7 +141,8 @@ def history(run: Run) -> History:
     """The run as the rules of `diagnosis` read it."""
     seen = view(run)
     scores = [Score(told.step or 0, told.epoch or 0.0, *(told.data.get(name) for name in EVAL_SERIES[:4]),
-                    blank_share=told.data.get("blank_share"), length_ratio=told.data.get("length_ratio"))
+                    blank_share=told.data.get("blank_share"), length_ratio=told.data.get("length_ratio"),
+                    wer_interval=told.data.get("wer_interval"))
               for told in seen.evaluations]
     losses = [(point.step, point.epoch, point.value) for point in seen.series.get("train/loss", [])]
     return History(run.config().to_dict(), scores, losses, seen.started.get("label_entropy"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import jiwer
+import numpy as np
 
 from asrkit.errors import DataError
 from asrkit.speech.text import mixed_tokens
@@ -63,6 +64,25 @@ def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
         mer=_pooled(references, hypotheses, mixed_tokens),
         length_ratio=_length_ratio(cer),
     )
+
+
+def wer_interval(references: Sequence[str], hypotheses: Sequence[str], resamples: int = 1000) -> tuple[float, float]:
+    """Bounds that WER keeps within in 95 of 100 draws of as many utterances from these, with replacement.
+
+    Percentile bootstrap over utterances (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
+    performance evaluation", ICASSP 2004), with a fixed seed. (0, 0) or (1, 1) where there is nothing to divide by.
+    """
+    output = _process([text.split() for text in references], [text.split() for text in hypotheses])
+    errors = np.array([sum(max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+                           for chunk in chunks if chunk.type != "equal") for chunks in output.alignments])
+    lengths = np.array([len(words) for words in output.references])
+    if not lengths.sum():
+        return (float(errors.sum() > 0),) * 2
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(len(lengths), size=len(lengths)) for _ in range(resamples)]
+    rates = [errors[chosen].sum() / max(1, lengths[chosen].sum()) for chosen in drawn]
+    low, high = np.percentile(rates, (2.5, 97.5))
+    return float(low), float(high)
 
 
 def align(reference: str, hypothesis: str) -> list[tuple[Operation, list[str], list[str]]]:

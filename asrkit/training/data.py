@@ -44,6 +44,7 @@ class SpeechDataset(Dataset):
             "features": features(self.processor, samples),
             "labels": self.processor.tokenizer(row.text).input_ids,
             "duration_s": len(samples) / audio.RATE,
+            "clip": index,
         }
 
 
@@ -54,7 +55,8 @@ def features(processor: Any, samples: np.ndarray) -> np.ndarray:
 
 
 class Collator:
-    """Items -> Batch: features padded at the end, labels padded with `IGNORED`, and `audio_seconds` (unpadded).
+    """Items -> Batch: features padded at the end, labels padded with `IGNORED`, and `about`, which is not for the
+    model: `{"audio_seconds": unpadded, "clips": numbers of the rows of the manifest}`.
 
     The mask is left out for models that were trained without one (`feat_extract_norm == "group"`).
     shortest: least padded length in samples (or mel frames), for SpecAugment, which refuses shorter than a mask.
@@ -75,7 +77,8 @@ class Collator:
         labels = torch.full((len(items), width), IGNORED)
         for row, item in zip(labels, items, strict=True):
             row[: len(item["labels"])] = torch.tensor(item["labels"], dtype=torch.long)
-        return {**batch, "labels": labels, "audio_seconds": sum(item["duration_s"] for item in items)}
+        about = {"audio_seconds": sum(item["duration_s"] for item in items), "clips": [item["clip"] for item in items]}
+        return {**batch, "labels": labels, "about": about}
 
 
 def wants_mask(extractor: Any) -> bool:

@@ -26,11 +26,13 @@ SAMPLES_FIXED, SAMPLES_WORST = 5, 3
 class Evaluation:
     """loss: mean over clips of the CTC loss a label (nats). blank_share: share of true frames whose best token is the
     blank. samples: `{"id", "audio", "reference", "hypothesis", "worst"}`. greedy: where `scores` are those of a word
-    list, the scores of the greedy decoding of the same frames: what the acoustic model hears by itself."""
+    list, the scores of the greedy decoding of the same frames: what the acoustic model hears by itself.
+    wer_interval: 95 %, by the bootstrap."""
 
     loss: float
     scores: metrics.Scores
     greedy: metrics.Scores | None
+    wer_interval: tuple[float, float]
     blank_share: float
     utterances: int
     audio_seconds: float
@@ -44,6 +46,7 @@ class Evaluation:
             "loss": self.loss,
             **{name: rate.rate for name, rate in rates.items()},
             **({"greedy_wer": self.greedy.wer.rate, "greedy_cer": self.greedy.cer.rate} if self.greedy else {}),
+            "wer_interval": list(self.wer_interval),
             "counts": {name: {"substitutions": rate.substitutions, "deletions": rate.deletions,
                               "insertions": rate.insertions, "reference_length": rate.reference_length}
                        for name, rate in rates.items()},
@@ -92,6 +95,7 @@ def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Uttera
     hypotheses = _in_order([part.hypotheses for part in parts], normaliser) if loop else greedy
     return Evaluation(float(np.mean(losses)), metrics.score(references, hypotheses),
                       metrics.score(references, greedy) if loop else None,
+                      metrics.wer_interval(references, hypotheses),
                       sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)), len(losses),
                       sum(part.audio_seconds for part in parts), time.monotonic() - begun,
                       _samples(utterances, references, hypotheses))
@@ -115,7 +119,7 @@ def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance
             return None
         chosen = order[start : start + size]
         batch = collator([dataset[index] for index in chosen])
-        heard.audio_seconds += batch.pop("audio_seconds")
+        heard.audio_seconds += batch.pop("about")["audio_seconds"]
         batch = {name: value.to(device) for name, value in batch.items()}
         with torch.inference_mode():
             answer = model(**batch)

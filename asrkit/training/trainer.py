@@ -31,6 +31,9 @@ from asrkit.training.data import Collator, SpeechDataset
 SAY_EVERY_S = 1.0
 """Least time between two `phase` events of one evaluation."""
 
+CLIPS_NAMED = 8
+"""Most clips of a batch that are named when its loss is lost."""
+
 
 class Loader(DataLoader):
     """A DataLoader that hands the epoch on to its batch sampler, which Trainer expects of it."""
@@ -59,7 +62,7 @@ class CtcTrainer(Trainer):
         self.loop = lexicon.for_processor(
             lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
         self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
-        self._parts, self._taken = 1, []
+        self._parts, self._taken, self._losses = 1, [], []
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=arguments(run, config), train_dataset=train,
@@ -127,8 +130,10 @@ class CtcTrainer(Trainer):
 
         Gradients are averaged over processes afterwards, hence the factor `world_size`.
         """
-        self._heard += inputs.pop("audio_seconds")
+        about = inputs.pop("about")
+        self._heard += about["audio_seconds"]
         outputs = model(**inputs)
+        self._losses.append((outputs.loss.detach(), about["clips"]))
         loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips)
         return (loss, outputs) if return_outputs else loss
 
@@ -164,10 +169,11 @@ class CtcTrainer(Trainer):
             told["grad_norm"] = float(logs["grad_norm"])
         told["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
         self.emit(events.TRAIN, **told)
+        losses, self._losses = self._losses, []
         if not team.FIRST:
             return
         if not math.isfinite(told["loss"]) and "non-finite" not in self._found:
-            self.diagnose()
+            self.diagnose(self._clips_without_loss(losses))
         print(f"step {self.state.global_step}  loss {told['loss']:.4f}  learning rate {told['learning_rate']:.2e}  "
               f"{told['audio_seconds_per_second']:.1f} audio seconds a second", flush=True)
 
@@ -208,13 +214,21 @@ class CtcTrainer(Trainer):
         if patience and self.stale >= patience:
             self.control.should_training_stop = True
 
-    def diagnose(self) -> None:
+    def diagnose(self, evidence: str = "") -> None:
         """Tell what is going wrong, each finding once."""
         for finding in diagnosis.diagnose(view.history(self.run)):
             if finding.code not in self._found:
                 self._found.add(finding.code)
-                self.emit(events.FINDING, code=finding.code, cause=finding.cause, remedy=finding.remedy)
-                print(f"{finding.code}: {finding.cause} {finding.remedy}", flush=True)
+                cause = finding.cause + (evidence if finding.code == "non-finite" else "")
+                self.emit(events.FINDING, code=finding.code, cause=cause, remedy=finding.remedy)
+                print(f"{finding.code}: {cause} {finding.remedy}", flush=True)
+
+    def _clips_without_loss(self, losses: list[tuple[torch.Tensor, list[int]]]) -> str:
+        """A sentence that names the clips of the first batch whose loss is not finite; losses were not waited for."""
+        broken = next((clips for loss, clips in losses if not torch.isfinite(loss).all()), [])
+        names = [self.train_rows[clip].id for clip in broken]
+        more = f" and {len(names) - CLIPS_NAMED} more" if len(names) > CLIPS_NAMED else ""
+        return f" It began with a batch of {', '.join(names[:CLIPS_NAMED])}{more}." if names else ""
 
     def _evaluating(self, done: int, total: int) -> bool:
         now = time.monotonic()
@@ -266,10 +280,11 @@ class CtcTrainer(Trainer):
 
 def parts_of(batch: dict[str, Any], parts: int) -> Iterator[dict[str, Any]]:
     """A Batch in at most `parts` of (nearly) equally many clips; the seconds of audio are counted with the first."""
-    seconds, clips = batch["audio_seconds"], len(batch["labels"])
-    for chosen in torch.arange(clips).chunk(parts):
-        rows = {name: value[chosen] for name, value in batch.items() if name != "audio_seconds"}
-        yield {**rows, "audio_seconds": seconds}
+    about = batch["about"]
+    seconds = about["audio_seconds"]
+    for chosen in torch.arange(len(batch["labels"])).chunk(parts):
+        rows = {name: value[chosen] for name, value in batch.items() if name != "about"}
+        yield {**rows, "about": {"audio_seconds": seconds, "clips": [about["clips"][place] for place in chosen]}}
         seconds = 0.0
 
 
@@ -280,6 +295,8 @@ class _Schedule(TrainerCallback):
         self.trainer = trainer
 
     def on_train_begin(self, args, state, control, **_):
+        if team.FIRST:
+            self.trainer.diagnose()
         if self.trainer.config.eval_on_start and state.global_step == 0:
             self.trainer.evaluate()
         self.trainer.emit(events.PHASE, phase="training", text="Training")

@@ -14,11 +14,15 @@ MOST_SAMPLES = 20
 
 
 def caption(told: Event) -> str:
-    """`Step 120 · 100 clips · WER 3.1 % · CER 1.0 %`, as plain text."""
-    parts = [f"Step {told.step or 0}"]
+    """`Step 120 · 100 clips · WER 3.1 % (95 % interval 1.2 to 5.4) · CER 1.0 %`, as plain text."""
+    parts, between = [f"Step {told.step or 0}"], ""
     if told.data.get("utterances"):
         parts.append(f"{told.data['utterances']} clips")
-    parts += [words.figure(name, told.data[name]) for name in ("wer", "cer") if told.data.get(name) is not None]
+    if told.data.get("wer_interval"):
+        low, high = (f"{100 * bound:.1f}" for bound in told.data["wer_interval"])
+        between = f" (95 % interval {low} to {high})"
+    parts += [words.figure(name, told.data[name]) + (between if name == "wer" else "")
+              for name in ("wer", "cer") if told.data.get(name) is not None]
     if told.data.get("greedy_wer") is not None:
         parts.append(f"without the word list {words.figure('wer', told.data['greedy_wer'])}")
     return " · ".join(parts)

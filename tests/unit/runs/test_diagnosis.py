@@ -73,8 +73,10 @@ def after(history: History, evaluations: int) -> History:
 
 def test_the_run_that_failed_quietly_is_told_at_epoch_two_and_why(card):
     history = card(ASCEND)
-    assert diagnose(after(history, 1)) == []
-    (finding,) = diagnose(after(history, 2))
+    (warning,) = diagnose(after(history, 0))
+    assert (warning.code, warning.step) == ("learning-rate-high", 0), "said before the first step"
+    assert diagnose(after(history, 1)) == [warning]
+    _, finding = diagnose(after(history, 2))
     assert (finding.code, finding.epoch, finding.step) == ("blank-collapse", 2.0, 1374)
     assert "learning rate, 0.0003" in finding.cause and "Divide the learning rate" in finding.remedy
 
@@ -127,6 +129,21 @@ def test_divergence():
 def test_plateau():
     assert codes(*[(1.0, 0.6)] * 6) == ["plateau"]
     assert codes(*[(1.0, 0.6 - 0.01 * index) for index in range(8)]) == []
+
+
+@pytest.mark.parametrize(("interval", "told"), [((0.1, 0.4), ["evaluation-set-small"]), ((0.2, 0.3), []), (None, [])])
+def test_an_evaluation_set_that_cannot_tell_good_from_bad(interval, told):
+    scored = [Score(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)), Score(10, 1.0, 1.0, 0.25, wer_interval=interval)]
+    assert [finding.code for finding in diagnose(History({}, scored))] == told
+
+
+def test_nonsense_is_not_called_silence():
+    """Blanks are named only where there are blanks."""
+    rows = [Score(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)
+            for blanks in (0.2, 0.97) for step in (1, 2)]
+    babble, silence = (diagnose(History({}, part))[0] for part in (rows[:2], rows[2:]))
+    assert babble.cause.startswith("What the model writes has nothing to do with what it hears")
+    assert silence.cause.startswith("The model answers with blanks")
 
 
 def test_a_card_without_a_table_is_refused_in_one_sentence(tmp_path):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.errors import DataError
-from asrkit.speech.metrics import ErrorRate, align, score
+from asrkit.speech.metrics import ErrorRate, align, score, wer_interval
 
 WORDS = st.lists(st.sampled_from(["a", "bb", "c", "我", "好的"]), max_size=6).map(" ".join)
 PAIRS = st.lists(st.tuples(WORDS, WORDS), max_size=5)
@@ -99,3 +99,16 @@ def test_align_rebuilds_both_sides(reference, hypothesis):
     chunks = align(reference, hypothesis)
     assert [word for _, words, _ in chunks for word in words] == reference.split()
     assert [word for _, _, words in chunks for word in words] == hypothesis.split()
+
+
+def test_the_interval_of_wer_holds_it_and_narrows_with_more_clips():
+    references, hypotheses = ["a b c d"] * 40, ["a b c d"] * 30 + ["a x c"] * 10
+    low, high = wer_interval(references, hypotheses)
+    rate = score(references, hypotheses).wer.rate
+    assert 0 < low < rate == 0.125 < high < 0.3
+    # The standard error of 40 clips, of which a quarter have 2 errors of 4: 0.5 * sqrt(0.25 * 0.75 / 40) = 0.034.
+    assert high - low == pytest.approx(2 * 1.96 * 0.034, rel=0.15)
+    wide = wer_interval(references[25:35], hypotheses[25:35])
+    assert wide[1] - wide[0] > 1.5 * (high - low)
+    assert wer_interval(["a"], ["a"]) == (0, 0)
+    assert wer_interval([""], ["a"]) == (1, 1) and wer_interval([""], [""]) == (0, 0)

@@ -55,14 +55,14 @@ def test_a_batch(processor, clips):
     assert (batch["input_values"][1, 4000:] == 0).all()
     assert torch.equal(batch["input_values"][1, :4000], torch.from_numpy(dataset[1]["features"]))
     assert batch["labels"].tolist() == [[3, 2, 5, 3, 4], [4, *[IGNORED] * 4]]
-    assert batch["audio_seconds"] == 0.75
+    assert batch["about"] == {"audio_seconds": 0.75, "clips": [0, 1]}
 
 
 def test_no_mask_for_models_that_were_trained_without(checkpoint, clips):
     base = checkpoint(feat_extract_norm="group", do_stable_layer_norm=False)
     processor, _ = load(str(base), TrainConfig(model=str(base)), [])
     dataset = SpeechDataset(clips(0.5, 0.25), processor)
-    assert set(Collator(processor)([dataset[0], dataset[1]])) == {"input_values", "labels", "audio_seconds"}
+    assert set(Collator(processor)([dataset[0], dataset[1]])) == {"input_values", "labels", "about"}
 
 
 def test_mel_features(checkpoint, clips):
@@ -85,5 +85,5 @@ def test_the_shortest_batch_can_be_masked(checkpoint, clips, kind, shortest):
     processor, model = load(str(base), settings, [])
     items = [SpeechDataset(clips(0.1, texts=("a",)), processor)[0]]
     batch = Collator(processor, shortest)(items)
-    batch.pop("audio_seconds")
+    batch.pop("about")
     assert torch.isfinite(model.train()(**batch).loss)

@@ -140,7 +140,7 @@ def test_few_clips_have_few_samples(processor, clips):
 def test_what_an_event_holds(processor, clips):
     told = run(processor, Told(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_data()
     assert set(told) == {"loss", "wer", "cer", "mer", "counts", "blank_share", "length_ratio", "utterances",
-                         "audio_seconds", "seconds", "samples"}
+                         "audio_seconds", "seconds", "samples", "wer_interval"}
     assert told["wer"] == pytest.approx(1 / 3) and told["cer"] == pytest.approx(2 / 4)
     assert told["counts"]["wer"] == {"substitutions": 0, "deletions": 1, "insertions": 0, "reference_length": 3}
 

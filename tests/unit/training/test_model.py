@@ -33,10 +33,10 @@ def vocabulary(processor):
 
 
 def batch_of(processor, *samples):
-    items = [{"features": data.features(processor, sample), "labels": [3, 4], "duration_s": len(sample) / 16_000}
-             for sample in samples]
+    items = [{"features": data.features(processor, sample), "labels": [3, 4], "duration_s": len(sample) / 16_000,
+              "clip": 0} for sample in samples]
     batch = data.Collator(processor)(items)
-    batch.pop("audio_seconds")
+    batch.pop("about")
     return batch
 
 

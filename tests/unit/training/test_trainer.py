@@ -74,7 +74,7 @@ def by_hand(made: CtcTrainer) -> dict[str, torch.Tensor]:
     model.train().zero_grad()
     for index in range(len(rows)):
         batch = collator([dataset[index]])
-        batch.pop("audio_seconds")
+        batch.pop("about")
         (model(**batch).loss / len(rows)).backward()
     found = {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
     model.zero_grad()
@@ -123,7 +123,7 @@ def test_what_plain_trainer_makes_of_the_same_update(build, tmp_path):
                 disable_tqdm=True),
             train_dataset=SpeechDataset(ours.train_rows, ours.processor),
             data_collator=lambda items, collator=collator: {
-                name: value for name, value in collator(items).items() if name != "audio_seconds"})
+                name: value for name, value in collator(items).items() if name != "about"})
         norms.append(norm(gradient(plain)))
     assert norms[1] / norms[0] == pytest.approx(4, rel=0.01)
 
@@ -148,6 +148,23 @@ def test_out_of_memory_splits_the_batch_and_changes_nothing(build, monkeypatch, 
     told = [one.data for one in made.run.events()[0] if one.kind == events.FINDING]
     assert [one["code"] for one in told] == ["batch-split"] * (2 if accumulation == 1 else 1)
     assert "computed in" in told[-1]["cause"]
+
+
+def test_a_lost_loss_names_its_clips(build, monkeypatch):
+    made = build(4, train_batch_size=2, max_steps=2, logging_steps=2)
+    forward, seen = made.model.forward, []
+
+    def broken(*args, **batch):
+        answer = forward(*args, **batch)
+        seen.append(len(batch["labels"]))
+        return type(answer)(loss=answer.loss * float("nan"), logits=answer.logits) if len(seen) == 2 else answer
+
+    monkeypatch.setattr(made.model, "forward", broken)
+    made.train()
+    (finding,) = [told.data for told in made.run.events()[0] if told.kind == events.FINDING]
+    second = [made.train_rows[index].id for _, index in list(made.get_train_dataloader().batch_sampler)[1]]
+    assert finding["code"] == "non-finite" and len(second) == 2
+    assert finding["cause"].endswith(f"It began with a batch of {second[0]}, {second[1]}.")
 
 
 def test_one_clip_that_does_not_fit_ends_the_run(build, monkeypatch):
