@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from asrkit.runs import events, models
+from asrkit.runs import events, models, picture
 from asrkit.runs.store import Run
 from asrkit.runs.view import RunView, view
+from asrkit.speech import manifest
 
-HYPERPARAMETERS = ("learning_rate", "train_batch_size", "batch_seconds", "eval_batch_size", "seed",
-                   "gradient_accumulation_steps", "lr_scheduler_type", "warmup_steps", "num_epochs", "max_steps",
-                   "weight_decay", "mixed_precision", "freeze", "head_first_steps", "hidden_dropout",
-                   "attention_dropout", "mask_time_prob", "mask_time_length", "augmentation", "normaliser", "decoding")
+PICTURE = "curve.png"
+HYPERPARAMETERS = ("learning_rate", "head_learning_rate", "train_batch_size", "batch_seconds",
+                   "eval_batch_size", "seed", "gradient_accumulation_steps", "lr_scheduler_type",
+                   "warmup_steps", "num_epochs", "max_steps", "weight_decay", "mixed_precision", "freeze",
+                   "head_first_steps", "hidden_dropout", "attention_dropout", "mask_time_prob", "mask_time_length", "augmentation", "normaliser", "decoding")
 
 
 def model_card(run: Run) -> str:
     """The card of a run as Markdown with a YAML front matter that the Hub reads."""
     seen, config = view(run), run.config().to_dict()
-    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(run), _data(seen, config),
-             _procedure(seen, config), _results(seen), _versions(seen)]
+    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(run), _limits(run, seen, config),
+             _data(run, seen, config), _procedure(seen, config), _results(seen), _findings(seen), _versions(seen)]
     return "\n\n".join(parts) + "\n"
+
+
+def write(run: Run) -> None:
+    """Put the card and the picture of the curves beside the weights."""
+    picture.draw(view(run), run.model_dir / PICTURE)
+    (run.model_dir / "README.md").write_text(model_card(run), encoding="utf-8")
 
 
 def _front_matter(run: Run, seen: RunView, config: dict[str, Any]) -> str:
@@ -70,17 +78,56 @@ print(processor.batch_decode(ids)[0])
 ```"""
 
 
-def _data(seen: RunView, config: dict[str, Any]) -> str:
+def _limits(run: Run, seen: RunView, config: dict[str, Any]) -> str:
+    """What it is for, and where the figures say nothing."""
+    language = f" in the language `{config['language']}`" if config["language"] else ""
+    lines = [f"It turns speech{language} into text, for speech like that of its training data. On other voices, "
+             "accents, microphones, rooms and subjects it was not evaluated; try it on your own recordings before you "
+             "rely on it, and do not let it decide about people unsupervised."]
+    if config["decoding"] == "words":
+        lines.append("It was evaluated with `words.txt`, the words of its training transcripts: asrkit hears these "
+                     "words and no others. The code above ignores that list.")
+    interval = (seen.best.data.get("wer_interval") if seen.best else None) or ()
+    if interval:
+        lines.append("The evaluation set is a sample too: with others like it, WER would lie between "
+                     f"{interval[0]:.3f} and {interval[1]:.3f} in 95 of 100 cases (bootstrap over clips).")
+    return "## Intended use and limits\n\n" + "\n\n".join(lines)
+
+
+def _data(run: Run, seen: RunView, config: dict[str, Any]) -> str:
     told = seen.started
-    return (f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
+    text = (f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
             f"{told.get('eval_utterances', '?')} to evaluate on ({told.get('eval_hours', 0):.2f} h), "
             f"from `{config['train']}`.")
+    return " ".join([text, *_speakers(run), *_audited(run)])
+
+
+def _speakers(run: Run) -> list[str]:
+    paths = [run.manifest_path(split) for split in ("train", "eval")]
+    if not all(path.exists() for path in paths):
+        return []
+    train, held_out = ({row.speaker for row in manifest.read(path) if row.speaker} for path in paths)
+    if not train or not held_out:
+        return ["Speakers are not known."]
+    shared = len(train & held_out)
+    apart = "none of them in both" if not shared else f"{shared} of them in both"
+    return [f"{len(train)} speakers to train on and {len(held_out)} to evaluate on, {apart}."]
+
+
+def _audited(run: Run) -> list[str]:
+    if not run.audit_path.exists():
+        return []
+    told = json.loads(run.audit_path.read_text(encoding="utf-8"))
+    if not told["dropped"]:
+        return ["The audit left no clip out."]
+    reasons = ", ".join(f"{found['code']} {found['count']}" for found in told["findings"])
+    return [f"The audit left {told['dropped']} clips out ({reasons})."]
 
 
 def _procedure(seen: RunView, config: dict[str, Any]) -> str:
     lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS]
     adam = f"({config['adam_beta1']},{config['adam_beta2']}) and epsilon={config['adam_epsilon']:g}"
-    lines.insert(6, f"- optimizer: AdamW with betas={adam}")
+    lines.insert(7, f"- optimizer: AdamW with betas={adam}")
     lines.append(f"- device: {seen.started.get('hardware', 'unknown')}, {seen.started.get('precision', 'no')}")
     return "## Training procedure\n\n### Training hyperparameters\n\n" + "\n".join(lines)
 
@@ -109,6 +156,14 @@ def _without_words(seen: RunView) -> str:
 def _figure(told: events.Event, name: str) -> str:
     value = told.data.get(name)
     return "not finite" if value is None else f"{value:.4f}"
+
+
+def _findings(seen: RunView) -> str:
+    """What asrkit said was going wrong, and the curves to see it by."""
+    told = [f"- `{found['code']}` at step {found.get('step') or 0}: {found['cause']}" for found in seen.findings]
+    text = "\n".join(told) if told else "The checks that ran during training found nothing wrong."
+    curve = f"\n\n![Loss and error rates over steps]({PICTURE})" if seen.series else ""
+    return f"### Findings\n\n{text}{curve}"
 
 
 def _versions(seen: RunView) -> str:

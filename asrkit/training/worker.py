@@ -177,7 +177,7 @@ def _finish(run: Run, trainer: Any) -> None:
         return
     if not run.has_model():
         trainer.save_best()
-    (run.model_dir / "README.md").write_text(card.model_card(run), encoding="utf-8")
+    card.write(run)
     stopped = trainer.interrupted
     words = "Stopped and saved" if stopped else "Finished"
     _end(run, saved=True, message=f"{words} at step {trainer.state.global_step}.", trainer=trainer, stopped=stopped)

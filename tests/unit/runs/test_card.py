@@ -2,10 +2,14 @@ import re
 
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 
+from asrkit.runs import card
 from asrkit.runs.card import model_card
 from asrkit.runs.events import Event
 from asrkit.runs.models import HUB_ID
+from asrkit.runs.store import write_json
+from asrkit.speech import manifest
 
 VERSIONS = {"transformers": "5.23.0", "torch": "2.14.1", "datasets": "5.2.0", "tokenizers": "0.22"}
 STARTED = Event("started", 1000.0, 0, data={
@@ -25,8 +29,8 @@ HISTORY = [STARTED, scores(0, 4.0, 1.0, 0.98), train(10, 3.21234), scores(10, 2.
            train(18, 0.5), scores(20, 1.25, 0.30331, 0.125)]
 
 
-@pytest.fixture
-def card(make_run):
+@pytest.fixture(name="card")
+def card_of_a_run(make_run):
     run = make_run("20261121-demo", HISTORY, preset="english-xlsr-53", model="facebook/wav2vec2-large-xlsr-53",
                    train="hub:owner/speech:en:train", language="en", learning_rate=1e-4, warmup_steps=1000)
     return model_card(run)
@@ -109,3 +113,35 @@ def test_numbers_that_were_not_finite(make_run):
     card = model_card(make_run("one", told))
     assert table(card)[2] == ["2.0000", "1.20", "12", "not finite", "1.0000", "1.0000"]
     assert "- Wer: 1.0000" in card and "- Loss" not in card
+
+
+def test_nothing_is_left_to_be_filled_in(make_run):
+    """Intended use, limits, speakers, audit, findings and the curves: what published cards leave open."""
+    finding = Event("finding", 1015.0, 15, 1.5, {"code": "plateau", "cause": "WER stands still.", "remedy": "Wait."})
+    best = Event("eval", 1020.0, 20, 2.0, {"loss": 1.0, "wer": 0.2, "cer": 0.1, "wer_interval": [0.15, 0.26],
+                                          "greedy_wer": 0.7, "greedy_cer": 0.3})
+    run = make_run("one", [*HISTORY, finding, best], language="sw", decoding="words")
+    rows = [manifest.Utterance(f"{speaker}.wav", "a", 1.0, speaker) for speaker in ("ann", "bob", "ann")]
+    manifest.write(run.manifest_path("train"), rows)
+    manifest.write(run.manifest_path("eval"), [manifest.Utterance("c.wav", "a", 1.0, "cyd")])
+    write_json(run.audit_path, {"dropped": 4, "findings": [{"code": "silent", "count": 4}]})
+    run.model_dir.mkdir()
+    card.write(run)
+    text = (run.model_dir / "README.md").read_text()
+    assert "## Intended use and limits" in text and "in the language `sw`" in text
+    assert "between 0.150 and 0.260 in 95 of 100 cases" in text and "hears these words and no others" in text
+    assert "2 speakers to train on and 1 to evaluate on, none of them in both." in text
+    assert "The audit left 4 clips out (silent 4)." in text
+    assert "- `plateau` at step 15: WER stands still." in text
+    assert "Without that list, greedily, the best model's WER is 0.7000" in text
+    with Image.open(run.model_dir / "curve.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert {(180, 83, 9), (37, 99, 235), (15, 118, 110), (148, 163, 184)} <= colours, "all four curves are drawn"
+    assert "(curve.png)" in text and ModelCard(text).data.language == "sw"
+
+
+def test_a_run_that_told_nothing_has_no_picture(make_run):
+    run = make_run("one")
+    run.model_dir.mkdir()
+    card.write(run)
+    assert not (run.model_dir / "curve.png").exists() and "curve.png" not in (run.model_dir / "README.md").read_text()
