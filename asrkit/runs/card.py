@@ -11,10 +11,11 @@ from asrkit.runs.view import RunView, view
 from asrkit.speech import manifest
 
 PICTURE = "curve.png"
-HYPERPARAMETERS = ("learning_rate", "head_learning_rate", "train_batch_size", "batch_seconds",
-                   "eval_batch_size", "seed", "gradient_accumulation_steps", "lr_scheduler_type",
-                   "warmup_steps", "num_epochs", "max_steps", "weight_decay", "mixed_precision", "freeze",
-                   "head_first_steps", "hidden_dropout", "attention_dropout", "mask_time_prob", "mask_time_length", "augmentation", "normaliser", "decoding")
+HYPERPARAMETERS = (
+    "learning_rate", "head_learning_rate", "train_batch_size", "batch_seconds", "eval_batch_size", "seed",
+    "gradient_accumulation_steps", "lr_scheduler_type", "warmup_steps", "num_epochs", "max_steps", "weight_decay",
+    "mixed_precision", "freeze", "head_first_steps", "hidden_dropout", "attention_dropout", "mask_time_prob",
+    "mask_time_length", "augmentation", "normaliser", "decoding")
 
 
 def model_card(run: Run) -> str:
