@@ -18,6 +18,10 @@ PRIOR_SHARE = 0.95
 """A loss above this share of the label entropy means that only the letters' frequencies were learned. A model whose
 output does not depend on its input reaches the entropy plus about 0.1 nat."""
 
+NEAR_PRIOR = 0.5
+"""Nats above the label entropy within which a loss that falls is still falling towards nothing but the entropy; from
+further up it may be on its way past it."""
+
 STILL = 0.05
 """Relative change of the evaluation loss below which two evaluations are the same."""
 
@@ -27,7 +31,8 @@ DIVERGED_RISE = 1.5
 VAGUE = 0.1
 """Half the width of WER's 95 % interval from which on an evaluation set is too small to compare anything by."""
 
-BIG_MODEL = re.compile(r"large|xls-?r|xlsr|mms|300m|1b|2b|w2v-bert", re.IGNORECASE)
+BIG_MODEL = re.compile(r"(?<![a-z0-9])(large|xls-?r|xlsr|mms|300m|1b|2b|w2v-bert)(?![a-z0-9])", re.IGNORECASE)
+BIG_PARAMETERS = 200_000_000
 BIG_MODEL_RATE = 2e-4
 """Above this, models of 300 M parameters rarely leave the blank; recipes that work take 5e-5 to 1e-4."""
 
@@ -68,7 +73,8 @@ class Score:
 class History:
     """What the rules look at. settings: names as in TrainConfig. losses: (step, epoch, training loss or None).
 
-    label_entropy: nats a label, of the training texts. update_s: seconds of audio an optimizer step.
+    label_entropy: nats a label, of the training texts. update_s: seconds of audio an optimizer step. parameters: of the
+    model, where they were counted.
     """
 
     settings: dict[str, Any]
@@ -76,6 +82,14 @@ class History:
     losses: list[tuple[int, float, float | None]] = field(default_factory=list)
     label_entropy: float | None = None
     update_s: float | None = None
+    parameters: int | None = None
+
+    @property
+    def big(self) -> bool:
+        """Whether the model is of the size that wants small learning rates: by count, else by its name."""
+        if self.parameters is not None:
+            return self.parameters >= BIG_PARAMETERS
+        return bool(BIG_MODEL.search(str(self.settings.get("model", ""))))
 
     @property
     def warmup_steps(self) -> int:
@@ -102,7 +116,8 @@ def _collapse(history: History) -> Iterator[Finding]:
     for earlier, now in zip(later, later[1:], strict=False):
         if not (_hopeless(earlier) and _hopeless(now)):
             continue
-        prior = history.label_entropy and now.loss > PRIOR_SHARE * history.label_entropy
+        entropy = history.label_entropy
+        prior = entropy and PRIOR_SHARE * entropy < now.loss < entropy + NEAR_PRIOR
         if prior or now.loss > (1 - STILL) * earlier.loss:
             yield Finding("blank-collapse", now.step, now.epoch, _collapse_cause(history, now),
                           " ".join(_collapse_remedies(history)))
@@ -140,13 +155,13 @@ def _suspects(history: History) -> Iterator[tuple[str, str]]:
     """(why, what to do) for each setting that is known to keep models on the blank."""
     settings = history.settings
     rate = float(settings.get("learning_rate") or 0)
-    if rate > BIG_MODEL_RATE and BIG_MODEL.search(str(settings.get("model", ""))):
+    if rate > BIG_MODEL_RATE and history.big:
         yield (f"the learning rate, {rate:g}, is several times what models of this size take (5e-5 to 1e-4)",
                f"Divide the learning rate by 3 to 5 (to about {rate / 4:.0e}).")
     if history.update_s is not None and history.update_s < SMALL_UPDATE_S:
         yield (f"an update sees only {history.update_s:.0f} s of audio",
                "Raise the batch or the gradient accumulation to 100 s of audio an update or more.")
-    if 0 < history.warmup_steps < 1000 and rate > BIG_MODEL_RATE:
+    if 0 < history.warmup_steps < 1000 and rate > BIG_MODEL_RATE and history.big:
         yield (f"warm-up is short ({history.warmup_steps} steps) for that rate", "Warm up for 1,000 to 2,000 steps.")
     if float(settings.get("mask_time_prob") or 0) and int(settings.get("mask_time_length") or 10) >= 10 and (
             history.update_s is not None and history.update_s < SMALL_UPDATE_S):
@@ -198,7 +213,7 @@ def _plateau(history: History) -> Iterator[Finding]:
 def _high_rate(history: History) -> Iterator[Finding]:
     """Told before the first step, while it costs nothing to begin again."""
     rate, name = float(history.settings.get("learning_rate") or 0), str(history.settings.get("model", ""))
-    if rate > BIG_MODEL_RATE and BIG_MODEL.search(name):
+    if rate > BIG_MODEL_RATE and history.big:
         yield Finding("learning-rate-high", 0, 0.0,
                       f"The learning rate, {rate:g}, is several times what models like {name} take (5e-5 to 1e-4); "
                       "at such rates they seldom learn more than to stay silent.",

@@ -52,12 +52,14 @@ class CtcTrainer(Trainer):
     loss_is_scaled_for_ga = True
 
     def __init__(self, run: Run, config: TrainConfig, model: torch.nn.Module, processor: Any,
-                 train: Sequence[Utterance], held_out: Sequence[Utterance], best: Event | None = None,
-                 stale: int = 0, found: Iterable[str] = ()) -> None:
+                 train: Sequence[Utterance], held_out: Sequence[Utterance],
+                 scored: Iterable[Event] = (), found: Iterable[str] = ()) -> None:
+        """scored, found: evaluations and codes of findings of the life that is resumed."""
         self.run, self.config, self.processor = run, config, processor
         self.train_rows, self.eval_rows = train, held_out
-        self.best = best.data[config.metric_for_best_model] if best else None
-        self.stale, self._found = stale, set(found)
+        self.record, self._found = Record(config.metric_for_best_model), set(found)
+        for told in scored:
+            self.record.add(told.data)
         self.interrupted = False
         self.loop = lexicon.for_processor(
             lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
@@ -204,14 +206,10 @@ class CtcTrainer(Trainer):
         print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
               f"CER {told['cer']:.2%}", flush=True)
         self.diagnose()
-        metric = told[self.config.metric_for_best_model]
-        if math.isfinite(metric) and (self.best is None or metric < self.best):
-            self.best, self.stale = metric, 0
+        if self.record.add(told):
             self.save_best()
-        else:
-            self.stale += 1
         patience = self.config.early_stopping_patience
-        if patience and self.stale >= patience:
+        if patience and self.record.stale >= patience:
             self.control.should_training_stop = True
 
     def diagnose(self, evidence: str = "") -> None:
@@ -286,6 +284,31 @@ def parts_of(batch: dict[str, Any], parts: int) -> Iterator[dict[str, Any]]:
         rows = {name: value[chosen] for name, value in batch.items() if name != "about"}
         yield {**rows, "about": {"audio_seconds": seconds, "clips": [about["clips"][place] for place in chosen]}}
         seconds = 0.0
+
+
+class Record:
+    """The best evaluation so far and how many there have been without getting better.
+
+    While nothing is recognised yet, the error rate cannot get better; a loss that falls does then: a model that is still
+    on the blank may be about to leave it.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metric, self.best, self.lowest_loss, self.stale = metric, math.inf, math.inf, 0
+
+    def add(self, told: dict[str, Any]) -> bool:
+        """Whether the evaluation whose event holds `told` is the best; of equals, the first."""
+        value, loss = told[self.metric], told.get("loss")
+        known = value is not None and math.isfinite(value)
+        better = known and value < self.best
+        hopeless = known and self.metric != "loss" and min(value, self.best) >= diagnosis.COLLAPSED_RATE
+        falling = hopeless and loss is not None and loss < self.lowest_loss
+        self.stale = 0 if better or falling else self.stale + 1
+        if better:
+            self.best = value
+        if loss is not None and loss < self.lowest_loss:
+            self.lowest_loss = loss
+        return better
 
 
 class _Schedule(TrainerCallback):

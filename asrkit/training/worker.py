@@ -90,8 +90,8 @@ def _train(run: Run) -> None:
     scored = [told for told in seen.evaluations if (told.step or 0) <= step]
     found = [finding["code"] for finding in seen.findings if (finding.get("step") or 0) <= step]
     say(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
-    trainer = training.CtcTrainer(run, config, model, processor, train, held_out, found=found,
-                                  **_record(scored, config))
+    trainer = training.CtcTrainer(run, config, model, processor, train, held_out, scored=scored,
+                                  found=found)
     steps_an_epoch, total = _steps(trainer)
     heard = sum(row.duration_s for row in train)
     _tell(run, events.STARTED, step, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),
@@ -130,13 +130,6 @@ def _model(run: Run, config: TrainConfig, checkpoint: Path | None, texts: list[s
         return model.reload(checkpoint, config)
     say(run, "loading", f"Loading the base model {config.model}")
     return model.load(models.resolve(config.model, RunStore(run.path.parent)), config, texts)
-
-
-def _record(evaluations: list[events.Event], config: TrainConfig) -> dict[str, Any]:
-    """Best evaluation so far and the number of evaluations since, for a run that is resumed."""
-    known = [told for told in evaluations if told.data.get(config.metric_for_best_model) is not None]
-    best = min(known, key=lambda told: told.data[config.metric_for_best_model], default=None)
-    return {"best": best, "stale": len(known) - 1 - known.index(best) if best else 0}
 
 
 def _steps(trainer: Any) -> tuple[int, int]:

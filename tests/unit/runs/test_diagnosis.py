@@ -109,6 +109,20 @@ def test_a_loss_that_knows_only_the_letter_frequencies_is_a_collapse_even_while_
     assert codes((3.4, 1.0), (2.0, 1.0), label_entropy=2.9) == []
 
 
+def test_a_loss_far_above_the_letter_frequencies_that_still_falls_is_on_its_way():
+    assert codes((8.2, 1.0), (6.4, 1.0), (5.4, 1.0), label_entropy=1.8) == []
+
+
+@pytest.mark.parametrize(("settings", "parameters", "told"), [
+    ({"model": "facebook/wav2vec2-xls-r-300m"}, None, True), ({"model": "facebook/mms-1b-all"}, None, True),
+    ({"model": "/tmp/tmpv2_2btqr/mmsen"}, None, False), ({"model": "starter"}, None, False),
+    ({"model": "/data/base"}, 315_000_000, True), ({"model": "me/large-dreams"}, 5_000_000, False),
+])
+def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
+    found = diagnose(History({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
+    assert [finding.code for finding in found] == ["learning-rate-high"] * told
+
+
 def test_a_lost_number_is_told_with_its_step():
     (finding,) = diagnose(History({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
     assert (finding.code, finding.step) == ("non-finite", 20)

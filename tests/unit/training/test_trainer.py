@@ -14,7 +14,7 @@ from asrkit.runs.store import CANCEL, STOP, RunStore
 from asrkit.training import evaluation, trainer
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
-from asrkit.training.trainer import CtcTrainer, precision_for, replaced
+from asrkit.training.trainer import CtcTrainer, Record, precision_for, replaced
 
 LENGTHS, TEXTS = (0.9, 0.4, 0.7, 0.55), ("ab", "a cab bad", "deed", "c")
 """Clips and texts of unlike lengths: a mean of the means of batches would be another number."""
@@ -44,14 +44,14 @@ def build(base, clips, tmp_path):
     """build(count, settings) -> a CtcTrainer on the first `count` clips, evaluated on the last two."""
     store, rows = RunStore(tmp_path / "runs"), clips(*LENGTHS, texts=TEXTS)
 
-    def make(count=4, run=None, best=None, **changes):
+    def make(count=4, run=None, scored=(), **changes):
         settings = {"preset": "", "model": str(base), "freeze": "nothing", "mixed_precision": "no", "max_steps": 3,
                     "train_batch_size": count, "learning_rate": 1e-3, "max_grad_norm": 1e6, "logging_steps": 1,
                     "eval_on_start": False, "eval_steps": 1000, **changes}
         config = TrainConfig(**settings)
         processor, model = load(str(base), config, TEXTS)
         run = run or store.create(config)
-        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], best=best)
+        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], scored=scored)
         made.args.dataloader_num_workers = 0
         return made
 
@@ -242,7 +242,7 @@ def test_the_best_model_is_kept(build, monkeypatch):
 def test_a_resumed_run_knows_the_best_of_its_first_life(build, monkeypatch):
     planned(monkeypatch, 0.5, 0.4)
     best = events.Event("eval", 1.0, 7, 0.5, {"wer": 0.3})
-    made = build(max_steps=2, eval_steps=1, best=best)
+    made = build(max_steps=2, eval_steps=1, scored=[best])
     made.train()
     assert not made.run.has_model()
 
@@ -253,6 +253,20 @@ def test_early_stopping(build, monkeypatch):
     made = build(max_steps=9, eval_steps=1, early_stopping_patience=2)
     made.train()
     assert made.state.global_step == 4 and not made.interrupted
+
+
+@pytest.mark.parametrize(("losses", "stale"), [((9.0, 7.0, 5.0), 0), ((9.0, 7.0, 7.1), 1), ((9.0, 9.0, 9.0), 2)])
+def test_patience_waits_for_a_model_that_is_about_to_leave_the_blank(losses, stale):
+    record = Record("wer")
+    assert [record.add({"wer": 1.0, "loss": loss}) for loss in losses] == [True, False, False]
+    assert record.stale == stale
+
+
+def test_a_falling_loss_is_no_excuse_once_something_is_recognised():
+    record = Record("wer")
+    assert [record.add({"wer": rate, "loss": loss}) for rate, loss in ((0.5, 3.0), (0.5, 2.0), (None, 1.0))] == [
+        True, False, False]
+    assert record.stale == 2 and record.best == 0.5
 
 
 @pytest.mark.parametrize(("flag", "saved"), [(STOP, ["checkpoint-2"]), (CANCEL, [])])

@@ -1,0 +1,69 @@
+"""How long 100,000 clips take from a CSV to frozen manifests, and how much memory.
+
+    python -m tests.benchmarks.manifest [--clips 100000]
+
+The clips are hard links to a thousand WAV files of 2 to 20 seconds: as many directory entries, headers and rows as
+the real thing has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asrkit import config as configs
+from asrkit.runs import preparation
+from asrkit.runs.store import RunStore
+
+FILES, RATE = 1000, 16_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=100_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        hours = make(Path(folder), options.clips)
+        before, begun = memory_mb(), time.perf_counter()
+        config = configs.TrainConfig(preset="", train=str(Path(folder) / "metadata.csv"))
+        prepared = preparation.prepare(config, RunStore(Path(folder) / "runs"))
+        run = RunStore(Path(folder) / "runs").create(config, fill=prepared.write)
+        spent = time.perf_counter() - begun
+        size = run.manifest_path("train").stat().st_size / 2**20
+    print(f"{options.clips} clips, {hours:.0f} h: {spent:.1f} s, {memory_mb() - before:.0f} MB more than before "
+          f"(a manifest of {size:.0f} MB)")
+
+
+def make(folder: Path, clips: int) -> float:
+    """An audiofolder; -> its hours."""
+    rng, hours = np.random.default_rng(0), 0.0
+    lengths = rng.uniform(2, 20, FILES)
+    for number, length in enumerate(lengths):
+        samples = (rng.standard_normal(int(length * RATE)) * 3000).astype("int16")
+        soundfile.write(folder / f"source-{number}.wav", samples, RATE, subtype="PCM_16")
+    with open(folder / "metadata.csv", "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["file_name", "text", "speaker"])
+        for number in range(clips):
+            (folder / f"{number // 1000:03d}").mkdir(exist_ok=True)
+            name = f"{number // 1000:03d}/{number:06d}.wav"
+            os.link(folder / f"source-{number % FILES}.wav", folder / name)
+            hours += lengths[number % FILES] / 3600
+            table.writerow([name, f"one two three {'four ' * (number % 5)}", f"speaker-{number % 300}"])
+    return hours
+
+
+def memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

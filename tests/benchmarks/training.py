@@ -1,0 +1,88 @@
+"""How near the training loop comes to what the machine can do.
+
+    python -m tests.benchmarks.training [DATA] [--batch-seconds 32] [--steps 60]
+
+The limit: forward, backward and optimizer step of the same model on the same audio, cut into equal pieces without any
+padding and held in memory. Ours: the loop as a run has it, with decoding, batching by length, events and logging. Both
+in one process, one after the other, twice; the better of each is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asrkit import config as configs
+from asrkit.runs import events, models, preparation
+from asrkit.runs.store import RunStore
+from asrkit.speech import audio
+from asrkit.training import model as loading
+from asrkit.training.trainer import CtcTrainer, precision_for
+
+WARM = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="?", default="callsigns")
+    parser.add_argument("--model", default=models.STARTER)
+    parser.add_argument("--batch-seconds", type=float, default=32)
+    parser.add_argument("--steps", type=int, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore(Path(folder))
+        config = configs.TrainConfig(
+            preset="", model=options.model, train=options.data, batch_seconds=options.batch_seconds,
+            vocabulary="extend", max_steps=options.steps, num_epochs=1000, eval_on_start=False, eval_steps=10**6,
+            save_steps=10**6, logging_steps=1)
+        data = preparation.prepare(config, store)
+        rounds = [(ours(store, config, data), limit(store, config, data)) for _ in range(2)]
+    reached, possible = (max(figures) for figures in zip(*rounds, strict=True))
+    print(f"ours {reached:.1f}, limit {possible:.1f} audio seconds a second: {reached / possible:.2f} of the limit")
+
+
+def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
+    """Unpadded seconds of audio a second, from the first steps on, evaluation and saving not counted."""
+    run = store.create(config)
+    processor, model = loading.load(models.resolve(config.model, store), config, [row.text for row in data.train])
+    trainer = CtcTrainer(run, config, model, processor, data.train, data.eval[:1])
+    trainer.train()
+    told = [one for one in run.events()[0] if one.kind == events.TRAIN]
+    heard = sum(one.data["audio_seconds_per_second"] * (one.time - before.time)
+                for before, one in zip(told[WARM:], told[WARM + 1:], strict=False))
+    return heard / (told[-1].time - told[WARM].time)
+
+
+def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
+    """The same for bare steps on packed audio."""
+    _, model = loading.load(models.resolve(config.model, store), config, [row.text for row in data.train])
+    heard = np.concatenate([audio.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train])
+    length = int(np.median([row.duration_s for row in data.train]) * audio.RATE)
+    clips = max(1, int(config.batch_seconds * audio.RATE / length))
+    labels = int(np.median([len(row.text) for row in data.train]))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device).train()
+    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-5, fused=True)
+    bf16, begun = precision_for("auto") == "bf16", 0.0
+    steps = max(WARM + 10, config.max_steps)
+    for step in range(steps):
+        if step == WARM:
+            begun = time.perf_counter()
+        start = step * clips * length % max(1, len(heard) - clips * length)
+        values = torch.from_numpy(heard[start : start + clips * length].reshape(clips, length)).to(device)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
+            loss = model(values, labels=torch.randint(3, model.config.vocab_size, (clips, labels), device=device)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return (steps - WARM) * clips * length / audio.RATE / (time.perf_counter() - begun)
+
+
+if __name__ == "__main__":
+    main()
