@@ -289,8 +289,8 @@ def parts_of(batch: dict[str, Any], parts: int) -> Iterator[dict[str, Any]]:
 class Record:
     """The best evaluation so far and how many there have been without getting better.
 
-    While nothing is recognised yet, the error rate cannot get better; a loss that falls does then: a model that is still
-    on the blank may be about to leave it.
+    While nothing is recognised yet, the error rate cannot get better; a loss that falls does then: a model that is
+    still on the blank may be about to leave it.
     """
 
     def __init__(self, metric: str) -> None:
