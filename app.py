@@ -17,7 +17,7 @@ def main() -> int:
                         help="where runs are kept (default: %(default)s)")
     options = parser.parse_args()
     try:
-        app.launch(app.build(RunStore(options.runs_dir)), options.host, options.port)
+        app.launch(RunStore(options.runs_dir), options.host, options.port)
     except AsrkitError as error:
         print(error, file=sys.stderr)
         return 1

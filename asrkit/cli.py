@@ -42,13 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", _train, "fine-tune in the foreground; Ctrl-C stops and saves")
     _settings(train)
 
-    runs = commands.add_parser("runs", help="list, show, start, stop, cancel, resume or delete runs")
+    runs = commands.add_parser("runs", help="list, show, start, stop, cancel, resume, queue or delete runs")
     actions = runs.add_subparsers(required=True, metavar="ACTION")
     _json(_command(actions, "list", _runs_list, "all runs, newest first"))
     _json(_with_id(_command(actions, "show", _runs_show, "one run")))
     _json(_settings(_command(actions, "start", _runs_start, "start a run in the background")))
-    for name, action, words in (("stop", supervisor.stop, "stop and save"),
-                                ("cancel", supervisor.cancel, "stop and keep only the history")):
+    for name, action, words in (("stop", supervisor.stop, "stop and save; take a waiting run out of the line"),
+                                ("cancel", supervisor.cancel, "stop and keep only the history"),
+                                ("next", _put_first, "let a waiting run be the next")):
         _json(_with_id(_command(actions, name, _flag(action), words)))
     _json(_with_id(_command(actions, "resume", _runs_resume, "go on with a stopped, failed or crashed run")))
     _with_id(_command(actions, "delete", _runs_delete, "remove a run that has ended"))
@@ -123,15 +124,19 @@ def _train(options: argparse.Namespace) -> int:
     store = RunStore(options.runs_dir)
     run = supervisor.start(store, settings_of(options), options.run_id)
     print(f"Run {run.id} in {run.path}", flush=True)
-    return _follow(run)
+    if before := supervisor.ahead(store, run):
+        print(f"It waits for {', '.join(before)} to end.", flush=True)
+    return _follow(store, run)
 
 
-def _follow(run: Run) -> int:
+def _follow(store: RunStore, run: Run) -> int:
     """Print what the run tells until it ends. The first Ctrl-C asks for stop and save; another leaves it to itself."""
     seen, offset = view.RunView(run.id), 0
     while True:
         try:
-            over = supervisor.status(run) not in supervisor.ACTIVE
+            over = (now := supervisor.status(run)) not in supervisor.ACTIVE and now != supervisor.QUEUED
+            if now == supervisor.QUEUED:
+                supervisor.advance(store)
             fresh, offset = run.events(offset)
             for told in fresh:
                 seen.apply(told)
@@ -224,6 +229,10 @@ def _flag(action: Any) -> Any:
         _show(run, options.json)
 
     return command
+
+
+def _put_first(run: Run) -> None:
+    supervisor.put_first(RunStore(run.path.parent), run)
 
 
 def _presets(options: argparse.Namespace) -> None:

@@ -55,6 +55,11 @@ class Run:
         return self.path / "process.json"
 
     @property
+    def place_path(self) -> Path:
+        """There while the run waits in line; see `supervisor`."""
+        return self.path / "queue.json"
+
+    @property
     def events_path(self) -> Path:
         return self.path / "events.jsonl"
 

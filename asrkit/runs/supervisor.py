@@ -1,4 +1,7 @@
-"""Start, stop, resume and judge runs. Knows processes; does not know training.
+"""Start, queue, stop, resume and judge runs. Knows processes; does not know training.
+
+One run is under way at a time; others wait in line, each with its place in `queue.json`. Whoever notices that nothing
+is under way starts the first of them: the worker that has just ended, or an app or a terminal that looks.
 
 A worker is started detached, in a session of its own, with its output in a file: nothing that happens to the app
 reaches it. Whether it lives is asked of the system each time: pid *and* start time, so a pid that was given to another
@@ -7,7 +10,9 @@ program is not mistaken for the worker.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,57 +45,138 @@ RESUMABLE = frozenset({STOPPED, FAILED, CRASHED})
 NEEDED_BYTES = 200 * 2**20
 """Free disk space without which no run is started: a small model, its checkpoints and its history."""
 
+TORCHRUN = re.compile(r"(TORCHELASTIC|GROUP|ROLE|LOCAL)_\w+|RANK|WORLD_SIZE|MASTER_ADDR|MASTER_PORT|OMP_NUM_THREADS")
+"""Names of the environment variables that torchrun sets for its processes."""
+
 _WORKER = "asrkit.training.worker"
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Run:
-    """Check the data and the base model, make the run, start its worker.
+    """Check the data and the base model, make the run and start its worker, or put it in line behind the others.
 
-    DataError or ModelError if they cannot be used; RunError if another run is under way, the id is taken or the disk is
-    full. After an error there is no run.
+    DataError or ModelError if they cannot be used; RunError if the id is taken or the disk is full. After an error
+    there is no run.
     """
-    refuse_second(store)
     _refuse_full_disk(store)
     models.resolve(config.model, store)
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
-        refuse_second(store)
-        run = store.create(config, run_id, fill=prepared.write if prepared else lambda run: None)
-        try:
-            _spawn(run)
-        except BaseException:
-            store.delete(run)
-            raise
+        waits = active(store) is not None or bool(line(store))
+
+        def fill(run: Run) -> None:
+            if prepared:
+                prepared.write(run)
+            if waits:
+                _queue(run)
+
+        run = store.create(config, run_id, fill)
+        if not waits:
+            try:
+                _spawn(run)
+            except BaseException:
+                store.delete(run)
+                raise
+    advance(store)
     return run
 
 
 def resume(store: RunStore, run: Run) -> Run:
-    """Go on with a stopped, failed or crashed run from its last checkpoint. RunError if it is none of these."""
+    """Go on with a stopped, failed or crashed run from its last checkpoint, in its turn. RunError if it is none."""
     with store.lock():
         current = status(run)
-        if current in ACTIVE:
+        if current in ACTIVE or current == QUEUED:
             return run
         if current not in RESUMABLE:
             raise RunError(f"Run {run.id} is {current}; only a stopped, failed or crashed run can be resumed.")
-        refuse_second(store)
         _refuse_full_disk(store)
         run.lower_flags()
         run.repair_events()
-        _spawn(run)
+        if active(store) is None and not line(store):
+            _spawn(run)
+        else:
+            _queue(run)
+    advance(store)
     return run
 
 
+def line(store: RunStore) -> list[Run]:
+    """The runs that wait, in the order in which they will be started."""
+    return sorted((run for run in store.all() if status(run) == QUEUED), key=lambda run: (_place(run), run.id))
+
+
+def ahead(store: RunStore, run: Run) -> list[str]:
+    """Ids of the runs that end before `run` begins: the one under way, then those before it in line."""
+    waiting = [one.id for one in line(store)]
+    before = waiting[: waiting.index(run.id)] if run.id in waiting else []
+    busy = active(store)
+    return [busy.id, *before] if busy else before
+
+
+def advance(store: RunStore) -> Run | None:
+    """Start the first run in line if none is under way; -> it. One that cannot be started is told to have failed."""
+    with store.lock():
+        while active(store) is None and (waiting := line(store)):
+            run = waiting[0]
+            run.place_path.unlink(missing_ok=True)
+            try:
+                _refuse_full_disk(store)
+                _spawn(run)
+            except (RunError, OSError) as error:
+                run.append(events.event(events.FAILED, error="not-started", message=str(error),
+                                        remedy="Mend that, then resume the run.", traceback=""))
+                continue
+            return run
+    return None
+
+
+def keep_the_line(store: RunStore, every_s: float = 5.0) -> None:
+    """Start waiting runs for ever, in a thread of an app: a worker that was killed could not start the next one."""
+    while True:
+        time.sleep(every_s)
+        if any(store.root.glob("*/queue.json")):
+            advance(store)
+
+
+def put_first(store: RunStore, run: Run) -> None:
+    """Let a waiting run be the next. Does nothing to one that does not wait."""
+    with store.lock():
+        waiting = line(store)
+        if run.id in [one.id for one in waiting]:
+            _queue(run, _place(waiting[0]) - 1)
+
+
+def _queue(run: Run, place: float | None = None) -> None:
+    write_json(run.place_path, {"place": time.time() if place is None else place})
+
+
+def _place(run: Run) -> float:
+    """Where a waiting run stands: lower is earlier. One without a place was cut off between making and starting."""
+    try:
+        return float(json.loads(run.place_path.read_text(encoding="utf-8"))["place"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
 def stop(run: Run) -> None:
-    """Ask for stop and save. Does nothing to a run that has ended."""
-    if status(run) in ACTIVE:
-        run.raise_flag(STOP)
+    """Ask for stop and save; take a waiting run out of the line. Does nothing to a run that has ended."""
+    _end(run, STOP)
 
 
 def cancel(run: Run) -> None:
-    """Ask the run to end and keep nothing but its history."""
-    if status(run) in ACTIVE:
-        run.raise_flag(CANCEL)
+    """Ask the run to end and keep nothing but its history; take a waiting run out of the line."""
+    _end(run, CANCEL)
+
+
+def _end(run: Run, flag: str) -> None:
+    with RunStore(run.path.parent).lock():
+        current = status(run)
+        if current in ACTIVE:
+            run.raise_flag(flag)
+        elif current == QUEUED:
+            run.place_path.unlink(missing_ok=True)
+            run.append(events.event(events.STOPPED, message="Taken out of the line before it began.",
+                                    saved=run.has_model(), model="model" if run.has_model() else None))
 
 
 def delete(store: RunStore, run: Run) -> None:
@@ -116,12 +202,6 @@ def active(store: RunStore) -> Run | None:
     return next((run for run in store.all() if status(run) in ACTIVE), None)
 
 
-def refuse_second(store: RunStore) -> None:
-    busy = active(store)
-    if busy:
-        raise RunError(f"Run {busy.id} is under way; wait for it, or stop it first.")
-
-
 def _refuse_full_disk(store: RunStore) -> None:
     free = free_bytes(store.root)
     if free < NEEDED_BYTES:
@@ -135,7 +215,10 @@ def _spawn(run: Run) -> None:
     several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     command = [sys.executable, *several, "-m", _WORKER, str(run.path.resolve())]
     paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    # A worker that ends starts the next in line; what torchrun told it about itself is not for the next.
+    launched = "TORCHELASTIC_RUN_ID" in os.environ
+    inherited = {name: value for name, value in os.environ.items() if not (launched and TORCHRUN.fullmatch(name))}
+    environment = {**inherited, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     events_from = run.events_size()
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -191,6 +274,8 @@ def status(run: Run) -> str:
     process = run.process()
     # Asked before the events are read: a worker that is gone by now has told everything.
     lives = alive(process)
+    if not lives and run.place_path.exists():
+        return QUEUED
     # An end that was told before the present worker began is the end of an earlier life: the run was resumed.
     history = run.last_events(since=(process or {}).get("events_from", 0))
     if history and history[-1].kind in events.ENDS:

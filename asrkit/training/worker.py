@@ -44,6 +44,9 @@ def main(arguments: list[str]) -> int:
         _end(run, saved=False, message="Stopped before training began; there was nothing to save.")
     except BaseException as error:
         return _failed(run, error)
+    finally:
+        if team.FIRST:
+            supervisor.advance(RunStore(run.path.parent))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from asrkit.errors import RunError
+from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import theme, train_tab, transcribe_tab
 
@@ -53,14 +54,16 @@ def _talk_to(event: gr.EventData) -> tuple[Any, str, bool]:
     return gr.Tabs(selected="transcribe"), event.run, True
 
 
-def launch(page: gr.Blocks, host: str, port: int) -> None:
-    """Serve the page until it is interrupted. RunError if the port is taken."""
+def launch(store: RunStore, host: str, port: int) -> None:
+    """Serve the page over a directory of runs until it is interrupted. RunError if the port is taken."""
     check_port(host, port)
+    page = build(store)
     page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=[theme.STYLE], footer_links=[],
                 run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
                 prevent_thread_lock=True)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, daemon=True, name="warm-up").start()
+    threading.Thread(target=supervisor.keep_the_line, args=[store], daemon=True, name="line").start()
     with contextlib.suppress(KeyboardInterrupt):
         page.block_thread()
 

@@ -66,18 +66,19 @@ class Followers:
         return self._known[run.id][1]
 
 
-def answer(follower: Follower, asked: dict[str, Any]) -> dict[str, Any]:
+def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[str, Any]:
     """What the panel shows of a run now. `asked`: {after, evaluation: key shown, at_step: wanted, log: is it open}."""
     run = follower.run
     status = supervisor.status(run)
     reset, points, offset = follower.since(int(asked.get("after") or 0))
     seen = follower.view
     ended = status not in supervisor.ACTIVE and status != supervisor.QUEUED
+    before = supervisor.ahead(store, run) if status == supervisor.QUEUED else []
     return {
         "run": run.id, "offset": offset, "reset": reset, "points": points,
         "status": status, "status_word": words.STATUS[status], "ended": ended,
-        "can": _actions(status, run.flag(CANCEL)),
-        "activity": "" if ended else words.activity(status, seen, run.flag(CANCEL)),
+        "can": _actions(status, run.flag(CANCEL), len(before)),
+        "activity": "" if ended else words.activity(status, seen, run.flag(CANCEL), before),
         "progress": 1.0 if status == supervisor.FINISHED else seen.progress(),
         "line": words.progress_line(seen, status),
         "entropy": seen.started.get("label_entropy"),
@@ -91,8 +92,10 @@ def answer(follower: Follower, asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _actions(status: str, cancelled: bool) -> list[str]:
-    """What can be done with the run now."""
+def _actions(status: str, cancelled: bool, before: int) -> list[str]:
+    """What can be done with the run now. `before`: runs that come before it, the one under way among them."""
+    if status == supervisor.QUEUED:
+        return ["next", "leave"] if before > 1 else ["leave"]
     if status in (supervisor.STARTING, supervisor.RUNNING):
         return ["stop", "cancel"]
     if status == supervisor.STOPPING:

@@ -21,7 +21,7 @@ from asrkit.ui.follow import Followers, answer
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-ACTIONS = ("stop", "cancel", "kill", "resume")
+ACTIONS = ("stop", "cancel", "kill", "resume", "next", "leave")
 
 
 class LiveRun:
@@ -35,6 +35,9 @@ class LiveRun:
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
         """News since byte `after` of run `run`; with no run named, of the one under way or the newest."""
         rows = self.list.rows()
+        if any(row.status == supervisor.QUEUED for row in rows) and not any(row.active for row in rows):
+            supervisor.advance(self.store)
+            rows = self.list.rows()
         signature = "|".join(row.label for row in rows)
         told: dict[str, Any] = {"run": "", "notice": "", "signature": signature}
         if signature != asked.get("signature"):
@@ -42,22 +45,23 @@ class LiveRun:
         wanted = str(asked.get("run") or run_list.first(rows))
         if wanted:
             try:
-                told |= answer(self.followers.get(wanted), asked)
+                told |= answer(self.store, self.followers.get(wanted), asked)
             except RunError as error:
                 told["notice"] = str(error)
         return told
 
     def act(self, asked: dict[str, Any]) -> dict[str, str]:
-        """Stop, cancel, end or resume a run; -> {"notice": what was wrong, or nothing}."""
+        """Stop, cancel, end, resume a run or let it be the next; -> {"notice": what was wrong, or nothing}."""
         action = asked.get("action")
         if action not in ACTIONS:
             return {"notice": "That cannot be done with a run."}
         try:
             run = self.store.get(str(asked.get("run")))
-            if action == "resume":
-                supervisor.resume(self.store, run)
+            if action in ("resume", "next"):
+                {"resume": supervisor.resume, "next": supervisor.put_first}[action](self.store, run)
             else:
-                {"stop": supervisor.stop, "cancel": supervisor.cancel, "kill": supervisor.kill}[action](run)
+                {"stop": supervisor.stop, "leave": supervisor.stop, "cancel": supervisor.cancel,
+                 "kill": supervisor.kill}[action](run)
         except AsrkitError as error:
             return {"notice": str(error)}
         return {"notice": ""}

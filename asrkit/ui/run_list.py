@@ -39,7 +39,7 @@ class RunList:
         return [Row(run.id, self._status(run)) for run in self.store.all()]
 
     def _status(self, run: Run) -> str:
-        stamp = _stamp(run.events_path) + _stamp(run.process_path)
+        stamp = _stamp(run.events_path) + _stamp(run.process_path) + _stamp(run.place_path)
         known = self._settled.get(run.id)
         if known and known[0] == stamp:
             return known[1]

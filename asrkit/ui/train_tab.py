@@ -98,17 +98,17 @@ def _start(store: RunStore, values: tuple[Any, ...]) -> Iterator[tuple[Any, Any,
     except AsrkitError as error:
         yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()
         return
-    yield gr.update(interactive=False), _message(""), run.id
+    yield gr.update(interactive=True), _message(""), run.id
 
 
 def _refreshed(store: RunStore, told: str) -> tuple[Any, Any, Any]:
     """Start, its message and the base models, after a run began or ended. `told` is the message; a failure stays."""
     busy = supervisor.active(store)
     if busy:
-        note = _message(f"Run {busy.id} is under way; wait for it, or stop it first.")
+        note = _message(f"Run {busy.id} is under way; another one waits in line until it has ended.")
     else:
         note = gr.skip() if "alert" in (told or "") else _message("")
-    return gr.update(interactive=busy is None), note, gr.update(choices=form.base_models(store))
+    return gr.update(interactive=True), note, gr.update(choices=form.base_models(store))
 
 
 def _message(text: str, style: str = "callout", role: str = "status") -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from asrkit.runs import events, supervisor
 from asrkit.runs.events import Event
@@ -68,10 +69,11 @@ def phase(told: Event) -> str:
     return f"{text} {done} of {total}"
 
 
-def activity(status: str, seen: RunView, cancelled: bool) -> str:
-    """What a run that has not ended is doing now."""
+def activity(status: str, seen: RunView, cancelled: bool, before: Sequence[str] = ()) -> str:
+    """What a run that has not ended is doing now. `before`: ids of the runs that it waits for."""
     if status == supervisor.QUEUED:
-        return "Waiting to start…"
+        others = f" and {len(before) - 1} more" if len(before) > 1 else ""
+        return f"Waiting for run {before[0]}{others} to end…" if before else "Waiting to start…"
     if status == supervisor.STOPPING:
         if cancelled:
             return "Cancelling…"

@@ -62,9 +62,18 @@ def test_what_cannot_start_is_said_in_a_sentence_and_the_form_stays(open_page, a
     assert app.store.all() == []
 
 
-def test_while_a_run_is_under_way_no_other_can_be_started(open_page, play):
+def test_while_a_run_is_under_way_the_next_one_waits(app, open_page, play):
+    """It can be taken out of the line, and put into it again."""
     page = open_page()
-    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
     run = play("--steps", "2000", "--pause", "0.1")
-    expect(page.get_by_role("button", name="Start training")).to_be_disabled()
-    expect(page.locator("#start-message")).to_have_text(f"Run {run.id} is under way; wait for it, or stop it first.")
+    expect(page.locator("#start-message")).to_have_text(
+        f"Run {run.id} is under way; another one waits in line until it has ended.")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator('[data-part="status"]')).to_have_text("Waiting")
+    expect(page.locator('[data-part="activity"]')).to_have_text(f"Waiting for run {run.id} to end…")
+    assert len(app.store.all()) == 2
+    expect(page.get_by_role("button", name="Start next")).to_be_hidden()
+    page.get_by_role("button", name="Take out of the line").click()
+    expect(page.locator('[data-part="status"]')).to_have_text("Stopped")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator('[data-part="status"]')).to_have_text("Waiting")

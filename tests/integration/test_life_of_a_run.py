@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from following import assert_same_ending, at_step, calm_run, curve, ended
+from waiting import wait_for
 
 from asrkit.errors import RunError
 from asrkit.runs import events, supervisor, view
@@ -94,13 +95,18 @@ def test_stop_while_loading_is_heard(store, settings):
     assert view.view(run).step == 0
 
 
-def test_a_second_start_is_refused_politely(store, settings):
-    run = supervisor.start(store, settings(max_steps=500, num_epochs=500), "first")
-    with pytest.raises(RunError, match="Run first is under way; wait for it, or stop it first"):
-        supervisor.start(store, settings(), "second")
-    assert [one.id for one in store.all()] == ["first"]
+def test_a_second_run_waits_and_begins_though_nobody_looks(store, settings):
+    """The worker that ends starts the next one; nobody else touches the line here."""
+    first = supervisor.start(store, settings(max_steps=500, num_epochs=500), "first")
+    second = supervisor.start(store, settings(max_steps=4), "second")
+    assert supervisor.status(second) == supervisor.QUEUED
+    at_step(first, 2)
     with pytest.raises(RunError, match="under way"):
-        supervisor.delete(store, run)
+        supervisor.delete(store, first)
+    supervisor.stop(first)
+    assert ended(first) == supervisor.STOPPED
+    wait_for(lambda: supervisor.status(second) == supervisor.FINISHED, "the end of the second run")
+    assert view.view(second).step == 4
 
 
 def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):

@@ -1,3 +1,4 @@
+import concurrent.futures
 import os
 import socket
 import subprocess
@@ -180,25 +181,17 @@ def test_a_run_under_way_is_not_deleted(make_run, store, living, dead):
     assert [run.id for run in store.all()] == ["busy"]
 
 
-def test_one_run_at_a_time(make_run, store, living, base):
-    crashed = make_run("crashed", [STARTED], {**living, "host": "elsewhere"})
+def test_which_run_is_under_way(make_run, store, living):
+    make_run("crashed", [STARTED], {**living, "host": "elsewhere"})
     assert supervisor.active(store) is None
     busy = make_run("busy", [STARTED], living)
     assert supervisor.active(store).id == "busy"
-    with pytest.raises(RunError, match="Run busy is under way; wait for it, or stop it first"):
-        supervisor.start(store, TrainConfig(model=str(base)))
-    with pytest.raises(RunError, match="Run busy is under way"):
-        supervisor.resume(store, crashed)
-    assert supervisor.resume(store, busy).process() == busy.process()
-    assert {run.id for run in store.all()} == {"busy", "crashed"}
+    assert supervisor.resume(store, busy).process() == living | {"host": socket.gethostname(), "command": ["worker"]}
 
 
-@pytest.mark.parametrize(("told", "has_process", "now"), [
-    ([STARTED, said("finished")], True, "finished"), ([], False, "queued"),
-])
-def test_what_cannot_be_resumed(make_run, store, dead, told, has_process, now):
-    run = make_run("one", told, dead if has_process else None)
-    with pytest.raises(RunError, match=f"Run one is {now}; only a stopped, failed or crashed run can be resumed"):
+def test_what_cannot_be_resumed(make_run, store, dead):
+    run = make_run("one", [STARTED, said("finished")], dead)
+    with pytest.raises(RunError, match="Run one is finished; only a stopped, failed or crashed run can be resumed"):
         supervisor.resume(store, run)
 
 
@@ -245,10 +238,89 @@ def test_a_worker_is_started_detached(store, config, worker):
     wait_for(lambda: run.log_tail() == "hello from one\ntrouble\n", "the worker's words", seconds=20)
     assert sorted(path.name for path in run.path.glob("*.jsonl")) == ["eval.jsonl", "train.jsonl"]
 
-    with pytest.raises(RunError, match="Run one is under way"):
-        supervisor.start(store, config, "two")
     supervisor.kill(run)
     assert supervisor.status(run) == "crashed"
+
+
+# The line
+
+
+def waiting(store):
+    return [run.id for run in supervisor.line(store)]
+
+
+def test_runs_wait_in_line_and_begin_in_turn(store, config, worker):
+    first, second, third = (supervisor.start(store, config, name) for name in ("c-first", "a-second", "b-third"))
+    assert [supervisor.status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
+    assert waiting(store) == ["a-second", "b-third"]
+    assert supervisor.ahead(store, third) == ["c-first", "a-second"]
+    assert supervisor.advance(store) is None, "one is under way"
+    supervisor.put_first(store, third)
+    assert waiting(store) == ["b-third", "a-second"]
+    supervisor.kill(first)
+    assert supervisor.advance(store).id == "b-third"
+    assert supervisor.status(third) == "starting" and waiting(store) == ["a-second"]
+    supervisor.put_first(store, first)
+    assert waiting(store) == ["a-second"], "what does not wait has no place"
+
+
+def test_a_crashed_run_waits_for_its_turn_to_go_on(store, config, worker):
+    crashed = supervisor.start(store, config, "crashed")
+    supervisor.kill(crashed)
+    busy = supervisor.start(store, config, "busy")
+    for _ in range(2):
+        supervisor.resume(store, crashed)
+    assert (supervisor.status(crashed), waiting(store)) == ("queued", ["crashed"])
+    supervisor.kill(busy)
+    supervisor.advance(store)
+    assert supervisor.status(crashed) == "starting"
+
+
+@pytest.mark.parametrize("leave", [supervisor.stop, supervisor.cancel])
+def test_taken_out_of_the_line(store, config, worker, leave):
+    supervisor.start(store, config, "busy")
+    run = supervisor.start(store, config, "waits")
+    for _ in range(2):
+        leave(run)
+    assert supervisor.status(run) == "stopped" and waiting(store) == []
+    assert run.events()[0][-1].data["message"] == "Taken out of the line before it began."
+    supervisor.resume(store, run)
+    assert waiting(store) == ["waits"]
+    supervisor.delete(store, run)
+    assert [one.id for one in store.all()] == ["busy"]
+
+
+def test_two_apps_start_the_next_run_once(store, config, worker):
+    busy = supervisor.start(store, config, "busy")
+    supervisor.start(store, config, "next")
+    supervisor.kill(busy)
+    with concurrent.futures.ThreadPoolExecutor(8) as apps:
+        begun = [run.id for run in apps.map(lambda _: supervisor.advance(store), range(16)) if run]
+    assert begun == ["next"]
+
+
+def test_a_run_that_cannot_begin_has_failed_and_the_next_one_begins(store, config, worker, monkeypatch):
+    busy = supervisor.start(store, config, "a-busy")
+    first, second = (supervisor.start(store, config, name) for name in ("b-first", "c-second"))
+    supervisor.kill(busy)
+    spawn = supervisor._spawn
+
+    def fails_once(run):
+        if run.id == "b-first":
+            raise OSError(12, "Cannot allocate memory")
+        spawn(run)
+
+    monkeypatch.setattr(supervisor, "_spawn", fails_once)
+    assert supervisor.advance(store).id == "c-second"
+    assert supervisor.status(first) == "failed" and supervisor.status(second) == "starting"
+
+
+def test_a_torn_place_does_not_hold_up_the_line(store, config, worker):
+    busy = supervisor.start(store, config, "busy")
+    run = supervisor.start(store, config, "torn")
+    run.place_path.write_text("{")
+    supervisor.kill(busy)
+    assert supervisor.advance(store).id == "torn"
 
 
 def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
