@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -210,10 +211,13 @@ def _refuse_full_disk(store: RunStore) -> None:
 
 
 def _spawn(run: Run) -> None:
-    """Start the worker of `run`, detached, and write down who it is: torchrun where there are to be several."""
-    processes = run.config().processes
-    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, *several, "-m", _WORKER, str(run.path.resolve())]
+    """Start the worker of `run`, detached, and write down who it is: torchrun where there are to be several.
+
+    `$ASRKIT_TORCHRUN` has torchrun's own flags where other machines take part; see README.
+    """
+    processes, flags = run.config().processes, shlex.split(os.environ.get("ASRKIT_TORCHRUN", ""))
+    several = ["-m", "torch.distributed.run", *(flags or ["--standalone"]), f"--nproc-per-node={processes}"]
+    command = [sys.executable, *(several if flags or processes > 1 else []), "-m", _WORKER, str(run.path.resolve())]
     paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     # A worker that ends starts the next in line; what torchrun told it about itself is not for the next.
     launched = "TORCHELASTIC_RUN_ID" in os.environ

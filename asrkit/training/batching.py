@@ -45,9 +45,8 @@ class LengthBatches:
             batches += [mixed[start : start + size] for start in range(0, len(mixed), size)]
         order = rng.permutation(len(batches))
         if self.epoch == 0:
-            padded = np.array([len(batch) * self.durations[batch].max() for batch in batches])
-            largest = np.argsort(-padded, kind="stable")[: self.world]
-            order = np.concatenate([largest, order[~np.isin(order, largest)]])
+            largest = np.argmax([len(batch) * self.durations[batch].max() for batch in batches])
+            order = np.concatenate([[largest], order[order != largest]])
         # Every process takes equally many; the few that are missing are taken from the start again.
         order = np.resize(order, self.count * self.world)[self.rank :: self.world]
         for number in order:

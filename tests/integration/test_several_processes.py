@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -75,6 +78,26 @@ def test_one_killed_process_ends_the_run_and_says_so(store, settings):
     second.kill()
     assert ended(run) == supervisor.FAILED, run.log_tail()
     assert view.view(run).error["error"] == "process-lost", view.view(run).error
+
+
+def test_two_machines(store, settings, alone, monkeypatch):
+    """Two torchruns that meet at a port of this machine stand for two machines that share the runs directory."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    meeting = f"--nnodes=2 --master-addr=127.0.0.1 --master-port={port}"
+    monkeypatch.setenv("ASRKIT_TORCHRUN", f"{meeting} --node-rank=0")
+    run = supervisor.start(store, settings(**TWO | {"processes": 1}), "two-machines")
+    second = subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", *meeting.split(), "--node-rank=1", "--nproc-per-node=1",
+         "-m", "asrkit.training.worker", str(run.path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert ended(run) == supervisor.FINISHED, run.log_tail()
+        assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
+        assert second.wait(30) == 0
+    finally:
+        second.kill()
+        second.wait()
 
 
 def test_layer_drop_is_refused(settings):
