@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     _json(_settings(_command(actions, "start", _runs_start, "start a run in the background")))
     for name, action, words in (("stop", supervisor.stop, "stop and save; take a waiting run out of the line"),
                                 ("cancel", supervisor.cancel, "stop and keep only the history"),
+                                ("save", supervisor.save_now, "write a checkpoint after this step"),
+                                ("evaluate", supervisor.evaluate_now, "evaluate after this step"),
                                 ("next", _put_first, "let a waiting run be the next")):
         _json(_with_id(_command(actions, name, _flag(action), words)))
     _json(_with_id(_command(actions, "resume", _runs_resume, "go on with a stopped, failed or crashed run")))

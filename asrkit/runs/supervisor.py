@@ -30,6 +30,8 @@ from asrkit.errors import RunError
 from asrkit.runs import events, models, preparation
 from asrkit.runs.store import (
     CANCEL,
+    EVALUATE,
+    SAVE,
     STOP,
     Run,
     RunStore,
@@ -86,9 +88,9 @@ def resume(store: RunStore, run: Run) -> Run:
     """Go on with a stopped, failed or crashed run from its last checkpoint, in its turn. RunError if it is none."""
     with store.lock():
         current = status(run)
-        if current in ACTIVE or current == QUEUED:
+        if current in ACTIVE or run.id in [one.id for one in line(store)]:
             return run
-        if current not in RESUMABLE:
+        if current not in RESUMABLE and current != QUEUED:  # made, but cut off before it was started
             raise RunError(f"Run {run.id} is {current}; only a stopped, failed or crashed run can be resumed.")
         _refuse_full_disk(store)
         run.lower_flags()
@@ -103,7 +105,8 @@ def resume(store: RunStore, run: Run) -> Run:
 
 def line(store: RunStore) -> list[Run]:
     """The runs that wait, in the order in which they will be started."""
-    return sorted((run for run in store.all() if status(run) == QUEUED), key=lambda run: (_place(run), run.id))
+    waiting = [run for run in store.all() if run.place_path.exists() and status(run) == QUEUED]
+    return sorted(waiting, key=lambda run: (_place(run), run.id))
 
 
 def ahead(store: RunStore, run: Run) -> list[str]:
@@ -152,7 +155,7 @@ def _queue(run: Run, place: float | None = None) -> None:
 
 
 def _place(run: Run) -> float:
-    """Where a waiting run stands: lower is earlier. One without a place was cut off between making and starting."""
+    """Where a waiting run stands: lower is earlier. One whose place cannot be read goes first."""
     try:
         return float(json.loads(run.place_path.read_text(encoding="utf-8"))["place"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -167,6 +170,18 @@ def stop(run: Run) -> None:
 def cancel(run: Run) -> None:
     """Ask the run to end and keep nothing but its history; take a waiting run out of the line."""
     _end(run, CANCEL)
+
+
+def save_now(run: Run) -> None:
+    """Ask for a checkpoint after this step. Does nothing to a run that is not under way."""
+    if status(run) in (STARTING, RUNNING):
+        run.raise_flag(SAVE)
+
+
+def evaluate_now(run: Run) -> None:
+    """Ask for an evaluation after this step. Does nothing to a run that is not under way."""
+    if status(run) in (STARTING, RUNNING):
+        run.raise_flag(EVALUATE)
 
 
 def _end(run: Run, flag: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,12 +43,18 @@ class RunView:
     epoch: float = 0.0
     first_time: float | None = None
     last_time: float | None = None
+    idle_s: float = 0.0
+    _loading: bool = False
     _pace: list[tuple[float, int]] = field(default_factory=list)
 
     def apply(self, told: Event) -> None:
         """Add one event."""
         if self.first_time is None:
             self.first_time = told.time
+        if self.started and told.kind == events.PHASE and told.data.get("phase") == "loading":
+            # A worker begins again (or loads on): nobody worked between the last word of the one before and this.
+            self.idle_s += 0.0 if self._loading else max(0.0, told.time - (self.last_time or told.time))
+        self._loading = told.kind == events.PHASE and told.data.get("phase") == "loading"
         self.last_time = told.time
         if told.step is not None:
             self.step = told.step
@@ -107,11 +115,12 @@ class RunView:
         return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
 
     def elapsed_s(self, now: float | None = None) -> float:
-        """Seconds since the first event, up to the end if the run has ended."""
+        """Seconds of work since the first event, up to the end if the run has ended; pauses between two lives of its
+        worker are not counted."""
         if self.first_time is None:
             return 0.0
         until = self.end.time if self.end else (time.time() if now is None else now)
-        return max(0.0, until - self.first_time)
+        return max(0.0, until - self.first_time - self.idle_s)
 
     def eta_s(self, now: float | None = None) -> float | None:
         """Seconds to go at the pace of this life of the worker, evaluations included; None before it is known."""
@@ -122,6 +131,17 @@ class RunView:
             return None
         since = (time.time() if now is None else now) - reached
         return max(0.0, (self.total_steps - last) * (reached - begun) / (last - first) - since)
+
+
+def figures(run: Run) -> str:
+    """Every point of every curve as CSV: step, epoch, time (seconds since 1970), series, value."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["step", "epoch", "time", "series", "value"])
+    for name, points in view(run).series.items():
+        rows.writerows([point.step, f"{point.epoch:.4f}", f"{point.time:.3f}", name,
+                        "" if point.value is None else point.value] for point in points)
+    return table.getvalue()
 
 
 def result(told: Event | None) -> dict[str, Any] | None:

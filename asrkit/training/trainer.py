@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from asrkit.config import TrainConfig
 from asrkit.runs import diagnosis, events, view
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, STOP, Run
+from asrkit.runs.store import CANCEL, EVALUATE, FLAGS, SAVE, STOP, Run
 from asrkit.speech import lexicon
 from asrkit.speech.manifest import Utterance
 from asrkit.training import evaluation, failures, team
@@ -30,6 +30,8 @@ from asrkit.training.data import Collator, SpeechDataset
 
 SAY_EVERY_S = 1.0
 """Least time between two `phase` events of one evaluation."""
+
+ENDING = {STOP, CANCEL}
 
 CLIPS_NAMED = 8
 """Most clips of a batch that are named when its loss is lost."""
@@ -234,19 +236,21 @@ class CtcTrainer(Trainer):
             self._said = now
             self.emit(events.PHASE, phase="evaluating", text=f"Evaluating {done} of {total} clips", done=done,
                       total=total)
-        return not self._flagged()
+        return not self.flags() & ENDING
 
-    def _flagged(self) -> bool:
-        """Whether somebody has asked for the end, as this process sees it now."""
-        if self.run.flag(STOP) or self.run.flag(CANCEL):
+    def flags(self) -> set[str]:
+        """What somebody asks of the run, as this process sees it now."""
+        raised = {flag for flag in FLAGS if self.run.flag(flag)}
+        if raised & ENDING:
             self.interrupted = self.control.should_training_stop = True
-        return self.interrupted
+        return raised
 
-    def asked_to_end(self) -> bool:
-        """Whether the run is to end after this step; every process gets the same answer."""
-        self.interrupted = team.agreed(self._flagged())
-        self.control.should_training_stop |= self.interrupted
-        return self.interrupted
+    def asked(self) -> set[str]:
+        """The same, as every process gets it after this step."""
+        self.interrupted, raised = team.agreed((self.interrupted, self.flags()))
+        self.control.should_training_stop |= bool(raised & ENDING)
+        self.interrupted |= bool(raised & ENDING)
+        return raised
 
     def save_best(self) -> None:
         """Replace `model/` by the present weights: whole or not at all."""
@@ -326,14 +330,18 @@ class _Schedule(TrainerCallback):
 
     def on_step_end(self, args, state, control, **_):
         config, step = self.trainer.config, state.global_step
-        last = step >= state.max_steps
-        if self.trainer.asked_to_end():
-            control.should_save = not self.trainer.run.flag(CANCEL)
+        last, asked = step >= state.max_steps, self.trainer.asked()
+        if self.trainer.interrupted:
+            control.should_save = CANCEL not in asked
             control.should_training_stop, control.should_evaluate = True, False
             return control
         # An end of epoch that is also the end of training is evaluated in on_epoch_end, not twice.
         control.should_evaluate = bool(config.eval_steps and (step % config.eval_steps == 0 or last))
         control.should_save = bool(step % config.save_steps == 0 if config.save_steps else control.should_evaluate)
+        control.should_evaluate |= EVALUATE in asked
+        control.should_save |= SAVE in asked
+        if team.FIRST and asked:
+            self.trainer.run.lower_flags(*asked)
         return control
 
     def on_epoch_end(self, args, state, control, **_):

@@ -39,19 +39,21 @@ def build(store: RunStore) -> gr.Blocks:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Train", id="train"):
-                panel = train_tab.build(store)
+                panel, form_fields = train_tab.build(store)
             with gr.Tab("Transcribe", id="transcribe"):
                 model, chosen = transcribe_tab.build(store)
         gr.on([page.load, panel.change],
               lambda name, mine: transcribe_tab.refreshed(store, name, mine), [model, chosen], model,
               **transcribe_tab.QUIET)
-        panel.select(_talk_to, None, [tabs, model, chosen], **transcribe_tab.QUIET)
+
+        def wanted(event: gr.EventData) -> list[Any]:
+            """Talk to the run that the panel shows, or begin again from its settings."""
+            if event.wanted == "talk":
+                return [gr.Tabs(selected="transcribe"), event.run, True, *[gr.skip()] * len(form_fields)]
+            return [gr.skip(), gr.skip(), gr.skip(), *train_tab.reused(store, event.run)]
+
+        panel.select(wanted, None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
     return page
-
-
-def _talk_to(event: gr.EventData) -> tuple[Any, str, bool]:
-    """Open the Transcribe tab with the run that the panel shows."""
-    return gr.Tabs(selected="transcribe"), event.run, True
 
 
 def launch(store: RunStore, host: str, port: int) -> None:

@@ -95,12 +95,12 @@ def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[s
 def _actions(status: str, cancelled: bool, before: int) -> list[str]:
     """What can be done with the run now. `before`: runs that come before it, the one under way among them."""
     if status == supervisor.QUEUED:
-        return ["next", "leave"] if before > 1 else ["leave"]
+        return ["next", "leave"] if before > 1 else ["leave"] if before else ["resume", "delete"]
     if status in (supervisor.STARTING, supervisor.RUNNING):
-        return ["stop", "cancel"]
+        return ["stop", "cancel", *(["evaluate", "save"] if status == supervisor.RUNNING else [])]
     if status == supervisor.STOPPING:
         return ["kill"] if cancelled else ["cancel"]
-    return ["resume"] if status in supervisor.RESUMABLE else []
+    return ["resume", "delete"] if status in supervisor.RESUMABLE else ["delete"]
 
 
 def _evaluation(seen: RunView, at_step: int | None, shown: str | None) -> dict[str, Any] | None:

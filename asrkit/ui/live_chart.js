@@ -7,6 +7,7 @@ const SERIES = ["train/loss", "eval/loss", "eval/wer", "eval/cer", "eval/mer", "
 const OPTIONAL = ["eval/mer", "eval/greedy_wer"]; // drawn only where a run tells them
 const LIVE_MS = 1000, ENDED_MS = 5000, OFFLINE_MS = 2000;
 const SURE_MS = 4000;     // how long "Cancel" waits for the second click
+const SURE = { cancel: "Cancel for good?", delete: "Delete it for good?" };
 const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it can be ended by force
 
 let run = new URLSearchParams(location.search).get("run") || "";
@@ -43,24 +44,29 @@ function choose(id, kept) {
   notice("");
   if (kept) {
     const address = new URL(location.href);
-    address.searchParams.set("run", id);
+    if (id) address.searchParams.set("run", id); else address.searchParams.delete("run");
     history.replaceState(history.state, "", address);
   }
   ask();
 }
 
 async function act(action, clicked) {
-  if (action === "cancel" && !clicked.classList.contains("sure")) { makeSure(clicked); return; }
+  if (SURE[action] && !clicked.classList.contains("sure")) { makeSure(clicked, SURE[action]); return; }
+  part("more").open = false;
   for (const button of element.querySelectorAll("[data-action]")) button.disabled = true;
-  try { notice((await server.act({ action, run })).notice); } catch { part("offline").hidden = false; }
+  try {
+    const told = await server.act({ action, run });
+    if (action === "delete" && !told.notice) { choose("", true); return; }
+    notice(told.notice);
+  } catch { part("offline").hidden = false; }
   ask();
 }
 
-// Cancelling throws the model away: it takes a second click.
-function makeSure(button) {
+// What throws something away takes a second click.
+function makeSure(button, question) {
   const words = button.textContent;
   button.classList.add("sure");
-  button.textContent = "Cancel for good?";
+  button.textContent = question;
   setTimeout(() => { button.classList.remove("sure"); button.textContent = words; }, SURE_MS);
 }
 
@@ -151,6 +157,18 @@ function showLog(log) {
   const tail = part("tail"), end = tail.scrollHeight - tail.scrollTop - tail.clientHeight < 40;
   tail.textContent = log || "Nothing has been written yet.";
   if (end) tail.scrollTop = tail.scrollHeight;
+}
+
+async function download() {
+  part("more").open = false;
+  const told = await server.figures({ run });
+  notice(told.notice);
+  if (told.notice) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([told.csv], { type: "text/csv" }));
+  link.download = `${run}.csv`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 function listRuns(runs) {
@@ -277,7 +295,10 @@ part("steps").addEventListener("change", (event) => {
   ask();
 });
 part("log").addEventListener("toggle", ask);
-part("talk").addEventListener("click", () => trigger("select", { run }));
+part("talk").addEventListener("click", () => trigger("select", { run, wanted: "talk" }));
+part("reuse").addEventListener("click", () => { part("more").open = false; trigger("select", { run, wanted: "reuse" }); });
+part("figures").addEventListener("click", download);
+document.addEventListener("click", (event) => { if (!part("more").contains(event.target)) part("more").open = false; });
 for (const button of element.querySelectorAll("[data-action]")) {
   button.addEventListener("click", () => act(button.dataset.action, button));
 }

@@ -21,8 +21,8 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 """For listeners whose work is so short that a spinner would only flicker."""
 
 
-def build(store: RunStore) -> gr.HTML:
-    """Lay out the tab and wire it; returns the live panel."""
+def build(store: RunStore) -> tuple[gr.HTML, list[gr.components.Component]]:
+    """Lay out the tab and wire it; returns the live panel and the form's fields."""
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
             fields = _basic(store)
@@ -38,7 +38,16 @@ def build(store: RunStore) -> gr.HTML:
     _wire_form(store, fields, inputs, command)
     start.click(lambda *values: (yield from _start(store, values)), inputs, [start, message, panel], **QUIET)
     panel.change(lambda told: _refreshed(store, told), message, [start, message, fields["model"]], **QUIET)
-    return panel
+    return panel, inputs
+
+
+def reused(store: RunStore, run_id: str) -> list[Any]:
+    """The form with the settings of a run; as it is where there is no such run any more."""
+    try:
+        told = store.get(run_id).config()
+    except AsrkitError:
+        return [gr.skip()] * len(form.NAMES)
+    return _shown(told.preset, [getattr(told, name) for name in form.NAMES])
 
 
 def _basic(store: RunStore) -> form.Form:
@@ -77,9 +86,13 @@ def _wire_form(store: RunStore, fields: form.Form, inputs: list[Any], command: g
 
 def _filled(preset: str) -> list[Any]:
     """The form as the preset has it."""
-    told = configs.preset(preset)
-    values = form.values_of(preset)
-    return [gr.update(value=value, info=told.summary) if name == "preset" else value
+    return _shown(preset, form.values_of(preset))
+
+
+def _shown(preset: str, values: list[Any]) -> list[Any]:
+    """What the fields are to show, with the preset's own words beside its name."""
+    summary = configs.preset(preset).summary if preset else ""
+    return [gr.update(value=value, info=summary) if name == "preset" else value
             for name, value in zip(form.NAMES, values, strict=True)]
 
 

@@ -165,3 +165,15 @@ def test_summary(make_run):
         "findings": [{"code": "plateau", "step": 20, "epoch": 2.0, "cause": "Too low a rate.", "remedy": "Raise it."}],
         "error": "Out of memory.", "path": str(run.path),
     }
+
+
+def test_a_pause_between_two_lives_is_no_time_of_work():
+    """10 s of work, ended or killed, an hour of nothing, 5 s of loading and 15 s of work: 30 s."""
+    def life(begun):
+        return [event("phase", begun, phase="loading", text="Loading PyTorch"),
+                event("phase", begun + 2, phase="loading", text="Loading the base model")]
+
+    first = [*life(1000.0), event("started", 1005.0, 0, total_steps=4), event("train", 1010.0, 2, loss=1.0)]
+    second = [*life(4610.0), event("started", 4615.0, 2, total_steps=4), event("train", 4630.0, 3, loss=1.0)]
+    for end in ([], [event("stopped", 1010.0, 2, message="Stopped.", saved=True)]):
+        assert seen(*first, *end, *second).elapsed_s(now=4630.0) == pytest.approx(30.0)

@@ -10,7 +10,7 @@ from transformers import AutoModelForCTC, AutoProcessor, Trainer, TrainerCallbac
 
 from asrkit.config import TrainConfig
 from asrkit.runs import events
-from asrkit.runs.store import CANCEL, STOP, RunStore
+from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore
 from asrkit.training import evaluation, trainer
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
@@ -283,6 +283,16 @@ def test_a_flag_ends_it_between_steps(build, flag, saved):
     assert made.interrupted and made.state.global_step == 2
     assert [path.name for path in made.run.checkpoints()] == saved
     assert "eval" not in [kind for kind, _ in stories(made.run)], "nobody waits for an evaluation after stop"
+
+
+@pytest.mark.parametrize(("flag", "kind"), [(SAVE, "checkpoint"), (EVALUATE, "eval")])
+def test_something_is_asked_for_in_between(build, flag, kind):
+    """It is done after the step, once."""
+    made = build(max_steps=4)
+    made.run.raise_flag(flag)
+    made.train()
+    asked = [step for what, step in stories(made.run) if what == kind and step < 4]
+    assert asked == [1] and not made.run.flag(flag)
 
 
 def test_a_flag_ends_an_evaluation(build):

@@ -9,7 +9,7 @@ import pytest
 from asrkit import config
 from asrkit.runs import supervisor
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, STOP, RunStore, write_json
+from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore, write_json
 from asrkit.ui import follow
 from asrkit.ui.live_chart import LiveRun
 
@@ -169,19 +169,19 @@ def test_a_failed_run_says_what_to_do(store, run):
     tell(run, "failed", message="The disk is full.", remedy="Free some space.", traceback="Traceback", error="full")
     told = poll(store, run)
     assert told["error"] == {"message": "The disk is full.", "remedy": "Free some space.", "traceback": "Traceback"}
-    assert told["can"] == ["resume"] and told["ended"]
+    assert told["can"] == ["resume", "delete"] and told["ended"]
 
 
 def test_a_killed_run_says_so_and_can_be_resumed(store, run):
     begin(run)
     write_json(run.process_path, {"pid": os.getpid(), "start": "another", "host": socket.gethostname()})
     told = poll(store, run)
-    assert told["status_word"] == "Interrupted" and told["can"] == ["resume"]
+    assert told["status_word"] == "Interrupted" and told["can"] == ["resume", "delete"]
     assert "killed" in told["error"]["message"]
 
 
 @pytest.mark.parametrize(("flags", "can", "activity"), [
-    ([], ["stop", "cancel"], "Training…"),
+    ([], ["stop", "cancel", "evaluate", "save"], "Training…"),
     ([STOP], ["cancel"], "Stopping after this step, then saving the model…"),
     ([STOP, CANCEL], ["kill"], "Cancelling…"),
 ])
@@ -207,7 +207,7 @@ def test_a_finished_run_invites_to_talk(store, run):
     tell(run, "finished", 20, message="Finished.", saved=True, model="model")
     told = poll(store, run)
     assert told["outcome"] == "Finished. WER 3.1 % (best at step 10). Talk to it in the Transcribe tab."
-    assert told["can"] == [] and told["progress"] == 1.0
+    assert told["can"] == ["delete"] and told["progress"] == 1.0
 
 
 def test_a_cancelled_run_says_that_nothing_was_kept(store, run):
@@ -245,8 +245,52 @@ def test_a_run_that_does_not_exist_is_one_sentence(store, run, name):
 
 
 def test_only_the_known_actions_are_done(store, run):
-    assert LiveRun(store).act({"action": "delete", "run": run.id})["notice"]
-    assert run.config_path.exists()
+    assert LiveRun(store).act({"action": "create", "run": run.id})["notice"] == "That cannot be done with a run."
+
+
+def test_a_run_under_way_is_not_deleted_and_one_that_ended_is(store, run):
+    live = LiveRun(store)
+    begin(run)
+    assert "under way" in live.act({"action": "delete", "run": run.id})["notice"] and run.config_path.exists()
+    tell(run, "finished", 20, message="Finished.", saved=False)
+    assert live.act({"action": "delete", "run": run.id}) == {"notice": ""} and store.all() == []
+
+
+@pytest.mark.parametrize(("action", "flag"), [("save", SAVE), ("evaluate", EVALUATE)])
+def test_what_is_asked_of_a_run_under_way(store, run, action, flag):
+    begin(run)
+    assert LiveRun(store).act({"action": action, "run": run.id}) == {"notice": ""} and run.flag(flag)
+    run.lower_flags()
+    tell(run, "finished", 20, message="Finished.", saved=False)
+    LiveRun(store).act({"action": action, "run": run.id})
+    assert not run.flag(flag), "a run that has ended is not asked for anything"
+
+
+def test_the_figures_of_a_run_as_a_table(store, run):
+    begin(run)
+    tell(run, "train", 1, loss=2.5)
+    tell(run, "train", 2, loss=float("nan"))
+    evaluate(run, 2, 0.5)
+    rows = [line.split(",") for line in LiveRun(store).figures({"run": run.id})["csv"].splitlines()]
+    assert rows[0] == ["step", "epoch", "time", "series", "value"]
+    assert [(row[0], row[3], row[4]) for row in rows[1:] if row[3] in ("train/loss", "eval/wer")] == [
+        ("1", "train/loss", "2.5"), ("2", "train/loss", ""), ("2", "eval/wer", "0.5")]
+    assert "There is no run" in LiveRun(store).figures({"run": "nothing"})["notice"]
+
+
+def test_the_pages_thread_starts_what_waits(store, run, monkeypatch):
+    """A run whose turn has come is started by a poll of any page."""
+    begun = []
+    monkeypatch.setattr(supervisor, "_spawn", begun.append)
+    waits = store.create(config.preset("demo").config, "waits")
+    LiveRun(store).poll({})
+    write_json(waits.place_path, {"place": 1})
+    begin(run)
+    assert poll(store, waits)["activity"] == f"Waiting for run {run.id} to end…" and begun == []
+    assert poll(store, waits)["can"] == ["leave"]
+    tell(run, "finished", 20, message="Finished.", saved=False)
+    LiveRun(store).poll({})
+    assert [one.id for one in begun] == ["waits"]
 
 
 def test_what_a_word_list_and_the_letter_frequencies_are_worth(store, run):
