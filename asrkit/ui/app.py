@@ -39,7 +39,7 @@ def build(store: RunStore) -> gr.Blocks:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Train", id="train"):
-                panel, form_fields = train_tab.build(store)
+                panel, form_fields = train_tab.build(store, page)
             with gr.Tab("Transcribe", id="transcribe"):
                 model, chosen = transcribe_tab.build(store)
         gr.on([page.load, panel.change],

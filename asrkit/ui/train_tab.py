@@ -21,7 +21,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 """For listeners whose work is so short that a spinner would only flicker."""
 
 
-def build(store: RunStore) -> tuple[gr.HTML, list[gr.components.Component]]:
+def build(store: RunStore, page: gr.Blocks) -> tuple[gr.HTML, list[gr.components.Component]]:
     """Lay out the tab and wire it; returns the live panel and the form's fields."""
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
@@ -35,7 +35,7 @@ def build(store: RunStore) -> tuple[gr.HTML, list[gr.components.Component]]:
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_chart(store)
     inputs = [fields[name] for name in form.NAMES]
-    _wire_form(store, fields, inputs, command)
+    _wire_form(store, page, fields, inputs, command)
     start.click(lambda *values: (yield from _start(store, values)), inputs, [start, message, panel], **QUIET)
     panel.change(lambda told: _refreshed(store, told), message, [start, message, fields["model"]], **QUIET)
     return panel, inputs
@@ -78,10 +78,23 @@ def _rows(names: list[str], store: RunStore, width: int) -> form.Form:
     return fields
 
 
-def _wire_form(store: RunStore, fields: form.Form, inputs: list[Any], command: gr.Textbox) -> None:
+def _wire_form(store: RunStore, page: gr.Blocks, fields: form.Form, inputs: list[Any], command: gr.Textbox) -> None:
+    # Not a secret; with the random one that is made otherwise, a restarted app could not read what it kept.
+    kept = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
+    page.load(_restored, kept, inputs, **QUIET)
+    gr.on([field.change for field in inputs], lambda *values: dict(zip(form.NAMES, values, strict=True)), inputs, kept,
+          trigger_mode="always_last", **QUIET)
     fields["preset"].input(_filled, fields["preset"], inputs, **QUIET)
     gr.on([field.change for field in inputs], lambda *values: _command(store, values), inputs, command,
           trigger_mode="always_last", **QUIET)
+
+
+def _restored(kept: Any) -> list[Any]:
+    """The form as it was left in this browser; what this version does not know is passed over."""
+    known = kept if isinstance(kept, dict) else {}
+    if not known or known.get("preset") not in configs.preset_names():
+        return [gr.skip()] * len(form.NAMES)
+    return _shown(known["preset"], [known.get(name, gr.skip()) for name in form.NAMES])
 
 
 def _filled(preset: str) -> list[Any]:

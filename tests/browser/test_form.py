@@ -4,6 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from waiting import wait_for
 
 
 def field(page: Page, name: str):
@@ -77,3 +78,14 @@ def test_while_a_run_is_under_way_the_next_one_waits(app, open_page, play):
     expect(page.locator('[data-part="status"]')).to_have_text("Stopped")
     page.get_by_role("button", name="Resume").click()
     expect(page.locator('[data-part="status"]')).to_have_text("Waiting")
+
+
+def test_the_form_is_as_it_was_left(open_page):
+    page = open_page()
+    before = page.evaluate("localStorage.getItem('asrkit-form')")
+    field(page, "learning_rate").fill("0.00077")
+    field(page, "learning_rate").press("Tab")
+    wait_for(lambda: page.evaluate("localStorage.getItem('asrkit-form')") != before, "the form to be kept")
+    page.reload()
+    expect(field(page, "learning_rate")).to_have_value("0.00077")
+    expect(field(page, "num_epochs")).not_to_have_value("")

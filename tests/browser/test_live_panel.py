@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from waiting import wait_for
 
 from asrkit.runs import supervisor
-from asrkit.runs.store import CANCEL, STOP
+from asrkit.runs.store import CANCEL, STOP, write_json
 
 LONG = ("--steps", "2000", "--pause", "0.1")
 SHORT = ("--steps", "12", "--pause", "0.05")
@@ -192,3 +192,42 @@ def test_the_charts_follow_light_and_dark(open_page, play):
     light = page.evaluate(colour)
     page.evaluate("document.body.classList.toggle('dark')")
     wait_for(lambda: page.evaluate(colour) != light, "another colour")
+
+
+def more(page: Page, name: str):
+    """A button of the menu, which is opened for it."""
+    page.locator("#live [data-part=more] summary").click()
+    return page.get_by_role("button", name=name)
+
+
+def test_start_again_from_the_settings_of_a_run(open_page, play):
+    """The form takes them over, so that one of them can be changed."""
+    run = play(*SHORT)
+    write_json(run.config_path, run.config().changed({"learning_rate": 0.00123, "seed": 7}).to_dict())
+    page = open_page(f"?run={run.id}")
+    expect(status(page)).to_have_text("Finished")
+    more(page, "Fill the form with its settings").click()
+    expect(page.locator("#field-learning_rate input")).to_have_value("0.00123")
+    page.get_by_text("Show the command").click()
+    expect(page.locator("#command textarea")).to_have_value(re.compile("learning_rate=0.00123.*seed=7"))
+
+
+def test_a_run_is_deleted_after_a_second_click(app, open_page, play):
+    run, kept = play(*SHORT), play(*SHORT)
+    page = open_page(f"?run={run.id}")
+    expect(status(page)).to_have_text("Finished")
+    more(page, "Delete the run").click()
+    page.get_by_role("button", name="Delete it for good?").click()
+    expect(page.locator("#live [data-part=runs]")).to_have_value(kept.id)
+    assert [one.id for one in app.store.all()] == [kept.id] and run.id not in page.url
+
+
+def test_the_figures_are_downloaded_as_a_table(open_page, play):
+    run = play(*SHORT)
+    page = open_page(f"?run={run.id}")
+    expect(status(page)).to_have_text("Finished")
+    with page.expect_download() as download:
+        more(page, "Download its figures").click()
+    assert download.value.suggested_filename == f"{run.id}.csv"
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "step,epoch,time,series,value" and sum(",train/loss," in line for line in lines) == 12
