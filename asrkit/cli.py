@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", _train, "fine-tune in the foreground; Ctrl-C stops and saves")
     _settings(train)
 
-    runs = commands.add_parser("runs", help="list, show, start, stop, cancel, resume, queue or delete runs")
+    runs = commands.add_parser("runs", help="list, show, start, stop and otherwise manage runs")
     actions = runs.add_subparsers(required=True, metavar="ACTION")
     _json(_command(actions, "list", _runs_list, "all runs, newest first"))
     _json(_with_id(_command(actions, "show", _runs_show, "one run")))
@@ -136,6 +136,7 @@ def _follow(store: RunStore, run: Run) -> int:
     seen, offset = view.RunView(run.id), 0
     while True:
         try:
+            store.get(run.id)  # it may have been deleted while it waited
             over = (now := supervisor.status(run)) not in supervisor.ACTIVE and now != supervisor.QUEUED
             if now == supervisor.QUEUED:
                 supervisor.advance(store)
@@ -150,7 +151,7 @@ def _follow(store: RunStore, run: Run) -> int:
             if run.flag(STOP):
                 print(f"\nRun {run.id} goes on saving in the background.", flush=True)
                 return 130
-            run.raise_flag(STOP)
+            supervisor.stop(run)
             print("\nStopping and saving; press Ctrl-C again to leave that to the background.", flush=True)
     status = supervisor.status(run)
     if status in (supervisor.FINISHED, supervisor.STOPPED):

@@ -18,18 +18,19 @@ HYPERPARAMETERS = (
     "mask_time_length", "augmentation", "normaliser", "decoding")
 
 
-def model_card(run: Run) -> str:
-    """The card of a run as Markdown with a YAML front matter that the Hub reads."""
+def model_card(run: Run, drawn: bool = False) -> str:
+    """The card of a run as Markdown with a YAML front matter that the Hub reads. drawn: the curves lie beside it."""
     seen, config = view(run), run.config().to_dict()
     parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(run), _limits(run, seen, config),
-             _data(run, seen, config), _procedure(seen, config), _results(seen), _findings(seen), _versions(seen)]
+             _data(run, seen, config), _procedure(seen, config), _results(seen), _findings(seen, drawn),
+             _versions(seen)]
     return "\n\n".join(parts) + "\n"
 
 
 def write(run: Run) -> None:
     """Put the card and the picture of the curves beside the weights."""
-    picture.draw(view(run), run.model_dir / PICTURE)
-    (run.model_dir / "README.md").write_text(model_card(run), encoding="utf-8")
+    drawn = picture.draw(view(run), run.model_dir / PICTURE)
+    (run.model_dir / "README.md").write_text(model_card(run, drawn), encoding="utf-8")
 
 
 def _front_matter(run: Run, seen: RunView, config: dict[str, Any]) -> str:
@@ -159,11 +160,11 @@ def _figure(told: events.Event, name: str) -> str:
     return "not finite" if value is None else f"{value:.4f}"
 
 
-def _findings(seen: RunView) -> str:
+def _findings(seen: RunView, drawn: bool) -> str:
     """What asrkit said was going wrong, and the curves to see it by."""
     told = [f"- `{found['code']}` at step {found.get('step') or 0}: {found['cause']}" for found in seen.findings]
     text = "\n".join(told) if told else "The checks that ran during training found nothing wrong."
-    curve = f"\n\n![Loss and error rates over steps]({PICTURE})" if seen.series else ""
+    curve = f"\n\n![Loss and error rates over steps]({PICTURE})" if drawn else ""
     return f"### Findings\n\n{text}{curve}"
 
 

@@ -86,7 +86,9 @@ class History:
 
     @property
     def big(self) -> bool:
-        """Whether the model is of the size that wants small learning rates: by count, else by its name."""
+        """Whether what is trained is of the size that wants small learning rates: by count, else by its name."""
+        if str(self.settings.get("freeze", "")).startswith("all-but-"):
+            return False
         if self.parameters is not None:
             return self.parameters >= BIG_PARAMETERS
         return bool(BIG_MODEL.search(str(self.settings.get("model", ""))))
@@ -225,7 +227,7 @@ def _small_evaluation(history: History) -> Iterator[Finding]:
     for score in history.scores:
         if score.wer_interval and score.step > 0:
             low, high = score.wer_interval
-            if (high - low) / 2 > VAGUE:
+            if (high - low) / 2 > VAGUE and high < 1:  # above, the hypotheses are babble and vary for that reason
                 yield Finding("evaluation-set-small", score.step, score.epoch,
                               f"With these few clips WER is known no better than between {low:.0%} and {high:.0%}; "
                               "smaller differences mean nothing.",

@@ -76,6 +76,19 @@ def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
     An MMS vocabulary is nested by language: that of `language` is taken, else of the one its tokenizer is set to.
     ModelError where it has none for `language`.
     """
+    told = _vocabulary_file(path)
+    if told is None:
+        return None
+    if _nested(told):
+        if language:
+            return language_vocabulary(told, language, str(path))
+        settings = path / "tokenizer_config.json"
+        language = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
+        told = told.get(language) or next(iter(told.values()))
+    return told
+
+
+def _vocabulary_file(path: Path) -> dict[str, Any] | None:
     try:
         told = json.loads((path / "vocab.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -84,13 +97,19 @@ def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
         raise ModelError(f"{path / 'vocab.json'} is not valid JSON ({error}); the checkpoint is damaged.") from error
     if not isinstance(told, dict):
         raise ModelError(f"{path / 'vocab.json'} holds no vocabulary; the checkpoint is damaged.")
-    if told and all(isinstance(value, dict) for value in told.values()):
-        if language:
-            return language_vocabulary(told, language, str(path))
-        settings = path / "tokenizer_config.json"
-        language = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
-        told = told.get(language) or next(iter(told.values()))
     return told
+
+
+def _nested(vocabulary: dict[str, Any]) -> bool:
+    """Whether it is one of MMS: a vocabulary for each language."""
+    return bool(vocabulary) and all(isinstance(value, dict) for value in vocabulary.values())
+
+
+def check_language(path: Path, language: str) -> None:
+    """ModelError if the local MMS checkpoint at `path` has no adapter for `language`; others have one vocabulary."""
+    told = _vocabulary_file(path)
+    if told is not None and _nested(told):
+        language_vocabulary(told, language, str(path))
 
 
 def language_vocabulary(nested: dict[str, dict[str, int]], language: str, name: str) -> dict[str, int]:

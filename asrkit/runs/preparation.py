@@ -48,6 +48,8 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None) -
     the base model is not one. The evaluation split is audited as the training split is.
     """
     model = Path(models.resolve(config.model, store))
+    if config.vocabulary != "fresh":
+        models.check_language(model, config.adapter_language)
     source = sources.load(config.train, eval_data=config.eval or None, text_column=config.text_column or None,
                           audio_column=config.audio_column or None, hub_dir=hub_dir)
     train, held_out = _split(source, config)

@@ -20,13 +20,14 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from asrkit.config import TrainConfig
-from asrkit.errors import RunError
+from asrkit.errors import AsrkitError, RunError
 from asrkit.runs import events, models, preparation
 from asrkit.runs.store import (
     CANCEL,
@@ -51,6 +52,8 @@ NEEDED_BYTES = 200 * 2**20
 TORCHRUN = re.compile(r"(TORCHELASTIC|GROUP|ROLE|LOCAL)_\w+|RANK|WORLD_SIZE|MASTER_ADDR|MASTER_PORT|OMP_NUM_THREADS")
 """Names of the environment variables that torchrun sets for its processes."""
 
+FLAGS = "ASRKIT_TORCHRUN"
+
 _WORKER = "asrkit.training.worker"
 _PROJECT = Path(__file__).resolve().parents[2]
 
@@ -62,7 +65,9 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
     there is no run.
     """
     _refuse_full_disk(store)
-    models.resolve(config.model, store)
+    if os.path.isdir(models.resolve(config.model, store)) and os.path.isdir(config.model):
+        # A run that waits may be started from another working directory.
+        config = config.changed({"model": os.path.abspath(config.model)})
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
         waits = active(store) is not None or bool(line(store))
@@ -126,7 +131,7 @@ def advance(store: RunStore) -> Run | None:
             try:
                 _refuse_full_disk(store)
                 _spawn(run)
-            except (RunError, OSError) as error:
+            except (AsrkitError, OSError, ValueError) as error:
                 run.append(events.event(events.FAILED, error="not-started", message=str(error),
                                         remedy="Mend that, then resume the run.", traceback=""))
                 continue
@@ -138,8 +143,11 @@ def keep_the_line(store: RunStore, every_s: float = 5.0) -> None:
     """Start waiting runs for ever, in a thread of an app: a worker that was killed could not start the next one."""
     while True:
         time.sleep(every_s)
-        if any(store.root.glob("*/queue.json")):
-            advance(store)
+        try:
+            if any(store.root.glob("*/queue.json")):
+                advance(store)
+        except (AsrkitError, OSError):  # a full disk, a directory that is away: it is tried again
+            traceback.print_exc()
 
 
 def put_first(store: RunStore, run: Run) -> None:
@@ -228,15 +236,17 @@ def _refuse_full_disk(store: RunStore) -> None:
 def _spawn(run: Run) -> None:
     """Start the worker of `run`, detached, and write down who it is: torchrun where there are to be several.
 
-    `$ASRKIT_TORCHRUN` has torchrun's own flags where other machines take part; see README.
+    `$ASRKIT_TORCHRUN` has torchrun's own flags where other machines take part (README). ValueError if it cannot be
+    read.
     """
-    processes, flags = run.config().processes, shlex.split(os.environ.get("ASRKIT_TORCHRUN", ""))
+    processes, flags = run.config().processes, shlex.split(os.environ.get(FLAGS, ""))
     several = ["-m", "torch.distributed.run", *(flags or ["--standalone"]), f"--nproc-per-node={processes}"]
     command = [sys.executable, *(several if flags or processes > 1 else []), "-m", _WORKER, str(run.path.resolve())]
     paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     # A worker that ends starts the next in line; what torchrun told it about itself is not for the next.
     launched = "TORCHELASTIC_RUN_ID" in os.environ
     inherited = {name: value for name, value in os.environ.items() if not (launched and TORCHRUN.fullmatch(name))}
+    inherited.pop(FLAGS, None)  # for this run, not for the one that its worker starts when it ends
     environment = {**inherited, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     events_from = run.events_size()
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:

@@ -44,17 +44,15 @@ class RunView:
     first_time: float | None = None
     last_time: float | None = None
     idle_s: float = 0.0
-    _loading: bool = False
     _pace: list[tuple[float, int]] = field(default_factory=list)
 
     def apply(self, told: Event) -> None:
         """Add one event."""
         if self.first_time is None:
             self.first_time = told.time
-        if self.started and told.kind == events.PHASE and told.data.get("phase") == "loading":
-            # A worker begins again (or loads on): nobody worked between the last word of the one before and this.
-            self.idle_s += 0.0 if self._loading else max(0.0, told.time - (self.last_time or told.time))
-        self._loading = told.kind == events.PHASE and told.data.get("phase") == "loading"
+        if told.data.get("begins") or self.end:
+            # A worker begins again: nobody worked between the last word of the one before it and this.
+            self.idle_s += max(0.0, told.time - (self.last_time or told.time))
         self.last_time = told.time
         if told.step is not None:
             self.step = told.step

@@ -4,13 +4,18 @@ The layer-norm feature encoders (XLS-R, MMS, HuBERT large, WavLM large, data2vec
 between convolutions over time, and Hugging Face's code transposes there and back in every layer; the activation and its
 gradient then walk memory against the grain. A convolution in channels-last order leaves its output as the norm and the
 activation want it. Attention over a few hundred frames is faster as plain matrix products than through the fused CPU
-kernel. `tests/benchmarks/layout.py` measures both.
+kernel; it keeps every head's matrix for the backward pass, so only small models get it. `tests/benchmarks/layout.py`
+measures both.
 """
 
 from __future__ import annotations
 
 from types import MethodType
 from typing import Any
+
+LAYERS = ("LayerNormConvLayer", "Data2VecAudioConvLayer")
+MOST_HEADS = 64
+"""Attention heads in all layers together up to which attention is plain: 20 s of audio keep a matrix of 4 MB a head."""
 
 
 def straighten(model: Any) -> Any:
@@ -23,11 +28,12 @@ def straighten(model: Any) -> Any:
 
     for layer in model.modules():
         convolution = getattr(layer, "conv", None)
-        if (type(layer).__name__.endswith("LayerNormConvLayer") and isinstance(convolution, nn.Conv1d)
+        if (type(layer).__name__.endswith(LAYERS) and isinstance(convolution, nn.Conv1d)
                 and isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm) and convolution.padding == (0,)
                 and convolution.dilation == (1,) and convolution.groups == 1):
             layer.forward = MethodType(_convolve, layer)
-    if model.config._attn_implementation == "sdpa":
+    heads = model.config.num_hidden_layers * model.config.num_attention_heads
+    if model.config._attn_implementation == "sdpa" and heads <= MOST_HEADS:
         model.set_attn_implementation("eager")
     return model
 

@@ -79,7 +79,7 @@ def wer_interval(references: Sequence[str], hypotheses: Sequence[str], resamples
     if not lengths.sum():
         return (float(errors.sum() > 0),) * 2
     rng = np.random.default_rng(0)
-    drawn = [rng.integers(len(lengths), size=len(lengths)) for _ in range(resamples)]
+    drawn = (rng.integers(len(lengths), size=len(lengths)) for _ in range(resamples))
     rates = [errors[chosen].sum() / max(1, lengths[chosen].sum()) for chosen in drawn]
     low, high = np.percentile(rates, (2.5, 97.5))
     return float(low), float(high)

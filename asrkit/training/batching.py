@@ -2,8 +2,8 @@
 
 Clips are sorted by length and cut into windows of a few batches; an epoch shuffles inside each window and then shuffles
 the batches. The cuts depend on lengths alone, so every epoch has the same number of batches and a run that is resumed
-at batch k goes on with exactly what it would have seen. The first epoch begins with the batch that needs most memory:
-what does not fit fails in the first minute or never.
+at batch k goes on with exactly what it would have seen. The first epoch begins with the batch that needs most memory,
+so that what does not fit is found out in the first minute.
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ def die_with_leader() -> None:
     Only Linux knows how (prctl(2), PR_SET_PDEATHSIG); elsewhere the next exchange between processes fails instead.
     """
     if LAUNCHED and sys.platform == "linux":
+        launcher = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:  # it died before we asked
+        if os.getppid() != launcher:  # it died before we asked
             os._exit(1)
 
 

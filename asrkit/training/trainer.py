@@ -124,9 +124,12 @@ class CtcTrainer(Trainer):
             torch.cuda.empty_cache()
         told = f"A batch did not fit into memory; each is computed in {self._parts} parts from now on, with the same " \
                "result."
-        self.emit(events.FINDING, code="batch-split", cause=told,
-                  remedy=f"Divide the batch size by {self._parts} and multiply the gradient accumulation by it to save "
-                         "the detour.")
+        if "batch-split" in self._found:
+            self.emit(events.PHASE, phase="training", text=told)
+        else:
+            self._found.add("batch-split")
+            self.emit(events.FINDING, code="batch-split", cause=told,
+                      remedy="Lower the batch size and raise the gradient accumulation as much to save the detour.")
         print(told, flush=True)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -189,21 +192,22 @@ class CtcTrainer(Trainer):
         Accelerate has wrapped the model's forward in the run's precision, so it is evaluated as it is trained.
         """
         self._said = 0.0
-        with contextlib.suppress(evaluation.Interrupted):
+        try:
             told = evaluation.evaluate(
                 self.accelerator.unwrap_model(self.model), self.processor, self.eval_rows,
                 batch_size=self.config.eval_batch_size, normaliser=self.config.normaliser, loop=self.loop,
                 progress=self._evaluating)
-            if team.FIRST:
-                self._judge(told.to_data())
-        self.interrupted, self.control.should_training_stop = team.agreed(
-            (self.interrupted, self.control.should_training_stop))
+        except evaluation.Interrupted:  # on every process, whichever saw the flag
+            self._interrupt()
+        else:
+            enough = team.agreed(self._judge(told.to_data()) if team.FIRST else False)
+            self.control.should_training_stop |= enough
         self.control.should_evaluate = False
         self._since, self._heard = time.monotonic(), 0.0
         return {}
 
-    def _judge(self, told: dict[str, Any]) -> None:
-        """Tell what an evaluation found; is it the best so far, and are there to be more?"""
+    def _judge(self, told: dict[str, Any]) -> bool:
+        """Tell what an evaluation found and keep the model if it is the best so far; -> whether patience has ended."""
         self.emit(events.EVAL, normaliser=self.config.normaliser, decoding=self.config.decoding, **told)
         print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
               f"CER {told['cer']:.2%}", flush=True)
@@ -211,8 +215,7 @@ class CtcTrainer(Trainer):
         if self.record.add(told):
             self.save_best()
         patience = self.config.early_stopping_patience
-        if patience and self.record.stale >= patience:
-            self.control.should_training_stop = True
+        return bool(patience and self.record.stale >= patience)
 
     def diagnose(self, evidence: str = "") -> None:
         """Tell what is going wrong, each finding once."""
@@ -236,21 +239,21 @@ class CtcTrainer(Trainer):
             self._said = now
             self.emit(events.PHASE, phase="evaluating", text=f"Evaluating {done} of {total} clips", done=done,
                       total=total)
-        return not self.flags() & ENDING
+        return not self._flags() & ENDING
 
-    def flags(self) -> set[str]:
+    def _flags(self) -> set[str]:
         """What somebody asks of the run, as this process sees it now."""
-        raised = {flag for flag in FLAGS if self.run.flag(flag)}
-        if raised & ENDING:
-            self.interrupted = self.control.should_training_stop = True
-        return raised
+        return {flag for flag in FLAGS if self.run.flag(flag)}
 
     def asked(self) -> set[str]:
-        """The same, as every process gets it after this step."""
-        self.interrupted, raised = team.agreed((self.interrupted, self.flags()))
-        self.control.should_training_stop |= bool(raised & ENDING)
-        self.interrupted |= bool(raised & ENDING)
+        """The same, as rank 0 sees it after this step. It alone decides: the others may see a flag a step later."""
+        raised = team.agreed(self._flags())
+        if raised & ENDING:
+            self._interrupt()
         return raised
+
+    def _interrupt(self) -> None:
+        self.interrupted = self.control.should_training_stop = True
 
     def save_best(self) -> None:
         """Replace `model/` by the present weights: whole or not at all."""

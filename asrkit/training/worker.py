@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError
 from asrkit.runs import card, events, models, preparation, supervisor, view
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.speech import ctc, manifest
@@ -63,9 +64,11 @@ def _failed(run: Run, error: BaseException) -> int:
     from asrkit.training.failures import explain
 
     traceback.print_exception(error)
-    if not team.FIRST:
-        return 1
     told = explain(error)
+    life = run.last_events(since=(run.process() or {}).get("events_from", 0))
+    # Of several processes the first that fails knows why; the others notice only that it is gone.
+    if any(one.kind in events.ENDS for one in life) or (told.error == "process-lost" and not team.FIRST):
+        return 1
     run.append(events.event(events.FAILED, error=told.error, message=told.message, remedy=told.remedy,
                             traceback="".join(traceback.format_exception(error))))
     return 1
@@ -74,7 +77,7 @@ def _failed(run: Run, error: BaseException) -> int:
 def _train(run: Run) -> None:
     """The table of contents of a run."""
     config = run.config()
-    say(run, "loading", "Loading PyTorch")
+    say(run, "loading", "Loading PyTorch", begins=True)
     import torch
     from transformers import set_seed
     from transformers.utils import logging
@@ -83,6 +86,8 @@ def _train(run: Run) -> None:
 
     logging.disable_progress_bar()
     team.join()
+    if team.WORLD > 1 and config.layerdrop:  # known only here where machines join by hand
+        raise ConfigError("Layer drop (layerdrop) works with one process only; set it to 0.")
     checkpoint = team.agreed(_clean(run) if team.FIRST else None)
     train, held_out = _data(run, config)
     set_seed(config.seed)

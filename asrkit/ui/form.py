@@ -52,6 +52,12 @@ def field(name: str, store: RunStore) -> gr.components.Component:
     return gr.Number(step=1 if isinstance(value, int) else step_of(value), **common)
 
 
+def offered(name: str, value: Any) -> bool:
+    """Whether the field can show the value: a dropdown takes only what it offers, and refuses the whole form else."""
+    choices = FIELDS[name].metadata["choices"]
+    return not choices or value in choices
+
+
 def help_text(name: str) -> str:
     """The declared help, with the bounds of a number."""
     meta = FIELDS[name].metadata

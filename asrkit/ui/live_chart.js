@@ -8,12 +8,13 @@ const OPTIONAL = ["eval/mer", "eval/greedy_wer"]; // drawn only where a run tell
 const LIVE_MS = 1000, ENDED_MS = 5000, OFFLINE_MS = 2000;
 const SURE_MS = 4000;     // how long "Cancel" waits for the second click
 const SURE = { cancel: "Cancel for good?", delete: "Delete it for good?" };
+const DOUBLE_MS = 400;    // two clicks within are one
 const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it can be ended by force
 
 let run = new URLSearchParams(location.search).get("run") || "";
 let shown = { after: 0, evaluation: null, atStep: null, signature: null, models: false };
 let timer = null, asking = false, again = false, pace = LIVE_MS;
-let cancelledAt = null;
+let cancelledAt = null, armed = null;
 
 // ---- asking
 
@@ -39,6 +40,7 @@ async function ask() {
 }
 
 function choose(id, kept) {
+  calm();
   run = id;
   shown = { after: 0, evaluation: null, atStep: null, signature: shown.signature, models: shown.models };
   notice("");
@@ -51,7 +53,9 @@ function choose(id, kept) {
 }
 
 async function act(action, clicked) {
-  if (SURE[action] && !clicked.classList.contains("sure")) { makeSure(clicked, SURE[action]); return; }
+  if (SURE[action] && armed?.button !== clicked) { makeSure(clicked, SURE[action]); return; }
+  if (armed && Date.now() - armed.at < DOUBLE_MS) return;
+  calm();
   part("more").open = false;
   for (const button of element.querySelectorAll("[data-action]")) button.disabled = true;
   try {
@@ -62,12 +66,20 @@ async function act(action, clicked) {
   ask();
 }
 
-// What throws something away takes a second click.
+// What throws something away takes a second click, later than a double click and while the same run is shown.
 function makeSure(button, question) {
-  const words = button.textContent;
+  calm();
+  armed = { button, words: button.textContent, at: Date.now(), timer: setTimeout(calm, SURE_MS) };
   button.classList.add("sure");
   button.textContent = question;
-  setTimeout(() => { button.classList.remove("sure"); button.textContent = words; }, SURE_MS);
+}
+
+function calm() {
+  if (!armed) return;
+  clearTimeout(armed.timer);
+  armed.button.classList.remove("sure");
+  armed.button.textContent = armed.words;
+  armed = null;
 }
 
 // ---- showing
@@ -161,7 +173,8 @@ function showLog(log) {
 
 async function download() {
   part("more").open = false;
-  const told = await server.figures({ run });
+  let told;
+  try { told = await server.figures({ run }); } catch { part("offline").hidden = false; return; }
   notice(told.notice);
   if (told.notice) return;
   const link = document.createElement("a");

@@ -47,7 +47,7 @@ def reused(store: RunStore, run_id: str) -> list[Any]:
         told = store.get(run_id).config()
     except AsrkitError:
         return [gr.skip()] * len(form.NAMES)
-    return _shown(told.preset, [getattr(told, name) for name in form.NAMES])
+    return _shown(told.preset or form.DEFAULTS.preset, [getattr(told, name) for name in form.NAMES])
 
 
 def _basic(store: RunStore) -> form.Form:
@@ -94,7 +94,8 @@ def _restored(kept: Any) -> list[Any]:
     known = kept if isinstance(kept, dict) else {}
     if not known or known.get("preset") not in configs.preset_names():
         return [gr.skip()] * len(form.NAMES)
-    return _shown(known["preset"], [known.get(name, gr.skip()) for name in form.NAMES])
+    return _shown(known["preset"], [known[name] if name in known and form.offered(name, known[name]) else gr.skip()
+                                    for name in form.NAMES])
 
 
 def _filled(preset: str) -> list[Any]:
@@ -104,8 +105,7 @@ def _filled(preset: str) -> list[Any]:
 
 def _shown(preset: str, values: list[Any]) -> list[Any]:
     """What the fields are to show, with the preset's own words beside its name."""
-    summary = configs.preset(preset).summary if preset else ""
-    return [gr.update(value=value, info=summary) if name == "preset" else value
+    return [gr.update(value=preset, info=configs.preset(preset).summary) if name == "preset" else value
             for name, value in zip(form.NAMES, values, strict=True)]
 
 

@@ -92,7 +92,8 @@ def progress_line(seen: RunView, status: str) -> str:
     if seen.first_time is not None:
         going = status in supervisor.ACTIVE
         elapsed = seen.elapsed_s() if going else seen.elapsed_s(now=seen.last_time)
-        parts.append(f"{duration(elapsed)} so far" if going else f"ended after {duration(elapsed)}")
+        so_far = going or status == supervisor.QUEUED
+        parts.append(f"{duration(elapsed)} so far" if so_far else f"ended after {duration(elapsed)}")
         left = seen.eta_s() if going else None
         if left is not None and seen.step < (seen.total_steps or 0):
             parts.append(f"about {roughly(left)} left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from waiting import wait_for
 
 from asrkit.errors import ConfigError
 from asrkit.runs import events, supervisor, view
+from asrkit.speech import manifest
 
 ONE = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "augmentation": "light"}
 TWO = {"train_batch_size": 4, "processes": 2, "augmentation": "light"}
@@ -78,6 +80,20 @@ def test_one_killed_process_ends_the_run_and_says_so(store, settings):
     second.kill()
     assert ended(run) == supervisor.FAILED, run.log_tail()
     assert view.view(run).error["error"] == "process-lost", view.view(run).error
+
+
+def test_the_process_that_fails_says_why(store, settings, speech):
+    """A clip that goes bad after the start, in the share of any of the two: its name is told, not only a loss."""
+    run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "bad-clip")
+    at_step(run, 1)
+    rows = manifest.read(run.manifest_path("train"))
+    supervisor.stop(run)
+    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    broken = dataclasses.replace(rows[5], audio=str(run.path / "gone.wav"))
+    manifest.write(run.manifest_path("train"), [*rows[:5], broken, *rows[6:]])
+    supervisor.resume(store, run)
+    assert ended(run) == supervisor.FAILED, run.log_tail()
+    assert "gone.wav" in view.view(run).error["message"], view.view(run).error
 
 
 def test_two_machines(store, settings, alone, monkeypatch):

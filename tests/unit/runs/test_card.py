@@ -140,8 +140,9 @@ def test_nothing_is_left_to_be_filled_in(make_run):
     assert "(curve.png)" in text and ModelCard(text).data.language == "sw"
 
 
-def test_a_run_that_told_nothing_has_no_picture(make_run):
-    run = make_run("one")
+@pytest.mark.parametrize("told", [[], [STARTED, train(10, None)]])
+def test_a_run_without_a_number_has_no_picture(make_run, told):
+    run = make_run("one", told)
     run.model_dir.mkdir()
     card.write(run)
     assert not (run.model_dir / "curve.png").exists() and "curve.png" not in (run.model_dir / "README.md").read_text()

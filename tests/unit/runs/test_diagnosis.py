@@ -117,6 +117,7 @@ def test_a_loss_far_above_the_letter_frequencies_that_still_falls_is_on_its_way(
     ({"model": "facebook/wav2vec2-xls-r-300m"}, None, True), ({"model": "facebook/mms-1b-all"}, None, True),
     ({"model": "/tmp/tmpv2_2btqr/mmsen"}, None, False), ({"model": "starter"}, None, False),
     ({"model": "/data/base"}, 315_000_000, True), ({"model": "me/large-dreams"}, 5_000_000, False),
+    ({"model": "facebook/mms-1b-all", "freeze": "all-but-adapters"}, 965_000_000, False),
 ])
 def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
     found = diagnose(History({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
@@ -145,7 +146,9 @@ def test_plateau():
     assert codes(*[(1.0, 0.6 - 0.01 * index) for index in range(8)]) == []
 
 
-@pytest.mark.parametrize(("interval", "told"), [((0.1, 0.4), ["evaluation-set-small"]), ((0.2, 0.3), []), (None, [])])
+@pytest.mark.parametrize(("interval", "told"), [
+    ((0.1, 0.4), ["evaluation-set-small"]), ((0.2, 0.3), []), ((1.1, 1.6), []), (None, []),
+])
 def test_an_evaluation_set_that_cannot_tell_good_from_bad(interval, told):
     scored = [Score(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)), Score(10, 1.0, 1.0, 0.25, wer_interval=interval)]
     assert [finding.code for finding in diagnose(History({}, scored))] == told

@@ -244,3 +244,16 @@ def test_the_base_model_is_looked_at_first(store, tmp_path):
 ])
 def test_is_local(train, eval, local):
     assert is_local(TrainConfig(train=train, eval=eval)) is local
+
+
+@pytest.mark.parametrize(("language", "vocabulary", "sentence"), [
+    ("", "keep", "has a vocabulary for each of 2 languages; set MMS language"),
+    ("fra", "extend", "has no language 'fra'; set MMS language (adapter_language) to one of deu, eng"),
+])
+def test_a_language_that_mms_lacks_is_said_before_the_start(data, prepared, base, language, vocabulary, sentence):
+    letters = json.loads((base / "vocab.json").read_text())
+    (base / "vocab.json").write_text(json.dumps({"eng": letters, "deu": letters}))
+    with pytest.raises(ModelError) as caught:
+        prepared(data(), adapter_language=language, vocabulary=vocabulary)
+    assert sentence in str(caught.value)
+    assert prepared(data(), adapter_language="deu").train

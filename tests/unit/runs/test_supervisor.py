@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import soundfile
 from waiting import wait_for
@@ -370,3 +371,28 @@ def test_a_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatc
 def test_what_lies_on_the_hub_is_not_read_before_the_start(store, config, worker):
     run = supervisor.start(store, config.changed({"train": "hub:owner/name"}), "one")
     assert supervisor.status(run) == "starting" and not run.manifest_path("train").exists()
+
+
+def test_a_waiting_run_that_cannot_be_read_does_not_hold_up_the_line(store, config, worker):
+    busy = supervisor.start(store, config, "busy")
+    torn, fine = (supervisor.start(store, config, name) for name in ("a-torn", "b-fine"))
+    torn.config_path.write_text("{")
+    supervisor.kill(busy)
+    assert supervisor.advance(store).id == "b-fine"
+    assert supervisor.status(torn) == "failed" and supervisor.status(fine) == "starting"
+
+
+def test_a_base_model_is_found_from_any_working_directory(store, config, worker, base, monkeypatch):
+    monkeypatch.chdir(base.parent)
+    run = supervisor.start(store, config.changed({"model": base.name}), "one")
+    assert run.config().model == str(base)
+
+
+def test_flags_for_several_machines_are_for_one_run(store, config, worker, monkeypatch):
+    """The worker would hand them to the next run in line."""
+    monkeypatch.setenv("ASRKIT_TORCHRUN", "--nnodes=1 --standalone")
+    run = supervisor.start(store, config, "one")
+    command = run.process()["command"]
+    assert command[1:5] == ["-m", "torch.distributed.run", "--nnodes=1", "--standalone"]
+    told = psutil.Process(run.process()["pid"]).environ()
+    assert "ASRKIT_TORCHRUN" not in told

@@ -170,10 +170,11 @@ def test_summary(make_run):
 def test_a_pause_between_two_lives_is_no_time_of_work():
     """10 s of work, ended or killed, an hour of nothing, 5 s of loading and 15 s of work: 30 s."""
     def life(begun):
-        return [event("phase", begun, phase="loading", text="Loading PyTorch"),
+        return [event("phase", begun, phase="loading", text="Loading PyTorch", begins=True),
                 event("phase", begun + 2, phase="loading", text="Loading the base model")]
 
     first = [*life(1000.0), event("started", 1005.0, 0, total_steps=4), event("train", 1010.0, 2, loss=1.0)]
     second = [*life(4610.0), event("started", 4615.0, 2, total_steps=4), event("train", 4630.0, 3, loss=1.0)]
+    assert seen(*life(1000.0), *second).elapsed_s(now=4630.0) == pytest.approx(22.0), "killed while it loaded"
     for end in ([], [event("stopped", 1010.0, 2, message="Stopped.", saved=True)]):
         assert seen(*first, *end, *second).elapsed_s(now=4630.0) == pytest.approx(30.0)
