@@ -54,7 +54,6 @@ function choose(id, kept) {
 
 async function act(action, clicked) {
   if (SURE[action] && armed?.button !== clicked) { makeSure(clicked, SURE[action]); return; }
-  if (armed && Date.now() - armed.at < DOUBLE_MS) return;
   calm();
   part("more").open = false;
   for (const button of element.querySelectorAll("[data-action]")) button.disabled = true;
@@ -72,6 +71,8 @@ function makeSure(button, question) {
   armed = { button, words: button.textContent, at: Date.now(), timer: setTimeout(calm, SURE_MS) };
   button.classList.add("sure");
   button.textContent = question;
+  button.disabled = true;
+  setTimeout(() => { button.disabled = false; }, DOUBLE_MS);
 }
 
 function calm() {
@@ -114,7 +115,7 @@ function showState(told) {
   for (const button of element.querySelectorAll("[data-action]")) {
     const early = button.dataset.action === "kill" && Date.now() - cancelledAt < PATIENCE_MS;
     button.hidden = early || !told.can.includes(button.dataset.action);
-    button.disabled = false;
+    button.disabled = armed?.button === button && Date.now() - armed.at < DOUBLE_MS;
   }
   text("activity", told.activity);
   text("line", told.line);
