@@ -90,6 +90,10 @@ STRENGTHS = {
 }
 
 
+TRIED = 24
+"""Lengths that a warp chooses from; the longest is about a tenth longer than the clip."""
+
+
 @functools.cache
 def _smooth_lengths() -> np.ndarray:
     """Every length up to two minutes whose prime factors are 2, 3, 5 and 7, ascending: what a Fourier transform is
@@ -110,17 +114,24 @@ def smooth(length: int) -> int:
 
 
 def warp(samples: np.ndarray, factor: float) -> np.ndarray:
-    """Play `samples` about `factor` times faster: band-limited resampling by the discrete Fourier transform.
+    """Play `samples` `factor` times faster: band-limited resampling by the discrete Fourier transform.
 
-    The factor is rounded to one between two lengths that the transform is fast at.
+    The transform is taken between two lengths that it is fast at and whose ratio is nearly `factor`.
     """
-    size = smooth(len(samples))
-    length = smooth(max(1, round(size / factor)))
+    lengths, wanted = _smooth_lengths(), max(1, round(len(samples) / factor))
+    sizes = lengths[np.searchsorted(lengths, len(samples)):][:TRIED]
+    if len(sizes) < TRIED:  # beyond two minutes
+        size, length = len(samples), wanted
+    else:
+        nearest = lengths[np.minimum(np.searchsorted(lengths, sizes / factor), len(lengths) - 1)]
+        best = np.argmin(np.abs(nearest * factor / sizes - 1))
+        size, length = int(sizes[best]), int(nearest[best])
     spectrum = np.fft.rfft(samples, size)
     kept = np.zeros(length // 2 + 1, spectrum.dtype)
     shared = min(len(spectrum), len(kept))
     kept[:shared] = spectrum[:shared]
-    return np.fft.irfft(kept, length)[: max(1, round(len(samples) * length / size))] * (length / size)
+    played = np.fft.irfft(kept, length)[:wanted] * (length / size)
+    return np.pad(played, (0, wanted - len(played)))
 
 
 def reverberate(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:

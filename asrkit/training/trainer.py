@@ -60,8 +60,10 @@ class CtcTrainer(Trainer):
         self.run, self.config, self.processor = run, config, processor
         self.train_rows, self.eval_rows = train, held_out
         self.record, self._found = Record(config.metric_for_best_model), set(found)
+        self.scored_at = -1
         for told in scored:
             self.record.add(told.data)
+            self.scored_at = told.step or 0
         self.interrupted = False
         self.loop = lexicon.for_processor(
             lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
@@ -327,9 +329,15 @@ class _Schedule(TrainerCallback):
     def on_train_begin(self, args, state, control, **_):
         if team.FIRST:
             self.trainer.diagnose()
-        if self.trainer.config.eval_on_start and state.global_step == 0:
+        if self.trainer.config.eval_on_start if state.global_step == 0 else self._left_out(state):
             self.trainer.evaluate()
         self.trainer.emit(events.PHASE, phase="training", text="Training")
+
+    def _left_out(self, state) -> bool:
+        """Whether the evaluation of the step that is resumed from was broken off by the end of the life before."""
+        every = self.trainer.config.eval_steps
+        due = state.global_step % every == 0 if every else float(state.epoch or 0).is_integer()
+        return due and self.trainer.scored_at < state.global_step
 
     def on_step_end(self, args, state, control, **_):
         config, step = self.trainer.config, state.global_step

@@ -301,6 +301,27 @@ def test_a_flag_ends_an_evaluation(build):
     assert made.interrupted and "eval" not in [kind for kind, _ in stories(made.run)]
 
 
+@pytest.mark.parametrize(("eval_steps", "stop_at"), [(2, 2), (0, 4)])
+def test_an_evaluation_that_was_broken_off_is_made_up_for(build, monkeypatch, eval_steps, stop_at):
+    """By steps or by epochs: a run that is stopped while it is evaluated has that evaluation after all when resumed."""
+    made = build(4, train_batch_size=1, max_steps=8, eval_steps=eval_steps, save_steps=0)
+    real = evaluation.evaluate
+
+    def stopped(*arguments, **more):
+        if made.state.global_step == stop_at:
+            made.run.raise_flag(STOP)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(evaluation, "evaluate", stopped)
+    made.train()
+    assert made.interrupted and [step for kind, step in stories(made.run) if kind == "eval"] == []
+    monkeypatch.setattr(evaluation, "evaluate", real)
+    made.run.lower_flags()
+    again = build(4, run=made.run, train_batch_size=1, max_steps=8, eval_steps=eval_steps, save_steps=0)
+    again.train(resume_from_checkpoint=str(made.run.checkpoints()[-1]))
+    assert [step for kind, step in stories(made.run) if kind == "eval"] == list(range(stop_at, 9, stop_at))
+
+
 def test_the_head_goes_first(build):
     made = build(max_steps=3, head_first_steps=2, learning_rate=1e-2, lr_scheduler_type="constant")
     states = [{name: part.detach().clone() for name, part in made.model.named_parameters()}]
