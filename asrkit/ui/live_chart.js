@@ -198,7 +198,7 @@ function text(name, words) { if (part(name).textContent !== words) part(name).te
 const charts = (() => {
   const PLOTS = { loss: ["train/loss", "eval/loss"], rates: ["eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer"] };
   const NAMES = { "train/loss": "Training", "eval/loss": "Evaluation", "eval/wer": "WER", "eval/cer": "CER",
-                  "eval/mer": "MER (Chinese by character)", "eval/greedy_wer": "WER without word list" };
+                  "eval/mer": "MER (Chinese by character)", "eval/greedy_wer": "WER, no list" };
   const TOUCH = matchMedia("(pointer: coarse)").matches;
   let points = empty(), drawn = false, entropy = null;
 
