@@ -24,10 +24,8 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 def resolve(name: str, store: RunStore) -> str:
     """A directory or a Hub id that `from_pretrained` takes. ModelError in one sentence where `name` is neither."""
-    if name in ("", STARTER):
-        return str(STARTER_DIR)
-    if RUN_ID.fullmatch(name) and (store.root / name / "config.json").exists():
-        return _of_run(Run(store.root / name))
+    if _is_name(name, store):
+        return str(STARTER_DIR) if name in ("", STARTER) else _of_run(Run(store.root / name))
     # os.path, for a name that is no path at all is then no directory, instead of an exception.
     path = Path(os.path.expanduser(name))
     if os.path.isdir(path):
@@ -41,6 +39,18 @@ def resolve(name: str, store: RunStore) -> str:
         return name
     raise ModelError(f"There is no model {name!r}: it is no run in {store.root}, no directory and no Hub id "
                      f"(owner/name); `python -m asrkit runs list` shows the runs.")
+
+
+def lasting(name: str, store: RunStore) -> str:
+    """`name` so that it means the same from any working directory. ModelError as `resolve` raises it."""
+    resolve(name, store)
+    path = os.path.expanduser(name)
+    return os.path.abspath(path) if os.path.isdir(path) and not _is_name(name, store) else name
+
+
+def _is_name(name: str, store: RunStore) -> bool:
+    """Whether `name` is the starter or a run of the store: these come before a directory that is called so."""
+    return name in ("", STARTER) or bool(RUN_ID.fullmatch(name)) and (store.root / name / "config.json").exists()
 
 
 def check_directory(path: Path) -> None:

@@ -65,9 +65,8 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
     there is no run.
     """
     _refuse_full_disk(store)
-    if os.path.isdir(models.resolve(config.model, store)) and os.path.isdir(config.model):
-        # A run that waits may be started from another working directory.
-        config = config.changed({"model": os.path.abspath(config.model)})
+    # A run that waits may be started from another working directory.
+    config = config.changed({"model": models.lasting(config.model, store)})
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
         waits = active(store) is not None or bool(line(store))

@@ -396,3 +396,11 @@ def test_flags_for_several_machines_are_for_one_run(store, config, worker, monke
     assert command[1:5] == ["-m", "torch.distributed.run", "--nnodes=1", "--standalone"]
     told = psutil.Process(run.process()["pid"]).environ()
     assert "ASRKIT_TORCHRUN" not in told
+
+
+def test_a_directory_called_starter_is_not_the_starter(store, config, worker, monkeypatch, tmp_path):
+    """Names come before directories, wherever the app was started."""
+    (tmp_path / "starter").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = supervisor.start(store, config.changed({"model": "starter"}), "one")
+    assert run.config().model == "starter"
