@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _json(_command(actions, "list", _runs_list, "all runs, newest first"))
     _json(_with_id(_command(actions, "show", _runs_show, "one run")))
     _json(_settings(_command(actions, "start", _runs_start, "start a run in the background")))
-    for name, action, words in (("stop", supervisor.stop, "stop and save; take a waiting run out of the line"),
+    for name, action, words in (("stop", supervisor.stop, "stop and save; remove a waiting run from the queue"),
                                 ("cancel", supervisor.cancel, "stop and keep only the history"),
                                 ("save", supervisor.save_now, "write a checkpoint after this step"),
                                 ("evaluate", supervisor.evaluate_now, "evaluate after this step"),
@@ -127,7 +127,7 @@ def _train(options: argparse.Namespace) -> int:
     run = supervisor.start(store, settings_of(options), options.run_id)
     print(f"Run {run.id} in {run.path}", flush=True)
     if before := supervisor.ahead(store, run):
-        print(f"It waits for {', '.join(before)} to end.", flush=True)
+        print(f"It waits for {', '.join(before)} to finish.", flush=True)
     return _follow(store, run)
 
 

@@ -73,10 +73,10 @@ class TrainConfig:
     max_steps: int = _setting(
         0, "Most steps", "Stop after this many optimizer steps; 0 leaves it to the epochs.", low=0, high=10_000_000)
     train_batch_size: int = _setting(
-        8, "Batch size (clips)", "Clips a batch; counts only while the batch in seconds is 0.", low=1, high=4096,
+        8, "Batch size (clips)", "Clips per batch; used only when the size in seconds is 0.", low=1, high=4096,
         basic=True)
     batch_seconds: float = _setting(
-        0.0, "Batch size (seconds)", "Seconds of audio a batch, padding included; 0 counts clips instead.",
+        0.0, "Batch size (seconds)", "Seconds of audio per batch, padding included; 0 counts clips instead.",
         low=0, high=10_000, basic=True)
     eval_batch_size: int = _setting(
         8, "Evaluation batch size", "Clips a batch during evaluation.", low=1, high=4096)

@@ -198,7 +198,7 @@ def _end(run: Run, flag: str) -> None:
             run.raise_flag(flag)
         elif current == QUEUED:
             run.place_path.unlink(missing_ok=True)
-            run.append(events.event(events.STOPPED, message="Taken out of the line before it began.",
+            run.append(events.event(events.STOPPED, message="Removed from the queue before it began.",
                                     saved=run.has_model(), model="model" if run.has_model() else None))
 
 

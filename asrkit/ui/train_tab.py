@@ -131,7 +131,7 @@ def _refreshed(store: RunStore, told: str) -> tuple[Any, Any, Any]:
     """Start, its message and the base models, after a run began or ended. `told` is the message; a failure stays."""
     busy = supervisor.active(store)
     if busy:
-        note = _message(f"Run {busy.id} is under way; another one waits in line until it has ended.")
+        note = _message(f"Run {busy.id} is under way. A new run will wait in the queue.")
     else:
         note = gr.skip() if "alert" in (told or "") else _message("")
     return gr.update(interactive=True), note, gr.update(choices=form.base_models(store))

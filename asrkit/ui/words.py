@@ -73,7 +73,7 @@ def activity(status: str, seen: RunView, cancelled: bool, before: Sequence[str] 
     """What a run that has not ended is doing now. `before`: ids of the runs that it waits for."""
     if status == supervisor.QUEUED:
         others = f" and {len(before) - 1} more" if len(before) > 1 else ""
-        return f"Waiting for run {before[0]}{others} to end…" if before else "Waiting to start…"
+        return f"Waiting for run {before[0]}{others} to finish…" if before else "Waiting to start…"
     if status == supervisor.STOPPING:
         if cancelled:
             return "Cancelling…"

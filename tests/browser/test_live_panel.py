@@ -3,6 +3,7 @@
 import re
 import signal
 
+import pytest
 from playwright.sync_api import Page, expect
 from waiting import wait_for
 
@@ -182,6 +183,19 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(open_page, play):
     page.get_by_role("tab", name="Transcribe").click()
     expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_the_menu_and_the_buttons_stay_on_the_screen(open_page, play, width):
+    play(*LONG)
+    page = open_page(viewport={"width": width, "height": 844})
+    drawn(page, 2)
+    page.locator("#live [data-part=more] summary").click()
+    card = page.locator("#live .live").bounding_box()
+    for button in page.locator("#live .actions button:visible, #live .actions summary").all():
+        box, words = button.bounding_box(), button.inner_text()
+        assert box["x"] >= card["x"] - 1, words
+        assert box["x"] + box["width"] <= card["x"] + card["width"] + 1, words
 
 
 def test_the_charts_follow_light_and_dark(open_page, play):

@@ -109,7 +109,7 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     run = started(app)
     expect(page.locator("#live [data-part=activity]")).not_to_be_empty()
     assert f"?run={run.id}" in page.url
-    expect(page.locator("#start-message")).to_contain_text("another one waits in line")
+    expect(page.locator("#start-message")).to_contain_text("is under way. A new run will wait in the queue.")
 
     wait_for(lambda: len(points(page, "loss", 0)) >= 2 and points(page, "rates", 0), "a curve that grows")
     before = points(page, "loss", 0)

@@ -284,7 +284,7 @@ def test_taken_out_of_the_line(store, config, worker, leave):
     for _ in range(2):
         leave(run)
     assert supervisor.status(run) == "stopped" and waiting(store) == []
-    assert run.events()[0][-1].data["message"] == "Taken out of the line before it began."
+    assert run.events()[0][-1].data["message"] == "Removed from the queue before it began."
     supervisor.resume(store, run)
     assert waiting(store) == ["waits"]
     supervisor.delete(store, run)

@@ -286,7 +286,7 @@ def test_the_pages_thread_starts_what_waits(store, run, monkeypatch):
     LiveRun(store).poll({})
     write_json(waits.place_path, {"place": 1})
     begin(run)
-    assert poll(store, waits)["activity"] == f"Waiting for run {run.id} to end…" and begun == []
+    assert poll(store, waits)["activity"] == f"Waiting for run {run.id} to finish…" and begun == []
     assert poll(store, waits)["can"] == ["leave"]
     tell(run, "finished", 20, message="Finished.", saved=False)
     LiveRun(store).poll({})
