@@ -21,7 +21,7 @@ HYPERPARAMETERS = (
 def model_card(run: Run, drawn: bool = False) -> str:
     """The card of a run as Markdown with a YAML front matter that the Hub reads. drawn: the curves lie beside it."""
     seen, config = view(run), run.config().to_dict()
-    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(run), _limits(run, seen, config),
+    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(run), _limits(seen, config),
              _data(run, seen, config), _procedure(seen, config), _results(seen), _findings(seen, drawn),
              _versions(seen)]
     return "\n\n".join(parts) + "\n"
@@ -80,7 +80,7 @@ print(processor.batch_decode(ids)[0])
 ```"""
 
 
-def _limits(run: Run, seen: RunView, config: dict[str, Any]) -> str:
+def _limits(seen: RunView, config: dict[str, Any]) -> str:
     """What it is for, and where the figures say nothing."""
     language = f" in the language `{config['language']}`" if config["language"] else ""
     lines = [f"It turns speech{language} into text, for speech like that of its training data. On other voices, "
@@ -129,7 +129,7 @@ def _audited(run: Run) -> list[str]:
 def _procedure(seen: RunView, config: dict[str, Any]) -> str:
     lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS]
     adam = f"({config['adam_beta1']},{config['adam_beta2']}) and epsilon={config['adam_epsilon']:g}"
-    lines.insert(7, f"- optimizer: AdamW with betas={adam}")
+    lines.insert(HYPERPARAMETERS.index("lr_scheduler_type"), f"- optimizer: AdamW with betas={adam}")
     lines.append(f"- device: {seen.started.get('hardware', 'unknown')}, {seen.started.get('precision', 'no')}")
     return "## Training procedure\n\n### Training hyperparameters\n\n" + "\n".join(lines)
 

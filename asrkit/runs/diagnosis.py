@@ -94,6 +94,15 @@ class History:
         return bool(BIG_MODEL.search(str(self.settings.get("model", ""))))
 
     @property
+    def learning_rate(self) -> float:
+        return float(self.settings.get("learning_rate") or 0)
+
+    @property
+    def too_fast(self) -> bool:
+        """Whether the learning rate is far above what a model of this size takes."""
+        return self.big and self.learning_rate > BIG_MODEL_RATE
+
+    @property
     def warmup_steps(self) -> int:
         return int(self.settings.get("warmup_steps") or 0)
 
@@ -155,15 +164,14 @@ def _collapse_remedies(history: History) -> list[str]:
 
 def _suspects(history: History) -> Iterator[tuple[str, str]]:
     """(why, what to do) for each setting that is known to keep models on the blank."""
-    settings = history.settings
-    rate = float(settings.get("learning_rate") or 0)
-    if rate > BIG_MODEL_RATE and history.big:
+    settings, rate = history.settings, history.learning_rate
+    if history.too_fast:
         yield (f"the learning rate, {rate:g}, is several times what models of this size take (5e-5 to 1e-4)",
                f"Divide the learning rate by 3 to 5 (to about {rate / 4:.0e}).")
     if history.update_s is not None and history.update_s < SMALL_UPDATE_S:
         yield (f"an update sees only {history.update_s:.0f} s of audio",
                "Raise the batch or the gradient accumulation to 100 s of audio an update or more.")
-    if 0 < history.warmup_steps < 1000 and rate > BIG_MODEL_RATE and history.big:
+    if 0 < history.warmup_steps < 1000 and history.too_fast:
         yield (f"warm-up is short ({history.warmup_steps} steps) for that rate", "Warm up for 1,000 to 2,000 steps.")
     if float(settings.get("mask_time_prob") or 0) and int(settings.get("mask_time_length") or 10) >= 10 and (
             history.update_s is not None and history.update_s < SMALL_UPDATE_S):
@@ -214,11 +222,12 @@ def _plateau(history: History) -> Iterator[Finding]:
 
 def _high_rate(history: History) -> Iterator[Finding]:
     """Told before the first step, while it costs nothing to begin again."""
-    rate, name = float(history.settings.get("learning_rate") or 0), str(history.settings.get("model", ""))
-    if rate > BIG_MODEL_RATE and history.big:
+    rate = history.learning_rate
+    if history.too_fast:
         yield Finding("learning-rate-high", 0, 0.0,
-                      f"The learning rate, {rate:g}, is several times what models like {name} take (5e-5 to 1e-4); "
-                      "at such rates they seldom learn more than to stay silent.",
+                      f"The learning rate, {rate:g}, is several times what models like "
+                      f"{history.settings.get('model', '')} take (5e-5 to 1e-4); at such rates they seldom learn more "
+                      "than to stay silent.",
                       f"Begin again with about {rate / 4:.0e}.")
 
 

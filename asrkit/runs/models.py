@@ -89,7 +89,7 @@ def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
     told = _vocabulary_file(path)
     if told is None:
         return None
-    if _nested(told):
+    if is_nested(told):
         if language:
             return language_vocabulary(told, language, str(path))
         settings = path / "tokenizer_config.json"
@@ -110,7 +110,7 @@ def _vocabulary_file(path: Path) -> dict[str, Any] | None:
     return told
 
 
-def _nested(vocabulary: dict[str, Any]) -> bool:
+def is_nested(vocabulary: dict[str, Any]) -> bool:
     """Whether it is one of MMS: a vocabulary for each language."""
     return bool(vocabulary) and all(isinstance(value, dict) for value in vocabulary.values())
 
@@ -118,7 +118,7 @@ def _nested(vocabulary: dict[str, Any]) -> bool:
 def check_language(path: Path, language: str) -> None:
     """ModelError if the local MMS checkpoint at `path` has no adapter for `language`; others have one vocabulary."""
     told = _vocabulary_file(path)
-    if told is not None and _nested(told):
+    if told is not None and is_nested(told):
         language_vocabulary(told, language, str(path))
 
 

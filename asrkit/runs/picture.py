@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -33,7 +33,7 @@ def _known(points: Sequence[Point]) -> list[tuple[float, float]]:
 
 
 def _panel(canvas: ImageDraw.ImageDraw, seen: RunView, title: str, curves: dict[str, tuple[str, str]], left: int,
-           right: int, words) -> None:
+           right: int, words: Callable[[float], str]) -> None:
     lines = {name: _known(seen.series.get(name, [])) for name in curves}
     steps = max((x for line in lines.values() for x, _ in line), default=1) or 1
     top = max((y for line in lines.values() for _, y in line), default=1.0) or 1.0

@@ -52,7 +52,8 @@ NEEDED_BYTES = 200 * 2**20
 TORCHRUN = re.compile(r"(TORCHELASTIC|GROUP|ROLE|LOCAL)_\w+|RANK|WORLD_SIZE|MASTER_ADDR|MASTER_PORT|OMP_NUM_THREADS")
 """Names of the environment variables that torchrun sets for its processes."""
 
-FLAGS = "ASRKIT_TORCHRUN"
+TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
+"""Environment variable with flags for torchrun, where other machines take part."""
 
 _WORKER = "asrkit.training.worker"
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -69,7 +70,7 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
     config = config.changed({"model": models.lasting(config.model, store)})
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
-        waits = active(store) is not None or bool(line(store))
+        waits = _busy(store)
 
         def fill(run: Run) -> None:
             if prepared:
@@ -84,7 +85,8 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
             except BaseException:
                 store.delete(run)
                 raise
-    advance(store)
+    if waits:
+        advance(store)
     return run
 
 
@@ -92,25 +94,34 @@ def resume(store: RunStore, run: Run) -> Run:
     """Go on with a stopped, failed or crashed run from its last checkpoint, in its turn. RunError if it is none."""
     with store.lock():
         current = status(run)
-        if current in ACTIVE or run.id in [one.id for one in line(store)]:
+        if current in ACTIVE or _waits(run):
             return run
         if current not in RESUMABLE and current != QUEUED:  # made, but cut off before it was started
             raise RunError(f"Run {run.id} is {current}; only a stopped, failed or crashed run can be resumed.")
         _refuse_full_disk(store)
         run.lower_flags()
         run.repair_events()
-        if active(store) is None and not line(store):
-            _spawn(run)
-        else:
+        if waits := _busy(store):
             _queue(run)
-    advance(store)
+        else:
+            _spawn(run)
+    if waits:
+        advance(store)
     return run
 
 
 def line(store: RunStore) -> list[Run]:
     """The runs that wait, in the order in which they will be started."""
-    waiting = [run for run in store.all() if run.place_path.exists() and status(run) == QUEUED]
-    return sorted(waiting, key=lambda run: (_place(run), run.id))
+    return sorted(filter(_waits, store.all()), key=lambda run: (_place(run), run.id))
+
+
+def _waits(run: Run) -> bool:
+    return run.place_path.exists() and status(run) == QUEUED
+
+
+def _busy(store: RunStore) -> bool:
+    """Whether a run that is started now has to wait."""
+    return active(store) is not None or bool(line(store))
 
 
 def ahead(store: RunStore, run: Run) -> list[str]:
@@ -152,9 +163,8 @@ def keep_the_line(store: RunStore, every_s: float = 5.0) -> None:
 def put_first(store: RunStore, run: Run) -> None:
     """Let a waiting run be the next. Does nothing to one that does not wait."""
     with store.lock():
-        waiting = line(store)
-        if run.id in [one.id for one in waiting]:
-            _queue(run, _place(waiting[0]) - 1)
+        if _waits(run):
+            _queue(run, _place(line(store)[0]) - 1)
 
 
 def _queue(run: Run, place: float | None = None) -> None:
@@ -238,14 +248,14 @@ def _spawn(run: Run) -> None:
     `$ASRKIT_TORCHRUN` has torchrun's own flags where other machines take part (README). ValueError if it cannot be
     read.
     """
-    processes, flags = run.config().processes, shlex.split(os.environ.get(FLAGS, ""))
+    processes, flags = run.config().processes, shlex.split(os.environ.get(TORCHRUN_FLAGS, ""))
     several = ["-m", "torch.distributed.run", *(flags or ["--standalone"]), f"--nproc-per-node={processes}"]
     command = [sys.executable, *(several if flags or processes > 1 else []), "-m", _WORKER, str(run.path.resolve())]
     paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     # A worker that ends starts the next in line; what torchrun told it about itself is not for the next.
     launched = "TORCHELASTIC_RUN_ID" in os.environ
     inherited = {name: value for name, value in os.environ.items() if not (launched and TORCHRUN.fullmatch(name))}
-    inherited.pop(FLAGS, None)  # for this run, not for the one that its worker starts when it ends
+    inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
     environment = {**inherited, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     events_from = run.events_size()
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:

@@ -63,7 +63,7 @@ def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, to
     """From a CTC checkpoint: its own head, with rows added for new characters where the vocabulary may grow."""
     processor = AutoProcessor.from_pretrained(base)
     nested = getattr(processor.tokenizer, "vocab", {})
-    if any(isinstance(letters, dict) for letters in nested.values()):  # MMS: an adapter and a head for each language
+    if models.is_nested(nested):  # MMS: an adapter and a head for each language
         letters = models.language_vocabulary(nested, config.adapter_language, base)
         processor = _processor(base, letters, like=processor.tokenizer)
         model = _pretrained(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)

@@ -256,7 +256,7 @@ const charts = (() => {
 
   function add(fresh, reset, known) {
     if (reset) points = empty();
-    if (known !== entropy) { entropy = known; if (drawn) Plotly.relayout(part("loss"), prior("loss")); }
+    entropy = known; // told when a worker begins, and then all is drawn anew
     const before = SERIES.filter(has);
     for (const name of SERIES) {
       points[name].x.push(...(fresh[name]?.x ?? []));

@@ -82,11 +82,14 @@ def _wire_form(store: RunStore, page: gr.Blocks, fields: form.Form, inputs: list
     # Not a secret; with the random one that is made otherwise, a restarted app could not read what it kept.
     kept = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
     page.load(_restored, kept, inputs, **QUIET)
-    gr.on([field.change for field in inputs], lambda *values: dict(zip(form.NAMES, values, strict=True)), inputs, kept,
-          trigger_mode="always_last", **QUIET)
     fields["preset"].input(_filled, fields["preset"], inputs, **QUIET)
-    gr.on([field.change for field in inputs], lambda *values: _command(store, values), inputs, command,
-          trigger_mode="always_last", **QUIET)
+    gr.on([field.change for field in inputs], lambda *values: [_command(store, values), _kept(values)], inputs,
+          [command, kept], trigger_mode="always_last", **QUIET)
+
+
+def _kept(values: tuple[Any, ...]) -> dict[str, Any]:
+    """What the browser is to remember of the form."""
+    return dict(zip(form.NAMES, values, strict=True))
 
 
 def _restored(kept: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from waiting import wait_for
 
 from asrkit.runs import supervisor
-from asrkit.runs.store import CANCEL, STOP, write_json
+from asrkit.runs.store import CANCEL, STOP, Run, write_json
 
 LONG = ("--steps", "2000", "--pause", "0.1")
 SHORT = ("--steps", "12", "--pause", "0.05")
@@ -74,12 +74,18 @@ def test_a_killed_app_that_is_started_again_is_found_by_the_open_page(open_page,
     expect(status(page)).to_have_text("Running")
 
 
-def test_a_worker_that_was_killed_can_be_resumed(open_page, play):
+def killed(open_page, play, after: int) -> tuple[Page, Run]:
+    """A page on a run whose worker was killed when more than that many points were drawn."""
     run = play(*LONG)
     page = open_page()
-    drawn(page, 3)
+    drawn(page, after)
     supervisor.kill(run)
     expect(status(page)).to_have_text("Interrupted")
+    return page, run
+
+
+def test_a_worker_that_was_killed_can_be_resumed(open_page, play):
+    page, _ = killed(open_page, play, 3)
     expect(page.locator("#live [role=alert]").filter(has_text="killed")).to_be_visible()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     expect(page.get_by_role("button", name="Stop and save")).to_be_hidden()
@@ -87,11 +93,7 @@ def test_a_worker_that_was_killed_can_be_resumed(open_page, play):
 
 
 def test_a_resume_draws_the_rewound_curve_anew(open_page, play):
-    run = play(*LONG)
-    page = open_page()
-    drawn(page, 12)
-    supervisor.kill(run)
-    expect(status(page)).to_have_text("Interrupted")
+    page, run = killed(open_page, play, 12)
     play("--steps", "2000", "--pause", "0.1", "--from-step", "5", run=run)
     expect(status(page)).to_have_text("Running")
     seen = drawn(page, 15)
