@@ -33,6 +33,11 @@ def default_runs_dir() -> Path:
     return Path(os.environ.get("ASRKIT_RUNS") or "runs")
 
 
+def default_data_dir(runs_dir: Path) -> Path:
+    """`$ASRKIT_DATA`, else `data` beside the runs directory: where what was uploaded and recorded in the app lies."""
+    return Path(os.environ.get("ASRKIT_DATA") or runs_dir.parent / "data")
+
+
 class Run:
     """One run directory. Holds a path and nothing else: every call reads what is on disk now."""
 
@@ -188,6 +193,11 @@ class RunStore:
     def __init__(self, root: str | Path | None = None) -> None:
         self.root = Path(root) if root is not None else default_runs_dir()
 
+    @property
+    def data_dir(self) -> Path:
+        """Where datasets made in the app lie: one folder each. Absolute, for a run may name it."""
+        return default_data_dir(self.root).absolute()
+
     def create(self, config: configs.TrainConfig, run_id: str | None = None,
                fill: Callable[[Run], None] = lambda run: None) -> Run:
         """A new run directory with its configuration and what `fill` puts into it, there whole or not at all.
@@ -286,4 +296,5 @@ def free_bytes(where: Path) -> int:
     return shutil.disk_usage(where).free
 
 
-__all__ = ["Run", "RunStore", "write_json", "default_runs_dir", "readable_disk_errors", "free_bytes"]
+__all__ = ["Run", "RunStore", "write_json", "default_runs_dir", "default_data_dir", "readable_disk_errors",
+           "free_bytes"]
