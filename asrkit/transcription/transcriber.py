@@ -69,11 +69,9 @@ class Transcriber:
 
     def transcribe(self, wave: Waveform) -> Transcript:
         """Text and words of `wave`. What is kept of a long one is 50 rows of posteriors a second."""
-        with self._lock:
-            pieces = [self._posteriors(wave.samples, *span) for span in windows(len(wave.samples))]
-        if not pieces:
+        probabilities = np.exp(self.log_probabilities(wave))
+        if not len(probabilities):
             return Transcript("", [], wave.duration_s)
-        probabilities = np.concatenate(pieces)
         frame_s = wave.duration_s / max(1, len(probabilities))
         if self.loop:
             words = [Word(one.word, one.start * frame_s, one.end * frame_s, one.confidence)
@@ -82,14 +80,20 @@ class Transcriber:
             words = self._words(probabilities.argmax(-1), probabilities.max(-1), frame_s)
         return Transcript(" ".join(word.word for word in words), words, wave.duration_s)
 
+    def log_probabilities(self, wave: Waveform) -> np.ndarray:
+        """(frames, tokens) float32 log posteriors, evenly spread over the wave; no frames for one that holds none."""
+        with self._lock:
+            pieces = [self._log_posteriors(wave.samples, *span) for span in windows(len(wave.samples))]
+        return np.concatenate(pieces) if pieces else np.zeros((0, self.model.config.vocab_size), np.float32)
+
     @torch.inference_mode()
-    def _posteriors(self, samples: np.ndarray, start: int, stop: int, keep_from: int, keep_to: int):
-        """(frames, tokens) posteriors for samples `keep_from` to `keep_to`, heard from `start` to `stop`."""
+    def _log_posteriors(self, samples: np.ndarray, start: int, stop: int, keep_from: int, keep_to: int):
+        """(frames, tokens) log posteriors for samples `keep_from` to `keep_to`, heard from `start` to `stop`."""
         heard = self.processor(samples[start:stop], sampling_rate=RATE, return_tensors="pt")
-        probabilities = self.model(**heard.to(self.device)).logits[0].softmax(-1).cpu().numpy()
-        per_sample = len(probabilities) / (stop - start)
+        scores = self.model(**heard.to(self.device)).logits[0].log_softmax(-1).cpu().numpy()
+        per_sample = len(scores) / (stop - start)
         first, last = round((keep_from - start) * per_sample), round((keep_to - start) * per_sample)
-        return probabilities[first:last]
+        return scores[first:last]
 
     def _words(self, best: np.ndarray, confidence: np.ndarray, frame_s: float) -> list[Word]:
         """Frames -> words: runs of one token are a letter, the delimiter ends a word."""

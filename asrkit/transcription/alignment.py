@@ -1,0 +1,139 @@
+"""A text that is known to be right -> when each of its words was said, by forced alignment.
+
+The likeliest CTC path that spells the text (Viterbi; Graves et al., ICML 2006), as `torchaudio.functional.forced_align`
+finds it. A letter begins and ends with the frames that say it; blanks belong to no word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asrkit.errors import DataError
+from asrkit.speech import ctc
+from asrkit.speech.audio import Waveform
+
+if TYPE_CHECKING:
+    from asrkit.transcription.transcriber import Transcriber
+
+
+@dataclass(frozen=True)
+class AlignedWord:
+    """score: mean log posterior of its letters, 0 at best; None for a word whose letters the model does not know."""
+
+    word: str
+    start_s: float
+    end_s: float
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """score: log probability of the whole path (blanks too) / tokens of the text, 0 at best.
+
+    Speech that the text leaves out lowers the score as well as text that was not said, so clips can be ranked by it.
+    unknown: characters that the model has no token for; they were passed over.
+    """
+
+    words: list[AlignedWord]
+    score: float
+    unknown: list[str]
+
+
+def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
+    """Times of the white-space separated words of `text`, all of it, in `wave`.
+
+    Characters are looked up as they are, then in upper and in lower case. Those that the model does not know are left
+    out; a word of nothing else gets the moment between its neighbours. An empty text has no words and scores 0.
+
+    Raises DataError where no character is known, or where the clip is too short to say them all (each takes a frame of
+    20 ms, and one more between two that are equal).
+    """
+    words = text.split()
+    if not words:
+        return Alignment([], 0.0, [])
+    tokens, word_of, unknown = spell(transcriber.processor.tokenizer, words)
+    if not tokens:
+        raise DataError(f"The model knows none of the characters of {_short(text)}, so it cannot be aligned; normalise "
+                        "the text, or choose a model of its language.")
+    log_probabilities = transcriber.log_probabilities(wave)
+    needed, frames = ctc.required_frames(tokens), len(log_probabilities)
+    if frames < needed:
+        raise DataError(f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "
+                        f"{wave.duration_s:.2f} s has {frames}: it is the text of another clip, or the clip was cut.")
+    path, scores = _forced(log_probabilities, tokens, transcriber.blank_id)
+    spans = _spans(path, scores, tokens, transcriber.blank_id)
+    frame_s = wave.duration_s / frames
+    aligned = _words(words, spans, word_of, frame_s)
+    return Alignment(aligned, float(scores.sum()) / len(tokens), unknown)
+
+
+def spell(tokenizer: Any, words: Sequence[str]) -> tuple[list[int], list[int | None], list[str]]:
+    """-> (token ids with delimiters between words, the word that each belongs to (None: a delimiter), unknown ones)."""
+    vocabulary = tokenizer.get_vocab()
+    special = {tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.word_delimiter_token_id}
+    tokens: list[int] = []
+    word_of: list[int | None] = []
+    unknown: set[str] = set()
+    for number, word in enumerate(words):
+        ids = []
+        for character in word:
+            known = (vocabulary.get(form) for form in (character, character.upper(), character.lower()))
+            token = next((one for one in known if one is not None and one not in special), None)
+            if token is None:
+                unknown.add(character)
+            else:
+                ids.append(token)
+        if ids and tokens and tokenizer.word_delimiter_token_id is not None:
+            tokens.append(tokenizer.word_delimiter_token_id)
+            word_of.append(None)
+        tokens += ids
+        word_of += [number] * len(ids)
+    return tokens, word_of, sorted(unknown)
+
+
+def _forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """(frames, tokens) -> the token of each frame of the best path, and its log posterior."""
+    import torch
+    from torchaudio.functional import forced_align
+
+    emissions = torch.from_numpy(np.ascontiguousarray(log_probabilities, dtype=np.float32))[None]
+    path, scores = forced_align(emissions, torch.tensor([tokens], dtype=torch.int32), blank=blank_id)
+    return path[0].numpy(), scores[0].numpy()
+
+
+def _spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int) -> list[tuple[int, int, float]]:
+    """For each token: its first frame, the one behind its last, and its mean log posterior."""
+    spans, frame = [], 0
+    for token, run in groupby(path.tolist()):
+        length = len(list(run))
+        if token != blank_id:
+            spans.append((frame, frame + length, float(scores[frame:frame + length].mean())))
+        frame += length
+    assert len(spans) == len(tokens)  # a path that forced_align made spells its targets
+    return spans
+
+
+def _words(words: list[str], spans: list[tuple[int, int, float]], word_of: list[int | None],
+           frame_s: float) -> list[AlignedWord]:
+    letters: dict[int, list[tuple[int, int, float]]] = {}
+    for span, number in zip(spans, word_of, strict=True):
+        if number is not None:
+            letters.setdefault(number, []).append(span)
+    aligned, before = [], 0.0
+    for number, word in enumerate(words):
+        if said := letters.get(number):
+            score = sum(span[2] for span in said) / len(said)
+            aligned.append(AlignedWord(word, said[0][0] * frame_s, said[-1][1] * frame_s, score))
+            before = said[-1][1] * frame_s
+        else:
+            aligned.append(AlignedWord(word, before, before, None))
+    return aligned
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40].rstrip()}…")
