@@ -1,9 +1,10 @@
 """Batches with little padding, the same for the same seed and epoch.
 
-Clips are sorted by length and cut into windows of a few batches; an epoch shuffles inside each window and then shuffles
-the batches. The cuts depend on lengths alone, so every epoch has the same number of batches and a run that is resumed
-at batch k goes on with exactly what it would have seen. The first epoch begins with the batch that needs most memory,
-so that what does not fit is found out in the first minute.
+Clips are sorted by length and cut into batches; an epoch mixes the clips of neighbouring batches (a window of them,
+which moves by half its width every other epoch, so that clips travel) and then shuffles the batches. The cuts depend on
+lengths alone, so every epoch has the same number of batches and a run that is resumed at batch k goes on with exactly
+what it would have seen. The first epoch begins with the batch that needs most memory, so that what does not fit is
+found out in the first minute.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-WINDOW = 4
-"""Batches a window: more mixes clips better, fewer pads less."""
+WINDOWS = 32
+"""Least number of windows of an epoch, of two batches or more: fewer mix clips better, more pad less."""
 
 
 class LengthBatches:
@@ -27,8 +28,13 @@ class LengthBatches:
                  rank: int = 0, world: int = 1) -> None:
         self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
         self.durations = np.asarray(durations, float)
-        self.windows = _windows(self.durations, seconds, clips)
-        self.count = -(-sum(-(-len(window) // size) for window, size in self.windows) // world)
+        self.order = np.argsort(-self.durations, kind="stable")
+        falling = self.durations[self.order]
+        self.alone = int((falling > seconds).sum()) if seconds else 0
+        tight = _cuts(falling, seconds, clips, self.alone, 1)
+        self.width = max(2, (len(tight) - 1) // WINDOWS)
+        self.cuts = _cuts(falling, seconds, clips, self.alone, self.width)
+        self.count = -(-(len(self.cuts) - 1) // world)
 
     def __len__(self) -> int:
         """Batches an epoch for each process."""
@@ -39,10 +45,7 @@ class LengthBatches:
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        batches: list[np.ndarray] = []
-        for window, size in self.windows:
-            mixed = rng.permutation(window)
-            batches += [mixed[start : start + size] for start in range(0, len(mixed), size)]
+        batches = self._mixed(rng)
         order = rng.permutation(len(batches))
         if self.epoch == 0:
             largest = np.argmax([len(batch) * self.durations[batch].max() for batch in batches])
@@ -52,15 +55,28 @@ class LengthBatches:
         for number in order:
             yield [(self.epoch, int(index)) for index in batches[number]]
 
+    def _mixed(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """This epoch's batches, from the longest clips down."""
+        last, batches = len(self.cuts) - 1, [self.order[clip : clip + 1] for clip in range(self.alone)]
+        first, shift = self.alone, self.width // 2 * (self.epoch % 2)
+        while first < last:
+            stop = min(last, first + (shift or self.width))
+            cuts, shift = self.cuts[first : stop + 1], 0
+            batches += np.split(rng.permutation(self.order[cuts[0] : cuts[-1]]), cuts[1:-1] - cuts[0])
+            first = stop
+        return batches
 
-def _windows(durations: np.ndarray, seconds: float, clips: int) -> list[tuple[np.ndarray, int]]:
-    """(indices of similar length, batch size) from the longest down; a batch of its size never exceeds `seconds`."""
-    order = np.argsort(-durations, kind="stable")
-    windows, start = [], 0
-    while start < len(order):
-        longest = max(durations[order[start]], 0.01)
-        size = max(1, int(seconds / longest)) if seconds else clips
-        stop = min(len(order), start + size * WINDOW)
-        windows.append((order[start:stop], size))
-        start = stop
-    return windows
+
+def _cuts(falling: np.ndarray, seconds: float, clips: int, alone: int, width: int) -> np.ndarray:
+    """(batches + 1,) places in `falling`, the durations from the longest down, at which batches begin and end.
+
+    The first `alone` clips are a batch each. No other exceeds `seconds`, whichever clips of the `width` batches around
+    it are mixed in.
+    """
+    cuts = list(range(alone + 1))
+    while cuts[-1] < len(falling):
+        longest = max(falling[cuts[max(alone, len(cuts) - width)]], 0.01)
+        cuts.append(min(len(falling), cuts[-1] + (max(1, int(seconds / longest)) if seconds else clips)))
+    if len(cuts) > alone + 2 and 2 * (cuts[-1] - cuts[-2]) < cuts[-2] - cuts[-3]:
+        cuts[-2] = (cuts[-3] + cuts[-1] + 1) // 2  # a few clips that are left would weigh as much as a whole batch
+    return np.array(cuts)
