@@ -100,6 +100,12 @@ class TrainConfig:
         1, "Processes", "Worker processes of the run, one for each GPU; a batch is what one of them takes.", low=1,
         high=64)
     gradient_checkpointing: bool = _setting(False, "Gradient checkpointing", "Less memory, about a third slower.")
+    torch_compile: bool = _setting(
+        False, "Compile the model", "torch.compile: minutes of preparation, then faster steps on a GPU. Needs a C++ "
+        "compiler.")
+    cache_gb: float = _setting(
+        2.0, "Memory for caches (GB)", "Keeps decoded audio, and what a frozen feature encoder makes of it where that "
+        "changes nothing, for the next epoch; 0 keeps nothing.", low=0, high=1000)
 
     freeze: str = _setting(
         "feature-encoder", "Freeze", "What is not trained. all-but-adapters trains small layers between those of the "

@@ -1,6 +1,6 @@
 """Manifest -> features -> Batch.
 
-Clips are decoded when they are needed, in the loader's own process, and never kept.
+Clips are decoded when they are needed, in the loader's own process.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from asrkit.speech import audio
 from asrkit.speech.manifest import Utterance
 from asrkit.training.augment import Augmentation
+from asrkit.training.cache import Kept
 
 IGNORED = -100
 """Label value that the loss passes over (PyTorch's and transformers' convention)."""
@@ -25,11 +26,13 @@ class SpeechDataset(Dataset):
 
     An item is asked for as `index`, or as `(epoch, index)` where augmentation shall differ from epoch to epoch; either
     way the same question has the same answer. Raises AudioError where a clip cannot be decoded.
+    cache_bytes: how much decoded audio is kept for the next epoch, in each process that loads.
     """
 
     def __init__(self, utterances: Sequence[Utterance], processor: Any, augmentation: Augmentation | None = None,
-                 seed: int = 0) -> None:
+                 seed: int = 0, cache_bytes: float = 0) -> None:
         self.utterances, self.processor, self.augmentation, self.seed = utterances, processor, augmentation, seed
+        self.decoded = Kept(cache_bytes)
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -37,7 +40,8 @@ class SpeechDataset(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = self.utterances[index]
-        samples = audio.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples
+        samples = self.decoded.get(
+            index, lambda: audio.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
         if self.augmentation is not None:
             samples = self.augmentation(samples, np.random.default_rng([self.seed, epoch, index]))
         return {

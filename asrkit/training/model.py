@@ -167,8 +167,8 @@ def freeze(model: torch.nn.Module, what: str) -> None:
             parameter.requires_grad = True
     for parameter in model.lm_head.parameters():
         parameter.requires_grad = True
-    if what == "feature-encoder" and hasattr(model, "freeze_feature_encoder"):
-        model.freeze_feature_encoder()
+    if what != "nothing" and hasattr(model, "freeze_feature_encoder"):
+        model.freeze_feature_encoder()  # which also spares the backward pass through it
 
 
 def frame_counts(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -15,6 +15,8 @@ from typing import Any
 
 RANK, WORLD = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 FIRST = RANK == 0
+HERE = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+"""How many of them run on this machine."""
 LAUNCHED = "TORCHELASTIC_RUN_ID" in os.environ
 """Whether torchrun started this process; its parent is then who lives as long as the run."""
 

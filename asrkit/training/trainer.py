@@ -26,7 +26,8 @@ from asrkit.speech.manifest import Utterance
 from asrkit.training import evaluation, failures, team
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches
-from asrkit.training.data import Collator, SpeechDataset
+from asrkit.training.cache import EncoderMemory, is_exact
+from asrkit.training.data import Collator, SpeechDataset, wants_mask
 
 SAY_EVERY_S = 1.0
 """Least time between two `phase` events of one evaluation."""
@@ -69,6 +70,10 @@ class CtcTrainer(Trainer):
             lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
         self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
         self._parts, self._taken, self._losses = 1, [], []
+        # Half for decoded audio, half for the frozen convolutions, shared by the processes on this machine.
+        self._cache_bytes = config.cache_gb * 2**30 / 2 / team.HERE
+        exact = is_exact(model, masked=wants_mask(processor.feature_extractor), augmented=config.augmentation != "none")
+        self.memory = EncoderMemory(model, self._cache_bytes) if exact and config.cache_gb else None
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=arguments(run, config), train_dataset=train,
@@ -83,12 +88,14 @@ class CtcTrainer(Trainer):
         batches = LengthBatches([row.duration_s for row in self.train_rows], seconds=config.batch_seconds,
                                 clips=config.train_batch_size, seed=config.seed, rank=self.args.process_index,
                                 world=self.args.world_size)
-        dataset = SpeechDataset(self.train_rows, self.processor, STRENGTHS[config.augmentation], config.seed)
+        workers = self.args.dataloader_num_workers
+        dataset = SpeechDataset(self.train_rows, self.processor,
+                                None if config.augmentation == "none" else STRENGTHS[config.augmentation], config.seed,
+                                cache_bytes=self._cache_bytes / max(1, workers))
         # SpecAugment refuses a batch with fewer frames than one mask is long.
         shortest = 400 + 320 * config.mask_time_length if config.mask_time_prob else 0
         if "input_features" in self.processor.feature_extractor.model_input_names:
             shortest = config.mask_time_length + 1 if config.mask_time_prob else 0
-        workers = self.args.dataloader_num_workers
         return Loader(dataset, batch_sampler=batches, collate_fn=Collator(self.processor, shortest),
                       num_workers=workers, prefetch_factor=4 if workers else None,
                       persistent_workers=bool(workers), pin_memory=torch.cuda.is_available())
@@ -141,6 +148,8 @@ class CtcTrainer(Trainer):
         """
         about = inputs.pop("about")
         self._heard += about["audio_seconds"]
+        if self.memory:
+            self.memory.expect(about["clips"], inputs["attention_mask"])
         outputs = model(**inputs)
         self._losses.append((outputs.loss.detach(), about["clips"]))
         loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips)
@@ -391,10 +400,17 @@ def arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         max_grad_norm=config.max_grad_norm, bf16=precision == "bf16", fp16=precision == "fp16",
         logging_strategy="steps", logging_steps=config.logging_steps, logging_first_step=True,
         logging_nan_inf_filter=False, eval_strategy="no", save_strategy="no",
-        dataloader_num_workers=min(4, max(1, (os.cpu_count() or 2) // team.WORLD - 1)), remove_unused_columns=False,
+        dataloader_num_workers=loaders(), remove_unused_columns=False,
         use_cpu=not torch.accelerator.is_available(), report_to="none", disable_tqdm=True,
-        ddp_find_unused_parameters=True,
+        ddp_find_unused_parameters=True, torch_compile=config.torch_compile,
     )
+
+
+def loaders() -> int:
+    """Processes that decode ahead of the step. Where the step itself takes all the cores, one more only gets in its
+    way, unless there are many."""
+    cores = (os.cpu_count() or 2) // team.HERE
+    return min(4, max(1, cores - 1) if torch.accelerator.is_available() else cores // 4)
 
 
 def precision_for(wanted: str) -> str:
