@@ -1,6 +1,7 @@
 """A file, encoded bytes or a microphone array -> `Waveform`: mono float32 at 16 kHz.
 
-soundfile (libsndfile) decodes WAV, FLAC, OGG/Opus and MP3. What it cannot read goes to PyAV where that is installed.
+soundfile (libsndfile) decodes WAV of every width (G.711 in it too), FLAC, OGG/Opus, MP3 and NIST SPHERE; raw G.711 is
+known by the file's name. What it cannot read goes to PyAV: m4a, webm, AMR, G.722 and others.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ CUT_OFF_SHARE = 0.1
 # A recorder that writes to a pipe does not know the length and leaves a huge one in the WAV header.
 _UNKNOWN_LENGTH = 0x7FFF0000
 _CUT_DATA_CHUNK = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+
+_BLOCK_FRAMES = 1 << 20  # what is read at a time: a header may promise terabytes
+
+# Telephone audio without a header: 8 kHz, mono, one byte a sample (ITU-T G.711).
+_HEADERLESS = {".ulaw": "ULAW", ".ul": "ULAW", ".mulaw": "ULAW", ".pcmu": "ULAW",
+               ".alaw": "ALAW", ".al": "ALAW", ".pcma": "ALAW"}
 
 Source = str | Path | bytes | tuple[int, np.ndarray]
 
@@ -76,6 +83,12 @@ def decoded_duration_s(path: str | Path, *, start_s: float = 0.0, end_s: float |
     """Seconds of audio that really decode, at the file's own rate: finds cut-off files. Raises as `load` does."""
     rate, samples = _decode(path, start_s, end_s)
     return len(samples) / rate
+
+
+def decode(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> tuple[int, np.ndarray]:
+    """-> (its own rate, (n,) mono float32), for those who listen without a model. Raises as `load` does."""
+    rate, samples = _decode(source, start_s, end_s)
+    return rate, samples.mean(axis=1, dtype=np.float32)
 
 
 def check_speech(wave: Waveform, minimum_s: float = 0.2) -> None:
@@ -133,7 +146,12 @@ def _from_encoded(source: str | Path | bytes, start_s: float, end_s: float | Non
 
 def _open(source: str | Path | bytes) -> soundfile.SoundFile:
     """Raises LibsndfileError where this is not audio, and TypeError for `.raw`, which has no header to read."""
-    return soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+    if isinstance(source, bytes):
+        return soundfile.SoundFile(io.BytesIO(source))
+    law = _HEADERLESS.get(Path(source).suffix.lower())
+    if law:
+        return soundfile.SoundFile(str(source), samplerate=8_000, channels=1, format="RAW", subtype=law)
+    return soundfile.SoundFile(str(source))
 
 
 def _read(file: soundfile.SoundFile, name: str, start_s: float, end_s: float | None) -> np.ndarray:
@@ -141,11 +159,23 @@ def _read(file: soundfile.SoundFile, name: str, start_s: float, end_s: float | N
     last = file.frames if end_s is None else min(round(end_s * file.samplerate), file.frames)
     if first:
         file.seek(first)
-    samples = file.read(last - first, dtype="float32", always_2d=True)
+    samples = _read_blocks(file, last - first)
     share = min(_share_of_data_chunk(file), len(samples) / (last - first) if last > first else 1.0)
     if share < 1 - CUT_OFF_SHARE:
         raise AudioError(f"{name} is cut off: only {share:.0%} of the audio is there; copy or download it again.")
     return samples
+
+
+def _read_blocks(file: soundfile.SoundFile, wanted: int) -> np.ndarray:
+    """(n, channels) float32 with n <= wanted: memory grows with what is there, not with what the header promises."""
+    blocks = [np.zeros((0, file.channels), np.float32)]
+    while wanted > 0:
+        block = file.read(min(wanted, _BLOCK_FRAMES), dtype="float32", always_2d=True)
+        blocks.append(block)
+        wanted -= len(block)
+        if len(block) < _BLOCK_FRAMES:
+            break
+    return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
 
 def _share_of_data_chunk(file: soundfile.SoundFile) -> float:

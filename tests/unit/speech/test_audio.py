@@ -1,7 +1,10 @@
+import contextlib
 import io
 import subprocess
 import sys
+import tracemalloc
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -178,17 +181,84 @@ def test_a_word_in_a_long_silence_is_speech(sine):
     audio.check_speech(audio.Waveform(np.concatenate([np.zeros(160_000, np.float32), sine(0.3, peak=0.01)])))
 
 
-def test_pyav_reads_what_libsndfile_cannot(tmp_path, sine):
-    av = pytest.importorskip("av")
-    path = tmp_path / "a.m4a"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16_000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(sine(2.0)[None], format="fltp", layout="mono")
+def encode(path, samples, codec, rate=16_000, container=None):
+    """A file that only PyAV can write. samples: (n,) float32 at 16 kHz."""
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
         frame.sample_rate = 16_000
-        container.mux([packet for part in (frame, None) for packet in stream.encode(part)])
-    assert audio.load(path).duration_s == pytest.approx(2.0, abs=0.15)
-    assert audio.load(path.read_bytes(), start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
+        fitting = av.AudioResampler(format=stream.format.name, layout="mono", rate=rate, frame_size=stream.frame_size)
+        pieces = [piece for part in (frame, None) for piece in fitting.resample(part)]
+        out.mux([packet for piece in (*pieces, None) for packet in stream.encode(piece)])
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec", "rate"), [
+    ("a.m4a", "aac", 16_000), ("a.mp4", "aac", 44_100), ("a.aac", "aac", 16_000), ("a.webm", "libopus", 48_000),
+    ("a.mkv", "libopus", 48_000), ("a.amr", "amr_nb", 8_000), ("a.g722", "g722", 16_000),
+])
+def test_pyav_reads_what_libsndfile_cannot(tmp_path, sine, name, codec, rate):
+    path = encode(tmp_path / name, sine(2.0), codec, rate)
+    wave = audio.load(path)
+    assert wave.duration_s == pytest.approx(2.0, abs=0.15)
+    assert np.abs(wave.samples[8_000:24_000]).max() == pytest.approx(0.5, abs=0.12)
+    assert audio.load(path, start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
     assert audio.duration_s(path) == pytest.approx(2.0, abs=0.15)
+    if name != "a.g722":  # bytes have no name that tells
+        assert audio.load(path.read_bytes()).duration_s == pytest.approx(2.0, abs=0.15)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW",
+                                     "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32"])
+def test_wav_of_every_width(tmp_path, sine, subtype):
+    soundfile.write(tmp_path / "a.wav", np.stack([sine(1.0, 8_000)] * (1 if "7" in subtype or "M6" in subtype else 2), 1),
+                    8_000, subtype=subtype)
+    wave = audio.load(tmp_path / "a.wav")
+    assert wave.duration_s == pytest.approx(1.0, abs=0.05)
+    assert np.abs(wave.samples[4000:12_000]).max() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(("suffix", "law"), [("ulaw", "ULAW"), ("pcmu", "ULAW"), ("alaw", "ALAW"), ("al", "ALAW")])
+def test_telephone_audio_without_a_header(tmp_path, sine, suffix, law):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, sine(1.0, 8_000), 8_000, format="RAW", subtype=law)
+    assert (audio.duration_s(path), audio.load(path).duration_s) == (1.0, 1.0)
+    assert np.abs(audio.load(path).samples[4000:12_000]).max() == pytest.approx(0.5, abs=0.03)
+
+
+def test_nist_sphere(tmp_path, sine):
+    soundfile.write(tmp_path / "sa1.wav", sine(1.0), 16_000, format="NIST", subtype="PCM_16")
+    assert audio.load(tmp_path / "sa1.wav").duration_s == 1.0
+
+
+@pytest.mark.parametrize("content", [
+    "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{other}\n#EXT-X-ENDLIST\n",
+    "ffconcat version 1.0\nfile '{other}'\n",
+])
+@pytest.mark.parametrize("name", ["a.m4a", "a.m3u8", "a.ffconcat", "a.ts"])
+def test_a_playlist_does_not_reach_other_files(clip, tmp_path, content, name):
+    (tmp_path / name).write_text(content.format(other=clip("secret.mp3")))
+    with pytest.raises(AudioError, match="cannot be read as audio"):
+        audio.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.au", "a.aiff"])
+def test_a_header_that_promises_hours_takes_no_memory(clip, tmp_path, name):
+    """A kilobyte whose header tells of ten gigabytes."""
+    path = clip(name, 0.02)
+    content = bytearray(path.read_bytes())
+    if name == "a.flac":  # 36 bits of total samples end the bytes 18 to 25 of STREAMINFO
+        content[21] |= 0x0F
+        content[22:26] = b"\xff\xff\xff\xff"
+    else:
+        at = {"a.wav": content.find(b"data") + 4, "a.au": 8, "a.aiff": content.find(b"SSND") + 4}[name]
+        content[at : at + 4] = b"\x7e\xff\xff\xff" if name != "a.wav" else b"\xff\xff\xff\x7e"
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(AudioError, match="is cut off") if name == "a.wav" else contextlib.nullcontext():
+        assert audio.load(path).duration_s < 1
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
 
 
 def test_without_pyav_the_message_names_it(tmp_path, monkeypatch):
