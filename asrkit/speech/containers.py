@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-
 HEADERLESS = {".g722": {"format": "g722"}, ".722": {"format": "g722"}}
 """Formats that only the name of the file tells."""
 
-SELF_CONTAINED = ("mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf,g722,caf,aiff,au,wav,w64,ogg,flac,mp3,avi,flv,mpeg,mpegts,ac3,"
-                  "eac3,wv,tta,ape,gsm")
+SELF_CONTAINED = ("mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf,g722,caf,aiff,au,wav,w64,ogg,flac,mp3,avi,flv,mpeg,"
+                  "mpegts,ac3,eac3,wv,tta,ape,gsm")
 """What FFmpeg may take a file for. Playlists are left out: an upload that is one could name any other file."""
 
 

@@ -1,12 +1,11 @@
 """Hugging Face `datasets`, from a save_to_disk directory or the Hub -> utterances.
 
 Audio is never decoded by `datasets`, which would need torchcodec and a matching FFmpeg: columns are cast to
-`Audio(decode=False)`, and bytes without a file are written to one.
+`Audio(decode=False)`, and bytes without a file are written to one (`embedded`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -15,17 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asrkit.errors import DataError
-from asrkit.speech import tables
+from asrkit.speech import embedded, tables
 from asrkit.speech.manifest import Utterance
 
 if TYPE_CHECKING:
     import datasets
 
 PREFIX = "hub:"
-_NAME = re.compile(r"(?P<name>[^:\s]+)(?::(?P<rest>\S+))?")
+_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?)(?::(?P<rest>\S+))?")
 _EVAL_SPLITS = {"validation", "valid", "val", "dev", "test", "eval", "evaluation"}
 _TRAIN_SPLITS = {"train", "training"}
-_MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff", ".mp3"))
 
 
 def side(split: str) -> str | None:
@@ -34,12 +32,18 @@ def side(split: str) -> str | None:
     return "train" if word in _TRAIN_SPLITS else "eval" if word in _EVAL_SPLITS else None
 
 
+def cache_dirs() -> list[Path]:
+    """Where `datasets` and the Hub's client keep what they fetched."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    return [home, *(Path(os.environ[name]) for name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE") if os.environ.get(name))]
+
+
 def is_saved(folder: Path) -> bool:
     """Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def load_saved(folder: Path, hub_dir: Path | None, **columns: str | None) -> list[Utterance]:
+def load_saved(folder: Path, hub_dir: Path | None, wanted: tables.Wanted) -> tables.Table:
     """Raises DataError for a damaged directory and as `_utterances` does."""
     import datasets
 
@@ -47,10 +51,10 @@ def load_saved(folder: Path, hub_dir: Path | None, **columns: str | None) -> lis
         loaded = datasets.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be read as a saved dataset ({error}); save it to disk again.") from error
-    return _utterances(_by_split(loaded, None, folder.name), folder.name, hub_dir, **columns)
+    return _utterances(_by_split(loaded, None, folder.name), folder.name, hub_dir, wanted)
 
 
-def load_hub(data: str, hub_dir: Path | None, **columns: str | None) -> list[Utterance]:
+def load_hub(data: str, hub_dir: Path | None, wanted: tables.Wanted) -> tables.Table:
     """`hub:owner/name[:config][:split]`; one part alone is taken for a split if it begins like one (train, test ...).
 
     Raises DataError for a dataset that is not found or not reachable, and as `_utterances` does.
@@ -58,6 +62,8 @@ def load_hub(data: str, hub_dir: Path | None, **columns: str | None) -> list[Utt
     parsed = _NAME.fullmatch(data.removeprefix(PREFIX))
     if parsed is None:
         raise DataError(f"{data!r} names no dataset; write hub:owner/name[:config][:split].")
+    if Path(parsed["name"]).exists():  # `datasets` would take it for that
+        raise DataError(f"{parsed['name']} is on this machine; give it without {PREFIX}")
     rest = parsed["rest"] or ""
     config, _, split = ("", "", rest) if side(rest) else rest.partition(":")
     import datasets
@@ -70,7 +76,7 @@ def load_hub(data: str, hub_dir: Path | None, **columns: str | None) -> list[Utt
             f"{data} cannot be loaded from the Hugging Face Hub ({reason}); check the name, configuration and split, "
             "the network, and that you are logged in if it is gated."
         ) from error
-    return _utterances(_by_split(loaded, split or None, data), data, hub_dir, **columns)
+    return _utterances(_by_split(loaded, split or None, data), data, hub_dir, wanted)
 
 
 def _by_split(loaded: datasets.Dataset | datasets.DatasetDict, split: str | None, name: str) -> dict[str | None, Any]:
@@ -88,61 +94,33 @@ def _by_split(loaded: datasets.Dataset | datasets.DatasetDict, split: str | None
 
 
 def _utterances(
-    splits: Mapping[str | None, datasets.Dataset], name: str, hub_dir: Path | None, **chosen: str | None
-) -> list[Utterance]:
+    splits: Mapping[str | None, datasets.Dataset], name: str, hub_dir: Path | None, wanted: tables.Wanted
+) -> tables.Table:
     """Raises DataError for missing columns, audio that is neither bytes nor a file, or no rows at all."""
-    found: list[Utterance] = []
+    utterances: list[Utterance] = []
+    clips = embedded.Clips(hub_dir)
     for split, dataset in splits.items():
-        where = f"{name} {split}" if split else name
-        found += _rows(dataset, split, where, (hub_dir or _default_dir()).absolute(), **chosen)
-    if not found:
+        columns, found = _rows(dataset, split, f"{name} {split}" if split else name, clips, wanted)
+        utterances += found
+    if not utterances:
         raise DataError(f"{name} has no rows; choose another split or dataset.")
-    return found
+    return tables.Table(utterances, tuple(dataset.column_names), columns)
 
 
 def _rows(
-    dataset: datasets.Dataset, split: str | None, where: str, hub_dir: Path, **chosen: str | None
-) -> list[Utterance]:
+    dataset: datasets.Dataset, split: str | None, where: str, clips: embedded.Clips, wanted: tables.Wanted
+) -> tuple[tables.Columns, list[Utterance]]:
     """Rows are numbered as the dataset does, from 0."""
     import datasets
 
-    clips = [column for column, feature in dataset.features.items() if isinstance(feature, datasets.Audio)]
-    chosen = {**chosen, "audio_column": chosen.get("audio_column") or (clips[0] if clips else None)}
-    columns = tables.choose_columns(dataset.column_names, where, **chosen)
-    if columns.audio in clips:
+    heard = [column for column, feature in dataset.features.items() if isinstance(feature, datasets.Audio)]
+    wanted = replace(wanted, audio=wanted.audio or (heard[0] if heard else None))
+    columns = tables.choose_columns(dataset.column_names, where, wanted)
+    if columns.audio in heard:
         dataset = dataset.cast_column(columns.audio, datasets.Audio(decode=False))
     found = []
     for number, row in enumerate(dataset.select_columns(columns.used)):
         place = f"{where} row {number}"
-        file = _file_of(row[columns.audio], place, columns.audio, hub_dir)
-        utterance = tables.utterance(row, columns, place, file)
+        utterance = tables.utterance(row, columns, place, clips.file_of(row[columns.audio], place, columns.audio))
         found.append(utterance if split is None else replace(utterance, split=split or None))
-    return found
-
-
-def _file_of(value: Any, where: str, column: str, hub_dir: Path) -> str:
-    content, path = (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (None, value)
-    if content:
-        return str(_write_once(content, Path(path or "").suffix, hub_dir))
-    if isinstance(path, str) and Path(path).is_file():
-        return str(Path(path).absolute())
-    raise DataError(
-        f"{where}: {column} holds neither the bytes of a recording nor the path of a file that exists "
-        f"({str(path)[:60]!r}); choose the audio column with audio_column, or save the dataset with its audio."
-    )
-
-
-def _write_once(content: bytes, suffix: str, folder: Path) -> Path:
-    """Named by its content, so that a second call finds it, and written whole or not at all."""
-    suffix = suffix or next((ending for magic, ending in _MAGIC if content.startswith(magic)), ".audio")
-    path = folder / f"{hashlib.sha1(content, usedforsecurity=False).hexdigest()[:20]}{suffix}"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    return path
-
-
-def _default_dir() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asrkit" / "clips"
+    return columns, found

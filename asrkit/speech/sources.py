@@ -3,39 +3,48 @@
 DATA is one of
     a built-in name             callsigns
     hub:owner/name[:config][:split]
-    a CSV, TSV or JSONL file    with an audio and a text column; paths relative to the file
+    a CSV, TSV, JSON(L) or parquet file with an audio and a text column; paths relative to the file
+    a zip or tar archive        of any folder below
     a folder                    written by datasets' save_to_disk, or
+                                of a corpus or toolkit that `corpora` knows (Kaldi, LibriSpeech, TIMIT ...), or
                                 with metadata.csv, .tsv or .jsonl (Hugging Face's audiofolder), or
                                 with folders train/, test/ ... that each are one of these, or
-                                with tables train.tsv, dev.tsv, test.tsv ..., or
-                                of audio files, each with a .txt of the same name
+                                with tables train.tsv, dev.tsv, test.tsv ... (Common Voice, VoxPopuli, NeMo), or
+                                with one table, or
+                                of audio files, each with a .txt of the same name, or
+                                with nothing but one folder that is one of these
 A split named train goes to train; validation, valid, val, dev, test or eval to eval; none at all to train.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.errors import DataError
-from asrkit.speech import hub, tables
+from asrkit.speech import archives, corpora, embedded, hub, parquet, reach, tables
 from asrkit.speech.manifest import Utterance
 
-BUILT_IN = {"callsigns": Path(__file__).parents[2] / "assets" / "demo" / "callsigns"}
-AUDIO_SUFFIXES = frozenset(
-    [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".wma", ".aif", ".aiff", ".au"]
-)
-_TABLES = ", ".join(tables.SUFFIXES)
+BUILT_IN = {"callsigns": reach.ASSETS / "demo" / "callsigns"}
+MOST_DEPTH = 6  # of folders that hold nothing but a folder
+_TABLES = ", ".join((*tables.SUFFIXES, parquet.SUFFIX))
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
 class Source:
-    """eval: None where the data has no split to evaluate on. description: one line for the page and the log."""
+    """eval: None where the data has no split to evaluate on. description: one line for the page and the log.
+
+    layout: what the data was recognised as. found, columns: the names of a table's columns and which was taken for
+    what; empty and None for a layout without columns.
+    """
 
     train: list[Utterance]
     eval: list[Utterance] | None
     description: str
+    layout: str = ""
+    found: tuple[str, ...] = ()
+    columns: tables.Columns | None = None
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -43,14 +52,20 @@ class Source:
 
 
 @dataclass(frozen=True)
-class _Options:
-    text_column: str | None
-    audio_column: str | None
-    hub_dir: Path | None
+class _Found:
+    """Utterances and how they were found."""
 
-    @property
-    def columns(self) -> dict[str, str | None]:
-        return {"text_column": self.text_column, "audio_column": self.audio_column}
+    utterances: list[Utterance]
+    layout: str
+    found: tuple[str, ...] = ()
+    columns: tables.Columns | None = None
+
+
+@dataclass(frozen=True)
+class _Options:
+    wanted: tables.Wanted
+    hub_dir: Path | None
+    depth: int = field(default=0)
 
 
 def load(
@@ -59,65 +74,114 @@ def load(
     eval_data: str | None = None,
     text_column: str | None = None,
     audio_column: str | None = None,
+    speaker_column: str | None = None,
     hub_dir: Path | None = None,
 ) -> Source:
     """Find the utterances of `data`. Clips are not decoded: one that is not audio has duration -1.0, for the audit.
 
     eval_data: takes the place of the eval split: its eval split, or all of it where it has none.
-    text_column, audio_column: for names other than the usual ones. hub_dir: where clips are written that are only bytes
-    in a `datasets` dataset; the user's cache by default.
+    text_column, audio_column, speaker_column: for names other than the usual ones. hub_dir: where clips are written
+    that are only bytes in a table; the user's cache by default, where archives are unpacked, too.
 
-    Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout.
+    Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
+    be read here (see `reach`).
     """
-    options = _Options(text_column, audio_column, hub_dir)
+    options = _Options(tables.Wanted(text_column, audio_column, speaker_column), hub_dir)
     source = _load(str(data), options)
     if eval_data is None:
         return source
     other = _load(str(eval_data), options)
-    return Source(source.train, other.eval or other.train, f"{source.description}; evaluated on {other.description}")
+    return replace(source, eval=other.eval or other.train,
+                   description=f"{source.description}; evaluated on {other.description}")
 
 
 def _load(data: str, options: _Options) -> Source:
     if data.startswith(hub.PREFIX):
-        found = hub.load_hub(data, options.hub_dir, **options.columns)
-        return _source(found, data)
+        source = _source(_of_table(hub.load_hub(data, options.hub_dir, options.wanted), "Hugging Face dataset"), data)
+    else:
+        source = _source(_read_path(data, options), data)
+    also = [options.hub_dir or embedded.cache_dir(), *hub.cache_dirs()]
+    reach.check_all((Path(row.audio) for row in source.utterances), also)
+    return source
+
+
+def _read_path(data: str, options: _Options) -> _Found:
     # Absolute, for the worker that reads the manifest may be started in another folder.
     path = (BUILT_IN.get(data) or Path(data).expanduser()).absolute()
-    if not data.strip() or not path.exists():
+    if data.strip() and "\0" not in data:
+        reach.check(path)
+    if not data.strip() or "\0" in data or not path.exists():
         raise DataError(
             f"There is no data at {data!r}; give a folder, a table ({_TABLES}), hub:owner/name, or one of the built-in "
             f"names: {', '.join(BUILT_IN)}."
         )
+    if path.is_file() and archives.is_archive(path):
+        path = archives.unpacked(path, embedded.cache_dir() / "unpacked")
     if path.is_dir():
-        return _source(_read_folder(path, options), data)
-    if path.suffix.lower() not in tables.SUFFIXES:
-        raise DataError(f"{path} is not a table of recordings; give a folder or a {_TABLES} file.")
-    return _source(tables.read(path, **options.columns), data)
+        return _read_folder(path, options)
+    suffix = path.suffix.lower()
+    if suffix in _SPREADSHEETS:
+        raise DataError(f"{path} is a spreadsheet; save it as CSV (File, Save as) and give that.")
+    if suffix == parquet.SUFFIX or suffix in tables.SUFFIXES:
+        return _read_table(path, options)
+    raise DataError(f"{path} is not a table of recordings; give a folder, an archive or a {_TABLES} file.")
 
 
-def _source(found: list[Utterance], name: str) -> Source:
+def _source(found: _Found, name: str) -> Source:
     sides: dict[str, list[Utterance]] = {"train": [], "eval": []}
-    for utterance in found:
+    for utterance in found.utterances:
         side = hub.side(utterance.split) if utterance.split else "train"
         if side is None:
             raise DataError(f"{utterance.row}: split is {utterance.split!r}; use train, validation or test.")
         sides[side].append(utterance)
     counts = " and ".join(f"{len(part)} {side}" for side, part in sides.items() if part)
-    return Source(sides["train"], sides["eval"] or None, f"{name} ({counts} utterances)")
+    return Source(sides["train"], sides["eval"] or None, f"{name} ({counts} utterances)", found.layout, found.found,
+                  found.columns)
 
 
-def _read_folder(folder: Path, options: _Options) -> list[Utterance]:
-    names = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+def _of_table(table: tables.Table, layout: str) -> _Found:
+    return _Found(table.utterances, layout, table.found, table.columns)
+
+
+def _read_table(path: Path, options: _Options) -> _Found:
+    suffix = path.suffix.lower()
+    if suffix == parquet.SUFFIX:
+        return _of_table(parquet.read(path, options.hub_dir, options.wanted), "parquet")
+    table = tables.read(path, options.wanted)
+    return _of_table(table, _kind(table, suffix))
+
+
+def _kind(table: tables.Table, suffix: str) -> str:
+    """What wrote a table, by its columns."""
+    if {"client_id", "path", "sentence"} <= set(table.found):
+        return "Common Voice"
+    if {"audio_filepath", "text"} <= set(table.found):
+        return "NeMo manifest"
+    if {"raw_text", "normalized_text"} <= set(table.found):
+        return "VoxPopuli"
+    return f"{suffix.lstrip('.').upper()} table"
+
+
+def _read_folder(folder: Path, options: _Options) -> _Found:
+    names = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name != "__MACOSX")
     if not names:
         raise DataError(f"{folder} is empty; put recordings and a metadata.csv, or a .txt beside each, into it.")
     if hub.is_saved(folder):
-        return hub.load_saved(folder, options.hub_dir, **options.columns)
-    for suffix in tables.SUFFIXES:
-        if (folder / f"metadata{suffix}").is_file():
-            return tables.read(folder / f"metadata{suffix}", **options.columns)
-    parts = list(_read_splits(names, options))
-    found = parts or _read_pairs(folder)
-    if not found:
+        return _of_table(hub.load_saved(folder, options.hub_dir, options.wanted), "saved by datasets")
+    if layout := corpora.recognise(folder):
+        return _Found(layout.read(folder), layout.title)
+    is_table = {entry for entry in names
+                if entry.suffix.lower() in (*tables.SUFFIXES, parquet.SUFFIX) and entry.is_file()}
+    if metadata := next((entry for entry in names if entry in is_table and entry.stem.lower() == "metadata"), None):
+        found = _read_table(metadata, options)
+        return replace(found, layout="folder with a metadata table") if found.layout.endswith(" table") else found
+    found = _read_splits(names, is_table, options) or _read_one(folder, is_table, options)
+    inner = [entry for entry in names if entry.is_dir()]
+    here = is_table or any(entry.suffix.lower() in tables.AUDIO_SUFFIXES for entry in names)
+    if found is None and len(inner) == 1 and not here and options.depth < MOST_DEPTH:
+        return _read_folder(inner[0], replace(options, depth=options.depth + 1))
+    found = found or _read_pairs(folder)
+    if found is None:
         raise DataError(
             f"{folder} is in no known layout; it needs one of: a metadata.csv or metadata.jsonl with file_name and "
             "text, folders train/ and test/, tables train.tsv and test.tsv, a .txt beside each recording, or what "
@@ -126,39 +190,60 @@ def _read_folder(folder: Path, options: _Options) -> list[Utterance]:
     return found
 
 
-def _read_splits(names: list[Path], options: _Options) -> Iterator[Utterance]:
-    """From folders or else tables that are named like splits; rows say which, as "train/metadata.csv row 7"."""
-    split_names = [entry for entry in names if hub.side(entry.stem)]
-    folders = [entry for entry in split_names if entry.is_dir()]
-    for entry in folders:
-        for utterance in _read_folder(entry, options):
-            yield replace(utterance, split=entry.name, row=f"{entry.name}/{utterance.row}")
-    if folders:
-        return
-    for entry in split_names:
-        if entry.suffix.lower() in tables.SUFFIXES:
-            for utterance in tables.read(entry, **options.columns):
-                yield replace(utterance, split=entry.stem)
+def _read_splits(names: list[Path], is_table: set[Path], options: _Options) -> _Found | None:
+    """From folders or else tables that are named like splits; rows say which, as "train/metadata.csv row 7". Folders of
+    recordings alone are no datasets: a table beside them tells what is said in them."""
+    named = [entry for entry in names if hub.side(entry.stem)]
+    parts: list[_Found] = []
+    for entry in (entry for entry in named if entry.is_dir() and not (is_table and _only_audio(entry))):
+        part = _read_folder(entry, options)
+        parts.append(replace(part, utterances=[replace(row, split=entry.name, row=f"{entry.name}/{row.row}")
+                                               for row in part.utterances]))
+    for entry in () if parts else (entry for entry in named if entry in is_table):
+        part = _read_table(entry, options)
+        parts.append(replace(part, utterances=[replace(row, split=entry.stem) for row in part.utterances]))
+    if not parts:
+        return None
+    return replace(parts[0], utterances=[row for part in parts for row in part.utterances])
 
 
-def _read_pairs(folder: Path) -> list[Utterance]:
-    """Audio files below `folder` with a .txt beside them; where some have one, the others get an empty text."""
-    clips = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
-    ]
-    if clips and not any(path.with_suffix(".txt").is_file() for path in clips):
+def _only_audio(folder: Path) -> bool:
+    return all(path.suffix.lower() in tables.AUDIO_SUFFIXES for path in tables.walk(folder))
+
+
+def _read_one(folder: Path, is_table: set[Path], options: _Options) -> _Found | None:
+    """From the only table there is; Common Voice has several, of which validated.tsv is the one to read."""
+    validated = folder / "validated.tsv"
+    chosen = validated if validated in is_table else next(iter(is_table)) if len(is_table) == 1 else None
+    return _read_table(chosen, options) if chosen else None
+
+
+def _read_pairs(folder: Path) -> _Found | None:
+    """Audio files below `folder` with a transcript beside them; where some have one, the others get an empty text."""
+    files = tables.walk(folder)
+    clips = [path for path in files if path.suffix.lower() in tables.AUDIO_SUFFIXES]
+    if not clips:
+        return None
+    title, told = corpora.recognise_transcripts(files)
+    if title:
+        rows = [Utterance(str(path), text, tables.measure(str(path)), speaker or None, _split_of(path, folder),
+                          row=str(path.relative_to(folder))) for path, (text, speaker) in told.items()]
+        return _Found(rows, title)
+    texts = {path.with_suffix("") for path in files if path.suffix == ".txt"}
+    if not any(path.with_suffix("") in texts for path in clips):
         raise DataError(
             f"{folder} holds {len(clips)} recordings but no transcripts; add a metadata.csv with file_name and text, "
             f"or a .txt beside each (such as {clips[0].with_suffix('.txt').name})."
         )
-    return [
-        Utterance(str(path), _transcript(path), tables.measure(str(path)), row=str(path.relative_to(folder)))
-        for path in clips
-    ]
+    rows = [Utterance(str(path), _transcript(path) if path.with_suffix("") in texts else "", tables.measure(str(path)),
+                      row=str(path.relative_to(folder))) for path in clips]
+    return _Found(rows, "recordings with a .txt beside each")
+
+
+def _split_of(path: Path, folder: Path) -> str | None:
+    """Of a corpus whose folders say it, such as LibriSpeech/dev-clean/84/121123."""
+    return next((part for part in path.relative_to(folder).parts[:-1] if hub.side(part)), None)
 
 
 def _transcript(path: Path) -> str:
-    beside = path.with_suffix(".txt")
-    return " ".join(tables.read_text(beside).split()) if beside.is_file() else ""
+    return " ".join(tables.read_text(path.with_suffix(".txt")).split())

@@ -1,26 +1,33 @@
-"""CSV, TSV and JSONL tables of recordings -> utterances.
+"""CSV, TSV and JSON tables of recordings -> utterances.
 
-Row numbers in messages are those a spreadsheet shows: the header is row 1. JSONL has lines.
+Row numbers in messages are those a spreadsheet shows: the header is row 1. JSON has lines, or items of one list.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from asrkit.errors import AudioError, DataError
+from asrkit.errors import AudioError, DataError, first_line
 from asrkit.speech import audio
 from asrkit.speech.manifest import UNREADABLE_S, Utterance
 
-SUFFIXES = (".csv", ".tsv", ".jsonl")
-AUDIO_COLUMNS = ("file_name", "path", "audio", "file", "audio_filepath", "wav")
-TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript")
-SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+AUDIO_SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .m4a .mp4 .aac .webm .mkv .wma .amr .3gp .aif .aiff .aifc .au .caf .w64 .sph "
+    ".nist .g722 .722 .ulaw .ul .mulaw .pcmu .alaw .al .pcma".split())
+AUDIO_COLUMNS = ("file_name", "path", "audio", "file", "audio_filepath", "wav", "wav_path", "audio_path", "filename",
+                 "audio_id", "utt_id", "id")
+TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "normalized_text", "raw_text")
+SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "spk_id")
+MOST_BYTES = 2 << 30  # of one table: beyond it is no list of recordings
 
 _Row = tuple[str, Mapping[str, Any]]  # ("metadata.csv row 7", column -> value)
 
@@ -43,44 +50,61 @@ class Columns:
         return [name for name in (getattr(self, field.name) for field in fields(self)) if name]
 
 
-def read(path: Path, *, text_column: str | None = None, audio_column: str | None = None) -> list[Utterance]:
+@dataclass(frozen=True)
+class Wanted:
+    """Names that somebody chose for columns; None where they are to be recognised."""
+
+    text: str | None = None
+    audio: str | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Utterances, the names of all columns, and which of them were taken for what."""
+
+    utterances: list[Utterance]
+    found: tuple[str, ...]
+    columns: Columns
+
+
+def read(path: Path, wanted: Wanted = Wanted()) -> Table:
     """The utterances of a table, in its order; audio paths are relative to the table's folder.
 
     Raises DataError, naming file, row and field, for a table that cannot be read, lacks a column or has no rows, and
     for a row whose audio file is missing.
     """
-    rows = _read_jsonl(path) if path.suffix.lower() == ".jsonl" else _read_separated(path)
+    rows = _read_json(path) if path.suffix.lower() in (".jsonl", ".json") else _read_separated(path)
     if not rows:
         raise DataError(f"{path} has no rows; add one row for each recording.")
-    found = list(dict.fromkeys(name for _, row in rows for name in row))
-    columns = choose_columns(found, str(path), text_column=text_column, audio_column=audio_column)
-    files = _locate(rows, columns, path.parent)
-    return [utterance(row, columns, where, str(file)) for (where, row), file in zip(rows, files, strict=True)]
+    found = tuple(dict.fromkeys(name for _, row in rows for name in row))
+    columns = choose_columns(found, str(path), wanted)
+    files = _locate(rows, columns, Finder(path.parent))
+    utterances = [utterance(row, columns, where, str(file)) for (where, row), file in zip(rows, files, strict=True)]
+    return Table(utterances, found, columns)
 
 
-def choose_columns(
-    found: Iterable[str], where: str, *, text_column: str | None = None, audio_column: str | None = None
-) -> Columns:
+def choose_columns(found: Iterable[str], where: str, wanted: Wanted = Wanted()) -> Columns:
     """Which of the columns `found` means what. Raises DataError, listing those found and those wanted."""
     by_name = {name.strip().lower(): name for name in found}
 
-    def choose(*wanted: str) -> str | None:
-        return next((by_name[name] for name in wanted if name in by_name), None)
+    def choose(*names: str) -> str | None:
+        return next((by_name[name] for name in names if name in by_name), None)
 
-    def require(what: str, chosen: str | None, wanted: tuple[str, ...]) -> str:
-        names = (chosen.strip().lower(),) if chosen else wanted
+    def require(what: str, chosen: str | None, usual: tuple[str, ...]) -> str:
+        names = (chosen.strip().lower(),) if chosen else usual
         column = choose(*names)
         if column is None:
             raise DataError(
                 f"{where} has no {what} column: found {', '.join(map(repr, by_name.values())) or 'none'}; wanted "
-                f"{repr(chosen) if chosen else 'one of ' + ', '.join(wanted)}. Rename it, or set {what}_column."
+                f"{repr(chosen) if chosen else 'one of ' + ', '.join(usual)}. Rename it, or set {what}_column."
             )
         return column
 
     return Columns(
-        audio=require("audio", audio_column, AUDIO_COLUMNS),
-        text=require("text", text_column, TEXT_COLUMNS),
-        speaker=choose(*SPEAKER_COLUMNS),
+        audio=require("audio", wanted.audio, AUDIO_COLUMNS),
+        text=require("text", wanted.text, TEXT_COLUMNS),
+        speaker=require("speaker", wanted.speaker, ()) if wanted.speaker else choose(*SPEAKER_COLUMNS),
         split=choose("split"),
         duration_s=choose("duration_s"),
         start_s=choose("start_s", "offset"),
@@ -121,11 +145,63 @@ def measure(file: str, start_s: float = 0.0, end_s: float | None = None) -> floa
 
 
 def read_text(path: Path) -> str:
-    """A file's text, in UTF-8 with or without a byte order mark. Raises DataError for another encoding."""
+    """A file's text, in UTF-8 or, with its byte order mark, UTF-16. Raises DataError for another encoding, for NUL
+    bytes and for a file that is too big to be a table."""
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"{path} has {path.stat().st_size / 2**30:.1f} GB, too much for a table; split it up.")
+    content = path.read_bytes()
+    encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it again as UTF-8.") from error
+    if "\0" in text:
+        raise DataError(f"{path} holds NUL bytes (the first after {text.index(chr(0))} characters), so it is damaged "
+                        "or no text; save it again as UTF-8.")
+    return text
+
+
+class Finder:
+    """Files of a folder by the names that tables give them: as a path, without its folder, or without its suffix."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._below: dict[str, Path | None] | None = None
+
+    def find(self, name: str) -> Path:
+        """The file, or the path beside the table where there is none."""
+        plain = name.replace("\\", "/")
+        for place in (self.folder / plain, self.folder / "clips" / plain):  # Common Voice leaves out clips/
+            if _is_file(place):
+                return place
+        found = self._index().get(plain.rpartition("/")[2].lower())
+        return found or self.folder / plain
+
+    def _index(self) -> dict[str, Path | None]:
+        """Audio files below the folder by name and by stem; None for one that is there twice. Looked up when needed."""
+        if self._below is None:
+            self._below = {}
+            for path in walk(self.folder):
+                if path.suffix.lower() in AUDIO_SUFFIXES:
+                    for key in (path.name.lower(), path.stem.lower()):
+                        self._below[key] = None if key in self._below else path
+        return self._below
+
+
+def walk(folder: Path) -> list[Path]:
+    """Every file below `folder`, sorted; hidden ones, what Macs leave behind and links to folders are passed over."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        found += [Path(place, name) for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds what no name can
+        return False
 
 
 def _read_separated(path: Path) -> list[_Row]:
@@ -133,7 +209,7 @@ def _read_separated(path: Path) -> list[_Row]:
     header_line = content.split("\n", 1)[0]
     # Common Voice's TSV files hold bare quotes; a CSV from a European spreadsheet is parted by semicolons.
     tabs = path.suffix.lower() == ".tsv"
-    delimiter = "\t" if tabs else max(",;\t", key=header_line.count)
+    delimiter = "\t" if tabs else max(",;\t|", key=header_line.count)
     quoting = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
     try:
         # Lines keep their ends, so that a quoted line break inside a text survives.
@@ -155,40 +231,45 @@ def _read_separated(path: Path) -> list[_Row]:
     return rows
 
 
-def _read_jsonl(path: Path) -> list[_Row]:
-    rows = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path.name} line {number} is not JSON ({error}); correct it in {path}.") from error
+def _read_json(path: Path) -> list[_Row]:
+    """One object a line, as NeMo writes it in .json too, or one list of objects."""
+    content = read_text(path)
+    if path.suffix.lower() == ".json" and content.lstrip().startswith("["):
+        items = _parsed(content, path, path.name)
+        numbered = [(f"{path.name} item {number}", item) for number, item in enumerate(items, 1)]
+    else:
+        lines = [(f"{path.name} line {number}", line) for number, line in enumerate(content.split("\n"), 1)]
+        numbered = [(where, _parsed(line, path, where)) for where, line in lines if line.strip()]
+    for where, row in numbered:
         if not isinstance(row, dict):
-            raise DataError(f"{path.name} line {number} is not a JSON object; give one object a line (in {path}).")
-        rows.append((f"{path.name} line {number}", row))
-    return rows
+            raise DataError(f"{where} is not a JSON object; give one object a line (in {path}).")
+    return numbered
 
 
-def _locate(rows: list[_Row], columns: Columns, folder: Path) -> list[Path]:
-    """Each row's audio file. Raises DataError for the first that is missing, with the number of them."""
-    files = [_find(_text(row, columns.audio, where), where, columns.audio, folder) for where, row in rows]
-    missing = [(where, file) for (where, _), file in zip(rows, files, strict=True) if not file.is_file()]
-    if missing:
+def _parsed(content: str, path: Path, where: str) -> Any:
+    try:
+        return json.loads(content)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON ({first_line(error)}); correct it in {path}.") from error
+
+
+def _locate(rows: list[_Row], columns: Columns, finder: Finder) -> list[Path]:
+    """Each row's audio file. A few that are missing are left to the audit; raises DataError where most are, for then
+    the paths are wrong."""
+    files = []
+    for where, row in rows:
+        name = _text(row, columns.audio, where)
+        if not name:
+            raise DataError(f"{where}: {columns.audio} is empty; give the audio file of the row or remove it.")
+        files.append(finder.find(name))
+    missing = [(where, file) for (where, _), file in zip(rows, files, strict=True) if not _is_file(file)]
+    if 2 * len(missing) > len(rows):
         where, file = missing[0]
         raise DataError(
             f"{where}: {columns.audio} names {file}, which does not exist ({len(missing)} of {len(rows)} files are "
             "missing); correct the paths, which are relative to the table, or remove the rows."
         )
     return files
-
-
-def _find(name: str, where: str, column: str, folder: Path) -> Path:
-    if not name:
-        raise DataError(f"{where}: {column} is empty; give the audio file of the row or remove it.")
-    beside = folder / name
-    # Common Voice names the files of its folder clips/ without the folder.
-    return beside if beside.is_file() or not (folder / "clips" / name).is_file() else folder / "clips" / name
 
 
 def _text(row: Mapping[str, Any], column: str | None, where: str) -> str:

@@ -14,11 +14,15 @@ import gradio as gr
 from asrkit.errors import RunError
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore, default_runs_dir
+from asrkit.speech import reach
 from asrkit.ui import theme, train_tab, transcribe_tab
 
 MASTHEAD = ('<h1>asrkit</h1>'
             '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
 SPACE_DISK = Path("/data")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_UPLOAD = "8gb"
+"""Of one uploaded file."""
 
 
 def default_host() -> str:
@@ -57,12 +61,17 @@ def build(store: RunStore) -> gr.Blocks:
 
 
 def launch(store: RunStore, host: str, port: int) -> None:
-    """Serve the page over a directory of runs until it is interrupted. RunError if the port is taken."""
+    """Serve the page over a directory of runs until it is interrupted. RunError if the port is taken.
+
+    Where others can reach it, datasets are read from the data folder alone (`reach`).
+    """
     check_port(host, port)
+    if host not in LOOPBACK:
+        reach.limit_to(store.data_dir)
     page = build(store)
     page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=[theme.STYLE], footer_links=[],
                 run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
-                prevent_thread_lock=True)
+                prevent_thread_lock=True, max_file_size=MOST_UPLOAD)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, daemon=True, name="warm-up").start()
     threading.Thread(target=supervisor.keep_the_line, args=[store], daemon=True, name="line").start()

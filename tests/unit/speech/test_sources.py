@@ -180,7 +180,7 @@ class TestErrors:
             load(tmp_path)
 
     def test_not_a_table(self, clip):
-        with pytest.raises(DataError, match=r"a\.wav is not a table of recordings; give a folder or a \.csv"):
+        with pytest.raises(DataError, match=r"a\.wav is not a table of recordings; give a folder, an archive or a "):
             load(clip("a.wav"))
 
     def test_no_text_column(self, table):

@@ -1,0 +1,180 @@
+"""Zip and tar archives from anywhere -> a folder, whole or not at all, and nothing outside it.
+
+An archive is refused as a whole for anything that no honest one holds: a path that climbs out, a link, a device, a name
+with control characters, a password, more files than a corpus has, or more bytes than fit. Nothing is left behind then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import struct
+import tarfile
+import tempfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from asrkit.errors import DataError
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+MOST_FILES = 500_000
+MOST_BYTES = 400 * 2**30
+SPARE_BYTES = 1 << 30      # left free on the disk
+BOMB_RATIO = 500           # of unpacked to packed, beyond BOMB_FLOOR bytes: no audio and no transcripts pack so well
+BOMB_FLOOR = 64 << 20
+LONGEST_NAME = 255         # bytes of one part of a path
+MOST_DEPTH = 30
+_COPY_BYTES = 1 << 20
+_LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    content: IO[bytes]
+
+
+def is_archive(path: Path) -> bool:
+    """By its name."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def stem(path: Path) -> str:
+    """cv-spanish for cv-spanish.tar.gz."""
+    longest_first = sorted(SUFFIXES, key=len, reverse=True)
+    return path.name[: -len(next(suffix for suffix in longest_first if path.name.lower().endswith(suffix)))]
+
+
+def unpacked(archive: Path, cache: Path) -> Path:
+    """The folder in `cache` with what is in `archive`; unpacked when it is first asked for. Raises as `unpack` does."""
+    told = archive.stat()
+    identity = f"{archive.absolute()} {told.st_size} {told.st_mtime_ns}"
+    key = hashlib.sha1(identity.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()[:12]
+    target = cache / f"{stem(archive)[:60]}-{key}"
+    return target if target.is_dir() else unpack(archive, target)
+
+
+def unpack(archive: Path, target: Path) -> Path:
+    """Fill the new folder `target`; -> it. Raises DataError, in one sentence, for an archive that cannot be taken."""
+    draft: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
+        room = min(MOST_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES)
+        _fill(draft, archive, room)
+        draft.chmod(0o755)
+        os.rename(draft, target)
+    except OSError as error:
+        raise DataError(f"{archive.name} cannot be unpacked into {target.parent} ({error.strerror or error}); free "
+                        "some space or choose another folder.") from error
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
+            struct.error, MemoryError) as error:
+        reason = "it needs a password" if "password" in str(error) else "it is damaged or only part of it is there"
+        raise DataError(f"{archive.name} cannot be unpacked: {reason}; pack it again without a password, as .zip or "
+                        ".tar.gz.") from error
+    finally:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _fill(folder: Path, archive: Path, room: int) -> None:
+    packed, written, count = max(1, archive.stat().st_size), 0, 0
+    for member in _members(archive):
+        count += 1
+        if count > MOST_FILES:
+            raise DataError(f"{archive.name} holds more than {MOST_FILES:,} files; split it into several datasets.")
+        path = folder.joinpath(*_parts(member.name, archive.name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            raise DataError(f"{archive.name} holds {member.name!r:.80} twice; pack it again.")
+        with open(path, "xb") as out:
+            while block := member.content.read(_COPY_BYTES):
+                written += len(block)
+                if written > max(BOMB_FLOOR, packed * BOMB_RATIO):
+                    raise DataError(f"{archive.name} unpacks to more than {BOMB_RATIO} times its size, which no "
+                                    "recordings do; it was not unpacked.")
+                if written > room:
+                    raise DataError(f"{archive.name} unpacks to more than the {room / 2**30:.1f} GB that there is room "
+                                    "for; free some space, or unpack it elsewhere and give the folder.")
+                out.write(block)
+    if not count:
+        raise DataError(f"{archive.name} holds no files; pack the recordings and their transcripts into it.")
+
+
+def _parts(name: str, archive: str) -> tuple[str, ...]:
+    """The parts of a member's path. Raises DataError for one that could leave the folder or that no system can keep."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in name.partition("/")[0] or not path.parts:
+        raise DataError(f"{archive} holds {name!r:.80}, a path that leads out of it; nothing was unpacked. Pack it "
+                        "again with paths relative to its own folder.")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise DataError(f"{archive} holds {name!r:.80}, a name with line breaks or control characters; rename it.")
+    if len(path.parts) > MOST_DEPTH or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
+        raise DataError(f"{archive} holds {name!r:.80}, whose path is too long or too deep; shorten it.")
+    return path.parts
+
+
+def _members(archive: Path) -> Iterator[_Member]:
+    """The files in an archive; folders and what desktops leave behind are passed over."""
+    found = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+    for member in found:
+        parts = PurePosixPath(member.name).parts
+        if not any(part in _LITTER or part.startswith("._") for part in parts):
+            yield member
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
+    if _zip_count(archive) > MOST_FILES:  # before the list of them is read
+        raise DataError(f"{archive.name} holds more than {MOST_FILES:,} files; split it into several datasets.")
+    with zipfile.ZipFile(archive) as packed:
+        for entry in packed.infolist():
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+                raise _no_plain_file(archive, entry.filename)
+            if not entry.is_dir():
+                with packed.open(entry) as content:
+                    yield _Member(entry.orig_filename if "\0" in entry.orig_filename else entry.filename, content)
+
+
+def _zip_count(archive: Path) -> int:
+    """How many entries the end of a zip file promises. Source: PKWARE APPNOTE 4.3.14 and 4.3.16."""
+    with open(archive, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - (1 << 16) - 22 - 20 - 56))
+        tail = file.read()
+    end, end64 = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
+    if end < 0 or len(tail) < end + 12:
+        return 0
+    count = struct.unpack_from("<H", tail, end + 10)[0]
+    if count == 0xFFFF and end64 >= 0 and len(tail) >= end64 + 40:
+        count = struct.unpack_from("<Q", tail, end64 + 32)[0]
+    return count
+
+
+def _tar_members(archive: Path) -> Iterator[_Member]:
+    if not tarfile.is_tarfile(archive):
+        raise DataError(f"{archive.name} is no archive that can be read; give a .zip or .tar.gz that opens on your own "
+                        "machine.")
+    with tarfile.open(archive, "r:*") as packed:
+        for entry in packed:
+            packed.members = []  # type: ignore[attr-defined]  # or a million of them would be kept
+            if entry.isdir():
+                continue
+            if not entry.isreg():
+                raise _no_plain_file(archive, entry.name)
+            content = packed.extractfile(entry)
+            if content is not None:
+                yield _Member(entry.name, content)
+
+
+def _no_plain_file(archive: Path, name: str) -> DataError:
+    return DataError(f"{archive.name} holds {name!r:.80}, which is a link or a device and no plain file; nothing was "
+                     "unpacked. Pack it again with links followed.")
