@@ -1,0 +1,116 @@
+"""A recording of any length in blocks of 16 kHz samples, so that three hours of it take the memory of a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from asrkit.errors import AudioError
+from asrkit.speech import audio, containers
+from asrkit.speech.audio import RATE
+
+BLOCK_S = 10.0
+
+
+class Resampler:
+    """Mono blocks of any rate -> 16 kHz, without a seam between blocks."""
+
+    def __init__(self, rate: int) -> None:
+        if rate < audio.LOWEST_RATE:
+            raise AudioError(f"The recording has a sampling rate of {rate} Hz; speech needs at least "
+                             f"{audio.LOWEST_RATE} Hz.")
+        self.rate, self._converter = rate, None
+        if rate != RATE:
+            import av
+
+            self._converter = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """(n,) float32 -> about n * 16000 / rate samples; the last few come with the next block or with `finish`."""
+        if self._converter is None or not len(block):
+            return block
+        import av
+
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32)[None], format="flt", layout="mono")
+        frame.sample_rate = self.rate
+        return self._joined(self._converter.resample(frame))
+
+    def finish(self) -> np.ndarray:
+        return self._joined(self._converter.resample(None)) if self._converter else np.zeros(0, np.float32)
+
+    @staticmethod
+    def _joined(frames: list[Any]) -> np.ndarray:
+        return np.concatenate([np.zeros(0, np.float32), *(frame.to_ndarray()[0] for frame in frames)])
+
+
+def blocks(path: str | Path) -> Iterator[np.ndarray]:
+    """Decode a file into (n,) float32 blocks of about ten seconds, mono, 16 kHz.
+
+    Raises AudioError, at the first block for a file that is missing, empty or not audio, and on the way for samples
+    that are not finite or for a file that turns out to be cut off, as `audio.load` does.
+    """
+    audio._check_file(path)
+    try:
+        file = audio._open(path)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        if not containers.available():
+            raise audio._not_audio(path) from error
+        rate, mono = _of_container(path)
+    else:
+        rate, mono = file.samplerate, _of_soundfile(file, path)
+    convert, taken = Resampler(rate), 0
+    for block in mono:
+        taken += len(block)
+        if not np.isfinite(block).all():
+            raise AudioError(f"{path} has samples that are not finite (NaN or infinity); export it again.")
+        yield convert.push(block)
+    if not taken:
+        raise AudioError(f"{path} holds no audio (zero frames); record it again or leave it out.")
+    yield convert.finish()
+
+
+def _of_soundfile(file: soundfile.SoundFile, path: str | Path) -> Iterator[np.ndarray]:
+    with file:
+        size, taken = round(BLOCK_S * file.samplerate), 0
+        while len(block := file.read(size, dtype="float32", always_2d=True)):
+            taken += len(block)
+            yield block.mean(axis=1, dtype=np.float32)
+        share = min(audio._share_of_data_chunk(file), taken / file.frames if file.frames else 1.0)
+        if share < 1 - audio.CUT_OFF_SHARE:
+            raise AudioError(f"{path} is cut off: only {share:.0%} of the audio is there; copy or download it again.")
+
+
+def _of_container(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
+    """What libsndfile cannot read. AudioError where FFmpeg cannot either, or breaks off on the way."""
+    import av
+
+    try:
+        container = containers._open(path)
+    except av.FFmpegError as error:
+        raise audio._not_audio(path) from error
+    if not container.streams.audio:
+        container.close()
+        raise audio._not_audio(path)
+    stream = container.streams.audio[0]
+
+    def decoded() -> Iterator[np.ndarray]:
+        to_mono = av.AudioResampler(format="flt", layout="mono", rate=stream.rate)
+        size, held, waiting = round(BLOCK_S * stream.rate), 0, []
+        with container:
+            try:
+                for frame in chain(container.decode(stream), [None]):  # None flushes the resampler
+                    for part in to_mono.resample(frame):
+                        waiting.append(part.to_ndarray()[0])
+                        held += part.samples
+                    if waiting and (held >= size or frame is None):
+                        yield np.concatenate(waiting)
+                        held, waiting = 0, []
+            except av.FFmpegError as error:
+                raise audio._not_audio(path) from error
+
+    return stream.rate, decoded()

@@ -1,0 +1,112 @@
+"""A checkpoint that turns clips into posteriors, as fast as the machine can.
+
+Precision: bfloat16 on a GPU and on processors that calculate in it (AVX-512 BF16, AMX), else float32. With the starter
+and with a model of 94 M parameters bfloat16 was 2.5 times as fast on two such cores and changed 9 of 98 real clips, for
+the better (WER 53.1 % instead of 53.5 %). Dynamic int8 was measured too: faster on clips of a second only, slower on
+batches, and on its way out of torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCTC, AutoProcessor
+
+from asrkit.errors import ModelError, first_line
+from asrkit.speech import layout
+from asrkit.speech.audio import RATE
+
+FIRST_FRAME = 400
+"""Samples behind the first output frame of a wav2vec2-like model; less than that holds no speech."""
+BATCH_S = {"cpu": 24.0, "cuda": 240.0}
+"""Seconds of padded audio in a batch: what keeps the caches, or the GPU, busy."""
+LEAST_FILL = 0.8
+"""Clips share a batch if the shortest is at least this part of the longest: the rest would be spent on padding."""
+SMALL = 1_000_000
+"""Parameters below which half precision gains nothing."""
+
+
+class Engine:
+    """Posteriors of one checkpoint. Threads that use it at the same time wait for each other."""
+
+    def __init__(self, checkpoint: str, device: str | None = None) -> None:
+        try:
+            self.processor = AutoProcessor.from_pretrained(checkpoint)
+            model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
+        except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+            first = first_line(error).rstrip(".")
+            raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {first}.") from error
+        if not hasattr(self.processor, "tokenizer"):
+            raise ModelError(f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; "
+                             "fine-tune it first.")
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.precision = precision(self.device.type, sum(part.numel() for part in model.parameters()))
+        if self.device.type == "cpu":
+            layout.straighten(model)
+        self.model = model.to(self.device, self.precision).eval()
+        self.blank_id = model.config.pad_token_id
+        self.tokens = model.config.vocab_size
+        self._masked = bool(self.processor.feature_extractor.return_attention_mask)
+        self._lock = threading.Lock()
+
+    def log_probabilities(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """(n,) float32 samples each -> (frames, tokens) float32 log posteriors each; no frames for one under 25 ms.
+
+        A clip's answer does not depend on the others: what pads a batch is masked, and models that were trained without
+        a mask are given clips of one length together, or one by one.
+        """
+        answers: list[np.ndarray] = [np.zeros((0, self.tokens), np.float32)] * len(clips)
+        longest_s = BATCH_S[self.device.type]
+        for chosen in batches([len(clip) for clip in clips], longest_s, LEAST_FILL if self._masked else 1.0):
+            with self._lock:
+                heard = self._hear([clips[place] for place in chosen])
+            for place, answer in zip(chosen, heard, strict=True):
+                answers[place] = answer
+        return answers
+
+    @torch.inference_mode()
+    def _hear(self, clips: list[np.ndarray]) -> list[np.ndarray]:
+        features = self.processor.feature_extractor(clips, sampling_rate=RATE, padding=True, return_tensors="pt",
+                                                    return_attention_mask=self._masked)
+        inputs = {name: value.to(self.device) for name, value in features.items()}
+        mask = inputs.get("attention_mask")
+        if mask is not None and bool(mask.all()):  # nothing is padded: without a mask the same answer comes sooner
+            del inputs["attention_mask"]
+            mask = None
+        inputs = {name: value.to(self.precision) if value.is_floating_point() else value
+                  for name, value in inputs.items()}
+        scores = self.model(**inputs).logits.float().log_softmax(-1).cpu().numpy()
+        if mask is None:
+            return list(scores)
+        frames = self.model._get_feat_extract_output_lengths(mask.sum(-1)).tolist()
+        return [one[:count] for one, count in zip(scores, frames, strict=True)]
+
+
+def precision(device: str, parameters: int) -> torch.dtype:
+    """The number format that a model of that size is fastest in on this machine."""
+    if parameters < SMALL:
+        return torch.float32
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+def batches(lengths: Sequence[int], longest_s: float, least_fill: float) -> list[list[int]]:
+    """Places of clips, grouped by length, longest first; those too short for a frame are in none."""
+    groups: list[list[int]] = []
+    room = longest_s * RATE
+    for place in sorted((place for place, length in enumerate(lengths) if length >= FIRST_FRAME),
+                        key=lambda place: -lengths[place]):
+        longest = lengths[groups[-1][0]] if groups else 0
+        if groups and (len(groups[-1]) + 1) * longest <= room and lengths[place] >= least_fill * longest:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups
+
+
