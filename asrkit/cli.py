@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     transcribe = _command(commands, "transcribe", _transcribe, "audio files to text")
     transcribe.add_argument("files", nargs="+", metavar="FILE")
     transcribe.add_argument("--model", default="")
-    transcribe.add_argument("--format", choices=("txt", "json"), default="txt")
+    transcribe.add_argument("--format", choices=("txt", "json", "srt", "vtt", "tsv"), default="txt")
+    transcribe.add_argument("--output", metavar="DIR", help="write one file a recording there instead of to stdout")
 
     diagnose = _json(_command(commands, "diagnose", _diagnose, "what is wrong with a run or a published results table"))
     diagnose.add_argument("run", metavar="RUN|CARD.md")
@@ -301,29 +302,47 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _transcribe(options: argparse.Namespace) -> int:
-    from asrkit.speech.audio import check_speech, load
+    from asrkit.transcription import files, subtitles
+    from asrkit.transcription.transcript import describe
 
     store = RunStore(options.runs_dir)
-    told, failed = [], False
-    for name in options.files:
+
+    def listener() -> Any:
+        # Loaded only now: a file that cannot be read is said at once, not after the seconds that torch takes.
+        from asrkit.transcription import transcriber
+
+        return transcriber.get(options.model or models.default(store), store)
+
+    told, failed, stems = [], False, files.stems(options.files)
+    for name, stem in zip(options.files, stems, strict=True):
         try:
-            wave = load(Path(name))
-            check_speech(wave)
+            transcript = files.transcribe_file(name, listener, progress=_progress_of(name))
         except AudioError as error:
             print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
             failed = True
             continue
-        # Loaded only now: a file that cannot be read is said at once, not after the seconds that torch takes.
-        from asrkit.transcription import transcriber
-
-        transcript = transcriber.get(options.model or models.default(store), store).transcribe(wave)
-        if options.format == "json":
-            told.append({"file": name, **transcriber.describe(transcript)})
+        text = subtitles.FORMATS[options.format](transcript)
+        if options.output:
+            files.write_text(Path(options.output) / f"{stem}.{options.format}", text)
+        elif options.format == "json":
+            told.append({"file": name, **describe(transcript)})
+        elif options.format == "txt" and len(options.files) > 1:
+            print(f"{name}: {transcript.text}", flush=True)
         else:
-            print(transcript.text if len(options.files) == 1 else f"{name}: {transcript.text}", flush=True)
-    if options.format == "json":
+            print(text, end="", flush=True)
+    if options.format == "json" and not options.output:
         _dump(told)
     return int(failed)
+
+
+def _progress_of(name: str) -> Any:
+    """Tells on a terminal how far a long file is."""
+    def tell(told: Any) -> None:
+        if sys.stderr.isatty() and told.duration_s > 60:
+            end = "\n" if told.heard_s >= told.duration_s else ""
+            print(f"\r{name}: {told.heard_s / told.duration_s:.0%}", end=end, file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _dump(value: Any) -> None:

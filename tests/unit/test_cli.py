@@ -16,6 +16,7 @@ from asrkit.errors import ModelError
 from asrkit.runs import supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import STOP, RunStore
+from asrkit.transcription.transcript import Word
 
 
 @pytest.fixture
@@ -231,11 +232,13 @@ def listener(monkeypatch):
         if model == "broken":
             raise ModelError("The model broken cannot be loaded for transcription: no.")
         asked.append(model)
-        return types.SimpleNamespace(transcribe=lambda wave: types.SimpleNamespace(
-            text=f"{wave.duration_s:g} seconds", words=[], duration_s=wave.duration_s))
+        return types.SimpleNamespace(follow=follow)
 
-    stub = types.SimpleNamespace(get=get, describe=lambda heard: {
-        "text": heard.text, "words": heard.words, "duration_s": heard.duration_s})
+    def follow(blocks, decoder):
+        samples = sum(len(block) for block in blocks)
+        yield samples, [Word(f"{samples / 16_000:g}", 0.1, 0.5, 0.9), Word("seconds", 0.6, 0.9, 0.8)]
+
+    stub = types.SimpleNamespace(get=get)
     monkeypatch.setitem(sys.modules, "asrkit.transcription.transcriber", stub)
     monkeypatch.setattr(transcription, "transcriber", stub, raising=False)
     return asked
@@ -248,9 +251,21 @@ def test_transcribe(asrkit, listener, clip):
     code, out, err = asrkit("transcribe", one, two, "--format", "json", "--model", "mine")
     assert (code, err) == (0, "")
     assert json.loads(out) == [
-        {"file": str(one), "text": "1 seconds", "words": [], "duration_s": 1.0},
-        {"file": str(two), "text": "1.5 seconds", "words": [], "duration_s": 1.5}]
+        {"file": str(path), "text": f"{length:g} seconds", "duration_s": length, "words": [
+            {"word": f"{length:g}", "start_s": 0.1, "end_s": 0.5, "confidence": 0.9},
+            {"word": "seconds", "start_s": 0.6, "end_s": 0.9, "confidence": 0.8}]}
+        for path, length in ((one, 1.0), (two, 1.5))]
     assert set(listener) == {"starter", "mine"}
+
+
+def test_subtitles_to_the_terminal_and_to_files(asrkit, refused, listener, clip, tmp_path):
+    one, other = clip("one.wav", 1.0), clip("other/one.wav", 1.5)
+    assert asrkit("transcribe", one, "--format", "srt") == (
+        0, "1\n00:00:00,100 --> 00:00:01,000\n1 seconds\n", "")
+    assert asrkit("transcribe", one, other, "--format", "vtt", "--output", tmp_path / "out") == (0, "", "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one-2.vtt", "one.vtt"]
+    assert "1.5 seconds" in (tmp_path / "out" / "one-2.vtt").read_text()
+    assert "cannot be written" in refused("transcribe", one, "--output", one)
 
 
 def missing(folder, clip):

@@ -1,0 +1,125 @@
+"""Audio files of any length -> transcripts, in flat memory, telling how far it is. Torch comes with the listener."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asrkit.errors import AudioError, ConfigError
+from asrkit.speech import audio
+from asrkit.speech.audio import RATE, Waveform
+from asrkit.speech.blocks import blocks
+from asrkit.transcription import subtitles
+from asrkit.transcription.transcript import Transcript, Word
+
+if TYPE_CHECKING:
+    from asrkit.transcription.decoding import Decoder
+    from asrkit.transcription.transcriber import Transcriber
+
+UNSURE = 0.5
+"""A mean confidence under which the words are hardly what was said."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """duration_s: by the file's header, which may be wrong."""
+
+    heard_s: float
+    duration_s: float
+    words: list[Word]
+
+
+def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, decoder: Decoder | None = None,
+                    progress: Callable[[Progress], None] = lambda told: None) -> Transcript:
+    """The words of one file. Raises AudioError where it cannot be read, is silent or shorter than a word.
+
+    listener: called once the file has turned out to be audio, for loading a model takes seconds.
+    progress: called with the words that are new; to give up, let it raise.
+    """
+    sound = checked(blocks(path))
+    first = next(sound, None)
+    duration_s, words, position = audio.duration_s(path), [], 0
+    for position, found in listener().follow(_chain(first, sound), decoder):
+        words += found
+        progress(Progress(position / RATE, max(duration_s, position / RATE), found))
+    return Transcript(words, position / RATE)
+
+
+def checked(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks, two late, so that a short recording without speech is found before any is given out.
+
+    Raises AudioError as `audio.check_speech` does, of all blocks together.
+    """
+    late: deque[np.ndarray] = deque()
+    silence: AudioError | None = None
+    samples, heard = 0, False
+    for block in sound:
+        samples += len(block)
+        if len(block) and not heard:
+            try:
+                audio.check_speech(Waveform(block), minimum_s=0.0)
+                heard = True
+            except AudioError as error:
+                silence = error
+        late.append(block)
+        if len(late) > 2:
+            yield late.popleft()
+    if samples < RATE:
+        audio.check_speech(Waveform(np.concatenate(late)))
+    elif silence and not heard:
+        raise silence
+    yield from late
+
+
+def _chain(first: np.ndarray | None, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    if first is not None:
+        yield first
+    yield from rest
+
+
+def doubt(transcript: Transcript) -> str:
+    """One sentence where the words are likely not what was said; nothing where they may be."""
+    if not transcript.words:
+        return ("No words were recognised: this may be noise or music, or speech of another kind than the model was "
+                "taught.")
+    if transcript.confidence < UNSURE:
+        return ("The model is unsure of most words: this may be noise or music, another language, or speech of another "
+                "kind than it was taught.")
+    return ""
+
+
+def write_all(transcripts: dict[str, Transcript], target: Path, formats: Iterable[str] = subtitles.FORMATS) -> None:
+    """A zip with every transcript in every format, named after the audio; two of one name are told apart."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for stem, transcript in zip(stems(list(transcripts)), transcripts.values(), strict=True):
+            for name in formats:
+                archive.writestr(f"{stem}.{name}", subtitles.FORMATS[name](transcript))
+
+
+def write_text(path: Path, text: str) -> None:
+    """A whole file or none. ConfigError where it cannot be written."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
+
+
+def stems(names: list[str]) -> list[str]:
+    """File names without their folders and endings; a number behind those that came before."""
+    taken: dict[str, int] = {}
+    unique = []
+    for name in names:
+        stem = Path(name).stem
+        taken[stem] = taken.get(stem, 0) + 1
+        unique.append(stem if taken[stem] == 1 else f"{stem}-{taken[stem]}")
+    return unique
