@@ -277,28 +277,19 @@ def _diagnose(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from asrkit.speech import metrics, sources
-    from asrkit.speech.audio import load
-    from asrkit.speech.text import normalise
-    from asrkit.transcription import transcriber
+    from asrkit.speech import sources
+    from asrkit.transcription import evaluation, transcriber
 
     store = RunStore(options.runs_dir)
     source = sources.load(options.data)
-    rows = source.eval or source.train
     model = transcriber.get(options.model or models.default(store), store)
-    references, hypotheses, seconds, begun = [], [], 0.0, time.monotonic()
-    for row in rows:
-        heard = model.transcribe(load(row.audio, start_s=row.start_s, end_s=row.end_s))
-        seconds += heard.duration_s
-        references.append(normalise(row.text, options.normaliser))
-        hypotheses.append(normalise(heard.text, options.normaliser))
-    spent, scores = time.monotonic() - begun, metrics.score(references, hypotheses)
-    figures = {"wer": scores.wer.rate, "cer": scores.cer.rate, "mer": scores.mer.rate, "utterances": len(rows),
-               "audio_seconds": round(seconds, 2), "seconds": round(spent, 2), "rtfx": round(seconds / spent, 2)}
+    report = evaluation.evaluate(model, source.eval or source.train, options.normaliser)
+    figures = report.summary()
     if options.json:
         return _dump(figures)
-    print(f"WER {figures['wer']:.2%}  CER {figures['cer']:.2%}  MER {figures['mer']:.2%}  "
-          f"({len(rows)} clips, {figures['rtfx']:.0f} x real time)")
+    low, high = report.intervals["wer"]
+    print(f"WER {figures['wer']:.2%} (95 % interval {low:.2%} to {high:.2%})  CER {figures['cer']:.2%}  "
+          f"MER {figures['mer']:.2%}  ({figures['utterances']} clips, {figures['rtfx']:.0f} x real time)")
 
 
 def _transcribe(options: argparse.Namespace) -> int:

@@ -72,7 +72,18 @@ def wer_interval(references: Sequence[str], hypotheses: Sequence[str], resamples
     Percentile bootstrap over utterances (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
     performance evaluation", ICASSP 2004), with a fixed seed. (0, 0) or (1, 1) where there is nothing to divide by.
     """
-    output = _process([text.split() for text in references], [text.split() for text in hypotheses])
+    return _interval(references, hypotheses, str.split, resamples)
+
+
+def intervals(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """The bounds of `wer_interval` for wer, cer and mer."""
+    return {name: _interval(references, hypotheses, tokens, 1000)
+            for name, tokens in (("wer", str.split), ("cer", _characters), ("mer", mixed_tokens))}
+
+
+def _interval(references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]],
+              resamples: int) -> tuple[float, float]:
+    output = _process([tokens(text) for text in references], [tokens(text) for text in hypotheses])
     errors = np.array([sum(max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
                            for chunk in chunks if chunk.type != "equal") for chunks in output.alignments])
     lengths = np.array([len(words) for words in output.references])

@@ -16,7 +16,7 @@ from asrkit.errors import ModelError
 from asrkit.runs import supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import STOP, RunStore
-from asrkit.transcription.transcript import Word
+from asrkit.transcription.transcript import Transcript, Word
 
 
 @pytest.fixture
@@ -232,11 +232,15 @@ def listener(monkeypatch):
         if model == "broken":
             raise ModelError("The model broken cannot be loaded for transcription: no.")
         asked.append(model)
-        return types.SimpleNamespace(follow=follow)
+        return types.SimpleNamespace(follow=follow, transcribe_all=transcribe_all)
 
     def follow(blocks, decoder):
         samples = sum(len(block) for block in blocks)
         yield samples, [Word(f"{samples / 16_000:g}", 0.1, 0.5, 0.9), Word("seconds", 0.6, 0.9, 0.8)]
+
+    def transcribe_all(waves, decoder):
+        return [Transcript([word for _, words in follow([wave.samples], decoder) for word in words], wave.duration_s)
+                for wave in waves]
 
     stub = types.SimpleNamespace(get=get)
     monkeypatch.setitem(sys.modules, "asrkit.transcription.transcriber", stub)
@@ -329,7 +333,7 @@ def test_evaluate(asrkit, listener, data):
     assert list(told) == ["wer", "cer", "mer", "utterances", "audio_seconds", "seconds", "rtfx"]
     assert (told["wer"], told["utterances"], told["audio_seconds"]) == (0.25, 2, 2.0)
     code, out, _ = asrkit("evaluate", data("1 seconds", "1 minutes"))
-    assert code == 0 and out.startswith("WER 25.00%  CER ")
+    assert code == 0 and out.startswith("WER 25.00% (95 % interval 0.00% to 50.00%)  CER ")
 
 
 def test_evaluate_without_data(refused, listener, tmp_path):

@@ -1,0 +1,206 @@
+"""A dataset against a model: how wrong it is, how sure that figure is, where it is worst, and what it mishears."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, zip_longest
+from typing import TYPE_CHECKING, Any
+
+from asrkit.errors import DataError
+from asrkit.speech import metrics
+from asrkit.speech.audio import load
+from asrkit.speech.manifest import Utterance
+from asrkit.speech.text import normalise
+from asrkit.transcription.transcript import Transcript, Word
+
+if TYPE_CHECKING:
+    from asrkit.transcription.decoding import Decoder
+    from asrkit.transcription.transcriber import Transcriber
+
+TOGETHER = 64
+"""Clips that are decoded, then heard in batches of like lengths."""
+LENGTHS_S = (2.0, 5.0, 10.0, 20.0)
+CONFIDENCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One utterance, normalised reference and hypothesis, and the words as they were heard."""
+
+    utterance: Utterance
+    reference: str
+    hypothesis: str
+    words: Sequence[Word]
+    duration_s: float
+
+    @cached_property
+    def scores(self) -> metrics.Scores:
+        return metrics.score([self.reference], [self.hypothesis])
+
+    @property
+    def errors(self) -> int:
+        """Words wrong, missing or extra."""
+        return self.scores.wer.substitutions + self.scores.wer.deletions + self.scores.wer.insertions
+
+
+@dataclass(frozen=True)
+class Group:
+    """Clips that have something in common, such as their speaker."""
+
+    name: str
+    clips: int
+    audio_s: float
+    scores: metrics.Scores
+
+
+@dataclass(frozen=True)
+class Sureness:
+    """Words heard with a confidence in [low, high): how many, their mean confidence, the share that was right."""
+
+    low: float
+    high: float
+    words: int
+    confidence: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Report:
+    clips: Sequence[Clip]
+    seconds: float
+
+    @cached_property
+    def scores(self) -> metrics.Scores:
+        return metrics.score(*self._texts())
+
+    @cached_property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % bootstrap intervals of wer, cer and mer."""
+        return metrics.intervals(*self._texts())
+
+    @property
+    def audio_s(self) -> float:
+        return sum(clip.duration_s for clip in self.clips)
+
+    def _texts(self) -> tuple[list[str], list[str]]:
+        return [clip.reference for clip in self.clips], [clip.hypothesis for clip in self.clips]
+
+    def summary(self) -> dict[str, Any]:
+        """What `evaluate --json` prints."""
+        return {name: getattr(self.scores, name).rate for name in ("wer", "cer", "mer")} | {
+            "utterances": len(self.clips), "audio_seconds": round(self.audio_s, 2), "seconds": round(self.seconds, 2),
+            "rtfx": round(self.audio_s / self.seconds, 2)}
+
+    def worst(self, most: int) -> list[Clip]:
+        """The clips with an error, most wrong words first; of as many, the shortest text."""
+        wrong = [clip for clip in self.clips if clip.errors]
+        return sorted(wrong, key=lambda clip: (-clip.errors, len(clip.reference)))[:most]
+
+    def confusions(self, most: int) -> list[tuple[str, str, int]]:
+        """(said, heard, how often), most frequent first; an empty side is a word missing or extra."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for clip in self.clips:
+            for operation, said, heard in metrics.align(clip.reference, clip.hypothesis):
+                if operation != "equal":
+                    counts.update(zip_longest(said, heard, fillvalue=""))
+        ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [(*pair, count) for pair, count in ranked[:most]]
+
+    def by_speaker(self) -> list[Group]:
+        """Worst first; empty where no clip names its speaker."""
+        if not any(clip.utterance.speaker for clip in self.clips):
+            return []
+        groups = self._grouped(lambda clip: clip.utterance.speaker or "(not said)")
+        return sorted(groups, key=lambda group: -group.scores.wer.rate)
+
+    def by_length(self) -> list[Group]:
+        """Shortest first; lengths without a clip are left out."""
+        names = [f"under {LENGTHS_S[0]:g} s", *(f"{low:g} to {high:g} s" for low, high in pairwise(LENGTHS_S)),
+                 f"over {LENGTHS_S[-1]:g} s"]
+        groups = {group.name: group for group in
+                  self._grouped(lambda clip: names[sum(clip.duration_s >= edge for edge in LENGTHS_S)])}
+        return [groups[name] for name in names if name in groups]
+
+    def _grouped(self, key: Callable[[Clip], str]) -> list[Group]:
+        members: dict[str, list[Clip]] = {}
+        for clip in self.clips:
+            members.setdefault(key(clip), []).append(clip)
+        return [Group(name, len(inside), sum(clip.duration_s for clip in inside),
+                      metrics.score([clip.reference for clip in inside], [clip.hypothesis for clip in inside]))
+                for name, inside in members.items()]
+
+    def calibration(self) -> list[Sureness]:
+        """Confidence against truth, surest last. Clips whose words the normaliser splits or joins are left out."""
+        judged = [pair for clip in self.clips for pair in _judged(clip)]
+        edges = (0.0, *CONFIDENCES, 1.0 + 1e-9)
+        rows = []
+        for low, high in pairwise(edges):
+            inside = [(sure, right) for sure, right in judged if low <= sure < high]
+            if inside:
+                rows.append(Sureness(low, min(1.0, high), len(inside), sum(sure for sure, _ in inside) / len(inside),
+                                     sum(right for _, right in inside) / len(inside)))
+        return rows
+
+    def calibration_error(self) -> float:
+        """Expected calibration error: |confidence - share right|, weighted by words (Naeini et al., AAAI 2015)."""
+        rows = self.calibration()
+        return sum(row.words * abs(row.confidence - row.right) for row in rows) / max(1, sum(row.words for row in rows))
+
+    def table(self) -> str:
+        """Every clip as CSV."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["audio", "start_s", "end_s", "speaker", "duration_s", "reference", "hypothesis", "wer", "cer",
+                       "substitutions", "deletions", "insertions", "confidence"])
+        for clip in self.clips:
+            wer, row = clip.scores.wer, clip.utterance
+            rows.writerow([row.audio, row.start_s, row.end_s, row.speaker or "", round(clip.duration_s, 3),
+                           clip.reference, clip.hypothesis, round(wer.rate, 4), round(clip.scores.cer.rate, 4),
+                           wer.substitutions, wer.deletions, wer.insertions,
+                           round(Transcript(list(clip.words), clip.duration_s).confidence, 4)])
+        return text.getvalue()
+
+
+def evaluate(transcriber: Transcriber, utterances: Sequence[Utterance], normaliser: str, *,
+             decoder: Decoder | None = None, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
+    """Hear every utterance; both sides of the comparison go through the same normaliser.
+
+    progress: called with clips done and all clips; to give up, let it raise. Raises DataError without utterances, and
+    AudioError for a clip that cannot be read.
+    """
+    if not utterances:
+        raise DataError("There is no clip to evaluate on; choose a dataset that has some.")
+    begun, clips = time.monotonic(), {}
+    # Neighbours in length are heard together, so that little of a batch is padding.
+    order = sorted(range(len(utterances)), key=lambda place: utterances[place].duration_s)
+    for chosen in _parts(order):
+        progress(len(clips), len(utterances))
+        rows = [utterances[place] for place in chosen]
+        waves = [load(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows]
+        for place, row, told in zip(chosen, rows, transcriber.transcribe_all(waves, decoder), strict=True):
+            clips[place] = Clip(row, normalise(row.text, normaliser), normalise(told.text, normaliser), told.words,
+                                told.duration_s)
+    progress(len(clips), len(utterances))
+    return Report([clips[place] for place in range(len(utterances))], time.monotonic() - begun)
+
+
+def _parts(order: list[int]) -> Iterator[list[int]]:
+    for begin in range(0, len(order), TOGETHER):
+        yield order[begin : begin + TOGETHER]
+
+
+def _judged(clip: Clip) -> Iterator[tuple[float, bool]]:
+    """(confidence, whether it was said) of each word heard."""
+    if len(clip.hypothesis.split()) != len(clip.words):
+        return
+    place = 0
+    for operation, _, heard in metrics.align(clip.reference, clip.hypothesis):
+        for _ in heard:
+            yield clip.words[place].confidence, operation == "equal"
+            place += 1
