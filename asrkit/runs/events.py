@@ -13,10 +13,13 @@ import time as clock
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 STARTED, PHASE, TRAIN, EVAL = "started", "phase", "train", "eval"
 CHECKPOINT, FINDING = "checkpoint", "finding"
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 ENDS = frozenset({FINISHED, STOPPED, FAILED})
+_TRAIN_LINE = b'"kind": "train"'
 KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, CHECKPOINT, FINDING}) | ENDS
 
 
@@ -29,6 +32,8 @@ class Event:
     step: int | None = None
     epoch: float | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    at: int | None = field(default=None, compare=False)
+    """Byte at which its line begins, where it was read from a file."""
 
     def to_line(self) -> str:
         """The event as one line of JSON, newline included."""
@@ -44,18 +49,24 @@ class Event:
         return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_line(cls, line: str) -> Event | None:
+    def from_line(cls, line: str | bytes, at: int | None = None) -> Event | None:
         """The event of one line, or None where the line is none (torn, or not ours)."""
         try:
-            record = json.loads(line)
+            record = orjson.loads(line)  # a quarter of json's time, and a long run has a million lines
         except ValueError:
-            return None
+            # A damaged letter costs that letter, not the line.
+            return None if isinstance(line, str) else cls.from_line(line.decode("utf-8", errors="replace"), at)
         if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
             return None
         when = record.pop("time", None)
         if not isinstance(when, int | float):
             return None
-        return cls(record.pop("kind"), float(when), record.pop("step", None), record.pop("epoch", None), record)
+        return cls(record.pop("kind"), float(when), record.pop("step", None), record.pop("epoch", None), record, at)
+
+
+def is_train(line: bytes) -> bool:
+    """Whether a line that `to_line` wrote is a `train` event, told without reading it as JSON."""
+    return _TRAIN_LINE in line[:64]
 
 
 def event(kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> Event:

@@ -5,11 +5,15 @@ Reads what transformers' Trainer writes: a list of hyperparameters and a results
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from asrkit.errors import DataError
 from asrkit.runs.diagnosis import History, Score
+
+SHIPPED = Path(__file__).with_name("published.json")
+"""The figures of the two published results tables."""
 
 _SETTING = re.compile(r"^- (\w+): (.+)$", re.MULTILINE)
 _BASE = re.compile(r"fine-tuned version of \[?`?([^\]\s`]+)")
@@ -22,9 +26,14 @@ def read_card(path: str | Path) -> History:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as text ({error}); give a model card in Markdown.") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> History:
+    """The same of the card's text, called `name` in errors."""
     rows = _table(text)
     if not rows:
-        raise DataError(f"{path} holds no results table with the columns Step and Validation Loss; "
+        raise DataError(f"{name} holds no results table with the columns Step and Validation Loss; "
                         "give a model card as transformers' Trainer writes it.")
     settings: dict[str, object] = {_NAMES.get(name, name): _number(value) for name, value in _SETTING.findall(text)}
     base = _BASE.search(text)
@@ -34,6 +43,26 @@ def read_card(path: str | Path) -> History:
     losses = [(int(row["step"]), row.get("epoch") or 0.0, row["training loss"]) for row in rows
               if "training loss" in row]
     return History(settings, scores, losses)
+
+
+Curves = dict[str, list[tuple[int, float, float | None]]]
+"""Series -> (step, epoch, value) in order."""
+
+
+def curves(history: History) -> Curves:
+    """The results table as curves, each under its series' name; what it does not tell is left out."""
+    found: Curves = {"train/loss": list(history.losses)}
+    for name in ("loss", "wer", "cer"):
+        found[f"eval/{name}"] = [(score.step, score.epoch, getattr(score, name)) for score in history.scores]
+    return {name: points for name, points in found.items() if any(value is not None for *_, value in points)}
+
+
+def shipped() -> dict[str, tuple[str, Curves]]:
+    """Name of the preset -> (title, curves) of the published runs that two presets follow."""
+    told = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return {name: (card["title"], {
+        column: [(row[0], row[1], row[place]) for row in card["rows"]]
+        for place, column in enumerate(card["columns"]) if place > 1}) for name, card in told.items()}
 
 
 def _table(text: str) -> list[dict[str, float | None]]:

@@ -20,12 +20,15 @@ from typing import Any
 
 from asrkit import config as configs
 from asrkit.errors import RunError
-from asrkit.runs.events import Event
+from asrkit.runs.events import Event, is_train
 
 STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
 FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+RESERVE_BYTES = 1 << 16
+"""Room for the last words of a run and their traceback."""
 
 
 def default_runs_dir() -> Path:
@@ -101,21 +104,42 @@ class Run:
     # Events
 
     def append(self, told: Event) -> None:
-        """Add one event. Called by the worker alone; the line is on its way to the disk before this returns."""
-        with open(self.events_path, "ab") as file:
-            file.write(told.to_line().encode("utf-8"))
-            file.flush()
+        """Add one event, whole or not at all. Called by the worker alone; it is with the system when this returns.
+
+        OSError if the disk is full or cannot be written.
+        """
+        line = told.to_line().encode("utf-8")
+        handle = os.open(self.events_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size, written = os.fstat(handle).st_size, 0
+            try:
+                while written < len(line):
+                    written += os.write(handle, line[written:])
+            except OSError:
+                os.ftruncate(handle, size)
+                raise
+        finally:
+            os.close(handle)
 
     def repair_events(self) -> None:
         """Cut off a half-written last line, so that the next event starts on a line of its own (before a resume)."""
         with contextlib.suppress(FileNotFoundError), open(self.events_path, "r+b") as file:
-            content = file.read()
-            file.truncate(content.rfind(b"\n") + 1)
+            end = file.seek(0, os.SEEK_END)
+            while end > 0:
+                begin = max(0, end - 65_536)
+                file.seek(begin)
+                if newline := file.read(end - begin).rfind(b"\n") + 1:
+                    file.truncate(begin + newline)
+                    return
+                end = begin
+            file.truncate(0)
 
-    def events(self, after: int = 0, limit_bytes: int | None = None) -> tuple[list[Event], int]:
+    def events(self, after: int = 0, limit_bytes: int | None = None,
+               skim: bool = False) -> tuple[list[Event], int]:
         """Events from byte offset `after`, and the offset to go on from. A half-written last line is left for later.
 
         If the file is shorter than `after` (another run took its place) reading starts again at 0.
+        skim: of several `train` events in a row only the last is read, for who does not need the curves.
         """
         try:
             with open(self.events_path, "rb") as file:
@@ -126,9 +150,11 @@ class Run:
         except FileNotFoundError:
             return [], 0
         whole = block.rfind(b"\n") + 1
-        # Not splitlines: a transcript may hold U+2028, which JSON leaves as it is.
-        lines = block[:whole].decode("utf-8", errors="replace").split("\n")
-        return [told for line in lines if (told := Event.from_line(line))], start + whole
+        if not whole and len(block) < size - start:  # one line is longer than the limit
+            return self.events(start, 4 * len(block) + 4096, skim)
+        lines = _lines(block[:whole], start)
+        chosen = _skimmed(lines) if skim else lines
+        return [told for at, line in chosen if (told := Event.from_line(line, at))], start + whole
 
     def events_size(self) -> int:
         """Bytes of events so far."""
@@ -148,6 +174,17 @@ class Run:
             if found or size >= length - since:
                 return found
             size *= 4
+
+    def hold_reserve(self) -> None:
+        """Take a little of the disk, so that a run can still say so when the disk is full."""
+        self._reserve_path.write_bytes(bytes(RESERVE_BYTES))
+
+    def release_reserve(self) -> None:
+        self._reserve_path.unlink(missing_ok=True)
+
+    @property
+    def _reserve_path(self) -> Path:
+        return self.path / ".reserve"
 
     # Control flags
 
@@ -185,6 +222,29 @@ class Run:
                 return file.read().decode("utf-8", errors="replace")
         except FileNotFoundError:
             return ""
+
+
+def _lines(block: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """(offset, line) of each line of a block that begins at byte `at` of its file."""
+    # Not splitlines: a transcript may hold U+2028, which JSON leaves as it is.
+    for line in block.split(b"\n"):
+        yield at, line
+        at += len(line) + 1
+
+
+def _skimmed(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Without those `train` events that another one follows: the last before anything else says when that was."""
+    held = None
+    for at, line in lines:
+        if is_train(line):
+            held = at, line
+        elif line:
+            if held:
+                yield held
+                held = None
+            yield at, line
+    if held:
+        yield held
 
 
 class RunStore:
@@ -238,8 +298,14 @@ class RunStore:
 
     def all(self) -> list[Run]:
         """Every run, newest first (ids sort by time)."""
-        found = [path for path in self.root.glob("*/config.json") if not path.parent.name.startswith(".")]
-        return [Run(path.parent) for path in sorted(found, key=lambda path: path.parent.name, reverse=True)]
+        try:
+            names = [name for name in os.listdir(self.root) if not name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        # os.path, not pathlib: pages ask for this every second, of hundreds of runs.
+        root = os.fspath(self.root)
+        found = [name for name in names if os.path.exists(os.path.join(root, name, "config.json"))]
+        return [Run(self.root / name) for name in sorted(found, reverse=True)]
 
     def delete(self, run: Run) -> None:
         """Remove the directory: first out of sight, then for good."""

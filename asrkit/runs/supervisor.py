@@ -20,7 +20,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -149,17 +148,6 @@ def advance(store: RunStore) -> Run | None:
     return None
 
 
-def keep_the_line(store: RunStore, every_s: float = 5.0) -> None:
-    """Start waiting runs for ever, in a thread of an app: a worker that was killed could not start the next one."""
-    while True:
-        time.sleep(every_s)
-        try:
-            if any(store.root.glob("*/queue.json")):
-                advance(store)
-        except (AsrkitError, OSError):  # a full disk, a directory that is away: it is tried again
-            traceback.print_exc()
-
-
 def put_first(store: RunStore, run: Run) -> None:
     """Let a waiting run be the next. Does nothing to one that does not wait."""
     with store.lock():
@@ -268,7 +256,27 @@ def _spawn(run: Run) -> None:
             worker.wait()
             raise
     # Waited for in the background: a child that ended and is not waited for stays in the process table.
-    threading.Thread(target=worker.wait, daemon=True).start()
+    threading.Thread(target=_outlive, args=[run, worker, _kills_for_memory()], daemon=True).start()
+
+
+def _outlive(run: Run, worker: subprocess.Popen, kills: int) -> None:
+    """Wait for the worker and, if it ended badly, write down how: a negative number is the signal that killed it."""
+    code = worker.wait()
+    if code == 0:
+        return
+    with RunStore(run.path.parent).lock():
+        process = run.process()
+        if process and process.get("pid") == worker.pid:
+            write_json(run.process_path, {**process, "exit": code, "for_memory": _kills_for_memory() > kills})
+
+
+def _kills_for_memory() -> int:
+    """How many processes the system killed for memory in this control group (cgroup v2); 0 where it does not say."""
+    try:
+        told = Path("/sys/fs/cgroup/memory.events").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("oom_kill ")), 0)
 
 
 def introduce(run: Run, pid: int, command: list[str], events_from: int) -> None:
@@ -315,16 +323,17 @@ def status(run: Run) -> str:
     if not lives and run.place_path.exists():
         return QUEUED
     # An end that was told before the present worker began is the end of an earlier life: the run was resumed.
-    history = run.last_events(since=(process or {}).get("events_from", 0))
-    if history and history[-1].kind in events.ENDS:
-        return {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}[history[-1].kind]
+    since = (process or {}).get("events_from", 0)
+    last = run.last_events(size=4096, since=since)
+    if last and last[-1].kind in events.ENDS:
+        return {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}[last[-1].kind]
     if process is None:
         return QUEUED
     if not lives:
         return CRASHED
     if run.flag(STOP) or run.flag(CANCEL):
         return STOPPING
-    return RUNNING if any(map(_under_way, history)) else STARTING
+    return RUNNING if any(map(_under_way, last)) or any(map(_under_way, run.last_events(since=since))) else STARTING
 
 
 def _under_way(told: events.Event) -> bool:

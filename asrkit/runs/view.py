@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from asrkit.runs import events, supervisor
 from asrkit.runs.diagnosis import History, Score
@@ -18,26 +17,54 @@ EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "gree
 RESULT = ("step", "loss", "wer", "cer", "mer")
 
 
-@dataclass(frozen=True)
-class Point:
-    """One value of a curve. `value` is None where the number was not finite."""
+class Point(NamedTuple):
+    """One value of a curve. `value` is None where the number was not finite; elapsed_s: seconds of work until then."""
 
     step: int
     epoch: float
     time: float
     value: float | None
+    elapsed_s: float
+
+
+def thinned(points: list[Point], most: int) -> list[Point]:
+    """At most about `most` of the points: of equal stretches of steps the lowest, the highest and a gap, in order.
+
+    The first and the last point stay. Thinning what was thinned before keeps the extremes too, so a curve that grows
+    can be kept short by thinning it now and then.
+    """
+    if len(points) <= most:
+        return points
+    first, last = points[0].step, points[-1].step
+    width = (last - first + 1) / max(1, most // 2 - 1)
+    kept = [points[0]]
+    for _, group in groupby(points[1:-1], key=lambda point: (point.step - first) // width):
+        stretch = list(group)
+        known = [place for place, point in enumerate(stretch) if point.value is not None]
+        places = {min(known, key=lambda place: stretch[place].value),
+                  max(known, key=lambda place: stretch[place].value)} if known else set()
+        if len(known) < len(stretch):
+            places.add(next(place for place, point in enumerate(stretch) if point.value is None))
+        kept += [stretch[place] for place in sorted(places)]
+    return [*kept, points[-1]]
 
 
 @dataclass
 class RunView:
-    """What is known of a run after the events applied so far."""
+    """What is known of a run after the events applied so far.
+
+    most_points: curves are thinned to about that many when they have four times as many, and evaluations lose their
+    samples (`Event.at` says where they are), so that memory does not grow with the run. None keeps everything.
+    """
 
     run_id: str
+    most_points: int | None = None
     series: dict[str, list[Point]] = field(default_factory=dict)
     evaluations: list[Event] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] = field(default_factory=dict)
     phase: Event | None = None
+    phase_since: float = 0.0
     end: Event | None = None
     step: int = 0
     epoch: float = 0.0
@@ -61,15 +88,17 @@ class RunView:
         if told.kind == events.STARTED:
             self._begin(told)
         elif told.kind == events.PHASE:
+            if self.phase is None or self.phase.data.get("phase") != told.data.get("phase"):
+                self.phase_since = told.time
             self.phase, self.end = told, None
         elif told.kind == events.TRAIN:
             self.phase = None
             self._add("train", TRAIN_SERIES, told)
-            self._pace.append((told.time, told.step or 0))
+            self._pace = [*self._pace[:1], (told.time, told.step or 0)]
         elif told.kind == events.EVAL:
             self.phase = None
             self._add("eval", EVAL_SERIES, told)
-            self.evaluations.append(told)
+            self.evaluations.append(told if self.most_points is None else _without_samples(told))
         elif told.kind == events.FINDING:
             self.findings.append({"step": told.step, "epoch": told.epoch, **told.data})
         elif told.kind in events.ENDS:
@@ -84,10 +113,14 @@ class RunView:
         self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]
 
     def _add(self, side: str, names: tuple[str, ...], told: Event) -> None:
+        place = (told.step or 0, told.epoch or 0.0, told.time)
+        worked = self.worked_s(told.time)
         for name in names:
             if name in told.data:
-                point = Point(told.step or 0, told.epoch or 0.0, told.time, told.data[name])
-                self.series.setdefault(f"{side}/{name}", []).append(point)
+                curve = self.series.setdefault(f"{side}/{name}", [])
+                curve.append(Point(*place, told.data[name], worked))
+                if self.most_points and len(curve) > 4 * self.most_points:
+                    curve[:] = thinned(curve, self.most_points)
 
     @property
     def total_steps(self) -> int | None:
@@ -115,10 +148,11 @@ class RunView:
     def elapsed_s(self, now: float | None = None) -> float:
         """Seconds of work since the first event, up to the end if the run has ended; pauses between two lives of its
         worker are not counted."""
-        if self.first_time is None:
-            return 0.0
-        until = self.end.time if self.end else (time.time() if now is None else now)
-        return max(0.0, until - self.first_time - self.idle_s)
+        return self.worked_s(self.end.time if self.end else (time.time() if now is None else now))
+
+    def worked_s(self, until: float) -> float:
+        """Seconds of work from the first event up to the moment `until`."""
+        return 0.0 if self.first_time is None else max(0.0, until - self.first_time - self.idle_s)
 
     def eta_s(self, now: float | None = None) -> float | None:
         """Seconds to go at the pace of this life of the worker, evaluations included; None before it is known."""
@@ -131,15 +165,8 @@ class RunView:
         return max(0.0, (self.total_steps - last) * (reached - begun) / (last - first) - since)
 
 
-def figures(run: Run) -> str:
-    """Every point of every curve as CSV: step, epoch, time (seconds since 1970), series, value."""
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["step", "epoch", "time", "series", "value"])
-    for name, points in view(run).series.items():
-        rows.writerows([point.step, f"{point.epoch:.4f}", f"{point.time:.3f}", name,
-                        "" if point.value is None else point.value] for point in points)
-    return table.getvalue()
+def _without_samples(told: Event) -> Event:
+    return replace(told, data={name: value for name, value in told.data.items() if name != "samples"})
 
 
 def result(told: Event | None) -> dict[str, Any] | None:

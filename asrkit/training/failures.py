@@ -51,6 +51,9 @@ def explain(error: BaseException) -> Failure:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or any(sign in words for sign in _DISK_FULL):
         return Failure("disk-full", "The disk is full.", "Free some space, then resume the run.")
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return Failure("cannot-write", f"The run cannot write any more: {first_line(error)}.",
+                       "Make its directory writable, then resume the run.")
     if out_of_memory(error):
         return Failure("out-of-memory", "The device ran out of memory.",
                        "Halve the batch (and double the gradient accumulation), shorten the longest clip, or switch on "

@@ -277,7 +277,11 @@ class CtcTrainer(Trainer):
     def _save_checkpoint(self, model, trial) -> None:
         """Trainer's checkpoint (weights, optimizer, schedule, random state), under its name only once it is whole."""
         self.emit(events.PHASE, phase="saving", text=f"Saving the checkpoint of step {self.state.global_step}")
-        super()._save_checkpoint(model, trial)
+        try:
+            super()._save_checkpoint(model, trial)
+        except BaseException:
+            shutil.rmtree(partial_dir(self.run), ignore_errors=True)  # a full disk has room to say so then
+            raise
         self.accelerator.wait_for_everyone()
         if team.FIRST:
             name = f"checkpoint-{self.state.global_step}"

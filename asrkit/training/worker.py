@@ -10,6 +10,7 @@ import platform
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from importlib import metadata
@@ -18,7 +19,7 @@ from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
-from asrkit.runs import card, events, models, preparation, supervisor, view
+from asrkit.runs import card, events, models, preparation, supervisor, view, watchdog
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.speech import ctc, manifest
 from asrkit.training import team
@@ -28,8 +29,9 @@ HELLO_S = 5.0
 """How long the supervisor has to write `process.json` before the worker does it itself (the app may be dead)."""
 
 
-class StopRequested(Exception):
-    """Somebody asked for the end of the run before there was anything to save."""
+class StopRequested(BaseException):
+    """Somebody asked for the end of the run before there was anything to save. No library that is being loaded may
+    take it for an error of its own."""
 
 
 def main(arguments: list[str]) -> int:
@@ -37,18 +39,41 @@ def main(arguments: list[str]) -> int:
     run = Run(Path(arguments[0]).resolve())
     team.die_with_leader()
     signal.signal(signal.SIGTERM, lambda *_: run.raise_flag(STOP))
-    if team.FIRST:
-        _introduce(run)
     try:
+        if team.FIRST:
+            _introduce(run)
+            run.hold_reserve()
+            _watch(run)
         _train(run)
     except StopRequested:
-        _end(run, saved=False, message="Stopped before training began; there was nothing to save.")
+        _stopped_early(run)
     except BaseException as error:
         return _failed(run, error)
     finally:
         if team.FIRST:
+            run.release_reserve()
             supervisor.advance(RunStore(run.path.parent))
     return 0
+
+
+_loading = threading.Event()
+"""Set while the work can be broken off at any point: a download, an import, a clip that is read."""
+
+
+def _watch(run: Run) -> None:
+    """See to it that a stop is heard while a library is busy, and that it ends by force if all else fails."""
+
+    def stop(*_: Any) -> None:
+        if _loading.is_set():
+            raise StopRequested
+
+    def interrupt() -> None:
+        if _loading.is_set() and team.WORLD == 1:  # others would wait for this one
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    _loading.set()
+    signal.signal(signal.SIGUSR1, stop)
+    watchdog.guard(run, interrupt)
 
 
 def _introduce(run: Run) -> None:
@@ -63,8 +88,11 @@ def _introduce(run: Run) -> None:
 def _failed(run: Run, error: BaseException) -> int:
     from asrkit.training.failures import explain
 
+    _loading.clear()
     traceback.print_exception(error)
     told = explain(error)
+    if team.FIRST:
+        run.release_reserve()
     life = run.last_events(since=(run.process() or {}).get("events_from", 0))
     # Of several processes the first that fails knows why; the others notice only that it is gone.
     if any(one.kind in events.ENDS for one in life) or (told.error == "process-lost" and not team.FIRST):
@@ -106,6 +134,8 @@ def _train(run: Run) -> None:
           total_steps=total, precision=training.precision_for(config.mixed_precision),
           update_s=round(heard / steps_an_epoch, 2),
           label_entropy=round(ctc.label_entropy(row.text for row in train), 4))
+    _loading.clear()
+    _check_stop(run)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _finish(run, trainer)
 
@@ -172,8 +202,7 @@ def _finish(run: Run, trainer: Any) -> None:
     if not team.FIRST:
         return
     if run.flag(CANCEL):
-        shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
-        shutil.rmtree(run.model_dir, ignore_errors=True)
+        _throw_away(run)
         _end(run, saved=False, trainer=trainer)
         return
     if not run.has_model():
@@ -182,6 +211,22 @@ def _finish(run: Run, trainer: Any) -> None:
     stopped = trainer.interrupted
     words = "Stopped and saved" if stopped else "Finished"
     _end(run, saved=True, message=f"{words} at step {trainer.state.global_step}.", trainer=trainer, stopped=stopped)
+
+
+def _stopped_early(run: Run) -> None:
+    """The end of a run that was asked to end while it was loading; one that is resumed has saved something before."""
+    _loading.clear()
+    if not team.FIRST:
+        return
+    if run.flag(CANCEL):
+        _throw_away(run)
+    words = "what it had saved before is kept" if run.has_model() else "there was nothing to save"
+    _end(run, saved=run.has_model(), message=f"Stopped before training began; {words}.")
+
+
+def _throw_away(run: Run) -> None:
+    shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
+    shutil.rmtree(run.model_dir, ignore_errors=True)
 
 
 def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopped: bool = True) -> None:

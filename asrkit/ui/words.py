@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 
 from asrkit.runs import events, supervisor
 from asrkit.runs.events import Event
+from asrkit.runs.system import Load
 from asrkit.runs.view import RunView
 
 STATUS = {
@@ -19,6 +21,9 @@ STATUS = {
     supervisor.FAILED: "Failed",
     supervisor.CRASHED: "Interrupted",
 }
+LONG_S = 15.0
+"""From here on a phase says how long it has taken, so that one which is slow does not look like one that hangs."""
+
 PHASES = {
     "loading": "Loading the base model",
     "preparing": "Preparing the data",
@@ -80,7 +85,8 @@ def activity(status: str, seen: RunView, cancelled: bool, before: Sequence[str] 
         saving = seen.phase is not None and seen.phase.data.get("phase") == "saving"
         return "Saving the model…" if saving else "Stopping after this step, then saving the model…"
     if seen.phase is not None:
-        return f"{phase(seen.phase).rstrip('.…')}…"
+        taken = time.time() - seen.phase_since
+        return f"{phase(seen.phase).rstrip('.…')}…" + (f" ({duration(taken)})" if LONG_S < taken < 86_400 else "")
     return "Starting the worker…" if status == supervisor.STARTING else "Training…"
 
 
@@ -100,6 +106,29 @@ def progress_line(seen: RunView, status: str) -> str:
     return " · ".join(parts)
 
 
+def size(count: float) -> str:
+    """Bytes as 812 kB, 54 MB, 3.1 GB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}" if count < 10 * scale else f"{count / scale:.0f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+def machine(load: Load | None, run_bytes: int, free: int) -> str:
+    """`CPU 93 % · memory 3.1 GB of 16 GB · GPU 87 %, 11 GB of 24 GB, 64 °C · this run 54 MB, 210 GB free`."""
+    parts = []
+    if load:
+        parts += [f"CPU {load.cpu:.0%}".replace("%", " %"),
+                  f"memory {size(load.memory_used)} of {size(load.memory_total)}"]
+        for number, gpu in enumerate(load.gpus):
+            told = [f"{gpu.utilisation * 100:.0f} %" if gpu.utilisation is not None else "",
+                    f"{size(gpu.memory_used)} of {size(gpu.memory_total)}" if gpu.memory_used and gpu.memory_total
+                    else "", f"{gpu.temperature:.0f} °C" if gpu.temperature is not None else ""]
+            name = f"GPU {number}" if len(load.gpus) > 1 else "GPU"
+            parts.append(f"{name} {', '.join(filter(None, told))}")
+    return " · ".join([*parts, f"this run takes {size(run_bytes)}, {size(free)} free"])
+
+
 def outcome(status: str, seen: RunView, has_model: bool) -> str:
     """One line for a run that ended as it was asked to; empty for any other."""
     if status not in (supervisor.FINISHED, supervisor.STOPPED):
@@ -108,25 +137,22 @@ def outcome(status: str, seen: RunView, has_model: bool) -> str:
     score = f" {_capital(figure(seen.metric, best.data[seen.metric]))} (best at step {best.step})." if best else ""
     if status == supervisor.FINISHED:
         text = f"Finished.{score}"
-    elif seen.end is not None and not seen.end.data.get("saved", has_model):
+    elif seen.end is not None and (seen.end.data.get("forced") or not seen.end.data.get("saved", has_model)):
         return seen.end.data.get("message") or "Cancelled; only the history was kept."
     else:
         text = f"Stopped and saved at step {seen.step}.{score}"
     return f"{text} Talk to it in the Transcribe tab." if has_model else text
 
 
-def error(status: str, seen: RunView, has_checkpoint: bool, cancelled: bool) -> dict[str, str] | None:
-    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None."""
+def error(status: str, seen: RunView, why: tuple[str, str], cancelled: bool) -> dict[str, str] | None:
+    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None. why: from `crash.explain`."""
     if status == supervisor.FAILED and seen.end is not None and seen.end.kind == events.FAILED:
         told = seen.end.data
         return {name: str(told.get(name) or "") for name in ("message", "remedy", "traceback")}
     if status == supervisor.CRASHED:
         if cancelled:
             return {"message": "Ended at once, as asked. Its history is kept.", "remedy": "", "traceback": ""}
-        way_on = "Resume goes on from the last checkpoint." if has_checkpoint else "Resume begins again."
-        return {"message": "The training process ended without a word: it was killed, or ran out of memory. "
-                           "Its history is kept.",
-                "remedy": f"The log may say more. {way_on}", "traceback": ""}
+        return {"message": why[0], "remedy": why[1], "traceback": ""}
     return None
 
 

@@ -1,10 +1,12 @@
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asrkit.runs import view as views
 from asrkit.runs.events import Event
-from asrkit.runs.view import RunView, view
+from asrkit.runs.view import Point, RunView, thinned, view
 
 
 def event(kind, time, step=None, epoch=None, **data):
@@ -48,7 +50,7 @@ def test_series():
     assert curve(found, "eval/wer") == [(10, 0.9)] and curve(found, "eval/blank_share") == [(10, 0.7)]
     assert "train/surprise" not in found.series and "eval/length_ratio" not in found.series
     point = found.series["train/loss"][0]
-    assert dataclasses.astuple(point) == (10, 1.0, 1010.0, 3.0)
+    assert point == (10, 1.0, 1010.0, 3.0, 10.0)
     assert (found.step, found.epoch, found.progress()) == (20, 2.0, 0.5)
 
 
@@ -178,3 +180,37 @@ def test_a_pause_between_two_lives_is_no_time_of_work():
     assert seen(*life(1000.0), *second).elapsed_s(now=4630.0) == pytest.approx(22.0), "killed while it loaded"
     for end in ([], [event("stopped", 1010.0, 2, message="Stopped.", saved=True)]):
         assert seen(*first, *end, *second).elapsed_s(now=4630.0) == pytest.approx(30.0)
+
+
+def points(values):
+    return [Point(step, step / 10, 1000.0 + step, value, float(step)) for step, value in enumerate(values)]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1, max_size=400), st.integers(4, 40))
+def test_a_thinned_curve_keeps_its_ends_its_extremes_and_its_order(values, most):
+    before = points(values)
+    after = thinned(before, most)
+    assert (after[0], after[-1]) == (before[0], before[-1])
+    assert after == sorted(after, key=lambda point: point.step) and set(after) <= set(before)
+    assert len(after) <= 1.5 * most + 4
+    known = [value for value in values if value is not None]
+    kept = [point.value for point in after if point.value is not None]
+    if known:
+        assert (min(known), max(known)) == (min(kept), max(kept))
+    assert (None in values) == any(point.value is None for point in after)
+
+
+def test_a_long_run_is_kept_short_and_its_spike_stays():
+    long, step = RunView("one", most_points=50), 0
+    for step in range(1, 20_001):
+        long.apply(event("train", 1000.0 + step, step, step / 10, loss=99.0 if step == 7 else 1 / step))
+    kept = curve(long, "train/loss")
+    assert len(kept) <= 200 and (7, 99.0) in kept and kept[-1][0] == step
+    gaps = [after - before for (before, _), (after, _) in zip(kept, kept[1:], strict=False)]
+    assert max(gaps) < 20_000 / 15, "no stretch of the run is without a point"
+
+
+def test_work_is_counted_without_the_pause_between_two_lives():
+    found = seen(STARTED, event("train", 1010.0, 1, loss=1.0),
+                 event("phase", 5000.0, phase="loading", begins=True), event("train", 5010.0, 2, loss=1.0))
+    assert [point.elapsed_s for point in found.series["train/loss"]] == [10.0, 20.0]

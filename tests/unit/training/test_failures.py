@@ -28,6 +28,7 @@ class HfHubHTTPError(Exception):
     (RunError("Run one is gone."), "failed", "Run one is gone."),
     (OSError(errno.ENOSPC, "No space left on device"), "disk-full", "The disk is full."),
     (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full", "The disk is full."),
+    (OSError(errno.EROFS, "Read-only file system"), "cannot-write", "cannot write any more"),
     (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out-of-memory",
      "The device ran out of memory."),
     (RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to "

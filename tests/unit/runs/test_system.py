@@ -1,0 +1,45 @@
+import stat
+
+import pytest
+from waiting import wait_for
+
+from asrkit.runs import system
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """An nvidia-smi that says what it is told to."""
+
+    def make(script):
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    return make
+
+
+def test_gpus_as_the_driver_tells_them(driver):
+    driver("echo 'NVIDIA H100, 87, 11264, 81559, 64'; echo 'GRID, [N/A], 100, 200, [N/A]'")
+    first, second = system.gpus()
+    assert (first.name, first.utilisation, first.temperature) == ("NVIDIA H100", 0.87, 64.0)
+    assert first.memory_used == 11264 * 2**20
+    assert (second.utilisation, second.temperature) == (None, None)
+
+
+@pytest.mark.parametrize("script", ["exit 9", "echo nonsense"])
+def test_a_driver_that_fails_is_no_gpu(driver, script):
+    driver(script)
+    assert system.gpus() == []
+
+
+def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert system.gpus() == []
+
+
+def test_nobody_waits_for_the_first_look():
+    seen = system.System()
+    assert seen.load() is None
+    load = wait_for(seen.load, "the load of this machine")
+    assert 0 <= load.cpu <= 1 and 0 < load.memory_used < load.memory_total

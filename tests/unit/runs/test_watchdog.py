@@ -1,0 +1,92 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from asrkit.runs import crash, supervisor, watchdog
+from asrkit.runs.events import Event
+from asrkit.runs.store import CANCEL, STOP, write_json
+
+
+@pytest.fixture
+def deaf(make_run):
+    """A run whose worker hears nothing."""
+    run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9}), Event("train", 1001.0, 3, 0.1, {})])
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    write_json(run.process_path, {**supervisor.identity(worker.pid), "host": socket.gethostname(), "events_from": 0})
+    yield run
+    worker.kill()
+    worker.wait()
+
+
+@pytest.mark.parametrize(("flag", "limit"), [(STOP, "STOP_S"), (CANCEL, "CANCEL_S")])
+def test_a_run_that_does_not_end_is_ended_and_says_so(store, deaf, monkeypatch, flag, limit):
+    patience = watchdog.Patience()
+    monkeypatch.setattr(watchdog, "GRACE_S", 0.0)
+    deaf.raise_flag(flag)
+    watchdog.look(store, patience)
+    assert supervisor.status(deaf) == supervisor.STOPPING, "it has its time"
+    monkeypatch.setattr(watchdog, limit, 0.0)
+    watchdog.look(store, patience)
+    assert supervisor.status(deaf) == supervisor.STOPPED
+    last = deaf.last_events()[-1]
+    assert "ended by force. Resume begins again." in last.data["message"] and last.data["forced"]
+    watchdog.look(store, patience)
+    assert deaf.last_events()[-1] == last, "told once"
+
+
+def test_nobody_is_ended_who_was_not_asked(store, deaf, monkeypatch):
+    monkeypatch.setattr(watchdog, "STOP_S", 0.0)
+    monkeypatch.setattr(watchdog, "GRACE_S", 0.0)
+    watchdog.look(store, watchdog.Patience())
+    assert supervisor.status(deaf) == supervisor.RUNNING
+
+
+def test_the_time_counts_from_when_it_was_asked(deaf, monkeypatch):
+    patience = watchdog.Patience()
+    now = [100.0]
+    monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
+    deaf.raise_flag(STOP)
+    assert patience.over(deaf) is None
+    now[0] += watchdog.STOP_S - 1
+    assert patience.over(deaf) is None
+    now[0] += 2
+    assert patience.over(deaf) == watchdog.STOP_S
+    deaf.lower_flags()
+    assert patience.over(deaf) is None
+    deaf.raise_flag(STOP)
+    assert patience.over(deaf) is None, "asked anew"
+
+
+@pytest.mark.parametrize(("process", "words"), [
+    ({"exit": -9, "for_memory": True}, "killed the training process for memory"),
+    ({"exit": -9, "for_memory": False}, "without a word: it was killed"),
+    ({"exit": -signal.SIGSEGV}, "segmentation fault"),
+    ({}, "without a word"),
+])
+def test_why_a_worker_is_gone(make_run, process, words):
+    run = make_run(process={"pid": 1, "start": "x", **process})
+    told, remedy = crash.explain(run)
+    assert words in told and remedy.endswith("Resume begins again.")
+
+
+def test_a_full_disk_is_seen_from_outside(make_run, monkeypatch):
+    monkeypatch.setattr(crash, "free_bytes", lambda where: 0)
+    assert "the disk is full" in crash.explain(make_run())[0]
+
+
+def test_a_directory_that_became_read_only_is_seen_from_outside(make_run, monkeypatch):
+    monkeypatch.setattr(crash.os, "access", lambda path, how: how != os.W_OK)
+    assert "read-only" in crash.explain(make_run())[0]
+
+
+def test_how_a_worker_ended_is_written_down(store, make_run, monkeypatch):
+    run = make_run()
+    worker = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"], stderr=subprocess.DEVNULL)
+    supervisor.introduce(run, worker.pid, [], 0)
+    supervisor._outlive(run, worker, 0)
+    assert run.process()["exit"] == -signal.SIGABRT and run.process()["pid"] == worker.pid
+    assert "abort" in crash.explain(run)[0]
