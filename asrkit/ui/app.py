@@ -1,4 +1,4 @@
-"""The page as a whole: two tabs, one theme, and nothing that reaches outside this machine."""
+"""The page as a whole: its tabs, one theme, and nothing that reaches outside this machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 import gradio as gr
 
 from asrkit.errors import RunError
-from asrkit.runs import supervisor
+from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.speech import reach
-from asrkit.ui import theme, train_tab, transcribe_tab
+from asrkit.ui import downloads, live_chart, runs_tab, theme, train_tab, transcribe_tab
 
 MASTHEAD = ('<h1>asrkit</h1>'
             '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
+STYLES = [theme.STYLE, live_chart.STYLE, runs_tab.STYLE]
 SPACE_DISK = Path("/data")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_UPLOAD = "8gb"
@@ -44,11 +45,21 @@ def build(store: RunStore) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Train", id="train"):
                 panel, form_fields = train_tab.build(store, page)
+            with gr.Tab("Runs", id="runs"):
+                listed = runs_tab.build(store)
             with gr.Tab("Transcribe", id="transcribe"):
                 model, chosen = transcribe_tab.build(store)
         gr.on([page.load, panel.change],
               lambda name, mine: transcribe_tab.refreshed(store, name, mine), [model, chosen], model,
               **transcribe_tab.QUIET)
+
+        page.load(runs_tab.opens_first, None, tabs, **transcribe_tab.QUIET)
+
+        def opened(event: gr.EventData) -> list[Any]:
+            """Show a run of the table in the panel."""
+            return [gr.Tabs(selected="train"), event.run]
+
+        listed.select(opened, None, [tabs, panel], **transcribe_tab.QUIET)
 
         def wanted(event: gr.EventData) -> list[Any]:
             """Talk to the run that the panel shows, or begin again from its settings."""
@@ -69,12 +80,13 @@ def launch(store: RunStore, host: str, port: int) -> None:
     if host not in LOOPBACK:
         reach.limit_to(store.data_dir)
     page = build(store)
-    page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=[theme.STYLE], footer_links=[],
+    page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=STYLES, footer_links=[],
                 run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
                 prevent_thread_lock=True, max_file_size=MOST_UPLOAD)
+    page.app.router.routes[:0] = downloads.routes(store)  # ahead of Gradio's own, which answer to any path
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, daemon=True, name="warm-up").start()
-    threading.Thread(target=supervisor.keep_the_line, args=[store], daemon=True, name="line").start()
+    threading.Thread(target=watchdog.keep, args=[store], daemon=True, name="line").start()
     with contextlib.suppress(KeyboardInterrupt):
         page.block_thread()
 

@@ -1,25 +1,48 @@
 """What the live panel asks for, once a second: the difference between what it shows and what the run has told since.
 
-A `Follower` keeps one run folded, so that a poll reads the new events alone, however long the history is. Clients are
-not remembered: each says how far it has read; one that is new, or that a resume rewound, is told to draw from nothing.
+A `Follower` keeps one run folded, thinned to what a screen can show, so that neither memory nor a poll grows with the
+history. Clients are not remembered: each says how far it has read; one that is new, that was away for long, or that a
+resume rewound, is told to draw from nothing.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Any
+import time
+from collections import deque
+from typing import Any, NamedTuple
 
-from asrkit.runs import events, supervisor
+from asrkit.runs import crash, events, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import RunView
+from asrkit.runs.view import Point, RunView, thinned
 from asrkit.ui import samples, words
 
-SERIES = ("train/loss", "eval/loss", "eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer")
-MOST_POINTS = 2_000
+LOSSES = ("train/loss", "eval/loss")
+RATES = ("eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer")
+DETAILS = ("train/learning_rate", "train/grad_norm", "train/audio_seconds_per_second", "train/memory_gb")
+SERIES = (*LOSSES, *RATES, *DETAILS)
+MOST_POINTS = 1_000
 """Points of one curve that a page gets at once when it opens; what comes later is sent whole."""
 
+MOST_NEWS = 200
+"""Events with points that a page is told one by one; one that missed more draws from nothing."""
+
+READ_BYTES = 1 << 22
+READING_S = 0.5
+"""How long one poll may read an old history before it answers; the next goes on from there."""
+
 Curves = dict[str, dict[str, list[Any]]]
+Named = list[tuple[str, Point]]
+
+
+class News(NamedTuple):
+    """reset: draw from nothing. offset: to go on from. read: share of the history that is folded, 1.0 for all."""
+
+    reset: bool
+    points: Curves
+    offset: int
+    read: float
 
 
 class Follower:
@@ -27,27 +50,62 @@ class Follower:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.view = RunView(run.id)
-        self.offset = 0
         self._lock = threading.Lock()
+        self._begin()
 
-    def since(self, after: int) -> tuple[bool, Curves, int]:
-        """Catch up; -> (whether to draw from nothing, the points since byte `after`, the offset to go on from)."""
+    def _begin(self) -> None:
+        self.view = RunView(self.run.id, most_points=MOST_POINTS)
+        self.offset = 0
+        self._recent: deque[tuple[int, Named]] = deque()
+        self._rewound = self._forgotten = -1  # bytes of the last start, and of the last event that is not recent
+
+    def since(self, after: int) -> News:
+        """Catch up; -> what a page that has read up to byte `after` does not know."""
         with self._lock:
-            self._catch_up()
-            fresh = self.run.events(after, limit_bytes=self.offset - after)[0] if 0 < after <= self.offset else []
-            if not 0 < after <= self.offset or any(told.kind == events.STARTED for told in fresh):
-                return True, _curves_of(self.view), self.offset
-            return False, _points_of(fresh, _shown(self.view)), self.offset
+            size = self._catch_up()
+            if self.offset < size:
+                return News(False, {}, 0, self.offset / size)
+            known = max(self._rewound, self._forgotten) < after <= self.offset and after > 0
+            fresh = [named for at, named in self._recent if at >= after] if known else []
+            if known and len(fresh) <= MOST_NEWS:
+                return News(False, _columns([one for named in fresh for one in named], ()), self.offset, 1.0)
+            return News(True, self._curves(), self.offset, 1.0)
 
-    def _catch_up(self) -> None:
-        fresh, offset = self.run.events(self.offset)
-        if offset < self.offset:  # another run took its place
-            self.view = RunView(self.run.id)
-            fresh, offset = self.run.events()
-        for told in fresh:
-            self.view.apply(told)
-        self.offset = offset
+    def _catch_up(self) -> int:
+        """Fold what is new, for at most READING_S; -> bytes of the history."""
+        until = time.monotonic() + READING_S
+        while True:
+            fresh, offset = self.run.events(self.offset, READ_BYTES)
+            if offset < self.offset:  # another run took its place
+                self._begin()
+                continue
+            for told in fresh:
+                self._apply(told)
+            done, self.offset = offset == self.offset, offset
+            size = self.offset if done else max(self.offset, self.run.events_size())
+            if done or self.offset >= size or time.monotonic() > until:
+                return size
+
+    def _apply(self, told: Event) -> None:
+        self.view.apply(told)
+        if told.kind == events.STARTED:
+            self._rewound = told.at
+        elif told.kind in (events.TRAIN, events.EVAL):
+            shown = _shown(self.view)
+            named = [f"{told.kind}/{field}" for field in told.data]
+            self._recent.append((told.at, [(name, self.view.series[name][-1]) for name in named if name in shown]))
+            if len(self._recent) > MOST_NEWS:
+                self._forgotten = self._recent.popleft()[0]
+
+    def _curves(self) -> Curves:
+        shown = _shown(self.view)
+        return _columns([(name, point) for name in shown
+                         for point in thinned(self.view.series.get(name, []), MOST_POINTS)], shown)
+
+    def samples(self, told: Event) -> Event:
+        """The evaluation with its samples, read from where it lies."""
+        whole = self.run.events(told.at, 65_536)[0] if told.at is not None else []
+        return whole[0] if whole and (whole[0].kind, whole[0].step) == (told.kind, told.step) else told
 
 
 class Followers:
@@ -70,12 +128,13 @@ def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[s
     """What the panel shows of a run now. `asked`: {after, evaluation: key shown, at_step: wanted, log: is it open}."""
     run = follower.run
     status = supervisor.status(run)
-    reset, points, offset = follower.since(int(asked.get("after") or 0))
+    news = follower.since(int(asked.get("after") or 0))
     seen = follower.view
     ended = status not in supervisor.ACTIVE and status != supervisor.QUEUED
     before = supervisor.ahead(store, run) if status == supervisor.QUEUED else []
+    best = seen.best
     return {
-        "run": run.id, "offset": offset, "reset": reset, "points": points,
+        "run": run.id, "offset": news.offset, "reset": news.reset, "points": news.points, "read": news.read,
         "status": status, "status_word": words.STATUS[status], "ended": ended,
         "can": _actions(status, run.flag(CANCEL), len(before)),
         "activity": "" if ended else words.activity(status, seen, run.flag(CANCEL), before),
@@ -83,13 +142,19 @@ def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[s
         "line": words.progress_line(seen, status),
         "entropy": seen.started.get("label_entropy"),
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
+        "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data[seen.metric])},
         "outcome": words.outcome(status, seen, run.has_model()), "has_model": run.has_model(),
-        "error": words.error(status, seen, bool(run.checkpoints()), run.flag(CANCEL)),
+        "error": words.error(status, seen, _why(run, status), run.flag(CANCEL)),
         "findings": seen.findings,
-        "evaluations": [told.step or 0 for told in seen.evaluations],
-        "evaluation": _evaluation(seen, asked.get("at_step"), asked.get("evaluation")),
+        "evaluations": None if asked.get("evaluations") == len(seen.evaluations) and not news.reset else [
+            told.step or 0 for told in seen.evaluations],
+        "evaluation": _evaluation(follower, asked.get("at_step"), asked.get("evaluation")),
         "log": run.log_tail() if asked.get("log") else None,
     }
+
+
+def _why(run: Run, status: str) -> tuple[str, str]:
+    return crash.explain(run) if status == supervisor.CRASHED else ("", "")
 
 
 def _actions(status: str, cancelled: bool, before: int) -> list[str]:
@@ -103,15 +168,17 @@ def _actions(status: str, cancelled: bool, before: int) -> list[str]:
     return ["resume", "delete"] if status in supervisor.RESUMABLE else ["delete"]
 
 
-def _evaluation(seen: RunView, at_step: int | None, shown: str | None) -> dict[str, Any] | None:
+def _evaluation(follower: Follower, at_step: int | None, shown: str | None) -> dict[str, Any] | None:
     """The evaluation of that step, else the latest; None where the panel shows it already or there is none."""
-    wanted = [told for told in seen.evaluations if at_step is None or told.step == at_step] or seen.evaluations
+    known = follower.view.evaluations
+    wanted = [told for told in known if at_step is None or told.step == at_step] or known
     if not wanted:
         return None
     told = wanted[-1]
     key = f"{told.step}@{told.time}"
     if key == shown:
         return None
+    told = follower.samples(told)
     return {"key": key, "step": told.step, "caption": samples.caption(told), "html": samples.table(told)}
 
 
@@ -120,25 +187,13 @@ def _shown(seen: RunView) -> tuple[str, ...]:
     return tuple(name for name in SERIES if name != "eval/mer" or seen.metric == "mer")
 
 
-def _points_of(history: list[Event], shown: tuple[str, ...]) -> Curves:
-    curves: Curves = {}
-    for told in history:
-        if told.kind not in (events.TRAIN, events.EVAL):
-            continue
-        for name in shown:
-            side, _, field = name.partition("/")
-            if side == told.kind and field in told.data:
-                curve = curves.setdefault(name, {"x": [], "y": []})
-                curve["x"].append(told.step or 0)
-                curve["y"].append(told.data[field])
-    return curves
-
-
-def _curves_of(seen: RunView) -> Curves:
-    curves: Curves = {}
-    for name in _shown(seen):
-        points = seen.series.get(name, [])
-        stride = -(-len(points) // MOST_POINTS) or 1
-        kept = points[::stride] + (points[-1:] if points and (len(points) - 1) % stride else [])
-        curves[name] = {"x": [point.step for point in kept], "y": [point.value for point in kept]}
+def _columns(named: Named, shown: tuple[str, ...]) -> Curves:
+    """Curve -> x: steps, e: epochs, t: seconds of work, y: values. Curves in `shown` are there though empty."""
+    curves: Curves = {name: {"x": [], "e": [], "t": [], "y": []} for name in shown}
+    for name, point in named:
+        curve = curves.setdefault(name, {"x": [], "e": [], "t": [], "y": []})
+        curve["x"].append(point.step)
+        curve["e"].append(round(point.epoch, 3))
+        curve["t"].append(round(point.elapsed_s, 1))
+        curve["y"].append(point.value if point.value is None else float(f"{point.value:.6g}"))
     return curves

@@ -93,9 +93,10 @@ def values_of(preset: str) -> list[Any]:
 
 def command(config: TrainConfig, store: RunStore) -> str:
     """The same run, from a terminal: the preset and what differs from it."""
-    told, base = config.to_dict(), configs.preset(config.preset).config.to_dict()
+    preset = config.preset or DEFAULTS.preset
+    told, base = config.to_dict(), configs.preset(preset).config.to_dict()
     changed = [f"{name}={_plain(value)}" for name, value in told.items() if value != base[name]]
-    words = ["python", "-m", "asrkit", "train", "--preset", config.preset]
+    words = ["python", "-m", "asrkit", "train", "--preset", preset]
     for setting in changed:
         words += ["--set", setting]
     if store.root.absolute() != default_runs_dir().absolute():

@@ -1,4 +1,4 @@
-"""The live panel: one component whose script (`live_chart.js`) polls for news of a run and changes the page in place.
+"""The live panel: one component whose script polls for news of a run and changes the page in place.
 
 `gr.Plot` would mount the chart anew at each point and lose zoom and hidden curves; here new points are appended. The
 panel also owns the choice of the run and the buttons that act on it, so that a page which was open while the app was
@@ -7,6 +7,8 @@ restarted goes on by itself: nothing is kept per session.
 
 from __future__ import annotations
 
+import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,27 @@ import gradio as gr
 import plotly
 
 from asrkit.errors import AsrkitError, RunError
-from asrkit.runs import supervisor, view
-from asrkit.runs.store import RunStore
-from asrkit.ui import run_list
+from asrkit.runs import export, supervisor
+from asrkit.runs.store import Run, RunStore, free_bytes
+from asrkit.runs.system import System
+from asrkit.ui import form, run_list, words
 from asrkit.ui.follow import Followers, answer
+from asrkit.ui.viewers import Viewers
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+STYLE = HERE / "live_chart.css"
+SCRIPTS = ("plots.js", "live_curves.js", "live_samples.js", "live_chart.js")
 ACTIONS = {"stop": supervisor.stop, "cancel": supervisor.cancel, "leave": supervisor.stop, "kill": supervisor.kill,
            "save": supervisor.save_now, "evaluate": supervisor.evaluate_now}
 STORE_ACTIONS = {"resume": supervisor.resume, "next": supervisor.put_first, "delete": supervisor.delete}
 """What can be done with a run, and what also needs the others."""
+
+MOST_LISTED = 100
+"""Runs in the choice; older ones are found in the Runs tab."""
+
+LIVE_MS, ENDED_MS = 1_000, 5_000
+DISK_EVERY_S = 20.0
 
 
 class LiveRun:
@@ -34,24 +46,41 @@ class LiveRun:
         self.store = store
         self.followers = Followers(store)
         self.list = run_list.RunList(store)
+        self.system, self.viewers = System(), Viewers()
+        self._disk: dict[str, tuple[float, int]] = {}
 
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
         """News since byte `after` of run `run`; with no run named, of the one under way or the newest."""
         rows = self.list.rows()
         if any(row.status == supervisor.QUEUED for row in rows) and not any(row.active for row in rows) and (
                 supervisor.advance(self.store)):
-            rows = self.list.rows()
-        signature = "|".join(row.label for row in rows)
+            rows = self.list.rows(now=True)
+        wanted = str(asked.get("run") or run_list.first(rows))
+        listed = rows[:MOST_LISTED] + [row for row in rows[MOST_LISTED:] if row.run_id == wanted]
+        labels = {row.run_id: row.label for row in listed}
+        signature = hashlib.sha1("|".join(labels.values()).encode(), usedforsecurity=False).hexdigest()
         told: dict[str, Any] = {"run": "", "notice": "", "signature": signature}
         if signature != asked.get("signature"):
-            told["runs"] = [{"id": row.run_id, "label": row.label} for row in rows]
-        wanted = str(asked.get("run") or run_list.first(rows))
+            told["runs"] = [{"id": run_id, "label": label} for run_id, label in labels.items()]
         if wanted:
             try:
-                told |= answer(self.store, self.followers.get(wanted), asked)
+                follower = self.followers.get(wanted)
+                told |= answer(self.store, follower, asked)
+                told["machine"] = self._machine(follower.run, told["status"])
             except RunError as error:
                 told["notice"] = str(error)
+        base = LIVE_MS if wanted and not told.get("ended", True) else ENDED_MS
+        told["pace_ms"] = self.viewers.pace_ms(str(asked.get("page")), base)
         return told
+
+    def _machine(self, run: Run, status: str) -> str:
+        """How busy the machine is while the run is under way, and how much disk the run takes."""
+        measured, size = self._disk.get(run.id, (float("-inf"), 0))
+        if time.monotonic() - measured > DISK_EVERY_S:
+            size = export.disk_bytes(run)
+            self._disk[run.id] = (time.monotonic(), size)
+        load = self.system.load() if status in supervisor.ACTIVE else None
+        return words.machine(load, size, free_bytes(run.path))
 
     def act(self, asked: dict[str, Any]) -> dict[str, str]:
         """Do one of the actions with a run; -> {"notice": what was wrong, or nothing}."""
@@ -66,15 +95,21 @@ class LiveRun:
                 ACTIONS[action](run)
         except AsrkitError as error:
             return {"notice": str(error)}
+        finally:
+            self.list.rows(now=True)
         return {"notice": ""}
 
-
-    def figures(self, asked: dict[str, Any]) -> dict[str, str]:
-        """The curves of a run as CSV, or what is wrong."""
+    def command(self, asked: dict[str, Any]) -> dict[str, str]:
+        """The command line that starts a run with the settings of `run`, or what is wrong."""
         try:
-            return {"csv": view.figures(self.store.get(str(asked.get("run")))), "notice": ""}
-        except RunError as error:
-            return {"csv": "", "notice": str(error)}
+            return {"command": form.command(self.store.get(str(asked.get("run"))).config(), self.store), "notice": ""}
+        except AsrkitError as error:
+            return {"command": "", "notice": str(error)}
+
+
+def script(*names: str) -> str:
+    """One script of several chapters: Gradio takes the body of one function."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 def live_chart(store: RunStore) -> gr.HTML:
@@ -90,13 +125,13 @@ def live_chart(store: RunStore) -> gr.HTML:
     def act(asked: dict[str, Any]) -> dict[str, str]:
         return live.act(asked)
 
-    def figures(asked: dict[str, Any]) -> dict[str, str]:
-        return live.figures(asked)
+    def command(asked: dict[str, Any]) -> dict[str, str]:
+        return live.command(asked)
 
     return gr.HTML(
         value="", elem_id="live", apply_default_css=False,
         html_template=(HERE / "live_chart.html").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "live_chart.js").read_text(encoding="utf-8"),
-        server_functions=[poll, act, figures],
+        js_on_load=script(*SCRIPTS),
+        server_functions=[poll, act, command],
         plotly_src=f"gradio_api/file={PLOTLY}",
     )

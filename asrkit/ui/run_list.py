@@ -1,23 +1,35 @@
-"""The runs of a store with their status, cheap enough to be asked for once a second."""
+"""The runs of a store with their status, cheap enough to be asked for once a second by every page."""
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from asrkit.runs import supervisor
 from asrkit.runs.store import Run, RunStore
 from asrkit.ui import words
 
 SETTLED = frozenset({supervisor.STOPPED, supervisor.FINISHED, supervisor.FAILED, supervisor.CRASHED})
+SHARE = 10
+"""A list is good for ten times as long as it took: with a few runs it is made for every page that asks, with thousands
+it does not take more than a tenth of the time."""
+
+Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run in the list."""
+    """One run in the list. `stamp` changes when the run has told something or its process has changed."""
 
-    run_id: str
+    run: Run
     status: str
+    stamp: Stamp
+
+    @property
+    def run_id(self) -> str:
+        return self.run.id
 
     @property
     def label(self) -> str:
@@ -33,20 +45,30 @@ class RunList:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._settled: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._settled: dict[str, tuple[Stamp, str]] = {}
+        self._rows: list[Row] = []
+        self._good_until = 0.0
+        self._lock = threading.Lock()
 
-    def rows(self) -> list[Row]:
-        return [Row(run.id, self._status(run)) for run in self.store.all()]
+    def rows(self, now: bool = False) -> list[Row]:
+        """now: whatever is known is out of date."""
+        with self._lock:
+            begun = time.monotonic()
+            if now or begun >= self._good_until:
+                self._rows = [self._row(run) for run in self.store.all()]
+                ended = time.monotonic()
+                self._good_until = ended + SHARE * (ended - begun) - 0.02
+            return self._rows
 
-    def _status(self, run: Run) -> str:
-        stamp = _stamp(run.events_path) + _stamp(run.process_path) + _stamp(run.place_path)
+    def _row(self, run: Run) -> Row:
+        stamp = _stamp(run)
         known = self._settled.get(run.id)
         if known and known[0] == stamp:
-            return known[1]
+            return Row(run, known[1], stamp)
         status = supervisor.status(run)
         if status in SETTLED:
             self._settled[run.id] = (stamp, status)
-        return status
+        return Row(run, status, stamp)
 
 
 def first(rows: list[Row]) -> str:
@@ -54,9 +76,12 @@ def first(rows: list[Row]) -> str:
     return next((row.run_id for row in rows if row.active), rows[0].run_id if rows else "")
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    try:
-        told = path.stat()
-    except FileNotFoundError:
-        return (0, 0)
-    return told.st_mtime_ns, told.st_size
+def _stamp(run: Run) -> Stamp:
+    folder, stamp = os.fspath(run.path), []
+    for name in ("events.jsonl", "process.json", "queue.json"):
+        try:
+            told = os.stat(f"{folder}/{name}")
+            stamp += [told.st_mtime_ns, told.st_size]
+        except FileNotFoundError:
+            stamp += [0, 0]
+    return tuple(stamp)

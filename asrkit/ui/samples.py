@@ -33,14 +33,15 @@ def table(told: Event) -> str:
     rows = "".join(_row(sample) for sample in (told.data.get("samples") or [])[:MOST_SAMPLES])
     if not rows:
         return '<p class="quiet">This evaluation came without sample clips.</p>'
-    return f"<table><thead><tr><th>Reference</th><th>Hypothesis</th></tr></thead><tbody>{rows}</tbody></table>"
+    return f"<table><thead><tr><th></th><th>Reference</th><th>Hypothesis</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(sample: dict[str, Any]) -> str:
     reference, hypothesis = str(sample.get("reference") or ""), str(sample.get("hypothesis") or "")
     heard = marked(reference, hypothesis) or '<span class="quiet">(nothing)</span>'
     worst = '<span class="tag">hardest</span>' if sample.get("worst") else ""
-    return f"<tr><td>{escape(reference)} {worst}</td><td>{heard}</td></tr>"
+    play = f'<button type="button" data-clip="{escape(str(sample.get("id")))}" aria-label="Play the clip">▶</button>'
+    return f"<tr><td>{play}</td><td>{escape(reference)} {worst}</td><td>{heard}</td></tr>"
 
 
 def marked(reference: str, hypothesis: str) -> str:

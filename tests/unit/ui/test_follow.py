@@ -3,6 +3,8 @@
 import os
 import socket
 import threading
+import time
+import weakref
 
 import pytest
 
@@ -42,9 +44,22 @@ def evaluate(run, step, wer, hypothesis="november four"):
          samples=[{"id": "a", "reference": "november four", "hypothesis": hypothesis}])
 
 
+def column(curve):
+    """Steps and values of a curve as it is told."""
+    return {"x": curve["x"], "y": curve["y"]}
+
+
+LIVES = weakref.WeakKeyDictionary()
+
+
+def live_of(store):
+    """The app's side of the panel: one for a store, as in the app."""
+    return LIVES.setdefault(store, LiveRun(store))
+
+
 def poll(store, run, told=None, **asked):
     """The next answer for a page that has seen the answer `told`."""
-    return LiveRun(store).poll({"run": run.id, "after": told["offset"] if told else 0, **asked})
+    return live_of(store).poll({"run": run.id, "after": told["offset"] if told else 0, **asked})
 
 
 def test_a_new_page_draws_everything_and_then_only_what_is_new(store, run):
@@ -52,12 +67,12 @@ def test_a_new_page_draws_everything_and_then_only_what_is_new(store, run):
     tell(run, "train", 1, loss=3.0)
     first = poll(store, run)
     assert first["reset"]
-    assert first["points"]["train/loss"] == {"x": [1], "y": [3.0]}
+    assert first["points"]["train/loss"] == {"x": [1], "e": [0.1], "t": [0.0], "y": [3.0]}
     tell(run, "train", 2, loss=2.5)
     evaluate(run, 2, 0.5)
     second = poll(store, run, first)
     assert not second["reset"]
-    assert second["points"] == {
+    assert {name: column(curve) for name, curve in second["points"].items()} == {
         "train/loss": {"x": [2], "y": [2.5]}, "eval/loss": {"x": [2], "y": [1.0]},
         "eval/wer": {"x": [2], "y": [0.5]}, "eval/cer": {"x": [2], "y": [0.25]}}
     assert poll(store, run, second)["points"] == {}
@@ -73,7 +88,7 @@ def test_a_torn_line_is_left_for_later(store, run):
     assert first["points"]["train/loss"]["x"] == [1]
     with open(run.events_path, "a") as file:
         file.write(whole[20:])
-    assert poll(store, run, first)["points"]["train/loss"] == {"x": [2], "y": [2.0]}
+    assert column(poll(store, run, first)["points"]["train/loss"]) == {"x": [2], "y": [2.0]}
 
 
 def test_a_resume_rewinds_and_the_page_draws_from_nothing(store, run):
@@ -85,7 +100,7 @@ def test_a_resume_rewinds_and_the_page_draws_from_nothing(store, run):
     tell(run, "train", 4, loss=40.0)
     again = poll(store, run, first)
     assert again["reset"]
-    assert again["points"]["train/loss"] == {"x": [1, 2, 3, 4], "y": [1.0, 2.0, 3.0, 40.0]}
+    assert column(again["points"]["train/loss"]) == {"x": [1, 2, 3, 4], "y": [1.0, 2.0, 3.0, 40.0]}
 
 
 def test_another_history_in_its_place_is_drawn_from_nothing(store, run):
@@ -100,7 +115,8 @@ def test_another_history_in_its_place_is_drawn_from_nothing(store, run):
     assert told["reset"] and told["points"]["train/loss"]["x"] == []
 
 
-def test_pages_that_poll_at_once_miss_nothing_and_get_nothing_twice(store, run):
+def test_pages_that_poll_at_once_miss_nothing_and_get_nothing_twice(store, run, monkeypatch):
+    monkeypatch.setattr(follow, "MOST_NEWS", 1000)
     begin(run)
     live = LiveRun(store)
     steps = {name: [] for name in range(4)}
@@ -136,7 +152,7 @@ def test_long_curves_are_thinned_when_a_page_opens(store, run, monkeypatch):
 def test_a_number_that_is_not_finite_is_a_gap(store, run):
     begin(run)
     tell(run, "train", 1, loss=float("nan"))
-    assert poll(store, run)["points"]["train/loss"] == {"x": [1], "y": [None]}
+    assert column(poll(store, run)["points"]["train/loss"]) == {"x": [1], "y": [None]}
 
 
 def test_the_mixed_rate_is_drawn_where_it_decides(store, run):
@@ -233,7 +249,8 @@ def test_who_asks_for_no_run_gets_the_active_one_else_the_newest(store, run):
 
 
 def test_without_runs_there_is_nothing_to_show(store):
-    assert LiveRun(store).poll({}) == {"run": "", "notice": "", "signature": "", "runs": []}
+    told = LiveRun(store).poll({})
+    assert (told["run"], told["notice"], told["runs"]) == ("", "", []) and "points" not in told
 
 
 @pytest.mark.parametrize("name", ["nothing", "../../etc", "a/b", ""])
@@ -266,16 +283,61 @@ def test_what_is_asked_of_a_run_under_way(store, run, action, flag):
     assert not run.flag(flag), "a run that has ended is not asked for anything"
 
 
-def test_the_figures_of_a_run_as_a_table(store, run):
+def test_who_was_away_for_long_draws_from_nothing(store, run, monkeypatch):
+    """What is told to one page is bounded, however long it slept."""
+    monkeypatch.setattr(follow, "MOST_NEWS", 5)
     begin(run)
-    tell(run, "train", 1, loss=2.5)
-    tell(run, "train", 2, loss=float("nan"))
-    evaluate(run, 2, 0.5)
-    rows = [line.split(",") for line in LiveRun(store).figures({"run": run.id})["csv"].splitlines()]
-    assert rows[0] == ["step", "epoch", "time", "series", "value"]
-    assert [(row[0], row[3], row[4]) for row in rows[1:] if row[3] in ("train/loss", "eval/wer")] == [
-        ("1", "train/loss", "2.5"), ("2", "train/loss", ""), ("2", "eval/wer", "0.5")]
-    assert "There is no run" in LiveRun(store).figures({"run": "nothing"})["notice"]
+    tell(run, "train", 1, loss=1.0)
+    first = poll(store, run)
+    for step in range(2, 7):
+        tell(run, "train", step, loss=1.0)
+    assert not poll(store, run, first)["reset"]
+    tell(run, "train", 7, loss=1.0)
+    late = poll(store, run, first)
+    assert late["reset"] and late["points"]["train/loss"]["x"] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_long_history_is_read_in_several_polls(store, run, monkeypatch):
+    monkeypatch.setattr(follow, "READ_BYTES", 1000)
+    monkeypatch.setattr(follow, "READING_S", 0.0)
+    begin(run)
+    for step in range(1, 101):
+        tell(run, "train", step, loss=1.0)
+    read, told = [], {"read": 0.0}
+    while told["read"] < 1:
+        told = poll(store, run)
+        read.append(told["read"])
+        assert told["reset"] == (told["read"] == 1)
+    assert len(read) > 3 and read == sorted(read)
+    assert told["points"]["train/loss"]["x"] == list(range(1, 101))
+
+
+def test_the_best_evaluation_and_the_findings_are_marked(store, run):
+    begin(run)
+    evaluate(run, 1, 0.2)
+    evaluate(run, 2, 0.4)
+    tell(run, "finding", 2, code="plateau", cause="It stands.", remedy="Wait.")
+    told = poll(store, run)
+    assert told["best"] == {"step": 1, "words": "WER 20.0 %"}
+    assert [(one["step"], one["code"]) for one in told["findings"]] == [(2, "plateau")]
+
+
+def test_a_slow_phase_says_how_long_it_has_taken(store, run):
+    tell(run, "phase", 0, at=time.time() - 75, phase="loading", text="Loading the base model")
+    assert poll(store, run)["activity"] == "Loading the base model… (1 min 15 s)"
+
+
+def test_many_pages_are_told_to_ask_less_often(store, run):
+    begin(run)
+    alone = poll(store, run, page="one")["pace_ms"]
+    paces = [poll(store, run, page=f"page {number}")["pace_ms"] for number in range(49)]
+    assert alone == 1000 and paces[5] == 1000 and paces[-1] == 50 / 8 * 1000
+
+
+def test_the_command_of_a_run(store, run):
+    told = live_of(store).command({"run": run.id})
+    assert told["command"].startswith("python -m asrkit train --preset demo") and told["notice"] == ""
+    assert "There is no run" in live_of(store).command({"run": "nothing"})["notice"]
 
 
 def test_the_pages_thread_starts_what_waits(store, run, monkeypatch):

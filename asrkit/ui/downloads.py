@@ -1,0 +1,75 @@
+"""What a visitor can take away of a run, and the clips it was evaluated on: plain links, streamed.
+
+Gradio would copy a file into its cache first; a run's archive is as large as the disk may have left.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from pathlib import Path
+
+import soundfile
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from asrkit.errors import AsrkitError, RunError
+from asrkit.runs import export
+from asrkit.runs.store import Run, RunStore
+from asrkit.speech import manifest
+from asrkit.speech.audio import RATE, load
+
+
+def routes(store: RunStore) -> list[Route]:
+    """`download/<run>/figures.csv`, `config.json`, `run.zip`, and `clip/<id>.wav` of a clip of the evaluation set.
+
+    Paths in the answers are made here: the page names a run and a clip, never a file.
+    """
+
+    def figures(asked: Request, run: Run) -> Response:
+        return _attached(StreamingResponse(export.figures(run), media_type="text/csv"), f"{run.id}.csv")
+
+    def settings(asked: Request, run: Run) -> Response:
+        return _attached(Response(run.config_path.read_bytes(), media_type="application/json"), f"{run.id}.json")
+
+    def archive(asked: Request, run: Run) -> Response:
+        return _attached(StreamingResponse(export.archive(run), media_type="application/zip"), f"{run.id}.zip")
+
+    def clip(asked: Request, run: Run) -> Response:
+        return Response(_clip(run, asked.path_params["clip"]), media_type="audio/wav",
+                        headers={"Cache-Control": "private, max-age=3600"})
+
+    def served(answer):
+        def endpoint(asked: Request) -> Response:
+            try:
+                return answer(asked, store.get(asked.path_params["run"]))
+            except AsrkitError as error:
+                return PlainTextResponse(str(error), status_code=404)
+        return endpoint
+
+    made = {"figures.csv": figures, "config.json": settings, "run.zip": archive, "clip/{clip}.wav": clip}
+    return [Route(f"/download/{{run}}/{name}", served(answer)) for name, answer in made.items()]
+
+
+def _attached(answer: Response, name: str) -> Response:
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _clip(run: Run, wanted: str) -> bytes:
+    """One clip of the evaluation set as WAV. RunError if it has none of that id; AudioError if it is gone."""
+    path = run.manifest_path("eval")
+    if not path.exists():
+        raise RunError(f"Run {run.id} has no evaluation set yet.")
+    row = _rows(path, path.stat().st_mtime_ns).get(wanted)
+    if row is None:
+        raise RunError(f"There is no clip {wanted!r} in the evaluation set of run {run.id}.")
+    wave, file = load(row.audio, start_s=row.start_s, end_s=row.end_s), io.BytesIO()
+    soundfile.write(file, wave.samples, RATE, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+@lru_cache(maxsize=4)
+def _rows(path: Path, changed: int) -> dict[str, manifest.Utterance]:
+    return {row.id: row for row in manifest.read(path)}

@@ -1,0 +1,40 @@
+"""The Runs tab: all runs in a table, and the curves of some of them over each other. Its script polls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from asrkit.runs import published
+from asrkit.runs.store import RunStore
+from asrkit.ui.live_chart import PLOTLY, script
+from asrkit.ui.runs_table import SERIES, RunsTable
+
+HERE = Path(__file__).parent
+STYLE = HERE / "runs_tab.css"
+SCRIPTS = ("plots.js", "runs_compare.js", "runs_tab.js")
+
+
+def build(store: RunStore) -> gr.HTML:
+    """Lay out the tab. It triggers `select` when a run is to be opened (the event's data has its id as `run`)."""
+    runs = RunsTable(store)
+
+    def poll(asked: dict[str, Any]) -> dict[str, Any]:
+        return runs.poll(asked)
+
+    def card(asked: dict[str, Any]) -> dict[str, Any]:
+        return runs.card(asked)
+
+    return gr.HTML(
+        value="", elem_id="runs", apply_default_css=False,
+        html_template=(HERE / "runs_tab.html").read_text(encoding="utf-8"), js_on_load=script(*SCRIPTS),
+        server_functions=[poll, card], plotly_src=f"gradio_api/file={PLOTLY}", series=SERIES,
+        cards={name: title for name, (title, _) in published.shipped().items()},
+    )
+
+
+def opens_first(asked: gr.Request) -> Any:
+    """The tabs as the address wants them: one that compares runs opens here."""
+    return gr.Tabs(selected="runs") if "compare" in asked.query_params else gr.skip()
