@@ -46,9 +46,20 @@ class TrainConfig:
         low=0, high=100_000, group="Data")
     text_column: str = _setting("", "Text column", "Left empty, it is recognised by name.", group="Data")
     audio_column: str = _setting("", "Audio column", "Left empty, it is recognised by name.", group="Data")
+    speaker_column: str = _setting("", "Speaker column", "Left empty, it is recognised by name.", group="Data")
+    split_by: str = _setting(
+        "auto", "Held out by", "speaker: nobody who is evaluated on is trained on. auto does so where two speakers or "
+        "more are known.", choices=("auto", "speaker", "random"), group="Data")
     normaliser: str = _setting(
         "basic", "Text normaliser", "Applied to references before training and to both sides of WER and CER.",
-        choices=("none", "basic", "english", "code-switched"), group="Data")
+        choices=("none", "basic", "english", "german", "spanish", "french", "chinese", "code-switched", "indic"),
+        group="Data")
+    spell_numbers: str = _setting(
+        "", "Spell numbers out", "The language to write numbers in as words: en, de, es, fr, ... Left empty, digits "
+        "stay.", group="Data")
+    character_map: str = _setting(
+        "", "Character map", "Replacements in transcripts, parted by spaces: ё=е №=number. Nothing behind = removes.",
+        group="Data")
     vocabulary: str = _setting(
         "keep", "Vocabulary", "keep: the base model's characters, others are refused. extend: new characters are added "
         "to them. fresh: built from the data. A base model without an output layer always gets a fresh one.",
@@ -167,6 +178,13 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    @property
+    def text_rules(self) -> str:
+        """What references and hypotheses go through, as one name: basic, or german+numbers:de+map:№=Nummer."""
+        numbers = f"+numbers:{self.spell_numbers}" if self.spell_numbers else ""
+        pairs = " ".join(self.character_map.split())
+        return f"{self.normaliser}{numbers}{f'+map:{pairs}' if pairs else ''}"
 
     def changed(self, values: dict[str, Any]) -> TrainConfig:
         """A copy with `values`; text is read as the field's type. ConfigError for a name that does not exist."""

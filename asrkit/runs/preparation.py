@@ -51,39 +51,44 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None) -
     if config.vocabulary != "fresh":
         models.check_language(model, config.adapter_language)
     source = sources.load(config.train, eval_data=config.eval or None, text_column=config.text_column or None,
-                          audio_column=config.audio_column or None, hub_dir=hub_dir)
-    train, held_out = _split(source, config)
+                          audio_column=config.audio_column or None,
+                          speaker_column=config.speaker_column or None, hub_dir=hub_dir)
     check = functools.partial(_checked, config=config, model=model)
-    kept, told = check(train)
-    kept_eval, told_eval = check(held_out)
+    kept, told = check(source.train)
+    if source.eval:
+        kept_eval, told_eval = check(source.eval)
+        told = _joined(told, told_eval)
+    else:
+        kept, kept_eval = _split(kept, config)
     for side, name in ((kept, "train"), (kept_eval, "evaluate")):
         if not side:
             raise DataError(f"{config.train}: no clip is left to {name} on; add data or change the clip length limits.")
-    return Prepared(kept, kept_eval, _joined(told, told_eval))
+    return Prepared(kept, kept_eval, told)
 
 
-def _split(source: sources.Source, config: TrainConfig) -> tuple[list[Utterance], list[Utterance]]:
-    if source.eval:
-        return source.train, source.eval
+def _split(rows: list[Utterance], config: TrainConfig) -> tuple[list[Utterance], list[Utterance]]:
+    """Among the clips that can be used: of a few that are held out, none may be lost to the audit afterwards."""
     if config.eval:
         raise DataError(f"{config.eval} holds no clips to evaluate on; give another evaluation dataset.")
-    if len(source.train) < 2:
-        raise DataError(f"{config.train} holds {len(source.train)} clip and no evaluation split; add clips, "
+    if not rows:
+        return [], []
+    if len(rows) < 2:
+        raise DataError(f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, "
                         "or name an evaluation dataset.")
     if config.eval_count:
-        return manifest.hold_out(source.train, config.eval_count, config.seed)
-    return manifest.split(source.train, eval_share=config.eval_share, seed=config.seed, by="auto")
+        return manifest.hold_out(rows, config.eval_count, config.seed)
+    return manifest.split(rows, eval_share=config.eval_share, seed=config.seed, by=config.split_by)
 
 
 def _checked(rows: list[Utterance], config: TrainConfig, model: Path) -> tuple[list[Utterance], Audit]:
     known = models.known_characters(model, config.adapter_language) if config.vocabulary == "keep" else None
-    kept, told = audit(rows, normaliser=config.normaliser, vocabulary=known,
+    kept, told = audit(rows, normaliser=config.text_rules, vocabulary=known,
                        frames_of=_frames_of(model), min_duration_s=config.min_duration_s,
                        max_duration_s=config.max_duration_s)
     blocking = [found for found in told.findings if found.code not in _HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_sentence(blocking[0], config))
-    return [replace(row, text=text.normalise(row.text, config.normaliser)) for row in kept], told
+    return [replace(row, text=text.normalise(row.text, config.text_rules)) for row in kept], told
 
 
 _HARMLESS = frozenset({"too-long", "too-short"})

@@ -1,7 +1,8 @@
 """Named normalisers, the same for training and scoring, and tokens for scripts written without spaces.
 
-A run records the name of its normaliser, so a score can be made again. None of them strips combining marks in general:
-in Devanagari, Thai, Arabic or Tamil these carry the vowels.
+A run records its rules, so a score can be made again: the name of a normaliser, and behind it what else is done, as in
+"german+numbers:de+map:№=Nummer". None of them strips combining marks in general: in Devanagari, Thai, Arabic or Tamil
+these carry the vowels.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from asrkit.errors import ConfigError
+from asrkit.speech import numbers
 
 APOSTROPHE = "'"
 # U+2018, U+2019, U+02BC, U+FF07: written for the apostrophe by keyboards, word processors and linguists.
@@ -28,6 +31,11 @@ _LATIN_MARKS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 
 _HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN_GAP = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
+_HAN_SIDE = re.compile(f"(?<=[{_HAN}]) | (?=[{_HAN}])")
+
+# Malayalam consonant + virama + zero-width joiner, as before Unicode 5.1, and the letter that says the same.
+_CHILLUS = {f"{base}\u0d4d\u200d": chillu for base, chillu in zip("ണനരലളക", "ൺൻർൽൾൿ", strict=True)}
+
 _KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 _THAI_LAO = "\u0e00-\u0eff"
 _MYANMAR = "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"
@@ -48,11 +56,67 @@ class Normaliser:
         return self.function(text)
 
 
-def normalise(text: str, name: str) -> str:
-    """Apply the normaliser of that name. Raises ConfigError for a name that is not in `NORMALISERS`."""
+def normalise(text: str, rules: str) -> str:
+    """Apply what `rules_of` made, or the normaliser of that name. Raises ConfigError for what is neither."""
+    return _compiled(rules)(text)
+
+
+def rules_of(normaliser: str, language: str = "", character_map: str = "") -> str:
+    """The rules as one name. language: of spelled-out numbers; character_map: "ё=е №=number", parted by spaces;
+    nothing behind = removes, and ␣ stands for a space."""
+    rules = normaliser
+    if language.strip():
+        rules += f"{_NUMBERS}{language.strip()}"
+    if character_map.strip():
+        rules += f"{_MAP}{' '.join(character_map.split())}"
+    return rules
+
+
+_NUMBERS, _MAP = "+numbers:", "+map:"
+
+
+@lru_cache(maxsize=32)
+def _compiled(rules: str) -> Callable[[str], str]:
+    named, _, pairs = rules.partition(_MAP)
+    name, _, language = named.partition(_NUMBERS)
     if name not in NORMALISERS:
         raise ConfigError(f"There is no normaliser {name!r}; choose one of {', '.join(NORMALISERS)}.")
-    return NORMALISERS[name](text)
+    mapped, normaliser = _parse_map(pairs), NORMALISERS[name]
+    if language:
+        numbers.check(language)
+    if not (language or mapped):
+        return normaliser
+
+    def apply(text: str) -> str:
+        # Before, for what the normaliser would remove; and after, for what it has made.
+        text = normaliser(spelled(_replace(text, mapped)))
+        # Twice, for a normaliser may have made digits: ½ is 1 and 2 to it.
+        return _collapse(_replace(normaliser(spelled(text)) if language else text, mapped))
+
+    def spelled(text: str) -> str:
+        return numbers.spell(text, language) if language else text
+
+    return apply
+
+
+def _parse_map(pairs: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs.split():
+        old, equals, new = pair.partition("=")
+        if not (old and equals):
+            raise ConfigError(f"The character map has {pair!r:.40}; write old=new, parted by spaces, such as ё=е "
+                              "№=number.")
+        found[old] = new.replace("␣", " ")
+    for new in found.values():
+        if clash := next((old for old in found if old in new), None):
+            raise ConfigError(f"The character map puts {clash!r} in with {new!r} and replaces it too; leave one out.")
+    return found
+
+
+def _replace(text: str, pairs: dict[str, str]) -> str:
+    for old, new in pairs.items():
+        text = text.replace(old, new)
+    return text
 
 
 def mixed_tokens(text: str) -> list[str]:
@@ -95,8 +159,33 @@ def _english(text: str) -> str:
     return unicodedata.normalize("NFC", _LATIN_MARKS.sub("", text))
 
 
+def _european(kept: str, percent: str, and_: str) -> Callable[[str], str]:
+    """Basic, with & and % written out and accents taken off, except from the letters of the language."""
+
+    def apply(text: str) -> str:
+        text = re.sub("[%\uff05]", f" {percent} ", re.sub("[&\uff06]", f" {and_} ", text))
+        return unicodedata.normalize("NFC", "".join(map(plain, _basic(text))))
+
+    def plain(letter: str) -> str:
+        return letter if letter in kept else _LATIN_MARKS.sub("", unicodedata.normalize(
+            "NFD", letter.translate(_LATIN_LETTERS)))
+
+    return apply
+
+
 def _code_switched(text: str) -> str:
     return _HAN_GAP.sub("", _basic(text))
+
+
+def _chinese(text: str) -> str:
+    return _HAN_SIDE.sub("", _basic(text))
+
+
+def _indic(text: str) -> str:
+    """Chillus that are spelled with a joiner become the letters of their own; other joiners are not heard."""
+    for spelled, letter in _CHILLUS.items():
+        text = text.replace(spelled, letter)
+    return _basic(text.translate(dict.fromkeys(map(ord, _JOINERS))))
 
 
 def _fold_compatible(text: str) -> str:
@@ -148,6 +237,15 @@ NORMALISERS = {
             _basic,
         ),
         Normaliser("english", "Basic, with accents removed and & and % written as words. Digits stay.", _english),
-        Normaliser("code-switched", "Basic, without the spaces between Chinese characters.", _code_switched),
+        Normaliser("german", "Basic, with ä, ö, ü and ß kept, other accents removed, & and % written as words.",
+                   _european("äöüß", "prozent", "und")),
+        Normaliser("spanish", "Basic, with á, é, í, ó, ú, ü, ñ kept, other accents removed, & and % written as words.",
+                   _european("áéíóúüñ", "por ciento", "y")),
+        Normaliser("french", "Basic, with the accents of French kept, others removed, & and % written as words.",
+                   _european("àâæçéèêëîïôœùûüÿ", "pour cent", "et")),
+        Normaliser("chinese", "Basic, without any space beside a Chinese character.", _chinese),
+        Normaliser("code-switched", "Basic, without the spaces between Chinese characters, as ASCEND is scored.",
+                   _code_switched),
+        Normaliser("indic", "Basic; vowel signs stay, joiners go, Malayalam chillus are written in one way.", _indic),
     )
 }

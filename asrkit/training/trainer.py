@@ -206,7 +206,7 @@ class CtcTrainer(Trainer):
         try:
             told = evaluation.evaluate(
                 self.accelerator.unwrap_model(self.model), self.processor, self.eval_rows,
-                batch_size=self.config.eval_batch_size, normaliser=self.config.normaliser, loop=self.loop,
+                batch_size=self.config.eval_batch_size, normaliser=self.config.text_rules, loop=self.loop,
                 progress=self._evaluating)
         except evaluation.Interrupted:  # on every process, whichever saw the flag
             self._interrupt()
@@ -219,7 +219,7 @@ class CtcTrainer(Trainer):
 
     def _judge(self, told: dict[str, Any]) -> bool:
         """Tell what an evaluation found and keep the model if it is the best so far; -> whether patience has ended."""
-        self.emit(events.EVAL, normaliser=self.config.normaliser, decoding=self.config.decoding, **told)
+        self.emit(events.EVAL, normaliser=self.config.text_rules, decoding=self.config.decoding, **told)
         print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
               f"CER {told['cer']:.2%}", flush=True)
         self.diagnose()

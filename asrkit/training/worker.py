@@ -178,7 +178,7 @@ def _steps(trainer: Any) -> tuple[int, int]:
 
 def _facts(config: TrainConfig, model: Any, train: list, held_out: list, torch: Any) -> dict[str, Any]:
     return {
-        "metric_for_best_model": config.metric_for_best_model, "normaliser": config.normaliser,
+        "metric_for_best_model": config.metric_for_best_model, "normaliser": config.text_rules,
         "train_utterances": len(train), "eval_utterances": len(held_out),
         "train_hours": round(sum(row.duration_s for row in train) / 3600, 4),
         "eval_hours": round(sum(row.duration_s for row in held_out) / 3600, 4),

@@ -243,3 +243,12 @@ def test_a_file_that_cannot_be_read(tmp_path):
         config.from_file(tmp_path / "gone.json")
     with pytest.raises(ConfigError, match="cannot be read"):
         config.from_file(tmp_path)
+
+
+@pytest.mark.parametrize(("numbers", "pairs"), [("", ""), ("de", ""), ("", " ё=е  №= "), ("en", "a=b")])
+def test_text_rules_are_those_that_speech_knows(numbers, pairs):
+    from asrkit.speech.text import normalise, rules_of
+
+    config = TrainConfig(normaliser="german", spell_numbers=numbers, character_map=pairs)
+    assert config.text_rules == rules_of("german", numbers, pairs)
+    assert normalise("5 ё №", config.text_rules) is not None

@@ -72,6 +72,29 @@ def test_the_same_seed_gives_the_same_split(prepared, data):
     assert first.eval == again.eval and len(others) > 1
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_clips_are_held_out_of_those_that_can_be_used(prepared, data, seed):
+    """A small held-out side never empties, whichever clips are bad."""
+    found = prepared(data([*GOOD, ("bad0", ""), ("bad1", "?"), ("bad2", "!")]), drop_bad_clips=True, eval_count=0,
+                     eval_share=0.1, seed=seed)
+    assert (len(found.train), len(found.eval), found.audit.dropped) == (3, 1, 3)
+
+
+def test_how_clips_are_held_out_can_be_chosen(prepared, data):
+    folder = data()
+    lines = ["file_name,text,speaker", "one.wav,one,ann", "two.wav,two,ann", "three.wav,three,bob", "four.wav,four,bob"]
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    for by, sizes in (("auto", {2}), ("speaker", {2}), ("random", {1})):
+        found = [prepared(folder, eval_count=0, eval_share=0.25, split_by=by, seed=seed).eval for seed in range(6)]
+        assert {len(side) for side in found} == sizes
+        assert by == "random" or all(len({row.speaker for row in side}) == 1 for side in found)
+
+
+def test_transcripts_go_through_the_rules(prepared, data):
+    found = prepared(data([*GOOD, ("five", "5 № ë")]), spell_numbers="en", character_map="№=number ë=e")
+    assert "five number e" in texts(found.train + found.eval)
+
+
 def test_an_evaluation_split_of_its_own_is_used(prepared, data):
     folder = data(GOOD[:3], header="file_name,text")
     lines = ["file_name,text,split", "one.wav,one,train", "two.wav,two,validation", "three.wav,three,train"]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.errors import ConfigError
-from asrkit.speech.text import NORMALISERS, mixed_tokens, normalise
+from asrkit.speech.text import NORMALISERS, mixed_tokens, normalise, rules_of
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_none_only_collapses_white_space():
 
 
 def test_unknown_normaliser():
-    with pytest.raises(ConfigError, match="no normaliser 'whisper'; choose one of none, basic, english, code-switched"):
+    with pytest.raises(ConfigError, match="no normaliser 'whisper'; choose one of none, basic, english, german"):
         normalise("a", "whisper")
 
 
@@ -92,3 +92,60 @@ def test_mixed_tokens(text, expected):
 @given(st.text())
 def test_mixed_tokens_lose_nothing_but_spaces(text):
     assert "".join(mixed_tokens(text)) == "".join(text.replace("\u200b", " ").split())
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), [
+    ("german", "Größe: 50 % für Café-Besucher & Co.", "größe 50 prozent für cafe besucher und co"),
+    ("german", "Stra\u00dfe A\u0308pfel", "straße äpfel"),
+    ("spanish", "¿Qué? El 5% de los niños à la carte.", "qué el 5 por ciento de los niños a la carte"),
+    ("french", "L’été, cœur naïf, Straße ñ & 5 %", "l'été cœur naïf strasse n et 5 pour cent"),
+    ("chinese", "我 买了 iPhone 15 ，好！", "我买了iphone 15好"),
+    ("indic", "हिन्दी, में। നന്\u200d", "हिन्दी में നൻ"),
+    ("indic", "क्\u200dष", "क्ष"),
+])
+def test_by_language(name, text, expected):
+    assert normalise(text, name) == expected
+
+
+@pytest.mark.parametrize(("language", "text", "expected"), [
+    ("en", "I have 21 dogs", "i have twenty one dogs"),
+    ("en", "1,234.50 and the 3rd", "one thousand two hundred and thirty four point five zero and the third"),
+    ("en", "007, not 5551234567890123", "zero zero seven not five five five one two three four five six seven eight "
+     "nine zero one two three"),
+    ("en", "at 10:30 on 1.2.2024 b2b", "at ten thirty on one two two thousand and twenty four b two b"),
+    ("de", "3,5 km und 1.000 m", "drei komma fünf km und eintausend m"),
+    ("es", "tengo 22 años", "tengo veintidós años"),
+    ("fr", "80 francs", "quatre vingts francs"),
+    ("en", "no digits", "no digits"),
+    ("bn", "১২", "বারো"),
+])
+def test_numbers_are_spelled_out(language, text, expected):
+    rules = rules_of("basic", language)
+    assert normalise(text, rules) == expected
+    assert normalise(expected, rules) == expected
+
+
+def test_a_language_without_number_words():
+    with pytest.raises(ConfigError, match="Numbers cannot be spelled out in 'xx'; choose one of am, ar"):
+        normalise("no digit", rules_of("basic", "xx"))
+
+
+@given(text=st.text(), language=st.sampled_from(["en", "de", "es", "fr", "ru", "ja", "te", "ar"]))
+def test_no_number_breaks_it(text, language):
+    told = normalise(text + " 12.5 " + text, rules_of("basic", language))
+    assert not any(letter.isdecimal() for letter in told)
+
+
+def test_a_character_map():
+    rules = rules_of("basic", character_map=" ё=е №=number  -=␣ x= ")
+    assert rules == "basic+map:ё=е №=number -=␣ x="
+    assert normalise("Ёлка № 5x-3", rules) == "елка number 5 3"
+    assert normalise("3 Ёлка №", rules_of("none", "ru", "Ё=Е")) == "три Елка №"
+
+
+@pytest.mark.parametrize(("pairs", "words"), [
+    ("ab", "has 'ab'; write old=new"), ("=b", "has '=b'; write old=new"), ("a=bc b=d", "puts 'b' in with 'bc'"),
+    ("a=a", "puts 'a' in with 'a'")])
+def test_a_character_map_that_cannot_work(pairs, words):
+    with pytest.raises(ConfigError, match=words):
+        normalise("x", rules_of("basic", character_map=pairs))
