@@ -100,7 +100,7 @@ def check_speech(wave: Waveform, minimum_s: float = 0.2) -> None:
         raise AudioError(
             f"The recording is {wave.duration_s:.2f} s long; speak for at least {minimum_s:g} s between start and stop."
         )
-    if _loudest_rms(wave.samples) < 10 ** (SILENCE_DBFS / 20):
+    if loudest_rms(wave.samples) < 10 ** (SILENCE_DBFS / 20):
         raise AudioError(
             "The recording is silent; check that the right microphone is selected, that it is not muted, and that the "
             "browser may use it."
@@ -217,8 +217,9 @@ def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
     return resample(torch.from_numpy(samples), rate, RATE).numpy()
 
 
-def _loudest_rms(samples: np.ndarray) -> float:
-    window = round(SILENCE_WINDOW_S * RATE)
+def loudest_rms(samples: np.ndarray, rate: int = RATE) -> float:
+    """RMS of the loudest 0.1 s of (n,) samples, offset removed."""
+    window = round(SILENCE_WINDOW_S * rate)
     samples = samples.astype(np.float64) - samples.mean()
     padded = np.pad(samples, (0, -len(samples) % window)).reshape(-1, window)
     return float(np.sqrt((padded**2).mean(axis=1).max(initial=0.0)))

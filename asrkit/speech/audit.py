@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from asrkit.errors import AudioError
 from asrkit.speech import audio, ctc
+from asrkit.speech.findings import EXPLANATIONS, Finding, finding
+from asrkit.speech.listening import Heard, hear
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import normalise
 
-EXAMPLES = 5
 CHARACTERS = 20  # how many unknown characters a message lists
-
-# code -> (effect, fix). Codes are in the order of the checks: an utterance is dropped for the first that applies.
-EXPLANATIONS = {
-    "unreadable-audio": (
-        "The file is missing, cut off or not audio, so nothing can be learned from it.",
-        "Copy or export these files again as WAV, FLAC, OGG/Opus or MP3.",
-    ),
-    "zero-length": ("The file holds no audio.", "Record these utterances again, or remove their rows."),
-    "too-short": (
-        "Clips under {minimum:g} s hold no word, and give the model too few frames to work on.",
-        "Record them again, or remove their rows.",
-    ),
-    "too-long": (
-        "One clip over {maximum:g} s fills the memory of a whole batch, and training may run out of it.",
-        "Cut these recordings at pauses, or raise the longest duration if there is memory.",
-    ),
-    "empty-transcript": (
-        "Nothing is left of the text after normalising, which would teach the model to be silent.",
-        "Fill in the text, remove the rows, or choose another normaliser.",
-    ),
-    "unknown-characters": (
-        "The model cannot write these characters: {characters}.",
-        "Write digits out as words, choose a normaliser that removes the others or matches the model's case, or build "
-        "the vocabulary from this data.",
-    ),
-    "label-too-long": (
-        "The text has more characters than the audio has frames (one each 20 ms): the CTC loss would be infinite.",
-        "Check that text and audio belong together; otherwise remove the rows.",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One kind of trouble. code: kebab-case; examples: up to five, such as "metadata.csv row 3: clip.flac (0.05 s)"."""
-
-    code: str
-    count: int
-    examples: list[str]
-    effect: str
-    fix: str
+_AHEAD = 64      # clips decoded before they are asked for
 
 
 @dataclass(frozen=True)
@@ -71,22 +36,39 @@ class Audit:
     dropped: int
     findings: list[Finding]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As `audit --json` prints it."""
-        return asdict(self)
+        return {"verdict": self.verdict, "utterances": self.utterances, "hours": self.hours, "dropped": self.dropped,
+                "findings": [found.to_dict() for found in self.findings]}
 
 
 @dataclass(frozen=True)
-class _Limits:
-    """The arguments of `audit`, and the unknown characters met on the way."""
+class Limits:
+    """What a clip is checked against.
 
-    normaliser: str
-    vocabulary: set[str] | None
-    frames_of: Callable[[float], int]
-    minimum_s: float
-    maximum_s: float
-    decode: bool
-    unknown: set[str] = field(default_factory=set)
+    rules: a normaliser, or more (`text.rules_of`). vocabulary: the characters the model can write; None when it will be
+    built from this text, so that none is unknown. frames_of: seconds of audio -> CTC frames of the model.
+    """
+
+    rules: str = "basic"
+    vocabulary: set[str] | None = None
+    frames_of: Callable[[float], int] = ctc.frames
+    minimum_s: float = 0.1
+    maximum_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One clip: with its real duration, its text after the rules, and what it is dropped for (None: it is kept).
+
+    heard: None where it was not decoded."""
+
+    row: Utterance
+    text: str
+    code: str | None
+    detail: str = ""
+    heard: Heard | None = None
+    unknown: frozenset[str] = field(default_factory=frozenset)
 
 
 def audit(
@@ -101,53 +83,91 @@ def audit(
 ) -> tuple[list[Utterance], Audit]:
     """-> (the utterances to train on, what was found). Texts stay raw; durations become those of the audio itself.
 
-    vocabulary: the characters the model can write; None when it will be built from this text, so that none is unknown.
-    frames_of: seconds of audio -> CTC frames of the model.
-    decode: decode every clip, which finds files that are cut off or damaged behind a good header; else headers only.
+    The quick check before a run, of each clip for itself; `inspection` looks at them together as well. The arguments
+    are those of `Limits`. decode: decode every clip, which finds files that are cut off or damaged behind a good
+    header, and silent ones; else headers only.
 
     Raises ConfigError for an unknown normaliser.
     """
-    normalise("", normaliser)  # an unknown name is told before hours of audio are read
-    limits = _Limits(normaliser, vocabulary, frames_of, min_duration_s, max_duration_s, decode)
-    kept: list[Utterance] = []
-    dropped: dict[str, list[str]] = {}
-    for utterance in utterances:
-        measured, code, detail = _check(utterance, limits)
-        if code is None:
-            kept.append(measured)
-        else:
-            dropped.setdefault(code, []).append(_example(utterance, detail))
-    return kept, _report(kept, dropped, limits)
+    limits = Limits(normaliser, vocabulary, frames_of, min_duration_s, max_duration_s)
+    checked = list(check_each(utterances, limits, decode))
+    return [one.row for one in checked if one.code is None], report(checked, limits)
 
 
-def _check(utterance: Utterance, limits: _Limits) -> tuple[Utterance, str | None, str]:
-    """-> (the utterance with its real duration, the code it is dropped for or None, a detail for the example)."""
+def check_each(utterances: Iterable[Utterance], limits: Limits, decode: bool) -> Iterator[Checked]:
+    """Each clip checked for itself, in order; decoding goes on ahead on all cores. Raises ConfigError as `audit`."""
+    normalise("", limits.rules)  # an unknown name is told before hours of audio are read
+    if not decode:
+        yield from (_check(row, limits, False) for row in utterances)
+        return
+    rows, ahead = iter(utterances), deque()
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        try:
+            for row in rows:
+                ahead.append(threads.submit(_check, row, limits, True))
+                if len(ahead) >= _AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def report(checked: list[Checked], limits: Limits, others: Iterable[Finding] = ()) -> Audit:
+    """The audit of clips that were checked, with other findings behind those that drop clips."""
+    kept = [one for one in checked if one.code is None]
+    lost = len(checked) - len(kept)
+    verdict: Any = "ready" if not lost else "ready-with-drops"
+    if not kept or lost > len(kept):
+        verdict = "not-ready"
+    places: dict[str, list[int]] = {}
+    for place, one in enumerate(checked):
+        if one.code is not None:
+            places.setdefault(one.code, []).append(place)
+    unknown = _listed(frozenset().union(*(one.unknown for one in checked)) if checked else frozenset())
+    found = [finding(code, places[code], [example(checked[place]) for place in islice(places[code], 9)],
+                     settings={"vocabulary": "extend"} if code == "unknown-characters" else None,
+                     minimum=limits.minimum_s, maximum=limits.maximum_s, characters=unknown)
+             for code in EXPLANATIONS if code in places]
+    hours = sum(one.row.duration_s for one in kept) / 3600
+    return Audit(verdict, len(kept), round(hours, 4), lost, [*found, *others])
+
+
+def example(one: Checked, detail: str | None = None) -> str:
+    """metadata.csv row 3: clip.flac (0.05 s)"""
+    place = f"{one.row.row}: " if one.row.row else ""
+    return f"{place}{Path(one.row.audio).name} ({one.detail if detail is None else detail})"
+
+
+def _check(row: Utterance, limits: Limits, decode: bool) -> Checked:
+    heard = None
     try:
-        seconds = _measure(utterance, limits.decode)
+        seconds = _measure(row)
+        if decode and seconds > 0:
+            heard = hear(row.audio, start_s=row.start_s, end_s=row.end_s)
+            seconds = heard.duration_s
     except AudioError as error:
-        return utterance, "unreadable-audio", str(error)
-    measured = replace(utterance, duration_s=seconds)
+        return Checked(row, "", "unreadable-audio", str(error))
+    row, text = replace(row, duration_s=seconds), normalise(row.text, limits.rules)
     code = _check_duration(seconds, limits)
     if code:
-        return measured, code, f"{seconds:.2f} s"
-    return measured, *_check_text(measured, limits)
+        return Checked(row, text, code, f"{seconds:.2f} s", heard)
+    if heard and heard.silent:
+        return Checked(row, text, "silent", f"{heard.loudest_dbfs:.0f} dBFS at most", heard)
+    code, detail, unknown = _check_text(row, text, limits)
+    return Checked(row, text, code, detail, heard, unknown)
 
 
-def _measure(utterance: Utterance, decode: bool) -> float:
-    """Seconds of audio, 0.0 for none. Raises AudioError."""
-    path = Path(utterance.audio)
+def _measure(row: Utterance) -> float:
+    """Seconds of audio by the header, 0.0 for none. Raises AudioError."""
+    path = Path(row.audio)
     if path.is_file() and path.stat().st_size == 0:
         return 0.0
     whole_s = audio.duration_s(path)
-    end_s = whole_s if utterance.end_s is None else min(utterance.end_s, whole_s)
-    if end_s <= utterance.start_s:
-        return 0.0
-    if decode:
-        return audio.decoded_duration_s(path, start_s=utterance.start_s, end_s=utterance.end_s)
-    return end_s - utterance.start_s
+    return max(0.0, (whole_s if row.end_s is None else min(row.end_s, whole_s)) - row.start_s)
 
 
-def _check_duration(seconds: float, limits: _Limits) -> str | None:
+def _check_duration(seconds: float, limits: Limits) -> str | None:
     if seconds <= 0 or not math.isfinite(seconds):
         return "zero-length"
     if seconds < limits.minimum_s:
@@ -155,39 +175,18 @@ def _check_duration(seconds: float, limits: _Limits) -> str | None:
     return "too-long" if seconds > limits.maximum_s else None
 
 
-def _check_text(utterance: Utterance, limits: _Limits) -> tuple[str | None, str]:
-    text = normalise(utterance.text, limits.normaliser)
+def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, str, frozenset[str]]:
     if not text:
-        return "empty-transcript", f"text {utterance.text!r}"
-    unknown = set() if limits.vocabulary is None else set(ctc.characters([text])) - limits.vocabulary
+        return "empty-transcript", f"text {row.text!r}", frozenset()
+    unknown = frozenset() if limits.vocabulary is None else frozenset(ctc.characters([text])) - limits.vocabulary
     if unknown:
-        limits.unknown.update(unknown)
-        return "unknown-characters", "".join(sorted(unknown))
-    tokens, frames = text.replace(" ", ctc.DELIMITER), limits.frames_of(utterance.duration_s)
+        return "unknown-characters", "".join(sorted(unknown)), unknown
+    tokens, frames = text.replace(" ", ctc.DELIMITER), limits.frames_of(row.duration_s)
     if not ctc.feasible(tokens, frames):
-        return "label-too-long", f"{len(tokens)} characters in {frames} frames"
-    return None, ""
+        return "label-too-long", f"{len(tokens)} characters in {frames} frames", unknown
+    return None, "", unknown
 
 
-def _example(utterance: Utterance, detail: str) -> str:
-    place = f"{utterance.row}: " if utterance.row else ""
-    return f"{place}{Path(utterance.audio).name} ({detail})"
-
-
-def _report(kept: list[Utterance], dropped: dict[str, list[str]], limits: _Limits) -> Audit:
-    lost = sum(len(examples) for examples in dropped.values())
-    verdict = "ready" if not lost else "ready-with-drops"
-    if not kept or lost > len(kept):
-        verdict = "not-ready"
-    findings = [_finding(code, dropped[code], limits) for code in EXPLANATIONS if code in dropped]
-    hours = sum(utterance.duration_s for utterance in kept) / 3600
-    return Audit(verdict, len(kept), round(hours, 4), lost, findings)
-
-
-def _finding(code: str, examples: list[str], limits: _Limits) -> Finding:
-    effect, fix = EXPLANATIONS[code]
-    listed = " ".join(sorted(limits.unknown)[:CHARACTERS])
-    if len(limits.unknown) > CHARACTERS:
-        listed += f" and {len(limits.unknown) - CHARACTERS} more"
-    effect = effect.format(minimum=limits.minimum_s, maximum=limits.maximum_s, characters=listed)
-    return Finding(code, len(examples), examples[:EXAMPLES], effect, fix)
+def _listed(unknown: frozenset[str]) -> str:
+    listed = " ".join(sorted(unknown)[:CHARACTERS])
+    return listed + (f" and {len(unknown) - CHARACTERS} more" if len(unknown) > CHARACTERS else "")

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from asrkit.errors import ConfigError
-from asrkit.speech.audit import EXPLANATIONS, audit
+from asrkit.speech.audit import audit
+from asrkit.speech.findings import EXPLANATIONS
 from asrkit.speech.manifest import Utterance
 
 
@@ -111,5 +112,5 @@ def test_unknown_normaliser_is_told_at_once():
 
 @pytest.mark.parametrize("code", EXPLANATIONS)
 def test_every_code_explains_itself(code):
-    effect, fix = EXPLANATIONS[code]
+    _, effect, fix = EXPLANATIONS[code]
     assert code == code.lower() and effect.endswith(".") and fix.endswith(".")

@@ -1,0 +1,221 @@
+"""The whole audit: every clip listened to, the dataset looked at as one, and, with a model, each text held against
+its audio.
+
+Nothing is kept in memory but a few numbers a clip, so a hundred thousand clips are as workable as a hundred.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from asrkit.errors import DataError
+from asrkit.speech import audio, transcripts
+from asrkit.speech.audit import Audit, Checked, Limits, check_each, example, report
+from asrkit.speech.findings import Finding, finding
+from asrkit.speech.manifest import Utterance
+from asrkit.speech.sources import Source
+
+CLIPPED_SHARE = 0.001     # of the samples, at full scale in runs
+NOISY_DB = 6.0            # between the voice and the background
+LITTLE_HOURS = 1 / 6
+ONE_SPEAKER_SHARE = 0.5   # of the hours
+BINS = 24                 # of the histogram of durations
+ALIGNMENT_OUTLIER = 3.5   # robust deviations below the median
+ALIGNMENT_LEAST = 0.5     # nats a letter: smaller deviations are none, however even the others are
+
+Progress = Callable[[str, int, int], None]
+"""(what is going on, done, of how many)"""
+
+Score = Callable[[audio.Waveform, str], float]
+"""Audio and its text after the rules -> how well they fit; higher is better. DataError where it cannot be told."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of the clips that can be used. durations: (from, to, clips) in seconds. characters: with their counts, the
+    commonest first. speakers: (name, clips, hours), most hours first; empty where none is known. rate: clips by
+    sampling rate."""
+
+    durations: list[tuple[float, float, int]]
+    characters: list[tuple[str, int]]
+    speakers: list[tuple[str, int, float]]
+    words: int
+    distinct_words: int
+    rates: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """clips: all of them, those to train on first; findings and scores name them by their places in it.
+
+    train: how many of them are to train on. scores: place -> alignment score, where a model was at hand.
+    """
+
+    clips: list[Checked]
+    train: int
+    audit: Audit
+    statistics: Statistics
+    scores: dict[int, float]
+
+    def left(self, without: Sequence[str]) -> list[Utterance]:
+        """The rows, as written, that remain when the clips of these findings are left out; those that cannot be used
+        never do."""
+        gone = {place for found in self.audit.findings if found.code in without for place in found.clips}
+        return [one.row for place, one in enumerate(self.clips) if one.code is None and place not in gone]
+
+
+def inspect(source: Source, limits: Limits, *, keeps_vocabulary: bool = False, score: Score | None = None,
+            progress: Progress = lambda what, done, of: None) -> Inspection:
+    """Decode every clip, check it for itself and all of them together.
+
+    keeps_vocabulary: whether the vocabulary is given, so that rare characters do not matter. score: from a model, to
+    put wrong transcripts first.
+
+    Raises ConfigError for rules that do not exist.
+    """
+    rows = source.utterances
+    clips = []
+    for one in check_each(rows, limits, decode=True):
+        clips.append(one)
+        progress("Listening to the clips", len(clips), len(rows))
+    scores = dict(_scored(clips, score, progress)) if score else {}
+    train = len(source.train)
+    others = [*_aligned(clips, scores), *_heard(clips, train), *_speakers(clips, train, source.eval is not None),
+              *_texts(clips, train, source.eval is not None, keeps_vocabulary), *_amount(clips)]
+    order = {"drop": 0, "doubt": 1, "advice": 2}
+    told = report(clips, limits, sorted(others, key=lambda found: order[found.kind]))
+    return Inspection(clips, train, told, _statistics(clips), scores)
+
+
+def _scored(clips: list[Checked], score: Score, progress: Progress) -> Iterator[tuple[int, float]]:
+    for place, one in enumerate(clips):
+        if one.code is None:
+            try:
+                wave = audio.load(one.row.audio, start_s=one.row.start_s, end_s=one.row.end_s)
+                yield place, score(wave, one.text)
+            except DataError:
+                pass  # a model of another language or with longer frames: this clip cannot be ranked
+        progress("Holding the texts against the audio", place + 1, len(clips))
+
+
+def _aligned(clips: list[Checked], scores: dict[int, float]) -> Iterator[Finding]:
+    if len(scores) < transcripts.LEAST_CLIPS:
+        return
+    middle = median(scores.values())
+    spread = 1.4826 * median(abs(value - middle) for value in scores.values())
+    limit = middle - max(ALIGNMENT_OUTLIER * spread, ALIGNMENT_LEAST)
+    worst = sorted((place for place, value in scores.items() if value < limit), key=scores.__getitem__)
+    if worst:
+        yield finding("poor-alignment", worst, [
+            example(clips[place], f"{scores[place]:.2f}, usually {middle:.2f}: {clips[place].text[:60]}")
+            for place in worst[:9]])
+
+
+def _heard(clips: list[Checked], train: int) -> Iterator[Finding]:
+    kept = [(place, one.heard) for place, one in enumerate(clips) if one.code is None and one.heard]
+    clipped = sorted((pair for pair in kept if pair[1].clipped > CLIPPED_SHARE), key=lambda pair: -pair[1].clipped)
+    if clipped:
+        yield finding("clipped", [place for place, _ in clipped], [
+            example(clips[place], f"{heard.clipped:.1%} of it cut off") for place, heard in clipped[:9]])
+    noisy = [pair for pair in kept if pair[1].snr_db is not None and pair[1].snr_db < NOISY_DB]
+    if noisy:
+        noisy.sort(key=lambda pair: pair[1].snr_db)
+        yield finding("noisy", [place for place, _ in noisy], [
+            example(clips[place], f"{heard.snr_db:.0f} dB") for place, heard in noisy[:9]], snr=NOISY_DB)
+    low = [(place, heard) for place, heard in kept if heard.rate < audio.RATE]
+    if low:
+        rates = sorted({heard.rate for _, heard in low})
+        yield finding("low-rate", [place for place, _ in low], [
+            example(clips[place], f"{heard.rate} Hz") for place, heard in low[:9]],
+            detail=", ".join(f"{rate:,} Hz" for rate in rates))
+    yield from _copies(clips, kept, train)
+
+
+def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int) -> Iterator[Finding]:
+    same: dict[bytes, list[int]] = defaultdict(list)
+    for place, heard in kept:
+        same[heard.digest].append(place)
+    groups = [places for places in same.values() if len(places) > 1]
+    leaked = [place for places in groups if places[-1] >= train for place in places if place < train]
+    if leaked:
+        yield finding("leak-audio", leaked, [example(clips[place], clips[place].text[:60]) for place in leaked[:9]])
+    # Of those to train on and of those to evaluate on, all but the first of each.
+    copies = [place for places in groups for side in (0, 1)
+              for place in [place for place in places if (place >= train) == bool(side)][1:]]
+    if copies:
+        first = {place: places[0] for places in groups for place in places}
+        yield finding("duplicate-audio", copies, [
+            example(clips[place], f"the same as {clips[first[place]].row.row or 'another'}: {clips[place].text[:60]}")
+            for place in copies[:9]])
+
+
+def _speakers(clips: list[Checked], train: int, is_split: bool) -> Iterator[Finding]:
+    hours = _hours_by_speaker(clips)
+    if len(hours) > 1:
+        name, (_, most) = max(hours.items(), key=lambda item: item[1][1])
+        share = most / sum(each for _, each in hours.values())
+        if share > ONE_SPEAKER_SHARE and len(hours) > 2:
+            yield finding("speaker-balance", [], [], count=1,
+                          detail=f"{share:.0%} of the speech is by {name[:40]!r}, one of {len(hours)} speakers")
+    if is_split:
+        both = {one.row.speaker for one in clips[:train] if one.code is None} & {
+            one.row.speaker for one in clips[train:] if one.code is None} - {None}
+        leaked = [place for place, one in enumerate(clips[train:], train)
+                  if one.code is None and one.row.speaker in both]
+        if leaked:
+            yield finding("leak-speaker", leaked, [example(clips[place], clips[place].row.speaker or "")
+                                                   for place in leaked[:9]],
+                          detail=f"{len(both)} speakers are both trained and evaluated on")
+
+
+def _texts(clips: list[Checked], train: int, is_split: bool, keeps_vocabulary: bool) -> Iterator[Finding]:
+    said = [(place, one.row.text, one.text, one.row.duration_s) for place, one in enumerate(clips) if one.code is None]
+
+    def name(place: int, detail: str) -> str:
+        return example(clips[place], detail[:80])
+
+    yield from transcripts.check(said, name, keeps_vocabulary=keeps_vocabulary)
+    if is_split:
+        known = {text for place, _, text, _ in said if place < train}
+        leaked = [place for place, _, text, _ in said if place >= train and text in known]
+        if leaked:
+            held_out = sum(place >= train for place, *_ in said)
+            yield finding("leak-text", leaked, [name(place, clips[place].text) for place in leaked[:9]],
+                          detail=f"{len(leaked)} of {held_out} clips to evaluate on say a sentence that is trained on")
+
+
+def _amount(clips: list[Checked]) -> Iterator[Finding]:
+    kept = [one for one in clips if one.code is None]
+    hours = sum(one.row.duration_s for one in kept) / 3600
+    if kept and hours < LITTLE_HOURS:
+        yield finding("little-data", [], [], count=1, detail=f"{len(kept)} clips, {60 * hours:.1f} minutes")
+
+
+def _hours_by_speaker(clips: list[Checked]) -> dict[str, tuple[int, float]]:
+    found: dict[str, tuple[int, float]] = {}
+    for one in clips:
+        if one.code is None and one.row.speaker:
+            count, hours = found.get(one.row.speaker, (0, 0.0))
+            found[one.row.speaker] = (count + 1, hours + one.row.duration_s / 3600)
+    return found
+
+
+def _statistics(clips: list[Checked]) -> Statistics:
+    kept = [one for one in clips if one.code is None]
+    letters = Counter(letter for one in kept for letter in one.text if not letter.isspace())
+    words = Counter(word for one in kept for word in one.text.split())
+    speakers = sorted(((name, *told) for name, told in _hours_by_speaker(clips).items()), key=lambda row: -row[2])
+    return Statistics(_histogram([one.row.duration_s for one in kept]), letters.most_common(), speakers,
+                      words.total(), len(words), dict(Counter(one.heard.rate for one in kept if one.heard)))
+
+
+def _histogram(seconds: list[float]) -> list[tuple[float, float, int]]:
+    if not seconds:
+        return []
+    width = next(step for step in (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 1e9) if max(seconds) <= step * BINS)
+    counts = Counter(int(length / width) for length in seconds)
+    return [(place * width, (place + 1) * width, counts[place]) for place in range(max(counts) + 1)]

@@ -1,0 +1,70 @@
+"""What can be heard in a clip without a model: how loud, clipped and noisy it is, and a print of it that tells
+copies."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asrkit.speech import audio
+
+FULL_SCALE = 0.985
+"""Of the largest number: three samples in a row beyond it are no peak of a voice but a wave that was cut off."""
+
+_FRAME_S = 0.025
+_QUIET, _LOUD = 10, 95  # percentiles of the frames' levels that stand for the background and for the voice
+_FLOOR = 1e-5           # -100 dBFS: digital silence is no lower than that
+_LEAST_FRAMES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """loudest_dbfs: RMS of the loudest 0.1 s. clipped: share of samples that are cut off. snr_db: the voice's level
+    above the background's, None for less than half a second. digest: equal for equal audio, whatever file it is in."""
+
+    duration_s: float
+    rate: int
+    loudest_dbfs: float
+    clipped: float
+    snr_db: float | None
+    digest: bytes
+
+    @property
+    def silent(self) -> bool:
+        return self.loudest_dbfs < audio.SILENCE_DBFS
+
+
+def hear(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> Heard:
+    """Decode a clip, or a part of it, at its own rate. Raises AudioError as `audio.load` does."""
+    rate, samples = audio.decode(path, start_s=start_s, end_s=end_s)
+    return measure(samples, rate)
+
+
+def measure(samples: np.ndarray, rate: int) -> Heard:
+    """samples: (n,) float32 with n >= 1."""
+    coarse = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
+    digest = hashlib.blake2b(coarse.tobytes(), digest_size=12, key=str(rate).encode()).digest()
+    loudest = 20 * np.log10(max(audio.loudest_rms(samples, rate), _FLOOR))
+    return Heard(len(samples) / rate, rate, float(loudest), _clipped(samples), _snr_db(samples, rate), digest)
+
+
+def _clipped(samples: np.ndarray) -> float:
+    if len(samples) < 3 or max(samples.max(), -samples.min()) < FULL_SCALE:
+        return 0.0
+    high, low = samples >= FULL_SCALE, samples <= -FULL_SCALE
+    runs = (high[:-2] & high[1:-1] & high[2:]).sum() + (low[:-2] & low[1:-1] & low[2:]).sum()
+    return float(runs) / len(samples)
+
+
+def _snr_db(samples: np.ndarray, rate: int) -> float | None:
+    frame = round(_FRAME_S * rate)
+    count = len(samples) // frame
+    if count < _LEAST_FRAMES:
+        return None
+    frames = samples[: count * frame].reshape(count, frame)
+    levels = np.sqrt(np.maximum(np.einsum("ij,ij->i", frames, frames) / frame, _FLOOR**2))
+    quiet, loud = np.percentile(levels, (_QUIET, _LOUD))
+    return float(20 * np.log10(loud / quiet))
