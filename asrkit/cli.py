@@ -17,7 +17,7 @@ from typing import Any
 
 from asrkit import config as configs
 from asrkit.errors import AsrkitError, AudioError, ConfigError, RunError
-from asrkit.runs import diagnosis, events, models, published, supervisor, view
+from asrkit.runs import diagnosis, events, models, preparation, published, selection, supervisor, view
 from asrkit.runs.store import STOP, Run, RunStore
 
 POLL_S = 0.3
@@ -59,7 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     audit = _json(_command(commands, "audit", _audit, "say what is wrong with a dataset"))
     audit.add_argument("data", metavar="DATA")
     audit.add_argument("--model", default="", help="check against this base model's vocabulary")
-    audit.add_argument("--normaliser", default="basic")
+    audit.add_argument("--normaliser", help="as --set normaliser=NAME; default: basic")
+    audit.add_argument("--align", action="store_true", help="hold each text against its audio, with that model or the "
+                       "newest; the worst come first")
+    audit.add_argument("--leave-out", metavar="CODE", nargs="+", help="write the dataset without the clips of these "
+                       "findings, and print where", default=[])
+    audit.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], dest="changes",
+                       help="a setting of the run that the data is for, such as max_duration_s=20")
 
     evaluate = _json(_command(commands, "evaluate", _evaluate, "WER, CER and MER of a model on a dataset"))
     evaluate.add_argument("data", metavar="DATA")
@@ -115,12 +121,20 @@ def settings_of(options: argparse.Namespace) -> configs.TrainConfig:
     config = configs.from_file(options.config) if options.config else configs.preset(options.preset or "demo").config
     values: dict[str, Any] = {name: getattr(options, name) for name in ("train", "eval", "model", "processes")
                               if getattr(options, name) is not None}
+    return config.changed(values | _set(options))
+
+
+def _set(options: argparse.Namespace) -> dict[str, Any]:
+    """What --set and --normaliser change."""
+    values: dict[str, Any] = {}
+    if getattr(options, "normaliser", None):
+        values["normaliser"] = options.normaliser
     for change in options.changes:
         name, equals, value = change.partition("=")
         if not equals:
             raise ConfigError(f"--set {change}: write FIELD=VALUE, such as --set learning_rate=1e-4.")
         values[name.strip()] = value
-    return config.changed(values)
+    return values
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -248,20 +262,37 @@ def _presets(options: argparse.Namespace) -> None:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from asrkit.speech import sources
-    from asrkit.speech.audit import audit
+    from asrkit.speech import inspection, sources
 
     store = RunStore(options.runs_dir)
-    known = models.known_characters(Path(models.resolve(options.model, store))) if options.model else None
-    source = sources.load(options.data)
-    _, found = audit(source.utterances, normaliser=options.normaliser, vocabulary=known, decode=True)
-    if options.json:
-        _dump(found.to_dict())
+    config = configs.TrainConfig().changed({"preset": "", "train": options.data, "max_duration_s": 30} | _set(options))
+    if options.model:
+        limits = preparation.limits_of(config, Path(models.resolve(options.model, store)))
     else:
-        print(f"{found.verdict}: {found.utterances} clips, {found.hours:.2f} hours, {found.dropped} left out")
-        for finding in found.findings:
-            print(f"{finding.code} ({finding.count}): {finding.effect} {finding.fix} {'; '.join(finding.examples)}")
-    return 1 if found.verdict == "not-ready" else 0
+        limits = inspection.Limits(config.text_rules, minimum_s=config.min_duration_s, maximum_s=config.max_duration_s)
+    source = sources.load(options.data, text_column=config.text_column or None,
+                          audio_column=config.audio_column or None, speaker_column=config.speaker_column or None)
+    score = None
+    if options.align:
+        from asrkit.transcription.scoring import scorer
+
+        score = scorer(options.model or models.default(store), store)
+    found = inspection.inspect(source, limits, score=score, keeps_vocabulary=limits.vocabulary is not None)
+    path = selection.write(store.data_dir, options.data, found, options.leave_out) if options.leave_out else None
+    if options.json:
+        _dump(found.audit.to_dict())
+    else:
+        _print_audit(source, found.audit)
+        if path:
+            print(f"The clips without {', '.join(options.leave_out)}: {path}")
+    return 1 if found.audit.verdict == "not-ready" else 0
+
+
+def _print_audit(source: Any, told: Any) -> None:
+    print(f"{source.description}; recognised as: {source.layout}")
+    print(f"{told.verdict}: {told.utterances} clips, {told.hours:.2f} hours, {told.dropped} left out")
+    for finding in told.findings:
+        print(f"{finding.code} ({finding.count}): {finding.effect} {finding.fix} {'; '.join(finding.examples)}")
 
 
 def _diagnose(options: argparse.Namespace) -> None:

@@ -9,13 +9,15 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.errors import DataError
-from asrkit.runs import models
+from asrkit.runs import models, selection
 from asrkit.runs.store import Run, RunStore, write_json
 from asrkit.speech import ctc, manifest, sources, text
-from asrkit.speech.audit import Audit, Finding, audit
+from asrkit.speech.audit import Audit, Limits, audit
+from asrkit.speech.findings import Finding
 from asrkit.speech.manifest import Utterance
 
 HUB = "hub:"
@@ -23,17 +25,21 @@ HUB = "hub:"
 
 @dataclass(frozen=True)
 class Prepared:
-    """The frozen manifests of a run and what was found out about them. References are normalised already."""
+    """The frozen manifests of a run and what was found out about them. References are normalised already.
+
+    selection: what somebody left out after an audit, where the data is such a `selection`."""
 
     train: list[Utterance]
     eval: list[Utterance]
     audit: Audit
+    selection: dict[str, Any] | None = None
 
     def write(self, run: Run) -> None:
         """Put the manifests and the audit into the run directory."""
         manifest.write(run.manifest_path("train"), self.train)
         manifest.write(run.manifest_path("eval"), self.eval)
-        write_json(run.audit_path, self.audit.to_dict())
+        chosen = {"selection": self.selection} if self.selection else {}
+        write_json(run.audit_path, self.audit.to_dict() | chosen)
 
 
 def is_local(config: TrainConfig) -> bool:
@@ -63,7 +69,7 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None) -
     for side, name in ((kept, "train"), (kept_eval, "evaluate")):
         if not side:
             raise DataError(f"{config.train}: no clip is left to {name} on; add data or change the clip length limits.")
-    return Prepared(kept, kept_eval, told)
+    return Prepared(kept, kept_eval, told, selection.record(config.train))
 
 
 def _split(rows: list[Utterance], config: TrainConfig) -> tuple[list[Utterance], list[Utterance]]:
@@ -80,11 +86,14 @@ def _split(rows: list[Utterance], config: TrainConfig) -> tuple[list[Utterance],
     return manifest.split(rows, eval_share=config.eval_share, seed=config.seed, by=config.split_by)
 
 
-def _checked(rows: list[Utterance], config: TrainConfig, model: Path) -> tuple[list[Utterance], Audit]:
+def limits_of(config: TrainConfig, model: Path) -> Limits:
+    """What the clips of a run are checked against. ModelError for a damaged checkpoint at `model`."""
     known = models.known_characters(model, config.adapter_language) if config.vocabulary == "keep" else None
-    kept, told = audit(rows, normaliser=config.text_rules, vocabulary=known,
-                       frames_of=_frames_of(model), min_duration_s=config.min_duration_s,
-                       max_duration_s=config.max_duration_s)
+    return Limits(config.text_rules, known, _frames_of(model), config.min_duration_s, config.max_duration_s)
+
+
+def _checked(rows: list[Utterance], config: TrainConfig, model: Path) -> tuple[list[Utterance], Audit]:
+    kept, told = audit(rows, limits_of(config, model))
     blocking = [found for found in told.findings if found.code not in _HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_sentence(blocking[0], config))

@@ -71,25 +71,14 @@ class Checked:
     unknown: frozenset[str] = field(default_factory=frozenset)
 
 
-def audit(
-    utterances: Iterable[Utterance],
-    *,
-    normaliser: str,
-    vocabulary: set[str] | None = None,
-    frames_of: Callable[[float], int] = ctc.frames,
-    min_duration_s: float = 0.1,
-    max_duration_s: float = 30.0,
-    decode: bool = False,
-) -> tuple[list[Utterance], Audit]:
+def audit(utterances: Iterable[Utterance], limits: Limits, decode: bool = False) -> tuple[list[Utterance], Audit]:
     """-> (the utterances to train on, what was found). Texts stay raw; durations become those of the audio itself.
 
-    The quick check before a run, of each clip for itself; `inspection` looks at them together as well. The arguments
-    are those of `Limits`. decode: decode every clip, which finds files that are cut off or damaged behind a good
-    header, and silent ones; else headers only.
+    The quick check before a run, of each clip for itself; `inspection` looks at them together as well. decode: decode
+    every clip, which finds files that are cut off or damaged behind a good header, and silent ones; else headers only.
 
-    Raises ConfigError for an unknown normaliser.
+    Raises ConfigError for rules that do not exist.
     """
-    limits = Limits(normaliser, vocabulary, frames_of, min_duration_s, max_duration_s)
     checked = list(check_each(utterances, limits, decode))
     return [one.row for one in checked if one.code is None], report(checked, limits)
 

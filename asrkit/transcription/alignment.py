@@ -36,12 +36,14 @@ class Alignment:
     """score: log probability of the whole path (blanks too) / tokens of the text, 0 at best.
 
     Speech that the text leaves out lowers the score as well as text that was not said, so clips can be ranked by it.
+    best: the same of the likeliest path of any text; a clip that is hard to hear has a low one, whatever its text.
     unknown: characters that the model has no token for; they were passed over.
     """
 
     words: list[AlignedWord]
     score: float
     unknown: list[str]
+    best: float = 0.0
 
 
 def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
@@ -69,7 +71,8 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
     spans = _spans(path, scores, tokens, transcriber.blank_id)
     frame_s = wave.duration_s / frames
     aligned = _words(words, spans, word_of, frame_s)
-    return Alignment(aligned, float(scores.sum()) / len(tokens), unknown)
+    best = float(log_probabilities.max(axis=1).sum())
+    return Alignment(aligned, float(scores.sum()) / len(tokens), unknown, best / len(tokens))
 
 
 def spell(tokenizer: Any, words: Sequence[str]) -> tuple[list[int], list[int | None], list[str]]:

@@ -347,7 +347,23 @@ def test_audit(asrkit, data):
     assert (told["verdict"], told["utterances"], told["dropped"]) == ("ready-with-drops", 2, 1)
     assert list(told["findings"][0]) == ["code", "count", "examples", "effect", "fix"]
     code, out, _ = asrkit("audit", data("", "", "three"))
-    assert code == 1 and out.startswith("not-ready: 1 clips, 0.00 hours, 2 left out\nempty-transcript (2): ")
+    assert code == 1 and "recognised as: folder with a metadata table\n" in out
+    assert "\nnot-ready: 1 clips, 0.00 hours, 2 left out\nempty-transcript (2): " in out
+
+
+def test_audit_writes_what_is_left(asrkit, data, store):
+    folder = data("one", "two", "three", "")
+    code, out, _ = asrkit("audit", folder, "--leave-out", "duplicate-audio", "--set", "min_duration_s=0.2")
+    path = Path(out.strip().splitlines()[-1].partition(": ")[2])
+    assert code == 0 and path.parent == store.data_dir / "selections"
+    assert json.loads(asrkit("audit", path, "--json")[1])["verdict"] == "ready"
+    told = json.loads(path.with_suffix(".left-out.json").read_text())
+    assert {left["code"]: left["count"] for left in told["left_out"]} == {"empty-transcript": 1, "duplicate-audio": 2}
+    assert told["kept"] == 1 and told["data"] == str(folder)
+
+
+def test_audit_of_a_finding_that_does_not_exist(refused, data):
+    assert "'loud' is no finding; choose of unreadable-audio, " in refused("audit", data("one"), "--leave-out", "loud")
 
 
 def test_audit_without_data(refused, tmp_path):

@@ -3,9 +3,15 @@ import json
 import pytest
 
 from asrkit.errors import ConfigError
-from asrkit.speech.audit import audit
+from asrkit.speech import audit as audits
+from asrkit.speech.audit import Limits
 from asrkit.speech.findings import EXPLANATIONS
 from asrkit.speech.manifest import Utterance
+
+
+def audit(rows, *, normaliser, decode=False, vocabulary=None, min_duration_s=0.1, max_duration_s=30.0, **more):
+    limits = Limits(normaliser, vocabulary, minimum_s=min_duration_s, maximum_s=max_duration_s, **more)
+    return audits.audit(rows, limits, decode)
 
 
 def row(path, text="hello there", number=2, **fields):
