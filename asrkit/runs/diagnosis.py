@@ -39,6 +39,9 @@ BIG_MODEL_RATE = 2e-4
 SMALL_UPDATE_S = 60.0
 """Seconds of audio an update below which the gradient of a big model's CTC loss is mostly noise."""
 
+TINY_UPDATE_S = 15.0
+"""Below this it is said before the first step; between the two some recipes work, at low rates."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -231,6 +234,15 @@ def _high_rate(history: History) -> Iterator[Finding]:
                       f"Begin again with about {rate / 4:.0e}.")
 
 
+def _tiny_update(history: History) -> Iterator[Finding]:
+    """Told before the first step, too."""
+    if history.big and history.update_s is not None and history.update_s < TINY_UPDATE_S:
+        yield Finding("update-tiny", 0, 0.0,
+                      f"An update sees only {history.update_s:.0f} s of audio; a model of this size learns from such "
+                      "noisy gradients slowly or not at all.",
+                      "Raise the batch or the gradient accumulation to 100 s of audio an update.")
+
+
 def _small_evaluation(history: History) -> Iterator[Finding]:
     """The evaluation set cannot tell good from bad."""
     for score in history.scores:
@@ -244,4 +256,4 @@ def _small_evaluation(history: History) -> Iterator[Finding]:
 
 
 _RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (
-    _high_rate, _non_finite, _collapse, _diverged, _overfitting, _plateau, _small_evaluation)
+    _high_rate, _tiny_update, _non_finite, _collapse, _diverged, _overfitting, _plateau, _small_evaluation)

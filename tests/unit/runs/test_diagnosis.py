@@ -124,6 +124,15 @@ def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
     assert [finding.code for finding in found] == ["learning-rate-high"] * told
 
 
+@pytest.mark.parametrize(("update_s", "parameters", "told"), [
+    (8.0, 315_000_000, True), (40.0, 315_000_000, False), (8.0, 5_000_000, False),
+    (None, 315_000_000, False),
+])
+def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, parameters, told):
+    found = diagnose(History({}, [], parameters=parameters, update_s=update_s))
+    assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * told
+
+
 def test_a_lost_number_is_told_with_its_step():
     (finding,) = diagnose(History({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
     assert (finding.code, finding.step) == ("non-finite", 20)
