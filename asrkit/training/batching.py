@@ -3,8 +3,8 @@
 Clips are sorted by length and cut into batches; an epoch mixes the clips of neighbouring batches (a window of them,
 which moves by half its width every other epoch, so that clips travel) and then shuffles the batches. The cuts depend on
 lengths alone, so every epoch has the same number of batches and a run that is resumed at batch k goes on with exactly
-what it would have seen. The first epoch begins with the batch that needs most memory, so that what does not fit is
-found out in the first minute.
+what it would have seen. The first epoch begins with the batches that need most memory, so that what does not fit is
+found out in the first minute: enough for two updates, because the optimizer takes its memory at the end of the first.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ class LengthBatches:
 
     durations: seconds of each clip, (clips,).
     seconds: bound on a batch's padded length (clips x longest); 0 takes `clips` clips a batch whatever their length.
+    update: batches of an optimizer step, over all processes.
     """
 
     def __init__(self, durations: Sequence[float], *, seconds: float, clips: int, seed: int,
-                 rank: int = 0, world: int = 1) -> None:
-        self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
+                 rank: int = 0, world: int = 1, update: int = 1) -> None:
+        self.seed, self.rank, self.world, self.update, self.epoch = seed, rank, world, update, 0
         self.durations = np.asarray(durations, float)
         self.order = np.argsort(-self.durations, kind="stable")
         falling = self.durations[self.order]
@@ -48,8 +49,9 @@ class LengthBatches:
         batches = self._mixed(rng)
         order = rng.permutation(len(batches))
         if self.epoch == 0:
-            largest = np.argmax([len(batch) * self.durations[batch].max() for batch in batches])
-            order = np.concatenate([[largest], order[order != largest]])
+            padded = np.array([len(batch) * self.durations[batch].max() for batch in batches])
+            largest = np.argsort(-padded, kind="stable")[: 2 * self.update]
+            order = np.concatenate([largest, order[~np.isin(order, largest)]])
         # Every process takes equally many; the few that are missing are taken from the start again.
         order = np.resize(order, self.count * self.world)[self.rank :: self.world]
         for number in order:

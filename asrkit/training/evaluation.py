@@ -15,7 +15,7 @@ from asrkit.speech import ctc, metrics
 from asrkit.speech.lexicon import WordLoop
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import normalise
-from asrkit.training import team
+from asrkit.training import failures, team
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
 from asrkit.training.model import frame_counts
 
@@ -110,32 +110,46 @@ def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance
           loop: WordLoop | None, progress: Callable[[int, int], bool]) -> _Heard | None:
     """This process's share of the clips, or None where it was told to stop."""
     dataset, collator, heard = SpeechDataset(utterances, processor), Collator(processor), _Heard()
-    device, blank = next(model.parameters()).device, model.config.pad_token_id
     # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
     size = batch_size if wants_mask(processor.feature_extractor) else 1
-    order = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[team.RANK :: team.WORLD]
-    for start in range(0, len(order), size):
-        if not progress(start * team.WORLD, len(utterances)):
+    left = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[team.RANK :: team.WORLD]
+    while left:
+        if not progress(len(utterances) - len(left) * team.WORLD, len(utterances)):
             return None
-        chosen = order[start : start + size]
+        chosen = left[:size]
         batch = collator([dataset[index] for index in chosen])
-        heard.audio_seconds += batch.pop("about")["audio_seconds"]
-        batch = {name: value.to(device) for name, value in batch.items()}
-        with torch.inference_mode():
-            answer = model(**batch)
-        ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, batch).cpu()
-        # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
-        heard.losses |= dict.fromkeys(chosen, float(answer.loss))
-        for index, row, count in zip(chosen, ids, counts, strict=True):
-            true = row[:count].tolist()
-            heard.blanks += true.count(blank)
-            heard.frames += int(count)
-            heard.greedy[index] = to_text(processor, true, blank)
-        if loop:
-            seen = answer.logits.float().softmax(-1).cpu().numpy()
-            heard.hypotheses |= {index: " ".join(one.word for one in loop.decode(frames[:count]))
-                                 for index, frames, count in zip(chosen, seen, counts, strict=True)}
+        try:
+            _listen(model, processor, batch, chosen, loop, heard)
+        except RuntimeError as error:
+            if not failures.out_of_memory(error) or len(chosen) == 1:
+                raise
+            size = len(chosen) // 2
+            print(f"{len(chosen)} clips did not fit into memory at once; going on with {size}.", flush=True)
+        else:
+            left = left[size:]
     return heard
+
+
+def _listen(model: torch.nn.Module, processor: Any, batch: dict[str, Any], chosen: list[int], loop: WordLoop | None,
+            heard: _Heard) -> None:
+    """Add what the model makes of a Batch, whose clips have the places `chosen` in the manifest, to `heard`."""
+    device, blank = next(model.parameters()).device, model.config.pad_token_id
+    inputs = {name: value.to(device) for name, value in batch.items() if name != "about"}
+    with torch.inference_mode():
+        answer = model(**inputs)
+    ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, inputs).cpu()
+    heard.audio_seconds += batch["about"]["audio_seconds"]
+    # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
+    heard.losses |= dict.fromkeys(chosen, float(answer.loss))
+    for index, row, count in zip(chosen, ids, counts, strict=True):
+        true = row[:count].tolist()
+        heard.blanks += true.count(blank)
+        heard.frames += int(count)
+        heard.greedy[index] = to_text(processor, true, blank)
+    if loop:
+        seen = answer.logits.float().softmax(-1).cpu().numpy()
+        heard.hypotheses |= {index: " ".join(one.word for one in loop.decode(frames[:count]))
+                             for index, frames, count in zip(chosen, seen, counts, strict=True)}
 
 
 def to_text(processor: Any, ids: Sequence[int], blank_id: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import resource
@@ -15,19 +14,22 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from asrkit.config import TrainConfig
 from asrkit.runs import diagnosis, events, view
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, EVALUATE, FLAGS, SAVE, STOP, Run
+from asrkit.runs.store import CANCEL, FLAGS, STOP, Run
 from asrkit.speech import lexicon
 from asrkit.speech.manifest import Utterance
-from asrkit.training import evaluation, failures, team
+from asrkit.training import evaluation, team
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches
 from asrkit.training.cache import EncoderMemory, is_exact
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
+from asrkit.training.files import partial_dir, replaced, settle
+from asrkit.training.fitting import Fitting
+from asrkit.training.schedule import HeadFirst, Record, Schedule
 
 SAY_EVERY_S = 1.0
 """Least time between two `phase` events of one evaluation."""
@@ -69,7 +71,7 @@ class CtcTrainer(Trainer):
         self.loop = lexicon.for_processor(
             lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
         self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
-        self._parts, self._taken, self._losses = 1, [], []
+        self._losses = []
         # Half for decoded audio, half for the frozen convolutions, shared by the processes on this machine.
         self._cache_bytes = config.cache_gb * 2**30 / 2 / team.HERE
         exact = is_exact(model, masked=wants_mask(processor.feature_extractor), augmented=config.augmentation != "none")
@@ -77,9 +79,10 @@ class CtcTrainer(Trainer):
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=arguments(run, config), train_dataset=train,
-                         callbacks=[_Schedule(self)])
+                         callbacks=[Schedule(self)])
+        self.fitting = Fitting(self._tell_parts, self.accelerator.no_sync)
         if config.head_first_steps:
-            self.add_callback(_HeadFirst(config.head_first_steps))
+            self.add_callback(HeadFirst(config.head_first_steps))
 
     # Data and loss
 
@@ -87,7 +90,8 @@ class CtcTrainer(Trainer):
         config = self.config
         batches = LengthBatches([row.duration_s for row in self.train_rows], seconds=config.batch_seconds,
                                 clips=config.train_batch_size, seed=config.seed, rank=self.args.process_index,
-                                world=self.args.world_size)
+                                world=self.args.world_size, update=self.args.world_size *
+                                config.gradient_accumulation_steps)
         workers = self.args.dataloader_num_workers
         dataset = SpeechDataset(self.train_rows, self.processor,
                                 None if config.augmentation == "none" else STRENGTHS[config.augmentation], config.seed,
@@ -105,34 +109,16 @@ class CtcTrainer(Trainer):
         clips = torch.tensor(float(sum(len(batch["labels"]) for batch in batches)), device=device)
         if self.args.world_size > 1:
             clips = self.accelerator.reduce(clips)
-        self._clips, self._taken = max(1.0, clips.item()), []
+        self._clips = max(1.0, clips.item())
+        self.fitting.begin()
         return batches, None
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """Forward and backward of one batch; where memory does not suffice, in parts, with the same gradient."""
-        self._taken.append(inputs)
-        batches = [inputs]
-        while True:
-            try:
-                return [self._in_parts(model, batch) for batch in batches][-1]
-            except RuntimeError as error:
-                if not failures.out_of_memory(error) or team.WORLD > 1 or self._parts >= len(inputs["labels"]):
-                    raise
-            # A backward pass that broke off has left part of its gradient: the whole update is computed again. Outside
-            # the handler, because the exception holds on to the memory.
-            self._parts *= 2
-            self._tell_parts()
-            model.zero_grad()
-            batches = self._taken
+        return self.fitting.step(super().training_step, model, inputs, self.accelerator.sync_gradients)
 
-    def _in_parts(self, model, inputs) -> torch.Tensor:
-        return sum(super(CtcTrainer, self).training_step(model, part) for part in parts_of(inputs, self._parts))
-
-    def _tell_parts(self) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        told = f"A batch did not fit into memory; each is computed in {self._parts} parts from now on, with the same " \
-               "result."
+    def _tell_parts(self, parts: int) -> None:
+        told = f"A batch did not fit into memory; each is computed in {parts} parts from now on, with the same result."
         if "batch-split" in self._found:
             self.emit(events.PHASE, phase="training", text=told)
         else:
@@ -286,7 +272,7 @@ class CtcTrainer(Trainer):
         if team.FIRST:
             name = f"checkpoint-{self.state.global_step}"
             self.processor.save_pretrained(partial_dir(self.run) / name)
-            _settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
+            settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
             partial_dir(self.run).rmdir()
             for old in self.run.checkpoints()[: -self.config.save_total_limit]:
                 shutil.rmtree(old)
@@ -295,100 +281,6 @@ class CtcTrainer(Trainer):
 
     def _get_output_dir(self, trial) -> str:
         return str(partial_dir(self.run))
-
-
-def parts_of(batch: dict[str, Any], parts: int) -> Iterator[dict[str, Any]]:
-    """A Batch in at most `parts` of (nearly) equally many clips, without copying; the seconds of audio are counted with
-    the first."""
-    about, clips = batch["about"], len(batch["labels"])
-    size = -(-clips // parts)
-    for start in range(0, clips, size):
-        chosen = slice(start, start + size)
-        rows = {name: value[chosen] for name, value in batch.items() if name != "about"}
-        yield {**rows, "about": {"audio_seconds": about["audio_seconds"] if start == 0 else 0.0,
-                                 "clips": about["clips"][chosen]}}
-
-
-class Record:
-    """The best evaluation so far and how many there have been without getting better.
-
-    While nothing is recognised yet, the error rate cannot get better; a loss that falls does then: a model that is
-    still on the blank may be about to leave it.
-    """
-
-    def __init__(self, metric: str) -> None:
-        self.metric, self.best, self.lowest_loss, self.stale = metric, math.inf, math.inf, 0
-
-    def add(self, told: dict[str, Any]) -> bool:
-        """Whether the evaluation whose event holds `told` is the best; of equals, the first."""
-        value, loss = told[self.metric], told.get("loss")
-        known = value is not None and math.isfinite(value)
-        better = known and value < self.best
-        hopeless = known and self.metric != "loss" and min(value, self.best) >= diagnosis.COLLAPSED_RATE
-        falling = hopeless and loss is not None and loss < self.lowest_loss
-        self.stale = 0 if better or falling else self.stale + 1
-        if better:
-            self.best = value
-        if loss is not None and loss < self.lowest_loss:
-            self.lowest_loss = loss
-        return better
-
-
-class _Schedule(TrainerCallback):
-    """When to evaluate, save and stop. Trainer's own strategies are switched off, so this is the only place."""
-
-    def __init__(self, trainer: CtcTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args, state, control, **_):
-        if team.FIRST:
-            self.trainer.diagnose()
-        if self.trainer.config.eval_on_start if state.global_step == 0 else self._left_out(state):
-            self.trainer.evaluate()
-        self.trainer.emit(events.PHASE, phase="training", text="Training")
-
-    def _left_out(self, state) -> bool:
-        """Whether the evaluation of the step that is resumed from was broken off by the end of the life before."""
-        every = self.trainer.config.eval_steps
-        due = state.global_step % every == 0 if every else float(state.epoch or 0).is_integer()
-        return due and self.trainer.scored_at < state.global_step
-
-    def on_step_end(self, args, state, control, **_):
-        config, step = self.trainer.config, state.global_step
-        last, asked = step >= state.max_steps, self.trainer.asked()
-        if self.trainer.interrupted:
-            control.should_save = CANCEL not in asked
-            control.should_training_stop, control.should_evaluate = True, False
-            return control
-        # An end of epoch that is also the end of training is evaluated in on_epoch_end, not twice.
-        control.should_evaluate = bool(config.eval_steps and (step % config.eval_steps == 0 or last))
-        control.should_save = bool(step % config.save_steps == 0 if config.save_steps else control.should_evaluate)
-        control.should_evaluate |= EVALUATE in asked
-        control.should_save |= SAVE in asked
-        if team.FIRST and asked:
-            self.trainer.run.lower_flags(*asked)
-        return control
-
-    def on_epoch_end(self, args, state, control, **_):
-        if self.trainer.interrupted:
-            control.should_evaluate = control.should_save = False
-        elif not self.trainer.config.eval_steps:
-            control.should_evaluate = True
-            control.should_save = not self.trainer.config.save_steps
-        return control
-
-
-class _HeadFirst(TrainerCallback):
-    """Holds everything but the output layer still for the first steps, by dropping the other gradients."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
-        if state.global_step < self.steps:
-            for name, parameter in model.named_parameters():
-                if "lm_head" not in name:
-                    parameter.grad = None
 
 
 def arguments(run: Run, config: TrainConfig) -> TrainingArguments:
@@ -436,44 +328,3 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def partial_dir(run: Run) -> Path:
-    """Where a checkpoint grows before it gets its name."""
-    return run.checkpoints_dir / ".partial"
-
-
-@contextlib.contextmanager
-def replaced(target: Path) -> Iterator[Path]:
-    """A draft directory that takes the place of `target` when the block ends well, and vanishes when it does not."""
-    draft = target.with_name(f".{target.name}-draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        yield draft
-        _settle(draft, target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _settle(draft: Path, target: Path) -> None:
-    """Give a finished directory its name. Its files are on the disk before it has it."""
-    for path in draft.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-    restore(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        os.rename(target, _set_aside(target))
-    os.rename(draft, target)
-    shutil.rmtree(_set_aside(target), ignore_errors=True)
-
-
-def restore(target: Path) -> None:
-    """Bring back the old directory if a kill came between its two names; else remove what was set aside."""
-    old = _set_aside(target)
-    if old.exists() and not target.exists():
-        os.rename(old, target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _set_aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}-old")

@@ -23,6 +23,7 @@ from asrkit.runs import card, events, models, preparation, supervisor, view, wat
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.speech import ctc, manifest
 from asrkit.training import team
+from asrkit.training.files import partial_dir, restore
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 HELLO_S = 5.0
@@ -142,8 +143,6 @@ def _train(run: Run) -> None:
 
 def _clean(run: Run) -> Path | None:
     """Remove what a killed worker left half-written; the last whole checkpoint, if there is one, is where to go on."""
-    from asrkit.training.trainer import partial_dir, restore
-
     shutil.rmtree(partial_dir(run), ignore_errors=True)
     restore(run.model_dir)
     run.repair_events()

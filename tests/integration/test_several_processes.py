@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -106,14 +107,28 @@ def test_two_machines(store, settings, alone, monkeypatch):
     run = supervisor.start(store, settings(**TWO | {"processes": 1}), "two-machines")
     second = subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", *meeting.split(), "--node-rank=1", "--nproc-per-node=1",
-         "-m", "asrkit.training.worker", str(run.path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+         "-m", "asrkit.training.worker", str(run.path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert ended(run) == supervisor.FINISHED, run.log_tail()
         assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
-        assert second.wait(30) == 0
+        told, _ = second.communicate(timeout=30)
+        assert second.returncode == 0, told
     finally:
         second.kill()
         second.wait()
+
+
+def test_a_batch_that_does_not_fit_into_one_of_them_is_computed_in_parts(store, settings, alone):
+    """The curve is that of one process with room enough; the run says once what it did."""
+    run = store.create(settings(**TWO), "cramped")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         str(Path(__file__).with_name("cramped_worker.py")), str(run.path)],
+        capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
+    told = [one.data for one in run.events()[0] if one.data.get("code") == "batch-split"]
+    assert len(told) == 1 and "computed in 2 parts" in told[0]["cause"]
 
 
 def test_layer_drop_is_refused(settings):

@@ -62,6 +62,27 @@ def test_a_model_without_a_mask_is_evaluated_clip_by_clip(talkative, clips, monk
     assert hypotheses(monkeypatch, processor, model, rows, 4)[0] == alone and len("".join(alone)) > 20
 
 
+def test_out_of_memory_takes_fewer_clips_at_once_and_changes_nothing(talkative, clips, monkeypatch):
+    processor, model = talkative()
+    rows, forward, sizes = clips(0.5, 1.2, 0.8, 0.3, 0.9), model.forward, []
+    wanted = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_data()
+
+    def cramped(*args, **batch):
+        sizes.append(len(batch["labels"]))
+        if sizes[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(*args, **batch)
+
+    monkeypatch.setattr(model, "forward", cramped)
+    found = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_data()
+    assert sizes == [5, 2, 1, 1, 1, 1, 1]
+    assert found.pop("loss") == pytest.approx(wanted.pop("loss"), rel=1e-5)
+    assert found | {"seconds": 0} == wanted | {"seconds": 0}
+    monkeypatch.setattr(model, "forward", lambda **batch: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")))
+    with pytest.raises(torch.OutOfMemoryError):
+        evaluate(model, processor, rows, batch_size=5, normaliser="none")
+
+
 class Told(torch.nn.Module):
     """A model that writes `letter` on true frames and `after` on padding; its loss for a clip is its seconds."""
 

@@ -11,10 +11,11 @@ from transformers import AutoModelForCTC, AutoProcessor, Trainer, TrainerCallbac
 from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore
-from asrkit.training import evaluation, trainer
+from asrkit.training import evaluation
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
-from asrkit.training.trainer import CtcTrainer, Record, precision_for, replaced
+from asrkit.training.schedule import Record
+from asrkit.training.trainer import CtcTrainer, precision_for
 
 LENGTHS, TEXTS = (0.9, 0.4, 0.7, 0.55), ("ab", "a cab bad", "deed", "c")
 """Clips and texts of unlike lengths: a mean of the means of batches would be another number."""
@@ -414,25 +415,3 @@ def test_precision(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, native=native: native)
         assert precision_for("auto") == wanted
     assert precision_for("fp16") == "fp16"
-
-
-def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "model"
-    for content in ("one", "two"):
-        with replaced(target) as draft:
-            draft.mkdir()
-            (draft / "weights").write_text(content)
-        assert (target / "weights").read_text() == content
-    with pytest.raises(Seen), replaced(target) as draft:
-        draft.mkdir()
-        (draft / "weights").write_text("half")
-        raise Seen
-    assert (target / "weights").read_text() == "two"
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def test_partial_checkpoints_are_out_of_sight(build):
-    run = build().run
-    trainer.partial_dir(run).mkdir(parents=True)
-    (trainer.partial_dir(run) / "checkpoint-9").mkdir()
-    assert run.checkpoints() == []
