@@ -53,6 +53,7 @@ class EncoderMemory:
         """The next batch is of these clips, whose true samples are those of mask, (clips, samples)."""
         self.clips, self.lengths = clips, self.counts(mask.sum(-1)).tolist()
 
+    @torch.compiler.disable
     def __call__(self, input_values: torch.Tensor) -> torch.Tensor:
         """(batch, samples) -> (batch, channels, frames). Frames of padding are zero where they come from memory; the
         model masks them."""
