@@ -54,7 +54,7 @@ def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, torch.nn.Module]
 def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
     """What a loaded model needs before it is trained, the first time or again."""
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     freeze(model, config.freeze)
     return model if torch.accelerator.is_available() else layout.straighten(model)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import TrainerCallback
 
 from asrkit.runs import diagnosis, events
 from asrkit.runs.store import CANCEL, EVALUATE, SAVE
 from asrkit.training import team
-
-if TYPE_CHECKING:
-    from asrkit.training.trainer import CtcTrainer
 
 
 class Record:
@@ -41,9 +38,10 @@ class Record:
 
 
 class Schedule(TrainerCallback):
-    """When to evaluate, save and stop. Trainer's own strategies are switched off, so this is the only place."""
+    """When a CtcTrainer evaluates, saves and stops. Trainer's own strategies are switched off, so this is the only
+    place."""
 
-    def __init__(self, trainer: CtcTrainer) -> None:
+    def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
 
     def on_train_begin(self, args, state, control, **_):
