@@ -71,12 +71,16 @@ class Seams:
 
         cut_s: where the stretch was cut in the middle of speech; None where it ended at a pause.
         """
-        kept = [word for word in words if self._seam_s is None or word.middle_s >= self._seam_s]
+        kept = self.beyond(words)
         self._seam_s = None
         if cut_s is not None:
             self._seam_s = _gap(words, cut_s)
             kept = [word for word in kept if word.middle_s < self._seam_s]
         return kept
+
+    def beyond(self, words: Sequence[Word]) -> list[Word]:
+        """Of a stretch that goes on, the words behind the last seam."""
+        return [word for word in words if self._seam_s is None or word.middle_s >= self._seam_s]
 
 
 def _gap(words: Sequence[Word], at_s: float) -> float:

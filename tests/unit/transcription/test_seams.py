@@ -7,10 +7,10 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from reader import Reader
 
 from asrkit.speech.audio import RATE
-from asrkit.speech.pauses import Piece, split
-from asrkit.transcription.transcriber import Transcriber
+from asrkit.speech.pauses import split
 from asrkit.transcription.transcript import Seams, Word
 
 
@@ -56,7 +56,7 @@ def letters(text, rng):
     return tiny.say(text, rng)[RATE // 20 : -RATE // 20]
 
 
-def test_joined_clips_are_read_as_one_by_one(taught):
+def test_joined_clips_are_read_as_one_by_one():
     """A tuned model reads a minute of words without a pause (so that it is cut in the middle of speech) as it does each
     word alone; and the same with pauses."""
     rng = np.random.default_rng(3)
@@ -66,49 +66,6 @@ def test_joined_clips_are_read_as_one_by_one(taught):
                                 for word in words])
         pieces = split(sound)
         assert [piece.cut for piece in pieces].count(True) == (0 if pause_s else len(pieces) - 1) and len(pieces) > 2
-        told = taught.listen([sound])
+        told = Reader().listen([sound])
         assert [word.word for word in told.words] == words
         assert told.duration_s == pytest.approx(len(sound) / RATE)
-
-
-@pytest.fixture
-def taught():
-    """A listener of the tiny language that reads tones instead of a network: what is tested is the joining."""
-    return Reader()
-
-
-class Reader(Transcriber):
-    """Reads the tones of `tiny.say` by their pitch; a gap of 0.1 s ends a word."""
-
-    def __init__(self):
-        pass
-
-    def words_of(self, pieces: list[Piece], seams: Seams, decoder=None):
-        words = []
-        for piece in pieces:
-            words += seams.add([word.later(piece.start / RATE) for word in read(piece.samples)],
-                               piece.keep_to / RATE if piece.cut else None)
-        return words
-
-
-def read(samples):
-    """Tones -> words with times; a tone that is cut off counts if half of it is there."""
-    size = RATE // 100
-    frames = samples[: len(samples) // size * size].reshape(-1, size)
-    loud = (frames**2).mean(axis=1) > 0.01
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]])))
-    words, letters_, begin, last = [], "", 0, -100
-    for first, stop in zip(edges[::2], edges[1::2], strict=True):
-        if stop - first < 4:
-            continue
-        if letters_ and first - last > 8:
-            words.append(Word(letters_, begin / 100, last / 100, 1.0))
-            letters_ = ""
-        begin = begin if letters_ else first
-        sound = samples[first * size : stop * size]
-        pitch = np.abs(np.fft.rfft(sound)).argmax() * RATE / len(sound)
-        letters_ += min(tiny.HERTZ, key=lambda letter: abs(tiny.HERTZ[letter] - pitch))
-        last = stop
-    if letters_:
-        words.append(Word(letters_, begin / 100, last / 100, 1.0))
-    return words
