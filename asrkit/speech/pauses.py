@@ -18,6 +18,8 @@ STEP = 10
 """Frames between two decisions."""
 HISTORY_S, EVERY_STEPS = 10.0, 5
 """The levels of so many seconds say what is quiet here; looked at every so many steps."""
+SETTLED, SPOKEN = 100, 3
+"""Frames after which it can be said what is background (fewer may be one word), and loud frames that are speech."""
 PAUSE_S, SHORT_PAUSE_S, LONG_S = 0.5, 0.2, 8.0
 """Quiet that ends a piece; in pieces longer than LONG_S a shorter one does."""
 EDGE_S = 0.2
@@ -109,10 +111,12 @@ class Splitter:
     def _step(self, samples: np.ndarray, levels: np.ndarray) -> list[Piece]:
         self._append(samples, levels)
         self._history = np.concatenate([self._history, levels])[-round(HISTORY_S * 100) :]
-        if self._steps % EVERY_STEPS == 0 or self._steps < EVERY_STEPS:
+        if self._steps % EVERY_STEPS == 0 or self._steps < SETTLED // STEP:
             self._loud, self._audible = thresholds(self._history)
         self._steps += 1
-        self._spoken = self._spoken or int((levels > self._loud).sum()) >= 3
+        if self._steps == SETTLED // STEP:  # what seemed loud may have been the background
+            self._spoken = int((self._levels[: self._frames] > self._loud).sum()) >= SPOKEN
+        self._spoken = self._spoken or int((levels > self._loud).sum()) >= SPOKEN
         return self._decide()
 
     def _decide(self) -> list[Piece]:
@@ -166,7 +170,7 @@ class Splitter:
         self._start += sample
         self._filled, self._frames = left, levels
         new = self._levels[max(0, (self._keep_from - self._start) // FRAME) : levels]
-        self._spoken = bool((new > self._loud).sum() >= 3)
+        self._spoken = int((new > self._loud).sum()) >= SPOKEN
 
 
 def split(samples: np.ndarray) -> list[Piece]:
@@ -181,8 +185,7 @@ def thresholds(levels: np.ndarray) -> tuple[float, float]:
     Loud is a third of the way from the background (their 10th percentile) to the speech (their 95th).
     """
     background, speech = np.percentile(levels, (10, 95))
-    # Of less than a second it cannot be said what is background: it may be one word.
-    audible = max(SILENCE_DBFS, background + 6) if len(levels) >= 100 else SILENCE_DBFS
+    audible = max(SILENCE_DBFS, background + 6) if len(levels) >= SETTLED else SILENCE_DBFS
     return float(max(audible, background + 0.35 * (speech - background))), float(audible)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from asrkit.errors import AudioError, ConfigError
 from asrkit.speech import audio
 from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.blocks import blocks
-from asrkit.transcription import subtitles
 from asrkit.transcription.transcript import Transcript, Word
 
 if TYPE_CHECKING:
@@ -43,13 +41,27 @@ def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, de
     listener: called once the file has turned out to be audio, for loading a model takes seconds.
     progress: called with the words that are new; to give up, let it raise.
     """
-    sound = checked(blocks(path))
-    first = next(sound, None)
-    duration_s, words, position = audio.duration_s(path), [], 0
-    for position, found in listener().follow(_chain(first, sound), decoder):
+    return transcribe_blocks(blocks(path), expected_s(path), listener, progress, decoder)
+
+
+def transcribe_blocks(sound: Iterable[np.ndarray], duration_s: float, listener: Callable[[], Transcriber],
+                      progress: Callable[[Progress], None], decoder: Decoder | None = None) -> Transcript:
+    """The same for blocks at 16 kHz; duration_s is what is expected of them."""
+    late = checked(sound)
+    first = next(late, None)
+    words, position = [], 0
+    for position, found in listener().follow(_chain(first, late), decoder):
         words += found
         progress(Progress(position / RATE, max(duration_s, position / RATE), found))
     return Transcript(words, position / RATE)
+
+
+def expected_s(path: str | Path) -> float:
+    """Seconds of audio by the file's header; 0 where it cannot be read, which is said when it is decoded."""
+    try:
+        return audio.duration_s(path)
+    except AudioError:
+        return 0.0
 
 
 def checked(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -93,14 +105,6 @@ def doubt(transcript: Transcript) -> str:
         return ("The model is unsure of most words: this may be noise or music, another language, or speech of another "
                 "kind than it was taught.")
     return ""
-
-
-def write_all(transcripts: dict[str, Transcript], target: Path, formats: Iterable[str] = subtitles.FORMATS) -> None:
-    """A zip with every transcript in every format, named after the audio; two of one name are told apart."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for stem, transcript in zip(stems(list(transcripts)), transcripts.values(), strict=True):
-            for name in formats:
-                archive.writestr(f"{stem}.{name}", subtitles.FORMATS[name](transcript))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,11 +15,11 @@ from asrkit.errors import RunError
 from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.speech import reach
-from asrkit.ui import downloads, live_chart, runs_tab, theme, train_tab, transcribe_tab
+from asrkit.ui import downloads, live_chart, runs_tab, talk, theme, train_tab, transcribe_tab
 
 MASTHEAD = ('<h1>asrkit</h1>'
             '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
-STYLES = [theme.STYLE, live_chart.STYLE, runs_tab.STYLE]
+STYLES = [theme.STYLE, live_chart.STYLE, runs_tab.STYLE, talk.STYLE]
 SPACE_DISK = Path("/data")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_UPLOAD = "8gb"

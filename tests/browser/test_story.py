@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 from playwright.sync_api import Page, expect
+from talking import part, record, spoken, upload
 from waiting import wait_for
 
 from asrkit.runs.store import Run
@@ -18,8 +18,6 @@ from asrkit.speech import audio
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 WORDS = ("delta", "lima", "foxtrot", "two")
-RECORDER_HZ = 48_000
-TAIL_S = 6.0
 
 
 def field(page: Page, name: str):
@@ -72,30 +70,9 @@ def best_heard(folder: Path, run: Run) -> tuple[str, audio.Waveform]:
         for row in csv.DictReader(file):
             clip = audio.load(folder / row["file_name"])
             wave = audio.Waveform(np.concatenate([silence, clip.samples, silence]))
-            if model.transcribe(wave).text == row["text"]:
+            if model.listen([wave.samples]).text == row["text"]:
                 return row["text"], wave
     raise AssertionError("the model knows none of the words that it was taught")
-
-
-def spoken(wave: audio.Waveform, path: Path) -> Path:
-    """A WAV file as Chromium's microphone hears it from the moment that it is opened: at 48 kHz, silence after it."""
-    at = np.arange(0, len(wave.samples), audio.RATE / RECORDER_HZ)
-    clip = np.interp(at, np.arange(len(wave.samples)), wave.samples)
-    soundfile.write(path, np.concatenate([clip, np.zeros(round(TAIL_S * RECORDER_HZ))]), RECORDER_HZ, subtype="PCM_16")
-    return path
-
-
-def record(page: Page, seconds: float) -> None:
-    """Press Record, let it listen for that long, press Stop."""
-    page.get_by_role("button", name="Record", exact=True).click()
-    expect(page.locator("#clip .stop-button")).to_be_visible()
-    page.wait_for_timeout(1000 * seconds)  # not a wait for something: speaking takes the time that it takes
-    page.locator("#clip .stop-button").click()
-
-
-def upload(page: Page, path: Path) -> None:
-    page.locator("#clip button[aria-label='Upload file']").click()
-    page.locator("#clip input[type=file]").set_input_files(path)
 
 
 def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_path):
@@ -127,14 +104,12 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     talking.get_by_role("tab", name="Transcribe").click()
     expect(talking.locator("#model input")).to_have_value(f"Run {run.id}")
     record(talking, wave.duration_s)
-    expect(talking.locator("#transcript-note")).to_contain_text(f"{run.id} · ")
-    expect(talking.locator("#transcript textarea")).to_have_value(said)
-    talking.locator("#clip button[aria-label=Clear]").click()
-    expect(talking.locator("#transcript textarea")).to_have_value("")
+    expect(part(talking, "note")).to_contain_text(f"{run.id} · ")
+    expect(part(talking, "words")).to_have_text(said)
     soundfile.write(tmp_path / "file.wav", wave.samples, audio.RATE, subtype="FLOAT")
     upload(talking, tmp_path / "file.wav")
-    expect(talking.locator("#transcript-note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of sound")
-    expect(talking.locator("#transcript textarea")).to_have_value(said)
+    expect(part(talking, "note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of sound")
+    expect(part(talking, "words")).to_have_text(said)
 
 
 def test_the_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
@@ -148,19 +123,3 @@ def test_the_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
     page.get_by_role("button", name="Cancel for good?").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
     assert not run.has_model()
-
-
-@pytest.mark.parametrize(("name", "content", "words"), [
-    ("empty.wav", b"", "0 bytes"),
-    ("words.wav", b"no sound at all", "cannot be read as audio"),
-    ("silence.wav", np.zeros(16_000), "silent"),
-    ("blink.wav", np.full(1_600, 0.3), "0.10 s long"),
-])
-def test_a_file_without_speech_is_one_sentence(open_page, tmp_path, name, content, words):
-    path = tmp_path / name
-    path.write_bytes(content) if isinstance(content, bytes) else soundfile.write(path, content, 16_000)
-    page = open_page()
-    page.get_by_role("tab", name="Transcribe").click()
-    upload(page, path)
-    expect(page.locator("#transcript-note .bad")).to_contain_text(words)
-    expect(page.locator("#transcript textarea")).to_have_value("")

@@ -82,8 +82,8 @@ def test_silence_is_let_go_but_never_what_sounds():
         assert piece.keep_to - piece.keep_from < 4 * RATE
 
 
-@pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(100), np.zeros(20 * RATE), hush(20, 0.0003)],
-                         ids=["none", "a frame", "zeros", "hiss"])
+@pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(100), np.zeros(20 * RATE), hush(20, 0.0003), hush(20, 0.1)],
+                         ids=["none", "a frame", "zeros", "hiss", "noise"])
 def test_nothing_to_hear(samples):
     assert split(samples.astype(np.float32)) == []
 

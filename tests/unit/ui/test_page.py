@@ -5,9 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 from asrkit.errors import RunError
 from asrkit.runs.store import RunStore
@@ -59,32 +57,6 @@ def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
     assert store.all() == []
-
-
-def clips(folder):
-    """name -> (path, the words that its error must have)."""
-    rate = 16_000
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, rate)
-    soundfile.write(folder / "silence.wav", np.zeros(rate), rate)
-    soundfile.write(folder / "short.wav", noise[:1600], rate)
-    (folder / "empty.wav").write_bytes(b"")
-    (folder / "text.wav").write_text("this is no sound")
-    return {"silence.wav": "silent", "short.wav": "0.10 s long", "empty.wav": "empty (0 bytes)",
-            "text.wav": "cannot be read as audio"}
-
-
-def test_a_recording_without_speech_is_one_sentence(store, tmp_path):
-    for name, words in clips(tmp_path).items():
-        *_, (text, note) = transcribe_tab.transcribed(store, "starter", str(tmp_path / name))
-        assert text == "" and words in note and "callout bad" in note
-        assert str(tmp_path) not in note, "a visitor is not told where files lie"
-
-
-def test_a_model_that_does_not_exist_is_one_sentence(store, tmp_path):
-    path = tmp_path / "noise.wav"
-    soundfile.write(path, np.random.default_rng(0).uniform(-0.3, 0.3, 16_000), 16_000)
-    *_, (text, note) = transcribe_tab.transcribed(store, "nothing-like-it", str(path))
-    assert text == "" and "There is no model" in note
 
 
 @pytest.mark.parametrize(("model", "chosen", "shown"), [

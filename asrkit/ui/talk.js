@@ -1,0 +1,361 @@
+// Body of the function that Gradio calls once the recorder is in the page, behind talk_microphone.js and talk_player.js.
+// What was heard is shown through textContent only.
+
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const POLL_MS = 500, TIMELINE_S = 60, PIXELS_A_SECOND = 110, PARAGRAPH_S = 2.0;
+const OPEN = ["waiting", "working"];
+const STATES = { waiting: "Waiting", working: "Listening", done: "Done", failed: "Failed", cancelled: "Cancelled" };
+
+let shown = null;            // the recording on view: { id, words, peaks, duration_s, ... }
+let recorder = null, clockTimer = null, begunAt = 0, live = false;
+let listed = [];             // ids of files, in order
+let polling = null, playhead = null;
+
+// ---- recording
+
+async function record() {
+  if (recorder) { stopRecording(); return; }
+  complain("");
+  const model = props.value;
+  recorder = microphone({
+    begun: async (rate) => {
+      const answer = await server.start({ model, rate: Math.round(rate) });
+      if (answer.error) throw new Error(answer.error);
+      return answer.id;
+    },
+    told: { seen: () => shown.words.length, show: showLive },
+    lost: (offline) => complain(offline ? "The app does not answer; what you say is kept and sent when it does." : ""),
+    failed: (words) => { complain(words); finished(); },
+    level: drawLevel,
+  });
+  fresh({ words: [], model });
+  const mine = recorder;
+  part("record").disabled = true;
+  try { shown.id = await mine.start(); } catch (error) { complain(error.message); finished(); part("result").hidden = true; return; }
+  live = true;
+  begunAt = performance.now();
+  part("record").disabled = false;
+  part("record").textContent = "Stop";
+  part("record").classList.add("on");
+  part("clock").hidden = part("level").hidden = false;
+  note("Listening…");
+  clockTimer = setInterval(() => { part("clock").textContent = clock((performance.now() - begunAt) / 1000); }, 200);
+}
+
+function stopRecording() {
+  recorder.stop();
+  live = false;
+  clearInterval(clockTimer);
+  part("record").disabled = true;
+  part("record").textContent = "Finishing…";
+}
+
+function showLive(answer) {
+  addWords(answer.words);
+  part("partial").textContent = answer.partial;
+  if (answer.state === "done") { finished(); view(shown.id); }
+}
+
+function finished() {
+  clearInterval(clockTimer);
+  recorder = null;
+  part("record").disabled = false;
+  part("record").textContent = "Record";
+  part("record").classList.remove("on");
+  part("clock").hidden = part("level").hidden = true;
+  note("");
+}
+
+const levels = [];
+function drawLevel(samples) {
+  let most = 0;
+  for (const value of samples) most = Math.max(most, Math.abs(value));
+  levels.push(most / 32768);
+  if (levels.length > 40) levels.shift();
+  const canvas = part("level"), pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = colour("--good");
+  levels.forEach((one, place) => {
+    const tall = Math.max(2, one * canvas.height);
+    pen.fillRect(place * 4, (canvas.height - tall) / 2, 3, tall);
+  });
+}
+
+// ---- files
+
+async function take(chosen) {
+  const found = [...chosen];
+  if (!found.length) return;
+  complain("");
+  part("listed").hidden = found.length === 1 && !listed.length;
+  note(found.length === 1 ? `Sending ${found[0].name}…` : "");
+  if (found.length === 1) fresh({ words: [] }, `Sending ${found[0].name}…`);
+  for (const file of found) {
+    try {
+      const sent = await upload(file);
+      const answer = await server.open({ path: sent.path, name: file.name, model: props.value });
+      if (answer.error) { complain(answer.error); continue; }
+      listed.push(answer.id);
+      if (found.length === 1) shown.id = answer.id;
+    } catch (error) {
+      complain(`${file.name} could not be sent (${error.message ?? error}).`);
+    }
+    poll();
+  }
+}
+
+async function poll() {
+  clearTimeout(polling);
+  if (!listed.length || !element.isConnected) return;
+  let open = true;
+  try {
+    const told = await server.poll({ ids: listed });
+    if (told.error) { listed = []; complain(told.error); return; }
+    showRows(told.rows);
+    open = told.rows.some((row) => OPEN.includes(row.state));
+    const mine = told.rows.find((row) => row.id === shown?.id);
+    if (mine) await showProgress(mine);
+  } catch (error) { console.warn("asrkit: no answer", error); }
+  clearTimeout(polling);
+  if (open) polling = setTimeout(poll, POLL_MS);
+}
+
+async function showProgress(row) {
+  if (OPEN.includes(row.state)) {
+    note(row.share ? `Listening to ${row.name}: ${Math.floor(100 * row.share)} %` : `Opening ${row.name}…`);
+    part("partial").textContent = row.text;
+  } else if (row.state !== shown.state) {
+    shown.state = row.state;
+    if (row.state === "done") await view(row.id);
+    else { complain(row.notice); note(row.state === "cancelled" ? "Cancelled." : ""); part("partial").textContent = ""; }
+  }
+}
+
+function showRows(rows) {
+  part("listed").hidden = rows.length < 2 && !rows.some((row) => OPEN.includes(row.state));
+  part("cancel").hidden = !rows.some((row) => OPEN.includes(row.state));
+  part("bundle").hidden = !rows.some((row) => row.state === "done");
+  part("rows").replaceChildren(...rows.map((row) => {
+    const line = make("button", "row", { type: "button", disabled: row.state !== "done" });
+    const words = row.text || row.notice;
+    line.append(make("b", "", { textContent: row.name }),
+                make("span", "pill", { textContent: row.state === "working" && row.share ? `${Math.floor(100 * row.share)} %` : STATES[row.state] }),
+                make("span", "quiet", { textContent: row.duration_s ? clock(row.duration_s) : "" }),
+                make("span", row.state === "failed" ? "said bad" : "said quiet", { textContent: words }));
+    line.querySelector(".pill").dataset.status = { working: "running", done: "finished", failed: "failed" }[row.state] ?? "";
+    line.setAttribute("aria-current", String(row.id === shown?.id));
+    line.addEventListener("click", () => view(row.id));
+    return line;
+  }));
+}
+
+// ---- the result
+
+function fresh(about, words = "") {
+  sound.stop();
+  shown = { id: null, state: "", duration_s: 0, ...about };
+  part("result").hidden = false;
+  part("done").hidden = part("doubt").hidden = part("kept").hidden = true;
+  part("words").replaceChildren();
+  part("partial").textContent = "";
+  note(words);
+}
+
+async function view(id) {
+  const told = await server.show({ id });
+  if (told.error) { complain(told.error); return; }
+  fresh({ id, words: [], state: told.state, duration_s: told.duration_s, peaks: told.peaks });
+  addWords(told.words);
+  showDone(told);
+}
+
+function showDone(told) {
+  const seconds = told.seconds < 60 ? `${told.seconds.toFixed(1)} s` : clock(told.seconds);
+  note(`${told.name} · ${told.model} · ${told.duration_s.toFixed(1)} s of sound · transcribed in ${seconds}`);
+  part("doubt").hidden = !told.notice;
+  part("doubt").textContent = told.notice;
+  part("done").hidden = !told.duration_s;
+  part("corrected").value = shown.words.map((one) => one.word).join(" ");
+  drawTimeline();
+  markRow();
+}
+
+function markRow() {
+  [...part("rows").children].forEach((row, place) => row.setAttribute("aria-current", String(listed[place] === shown.id)));
+}
+
+// New words go behind those on view. A long pause begins a paragraph with its time.
+function addWords(words) {
+  const into = part("words"), long = shown.duration_s > TIMELINE_S;
+  for (const one of words) {
+    const before = shown.words.at(-1);
+    if (long && (!before || one.start_s - before.end_s > PARAGRAPH_S)) {
+      into.append(make("span", "at", { textContent: clock(one.start_s) }));
+    }
+    shown.words.push(one);
+    into.append(wordButton(one, shown.words.length - 1), " ");
+  }
+}
+
+function wordButton(one, place) {
+  const button = make("button", "word", { type: "button", textContent: one.word, tabIndex: place ? -1 : 0 });
+  button.dataset.place = place;
+  button.style.setProperty("--sure", one.confidence);
+  button.title = `${one.start_s.toFixed(2)} to ${one.end_s.toFixed(2)} s · ${Math.round(100 * one.confidence)} % sure`;
+  return button;
+}
+
+function drawTimeline() {
+  const wide = part("timeline").clientWidth, strip = shown.duration_s <= TIMELINE_S;
+  shown.width = strip ? Math.max(wide, Math.round(shown.duration_s * PIXELS_A_SECOND)) : wide;
+  drawWave();
+  part("lanes").replaceChildren();
+  part("lanes").style.width = `${shown.width}px`;
+  if (!strip) { part("lanes").style.height = 0; return; }
+  const ends = [];
+  shown.words.forEach((one, place) => {
+    const button = wordButton(one, place), left = one.start_s / shown.duration_s * shown.width;
+    button.tabIndex = -1;
+    part("lanes").append(button);
+    let lane = ends.findIndex((end) => end <= left);
+    if (lane < 0) lane = ends.length;
+    ends[lane] = left + button.offsetWidth + 4;
+    button.style.left = `${left}px`;
+    button.style.top = `${lane * 1.9}rem`;
+  });
+  part("lanes").style.height = `${ends.length * 1.9}rem`;
+}
+
+function drawWave() {
+  if (!shown?.peaks || !shown.width) return;
+  const canvas = part("wave"), dense = window.devicePixelRatio || 1, height = 72, peaks = shown.peaks;
+  canvas.width = shown.width * dense;
+  canvas.height = height * dense;
+  canvas.style.width = `${shown.width}px`;
+  const pen = canvas.getContext("2d"), step = canvas.width / Math.max(1, peaks.length);
+  pen.fillStyle = colour("--curve-eval-loss");
+  peaks.forEach((peak, place) => {
+    const tall = Math.max(1, peak / 100 * canvas.height);
+    pen.fillRect(place * step, (canvas.height - tall) / 2, Math.max(1, step - 1), tall);
+  });
+  if (playhead !== null) {
+    pen.fillStyle = colour("--curve-eval-wer");
+    pen.fillRect(playhead / shown.duration_s * canvas.width, 0, 2 * dense, canvas.height);
+  }
+}
+
+const sound = player((at) => {
+  playhead = at;
+  part("play").textContent = at === null ? "Play" : "Stop";
+  if (!shown) return;
+  drawWave();
+  for (const button of element.querySelectorAll(".word.playing")) button.classList.remove("playing");
+  const place = at === null ? -1 : shown.words.findIndex((one) => one.start_s - EDGE_S <= at && at < one.end_s + EDGE_S);
+  if (place >= 0) for (const button of element.querySelectorAll(`.word[data-place="${place}"]`)) button.classList.add("playing");
+});
+
+function playWord(place) {
+  const one = shown.words[place];
+  if (one && shown.id && !live) sound.play(shown.id, Math.max(0, one.start_s - EDGE_S), one.end_s + EDGE_S);
+}
+
+function save(name, content, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+async function ask(name, asked) {
+  complain("");
+  try {
+    const told = await server[name](asked);
+    if (told.error) { complain(told.error); return null; }
+    return told;
+  } catch (error) {
+    console.warn("asrkit: no answer", error);
+    complain("The app does not answer; try again in a moment.");
+    return null;
+  }
+}
+
+function complain(words) { part("error").textContent = words; part("error").hidden = !words; }
+function note(words) { part("note").textContent = words; }
+function make(tag, style, about = {}) { return Object.assign(document.createElement(tag), { className: style }, about); }
+function colour(name) { return getComputedStyle(element.querySelector(".talk")).getPropertyValue(name).trim(); }
+function clock(seconds) {
+  const whole = Math.floor(seconds), pad = (value) => String(value).padStart(2, "0");
+  const rest = `${Math.floor(whole / 60) % 60}:${pad(whole % 60)}`;
+  return whole >= 3600 ? `${Math.floor(whole / 3600)}:${pad(Math.floor(whole / 60) % 60)}:${pad(whole % 60)}` : rest;
+}
+
+// ---- wiring
+
+part("record").addEventListener("click", record);
+part("pick").addEventListener("click", () => part("files").click());
+part("files").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
+element.addEventListener("dragover", (event) => { event.preventDefault(); part("drop").classList.add("over"); });
+element.addEventListener("dragleave", () => part("drop").classList.remove("over"));
+element.addEventListener("drop", (event) => {
+  event.preventDefault();
+  part("drop").classList.remove("over");
+  take(event.dataTransfer.files);
+});
+element.addEventListener("click", (event) => {
+  const place = event.target.closest(".word")?.dataset.place;
+  if (place !== undefined) playWord(Number(place));
+});
+// Arrow keys go from word to word; Enter, on a button, is a click.
+part("words").addEventListener("keydown", (event) => {
+  const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key], place = Number(event.target.dataset?.place);
+  const next = way && part("words").querySelector(`[data-place="${place + way}"]`);
+  if (!next) return;
+  event.preventDefault();
+  event.target.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+});
+part("wave").addEventListener("click", (event) => {
+  if (shown?.id) sound.play(shown.id, event.offsetX / part("wave").clientWidth * shown.duration_s, shown.duration_s);
+});
+part("timeline").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target === part("timeline")) part("play").click();
+});
+part("play").addEventListener("click", () => {
+  if (sound.playing()) sound.stop(); else sound.play(shown.id, 0, shown.duration_s);
+});
+part("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(shown.words.map((one) => one.word).join(" "));
+  note("Copied.");
+});
+for (const button of element.querySelectorAll("[data-format]")) {
+  button.addEventListener("click", async () => {
+    const told = await ask("text", { id: shown.id, format: button.dataset.format });
+    if (told) save(told.name, told.text, "text/plain;charset=utf-8");
+  });
+}
+part("bundle").addEventListener("click", async () => {
+  const told = await ask("bundle", { ids: listed });
+  if (told) save(told.name, Uint8Array.from(atob(told.zip), (letter) => letter.charCodeAt(0)), "application/zip");
+});
+part("cancel").addEventListener("click", () => ask("cancel", { ids: listed }));
+part("align").addEventListener("click", async () => {
+  const told = await ask("correct", { id: shown.id, text: part("corrected").value });
+  if (!told) return;
+  const text = part("corrected").value;
+  await view(shown.id);
+  part("corrected").value = text;
+  if (told.notice) complain(told.notice);
+});
+part("keep").addEventListener("click", async () => {
+  const told = await ask("keep", { id: shown.id, text: part("corrected").value, dataset: part("dataset").value,
+                                   speaker: part("speaker").value });
+  part("kept").hidden = !told;
+  if (told) part("kept").textContent = told.done;
+});
+const choose = () => { element.querySelector(".talk").dataset.model = props.value; };
+watch("value", choose);
+choose();
+new MutationObserver(drawWave).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+new ResizeObserver(() => { if (shown?.peaks && !part("done").hidden) drawTimeline(); }).observe(element);

@@ -1,0 +1,286 @@
+"""The recorder: one component with a script (`talk.js`) that captures the microphone itself and posts it in order.
+
+`gr.Audio` can lose the last chunk of a stream when Stop is pressed; here the script waits for it. The same panel takes
+files, shows the words under the waveform, plays them, and keeps corrections. Nothing is kept per session: each
+recording is known by a random id that only its page has.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import soundfile
+
+from asrkit.errors import AsrkitError, DataError
+from asrkit.runs import models
+from asrkit.runs.store import RunStore
+from asrkit.speech import collection
+from asrkit.speech.audio import RATE, Waveform, check_speech
+from asrkit.speech.blocks import Resampler, blocks
+from asrkit.transcription import files, subtitles
+from asrkit.transcription.transcript import described
+from asrkit.ui.live_chart import script
+from asrkit.ui.recordings import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    MOST_LIVE_S,
+    WORKING,
+    Recording,
+    Recordings,
+)
+
+HERE = Path(__file__).parent
+STYLE = HERE / "talk.css"
+SCRIPTS = ("talk_microphone.js", "talk_player.js", "talk.js")
+MOST_COLUMNS = 900
+MOST_PLAYED_S = 30.0
+MOST_ALIGNED_S = 600.0
+FILES_AT_ONCE = 2
+UPLOADS = Path(gr.utils.get_upload_folder())
+
+
+class _Cancelled(Exception):
+    """The visitor does not want this file any more."""
+
+
+class Talk:
+    """What the recorder's script may ask of the server. Every argument comes from the page and is checked here."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.recordings = Recordings()
+        self._workers = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="transcribe")
+
+    # ---- the microphone
+
+    def start(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """A new recording from the microphone: {model, rate} -> {id}."""
+        resampler = Resampler(int(asked["rate"]))
+        recording = Recording("Recording", str(asked["model"]), WORKING, live=_Live(resampler))
+        return {"id": self.recordings.add(recording).id}
+
+    def hear(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Chunk `number` of recording `id`: `pcm` is base64 of 16-bit samples; `last` ends it. `seen`: words shown.
+
+        -> the words since, and what may still change. A chunk that was sent twice (its answer got lost) counts once.
+        """
+        recording = self.recordings.get(asked["id"])
+        with recording.lock:
+            live = recording.live
+            if live is not None and int(asked["number"]) == live.chunks:
+                self._take(recording, live, base64.b64decode(asked["pcm"]), bool(asked.get("last")))
+            return self._news(recording, int(asked.get("seen") or 0))
+
+    def _take(self, recording: Recording, live: _Live, pcm: bytes, last: bool) -> None:
+        samples = live.resampler.push(np.frombuffer(pcm, "<i2").astype(np.float32) / 2**15)
+        too_long = recording.duration_s > MOST_LIVE_S
+        if last or too_long:
+            samples = np.concatenate([samples, live.resampler.finish()])
+        if live.session is None:
+            from asrkit.transcription import transcriber
+            from asrkit.transcription.stream import LiveSession
+
+            live.session = LiveSession(transcriber.get(recording.model, self.store))
+        begun = time.monotonic()
+        recording.append(samples)
+        heard = live.session.push(samples)
+        live.chunks += 1
+        recording.words += heard.final
+        recording.partial = " ".join(word.word for word in heard.partial)
+        if last or too_long:
+            recording.words += live.session.finish().final
+            recording.partial, recording.live = "", None
+            self._done(recording)
+        recording.seconds += time.monotonic() - begun
+
+    # ---- files
+
+    def open(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Begin to transcribe an uploaded file: {path, name, model} -> {id}."""
+        path = Path(str(asked["path"])).resolve()
+        if not path.is_relative_to(UPLOADS.resolve()) or not path.is_file():
+            raise DataError("That file was not uploaded here; choose it again.")
+        recording = self.recordings.add(Recording(Path(str(asked["name"])).name, str(asked["model"])))
+        self._workers.submit(self._transcribe, recording, path)
+        return {"id": recording.id}
+
+    def _transcribe(self, recording: Recording, path: Path) -> None:
+        def listener() -> Any:
+            from asrkit.transcription import transcriber
+
+            return transcriber.get(recording.model, self.store)
+
+        def progress(told: files.Progress) -> None:
+            recording.words += told.words
+            recording.heard_s, recording.expected_s = told.heard_s, told.duration_s
+            stop_if_cancelled(None)
+
+        def stop_if_cancelled(block: np.ndarray | None) -> np.ndarray | None:
+            if recording.cancelled:
+                raise _Cancelled
+            if block is not None:
+                recording.append(block)
+            return block
+
+        begun = time.monotonic()
+        try:
+            stop_if_cancelled(None)
+            recording.state = WORKING
+            files.transcribe_blocks(map(stop_if_cancelled, blocks(path)), files.expected_s(path), listener, progress)
+            recording.seconds = time.monotonic() - begun
+            self._done(recording)
+        except _Cancelled:
+            recording.state = CANCELLED
+        except AsrkitError as error:
+            recording.state, recording.notice = FAILED, str(error).replace(str(path), recording.name)
+        except BaseException:
+            recording.state, recording.notice = FAILED, f"{recording.name} could not be transcribed; see the app's log."
+            raise
+
+    def cancel(self, asked: dict[str, Any]) -> dict[str, Any]:
+        for wanted in asked["ids"]:
+            self.recordings.get(wanted).cancelled = True
+        return {}
+
+    def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """How far each of `ids` is."""
+        rows = []
+        for wanted in asked["ids"]:
+            one = self.recordings.get(wanted)
+            share = 1.0 if one.state == DONE else one.heard_s / one.expected_s if one.expected_s else 0.0
+            rows.append({"id": one.id, "name": one.name, "state": one.state, "share": min(1.0, share),
+                         "notice": one.notice, "duration_s": one.duration_s, "seconds": one.seconds,
+                         "text": " ".join(word.word for word in one.words[:40])})
+        return {"rows": rows}
+
+    # ---- what was heard
+
+    def _done(self, recording: Recording) -> None:
+        recording.notice = files.doubt(recording.transcript)
+        if not recording.words and recording.duration_s and recording.state != FAILED:
+            recording.notice = _why_nothing(recording) or recording.notice
+        recording.heard_s = recording.expected_s = recording.duration_s
+        recording.state = DONE
+
+    def _news(self, recording: Recording, seen: int) -> dict[str, Any]:
+        return {"state": recording.state, "words": [described(word) for word in recording.words[seen:]],
+                "partial": recording.partial, "duration_s": recording.duration_s, "seconds": recording.seconds,
+                "notice": recording.notice}
+
+    def show(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """All of a recording: words, waveform, figures."""
+        recording = self.recordings.get(asked["id"])
+        return self._news(recording, 0) | {"name": recording.name, "model": recording.model,
+                                           "peaks": recording.peaks(MOST_COLUMNS)}
+
+    def sound(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The sound from start_s to end_s as a WAV file, at most half a minute of it."""
+        start_s, end_s = float(asked["start_s"]), float(asked["end_s"])
+        recording = self.recordings.get(asked["id"])
+        wave = recording.part(start_s, min(end_s, start_s + MOST_PLAYED_S))
+        return {"wav": base64.b64encode(_wav(wave)).decode()}
+
+    def text(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """A recording in one of the formats."""
+        recording = self.recordings.get(asked["id"])
+        name = _format(asked["format"])
+        return {"name": f"{Path(recording.name).stem}.{name}", "text": subtitles.FORMATS[name](recording.transcript)}
+
+    def bundle(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """A zip of all that are done, in every format."""
+        done = [one for one in map(self.recordings.get, asked["ids"]) if one.state == DONE]
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for stem, one in zip(files.stems([one.name for one in done]), done, strict=True):
+                for name, write in subtitles.FORMATS.items():
+                    archive.writestr(f"{stem}.{name}", write(one.transcript))
+        return {"name": "transcripts.zip", "zip": base64.b64encode(packed.getvalue()).decode()}
+
+    # ---- corrections
+
+    def correct(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The words of a corrected text, timed by forced alignment; from now on they are what was said."""
+        from asrkit.transcription import alignment, transcriber
+        from asrkit.transcription.transcript import Word
+
+        recording, wave = self._whole(asked)
+        told = alignment.align(transcriber.get(recording.model, self.store), wave, str(asked["text"]))
+        with recording.lock:
+            recording.words = [Word(one.word, one.start_s, one.end_s, float(np.exp(one.score or 0.0)))
+                               for one in told.words]
+            unknown = f"The model has no letter for {' '.join(told.unknown)}." if told.unknown else ""
+            return self._news(recording, 0) | {"notice": unknown}
+
+    def keep(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {notice}."""
+        _, wave = self._whole(asked)
+        kept = collection.open_in(self.store.data_dir, str(asked["dataset"]))
+        clip = kept.add(wave, str(asked["text"]), speaker=str(asked.get("speaker") or ""))
+        return {"done": f"Kept as {clip.file_name} in {kept.folder}, which now has {len(kept.clips())} clips. Train on "
+                        "it in the Train tab."}
+
+    def _whole(self, asked: dict[str, Any]) -> tuple[Recording, Waveform]:
+        recording = self.recordings.get(asked["id"])
+        if recording.duration_s > MOST_ALIGNED_S:
+            raise DataError(f"The recording is longer than {MOST_ALIGNED_S / 60:.0f} minutes; cut it into shorter ones "
+                            "to correct it.")
+        return recording, recording.part(0, recording.duration_s)
+
+
+class _Live:
+    """What a microphone needs until it is stopped."""
+
+    def __init__(self, resampler: Resampler) -> None:
+        self.resampler, self.session, self.chunks = resampler, None, 0
+
+
+def _format(name: Any) -> str:
+    if name not in subtitles.FORMATS:
+        raise DataError(f"There is no format {name!r}; choose one of {', '.join(subtitles.FORMATS)}.")
+    return name
+
+
+def _why_nothing(recording: Recording) -> str:
+    """Why a recording without words is without: too short or silent, or nothing where it is neither."""
+    try:
+        check_speech(recording.part(0, min(recording.duration_s, MOST_ALIGNED_S)))
+    except AsrkitError as error:
+        return str(error)
+    return ""
+
+
+def _wav(wave: Waveform) -> bytes:
+    encoded = io.BytesIO()
+    soundfile.write(encoded, wave.samples, RATE, format="WAV", subtype="PCM_16")
+    return encoded.getvalue()
+
+
+def recorder(store: RunStore) -> gr.HTML:
+    """The component. Its value is the model to listen with, set once the page has one."""
+    talk = Talk(store)
+    functions = [_answering(getattr(talk, name), name) for name in (
+        "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct", "keep")]
+    return gr.HTML(value=models.default(store), elem_id="talk", apply_default_css=False,
+                   html_template=(HERE / "talk.html").read_text(encoding="utf-8"),
+                   js_on_load=script(*SCRIPTS), server_functions=functions)
+
+
+def _answering(function: Any, name: str) -> Any:
+    """For the page: what goes wrong is one sentence under `error`, and no exception."""
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return function(asked)
+        except AsrkitError as error:
+            return {"error": str(error)}
+
+    answer.__name__ = name
+    return answer

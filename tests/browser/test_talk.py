@@ -1,0 +1,175 @@
+"""The recorder in a real browser with a fake microphone: live text, the tail, files, subtitles, several visitors.
+
+The starter hears synthetic callsigns wrongly, but always the same: what is compared is what the page says of a sound
+against what the same sound says as a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pysubs2
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect
+from talking import open_tab, part, record, spoken, upload
+
+from asrkit.speech import collection
+from asrkit.speech.audio import RATE, Waveform, load
+
+CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
+
+
+WATCH = """() => {
+  const part = (name) => document.querySelector(`#talk [data-part=${name}]`);
+  window.seen = []; window.partials = 0;
+  new MutationObserver(() => {
+    window.seen.push([...part("words").querySelectorAll(".word")].map((word) => word.textContent));
+    if (part("partial").textContent) window.partials += 1;
+  }).observe(part("transcript"), { childList: true, subtree: true, characterData: true });
+}"""
+"""Keeps every text that was on view."""
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory) -> tuple[Path, list[dict]]:
+    """Four clips with a pause between each two, spoken at once and to the last sample; and what the command line makes
+    of it."""
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "eval"][:4]
+    parts = [np.zeros(RATE // 2, np.float32)]
+    for row in rows:
+        parts += [load(CALLSIGNS / row["file_name"]).samples, np.zeros(int(0.7 * RATE), np.float32)]
+    path = tmp_path_factory.mktemp("speech") / "a talk.wav"
+    soundfile.write(path, np.concatenate(parts[:-1]), RATE)
+    told = subprocess.run([sys.executable, "-m", "asrkit", "transcribe", str(path), "--format", "json", "--model",
+                           "starter"], capture_output=True, text=True, check=True)
+    return path, json.loads(told.stdout)[0]["words"]
+
+
+def shown(page: Page) -> list[str]:
+    return part(page, "words").locator(".word").all_inner_texts()
+
+
+def alike(found: list[str], wanted: list[dict]) -> float:
+    """How alike two texts are, 0 to 1. A recording begins at another sample than the file, so letters may differ."""
+    return difflib.SequenceMatcher(None, " ".join(found), " ".join(word["word"] for word in wanted)).ratio()
+
+
+def test_text_comes_while_speaking_stays_and_ends_with_the_tail(open_page, speaker, speech, tmp_path):
+    path, wanted = speech
+    wave = load(path)
+    page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Stop")
+    page.evaluate(WATCH)
+    page.wait_for_timeout(1000 * wave.duration_s)  # the last word ends as Stop is pressed
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Record")
+    seen = page.evaluate("window.seen")
+    assert page.evaluate("window.partials") >= 3, "text while somebody speaks"
+    grown = [words for words in seen if words]
+    final = shown(page)
+    live = [words for words in grown if len(words) < len(final)]
+    assert live and all(final[: len(words)] == words for words in live), "a word once final never changes"
+    assert alike(final, wanted) > 0.85, (final, wanted)
+    assert alike(final[-2:], wanted[-2:]) > 0.6, "the tail is there"
+    expect(part(page, "note")).to_contain_text("starter · ")
+
+
+def test_two_visitors_speak_at_once(open_page, speaker, speech, tmp_path):
+    path, wanted = speech
+    wave = load(path)
+    half = Waveform(wave.samples[: len(wave.samples) // 2])
+    first = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "one.wav"))), "starter")
+    second = open_tab(open_page(within=speaker(spoken(half, tmp_path / "two.wav"))), "starter")
+    for page in (first, second):
+        part(page, "record").click()
+        expect(part(page, "record")).to_have_text("Stop")
+    first.wait_for_timeout(1000 * wave.duration_s)
+    for page in (first, second):
+        part(page, "record").click()
+    for page in (first, second):
+        expect(part(page, "record")).to_have_text("Record")
+    assert alike(shown(first), wanted) > 0.8
+    assert 0 < len(shown(second)) < len(shown(first))
+    assert alike(shown(second), [word for word in wanted if word["end_s"] < half.duration_s]) > 0.6
+
+
+def test_a_file_its_words_and_subtitles(open_page, app, speech, tmp_path):
+    path, wanted = speech
+    page = open_tab(open_page(), "starter")
+    upload(page, path)
+    expect(part(page, "note")).to_contain_text("a talk.wav · starter · ")
+    assert shown(page) == [word["word"] for word in wanted]
+    expect(part(page, "lanes").locator(".word")).to_have_count(len(wanted))
+    for name in ("srt", "vtt", "tsv", "json", "txt"):
+        with page.expect_download() as saved:
+            page.locator(f"#talk [data-format={name}]").click()
+        assert saved.value.suggested_filename == f"a talk.{name}"
+        saved.value.save_as(tmp_path / f"out.{name}")
+    for name in ("srt", "vtt"):
+        read = pysubs2.load(str(tmp_path / f"out.{name}"))
+        assert " ".join(line.plaintext.replace("\n", " ") for line in read).split() == shown(page)
+    assert json.loads((tmp_path / "out.json").read_text())["words"] == wanted
+    part(page, "lanes").locator(".word").first.click()
+    expect(page.locator("#talk .word.playing").first).to_be_visible()
+    expect(page.locator("#talk .word.playing")).to_have_count(0)
+
+    page.get_by_text("Correct it and keep it for training").click()
+    part(page, "corrected").fill("golf echo oscar five")
+    part(page, "dataset").fill("my words")
+    part(page, "keep").click()
+    expect(part(page, "kept")).to_contain_text("now has 1 clips")
+    (clip,) = collection.open_in(app.store.data_dir, "my words").clips()
+    assert clip.text == "golf echo oscar five"
+
+
+def test_several_files_at_once(open_page, speech, tmp_path):
+    path, wanted = speech
+    (tmp_path / "words.wav").write_text("no sound at all")
+    soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
+    soundfile.write(tmp_path / "six.wav", np.stack([np.repeat(load(path).samples, 6)] * 6, axis=1), 6 * RATE)
+    page = open_tab(open_page(), "starter")
+    upload(page, path, tmp_path / "words.wav", tmp_path / "silence.wav", tmp_path / "six.wav")
+    rows = part(page, "rows").locator(".row")
+    expect(rows).to_have_count(4)
+    expect(part(page, "cancel")).to_be_hidden()
+    expect(rows.nth(1)).to_contain_text("cannot be read as audio")
+    expect(rows.nth(2)).to_contain_text("silent")
+    rows.nth(0).click()
+    expect(part(page, "note")).to_contain_text("a talk.wav · starter · ")
+    assert shown(page) == [word["word"] for word in wanted]
+    with page.expect_download() as saved:
+        part(page, "bundle").click()
+    saved.value.save_as(tmp_path / "all.zip")
+    names = zipfile.ZipFile(tmp_path / "all.zip").namelist()
+    assert {"a talk.srt", "six.json"} <= set(names) and len(names) == 10
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("empty.wav", b"", "0 bytes"),
+    ("words.wav", b"no sound at all", "cannot be read as audio"),
+    ("silence.wav", np.zeros(16_000), "silent"),
+    ("blink.wav", np.full(800, 0.3), "0.05 s long"),
+])
+def test_a_file_without_speech_is_one_sentence(open_page, tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else soundfile.write(path, content, 16_000)
+    page = open_tab(open_page())
+    upload(page, path)
+    expect(part(page, "error")).to_contain_text(words)
+    expect(part(page, "words")).to_be_empty()
+
+
+def test_a_recording_of_nothing_is_one_sentence(open_page, speaker, tmp_path):
+    page = open_tab(open_page(within=speaker(spoken(Waveform(np.zeros(RATE, np.float32)), tmp_path / "mic.wav"))))
+    record(page, 1.0)
+    expect(part(page, "doubt")).to_contain_text("silent")

@@ -1,0 +1,50 @@
+"""The recorder of the Transcribe tab, as a visitor uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from playwright.sync_api import Locator, Page, expect
+
+from asrkit.speech.audio import RATE, Waveform
+
+RECORDER_HZ = 48_000
+TAIL_S = 6.0
+
+
+def part(page: Page, name: str) -> Locator:
+    return page.locator(f"#talk [data-part={name}]")
+
+
+def open_tab(page: Page, model: str = "") -> Page:
+    """The Transcribe tab with that model chosen."""
+    page.get_by_role("tab", name="Transcribe").click()
+    if model:
+        page.locator("#model input").fill(model)
+        page.locator("#model input").press("Enter")
+        page.wait_for_function("name => document.querySelector('#talk .talk').dataset.model === name", arg=model)
+    return page
+
+
+def record(page: Page, seconds: float) -> None:
+    """Press Record, let it listen for that long, press Stop, wait for the result."""
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Stop")
+    page.wait_for_timeout(1000 * seconds)  # not a wait for something: speaking takes the time that it takes
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Record")
+
+
+def upload(page: Page, *paths: Path | Sequence[Path]) -> None:
+    part(page, "files").set_input_files(list(paths))
+
+
+def spoken(wave: Waveform, path: Path) -> Path:
+    """A WAV file as Chromium's microphone hears it from the moment that it is opened: at 48 kHz, silence after it."""
+    at = np.arange(0, len(wave.samples), RATE / RECORDER_HZ)
+    clip = np.interp(at, np.arange(len(wave.samples)), wave.samples)
+    soundfile.write(path, np.concatenate([clip, np.zeros(round(TAIL_S * RECORDER_HZ))]), RECORDER_HZ, subtype="PCM_16")
+    return path

@@ -1,0 +1,225 @@
+"""What the recorder's script may ask of the server."""
+
+import base64
+import io
+import json
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+import tiny
+from reader import Reader
+from waiting import wait_for
+
+from asrkit.errors import ModelError
+from asrkit.runs.store import RunStore
+from asrkit.speech import collection
+from asrkit.speech.audio import RATE
+from asrkit.transcription import transcriber
+from asrkit.ui import recordings, talk
+from asrkit.ui.talk import Talk, _answering
+
+
+@pytest.fixture
+def booth(tmp_path, monkeypatch):
+    """A Talk whose models read tones, and whose uploads lie in tmp_path."""
+    def get(model, store):
+        if model == "broken":
+            raise ModelError("There is no model 'broken'.")
+        return Reader()
+
+    monkeypatch.setattr(transcriber, "get", get)
+    monkeypatch.setattr(talk, "UPLOADS", tmp_path / "uploads")
+    (tmp_path / "uploads").mkdir()
+    return Talk(RunStore(tmp_path / "runs"))
+
+
+def said(text, seed=0):
+    return tiny.say(text, np.random.default_rng(seed))
+
+
+def pcm(samples):
+    return base64.b64encode((32767 * samples).astype("<i2").tobytes()).decode()
+
+
+def speak(booth, recording, samples, rate=RATE, size=0.3, last=True):
+    """Post chunk after chunk; the answers."""
+    step = round(size * rate)
+    parts = [samples[at : at + step] for at in range(0, len(samples), step)] + [samples[:0]]
+    return [booth.hear({"id": recording, "number": number, "pcm": pcm(part), "seen": 0,
+                        "last": last and number == len(parts) - 1}) for number, part in enumerate(parts)]
+
+
+def text(answer):
+    return " ".join(word["word"] for word in answer["words"])
+
+
+def uploaded(booth, name, samples, rate=RATE):
+    path = talk.UPLOADS / name
+    soundfile.write(path, samples, rate)
+    return booth.open({"path": str(path), "name": name, "model": "any"})["id"]
+
+
+def state(booth, recording):
+    return booth.poll({"ids": [recording]})["rows"][0]
+
+
+def ended(booth, recording):
+    return wait_for(lambda: (row := state(booth, recording))["state"] not in ("waiting", "working") and row, "the end")
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_a_microphone_at_any_rate_is_heard_to_its_last_sample(booth, rate):
+    samples = said("abc de", 1)
+    at = np.arange(0, len(samples), RATE / rate)
+    mine = booth.start({"model": "any", "rate": rate})["id"]
+    *before, end = speak(booth, mine, np.interp(at, np.arange(len(samples)), samples), rate)
+    assert before[0]["state"] == "working" and any(answer["partial"] for answer in before)
+    assert (text(end), end["state"], end["partial"]) == ("abc de", "done", "")
+    assert end["duration_s"] == pytest.approx(len(samples) / RATE, abs=0.01)
+
+
+def test_a_chunk_that_was_sent_twice_counts_once(booth):
+    mine = booth.start({"model": "any", "rate": RATE})["id"]
+    chunk = {"id": mine, "pcm": pcm(said("ab")), "seen": 0, "last": False}
+    for number in (0, 0, 0, 1, 0):
+        answer = booth.hear(chunk | {"number": number})
+    assert answer["duration_s"] == pytest.approx(2 * len(said("ab")) / RATE)
+    done = booth.hear(chunk | {"number": 2, "pcm": "", "last": True})
+    assert booth.hear(chunk | {"number": 2, "pcm": "", "last": True}) == done
+
+
+def test_only_words_that_the_page_has_not_seen_are_sent(booth):
+    mine = booth.start({"model": "any", "rate": RATE})["id"]
+    speak(booth, mine, said("ab cd"))
+    assert text(booth.hear({"id": mine, "number": 99, "pcm": "", "seen": 1})) == "cd"
+
+
+def test_two_visitors_at_once_hear_their_own_words(booth):
+    texts = ["abc de", "edc ba", "a b c", "dd ee"]
+    answers = {}
+
+    def visit(place):
+        mine = booth.start({"model": "any", "rate": RATE})["id"]
+        answers[place] = text(speak(booth, mine, said(texts[place], place))[-1])
+
+    visitors = [threading.Thread(target=visit, args=[place]) for place in range(len(texts))]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join(60)
+    assert [answers[place] for place in range(len(texts))] == texts
+
+
+def test_a_file_is_read_shown_played_and_written(booth):
+    samples = np.concatenate([said("abc de"), np.zeros(RATE, np.float32), said("cab")])
+    mine = uploaded(booth, "a talk.wav", samples, RATE)
+    row = ended(booth, mine)
+    assert (row["state"], row["share"], row["text"], row["notice"]) == ("done", 1.0, "abc de cab", "")
+    told = booth.show({"id": mine})
+    assert text(told) == "abc de cab" and told["name"] == "a talk.wav"
+    assert 0 < len(told["peaks"]) <= 900 and max(told["peaks"]) == 100 and min(told["peaks"]) >= 0
+    word = told["words"][-1]
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(booth.sound({"id": mine, **word})["wav"])))
+    assert rate == RATE
+    first = round(word["start_s"] * RATE)
+    np.testing.assert_allclose(heard, samples[first : first + len(heard)], atol=1e-3)
+    told = booth.text({"id": mine, "format": "srt"})
+    assert told["name"] == "a talk.srt" and "abc de" in told["text"]
+    assert json.loads(booth.text({"id": mine, "format": "json"})["text"])["text"] == "abc de cab"
+
+
+def test_many_files_and_a_zip_of_those_that_worked(booth):
+    ids = [uploaded(booth, f"{name}.wav", said(name, seed)) for seed, name in enumerate(("abc", "bcd"))]
+    (talk.UPLOADS / "x").mkdir()
+    ids.append(uploaded(booth, "x/abc.wav", said("ee")))
+    (talk.UPLOADS / "words.wav").write_text("no sound at all")
+    ids.append(booth.open({"path": str(talk.UPLOADS / "words.wav"), "name": "words.wav", "model": "any"})["id"])
+    rows = [ended(booth, one) for one in ids]
+    assert [row["state"] for row in rows] == ["done", "done", "done", "failed"]
+    assert rows[3]["notice"].startswith("words.wav cannot be read as audio")
+    packed = zipfile.ZipFile(io.BytesIO(base64.b64decode(booth.bundle({"ids": ids})["zip"])))
+    assert len(packed.namelist()) == 15 and packed.read("abc-2.txt") == b"ee\n" and packed.read("bcd.txt") == b"bcd\n"
+
+
+@pytest.mark.parametrize(("name", "samples", "words"), [
+    ("silence.wav", np.zeros(RATE), "silent"),
+    ("blink.wav", np.full(800, 0.3), "0.05 s long"),
+    ("long silence.wav", np.zeros(40 * RATE), "silent"),
+    ("noise.wav", 0.1 * np.random.default_rng(0).standard_normal(4 * RATE), "No words were recognised"),
+])
+def test_a_file_without_speech_is_one_sentence(booth, name, samples, words):
+    row = ended(booth, uploaded(booth, name, samples))
+    assert words in row["notice"] and row["text"] == "" and str(talk.UPLOADS) not in row["notice"]
+
+
+def test_a_recording_without_speech_is_one_sentence(booth):
+    mine = booth.start({"model": "any", "rate": RATE})["id"]
+    assert "silent" in speak(booth, mine, np.zeros(2 * RATE))[-1]["notice"]
+    blink = booth.start({"model": "any", "rate": RATE})["id"]
+    assert "0.05 s long" in speak(booth, blink, np.full(800, 0.3))[-1]["notice"]
+
+
+def test_cancelled_files_stop(booth):
+    gate = threading.Event()
+    booth._workers.submit(gate.wait)
+    booth._workers.submit(gate.wait)
+    mine = uploaded(booth, "a.wav", said("abc"))
+    assert state(booth, mine)["state"] == "waiting"
+    booth.cancel({"ids": [mine]})
+    gate.set()
+    assert ended(booth, mine)["state"] == "cancelled"
+
+
+def test_what_the_page_may_not_ask(booth, tmp_path):
+    secret = tmp_path / "secret.wav"
+    soundfile.write(secret, said("abc"), RATE)
+    for path in (secret, talk.UPLOADS / ".." / "secret.wav", talk.UPLOADS, talk.UPLOADS / "gone.wav"):
+        told = _answering(booth.open, "open")({"path": str(path), "name": "a.wav", "model": "any"})
+        assert "not uploaded here" in told["error"]
+    assert "no longer held" in _answering(booth.show, "show")({"id": "guess"})["error"]
+    mine = booth.start({"model": "broken", "rate": RATE})["id"]
+    hear = _answering(booth.hear, "hear")
+    assert "no model 'broken'" in hear({"id": mine, "number": 0, "pcm": pcm(said("a")), "last": False})["error"]
+    assert "no format" in _answering(booth.text, "text")({"id": mine, "format": "exe"})["error"]
+    assert "at least 1000 Hz" in _answering(booth.start, "start")({"model": "any", "rate": 5})["error"]
+
+
+def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
+    mine = uploaded(booth, "a.wav", said("abc"))
+    ended(booth, mine)
+    told = booth.keep({"id": mine, "text": "abd", "dataset": "my words", "speaker": "ann"})
+    assert "now has 1 clips" in told["done"]
+    (clip,) = collection.open_in(booth.store.data_dir, "my words").clips()
+    assert (clip.text, clip.speaker) == ("abd", "ann")
+    assert clip.duration_s == pytest.approx(len(said("abc")) / RATE, abs=0.01)
+    keep = _answering(booth.keep, "keep")
+    assert "cannot name a dataset" in keep({"id": mine, "text": "a", "dataset": "../up"})["error"]
+    assert "transcript is empty" in keep({"id": mine, "text": " ", "dataset": "mine"})["error"]
+
+
+def test_a_corrected_text_is_timed_anew(booth, tmp_path, monkeypatch):
+    from asrkit.transcription.transcriber import Transcriber
+
+    mine = uploaded(booth, "a.wav", said("abc de"))
+    ended(booth, mine)
+    real = Transcriber(str(tiny.model(tmp_path / "tiny")))
+    monkeypatch.setattr(transcriber, "get", lambda model, store: real)
+    told = booth.correct({"id": mine, "text": "abd é e"})
+    assert text(told) == "abd é e" and told["notice"] == "The model has no letter for é."
+    assert all(0 <= word["start_s"] <= word["end_s"] <= told["duration_s"] for word in told["words"])
+
+
+def test_old_recordings_go(monkeypatch):
+    held = recordings.Recordings()
+    first = held.add(recordings.Recording("one", "any"))
+    first.touched -= recordings.IDLE_S + 1
+    second = held.add(recordings.Recording("two", "any"))
+    assert held.get(second.id) is second and first.cancelled
+    with pytest.raises(Exception, match="no longer held"):
+        held.get(first.id)
+    monkeypatch.setattr(recordings, "MOST", 3)
+    newer = [held.add(recordings.Recording(str(number), "any")) for number in range(3)]
+    assert second.cancelled and not any(one.cancelled for one in newer)
