@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from asrkit.runs import models
+from asrkit.runs import models, supervisor
 from asrkit.runs.store import RunStore
 from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.pauses import Piece, Splitter
@@ -21,6 +24,7 @@ UTTERANCE_S = 24.0
 TOGETHER_S = 120.0
 """So much of a recording is gathered, then heard in batches."""
 OVERLAP_S = 4.0
+WATCH_S = 2.0
 KEPT = 2
 """Models held in memory at once."""
 
@@ -113,17 +117,43 @@ _loading = threading.Lock()
 
 
 def get(model: str, store: RunStore) -> Transcriber:
-    """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced."""
+    """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced.
+
+    While a run is under way it is the run's GPU: what is loaded then listens on the processor.
+    """
     checkpoint = models.resolve(model, store)
+    return of_checkpoint(checkpoint, "cpu" if torch.cuda.is_available() and supervisor.active(store) else None)
+
+
+def of_checkpoint(checkpoint: str, device: str | None = None) -> Transcriber:
+    """The same for a directory or Hub id."""
     with _loading:
         stamp = _stamp(checkpoint)
         held = _loaded.pop(checkpoint, None)
-        if held is None or held[0] != stamp:
-            held = (stamp, Transcriber(checkpoint))
+        if held is None or held[0] != stamp or (device and held[1].engine.device.type != device):
+            held = None  # the old one is let go before the new one comes
+            held = (stamp, Transcriber(checkpoint, device))
         _loaded[checkpoint] = held
         while len(_loaded) > KEPT:
             del _loaded[next(iter(_loaded))]
         return held[1]
+
+
+def give_way(store: RunStore) -> None:
+    """Let go of the GPU while a run is under way. Returns only where there is no GPU: it is a thread's work."""
+    while torch.cuda.is_available():
+        if any(held[1].engine.device.type == "cuda" for held in list(_loaded.values())) and supervisor.active(store):
+            release_gpu()
+        time.sleep(WATCH_S)
+
+
+def release_gpu() -> None:
+    """Forget every model that is on the GPU; the next recording loads its own again."""
+    with _loading:
+        for checkpoint in [name for name, held in _loaded.items() if held[1].engine.device.type == "cuda"]:
+            del _loaded[checkpoint]
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def _stamp(checkpoint: str) -> float:

@@ -85,7 +85,7 @@ def launch(store: RunStore, host: str, port: int) -> None:
                 prevent_thread_lock=True, max_file_size=MOST_UPLOAD)
     page.app.router.routes[:0] = downloads.routes(store)  # ahead of Gradio's own, which answer to any path
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
-    threading.Thread(target=warm_up, daemon=True, name="warm-up").start()
+    threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     threading.Thread(target=watchdog.keep, args=[store], daemon=True, name="line").start()
     with contextlib.suppress(KeyboardInterrupt):
         page.block_thread()
@@ -102,6 +102,8 @@ def check_port(host: str, port: int) -> None:
             raise RunError(f"Port {port} on {host} cannot be used ({why}); choose another with --port.") from error
 
 
-def warm_up() -> None:
-    """Import what transcription needs, so that the first recording does not wait for it."""
-    import asrkit.transcription.transcriber  # noqa: F401
+def warm_up(store: RunStore) -> None:
+    """Import what transcription needs, so that the first recording does not wait for it; then mind the GPU."""
+    from asrkit.transcription import transcriber
+
+    transcriber.give_way(store)

@@ -1,5 +1,5 @@
 // Body of the function that Gradio calls once the recorder is in the page, behind talk_microphone.js and talk_player.js.
-// What was heard is shown through textContent only.
+// What was heard is shown through textContent only; the one piece of ready HTML (compare) was escaped by the server.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const POLL_MS = 500, TIMELINE_S = 60, PIXELS_A_SECOND = 110, PARAGRAPH_S = 2.0;
@@ -157,7 +157,7 @@ function fresh(about, words = "") {
   part("result").hidden = false;
   part("done").hidden = part("doubt").hidden = part("kept").hidden = true;
   part("words").replaceChildren();
-  part("partial").textContent = "";
+  part("partial").textContent = part("compared").textContent = "";
   note(words);
 }
 
@@ -353,6 +353,20 @@ part("keep").addEventListener("click", async () => {
                                    speaker: part("speaker").value });
   part("kept").hidden = !told;
   if (told) part("kept").textContent = told.done;
+});
+part("versus").addEventListener("toggle", async () => {
+  const told = part("versus").open && await ask("rivals", {});
+  if (!told) return;
+  const chosen = part("other").value;
+  part("other").replaceChildren(...told.rivals.map((one) => new Option(one.label, one.value)));
+  if (told.rivals.some((one) => one.value === chosen)) part("other").value = chosen;
+});
+part("compare").addEventListener("click", async () => {
+  part("compare").disabled = true;
+  part("compared").textContent = "Listening…";
+  const told = await ask("compare", { id: shown.id, other: part("other").value, reference: part("reference").value });
+  part("compare").disabled = false;
+  part("compared").innerHTML = told ? told.html : ""; // escaped by the server
 });
 const choose = () => { element.querySelector(".talk").dataset.model = props.value; };
 watch("value", choose);

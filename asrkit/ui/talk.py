@@ -27,6 +27,7 @@ from asrkit.speech.audio import RATE, Waveform, check_speech
 from asrkit.speech.blocks import Resampler, blocks
 from asrkit.transcription import files, subtitles
 from asrkit.transcription.transcript import described
+from asrkit.ui import compare
 from asrkit.ui.live_chart import script
 from asrkit.ui.recordings import (
     CANCELLED,
@@ -187,7 +188,7 @@ class Talk:
         start_s, end_s = float(asked["start_s"]), float(asked["end_s"])
         recording = self.recordings.get(asked["id"])
         wave = recording.part(start_s, min(end_s, start_s + MOST_PLAYED_S))
-        return {"wav": base64.b64encode(_wav(wave)).decode()}
+        return {"wav": base64.b64encode(wav(wave)).decode()}
 
     def text(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A recording in one of the formats."""
@@ -228,6 +229,16 @@ class Talk:
         return {"done": f"Kept as {clip.file_name} in {kept.folder}, which now has {len(kept.clips())} clips. Train on "
                         "it in the Train tab."}
 
+    def rivals(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What a recording can be compared with."""
+        return {"rivals": compare.rivals(self.store)}
+
+    def compare(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """{id, other, reference} -> {html}: what both hear. `other` may be every checkpoint of a run."""
+        recording, wave = self._whole(asked)
+        return {"html": compare.compared(self.store, wave, recording.model, str(asked["other"]),
+                                         str(asked.get("reference") or ""))}
+
     def _whole(self, asked: dict[str, Any]) -> tuple[Recording, Waveform]:
         recording = self.recordings.get(asked["id"])
         if recording.duration_s > MOST_ALIGNED_S:
@@ -258,7 +269,7 @@ def _why_nothing(recording: Recording) -> str:
     return ""
 
 
-def _wav(wave: Waveform) -> bytes:
+def wav(wave: Waveform) -> bytes:
     encoded = io.BytesIO()
     soundfile.write(encoded, wave.samples, RATE, format="WAV", subtype="PCM_16")
     return encoded.getvalue()
@@ -267,14 +278,15 @@ def _wav(wave: Waveform) -> bytes:
 def recorder(store: RunStore) -> gr.HTML:
     """The component. Its value is the model to listen with, set once the page has one."""
     talk = Talk(store)
-    functions = [_answering(getattr(talk, name), name) for name in (
-        "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct", "keep")]
+    functions = [answering(getattr(talk, name), name) for name in (
+        "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct", "keep", "rivals",
+        "compare")]
     return gr.HTML(value=models.default(store), elem_id="talk", apply_default_css=False,
                    html_template=(HERE / "talk.html").read_text(encoding="utf-8"),
                    js_on_load=script(*SCRIPTS), server_functions=functions)
 
 
-def _answering(function: Any, name: str) -> Any:
+def answering(function: Any, name: str) -> Any:
     """For the page: what goes wrong is one sentence under `error`, and no exception."""
     def answer(asked: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -8,6 +8,8 @@ import gradio as gr
 
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
+from asrkit.ui.endpoint import transcribe_endpoint
+from asrkit.ui.judge import evaluation
 from asrkit.ui.talk import recorder
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -21,7 +23,9 @@ def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
                             label="Model", info="A run, a checkpoint directory, a Hub id, or the starter.",
                             interactive=True, elem_id="model")
         talk = recorder(store)
-    model.change(lambda name: name, model, talk, **QUIET)
+        judge = evaluation(store)
+        transcribe_endpoint(store)
+    model.change(lambda name: [name, name], model, [talk, judge], **QUIET)
     model.input(lambda: True, None, chosen, **QUIET)
     return model, chosen
 

@@ -19,7 +19,7 @@ from asrkit.speech import collection
 from asrkit.speech.audio import RATE
 from asrkit.transcription import transcriber
 from asrkit.ui import recordings, talk
-from asrkit.ui.talk import Talk, _answering
+from asrkit.ui.talk import Talk, answering
 
 
 @pytest.fixture
@@ -177,14 +177,14 @@ def test_what_the_page_may_not_ask(booth, tmp_path):
     secret = tmp_path / "secret.wav"
     soundfile.write(secret, said("abc"), RATE)
     for path in (secret, talk.UPLOADS / ".." / "secret.wav", talk.UPLOADS, talk.UPLOADS / "gone.wav"):
-        told = _answering(booth.open, "open")({"path": str(path), "name": "a.wav", "model": "any"})
+        told = answering(booth.open, "open")({"path": str(path), "name": "a.wav", "model": "any"})
         assert "not uploaded here" in told["error"]
-    assert "no longer held" in _answering(booth.show, "show")({"id": "guess"})["error"]
+    assert "no longer held" in answering(booth.show, "show")({"id": "guess"})["error"]
     mine = booth.start({"model": "broken", "rate": RATE})["id"]
-    hear = _answering(booth.hear, "hear")
+    hear = answering(booth.hear, "hear")
     assert "no model 'broken'" in hear({"id": mine, "number": 0, "pcm": pcm(said("a")), "last": False})["error"]
-    assert "no format" in _answering(booth.text, "text")({"id": mine, "format": "exe"})["error"]
-    assert "at least 1000 Hz" in _answering(booth.start, "start")({"model": "any", "rate": 5})["error"]
+    assert "no format" in answering(booth.text, "text")({"id": mine, "format": "exe"})["error"]
+    assert "at least 1000 Hz" in answering(booth.start, "start")({"model": "any", "rate": 5})["error"]
 
 
 def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
@@ -195,7 +195,7 @@ def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
     (clip,) = collection.open_in(booth.store.data_dir, "my words").clips()
     assert (clip.text, clip.speaker) == ("abd", "ann")
     assert clip.duration_s == pytest.approx(len(said("abc")) / RATE, abs=0.01)
-    keep = _answering(booth.keep, "keep")
+    keep = answering(booth.keep, "keep")
     assert "cannot name a dataset" in keep({"id": mine, "text": "a", "dataset": "../up"})["error"]
     assert "transcript is empty" in keep({"id": mine, "text": " ", "dataset": "mine"})["error"]
 

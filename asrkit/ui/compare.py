@@ -1,0 +1,57 @@
+"""The same recording heard by several models, or by the checkpoints of one run in turn, against what was said."""
+
+from __future__ import annotations
+
+from html import escape
+
+from asrkit.errors import DataError
+from asrkit.runs import models
+from asrkit.runs.store import RunStore
+from asrkit.speech import metrics
+from asrkit.speech.audio import Waveform
+from asrkit.speech.text import normalise
+from asrkit.ui import samples, words
+
+CHECKPOINTS = "checkpoints of "
+
+
+def rivals(store: RunStore) -> list[dict[str, str]]:
+    """What a recording can be compared with: {label, value}."""
+    steps = [{"label": f"Every checkpoint of run {run.id}", "value": CHECKPOINTS + run.id}
+             for run in store.all() if len(run.checkpoints()) > 1]
+    return [{"label": label, "value": value} for label, value in models.choices(store)] + steps
+
+
+def compared(store: RunStore, wave: Waveform, model: str, other: str, reference: str) -> str:
+    """A table as HTML: what each of the two hears (or each checkpoint, oldest first), its errors marked where there is
+    a reference. Raises ModelError or RunError where one cannot be loaded."""
+    expected = normalise(reference, "basic")
+    rows = "".join(_row(name, _heard(checkpoint, wave), expected)
+                   for name, checkpoint in _listeners(store, model, other))
+    score = "<th>WER</th>" if expected else ""
+    return f"<table><thead><tr><th>Model</th><th>Hears</th>{score}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _listeners(store: RunStore, model: str, other: str) -> list[tuple[str, str]]:
+    """(name, checkpoint) of each."""
+    if not other.startswith(CHECKPOINTS):
+        return [(name, models.resolve(name, store)) for name in dict.fromkeys((model, other))]
+    run = store.get(other.removeprefix(CHECKPOINTS))
+    steps = [(f"step {path.name.rpartition('-')[2]}", str(path)) for path in run.checkpoints()]
+    if not steps:
+        raise DataError(f"Run {run.id} has no checkpoints any more; choose another.")
+    return steps + ([("best", str(run.model_dir))] if run.has_model() else [])
+
+
+def _heard(checkpoint: str, wave: Waveform) -> str:
+    from asrkit.transcription.transcriber import of_checkpoint
+
+    return of_checkpoint(checkpoint).listen([wave.samples]).text
+
+
+def _row(name: str, text: str, expected: str) -> str:
+    heard = normalise(text, "basic") if expected else text
+    shown = samples.marked(expected, heard) if expected else escape(heard)
+    rate = f"<td>{words.rate(metrics.score([expected], [heard]).wer.rate)}</td>" if expected else ""
+    return f'<tr><td>{escape(name)}</td><td>{shown or "<i>nothing</i>"}</td>{rate}</tr>'
+

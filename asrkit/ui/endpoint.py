@@ -1,0 +1,46 @@
+"""`/transcribe`: the same transcription for programs, through Gradio's own HTTP API.
+
+    from gradio_client import Client, handle_file
+    told = Client("http://127.0.0.1:7860").predict(handle_file("clip.wav"), "starter", api_name="/transcribe")
+    told["text"], told["words"][0]["start_s"]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from asrkit.errors import AsrkitError
+from asrkit.runs import models
+from asrkit.runs.store import RunStore
+
+AT_ONCE = 4
+
+
+def transcribe_endpoint(store: RunStore) -> None:
+    """Add the endpoint to the page that is being built; nothing of it is seen."""
+    def transcribe(audio: str | None, model: str) -> dict[str, Any]:
+        """An audio file of any length and a model (empty: the newest finished run, else the starter) -> a transcript.
+
+        {"text", "words": [{"word", "start_s", "end_s", "confidence"}], "duration_s"}, as `transcribe --format json`.
+        """
+        if not audio:
+            raise gr.Error("Give an audio file.", print_exception=False)
+        try:
+            return transcribed(store, audio, model)
+        except AsrkitError as error:
+            raise gr.Error(str(error).replace(audio, Path(audio).name), print_exception=False) from error
+
+    audio, model = gr.File(visible=False, label="audio"), gr.Textbox(visible=False, label="model")
+    gr.Button(visible=False).click(transcribe, [audio, model], gr.JSON(visible=False), api_name="transcribe",
+                                   concurrency_limit=AT_ONCE)
+
+
+def transcribed(store: RunStore, path: str, model: str) -> dict[str, Any]:
+    """What the endpoint answers. Raises AudioError and ModelError."""
+    from asrkit.transcription import files, transcriber
+    from asrkit.transcription.transcript import describe
+
+    return describe(files.transcribe_file(path, lambda: transcriber.get(model or models.default(store), store)))

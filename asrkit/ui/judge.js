@@ -1,0 +1,76 @@
+// Body of the function that Gradio calls once the evaluation section is in the page. The report is ready HTML, escaped
+// by the server.
+
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const POLL_MS = 500;
+let job = null, playing = null;
+
+async function ask(name, asked) {
+  try {
+    const told = await server[name](asked);
+    if (told.error) { complain(told.error); return null; }
+    return told;
+  } catch (error) {
+    console.warn("asrkit: no answer", error);
+    complain("The app does not answer; try again in a moment.");
+    return null;
+  }
+}
+
+function complain(words) { part("error").textContent = words; part("error").hidden = !words; }
+
+function working(on) {
+  part("evaluate").disabled = on;
+  part("cancel").hidden = !on;
+  if (on) part("csv").hidden = true; else part("note").textContent = "";
+}
+
+async function evaluate() {
+  complain("");
+  part("report").textContent = "";
+  working(true);
+  part("note").textContent = "Reading the dataset…";
+  const told = await ask("evaluate", { dataset: part("dataset").value, model: props.value, normaliser: part("normaliser").value });
+  if (!told) { working(false); return; }
+  job = told.id;
+  poll(job);
+}
+
+async function poll(mine) {
+  if (mine !== job || !element.isConnected) return;
+  const told = await ask("progress", { id: mine });
+  if (!told || told.failed || told.html) {
+    working(false);
+    if (told?.failed) complain(told.failed);
+    if (told?.html) { part("report").innerHTML = told.html; part("csv").hidden = false; }
+    return;
+  }
+  if (told.share) part("note").textContent = `Listening: ${Math.floor(100 * told.share)} %`;
+  setTimeout(() => poll(mine), POLL_MS);
+}
+
+async function play(place) {
+  playing?.pause();
+  const told = await ask("clip", { id: job, place });
+  if (!told) return;
+  playing = new Audio(`data:audio/wav;base64,${told.wav}`);
+  playing.play();
+}
+
+part("normaliser").replaceChildren(...props.normalisers.map((name) => new Option(name, name)));
+part("normaliser").value = "basic";
+part("evaluate").addEventListener("click", evaluate);
+part("cancel").addEventListener("click", () => ask("abandon", { id: job }));
+part("report").addEventListener("click", (event) => {
+  const place = event.target.closest("[data-clip]")?.dataset.clip;
+  if (place !== undefined) play(Number(place));
+});
+part("csv").addEventListener("click", async () => {
+  const told = await ask("table", { id: job });
+  if (!told) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([told.csv], { type: "text/csv" }));
+  link.download = "evaluation.csv";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+});

@@ -1,0 +1,196 @@
+"""Evaluate a dataset from the page: a job in a thread, a report as HTML, the worst clips to hear. Its script polls."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from asrkit.errors import AsrkitError, DataError
+from asrkit.runs import models
+from asrkit.runs.store import RunStore
+from asrkit.speech import manifest, sources
+from asrkit.speech.audio import load
+from asrkit.speech.manifest import Utterance
+from asrkit.speech.text import NORMALISERS
+from asrkit.ui import samples, words
+from asrkit.ui.live_chart import script
+from asrkit.ui.talk import answering, wav
+
+if TYPE_CHECKING:
+    from asrkit.transcription.evaluation import Group, Report
+
+HERE = Path(__file__).parent
+HELD = 20
+"""Evaluations whose clips can still be heard."""
+WORST, CONFUSIONS, SPEAKERS = 12, 20, 20
+
+
+class _Cancelled(Exception):
+    """The visitor does not want it any more."""
+
+
+class Job:
+    """One evaluation, from Evaluate to its report."""
+
+    def __init__(self) -> None:
+        self.id, self.share, self.error, self.cancelled = secrets.token_urlsafe(16), 0.0, "", False
+        self.report: Report | None = None
+        self.html = ""
+
+
+class Judge:
+    """What the section's script may ask of the server. Every argument comes from the page and is checked here."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self._jobs: dict[str, Job] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def evaluate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """{dataset, model, normaliser} -> {id}. An empty dataset is the one that the model's run was judged on."""
+        if asked.get("normaliser") not in NORMALISERS:
+            raise DataError(f"There is no normaliser {asked.get('normaliser')!r}.")
+        job = Job()
+        self._jobs[job.id] = job
+        while len(self._jobs) > HELD:
+            del self._jobs[next(iter(self._jobs))]
+        threading.Thread(target=self._work, args=[job, str(asked["dataset"]).strip(), str(asked["model"]),
+                                                  str(asked["normaliser"])], daemon=True, name="evaluate").start()
+        return {"id": job.id}
+
+    def _work(self, job: Job, dataset: str, model: str, normaliser: str) -> None:
+        def progress(done: int, total: int) -> None:
+            job.share = done / total
+            if job.cancelled:
+                raise _Cancelled
+
+        with self._one_at_a_time:
+            try:
+                clips = clips_of(dataset, model, self.store)
+                from asrkit.transcription import evaluation, transcriber
+
+                report = evaluation.evaluate(transcriber.get(model, self.store), clips, normaliser, progress=progress)
+                job.html, job.report = written(report, f"{model} on {dataset or 'its own evaluation clips'}"), report
+            except _Cancelled:
+                job.error = "Cancelled."
+            except AsrkitError as error:
+                job.error = str(error)
+            except BaseException:
+                job.error = "The evaluation failed; see the app's log."
+                raise
+
+    def progress(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """{share, html once it is done, failed where it did not work}."""
+        job = self._get(asked)
+        return {"share": job.share, "html": job.html, "failed": job.error}
+
+    def abandon(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self._get(asked).cancelled = True
+        return {}
+
+    def table(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Every clip as CSV."""
+        return {"csv": self._report(asked).table()}
+
+    def clip(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The sound of one of the worst clips, as a WAV file."""
+        worst = self._report(asked).worst(WORST)
+        row = worst[int(asked["place"]) % len(worst)].utterance
+        return {"wav": base64.b64encode(wav(load(row.audio, start_s=row.start_s, end_s=row.end_s))).decode()}
+
+    def _get(self, asked: dict[str, Any]) -> Job:
+        job = self._jobs.get(str(asked.get("id")))
+        if job is None:
+            raise DataError("That evaluation is no longer held; press Evaluate again.")
+        return job
+
+    def _report(self, asked: dict[str, Any]) -> Report:
+        report = self._get(asked).report
+        if report is None:
+            raise DataError("That evaluation is not done yet.")
+        return report
+
+
+def clips_of(dataset: str, model: str, store: RunStore) -> Sequence[Utterance]:
+    """The evaluation part of a dataset, or all of one that has none; without a name, what the model's run is judged on.
+
+    Raises DataError where there is neither.
+    """
+    if dataset:
+        source = sources.load(dataset)
+        return source.eval or source.train
+    frozen = store.root / model / "eval.jsonl"
+    if model not in [run.id for run in store.all()] or not frozen.exists():
+        raise DataError("Say which dataset to evaluate on; only a run of yours has evaluation clips of its own.")
+    return manifest.read(frozen)
+
+
+def written(report: Report, title: str) -> str:
+    """The report as HTML; everything in it is escaped."""
+    scores, bounds = report.scores, report.intervals
+    figures = "".join(f"<div><b>{words.rate(getattr(scores, name).rate)}</b><span>{name.upper()}, 95 % interval "
+                      f"{100 * bounds[name][0]:.1f} to {100 * bounds[name][1]:.1f}</span></div>"
+                      for name in ("wer", "cer", "mer"))
+    wer = scores.wer
+    line = (f"{title} · {len(report.clips)} clips, {words.duration(report.audio_s)} of sound, "
+            f"heard in {report.seconds:.1f} s · {wer.substitutions} words wrong, {wer.deletions} missing, {wer.insertions} extra")
+    return "".join([f'<div class="figures">{figures}</div><p class="quiet">{escape(line)}</p>', _worst(report),
+                    '<div class="tables">', _confusions(report), _groups("Speaker", report.by_speaker()[:SPEAKERS]),
+                    _groups("Length", report.by_length()), _calibration(report), "</div>"])
+
+
+def _worst(report: Report) -> str:
+    rows = "".join(
+        f'<tr><td><button type="button" data-clip="{place}" aria-label="Play">▶</button></td>'
+        f"<td>{escape(one.reference)}</td>"
+        f"<td>{samples.marked(one.reference, one.hypothesis) or '<i>nothing</i>'}</td></tr>"
+        for place, one in enumerate(report.worst(WORST)))
+    if not rows:
+        return '<p class="callout good">Every clip is right.</p>'
+    return ('<h4>Worst clips</h4><div class="samples"><table><thead><tr><th></th><th>Reference</th><th>Hypothesis</th>'
+            f"</tr></thead><tbody>{rows}</tbody></table></div>")
+
+
+def _confusions(report: Report) -> str:
+    rows = [(escape(said) or "<i>(nothing)</i>", escape(heard) or "<i>(nothing)</i>", str(count))
+            for said, heard, count in report.confusions(CONFUSIONS)]
+    return _table("Most often", ("Said", "Heard", "Times"), rows)
+
+
+def _groups(name: str, groups: Sequence[Group]) -> str:
+    return _table(f"By {name.lower()}", (name, "Clips", "Sound", "WER", "CER"), [
+        (escape(one.name), str(one.clips), words.duration(one.audio_s), words.rate(one.scores.wer.rate),
+         words.rate(one.scores.cer.rate)) for one in groups])
+
+
+def _calibration(report: Report) -> str:
+    rows = [(f"{one.low:.2f} to {one.high:.2f}", str(one.words), words.rate(one.confidence), words.rate(one.right))
+            for one in report.calibration()]
+    error = f"Expected calibration error {words.rate(report.calibration_error())}" if rows else ""
+    return _table("What confidence is worth", ("Confidence", "Words", "Mean", "Right"), rows, error)
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
+    """Cells are HTML."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{cell}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return (f"<section><h4>{title}</h4><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f'<p class="quiet">{note}</p></section>')
+
+
+def evaluation(store: RunStore) -> gr.HTML:
+    """The section. Its value is the model to evaluate."""
+    judge = Judge(store)
+    functions = [answering(getattr(judge, name), name) for name in ("evaluate", "progress", "abandon", "table", "clip")]
+    return gr.HTML(value=models.default(store), elem_id="judge", apply_default_css=False,
+                   html_template=(HERE / "judge.html").read_text(encoding="utf-8"),
+                   js_on_load=script("judge.js"), server_functions=functions, normalisers=list(NORMALISERS))
