@@ -160,7 +160,7 @@ def _worst(report: Report) -> str:
 
 def _confusions(report: Report) -> str:
     rows = [(escape(said) or "<i>(nothing)</i>", escape(heard) or "<i>(nothing)</i>", str(count))
-            for said, heard, count in report.confusions(CONFUSIONS)]
+            for said, heard, count in report.confusions(CONFUSIONS) if count > 1]
     return _table("Most often", ("Said", "Heard", "Times"), rows)
 
 
