@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asrkit.transcription.decoding import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
-UNSURE = 0.5
+UNSURE = 0.15
 """A mean confidence under which the words are hardly what was said."""
 
 

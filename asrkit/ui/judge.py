@@ -140,7 +140,8 @@ def written(report: Report, title: str) -> str:
                       for name in ("wer", "cer", "mer"))
     wer = scores.wer
     line = (f"{title} · {len(report.clips)} clips, {words.duration(report.audio_s)} of sound, "
-            f"heard in {report.seconds:.1f} s · {wer.substitutions} words wrong, {wer.deletions} missing, {wer.insertions} extra")
+            f"heard in {report.seconds:.1f} s · {wer.substitutions} words wrong, {wer.deletions} missing, "
+            f"{wer.insertions} extra")
     return "".join([f'<div class="figures">{figures}</div><p class="quiet">{escape(line)}</p>', _worst(report),
                     '<div class="tables">', _confusions(report), _groups("Speaker", report.by_speaker()[:SPEAKERS]),
                     _groups("Length", report.by_length()), _calibration(report), "</div>"])

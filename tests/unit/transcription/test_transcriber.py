@@ -177,8 +177,9 @@ def test_words_times_and_confidence(checkpoint):
     told = describe(heard)
     assert [(word["word"], word["start_s"], word["end_s"]) for word in told["words"]] == [
         ("aab", 0.1, 0.6), ("b", 0.8, 0.9)]
-    # Of a letter the surest frame counts, of a word the least sure letter: 0.7 for the second a; 0.6 for the b.
-    assert [word["confidence"] for word in told["words"]] == [0.7, 0.6]
+    # Letters at their surest frames: 0.9, 0.7 and 0.8 for aab, 0.6 for b; then all frames of the word.
+    expected = [(0.9 * 0.7 * 0.8) ** 2 * (0.9 * 0.9 * 0.5 * 0.7 * 0.8) ** 0.25, 0.6**2 * 0.6**0.25]
+    assert [word["confidence"] for word in told["words"]] == pytest.approx(expected, abs=1e-4)
     assert told["text"] == "aab b" and told["duration_s"] == 1.0
     json.dumps(told)
 
