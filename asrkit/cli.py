@@ -17,8 +17,8 @@ from typing import Any
 
 from asrkit import config as configs
 from asrkit.errors import AsrkitError, AudioError, ConfigError, RunError
-from asrkit.runs import diagnosis, events, models, preparation, published, selection, supervisor, view
-from asrkit.runs.store import STOP, Run, RunStore
+from asrkit.runs import diagnosis, events, export, models, preparation, published, selection, supervisor, view
+from asrkit.runs.store import STOP, Run, RunStore, readable_disk_errors
 
 POLL_S = 0.3
 
@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         _json(_with_id(_command(actions, name, _flag(action), words)))
     _json(_with_id(_command(actions, "resume", _runs_resume, "go on with a stopped, failed or crashed run")))
     _with_id(_command(actions, "delete", _runs_delete, "remove a run that has ended"))
+    archive = _with_id(_command(actions, "archive", _runs_archive, "pack a run into one zip"))
+    archive.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: ID.zip here")
 
     audit = _json(_command(commands, "audit", _audit, "say what is wrong with a dataset"))
     audit.add_argument("data", metavar="DATA")
@@ -238,6 +240,14 @@ def _runs_resume(options: argparse.Namespace) -> None:
 def _runs_delete(options: argparse.Namespace) -> None:
     store = RunStore(options.runs_dir)
     supervisor.delete(store, store.get(options.run_id))
+
+
+def _runs_archive(options: argparse.Namespace) -> None:
+    run = RunStore(options.runs_dir).get(options.run_id)
+    path = options.file or Path(f"{run.id}.zip")
+    with readable_disk_errors(path):
+        export.archive_to(run, path)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _flag(action: Any) -> Any:

@@ -182,6 +182,24 @@ class Run:
     def release_reserve(self) -> None:
         self._reserve_path.unlink(missing_ok=True)
 
+    def claim(self, wait_s: float = 5.0) -> int | None:
+        """Take the run for this process until it ends; None if another one has it and keeps it for `wait_s`.
+
+        A record lock, not flock: it is not inherited by the processes that read clips, which may outlive the worker.
+        The handle has to stay open.
+        """
+        handle = os.open(self.path / ".claim", os.O_CREAT | os.O_RDWR, 0o644)
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    os.close(handle)
+                    return None
+                time.sleep(0.05)
+
     @property
     def _reserve_path(self) -> Path:
         return self.path / ".reserve"

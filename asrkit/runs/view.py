@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from asrkit.runs import events, supervisor
@@ -14,6 +14,13 @@ from asrkit.runs.store import Run
 
 TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second", "memory_gb")
 EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "greedy_wer", "greedy_cer")
+TRAIN_CURVES = {name: f"train/{name}" for name in TRAIN_SERIES}
+EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
+"""Field of an event -> the curve that it is a point of."""
+
+SLACK = 6
+"""A curve is thinned when it has this many times the points that it may have."""
+
 RESULT = ("step", "loss", "wer", "cer", "mer")
 
 
@@ -27,6 +34,9 @@ class Point(NamedTuple):
     elapsed_s: float
 
 
+_TOLD = attrgetter("step", "time")
+
+
 def thinned(points: list[Point], most: int) -> list[Point]:
     """At most about `most` of the points: of equal stretches of steps the lowest, the highest and a gap, in order.
 
@@ -37,23 +47,32 @@ def thinned(points: list[Point], most: int) -> list[Point]:
         return points
     first, last = points[0].step, points[-1].step
     width = (last - first + 1) / max(1, most // 2 - 1)
-    kept = [points[0]]
-    for _, group in groupby(points[1:-1], key=lambda point: (point.step - first) // width):
-        stretch = list(group)
-        known = [place for place, point in enumerate(stretch) if point.value is not None]
-        places = {min(known, key=lambda place: stretch[place].value),
-                  max(known, key=lambda place: stretch[place].value)} if known else set()
-        if len(known) < len(stretch):
-            places.add(next(place for place, point in enumerate(stretch) if point.value is None))
-        kept += [stretch[place] for place in sorted(places)]
-    return [*kept, points[-1]]
+    kept, stretch = [points[0]], -1
+    low = high = gap = None
+    for point in points[1:-1]:
+        if (here := (point.step - first) // width) != stretch:
+            kept += _in_order(low, high, gap)
+            stretch, low, high, gap = here, None, None, None
+        if (value := point.value) is None:
+            gap = gap or point
+        elif low is None:
+            low = high = point
+        elif value < low.value:
+            low = point
+        elif value > high.value:
+            high = point
+    return [*kept, *_in_order(low, high, gap), points[-1]]
+
+
+def _in_order(low: Point | None, high: Point | None, gap: Point | None) -> list[Point]:
+    return sorted((point for point in (low, high if high is not low else None, gap) if point), key=_TOLD)
 
 
 @dataclass
 class RunView:
     """What is known of a run after the events applied so far.
 
-    most_points: curves are thinned to about that many when they have four times as many, and evaluations lose their
+    most_points: curves are thinned to about that many when they have several times as many, and evaluations lose their
     samples (`Event.at` says where they are), so that memory does not grow with the run. None keeps everything.
     """
 
@@ -93,11 +112,11 @@ class RunView:
             self.phase, self.end = told, None
         elif told.kind == events.TRAIN:
             self.phase = None
-            self._add("train", TRAIN_SERIES, told)
+            self._add(TRAIN_CURVES, told)
             self._pace = [*self._pace[:1], (told.time, told.step or 0)]
         elif told.kind == events.EVAL:
             self.phase = None
-            self._add("eval", EVAL_SERIES, told)
+            self._add(EVAL_CURVES, told)
             self.evaluations.append(told if self.most_points is None else _without_samples(told))
         elif told.kind == events.FINDING:
             self.findings.append({"step": told.step, "epoch": told.epoch, **told.data})
@@ -112,14 +131,13 @@ class RunView:
         self.evaluations = [old for old in self.evaluations if (old.step or 0) <= step]
         self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]
 
-    def _add(self, side: str, names: tuple[str, ...], told: Event) -> None:
-        place = (told.step or 0, told.epoch or 0.0, told.time)
-        worked = self.worked_s(told.time)
-        for name in names:
+    def _add(self, names: dict[str, str], told: Event) -> None:
+        step, epoch, worked = told.step or 0, told.epoch or 0.0, self.worked_s(told.time)
+        for name, series in names.items():
             if name in told.data:
-                curve = self.series.setdefault(f"{side}/{name}", [])
-                curve.append(Point(*place, told.data[name], worked))
-                if self.most_points and len(curve) > 4 * self.most_points:
+                curve = self.series.setdefault(series, [])
+                curve.append(Point(step, epoch, told.time, told.data[name], worked))
+                if self.most_points and len(curve) > SLACK * self.most_points:
                     curve[:] = thinned(curve, self.most_points)
 
     @property

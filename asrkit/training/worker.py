@@ -6,6 +6,7 @@ imported, which takes several seconds.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 import signal
@@ -40,6 +41,9 @@ def main(arguments: list[str]) -> int:
     run = Run(Path(arguments[0]).resolve())
     team.die_with_leader()
     signal.signal(signal.SIGTERM, lambda *_: run.raise_flag(STOP))
+    if team.FIRST and not _mine(run):
+        print("Another process works on this run; this one leaves it alone.", flush=True)
+        return 0
     try:
         if team.FIRST:
             _introduce(run)
@@ -55,6 +59,17 @@ def main(arguments: list[str]) -> int:
             run.release_reserve()
             supervisor.advance(RunStore(run.path.parent))
     return 0
+
+
+def _mine(run: Run) -> bool:
+    """Whether nobody else works on the run; nor has, while this process waited for its turn."""
+
+    def ended() -> bool:
+        told = run.last_events(size=4096)
+        return bool(told) and told[-1].kind in events.ENDS
+
+    before = ended()
+    return run.claim() is not None and ended() == before
 
 
 _loading = threading.Event()
@@ -90,10 +105,11 @@ def _failed(run: Run, error: BaseException) -> int:
     from asrkit.training.failures import explain
 
     _loading.clear()
-    traceback.print_exception(error)
-    told = explain(error)
     if team.FIRST:
         run.release_reserve()
+    with contextlib.suppress(OSError):  # the log lies on the disk that may be full; the event has the traceback too
+        traceback.print_exception(error)
+    told = explain(error)
     life = run.last_events(since=(run.process() or {}).get("events_from", 0))
     # Of several processes the first that fails knows why; the others notice only that it is gone.
     if any(one.kind in events.ENDS for one in life) or (told.error == "process-lost" and not team.FIRST):

@@ -7,6 +7,7 @@ resume rewound, is told to draw from nothing.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from asrkit.runs import crash, events, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import Point, RunView, thinned
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, Point, RunView, thinned
 from asrkit.ui import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
@@ -68,11 +69,24 @@ class Follower:
             known = max(self._rewound, self._forgotten) < after <= self.offset and after > 0
             fresh = [named for at, named in self._recent if at >= after] if known else []
             if known and len(fresh) <= MOST_NEWS:
-                return News(False, _columns([one for named in fresh for one in named], ()), self.offset, 1.0)
+                shown = _shown(self.view)
+                return News(False, _columns([one for named in fresh for one in named if one[0] in shown], ()),
+                            self.offset, 1.0)
             return News(True, self._curves(), self.offset, 1.0)
 
     def _catch_up(self) -> int:
         """Fold what is new, for at most READING_S; -> bytes of the history."""
+        if self.run.events_size() - self.offset < READ_BYTES:
+            return self._read()
+        collecting = gc.isenabled()
+        gc.disable()  # it would walk through the million points made here again and again: half of the time
+        try:
+            return self._read()
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _read(self) -> int:
         until = time.monotonic() + READING_S
         while True:
             fresh, offset = self.run.events(self.offset, READ_BYTES)
@@ -91,9 +105,10 @@ class Follower:
         if told.kind == events.STARTED:
             self._rewound = told.at
         elif told.kind in (events.TRAIN, events.EVAL):
-            shown = _shown(self.view)
-            named = [f"{told.kind}/{field}" for field in told.data]
-            self._recent.append((told.at, [(name, self.view.series[name][-1]) for name in named if name in shown]))
+            curves = TRAIN_CURVES if told.kind == events.TRAIN else EVAL_CURVES
+            series = self.view.series
+            self._recent.append((told.at, [(name, series[name][-1]) for field, name in curves.items()
+                                           if field in told.data]))
             if len(self._recent) > MOST_NEWS:
                 self._forgotten = self._recent.popleft()[0]
 

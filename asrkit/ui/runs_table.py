@@ -89,7 +89,7 @@ class RunsTable:
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
         self._ids: list[str] = []
         self._fields: list[str] = []
-        self._version, self._life = 0, uuid.uuid4().hex
+        self._version, self._listed, self._life = 0, 0, uuid.uuid4().hex
         self._lock = threading.Lock()
 
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -102,9 +102,10 @@ class RunsTable:
             told: dict[str, Any] = {
                 "life": self._life, "version": self._version,
                 "rows": [row for version, row in self._rows.values() if version > known],
-                "ids": self._ids if known != self._version else None,
-                "fields": [{"name": name, "label": label(name) if name in FIELDS else name} for name in self._fields]
-                if known != self._version else None}
+                "ids": None, "fields": None}
+            if known < self._listed:
+                told |= {"ids": self._ids, "fields": [
+                    {"name": name, "label": label(name) if name in FIELDS else name} for name in self._fields]}
         told["curves"] = self._compared(asked.get("compare") or {}, str(asked.get("series")))
         base = LIVE_MS if any(row.active for row in rows) else QUIET_MS
         told["pace_ms"] = self.viewers.pace_ms(str(asked.get("page")), base)
@@ -126,8 +127,13 @@ class RunsTable:
         ids = [row.run_id for row in rows if digests[row.run_id]]
         if ids != self._ids:
             for gone in set(self._ids) - set(ids):
-                self._rows.pop(gone, None), self._stamps.pop(gone, None), self._digests.pop(gone, None)
-            self._ids, self._version = ids, self._version + 1
+                for known in (self._rows, self._stamps, self._digests):
+                    known.pop(gone, None)
+            self._ids = ids
+        elif not everything:
+            return
+        self._version += 1
+        self._listed = self._version
 
     def _set(self, run_id: str, row: dict[str, Any]) -> None:
         if self._rows.get(run_id, (0, None))[1] != row:

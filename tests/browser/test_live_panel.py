@@ -248,3 +248,143 @@ def test_the_figures_are_downloaded_as_a_table(open_page, play):
     assert download.value.suggested_filename == f"{run.id}.csv"
     lines = download.value.path().read_text().splitlines()
     assert lines[0] == "step,epoch,time,series,value" and sum(",train/loss," in line for line in lines) == 12
+
+
+def zoomed(page: Page) -> list[float]:
+    """Zoom into the loss by dragging over it, as a person does; -> the steps that are seen."""
+    box = page.locator("#live [data-part=loss] .nsewdrag").bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.2 * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], y, steps=5)
+    page.mouse.up()
+    wait_for(lambda: not whole(page), "zoom")
+    return axis(page)
+
+
+def whole(page: Page) -> bool:
+    return page.evaluate("document.querySelector('#live [data-part=loss]').layout.xaxis.autorange")
+
+
+def test_a_zoom_by_hand_is_kept_over_ten_updates_and_over_smoothing(open_page, play):
+    play(*LONG)
+    page = open_page()
+    drawn(page, 10)
+    seen = zoomed(page)
+    for _ in range(10):
+        drawn(page, len(points(page, "loss", 0)))
+    assert axis(page) == seen
+    page.locator("#live [data-part=smoothing]").fill("0.9")
+    wait_for(lambda: len(points(page, "loss", 2)) > 10, "the smoothed curve")
+    assert axis(page) == seen
+    before = len(points(page, "loss", 2))
+    wait_for(lambda: len(points(page, "loss", 2)) > before + 5, "the smoothed curve to grow")
+    assert points(page, "loss", 2) == points(page, "loss", 0)
+    page.locator("#live [data-part=axis]").select_option("epochs")
+    wait_for(lambda: whole(page), "another axis to be shown whole")
+
+
+def test_axes_and_the_charts_behind_the_fold(open_page, play):
+    play(*LONG)
+    page = open_page()
+    drawn(page, 5)
+    title = "document.querySelector('#live [data-part=loss]').layout.xaxis.title.text"
+    page.locator("#live [data-part=axis]").select_option("time")
+    wait_for(lambda: page.evaluate(title) == "seconds of work", "the axis")
+    page.get_by_label("Logarithmic").check()
+    assert page.evaluate("document.querySelector('#live [data-part=loss]').layout.yaxis.type") == "log"
+    page.get_by_text("Learning rate, gradient norm, speed and memory").click()
+    wait_for(lambda: len(points(page, "learning_rate", 0)) > 5, "the learning rate")
+    count = len(points(page, "learning_rate", 0))
+    wait_for(lambda: len(points(page, "learning_rate", 0)) > count, "it to grow")
+    page.reload()
+    drawn(page, 5)
+    assert page.evaluate(title) == "seconds of work", "the choice is remembered"
+
+
+def test_the_best_evaluation_is_marked(open_page, play):
+    play(*SHORT)
+    page = open_page()
+    expect(status(page)).to_have_text("Finished")
+    marks = "document.querySelector('#live [data-part=rates]').layout.annotations.map((one) => [one.text, one.x])"
+    wait_for(lambda: page.evaluate(marks) == [["best", 12]], "the mark")
+
+
+def test_dragging_through_evaluations_shows_the_words_appear(open_page, play):
+    play(*SHORT)
+    page = open_page()
+    expect(status(page)).to_have_text("Finished")
+    slider, samples = page.locator("#live [data-part=steps]"), page.locator("#live [data-part=samples]")
+    expect(samples.locator("mark, del, ins")).to_have_count(0)
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator("#live [data-part=step-shown]")).to_have_text("step 2")
+    expect(samples.locator("mark, del, ins").first).to_be_visible()
+    page.keyboard.press("End")
+    expect(page.locator("#live [data-part=step-shown]")).to_have_text("step 12, the latest")
+    expect(samples.locator("mark, del, ins")).to_have_count(0)
+
+
+def test_a_clip_is_played(open_page, play, app):
+    import numpy as np
+    import soundfile
+
+    from asrkit.speech import manifest
+
+    run = play(*SHORT)
+    path = app.store.root.parent / "clip.wav"
+    soundfile.write(path, 0.1 * np.sin(np.arange(160_000) / 10), 16_000)
+    row = manifest.Utterance(str(path), "november", 10.0)
+    manifest.write(run.manifest_path("eval"), [row])
+    page = open_page()
+    expect(status(page)).to_have_text("Finished")
+    first = page.get_by_role("button", name="Play the clip").first
+    first.evaluate("(button, id) => { button.dataset.clip = id; }", row.id)
+    first.click()
+    expect(first).to_have_text("■")
+    first.click()
+    expect(first).to_have_text("▶")
+    first.evaluate("(button) => { button.dataset.clip = 'nothing'; }")
+    first.click()
+    expect(page.locator("#live [data-part=notice]")).to_contain_text("cannot be played any more")
+
+
+@pytest.mark.parametrize(("name", "suffix", "begins"), [
+    ("Download its charts (PNG)", ".png", b"\x89PNG"), ("Download its charts (HTML)", ".html", b"<!doctype html>"),
+    ("Download its settings (JSON)", ".json", b"{"), ("Download all of it (ZIP)", ".zip", b"PK")])
+def test_what_can_be_taken_away(open_page, play, browser, name, suffix, begins):
+    run = play(*SHORT)
+    page = open_page()
+    expect(status(page)).to_have_text("Finished")
+    wait_for(lambda: len(points(page, "rates", 0)) > 1, "the charts")
+    with page.expect_download() as download:
+        more(page, name).click()
+    assert download.value.suggested_filename == f"{run.id}{suffix}"
+    path = download.value.path()
+    assert path.read_bytes().startswith(begins)
+    if suffix == ".html":
+        alone = browser.new_context(offline=True).new_page()
+        alone.goto(path.as_uri())
+        expect(alone.locator(".main-svg").first).to_be_visible()
+        assert alone.evaluate("document.querySelector('.js-plotly-plot').data[0].x.length") == 12
+        alone.context.close()
+
+
+def test_the_command_line_of_a_run_is_shown(open_page, play):
+    play(*SHORT)
+    page = open_page()
+    expect(status(page)).to_have_text("Finished")
+    more(page, "Show its command line").click()
+    expect(page.locator("#live [data-part=command-line]")).to_contain_text("python -m asrkit train --preset demo")
+
+
+def test_two_browsers_see_the_same_and_what_one_presses_both_see(open_page, play):
+    run = play(*LONG)
+    one, other = open_page(), open_page(f"?run={run.id}")
+    drawn(one, 5)
+    assert drawn(other, 5)[:5] == points(one, "loss", 0)[:5]
+    one.get_by_role("button", name="Stop and save").click()
+    for page in (one, other):
+        expect(status(page)).to_have_text("Stopped")
+        expect(page.locator("#live [data-part=outcome]")).to_contain_text("Stopped and saved")

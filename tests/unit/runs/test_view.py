@@ -205,7 +205,7 @@ def test_a_long_run_is_kept_short_and_its_spike_stays():
     for step in range(1, 20_001):
         long.apply(event("train", 1000.0 + step, step, step / 10, loss=99.0 if step == 7 else 1 / step))
     kept = curve(long, "train/loss")
-    assert len(kept) <= 200 and (7, 99.0) in kept and kept[-1][0] == step
+    assert len(kept) <= 300 and (7, 99.0) in kept and kept[-1][0] == step
     gaps = [after - before for (before, _), (after, _) in zip(kept, kept[1:], strict=False)]
     assert max(gaps) < 20_000 / 15, "no stretch of the run is without a point"
 

@@ -1,0 +1,248 @@
+"""What it costs to look at runs: `python -m tests.benchmarks.scale [--runs 500] [--points 1000000] [--viewers 50]`.
+
+1. A store of `--runs` runs, one of which has told `--points` points: the first look at the table and at the long run's
+   chart, then ticks: server time, bytes for a page, memory over many ticks, and what a tick costs for longer runs.
+2. `--viewers` pages that poll a run while it trains, in turns with nobody looking: how much slower training is.
+
+Figures are of this machine and this moment; the ratios are the point.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from asrkit import config
+from asrkit.runs import supervisor
+from asrkit.runs.events import Event
+from asrkit.runs.store import Run, RunStore, write_json
+from asrkit.ui.live_chart import LiveRun
+from asrkit.ui.runs_table import RunsTable
+
+VALUES = 5
+"""Points of one `train` event: loss, learning rate, gradient norm, speed, memory."""
+
+TICKS = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--points", type=int, default=1_000_000)
+    parser.add_argument("--viewers", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=4, help="turns with and without viewers; 0 leaves them out")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        looking(RunStore(Path(folder) / "many"), options.runs, options.points)
+        for share in (100, 10, 1):
+            tick_over_length(RunStore(Path(folder) / f"long-{share}"), options.points // share)
+        if options.rounds:
+            watching(RunStore(Path(folder) / "watched"), options.viewers, options.rounds)
+
+
+def looking(store: RunStore, runs: int, points: int) -> None:
+    """First looks and ticks, over all runs and one long one."""
+    for number in range(runs - 1):
+        tell(made(store, f"2026-{number:04d}", learning_rate=1e-5 * (1 + number % 7), seed=number % 3), 200, ended=True)
+    long = made(store, "2027-long")
+    tell(long, points // VALUES)
+    process = psutil.Process()
+    table, live = RunsTable(store), LiveRun(store)
+    seconds, first = timed(lambda: table.poll({}))
+    print(f"first look at {runs} runs: {seconds:.2f} s, {kilobytes(first)}")
+    seconds, drawn = timed(lambda: whole(live, long))
+    print(f"first look at a run of {points:,} points ({long.events_size() / 1e6:.0f} MB): {seconds:.2f} s, "
+          f"{kilobytes(drawn)}")
+    before = process.memory_info().rss
+    ticks = [tick(table, live, long, first, drawn, number) for number in range(TICKS)]
+    grown = (process.memory_info().rss - before) / 1e6
+    for name, place in (("table", 0), ("chart", 2)):
+        spent, sent = [one[place] * 1e3 for one in ticks], [one[place + 1] for one in ticks]
+        print(f"a tick of the {name}: median {statistics.median(spent):.1f} ms, worst {max(spent):.1f} ms, "
+              f"{max(sent) / 1e3:.1f} kB at most")
+    print(f"memory after {TICKS} ticks: {grown:+.1f} MB")
+
+
+def tick(table: RunsTable, live: LiveRun, run: Run, seen: dict, drawn: dict, number: int) -> tuple[float, ...]:
+    """(seconds, bytes) of the table and of the chart after the run has told one thing more."""
+    run.append(training(10**7 + number))
+    table.list.rows(now=True)
+    spent, told = timed(lambda: table.poll({**seen, "compare": {}}))
+    seen.update(version=told["version"], life=told["life"])
+    size = len(json.dumps(told))
+    live.list.rows(now=True)
+    again, told = timed(lambda: live.poll({"run": run.id, "after": drawn["offset"], "signature": drawn["signature"],
+                                           "evaluations": drawn["known"]}))
+    assert not told["reset"] and told["points"]["train/loss"]["x"] == [10**7 + number]
+    drawn["offset"] = told["offset"]
+    return spent, size, again, len(json.dumps(told))
+
+
+def tick_over_length(store: RunStore, points: int) -> None:
+    run = made(store, "one")
+    tell(run, points // VALUES)
+    live = LiveRun(store)
+    drawn = whole(live, run)
+    spent = []
+    for number in range(TICKS):
+        run.append(training(10**7 + number))
+        seconds, told = timed(lambda: live.poll({"run": run.id, "after": drawn["offset"]}))
+        drawn["offset"] = told["offset"]
+        spent.append(seconds * 1e3)
+    print(f"a tick of a run of {points:,} points: median {statistics.median(spent):.2f} ms")
+
+
+def whole(live: LiveRun, run: Run) -> dict:
+    """Poll as a page does until the whole history is drawn."""
+    while True:
+        told = live.poll({"run": run.id})
+        if told["read"] == 1:
+            return {**told, "known": len(told["evaluations"])}
+
+
+def watching(store: RunStore, viewers: int, rounds: int) -> None:
+    """Train with and without viewers in turns: steps a second, and the share of the machine that the app takes."""
+    with app(store) as (served, url, component):
+        run = supervisor.start(store, config.preset("demo").config.changed(
+            {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 5}), "watched")
+        while supervisor.status(run) != supervisor.RUNNING:
+            time.sleep(0.5)
+        time.sleep(10)
+        speeds: dict[bool, list[float]] = {True: [], False: []}
+        shares: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(2 * rounds):
+            looked = number % 2 == 1
+            with pages(url, component, run, viewers if looked else 0):
+                time.sleep(5)
+                spent, begun = cpu_seconds(served), time.monotonic()
+                speeds[looked].append(speed(run, 15.0))
+                shares[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun) / os.cpu_count())
+        supervisor.kill(run)
+    alone, seen = (statistics.median(speeds[looked]) for looked in (False, True))
+    print(f"steps a second alone {alone:.2f}, with {viewers} viewers {seen:.2f}: {1 - seen / alone:+.1%} slower "
+          f"(rounds alone {spread(speeds[False])}, seen {spread(speeds[True])})")
+    print(f"share of the processor that the app takes: alone {statistics.median(shares[False]):.2%}, "
+          f"with {viewers} viewers {statistics.median(shares[True]):.2%}")
+
+
+def cpu_seconds(served: psutil.Process) -> float:
+    times = served.cpu_times()
+    return times.user + times.system
+
+
+def speed(run: Run, seconds: float) -> float:
+    """Optimizer steps a second over a while."""
+    since = time.time()
+    time.sleep(seconds)
+    told = [one for one in run.last_events(1 << 18) if one.kind == "train" and one.time >= since]
+    return (told[-1].step - told[0].step) / (told[-1].time - told[0].time)
+
+
+@contextlib.contextmanager
+def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
+    """The app; -> (its process, its address, the live panel's id in it)."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    served = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--runs-dir", str(store.root)],
+                              stdout=subprocess.DEVNULL)
+    try:
+        told = None
+        while told is None:
+            assert served.poll() is None, "the app has ended"
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/config", timeout=5) as answer:
+                told = json.load(answer)
+            time.sleep(0.2)
+        panel = next(one for one in told["components"] if one["props"].get("elem_id") == "live")
+        yield psutil.Process(served.pid), url, panel["id"]
+    finally:
+        served.kill()
+        served.wait()
+
+
+@contextlib.contextmanager
+def pages(url: str, component: int, run: Run, count: int) -> Iterator[None]:
+    """That many pages, each asking as often as it is told to."""
+    over = threading.Event()
+
+    def page(name: str) -> None:
+        after, signature = 0, ""
+        while not over.is_set():
+            asked = {"data": {"run": run.id, "after": after, "signature": signature, "page": name, "evaluations": 0},
+                     "component_id": component, "fn_name": "poll", "session_hash": name}
+            request = urllib.request.Request(f"{url}/gradio_api/component_server", json.dumps(asked).encode(),
+                                             {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                told = json.load(answer)
+            after, signature = told["offset"], told["signature"]
+            over.wait(told["pace_ms"] / 1e3)
+
+    threads = [threading.Thread(target=page, args=[f"page-{number}"], daemon=True) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    yield
+    over.set()
+    for thread in threads:
+        thread.join()
+
+
+def made(store: RunStore, run_id: str, **changes) -> Run:
+    run = store.create(config.preset("demo").config.changed(changes), run_id)
+    write_json(run.process_path, {**supervisor.identity(os.getpid()), "host": socket.gethostname()})
+    return run
+
+
+def tell(run: Run, steps: int, ended: bool = False) -> None:
+    """`steps` training events and an evaluation with samples after each twentieth part, written at once."""
+    lines = [Event("started", time.time(), 0, 0.0, {"total_steps": steps, "metric_for_best_model": "wer"}).to_line()]
+    samples = [{"id": str(n), "audio": "/a/clip.wav", "reference": "one two three", "hypothesis": "one too tree"}
+               for n in range(8)]
+    for step in range(1, steps + 1):
+        lines.append(training(step).to_line())
+        if step % max(1, steps // 20) == 0:
+            wer = math.exp(-3 * step / steps)
+            lines.append(Event("eval", time.time(), step, step / 100, {"loss": wer, "wer": wer, "cer": wer / 2,
+                                                                       "samples": samples}).to_line())
+    if ended:
+        lines.append(Event("finished", time.time(), steps, steps / 100, {"message": "", "saved": True}).to_line())
+    run.events_path.write_text("".join(lines), encoding="utf-8")
+
+
+def training(step: int) -> Event:
+    return Event("train", time.time(), step, step / 100, {
+        "loss": 1 + random.random(), "learning_rate": 1e-4, "grad_norm": random.random(),
+        "audio_seconds_per_second": 40.0, "memory_gb": 1.234})
+
+
+def timed(work):
+    begun = time.perf_counter()
+    result = work()
+    return time.perf_counter() - begun, result
+
+
+def kilobytes(told: dict) -> str:
+    return f"{len(json.dumps(told)) / 1e3:.0f} kB"
+
+
+def spread(values: list[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The Runs tab on faked runs: the table, what is ticked, and where its links lead."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+from waiting import wait_for
+
+from asrkit import config
+from asrkit.runs import supervisor
+from asrkit.runs.store import write_json
+
+QUICK = ("--steps", "12", "--pause", "0.02")
+CARD = """| Training Loss | Epoch | Step | Validation Loss | Wer |
+|:---:|:---:|:---:|:---:|:---:|
+| 2.0 | 1.0 | 6 | 2.5 | 0.9 |
+| 1.0 | 2.0 | 12 | 1.5 | 0.5 |
+"""
+
+
+@pytest.fixture
+def three(play):
+    """Three finished runs that differ in two settings."""
+    runs = []
+    for number, changes in enumerate(({"learning_rate": 1e-3}, {"learning_rate": 2e-4, "seed": 7}, {})):
+        run = play(*QUICK, run_id=f"2026010{number + 1}-000000-demo")
+        write_json(run.config_path, config.preset("demo").config.changed(changes).to_dict())
+        runs.append(run)
+    for run in runs:
+        wait_for(lambda run=run: supervisor.status(run) == supervisor.FINISHED, "the run")
+    return runs
+
+
+@pytest.fixture
+def tab(open_page, three):
+    page = open_page()
+    page.get_by_role("tab", name="Runs").click()
+    expect(rows(page)).to_have_count(3)
+    return page
+
+
+def rows(page: Page):
+    return page.locator("#runs tbody[data-part=rows] tr")
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("#runs tbody[data-part=rows] tr a").all_inner_texts()
+
+
+def curves(page: Page) -> list[str]:
+    return page.evaluate("(document.querySelector('#runs [data-part=plot]').data ?? []).map((one) => one.name)")
+
+
+def tick(page: Page, run) -> None:
+    page.get_by_role("checkbox", name=f"Compare {run.id}").check()
+
+
+def test_the_table_tells_what_differs_and_sorts(tab, three):
+    heads = tab.locator("#runs thead th").all_inner_texts()
+    assert {"Best WER", "Duration", "Disk", "Learning rate", "Seed"} <= set(heads)
+    expect(rows(tab).first).to_contain_text("Finished")
+    expect(rows(tab).first.locator("polyline")).to_have_count(1)
+    assert names(tab) == [run.id for run in reversed(three)]
+    tab.get_by_role("button", name="Learning rate").click()
+    assert names(tab)[0] == three[1].id
+    tab.get_by_role("button", name="Learning rate").click()
+    assert names(tab)[-1] == three[1].id
+
+
+def test_the_filter_looks_at_names_and_settings(tab, three):
+    tab.get_by_label("Filter the runs").fill("seed=7")
+    expect(rows(tab)).to_have_count(1)
+    expect(tab.locator("#runs [data-part=count]")).to_have_text("1 of 3 runs")
+    tab.get_by_label("Filter the runs").fill("20260101 finished")
+    assert names(tab) == [three[0].id]
+
+
+def test_ticked_runs_are_laid_over_each_other_and_the_address_says_so(tab, three, open_page):
+    tick(tab, three[0])
+    tick(tab, three[1])
+    wait_for(lambda: len(curves(tab)) == 2, "two curves")
+    expect(tab.locator("#runs [data-part=differences]")).to_contain_text("Learning rate")
+    another = open_page("?" + tab.url.partition("?")[2])
+    wait_for(lambda: len(curves(another)) == 2, "two curves in another window")
+    expect(another.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_published_card_is_a_dashed_reference(tab, three):
+    tick(tab, three[0])
+    tab.locator("#runs [data-part=card]").select_option(label="XLS-R 53 English (published)")
+    wait_for(lambda: "XLS-R 53 English (published)" in curves(tab), "the published curve")
+    assert tab.evaluate("document.querySelector('#runs [data-part=plot]').data.at(-1).line.dash") == "dash"
+    tab.locator("#runs [data-part=card]").select_option("paste")
+    tab.get_by_label("Results table of a model card").fill("no table")
+    tab.get_by_role("button", name="Draw it").click()
+    expect(tab.locator("#runs [data-part=notice]")).to_contain_text("holds no results table")
+    tab.get_by_label("Results table of a model card").fill(CARD)
+    tab.get_by_role("button", name="Draw it").click()
+    wait_for(lambda: "Pasted card" in curves(tab), "the pasted curve")
+    expect(tab.locator("#runs [data-part=notice]")).to_be_hidden()
+
+
+def test_a_row_opens_the_run_in_the_panel(tab, three):
+    tab.get_by_role("link", name=three[0].id).click()
+    expect(tab.locator("#live [data-part=runs]")).to_have_value(three[0].id)
+    expect(tab.locator("#live [data-part=status]")).to_have_text("Finished")
+    assert tab.url.endswith(f"?run={three[0].id}")
+
+
+def test_a_new_run_appears_and_a_deleted_one_goes(tab, three, play, app):
+    play(*QUICK, run_id="20260201-000000-demo")
+    expect(rows(tab)).to_have_count(4, timeout=15_000)
+    expect(rows(tab).first).to_contain_text("Finished", timeout=15_000)
+    app.store.delete(three[0])
+    expect(rows(tab)).to_have_count(3, timeout=15_000)
+
+
+def test_on_a_phone_the_table_scrolls_in_its_frame(open_page, three):
+    page = open_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page.get_by_role("tab", name="Runs").click()
+    expect(rows(page)).to_have_count(3)
+    tick(page, three[0])
+    wait_for(lambda: len(curves(page)) == 1, "the curve")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_it_can_be_used_by_keyboard(tab, three):
+    tab.get_by_role("checkbox", name=f"Compare {three[0].id}").focus()
+    tab.keyboard.press("Space")
+    wait_for(lambda: len(curves(tab)) == 1, "the curve")
+    expect(tab.get_by_role("checkbox", name=f"Compare {three[0].id}")).to_be_focused()
+    tab.get_by_role("link", name=three[0].id).press("Enter")
+    expect(tab.locator("#live [data-part=runs]")).to_have_value(re.compile(three[0].id))

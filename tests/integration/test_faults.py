@@ -1,0 +1,301 @@
+"""Kills at random moments: the worker, the app that started it, both. Real processes, real training.
+
+A few in CI; `ASRKIT_FAULTS=50 python -m pytest tests/integration/test_faults.py` for as many of each kind, and
+`ASRKIT_FAULTS=10-20` for a piece of them. A number is a seed: the same moments each time, as far as time is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from following import assert_same_ending, calm_run, ended
+from waiting import wait_for
+
+from asrkit.errors import RunError
+from asrkit.runs import events, supervisor, watchdog
+from asrkit.runs.store import Run, RunStore, write_json
+
+PROJECT = Path(__file__).resolve().parents[2]
+APP = """
+import sys
+from asrkit import config
+from asrkit.runs import supervisor, watchdog
+from asrkit.runs.store import RunStore
+store = RunStore(sys.argv[1])
+supervisor.start(store, config.from_file(sys.argv[2]), "hit")
+watchdog.keep(store, every_s=0.2)
+"""
+"""What of the app has to do with a run: it starts it, and looks after the line."""
+
+
+def seeds() -> list[int]:
+    first, _, last = os.environ.get("ASRKIT_FAULTS", "2").rpartition("-")
+    return list(range(int(first or 0), int(last)))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, speech, base):
+    """(a run that nobody touched, the seconds from its worker's start to its last word)."""
+    run = calm_run(tmp_path_factory.mktemp("undisturbed"), speech, base, augmentation="light", save_steps=2)
+    return run, run.last_events()[-1].time - run.process()["start_time"]
+
+
+@pytest.mark.parametrize("who", ["worker", "app", "both"])
+@pytest.mark.parametrize("seed", seeds())
+def test_what_is_killed_ends_as_if_nothing_had_happened(store, settings, undisturbed, tmp_path, who, seed):
+    calm, seconds = undisturbed
+    chance = random.Random(f"{who} {seed}")
+    config = settings(augmentation="light", save_steps=2)
+    app = opened(store, config, tmp_path)
+    try:
+        if who != "worker":
+            moment(chance.uniform(0, 1.2 * seconds), lambda: over(store))
+            os.kill(app.pid, signal.SIGKILL)
+            app.wait()
+        if who != "app":
+            wait_for(lambda: worker_of(store) or over(store) or not begins(store, config, app), "a worker")
+            moment(chance.uniform(0, seconds), lambda: over(store))
+            if pid := worker_of(store):
+                os.kill(pid, signal.SIGKILL)
+                print(f"{who} {seed}: killed after {(store.get('hit').last_events() or ['nothing'])[-1]}")
+                wait_for(lambda: not supervisor.alive(store.get("hit").process()), "its death")
+        run = carried_on(store, config, app)
+        assert ended(run) == supervisor.FINISHED, run.log_tail()
+    finally:
+        app.kill()
+        app.wait()
+    assert_same_ending(run, calm)
+    assert_nothing_twice(run)
+    assert_whole(run)
+    assert not list(run.checkpoints_dir.glob(".*")) and not (run.path / ".reserve").exists()
+
+
+def opened(store: RunStore, config, folder: Path) -> subprocess.Popen:
+    script = folder / "app.py"
+    script.write_text(APP)
+    write_json(folder / "config.json", config.to_dict())
+    return subprocess.Popen([sys.executable, str(script), str(store.root), str(folder / "config.json")],
+                            env={**os.environ, "PYTHONPATH": str(PROJECT)})
+
+
+def moment(seconds: float, unless: Callable[[], bool]) -> None:
+    """Until a random moment is there, or it is too late for it."""
+    at = time.monotonic() + seconds
+    wait_for(lambda: time.monotonic() >= at or unless(), "the moment")
+
+
+def over(store: RunStore) -> bool:
+    return bool(run := present(store)) and supervisor.status(run) == supervisor.FINISHED
+
+
+def present(store: RunStore) -> Run | None:
+    try:
+        return store.get("hit")
+    except RunError:
+        return None
+
+
+def worker_of(store: RunStore) -> int | None:
+    process = (run := present(store)) and run.process()
+    return process["pid"] if process and supervisor.alive(process) else None
+
+
+def begins(store: RunStore, config, app: subprocess.Popen) -> bool:
+    """Whether the run is still to begin by itself: its app lives. Else it is begun as a person would."""
+    if app.poll() is None:
+        return True
+    carried_on(store, config, app)
+    return True
+
+
+def carried_on(store: RunStore, config, app: subprocess.Popen) -> Run:
+    """What somebody does who comes back: start the run if there is none, resume it if it is not under way."""
+    if app.poll() is None:
+        wait_for(lambda: present(store), "the run to be made")
+    run = present(store) or supervisor.start(store, config, "hit")
+    assert_whole(run)
+    before = run.events_path.read_bytes() if run.events_path.exists() else b""
+    if supervisor.status(run) in (supervisor.CRASHED, supervisor.QUEUED):
+        supervisor.resume(store, run)
+    wait_for(lambda: supervisor.status(run) in supervisor.ACTIVE or over(store), "the run to go on")
+    assert run.events_path.read_bytes().startswith(before[: before.rfind(b"\n") + 1]), "history is never rewritten"
+    return run
+
+
+def assert_nothing_twice(run: Run) -> None:
+    """Every line can be read, and no life of the worker told a step twice or left one out."""
+    lines = run.events_path.read_bytes().split(b"\n")
+    assert lines.pop() == b""
+    lives: list[list[events.Event]] = [[]]
+    for line in lines:
+        told = events.Event.from_line(line)
+        assert told, line
+        if told.kind == events.STARTED:
+            lives.append([])
+        lives[-1].append(told)
+    for life in lives[1:]:
+        steps = [told.step for told in life if told.kind == events.TRAIN]
+        assert steps == list(range(life[0].step + 1, life[0].step + 1 + len(steps)))
+        scored = [told.step for told in life if told.kind == events.EVAL]
+        assert len(scored) == len(set(scored))
+    assert [told.kind for told in lives[-1] if told.kind in events.ENDS] == [events.FINISHED]
+
+
+def assert_whole(run: Run) -> None:
+    """Whatever bears the name of a checkpoint or a model can be loaded."""
+    import torch
+    from safetensors.torch import load_file
+
+    for folder in [*run.checkpoints(), *([run.model_dir] if run.has_model() else [])]:
+        assert load_file(folder / "model.safetensors"), folder
+        json.loads((folder / "config.json").read_text())
+        if folder.name.startswith("checkpoint"):
+            json.loads((folder / "trainer_state.json").read_text())
+            torch.load(folder / "optimizer.pt", weights_only=True)
+
+
+def test_two_workers_of_one_run_are_one(store, settings):
+    """The app died before it wrote down who works, and somebody pressed Resume at once."""
+    run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000), "hit")
+    wait_for(lambda: run.last_events(), "the first word of the first")
+    second = subprocess.run([sys.executable, "-m", "asrkit.training.worker", str(run.path)], capture_output=True,
+                            text=True, env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=120)
+    assert second.returncode == 0 and "Another process works on this run" in second.stdout
+    supervisor.stop(run)
+    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert [told.kind for told in run.events()[0]].count(events.STARTED) == 1
+
+
+# Asked to stop, whatever the worker is doing
+
+
+def at_phase(run: Run, phase: str) -> None:
+    def there() -> bool:
+        told = run.last_events()
+        return bool(told) and told[-1].data.get("phase") == phase
+
+    wait_for(lambda: there() or supervisor.status(run) not in supervisor.ACTIVE, f"phase {phase}")
+
+
+@pytest.mark.parametrize("phase", ["evaluating", "saving"])
+def test_stop_while_evaluating_or_saving_is_heard(store, settings, speech, phase):
+    run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000, eval_steps=3, save_steps=1,
+                                           eval=str(speech)), "busy")
+    at_phase(run, phase)
+    supervisor.stop(run)
+    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert run.has_model()
+    assert_whole(run)
+
+
+def test_stop_is_heard_while_a_library_waits_for_a_file(store, settings, base, tmp_path):
+    """A pipe that nobody writes to stands for a download that hangs."""
+    stuck = tmp_path / "stuck"
+    stuck.mkdir()
+    for path in base.iterdir():
+        if path.name != "tokenizer_config.json":
+            (stuck / path.name).write_bytes(path.read_bytes())
+    os.mkfifo(stuck / "tokenizer_config.json")
+    run = supervisor.start(store, settings(model=str(stuck)), "stuck")
+    wait_for(lambda: "Loading the base model" in run.log_tail(), "the worker to load")
+    supervisor.stop(run)
+    wait_for(lambda: supervisor.status(run) == supervisor.STOPPED, "the end", seconds=30)
+    assert "nothing to save" in run.last_events()[-1].data["message"]
+
+
+def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, settings, tmp_path):
+    run = store.create(settings(), "deaf")
+    script = tmp_path / "deaf.py"
+    script.write_text("import os, sys, time\nfrom asrkit.runs import supervisor, watchdog\n"
+                      "from asrkit.runs.store import Run\nrun = Run(sys.argv[1])\nwatchdog.STOP_S = 0.5\n"
+                      "supervisor.introduce(run, os.getpid(), [], 0)\nwatchdog.guard(run, lambda: None, 0.1)\n"
+                      "time.sleep(600)\n")
+    worker = subprocess.Popen([sys.executable, str(script), str(run.path)], start_new_session=True,
+                              env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    wait_for(run.process, "the worker")
+    supervisor.stop(run)
+    assert worker.wait(60) == -signal.SIGKILL
+    assert supervisor.status(run) == supervisor.STOPPED
+    assert "ended by force" in run.last_events()[-1].data["message"]
+
+
+# Disks that take nothing more
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 260 MB: a run is not started with less than 200 free."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(place: Path) -> Path:
+    """Write until nothing goes in any more."""
+    filler = place / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return filler
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settings, undisturbed):
+    store = RunStore(disk / "runs")
+    run = supervisor.start(store, settings(augmentation="light", save_steps=2), "full")
+    try:
+        wait_for(lambda: run.checkpoints(), "a checkpoint")
+        filler = fill(disk)
+        assert ended(run) in (supervisor.FAILED, supervisor.FINISHED), run.log_tail()
+        assert supervisor.status(run) == supervisor.FAILED, "it was too quick to notice"
+        told = run.last_events()[-1]
+        assert (told.data["error"], told.data["message"]) == ("disk-full", "The disk is full.")
+        assert "resume" in told.data["remedy"]
+        assert_whole(run)
+        with pytest.raises(RunError, match="is full"):
+            supervisor.resume(store, run)
+        filler.unlink()
+        supervisor.resume(store, run)
+        assert ended(run) == supervisor.FINISHED, run.log_tail()
+        assert_same_ending(run, undisturbed[0])
+        assert_whole(run)
+    finally:
+        supervisor.kill(run)
+
+
+def test_a_directory_that_becomes_read_only_stops_the_run(store, settings):
+    run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000), "locked")
+    wait_for(lambda: supervisor.status(run) == supervisor.RUNNING, "the training")
+    locked = subprocess.run(["chattr", "+i", str(run.events_path)], capture_output=True)
+    if locked.returncode:
+        pytest.skip(f"a file cannot be locked here: {locked.stderr.decode().strip()}")
+    try:
+        wait_for(lambda: not supervisor.alive(run.process()), "the end of the worker")
+    finally:
+        subprocess.run(["chattr", "-i", str(run.events_path)], check=True)
+    assert supervisor.status(run) == supervisor.CRASHED
+    assert "Operation not permitted" in run.log_tail()
+    assert_whole(run)
+
+
+def test_in_a_read_only_directory_nothing_is_started_and_it_is_said(disk, settings):
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(RunError, match="cannot be written"):
+        supervisor.start(RunStore(disk / "runs"), settings())
+    watchdog.look(RunStore(disk / "runs"), watchdog.Patience())
