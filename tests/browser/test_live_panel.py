@@ -353,7 +353,7 @@ def test_a_clip_is_played(open_page, play, app):
 @pytest.mark.parametrize(("name", "suffix", "begins"), [
     ("Download its charts (PNG)", ".png", b"\x89PNG"), ("Download its charts (HTML)", ".html", b"<!doctype html>"),
     ("Download its settings (JSON)", ".json", b"{"), ("Download all of it (ZIP)", ".zip", b"PK")])
-def test_what_can_be_taken_away(open_page, play, browser, name, suffix, begins):
+def test_what_can_be_taken_away(open_page, play, browser, tmp_path, name, suffix, begins):
     run = play(*SHORT)
     page = open_page()
     expect(status(page)).to_have_text("Finished")
@@ -361,7 +361,8 @@ def test_what_can_be_taken_away(open_page, play, browser, name, suffix, begins):
     with page.expect_download() as download:
         more(page, name).click()
     assert download.value.suggested_filename == f"{run.id}{suffix}"
-    path = download.value.path()
+    path = tmp_path / f"taken{suffix}"
+    download.value.save_as(path)
     assert path.read_bytes().startswith(begins)
     if suffix == ".html":
         alone = browser.new_context(offline=True).new_page()

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,12 +57,12 @@ def test_what_is_killed_ends_as_if_nothing_had_happened(store, settings, undistu
     app = opened(store, config, tmp_path)
     try:
         if who != "worker":
-            moment(chance.uniform(0, 1.2 * seconds), lambda: over(store))
+            moment(store, chance, calm, seconds)
             os.kill(app.pid, signal.SIGKILL)
             app.wait()
         if who != "app":
             wait_for(lambda: worker_of(store) or over(store) or not begins(store, config, app), "a worker")
-            moment(chance.uniform(0, seconds), lambda: over(store))
+            moment(store, chance, calm, seconds)
             if pid := worker_of(store):
                 os.kill(pid, signal.SIGKILL)
                 print(f"{who} {seed}: killed after {(store.get('hit').last_events() or ['nothing'])[-1]}")
@@ -87,10 +86,15 @@ def opened(store: RunStore, config, folder: Path) -> subprocess.Popen:
                             env={**os.environ, "PYTHONPATH": str(PROJECT)})
 
 
-def moment(seconds: float, unless: Callable[[], bool]) -> None:
-    """Until a random moment is there, or it is too late for it."""
-    at = time.monotonic() + seconds
-    wait_for(lambda: time.monotonic() >= at or unless(), "the moment")
+def moment(store: RunStore, chance: random.Random, calm: Run, seconds: float) -> None:
+    """Until a random moment is there: after some time, or (most of the time is loading) when so much has been told and
+    then a little later. Not when it is too late for it."""
+    by_time = chance.random() < 0.3
+    told, wait_s = chance.uniform(0, calm.events_size()), chance.uniform(0, seconds if by_time else 0.15)
+    if not by_time:
+        wait_for(lambda: over(store) or ((run := present(store)) and run.events_size() >= told), "the run to tell")
+    at = time.monotonic() + wait_s
+    wait_for(lambda: time.monotonic() >= at or over(store), "the moment")
 
 
 def over(store: RunStore) -> bool:
@@ -123,12 +127,16 @@ def carried_on(store: RunStore, config, app: subprocess.Popen) -> Run:
         wait_for(lambda: present(store), "the run to be made")
     run = present(store) or supervisor.start(store, config, "hit")
     assert_whole(run)
-    before = run.events_path.read_bytes() if run.events_path.exists() else b""
+    before = history(run)
     if supervisor.status(run) in (supervisor.CRASHED, supervisor.QUEUED):
         supervisor.resume(store, run)
     wait_for(lambda: supervisor.status(run) in supervisor.ACTIVE or over(store), "the run to go on")
-    assert run.events_path.read_bytes().startswith(before[: before.rfind(b"\n") + 1]), "history is never rewritten"
+    assert history(run).startswith(before[: before.rfind(b"\n") + 1]), "history is never rewritten"
     return run
+
+
+def history(run: Run) -> bytes:
+    return run.events_path.read_bytes() if run.events_path.exists() else b""
 
 
 def assert_nothing_twice(run: Run) -> None:
