@@ -18,6 +18,7 @@ from asrkit.speech.findings import EXPLANATIONS, Finding, finding
 from asrkit.speech.listening import Heard, hear
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import normalise
+from asrkit.speech.transcripts import guess_language
 
 CHARACTERS = 20  # how many unknown characters a message lists
 _AHEAD = 64      # clips decoded before they are asked for
@@ -113,10 +114,10 @@ def report(checked: list[Checked], limits: Limits, others: Iterable[Finding] = (
     for place, one in enumerate(checked):
         if one.code is not None:
             places.setdefault(one.code, []).append(place)
-    unknown = _listed(frozenset().union(*(one.unknown for one in checked)) if checked else frozenset())
+    unknown = frozenset().union(*(one.unknown for one in checked)) if checked else frozenset()
     found = [finding(code, places[code], [example(checked[place]) for place in islice(places[code], 9)],
-                     settings={"vocabulary": "extend"} if code == "unknown-characters" else None,
-                     minimum=limits.minimum_s, maximum=limits.maximum_s, characters=unknown)
+                     settings=_way_out(checked, unknown) if code == "unknown-characters" else None,
+                     minimum=limits.minimum_s, maximum=limits.maximum_s, characters=_listed(unknown))
              for code in EXPLANATIONS if code in places]
     hours = sum(one.row.duration_s for one in kept) / 3600
     return Audit(verdict, len(kept), round(hours, 4), lost, [*found, *others])
@@ -174,6 +175,13 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
     if not ctc.feasible(tokens, frames):
         return "label-too-long", f"{len(tokens)} characters in {frames} frames", unknown
     return None, "", unknown
+
+
+def _way_out(checked: list[Checked], unknown: frozenset[str]) -> dict[str, Any]:
+    """Digits can be spelled out; other characters need a larger vocabulary."""
+    if all(character.isdecimal() for character in unknown):
+        return {"spell_numbers": guess_language(one.text for one in checked) or "en"}
+    return {"vocabulary": "extend"}
 
 
 def _listed(unknown: frozenset[str]) -> str:

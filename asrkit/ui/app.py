@@ -15,11 +15,11 @@ from asrkit.errors import RunError
 from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.speech import reach
-from asrkit.ui import downloads, live_chart, runs_tab, talk, theme, train_tab, transcribe_tab
+from asrkit.ui import data_tab, downloads, live_chart, runs_tab, talk, theme, train_tab, transcribe_tab
 
 MASTHEAD = ('<h1>asrkit</h1>'
             '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
-STYLES = [theme.STYLE, live_chart.STYLE, runs_tab.STYLE, talk.STYLE]
+STYLES = [theme.STYLE, data_tab.STYLE, live_chart.STYLE, runs_tab.STYLE, talk.STYLE]
 SPACE_DISK = Path("/data")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_UPLOAD = "8gb"
@@ -42,7 +42,9 @@ def build(store: RunStore) -> gr.Blocks:
     """The page over a directory of runs. Loads neither torch nor a model."""
     with gr.Blocks(title="asrkit", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(selected="train", elem_id="tabs") as tabs:
+            with gr.Tab("Data", id="data"):
+                data = data_tab.build(store)
             with gr.Tab("Train", id="train"):
                 panel, form_fields = train_tab.build(store, page)
             with gr.Tab("Runs", id="runs"):
@@ -59,6 +61,11 @@ def build(store: RunStore) -> gr.Blocks:
             """Show a run of the table in the panel."""
             return [gr.Tabs(selected="train"), event.run]
 
+        def chosen_data(event: gr.EventData) -> list[Any]:
+            """Fill the form with what was chosen to train on."""
+            return [gr.Tabs(selected="train"), *data_tab.filled(event.settings)]
+
+        data.select(chosen_data, None, [tabs, *form_fields], **transcribe_tab.QUIET)
         listed.select(opened, None, [tabs, panel], **transcribe_tab.QUIET)
 
         def wanted(event: gr.EventData) -> list[Any]:

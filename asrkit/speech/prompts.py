@@ -1,0 +1,40 @@
+"""Sentences to read aloud: lists that come with asrkit, and those that somebody pastes or uploads.
+
+A shipped list is assets/prompts/<name>.txt: its title behind "# " in the first line, then one prompt a line.
+"""
+
+from __future__ import annotations
+
+from asrkit.errors import DataError
+from asrkit.speech.reach import ASSETS
+
+FOLDER = ASSETS / "prompts"
+MOST = 5_000
+LONGEST = 400  # characters: nobody reads more than that in one breath or two
+
+
+def shipped() -> dict[str, str]:
+    """name -> title of the lists that come with asrkit, English first."""
+    names = sorted((path.stem for path in FOLDER.glob("*.txt")), key=lambda name: (name != "en", name))
+    return {name: (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name in names}
+
+
+def load(name: str) -> list[str]:
+    """The prompts of a shipped list. Raises DataError for a name that is not one."""
+    if name not in shipped():
+        raise DataError(f"There is no list of prompts {name!r}; choose one of {', '.join(shipped())}.")
+    return (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[1:]
+
+
+def parse(text: str) -> list[str]:
+    """One prompt a line, without repetitions. Raises DataError for none, too many, or one that is too long to read."""
+    found = list(dict.fromkeys(filter(None, (" ".join(line.split()) for line in text.splitlines()))))
+    if not found:
+        raise DataError("There is no prompt; write what is to be read, one sentence a line.")
+    if len(found) > MOST:
+        raise DataError(f"{len(found):,} prompts are more than anybody reads; give at most {MOST:,}.")
+    for number, line in enumerate(found, 1):
+        if len(line) > LONGEST:
+            raise DataError(f"Prompt {number} has {len(line)} characters; give at most {LONGEST}, or make two of it: "
+                            f"{line[:40]}…")
+    return found

@@ -1,0 +1,80 @@
+"""What somebody sent -> a folder of its own in the data folder, whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from asrkit.errors import DataError
+from asrkit.speech import archives, parquet, tables
+
+TAKEN = frozenset([*tables.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
+
+
+def receive(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
+    """Put the files, each (where it lies, its name at the sender's), into a new folder; an archive alone is unpacked.
+
+    Raises DataError for nothing at all, two files of one name, a name that is none, a kind of file that no dataset has,
+    and as `archives.unpack` does.
+    """
+    if not files:
+        raise DataError("Nothing was uploaded; choose an archive, or recordings and their transcripts.")
+    packed = [name for _, name in files if archives.is_archive(Path(name))]
+    if packed and len(files) > 1:
+        raise DataError(f"{packed[0]} came together with other files; upload an archive by itself.")
+    if packed:
+        source, name = files[0]
+        return _unpack(source, plain_name(name), data_dir)
+    names = [plain_name(name) for _, name in files]
+    for name in names:
+        if Path(name).suffix.lower() not in TAKEN:
+            raise DataError(f"{name} is neither a recording nor a table nor an archive; send .zip, .tar.gz, audio, "
+                            f".csv, "
+                            ".tsv, .jsonl, .parquet or .txt.")
+        if names.count(name) > 1:
+            raise DataError(f"{name} was chosen twice; pack folders with equal names into a .zip.")
+    tabular = [name for name in names if Path(name).suffix.lower() in (*tables.SUFFIXES, parquet.SUFFIX)]
+    target = free_folder(data_dir, Path(tabular[0] if len(tabular) == 1 else names[0]).stem)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
+            for (source, _), name in zip(files, names, strict=True):
+                shutil.copyfile(source, Path(draft) / name)
+            os.chmod(draft, 0o755)
+            os.rename(draft, target)
+            Path(draft).mkdir()  # for the temporary directory to remove
+    except OSError as error:
+        raise DataError(f"{data_dir} cannot be written ({error.strerror or error}); free some space.") from error
+    return target
+
+
+def _unpack(source: Path, name: str, data_dir: Path) -> Path:
+    """Under the name that it had, which messages are about."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
+        link = Path(draft) / name
+        link.symlink_to(source.absolute())
+        return archives.unpack(link, free_folder(data_dir, archives.stem(Path(name))))
+
+
+def plain_name(name: str) -> str:
+    """The last part of a path of any system. Raises DataError for what cannot name a file."""
+    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1]).strip()
+    if last in ("", ".", "..") or last.startswith(".") or any(unicodedata.category(c) in ("Cc", "Cs") for c in last):
+        raise DataError(f"{name!r:.80} cannot name a file; rename it with letters and digits.")
+    if len(last.encode()) > archives.LONGEST_NAME - 20:
+        raise DataError(f"{last[:40]}… is too long a name ({len(last.encode())} bytes); shorten it.")
+    return last
+
+
+def free_folder(data_dir: Path, stem: str) -> Path:
+    """A folder that is not there yet, called after `stem`."""
+    plain = re.sub(r"[^\w-]+", "-", stem).strip("-")[:60] or "upload"
+    names = (plain if number == 1 else f"{plain}-{number}" for number in itertools.count(1))
+    return next(path for path in (data_dir / name for name in names) if not path.exists())

@@ -1,0 +1,189 @@
+"""What the Data tab's script may ask of the server: look at a dataset, hear a clip, check it, choose what to train on.
+
+Every argument comes from the page and is checked by the rooms below; what is wrong comes back as one sentence. Nothing
+is kept for a visitor: a dataset that was looked at is remembered for whoever asks for it next.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from gradio.utils import get_upload_folder
+
+from asrkit.config import TrainConfig
+from asrkit.errors import AsrkitError, DataError
+from asrkit.runs import models, preparation, selection
+from asrkit.runs.store import RunStore
+from asrkit.speech import audio, sources, transcripts, uploads
+from asrkit.speech.text import normalise
+from asrkit.ui import audit_report
+from asrkit.ui.audit_jobs import Jobs
+from asrkit.ui.form import DEFAULTS
+
+REMEMBERED = 4          # datasets
+PREVIEWED = 8           # clips, and sentences before | after
+LOOKED_AT = 4_000       # transcripts, for the preview and the vocabulary
+LONGEST_CLIP_S = 40.0   # of what is sent to be heard
+COLUMNS = ("text_column", "audio_column", "speaker_column")
+TEXT_SETTINGS = ("normaliser", "spell_numbers", "character_map")
+
+Asked = dict[str, Any]
+
+
+def told(function: Callable[[Any, Asked], dict[str, Any]]) -> Callable[[Any, Asked], dict[str, Any]]:
+    """Answer {"error": sentence} for what the visitor can put right."""
+
+    @functools.wraps(function)
+    def answer(self: Any, asked: Asked) -> dict[str, Any]:
+        try:
+            return function(self, asked)
+        except AsrkitError as error:
+            return {"error": str(error)}
+
+    return answer
+
+
+class Desk:
+    """Over one store of runs and its data folder."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.jobs = Jobs()
+        self._known: OrderedDict[tuple[str, ...], sources.Source] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def known(self, asked: Asked) -> dict[str, Any]:
+        """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
+        made = [path for path in sorted(self.store.data_dir.glob("*"))
+                if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER]
+        listed = [{"value": str(path), "label": path.name} for path in made]
+        listed += [{"value": name, "label": f"{name} (comes with asrkit)"} for name in sources.BUILT_IN]
+        return {"known": listed}
+
+    @told
+    def look(self, asked: Asked) -> dict[str, Any]:
+        """What is at `data`, read anew."""
+        source = self._source(asked, again=True)
+        rows = source.utterances
+        known_s = [row.duration_s for row in rows if row.duration_s > 0]
+        columns = source.columns
+        return {
+            "name": str(asked["data"]), "layout": source.layout, "train": len(source.train),
+            "eval": len(source.eval or []), "hours": sum(known_s) / 3600,
+            "speakers": len({row.speaker for row in rows if row.speaker}), "found": list(source.found),
+            "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
+            if columns else {},
+            "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
+            "language": transcripts.guess_language(row.text for row in rows[:LOOKED_AT]),
+        }
+
+    @told
+    def hear(self, asked: Asked) -> dict[str, Any]:
+        """The clip at `place` as a WAV file in base64; its first part where it is long."""
+        rows = self._source(asked).utterances
+        place = asked.get("place")
+        if not isinstance(place, int) or not 0 <= place < len(rows):
+            raise DataError("That clip is not there any more; look at the dataset again.")
+        row = rows[place]
+        end_s = min(row.end_s or float("inf"), row.start_s + LONGEST_CLIP_S)
+        rate, samples = audio.decode(row.audio, start_s=row.start_s, end_s=end_s)
+        wav = io.BytesIO()
+        soundfile.write(wav, samples, rate, format="WAV", subtype="PCM_16")
+        return {"wav": base64.b64encode(wav.getvalue()).decode()}
+
+    @told
+    def preview(self, asked: Asked) -> dict[str, Any]:
+        """Sentences before and after the rules, those that change most first; and the vocabulary they leave."""
+        rows, rules = self._source(asked).utterances, self._config(asked).text_rules
+        raw = [row.text for row in rows[:LOOKED_AT]]
+        done = [normalise(text, rules) for text in raw]
+        known = self._limits(asked).vocabulary
+        return {
+            "pairs": audit_report.telling_pairs(raw, done, PREVIEWED),
+            "characters": audit_report.characters(done, known), "of": len(rows), "looked_at": len(raw),
+            "changed": sum(before != after for before, after in zip(raw, done, strict=True)),
+        }
+
+    @told
+    def check(self, asked: Asked) -> dict[str, Any]:
+        """Begin the audit, or join it where the same one is under way or done; -> how far it is, or what it found."""
+        config, limits = self._config(asked), self._limits(asked)
+        model = str(asked.get("model") or "") if asked.get("align") else ""
+        key = (*self._key(asked), config.text_rules, str(asked.get("model")), config.vocabulary, model)
+        source = self._source(asked)
+        job = self.jobs.get(key, lambda progress: audit_report.inspect(source, limits, model, self.store, progress),
+                            again=bool(asked.get("again")))
+        if job.error:
+            raise job.error
+        if job.result is None:
+            return {"state": "running", "what": job.what, "done": job.done, "of": job.of}
+        return {"state": "done", **audit_report.report(job.result, limits)}
+
+    @told
+    def choose(self, asked: Asked) -> dict[str, Any]:
+        """The settings of a run on this data, without the clips of the findings in `without`."""
+        config = self._config(asked)
+        settings = {name: getattr(config, name) for name in (*TEXT_SETTINGS, "vocabulary")}
+        found = self.jobs.result((*self._key(asked), config.text_rules, str(asked.get("model")), config.vocabulary,
+                                  str(asked.get("model") or "") if asked.get("align") else ""))
+        without = [str(code) for code in asked.get("without") or []]
+        dropped = found.audit.dropped if found else 0
+        if found and (without or dropped):
+            path = selection.write(self.store.data_dir, str(asked["data"]), found, without)
+            return {"settings": settings | {"train": str(path), "eval": "", **dict.fromkeys(COLUMNS, "")}}
+        columns = {name: str(asked.get(name) or "") for name in COLUMNS}
+        return {"settings": settings | {"train": str(asked["data"]), "eval": "", **columns}}
+
+    @told
+    def take(self, asked: Asked) -> dict[str, Any]:
+        """Uploaded files [{"path", "name"}] become a dataset in the data folder; -> where it is."""
+        folder = Path(get_upload_folder()).resolve()
+        files = []
+        for each in asked.get("files") or []:
+            path = Path(str(each.get("path"))).resolve()
+            if not path.is_relative_to(folder) or not path.is_file():
+                raise DataError("That file was not uploaded here; choose it again.")
+            files.append((path, str(each.get("name") or path.name)))
+        target = uploads.receive(files, self.store.data_dir)
+        for path, _ in files:
+            path.unlink(missing_ok=True)
+        return {"data": str(target)}
+
+    def _key(self, asked: Asked) -> tuple[str, ...]:
+        return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS))
+
+    def _source(self, asked: Asked, again: bool = False) -> sources.Source:
+        key = self._key(asked)
+        with self._lock:
+            if not again and key in self._known:
+                return self._known[key]
+        columns = {name: value or None for name, value in zip(COLUMNS, key[1:], strict=True)}
+        source = sources.load(key[0].strip(), **columns)
+        with self._lock:
+            self._known[key] = source
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return source
+
+    def _config(self, asked: Asked) -> TrainConfig:
+        given = {name: asked[name] for name in (*TEXT_SETTINGS, "vocabulary") if name in asked}
+        return TrainConfig().changed({"preset": "", "max_duration_s": DEFAULTS.max_duration_s} | given)
+
+    def _limits(self, asked: Asked) -> Any:
+        name = str(asked.get("model") or models.STARTER)
+        return preparation.limits_of(self._config(asked), Path(models.resolve(name, self.store)))
+
+
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Places from all over a list."""
+    return sorted({round(step * (count - 1) / max(1, wanted - 1)) for step in range(min(count, wanted))})

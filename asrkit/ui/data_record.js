@@ -1,0 +1,222 @@
+// Third chapter of the Data tab: a small recording studio. One sentence at a time; what is kept is on disk at once, and what
+// is not kept yet, and where one was, is in the browser, so that a reload loses nothing.
+
+const KEPT_HERE = "asrkit-recorder";
+const TAKE_HERE = "asrkit-take";
+const CLIP_AT = 0.985, QUIET_AT = 0.02; // of full scale
+const LEAST_S = 0.4, MOST_S = 60;
+
+let studio = { name: "", waiting: [], at: 0 };
+let microphone = null;   // { stream, context, node }
+let chunks = null;       // what is being recorded
+let take_now = null;     // { wav (base64), text, seconds, peak, clipped }
+
+function remembered(key) { try { return JSON.parse(localStorage.getItem(key)) || {}; } catch { return {}; } }
+function remember(key, value) {
+  try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, JSON.stringify(value)); } catch { /* too long a take for the browser's memory */ }
+}
+
+function record_note(words, style = "quiet") {
+  part("record-note").textContent = words;
+  part("record-note").className = `record-note ${style}`;
+}
+
+// ---- setting up
+
+async function list_prompts() {
+  const told = await ask("lists", {}), before = remembered(KEPT_HERE);
+  if (!told) return;
+  options(part("record-list"), [...told.lists, ["own", "My own sentences"], ["", "Those of this dataset, as they are"]], before.list ?? "en");
+  part("collections").replaceChildren(...told.collections.map((name) => make("option", { value: name })));
+  if (before.name) part("record-name").value = before.name;
+  if (before.speaker) part("record-speaker").value = before.speaker;
+  own_prompts();
+  if (before.name && before.open && told.collections.includes(before.name)) {
+    choose_way("record");
+    enter(await ask("progress", { name: before.name }));
+  }
+}
+
+function own_prompts() {
+  const own = part("record-list").value === "own";
+  part("own-prompts").hidden = part("own-file").hidden = !own;
+}
+part("record-list").addEventListener("change", own_prompts);
+part("record-file").addEventListener("change", async (event) => { part("record-text").value = await event.target.files[0].text(); });
+
+part("record-setup").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  notice("");
+  const list = part("record-list").value;
+  if (list === "own" && !part("record-text").value.trim()) { notice("Write the sentences to read, one a line."); return; }
+  enter(await ask("begin", { name: part("record-name").value, list: list === "own" ? "" : list, text: list === "own" ? part("record-text").value : "" }));
+});
+
+function enter(told) {
+  if (!told) return;
+  studio = { ...told, at: 0 };
+  remember(KEPT_HERE, { name: told.name, list: part("record-list").value, speaker: part("record-speaker").value, open: true });
+  part("studio").hidden = false;
+  const pending = remembered(TAKE_HERE);
+  take_now = null;
+  if (pending.name === told.name && told.waiting.includes(pending.take?.text)) {
+    studio.at = told.waiting.indexOf(pending.take.text);
+    take_now = pending.take;
+  }
+  show_prompt();
+}
+
+// ---- one prompt
+
+function show_prompt() {
+  const all = studio.prompts, prompt = studio.waiting[studio.at];
+  part("record-count").textContent = `${plural(studio.kept, "clip")} kept, ${studio.minutes.toFixed(1)} min · ${plural(studio.to_go, "sentence")} to go`;
+  part("record-bar").style.width = all ? `${100 * (all - studio.to_go) / all}%` : "0";
+  part("prompt").textContent = prompt ?? (all ? "All sentences are recorded." : "This dataset has no sentences yet: choose some above.");
+  part("prompt").dir = "auto";
+  part("record-done").disabled = !studio.kept;
+  const ready = prompt !== undefined;
+  part("record-start").hidden = !ready || take_now !== null || chunks !== null;
+  part("record-stop").hidden = chunks === null;
+  part("record-skip").hidden = !ready || chunks !== null;
+  for (const name of ["record-play", "record-keep", "record-again"]) part(name).hidden = take_now === null || chunks !== null;
+  if (!take_now && !chunks) record_note(ready ? "Press Record and read it aloud." : "");
+  if (take_now) judge();
+}
+
+function judge() {
+  if (take_now.seconds < LEAST_S) record_note("That was very short. Did you press Stop too early?", "warn-text");
+  else if (take_now.clipped) record_note("Too loud: the recording is clipped. Move away a little and try again.", "warn-text");
+  else if (take_now.peak < QUIET_AT) record_note("Very quiet. Come closer, or check which microphone is used.", "warn-text");
+  else record_note(`${take_now.seconds.toFixed(1)} s. Hear it, or keep it.`);
+}
+
+part("record-skip").addEventListener("click", () => {
+  drop_take();
+  studio.at = (studio.at + 1) % Math.max(1, studio.waiting.length);
+  show_prompt();
+});
+
+function drop_take() { take_now = null; remember(TAKE_HERE, null); hush(); }
+
+// ---- recording
+
+const WORKLET = `registerProcessor("asrkit-tap", class extends AudioWorkletProcessor {
+  process(inputs) { if (inputs[0][0]) this.port.postMessage(inputs[0][0].slice()); return true; }
+});`;
+
+async function open_microphone() {
+  if (microphone && microphone.stream.active) return microphone;
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
+  const context = new AudioContext();
+  const source = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
+  await context.audioWorklet.addModule(source);
+  URL.revokeObjectURL(source);
+  const node = new AudioWorkletNode(context, "asrkit-tap");
+  context.createMediaStreamSource(stream).connect(node);
+  node.port.onmessage = (event) => hear_chunk(event.data);
+  return microphone = { stream, context, node };
+}
+
+function close_microphone() {
+  if (!microphone) return;
+  microphone.stream.getTracks().forEach((track) => track.stop());
+  microphone.context.close();
+  microphone = null;
+  show_level(0);
+}
+
+let level = 0, loud_until = 0;
+function hear_chunk(samples) {
+  let peak = 0;
+  for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
+  level = Math.max(peak, level * 0.92);
+  if (peak >= CLIP_AT) loud_until = performance.now() + 1500;
+  show_level(level);
+  if (!chunks) return;
+  chunks.push(samples);
+  if (chunks.length * samples.length > MOST_S * microphone.context.sampleRate) stop_recording();
+}
+
+function show_level(peak) {
+  const share = peak > 0 ? Math.max(0, 1 + Math.log10(peak) / 2.5) : 0; // -50 dB to 0 dB
+  const meter = part("meter");
+  meter.firstElementChild.style.width = `${100 * share}%`;
+  meter.setAttribute("aria-valuenow", Math.round(100 * share));
+  meter.classList.toggle("clipping", performance.now() < loud_until);
+}
+
+async function start_recording() {
+  hush();
+  drop_take();
+  try { await open_microphone(); } catch (error) {
+    const why = navigator.mediaDevices ? `the browser says ${error.name}` : "a page that is not on this machine needs https for it";
+    notice(`The microphone cannot be used (${why}); allow it for this page, or plug one in.`);
+    return;
+  }
+  notice("");
+  await microphone.context.resume();
+  chunks = [];
+  show_prompt();
+  record_note("Listening…");
+  part("record-stop").focus({ preventScroll: true });
+}
+
+function stop_recording() {
+  if (!chunks) return;
+  const samples = new Float32Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0, peak = 0, run = 0, clipped = false;
+  for (const chunk of chunks) { samples.set(chunk, at); at += chunk.length; }
+  for (const sample of samples) {
+    peak = Math.max(peak, Math.abs(sample));
+    run = Math.abs(sample) >= CLIP_AT ? run + 1 : 0;
+    clipped ||= run >= 3;
+  }
+  const rate = microphone.context.sampleRate;
+  chunks = null;
+  take_now = { wav: to_base64(to_wav(samples, rate)), text: studio.waiting[studio.at], seconds: samples.length / rate, peak, clipped };
+  remember(TAKE_HERE, { name: studio.name, take: take_now });
+  show_prompt();
+  part("record-keep").focus({ preventScroll: true });
+}
+
+// Mono, 16 bit, at the microphone's own rate: the server resamples.
+function to_wav(samples, rate) {
+  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
+  const words = (at, text) => [...text].forEach((letter, place) => view.setUint8(at + place, letter.charCodeAt(0)));
+  words(0, "RIFF"); view.setUint32(4, 36 + 2 * samples.length, true); words(8, "WAVEfmt ");
+  view.setUint32(16, 16, true); view.setUint16(20, 1, true); view.setUint16(22, 1, true);
+  view.setUint32(24, rate, true); view.setUint32(28, 2 * rate, true); view.setUint16(32, 2, true); view.setUint16(34, 16, true);
+  words(36, "data"); view.setUint32(40, 2 * samples.length, true);
+  samples.forEach((sample, place) => view.setInt16(44 + 2 * place, Math.max(-1, Math.min(1, sample)) * 32767, true));
+  return new Uint8Array(view.buffer);
+}
+
+function to_base64(bytes) {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  return btoa(text);
+}
+
+async function keep_take() {
+  if (!take_now) return;
+  hush();
+  part("record-keep").disabled = true;
+  const told = await ask("keep", { name: studio.name, text: take_now.text, speaker: part("record-speaker").value, wav: take_now.wav });
+  part("record-keep").disabled = false;
+  if (!told) return; // the take stays, here and in the browser
+  drop_take();
+  const next = Math.min(studio.at, Math.max(0, told.waiting.length - 1));
+  studio = { ...told, at: next };
+  notice("");
+  show_prompt();
+  part("record-start").focus({ preventScroll: true });
+}
+
+part("record-start").addEventListener("click", start_recording);
+part("record-stop").addEventListener("click", stop_recording);
+part("record-again").addEventListener("click", start_recording);
+part("record-keep").addEventListener("click", keep_take);
+part("record-play").addEventListener("click", () => { hush(); player.src = `data:audio/wav;base64,${take_now.wav}`; player.play().catch(hush); });
+part("record-done").addEventListener("click", () => { hush(); close_microphone(); part("path").value = studio.data; look(studio.data); });
+list_prompts();

@@ -1,0 +1,79 @@
+"""The Data tab: bring speech or record it, see what is wrong with it, and train on it. Its script asks the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from asrkit.config import FIELDS
+from asrkit.runs.store import RunStore
+from asrkit.speech.text import NORMALISERS
+from asrkit.ui import form
+from asrkit.ui.data_desk import Desk
+from asrkit.ui.live_chart import script
+from asrkit.ui.recorder import Recorder
+
+HERE = Path(__file__).parent
+STYLE = HERE / "data_tab.css"
+SCRIPTS = ("data_tab.js", "data_audit.js", "data_record.js")
+NUMBER_LANGUAGES = (("", "leave digits"), ("en", "English"), ("de", "German"), ("es", "Spanish"), ("fr", "French"),
+                    ("it", "Italian"), ("pt", "Portuguese"), ("nl", "Dutch"), ("pl", "Polish"), ("ru", "Russian"),
+                    ("uk", "Ukrainian"), ("tr", "Turkish"), ("ar", "Arabic"), ("fa", "Persian"), ("te", "Telugu"),
+                    ("bn", "Bengali"), ("vi", "Vietnamese"), ("id", "Indonesian"), ("ja", "Japanese"),
+                    ("ko", "Korean"), ("th", "Thai"))
+
+
+def build(store: RunStore) -> gr.HTML:
+    """Lay out the tab. It triggers `select` when somebody wants to train: the event's data has `settings` for the
+    form."""
+    desk, recorder = Desk(store), Recorder(store)
+
+    def known(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.known(asked)
+
+    def look(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.look(asked)
+
+    def hear(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.hear(asked)
+
+    def preview(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.preview(asked)
+
+    def check(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.check(asked)
+
+    def choose(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.choose(asked)
+
+    def take(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.take(asked)
+
+    def lists(asked: dict[str, Any]) -> dict[str, Any]:
+        return recorder.lists(asked)
+
+    def begin(asked: dict[str, Any]) -> dict[str, Any]:
+        return recorder.begin(asked)
+
+    def progress(asked: dict[str, Any]) -> dict[str, Any]:
+        return recorder.progress(asked)
+
+    def keep(asked: dict[str, Any]) -> dict[str, Any]:
+        return recorder.keep(asked)
+
+    return gr.HTML(
+        value="", elem_id="data", apply_default_css=False,
+        html_template=(HERE / "data_tab.html").read_text(encoding="utf-8"), js_on_load=script(*SCRIPTS),
+        server_functions=[known, look, hear, preview, check, choose, take, lists, begin, progress, keep],
+        normalisers=[(name, each.summary) for name, each in NORMALISERS.items()],
+        numbers=list(NUMBER_LANGUAGES), models=form.base_models(store),
+        vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),
+    )
+
+
+def filled(settings: dict[str, Any]) -> list[Any]:
+    """The form with what the Data tab chose; the rest of it stays."""
+    return [settings[name] if name in settings and form.offered(name, settings[name]) else gr.skip()
+            for name in form.NAMES]

@@ -1,0 +1,71 @@
+"""What the recorder's script may ask of the server: prompts to read, clips to keep, and how far one has come."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from asrkit.errors import DataError
+from asrkit.runs.store import RunStore
+from asrkit.speech import audio, collection, prompts
+from asrkit.ui.data_desk import Asked, told
+
+MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
+SENT_BACK = 400        # prompts and clips that a page gets at once
+
+
+class Recorder:
+    """Over the data folder of one store."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+
+    def lists(self, asked: Asked) -> dict[str, Any]:
+        """The shipped lists of prompts, and the datasets that can be gone on with."""
+        made = collection.all_in(self.store.data_dir)
+        return {"lists": list(prompts.shipped().items()), "collections": [mine.name for mine in made]}
+
+    @told
+    def begin(self, asked: Asked) -> dict[str, Any]:
+        """Open the dataset `name`, with the prompts of `list` or `text` where it has none yet or new ones are given."""
+        mine = self._collection(asked)
+        if asked.get("text"):
+            mine.prompts = prompts.parse(str(asked["text"]))
+        elif asked.get("list"):
+            mine.prompts = prompts.load(str(asked["list"]))
+        return self._state(mine)
+
+    @told
+    def progress(self, asked: Asked) -> dict[str, Any]:
+        """As `begin`, changing nothing."""
+        return self._state(self._collection(asked))
+
+    @told
+    def keep(self, asked: Asked) -> dict[str, Any]:
+        """Keep the recording `wav` (base64) of the prompt `text`; another one of the same prompt takes its place."""
+        mine, text = self._collection(asked), str(asked.get("text") or "")
+        wave = audio.load(_decoded(asked.get("wav")))
+        before = next((clip.file_name for clip in mine.clips() if clip.text == " ".join(text.split())), "")
+        mine.add(wave, text, speaker=str(asked.get("speaker") or "")[:80], instead_of=before)
+        return self._state(mine)
+
+    def _collection(self, asked: Asked) -> collection.Collection:
+        return collection.open_in(self.store.data_dir, str(asked.get("name") or ""))
+
+    def _state(self, mine: collection.Collection) -> dict[str, Any]:
+        clips = mine.clips()
+        kept = {clip.text for clip in clips}
+        waiting = [prompt for prompt in mine.prompts if prompt not in kept]
+        return {"name": mine.name, "data": str(mine.folder), "prompts": len(mine.prompts),
+                "waiting": waiting[:SENT_BACK], "to_go": len(waiting), "kept": len(clips),
+                "minutes": sum(clip.duration_s for clip in clips) / 60}
+
+
+def _decoded(sent: Any) -> bytes:
+    try:
+        if not isinstance(sent, str) or len(sent) > MOST_AUDIO:
+            raise ValueError
+        return base64.b64decode(sent, validate=True)
+    except (ValueError, binascii.Error):
+        raise DataError("The recording did not arrive whole; record it again.") from None

@@ -1,0 +1,176 @@
+"""The Data tab: bring a dataset, hear it, see what is wrong with it, train on the rest; or record one."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect
+from waiting import wait_for
+
+from asrkit.speech import audio
+
+CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
+RECORDER_HZ = 48_000
+
+
+def field(page: Page, name: str):
+    return page.locator(f"#field-{name} input")
+
+
+
+def part(page: Page, name: str):
+    return page.locator(f"#data [data-part='{name}']")
+
+
+def open_data(open_page, **options) -> Page:
+    page = open_page(**options)
+    page.get_by_role("tab", name="Data").click()
+    return page
+
+
+def look(page: Page, data: object) -> None:
+    part(page, "path").fill(str(data))
+    page.get_by_role("button", name="Look", exact=True).click()
+    expect(part(page, "clips").locator("tr").first).to_be_visible()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Thirty clips of the demo, a silent one, one that is there twice, and one whose digits are no words."""
+    made = tmp_path / "mine"
+    (made / "audio").mkdir(parents=True)
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        rows = [(row["file_name"], row["text"], row["speaker"]) for row in list(csv.DictReader(file))[:30]]
+    for name, _, _ in rows:
+        shutil.copy(CALLSIGNS / name, made / name)
+    soundfile.write(made / "silent.wav", np.zeros(16_000), 16_000)
+    shutil.copy(CALLSIGNS / rows[0][0], made / "again.ogg")
+    rows += [("silent.wav", "hello", "ann"), ("again.ogg", rows[0][1], rows[0][2]), (rows[1][0], "Alpha 42!", "ann")]
+    with open(made / "metadata.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("file_name", "text", "speaker"), *rows])
+    return made
+
+
+def test_a_dataset_is_looked_at_heard_checked_and_trained_on_without_its_faults(open_page, app, folder):
+    page = open_data(open_page)
+    look(page, folder)
+    expect(part(page, "layout")).to_have_text("folder with a metadata table")
+    expect(part(page, "facts")).to_contain_text("33 clips")
+    expect(part(page, "text_column")).to_have_value("text")
+    expect(part(page, "pairs").locator("tr").first).to_contain_text("Alpha 42!alpha 42")
+    part(page, "clips").get_by_role("button").first.click()
+    expect(part(page, "clips").get_by_role("button").first).to_have_text("■")
+
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(part(page, "verdict")).to_contain_text("2 clips cannot be used")
+    silent = page.locator("[data-finding=silent]")
+    silent.locator("summary").click()
+    expect(silent).to_contain_text("Nothing can be heard")
+    digits = page.locator("[data-finding=unknown-characters]")
+    digits.locator("summary").click()
+    digits.get_by_role("button", name="Do it: numbers in en").click()
+    expect(part(page, "verdict")).to_contain_text("1 clip cannot be used")
+    expect(part(page, "pairs").locator("tr").first).to_contain_text("alpha forty two")
+    expect(part(page, "train-note")).to_contain_text("Without 3 clips")  # the copies of two recordings, and silence
+    page.get_by_role("button", name="Train on this").click()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    expect(field(page, "train")).to_have_value(re.compile(r"/data/selections/mine-\w+\.jsonl$"))
+    page.get_by_role("button", name="Advanced").click()
+    expect(field(page, "spell_numbers")).to_have_value("en")
+    field(page, "max_steps").fill("1")
+    field(page, "max_steps").press("Tab")
+    page.get_by_role("button", name="Start training").click()
+    run = wait_for(lambda: next(iter(app.store.all()), None), "a run")
+    assert '"code": "duplicate-audio"' in run.audit_path.read_text()
+    assert run.config().text_rules == "basic+numbers:en"
+
+
+def test_an_archive_is_uploaded(open_page, folder, app):
+    archive = shutil.make_archive(str(folder.parent / "My clips (1)"), "zip", folder)
+    page = open_data(open_page)
+    part(page, "files").set_input_files(archive)
+    expect(part(page, "facts")).to_contain_text("33 clips")
+    expect(part(page, "path")).to_have_value(str(app.store.data_dir / "My-clips-1"))
+    expect(page.get_by_role("button", name="My-clips-1")).to_be_visible()
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("bad.zip", b"no archive", "bad.zip is no archive that can be read"),
+    ("virus.exe", b"MZ", "virus.exe is neither a recording nor a table nor an archive"),
+])
+def test_an_upload_that_is_no_dataset_is_one_sentence(open_page, app, tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    before = set(app.store.data_dir.glob("*"))
+    page = open_data(open_page)
+    part(page, "files").set_input_files(tmp_path / name)
+    expect(part(page, "notice")).to_contain_text(words)
+    assert set(app.store.data_dir.glob("*")) == before
+
+
+def test_a_place_without_data_is_one_sentence(open_page):
+    page = open_data(open_page)
+    part(page, "path").fill("/nothing/here")
+    page.get_by_role("button", name="Look", exact=True).click()
+    expect(part(page, "notice")).to_contain_text("There is no data at '/nothing/here'")
+    expect(part(page, "looked")).to_be_hidden()
+
+
+def reader(folder):
+    """A WAV file in which somebody says the same over and over, as Chromium's microphone hears it."""
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        row = next(row for row in csv.DictReader(file) if len(row["text"].split()) == 4)
+    clip = audio.load(CALLSIGNS / row["file_name"]).samples
+    at = np.arange(0, len(clip), audio.RATE / RECORDER_HZ)
+    loud = np.interp(at, np.arange(len(clip)), clip) * 0.5 / np.abs(clip).max()
+    soundfile.write(folder / "voice.wav", loud, RECORDER_HZ, subtype="PCM_16")
+    return folder / "voice.wav", row["text"], len(clip) / audio.RATE
+
+
+def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page, app, speaker, tmp_path):
+    """The whole way of somebody who has nothing but a voice; a reload in the middle loses nothing."""
+    voice, text, seconds = reader(tmp_path)
+    page = open_data(open_page, within=speaker(voice))
+    page.get_by_role("button", name="Record your own").click()
+    part(page, "record-name").fill("my test voice")
+    part(page, "record-list").select_option("own")
+    part(page, "record-text").fill("\n".join(f"{text} {word}" for word in ("alpha", "bravo", "kilo", "lima", "papa")))
+    page.get_by_role("button", name="Begin").click()
+    for number in range(5):
+        expect(part(page, "record-count")).to_contain_text(f"{number} clip")
+        part(page, "record-start").click()
+        expect(part(page, "record-stop")).to_be_visible()
+        page.wait_for_timeout(1000 * seconds)  # speaking takes the time that it takes
+        part(page, "record-stop").click()
+        expect(part(page, "record-note")).to_contain_text("Hear it, or keep it.")
+        if number == 2:
+            page.reload()
+            page.get_by_role("tab", name="Data").click()
+            expect(part(page, "record-count")).to_contain_text("2 clips kept")
+            expect(part(page, "prompt")).to_have_text(f"{text} kilo")
+        part(page, "record-keep").click()
+    expect(part(page, "prompt")).to_have_text("All sentences are recorded.")
+    page.get_by_role("button", name="Look at what you have").click()
+    expect(part(page, "facts")).to_contain_text("5 clips")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(part(page, "verdict")).to_contain_text("Ready to train on.")
+    page.get_by_role("button", name="Train on this").click()
+    page.get_by_role("button", name="Advanced").click()
+    for name, value in {"max_steps": 2, "num_epochs": 1}.items():
+        field(page, name).fill(str(value))
+        field(page, name).press("Tab")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text("Finished.", timeout=180_000)
+
+    from asrkit.transcription.transcriber import Transcriber
+
+    run = next(iter(app.store.all()))
+    recorded = sorted((app.store.data_dir / "my test voice" / "clips").glob("*.flac"))
+    assert len(recorded) == 5
+    heard = Transcriber(str(run.model_dir)).transcribe(audio.load(recorded[0])).text
+    assert set(heard.split()) & set(text.split())
