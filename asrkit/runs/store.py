@@ -139,7 +139,8 @@ class Run:
         """Events from byte offset `after`, and the offset to go on from. A half-written last line is left for later.
 
         If the file is shorter than `after` (another run took its place) reading starts again at 0.
-        skim: of several `train` events in a row only the last is read, for who does not need the curves.
+        skim: of several `train` events in a row only the last is read, and those with a number that is not finite, for
+        who does not need the curves.
         """
         try:
             with open(self.events_path, "rb") as file:
@@ -255,7 +256,11 @@ def _skimmed(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     held = None
     for at, line in lines:
         if is_train(line):
-            held = at, line
+            if b": null" in line:
+                yield at, line
+                held = None
+            else:
+                held = at, line
         elif line:
             if held:
                 yield held

@@ -192,17 +192,17 @@ def result(told: Event | None) -> dict[str, Any] | None:
     return told and {name: told.step if name == "step" else told.data.get(name) for name in RESULT}
 
 
-def view(run: Run) -> RunView:
-    """The run as its whole history tells it."""
+def view(run: Run, skim: bool = False) -> RunView:
+    """The run as its whole history tells it; `skim` as in `Run.events`."""
     seen = RunView(run.id)
-    for told in run.events()[0]:
+    for told in run.events(skim=skim)[0]:
         seen.apply(told)
     return seen
 
 
 def history(run: Run) -> History:
     """The run as the rules of `diagnosis` read it."""
-    seen = view(run)
+    seen = view(run, skim=True)  # the rules look at no training loss but one that is not finite
     scores = [Score(told.step or 0, told.epoch or 0.0, *(told.data.get(name) for name in EVAL_SERIES[:4]),
                     blank_share=told.data.get("blank_share"), length_ratio=told.data.get("length_ratio"),
                     wer_interval=told.data.get("wer_interval"))
@@ -214,7 +214,7 @@ def history(run: Run) -> History:
 
 def summary(run: Run) -> dict[str, Any]:
     """One run as `runs list --json` and `runs show --json` print it."""
-    seen, process = view(run), run.process()
+    seen, process = view(run, skim=True), run.process()
     return {
         "run_id": run.id,
         "status": supervisor.status(run),

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from asrkit.runs import events, supervisor
+from asrkit.runs import events, supervisor, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.system import Load
 from asrkit.runs.view import RunView
@@ -80,10 +80,11 @@ def activity(status: str, seen: RunView, cancelled: bool, before: Sequence[str] 
         others = f" and {len(before) - 1} more" if len(before) > 1 else ""
         return f"Waiting for run {before[0]}{others} to finish…" if before else "Waiting to start…"
     if status == supervisor.STOPPING:
-        if cancelled:
-            return "Cancelling…"
+        given = watchdog.CANCEL_S if cancelled else watchdog.STOP_S
         saving = seen.phase is not None and seen.phase.data.get("phase") == "saving"
-        return "Saving the model…" if saving else "Stopping after this step, then saving the model…"
+        doing = "Cancelling" if cancelled else "Saving the model" if saving else (
+            "Stopping after this step, then saving the model")
+        return f"{doing}… (by force after {duration(given)})"
     if seen.phase is not None:
         taken = time.time() - seen.phase_since
         return f"{phase(seen.phase).rstrip('.…')}…" + (f" ({duration(taken)})" if LONG_S < taken < 86_400 else "")

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from talking import part, record, spoken, upload
 from waiting import wait_for
 
+from asrkit.runs import supervisor
 from asrkit.runs.store import Run
 from asrkit.speech import audio
 
@@ -123,3 +124,32 @@ def test_the_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
     page.get_by_role("button", name="Cancel for good?").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
     assert not run.has_model()
+
+
+def test_three_runs_from_the_page_take_their_turns(open_page, app):
+    """The second and the third wait; the third is let first, the second is taken out, and nobody starts the third."""
+    page = open_page()
+    start = page.get_by_role("button", name="Start training")
+    for count in (1, 2, 3):
+        start.click()
+        wait_for(lambda count=count: len(app.store.all()) == count, f"{count} runs")
+        expect(start).to_be_enabled()
+    third, second, first = app.store.all()
+    live, choice = page.locator("#live"), page.locator("#live [data-part=runs]")
+    choice.select_option(third.id)
+    expect(live.locator("[data-part=activity]")).to_have_text(f"Waiting for run {first.id} and 1 more to finish…")
+    page.get_by_role("button", name="Start next").click()
+    expect(live.locator("[data-part=activity]")).to_have_text(f"Waiting for run {first.id} to finish…")
+    choice.select_option(second.id)
+    page.get_by_role("button", name="Remove from queue").click()
+    expect(live.locator("[data-part=status]")).to_have_text("Stopped")
+    choice.select_option(first.id)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel for good?").click()
+    expect(live.locator("[data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
+    choice.select_option(third.id)
+    expect(live.locator("[data-part=status]")).to_have_text(re.compile("Starting|Running"), timeout=180_000)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel for good?").click()
+    expect(live.locator("[data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
+    assert [supervisor.status(run) for run in (first, second, third)] == [supervisor.STOPPED] * 3

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import types
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,14 @@ def test_a_run_that_is_not_there(refused, action):
 
 def test_a_finished_run_is_not_resumed(refused, ended):
     assert "is finished; only a stopped, failed or crashed run can be resumed" in refused("runs", "resume", ended.id)
+
+
+def test_a_run_is_packed_into_a_zip(asrkit, refused, ended, tmp_path):
+    code, out, _ = asrkit("runs", "archive", ended.id, tmp_path / "packed.zip")
+    assert code == 0 and out.startswith(f"{tmp_path / 'packed.zip'}: ")
+    assert f"{ended.id}/config.json" in zipfile.ZipFile(tmp_path / "packed.zip").namelist()
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refused("runs", "archive", ended.id, tmp_path / "file" / "packed.zip")
 
 
 def test_runs_dir_comes_from_the_environment(monkeypatch, capsys, store, ended):

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -320,3 +321,48 @@ def test_one_start_at_a_time(store):
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(handle)
     assert stores.RunStore(store.root).all() == []
+
+
+def test_skimming_reads_no_training_but_the_last_before_something_else_and_what_is_not_finite(make_run):
+    told = [Event("started", 1.0, 0), *(Event("train", 1.0 + step, step, data={"loss": 1.0}) for step in (1, 2)),
+            Event("eval", 4.0, 2), Event("train", 5.0, 3, data={"loss": float("nan")}),
+            *(Event("train", 3.0 + step, step, data={"loss": 1.0}) for step in (4, 5))]
+    run = make_run(told=told)
+    seen, offset = run.events(skim=True)
+    assert [(one.kind, one.step) for one in seen] == [
+        ("started", 0), ("train", 2), ("eval", 2), ("train", 3), ("train", 5)]
+    assert offset == run.events_size()
+    whole = run.events_path.read_bytes()
+    assert [whole[one.at:].split(b"\n")[0] for one in seen] == [one.to_line().strip().encode() for one in (
+        told[0], told[2], told[3], told[4], told[6])]
+
+
+def test_a_line_longer_than_the_limit_is_read_whole(make_run):
+    run = make_run(told=[Event("eval", 1.0, 1, data={"samples": ["x" * 5000]}), Event("train", 2.0, 2)])
+    told, offset = run.events(0, limit_bytes=100)
+    assert told and told[0].kind == "eval" and offset > 5000
+
+
+def test_a_line_that_cannot_be_written_leaves_nothing_behind(make_run, monkeypatch):
+    run = make_run(told=[Event("train", 1.0, 1)])
+    before, written = run.events_path.read_bytes(), []
+
+    def half(handle, line):
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(os_write(handle, line[:7]))
+        return 7
+
+    os_write = stores.os.write
+    monkeypatch.setattr(stores.os, "write", half)
+    with pytest.raises(OSError, match="No space"):
+        run.append(Event("train", 2.0, 2))
+    assert run.events_path.read_bytes() == before
+
+
+def test_a_run_is_claimed_once(make_run):
+    run = make_run()
+    claims = "import sys\nfrom asrkit.runs.store import Run\nprint(Run(sys.argv[1]).claim(0.1) is not None)\n"
+    assert run.claim() is not None
+    other = subprocess.run([sys.executable, "-c", claims, str(run.path)], capture_output=True, text=True, timeout=60)
+    assert other.stdout == "False\n", other.stderr

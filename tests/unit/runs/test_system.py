@@ -1,4 +1,5 @@
 import stat
+import threading
 
 import pytest
 from waiting import wait_for
@@ -38,8 +39,22 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
     assert system.gpus() == []
 
 
-def test_nobody_waits_for_the_first_look():
+def test_nobody_waits_for_a_driver_that_takes_its_time(monkeypatch):
+    answers, asked = threading.Event(), []
+
+    def slow():
+        asked.append(1)
+        answers.wait(60)
+        return system.Load(0.5, 1, 2)
+
+    monkeypatch.setattr(system, "look", slow)
     seen = system.System()
-    assert seen.load() is None
-    load = wait_for(seen.load, "the load of this machine")
+    assert seen.load() is None and seen.load() is None
+    answers.set()
+    assert wait_for(seen.load, "the load").cpu == 0.5
+    assert len(asked) == 1, "one look for all who ask within a moment"
+
+
+def test_the_load_of_this_machine():
+    load = system.look()
     assert 0 <= load.cpu <= 1 and 0 < load.memory_used < load.memory_total

@@ -198,8 +198,8 @@ def test_a_killed_run_says_so_and_can_be_resumed(store, run):
 
 @pytest.mark.parametrize(("flags", "can", "activity"), [
     ([], ["stop", "cancel", "evaluate", "save"], "Training…"),
-    ([STOP], ["cancel"], "Stopping after this step, then saving the model…"),
-    ([STOP, CANCEL], ["kill"], "Cancelling…"),
+    ([STOP], ["cancel"], "Stopping after this step, then saving the model… (by force after 10 min)"),
+    ([STOP, CANCEL], ["kill"], "Cancelling… (by force after 2 min)"),
 ])
 def test_buttons_and_words_follow_what_was_asked(store, run, flags, can, activity):
     begin(run)
