@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 
@@ -44,6 +45,7 @@ class System:
         self._known: Load | None = None
         self._asked = float("-inf")
         self._lock = threading.Lock()
+        self._times = psutil.cpu_times()
 
     def load(self) -> Load | None:
         """None before the first look is over."""
@@ -56,13 +58,25 @@ class System:
         return self._known
 
     def _look(self) -> None:
-        self._known = look()
+        before, self._times = self._times, psutil.cpu_times()
+        self._known = look(busy(before, self._times))
 
 
-def look() -> Load:
-    """The load now; the share of the processor is that since the last look."""
+def look(cpu: float) -> Load:
+    """The load now, where the share of the processor is known."""
     memory = psutil.virtual_memory()
-    return Load(psutil.cpu_percent(interval=None) / 100, memory.total - memory.available, memory.total, gpus())
+    return Load(cpu, memory.total - memory.available, memory.total, gpus())
+
+
+def busy(before: Any, now: Any) -> float:
+    """Share of the time between two `psutil.cpu_times()` in which the cores worked.
+
+    Not `psutil.cpu_percent`: it remembers for each thread of its own, and ours look once.
+    """
+    spent = {name: getattr(now, name) - getattr(before, name) for name in now._fields}
+    whole = sum(spent.values()) - spent.get("guest", 0.0) - spent.get("guest_nice", 0.0)  # they are in user and nice
+    idle = spent["idle"] + spent.get("iowait", 0.0)
+    return min(1.0, max(0.0, 1 - idle / whole)) if whole > 0 else 0.0
 
 
 def gpus() -> list[Gpu]:

@@ -50,5 +50,23 @@ def restore(target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def discard(target: Path) -> None:
+    """Remove a directory: its name is gone before the first of its files is, or a kill would leave half of it."""
+    gone = target.with_name(f".{target.name}-gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.rename(target, gone)
+    shutil.rmtree(gone)
+
+
+def tidy(run: Run) -> None:
+    """Finish or undo what a worker was doing to checkpoints and model when it was killed."""
+    restore(run.model_dir)
+    for left in [*run.path.glob(f".{run.model_dir.name}-*"), *run.checkpoints_dir.glob(".*")]:
+        if left.name.endswith("-old"):
+            restore(left.with_name(left.name[1:].removesuffix("-old")))
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _set_aside(target: Path) -> Path:
     return target.with_name(f".{target.name}-old")

@@ -27,7 +27,7 @@ from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches
 from asrkit.training.cache import EncoderMemory, is_exact
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
-from asrkit.training.files import partial_dir, replaced, settle
+from asrkit.training.files import discard, partial_dir, replaced, settle
 from asrkit.training.fitting import Fitting
 from asrkit.training.schedule import HeadFirst, Record, Schedule
 
@@ -275,7 +275,7 @@ class CtcTrainer(Trainer):
             settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
             partial_dir(self.run).rmdir()
             for old in self.run.checkpoints()[: -self.config.save_total_limit]:
-                shutil.rmtree(old)
+                discard(old)
             self.emit(events.CHECKPOINT, path=f"checkpoints/{name}")
         self._since, self._heard = time.monotonic(), 0.0
 

@@ -24,7 +24,7 @@ from asrkit.runs import card, events, models, preparation, supervisor, view, wat
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.speech import ctc, manifest
 from asrkit.training import team
-from asrkit.training.files import partial_dir, restore
+from asrkit.training.files import tidy
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 HELLO_S = 5.0
@@ -159,8 +159,7 @@ def _train(run: Run) -> None:
 
 def _clean(run: Run) -> Path | None:
     """Remove what a killed worker left half-written; the last whole checkpoint, if there is one, is where to go on."""
-    shutil.rmtree(partial_dir(run), ignore_errors=True)
-    restore(run.model_dir)
+    tidy(run)
     run.repair_events()
     found = run.checkpoints()
     return found[-1] if found else None

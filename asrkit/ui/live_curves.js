@@ -38,8 +38,9 @@ const charts = (() => {
     if (smooth) {
       const raw = all[0];
       raw.opacity = soft ? 0.3 : 1;
+      raw.showlegend = !soft;
       all.push({ ...raw, y: soft ? smoothed(points[curves[0]].y, wish.smoothing) : [], x: soft ? raw.x : [], opacity: 1,
-                 name: `${raw.name}, smoothed`, visible: soft, mode: "lines", line: { ...raw.line, width: 2.5 } });
+                 name: `${raw.name}, smoothed`, visible: soft, showlegend: soft, mode: "lines", line: { ...raw.line, width: 2.5 } });
     }
     return all;
   }
@@ -78,7 +79,8 @@ const charts = (() => {
       if (x === null) return;
       shapes.push({ type: "line", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { color: mark.tint, width: 1, dash: "dot" } });
       annotations.push({ x, yref: "paper", y: 1 - 0.09 * (place % 5), yanchor: "top", xanchor: "left", xshift: 3, showarrow: false,
-                         text: mark.words, hovertext: mark.more, font: { size: 11, color: mark.tint }, captureevents: true });
+                         text: mark.words, hovertext: mark.more, font: { size: 11, color: mark.tint }, captureevents: true,
+                         bgcolor: colour("--curve-hover"), borderpad: 1 });
     });
     return { shapes, annotations };
   }

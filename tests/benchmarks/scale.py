@@ -2,7 +2,8 @@
 
 1. A store of `--runs` runs, one of which has told `--points` points: the first look at the table and at the long run's
    chart, then ticks: server time, bytes for a page, memory over many ticks, and what a tick costs for longer runs.
-2. `--viewers` pages that poll a run while it trains, in turns with nobody looking: how much slower training is.
+2. With `--browser`, the same first looks in Chromium: from the first question to the server until all is drawn.
+3. `--viewers` pages that poll a run while it trains, in turns with nobody looking: how much slower training is.
 
 Figures are of this machine and this moment; the ratios are the point.
 """
@@ -15,6 +16,7 @@ import json
 import math
 import os
 import random
+import shutil
 import socket
 import statistics
 import subprocess
@@ -47,9 +49,12 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--viewers", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=4, help="turns with and without viewers; 0 leaves them out")
+    parser.add_argument("--browser", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         looking(RunStore(Path(folder) / "many"), options.runs, options.points)
+        if options.browser:
+            painting(RunStore(Path(folder) / "many"), options.runs)
         for share in (100, 10, 1):
             tick_over_length(RunStore(Path(folder) / f"long-{share}"), options.points // share)
         if options.rounds:
@@ -77,6 +82,23 @@ def looking(store: RunStore, runs: int, points: int) -> None:
         print(f"a tick of the {name}: median {statistics.median(spent):.1f} ms, worst {max(spent):.1f} ms, "
               f"{max(sent) / 1e3:.1f} kB at most")
     print(f"memory after {TICKS} ticks: {grown:+.1f} MB")
+
+
+def painting(store: RunStore, runs: int) -> None:
+    from playwright.sync_api import sync_playwright
+
+    drawn = {"compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {runs}"),
+             "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 100")}
+    with app(store) as (_, url, _), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for query, (what, there) in drawn.items():
+            page, asked = browser.new_page(), []
+            page.on("request", lambda one, asked=asked: asked.append(time.monotonic())
+                    if "component_server" in one.url else None)
+            page.goto(f"{url}/?{query}")
+            page.wait_for_function(there, polling=20, timeout=60_000)
+            print(f"the {what} in Chromium: {time.monotonic() - asked[0]:.2f} s from its first question")
+            page.close()
 
 
 def tick(table: RunsTable, live: LiveRun, run: Run, seen: dict, drawn: dict, number: int) -> tuple[float, ...]:

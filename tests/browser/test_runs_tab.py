@@ -120,8 +120,14 @@ def test_on_a_phone_the_table_scrolls_in_its_frame(open_page, three):
     page.get_by_role("tab", name="Runs").click()
     expect(rows(page)).to_have_count(3)
     tick(page, three[0])
-    wait_for(lambda: len(curves(page)) == 1, "the curve")
+    tick(page, three[1])
+    wait_for(lambda: len(curves(page)) == 2, "the curves")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    card = page.locator("#runs .runs > div").bounding_box()
+    for control in page.locator("#runs :is(select, button, input, .differences, .runs-scroll):visible").all():
+        if not control.evaluate("(one) => Boolean(one.closest('.runs-scroll table'))"):
+            box = control.bounding_box()
+            assert box["x"] + box["width"] <= card["x"] + card["width"], control.evaluate("(one) => one.outerHTML")
 
 
 def test_it_can_be_used_by_keyboard(tab, three):

@@ -1,5 +1,6 @@
 import stat
 import threading
+from collections import namedtuple
 
 import pytest
 from waiting import wait_for
@@ -42,7 +43,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
 def test_nobody_waits_for_a_driver_that_takes_its_time(monkeypatch):
     answers, asked = threading.Event(), []
 
-    def slow():
+    def slow(cpu):
         asked.append(1)
         answers.wait(60)
         return system.Load(0.5, 1, 2)
@@ -55,6 +56,17 @@ def test_nobody_waits_for_a_driver_that_takes_its_time(monkeypatch):
     assert len(asked) == 1, "one look for all who ask within a moment"
 
 
-def test_the_load_of_this_machine():
-    load = system.look()
-    assert 0 <= load.cpu <= 1 and 0 < load.memory_used < load.memory_total
+Times = namedtuple("Times", "user system idle iowait guest")
+
+
+@pytest.mark.parametrize(("now", "share"), [
+    (Times(16, 4, 20, 0, 0), 0.5), (Times(10, 0, 40, 0, 0), 0.0), (Times(10, 0, 10, 30, 0), 0.0),
+    (Times(50, 0, 10, 0, 30), 1.0), (Times(10, 0, 10, 0, 0), 0.0)])
+def test_the_share_of_the_processor(now, share):
+    assert system.busy(Times(10, 0, 10, 0, 0), now) == pytest.approx(share)
+
+
+def test_work_is_seen():
+    seen = system.System()
+    seen.load()
+    wait_for(lambda: sum(range(100_000)) and (load := seen.load()) and load.cpu > 0.05, "the work of this test")

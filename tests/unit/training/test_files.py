@@ -1,7 +1,8 @@
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs.store import RunStore
+from asrkit.runs.store import Run, RunStore
+from asrkit.training import files
 from asrkit.training.files import partial_dir, replaced
 
 
@@ -28,3 +29,31 @@ def test_partial_checkpoints_are_out_of_sight(tmp_path):
     run = RunStore(tmp_path).create(TrainConfig())
     (partial_dir(run) / "checkpoint-9").mkdir(parents=True)
     assert run.checkpoints() == []
+
+
+@pytest.fixture
+def killed_run(tmp_path):
+    """A run with a whole checkpoint and all that a kill may have left beside it."""
+    run = Run(tmp_path)
+    for name in ("checkpoint-4", ".partial", ".checkpoint-2-gone", ".checkpoint-6-old"):
+        (run.checkpoints_dir / name).mkdir(parents=True)
+        (run.checkpoints_dir / name / "weights").write_text(name)
+    (tmp_path / ".model-draft").mkdir()
+    return run
+
+
+def test_tidying_finishes_or_undoes_what_was_under_way(killed_run):
+    files.tidy(killed_run)
+    assert sorted(path.name for path in killed_run.checkpoints_dir.iterdir()) == ["checkpoint-4", "checkpoint-6"]
+    assert (killed_run.checkpoints_dir / "checkpoint-6" / "weights").read_text() == ".checkpoint-6-old"
+    assert not (killed_run.path / ".model-draft").exists()
+
+
+def test_a_checkpoint_that_is_removed_loses_its_name_before_its_files(killed_run, monkeypatch):
+    """A kill in between leaves no half of it under its name."""
+    whole = killed_run.checkpoints_dir / "checkpoint-4"
+    seen = []
+    monkeypatch.setattr(files.shutil, "rmtree", lambda path, **_: seen.append((path.name, whole.exists())))
+    files.discard(whole)
+    assert seen[-1] == (".checkpoint-4-gone", False)
+    assert killed_run.checkpoints() == []
