@@ -36,6 +36,8 @@ def decode(source: str | Path | bytes) -> tuple[int, np.ndarray] | None:
             if not container.streams.audio:
                 return None
             stream = container.streams.audio[0]
+            if not stream.rate:
+                return None
             to_mono = av.AudioResampler(format="flt", layout="mono", rate=stream.rate)
             frames = [*container.decode(stream), None]  # None flushes the resampler
             blocks = [block.to_ndarray()[0] for frame in frames for block in to_mono.resample(frame)]

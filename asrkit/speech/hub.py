@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrkit.errors import DataError
+from asrkit.errors import DataError, first_line
 from asrkit.speech import embedded, tables
 from asrkit.speech.manifest import Utterance
 
@@ -49,8 +49,9 @@ def load_saved(folder: Path, hub_dir: Path | None, wanted: tables.Wanted) -> tab
 
     try:
         loaded = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} cannot be read as a saved dataset ({error}); save it to disk again.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:  # what its JSON files lack is told by KeyErrors
+        raise DataError(f"{folder} cannot be read as a saved dataset ({first_line(error)}); save it to disk again."
+                        ) from error
     return _utterances(_by_split(loaded, None, folder.name), folder.name, hub_dir, wanted)
 
 
