@@ -1,0 +1,174 @@
+"""What the Data tab's script gets to hear: answers, and one sentence for what is wrong. Nothing in it is trusted."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrkit.runs.store import RunStore
+from asrkit.speech import reach, sources
+from asrkit.ui import data_desk, data_tab, form
+from asrkit.ui.data_desk import Desk
+from asrkit.ui.recorder import Recorder
+from tests.waiting import wait_for
+
+RATE = 16_000
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def desk(store):
+    return Desk(store)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    lines = ["file_name,text,other,speaker"]
+    for number in range(12):
+        soundfile.write(tmp_path / f"mine/{number}.wav", 0.3 * np.sin(np.arange(RATE) / (9 + number)), RATE)
+        lines.append(f"{number}.wav,Hello {number} <b>!,other {number},ann")
+    soundfile.write(tmp_path / "mine/silent.wav", np.zeros(RATE), RATE)
+    (tmp_path / "mine/metadata.csv").write_text("\n".join([*lines, "silent.wav,silence,other,ann"]))
+    return tmp_path / "mine"
+
+
+def asked(folder, **more):
+    return {"data": str(folder), "model": "starter", **more}
+
+
+def audited(desk, given):
+    def answer():
+        told = desk.check(given)
+        return told if told.get("state") != "running" else None
+
+    return wait_for(answer, "the audit")
+
+
+def test_a_dataset_is_looked_at(desk, folder):
+    told = json.loads(json.dumps(desk.look(asked(folder))))
+    assert (told["train"], told["eval"], told["speakers"], told["layout"]) == (13, 0, 1, "folder with a metadata table")
+    assert told["columns"] == {"text_column": "text", "audio_column": "file_name", "speaker_column": "speaker"}
+    assert len(told["clips"]) == 8 and told["clips"][0]["text"] == "Hello 0 <b>!"
+    changed = desk.look(asked(folder, text_column="other"))
+    assert changed["clips"][0]["text"] == "other 0"
+
+
+def test_a_clip_is_heard(desk, folder):
+    wav = base64.b64decode(desk.hear(asked(folder, place=3))["wav"])
+    samples, rate = soundfile.read(io.BytesIO(wav))
+    assert (len(samples), rate) == (RATE, RATE)
+    for place in (99, -1, "0", None, 1.5):
+        assert "not there any more" in desk.hear(asked(folder, place=place))["error"]
+
+
+def test_transcripts_are_previewed(desk, folder):
+    told = desk.preview(asked(folder, normaliser="basic", spell_numbers="en", character_map="ll=l"))
+    assert ["Hello 0 <b>!", "helo zero b"] in [list(pair) for pair in told["pairs"]]
+    assert told["changed"] == 12 and not any(each["unknown"] for each in told["characters"])
+    assert any(each["unknown"] for each in desk.preview(asked(folder))["characters"]), "the starter writes no digits"
+    assert "normaliser" in desk.preview(asked(folder, normaliser="x"))["error"]
+
+
+def test_an_audit_is_made_once_and_remembered(desk, folder, monkeypatch):
+    made = []
+    inspect = data_desk.audit_report.inspect
+    monkeypatch.setattr(data_desk.audit_report, "inspect", lambda *given: made.append(1) or inspect(*given))
+    given = asked(folder, normaliser="basic", spell_numbers="en")
+    told = json.loads(json.dumps(audited(desk, given)))
+    assert (told["verdict"], told["utterances"], told["dropped"]) == ("ready-with-drops", 12, 1)
+    assert {found["code"] for found in told["findings"]} >= {"silent", "little-data"}
+    assert all(found["title"] for found in told["findings"])
+    audited(desk, given)
+    assert len(made) == 1
+    assert desk.check(given | {"again": True})["state"] == "running"
+    audited(desk, given)
+    assert len(made) == 2
+
+
+def test_what_is_chosen_is_what_the_form_gets(desk, folder, store):
+    given = asked(folder, normaliser="basic", spell_numbers="en")
+    assert desk.choose(given)["settings"]["train"] == str(folder)
+    audited(desk, given)
+    settings = desk.choose(given | {"without": ["little-data"]})["settings"]
+    assert len(sources.load(settings["train"]).train) == 12
+    assert settings["spell_numbers"] == "en"
+    filled = dict(zip(form.NAMES, data_tab.filled(settings | {"model": "starter"}), strict=True))
+    assert filled["train"] == settings["train"] and filled["normaliser"] == "basic"
+    assert "'nonsense' is no finding" in desk.choose(given | {"without": ["nonsense"]})["error"]
+
+
+def test_what_is_wrong_is_one_sentence(desk, folder, tmp_path):
+    for question in (desk.look, desk.preview, desk.check, desk.hear):
+        assert "There is no data at" in question(asked(tmp_path / "gone"))["error"]
+    assert "There is no model 'gone'" in desk.check(asked(folder) | {"model": "gone"})["error"]
+    assert "There is no data at ''" in desk.look({})["error"]
+
+
+def test_an_upload_becomes_a_dataset(desk, store, folder, tmp_path):
+    (tmp_path / "uploads/x").mkdir(parents=True)
+    sent = []
+    for name in ("0.wav", "metadata.csv"):
+        path = tmp_path / "uploads/x" / name
+        path.write_bytes((folder / name).read_bytes() if name == "0.wav" else b"file_name,text\n0.wav,hi\n")
+        sent.append({"path": str(path), "name": name})
+    told = desk.take({"files": sent})
+    assert told["data"] == str(store.data_dir / "metadata") and desk.look({"data": told["data"]})["train"] == 1
+    assert told["data"] in [each["value"] for each in desk.known({})["known"]]
+    assert not list((tmp_path / "uploads/x").iterdir())
+
+
+@pytest.mark.parametrize("path", ["{folder}/0.wav", "{folder}/../uploads/../mine/0.wav", "/etc/passwd", "", "gone"])
+def test_only_what_was_uploaded_is_taken(desk, folder, store, path):
+    given = {"files": [{"path": path.format(folder=folder), "name": "a.wav"}]}
+    assert "was not uploaded here" in desk.take(given)["error"]
+    assert (folder / "0.wav").exists() and not store.data_dir.exists()
+
+
+def test_other_files_are_not_read_where_others_can_reach_the_app(desk, folder, monkeypatch, store):
+    monkeypatch.setenv(reach.VARIABLE, str(store.data_dir))
+    for question in (desk.look, desk.hear, desk.preview, desk.check):
+        assert "may not be read here" in question(asked(folder, place=0))["error"]
+
+
+def wav_of(samples):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 48_000, format="WAV")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_prompts_are_recorded_and_a_second_take_replaces_the_first(store):
+    recorder = Recorder(store)
+    assert recorder.begin({"name": "me", "text": "One.\nTwo.\n"})["waiting"] == ["One.", "Two."]
+    sound = wav_of(0.3 * np.sin(np.arange(48_000) / 20))
+    for _ in range(2):
+        told = recorder.keep({"name": "me", "text": "One.", "speaker": "ann", "wav": sound})
+        assert (told["kept"], told["waiting"], told["to_go"]) == (1, ["Two."], 1)
+    assert recorder.progress({"name": "me"}) == told
+    (row,) = sources.load(told["data"]).train
+    assert (row.text, row.speaker, row.duration_s) == ("One.", "ann", 1.0)
+    assert "me" in recorder.lists({})["collections"]
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"name": "../x", "text": "a"}, "cannot name a dataset"), ({"name": "me", "list": "nope"}, "no list of prompts"),
+    ({"name": "me", "text": " "}, "There is no prompt"), ({}, "cannot name a dataset")])
+def test_a_recording_session_that_cannot_begin(store, given, words):
+    assert words in Recorder(store).begin(given)["error"]
+    assert not store.data_dir.exists()
+
+
+@pytest.mark.parametrize(("wav", "words"), [
+    ("no base64!", "did not arrive whole"), (None, "did not arrive whole"), ("aGVsbG8=", "cannot be read as audio"),
+    ("", "is empty"), (wav_of(np.zeros(48_000)), "silent"), (wav_of(np.ones(4_800)), "0.10 s long")])
+def test_a_recording_that_is_none(store, wav, words):
+    assert words in Recorder(store).keep({"name": "me", "text": "hi", "wav": wav})["error"]
+    assert not store.data_dir.exists()
