@@ -73,11 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("data", metavar="DATA")
     evaluate.add_argument("--model", default="")
     evaluate.add_argument("--normaliser", default="basic")
+    _expect(evaluate)
 
     transcribe = _command(commands, "transcribe", _transcribe, "audio files to text")
     transcribe.add_argument("files", nargs="+", metavar="FILE")
     transcribe.add_argument("--model", default="")
     transcribe.add_argument("--format", choices=("txt", "json", "srt", "vtt", "tsv"), default="txt")
+    _expect(transcribe)
     transcribe.add_argument("--output", metavar="DIR", help="write one file a recording there instead of to stdout")
 
     diagnose = _json(_command(commands, "diagnose", _diagnose, "what is wrong with a run or a published results table"))
@@ -97,6 +99,20 @@ def _command(commands: Any, name: str, function: Any, help: str) -> argparse.Arg
 def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return parser
+
+
+def _expect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--expect", metavar="FILE", help="text, a sentence a line, whose words are expected; "
+                                                         "no others are heard (needs flashlight-text)")
+
+
+def _expected(options: argparse.Namespace) -> str:
+    if not options.expect:
+        return ""
+    try:
+        return Path(options.expect).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--expect {options.expect}: the text cannot be read ({error}).") from error
 
 
 def _with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -319,12 +335,13 @@ def _diagnose(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from asrkit.speech import sources
-    from asrkit.transcription import evaluation, transcriber
+    from asrkit.transcription import beam, evaluation, transcriber
 
     store = RunStore(options.runs_dir)
     source = sources.load(options.data)
     model = transcriber.get(options.model or models.default(store), store)
-    report = evaluation.evaluate(model, source.eval or source.train, options.normaliser)
+    report = evaluation.evaluate(model, source.eval or source.train, options.normaliser,
+                                 decoder=beam.of_text(model, _expected(options)))
     figures = report.summary()
     if options.json:
         return _dump(figures)
@@ -345,10 +362,11 @@ def _transcribe(options: argparse.Namespace) -> int:
 
         return transcriber.get(options.model or models.default(store), store)
 
+    expect = _expected(options)
     told, failed, stems = [], False, files.stems(options.files)
     for name, stem in zip(options.files, stems, strict=True):
         try:
-            transcript = files.transcribe_file(name, listener, progress=_progress_of(name))
+            transcript = files.transcribe_file(name, listener, expect=expect, progress=_progress_of(name))
         except AudioError as error:
             print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
             failed = True

@@ -15,10 +15,10 @@ from asrkit.errors import AudioError, ConfigError
 from asrkit.speech import audio
 from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.blocks import blocks
+from asrkit.transcription import beam
 from asrkit.transcription.transcript import Transcript, Word
 
 if TYPE_CHECKING:
-    from asrkit.transcription.decoding import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
 UNSURE = 0.15
@@ -34,23 +34,25 @@ class Progress:
     words: list[Word]
 
 
-def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, decoder: Decoder | None = None,
+def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, expect: str = "",
                     progress: Callable[[Progress], None] = lambda told: None) -> Transcript:
     """The words of one file. Raises AudioError where it cannot be read, is silent or shorter than a word.
 
     listener: called once the file has turned out to be audio, for loading a model takes seconds.
+    expect: a text whose words and word order are expected (`beam`).
     progress: called with the words that are new; to give up, let it raise.
     """
-    return transcribe_blocks(blocks(path), expected_s(path), listener, progress, decoder)
+    return transcribe_blocks(blocks(path), expected_s(path), listener, progress, expect)
 
 
 def transcribe_blocks(sound: Iterable[np.ndarray], duration_s: float, listener: Callable[[], Transcriber],
-                      progress: Callable[[Progress], None], decoder: Decoder | None = None) -> Transcript:
+                      progress: Callable[[Progress], None], expect: str = "") -> Transcript:
     """The same for blocks at 16 kHz; duration_s is what is expected of them."""
     late = checked(sound)
     first = next(late, None)
     words, position = [], 0
-    for position, found in listener().follow(_chain(first, late), decoder):
+    ready = listener()
+    for position, found in ready.follow(_chain(first, late), beam.of_text(ready, expect)):
         words += found
         progress(Progress(position / RATE, max(duration_s, position / RATE), found))
     return Transcript(words, position / RATE)

@@ -36,6 +36,7 @@ class Recording:
 
     name: str
     model: str
+    expect: str = ""
     state: str = WAITING
     notice: str = ""
     heard_s: float = 0.0

@@ -46,6 +46,8 @@ MOST_COLUMNS = 900
 MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
 FILES_AT_ONCE = 2
+MOST_EXPECTED = 200_000
+"""Characters of text for a language model."""
 UPLOADS = Path(gr.utils.get_upload_folder())
 
 
@@ -64,9 +66,10 @@ class Talk:
     # ---- the microphone
 
     def start(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """A new recording from the microphone: {model, rate} -> {id}."""
+        """A new recording from the microphone: {model, rate, expect} -> {id}."""
         resampler = Resampler(int(asked["rate"]))
-        recording = Recording("Recording", str(asked["model"]), WORKING, live=_Live(resampler))
+        recording = Recording("Recording", str(asked["model"]), state=WORKING, expect=_expected(asked),
+                              live=_Live(resampler))
         return {"id": self.recordings.add(recording).id}
 
     def hear(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -87,10 +90,11 @@ class Talk:
         if last or too_long:
             samples = np.concatenate([samples, live.resampler.finish()])
         if live.session is None:
-            from asrkit.transcription import transcriber
+            from asrkit.transcription import beam, transcriber
             from asrkit.transcription.stream import LiveSession
 
-            live.session = LiveSession(transcriber.get(recording.model, self.store))
+            ready = transcriber.get(recording.model, self.store)
+            live.session = LiveSession(ready, beam.of_text(ready, recording.expect))
         begun = time.monotonic()
         recording.append(samples)
         heard = live.session.push(samples)
@@ -106,11 +110,12 @@ class Talk:
     # ---- files
 
     def open(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Begin to transcribe an uploaded file: {path, name, model} -> {id}."""
+        """Begin to transcribe an uploaded file: {path, name, model, expect} -> {id}."""
         path = Path(str(asked["path"])).resolve()
         if not path.is_relative_to(UPLOADS.resolve()) or not path.is_file():
             raise DataError("That file was not uploaded here; choose it again.")
-        recording = self.recordings.add(Recording(Path(str(asked["name"])).name, str(asked["model"])))
+        recording = self.recordings.add(Recording(Path(str(asked["name"])).name, str(asked["model"]),
+                                                  expect=_expected(asked)))
         self._workers.submit(self._transcribe, recording, path)
         return {"id": recording.id}
 
@@ -136,7 +141,8 @@ class Talk:
         try:
             stop_if_cancelled(None)
             recording.state = WORKING
-            files.transcribe_blocks(map(stop_if_cancelled, blocks(path)), files.expected_s(path), listener, progress)
+            files.transcribe_blocks(map(stop_if_cancelled, blocks(path)), files.expected_s(path), listener, progress,
+                                    recording.expect)
             recording.seconds = time.monotonic() - begun
             self._done(recording)
         except _Cancelled:
@@ -252,6 +258,13 @@ class _Live:
 
     def __init__(self, resampler: Resampler) -> None:
         self.resampler, self.session, self.chunks = resampler, None, 0
+
+
+def _expected(asked: dict[str, Any]) -> str:
+    text = str(asked.get("expect") or "")
+    if len(text) > MOST_EXPECTED:
+        raise DataError(f"The text of what to expect has {len(text)} characters; give at most {MOST_EXPECTED}.")
+    return text
 
 
 def _format(name: Any) -> str:

@@ -1,6 +1,9 @@
+import gc
 import json
 import os
+import threading
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import tiny
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from waiting import wait_for
 
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
@@ -211,6 +215,38 @@ def test_only_a_few_models_are_held(store, tmp_path, checkpoint):
     assert len(transcriber._loaded) == 2
     assert get(str(folders[0]), store) is first and get(str(folders[2]), store) is third
     assert get(str(folders[1]), store) is not second
+
+
+def test_a_model_that_was_let_go_leaves_the_memory(store, tmp_path):
+    folders = [tiny.model(tmp_path / name) for name in ("one", "two", "three")]
+    first = weakref.ref(get(str(folders[0]), store))
+    for folder in folders[1:]:
+        get(str(folder), store)
+    gc.collect()
+    assert first() is None
+
+
+def test_the_gpu_is_a_runs_while_it_is_under_way(store, checkpoint, monkeypatch):
+    """There is no GPU here: what is loaded is said to be on one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    loaded = []
+
+    class Pretended:
+        def __init__(self, checkpoint, device):
+            loaded.append(device)
+            self.engine = types.SimpleNamespace(device=torch.device(device or "cuda"))
+
+    monkeypatch.setattr(transcriber, "Transcriber", Pretended)
+    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: None)
+    first = get(str(checkpoint), store)
+    assert get(str(checkpoint), store) is first and loaded == [None]
+    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: object())
+    monkeypatch.setattr(transcriber, "WATCH_S", 0.01)
+    threading.Thread(target=transcriber.give_way, args=[store], daemon=True).start()
+    wait_for(lambda: not transcriber._loaded, "the GPU to be let go")
+    assert get(str(checkpoint), store) is not first and loaded == [None, "cpu"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # ends the thread
 
 
 def test_half_precision_answers_in_float32(tmp_path):

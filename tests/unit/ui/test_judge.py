@@ -1,0 +1,148 @@
+"""The evaluation section, the comparison and the endpoint, without a browser."""
+
+import base64
+import csv
+import io
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import tiny
+from reader import Reader
+from waiting import wait_for
+
+from asrkit.config import preset
+from asrkit.errors import AudioError, DataError
+from asrkit.runs.store import RunStore
+from asrkit.speech import manifest
+from asrkit.speech.audio import RATE, Waveform
+from asrkit.speech.manifest import Utterance
+from asrkit.transcription import transcriber
+from asrkit.ui import compare, endpoint
+from asrkit.ui.judge import Judge, clips_of
+from asrkit.ui.talk import answering
+
+
+class Listener(Reader):
+    """A Reader for whole clips; the one called deaf hears an a in each e."""
+
+    def __init__(self, deaf=False):
+        self.deaf = deaf
+
+    def words_of(self, pieces, seams, decoder=None):
+        words = super().words_of(pieces, seams, decoder)
+        return [replace(one, word=one.word.replace("e", "a"), confidence=0.4) if self.deaf else one for one in words]
+
+    def transcribe_all(self, waves, decoder=None):
+        return [self.listen([wave.samples]) for wave in waves]
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    def of_checkpoint(checkpoint, device=None):
+        return Listener(deaf="deaf" in checkpoint or "checkpoint-1" in checkpoint)
+
+    monkeypatch.setattr(transcriber, "get", lambda model, store: of_checkpoint(model))
+    monkeypatch.setattr(transcriber, "of_checkpoint", of_checkpoint)
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Six clips; one transcript holds what could be taken for HTML."""
+    folder = tiny.dataset(tmp_path / "clips", train=0, held_out=6)
+    text = (folder / "metadata.csv").read_text().splitlines()
+    text[1] = text[1].split(",")[0] + ",<b>ae</b>,eval"
+    (folder / "metadata.csv").write_text("\n".join(text) + "\n")
+    return folder
+
+
+def judged(judge, **asked):
+    job = judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"} | asked)["id"]
+    return job, wait_for(lambda: (told := judge.progress({"id": job})) and (told["html"] or told["failed"]) and told,
+                         "the evaluation")
+
+
+def test_a_dataset_is_judged_shown_heard_and_written(store, data):
+    judge = Judge(store)
+    job, told = judged(judge, dataset=str(data), model="deaf", normaliser="none")
+    assert "6 clips" in told["html"] and "Worst clips" in told["html"] and "What confidence is worth" in told["html"]
+    assert "&lt;b&gt;ae&lt;/b&gt;" in told["html"] and "<b>ae" not in told["html"]
+    rows = list(csv.DictReader(io.StringIO(judge.table({"id": job})["csv"])))
+    assert len(rows) == 6 and any(float(row["wer"]) > 0 for row in rows)
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(judge.clip({"id": job, "place": 0})["wav"])))
+    assert rate == RATE and len(heard) > 0.3 * RATE
+
+
+def test_the_clips_of_its_own_run(store, data):
+    run = store.create(preset("demo").config, "20260101-000000-mine")
+    rng = np.random.default_rng(0)
+    soundfile.write(data / "own.wav", tiny.say("abc", rng), RATE)
+    manifest.write(run.path / "eval.jsonl", [Utterance(str(data / "own.wav"), "abc", 0.6)])
+    _, told = judged(Judge(store), model=run.id)
+    assert "1 clips" in told["html"] and "Every clip is right." in told["html"]
+    with pytest.raises(DataError, match="which dataset"):
+        clips_of("", "starter", store)
+    with pytest.raises(DataError, match="which dataset"):
+        clips_of("", "../runs/20260101-000000-mine", store)
+
+
+def test_what_goes_wrong_is_one_sentence(store):
+    judge = Judge(store)
+    assert "which dataset" in judged(judge)[1]["failed"]
+    assert judged(judge, dataset="/gone")[1]["failed"]
+    assert "no normaliser" in answering(judge.evaluate, "e")({"dataset": "", "model": "", "normaliser": "x"})["error"]
+    assert "no longer held" in answering(judge.progress, "p")({"id": "guess"})["error"]
+
+
+def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
+    judge, gate = Judge(store), threading.Event()
+    real = transcriber.get
+
+    def slow(model, store):
+        gate.wait(60)
+        return real(model, store)
+
+    monkeypatch.setattr(transcriber, "get", slow)
+    job = judge.evaluate({"dataset": str(data), "model": "good", "normaliser": "basic"})["id"]
+    judge.abandon({"id": job})
+    gate.set()
+    assert wait_for(lambda: judge.progress({"id": job})["failed"], "the end") == "Cancelled."
+    assert "not done yet" in answering(judge.table, "t")({"id": job})["error"]
+
+
+def test_two_models_side_by_side(store, tmp_path):
+    wave = Waveform(tiny.say("abe de", np.random.default_rng(0)))
+    for name in ("good", "deaf"):
+        tiny.model(tmp_path / name)
+    good, deaf = str(tmp_path / "good"), str(tmp_path / "deaf")
+    told = compare.compared(store, wave, good, deaf, "Abe, de.")
+    assert told.count("<tr>") == 3 and "0.0 %" in told and "100.0 %" in told
+    assert '<mark title="instead of abe">aba</mark>' in told
+    assert "WER" not in compare.compared(store, wave, good, good, "")
+    assert compare.compared(store, wave, good, good, "<i>").count("<tr>") == 2
+
+
+def test_the_checkpoints_of_a_run_in_turn(store, tmp_path):
+    run = store.create(preset("demo").config, "20260101-000000-mine")
+    for step in (1, 2):
+        tiny.model(run.checkpoints_dir / f"checkpoint-{step}")
+    tiny.model(run.model_dir)
+    assert {"label": f"Every checkpoint of run {run.id}", "value": f"checkpoints of {run.id}"} in compare.rivals(store)
+    told = compare.compared(store, Waveform(tiny.say("e", np.random.default_rng(0))), "starter",
+                            f"checkpoints of {run.id}", "e")
+    assert told.index("step 1") < told.index("step 2") < told.index("best")
+    assert told.count("100.0 %") == 1 and told.count("0.0 %") == 3  # step 1 alone is deaf
+
+
+def test_the_endpoint_answers_as_the_command_line_does(store, tmp_path):
+    soundfile.write(tmp_path / "a.wav", tiny.say("abc de", np.random.default_rng(0)), RATE)
+    told = endpoint.transcribed(store, str(tmp_path / "a.wav"), "good")
+    assert told["text"] == "abc de" and list(told["words"][0]) == ["word", "start_s", "end_s", "confidence"]
+    (tmp_path / "b.wav").write_text("no sound")
+    with pytest.raises(AudioError, match="cannot be read as audio"):
+        endpoint.transcribed(store, str(tmp_path / "b.wav"), "")
+
+
