@@ -20,6 +20,8 @@ HISTORY_S, EVERY_STEPS = 10.0, 5
 """The levels of so many seconds say what is quiet here; looked at every so many steps."""
 SETTLED, SPOKEN = 100, 3
 """Frames after which it can be said what is background (fewer may be one word), and loud frames that are speech."""
+BACKGROUND_DB = 8.0
+"""How far steady noise may rise above its quietest."""
 PAUSE_S, SHORT_PAUSE_S, LONG_S = 0.5, 0.2, 8.0
 """Quiet that ends a piece; in pieces longer than LONG_S a shorter one does."""
 EDGE_S = 0.2
@@ -182,11 +184,12 @@ def split(samples: np.ndarray) -> list[Piece]:
 def thresholds(levels: np.ndarray) -> tuple[float, float]:
     """(dBFS above which a frame is loud, above which it is more than the background), from the levels of a while.
 
-    Loud is a third of the way from the background (their 10th percentile) to the speech (their 95th).
+    Loud, which decides where to cut, is a third of the way from their 10th percentile to their 95th. Background, which
+    may be let go, is what lies within a few decibels of the quietest: somebody soft may follow somebody loud.
     """
-    background, speech = np.percentile(levels, (10, 95))
-    audible = max(SILENCE_DBFS, background + 6) if len(levels) >= SETTLED else SILENCE_DBFS
-    return float(max(audible, background + 0.35 * (speech - background))), float(audible)
+    quietest, low, high = np.percentile(levels, (2, 10, 95))
+    audible = max(SILENCE_DBFS, quietest + BACKGROUND_DB) if len(levels) >= SETTLED else SILENCE_DBFS
+    return float(max(audible, low + 0.35 * (high - low))), float(audible)
 
 
 def _levels(samples: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asrkit.speech.audio import RATE
@@ -82,6 +82,14 @@ def test_silence_is_let_go_but_never_what_sounds():
         assert piece.keep_to - piece.keep_from < 4 * RATE
 
 
+def test_somebody_soft_after_somebody_loud_is_heard():
+    samples = np.concatenate([tone(12, 0.9), hush(0.4), tone(2.5, 0.06), hush(3), tone(9, 0.9), tone(3, 0.05), hush(2)])
+    covered = np.zeros(len(samples), bool)
+    for piece in split(samples):
+        covered[piece.keep_from : piece.keep_to] = True
+    assert covered[np.abs(samples) > 0.01].all()
+
+
 @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(100), np.zeros(20 * RATE), hush(20, 0.0003), hush(20, 0.1)],
                          ids=["none", "a frame", "zeros", "hiss", "noise"])
 def test_nothing_to_hear(samples):
@@ -111,6 +119,7 @@ def test_speech_over_noise_is_cut_at_its_pauses():
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.floats(0.05, 18), st.floats(0.05, 4), st.floats(0.01, 0.9)), min_size=1, max_size=4),
        st.lists(st.integers(1, 50_000), min_size=1, max_size=4), st.integers(0, 9))
+@example([(8.875, 0.5, 0.75), (2.0, 1.0, 0.25)], [4000], 0)
 def test_the_size_of_the_blocks_changes_nothing_and_no_sound_is_lost_or_kept_twice(parts, sizes, seed):
     samples = np.concatenate([piece for speech, pause, peak in parts
                               for piece in (tone(speech, peak), hush(pause, seed=seed))])
