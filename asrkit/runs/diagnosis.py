@@ -28,6 +28,7 @@ STILL = 0.05
 PLATEAU_EVALUATIONS, PLATEAU_GAIN = 5, 0.01
 OVERFIT_EVALUATIONS, OVERFIT_RISE = 3, 0.2
 DIVERGED_RISE = 1.5
+UNKNOWN_SHARE = 0.02
 VAGUE = 0.1
 """Half the width of WER's 95 % interval from which on an evaluation set is too small to compare anything by."""
 
@@ -70,6 +71,7 @@ class Score:
     blank_share: float | None = None
     length_ratio: float | None = None
     wer_interval: tuple[float, float] | None = None
+    unknown_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,16 @@ def _tiny_update(history: History) -> Iterator[Finding]:
                       "Raise the batch or the gradient accumulation to 100 s of audio an update.")
 
 
+def _unknown(history: History) -> Iterator[Finding]:
+    """The token for no letter is written, which a reader never sees."""
+    for score in history.scores:
+        if score.step > 0 and (score.unknown_share or 0) > UNKNOWN_SHARE:
+            yield Finding("unknown-tokens", score.step, score.epoch,
+                          f"{score.unknown_share:.0%} of what the model writes is the token for unknown letters, which "
+                          "is left out of the text: it was trained on letters that its vocabulary lacks.",
+                          "Set Vocabulary to extend or fresh, or choose a normaliser that removes those letters.")
+
+
 def _small_evaluation(history: History) -> Iterator[Finding]:
     """The evaluation set cannot tell good from bad."""
     for score in history.scores:
@@ -256,4 +268,5 @@ def _small_evaluation(history: History) -> Iterator[Finding]:
 
 
 _RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (
-    _high_rate, _tiny_update, _non_finite, _collapse, _diverged, _overfitting, _plateau, _small_evaluation)
+    _high_rate, _tiny_update, _non_finite, _collapse, _diverged, _overfitting, _plateau, _unknown,
+    _small_evaluation)

@@ -205,6 +205,7 @@ def history(run: Run) -> History:
     seen = view(run, skim=True)  # the rules look at no training loss but one that is not finite
     scores = [Score(told.step or 0, told.epoch or 0.0, *(told.data.get(name) for name in EVAL_SERIES[:4]),
                     blank_share=told.data.get("blank_share"), length_ratio=told.data.get("length_ratio"),
+                    unknown_share=told.data.get("unknown_share"),
                     wer_interval=told.data.get("wer_interval"))
               for told in seen.evaluations]
     losses = [(point.step, point.epoch, point.value) for point in seen.series.get("train/loss", [])]

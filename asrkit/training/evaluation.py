@@ -25,15 +25,16 @@ SAMPLES_FIXED, SAMPLES_WORST = 5, 3
 @dataclass(frozen=True)
 class Evaluation:
     """loss: mean over clips of the CTC loss a label (nats). blank_share: share of true frames whose best token is the
-    blank. samples: `{"id", "audio", "reference", "hypothesis", "worst"}`. greedy: where `scores` are those of a word
-    list, the scores of the greedy decoding of the same frames: what the acoustic model hears by itself.
-    wer_interval: 95 %, by the bootstrap."""
+    blank. unknown_share: share of the written tokens that stand for no letter. samples: `{"id", "audio", "reference",
+    "hypothesis", "worst"}`. greedy: where `scores` are those of a word list, the scores of the greedy decoding of the
+    same frames: what the acoustic model hears by itself. wer_interval: 95 %, by the bootstrap."""
 
     loss: float
     scores: metrics.Scores
     greedy: metrics.Scores | None
     wer_interval: tuple[float, float]
     blank_share: float
+    unknown_share: float
     utterances: int
     audio_seconds: float
     seconds: float
@@ -50,7 +51,8 @@ class Evaluation:
             "counts": {name: {"substitutions": rate.substitutions, "deletions": rate.deletions,
                               "insertions": rate.insertions, "reference_length": rate.reference_length}
                        for name, rate in rates.items()},
-            "blank_share": self.blank_share, "length_ratio": self.scores.length_ratio,
+            "blank_share": self.blank_share, "unknown_share": self.unknown_share,
+            "length_ratio": self.scores.length_ratio,
             "utterances": self.utterances, "audio_seconds": round(self.audio_seconds, 2),
             "seconds": round(self.seconds, 2), "samples": self.samples,
         }
@@ -69,6 +71,8 @@ class _Heard:
     losses: dict[int, float] = field(default_factory=dict)
     blanks: int = 0
     frames: int = 0
+    unknown: int = 0
+    written: int = 0
     audio_seconds: float = 0.0
 
 
@@ -96,7 +100,8 @@ def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Uttera
     return Evaluation(float(np.mean(losses)), metrics.score(references, hypotheses),
                       metrics.score(references, greedy) if loop else None,
                       metrics.wer_interval(references, hypotheses),
-                      sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)), len(losses),
+                      sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)),
+                      sum(part.unknown for part in parts) / max(1, sum(part.written for part in parts)), len(losses),
                       sum(part.audio_seconds for part in parts), time.monotonic() - begun,
                       _samples(utterances, references, hypotheses))
 
@@ -145,6 +150,9 @@ def _listen(model: torch.nn.Module, processor: Any, batch: dict[str, Any], chose
         true = row[:count].tolist()
         heard.blanks += true.count(blank)
         heard.frames += int(count)
+        labels = ctc.collapse(true, blank)
+        heard.written += len(labels)
+        heard.unknown += labels.count(processor.tokenizer.unk_token_id)
         heard.greedy[index] = to_text(processor, true, blank)
     if loop:
         seen = answer.logits.float().softmax(-1).cpu().numpy()

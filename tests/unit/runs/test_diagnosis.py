@@ -163,6 +163,13 @@ def test_an_evaluation_set_that_cannot_tell_good_from_bad(interval, told):
     assert [finding.code for finding in diagnose(History({}, scored))] == told
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.2, ["unknown-tokens"]), (0.01, []), (None, [])])
+def test_letters_that_the_vocabulary_lacks(share, told):
+    """Not of the base model as it came: that of step 0 is nobody's fault yet."""
+    scored = [Score(0, 0.0, 2.0, 0.5, unknown_share=0.9), Score(10, 1.0, 1.0, 0.4, unknown_share=share)]
+    assert [finding.code for finding in diagnose(History({}, scored))] == told
+
+
 def test_nonsense_is_not_called_silence():
     """Blanks are named only where there are blanks."""
     rows = [Score(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)

@@ -120,6 +120,12 @@ def test_blank_share_counts_true_frames_only(processor, clips, size):
     assert run(processor, Told(letter=0, after=3), rows, size).blank_share == 1.0
 
 
+def test_tokens_for_no_letter_are_counted_and_not_written(processor, clips):
+    found = run(processor, Told(letter=processor.tokenizer.unk_token_id), clips(1.0, 0.5), 2)
+    assert found.unknown_share == 1.0 and {row["hypothesis"] for row in found.samples} == {""}
+    assert run(processor, Told(letter=3), clips(1.0, 0.5), 2).unknown_share == 0.0
+
+
 def test_padding_writes_nothing(processor, clips):
     found = run(processor, Told(letter=3, after=4), clips(1.0, 0.5, texts=("a",)), 2)
     assert found.scores.wer.rate == 0
@@ -160,8 +166,8 @@ def test_few_clips_have_few_samples(processor, clips):
 
 def test_what_an_event_holds(processor, clips):
     told = run(processor, Told(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_data()
-    assert set(told) == {"loss", "wer", "cer", "mer", "counts", "blank_share", "length_ratio", "utterances",
-                         "audio_seconds", "seconds", "samples", "wer_interval"}
+    assert set(told) == {"loss", "wer", "cer", "mer", "counts", "blank_share", "unknown_share", "length_ratio",
+                         "utterances", "audio_seconds", "seconds", "samples", "wer_interval"}
     assert told["wer"] == pytest.approx(1 / 3) and told["cer"] == pytest.approx(2 / 4)
     assert told["counts"]["wer"] == {"substitutions": 0, "deletions": 1, "insertions": 0, "reference_length": 3}
 
