@@ -84,8 +84,9 @@ def inspect(source: Source, limits: Limits, *, keeps_vocabulary: bool = False, s
         progress("Listening to the clips", len(clips), len(rows))
     scores = dict(_scored(clips, score, progress)) if score else {}
     train = len(source.train)
-    others = [*_aligned(clips, scores), *_heard(clips, train), *_speakers(clips, train, source.eval is not None),
-              *_texts(clips, train, source.eval is not None, keeps_vocabulary), *_amount(clips)]
+    is_split = source.eval is not None
+    others = [*_aligned(clips, scores), *_heard(clips, train, scores), *_speakers(clips, train, is_split),
+              *_texts(clips, train, is_split, keeps_vocabulary), *_amount(clips)]
     order = {"drop": 0, "doubt": 1, "advice": 2}
     told = report(clips, limits, sorted(others, key=lambda found: order[found.kind]))
     return Inspection(clips, train, told, _statistics(clips), scores)
@@ -115,7 +116,7 @@ def _aligned(clips: list[Checked], scores: dict[int, float]) -> Iterator[Finding
             for place in worst[:9]])
 
 
-def _heard(clips: list[Checked], train: int) -> Iterator[Finding]:
+def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterator[Finding]:
     kept = [(place, one.heard) for place, one in enumerate(clips) if one.code is None and one.heard]
     clipped = sorted((pair for pair in kept if pair[1].clipped > CLIPPED_SHARE), key=lambda pair: -pair[1].clipped)
     if clipped:
@@ -132,10 +133,11 @@ def _heard(clips: list[Checked], train: int) -> Iterator[Finding]:
         yield finding("low-rate", [place for place, _ in low], [
             example(clips[place], f"{heard.rate} Hz") for place, heard in low[:9]],
             detail=", ".join(f"{rate:,} Hz" for rate in rates))
-    yield from _copies(clips, kept, train)
+    yield from _copies(clips, kept, train, scores)
 
 
-def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int) -> Iterator[Finding]:
+def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int, scores: dict[int, float]
+            ) -> Iterator[Finding]:
     same: dict[bytes, list[int]] = defaultdict(list)
     for place, heard in kept:
         same[heard.digest].append(place)
@@ -143,14 +145,21 @@ def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int) -> It
     leaked = [place for places in groups if places[-1] >= train for place in places if place < train]
     if leaked:
         yield finding("leak-audio", leaked, [example(clips[place], clips[place].text[:60]) for place in leaked[:9]])
-    # Of those to train on and of those to evaluate on, all but the first of each.
-    copies = [place for places in groups for side in (0, 1)
-              for place in [place for place in places if (place >= train) == bool(side)][1:]]
+    # Of those to train on and of those to evaluate on, all but the one whose text fits best, else the first.
+    copies = {}
+    for places in groups:
+        for side in ([place for place in places if place < train], [place for place in places if place >= train]):
+            side.sort(key=lambda place: (-scores.get(place, 0.0), place))
+            copies |= dict.fromkeys(side[1:], side[0] if side else 0)
     if copies:
-        first = {place: places[0] for places in groups for place in places}
-        yield finding("duplicate-audio", copies, [
-            example(clips[place], f"the same as {clips[first[place]].row.row or 'another'}: {clips[place].text[:60]}")
-            for place in copies[:9]])
+        # Those that say something else than their double come first.
+        order = sorted(copies, key=lambda place: (clips[place].text == clips[copies[place]].text, place))
+        told = []
+        for place in order[:9]:
+            kept_one = clips[copies[place]]
+            told.append(example(clips[place], f"{clips[place].text[:40]!r}; the same recording in "
+                                              f"{kept_one.row.row or 'another row'} is {kept_one.text[:40]!r}"))
+        yield finding("duplicate-audio", order, told)
 
 
 def _speakers(clips: list[Checked], train: int, is_split: bool) -> Iterator[Finding]:

@@ -56,12 +56,19 @@ function show_report(told) {
   if (told.speaker_count) figures.push([told.speaker_count.toLocaleString("en"), told.speaker_count === 1 ? "speaker" : "speakers"]);
   if (told.rates.length) figures.push([told.rates.map(([rate]) => `${rate / 1000}`).join(", "), "kHz"]);
   part("figures").replaceChildren(...figures.map(([number, words]) => make("div", {}, make("b", { textContent: number }), make("span", { className: "quiet", textContent: words }))));
+  part("estimate").textContent = estimate_words(told.estimate);
   show_histogram(told.durations);
   show_speakers(told.speakers, told.speaker_count);
   part("findings").replaceChildren(...(told.findings.length ? told.findings.map(finding) : [make("p", { className: "quiet", textContent: "Nothing else was found." })]));
   part("report").hidden = false;
   if (told.characters.length) show_characters(told.characters);
   note_choice();
+}
+
+function estimate_words(made) {
+  if (!made) return "";
+  const time = made.epoch_s === null ? "" : ` and ${made.epoch_s < 90 ? `${Math.max(1, Math.round(made.epoch_s))} s` : `${Math.round(made.epoch_s / 60)} min`}`;
+  return `With the settings of ${made.preset}, an epoch takes about ${plural(made.steps, "step")}${time} (${made.basis}), and ${(made.memory_bytes / 2 ** 30).toFixed(1)} GB of memory for the model and a batch.`;
 }
 
 function show_histogram(bins) {

@@ -7,6 +7,7 @@ is kept for a visitor: a dataset that was looked at is remembered for whoever as
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import io
 import threading
@@ -18,11 +19,13 @@ from typing import Any
 import soundfile
 from gradio.utils import get_upload_folder
 
+from asrkit import config as configs
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, DataError
-from asrkit.runs import models, preparation, selection
+from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, sources, transcripts, uploads
+from asrkit.speech import audio, lexicon, sources, transcripts, uploads
+from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
 from asrkit.ui import audit_report
 from asrkit.ui.audit_jobs import Jobs
@@ -125,13 +128,17 @@ class Desk:
             raise job.error
         if job.result is None:
             return {"state": "running", "what": job.what, "done": job.done, "of": job.of}
-        return {"state": "done", **audit_report.report(job.result, limits)}
+        return {"state": "done", "estimate": self._estimate(asked, job.result),
+                **audit_report.report(job.result, limits)}
 
     @told
     def choose(self, asked: Asked) -> dict[str, Any]:
         """The settings of a run on this data, without the clips of the findings in `without`."""
         config = self._config(asked)
         settings = {name: getattr(config, name) for name in (*TEXT_SETTINGS, "vocabulary")}
+        words = lexicon.words_of(row.text.lower() for row in self._source(asked).train)
+        if sum(map(len, words)) > lexicon.MOST_LETTERS:
+            settings["decoding"] = "greedy"  # so many words are no list of commands
         found = self.jobs.result((*self._key(asked), config.text_rules, str(asked.get("model")), config.vocabulary,
                                   str(asked.get("model") or "") if asked.get("align") else ""))
         without = [str(code) for code in asked.get("without") or []]
@@ -156,6 +163,13 @@ class Desk:
         for path, _ in files:
             path.unlink(missing_ok=True)
         return {"data": str(target)}
+
+    def _estimate(self, asked: Asked, found: Inspection) -> dict[str, Any] | None:
+        """For one epoch with the settings that the form opens with, on what can be used."""
+        config = DEFAULTS.changed({"model": str(asked.get("model") or models.STARTER)})
+        lengths = [one.row.duration_s for one in found.clips[:found.train] if one.code is None]
+        made = estimate.estimate(config, lengths, self.store)
+        return dataclasses.asdict(made) | {"preset": configs.preset(config.preset).title} if made else None
 
     def _key(self, asked: Asked) -> tuple[str, ...]:
         return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS))

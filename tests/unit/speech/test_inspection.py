@@ -88,7 +88,9 @@ def test_copies(data):
     places = [data.add(f"{word} bravo charlie delta", samples=copy) for word in ("kilo", "lima", "mike")]
     found = data.found()["duplicate-audio"]
     assert found.clips == tuple(places[1:])
-    assert "the same as rows row 40: lima bravo" in found.examples[0]
+    assert "'lima bravo charlie delta'; the same recording in rows row 40 is 'kilo bravo" in found.examples[0]
+    scored = data.found(score=lambda wave, text: 0.0 if text.startswith("lima") else -1.0)["duplicate-audio"]
+    assert scored.clips == (places[0], places[2]), "the text that fits best stays"
 
 
 def test_leaks(data):

@@ -1,0 +1,54 @@
+"""How long and how much, before a run starts: of the right size, and never an exception."""
+
+import json
+import struct
+
+import pytest
+
+from asrkit.config import TrainConfig
+from asrkit.runs import estimate
+from asrkit.runs.events import Event
+
+CLIPS = [2.0, 4.0] * 100
+
+
+@pytest.fixture
+def config(base):
+    """With a checkpoint of a hundred million weights, of which only the header is there."""
+    told = {"model_type": "wav2vec2", "hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072,
+            "conv_dim": [512] * 7, "conv_stride": [5, 2, 2, 2, 2, 2, 2], "conv_kernel": [10, 3, 3, 3, 3, 2, 2]}
+    (base / "config.json").write_text(json.dumps(told))
+    head = json.dumps({"__metadata__": {}, "a": {"shape": [10_000, 10_000], "dtype": "F32"}}).encode()
+    (base / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
+    return TrainConfig(preset="", model=str(base), batch_seconds=30)
+
+
+def test_an_epoch_and_its_memory(config, store):
+    made = estimate.estimate(config, CLIPS, store)
+    assert made.steps == 20
+    assert 2e9 < made.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
+
+
+@pytest.mark.parametrize(("change", "less"), [
+    ({"freeze": "all-but-head"}, True), ({"batch_seconds": 60}, False), ({"mixed_precision": "no"}, False),
+    ({"gradient_checkpointing": True}, True), ({"freeze": "nothing"}, False)])
+def test_settings_change_the_memory(config, store, change, less):
+    before = estimate.estimate(config, CLIPS, store).memory_bytes
+    after = estimate.estimate(config.changed(change), CLIPS, store).memory_bytes
+    assert (after < before) == less
+
+
+def test_an_earlier_run_tells_the_time(config, store):
+    run = store.create(config, "20260101-000000-before")
+    run.append(Event("train", 1.0, 1, data={"loss": 1.0, "audio_seconds_per_second": 20.0}))
+    run.append(Event("train", 2.0, 2, data={"loss": 1.0, "audio_seconds_per_second": 40.0}))
+    made = estimate.estimate(config, CLIPS, store)
+    assert made.epoch_s == 600 / 30 and made.basis == "as run 20260101-000000-before went"
+
+
+def test_what_nobody_can_tell(config, store, base):
+    assert estimate.estimate(config.changed({"model": "facebook/wav2vec2-base"}), CLIPS, store) is None
+    assert estimate.estimate(config, [], store) is None
+    (base / "model.safetensors").unlink()
+    (base / "pytorch_model.bin").write_bytes(b"weights")
+    assert estimate.estimate(config, CLIPS, store) is None
