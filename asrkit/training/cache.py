@@ -45,13 +45,13 @@ class EncoderMemory:
 
     def __init__(self, model: torch.nn.Module, limit: float) -> None:
         self.encoder, self.counts = model.base_model.feature_extractor, model._get_feat_extract_output_lengths
-        self.convolve, self.clips, self.lengths = self.encoder.forward, None, None
+        self.convolve, self.clips, self.mask = self.encoder.forward, None, None
         self.frames = Kept(limit)
         self.encoder.forward = self
 
     def expect(self, clips: list[int], mask: torch.Tensor) -> None:
         """The next batch is of these clips, whose true samples are those of mask, (clips, samples)."""
-        self.clips, self.lengths = clips, self.counts(mask.sum(-1)).tolist()
+        self.clips, self.mask = clips, mask
 
     @torch.compiler.disable
     def __call__(self, input_values: torch.Tensor) -> torch.Tensor:
@@ -62,8 +62,8 @@ class EncoderMemory:
             return self.convolve(input_values)
         known = [self.frames.kept.get(clip) for clip in clips]
         if any(one is None for one in known):
-            made = self.convolve(input_values)
-            for clip, frames, length in zip(clips, made.detach().transpose(1, 2), self.lengths, strict=True):
+            made, lengths = self.convolve(input_values), self.counts(self.mask.sum(-1)).tolist()
+            for clip, frames, length in zip(clips, made.detach().transpose(1, 2), lengths, strict=True):
                 if clip not in self.frames.kept and frames[:length].nbytes <= self.frames.room:
                     self.frames.put(clip, frames[:length].to("cpu", copy=True))
             return made
