@@ -25,6 +25,7 @@ from asrkit.runs.events import Event, is_train
 STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
 FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+TIMED_ID = re.compile(r"\d{8}-\d{6}-")
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 RESERVE_BYTES = 1 << 16
@@ -308,7 +309,7 @@ class RunStore:
         return Run(target)
 
     def _free_id(self, config: configs.TrainConfig) -> str:
-        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.preset or 'custom'}"
+        stem = f"{_stamp(time.localtime())}-{config.preset or 'custom'}"
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
         return next(name for name in names if not (self.root / name).exists())
 
@@ -320,15 +321,21 @@ class RunStore:
         return run
 
     def all(self) -> list[Run]:
-        """Every run, newest first (ids sort by time)."""
+        """Every run, newest first: by the time in its id, else by that of its configuration, which is never rewritten.
+        """
         try:
             names = [name for name in os.listdir(self.root) if not name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
             return []
         # os.path, not pathlib: pages ask for this every second, of hundreds of runs.
         root = os.fspath(self.root)
-        found = [name for name in names if os.path.exists(os.path.join(root, name, "config.json"))]
-        return [Run(self.root / name) for name in sorted(found, reverse=True)]
+        found = []
+        for name in names:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                written = os.stat(os.path.join(root, name, "config.json")).st_mtime
+                begun = name if TIMED_ID.match(name) else _stamp(time.localtime(written))
+                found.append((begun[:15], name))
+        return [Run(self.root / name) for _, name in sorted(found, reverse=True)]
 
     def delete(self, run: Run) -> None:
         """Remove the directory: first out of sight, then for good."""
@@ -347,6 +354,11 @@ class RunStore:
             yield
         finally:
             os.close(handle)
+
+
+def _stamp(when: time.struct_time) -> str:
+    """How ids begin that were not chosen by a person."""
+    return time.strftime("%Y%m%d-%H%M%S", when)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,3 +1,4 @@
+import datetime
 import errno
 import json
 import os
@@ -84,6 +85,15 @@ def test_all_runs_newest_first(store):
     (store.root / ".new-half").mkdir()
     (store.root / ".new-half" / "config.json").write_text("{}")
     assert [run.id[:8] for run in store.all()] == ["20260103", "20260102", "20260101"]
+
+
+def test_runs_that_somebody_named_stand_where_they_were_started(store):
+    """A name says nothing about the time; `newest` is what Transcribe and `evaluate` take."""
+    for name, when in (("zulu", "2026-01-01"), ("alpha", "2026-01-03"), ("20260102-000000-demo", "2026-01-09")):
+        run = store.create(CONFIG, name)
+        seconds = datetime.datetime.fromisoformat(when).timestamp()
+        os.utime(run.config_path, (seconds, seconds))
+    assert [run.id for run in store.all()] == ["alpha", "20260102-000000-demo", "zulu"]
 
 
 def test_delete(store):
