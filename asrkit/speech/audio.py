@@ -220,9 +220,11 @@ def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
 def loudest_rms(samples: np.ndarray, rate: int = RATE) -> float:
     """RMS of the loudest 0.1 s of (n,) samples, offset removed."""
     window = round(SILENCE_WINDOW_S * rate)
-    samples = samples.astype(np.float64) - samples.mean()
-    padded = np.pad(samples, (0, -len(samples) % window)).reshape(-1, window)
-    return float(np.sqrt((padded**2).mean(axis=1).max(initial=0.0)))
+    samples = samples - samples.mean(dtype=np.float64).astype(samples.dtype)
+    whole = len(samples) // window * window
+    frames, rest = samples[:whole].reshape(-1, window), samples[whole:]
+    power = max(np.einsum("ij,ij->i", frames, frames).max(initial=0.0), float(rest @ rest))
+    return float(np.sqrt(power / window))
 
 
 def _check_file(path: str | Path) -> None:

@@ -100,7 +100,7 @@ def _load(data: str, options: _Options) -> Source:
         source = _source(_of_table(hub.load_hub(data, options.hub_dir, options.wanted), "Hugging Face dataset"), data)
     else:
         source = _source(_read_path(data, options), data)
-    also = [options.hub_dir or embedded.cache_dir(), *hub.cache_dirs()]
+    also = [*filter(None, [options.hub_dir]), embedded.cache_dir(), *hub.cache_dirs()]
     reach.check_all((Path(row.audio) for row in source.utterances), also)
     return source
 

@@ -159,10 +159,11 @@ class Desk:
             if not path.is_relative_to(folder) or not path.is_file():
                 raise DataError("That file was not uploaded here; choose it again.")
             files.append((path, str(each.get("name") or path.name)))
-        target = uploads.receive(files, self.store.data_dir)
-        for path, _ in files:
-            path.unlink(missing_ok=True)
-        return {"data": str(target)}
+        try:
+            return {"data": str(uploads.receive(files, self.store.data_dir))}
+        finally:
+            for path, _ in files:
+                path.unlink(missing_ok=True)
 
     def _estimate(self, asked: Asked, found: Inspection) -> dict[str, Any] | None:
         """For one epoch with the settings that the form opens with, on what can be used."""

@@ -126,6 +126,14 @@ def test_an_upload_becomes_a_dataset(desk, store, folder, tmp_path):
     assert not list((tmp_path / "uploads/x").iterdir())
 
 
+def test_an_upload_that_is_refused_leaves_nothing(desk, store, tmp_path):
+    (tmp_path / "uploads/x").mkdir(parents=True)
+    (tmp_path / "uploads/x/a.zip").write_bytes(b"PK no")
+    told = desk.take({"files": [{"path": str(tmp_path / "uploads/x/a.zip"), "name": "a.zip"}]})
+    assert told["error"].startswith("a.zip is no archive that can be read")
+    assert not list((tmp_path / "uploads/x").iterdir()) and not list(store.data_dir.glob("*"))
+
+
 @pytest.mark.parametrize("path", ["{folder}/0.wav", "{folder}/../uploads/../mine/0.wav", "/etc/passwd", "", "gone"])
 def test_only_what_was_uploaded_is_taken(desk, folder, store, path):
     given = {"files": [{"path": path.format(folder=folder), "name": "a.wav"}]}
