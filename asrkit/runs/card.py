@@ -60,7 +60,8 @@ def _opening(run: Run, seen: RunView, config: dict[str, Any]) -> str:
                (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer"))
                if seen.best.data.get(key) is not None]
     return (f"{text}\nBest evaluation (step {seen.best.step}, by {seen.metric.upper()}, references and hypotheses "
-            f"through the normaliser `{config['normaliser']}`):\n" + "\n".join(figures))
+            f"through the normaliser `{seen.best.data.get('normaliser', config['normaliser'])}`):\n" +
+                "\n".join(figures))
 
 
 def _usage(run: Run) -> str:
@@ -120,10 +121,20 @@ def _audited(run: Run) -> list[str]:
     if not run.audit_path.exists():
         return []
     told = json.loads(run.audit_path.read_text(encoding="utf-8"))
+    chosen = _chosen(told.get("selection"))
     if not told["dropped"]:
-        return ["The audit left no clip out."]
+        return [*chosen, "The audit left no clip out."]
     reasons = ", ".join(f"{found['code']} {found['count']}" for found in told["findings"])
-    return [f"The audit left {told['dropped']} clips out ({reasons})."]
+    return [*chosen, f"The audit left {told['dropped']} clips out ({reasons})."]
+
+
+def _chosen(selection: dict[str, Any] | None) -> list[str]:
+    """What somebody left out before the run, where its data is a selection."""
+    if not selection:
+        return []
+    reasons = ", ".join(f"{left['code']} {left['count']}" for left in selection["left_out"])
+    return [f"It is a selection from `{selection['data']}`: {selection['kept']} clips stayed; left out were "
+            f"{reasons or 'none'}."]
 
 
 def _procedure(seen: RunView, config: dict[str, Any]) -> str:

@@ -146,3 +146,13 @@ def test_a_run_without_a_number_has_no_picture(make_run, told):
     run.model_dir.mkdir()
     card.write(run)
     assert not (run.model_dir / "curve.png").exists() and "curve.png" not in (run.model_dir / "README.md").read_text()
+
+
+def test_what_somebody_left_out_before_the_run(make_run):
+    run = make_run("one", HISTORY)
+    selection = {"data": "clips.zip", "kept": 90, "left_out": [{"code": "noisy", "count": 7}, {"code": "silent",
+        "count": 3}]}
+    write_json(run.audit_path, {"dropped": 0, "findings": [], "selection": selection})
+    assert ("It is a selection from `clips.zip`: 90 clips stayed; left out were noisy 7, silent 3. The audit left no "
+            "clip "
+            "out.") in model_card(run)
