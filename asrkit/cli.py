@@ -371,6 +371,8 @@ def _transcribe(options: argparse.Namespace) -> int:
             print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
             failed = True
             continue
+        if doubt := files.doubt(transcript):
+            print(f"asrkit: {name}: {doubt}", file=sys.stderr)
         text = subtitles.FORMATS[options.format](transcript)
         if options.output:
             files.write_text(Path(options.output) / f"{stem}.{options.format}", text)

@@ -77,7 +77,14 @@ def blocks(path: str | Path) -> Iterator[np.ndarray]:
 def _of_soundfile(file: soundfile.SoundFile, path: str | Path) -> Iterator[np.ndarray]:
     with file:
         size, taken = round(BLOCK_S * file.samplerate), 0
-        while len(block := file.read(size, dtype="float32", always_2d=True)):
+        while True:
+            try:
+                block = file.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(f"{path} is damaged {taken / file.samplerate:.0f} s into the recording; copy or "
+                                 "download it again.") from error
+            if not len(block):
+                break
             taken += len(block)
             yield block.mean(axis=1, dtype=np.float32)
         share = min(audio._share_of_data_chunk(file), taken / file.frames if file.frames else 1.0)

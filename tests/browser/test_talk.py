@@ -173,3 +173,35 @@ def test_a_recording_of_nothing_is_one_sentence(open_page, speaker, tmp_path):
     page = open_tab(open_page(within=speaker(spoken(Waveform(np.zeros(RATE, np.float32)), tmp_path / "mic.wav"))))
     record(page, 1.0)
     expect(part(page, "doubt")).to_contain_text("silent")
+
+
+def test_compare_and_evaluate(open_page, speech, tmp_path):
+    """The starter against itself, and on four clips of the demo; the report can be read, heard and downloaded."""
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "eval"][:4]
+    with open(tmp_path / "few.csv", "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerows([["file_name", "text"], *([CALLSIGNS / row["file_name"], row["text"]] for row in rows)])
+    page = open_tab(open_page(), "starter")
+    upload(page, speech[0])
+    expect(part(page, "done")).to_be_visible()
+    page.get_by_text("Compare with another model").click()
+    part(page, "other").select_option("starter")
+    part(page, "reference").fill(" ".join(row["text"] for row in rows))
+    part(page, "compare").click()
+    expect(part(page, "compared").locator("tbody tr")).to_have_count(1)
+    expect(part(page, "compared").locator("mark").first).to_be_visible()
+
+    page.get_by_text("Evaluate the model on a dataset").click()
+    judge = page.locator("#judge")
+    judge.locator("[data-part=evaluate]").click()
+    expect(judge.locator("[data-part=error]")).to_contain_text("Say which dataset")
+    judge.locator("[data-part=dataset]").fill(str(tmp_path / "few.csv"))
+    judge.locator("[data-part=evaluate]").click()
+    expect(judge.locator(".figures")).to_contain_text("95 % interval")
+    expect(judge.locator("[data-part=report]")).to_contain_text("starter on")
+    expect(judge.locator("[data-clip]").first).to_be_visible()
+    with page.expect_download() as saved:
+        judge.locator("[data-part=csv]").click()
+    saved.value.save_as(tmp_path / "out.csv")
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 5

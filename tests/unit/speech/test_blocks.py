@@ -64,6 +64,16 @@ def test_what_is_no_recording(tmp_path, clip):
         Resampler(500)
 
 
+def test_a_damaged_mp3_is_one_sentence(clip, tmp_path):
+    whole = clip("whole.mp3", seconds=30).read_bytes()
+    litter = np.random.default_rng(0).integers(0, 256, len(whole) - 4000, dtype=np.uint8).tobytes()
+    (tmp_path / "litter.mp3").write_bytes(whole[:4000] + litter)
+    (tmp_path / "cut.mp3").write_bytes(whole[: len(whole) // 2])
+    for name in ("litter.mp3", "cut.mp3"):
+        with pytest.raises(AudioError, match=f"{name} is (damaged|cut off)"):
+            joined(tmp_path / name)
+
+
 def test_an_hour_takes_the_memory_of_seconds(tmp_path):
     with soundfile.SoundFile(tmp_path / "hour.wav", "w", 8_000, 1) as file:
         for _ in range(60):
