@@ -104,15 +104,17 @@ def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _expect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect", metavar="FILE", help="text, a sentence a line, whose words are expected; "
                                                          "no others are heard (needs flashlight-text)")
+    parser.add_argument("--hot-words", metavar="WORDS", default="", help="names and rare words, apart by commas")
 
 
-def _expected(options: argparse.Namespace) -> str:
-    if not options.expect:
-        return ""
+def _expected(options: argparse.Namespace) -> Any:
+    from asrkit.transcription.expected import Expected
+
     try:
-        return Path(options.expect).read_text(encoding="utf-8")
+        text = Path(options.expect).read_text(encoding="utf-8") if options.expect else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--expect {options.expect}: the text cannot be read ({error}).") from error
+    return Expected(text, options.hot_words)
 
 
 def _with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -335,13 +337,13 @@ def _diagnose(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from asrkit.speech import sources
-    from asrkit.transcription import beam, evaluation, transcriber
+    from asrkit.transcription import evaluation, transcriber
 
     store = RunStore(options.runs_dir)
     source = sources.load(options.data)
     model = transcriber.get(options.model or models.default(store), store)
     report = evaluation.evaluate(model, source.eval or source.train, options.normaliser,
-                                 decoder=beam.of_text(model, _expected(options)))
+                                 decoder=_expected(options).decoder(model))
     figures = report.summary()
     if options.json:
         return _dump(figures)

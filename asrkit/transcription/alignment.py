@@ -67,7 +67,7 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
     if frames < needed:
         raise DataError(f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "
                         f"{wave.duration_s:.2f} s has {frames}: it is the text of another clip, or the clip was cut.")
-    path, scores = _forced(log_probabilities, tokens, transcriber.blank_id)
+    path, scores = forced(log_probabilities, tokens, transcriber.blank_id)
     spans = _spans(path, scores, tokens, transcriber.blank_id)
     frame_s = wave.duration_s / frames
     aligned = _words(words, spans, word_of, frame_s)
@@ -99,7 +99,7 @@ def spell(tokenizer: Any, words: Sequence[str]) -> tuple[list[int], list[int | N
     return tokens, word_of, sorted(unknown)
 
 
-def _forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> tuple[np.ndarray, np.ndarray]:
+def forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> tuple[np.ndarray, np.ndarray]:
     """(frames, tokens) -> the token of each frame of the best path, and its log posterior."""
     import torch
     from torchaudio.functional import forced_align

@@ -15,12 +15,13 @@ from asrkit.errors import AudioError, ConfigError
 from asrkit.speech import audio
 from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.blocks import blocks
-from asrkit.transcription import beam
+from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import Transcript, Word
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber
 
+NOTHING = Expected()
 UNSURE = 0.15
 """A mean confidence under which the words are hardly what was said."""
 
@@ -34,25 +35,25 @@ class Progress:
     words: list[Word]
 
 
-def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, expect: str = "",
+def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, expect: Expected = NOTHING,
                     progress: Callable[[Progress], None] = lambda told: None) -> Transcript:
     """The words of one file. Raises AudioError where it cannot be read, is silent or shorter than a word.
 
     listener: called once the file has turned out to be audio, for loading a model takes seconds.
-    expect: a text whose words and word order are expected (`beam`).
+    expect: what is likely to be said.
     progress: called with the words that are new; to give up, let it raise.
     """
     return transcribe_blocks(blocks(path), expected_s(path), listener, progress, expect)
 
 
 def transcribe_blocks(sound: Iterable[np.ndarray], duration_s: float, listener: Callable[[], Transcriber],
-                      progress: Callable[[Progress], None], expect: str = "") -> Transcript:
+                      progress: Callable[[Progress], None], expect: Expected = NOTHING) -> Transcript:
     """The same for blocks at 16 kHz; duration_s is what is expected of them."""
     late = checked(sound)
     first = next(late, None)
     words, position = [], 0
     ready = listener()
-    for position, found in ready.follow(_chain(first, late), beam.of_text(ready, expect)):
+    for position, found in ready.follow(_chain(first, late), expect.decoder(ready)):
         words += found
         progress(Progress(position / RATE, max(duration_s, position / RATE), found))
     return Transcript(words, position / RATE)

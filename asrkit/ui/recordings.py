@@ -17,6 +17,7 @@ import numpy as np
 
 from asrkit.errors import DataError
 from asrkit.speech.audio import RATE, Waveform
+from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import Transcript, Word
 
 IDLE_S = 3600.0
@@ -36,7 +37,7 @@ class Recording:
 
     name: str
     model: str
-    expect: str = ""
+    expect: Expected = field(default_factory=Expected)
     state: str = WAITING
     notice: str = ""
     heard_s: float = 0.0

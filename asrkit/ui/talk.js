@@ -19,7 +19,7 @@ async function record() {
   const model = props.value;
   recorder = microphone({
     begun: async (rate) => {
-      const answer = await server.start({ model, rate: Math.round(rate), expect: part("expect").value });
+      const answer = await server.start({ model, rate: Math.round(rate), expect: part("expect").value, hot: part("hot").value });
       if (answer.error) throw new Error(answer.error);
       return answer.id;
     },
@@ -94,7 +94,7 @@ async function take(chosen) {
     try {
       const sent = await upload(file);
       const answer = await server.open({ path: sent.path, name: file.name, model: props.value,
-                                         expect: part("expect").value });
+                                         expect: part("expect").value, hot: part("hot").value });
       if (answer.error) { complain(answer.error); continue; }
       listed.push(answer.id);
       if (found.length === 1) shown.id = answer.id;

@@ -26,6 +26,7 @@ from asrkit.speech import collection
 from asrkit.speech.audio import RATE, Waveform, check_speech
 from asrkit.speech.blocks import Resampler, blocks
 from asrkit.transcription import files, subtitles
+from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import described
 from asrkit.ui import compare
 from asrkit.ui.live_chart import script
@@ -66,7 +67,7 @@ class Talk:
     # ---- the microphone
 
     def start(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """A new recording from the microphone: {model, rate, expect} -> {id}."""
+        """A new recording from the microphone: {model, rate, expect, hot} -> {id}."""
         resampler = Resampler(int(asked["rate"]))
         recording = Recording("Recording", str(asked["model"]), state=WORKING, expect=_expected(asked),
                               live=_Live(resampler))
@@ -90,11 +91,11 @@ class Talk:
         if last or too_long:
             samples = np.concatenate([samples, live.resampler.finish()])
         if live.session is None:
-            from asrkit.transcription import beam, transcriber
+            from asrkit.transcription import transcriber
             from asrkit.transcription.stream import LiveSession
 
             ready = transcriber.get(recording.model, self.store)
-            live.session = LiveSession(ready, beam.of_text(ready, recording.expect))
+            live.session = LiveSession(ready, recording.expect.decoder(ready))
         begun = time.monotonic()
         recording.append(samples)
         heard = live.session.push(samples)
@@ -110,7 +111,7 @@ class Talk:
     # ---- files
 
     def open(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Begin to transcribe an uploaded file: {path, name, model, expect} -> {id}."""
+        """Begin to transcribe an uploaded file: {path, name, model, expect, hot} -> {id}."""
         path = Path(str(asked["path"])).resolve()
         if not path.is_relative_to(UPLOADS.resolve()) or not path.is_file():
             raise DataError("That file was not uploaded here; choose it again.")
@@ -260,11 +261,11 @@ class _Live:
         self.resampler, self.session, self.chunks = resampler, None, 0
 
 
-def _expected(asked: dict[str, Any]) -> str:
-    text = str(asked.get("expect") or "")
-    if len(text) > MOST_EXPECTED:
-        raise DataError(f"The text of what to expect has {len(text)} characters; give at most {MOST_EXPECTED}.")
-    return text
+def _expected(asked: dict[str, Any]) -> Expected:
+    text, hot_words = str(asked.get("expect") or ""), str(asked.get("hot") or "")
+    if len(text) + len(hot_words) > MOST_EXPECTED:
+        raise DataError(f"The text of what to expect is too long; give at most {MOST_EXPECTED} characters.")
+    return Expected(text, hot_words)
 
 
 def _format(name: Any) -> str:

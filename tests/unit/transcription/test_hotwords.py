@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import tiny
+
+from asrkit.errors import ConfigError
+from asrkit.transcription.hotwords import HotWords
+
+
+@pytest.fixture(scope="module")
+def processor(tmp_path_factory):
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(tiny.model(tmp_path_factory.mktemp("hot") / "tiny"))
+
+
+def frames(path, sure=0.95, also=None):
+    """Posteriors of a path, one token a frame: blank 0, delimiter 2, then a to e. also: {frame: (token, share)}."""
+    probabilities = np.full((len(path), 8), (1 - sure) / 7)
+    probabilities[np.arange(len(path)), path] = sure
+    for frame, (token, share) in (also or {}).items():
+        probabilities[frame] *= (1 - share) / (1 - probabilities[frame, token])
+        probabilities[frame, token] = share
+    return np.log(probabilities).astype(np.float32)
+
+
+def heard(processor, words, scores):
+    return [(one.word, round(one.start_s, 2), round(one.end_s, 2))
+            for one in HotWords(processor, 0, words).words(scores, 0.02)]
+
+
+NEARLY = frames([0, 3, 0, 4, 2, 0, 5, 0, 7, 6, 0], also={3: (6, 0.25)})  # "ab ced", where the b might be a d
+
+
+def test_a_word_that_the_sound_nearly_says_is_heard_and_the_others_stay(processor):
+    assert heard(processor, [], NEARLY) == [("ab", 0.02, 0.08), ("ced", 0.12, 0.2)]
+    assert heard(processor, ["ad"], NEARLY) == [("ad", 0.02, 0.08), ("ced", 0.12, 0.2)]
+
+
+def test_a_word_that_sounds_otherwise_is_not(processor):
+    assert heard(processor, ["ee", "bbbb", "cab"], NEARLY) == heard(processor, [], NEARLY)
+    assert heard(processor, ["ab"], NEARLY) == heard(processor, [], NEARLY)
+
+
+def test_a_word_that_was_heard_in_two_pieces(processor):
+    assert heard(processor, ["abced"], NEARLY) == [("abced", 0.02, 0.2)]
+
+
+def test_the_better_of_two_hot_words(processor):
+    assert heard(processor, ["ae", "ad"], NEARLY)[0][0] == "ad"
+
+
+def test_nothing_was_said(processor):
+    assert HotWords(processor, 0, ["ad"]).words(frames([0, 0, 2, 0]), 0.02) == []
+
+
+def test_what_cannot_be_a_hot_word(processor):
+    with pytest.raises(ConfigError, match="cannot spell the hot word 'xyz'"):
+        HotWords(processor, 0, ["ab", "xyz"])
+    with pytest.raises(ConfigError, match="101 hot words"):
+        HotWords(processor, 0, ["ab"] * 101)
