@@ -305,7 +305,8 @@ def _audit(options: argparse.Namespace) -> int:
         from asrkit.transcription.scoring import scorer
 
         score = scorer(options.model or models.default(store), store)
-    found = inspection.inspect(source, limits, score=score, keeps_vocabulary=limits.vocabulary is not None)
+    found = inspection.inspect(source, limits, score=score, keeps_vocabulary=limits.vocabulary is not None,
+                               progress=_progress_line())
     path = selection.write(store.data_dir, options.data, found, options.leave_out) if options.leave_out else None
     if options.json:
         _dump(found.audit.to_dict())
@@ -314,6 +315,18 @@ def _audit(options: argparse.Namespace) -> int:
         if path:
             print(f"The clips without {', '.join(options.leave_out)}: {path}")
     return 1 if found.audit.verdict == "not-ready" else 0
+
+
+def _progress_line() -> Any:
+    """Says on a terminal how far it is; nothing where nobody looks."""
+    last = [0.0]
+
+    def tell(what: str, done: int, of: int) -> None:
+        if sys.stderr.isatty() and (done == of or time.monotonic() - last[0] > POLL_S):
+            last[0] = time.monotonic()
+            print(f"\r{what}: {done} of {of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _print_audit(source: Any, told: Any) -> None:

@@ -72,7 +72,9 @@ def load_hub(data: str, hub_dir: Path | None, wanted: tables.Wanted) -> tables.T
     try:
         loaded = datasets.load_dataset(parsed["name"], config or None, split=split or None)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        lines = str(error).strip().split("\n")
+        # The second line of this one says which configurations there are.
+        reason = " ".join(lines[: 2 if lines[0].startswith("Config name is missing") else 1]).rstrip(".")
         raise DataError(
             f"{data} cannot be loaded from the Hugging Face Hub ({reason}); check the name, configuration and split, "
             "the network, and that you are logged in if it is gated."

@@ -117,6 +117,12 @@ def test_side(name, side):
 
 
 class TestErrors:
+    def test_configurations_are_listed(self, hub_of):
+        hub_of(ValueError("Config name is missing.\nPlease pick one among the available configs: ['en', "
+                          "'es']\nExample"))
+        with pytest.raises(DataError, match=r"available configs: \['en', 'es'\]\); check the name, configuration"):
+            sources.load("hub:owner/name")
+
     def test_not_reachable(self, hub_of):
         hub_of(ConnectionError("Couldn't reach 'owner/name' on the Hub.\nmore"))
         sentence = r"hub:owner/name cannot be loaded .*\(Couldn't reach 'owner/name' on the Hub\); check the name"
