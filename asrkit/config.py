@@ -46,7 +46,8 @@ class TrainConfig:
         low=0, high=100_000, group="Data")
     text_column: str = _setting("", "Text column", "Left empty, it is recognised by name.", group="Data")
     audio_column: str = _setting("", "Audio column", "Left empty, it is recognised by name.", group="Data")
-    speaker_column: str = _setting("", "Speaker column", "Left empty, it is recognised by name.", group="Data")
+    speaker_column: str = _setting("", "Speaker column", "Left empty, it is recognised by name; - for none.", group=
+        "Data")
     split_by: str = _setting(
         "auto", "Held out by", "speaker: nobody who is evaluated on is trained on. auto does so where two speakers or "
         "more are known.", choices=("auto", "speaker", "random"), group="Data")

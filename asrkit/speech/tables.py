@@ -27,6 +27,7 @@ AUDIO_COLUMNS = ("file_name", "path", "audio", "file", "audio_filepath", "wav", 
                  "audio_id", "utt_id", "id")
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "normalized_text", "raw_text")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "spk_id")
+NO_COLUMN = "-"  # chosen where what is recognised by name is something else
 MOST_BYTES = 2 << 30  # of one table: beyond it is no list of recordings
 
 _Row = tuple[str, Mapping[str, Any]]  # ("metadata.csv row 7", column -> value)
@@ -52,7 +53,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Names that somebody chose for columns; None where they are to be recognised."""
+    """Names that somebody chose for columns; None where they are to be recognised. speaker: "-" where there is none."""
 
     text: str | None = None
     audio: str | None = None
@@ -101,10 +102,15 @@ def choose_columns(found: Iterable[str], where: str, wanted: Wanted = Wanted()) 
             )
         return column
 
+    def speaker() -> str | None:
+        if wanted.speaker == NO_COLUMN:
+            return None
+        return require("speaker", wanted.speaker, ()) if wanted.speaker else choose(*SPEAKER_COLUMNS)
+
     return Columns(
         audio=require("audio", wanted.audio, AUDIO_COLUMNS),
         text=require("text", wanted.text, TEXT_COLUMNS),
-        speaker=require("speaker", wanted.speaker, ()) if wanted.speaker else choose(*SPEAKER_COLUMNS),
+        speaker=speaker(),
         split=choose("split"),
         duration_s=choose("duration_s"),
         start_s=choose("start_s", "offset"),

@@ -108,7 +108,7 @@ function show_look(told) {
   part("columns").hidden = !Object.keys(told.columns).length;
   for (const name of COLUMN_NAMES) {
     const pairs = told.found.map((found) => [found, found]);
-    options(part(name), name === "speaker_column" ? [["", "none"], ...pairs] : pairs, told.columns[name] || "");
+    options(part(name), name === "speaker_column" ? [["-", "none"], ...pairs] : pairs, told.columns[name] || "-");
   }
   part("clips").replaceChildren(clip_table(told.clips));
   for (const section of SHOWN_OF_A_DATASET) part(section).hidden = false;

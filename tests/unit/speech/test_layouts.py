@@ -161,6 +161,9 @@ def test_the_guess_is_shown_and_can_be_changed(make, tmp_path):
     guess = sources.load(str(path))
     assert (guess.columns.audio, guess.columns.text, guess.columns.speaker) == ("path", "sentence", None)
     assert guess.found == ("path", "sentence", "other", "who", "noise")
+    named = make("y.csv", "path,sentence,speaker", "a.wav,said,ann")
+    assert sources.load(str(named)).train[0].speaker == "ann"
+    assert sources.load(str(named), speaker_column="-").train[0].speaker is None
     (row,) = sources.load(str(path), text_column="other", audio_column="noise", speaker_column="who").train
     assert (row.text, row.speaker, row.audio) == ("not said", "ann", str(tmp_path / "b.wav"))
 
