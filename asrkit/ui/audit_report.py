@@ -4,6 +4,7 @@ them."""
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,9 +79,9 @@ def telling_pairs(before: Sequence[str], after: Sequence[str], wanted: int) -> l
     """Sentences that show what the rules do: each brings a change that those above it did not have."""
     seen: set[str] = set()
     shown: list[tuple[str, str]] = []
-    # Much of it in a short sentence.
-    ranked = sorted(zip(before, after, strict=True),
-                    key=lambda pair: -len(set(pair[0]) - set(pair[1])) / (len(pair[0]) + 20))
+    # Many kinds of change (a capital, a comma, a digit ...) in a short sentence.
+    ranked = sorted(zip(before, after, strict=True), key=lambda pair: (
+        -len({unicodedata.category(letter) for letter in set(pair[0]) - set(pair[1])}), len(pair[0])))
     for old, new in ranked:
         gone = set(old) - set(new)
         if gone - seen or (old != new and len(shown) < 2):

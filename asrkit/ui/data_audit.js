@@ -68,7 +68,7 @@ function show_report(told) {
 function estimate_words(made) {
   if (!made) return "";
   const time = made.epoch_s === null ? "" : ` and ${made.epoch_s < 90 ? `${Math.max(1, Math.round(made.epoch_s))} s` : `${Math.round(made.epoch_s / 60)} min`}`;
-  return `With the settings of ${made.preset}, an epoch takes about ${plural(made.steps, "step")}${time} (${made.basis}), and ${(made.memory_bytes / 2 ** 30).toFixed(1)} GB of memory for the model and a batch.`;
+  return `With the settings of ${made.preset}: about ${plural(made.steps, "step")}${time} an epoch (${made.basis}); ${(made.memory_bytes / 2 ** 30).toFixed(1)} GB of memory for the model and a batch.`;
 }
 
 function show_histogram(bins) {
