@@ -6,6 +6,7 @@ with control characters, a password, more files than a corpus has, or more bytes
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -31,6 +32,7 @@ BOMB_RATIO = 500           # of unpacked to packed, beyond BOMB_FLOOR bytes: no 
 BOMB_FLOOR = 64 << 20
 LONGEST_NAME = 255         # bytes of one part of a path
 MOST_DEPTH = 30
+LONGEST_HEADER = 1 << 20   # bytes of what tar stores beside a member
 _COPY_BYTES = 1 << 20
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -159,11 +161,29 @@ def _zip_count(archive: Path) -> int:
     return count
 
 
+class _ShortHeader(tarfile.TarInfo):
+    """A member whose name is stored as a file of its own; tarfile reads such a file whole, however long it says it
+    is."""
+
+    _NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+              tarfile.SOLARIS_XHDTYPE)
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        """Raises tarfile.ReadError for a name that no path can be."""
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type in cls._NAMES and entry.size > LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {entry.size} bytes")
+        return entry
+
+
 def _tar_members(archive: Path) -> Iterator[_Member]:
-    if not tarfile.is_tarfile(archive):
-        raise DataError(f"{archive.name} is no archive that can be read; give a .zip or .tar.gz that opens on your own "
-                        "machine.")
-    with tarfile.open(archive, "r:*") as packed:
+    with contextlib.ExitStack() as opened:
+        try:
+            packed = opened.enter_context(tarfile.open(archive, "r:*", tarinfo=_ShortHeader))
+        except tarfile.ReadError:
+            raise DataError(f"{archive.name} is no archive that can be read; give a .zip or .tar.gz that opens on your "
+                            "own machine.") from None
         for entry in packed:
             packed.members = []  # type: ignore[attr-defined]  # or a million of them would be kept
             if entry.isdir():

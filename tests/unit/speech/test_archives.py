@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -67,6 +68,12 @@ def cut(path, share=0.5):
     return path
 
 
+def long_header(tmp_path):
+    """A name of 200 MB, which packs to 200 kB."""
+    return tarred(tmp_path, (kind("././@LongLink", tarfile.GNUTYPE_LONGNAME, ""), bytes(200 << 20)), ("a.wav", b"x"),
+                  name="bad.tar.gz")
+
+
 def wrong_checksum(tmp_path):
     path = zipped(tmp_path, ("a.wav", b"sound sound"))
     path.write_bytes(path.read_bytes().replace(b"sound sound", b"sound SOUND"))
@@ -115,6 +122,7 @@ BAD = {
     "tar bomb": (lambda p: tarred(p, ("a.wav", ZEROS), name="bad.tar.gz"), "more than 500 times its size"),
     "tar that is cut off": (lambda p: cut(tarred(p, ("a.wav", os.urandom(99_999)), name="bad.tar.gz")), "is damaged"),
     "tar that holds a name twice": (lambda p: tarred(p, ("a.wav", b"x"), ("a.wav", b"y")), "'a.wav' twice"),
+    "tar with an endless name": (long_header, "is damaged|no archive that can be read"),
     "tar without files": (lambda p: tarred(p), "holds no files"),
     "a file where a folder is": (lambda p: tarred(p, ("a", b"x"), ("a/b", b"y")), "cannot be unpacked"),
     "empty file": (lambda p: _text(p / "bad.tar", ""), "no archive that can be read|holds no files"),
@@ -134,6 +142,15 @@ def test_a_bad_archive(tmp_path, name):
         archives.unpack(path, tmp_path / "in" / "data")
     assert str(caught.value).startswith(path.name) and "\n" not in str(caught.value)
     assert not (tmp_path / "in" / "data").exists()
+
+
+def test_an_endless_name_takes_no_memory(tmp_path):
+    path = long_header(tmp_path)
+    tracemalloc.start()
+    with pytest.raises(DataError):
+        archives.unpack(path, tmp_path / "in" / "data")
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
 
 
 def test_more_files_than_a_corpus_has(tmp_path, monkeypatch):
