@@ -1,7 +1,7 @@
 """README's pictures: `PYTHONPATH=.:tests python tests/browser/pictures.py RUNS_DIR CLIP FOLDER`.
 
-Opens the app over a directory of runs, photographs the newest run in the Train tab, and the Transcribe tab after it has
-heard CLIP, in light and dark and on a phone.
+Opens the app over a directory of runs, photographs the newest run in the Train tab, the Transcribe tab after it has
+heard CLIP, and the Data tab after it has checked the demo's clips, in light and dark and on a phone.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ def photograph(page: Page, url: str, clip: Path, folder: Path, name: str) -> Non
     expect(page.locator("#transcript-note")).to_contain_text(re.compile("of sound ·"), timeout=60_000)
     page.wait_for_timeout(1500)
     page.screenshot(path=folder / f"transcribe{name}.png")
+    page.get_by_role("tab", name="Data").click()
+    page.get_by_role("button", name="callsigns (comes with asrkit)").click()
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.locator("#data [data-part=verdict]")).to_be_visible(timeout=60_000)
+    page.locator("[data-finding] summary").first.click()
+    page.wait_for_timeout(500)
+    page.screenshot(path=folder / f"data{name}.png", full_page=True)
 
 
 if __name__ == "__main__":
