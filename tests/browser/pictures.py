@@ -15,6 +15,7 @@ from pathlib import Path
 
 from conftest import FLAGS, App
 from playwright.sync_api import Page, expect, sync_playwright
+from talking import part, upload
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -39,9 +40,8 @@ def photograph(page: Page, url: str, clip: Path, folder: Path, name: str) -> Non
     page.wait_for_timeout(1500)  # let the bars and curves come to rest
     page.screenshot(path=folder / f"train{name}.png", full_page=True)
     page.get_by_role("tab", name="Transcribe").click()
-    page.locator("#clip button[aria-label='Upload file']").click()
-    page.locator("#clip input[type=file]").set_input_files(clip)
-    expect(page.locator("#transcript-note")).to_contain_text(re.compile("of sound ·"), timeout=60_000)
+    upload(page, clip)
+    expect(part(page, "note")).to_contain_text(re.compile("of sound ·"), timeout=60_000)
     page.wait_for_timeout(1500)
     page.screenshot(path=folder / f"transcribe{name}.png")
     page.get_by_role("tab", name="Data").click()
