@@ -350,34 +350,28 @@ def test_a_clip_is_played(open_page, play, app):
     expect(page.locator("#live [data-part=notice]")).to_contain_text("cannot be played any more")
 
 
-@pytest.mark.parametrize(("name", "suffix", "begins"), [
-    ("Download its charts (PNG)", ".png", b"\x89PNG"), ("Download its charts (HTML)", ".html", b"<!doctype html>"),
-    ("Download its settings (JSON)", ".json", b"{"), ("Download all of it (ZIP)", ".zip", b"PK")])
-def test_what_can_be_taken_away(open_page, play, browser, tmp_path, name, suffix, begins):
+TAKEN = {"Download its charts (PNG)": (".png", b"\x89PNG"), "Download its charts (HTML)": (".html", b"<!doctype html>"),
+         "Download its settings (JSON)": (".json", b"{"), "Download all of it (ZIP)": (".zip", b"PK")}
+
+
+def test_what_can_be_taken_away(open_page, play, browser, tmp_path):
     run = play(*SHORT)
     page = open_page()
     expect(status(page)).to_have_text("Finished")
     wait_for(lambda: len(points(page, "rates", 0)) > 1, "the charts")
-    with page.expect_download() as download:
-        more(page, name).click()
-    assert download.value.suggested_filename == f"{run.id}{suffix}"
-    path = tmp_path / f"taken{suffix}"
-    download.value.save_as(path)
-    assert path.read_bytes().startswith(begins)
-    if suffix == ".html":
-        alone = browser.new_context(offline=True).new_page()
-        alone.goto(path.as_uri())
-        expect(alone.locator(".main-svg").first).to_be_visible()
-        assert alone.evaluate("document.querySelector('.js-plotly-plot').data[0].x.length") == 12
-        alone.context.close()
-
-
-def test_the_command_line_of_a_run_is_shown(open_page, play):
-    play(*SHORT)
-    page = open_page()
-    expect(status(page)).to_have_text("Finished")
+    for name, (suffix, begins) in TAKEN.items():
+        with page.expect_download() as download:
+            more(page, name).click()
+        assert download.value.suggested_filename == f"{run.id}{suffix}"
+        download.value.save_as(tmp_path / f"taken{suffix}")
+        assert (tmp_path / f"taken{suffix}").read_bytes().startswith(begins), name
     more(page, "Show its command line").click()
     expect(page.locator("#live [data-part=command-line]")).to_contain_text("python -m asrkit train --preset demo")
+    alone = browser.new_context(offline=True).new_page()
+    alone.goto((tmp_path / "taken.html").as_uri())
+    expect(alone.locator(".main-svg").first).to_be_visible()
+    assert alone.evaluate("document.querySelector('.js-plotly-plot').data[0].x.length") == 12
+    alone.context.close()
 
 
 def test_two_browsers_see_the_same_and_what_one_presses_both_see(open_page, play):
