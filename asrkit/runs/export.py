@@ -25,7 +25,7 @@ def figures(run: Run) -> Iterator[str]:
 
     Points that a resume rewound are left out, as in the charts.
     """
-    rewinds = [(told.at, told.step or 0) for told in run.events(skim=True)[0] if told.kind == events.STARTED]
+    rewinds = [(told.at, told.step or -1) for told in run.events(skim=True)[0] if told.kind == events.STARTED]
     yield "step,epoch,time,series,value\n"
     offset = 0
     while True:

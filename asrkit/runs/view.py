@@ -126,7 +126,7 @@ class RunView:
     def _begin(self, told: Event) -> None:
         """A worker begins or, after a resume, begins again at `step`: what was past that step will be told anew."""
         self.started, self.end, self._pace = told.data, None, []
-        step = told.step or 0
+        step = told.step or -1  # from the very beginning, the evaluation before the first step is told anew too
         self.series = {name: [point for point in points if point.step <= step] for name, points in self.series.items()}
         self.evaluations = [old for old in self.evaluations if (old.step or 0) <= step]
         self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]

@@ -5,7 +5,7 @@ const MOST_SETTINGS = 8; // settings that get a column of their own
 let timer = null, asking = false, again = false, known = { life: "", version: -1 };
 
 const table = (() => {
-  const rows = new Map();
+  const rows = new Map(), lines = new Map();  // id -> what is known of a run; id -> its line, and what it was made of
   let ids = [], fields = [], sort = { by: "id", down: true };
   const shownFields = () => fields.slice(0, MOST_SETTINGS);
   const percent = (value) => (value === null || value === undefined ? "" : `${(100 * value).toFixed(1)} %`);
@@ -36,7 +36,7 @@ const table = (() => {
 
   function add(told) {
     for (const row of told.rows) rows.set(row.id, row);
-    if (told.ids) { ids = told.ids; for (const id of rows.keys()) if (!ids.includes(id)) rows.delete(id); }
+    if (told.ids) { ids = told.ids; for (const id of rows.keys()) if (!ids.includes(id)) { rows.delete(id); lines.delete(id); } }
     if (told.fields) fields = told.fields;
     part("empty").hidden = ids.length > 0;
     part("body").hidden = ids.length === 0;
@@ -65,7 +65,8 @@ const table = (() => {
   function draw() {
     const chosen = columns(), listed = sorted(), focused = document.activeElement?.dataset?.focus;
     part("heads").replaceChildren(...chosen.map(head));
-    part("rows").replaceChildren(...listed.map((row) => line(row, chosen)));
+    const look = `${chosen.map((column) => column.key)} ${document.body.className}`;
+    part("rows").replaceChildren(...listed.map((row) => kept(row, chosen, look)));
     text("count", listed.length === ids.length ? `${ids.length} runs` : `${listed.length} of ${ids.length} runs`);
     const rest = fields.slice(MOST_SETTINGS);
     part("more-settings").hidden = !rest.length;
@@ -83,6 +84,15 @@ const table = (() => {
     if (column.number) cell.className = "number";
     cell.append(button);
     return cell;
+  }
+
+  // Of hundreds of lines a tick changes one: the others are taken as they are.
+  function kept(row, chosen, look) {
+    const before = lines.get(row.id), made = `${look} ${compare.has(row.id) && compare.tint(row.id)}`;
+    if (before?.row === row && before.made === made) return before.line;
+    const fresh = line(row, chosen);
+    lines.set(row.id, { row, made, line: fresh });
+    return fresh;
   }
 
   function line(row, chosen) {

@@ -80,7 +80,8 @@ def test_ticked_runs_are_laid_over_each_other_and_the_address_says_so(tab, three
     tick(tab, three[1])
     wait_for(lambda: len(curves(tab)) == 2, "two curves")
     expect(tab.locator("#runs [data-part=differences]")).to_contain_text("Learning rate")
-    another = open_page("?" + tab.url.partition("?")[2])
+    another = open_page()
+    another.goto(tab.url)
     wait_for(lambda: len(curves(another)) == 2, "two curves in another window")
     expect(another.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
 

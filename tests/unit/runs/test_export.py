@@ -30,6 +30,11 @@ def test_what_a_resume_rewound_is_left_out(make_run, monkeypatch):
     assert [(row[0], row[3], row[4]) for row in told[1:]] == [("1", "train/loss", "2.5"), ("2", "train/loss", "7.0")]
 
 
+def test_a_run_that_begins_again_from_nothing_is_told_once(make_run):
+    first = [Event("started", 1000.0, 0, 0.0), Event("eval", 1001.0, 0, 0.0, {"wer": 1.0})]
+    assert len(rows(make_run(told=[*first, *first]))) == 2
+
+
 def test_the_archive_holds_the_run_and_no_drafts(make_run):
     run = make_run(told=TOLD)
     (run.checkpoints_dir / ".partial").mkdir(parents=True)

@@ -214,3 +214,12 @@ def test_work_is_counted_without_the_pause_between_two_lives():
     found = seen(STARTED, event("train", 1010.0, 1, loss=1.0),
                  event("phase", 5000.0, phase="loading", begins=True), event("train", 5010.0, 2, loss=1.0))
     assert [point.elapsed_s for point in found.series["train/loss"]] == [10.0, 20.0]
+
+
+def test_a_run_that_begins_again_from_nothing_tells_its_first_evaluation_once():
+    """Killed after the evaluation of step 0 and before the first checkpoint."""
+    finding = event("finding", 1000.0, 0, 0.0, code="learning-rate-high", cause="", remedy="")
+    found = seen(STARTED, finding, scores(0, 1.0), event("train", 1001.0, 1, 0.1, loss=3.0), STARTED, finding,
+                 scores(0, 1.0))
+    assert [told.step for told in found.evaluations] == [0] and len(found.findings) == 1
+    assert curve(found, "eval/wer") == [(0, 1.0)] and curve(found, "train/loss") == []
