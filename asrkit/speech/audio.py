@@ -79,12 +79,6 @@ def duration_s(path: str | Path) -> float:
         return length
 
 
-def decoded_duration_s(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> float:
-    """Seconds of audio that really decode, at the file's own rate: finds cut-off files. Raises as `load` does."""
-    rate, samples = _decode(path, start_s, end_s)
-    return len(samples) / rate
-
-
 def decode(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> tuple[int, np.ndarray]:
     """-> (its own rate, (n,) mono float32), for those who listen without a model. Raises as `load` does."""
     rate, samples = _decode(source, start_s, end_s)

@@ -65,7 +65,7 @@ def report(found: Inspection, limits: Limits) -> dict[str, Any]:
         "durations": numbers.durations, "words": numbers.words, "distinct_words": numbers.distinct_words,
         "characters": _marked(numbers.characters, limits.vocabulary),
         "speakers": numbers.speakers[:SPEAKERS], "speaker_count": len(numbers.speakers),
-        "rates": sorted(numbers.rates.items()), "scored": len(found.scores),
+        "rates": sorted(numbers.rates.items()),
     }
 
 
@@ -109,7 +109,6 @@ def _finding(found: Inspection, each: Finding) -> dict[str, Any]:
         "fix": each.fix, "settings": each.settings, "examples": [] if each.clips else each.examples,
         "clips": [clip(found.clips[place].row, place, detail) for place, detail in details.items()],
         "can_leave_out": each.kind == "doubt", "leave_out": each.code in _USUALLY_LEFT_OUT,
-        "share": each.count / max(1, len(found.clips)),
     }
 
 

@@ -24,7 +24,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, lexicon, sources, transcripts, uploads
+from asrkit.speech import audio, lexicon, sources, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
 from asrkit.ui import audit_report
@@ -85,7 +85,6 @@ class Desk:
             "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
             if columns else {},
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
-            "language": transcripts.guess_language(row.text for row in rows[:LOOKED_AT]),
         }
 
     @told

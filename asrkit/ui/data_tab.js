@@ -8,7 +8,7 @@ const SHOWN_OF_A_DATASET = ["looked", "texts", "audit", "train"];
 const MOST_BUTTONS = 12; // datasets offered as buttons; the field offers them all
 const WAIT_MS = 350; // after the last key, before a preview is asked for
 
-let data = { name: "", columns: {}, language: "" };
+let data = { name: "", columns: {} };
 let asked = 0; // counts questions, so that a late answer to an old one is passed over
 
 function make(tag, given = {}, ...children) {
@@ -90,7 +90,7 @@ async function look(name, columns = {}) {
   part("look").disabled = false;
   busy("");
   if (!told || mine !== asked) return;
-  data = { name: told.name, columns, language: told.language };
+  data = { name: told.name, columns };
   show_look(told);
   forget_audit();
   await preview();
