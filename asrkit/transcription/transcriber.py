@@ -16,7 +16,7 @@ from asrkit.runs.store import RunStore
 from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.pauses import Piece, Splitter
 from asrkit.transcription import decoding
-from asrkit.transcription.engine import FIRST_FRAME, Engine
+from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine
 from asrkit.transcription.transcript import Seams, Transcript, Word
 
 UTTERANCE_S = 24.0
@@ -119,10 +119,12 @@ _loading = threading.Lock()
 def get(model: str, store: RunStore) -> Transcriber:
     """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced.
 
-    While a run is under way it is the run's GPU: what is loaded then listens on the processor.
+    While a run is under way the machine is the run's: its GPU is left to it, and one thread is enough.
     """
-    checkpoint = models.resolve(model, store)
-    return of_checkpoint(checkpoint, "cpu" if torch.cuda.is_available() and supervisor.active(store) else None)
+    checkpoint, busy = models.resolve(model, store), supervisor.active(store) is not None
+    transcriber = of_checkpoint(checkpoint, "cpu" if torch.cuda.is_available() and busy else None)
+    transcriber.engine.threads = 1 if busy else ALL_THREADS
+    return transcriber
 
 
 def of_checkpoint(checkpoint: str, device: str | None = None) -> Transcriber:

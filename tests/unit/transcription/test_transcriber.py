@@ -226,6 +226,18 @@ def test_a_model_that_was_let_go_leaves_the_memory(store, tmp_path):
     assert first() is None
 
 
+def test_one_thread_listens_while_a_run_is_under_way(store, checkpoint, monkeypatch):
+    assert get(str(checkpoint), store).engine.threads == transcriber.ALL_THREADS
+    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: object())
+    busy = get(str(checkpoint), store)
+    before = torch.get_num_threads()
+    try:
+        busy.transcribe(noise(RATE))
+        assert busy.engine.threads == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_gpu_is_a_runs_while_it_is_under_way(store, checkpoint, monkeypatch):
     """There is no GPU here: what is loaded is said to be on one."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
