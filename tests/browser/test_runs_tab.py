@@ -48,7 +48,7 @@ def names(page: Page) -> list[str]:
 
 
 def curves(page: Page) -> list[str]:
-    return page.evaluate("(document.querySelector('#runs [data-part=plot]').data ?? []).map((one) => one.name)")
+    return page.evaluate("(document.querySelector('#runs [data-part=plot]')?.data ?? []).map((one) => one.name)")
 
 
 def tick(page: Page, run) -> None:
