@@ -88,7 +88,7 @@ def painting(store: RunStore, runs: int) -> None:
     from playwright.sync_api import sync_playwright
 
     drawn = {"compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {runs}"),
-             "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 100")}
+             "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 5")}
     with app(store) as (_, url, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for query, (what, there) in drawn.items():
