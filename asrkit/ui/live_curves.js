@@ -74,11 +74,12 @@ const charts = (() => {
     if (!PLOTS[plot].marks) return { shapes, annotations };
     const at = [best && { step: best.step, words: "best", more: best.words, tint: colour("--good") },
                 ...findings.map((one) => ({ step: one.step ?? 0, words: one.code, more: one.cause, tint: colour("--warn") }))];
+    const top = plot === "loss" && entropy ? 0.86 : 1; // below the words on the line, which is near the top
     at.filter(Boolean).forEach((mark, place) => {
       const x = placeOf(mark.step);
       if (x === null) return;
       shapes.push({ type: "line", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { color: mark.tint, width: 1, dash: "dot" } });
-      annotations.push({ x, yref: "paper", y: 1 - 0.09 * (place % 5), yanchor: "top", xanchor: "left", xshift: 3, showarrow: false,
+      annotations.push({ x, yref: "paper", y: top - 0.09 * (place % 5), yanchor: "top", xanchor: "left", xshift: 3, showarrow: false,
                          text: mark.words, hovertext: mark.more, font: { size: 11, color: mark.tint }, captureevents: true,
                          bgcolor: colour("--curve-hover"), borderpad: 1 });
     });
