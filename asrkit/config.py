@@ -116,8 +116,8 @@ class TrainConfig:
         False, "Compile the model", "torch.compile: minutes of preparation, then faster steps on a GPU. Needs a C++ "
         "compiler.")
     cache_gb: float = _setting(
-        2.0, "Memory for caches (GB)", "Keeps decoded audio, and what a frozen feature encoder makes of it where that "
-        "changes nothing, for the next epoch; 0 keeps nothing.", low=0, high=1000)
+        2.0, "Memory for caches (GB)", "For the next epoch: decoded audio, where at most one process decodes, and what "
+        "a frozen feature encoder makes of it, where that changes nothing; 0 keeps nothing.", low=0, high=1000)
 
     freeze: str = _setting(
         "feature-encoder", "Freeze", "What is not trained. all-but-adapters trains small layers between those of the "

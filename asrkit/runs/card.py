@@ -15,7 +15,11 @@ HYPERPARAMETERS = (
     "learning_rate", "head_learning_rate", "train_batch_size", "batch_seconds", "eval_batch_size", "seed",
     "gradient_accumulation_steps", "lr_scheduler_type", "warmup_steps", "num_epochs", "max_steps", "weight_decay",
     "mixed_precision", "freeze", "head_first_steps", "hidden_dropout", "attention_dropout", "mask_time_prob",
-    "mask_time_length", "augmentation", "normaliser", "decoding")
+    "mask_time_length", "augmentation", "normaliser", "spell_numbers", "character_map", "decoding")
+
+LICENSES = {"starter": "apache-2.0", "facebook/wav2vec2-": "apache-2.0", "facebook/hubert-": "apache-2.0",
+            "facebook/mms-": "cc-by-nc-4.0", "facebook/w2v-bert-": "mit"}
+"""What base models of these names come under; of others nothing is claimed."""
 
 
 def model_card(run: Run, drawn: bool = False) -> str:
@@ -35,8 +39,10 @@ def write(run: Run) -> None:
 
 def _front_matter(run: Run, seen: RunView, config: dict[str, Any]) -> str:
     # YAML reads JSON, so quoting is left to a library that knows it.
-    lines = ["---", "license: apache-2.0", "library_name: transformers", "pipeline_tag: automatic-speech-recognition",
-             "tags: [automatic-speech-recognition, ctc, asrkit]", "metrics: [wer, cer]"]
+    terms = next((terms for known, terms in LICENSES.items() if config["model"].startswith(known)), None)
+    lines = ["---", *([f"license: {terms}"] if terms else []), "library_name: transformers",
+             "pipeline_tag: automatic-speech-recognition", "tags: [automatic-speech-recognition, ctc, asrkit]",
+             "metrics: [wer, cer]"]
     if models.HUB_ID.fullmatch(config["model"]):
         lines.append(f"base_model: {json.dumps(config['model'])}")
     if config["language"]:
@@ -60,7 +66,7 @@ def _opening(run: Run, seen: RunView, config: dict[str, Any]) -> str:
                (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer"))
                if seen.best.data.get(key) is not None]
     return (f"{text}\nBest evaluation (step {seen.best.step}, by {seen.metric.upper()}, references and hypotheses "
-            f"through the normaliser `{seen.best.data.get('normaliser', config['normaliser'])}`):\n" +
+            f"through the normaliser `{seen.best.data.get('normaliser', run.config().text_rules)}`):\n" +
                 "\n".join(figures))
 
 
@@ -138,7 +144,7 @@ def _chosen(selection: dict[str, Any] | None) -> list[str]:
 
 
 def _procedure(seen: RunView, config: dict[str, Any]) -> str:
-    lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS]
+    lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS if config[name] != ""]
     adam = f"({config['adam_beta1']},{config['adam_beta2']}) and epsilon={config['adam_epsilon']:g}"
     lines.insert(HYPERPARAMETERS.index("lr_scheduler_type"), f"- optimizer: AdamW with betas={adam}")
     lines.append(f"- device: {seen.started.get('hardware', 'unknown')}, {seen.started.get('precision', 'no')}")

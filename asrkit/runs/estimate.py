@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError
 from asrkit.runs import events, models
-from asrkit.runs.store import RunStore
+from asrkit.runs.store import Run, RunStore
 
 FRAMES_A_SECOND = 50
 CORE_SPEED = 2.5e8    # weights x seconds of audio a second, for one core
@@ -88,10 +89,19 @@ def _convolution_outputs(told: dict[str, Any], batch_s: float) -> float:
     return total
 
 
+def _base(run: Run) -> str | None:
+    """The base model of a run, None where its configuration cannot be read (by this version)."""
+    try:
+        return run.config().model
+    except ConfigError:
+        return None
+
+
 def _speed(model: str, weights: int, store: RunStore) -> tuple[float | None, str]:
     for run in store.all()[:_RUNS_LOOKED_AT]:
-        if run.config().model == model:
-            rates = [told.data.get("audio_seconds_per_second") for told in run.events()[0] if told.kind == events.TRAIN]
+        if _base(run) == model:
+            rates = [told.data.get("audio_seconds_per_second") for told in run.last_events()
+                     if told.kind == events.TRAIN]
             known = [rate for rate in rates if rate]
             if known:
                 return sum(known) / len(known), f"as run {run.id} went"

@@ -40,11 +40,17 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in f"{type(error).__name__}: {error}" for sign in _OUT_OF_MEMORY)
 
 
+def _said(error: BaseException) -> str:
+    """The sentence of one of our errors; a data loader's process wraps it into its traceback."""
+    return str(error).rpartition(f"{type(error).__name__}: ")[2].strip() if str(error).startswith("Caught ") else \
+        str(error)
+
+
 def explain(error: BaseException) -> Failure:
     """The failure that `error` means, recognised by its type and words. Unknown ones say so honestly."""
     for kind, (code, remedy) in _OURS.items():
         if isinstance(error, kind):
-            return Failure(code, str(error), remedy)
+            return Failure(code, _said(error), remedy)
     if isinstance(error, AsrkitError):
         return Failure("failed", str(error), "Follow the message, then resume or start again.")
     words = f"{type(error).__name__}: {error}"

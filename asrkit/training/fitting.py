@@ -24,12 +24,14 @@ Step = Callable[[torch.nn.Module, dict[str, Any]], torch.Tensor]
 class Fitting:
     """How many parts a batch is computed in. `told` is called with the number when it grows.
 
-    no_sync: of a model, a context in which a backward pass leaves its gradients to this process.
+    no_sync: of a model, a context in which a backward pass leaves its gradients to this process. parts: what the life
+    before found out, where the run is resumed: its first updates have no longer the largest batches.
     """
 
-    def __init__(self, told: Callable[[int], None], no_sync: Callable[[Any], AbstractContextManager]) -> None:
+    def __init__(self, told: Callable[[int], None], no_sync: Callable[[Any], AbstractContextManager],
+                 parts: int = 1) -> None:
         self.told, self.no_sync = told, no_sync
-        self.parts, self.updates, self.taken = 1, 0, []
+        self.parts, self.updates, self.taken = parts, 0, []
 
     def begin(self) -> None:
         """A new update."""

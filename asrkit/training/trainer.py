@@ -58,8 +58,9 @@ class CtcTrainer(Trainer):
 
     def __init__(self, run: Run, config: TrainConfig, model: torch.nn.Module, processor: Any,
                  train: Sequence[Utterance], held_out: Sequence[Utterance],
-                 scored: Iterable[Event] = (), found: Iterable[str] = ()) -> None:
-        """scored, found: evaluations and codes of findings of the life that is resumed."""
+                 scored: Iterable[Event] = (), found: Iterable[str] = (), parts: int = 1) -> None:
+        """scored, found, parts: evaluations, codes of findings, and in how many parts a batch was computed, of the life
+        that is resumed."""
         self.run, self.config, self.processor = run, config, processor
         self.train_rows, self.eval_rows = train, held_out
         self.record, self._found = Record(config.metric_for_best_model), set(found)
@@ -80,7 +81,7 @@ class CtcTrainer(Trainer):
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=arguments(run, config), train_dataset=train,
                          callbacks=[Schedule(self)])
-        self.fitting = Fitting(self._tell_parts, self.accelerator.no_sync)
+        self.fitting = Fitting(self._tell_parts, self.accelerator.no_sync, parts)
         if config.head_first_steps:
             self.add_callback(HeadFirst(config.head_first_steps))
 
@@ -95,7 +96,7 @@ class CtcTrainer(Trainer):
         workers = self.args.dataloader_num_workers
         dataset = SpeechDataset(self.train_rows, self.processor,
                                 None if config.augmentation == "none" else STRENGTHS[config.augmentation], config.seed,
-                                cache_bytes=self._cache_bytes / max(1, workers))
+                                cache_bytes=self._cache_bytes if workers < 2 else 0)  # each would keep the same
         # SpecAugment refuses a batch with fewer frames than one mask is long.
         shortest = 400 + 320 * config.mask_time_length if config.mask_time_prob else 0
         if "input_features" in self.processor.feature_extractor.model_input_names:
@@ -120,10 +121,10 @@ class CtcTrainer(Trainer):
     def _tell_parts(self, parts: int) -> None:
         told = f"A batch did not fit into memory; each is computed in {parts} parts from now on, with the same result."
         if "batch-split" in self._found:
-            self.emit(events.PHASE, phase="training", text=told)
+            self.emit(events.PHASE, phase="training", text=told, parts=parts)
         else:
             self._found.add("batch-split")
-            self.emit(events.FINDING, code="batch-split", cause=told,
+            self.emit(events.FINDING, code="batch-split", cause=told, parts=parts,
                       remedy="Lower the batch size and raise the gradient accumulation as much to save the detour.")
         print(told, flush=True)
 
@@ -173,6 +174,8 @@ class CtcTrainer(Trainer):
             told["grad_norm"] = float(logs["grad_norm"])
         told["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
         self.emit(events.TRAIN, **told)
+        if not math.isfinite(told["loss"]):
+            self._tr_loss.zero_()  # Trainer subtracts what it has told, and nan - nan is nan for ever
         losses, self._losses = self._losses, []
         if not team.FIRST:
             return
@@ -196,6 +199,8 @@ class CtcTrainer(Trainer):
                 progress=self._evaluating)
         except evaluation.Interrupted:  # on every process, whichever saw the flag
             self._interrupt()
+            if team.agreed(self.run.flag(CANCEL)):
+                self.control.should_save = False  # decided before the evaluation began
         else:
             enough = team.agreed(self._judge(told.to_data()) if team.FIRST else False)
             self.control.should_training_stop |= enough

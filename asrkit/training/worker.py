@@ -141,10 +141,11 @@ def _train(run: Run) -> None:
     seen = view.view(run) if checkpoint else view.RunView(run.id)
     step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
     scored = [told for told in seen.evaluations if (told.step or 0) <= step]
+    parts = max((one.data.get("parts", 1) for one in run.events(skim=True)[0]), default=1)
     found = [finding["code"] for finding in seen.findings if (finding.get("step") or 0) <= step]
     say(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
     trainer = training.CtcTrainer(run, config, model, processor, train, held_out, scored=scored,
-                                  found=found)
+                                  found=found, parts=parts)
     steps_an_epoch, total = _steps(trainer)
     heard = sum(row.duration_s for row in train)
     _tell(run, events.STARTED, step, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),

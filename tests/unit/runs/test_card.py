@@ -45,6 +45,18 @@ def test_the_hub_can_read_it(card):
     assert found == {"wer": 0.3033, "cer": 0.125}
 
 
+@pytest.mark.parametrize(("model", "terms"), [
+    ("starter", "apache-2.0"), ("facebook/mms-1b-all", "cc-by-nc-4.0"), ("somebody/else", None),
+])
+def test_no_licence_is_claimed_that_the_base_model_does_not_give(make_run, model, terms):
+    assert ModelCard(model_card(make_run("one", HISTORY, model=model))).data.license == terms
+
+
+def test_every_rule_for_the_texts_is_told(make_run):
+    text = model_card(make_run("one", HISTORY[:1] + HISTORY[2:3], spell_numbers="en", character_map="ß=ss"))
+    assert "- spell_numbers: en" in text and "- character_map: ß=ss" in text
+
+
 @pytest.mark.parametrize("train", ["callsigns", "/data/my: speech \"set\" #1", "données/été", "*&!%@`|>"])
 def test_odd_names_do_not_break_the_front_matter(make_run, train):
     card = ModelCard(model_card(make_run("one", HISTORY, train=train)))

@@ -58,10 +58,10 @@ def test_a_memory_that_is_too_small_changes_nothing_either(checkpoint, build):
 
 @pytest.mark.parametrize(("changes", "settings"), [
     ({}, {"freeze": "nothing"}), ({}, {"augmentation": "light"}), ({}, {"cache_gb": 0}),
-    ({"feat_extract_norm": "group", "do_stable_layer_norm": False}, {}),
+    ({"feat_extract_norm": "group", "do_stable_layer_norm": False}, {}), ({"add_adapter": True}, {}),
 ])
 def test_nothing_is_remembered_where_it_would_not_be_the_same(checkpoint, build, changes, settings):
-    """A trained encoder, another waveform at every epoch, a norm over the padded clip."""
+    """A trained encoder, another waveform at every epoch, a norm over the padded clip, frames that are joined later."""
     assert build(checkpoint(**changes), **settings).memory is None
 
 

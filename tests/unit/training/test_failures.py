@@ -3,6 +3,7 @@ import errno
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.utils.data import DataLoader, Dataset
 
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError, RunError
 from asrkit.training.failures import explain
@@ -67,3 +68,17 @@ def test_a_disk_that_is_really_full(small_disk, save):
     with pytest.raises(Exception) as caught:
         save({"weights": torch.zeros(2**20)}, small_disk / "weights")
     assert explain(caught.value).error == "disk-full"
+
+
+def test_a_bad_clip_that_a_loader_process_found_is_one_sentence():
+    """PyTorch gives back the error with the traceback of the other process as its text."""
+    class Bad(Dataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            raise AudioError("clips/a.wav holds no audio.")
+
+    with pytest.raises(AudioError) as caught:
+        list(DataLoader(Bad(), num_workers=1))
+    assert explain(caught.value).message == "clips/a.wav holds no audio."

@@ -46,14 +46,15 @@ def build(base, clips, tmp_path):
     """build(count, settings) -> a CtcTrainer on the first `count` clips, evaluated on the last two."""
     store, rows = RunStore(tmp_path / "runs"), clips(*LENGTHS, texts=TEXTS)
 
-    def make(count=4, run=None, scored=(), **changes):
+    def make(count=4, run=None, scored=(), parts=1, **changes):
         settings = {"preset": "", "model": str(base), "freeze": "nothing", "mixed_precision": "no", "max_steps": 3,
                     "train_batch_size": count, "learning_rate": 1e-3, "max_grad_norm": 1e6, "logging_steps": 1,
                     "eval_on_start": False, "eval_steps": 1000, **changes}
         config = TrainConfig(**settings)
         processor, model = load(str(base), config, TEXTS)
         run = run or store.create(config)
-        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], scored=scored)
+        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], scored=scored,
+                          parts=parts)
         made.args.dataloader_num_workers = 0
         return made
 
@@ -166,6 +167,30 @@ def test_a_lost_loss_names_its_clips(build, monkeypatch):
     second = [made.train_rows[index].id for _, index in list(made.get_train_dataloader().batch_sampler)[1]]
     assert finding["code"] == "non-finite" and len(second) == 2
     assert finding["cause"].endswith(f"It began with a batch of {second[0]}, {second[1]}.")
+
+
+def test_one_loss_that_is_lost_is_not_every_later_one(build, monkeypatch):
+    """As fp16 does: the loss overflows, the step is left out, the weights live on."""
+    made = build(4, max_steps=4, logging_steps=1)
+    forward, seen = made.model.forward, []
+
+    def overflowing(*args, **batch):
+        answer = forward(*args, **batch)
+        seen.append(answer)
+        return type(answer)(loss=answer.loss + float("nan"), logits=answer.logits) if len(seen) == 2 else answer
+
+    monkeypatch.setattr(made.model, "forward", overflowing)
+    made.train()
+    told = [told.data["loss"] is None for told in made.run.events()[0] if told.kind == events.TRAIN]
+    assert told == [False, True, False, False]
+
+
+def test_a_resumed_run_knows_how_much_fits(build):
+    made = build(4, parts=2)
+    seen, forward = [], made.model.forward
+    made.model.forward = lambda **batch: seen.append(len(batch["labels"])) or forward(**batch)
+    made.train()
+    assert set(seen[:2]) == {2} and made.fitting.parts == 2
 
 
 def test_one_clip_that_does_not_fit_ends_the_run(build, monkeypatch):
@@ -294,6 +319,19 @@ def test_something_is_asked_for_in_between(build, flag, kind):
     made.train()
     asked = [step for what, step in stories(made.run) if what == kind and step < 4]
     assert asked == [1] and not made.run.flag(flag)
+
+
+def test_cancel_during_an_evaluation_saves_nothing_first(build, monkeypatch):
+    made = build(max_steps=9, eval_steps=2, save_steps=2)
+    real = evaluation.evaluate
+
+    def cancelled(*arguments, **more):
+        made.run.raise_flag(CANCEL)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(evaluation, "evaluate", cancelled)
+    made.train()
+    assert made.interrupted and "saving" not in [kind for kind, _ in stories(made.run)]
 
 
 def test_a_flag_ends_an_evaluation(build):
