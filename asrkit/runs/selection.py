@@ -14,11 +14,11 @@ from typing import Any
 
 from asrkit.errors import DataError
 from asrkit.runs.store import readable_disk_errors, write_json
-from asrkit.speech import manifest
+from asrkit.speech import collection, manifest
 from asrkit.speech.findings import EXPLANATIONS
 from asrkit.speech.inspection import Inspection
 
-FOLDER = "selections"
+FOLDER = collection.SELECTIONS
 SUFFIX = ".left-out.json"
 
 

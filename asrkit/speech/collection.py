@@ -30,7 +30,8 @@ from asrkit.errors import DataError
 from asrkit.speech import audio
 from asrkit.speech.audio import Waveform
 
-METADATA, PROMPTS, CLIPS = "metadata.csv", "prompts.txt", "clips"
+METADATA, PROMPTS, CLIPS, LOCK = "metadata.csv", "prompts.txt", "clips", ".lock"
+SELECTIONS = "selections"  # the folder of the data root that is no dataset: `runs.selection` writes there
 NAME = re.compile(r"[^\W_](?:[\w -]{0,62}[^\W_])?")
 MOST_TEXT = 2_000  # characters of one transcript
 
@@ -61,7 +62,8 @@ class Collection:
         instead_of: the file_name of a clip that this one takes the place of (a redo), if it is still there.
 
         Raises AudioError for a recording that is silent or shorter than a word, and DataError for a transcript that is
-        empty or very long, or a disk that cannot be written. Nothing is left behind then.
+        empty or very long, a folder with a dataset that was not made here, or a disk that cannot be written. Nothing
+        is left behind then.
         """
         text, speaker = _one_line(text), _one_line(speaker)
         if not text:
@@ -97,12 +99,15 @@ class Collection:
         names = [field.name for field in fields(Clip)]
         try:
             with open(path, encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+                table = csv.DictReader(file)
+                rows = list(table)
+            if table.fieldnames != names:  # more columns would be lost with the next clip
+                raise ValueError(f"columns {table.fieldnames}")
             return [Clip(**{name: row[name] for name in names} | {"duration_s": float(row["duration_s"])})
                     for row in rows]
         except FileNotFoundError:
             return []
-        except (KeyError, ValueError, csv.Error) as error:
+        except (TypeError, ValueError, csv.Error) as error:
             raise DataError(f"{path} was not written by asrkit ({error!r}); record into a dataset of another name."
                             ) from error
 
@@ -146,10 +151,19 @@ class Collection:
         if name and file_name == f"{CLIPS}/{name}":
             (self.folder / CLIPS / name).unlink(missing_ok=True)
 
+    def _check_ours(self) -> None:
+        """DataError for a folder with somebody's own dataset: a metadata.csv of ours would take its place."""
+        there = os.listdir(self.folder) if self.folder.exists() else []
+        if there and LOCK not in there:
+            raise DataError(f"{self.folder} holds a dataset that was not recorded here; choose another name, so that "
+                            "it stays as it is.")
+        self.clips()
+
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
+        self._check_ours()
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -166,6 +180,8 @@ def open_in(root: Path, name: str) -> Collection:
     if not NAME.fullmatch(name):
         raise DataError(f"{name!r:.80} cannot name a dataset; use up to 64 letters, digits, spaces, - and _, "
                         "beginning and ending with a letter or digit.")
+    if name.casefold() == SELECTIONS:
+        raise DataError(f"{name!r} is where chosen clips are listed; give the dataset another name.")
     return Collection(root / name)
 
 
@@ -173,7 +189,7 @@ def all_in(root: Path) -> list[Collection]:
     """Every collection below the data root that has a clip or a prompt, by name."""
     found = {path.parent for name in (METADATA, PROMPTS) for path in root.glob(f"*/{name}")}
     return [Collection(folder) for folder in sorted(found)
-            if (folder / ".lock").exists() and not folder.name.startswith(".")]
+            if (folder / LOCK).exists() and not folder.name.startswith(".")]
 
 
 def _table(clips: Iterable[Clip]) -> str:

@@ -1,16 +1,22 @@
-"""Audits in threads of their own: a page that is closed stops nothing, and one that asks for the same audit joins
-it."""
+"""Audits in threads of their own: a page that asks for the same audit joins it, and one that nobody asks for any more
+stops."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 from asrkit.errors import AsrkitError
 from asrkit.speech.inspection import Inspection, Progress
 
-REMEMBERED = 4  # results; each holds a few numbers a clip
+REMEMBERED = 4    # results; each holds a few numbers a clip
+PATIENCE_S = 150  # without a question; browsers let a page in the background ask once a minute
+
+
+class _Abandoned(Exception):
+    """Nobody has asked for this audit for a while."""
 
 
 class Job:
@@ -20,25 +26,34 @@ class Job:
         self.what, self.done, self.of = "Waiting for another audit", 0, 0
         self.result: Inspection | None = None
         self.error: AsrkitError | None = None
+        self.abandoned = False
+        self.asked = time.monotonic()
         self._work, self._turn = work, turn
         threading.Thread(target=self._run, daemon=True, name="audit").start()
 
+    @property
+    def ended(self) -> bool:
+        return self.abandoned or self.result is not None or self.error is not None
+
     def _run(self) -> None:
         with self._turn:
-            self.what = "Beginning"
             try:
+                self._progress("Beginning", 0, 0)
                 self.result = self._work(self._progress)
+            except _Abandoned:
+                self.abandoned = True
             except AsrkitError as error:
                 self.error = error
             except BaseException as error:
                 # The page is waiting for this thread; the traceback goes to the terminal.
                 self.error = AsrkitError(f"The audit ended with {type(error).__name__}, which is a fault of asrkit; "
-                                         f"the "
-                                         "terminal says more.")
+                                         "the terminal says more.")
                 raise
 
     def _progress(self, what: str, done: int, of: int) -> None:
         self.what, self.done, self.of = what, done, of
+        if time.monotonic() - self.asked > PATIENCE_S:
+            raise _Abandoned
 
 
 class Jobs:
@@ -49,15 +64,18 @@ class Jobs:
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def get(self, key: Hashable, work: Callable[[Progress], Inspection], again: bool) -> Job:
-        """The job of that key, begun where there is none; again: begun anew where it has ended."""
+        """The job of that key, begun where there is none; again: begun anew where it has ended. An error is told once:
+        whoever asks next, perhaps having put it right, begins anew."""
         with self._lock:
-            job = self._jobs.get(key)
-            ended = job is not None and (job.result is not None or job.error is not None)
-            if job is None or (again and ended):
-                self._jobs.pop(key, None)
-                job = self._jobs[key] = Job(work, self._turn)
-                while len(self._jobs) > REMEMBERED:
-                    self._jobs.popitem(last=False)
+            job = self._jobs.pop(key, None)
+            if job is None or job.abandoned or (again and job.ended):
+                job = Job(work, self._turn)
+            job.asked = time.monotonic()
+            if job.error is None:
+                self._jobs[key] = job
+            ended = [each for each, other in self._jobs.items() if other.ended]
+            for each in ended[:-REMEMBERED]:  # never one at work, which its page would begin anew
+                del self._jobs[each]
             return job
 
     def result(self, key: Hashable) -> Inspection | None:

@@ -71,8 +71,9 @@ def report(found: Inspection, limits: Limits) -> dict[str, Any]:
 
 def clip(row: Utterance, place: int, detail: str = "") -> dict[str, Any]:
     """One clip of a list. detail: what is special about it."""
-    return {"place": place, "text": row.text, "speaker": row.speaker or "", "seconds": max(0.0, row.duration_s),
-            "where": row.row or Path(row.audio).name, "name": Path(row.audio).name, "detail": detail}
+    return {"place": place, "id": row.id, "text": row.text, "speaker": row.speaker or "",
+            "seconds": max(0.0, row.duration_s), "where": row.row or Path(row.audio).name,
+            "name": Path(row.audio).name, "detail": detail}
 
 
 def telling_pairs(before: Sequence[str], after: Sequence[str], wanted: int) -> list[tuple[str, str]]:

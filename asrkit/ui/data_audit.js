@@ -135,7 +135,7 @@ function note_choice() {
 
 part("train-on").addEventListener("click", async () => {
   part("train-on").disabled = true;
-  const told = await ask("choose", { ...audit_settings(), without: checked ? without() : [] });
+  const told = await ask("choose", { ...audit_settings(), checked: Boolean(checked), without: checked ? without() : [] });
   part("train-on").disabled = false;
   if (!told) return;
   hush();

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
+import hashlib
 import io
 import threading
 from collections import OrderedDict
@@ -60,7 +61,7 @@ class Desk:
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self.jobs = Jobs()
-        self._known: OrderedDict[tuple[str, ...], sources.Source] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], tuple[sources.Source, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def known(self, asked: Asked) -> dict[str, Any]:
@@ -95,6 +96,8 @@ class Desk:
         if not isinstance(place, int) or not 0 <= place < len(rows):
             raise DataError("That clip is not there any more; look at the dataset again.")
         row = rows[place]
+        if asked.get("id") not in (None, row.id):  # somebody has looked since, and found other rows
+            raise DataError("The dataset has changed; look at it again.")
         end_s = min(row.end_s or float("inf"), row.start_s + LONGEST_CLIP_S)
         rate, samples = audio.decode(row.audio, start_s=row.start_s, end_s=end_s)
         wav = io.BytesIO()
@@ -117,12 +120,10 @@ class Desk:
     @told
     def check(self, asked: Asked) -> dict[str, Any]:
         """Begin the audit, or join it where the same one is under way or done; -> how far it is, or what it found."""
-        config, limits = self._config(asked), self._limits(asked)
+        limits, source = self._limits(asked), self._source(asked)
         model = str(asked.get("model") or "") if asked.get("align") else ""
-        key = (*self._key(asked), config.text_rules, str(asked.get("model")), config.vocabulary, model)
-        source = self._source(asked)
-        job = self.jobs.get(key, lambda progress: audit_report.inspect(source, limits, model, self.store, progress),
-                            again=bool(asked.get("again")))
+        job = self.jobs.get(self._audit_key(asked), again=bool(asked.get("again")), work=lambda progress:
+                            audit_report.inspect(source, limits, model, self.store, progress))
         if job.error:
             raise job.error
         if job.result is None:
@@ -138,8 +139,9 @@ class Desk:
         words = lexicon.words_of(row.text.lower() for row in self._source(asked).train)
         if sum(map(len, words)) > lexicon.MOST_LETTERS:
             settings["decoding"] = "greedy"  # so many words are no list of commands
-        found = self.jobs.result((*self._key(asked), config.text_rules, str(asked.get("model")), config.vocabulary,
-                                  str(asked.get("model") or "") if asked.get("align") else ""))
+        found = self.jobs.result(self._audit_key(asked))
+        if asked.get("checked") and not found:
+            raise DataError("The dataset has changed since it was checked; look at it and check it again.")
         without = [str(code) for code in asked.get("without") or []]
         dropped = found.audit.dropped if found else 0
         if found and (without or dropped):
@@ -174,18 +176,29 @@ class Desk:
     def _key(self, asked: Asked) -> tuple[str, ...]:
         return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS))
 
+    def _audit_key(self, asked: Asked) -> tuple[str, ...]:
+        """What an audit depends on: the rows as well, for a dataset may have grown since."""
+        config, model = self._config(asked), str(asked.get("model") or "")
+        return (*self._key(asked), self._loaded(asked)[1], config.text_rules, model, config.vocabulary,
+                model if asked.get("align") else "")
+
     def _source(self, asked: Asked, again: bool = False) -> sources.Source:
+        return self._loaded(asked, again)[0]
+
+    def _loaded(self, asked: Asked, again: bool = False) -> tuple[sources.Source, str]:
+        """-> (the source, a print of its rows)."""
         key = self._key(asked)
         with self._lock:
             if not again and key in self._known:
                 return self._known[key]
         columns = {name: value or None for name, value in zip(COLUMNS, key[1:], strict=True)}
         source = sources.load(key[0].strip(), **columns)
+        loaded = source, _print(source)
         with self._lock:
-            self._known[key] = source
+            self._known[key] = loaded
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        return source
+        return loaded
 
     def _config(self, asked: Asked) -> TrainConfig:
         given = {name: asked[name] for name in (*TEXT_SETTINGS, "vocabulary") if name in asked}
@@ -196,6 +209,12 @@ class Desk:
         return preparation.limits_of(self._config(asked), Path(models.resolve(name, self.store)))
 
 
+def _print(source: sources.Source) -> str:
+    """Equal for equal rows."""
+    made = hashlib.blake2b(str(len(source.train)).encode(), digest_size=12)
+    for row in source.utterances:
+        made.update(repr(row).encode("utf-8", "surrogatepass"))
+    return made.hexdigest()
 
 
 def _spread(count: int, wanted: int) -> list[int]:

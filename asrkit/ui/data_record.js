@@ -44,19 +44,21 @@ function own_prompts() {
 part("record-list").addEventListener("change", own_prompts);
 part("record-file").addEventListener("change", async (event) => { part("record-text").value = await event.target.files[0].text(); });
 
-part("record-setup").addEventListener("submit", async (event) => {
-  event.preventDefault();
+async function begin(replace) {
   notice("");
   const list = part("record-list").value;
   if (list === "own" && !part("record-text").value.trim()) { notice("Write the sentences to read, one a line."); return; }
-  enter(await ask("begin", { name: part("record-name").value, list: list === "own" ? "" : list, text: list === "own" ? part("record-text").value : "" }));
-});
+  enter(await ask("begin", { name: part("record-name").value, list: list === "own" ? "" : list, text: list === "own" ? part("record-text").value : "", replace }));
+}
+part("record-setup").addEventListener("submit", (event) => { event.preventDefault(); begin(false); });
+part("record-replace").addEventListener("click", () => begin(true));
 
 function enter(told) {
   if (!told) return;
   studio = { ...told, at: 0 };
   remember(KEPT_HERE, { name: told.name, list: part("record-list").value, speaker: part("record-speaker").value, open: true });
   part("studio").hidden = false;
+  part("others").hidden = !told.others;
   const pending = remembered(TAKE_HERE);
   take_now = null;
   if (pending.name === told.name && told.waiting.includes(pending.take?.text)) {
@@ -106,19 +108,28 @@ const WORKLET = `registerProcessor("asrkit-tap", class extends AudioWorkletProce
 });`;
 
 async function open_microphone() {
-  if (microphone && microphone.stream.active) return microphone;
+  if (microphone && microphone.stream.active) { await microphone.context.resume(); return microphone; }
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
   const context = new AudioContext();
-  const source = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
-  await context.audioWorklet.addModule(source);
-  URL.revokeObjectURL(source);
-  const node = new AudioWorkletNode(context, "asrkit-tap");
-  context.createMediaStreamSource(stream).connect(node);
-  node.port.onmessage = (event) => hear_chunk(event.data);
-  return microphone = { stream, context, node };
+  microphone = { stream, context };
+  try {
+    const source = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
+    await context.audioWorklet.addModule(source);
+    URL.revokeObjectURL(source);
+    const node = new AudioWorkletNode(context, "asrkit-tap");
+    context.createMediaStreamSource(stream).connect(node);
+    node.port.onmessage = (event) => hear_chunk(event.data);
+    await context.resume();
+  } catch (error) {
+    close_microphone(); // or its light stays on
+    throw error;
+  }
+  if (part("record").hidden) { close_microphone(); return null; } // left while the browser asked
+  return microphone;
 }
 
 function close_microphone() {
+  stop_recording();
   if (!microphone) return;
   microphone.stream.getTracks().forEach((track) => track.stop());
   microphone.context.close();
@@ -148,14 +159,13 @@ function show_level(peak) {
 
 async function start_recording() {
   hush();
-  drop_take();
-  try { await open_microphone(); } catch (error) {
+  try { if (!await open_microphone()) return; } catch (error) {
     const why = navigator.mediaDevices ? `the browser says ${error.name}` : "a page that is not on this machine needs https for it";
     notice(`The microphone cannot be used (${why}); allow it for this page, or plug one in.`);
     return;
   }
   notice("");
-  await microphone.context.resume();
+  drop_take(); // only now: a microphone that does not open costs no take
   chunks = [];
   show_prompt();
   record_note("Listening…");

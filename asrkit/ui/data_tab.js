@@ -56,6 +56,7 @@ async function ask(question, given) {
 // ---- ways
 
 function choose_way(way) {
+  if (way !== "record") close_microphone();
   for (const button of element.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", button.dataset.way === way);
   part("bring").hidden = way !== "bring";
   part("record").hidden = way !== "record";
@@ -155,7 +156,7 @@ async function hear(button, clip) {
   hush();
   if (again) return;
   button.disabled = true;
-  const told = await ask("hear", { ...subject(), place: clip.place });
+  const told = await ask("hear", { ...subject(), place: clip.place, id: clip.id });
   button.disabled = false;
   if (!told) return;
   playing = button;

@@ -28,13 +28,18 @@ class Recorder:
 
     @told
     def begin(self, asked: Asked) -> dict[str, Any]:
-        """Open the dataset `name`, with the prompts of `list` or `text` where it has none yet or new ones are given."""
-        mine = self._collection(asked)
+        """Open the dataset `name`, with the prompts of `list` or `text`. It keeps those that it has, which may be
+        somebody's own, unless `replace` is given; "others" tells that they are not those that were asked for."""
+        mine, wanted = self._collection(asked), []
         if asked.get("text"):
-            mine.prompts = prompts.parse(str(asked["text"]))
+            wanted = prompts.parse(str(asked["text"]))
         elif asked.get("list"):
-            mine.prompts = prompts.load(str(asked["list"]))
-        return self._state(mine)
+            wanted = prompts.load(str(asked["list"]))
+        before = mine.prompts
+        if wanted and (asked.get("replace") or not before):
+            mine.prompts = wanted
+        others = bool(wanted and before) and mine.prompts == before and set(wanted) != set(before)
+        return self._state(mine) | {"others": others}
 
     @told
     def progress(self, asked: Asked) -> dict[str, Any]:
@@ -43,11 +48,14 @@ class Recorder:
 
     @told
     def keep(self, asked: Asked) -> dict[str, Any]:
-        """Keep the recording `wav` (base64) of the prompt `text`; another one of the same prompt takes its place."""
-        mine, text = self._collection(asked), str(asked.get("text") or "")
+        """Keep the recording `wav` (base64) of the prompt `text`; it takes the place of one of the same prompt by the
+        same speaker. Who gives no name may be anybody, so replaces nothing."""
+        mine, text = self._collection(asked), " ".join(str(asked.get("text") or "").split())
+        speaker = " ".join(str(asked.get("speaker") or "")[:80].split())
         wave = audio.load(_decoded(asked.get("wav")))
-        before = next((clip.file_name for clip in mine.clips() if clip.text == " ".join(text.split())), "")
-        mine.add(wave, text, speaker=str(asked.get("speaker") or "")[:80], instead_of=before)
+        before = next((clip.file_name for clip in mine.clips()
+                       if speaker and (clip.text, clip.speaker) == (text, speaker)), "")
+        mine.add(wave, text, speaker=speaker, instead_of=before)
         return self._state(mine)
 
     def _collection(self, asked: Asked) -> collection.Collection:

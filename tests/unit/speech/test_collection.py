@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+import soundfile
 
 from asrkit.errors import AudioError, DataError
 from asrkit.speech import audio, sources
@@ -107,10 +108,30 @@ def test_a_name_that_could_mean_another_place(tmp_path, name):
         open_in(tmp_path, name)
 
 
-@pytest.mark.parametrize("content", ["file_name,text\na.wav,hi\n", "file_name,text,speaker,duration_s\na,b,c,long\n"])
+@pytest.mark.parametrize("content", ["file_name,text\na.wav,hi\n", "file_name,text,speaker,duration_s\na,b,c,long\n",
+                                     "file_name,text,speaker,duration_s\na,b\n",
+                                     "file_name,text,speaker,duration_s,split\na,b,c,1.0,test\n"])
 def test_somebody_elses_table_is_left_alone(wave, tmp_path, content):
     (tmp_path / "metadata.csv").write_text(content)
-    with pytest.raises(DataError, match="was not written by asrkit"):
-        Collection(tmp_path).add(wave, "hi")
-    assert (tmp_path / "metadata.csv").read_text() == content
-    assert not list(tmp_path.glob("clips/*"))
+    for words in ("was not recorded here", "was not written by asrkit"):
+        for add in (lambda mine: mine.add(wave, "hi"), lambda mine: setattr(mine, "prompts", ["hi"])):
+            before = sorted(tmp_path.iterdir())
+            with pytest.raises(DataError, match=words):
+                add(Collection(tmp_path))
+            assert sorted(tmp_path.iterdir()) == before and (tmp_path / "metadata.csv").read_text() == content
+        (tmp_path / ".lock").touch()
+
+
+def test_recordings_with_transcripts_beside_them_are_left_alone(wave, tmp_path):
+    (tmp_path / "mine").mkdir()
+    soundfile.write(tmp_path / "mine/a.wav", wave.samples, audio.RATE)
+    (tmp_path / "mine/a.txt").write_text("hello")
+    with pytest.raises(DataError, match="choose another name"):
+        open_in(tmp_path, "mine").add(wave, "hi")
+    assert [row.text for row in sources.load(str(tmp_path / "mine")).train] == ["hello"]
+
+
+@pytest.mark.parametrize("name", ["selections", "Selections"])
+def test_the_name_of_the_folder_of_selections_is_taken(tmp_path, name):
+    with pytest.raises(DataError, match="another name"):
+        open_in(tmp_path, name)

@@ -3,14 +3,16 @@
 import base64
 import io
 import json
+import threading
 
 import numpy as np
 import pytest
 import soundfile
 
+from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
 from asrkit.speech import reach, sources
-from asrkit.ui import data_desk, data_tab, form
+from asrkit.ui import audit_jobs, data_desk, data_tab, form
 from asrkit.ui.data_desk import Desk
 from asrkit.ui.recorder import Recorder
 from tests.waiting import wait_for
@@ -94,6 +96,53 @@ def test_an_audit_is_made_once_and_remembered(desk, folder, monkeypatch):
     assert len(made) == 2
 
 
+def test_a_dataset_that_has_grown_is_checked_anew(desk, folder):
+    given = asked(folder, spell_numbers="en")
+    assert audited(desk, given)["utterances"] == 12
+    with open(folder / "metadata.csv", "a") as file:
+        file.write("\n0.wav,once more,other,ann")
+    (clip,) = (each for each in desk.look(given)["clips"] if each["place"] == 13)
+    assert "changed since it was checked" in desk.choose(given | {"checked": True})["error"]
+    told = audited(desk, given)
+    assert (told["utterances"], desk.choose(given | {"checked": True}).get("error")) == (13, None)
+    assert "wav" in desk.hear(given | {"place": 13, "id": clip["id"]})
+    assert "has changed" in desk.hear(given | {"place": 0, "id": clip["id"] + "x"})["error"]
+
+
+def test_an_error_is_told_once(desk, folder, monkeypatch):
+    inspect = data_desk.audit_report.inspect
+
+    def fail(*given):
+        raise DataError("The disk is asleep.")
+
+    monkeypatch.setattr(data_desk.audit_report, "inspect", fail)
+    assert audited(desk, asked(folder))["error"] == "The disk is asleep."
+    monkeypatch.setattr(data_desk.audit_report, "inspect", inspect)
+    assert audited(desk, asked(folder))["verdict"]
+
+
+def test_audits_at_work_are_not_forgotten_and_those_nobody_asks_for_stop(monkeypatch):
+    jobs, begun, go = audit_jobs.Jobs(), [], threading.Event()
+
+    def work(progress):
+        begun.append(1)
+        while not go.wait(0.01):
+            progress("Listening", 1, 2)
+        return "found"
+
+    def ask_all():
+        return [jobs.get(name, work, again=False) for name in "abcdef"]
+
+    first = ask_all()
+    assert ask_all() == first, "six pages, one thread each"
+    monkeypatch.setattr(audit_jobs, "PATIENCE_S", -1)
+    wait_for(lambda: all(job.abandoned for job in first), "the audits to stop")
+    assert len(begun) == 1, "those that waited do not begin"
+    monkeypatch.setattr(audit_jobs, "PATIENCE_S", 100)
+    go.set()
+    wait_for(lambda: jobs.get("a", work, again=False).result, "an audit that is asked for again")
+
+
 def test_what_is_chosen_is_what_the_form_gets(desk, folder, store):
     given = asked(folder, normaliser="basic", spell_numbers="en")
     assert desk.choose(given)["settings"]["train"] == str(folder)
@@ -164,6 +213,25 @@ def test_prompts_are_recorded_and_a_second_take_replaces_the_first(store):
     (row,) = sources.load(told["data"]).train
     assert (row.text, row.speaker, row.duration_s) == ("One.", "ann", 1.0)
     assert "me" in recorder.lists({})["collections"]
+
+
+@pytest.mark.parametrize(("speaker", "kept"), [("ann", 1), ("bob", 2), ("", 2)])
+def test_a_recording_replaces_none_of_somebody_else(store, speaker, kept):
+    recorder, sound = Recorder(store), wav_of(0.3 * np.sin(np.arange(48_000) / 20))
+    recorder.keep({"name": "me", "text": "One.", "speaker": "ann", "wav": sound})
+    given = {"name": "me", "text": "One.", "speaker": speaker, "wav": sound}
+    assert recorder.keep(given)["kept"] == kept
+    assert recorder.keep(given)["kept"] == (kept if speaker else kept + 1)
+
+
+def test_prompts_of_a_dataset_are_replaced_only_on_demand(store):
+    recorder = Recorder(store)
+    assert not recorder.begin({"name": "me", "text": "Mine."})["others"]
+    told = recorder.begin({"name": "me", "list": "en"})
+    assert (told["waiting"], told["others"]) == (["Mine."], True)
+    assert not recorder.begin({"name": "me", "text": "Mine."})["others"]
+    told = recorder.begin({"name": "me", "list": "en", "replace": True})
+    assert (told["prompts"] > 1, told["others"]) == (True, False)
 
 
 @pytest.mark.parametrize(("given", "words"), [
