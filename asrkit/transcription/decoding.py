@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,6 +71,13 @@ class WordList:
     def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         return [Word(one.word, one.start * frame_s, one.end * frame_s, one.confidence)
                 for one in self.loop.decode(np.exp(log_probabilities))]
+
+    def joined_by(self, words: Iterable[str], processor: Any) -> WordList:
+        """The same with more words, in capitals where the model knows no others. ConfigError where it cannot spell
+        one."""
+        letters = processor.tokenizer.get_vocab()
+        more = [word if set(word) <= letters.keys() else word.upper() for word in words]
+        return WordList(lexicon.for_processor([*self.loop.words, *more], processor))
 
 
 def of_checkpoint(checkpoint: str, processor: Any, blank_id: int) -> Decoder:

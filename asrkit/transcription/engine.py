@@ -46,16 +46,27 @@ class Engine:
         if not hasattr(self.processor, "tokenizer"):
             raise ModelError(f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; "
                              "fine-tune it first.")
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.precision = precision(self.device.type, sum(part.numel() for part in model.parameters()))
-        if self.device.type == "cpu":
-            layout.straighten(model)
-        self.model = model.to(self.device, self.precision).eval()
+        self.model = model.eval()
+        self._lock = threading.Lock()
+        self.device = torch.device("cpu")
+        self._settle(device or best_device())
         self.blank_id = model.config.pad_token_id
         self.tokens = model.config.vocab_size
         self._masked = bool(self.processor.feature_extractor.return_attention_mask)
         self.threads = ALL_THREADS
-        self._lock = threading.Lock()
+
+    def move(self, device: str) -> None:
+        """Go on listening on that device, "cpu" or "cuda", once what is being heard has been."""
+        with self._lock:
+            if self.device.type != device:
+                self._settle(device)
+
+    def _settle(self, device: str) -> None:
+        if device == "cpu":
+            layout.straighten(self.model)
+        self.device = torch.device(device)
+        self.precision = precision(device, sum(part.numel() for part in self.model.parameters()))
+        self.model.to(self.device, self.precision)
 
     def log_probabilities(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(n,) float32 samples each -> (frames, tokens) float32 log posteriors each; no frames for one under 25 ms.
@@ -89,6 +100,10 @@ class Engine:
             return list(scores)
         frames = self.model._get_feat_extract_output_lengths(mask.sum(-1)).tolist()
         return [one[:count] for one, count in zip(scores, frames, strict=True)]
+
+
+def best_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def precision(device: str, parameters: int) -> torch.dtype:

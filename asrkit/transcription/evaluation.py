@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from asrkit.errors import DataError
+from asrkit.errors import AudioError, DataError
 from asrkit.speech import metrics
 from asrkit.speech.audio import load
 from asrkit.speech.manifest import Utterance
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber
 
 TOGETHER = 64
-"""Clips that are decoded, then heard in batches of like lengths."""
+"""Clips that are decoded, then heard in batches of like lengths; fewer of long ones."""
+TOGETHER_S, UNKNOWN_S = 600.0, 30.0
+"""Seconds of sound that are held at once; what a clip of unknown length is counted as."""
 LENGTHS_S = (2.0, 5.0, 10.0, 20.0)
 CONFIDENCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 
@@ -72,8 +74,11 @@ class Sureness:
 
 @dataclass(frozen=True)
 class Report:
+    """unreadable: for each clip that could not be heard, one sentence why; no figure counts it."""
+
     clips: Sequence[Clip]
     seconds: float
+    unreadable: Sequence[str] = ()
 
     @cached_property
     def scores(self) -> metrics.Scores:
@@ -92,8 +97,9 @@ class Report:
         return [clip.reference for clip in self.clips], [clip.hypothesis for clip in self.clips]
 
     def summary(self) -> dict[str, Any]:
-        """What `evaluate --json` prints."""
-        return {name: getattr(self.scores, name).rate for name in ("wer", "cer", "mer")} | {
+        """What `evaluate --json` prints; `unreadable` is told where it is not 0."""
+        unreadable = {"unreadable": len(self.unreadable)} if self.unreadable else {}
+        return unreadable | {name: getattr(self.scores, name).rate for name in ("wer", "cer", "mer")} | {
             "utterances": len(self.clips), "audio_seconds": round(self.audio_s, 2), "seconds": round(self.seconds, 2),
             "rtfx": round(self.audio_s / self.seconds, 2)}
 
@@ -171,28 +177,46 @@ def evaluate(transcriber: Transcriber, utterances: Sequence[Utterance], normalis
              decoder: Decoder | None = None, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
     """Hear every utterance; both sides of the comparison go through the same normaliser.
 
-    progress: called with clips done and all clips; to give up, let it raise. Raises DataError without utterances, and
-    AudioError for a clip that cannot be read.
+    progress: called with clips done and all clips; to give up, let it raise. A clip that cannot be read is left out and
+    told in the report. Raises DataError without utterances, ConfigError for an unknown normaliser, and AudioError where
+    no clip can be read.
     """
     if not utterances:
         raise DataError("There is no clip to evaluate on; choose a dataset that has some.")
-    begun, clips = time.monotonic(), {}
-    # Neighbours in length are heard together, so that little of a batch is padding.
-    order = sorted(range(len(utterances)), key=lambda place: utterances[place].duration_s)
-    for chosen in _parts(order):
-        progress(len(clips), len(utterances))
-        rows = [utterances[place] for place in chosen]
-        waves = [load(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows]
-        for place, row, told in zip(chosen, rows, transcriber.transcribe_all(waves, decoder), strict=True):
+    normalise("", normaliser)  # a wrong name is said before hours of work
+    begun, clips, failed = time.monotonic(), {}, []
+    for chosen in _parts([row.duration_s for row in utterances]):
+        progress(len(clips) + len(failed), len(utterances))
+        waves = {}
+        for place in chosen:
+            row = utterances[place]
+            try:
+                waves[place] = load(row.audio, start_s=row.start_s, end_s=row.end_s)
+            except AudioError as error:
+                failed.append(error)
+        if not waves:
+            continue
+        for place, told in zip(waves, transcriber.transcribe_all(list(waves.values()), decoder), strict=True):
+            row = utterances[place]
             clips[place] = Clip(row, normalise(row.text, normaliser), normalise(told.text, normaliser), told.words,
                                 told.duration_s)
-    progress(len(clips), len(utterances))
-    return Report([clips[place] for place in range(len(utterances))], time.monotonic() - begun)
+    progress(len(utterances), len(utterances))
+    if not clips:
+        raise failed[0]
+    return Report([clips[place] for place in sorted(clips)], time.monotonic() - begun, [str(one) for one in failed])
 
 
-def _parts(order: list[int]) -> Iterator[list[int]]:
-    for begin in range(0, len(order), TOGETHER):
-        yield order[begin : begin + TOGETHER]
+def _parts(durations_s: Sequence[float]) -> Iterator[list[int]]:
+    """Places of clips that are held together: neighbours in length, so that little of a batch is padding."""
+    lengths = [length if length > 0 else UNKNOWN_S for length in durations_s]
+    part, held_s = [], 0.0
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if part and (len(part) == TOGETHER or held_s + lengths[place] > TOGETHER_S):
+            yield part
+            part, held_s = [], 0.0
+        part.append(place)
+        held_s += lengths[place]
+    yield part
 
 
 def _judged(clip: Clip) -> Iterator[tuple[float, bool]]:

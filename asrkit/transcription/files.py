@@ -6,6 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,11 +125,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def stems(names: list[str]) -> list[str]:
-    """File names without their folders and endings; a number behind those that came before."""
-    taken: dict[str, int] = {}
-    unique = []
+    """File names without their folders and endings; a number behind those that are taken already."""
+    unique: list[str] = []
     for name in names:
-        stem = Path(name).stem
-        taken[stem] = taken.get(stem, 0) + 1
-        unique.append(stem if taken[stem] == 1 else f"{stem}-{taken[stem]}")
+        stem = free = Path(name).stem
+        for number in count(2):
+            if free not in unique:
+                break
+            free = f"{stem}-{number}"
+        unique.append(free)
     return unique

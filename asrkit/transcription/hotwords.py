@@ -50,6 +50,7 @@ class HotWords:
             if unknown or not tokens:
                 raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
             self.spelled[word] = tokens
+        self.known = {word.casefold() for word in self.spelled}
 
     def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         heard = self.greedy.words(log_probabilities, 1.0)
@@ -64,15 +65,19 @@ class HotWords:
                 for word in sorted(kept, key=lambda word: word.start_s)]
 
     def _candidates(self, heard: list[Word], scores: np.ndarray) -> list[_Found]:
+        """What each hot word would gain in place of a word or of two neighbours. One that was heard as a hot word
+        stays: beside it the bonus of a pair would pay for dropping the other."""
         found = []
         for first in range(len(heard)):
             for last in range(first + 1, min(len(heard), first + TOGETHER) + 1):
+                inside = heard[first:last]
+                if any(one.word.casefold() in self.known for one in inside):
+                    continue
                 begin = max(round(heard[first].start_s) - MARGIN, round(heard[first - 1].end_s) if first else 0)
                 end = min(round(heard[last - 1].end_s) + MARGIN,
                           round(heard[last].start_s) if last < len(heard) else len(scores))
-                same = heard[first].word if last - first == 1 else None
-                found += [better for word, tokens in self.spelled.items() if word != same
-                          and (better := self._better(word, tokens, scores[begin:end], begin, first, last))]
+                found += [better for word, tokens in self.spelled.items()
+                          if (better := self._better(word, tokens, scores[begin:end], begin, first, last))]
         return found
 
     def _better(self, word: str, tokens: list[int], span: np.ndarray, begin: int, first: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from asrkit.runs.store import RunStore
 from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.pauses import Piece, Splitter
 from asrkit.transcription import decoding
-from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine
+from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine, best_device
 from asrkit.transcription.transcript import Seams, Transcript, Word
 
 UTTERANCE_S = 24.0
@@ -113,7 +114,11 @@ def windows(samples: int) -> Iterator[tuple[int, int, int, int]]:
 
 
 _loaded: dict[str, tuple[float, Transcriber]] = {}
-_loading = threading.Lock()
+_alive: weakref.WeakSet[Transcriber] = weakref.WeakSet()
+"""Those that somebody still listens with too, though they were let go of here."""
+_loading: dict[str, threading.Lock] = {}
+"""A download takes minutes: who wants another model does not wait for it."""
+_guard = threading.Lock()
 
 
 def get(model: str, store: RunStore) -> Transcriber:
@@ -121,41 +126,51 @@ def get(model: str, store: RunStore) -> Transcriber:
 
     While a run is under way the machine is the run's: its GPU is left to it, and one thread is enough.
     """
-    checkpoint, busy = models.resolve(model, store), supervisor.active(store) is not None
-    transcriber = of_checkpoint(checkpoint, "cpu" if torch.cuda.is_available() and busy else None)
+    busy = supervisor.active(store) is not None
+    transcriber = of_checkpoint(models.resolve(model, store), "cpu" if busy else best_device())
     transcriber.engine.threads = 1 if busy else ALL_THREADS
     return transcriber
 
 
-def of_checkpoint(checkpoint: str, device: str | None = None) -> Transcriber:
+def of_checkpoint(checkpoint: str, device: str) -> Transcriber:
     """The same for a directory or Hub id."""
-    with _loading:
+    with _guard:
+        lock = _loading.setdefault(checkpoint, threading.Lock())
+    with lock:
         stamp = _stamp(checkpoint)
-        held = _loaded.pop(checkpoint, None)
-        if held is None or held[0] != stamp or (device and held[1].engine.device.type != device):
+        with _guard:
+            held = _loaded.pop(checkpoint, None)
+        if held is None or held[0] != stamp:
             held = None  # the old one is let go before the new one comes
             held = (stamp, Transcriber(checkpoint, device))
-        _loaded[checkpoint] = held
-        while len(_loaded) > KEPT:
-            del _loaded[next(iter(_loaded))]
+        held[1].engine.move(device)
+        with _guard:
+            _loaded[checkpoint] = held
+            _alive.add(held[1])
+            while len(_loaded) > KEPT:
+                del _loaded[next(iter(_loaded))]
         return held[1]
 
 
 def give_way(store: RunStore) -> None:
     """Let go of the GPU while a run is under way. Returns only where there is no GPU: it is a thread's work."""
     while torch.cuda.is_available():
-        if any(held[1].engine.device.type == "cuda" for held in list(_loaded.values())) and supervisor.active(store):
+        if _on_gpu() and supervisor.active(store):
             release_gpu()
         time.sleep(WATCH_S)
 
 
 def release_gpu() -> None:
-    """Forget every model that is on the GPU; the next recording loads its own again."""
-    with _loading:
-        for checkpoint in [name for name, held in _loaded.items() if held[1].engine.device.type == "cuda"]:
-            del _loaded[checkpoint]
+    """Move every model that is on the GPU to the processor; who is listening goes on there."""
+    for transcriber in _on_gpu():
+        transcriber.engine.move("cpu")
     gc.collect()
     torch.cuda.empty_cache()
+
+
+def _on_gpu() -> list[Transcriber]:
+    with _guard:
+        return [one for one in _alive if one.engine.device.type == "cuda"]
 
 
 def _stamp(checkpoint: str) -> float:

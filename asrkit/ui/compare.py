@@ -10,6 +10,8 @@ from asrkit.runs.store import RunStore
 from asrkit.speech import metrics
 from asrkit.speech.audio import Waveform
 from asrkit.speech.text import normalise
+from asrkit.transcription.expected import Expected
+from asrkit.transcription.files import NOTHING
 from asrkit.ui import samples, words
 
 CHECKPOINTS = "checkpoints of "
@@ -22,20 +24,21 @@ def rivals(store: RunStore) -> list[dict[str, str]]:
     return [{"label": label, "value": value} for label, value in models.choices(store)] + steps
 
 
-def compared(store: RunStore, wave: Waveform, model: str, other: str, reference: str) -> str:
+def compared(store: RunStore, wave: Waveform, model: str, other: str, reference: str,
+             expect: Expected = NOTHING) -> str:
     """A table as HTML: what each of the two hears (or each checkpoint, oldest first), its errors marked where there is
-    a reference. Raises ModelError or RunError where one cannot be loaded."""
-    expected = normalise(reference, "basic")
-    rows = "".join(_row(name, _heard(checkpoint, wave), expected)
-                   for name, checkpoint in _listeners(store, model, other))
-    score = "<th>WER</th>" if expected else ""
+    a reference. All of them expect the same. Raises ModelError or RunError where one cannot be loaded."""
+    said = normalise(reference, "basic")
+    rows = "".join(_row(name, _heard(store, listener, wave, expect), said)
+                   for name, listener in _listeners(store, model, other))
+    score = "<th>WER</th>" if said else ""
     return f"<table><thead><tr><th>Model</th><th>Hears</th>{score}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _listeners(store: RunStore, model: str, other: str) -> list[tuple[str, str]]:
-    """(name, checkpoint) of each."""
+    """(name, model or checkpoint) of each."""
     if not other.startswith(CHECKPOINTS):
-        return [(name, models.resolve(name, store)) for name in dict.fromkeys((model, other))]
+        return [(name, name) for name in dict.fromkeys((model, other))]
     run = store.get(other.removeprefix(CHECKPOINTS))
     steps = [(f"step {path.name.rpartition('-')[2]}", str(path)) for path in run.checkpoints()]
     if not steps:
@@ -43,15 +46,16 @@ def _listeners(store: RunStore, model: str, other: str) -> list[tuple[str, str]]
     return steps + ([("best", str(run.model_dir))] if run.has_model() else [])
 
 
-def _heard(checkpoint: str, wave: Waveform) -> str:
-    from asrkit.transcription.transcriber import of_checkpoint
+def _heard(store: RunStore, listener: str, wave: Waveform, expect: Expected) -> str:
+    from asrkit.transcription import transcriber
 
-    return of_checkpoint(checkpoint).listen([wave.samples]).text
+    ready = transcriber.get(listener, store)
+    return ready.listen([wave.samples], expect.decoder(ready)).text
 
 
-def _row(name: str, text: str, expected: str) -> str:
-    heard = normalise(text, "basic") if expected else text
-    shown = samples.marked(expected, heard) if expected else escape(heard)
-    rate = f"<td>{words.rate(metrics.score([expected], [heard]).wer.rate)}</td>" if expected else ""
+def _row(name: str, text: str, said: str) -> str:
+    heard = normalise(text, "basic") if said else text
+    shown = samples.marked(said, heard) if said else escape(heard)
+    rate = f"<td>{words.rate(metrics.score([said], [heard]).wer.rate)}</td>" if said else ""
     return f'<tr><td>{escape(name)}</td><td>{shown or "<i>nothing</i>"}</td>{rate}</tr>'
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 HELD = 20
-"""Evaluations whose clips can still be heard."""
+"""Evaluations whose clips can still be heard; none goes before it is over."""
 WORST, CONFUSIONS, SPEAKERS = 12, 20, 20
 
 
@@ -44,6 +44,10 @@ class Job:
         self.report: Report | None = None
         self.html = ""
 
+    @property
+    def over(self) -> bool:
+        return bool(self.html or self.error)
+
 
 class Judge:
     """What the section's script may ask of the server. Every argument comes from the page and is checked here."""
@@ -58,9 +62,10 @@ class Judge:
         if asked.get("normaliser") not in NORMALISERS:
             raise DataError(f"There is no normaliser {asked.get('normaliser')!r}.")
         job = Job()
+        over = [held for held in self._jobs.values() if held.over]
+        for held in over[: max(0, len(self._jobs) + 1 - HELD)]:
+            del self._jobs[held.id]
         self._jobs[job.id] = job
-        while len(self._jobs) > HELD:
-            del self._jobs[next(iter(self._jobs))]
         threading.Thread(target=self._work, args=[job, str(asked["dataset"]).strip(), str(asked["model"]),
                                                   str(asked["normaliser"])], daemon=True, name="evaluate").start()
         return {"id": job.id}
@@ -142,14 +147,22 @@ def written(report: Report, title: str) -> str:
     line = (f"{title} · {len(report.clips)} clips, {words.duration(report.audio_s)} of sound, "
             f"heard in {report.seconds:.1f} s · {wer.substitutions} words wrong, {wer.deletions} missing, "
             f"{wer.insertions} extra")
-    return "".join([f'<div class="figures">{figures}</div><p class="quiet">{escape(line)}</p>', _worst(report),
+    return "".join([f'<div class="figures">{figures}</div><p class="quiet">{escape(line)}</p>', _unread(report),
+                    _worst(report),
                     '<div class="tables">', _confusions(report), _groups("Speaker", report.by_speaker()[:SPEAKERS]),
                     _groups("Length", report.by_length()), _calibration(report), "</div>"])
 
 
+def _unread(report: Report) -> str:
+    if not report.unreadable:
+        return ""
+    return (f'<p class="callout warn">{len(report.unreadable)} clips could not be read and are in no figure; one of '
+            f"them: {escape(report.unreadable[0])}</p>")
+
+
 def _worst(report: Report) -> str:
     rows = "".join(
-        f'<tr><td><button type="button" data-clip="{place}" aria-label="Play">▶</button></td>'
+        f'<tr><td><button type="button" data-clip="{place}" aria-label="Play {escape(one.reference)}">▶</button></td>'
         f"<td>{escape(one.reference)}</td>"
         f"<td>{samples.marked(one.reference, one.hypothesis) or '<i>nothing</i>'}</td></tr>"
         for place, one in enumerate(report.worst(WORST)))

@@ -4,9 +4,10 @@ import io
 import pytest
 import soundfile
 
-from asrkit.errors import AudioError, DataError
+from asrkit.errors import AudioError, ConfigError, DataError
 from asrkit.speech.audio import RATE
 from asrkit.speech.manifest import Utterance
+from asrkit.transcription import evaluation
 from asrkit.transcription.evaluation import evaluate
 from asrkit.transcription.transcript import Transcript, Word
 
@@ -80,11 +81,31 @@ def test_clips_are_heard_with_others_of_their_length_and_told_in_their_order(par
     assert told.by_speaker() == []
 
 
+def test_a_clip_that_cannot_be_read_is_left_out_and_told(parrot, tmp_path):
+    parrot.add("a b", "a b")
+    (tmp_path / "bad.wav").write_text("no sound")
+    rows = [Utterance(str(tmp_path / "bad.wav"), "a", -1.0), *parrot.rows, Utterance("gone.wav", "a", 1.0)]
+    seen = []
+    told = evaluate(parrot, rows, "basic", progress=lambda done, total: seen.append(done))
+    assert told.summary()["utterances"] == 1 and told.summary()["wer"] == 0 and told.summary()["unreadable"] == 2
+    assert any("bad.wav" in one for one in told.unreadable) and seen[-1] == 3
+
+
+def test_long_clips_are_not_all_held_at_once(parrot, monkeypatch):
+    monkeypatch.setattr(evaluation, "TOGETHER_S", 4.0)
+    for number in range(5):
+        parrot.add("a", "a", 1.5 + number / 100)
+    assert evaluate(parrot, parrot.rows, "basic").scores.wer.rate == 0
+    assert parrot.asked == [2, 2, 1]
+
+
 def test_what_cannot_be_evaluated(parrot):
     with pytest.raises(DataError, match="no clip"):
         evaluate(parrot, [], "basic")
     with pytest.raises(AudioError, match="gone.wav"):
         evaluate(parrot, [Utterance("gone.wav", "a", 1.0)], "basic")
+    with pytest.raises(ConfigError, match="normaliser"):
+        evaluate(parrot, [Utterance("gone.wav", "a", 1.0)], "nosuch")
     parrot.add("a", "a")
 
     class Enough(Exception):

@@ -45,6 +45,11 @@ def test_a_word_that_was_heard_in_two_pieces(processor):
     assert heard(processor, ["abced"], NEARLY) == [("abced", 0.02, 0.2)]
 
 
+def test_a_hot_word_that_was_heard_leaves_its_neighbours_alone(processor):
+    said = frames([0, 3, 0, 2, 0, 5, 0, 7, 0, 6, 0, 3, 0, 4, 0, 2, 0, 7, 0])
+    assert [word for word, _, _ in heard(processor, ["cedab", "cedeb"], said)] == ["a", "cedab", "e"]
+
+
 def test_the_better_of_two_hot_words(processor):
     assert heard(processor, ["ae", "ad"], NEARLY)[0][0] == "ad"
 

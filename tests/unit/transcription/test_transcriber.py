@@ -239,26 +239,53 @@ def test_one_thread_listens_while_a_run_is_under_way(store, checkpoint, monkeypa
 
 
 def test_the_gpu_is_a_runs_while_it_is_under_way(store, checkpoint, monkeypatch):
-    """There is no GPU here: what is loaded is said to be on one."""
+    """There is no GPU here: what is loaded is said to be on one. Who listens keeps listening, on the processor."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    loaded = []
 
     class Pretended:
         def __init__(self, checkpoint, device):
-            loaded.append(device)
-            self.engine = types.SimpleNamespace(device=torch.device(device or "cuda"))
+            self.engine = types.SimpleNamespace(device=torch.device(device), move=self.move)
+
+        def move(self, device):
+            self.engine.device = torch.device(device)
 
     monkeypatch.setattr(transcriber, "Transcriber", Pretended)
     monkeypatch.setattr(transcriber.supervisor, "active", lambda store: None)
     first = get(str(checkpoint), store)
-    assert get(str(checkpoint), store) is first and loaded == [None]
+    assert get(str(checkpoint), store) is first and first.engine.device.type == "cuda"
+    transcriber._loaded.clear()  # others came; this one is still listened with
     monkeypatch.setattr(transcriber.supervisor, "active", lambda store: object())
     monkeypatch.setattr(transcriber, "WATCH_S", 0.01)
     threading.Thread(target=transcriber.give_way, args=[store], daemon=True).start()
-    wait_for(lambda: not transcriber._loaded, "the GPU to be let go")
-    assert get(str(checkpoint), store) is not first and loaded == [None, "cpu"]
+    wait_for(lambda: first.engine.device.type == "cpu", "the GPU to be let go")
+    assert (second := get(str(checkpoint), store)).engine.device.type == "cpu"
+    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: None)
+    assert get(str(checkpoint), store) is second and second.engine.device.type == "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # ends the thread
+
+
+def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, monkeypatch):
+    other, gate, begun = tiny.model(tmp_path / "slow"), threading.Event(), threading.Event()
+    real = transcriber.Transcriber
+
+    def load(name, device):
+        if name == str(other):
+            begun.set()
+            gate.wait(60)
+        return real(name, device)
+
+    monkeypatch.setattr(transcriber, "Transcriber", load)
+    slow = threading.Thread(target=get, args=[str(other), store], daemon=True)
+    slow.start()
+    begun.wait(60)
+    quick = threading.Thread(target=get, args=[str(checkpoint), store], daemon=True)
+    quick.start()
+    quick.join(20)
+    stuck = quick.is_alive()
+    gate.set()
+    slow.join(60)
+    assert not stuck
 
 
 def test_half_precision_answers_in_float32(tmp_path):

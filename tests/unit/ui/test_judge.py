@@ -41,11 +41,10 @@ class Listener(Reader):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    def of_checkpoint(checkpoint, device=None):
+    def of_checkpoint(checkpoint):
         return Listener(deaf="deaf" in checkpoint or "checkpoint-1" in checkpoint)
 
     monkeypatch.setattr(transcriber, "get", lambda model, store: of_checkpoint(model))
-    monkeypatch.setattr(transcriber, "of_checkpoint", of_checkpoint)
     return RunStore(tmp_path / "runs")
 
 
@@ -97,6 +96,23 @@ def test_what_goes_wrong_is_one_sentence(store):
     assert "no longer held" in answering(judge.progress, "p")({"id": "guess"})["error"]
 
 
+def test_one_bad_clip_does_not_end_an_evaluation(store, data):
+    next(data.rglob("*.wav")).write_text("no sound")
+    told = judged(Judge(store), dataset=str(data))[1]["html"]
+    assert "5 clips, " in told and "1 clips could not be read" in told
+
+
+def test_only_evaluations_that_are_over_go(store, monkeypatch):
+    monkeypatch.setattr("asrkit.ui.judge.HELD", 2)
+    judge, gate = Judge(store), threading.Event()
+    done, _ = judged(judge)
+    monkeypatch.setattr("asrkit.ui.judge.clips_of", lambda *asked: gate.wait(60) and [])
+    waiting = [judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"] for _ in range(3)]
+    assert all(judge.progress({"id": one})["share"] == 0 for one in waiting)
+    assert "no longer held" in answering(judge.progress, "p")({"id": done})["error"]
+    gate.set()
+
+
 def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
     judge, gate = Judge(store), threading.Event()
     real = transcriber.get
@@ -123,6 +139,16 @@ def test_two_models_side_by_side(store, tmp_path):
     assert '<mark title="instead of abe">aba</mark>' in told
     assert "WER" not in compare.compared(store, wave, good, good, "")
     assert compare.compared(store, wave, good, good, "<i>").count("<tr>") == 2
+
+
+def test_what_is_expected_counts_for_both(store):
+    class Loud:
+        def decoder(self, ready):
+            asked.append(ready)
+
+    asked = []
+    compare.compared(store, Waveform(tiny.say("abe", np.random.default_rng(0))), "good", "deaf", "", Loud())
+    assert len(asked) == 2
 
 
 def test_the_checkpoints_of_a_run_in_turn(store, tmp_path):
