@@ -1,6 +1,7 @@
 """`python -m asrkit ...`: thin commands over the same functions as the tabs.
 
-Exit code 0, or 1 with one clear line on stderr (2 for a command line that cannot be read, as argparse does).
+Exit code 0, or 1 with one clear line on stderr (2 for a command line that cannot be read, as argparse does; 130 after
+Ctrl-C).
 With `--json`, one JSON document on stdout and nothing else there.
 """
 
@@ -30,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     except AsrkitError as error:
         print(f"asrkit: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("asrkit: interrupted", file=sys.stderr)
+        return 130  # as shells have it: 128 and the number of SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -312,8 +316,9 @@ def _audit(options: argparse.Namespace) -> int:
         _dump(found.audit.to_dict())
     else:
         _print_audit(source, found.audit)
-        if path:
-            print(f"The clips without {', '.join(options.leave_out)}: {path}")
+    if path:
+        print(f"The clips without {', '.join(options.leave_out)}: {path}",
+              file=sys.stderr if options.json else sys.stdout)
     return 1 if found.audit.verdict == "not-ready" else 0
 
 

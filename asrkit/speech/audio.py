@@ -30,7 +30,11 @@ CUT_OFF_SHARE = 0.1
 _UNKNOWN_LENGTH = 0x7FFF0000
 _CUT_DATA_CHUNK = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for a FLAC file that was written to a pipe is the largest number
+
 _BLOCK_FRAMES = 1 << 20  # what is read at a time: a header may promise terabytes
+
+_UNRECOGNISED = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
 
 # Telephone audio without a header: 8 kHz, mono, one byte a sample (ITU-T G.711).
 _HEADERLESS = {".ulaw": "ULAW", ".ul": "ULAW", ".mulaw": "ULAW", ".pcmu": "ULAW",
@@ -139,13 +143,16 @@ def _from_encoded(source: str | Path | bytes, start_s: float, end_s: float | Non
 
 
 def _open(source: str | Path | bytes) -> soundfile.SoundFile:
-    """Raises LibsndfileError where this is not audio, and TypeError for `.raw`, which has no header to read."""
-    if isinstance(source, bytes):
-        return soundfile.SoundFile(io.BytesIO(source))
-    law = _HEADERLESS.get(Path(source).suffix.lower())
+    """Raises LibsndfileError where this is not audio or, without a length, cannot be read to its end by libsndfile, and
+    TypeError for `.raw`, which has no header to read."""
+    law = None if isinstance(source, bytes) else _HEADERLESS.get(Path(source).suffix.lower())
     if law:
         return soundfile.SoundFile(str(source), samplerate=8_000, channels=1, format="RAW", subtype=law)
-    return soundfile.SoundFile(str(source))
+    file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+    if file.frames >= _UNKNOWN_FRAMES:
+        file.close()
+        raise soundfile.LibsndfileError(_UNRECOGNISED)
+    return file
 
 
 def _read(file: soundfile.SoundFile, name: str, start_s: float, end_s: float | None) -> np.ndarray:
@@ -223,12 +230,18 @@ def loudest_rms(samples: np.ndarray, rate: int = RATE) -> float:
 
 def _check_file(path: str | Path) -> None:
     path = Path(path)
-    if not path.exists():
-        raise AudioError(f"{path} does not exist; check the path.")
-    if not path.is_file():
-        raise AudioError(f"{path} is a folder; give an audio file.")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path} is empty (0 bytes); copy it again or leave it out.")
+    try:
+        str(path).encode("utf-8")  # libsndfile takes no other names
+        if not path.exists():
+            raise AudioError(f"{path} does not exist; check the path.")
+        if not path.is_file():
+            raise AudioError(f"{path} is a folder; give an audio file.")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path} is empty (0 bytes); copy it again or leave it out.")
+    except UnicodeEncodeError as error:
+        raise AudioError(f"The file name {str(path)!r} is not UTF-8; rename the file.") from error
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise AudioError(f"{str(path)!r:.200} cannot be opened ({error!r:.80}); check the path.") from error
 
 
 def _not_audio(source: Source) -> AudioError:

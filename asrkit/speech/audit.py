@@ -133,7 +133,7 @@ def _check(row: Utterance, limits: Limits, decode: bool) -> Checked:
     heard = None
     try:
         seconds = _measure(row)
-        if decode and seconds > 0:
+        if decode and 0 < seconds <= limits.maximum_s:  # an hour by its header is not decoded to be dropped
             heard = hear(row.audio, start_s=row.start_s, end_s=row.end_s)
             seconds = heard.duration_s
     except AudioError as error:

@@ -19,8 +19,9 @@ from asrkit.errors import DataError
 from asrkit.speech import tables
 from asrkit.speech.manifest import Utterance
 
-_TIMIT = re.compile(r"\d+ \d+ (\S.*)", re.DOTALL)
+_TIMIT = re.compile(r"(\d+) (\d+) (\S.*)", re.DOTALL)
 _TIMIT_LOOKED_AT = 20
+_TIMIT_SAMPLES = 1_000  # a sixteenth of a second: spoken digits, as "7 3 9 1", end no sentence there
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def recognise_transcripts(files: list[Path]) -> tuple[str, dict[Path, tuple[str,
     if lists:
         return "LibriSpeech", _librispeech(lists, files)
     texts = [path for path in files if path.suffix.lower() == ".txt"]
-    looked = [_TIMIT.fullmatch(tables.read_text(path).strip()) for path in texts[:_TIMIT_LOOKED_AT]]
+    looked = [_timit_text(path) for path in texts[:_TIMIT_LOOKED_AT]]
     if looked and all(looked):
         return "TIMIT", _timit(texts, files)
     return "", {}
@@ -71,9 +72,14 @@ def _timit(texts: list[Path], files: list[Path]) -> dict[Path, tuple[str, str]]:
         # Some copies hold SA1.WAV in NIST's format and SA1.WAV.wav in Microsoft's: one of them is enough.
         path = said.pop((clip.parent, clip.name.partition(".")[0].lower()), None)
         if path is not None:
-            match = _TIMIT.fullmatch(tables.read_text(path).strip())
-            found[clip] = (match[1] if match else "", clip.parent.name)
+            found[clip] = (_timit_text(path), clip.parent.name)
     return found
+
+
+def _timit_text(path: Path) -> str:
+    """Behind the first and last sample; empty for a file without them."""
+    match = _TIMIT.fullmatch(tables.read_text(path).strip())
+    return match[3] if match and int(match[1]) < int(match[2]) >= _TIMIT_SAMPLES else ""
 
 
 def _read_kaldi(folder: Path) -> list[Utterance]:
@@ -127,7 +133,7 @@ def _kaldi_file(folder: Path, where: str, value: str) -> Path:
 
 def _read_ljspeech(folder: Path) -> list[Utterance]:
     finder, found = tables.Finder(folder / "wavs"), []
-    for number, line in enumerate(tables.read_text(folder / "metadata.csv").splitlines(), 1):
+    for number, line in enumerate(tables.read_lines(folder / "metadata.csv"), 1):
         fields = line.split("|")
         where = f"metadata.csv line {number}"
         if not line.strip():
@@ -151,7 +157,7 @@ def _read_mls(folder: Path) -> list[Utterance]:
 def _pairs(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
     """(where, first word, rest) of each line that is not empty. Raises DataError for a first word that comes twice."""
     seen = set()
-    for number, line in enumerate(tables.read_text(path).splitlines(), 1):
+    for number, line in enumerate(tables.read_lines(path), 1):
         words = line.split(maxsplit=1)
         if not words:
             continue

@@ -37,8 +37,9 @@ class Utterance:
     @property
     def id(self) -> str:
         """A short name for lists: the file's stem and a hash that tells apart parts and folders. Stable."""
-        place = f"{self.audio} {self.start_s} {self.end_s}"
-        return f"{Path(self.audio).stem}-{hashlib.sha1(place.encode(), usedforsecurity=False).hexdigest()[:8]}"
+        place = f"{self.audio} {self.start_s} {self.end_s}".encode("utf-8", "surrogatepass")  # whatever the file's name
+        key = hashlib.sha1(place, usedforsecurity=False).hexdigest()[:8]
+        return f"{Path(self.audio).stem}-{key}"
 
 
 Halves = tuple[list[Utterance], list[Utterance]]
@@ -49,7 +50,8 @@ def write(path: str | Path, utterances: Iterable[Utterance]) -> None:
     path = Path(path)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        # Half a surrogate pair, from a file name that is not UTF-8, is written as JSON's own escape for it.
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             for utterance in utterances:
                 file.write(json.dumps(asdict(utterance), ensure_ascii=False) + "\n")
         os.chmod(partial, 0o644)  # mkstemp's files are private

@@ -37,7 +37,7 @@ def _words(number: str, language: str) -> str:
     group = "," if decimal == "." else "."
     whole, mark, rest = number.partition(decimal)
     groups = whole.split(group)
-    if (len(groups) > 1 and not all(len(part) in (2, 3) for part in groups[1:])) or decimal in rest or group in rest:
+    if (len(groups) > 1 and not _is_grouped(groups)) or decimal in rest or group in rest:
         return " ".join(_integer(part, language) for part in re.split("[.,]", number))  # a date, a version, a time
     joined = "".join(groups)
     if not mark:
@@ -45,6 +45,11 @@ def _words(number: str, language: str) -> str:
     # Not by num2words, which reads 3.50 as 3.5 and 0.05 through a float.
     point = _say(0.5, language).split()[1:-1]
     return " ".join([_integer(joined, language), *point, *(_say(int(digit), language) for digit in rest)])
+
+
+def _is_grouped(groups: list[str]) -> bool:
+    """Whether these are the parts of one number: 1,234,567 or, in India, 12,34,567, but not 24.12 or 12.30."""
+    return len(groups[0]) <= 3 and len(groups[-1]) == 3 and all(len(part) in (2, 3) for part in groups[1:-1])
 
 
 def _integer(digits: str, language: str) -> str:

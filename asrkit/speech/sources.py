@@ -99,7 +99,11 @@ def _load(data: str, options: _Options) -> Source:
     if data.startswith(hub.PREFIX):
         source = _source(_of_table(hub.load_hub(data, options.hub_dir, options.wanted), "Hugging Face dataset"), data)
     else:
-        source = _source(_read_path(data, options), data)
+        try:
+            source = _source(_read_path(data, options), data)
+        except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
+            raise DataError(f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names "
+                            "of its files.") from error
     also = [*filter(None, [options.hub_dir]), embedded.cache_dir(), *hub.cache_dirs()]
     reach.check_all((Path(row.audio) for row in source.utterances), also)
     return source

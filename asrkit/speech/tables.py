@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 import math
 import os
@@ -167,6 +168,12 @@ def read_text(path: Path) -> str:
     return text
 
 
+def read_lines(path: Path) -> list[str]:
+    """Its lines by the line ends of Unix, Windows and old Macs alone: str.splitlines also cuts at U+2028 and U+0085,
+    which stand in texts from the web. Raises DataError as `read_text`."""
+    return list(io.StringIO(read_text(path), newline=None))
+
+
 class Finder:
     """Files of a folder by the names that tables give them: as a path, without its folder, or without its suffix."""
 
@@ -195,11 +202,18 @@ class Finder:
 
 
 def walk(folder: Path) -> list[Path]:
-    """Every file below `folder`, sorted; hidden ones, what Macs leave behind and links to folders are passed over."""
+    """Every file below `folder`, sorted; hidden ones, what Macs leave behind and links to folders are passed over.
+
+    Raises DataError for a name that is not UTF-8, which neither libsndfile nor a report can take."""
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         found += [Path(place, name) for name in files if not name.startswith(".")]
+    for path in found:
+        try:
+            str(path).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(f"The file name {str(path)!r} is not UTF-8; rename the file.") from error
     return sorted(found)
 
 
@@ -219,7 +233,7 @@ def _read_separated(path: Path) -> list[_Row]:
     quoting = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
     try:
         # Lines keep their ends, so that a quoted line break inside a text survives.
-        records = list(csv.reader(content.splitlines(True), delimiter=delimiter, quoting=quoting))
+        records = list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting))
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as a table ({error}); save it again as CSV.") from error
     if not records:

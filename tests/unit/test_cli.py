@@ -366,6 +366,8 @@ def test_audit_writes_what_is_left(asrkit, data, store):
     path = Path(out.strip().splitlines()[-1].partition(": ")[2])
     assert code == 0 and path.parent == store.data_dir / "selections"
     assert json.loads(asrkit("audit", path, "--json")[1])["verdict"] == "ready"
+    _, out, err = asrkit("audit", folder, "--leave-out", "duplicate-audio", "--set", "min_duration_s=0.2", "--json")
+    assert json.loads(out)["utterances"] and err.endswith(f": {path}\n")
     told = json.loads(path.with_suffix(".left-out.json").read_text())
     assert {left["code"]: left["count"] for left in told["left_out"]} == {"empty-transcript": 1, "duplicate-audio": 2}
     assert told["kept"] == 1 and told["data"] == str(folder)
@@ -373,6 +375,14 @@ def test_audit_writes_what_is_left(asrkit, data, store):
 
 def test_audit_of_a_finding_that_does_not_exist(refused, data):
     assert "'loud' is no finding; choose of unreadable-audio, " in refused("audit", data("one"), "--leave-out", "loud")
+
+
+def test_ctrl_c_is_one_line(asrkit, data, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asrkit.speech.inspection.inspect", interrupt)
+    assert asrkit("audit", data("one")) == (130, "", "asrkit: interrupted\n")
 
 
 def test_audit_without_data(refused, tmp_path):

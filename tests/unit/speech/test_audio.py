@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from asrkit.errors import AudioError
-from asrkit.speech import audio, containers
+from asrkit.speech import audio, blocks, containers
 
 
 def test_imports_no_heavy_package():
@@ -239,6 +239,25 @@ def test_nist_sphere(tmp_path, sine):
 def test_a_playlist_does_not_reach_other_files(clip, tmp_path, content, name):
     (tmp_path / name).write_text(content.format(other=clip("secret.mp3")))
     with pytest.raises(AudioError, match="cannot be read as audio"):
+        audio.load(tmp_path / name)
+
+
+def test_a_flac_that_was_written_to_a_pipe(clip):
+    path = clip("a.flac", 2.0)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # 36 bits of total samples: 0 where the writer could not know
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert audio.duration_s(path) == pytest.approx(2.0)
+    for source in (path, bytes(content)):
+        assert audio.load(source).duration_s == pytest.approx(2.0)
+    assert audio.load(path, start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
+    assert sum(map(len, blocks.blocks(path))) == 2 * audio.RATE
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".wav", "caf\udce9.wav"])
+def test_a_name_that_cannot_be_opened(tmp_path, name):
+    with pytest.raises(AudioError, match="cannot be opened|is not UTF-8"):
         audio.load(tmp_path / name)
 
 

@@ -63,6 +63,12 @@ def test_too_short_and_too_long(clip):
     assert finding.code == "too-long" and "2 s" in finding.effect
 
 
+def test_what_is_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
+    monkeypatch.setattr("asrkit.speech.audit.hear", None)
+    _, told = audit([row(clip("l.wav", 3.0))], normaliser="basic", max_duration_s=2.0, decode=True)
+    assert [found.code for found in told.findings] == ["too-long"]
+
+
 def test_a_part_is_measured_as_a_part(clip):
     path = clip("l.wav", 3.0)
     kept, _ = audit([row(path, "a", start_s=1.0, end_s=1.5)], normaliser="basic", max_duration_s=2.0, decode=True)

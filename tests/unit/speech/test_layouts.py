@@ -138,6 +138,23 @@ def test_lj_speech(make, tmp_path):
         ("mister one", "metadata.csv line 1"), ('He said "hi', "metadata.csv line 2")]
 
 
+def test_lines_end_only_at_line_ends(make, tmp_path):
+    odd = "one\u2028two\x85three\x0bfour"
+    make("a.wav")
+    for name, lines in (("x.csv", ["file_name,text", f"a.wav,{odd}"]), ("y.tsv", ["path\tsentence", f"a.wav\t{odd}"])):
+        assert [row.text for row in sources.load(str(make(name, *lines))).train] == [odd]
+    make("LJ/wavs/1.wav"), make("LJ/metadata.csv", f"1|{odd}|")
+    make("kaldi/a.wav"), make("kaldi/wav.scp", "a a.wav"), make("kaldi/text", f"a {odd}")
+    for folder in ("LJ", "kaldi"):
+        assert [row.text for row in sources.load(str(tmp_path / folder)).train] == [odd]
+
+
+def test_spoken_digits_are_not_timit(make, tmp_path):
+    make("a.wav"), make("b.wav"), make("a.txt", "7 3 9 1"), make("b.txt", "10 2000 5")
+    make("c.wav"), make("c.txt", "3 9 1")
+    assert [row.text for row in sources.load(str(tmp_path)).train] == ["7 3 9 1", "10 2000 5", "3 9 1"]
+
+
 def test_recordings_with_a_txt_beside_each(make, tmp_path):
     make("a.m4a.flac"), make("b/c.wav")
     make("a.m4a.txt", "one")

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -255,3 +256,16 @@ class TestErrors:
         rows = load(table("x.jsonl", '{"audio": "a.wav", "text": "a\\ud800"}')).train
         manifest.write(tmp_path / "m.jsonl", rows)
         assert texts(manifest.read(tmp_path / "m.jsonl")) == ["a?"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "~nosuchuser/x", "caf\udce9"])
+def test_a_path_that_no_file_can_have(name):
+    with pytest.raises(DataError, match="cannot be read|no data at"):
+        sources.load(name)
+
+
+def test_a_file_name_that_is_not_utf_8(clip, table, tmp_path):
+    os.rename(clip("d/a.wav"), tmp_path / "d/caf\udce9.wav")
+    os.rename(table("d/a.txt", "hi"), tmp_path / "d/caf\udce9.txt")
+    with pytest.raises(DataError, match=r"caf.udce9.\w+' is not UTF-8; rename the file"):
+        sources.load(str(tmp_path / "d"))
