@@ -20,7 +20,7 @@ from typing import Any
 
 from asrkit import config as configs
 from asrkit.errors import RunError
-from asrkit.runs.events import Event, is_train
+from asrkit.runs.events import ENDS, Event, is_train
 
 STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
 FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
@@ -177,6 +177,11 @@ class Run:
                 return found
             size *= 4
 
+    def ended(self) -> bool:
+        """Whether the last word of the present worker, or of the last one, is the end of the run."""
+        last = self.last_events(size=4096, since=(self.process() or {}).get("events_from", 0))
+        return bool(last) and last[-1].kind in ENDS
+
     def hold_reserve(self) -> None:
         """Take a little of the disk, so that a run can still say so when the disk is full."""
         self._reserve_path.write_bytes(bytes(RESERVE_BYTES))
@@ -233,6 +238,21 @@ class Run:
 
     def has_model(self) -> bool:
         return (self.model_dir / "config.json").exists()
+
+    def draft_bytes(self) -> int:
+        """How much is written of a checkpoint or a model that is being saved."""
+        total = 0
+        for draft in (self.checkpoints_dir / ".partial", self.path / ".model-draft"):
+            for folder, _, names in os.walk(draft):
+                for name in names:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += os.lstat(os.path.join(folder, name)).st_size
+        return total
+
+    def throw_away(self) -> None:
+        """Remove checkpoints and model, whole ones and halves: the history is kept."""
+        for path in (self.checkpoints_dir, self.model_dir, *self.path.glob(".model-*")):
+            shutil.rmtree(path, ignore_errors=True)
 
     def log_tail(self, size: int = 20_000) -> str:
         """The last `size` bytes of the worker's output."""
@@ -395,7 +415,3 @@ def free_bytes(where: Path) -> int:
     while not where.exists() and where != where.parent:
         where = where.parent
     return shutil.disk_usage(where).free
-
-
-__all__ = ["Run", "RunStore", "write_json", "default_runs_dir", "default_data_dir", "readable_disk_errors",
-           "free_bytes"]

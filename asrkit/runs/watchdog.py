@@ -7,10 +7,12 @@ run's last event.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 from asrkit.errors import AsrkitError
 from asrkit.runs import events, supervisor
@@ -26,19 +28,28 @@ class Patience:
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], float] = {}
+        self._saved: dict[str, int] = {}
 
     def asked(self, run: Run) -> bool:
         return run.flag(STOP) or run.flag(CANCEL)
 
     def over(self, run: Run, grace_s: float = 0.0) -> float | None:
-        """Seconds that the run was given, once they are over; else None."""
+        """Seconds that the run was given, once they are over; else None. A stop that still saves has its time anew."""
         now = time.monotonic()
+        if run.flag(STOP) and self._saves(run):
+            self._since[run.id, STOP] = now
         for flag, given in ((CANCEL, CANCEL_S), (STOP, STOP_S)):
             if not run.flag(flag):
                 self._since.pop((run.id, flag), None)
             elif now - self._since.setdefault((run.id, flag), now) > given + grace_s:
                 return given
         return None
+
+    def _saves(self, run: Run) -> bool:
+        """Whether more of a checkpoint or a model is written than when this was asked before."""
+        before, written = self._saved.get(run.id, 0), run.draft_bytes()
+        self._saved[run.id] = written
+        return written > before
 
 
 def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5) -> None:
@@ -53,13 +64,24 @@ def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5) -> None
             time.sleep(every_s)
             given = patience.over(run)
             if given is not None:
-                _tell(run, given)
-                supervisor.advance(RunStore(run.path.parent))
-                supervisor.kill(run)
+                try:  # a full disk or a torn run of the line must not leave a worker that nobody watches over
+                    _try(_tell, run, given)
+                    _try(supervisor.advance, RunStore(run.path.parent))
+                finally:
+                    supervisor.kill(run)
             elif patience.asked(run):
                 interrupt()
 
     threading.Thread(target=watch, daemon=True, name="guard").start()
+
+
+def _try(step: Callable[..., object], *arguments: Any) -> None:
+    """Do it, and print what comes between: the log may lie on the disk that is full."""
+    try:
+        step(*arguments)
+    except (AsrkitError, OSError):
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
 
 
 def keep(store: RunStore, every_s: float = 5.0) -> None:
@@ -67,10 +89,7 @@ def keep(store: RunStore, every_s: float = 5.0) -> None:
     patience = Patience()
     while True:
         time.sleep(every_s)
-        try:
-            look(store, patience)
-        except (AsrkitError, OSError):  # a full disk, a directory that is away: it is tried again
-            traceback.print_exc()
+        _try(look, store, patience)  # a full disk, a directory that is away: it is tried again
 
 
 def look(store: RunStore, patience: Patience) -> None:
@@ -83,8 +102,9 @@ def look(store: RunStore, patience: Patience) -> None:
         supervisor.advance(store)
 
 
-def end_by_force(run: Run, given_s: float) -> None:
-    """Kill the worker of a run that did not end when asked, and say so in its history."""
+def end_by_force(run: Run, given_s: float | None = None) -> None:
+    """Kill the worker of a run that did not end when asked, in `given_s` or soon enough for somebody, and say so in
+    its history. Of a cancelled run nothing else is kept."""
     supervisor.kill(run)
     with RunStore(run.path.parent).lock():
         if supervisor.status(run) == supervisor.CRASHED:
@@ -92,9 +112,17 @@ def end_by_force(run: Run, given_s: float) -> None:
             _tell(run, given_s)
 
 
-def _tell(run: Run, given_s: float) -> None:
+def _tell(run: Run, given_s: float | None) -> None:
+    if run.ended():  # its worker came first by a hair
+        return
+    run.release_reserve()
+    cancelled = run.flag(CANCEL)
+    if cancelled:
+        run.throw_away()
+    within = f" within {given_s / 60:.0f} min" if given_s else ""
+    kept = "Cancelled; only the history was kept. " if cancelled else ""
     way_on = "Resume goes on from its last checkpoint." if run.checkpoints() else "Resume begins again."
     run.append(events.event(
         events.STOPPED, saved=run.has_model(), model="model" if run.has_model() else None, forced=True,
-        message=f"It did not end within {given_s / 60:.0f} min of being asked to, so it was ended by force. {way_on}"))
+        message=f"{kept}It did not end{within} when asked, so it was ended by force. {way_on}"))
     run.lower_flags()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import shutil
 import signal
 import sys
 import threading
@@ -217,7 +216,7 @@ def _finish(run: Run, trainer: Any) -> None:
     if not team.FIRST:
         return
     if run.flag(CANCEL):
-        _throw_away(run)
+        run.throw_away()
         _end(run, saved=False, trainer=trainer)
         return
     if not run.has_model():
@@ -234,14 +233,9 @@ def _stopped_early(run: Run) -> None:
     if not team.FIRST:
         return
     if run.flag(CANCEL):
-        _throw_away(run)
+        run.throw_away()
     words = "what it had saved before is kept" if run.has_model() else "there was nothing to save"
     _end(run, saved=run.has_model(), message=f"Stopped before training began; {words}.")
-
-
-def _throw_away(run: Run) -> None:
-    shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
-    shutil.rmtree(run.model_dir, ignore_errors=True)
 
 
 def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopped: bool = True) -> None:

@@ -34,6 +34,7 @@ def test_a_run_that_does_not_end_is_ended_and_says_so(store, deaf, monkeypatch, 
     assert supervisor.status(deaf) == supervisor.STOPPED
     last = deaf.last_events()[-1]
     assert "ended by force. Resume begins again." in last.data["message"] and last.data["forced"]
+    assert last.data["message"].startswith("Cancelled; only the history was kept.") == (flag == CANCEL)
     watchdog.look(store, patience)
     assert deaf.last_events()[-1] == last, "told once"
 
@@ -59,6 +60,69 @@ def test_the_time_counts_from_when_it_was_asked(deaf, monkeypatch):
     assert patience.over(deaf) is None
     deaf.raise_flag(STOP)
     assert patience.over(deaf) is None, "asked anew"
+
+
+@pytest.mark.parametrize(("flag", "kept"), [(STOP, True), (CANCEL, False)])
+def test_of_a_cancelled_run_only_the_history_is_kept(deaf, flag, kept):
+    for folder in (deaf.checkpoints_dir / "checkpoint-3", deaf.model_dir):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    deaf.raise_flag(flag)
+    watchdog.end_by_force(deaf, 60.0)
+    assert (bool(deaf.checkpoints()), deaf.has_model(), deaf.last_events()[-1].data["saved"]) == (kept, kept, kept)
+
+
+def test_a_stop_that_still_saves_is_waited_for(deaf, monkeypatch):
+    patience = watchdog.Patience()
+    now = [100.0]
+    monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
+    draft = deaf.checkpoints_dir / ".partial" / "checkpoint-3"
+    draft.mkdir(parents=True)
+    deaf.raise_flag(STOP)
+    for size in (1, 2, 3):
+        (draft / "model.safetensors").write_bytes(bytes(size))
+        assert patience.over(deaf) is None
+        now[0] += watchdog.STOP_S + 1
+    assert patience.over(deaf) == watchdog.STOP_S, "it grows no more"
+
+
+GUARDED = """
+import pathlib, sys, time
+from asrkit.runs import supervisor, watchdog
+from asrkit.runs.store import Run
+
+run = Run(pathlib.Path(sys.argv[1]))
+watchdog.STOP_S = 0.0
+
+def fails(*_):
+    raise {error}
+
+{what} = fails
+watchdog.guard(run, lambda: None, every_s=0.05)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(("what", "error"), [
+    ("watchdog._tell", "OSError(28, 'No space left on device')"), ("supervisor.advance", "OSError(5, 'Input/output')"),
+    ("supervisor.advance", "TypeError('a defect')")])
+def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, error):
+    run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9})])
+    worker = subprocess.Popen([sys.executable, "-c", GUARDED.format(what=what, error=error), str(run.path)],
+                              start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        supervisor.introduce(run, worker.pid, [], 0)
+        run.raise_flag(STOP)
+        assert worker.wait(20) == -signal.SIGKILL
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_an_end_that_the_worker_told_itself_is_not_told_again(deaf):
+    deaf.append(Event("stopped", 1002.0, 3, 0.1, {"saved": True, "message": "Stopped and saved at step 3."}))
+    watchdog._tell(deaf, 600.0)
+    assert [told.kind for told in deaf.events()[0]] == ["started", "train", "stopped"]
 
 
 @pytest.mark.parametrize(("process", "words"), [
