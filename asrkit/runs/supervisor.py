@@ -10,6 +10,7 @@ program is not mistaken for the worker.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -48,7 +49,7 @@ RESUMABLE = frozenset({STOPPED, FAILED, CRASHED})
 NEEDED_BYTES = 200 * 2**20
 """Free disk space without which no run is started: a small model, its checkpoints and its history."""
 
-TORCHRUN = re.compile(r"(TORCHELASTIC|GROUP|ROLE|LOCAL)_\w+|RANK|WORLD_SIZE|MASTER_ADDR|MASTER_PORT|OMP_NUM_THREADS")
+TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)")
 """Names of the environment variables that torchrun sets for its processes."""
 
 TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
@@ -95,6 +96,7 @@ def resume(store: RunStore, run: Run) -> Run:
         current = status(run)
         if current in ACTIVE or _waits(run):
             return run
+        _refuse_claimed(run)
         if current not in RESUMABLE and current != QUEUED:  # made, but cut off before it was started
             raise RunError(f"Run {run.id} is {current}; only a stopped, failed or crashed run can be resumed.")
         _refuse_full_disk(store)
@@ -142,7 +144,7 @@ def advance(store: RunStore) -> Run | None:
                 _spawn(run)
             except (AsrkitError, OSError, ValueError) as error:
                 run.append(events.event(events.FAILED, error="not-started", message=str(error),
-                                        remedy="Mend that, then resume the run.", traceback=""))
+                                        remedy="Mend that, then resume the run.", traceback="", begins=True))
                 continue
             return run
     return None
@@ -197,7 +199,7 @@ def _end(run: Run, flag: str) -> None:
         elif current == QUEUED:
             run.place_path.unlink(missing_ok=True)
             run.append(events.event(events.STOPPED, message="Removed from the queue before it began.",
-                                    saved=run.has_model(), model="model" if run.has_model() else None))
+                                    saved=run.has_model(), model="model" if run.has_model() else None, begins=True))
 
 
 def delete(store: RunStore, run: Run) -> None:
@@ -205,14 +207,26 @@ def delete(store: RunStore, run: Run) -> None:
     with store.lock():
         if status(run) in ACTIVE:
             raise RunError(f"Run {run.id} is under way; stop or cancel it before deleting it.")
+        _refuse_claimed(run)
         store.delete(run)
+
+
+def _refuse_claimed(run: Run) -> None:
+    """RunError while a process that cannot be seen from here works on the run: on another machine, in a container."""
+    process = run.process()
+    if process and not alive(process):
+        handle = run.claim(wait_s=2.0)
+        if handle is None:
+            raise RunError(f"Run {run.id} is under way on {process.get('host')}; stop it there first.")
+        os.close(handle)
 
 
 def kill(run: Run, wait_s: float = 10.0) -> None:
     """End the worker's whole session at once: the last resort, after stop and cancel were not heard."""
     process = run.process()
     if process and alive(process):
-        os.killpg(process["pid"], signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            os.killpg(process["pid"], signal.SIGKILL)
         deadline = time.monotonic() + wait_s
         while alive(process) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -237,12 +251,17 @@ def _spawn(run: Run) -> None:
     read.
     """
     processes, flags = run.config().processes, shlex.split(os.environ.get(TORCHRUN_FLAGS, ""))
+    alone = processes == 1 and not flags
     several = ["-m", "torch.distributed.run", *(flags or ["--standalone"]), f"--nproc-per-node={processes}"]
-    command = [sys.executable, *(several if flags or processes > 1 else []), "-m", _WORKER, str(run.path.resolve())]
+    command = [sys.executable, *([] if alone else several), "-m", _WORKER, str(run.path.resolve())]
     paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
-    # A worker that ends starts the next in line; what torchrun told it about itself is not for the next.
+    # A worker that ends starts the next in line; what torchrun told it about itself is not for the next. A cluster or
+    # a container may have left such words too, and a worker alone would wait for a team that never comes.
     launched = "TORCHELASTIC_RUN_ID" in os.environ
-    inherited = {name: value for name, value in os.environ.items() if not (launched and TORCHRUN.fullmatch(name))}
+    inherited = {name: value for name, value in os.environ.items()
+                 if not ((launched or alone) and TORCHRUN.fullmatch(name))}
+    if launched:
+        inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
     environment = {**inherited, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     events_from = run.events_size()
@@ -310,7 +329,10 @@ def _start(pid: int) -> str | None:
 
 def alive(process: dict[str, Any] | None) -> bool:
     """Whether the process that `process.json` names still runs on this machine."""
-    if not process or process.get("host") != socket.gethostname() or process.get("start") is None:
+    if not process or process.get("start") is None:
+        return False
+    # The start that Linux tells is of one boot of one machine, whose name may change; elsewhere the name has to say.
+    if ":" not in process["start"] and process.get("host") != socket.gethostname():
         return False
     return _start(int(process["pid"])) == process["start"]
 

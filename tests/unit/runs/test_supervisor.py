@@ -130,7 +130,8 @@ def test_alive(child):
     process = {**supervisor.identity(child.pid), "host": socket.gethostname()}
     assert supervisor.alive(process)
     assert not supervisor.alive(None)
-    assert not supervisor.alive({**process, "host": "elsewhere"})
+    assert not supervisor.alive({**process, "start": "another-boot:12"})
+    assert not supervisor.alive({**process, "host": "elsewhere", "start": "1763766000.0"})
     assert not supervisor.alive({**process, "start": None})
 
 
@@ -141,7 +142,34 @@ def test_a_reused_pid_is_another_process(make_run, child):
 
 
 def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
-    assert supervisor.status(make_run("one", [STARTED], {**living, "host": "elsewhere"})) == "crashed"
+    away = {**living, "host": "elsewhere", "start": "another-boot:12"}
+    assert supervisor.status(make_run("one", [STARTED], away)) == "crashed"
+
+
+def test_a_machine_that_was_renamed_knows_its_run(make_run, living):
+    assert supervisor.status(make_run("one", [STARTED], {**living, "host": "before"})) == "running"
+
+
+CLAIMS = """
+import pathlib, sys
+from asrkit.runs.store import Run
+handle = Run(pathlib.Path(sys.argv[1])).claim()
+print("mine", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("change", [supervisor.resume, supervisor.delete])
+def test_what_somebody_unseen_works_on_is_left_alone(make_run, store, dead, change):
+    run = make_run("one", [STARTED], {**dead, "host": "elsewhere"})
+    with subprocess.Popen([sys.executable, "-c", CLAIMS, str(run.path)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"mine\n"
+        with pytest.raises(RunError, match="Run one is under way on elsewhere; stop it there first"):
+            change(store, run)
+        other.stdin.close()
+    assert run.path.exists()
+    supervisor.delete(store, run)
 
 
 def test_a_zombie_is_dead(make_run, child):
@@ -183,7 +211,7 @@ def test_a_run_under_way_is_not_deleted(make_run, store, living, dead):
 
 
 def test_which_run_is_under_way(make_run, store, living):
-    make_run("crashed", [STARTED], {**living, "host": "elsewhere"})
+    make_run("crashed", [STARTED], {**living, "start": "another-boot:12"})
     assert supervisor.active(store) is None
     busy = make_run("busy", [STARTED], living)
     assert supervisor.active(store).id == "busy"
@@ -284,7 +312,8 @@ def test_taken_out_of_the_line(store, config, worker, leave):
     for _ in range(2):
         leave(run)
     assert supervisor.status(run) == "stopped" and waiting(store) == []
-    assert run.events()[0][-1].data["message"] == "Removed from the queue before it began."
+    end = run.events()[0][-1].data
+    assert end["message"] == "Removed from the queue before it began." and end["begins"], "nobody worked until then"
     supervisor.resume(store, run)
     assert waiting(store) == ["waits"]
     supervisor.delete(store, run)
@@ -396,6 +425,16 @@ def test_flags_for_several_machines_are_for_one_run(store, config, worker, monke
     assert command[1:5] == ["-m", "torch.distributed.run", "--nnodes=1", "--standalone"]
     told = psutil.Process(run.process()["pid"]).environ()
     assert "ASRKIT_TORCHRUN" not in told
+
+
+def test_words_that_a_cluster_left_do_not_make_a_worker_wait_for_a_team(store, config, worker, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("LOCAL_SCRATCH", "/scratch")
+    told = psutil.Process(supervisor.start(store, config, "one").process()["pid"]).environ()
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(told)
+    assert (told["OMP_NUM_THREADS"], told["LOCAL_SCRATCH"]) == ("3", "/scratch")
 
 
 def test_a_directory_called_starter_is_not_the_starter(store, config, worker, monkeypatch, tmp_path):
