@@ -21,6 +21,9 @@ EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
 SLACK = 6
 """A curve is thinned when it has this many times the points that it may have."""
 
+ASLEEP_S = 600.0
+"""A shorter silence is never taken for a machine that was suspended."""
+
 RESULT = ("step", "loss", "wer", "cer", "mer")
 
 
@@ -91,6 +94,7 @@ class RunView:
     last_time: float | None = None
     idle_s: float = 0.0
     _pace: list[tuple[float, int]] = field(default_factory=list)
+    _interval_s: float = 0.0
 
     def apply(self, told: Event) -> None:
         """Add one event."""
@@ -99,6 +103,8 @@ class RunView:
         if told.data.get("begins") or self.end:
             # A worker begins again: nobody worked between the last word of the one before it and this.
             self.idle_s += max(0.0, told.time - (self.last_time or told.time))
+        else:
+            self.idle_s += self._asleep_s(told)
         self.last_time = told.time
         if told.step is not None:
             self.step = told.step
@@ -113,15 +119,37 @@ class RunView:
         elif told.kind == events.TRAIN:
             self.phase = None
             self._add(TRAIN_CURVES, told)
-            self._pace = [*self._pace[:1], (told.time, told.step or 0)]
+            worked = self.worked_s(told.time)
+            self._interval_s = worked - self._pace[-1][0] if self._pace else 0.0
+            self._pace = [*self._pace[:1], (worked, told.step or 0)]
         elif told.kind == events.EVAL:
             self.phase = None
             self._add(EVAL_CURVES, told)
             self.evaluations.append(told if self.most_points is None else _without_samples(told))
+        elif told.kind == events.CHECKPOINT:
+            self.phase = None
         elif told.kind == events.FINDING:
             self.findings.append({"step": told.step, "epoch": told.epoch, **told.data})
         elif told.kind in events.ENDS:
             self.phase, self.end = None, told
+
+    def _asleep_s(self, told: Event) -> float:
+        """Seconds before `told` in which the machine was suspended: a silence far longer than the work ever makes."""
+        silence = told.time - (self.last_time or told.time)
+        if silence < ASLEEP_S:
+            return 0.0
+        if self.phase is not None:  # an evaluation says every few seconds how far it is; a download may be silent
+            return silence if self.phase.data.get("phase") == "evaluating" else 0.0
+        a_step = self._step_s()
+        usual = ((told.step or 0) - self.step) * (a_step or 0.0)
+        return silence - usual if told.kind == events.TRAIN and a_step and silence > 10 * usual else 0.0
+
+    def _step_s(self) -> float | None:
+        """Seconds of work of a step in this life of the worker, evaluations included; None before it is known."""
+        if len(self._pace) < 2:
+            return None
+        (begun, first), (reached, last) = self._pace[0], self._pace[-1]
+        return (reached - begun) / (last - first) if last > first and reached > begun else None
 
     def _begin(self, told: Event) -> None:
         """A worker begins or, after a resume, begins again at `step`: what was past that step will be told anew."""
@@ -174,13 +202,13 @@ class RunView:
 
     def eta_s(self, now: float | None = None) -> float | None:
         """Seconds to go at the pace of this life of the worker, evaluations included; None before it is known."""
-        if len(self._pace) < 2 or not self.total_steps or self.end:
+        a_step = self._step_s()
+        if a_step is None or not self.total_steps or self.end:
             return None
-        (begun, first), (reached, last) = self._pace[0], self._pace[-1]
-        if last <= first or reached <= begun:
-            return None
-        since = (time.time() if now is None else now) - reached
-        return max(0.0, (self.total_steps - last) * (reached - begun) / (last - first) - since)
+        reached, last = self._pace[-1]
+        # Longer than from one step that is told to the next, nothing is known to go on: it evaluates, or was suspended.
+        since = min(self.worked_s(time.time() if now is None else now) - reached, self._interval_s)
+        return max(0.0, (self.total_steps - last) * a_step - since)
 
 
 def _without_samples(told: Event) -> Event:

@@ -57,7 +57,8 @@ def test_series():
 def test_a_phase_lasts_until_something_else_is_told():
     loading = event("phase", 1.0, phase="loading", text="Loading")
     assert seen(loading).phase == loading
-    for next_one in (event("train", 2.0, 1, loss=1.0), scores(1, 1.0), event("finished", 2.0, 1, message="")):
+    for next_one in (event("train", 2.0, 1, loss=1.0), scores(1, 1.0), event("checkpoint", 2.0, 1),
+                     event("finished", 2.0, 1, message="")):
         assert seen(loading, next_one).phase is None
 
 
@@ -104,9 +105,28 @@ def test_eta():
     found = seen(STARTED, event("train", 1010.0, 0, loss=1.0), event("train", 1030.0, 10, loss=1.0))
     assert found.eta_s(now=1030.0) == 60.0
     assert found.eta_s(now=1035.0) == 55.0
-    assert found.eta_s(now=9999.0) == 0.0
+    assert found.eta_s(now=9999.0) == 40.0, "an evaluation, or a machine that sleeps, brings the end no nearer"
     found.apply(event("finished", 1100.0, 40, message=""))
     assert found.eta_s(now=1100.0) is None
+
+
+NIGHT = 8 * 3600.0
+
+
+def test_a_night_of_sleep_is_no_time_of_work():
+    steps = [event("train", 1000.0 + 10 * step, step, loss=1.0) for step in (1, 2, 3)]
+    slept = seen(STARTED, *steps, event("train", 1040.0 + NIGHT, 4, loss=1.0))
+    assert slept.elapsed_s(now=1040.0 + NIGHT) == pytest.approx(40.0)
+    assert slept.eta_s(now=1040.0 + NIGHT) == pytest.approx(360.0)
+    evaluating = [event("phase", 1031.0 + wait, phase="evaluating", text="") for wait in (0.0, NIGHT)]
+    assert seen(STARTED, *steps, *evaluating).elapsed_s(now=1031.0 + NIGHT) == pytest.approx(31.0)
+
+
+def test_a_long_wait_is_not_always_sleep():
+    loading = event("phase", 1000.0, phase="loading", text="Loading the base model")
+    begun = event("started", 5000.0, 0, total_steps=4000)
+    steps = [event("train", 5000.0 + 10 * step, step, loss=1.0) for step in (1, 2, 3, 1000)]
+    assert seen(loading, begun, *steps).elapsed_s(now=15_000.0) == 14_000.0, "a download; steps that were not read"
 
 
 def test_eta_is_of_the_present_life():
