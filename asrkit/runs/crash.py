@@ -37,4 +37,3 @@ def explain(run: Run) -> tuple[str, str]:
                 f"The log may say more; if it happens again, update the driver and PyTorch. {way_on}")
     return ("The training process ended without a word: it was killed, or ran out of memory. Its history is kept.",
             f"The log may say more. {way_on}")
-

@@ -116,6 +116,3 @@ def disk_bytes(run: Run) -> int:
         except FileNotFoundError:  # a checkpoint that was just removed
             continue
     return total
-
-
-__all__ = ["figures", "archive", "archive_to", "disk_bytes"]
