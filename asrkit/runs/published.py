@@ -17,6 +17,7 @@ SHIPPED = Path(__file__).with_name("published.json")
 
 _SETTING = re.compile(r"^- (\w+): (.+)$", re.MULTILINE)
 _BASE = re.compile(r"fine-tuned version of \[?`?([^\]\s`]+)")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _NAMES = {"lr_scheduler_warmup_steps": "warmup_steps"}
 
 
@@ -38,8 +39,8 @@ def parse(text: str, name: str) -> History:
     settings: dict[str, object] = {_NAMES.get(name, name): _number(value) for name, value in _SETTING.findall(text)}
     base = _BASE.search(text)
     settings["model"] = base[1] if base else ""
-    scores = [Score(int(row["step"]), row.get("epoch") or 0.0, row["validation loss"], row.get("wer"), row.get("cer"))
-              for row in rows]
+    scores = [Score(int(row["step"]), row.get("epoch") or 0.0, row.get("validation loss"), row.get("wer"),
+                    row.get("cer")) for row in rows]
     losses = [(int(row["step"]), row.get("epoch") or 0.0, row["training loss"]) for row in rows
               if "training loss" in row]
     return History(settings, scores, losses)
@@ -66,7 +67,8 @@ def shipped() -> dict[str, tuple[str, Curves]]:
 
 
 def _table(text: str) -> list[dict[str, float | None]]:
-    """Rows of the first Markdown table that has a step and a validation loss; names in lower case."""
+    """Rows of the first Markdown table that has a step and a validation loss; names in lower case. A row without a
+    whole number of steps, such as a summary, is left out."""
     names: list[str] = []
     rows = []
     for line in text.splitlines():
@@ -78,6 +80,8 @@ def _table(text: str) -> list[dict[str, float | None]]:
             break
         elif len(cells) == len(names) and not set("".join(cells)) <= set(":- "):
             row = {name: _number(cell) for name, cell in zip(names, cells, strict=True)}
+            if not (isinstance(row["step"], float) and row["step"].is_integer()):
+                continue
             # "No log" stands where nothing had been logged yet; nan is a number that was lost.
             rows.append({name: _finite(value) for name, value in row.items() if value != "No log"})
     return rows
@@ -88,7 +92,9 @@ def _finite(value: float | str) -> float | None:
 
 
 def _number(text: str) -> float | str:
+    """The number that a cell shows, bold or with commas between its thousands as it may be; else its text."""
+    plain = text.strip("*")
     try:
-        return float(text)
+        return float(plain.replace(",", "") if _THOUSANDS.fullmatch(plain) else plain)
     except ValueError:
         return text

@@ -82,8 +82,13 @@ const compare = (() => {
     notice("");
     part("paste").hidden = name !== "paste";
     if (name && (name !== "paste" || pasted)) {
-      const told = await server.card({ name, text: pasted });
-      if (told.notice) notice(told.notice); else card = told;
+      try {
+        const told = await server.card({ name, text: pasted });
+        if (told.notice) notice(told.notice); else card = told;
+      } catch (error) {
+        console.warn("asrkit: no card", error);
+        part("offline").hidden = false; // the next answer takes it away
+      }
     }
     draw();
   }

@@ -21,6 +21,14 @@ CARD = """| Training Loss | Epoch | Step | Validation Loss | Wer |
 """
 
 
+BY_HAND = """| Training Loss | Step | Validation Loss | Wer |
+|---|---|---|---|
+| 2.0 | **1,000** | No log | **0.5** |
+| 1.0 | 2000 | 1.5 | 0.25 |
+| 1.0 | best | 1.5 | 0.25 |
+"""
+
+
 @pytest.fixture
 def store(tmp_path):
     return RunStore(tmp_path / "runs")
@@ -145,3 +153,10 @@ def test_a_configuration_that_cannot_be_read_does_not_stop_the_table(store, tabl
     made(store, "two", 0.5)
     (store.root / "two" / "config.json").write_text("{")
     assert set(rows(table.poll({}))) == {"one", "two"}
+
+
+def test_a_card_that_was_written_by_hand_is_read(table):
+    told = table.card({"text": BY_HAND})
+    assert told["notice"] == ""
+    assert told["curves"]["eval/wer"]["x"] == [1000, 2000] and told["curves"]["eval/wer"]["y"] == [0.5, 0.25]
+    assert told["curves"]["eval/loss"]["y"] == [None, 1.5]
