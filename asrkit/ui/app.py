@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def build(store: RunStore) -> gr.Blocks:
 
         def opened(event: gr.EventData) -> list[Any]:
             """Show a run of the table in the panel."""
-            return [gr.Tabs(selected="train"), event.run]
+            # The panel may show another one by now: a value that is new each time is heard each time.
+            return [gr.Tabs(selected="train"), f"{event.run} {time.monotonic_ns()}"]
 
         def chosen_data(event: gr.EventData) -> list[Any]:
             """Fill the form with what was chosen to train on."""

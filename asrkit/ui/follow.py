@@ -10,9 +10,10 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any, NamedTuple
 
+from asrkit.errors import RunError
 from asrkit.runs import crash, events, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
@@ -28,6 +29,9 @@ MOST_POINTS = 1_000
 
 MOST_NEWS = 200
 """Events with points that a page is told one by one; one that missed more draws from nothing."""
+
+MOST_KEPT = 16
+"""Runs that are kept folded; one that nobody has asked for in a while is read anew."""
 
 READ_BYTES = 1 << 22
 READING_S = 0.5
@@ -128,15 +132,24 @@ class Followers:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._known: dict[str, tuple[int, Follower]] = {}
+        self._known: OrderedDict[str, tuple[int, Follower]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, run_id: str) -> Follower:
         """RunError if there is no such run."""
-        run = self.store.get(run_id)
-        born = run.config_path.stat().st_mtime_ns  # never rewritten: another time is another run of the same name
-        if self._known.get(run.id, (0, None))[0] != born:
-            self._known[run.id] = (born, Follower(run))
-        return self._known[run.id][1]
+        with self._lock:
+            try:
+                run = self.store.get(run_id)
+            except RunError:
+                self._known.pop(run_id, None)
+                raise
+            born = run.config_path.stat().st_mtime_ns  # never rewritten: another time is another run of the same name
+            if self._known.get(run.id, (0, None))[0] != born:
+                self._known[run.id] = (born, Follower(run))
+            self._known.move_to_end(run.id)
+            while len(self._known) > MOST_KEPT:
+                self._known.popitem(last=False)
+            return self._known[run.id][1]
 
 
 def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +165,7 @@ def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[s
         "run": run.id, "offset": news.offset, "reset": news.reset, "points": news.points, "read": news.read,
         "status": status, "status_word": words.STATUS[status], "ended": ended,
         "can": _actions(status, run.flag(CANCEL), len(before)),
+        "said": words.said(status, seen),
         "activity": "" if ended else words.activity(status, seen, run.flag(CANCEL), before),
         "progress": 1.0 if status == supervisor.FINISHED else seen.progress(),
         "line": words.progress_line(seen, status),

@@ -4,7 +4,8 @@
 
 const OFFLINE_MS = 2000;
 const PAGE = Math.random().toString(36).slice(2); // so that the server can count who looks
-const SURE_MS = 4000;     // how long "Cancel" waits for the second click
+const HIDDEN_MS = 15000;  // between two looks while nobody sees the page: its title says how far the run is
+const SURE_MS = 10000;    // how long "Cancel" waits for the second click
 const SURE = { cancel: "Cancel for good?", delete: "Delete it for good?" };
 const DOUBLE_MS = 400;    // two clicks within are one
 const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it can be ended by force
@@ -19,7 +20,6 @@ let cancelledAt = null, armed = null;
 async function ask() {
   clearTimeout(timer);
   if (!element.isConnected) return;
-  if (document.hidden) return;            // visibilitychange asks again
   if (asking) { again = true; return; }
   asking = true; again = false;
   const asked = { run, after: charts.tooLong() ? 0 : shown.after, ...hearing.asked(), signature: shown.signature,
@@ -34,7 +34,7 @@ async function ask() {
     pace = OFFLINE_MS;
   }
   asking = false;
-  timer = setTimeout(ask, again ? 0 : pace);
+  timer = setTimeout(ask, again ? 0 : document.hidden ? Math.max(pace, HIDDEN_MS) : pace);
 }
 
 function choose(id, kept) {
@@ -53,6 +53,7 @@ function choose(id, kept) {
 
 async function act(action, clicked) {
   if (SURE[action] && armed?.button !== clicked) { makeSure(clicked, SURE[action]); return; }
+  if (clicked.ariaDisabled) return;
   calm();
   part("more").open = false;
   for (const button of element.querySelectorAll("[data-action]")) button.disabled = true;
@@ -67,11 +68,11 @@ async function act(action, clicked) {
 // What throws something away takes a second click, later than a double click and while the same run is shown.
 function makeSure(button, question) {
   calm();
-  armed = { button, words: button.textContent, at: Date.now(), timer: setTimeout(calm, SURE_MS) };
+  armed = { button, words: button.textContent, timer: setTimeout(calm, SURE_MS) };
   button.classList.add("sure");
   button.textContent = question;
-  button.disabled = true;
-  setTimeout(() => { button.disabled = false; }, DOUBLE_MS);
+  button.ariaDisabled = "true"; // one that is disabled would lose the focus
+  setTimeout(() => { button.ariaDisabled = null; }, DOUBLE_MS);
 }
 
 function calm() {
@@ -116,8 +117,9 @@ function showState(told) {
   for (const button of element.querySelectorAll("[data-action]")) {
     const early = button.dataset.action === "kill" && Date.now() - cancelledAt < PATIENCE_MS;
     button.hidden = early || !told.can.includes(button.dataset.action);
-    button.disabled = armed?.button === button && Date.now() - armed.at < DOUBLE_MS;
+    button.disabled = false;
   }
+  text("said", told.said);
   text("activity", told.read < 1 ? `Reading its history, ${Math.floor(100 * told.read)} %…` : told.activity);
   text("machine", told.machine);
   text("line", told.line);
@@ -144,6 +146,9 @@ function showError(error) {
 }
 
 function showFindings(findings) {
+  const told = JSON.stringify(findings);
+  if (part("findings").dataset.told === told) return; // what somebody selects in it stays selected
+  part("findings").dataset.told = told;
   part("findings").replaceChildren(...findings.map((finding) => {
     const box = document.createElement("div");
     box.className = "callout warn";
@@ -219,7 +224,7 @@ new MutationObserver(charts.recolour).observe(document.body, { attributes: true,
 new ResizeObserver(charts.fit).observe(element);
 watch("value", () => {
   if (!props.value) return;
-  choose(props.value, true);
+  choose(props.value.split(" ")[0], true); // behind the id may stand what makes the value a new one
   if (element.getBoundingClientRect().top > innerHeight * 0.6) element.scrollIntoView({ behavior: "smooth" });
 });
 plotly.then(charts.draw, () => notice("The charts could not be loaded; reload the page to try again."));

@@ -16,7 +16,7 @@ import gradio as gr
 import plotly
 
 from asrkit.errors import AsrkitError, RunError
-from asrkit.runs import export, supervisor
+from asrkit.runs import export, supervisor, watchdog
 from asrkit.runs.store import Run, RunStore, free_bytes
 from asrkit.runs.system import System
 from asrkit.ui import form, run_list, words
@@ -27,8 +27,8 @@ HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 STYLE = HERE / "live_chart.css"
 SCRIPTS = ("plots.js", "live_curves.js", "live_samples.js", "live_chart.js")
-ACTIONS = {"stop": supervisor.stop, "cancel": supervisor.cancel, "leave": supervisor.stop, "kill": supervisor.kill,
-           "save": supervisor.save_now, "evaluate": supervisor.evaluate_now}
+ACTIONS = {"stop": supervisor.stop, "cancel": supervisor.cancel, "leave": supervisor.stop,
+           "kill": watchdog.end_by_force, "save": supervisor.save_now, "evaluate": supervisor.evaluate_now}
 STORE_ACTIONS = {"resume": supervisor.resume, "next": supervisor.put_first, "delete": supervisor.delete}
 """What can be done with a run, and what also needs the others."""
 
@@ -51,15 +51,12 @@ class LiveRun:
 
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
         """News since byte `after` of run `run`; with no run named, of the one under way or the newest."""
-        rows = self.list.rows()
-        if any(row.status == supervisor.QUEUED for row in rows) and not any(row.active for row in rows) and (
-                supervisor.advance(self.store)):
-            rows = self.list.rows(now=True)
+        rows, trouble = self._advanced()
         wanted = str(asked.get("run") or run_list.first(rows))
         listed = rows[:MOST_LISTED] + [row for row in rows[MOST_LISTED:] if row.run_id == wanted]
         labels = {row.run_id: row.label for row in listed}
         signature = hashlib.sha1("|".join(labels.values()).encode(), usedforsecurity=False).hexdigest()
-        told: dict[str, Any] = {"run": "", "notice": "", "signature": signature}
+        told: dict[str, Any] = {"run": "", "notice": trouble, "signature": signature}
         if signature != asked.get("signature"):
             told["runs"] = [{"id": run_id, "label": label} for run_id, label in labels.items()]
         if wanted:
@@ -72,6 +69,17 @@ class LiveRun:
         base = LIVE_MS if wanted and not told.get("ended", True) else ENDED_MS
         told["pace_ms"] = self.viewers.pace_ms(str(asked.get("page")), base)
         return told
+
+    def _advanced(self) -> tuple[list[run_list.Row], str]:
+        """The runs, once the first in line is started where none is under way, and why it could not be."""
+        rows = self.list.rows()
+        if any(row.status == supervisor.QUEUED for row in rows) and not any(row.active for row in rows):
+            try:
+                if supervisor.advance(self.store):
+                    rows = self.list.rows(now=True)
+            except (AsrkitError, OSError) as error:
+                return rows, f"The next run cannot be started: {error}"
+        return rows, ""
 
     def _machine(self, run: Run, status: str) -> str:
         """How busy the machine is while the run is under way, and how much disk the run takes."""
@@ -93,7 +101,7 @@ class LiveRun:
                 STORE_ACTIONS[action](self.store, run)
             else:
                 ACTIONS[action](run)
-        except AsrkitError as error:
+        except (AsrkitError, OSError) as error:
             return {"notice": str(error)}
         finally:
             self.list.rows(now=True)

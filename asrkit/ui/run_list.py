@@ -56,6 +56,8 @@ class RunList:
             begun = time.monotonic()
             if now or begun >= self._good_until:
                 self._rows = [self._row(run) for run in self.store.all()]
+                for gone in self._settled.keys() - {row.run_id for row in self._rows}:
+                    del self._settled[gone]
                 ended = time.monotonic()
                 self._good_until = ended + SHARE * (ended - begun) - 0.02
             return self._rows

@@ -64,14 +64,28 @@ const table = (() => {
 
   function draw() {
     const chosen = columns(), listed = sorted(), focused = document.activeElement?.dataset?.focus;
-    part("heads").replaceChildren(...chosen.map(head));
+    drawHeads(chosen);
     const look = `${chosen.map((column) => column.key)} ${document.body.className}`;
-    part("rows").replaceChildren(...listed.map((row) => kept(row, chosen, look)));
+    put(part("rows"), listed.map((row) => kept(row, chosen, look)));
     text("count", listed.length === ids.length ? `${ids.length} runs` : `${listed.length} of ${ids.length} runs`);
     const rest = fields.slice(MOST_SETTINGS);
     part("more-settings").hidden = !rest.length;
     text("more-settings", rest.length ? `The runs also differ in ${rest.map((field) => field.label).join(", ")}.` : "");
     if (focused) element.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  // What is pressed must still be there when it is let go: nothing is taken out of the page that stays in it.
+  function drawHeads(chosen) {
+    const told = JSON.stringify([chosen.map((column) => [column.key, column.label]), sort]);
+    if (part("heads").dataset.told === told) return;
+    part("heads").dataset.told = told;
+    part("heads").replaceChildren(...chosen.map(head));
+  }
+
+  function put(place, nodes) {
+    const stay = new Set(nodes);
+    for (const node of [...place.children]) if (!stay.has(node)) node.remove();
+    nodes.forEach((node, index) => { if (place.children[index] !== node) place.insertBefore(node, place.children[index] ?? null); });
   }
 
   function head(column) {
@@ -86,11 +100,16 @@ const table = (() => {
     return cell;
   }
 
-  // Of hundreds of lines a tick changes one: the others are taken as they are.
+  // Of hundreds of lines a tick changes one, and of the line of a run under way most cells stay.
   function kept(row, chosen, look) {
     const before = lines.get(row.id), made = `${look} ${compare.has(row.id) && compare.tint(row.id)}`;
     if (before?.row === row && before.made === made) return before.line;
     const fresh = line(row, chosen);
+    if (before?.made === made) {
+      [...fresh.cells].forEach((cell, index) => { const old = before.line.cells[index]; if (old.outerHTML !== cell.outerHTML) old.replaceWith(cell); });
+      before.row = row;
+      return before.line;
+    }
     lines.set(row.id, { row, made, line: fresh });
     return fresh;
   }

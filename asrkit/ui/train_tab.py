@@ -124,9 +124,13 @@ def _start(store: RunStore, values: tuple[Any, ...]) -> Iterator[tuple[Any, Any,
     yield gr.update(interactive=False), _message("Checking the data and the base model…"), gr.skip()
     try:
         run = supervisor.start(store, form.read(values))
-    except AsrkitError as error:
+    except (AsrkitError, OSError) as error:
         yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()
         return
+    except BaseException as error:  # told in full in the terminal; the page must not stay as it is
+        yield (gr.update(interactive=True), _message(f"The run could not be started: {error!r}. The terminal that "
+               "the app was started in says more.", "callout bad", "alert"), gr.skip())
+        raise
     yield gr.update(interactive=True), _message(""), run.id
 
 

@@ -91,6 +91,12 @@ def activity(status: str, seen: RunView, cancelled: bool, before: Sequence[str] 
     return "Starting the worker…" if status == supervisor.STARTING else "Training…"
 
 
+def said(status: str, seen: RunView) -> str:
+    """What is read out to who does not see the page: the status and the phase, which change seldom, no figures."""
+    doing = PHASES.get(str(seen.phase.data.get("phase"))) if seen.phase and status in supervisor.ACTIVE else None
+    return f"{STATUS[status]}: {doing}" if doing else STATUS[status]
+
+
 def progress_line(seen: RunView, status: str) -> str:
     """`step 120 of 300 · epoch 2.4 · 1 min 10 s so far · about 50 s left`."""
     parts = []

@@ -159,6 +159,18 @@ def test_cancel_asks_twice_and_keeps_the_history_alone(open_page, play):
     assert not run.has_model() and len(points(page, "loss", 0)) > 2
 
 
+def test_cancel_is_confirmed_by_keyboard(open_page, play):
+    play(*LONG)
+    page = open_page()
+    drawn(page, 2)
+    page.get_by_role("button", name="Cancel").press("Enter")
+    sure = page.get_by_role("button", name="Cancel for good?")
+    expect(sure).to_be_focused()
+    expect(sure).to_be_enabled()
+    page.keyboard.press("Enter")
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled")
+
+
 def test_the_log_is_one_click_away_and_follows(open_page, play):
     play(*LONG)
     page = open_page()

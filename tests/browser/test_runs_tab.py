@@ -106,6 +106,22 @@ def test_a_row_opens_the_run_in_the_panel(tab, three):
     expect(tab.locator("#live [data-part=runs]")).to_have_value(three[0].id)
     expect(tab.locator("#live [data-part=status]")).to_have_text("Finished")
     assert tab.url.endswith(f"?run={three[0].id}")
+    tab.locator("#live [data-part=runs]").select_option(three[1].id)
+    tab.get_by_role("tab", name="Runs").click()
+    tab.get_by_role("link", name=three[0].id).click()
+    expect(tab.locator("#live [data-part=runs]")).to_have_value(three[0].id)
+
+
+def test_what_is_pressed_stays_while_a_run_goes_on(tab, play):
+    """A button that was made anew between pressing and letting go would not hear of it."""
+    play("--steps", "2000", "--pause", "0.2", run_id="20260201-000000-demo")
+    expect(rows(tab)).to_have_count(4, timeout=15_000)
+    steps = rows(tab).first.locator("td.number").nth(3)
+    expect(steps).to_contain_text("of 2000")
+    tab.evaluate("window.kept = [...document.querySelectorAll('#runs :is(thead button, tbody[data-part=rows] input)')]")
+    before = steps.inner_text()
+    expect(steps).not_to_have_text(before, timeout=15_000)
+    assert tab.evaluate("kept.length > 4 && kept.every((one) => one.isConnected)")
 
 
 def test_a_new_run_appears_and_a_deleted_one_goes(tab, three, play, app):

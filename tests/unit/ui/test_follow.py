@@ -9,10 +9,11 @@ import weakref
 import pytest
 
 from asrkit import config
+from asrkit.errors import RunError
 from asrkit.runs import supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore, write_json
-from asrkit.ui import follow
+from asrkit.ui import follow, live_chart, run_list
 from asrkit.ui.live_chart import LiveRun
 
 NOW = 1_800_000_000.0
@@ -366,3 +367,44 @@ def test_what_a_word_list_and_the_letter_frequencies_are_worth(store, run):
     told = poll(store, run)
     assert told["points"]["eval/greedy_wer"]["y"] == [0.7]
     assert told["evaluation"]["caption"].endswith("without the word list WER 70.0 %")
+
+
+def test_what_the_system_refuses_is_said_as_it_is(store, run, monkeypatch):
+    begin(run)
+
+    def fails(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setitem(live_chart.ACTIONS, "stop", fails)
+    assert "Input/output error" in live_of(store).act({"action": "stop", "run": run.id})["notice"]
+    monkeypatch.setattr(live_chart.supervisor, "advance", fails)
+    waits = store.create(config.preset("demo").config, "waits", lambda made: write_json(made.place_path, {"place": 1}))
+    tell(run, "finished", 20, message="")
+    told = poll(store, waits)
+    assert "cannot be started" in told["notice"] and told["status"] == "queued"
+
+
+def test_only_the_runs_that_are_looked_at_are_kept_in_memory(store, monkeypatch):
+    monkeypatch.setattr(follow, "MOST_KEPT", 2)
+    followers, listed = follow.Followers(store), run_list.RunList(store)
+    runs = [store.create(config.preset("demo").config, name) for name in ("a", "b", "c")]
+    for one in runs:
+        tell(one, "finished", 20, message="")
+    kept = [weakref.ref(followers.get(name)) for name in ("a", "b", "a", "c")]
+    assert [one() is not None for one in kept] == [True, False, True, True]
+    listed.rows(now=True)
+    for one in runs:
+        store.delete(one)
+        with pytest.raises(RunError):
+            followers.get(one.id)
+    assert [one() for one in kept] == [None] * 4
+    assert listed.rows(now=True) == [] and not listed._settled
+
+
+def test_what_is_read_out_changes_with_the_phase_and_not_with_every_figure(store, run):
+    begin(run)
+    said = set()
+    for done in (1, 2, 3):
+        tell(run, "phase", 1, phase="evaluating", text=f"Evaluating {done} of 3 clips")
+        said.add(poll(store, run)["said"])
+    assert said == {"Running: Evaluating"}

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,22 @@ def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
     assert store.all() == []
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("a defect")])
+def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch, error):
+    from asrkit.ui import form
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(train_tab.supervisor, "start", fails)
+    told = train_tab._start(store, form.values_of("demo"))
+    next(told)
+    button, message, _ = next(told)
+    assert button["interactive"] and escape(str(error)[-8:]) in message["value"]
+    with pytest.raises(StopIteration if isinstance(error, OSError) else ValueError):
+        next(told)
 
 
 @pytest.mark.parametrize(("model", "chosen", "shown"), [
