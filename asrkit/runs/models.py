@@ -11,6 +11,7 @@ from typing import Any
 from asrkit.errors import ModelError
 from asrkit.runs import events
 from asrkit.runs.store import RUN_ID, Run, RunStore
+from asrkit.speech import reach
 
 STARTER = "starter"
 STARTER_DIR = Path(__file__).resolve().parents[2] / "assets" / "starter"
@@ -28,6 +29,11 @@ def resolve(name: str, store: RunStore) -> str:
         return str(STARTER_DIR) if name in ("", STARTER) else _of_run(Run(store.root / name))
     # os.path, for a name that is no path at all is then no directory, instead of an exception.
     path = Path(os.path.expanduser(name))
+    if not reach.Gate([store.root]).opens(path.absolute()):
+        if HUB_ID.fullmatch(name):
+            return name
+        raise ModelError(f"There is no model {name!r}: it is no run in {store.root}, no Hub id (owner/name) and no "
+                         "directory that may be read here.")
     if os.path.isdir(path):
         if (path / "events.jsonl").exists() or (path / "checkpoints").is_dir():
             return _of_run(Run(path))

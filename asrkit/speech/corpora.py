@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asrkit.errors import DataError
-from asrkit.speech import tables
+from asrkit.speech import reach, tables
 from asrkit.speech.manifest import Utterance
 
 _TIMIT = re.compile(r"(\d+) (\d+) (\S.*)", re.DOTALL)
@@ -125,9 +125,10 @@ def _kaldi_file(folder: Path, where: str, value: str) -> Path:
                             "files and give their paths.")
         name = files[0]  # flac -c -d -s FILE | only unpacks it, which is done here anyway
     places = [base / name for base in (folder, *folder.parents[:3])]
-    found = next((path for path in places if path.is_file()), None)
+    gate = reach.Gate()
+    found = next((path for path in places if gate.opens(path) and path.is_file()), None)
     if found is None:
-        raise DataError(f"{where}: {name!r:.120} does not exist; correct the path.")
+        raise DataError(f"{where}: {name!r:.120} does not exist or may not be read here; correct the path.")
     return found
 
 

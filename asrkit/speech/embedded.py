@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.errors import DataError
+from asrkit.speech import reach
 
 _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff", ".mp3"))
 
@@ -23,6 +24,7 @@ class Clips:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = (folder or cache_dir() / "clips").absolute()
+        self._gate = reach.Gate()
 
     def file_of(self, value: Any, where: str, column: str) -> str:
         """The file of `value`, which is {"bytes", "path"}, bytes, or a path. Raises DataError for anything else."""
@@ -32,7 +34,8 @@ class Clips:
             content, path = (value, None) if isinstance(value, bytes) else (None, value)
         if content:
             return str(self._write_once(content, Path(path or "").suffix))
-        if isinstance(path, str) and os.path.isfile(path):
+        # What may not be read is not looked for: `sources` refuses it, whether it is there or not.
+        if isinstance(path, str) and (not self._gate.opens(Path(path)) or os.path.isfile(path)):
             return os.path.abspath(path)
         raise DataError(
             f"{where}: {column} holds neither the bytes of a recording nor the path of a file that exists "

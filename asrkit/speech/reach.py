@@ -30,21 +30,36 @@ def check(path: Path) -> None:
 
 
 def check_all(paths: Iterable[Path], also: Iterable[Path] = ()) -> None:
-    """`check` for many paths, following the links of each folder once. also: folders that may be read as well."""
-    limit = os.environ.get(VARIABLE)
-    if not limit:
-        return
-    folders = [Path(os.path.realpath(folder)) for folder in (*limit.split(os.pathsep), ASSETS, *also) if str(folder)]
-    real: dict[Path, str] = {}
+    """`check` for many paths. also: folders that may be read as well."""
+    gate = Gate(also)
     for path in paths:
-        parent = real.get(path.parent)
-        if parent is None:
-            parent = real[path.parent] = os.path.realpath(path.parent)
-        target = Path(os.path.realpath(os.path.join(parent, path.name)) if _may_lead_away(path) else
-                      os.path.join(parent, path.name))
-        if not any(target.is_relative_to(folder) for folder in folders):
+        if not gate.opens(path):
             raise DataError(f"{path} may not be read here: this app reads only what was uploaded to it or lies in its "
                             f"data folder; upload it, or let whoever runs the app add its folder to {VARIABLE}.")
+
+
+class Gate:
+    """The limit for many paths; the links of each folder are followed once. also: folders that may be read as well."""
+
+    def __init__(self, also: Iterable[Path] = ()) -> None:
+        limit = os.environ.get(VARIABLE)
+        folders = (*limit.split(os.pathsep), ASSETS, *also) if limit else ()
+        self._folders = [Path(os.path.realpath(folder)) for folder in folders if str(folder)]
+        self._real: dict[Path, str] = {}
+
+    def opens(self, path: Path) -> bool:
+        """Whether `path` may be read. Ask before its existence is looked up, which would tell of it."""
+        if not self._folders:
+            return True
+        try:
+            parent = self._real.get(path.parent)
+            if parent is None:
+                parent = self._real[path.parent] = os.path.realpath(path.parent)
+            target = os.path.join(parent, path.name)
+            target = Path(os.path.realpath(target) if _may_lead_away(path) else target)
+        except ValueError:  # NUL, which no path can have
+            return False
+        return any(target.is_relative_to(folder) for folder in self._folders)
 
 
 def _may_lead_away(path: Path) -> bool:

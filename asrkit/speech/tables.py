@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.errors import AudioError, DataError, first_line
-from asrkit.speech import audio
+from asrkit.speech import audio, reach
 from asrkit.speech.manifest import UNREADABLE_S, Utterance
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
@@ -175,17 +175,20 @@ def read_lines(path: Path) -> list[str]:
 
 
 class Finder:
-    """Files of a folder by the names that tables give them: as a path, without its folder, or without its suffix."""
+    """Files of a folder by the names that tables give them: as a path, without its folder, or without its suffix.
+
+    What may not be read is not looked for, so that nobody learns whether it is there; `sources` refuses it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.gate = reach.Gate()
         self._below: dict[str, Path | None] | None = None
 
     def find(self, name: str) -> Path:
         """The file, or the path beside the table where there is none."""
         plain = name.replace("\\", "/")
         for place in (self.folder / plain, self.folder / "clips" / plain):  # Common Voice leaves out clips/
-            if _is_file(place):
+            if self.gate.opens(place) and _is_file(place):
                 return place
         found = self._index().get(plain.rpartition("/")[2].lower())
         return found or self.folder / plain
@@ -282,7 +285,8 @@ def _locate(rows: list[_Row], columns: Columns, finder: Finder) -> list[Path]:
         if not name:
             raise DataError(f"{where}: {columns.audio} is empty; give the audio file of the row or remove it.")
         files.append(finder.find(name))
-    missing = [(where, file) for (where, _), file in zip(rows, files, strict=True) if not _is_file(file)]
+    missing = [(where, file) for (where, _), file in zip(rows, files, strict=True)
+               if finder.gate.opens(file) and not _is_file(file)]
     if 2 * len(missing) > len(rows):
         where, file = missing[0]
         raise DataError(

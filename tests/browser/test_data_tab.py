@@ -174,3 +174,31 @@ def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page
     assert len(recorded) == 5
     heard = Transcriber(str(run.model_dir)).transcribe(audio.load(recorded[0])).text
     assert set(heard.split()) & set(text.split())
+
+
+def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page, speaker, tmp_path):
+    page = open_data(open_page, within=speaker(reader(tmp_path)[0]))
+    page.evaluate("""() => {
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => window.heard = await ask(wanted);
+    }""")
+    page.get_by_role("button", name="Record your own").click()
+    part(page, "record-name").fill("left early")
+    part(page, "record-list").select_option("own")
+    part(page, "record-text").fill("Mine.")
+    page.get_by_role("button", name="Begin", exact=True).click()
+    expect(part(page, "prompt")).to_have_text("Mine.")
+    part(page, "record-list").select_option("en")
+    page.get_by_role("button", name="Begin", exact=True).click()
+    expect(part(page, "others")).to_contain_text("has sentences of its own")
+    expect(part(page, "prompt")).to_have_text("Mine.")
+    part(page, "record-start").click()
+    expect(part(page, "record-stop")).to_be_visible()
+    page.wait_for_timeout(700)  # a recording takes the time that it takes
+    page.locator("#data [data-way='bring']").click()
+    assert page.evaluate("() => window.heard.active") is False
+    page.get_by_role("button", name="Record your own").click()
+    expect(part(page, "record-keep")).to_be_visible()
+    page.get_by_role("button", name="Read the chosen ones instead").click()
+    expect(part(page, "prompt")).not_to_have_text("Mine.")
+    expect(part(page, "others")).to_be_hidden()

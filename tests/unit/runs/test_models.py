@@ -6,6 +6,7 @@ import pytest
 from asrkit.errors import ModelError
 from asrkit.runs import models
 from asrkit.runs.events import Event
+from asrkit.speech import reach
 
 
 def checkpoint(folder, config='{"model_type": "wav2vec2"}', weights="model.safetensors", **files):
@@ -154,3 +155,18 @@ def test_a_vocabulary_for_each_language(tmp_path):
 def test_a_damaged_vocabulary(tmp_path, content):
     with pytest.raises(ModelError, match=r"vocab\.json .*the checkpoint is damaged"):
         vocabulary(tmp_path / "one", content)
+
+
+def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store, make_run, tmp_path, monkeypatch):
+    monkeypatch.setenv(reach.VARIABLE, str(store.data_dir))
+    checkpoint(tmp_path / "other")
+    names = [tmp_path / "other", tmp_path / "gone", tmp_path / "other/config.json", "nonsense", "a\0b"]
+    told = {refused(name, store).replace(repr(str(name)), "") for name in names}
+    assert len(told) == 1 and "may be read here" in told.pop()
+    run = give_model(make_run())
+    run.checkpoints_dir.mkdir()
+    for name in (run.id, run.path):
+        assert models.resolve(str(name), store) == str(run.model_dir)
+    checkpoint(store.data_dir / "mine")
+    assert models.resolve(str(store.data_dir / "mine"), store) == str(store.data_dir / "mine")
+    assert models.resolve("owner/name", store) == "owner/name"

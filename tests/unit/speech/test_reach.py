@@ -1,6 +1,8 @@
 """An app that others can reach reads what was uploaded to it and its data folder, whatever a table names."""
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from asrkit.errors import DataError
 from asrkit.speech import reach, sources
@@ -26,6 +28,28 @@ def test_a_recording_that_lies_elsewhere(clip, table, tmp_path, limited, spoil):
         return
     with pytest.raises(DataError, match="may not be read here: this app reads only what was uploaded to it"):
         sources.load(str(tmp_path / "data/mine"))
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("lines", [("m.csv", "file_name,text", "{name},hi"), ("wav.scp", "a {name}")])
+def test_whether_a_recording_lies_elsewhere_is_not_told(clip, table, tmp_path, limited, there, lines):
+    if there:
+        clip("secret.wav")
+    table(f"data/mine/{lines[0]}", *(line.format(name=tmp_path / "secret.wav") for line in lines[1:]))
+    if lines[0] == "wav.scp":
+        table("data/mine/text", "a hi")
+    with pytest.raises(DataError, match="may not be read here"):
+        sources.load(str(tmp_path / "data/mine"))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nor_by_parquet(clip, tmp_path, limited, there):
+    if there:
+        clip("secret.wav")
+    rows = pyarrow.table({"audio": [{"bytes": None, "path": str(tmp_path / "secret.wav")}], "text": ["hi"]})
+    parquet.write_table(rows, tmp_path / "data/a.parquet")
+    with pytest.raises(DataError, match="may not be read here"):
+        sources.load(str(tmp_path / "data/a.parquet"))
 
 
 @pytest.mark.parametrize("there", [True, False])
