@@ -46,6 +46,7 @@ part("record-file").addEventListener("change", async (event) => { part("record-t
 
 async function begin(replace) {
   notice("");
+  stop_recording(); // it belongs to the sentence that is shown now
   const list = part("record-list").value;
   if (list === "own" && !part("record-text").value.trim()) { notice("Write the sentences to read, one a line."); return; }
   enter(await ask("begin", { name: part("record-name").value, list: list === "own" ? "" : list, text: list === "own" ? part("record-text").value : "", replace }));
