@@ -22,7 +22,7 @@ from asrkit.transcription.transcript import Transcript, Word
 
 IDLE_S = 3600.0
 MOST = 200
-"""Recordings held; beyond that the one that was longest not asked for goes."""
+"""Recordings held; beyond that the one that was longest not asked for goes, of those that are over."""
 MOST_LIVE_S = 4 * 3600.0
 COLUMN = RATE // 50
 """Samples that one column of the finest waveform stands for."""
@@ -115,17 +115,26 @@ class Recordings:
 
     def get(self, wanted: Any) -> Recording:
         """DataError where there is none of that id (any more)."""
-        with self._lock:
-            recording = self._held.get(str(wanted))
+        recording = self.find(wanted)
         if recording is None:
             raise DataError("This recording is no longer held (the app was restarted, or an hour has gone by); record "
                             "or open it again.")
-        recording.touched = time.monotonic()
+        return recording
+
+    def find(self, wanted: Any) -> Recording | None:
+        """The same, or None."""
+        with self._lock:
+            recording = self._held.get(str(wanted))
+        if recording is not None:
+            recording.touched = time.monotonic()
         return recording
 
     def _sweep(self) -> None:
-        now, byage = time.monotonic(), sorted(self._held.values(), key=lambda one: one.touched)
-        for place, one in enumerate(byage):
-            if now - one.touched > IDLE_S or len(byage) - place > MOST:
+        """A file that waits or is heard stays; a microphone that was not heard of for so long has lost its page."""
+        now, over = time.monotonic(), len(self._held) - MOST
+        for one in sorted(self._held.values(), key=lambda one: one.touched):
+            busy = one.state in (WAITING, WORKING)
+            if (now - one.touched > IDLE_S and (not busy or one.live)) or (over > 0 and not busy):
                 one.close()
                 del self._held[one.id]
+                over -= 1

@@ -2,13 +2,14 @@
 // What was heard is shown through textContent only; the one piece of ready HTML (compare) was escaped by the server.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
-const POLL_MS = 500, TIMELINE_S = 60, PIXELS_A_SECOND = 110, PARAGRAPH_S = 2.0;
+const POLL_MS = 500, KEEP_MS = 300000, TIMELINE_S = 60, PIXELS_A_SECOND = 110, PARAGRAPH_S = 2.0;
 const OPEN = ["waiting", "working"];
 const STATES = { waiting: "Waiting", working: "Listening", done: "Done", failed: "Failed", cancelled: "Cancelled" };
 
 let shown = null;            // the recording on view: { id, words, peaks, duration_s, ... }
-let recorder = null, clockTimer = null, begunAt = 0, live = false;
-let listed = [];             // ids of files, in order
+let mine = null;             // the one that the microphone fills, on view or not
+let recorder = null, clockTimer = null, begunAt = 0, spoken = 0;
+let listed = [];             // ids of recordings and files, in order
 let polling = null, playhead = null;
 
 // ---- recording
@@ -16,54 +17,74 @@ let polling = null, playhead = null;
 async function record() {
   if (recorder) { stopRecording(); return; }
   complain("");
-  const model = props.value;
+  const model = props.value, name = `Recording ${spoken + 1}`;
+  const taken = mine = { id: null, state: "working", words: [], partial: "", duration_s: 0 };
   recorder = microphone({
     begun: async (rate) => {
-      const answer = await server.start({ model, rate: Math.round(rate), expect: part("expect").value, hot: part("hot").value });
+      const answer = await server.start({ model, name, rate: Math.round(rate), expect: part("expect").value, hot: part("hot").value });
       if (answer.error) throw new Error(answer.error);
       return answer.id;
     },
-    told: { seen: () => shown.words.length, show: showLive },
+    told: { seen: () => taken.words.length, show: showLive },
     lost: (offline) => complain(offline ? "The app does not answer; what you say is kept and sent when it does." : ""),
     failed: (words) => { complain(words); finished(); },
     level: drawLevel,
   });
-  fresh({ words: [], model });
-  const mine = recorder;
+  fresh(taken);
   part("record").disabled = true;
-  try { shown.id = await mine.start(); } catch (error) { complain(error.message); finished(); part("result").hidden = true; return; }
-  live = true;
+  try { taken.id = await recorder.start(); } catch (error) {
+    complain(error.message);
+    finished();
+    if (shown === taken) { part("result").hidden = true; shown = null; }
+    return;
+  }
+  spoken += 1;
+  listed.push(taken.id);
+  poll();
+  if (mine !== taken) return; // it failed at once
   begunAt = performance.now();
   part("record").disabled = false;
   part("record").textContent = "Stop";
   part("record").classList.add("on");
   part("clock").hidden = part("level").hidden = false;
-  note("Listening…");
+  if (shown === taken) note("Listening…");
   clockTimer = setInterval(() => { part("clock").textContent = clock((performance.now() - begunAt) / 1000); }, 200);
 }
 
 function stopRecording() {
   recorder.stop();
-  live = false;
   clearInterval(clockTimer);
   part("record").disabled = true;
   part("record").textContent = "Finishing…";
 }
 
+// What the microphone says goes to its own recording, whatever is on view.
 function showLive(answer) {
-  addWords(answer.words);
-  part("partial").textContent = answer.partial;
-  if (answer.state === "done") { finished(); view(shown.id); }
+  const taken = mine, onView = shown === taken;
+  Object.assign(taken, { partial: answer.partial, state: answer.state });
+  if (onView) { addWords(answer.words); part("partial").textContent = answer.partial; } else taken.words.push(...answer.words);
+  if (answer.state === "working") return;
+  finished();
+  if (answer.state === "failed") complain(answer.notice); else if (onView) view(taken.id);
+}
+
+function viewMine() {
+  const words = mine.words.splice(0);
+  fresh(mine, "Listening…");
+  addWords(words);
+  part("partial").textContent = mine.partial;
+  markRow();
 }
 
 function finished() {
   clearInterval(clockTimer);
-  recorder = null;
+  if (shown === mine) note("");
+  recorder = mine = null;
+  poll();
   part("record").disabled = false;
   part("record").textContent = "Record";
   part("record").classList.remove("on");
   part("clock").hidden = part("level").hidden = true;
-  note("");
 }
 
 const levels = [];
@@ -87,9 +108,8 @@ async function take(chosen) {
   const found = [...chosen];
   if (!found.length) return;
   complain("");
-  part("listed").hidden = found.length === 1 && !listed.length;
-  note(found.length === 1 ? `Sending ${found[0].name}…` : "");
-  if (found.length === 1) fresh({ words: [] }, `Sending ${found[0].name}…`);
+  const alone = found.length === 1 && !mine ? { id: null, words: [], state: "", duration_s: 0 } : null;
+  if (alone) fresh(alone, `Sending ${found[0].name}…`);
   for (const file of found) {
     try {
       const sent = await upload(file);
@@ -97,7 +117,7 @@ async function take(chosen) {
                                          expect: part("expect").value, hot: part("hot").value });
       if (answer.error) { complain(answer.error); continue; }
       listed.push(answer.id);
-      if (found.length === 1) shown.id = answer.id;
+      if (alone) alone.id = answer.id;
     } catch (error) {
       complain(`${file.name} could not be sent (${error.message ?? error}).`);
     }
@@ -111,17 +131,27 @@ async function poll() {
   let open = true;
   try {
     const told = await server.poll({ ids: listed });
-    if (told.error) { listed = []; complain(told.error); return; }
-    showRows(told.rows);
-    open = told.rows.some((row) => OPEN.includes(row.state));
-    const mine = told.rows.find((row) => row.id === shown?.id);
-    if (mine) await showProgress(mine);
+    if (told.error) { complain(told.error); return; }
+    showRows(told.rows.filter((row) => !forgotten(row)));
+    open = told.rows.some(busy);
+    const viewed = told.rows.find((row) => row.id === shown?.id && shown !== mine);
+    if (viewed) await showProgress(viewed);
   } catch (error) { console.warn("asrkit: no answer", error); }
   clearTimeout(polling);
-  if (open) polling = setTimeout(poll, POLL_MS);
+  polling = setTimeout(poll, open ? POLL_MS : KEEP_MS); // what no page asks for goes after an hour
+}
+
+const busy = (row) => OPEN.includes(row.state) && row.id !== mine?.id;
+
+function forgotten(row) {
+  if (row.state !== "gone") return false;
+  listed = listed.filter((id) => id !== row.id);
+  complain("A recording is no longer held (the app was restarted, or an hour has gone by); record or open it again.");
+  return true;
 }
 
 async function showProgress(row) {
+  if (row.state === "gone") return;
   if (OPEN.includes(row.state)) {
     note(row.share ? `Listening to ${row.name}: ${Math.floor(100 * row.share)} %` : `Opening ${row.name}…`);
     part("partial").textContent = row.text;
@@ -133,11 +163,11 @@ async function showProgress(row) {
 }
 
 function showRows(rows) {
-  part("listed").hidden = rows.length < 2 && !rows.some((row) => OPEN.includes(row.state));
-  part("cancel").hidden = !rows.some((row) => OPEN.includes(row.state));
+  part("listed").hidden = !rows.length;
+  part("cancel").hidden = !rows.some(busy);
   part("bundle").hidden = !rows.some((row) => row.state === "done");
   part("rows").replaceChildren(...rows.map((row) => {
-    const line = make("button", "row", { type: "button", disabled: row.state !== "done" });
+    const line = make("button", "row", { type: "button", disabled: row.state !== "done" && row.id !== mine?.id });
     const words = row.text || row.notice;
     line.append(make("b", "", { textContent: row.name }),
                 make("span", "pill", { textContent: row.state === "working" && row.share ? `${Math.floor(100 * row.share)} %` : STATES[row.state] }),
@@ -145,16 +175,17 @@ function showRows(rows) {
                 make("span", row.state === "failed" ? "said bad" : "said quiet", { textContent: words }));
     line.querySelector(".pill").dataset.status = { working: "running", done: "finished", failed: "failed" }[row.state] ?? "";
     line.setAttribute("aria-current", String(row.id === shown?.id));
-    line.addEventListener("click", () => view(row.id));
+    line.addEventListener("click", () => { if (row.id === mine?.id) viewMine(); else view(row.id); });
     return line;
   }));
 }
 
 // ---- the result
 
-function fresh(about, words = "") {
+function fresh(recording, words = "") {
+  shown = null;
   sound.stop();
-  shown = { id: null, state: "", duration_s: 0, ...about };
+  shown = recording;
   part("result").hidden = false;
   part("done").hidden = part("doubt").hidden = part("kept").hidden = true;
   part("words").replaceChildren();
@@ -185,66 +216,6 @@ function markRow() {
   [...part("rows").children].forEach((row, place) => row.setAttribute("aria-current", String(listed[place] === shown.id)));
 }
 
-// New words go behind those on view. A long pause begins a paragraph with its time.
-function addWords(words) {
-  const into = part("words"), long = shown.duration_s > TIMELINE_S;
-  for (const one of words) {
-    const before = shown.words.at(-1);
-    if (long && (!before || one.start_s - before.end_s > PARAGRAPH_S)) {
-      into.append(make("span", "at", { textContent: clock(one.start_s) }));
-    }
-    shown.words.push(one);
-    into.append(wordButton(one, shown.words.length - 1), " ");
-  }
-}
-
-function wordButton(one, place) {
-  const button = make("button", "word", { type: "button", textContent: one.word, tabIndex: place ? -1 : 0 });
-  button.dataset.place = place;
-  button.style.setProperty("--sure", one.confidence);
-  button.title = `${one.start_s.toFixed(2)} to ${one.end_s.toFixed(2)} s · ${Math.round(100 * one.confidence)} % sure`;
-  return button;
-}
-
-function drawTimeline() {
-  const wide = part("timeline").clientWidth, strip = shown.duration_s <= TIMELINE_S;
-  shown.width = strip ? Math.max(wide, Math.round(shown.duration_s * PIXELS_A_SECOND)) : wide;
-  drawWave();
-  part("lanes").replaceChildren();
-  part("lanes").style.width = `${shown.width}px`;
-  if (!strip) { part("lanes").style.height = 0; return; }
-  const ends = [];
-  shown.words.forEach((one, place) => {
-    const button = wordButton(one, place), left = one.start_s / shown.duration_s * shown.width;
-    button.tabIndex = -1;
-    part("lanes").append(button);
-    let lane = ends.findIndex((end) => end <= left);
-    if (lane < 0) lane = ends.length;
-    ends[lane] = left + button.offsetWidth + 4;
-    button.style.left = `${left}px`;
-    button.style.top = `${lane * 1.9}rem`;
-  });
-  part("lanes").style.height = `${ends.length * 1.9}rem`;
-}
-
-function drawWave() {
-  if (!shown?.peaks || !shown.width) return;
-  const canvas = part("wave"), dense = window.devicePixelRatio || 1, height = 72, peaks = shown.peaks;
-  canvas.width = shown.width * dense;
-  canvas.height = height * dense;
-  canvas.style.width = `${shown.width}px`;
-  const pen = canvas.getContext("2d"), step = canvas.width / Math.max(1, peaks.length);
-  pen.fillStyle = colour("--curve-eval-loss");
-  peaks.forEach((peak, place) => {
-    const tall = Math.max(1, peak / 100 * canvas.height);
-    pen.fillRect(place * step, (canvas.height - tall) / 2, Math.max(1, step - 1), tall);
-  });
-  if (playhead !== null) {
-    pen.fillStyle = colour("--curve-eval-wer");
-    pen.fillRect(playhead / shown.duration_s * canvas.width, 0, 2 * dense, canvas.height);
-  }
-}
-
 const sound = player((at) => {
   playhead = at;
   part("play").textContent = at === null ? "Play" : "Stop";
@@ -257,7 +228,7 @@ const sound = player((at) => {
 
 function playWord(place) {
   const one = shown.words[place];
-  if (one && shown.id && !live) sound.play(shown.id, Math.max(0, one.start_s - EDGE_S), one.end_s + EDGE_S);
+  if (one && shown.id && !mine) sound.play(shown.id, Math.max(0, one.start_s - EDGE_S), one.end_s + EDGE_S);
 }
 
 function save(name, content, type) {
@@ -327,9 +298,17 @@ part("play").addEventListener("click", () => {
   if (sound.playing()) sound.stop(); else sound.play(shown.id, 0, shown.duration_s);
 });
 part("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(shown.words.map((one) => one.word).join(" "));
-  note("Copied.");
+  note(await copied(shown.words.map((one) => one.word).join(" ")) ? "Copied." : "The browser does not let this page copy; select the words instead.");
 });
+// Pages without https have no clipboard of their own.
+async function copied(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const held = element.appendChild(make("textarea", "", { value: text }));
+  held.select();
+  const worked = document.execCommand("copy");
+  held.remove();
+  return worked;
+}
 for (const button of element.querySelectorAll("[data-format]")) {
   button.addEventListener("click", async () => {
     const told = await ask("text", { id: shown.id, format: button.dataset.format });
@@ -340,7 +319,7 @@ part("bundle").addEventListener("click", async () => {
   const told = await ask("bundle", { ids: listed });
   if (told) save(told.name, Uint8Array.from(atob(told.zip), (letter) => letter.charCodeAt(0)), "application/zip");
 });
-part("cancel").addEventListener("click", () => ask("cancel", { ids: listed }));
+part("cancel").addEventListener("click", () => ask("cancel", { ids: listed.filter((id) => id !== mine?.id) }));
 part("align").addEventListener("click", async () => {
   const told = await ask("correct", { id: shown.id, text: part("corrected").value });
   if (!told) return;

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,37 +21,24 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import collection
-from asrkit.speech.audio import RATE, Waveform, check_speech
-from asrkit.speech.blocks import Resampler, blocks
+from asrkit.speech.audio import RATE, Waveform
+from asrkit.speech.blocks import Resampler
 from asrkit.transcription import files, subtitles
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import described
-from asrkit.ui import compare
+from asrkit.ui import compare, hearing
 from asrkit.ui.live_chart import script
-from asrkit.ui.recordings import (
-    CANCELLED,
-    DONE,
-    FAILED,
-    MOST_LIVE_S,
-    WORKING,
-    Recording,
-    Recordings,
-)
+from asrkit.ui.recordings import DONE, WORKING, Recording, Recordings
 
 HERE = Path(__file__).parent
 STYLE = HERE / "talk.css"
-SCRIPTS = ("talk_microphone.js", "talk_player.js", "talk.js")
+SCRIPTS = ("talk_microphone.js", "talk_player.js", "talk_words.js", "talk.js")
 MOST_COLUMNS = 900
 MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
-FILES_AT_ONCE = 2
 MOST_EXPECTED = 200_000
 """Characters of text for a language model."""
 UPLOADS = Path(gr.utils.get_upload_folder())
-
-
-class _Cancelled(Exception):
-    """The visitor does not want this file any more."""
 
 
 class Talk:
@@ -62,15 +47,15 @@ class Talk:
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self.recordings = Recordings()
-        self._workers = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="transcribe")
+        self.uploads = hearing.Uploads(store)
 
     # ---- the microphone
 
     def start(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """A new recording from the microphone: {model, rate, expect, hot} -> {id}."""
+        """A new recording from the microphone: {model, rate, name, expect, hot} -> {id}."""
         resampler = Resampler(int(asked["rate"]))
-        recording = Recording("Recording", str(asked["model"]), state=WORKING, expect=_expected(asked),
-                              live=_Live(resampler))
+        recording = Recording(str(asked.get("name") or "Recording"), str(asked["model"]), state=WORKING,
+                              expect=_expected(asked), live=hearing.Live(resampler))
         return {"id": self.recordings.add(recording).id}
 
     def hear(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -82,31 +67,8 @@ class Talk:
         with recording.lock:
             live = recording.live
             if live is not None and int(asked["number"]) == live.chunks:
-                self._take(recording, live, base64.b64decode(asked["pcm"]), bool(asked.get("last")))
+                hearing.take(self.store, recording, base64.b64decode(asked["pcm"]), bool(asked.get("last")))
             return self._news(recording, int(asked.get("seen") or 0))
-
-    def _take(self, recording: Recording, live: _Live, pcm: bytes, last: bool) -> None:
-        samples = live.resampler.push(np.frombuffer(pcm, "<i2").astype(np.float32) / 2**15)
-        too_long = recording.duration_s > MOST_LIVE_S
-        if last or too_long:
-            samples = np.concatenate([samples, live.resampler.finish()])
-        if live.session is None:
-            from asrkit.transcription import transcriber
-            from asrkit.transcription.stream import LiveSession
-
-            ready = transcriber.get(recording.model, self.store)
-            live.session = LiveSession(ready, recording.expect.decoder(ready))
-        begun = time.monotonic()
-        recording.append(samples)
-        heard = live.session.push(samples)
-        live.chunks += 1
-        recording.words += heard.final
-        recording.partial = " ".join(word.word for word in heard.partial)
-        if last or too_long:
-            recording.words += live.session.finish().final
-            recording.partial, recording.live = "", None
-            self._done(recording)
-        recording.seconds += time.monotonic() - begun
 
     # ---- files
 
@@ -117,53 +79,23 @@ class Talk:
             raise DataError("That file was not uploaded here; choose it again.")
         recording = self.recordings.add(Recording(Path(str(asked["name"])).name, str(asked["model"]),
                                                   expect=_expected(asked)))
-        self._workers.submit(self._transcribe, recording, path)
+        self.uploads.add(recording, path)
         return {"id": recording.id}
-
-    def _transcribe(self, recording: Recording, path: Path) -> None:
-        def listener() -> Any:
-            from asrkit.transcription import transcriber
-
-            return transcriber.get(recording.model, self.store)
-
-        def progress(told: files.Progress) -> None:
-            recording.words += told.words
-            recording.heard_s, recording.expected_s = told.heard_s, told.duration_s
-            stop_if_cancelled(None)
-
-        def stop_if_cancelled(block: np.ndarray | None) -> np.ndarray | None:
-            if recording.cancelled:
-                raise _Cancelled
-            if block is not None:
-                recording.append(block)
-            return block
-
-        begun = time.monotonic()
-        try:
-            stop_if_cancelled(None)
-            recording.state = WORKING
-            files.transcribe_blocks(map(stop_if_cancelled, blocks(path)), files.expected_s(path), listener, progress,
-                                    recording.expect)
-            recording.seconds = time.monotonic() - begun
-            self._done(recording)
-        except _Cancelled:
-            recording.state = CANCELLED
-        except AsrkitError as error:
-            recording.state, recording.notice = FAILED, str(error).replace(str(path), recording.name)
-        except BaseException:
-            recording.state, recording.notice = FAILED, f"{recording.name} could not be transcribed; see the app's log."
-            raise
 
     def cancel(self, asked: dict[str, Any]) -> dict[str, Any]:
         for wanted in asked["ids"]:
-            self.recordings.get(wanted).cancelled = True
+            if one := self.recordings.find(wanted):
+                one.cancelled = True
         return {}
 
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """How far each of `ids` is."""
+        """How far each of `ids` is; asking keeps them. The state of one that is no longer held is "gone"."""
         rows = []
         for wanted in asked["ids"]:
-            one = self.recordings.get(wanted)
+            one = self.recordings.find(wanted)
+            if one is None:
+                rows.append({"id": wanted, "state": "gone"})
+                continue
             share = 1.0 if one.state == DONE else one.heard_s / one.expected_s if one.expected_s else 0.0
             rows.append({"id": one.id, "name": one.name, "state": one.state, "share": min(1.0, share),
                          "notice": one.notice, "duration_s": one.duration_s, "seconds": one.seconds,
@@ -171,13 +103,6 @@ class Talk:
         return {"rows": rows}
 
     # ---- what was heard
-
-    def _done(self, recording: Recording) -> None:
-        recording.notice = files.doubt(recording.transcript)
-        if not recording.words and recording.duration_s and recording.state != FAILED:
-            recording.notice = _why_nothing(recording) or recording.notice
-        recording.heard_s = recording.expected_s = recording.duration_s
-        recording.state = DONE
 
     def _news(self, recording: Recording, seen: int) -> dict[str, Any]:
         return {"state": recording.state, "words": [described(word) for word in recording.words[seen:]],
@@ -205,7 +130,7 @@ class Talk:
 
     def bundle(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A zip of all that are done, in every format."""
-        done = [one for one in map(self.recordings.get, asked["ids"]) if one.state == DONE]
+        done = [one for one in map(self.recordings.find, asked["ids"]) if one and one.state == DONE]
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for stem, one in zip(files.stems([one.name for one in done]), done, strict=True):
@@ -220,11 +145,13 @@ class Talk:
         from asrkit.transcription import alignment, transcriber
         from asrkit.transcription.transcript import Word
 
+        if not str(asked["text"]).strip():
+            raise DataError("Write what was said; the words are then found in the recording.")
         recording, wave = self._whole(asked)
         told = alignment.align(transcriber.get(recording.model, self.store), wave, str(asked["text"]))
         with recording.lock:
-            recording.words = [Word(one.word, one.start_s, one.end_s, float(np.exp(one.score or 0.0)))
-                               for one in told.words]
+            recording.words = [Word(one.word, one.start_s, one.end_s,
+                                    0.0 if one.score is None else float(np.exp(one.score))) for one in told.words]
             unknown = f"The model has no letter for {' '.join(told.unknown)}." if told.unknown else ""
             return self._news(recording, 0) | {"notice": unknown}
 
@@ -244,7 +171,7 @@ class Talk:
         """{id, other, reference} -> {html}: what both hear. `other` may be every checkpoint of a run."""
         recording, wave = self._whole(asked)
         return {"html": compare.compared(self.store, wave, recording.model, str(asked["other"]),
-                                         str(asked.get("reference") or ""))}
+                                         str(asked.get("reference") or ""), recording.expect)}
 
     def _whole(self, asked: dict[str, Any]) -> tuple[Recording, Waveform]:
         recording = self.recordings.get(asked["id"])
@@ -252,13 +179,6 @@ class Talk:
             raise DataError(f"The recording is longer than {MOST_ALIGNED_S / 60:.0f} minutes; cut it into shorter ones "
                             "to correct it.")
         return recording, recording.part(0, recording.duration_s)
-
-
-class _Live:
-    """What a microphone needs until it is stopped."""
-
-    def __init__(self, resampler: Resampler) -> None:
-        self.resampler, self.session, self.chunks = resampler, None, 0
 
 
 def _expected(asked: dict[str, Any]) -> Expected:
@@ -272,15 +192,6 @@ def _format(name: Any) -> str:
     if name not in subtitles.FORMATS:
         raise DataError(f"There is no format {name!r}; choose one of {', '.join(subtitles.FORMATS)}.")
     return name
-
-
-def _why_nothing(recording: Recording) -> str:
-    """Why a recording without words is without: too short or silent, or nothing where it is neither."""
-    try:
-        check_speech(recording.part(0, min(recording.duration_s, MOST_ALIGNED_S)))
-    except AsrkitError as error:
-        return str(error)
-    return ""
 
 
 def wav(wave: Waveform) -> bytes:

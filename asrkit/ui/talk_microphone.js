@@ -43,6 +43,11 @@ function microphone({ begun, told, lost, failed, level }) {
       throw new Error(error.name === "NotFoundError" ? "No microphone was found; connect one and try again."
         : "The browser did not give the microphone; allow it for this page and try again.");
     }
+    try { await open(); } catch (error) { over = true; close(); throw error; }
+    return id;
+  }
+
+  async function open() {
     context = new AudioContext();
     const code = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
     await context.audioWorklet.addModule(code);
@@ -56,7 +61,6 @@ function microphone({ begun, told, lost, failed, level }) {
     stream.getAudioTracks()[0].addEventListener("ended", stop); // unplugged, or taken away
     id = await begun(context.sampleRate);
     send();
-    return id;
   }
 
   function stop() {
@@ -67,7 +71,7 @@ function microphone({ begun, told, lost, failed, level }) {
 
   function close() {
     for (const track of stream.getTracks()) track.stop();
-    context.close();
+    if (context && context.state !== "closed") context.close();
   }
 
   async function send() {
@@ -80,7 +84,8 @@ function microphone({ begun, told, lost, failed, level }) {
         const answer = await server.hear({ id, number, pcm, last, seen: told.seen() });
         lost(false);
         done = true;
-        if (answer.error) { over = true; if (!ended) { stop(); } failed(answer.error); } else told.show(answer);
+        if (answer.error || answer.state !== "working") { over = true; close(); } // it may be the server that ends it
+        if (answer.error) failed(answer.error); else told.show(answer);
       } catch (error) {
         console.warn("asrkit: no answer", error);
         lost(true);

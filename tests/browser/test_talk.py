@@ -84,6 +84,34 @@ def test_text_comes_while_speaking_stays_and_ends_with_the_tail(open_page, speak
     expect(part(page, "note")).to_contain_text("starter · ")
 
 
+def test_looking_at_a_file_while_recording_mixes_nothing(open_page, speaker, speech, tmp_path):
+    path, wanted = speech
+    wave = load(path)
+    page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
+    upload(page, path)
+    expect(part(page, "done")).to_be_visible()
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Stop")
+    rows = part(page, "rows").locator(".row")
+    expect(rows).to_have_count(2)
+    rows.nth(0).click()
+    expect(part(page, "note")).to_contain_text("a talk.wav")
+    page.wait_for_timeout(1000 * wave.duration_s)
+    assert shown(page) == [word["word"] for word in wanted]
+    rows.nth(1).click()
+    expect(part(page, "note")).to_have_text("Listening…")
+    expect(part(page, "words").locator(".word").first).to_be_visible()
+    rows.nth(0).click()
+    expect(part(page, "note")).to_contain_text("a talk.wav")
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Record")
+    expect(rows.nth(1)).to_contain_text("Done")
+    assert shown(page) == [word["word"] for word in wanted]
+    rows.nth(1).click()
+    expect(part(page, "note")).to_contain_text("Recording 1 · starter")
+    assert alike(shown(page), wanted) > 0.85
+
+
 def test_two_visitors_speak_at_once(open_page, speaker, speech, tmp_path):
     path, wanted = speech
     wave = load(path)

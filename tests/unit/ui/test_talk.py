@@ -164,8 +164,8 @@ def test_a_recording_without_speech_is_one_sentence(booth):
 
 def test_cancelled_files_stop(booth):
     gate = threading.Event()
-    booth._workers.submit(gate.wait)
-    booth._workers.submit(gate.wait)
+    booth.uploads.workers.submit(gate.wait)
+    booth.uploads.workers.submit(gate.wait)
     mine = uploaded(booth, "a.wav", said("abc"))
     assert state(booth, mine)["state"] == "waiting"
     booth.cancel({"ids": [mine]})
@@ -209,17 +209,67 @@ def test_a_corrected_text_is_timed_anew(booth, tmp_path, monkeypatch):
     monkeypatch.setattr(transcriber, "get", lambda model, store: real)
     told = booth.correct({"id": mine, "text": "abd é e"})
     assert text(told) == "abd é e" and told["notice"] == "The model has no letter for é."
+    assert told["words"][1]["confidence"] == 0
     assert all(0 <= word["start_s"] <= word["end_s"] <= told["duration_s"] for word in told["words"])
+
+
+def test_a_chunk_that_fails_ends_the_recording_and_is_not_taken_again(booth, monkeypatch):
+    mine = booth.start({"model": "any", "rate": RATE})["id"]
+    chunk = {"id": mine, "pcm": pcm(said("ab")), "seen": 0, "last": False}
+    booth.hear(chunk | {"number": 0})
+
+    def out_of_memory(session, samples):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr("asrkit.transcription.stream.LiveSession.push", out_of_memory)
+    with pytest.raises(RuntimeError):
+        booth.hear(chunk | {"number": 1})
+    lengths = set()
+    for _ in range(3):
+        answer = booth.hear(chunk | {"number": 1})
+        lengths.add(answer["duration_s"])
+        assert answer["state"] == "failed" and "see the app's log" in answer["notice"]
+    assert len(lengths) == 1
+
+
+def test_an_upload_is_removed_once_nobody_needs_it(booth):
+    path, gate = talk.UPLOADS / "a.wav", threading.Event()
+    booth.uploads.workers.submit(gate.wait)
+    booth.uploads.workers.submit(gate.wait)
+    twice = [uploaded(booth, "a.wav", said("abc")) for _ in range(2)]  # the same content has the same path
+    gate.set()
+    assert [ended(booth, one)["state"] for one in twice] == ["done", "done"]
+    wait_for(lambda: not path.exists(), "the upload to go")
+
+
+def test_one_that_is_gone_takes_no_other_with_it(booth):
+    mine = uploaded(booth, "a.wav", said("abc"))
+    ended(booth, mine)
+    rows = booth.poll({"ids": ["gone before", mine]})["rows"]
+    assert [row["state"] for row in rows] == ["gone", "done"]
+    assert booth.bundle({"ids": ["gone before", mine]})["zip"] and booth.cancel({"ids": ["gone before"]}) == {}
+
+
+def test_an_empty_correction_erases_nothing(booth):
+    mine = uploaded(booth, "a.wav", said("abc"))
+    ended(booth, mine)
+    assert "Write what was said" in answering(booth.correct, "correct")({"id": mine, "text": " "})["error"]
+    assert text(booth.show({"id": mine})) == "abc"
 
 
 def test_old_recordings_go(monkeypatch):
     held = recordings.Recordings()
-    first = held.add(recordings.Recording("one", "any"))
-    first.touched -= recordings.IDLE_S + 1
-    second = held.add(recordings.Recording("two", "any"))
-    assert held.get(second.id) is second and first.cancelled
+
+    def add(name, state=recordings.DONE, **about):
+        return held.add(recordings.Recording(name, "any", state=state, **about))
+
+    first, file, lost = add("one"), add("file", recordings.WORKING), add("lost", recordings.WORKING, live=object())
+    for one in (first, file, lost):
+        one.touched -= recordings.IDLE_S + 1
+    second = add("two")
+    assert held.get(second.id) is second and first.cancelled and lost.cancelled and not file.cancelled
     with pytest.raises(Exception, match="no longer held"):
         held.get(first.id)
-    monkeypatch.setattr(recordings, "MOST", 3)
-    newer = [held.add(recordings.Recording(str(number), "any")) for number in range(3)]
-    assert second.cancelled and not any(one.cancelled for one in newer)
+    monkeypatch.setattr(recordings, "MOST", 4)
+    newer = [add(str(number)) for number in range(3)]
+    assert second.cancelled and not any(one.cancelled for one in [file, *newer])

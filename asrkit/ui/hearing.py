@@ -1,0 +1,150 @@
+"""What fills a recording with words: a microphone chunk by chunk, or a file in a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrkit.errors import AsrkitError
+from asrkit.runs.store import RunStore
+from asrkit.speech.audio import check_speech
+from asrkit.speech.blocks import Resampler, blocks
+from asrkit.transcription import files
+from asrkit.ui.recordings import CANCELLED, DONE, FAILED, MOST_LIVE_S, WORKING, Recording
+from asrkit.ui.workers import Workers
+
+FILES_AT_ONCE = 2
+MOST_CHECKED_S = 600.0
+SEE_LOG = "could not be transcribed; see the app's log."
+
+
+class _Cancelled(Exception):
+    """The visitor does not want this file any more."""
+
+
+class Live:
+    """What a microphone needs until it is stopped."""
+
+    def __init__(self, resampler: Resampler) -> None:
+        self.resampler, self.session, self.chunks = resampler, None, 0
+
+
+def take(store: RunStore, recording: Recording, pcm: bytes, last: bool) -> None:
+    """The next chunk of a live recording, 16-bit samples. Whatever goes wrong ends it: what was heard stays, and a
+    chunk that is sent again is not taken for more sound."""
+    try:
+        _take(store, recording, recording.live, pcm, last)
+    except BaseException as error:
+        recording.notice = str(error) if isinstance(error, AsrkitError) else f"{recording.name} {SEE_LOG}"
+        recording.state, recording.partial, recording.live = FAILED, "", None
+        raise
+
+
+def _take(store: RunStore, recording: Recording, live: Live, pcm: bytes, last: bool) -> None:
+    samples = live.resampler.push(np.frombuffer(pcm, "<i2").astype(np.float32) / 2**15)
+    last = last or recording.duration_s > MOST_LIVE_S
+    if last:
+        samples = np.concatenate([samples, live.resampler.finish()])
+    if live.session is None:
+        from asrkit.transcription import transcriber
+        from asrkit.transcription.stream import LiveSession
+
+        ready = transcriber.get(recording.model, store)
+        live.session = LiveSession(ready, recording.expect.decoder(ready))
+    begun = time.monotonic()
+    recording.append(samples)
+    heard = live.session.push(samples)
+    live.chunks += 1
+    recording.words += heard.final
+    recording.partial = " ".join(word.word for word in heard.partial)
+    if last:
+        recording.words += live.session.finish().final
+        recording.partial, recording.live = "", None
+        done(recording)
+    recording.seconds += time.monotonic() - begun
+
+
+class Uploads:
+    """Files waiting for their turn; each is removed once nobody needs it any more."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.workers = Workers(FILES_AT_ONCE, "transcribe")
+        self._wanted: Counter[Path] = Counter()  # Gradio keeps the same content under the same path
+        self._lock = threading.Lock()
+
+    def add(self, recording: Recording, path: Path) -> None:
+        with self._lock:
+            self._wanted[path] += 1
+        self.workers.submit(self._transcribe, recording, path)
+
+    def _transcribe(self, recording: Recording, path: Path) -> None:
+        begun = time.monotonic()
+        try:
+            _hear_file(self.store, recording, path)
+            recording.seconds = time.monotonic() - begun
+            done(recording)
+        except _Cancelled:
+            recording.state = CANCELLED
+        except AsrkitError as error:
+            recording.state, recording.notice = FAILED, str(error).replace(str(path), recording.name)
+        except BaseException:
+            recording.state, recording.notice = FAILED, f"{recording.name} {SEE_LOG}"
+            raise
+        finally:
+            self._let_go(path)
+
+    def _let_go(self, path: Path) -> None:
+        with self._lock:
+            self._wanted[path] -= 1
+            if not self._wanted[path]:
+                del self._wanted[path]
+                path.unlink(missing_ok=True)
+
+
+def _hear_file(store: RunStore, recording: Recording, path: Path) -> None:
+    def listener() -> Any:
+        from asrkit.transcription import transcriber
+
+        return transcriber.get(recording.model, store)
+
+    def progress(told: files.Progress) -> None:
+        recording.words += told.words
+        recording.heard_s, recording.expected_s = told.heard_s, told.duration_s
+        stop_if_cancelled()
+
+    def stop_if_cancelled() -> None:
+        if recording.cancelled:
+            raise _Cancelled
+
+    def kept(block: np.ndarray) -> np.ndarray:
+        stop_if_cancelled()
+        recording.append(block)
+        return block
+
+    stop_if_cancelled()
+    recording.state = WORKING
+    files.transcribe_blocks(map(kept, blocks(path)), files.expected_s(path), listener, progress, recording.expect)
+
+
+def done(recording: Recording) -> None:
+    """It is over, and what is to be said of it is."""
+    recording.notice = files.doubt(recording.transcript)
+    if not recording.words and recording.duration_s:
+        recording.notice = _why_nothing(recording) or recording.notice
+    recording.heard_s = recording.expected_s = recording.duration_s
+    recording.state = DONE
+
+
+def _why_nothing(recording: Recording) -> str:
+    """Why a recording without words is without: too short or silent, or nothing where it is neither."""
+    try:
+        check_speech(recording.part(0, min(recording.duration_s, MOST_CHECKED_S)))
+    except AsrkitError as error:
+        return str(error)
+    return ""
