@@ -1,0 +1,137 @@
+"""`train` and `runs ...`: start a run, follow it, list, show and steer all of them."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from asrkit.cli import options as given
+from asrkit.errors import RunError
+from asrkit.runs import events, export, supervisor, view
+from asrkit.runs.store import STOP, Run, RunStore, readable_disk_errors
+
+
+def train(options: argparse.Namespace) -> int:
+    store = RunStore(options.runs_dir)
+    run = supervisor.start(store, given.settings_of(options), options.run_id)
+    print(f"Run {run.id} in {run.path}", flush=True)
+    if before := supervisor.ahead(store, run):
+        print(f"It waits for {', '.join(before)} to finish.", flush=True)
+    return _follow(store, run)
+
+
+def _follow(store: RunStore, run: Run) -> int:
+    """Print what the run tells until it ends. The first Ctrl-C asks for stop and save; another leaves it to itself."""
+    seen, offset = view.RunView(run.id), 0
+    while True:
+        try:
+            store.get(run.id)  # it may have been deleted while it waited
+            over = (now := supervisor.status(run)) not in supervisor.ACTIVE and now != supervisor.QUEUED
+            if now == supervisor.QUEUED:
+                supervisor.advance(store)
+            fresh, offset = run.events(offset)
+            for told in fresh:
+                seen.apply(told)
+                _print(told, seen)
+            if over:
+                break
+            time.sleep(given.POLL_S)
+        except KeyboardInterrupt:
+            if run.flag(STOP):
+                print(f"\nRun {run.id} goes on saving in the background.", flush=True)
+                return 130
+            supervisor.stop(run)
+            print("\nStopping and saving; press Ctrl-C again to leave that to the background.", flush=True)
+    status = supervisor.status(run)
+    if status in (supervisor.FINISHED, supervisor.STOPPED):
+        return 0
+    raise RunError(_why(run, seen, status))
+
+
+def _why(run: Run, seen: view.RunView, status: str) -> str:
+    if seen.error:
+        return f"{seen.error['message']} {seen.error.get('remedy') or ''}".strip()
+    return (f"Run {run.id} {status}: its worker ended without a word; see {run.log_path}, "
+            f"then `python -m asrkit runs resume {run.id}`.")
+
+
+def _print(told: events.Event, seen: view.RunView) -> None:
+    data = told.data
+    if told.kind == events.PHASE:
+        print(data.get("text", data.get("phase")), flush=True)
+    elif told.kind == events.TRAIN:
+        eta = seen.eta_s(told.time)
+        left = f", about {eta:.0f} s left" if eta is not None else ""
+        print(f"step {told.step} of {seen.total_steps}  loss {_number(data['loss'])}{left}", flush=True)
+    elif told.kind == events.EVAL:
+        print(f"evaluation at step {told.step}: loss {_number(data['loss'])}  WER {data['wer']:.2%}  "
+              f"CER {data['cer']:.2%}{_greedy(data)}", flush=True)
+    elif told.kind in (events.FINISHED, events.STOPPED):
+        print(data["message"], flush=True)
+
+
+def _greedy(data: dict[str, Any]) -> str:
+    """What a word list is worth, where one was used."""
+    return f"  (WER {data['greedy_wer']:.2%} without the word list)" if data.get("greedy_wer") is not None else ""
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4f}"
+
+
+def list_all(options: argparse.Namespace) -> None:
+    rows = [view.summary(run) for run in RunStore(options.runs_dir).all()]
+    if options.json:
+        return given.dump(rows)
+    for row in rows:
+        best = f"  best WER {row['best']['wer']:.2%}" if row["best"] else ""
+        print(f"{row['run_id']}  {row['status']}  step {row['step']} of {row['total_steps'] or '?'}{best}")
+
+
+def show_one(options: argparse.Namespace) -> None:
+    _show(RunStore(options.runs_dir).get(options.run_id), options.json)
+
+
+def _show(run: Run, as_json: bool) -> None:
+    row = view.summary(run)
+    if as_json:
+        return given.dump(row)
+    for name, value in row.items():
+        print(f"{name}: {value}")
+
+
+def start(options: argparse.Namespace) -> None:
+    _show(supervisor.start(RunStore(options.runs_dir), given.settings_of(options), options.run_id), options.json)
+
+
+def resume(options: argparse.Namespace) -> None:
+    store = RunStore(options.runs_dir)
+    _show(supervisor.resume(store, store.get(options.run_id)), options.json)
+
+
+def delete(options: argparse.Namespace) -> None:
+    store = RunStore(options.runs_dir)
+    supervisor.delete(store, store.get(options.run_id))
+
+
+def archive(options: argparse.Namespace) -> None:
+    run = RunStore(options.runs_dir).get(options.run_id)
+    path = options.file or Path(f"{run.id}.zip")
+    with readable_disk_errors(path):
+        export.archive_to(run, path)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def acting(action: Any) -> Any:
+    def command(options: argparse.Namespace) -> None:
+        run = RunStore(options.runs_dir).get(options.run_id)
+        action(run)
+        _show(run, options.json)
+
+    return command
+
+
+def put_first(run: Run) -> None:
+    supervisor.put_first(RunStore(run.path.parent), run)
