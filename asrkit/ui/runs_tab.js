@@ -67,7 +67,8 @@ const table = (() => {
     drawHeads(chosen);
     const look = `${chosen.map((column) => column.key)} ${document.body.className}`;
     put(part("rows"), listed.map((row) => kept(row, chosen, look)));
-    text("count", listed.length === ids.length ? `${ids.length} runs` : `${listed.length} of ${ids.length} runs`);
+    const all = ids.length === 1 ? "1 run" : `${ids.length} runs`;
+    text("count", listed.length === ids.length ? all : `${listed.length} of ${all}`);
     const rest = fields.slice(MOST_SETTINGS);
     part("more-settings").hidden = !rest.length;
     text("more-settings", rest.length ? `The runs also differ in ${rest.map((field) => field.label).join(", ")}.` : "");
