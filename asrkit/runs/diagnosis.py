@@ -28,6 +28,10 @@ STILL = 0.05
 PLATEAU_EVALUATIONS, PLATEAU_GAIN = 5, 0.01
 OVERFIT_EVALUATIONS, OVERFIT_RISE = 3, 0.2
 DIVERGED_RISE = 1.5
+MASKED_SHARE = 0.5
+"""Of a clip: hidden by one mask, or by all of them, from which on SpecAugment leaves too little to read."""
+
+FRAME_S = 0.02
 UNKNOWN_SHARE = 0.02
 VAGUE = 0.1
 """Half the width of WER's 95 % interval from which on an evaluation set is too small to compare anything by."""
@@ -79,7 +83,7 @@ class History:
     """What the rules look at. settings: names as in TrainConfig. losses: (step, epoch, training loss or None).
 
     label_entropy: nats a label, of the training texts. update_s: seconds of audio an optimizer step. parameters: of the
-    model, where they were counted.
+    model, where they were counted. clip_s: median length of the training clips.
     """
 
     settings: dict[str, Any]
@@ -88,6 +92,7 @@ class History:
     label_entropy: float | None = None
     update_s: float | None = None
     parameters: int | None = None
+    clip_s: float | None = None
 
     @property
     def big(self) -> bool:
@@ -245,6 +250,20 @@ def _tiny_update(history: History) -> Iterator[Finding]:
                       "Raise the batch or the gradient accumulation to 100 s of audio an update.")
 
 
+def _over_masked(history: History) -> Iterator[Finding]:
+    """Told before the first step: masks that hide most of a usual clip of this data."""
+    share = float(history.settings.get("mask_time_prob") or 0)
+    length = int(history.settings.get("mask_time_length") or 10)
+    if not share or not history.clip_s:
+        return
+    one = length * FRAME_S / history.clip_s
+    if max(share, one) >= MASKED_SHARE:
+        seen = f"one mask of {length} frames hides {min(one, 1):.0%} of a usual clip ({history.clip_s:.1f} s)" \
+            if one >= MASKED_SHARE else f"masks hide {share:.0%} of every clip"
+        yield Finding("over-masking", 0, 0.0, f"SpecAugment leaves too little to read: {seen}.",
+                      "Set mask_time_length to 2 and mask_time_prob to 0.05.")
+
+
 def _unknown(history: History) -> Iterator[Finding]:
     """The token for no letter is written, which a reader never sees."""
     for score in history.scores:
@@ -268,5 +287,5 @@ def _small_evaluation(history: History) -> Iterator[Finding]:
 
 
 _RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (
-    _high_rate, _tiny_update, _non_finite, _collapse, _diverged, _overfitting, _plateau, _unknown,
+    _high_rate, _tiny_update, _over_masked, _non_finite, _collapse, _diverged, _overfitting, _plateau, _unknown,
     _small_evaluation)

@@ -238,7 +238,7 @@ def history(run: Run) -> History:
               for told in seen.evaluations]
     losses = [(point.step, point.epoch, point.value) for point in seen.series.get("train/loss", [])]
     return History(run.config().to_dict(), scores, losses, seen.started.get("label_entropy"),
-                   seen.started.get("update_s"), seen.started.get("parameters"))
+                   seen.started.get("update_s"), seen.started.get("parameters"), seen.started.get("clip_s"))
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import signal
+import statistics
 import sys
 import threading
 import time
@@ -150,6 +151,7 @@ def _train(run: Run) -> None:
     _tell(run, events.STARTED, step, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),
           total_steps=total, precision=training.precision_for(config.mixed_precision),
           update_s=round(heard / steps_an_epoch, 2),
+          clip_s=round(statistics.median(row.duration_s for row in train), 2),
           label_entropy=round(ctc.label_entropy(row.text for row in train), 4))
     _loading.clear()
     _check_stop(run)

@@ -133,6 +133,18 @@ def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, paramet
     assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * told
 
 
+@pytest.mark.parametrize(("settings", "clip_s", "told"), [
+    ({"mask_time_prob": 0.05}, 0.35, "one mask of 10 frames hides 57% of a usual clip"),
+    ({"mask_time_prob": 0.05, "mask_time_length": 2}, 0.35, None), ({"mask_time_prob": 0.05}, 4.0, None),
+    ({"mask_time_prob": 0.6}, 4.0, "masks hide 60% of every clip"), ({"mask_time_prob": 0.0}, 0.2, None),
+    ({"mask_time_prob": 0.05}, None, None),
+])
+def test_masks_that_hide_most_of_a_clip(settings, clip_s, told):
+    found = diagnose(History(settings, [], clip_s=clip_s))
+    assert [(finding.code, finding.step) for finding in found] == [("over-masking", 0)] * bool(told)
+    assert not told or told in found[0].cause
+
+
 def test_a_lost_number_is_told_with_its_step():
     (finding,) = diagnose(History({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
     assert (finding.code, finding.step) == ("non-finite", 20)
