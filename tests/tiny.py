@@ -70,6 +70,19 @@ def model(folder: Path, letters: str = "abcde", **changes) -> Path:
     return folder
 
 
+def frames(path: list[int], sure: float, also: dict[int, tuple[int, float]] | None = None) -> np.ndarray:
+    """(frames, 8) log posteriors of a path of tokens, one a frame: blank 0, delimiter 2, then a to e.
+
+    sure: the share of the path's token. also: the share of another token in some frames, {frame: (token, share)}.
+    """
+    probabilities = np.full((len(path), 8), (1 - sure) / 7)
+    probabilities[np.arange(len(path)), path] = sure
+    for frame, (token, share) in (also or {}).items():
+        probabilities[frame] *= (1 - share) / (1 - probabilities[frame, token])
+        probabilities[frame, token] = share
+    return np.log(probabilities).astype(np.float32)
+
+
 SETTINGS = {"learning_rate": 3e-3, "num_epochs": 4, "max_steps": 12, "train_batch_size": 8, "eval_batch_size": 4,
             "eval_steps": 4, "logging_steps": 1, "freeze": "nothing", "mixed_precision": "no", "augmentation": "none"}
 """A run of a few seconds: 12 steps, evaluated at 0, 4, 8 and 12."""

@@ -1,7 +1,6 @@
 // First chapter of the Data tab: bring a dataset, look at it, treat its transcripts. Text from a dataset becomes part of the
 // page through textContent only.
 
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const COLUMN_NAMES = ["text_column", "audio_column", "speaker_column"];
 const TEXT_NAMES = ["normaliser", "spell_numbers", "character_map"];
 const SHOWN_OF_A_DATASET = ["looked", "texts", "audit", "train"];

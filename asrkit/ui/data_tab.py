@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,11 +10,10 @@ from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
 from asrkit.speech.text import NORMALISERS
 from asrkit.ui import form
+from asrkit.ui.component import HERE, functions, script, template
 from asrkit.ui.data_desk import Desk
-from asrkit.ui.live_chart import script
 from asrkit.ui.recorder import Recorder
 
-HERE = Path(__file__).parent
 STYLE = HERE / "data_tab.css"
 SCRIPTS = ("data_tab.js", "data_audit.js", "data_record.js")
 NUMBER_LANGUAGES = (("", "leave digits"), ("en", "English"), ("de", "German"), ("es", "Spanish"), ("fr", "French"),
@@ -29,44 +27,11 @@ def build(store: RunStore) -> gr.HTML:
     """Lay out the tab. It triggers `select` when somebody wants to train: the event's data has `settings` for the
     form."""
     desk, recorder = Desk(store), Recorder(store)
-
-    def known(asked: dict[str, Any]) -> dict[str, Any]:
-        return desk.known(asked)
-
-    def look(asked: dict[str, Any]) -> dict[str, Any]:
-        return desk.look(asked)
-
-    def hear(asked: dict[str, Any]) -> dict[str, Any]:
-        return desk.hear(asked)
-
-    def preview(asked: dict[str, Any]) -> dict[str, Any]:
-        return desk.preview(asked)
-
-    def check(asked: dict[str, Any]) -> dict[str, Any]:
-        return desk.check(asked)
-
-    def choose(asked: dict[str, Any]) -> dict[str, Any]:
-        return desk.choose(asked)
-
-    def take(asked: dict[str, Any]) -> dict[str, Any]:
-        return desk.take(asked)
-
-    def lists(asked: dict[str, Any]) -> dict[str, Any]:
-        return recorder.lists(asked)
-
-    def begin(asked: dict[str, Any]) -> dict[str, Any]:
-        return recorder.begin(asked)
-
-    def progress(asked: dict[str, Any]) -> dict[str, Any]:
-        return recorder.progress(asked)
-
-    def keep(asked: dict[str, Any]) -> dict[str, Any]:
-        return recorder.keep(asked)
-
     return gr.HTML(
         value="", elem_id="data", apply_default_css=False,
-        html_template=(HERE / "data_tab.html").read_text(encoding="utf-8"), js_on_load=script(*SCRIPTS),
-        server_functions=[known, look, hear, preview, check, choose, take, lists, begin, progress, keep],
+        html_template=template("data_tab.html"), js_on_load=script(*SCRIPTS),
+        server_functions=[*functions(desk, "known", "look", "hear", "preview", "check", "choose", "take"),
+                          *functions(recorder, "lists", "begin", "progress", "keep")],
         normalisers=[(name, each.summary) for name, each in NORMALISERS.items()],
         numbers=list(NUMBER_LANGUAGES), models=form.base_models(store),
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),

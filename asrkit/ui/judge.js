@@ -1,23 +1,9 @@
 // Body of the function that Gradio calls once the evaluation section is in the page. The report is ready HTML, escaped
 // by the server.
 
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const POLL_MS = 500;
 let job = null, playing = null;
 
-async function ask(name, asked) {
-  try {
-    const told = await server[name](asked);
-    if (told.error) { complain(told.error); return null; }
-    return told;
-  } catch (error) {
-    console.warn("asrkit: no answer", error);
-    complain("The app does not answer; try again in a moment.");
-    return null;
-  }
-}
-
-function complain(words) { part("error").textContent = words; part("error").hidden = !words; }
 
 function working(on) {
   part("evaluate").disabled = on;
@@ -67,10 +53,5 @@ part("report").addEventListener("click", (event) => {
 });
 part("csv").addEventListener("click", async () => {
   const told = await ask("table", { id: job });
-  if (!told) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([told.csv], { type: "text/csv" }));
-  link.download = "evaluation.csv";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  if (told) saveAs(told.csv, "text/csv", "evaluation.csv");
 });

@@ -7,7 +7,6 @@ import secrets
 import threading
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -20,13 +19,12 @@ from asrkit.speech.audio import load
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import NORMALISERS
 from asrkit.ui import samples, words
-from asrkit.ui.live_chart import script
-from asrkit.ui.talk import answering, wav
+from asrkit.ui.component import answering, script, template
+from asrkit.ui.talk import wav
 
 if TYPE_CHECKING:
     from asrkit.transcription.evaluation import Group, Report
 
-HERE = Path(__file__).parent
 HELD = 20
 """Evaluations whose clips can still be heard; none goes before it is over."""
 WORST, CONFUSIONS, SPEAKERS = 12, 20, 20
@@ -206,5 +204,5 @@ def evaluation(store: RunStore) -> gr.HTML:
     judge = Judge(store)
     functions = [answering(getattr(judge, name), name) for name in ("evaluate", "progress", "abandon", "table", "clip")]
     return gr.HTML(value=models.default(store), elem_id="judge", apply_default_css=False,
-                   html_template=(HERE / "judge.html").read_text(encoding="utf-8"),
-                   js_on_load=script("judge.js"), server_functions=functions, normalisers=list(NORMALISERS))
+                   html_template=template("judge.html"), js_on_load=script("asking.js", "judge.js"),
+                   server_functions=functions, normalisers=list(NORMALISERS))

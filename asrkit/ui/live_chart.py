@@ -20,10 +20,10 @@ from asrkit.runs import export, supervisor, watchdog
 from asrkit.runs.store import Run, RunStore, free_bytes
 from asrkit.runs.system import System
 from asrkit.ui import form, run_list, words
+from asrkit.ui.component import HERE, functions, script, template
 from asrkit.ui.follow import Followers, answer
 from asrkit.ui.viewers import Viewers
 
-HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 STYLE = HERE / "live_chart.css"
 SCRIPTS = ("plots.js", "live_curves.js", "live_samples.js", "live_chart.js")
@@ -115,11 +115,6 @@ class LiveRun:
             return {"command": "", "notice": str(error)}
 
 
-def script(*names: str) -> str:
-    """One script of several chapters: Gradio takes the body of one function."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
-
-
 def live_chart(store: RunStore) -> gr.HTML:
     """The panel. Its value is the run to show; it triggers `change` when a run, a status or a model is new, and
     `select` when somebody wants to talk to the run that it shows, or to start again from its settings (the event's data
@@ -127,19 +122,10 @@ def live_chart(store: RunStore) -> gr.HTML:
     gr.set_static_paths([PLOTLY])
     live = LiveRun(store)
 
-    def poll(asked: dict[str, Any]) -> dict[str, Any]:
-        return live.poll(asked)
-
-    def act(asked: dict[str, Any]) -> dict[str, str]:
-        return live.act(asked)
-
-    def command(asked: dict[str, Any]) -> dict[str, str]:
-        return live.command(asked)
-
     return gr.HTML(
         value="", elem_id="live", apply_default_css=False,
-        html_template=(HERE / "live_chart.html").read_text(encoding="utf-8"),
+        html_template=template("live_chart.html"),
         js_on_load=script(*SCRIPTS),
-        server_functions=[poll, act, command],
+        server_functions=functions(live, "poll", "act", "command"),
         plotly_src=f"gradio_api/file={PLOTLY}",
     )

@@ -1,7 +1,6 @@
 // Chapter shared by the live panel and the Runs tab: loading Plotly, the look of a chart, axes, smoothing, and charts
 // as files. `element` and `props` are the component's; nothing here knows what a run is.
 
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const TOUCH = matchMedia("(pointer: coarse)").matches;
 const plotly = (window.asrkitPlotly ??= new Promise((loaded, failed) => {
   const script = document.createElement("script");
@@ -63,14 +62,6 @@ function redraw(div, traces, layout, meaning) {
   }
   div.dataset.meaning = meaning;
   return Plotly.react(div, traces, layout, PLOT_CONFIG);
-}
-
-function saveAs(content, type, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([content], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 // All charts side by side on one picture, twice as fine as the screen.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from asrkit.runs import published
 from asrkit.runs.store import RunStore
-from asrkit.ui.live_chart import PLOTLY, script
+from asrkit.ui.component import HERE, functions, script, template
+from asrkit.ui.live_chart import PLOTLY
 from asrkit.ui.runs_table import SERIES, RunsTable
 
-HERE = Path(__file__).parent
 STYLE = HERE / "runs_tab.css"
 SCRIPTS = ("plots.js", "runs_compare.js", "runs_tab.js")
 
@@ -20,17 +19,10 @@ SCRIPTS = ("plots.js", "runs_compare.js", "runs_tab.js")
 def build(store: RunStore) -> gr.HTML:
     """Lay out the tab. It triggers `select` when a run is to be opened (the event's data has its id as `run`)."""
     runs = RunsTable(store)
-
-    def poll(asked: dict[str, Any]) -> dict[str, Any]:
-        return runs.poll(asked)
-
-    def card(asked: dict[str, Any]) -> dict[str, Any]:
-        return runs.card(asked)
-
     return gr.HTML(
         value="", elem_id="runs", apply_default_css=False,
-        html_template=(HERE / "runs_tab.html").read_text(encoding="utf-8"), js_on_load=script(*SCRIPTS),
-        server_functions=[poll, card], plotly_src=f"gradio_api/file={PLOTLY}", series=SERIES,
+        html_template=template("runs_tab.html"), js_on_load=script(*SCRIPTS),
+        server_functions=functions(runs, "poll", "card"), plotly_src=f"gradio_api/file={PLOTLY}", series=SERIES,
         cards={name: title for name, (title, _) in published.shipped().items()},
     )
 

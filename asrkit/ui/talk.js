@@ -1,7 +1,6 @@
 // Body of the function that Gradio calls once the recorder is in the page, behind talk_microphone.js and talk_player.js.
 // What was heard is shown through textContent only; the one piece of ready HTML (compare) was escaped by the server.
 
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const POLL_MS = 500, KEEP_MS = 300000, TIMELINE_S = 60, PIXELS_A_SECOND = 110, PARAGRAPH_S = 2.0;
 const OPEN = ["waiting", "working"];
 const STATES = { waiting: "Waiting", working: "Listening", done: "Done", failed: "Failed", cancelled: "Cancelled" };
@@ -231,28 +230,7 @@ function playWord(place) {
   if (one && shown.id && !mine) sound.play(shown.id, Math.max(0, one.start_s - EDGE_S), one.end_s + EDGE_S);
 }
 
-function save(name, content, type) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([content], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
-async function ask(name, asked) {
-  complain("");
-  try {
-    const told = await server[name](asked);
-    if (told.error) { complain(told.error); return null; }
-    return told;
-  } catch (error) {
-    console.warn("asrkit: no answer", error);
-    complain("The app does not answer; try again in a moment.");
-    return null;
-  }
-}
-
-function complain(words) { part("error").textContent = words; part("error").hidden = !words; }
+function askAnew(name, asked) { complain(""); return ask(name, asked); }
 function note(words) { part("note").textContent = words; }
 function make(tag, style, about = {}) { return Object.assign(document.createElement(tag), { className: style }, about); }
 function colour(name) { return getComputedStyle(element.querySelector(".talk")).getPropertyValue(name).trim(); }
@@ -311,17 +289,17 @@ async function copied(text) {
 }
 for (const button of element.querySelectorAll("[data-format]")) {
   button.addEventListener("click", async () => {
-    const told = await ask("text", { id: shown.id, format: button.dataset.format });
-    if (told) save(told.name, told.text, "text/plain;charset=utf-8");
+    const told = await askAnew("text", { id: shown.id, format: button.dataset.format });
+    if (told) saveAs(told.text, "text/plain;charset=utf-8", told.name);
   });
 }
 part("bundle").addEventListener("click", async () => {
-  const told = await ask("bundle", { ids: listed });
-  if (told) save(told.name, Uint8Array.from(atob(told.zip), (letter) => letter.charCodeAt(0)), "application/zip");
+  const told = await askAnew("bundle", { ids: listed });
+  if (told) saveAs(Uint8Array.from(atob(told.zip), (letter) => letter.charCodeAt(0)), "application/zip", told.name);
 });
-part("cancel").addEventListener("click", () => ask("cancel", { ids: listed.filter((id) => id !== mine?.id) }));
+part("cancel").addEventListener("click", () => askAnew("cancel", { ids: listed.filter((id) => id !== mine?.id) }));
 part("align").addEventListener("click", async () => {
-  const told = await ask("correct", { id: shown.id, text: part("corrected").value });
+  const told = await askAnew("correct", { id: shown.id, text: part("corrected").value });
   if (!told) return;
   const text = part("corrected").value;
   await view(shown.id);
@@ -329,13 +307,13 @@ part("align").addEventListener("click", async () => {
   if (told.notice) complain(told.notice);
 });
 part("keep").addEventListener("click", async () => {
-  const told = await ask("keep", { id: shown.id, text: part("corrected").value, dataset: part("dataset").value,
+  const told = await askAnew("keep", { id: shown.id, text: part("corrected").value, dataset: part("dataset").value,
                                    speaker: part("speaker").value });
   part("kept").hidden = !told;
   if (told) part("kept").textContent = told.done;
 });
 part("versus").addEventListener("toggle", async () => {
-  const told = part("versus").open && await ask("rivals", {});
+  const told = part("versus").open && await askAnew("rivals", {});
   if (!told) return;
   const chosen = part("other").value;
   part("other").replaceChildren(...told.rivals.map((one) => new Option(one.label, one.value)));
@@ -344,7 +322,7 @@ part("versus").addEventListener("toggle", async () => {
 part("compare").addEventListener("click", async () => {
   part("compare").disabled = true;
   part("compared").textContent = "Listening…";
-  const told = await ask("compare", { id: shown.id, other: part("other").value, reference: part("reference").value });
+  const told = await askAnew("compare", { id: shown.id, other: part("other").value, reference: part("reference").value });
   part("compare").disabled = false;
   part("compared").innerHTML = told ? told.html : ""; // escaped by the server
 });

@@ -17,7 +17,7 @@ import gradio as gr
 import numpy as np
 import soundfile
 
-from asrkit.errors import AsrkitError, DataError
+from asrkit.errors import DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import collection
@@ -27,12 +27,11 @@ from asrkit.transcription import files, subtitles
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import described
 from asrkit.ui import compare, hearing
-from asrkit.ui.live_chart import script
+from asrkit.ui.component import HERE, answering, script, template
 from asrkit.ui.recordings import DONE, WORKING, Recording, Recordings
 
-HERE = Path(__file__).parent
 STYLE = HERE / "talk.css"
-SCRIPTS = ("talk_microphone.js", "talk_player.js", "talk_words.js", "talk.js")
+SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js", "talk.js")
 MOST_COLUMNS = 900
 MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
@@ -207,17 +206,5 @@ def recorder(store: RunStore) -> gr.HTML:
         "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct", "keep", "rivals",
         "compare")]
     return gr.HTML(value=models.default(store), elem_id="talk", apply_default_css=False,
-                   html_template=(HERE / "talk.html").read_text(encoding="utf-8"),
+                   html_template=template("talk.html"),
                    js_on_load=script(*SCRIPTS), server_functions=functions)
-
-
-def answering(function: Any, name: str) -> Any:
-    """For the page: what goes wrong is one sentence under `error`, and no exception."""
-    def answer(asked: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return function(asked)
-        except AsrkitError as error:
-            return {"error": str(error)}
-
-    answer.__name__ = name
-    return answer

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import disks
 import pytest
 from following import assert_same_ending, calm_run, ended
 from waiting import wait_for
@@ -243,13 +244,8 @@ def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, setting
 @pytest.fixture
 def disk(tmp_path):
     """A file system of 260 MB: a run is not started with less than 200 free."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260m", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with disks.mounted(tmp_path / "disk", "260m") as place:
+        yield place
 
 
 def fill(place: Path) -> Path:

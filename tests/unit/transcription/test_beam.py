@@ -1,6 +1,5 @@
 import types
 
-import numpy as np
 import pytest
 import tiny
 
@@ -11,21 +10,8 @@ from asrkit.transcription.beam import BeamSearch, of_text
 pytest.importorskip("flashlight.lib.text.decoder")
 
 
-@pytest.fixture(scope="module")
-def processor(tmp_path_factory):
-    from transformers import AutoProcessor
-
-    return AutoProcessor.from_pretrained(tiny.model(tmp_path_factory.mktemp("beam") / "tiny"))
-
-
 def frames(path, sure=0.6, also=None):
-    """Posteriors of a path, one token a frame: blank 0, delimiter 2, then a to e. also: {frame: (token, share)}."""
-    probabilities = np.full((len(path), 8), (1 - sure) / 7)
-    probabilities[np.arange(len(path)), path] = sure
-    for frame, (token, share) in (also or {}).items():
-        probabilities[frame] *= (1 - share) / (1 - probabilities[frame, token])
-        probabilities[frame, token] = share
-    return np.log(probabilities).astype(np.float32)
+    return tiny.frames(path, sure, also)
 
 
 def test_words_of_the_text_are_heard_with_their_times(processor):

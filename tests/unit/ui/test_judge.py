@@ -21,8 +21,8 @@ from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.manifest import Utterance
 from asrkit.transcription import transcriber
 from asrkit.ui import compare, endpoint
+from asrkit.ui.component import answering
 from asrkit.ui.judge import Judge, clips_of
-from asrkit.ui.talk import answering
 
 
 class Listener(Reader):

@@ -19,7 +19,8 @@ from asrkit.speech import collection
 from asrkit.speech.audio import RATE
 from asrkit.transcription import transcriber
 from asrkit.ui import recordings, talk
-from asrkit.ui.talk import Talk, answering
+from asrkit.ui.component import answering
+from asrkit.ui.talk import Talk
 
 
 @pytest.fixture
