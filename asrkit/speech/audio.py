@@ -89,6 +89,13 @@ def decode(source: Source, *, start_s: float = 0.0, end_s: float | None = None) 
     return rate, samples.mean(axis=1, dtype=np.float32)
 
 
+def as_wav(samples: np.ndarray, rate: int = RATE) -> bytes:
+    """(samples,) floating point -> a WAV file of 16 bit."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
 def check_speech(wave: Waveform, minimum_s: float = 0.2) -> None:
     """Raise AudioError for a recording that is too short to hold a word, or silent.
 

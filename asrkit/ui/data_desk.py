@@ -10,14 +10,12 @@ import base64
 import dataclasses
 import functools
 import hashlib
-import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import soundfile
 from gradio.utils import get_upload_folder
 
 from asrkit import config as configs
@@ -100,9 +98,7 @@ class Desk:
             raise DataError("The dataset has changed; look at it again.")
         end_s = min(row.end_s or float("inf"), row.start_s + LONGEST_CLIP_S)
         rate, samples = audio.decode(row.audio, start_s=row.start_s, end_s=end_s)
-        wav = io.BytesIO()
-        soundfile.write(wav, samples, rate, format="WAV", subtype="PCM_16")
-        return {"wav": base64.b64encode(wav.getvalue()).decode()}
+        return {"wav": base64.b64encode(audio.as_wav(samples, rate)).decode()}
 
     @told
     def preview(self, asked: Asked) -> dict[str, Any]:

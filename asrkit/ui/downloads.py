@@ -5,11 +5,9 @@ Gradio would copy a file into its cache first; a run's archive is as large as th
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 from pathlib import Path
 
-import soundfile
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -18,7 +16,7 @@ from asrkit.errors import AsrkitError, RunError
 from asrkit.runs import export
 from asrkit.runs.store import Run, RunStore
 from asrkit.speech import manifest
-from asrkit.speech.audio import RATE, load
+from asrkit.speech.audio import as_wav, load
 
 
 def routes(store: RunStore) -> list[Route]:
@@ -65,9 +63,7 @@ def _clip(run: Run, wanted: str) -> bytes:
     row = _rows(path, path.stat().st_mtime_ns).get(wanted)
     if row is None:
         raise RunError(f"There is no clip {wanted!r} in the evaluation set of run {run.id}.")
-    wave, file = load(row.audio, start_s=row.start_s, end_s=row.end_s), io.BytesIO()
-    soundfile.write(file, wave.samples, RATE, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+    return as_wav(load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
 
 
 @lru_cache(maxsize=4)

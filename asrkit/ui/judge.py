@@ -15,12 +15,11 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import manifest, sources
-from asrkit.speech.audio import load
+from asrkit.speech.audio import as_wav, load
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import NORMALISERS
 from asrkit.ui import samples, words
 from asrkit.ui.component import answering, script, template
-from asrkit.ui.talk import wav
 
 if TYPE_CHECKING:
     from asrkit.transcription.evaluation import Group, Report
@@ -106,7 +105,7 @@ class Judge:
         """The sound of one of the worst clips, as a WAV file."""
         worst = self._report(asked).worst(WORST)
         row = worst[int(asked["place"]) % len(worst)].utterance
-        return {"wav": base64.b64encode(wav(load(row.audio, start_s=row.start_s, end_s=row.end_s))).decode()}
+        return {"wav": base64.b64encode(as_wav(load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)).decode()}
 
     def _get(self, asked: dict[str, Any]) -> Job:
         job = self._jobs.get(str(asked.get("id")))

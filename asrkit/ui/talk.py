@@ -15,13 +15,12 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-import soundfile
 
 from asrkit.errors import DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import collection
-from asrkit.speech.audio import RATE, Waveform
+from asrkit.speech.audio import Waveform, as_wav
 from asrkit.speech.blocks import Resampler
 from asrkit.transcription import files, subtitles
 from asrkit.transcription.expected import Expected
@@ -119,7 +118,7 @@ class Talk:
         start_s, end_s = float(asked["start_s"]), float(asked["end_s"])
         recording = self.recordings.get(asked["id"])
         wave = recording.part(start_s, min(end_s, start_s + MOST_PLAYED_S))
-        return {"wav": base64.b64encode(wav(wave)).decode()}
+        return {"wav": base64.b64encode(as_wav(wave.samples)).decode()}
 
     def text(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A recording in one of the formats."""
@@ -191,12 +190,6 @@ def _format(name: Any) -> str:
     if name not in subtitles.FORMATS:
         raise DataError(f"There is no format {name!r}; choose one of {', '.join(subtitles.FORMATS)}.")
     return name
-
-
-def wav(wave: Waveform) -> bytes:
-    encoded = io.BytesIO()
-    soundfile.write(encoded, wave.samples, RATE, format="WAV", subtype="PCM_16")
-    return encoded.getvalue()
 
 
 def recorder(store: RunStore) -> gr.HTML:
