@@ -3,7 +3,8 @@
 DATA is one of
     a built-in name             callsigns
     hub:owner/name[:config][:split]
-    a CSV, TSV, JSON(L) or parquet file with an audio and a text column; paths relative to the file
+    a CSV, TSV, JSON(L), parquet or spreadsheet file with an audio and a text column; paths relative to the file;
+                                of a spreadsheet the first sheet, or clips.xlsx#sheet
     a zip or tar archive        of any folder below
     a folder                    written by datasets' save_to_disk, or
                                 of a corpus or toolkit that `corpora` knows (Kaldi, LibriSpeech, TIMIT ...), or
@@ -22,13 +23,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.errors import DataError
-from asrkit.speech import archives, corpora, embedded, hub, parquet, reach, tables
+from asrkit.speech import archives, corpora, embedded, hub, parquet, reach, spreadsheets, tables
 from asrkit.speech.manifest import Utterance
 
 BUILT_IN = {"callsigns": reach.ASSETS / "demo" / "callsigns"}
+_HIDDEN = (".", "~$", "__MACOSX")  # what a system, an open spreadsheet or a Mac leaves behind
 MOST_DEPTH = 6  # of folders that hold nothing but a folder
 _TABLES = ", ".join((*tables.SUFFIXES, parquet.SUFFIX))
-_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Source:
     """eval: None where the data has no split to evaluate on. description: one line for the page and the log.
 
     layout: what the data was recognised as. found, columns: the names of a table's columns and which was taken for
-    what; empty and None for a layout without columns.
+    what; empty and None for a layout without columns. sheet, sheets: of a spreadsheet, the one that was read and all.
     """
 
     train: list[Utterance]
@@ -45,6 +46,8 @@ class Source:
     layout: str = ""
     found: tuple[str, ...] = ()
     columns: tables.Columns | None = None
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -59,6 +62,8 @@ class _Found:
     layout: str
     found: tuple[str, ...] = ()
     columns: tables.Columns | None = None
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ def _read_path(data: str, options: _Options) -> _Found:
     path = (BUILT_IN.get(data) or Path(data).expanduser()).absolute()
     if data.strip() and "\0" not in data:
         reach.check(path)
+        path, sheet = spreadsheets.parted(path)
+        options = replace(options, wanted=replace(options.wanted, sheet=sheet))
     if not data.strip() or "\0" in data or not path.exists():
         raise DataError(
             f"There is no data at {data!r}; give a folder, a table ({_TABLES}), hub:owner/name, or one of the built-in "
@@ -124,8 +131,8 @@ def _read_path(data: str, options: _Options) -> _Found:
     if path.is_dir():
         return _read_folder(path, options)
     suffix = path.suffix.lower()
-    if suffix in _SPREADSHEETS:
-        raise DataError(f"{path} is a spreadsheet; save it as CSV (File, Save as) and give that.")
+    if suffix == ".numbers":
+        raise DataError(f"{path} is a spreadsheet of Numbers; export it as Excel or CSV and give that.")
     if suffix == parquet.SUFFIX or suffix in tables.SUFFIXES:
         return _read_table(path, options)
     raise DataError(f"{path} is not a table of recordings; give a folder, an archive or a {_TABLES} file.")
@@ -140,11 +147,11 @@ def _source(found: _Found, name: str) -> Source:
         sides[side].append(utterance)
     counts = " and ".join(f"{len(part)} {side}" for side, part in sides.items() if part)
     return Source(sides["train"], sides["eval"] or None, f"{name} ({counts} utterances)", found.layout, found.found,
-                  found.columns)
+                  found.columns, found.sheet, found.sheets)
 
 
 def _of_table(table: tables.Table, layout: str) -> _Found:
-    return _Found(table.utterances, layout, table.found, table.columns)
+    return _Found(table.utterances, layout, table.found, table.columns, table.sheet, table.sheets)
 
 
 def _read_table(path: Path, options: _Options) -> _Found:
@@ -163,11 +170,11 @@ def _kind(table: tables.Table, suffix: str) -> str:
         return "NeMo manifest"
     if {"raw_text", "normalized_text"} <= set(table.found):
         return "VoxPopuli"
-    return f"{suffix.lstrip('.').upper()} table"
+    return "spreadsheet" if table.sheet else f"{suffix.lstrip('.').upper()} table"
 
 
 def _read_folder(folder: Path, options: _Options) -> _Found:
-    names = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name != "__MACOSX")
+    names = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_HIDDEN))
     if not names:
         raise DataError(f"{folder} is empty; put recordings and a metadata.csv, or a .txt beside each, into it.")
     if hub.is_saved(folder):
@@ -178,7 +185,8 @@ def _read_folder(folder: Path, options: _Options) -> _Found:
                 if entry.suffix.lower() in (*tables.SUFFIXES, parquet.SUFFIX) and entry.is_file()}
     if metadata := next((entry for entry in names if entry in is_table and entry.stem.lower() == "metadata"), None):
         found = _read_table(metadata, options)
-        return replace(found, layout="folder with a metadata table") if found.layout.endswith(" table") else found
+        plain = found.layout.endswith((" table", "spreadsheet"))
+        return replace(found, layout="folder with a metadata table") if plain else found
     found = _read_splits(names, is_table, options) or _read_one(folder, is_table, options)
     inner = [entry for entry in names if entry.is_dir()]
     here = is_table or any(entry.suffix.lower() in tables.AUDIO_SUFFIXES for entry in names)

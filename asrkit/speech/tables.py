@@ -1,4 +1,4 @@
-"""CSV, TSV and JSON tables of recordings -> utterances.
+"""CSV, TSV, JSON and spreadsheet tables of recordings -> utterances.
 
 Row numbers in messages are those a spreadsheet shows: the header is row 1. JSON has lines, or items of one list.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.errors import AudioError, DataError, first_line
-from asrkit.speech import audio, reach
+from asrkit.speech import audio, reach, spreadsheets
 from asrkit.speech.manifest import UNREADABLE_S, Utterance
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", *spreadsheets.SUFFIXES)
 AUDIO_SUFFIXES = frozenset(
     ".wav .flac .ogg .oga .opus .mp3 .m4a .mp4 .aac .webm .mkv .wma .amr .3gp .aif .aiff .aifc .au .caf .w64 .sph "
     ".nist .g722 .722 .ulaw .ul .mulaw .pcmu .alaw .al .pcma".split())
@@ -54,20 +54,25 @@ class Columns:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Names that somebody chose for columns; None where they are to be recognised. speaker: "-" where there is none."""
+    """Names that somebody chose for columns; None where they are to be recognised. speaker: "-" where there is none.
+    sheet: of a spreadsheet, the first one by default."""
 
     text: str | None = None
     audio: str | None = None
     speaker: str | None = None
+    sheet: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Utterances, the names of all columns, and which of them were taken for what."""
+    """Utterances, the names of all columns, and which of them were taken for what. sheet, sheets: the one that was
+    read, and all that there are; empty where the table is no spreadsheet."""
 
     utterances: list[Utterance]
     found: tuple[str, ...]
     columns: Columns
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
 
 def read(path: Path, wanted: Wanted = Wanted()) -> Table:
@@ -76,14 +81,19 @@ def read(path: Path, wanted: Wanted = Wanted()) -> Table:
     Raises DataError, naming file, row and field, for a table that cannot be read, lacks a column or has no rows, and
     for a row whose audio file is missing.
     """
-    rows = _read_json(path) if path.suffix.lower() in (".jsonl", ".json") else _read_separated(path)
+    suffix, sheet = path.suffix.lower(), spreadsheets.Sheet("", [], ())
+    if suffix in spreadsheets.SUFFIXES:
+        sheet = spreadsheets.read(path, wanted.sheet)
+        rows = _under_header(sheet.rows, path, "")
+    else:
+        rows = _read_json(path) if suffix in (".jsonl", ".json") else _read_separated(path)
     if not rows:
         raise DataError(f"{path} has no rows; add one row for each recording.")
-    found = tuple(dict.fromkeys(name for _, row in rows for name in row))
-    columns = choose_columns(found, str(path), wanted)
+    found = tuple(name for name in dict.fromkeys(name for _, row in rows for name in row) if name)
+    columns = choose_columns(found, f"{path}{sheet.words}", wanted)
     files = _locate(rows, columns, Finder(path.parent))
     utterances = [utterance(row, columns, where, str(file)) for (where, row), file in zip(rows, files, strict=True)]
-    return Table(utterances, found, columns)
+    return Table(utterances, found, columns, sheet.name, sheet.names)
 
 
 def choose_columns(found: Iterable[str], where: str, wanted: Wanted = Wanted()) -> Columns:
@@ -239,15 +249,19 @@ def _read_separated(path: Path) -> list[_Row]:
         records = list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting))
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as a table ({error}); save it again as CSV.") from error
-    if not records:
-        return []
-    header = [name.strip() for name in records[0]]
+    return _under_header(records, path, f"; put quotes around text that contains {delimiter!r}")
+
+
+def _under_header(records: list[list[str]], path: Path, advice: str) -> list[_Row]:
+    """Rows by the names in the first record that holds anything; empty ones are passed over."""
+    top = next((place for place, record in enumerate(records) if any(record)), len(records))
+    header = [name.strip() for record in records[top:top + 1] for name in record]
     rows = []
-    for number, record in enumerate(records[1:], 2):
+    for number, record in enumerate(records[top + 1:], top + 2):
         if len(record) > len(header):
             raise DataError(
-                f"{path.name} row {number} has {len(record)} fields where the header has {len(header)}; put quotes "
-                f"around text that contains {delimiter!r} (in {path})."
+                f"{path.name} row {number} has {len(record)} fields where the header has {len(header)}{advice} (in "
+                f"{path})."
             )
         if any(record):
             rows.append((f"{path.name} row {number}", dict(zip(header, record, strict=False))))

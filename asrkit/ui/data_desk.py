@@ -23,7 +23,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, lexicon, sources, uploads
+from asrkit.speech import audio, lexicon, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
 from asrkit.ui import audit_report
@@ -83,6 +83,8 @@ class Desk:
             "speakers": len({row.speaker for row in rows if row.speaker}), "found": list(source.found),
             "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
             if columns else {},
+            "sheets": [[f"{spreadsheets.parted(Path(str(asked['data'])))[0]}{spreadsheets.SHEET}{name}", name]
+                       for name in source.sheets], "sheet": source.sheet,
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
         }
 

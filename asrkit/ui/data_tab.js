@@ -110,6 +110,8 @@ function show_look(told) {
     const pairs = told.found.map((found) => [found, found]);
     options(part(name), name === "speaker_column" ? [["-", "none"], ...pairs] : pairs, told.columns[name] || "-");
   }
+  part("sheet-label").hidden = told.sheets.length < 2;
+  options(part("sheet"), told.sheets, (told.sheets.find(([, name]) => name === told.sheet) || [])[0]);
   part("clips").replaceChildren(clip_table(told.clips));
   for (const section of SHOWN_OF_A_DATASET) part(section).hidden = false;
   part("train-note").textContent = "Nothing has been checked yet.";
@@ -120,6 +122,7 @@ for (const name of COLUMN_NAMES) {
     look(data.name, Object.fromEntries(COLUMN_NAMES.map((each) => [each, part(each).value])));
   });
 }
+part("sheet").addEventListener("change", () => { part("path").value = part("sheet").value; look(part("sheet").value); });
 part("place").addEventListener("submit", (event) => { event.preventDefault(); look(part("path").value); });
 
 // ---- clips to hear

@@ -67,7 +67,8 @@ TABLES = {
     "a text that is true": ("x.jsonl", b'{"audio": "a.wav", "text": true}', "text is True; give text"),
     "audio that is a number of things": ("x.jsonl", b'{"audio": {"a": 1}, "text": "x"}', "audio is {'a': 1}; give "
                                                                                          "text"),
-    "a spreadsheet": ("x.xlsx", b"PK\x03\x04", "is a spreadsheet; save it as CSV"),
+    "a spreadsheet cut off": ("x.xlsx", b"PK\x03\x04", "cannot be read as a spreadsheet"),
+    "a spreadsheet of Numbers": ("x.numbers", b"PK\x03\x04", "export it as Excel or CSV"),
     "parquet that is text": ("x.parquet", b"PAR1 no", "cannot be read as parquet"),
     "parquet cut off": ("x.parquet", b"PAR1" + bytes(99), "cannot be read as parquet"),
     "a picture": ("x.png", b"\x89PNG", "is not a table of recordings"),
