@@ -98,11 +98,12 @@ def _interval(references: Sequence[str], hypotheses: Sequence[str], tokens: Call
 
 def align(reference: str, hypothesis: str) -> list[tuple[Operation, list[str], list[str]]]:
     """Runs of equal, substituted, deleted or inserted words, in order: (operation, reference words, hypothesis words).
+    A character of a script without word spaces is a word (`text.mixed_tokens`).
 
     A substitution has as many words on both sides; the reference side of an insertion and the hypothesis side of a
     deletion are empty.
     """
-    output = _process([reference.split()], [hypothesis.split()])
+    output = _process([mixed_tokens(reference)], [mixed_tokens(hypothesis)])
     (expected,), (heard,) = output.references, output.hypotheses
     return [
         (

@@ -42,6 +42,10 @@ _MYANMAR = "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"
 _KHMER = "\u1780-\u17ff\u19e0-\u19ff"
 _UNSPACED = re.compile(f"[{_HAN}{_KANA}{_THAI_LAO}{_MYANMAR}{_KHMER}]")
 _ZERO_WIDTH_SPACE = "\u200b"
+_HANGING = "\u0e33\u0eb3"
+"""Vowels of Thai and Lao that are written onto their consonant, though they are no marks (Unicode UAX #29)."""
+_STACKING = "\u17d2\u1039"
+"""Khmer and Burmese: the consonant behind it is written below."""
 
 
 @dataclass(frozen=True)
@@ -120,25 +124,41 @@ def _replace(text: str, pairs: dict[str, str]) -> str:
 
 
 def mixed_tokens(text: str) -> list[str]:
-    """Tokens for the mixed error rate: each character of a script without word spaces, and each word of the rest.
+    """What counts as a word: each character of a script without word spaces, and each word of the rest.
 
-    The scripts: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar. Combining marks and joiners stay with their base.
+    The scripts: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar. Combining marks and joiners stay with their base,
+    as does what is stacked below it.
     """
-    tokens: list[str] = []
-    for word in text.replace(_ZERO_WIDTH_SPACE, " ").split():
+    return [token for token, _ in joined_tokens(text)]
+
+
+def joined_tokens(text: str) -> list[tuple[str, bool]]:
+    """The same, each with whether it stands behind the one before without a space."""
+    tokens: list[tuple[str, bool]] = []
+    for word in text.split():
         begin = len(tokens)
-        for character in word:
-            if len(tokens) > begin and _continues(tokens[-1], character):
-                tokens[-1] += character
-            else:
-                tokens.append(character)
+        for part in word.split(_ZERO_WIDTH_SPACE):
+            token = ""
+            for character in part:
+                if token and not continues(token, character):
+                    tokens.append((token, len(tokens) > begin))
+                    token = ""
+                token += character
+            if token:
+                tokens.append((token, len(tokens) > begin))
     return tokens
 
 
-def _continues(token: str, character: str) -> bool:
-    if _is_mark(character) or character in _JOINERS:
+def continues(token: str, character: str) -> bool:
+    """Whether a character that stands behind a token is part of it."""
+    if _is_mark(character) or character in _JOINERS or character in _HANGING or token[-1] in _STACKING:
         return True
     return not (_UNSPACED.match(character) or _UNSPACED.match(token))
+
+
+def unspaced(token: str) -> bool:
+    """Whether it is of a script without word spaces."""
+    return bool(_UNSPACED.match(token))
 
 
 def _collapse(text: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from asrkit.errors import DataError
 from asrkit.speech import ctc
 from asrkit.speech.audio import Waveform
+from asrkit.speech.text import joined_tokens
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AlignedWord:
-    """score: mean log posterior of its letters, 0 at best; None for a word whose letters the model does not know."""
+    """score: mean log posterior of its letters, 0 at best; None for a word whose letters the model does not know.
+
+    joined: as of `Word`.
+    """
 
     word: str
     start_s: float
     end_s: float
     score: float | None
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Alignment:
 
 
 def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
-    """Times of the white-space separated words of `text`, all of it, in `wave`.
+    """Times of the words of `text` (`text.mixed_tokens`), all of it, in `wave`.
 
     Characters are looked up as they are, then in upper and in lower case. Those that the model does not know are left
     out; a word of nothing else gets the moment between its neighbours. An empty text has no words and scores 0.
@@ -55,7 +60,7 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
     Raises DataError where no character is known, or where the clip is too short to say them all (each takes a frame of
     20 ms, and one more between two that are equal).
     """
-    words = text.split()
+    words = joined_tokens(text)
     if not words:
         return Alignment([], 0.0, [])
     tokens, word_of, unknown = spell(transcriber.processor.tokenizer, words)
@@ -68,21 +73,22 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
         raise DataError(f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "
                         f"{wave.duration_s:.2f} s has {frames}: it is the text of another clip, or the clip was cut.")
     path, scores = forced(log_probabilities, tokens, transcriber.blank_id)
-    spans = _spans(path, scores, tokens, transcriber.blank_id)
+    found = spans(path, scores, tokens, transcriber.blank_id)
     frame_s = wave.duration_s / frames
-    aligned = _words(words, spans, word_of, frame_s)
+    aligned = _words(words, found, word_of, frame_s)
     best = float(log_probabilities.max(axis=1).sum())
     return Alignment(aligned, float(scores.sum()) / len(tokens), unknown, best / len(tokens))
 
 
-def spell(tokenizer: Any, words: Sequence[str]) -> tuple[list[int], list[int | None], list[str]]:
-    """-> (token ids with delimiters between words, the word that each belongs to (None: a delimiter), unknown ones)."""
+def spell(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list[int], list[int | None], list[str]]:
+    """Words as `joined_tokens` gives them -> (token ids with delimiters between words that are not joined, the word
+    that each belongs to (None: a delimiter), unknown ones)."""
     vocabulary = tokenizer.get_vocab()
     special = {tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.word_delimiter_token_id}
     tokens: list[int] = []
     word_of: list[int | None] = []
     unknown: set[str] = set()
-    for number, word in enumerate(words):
+    for number, (word, joined) in enumerate(words):
         ids = []
         for character in word:
             known = (vocabulary.get(form) for form in (character, character.upper(), character.lower()))
@@ -91,7 +97,7 @@ def spell(tokenizer: Any, words: Sequence[str]) -> tuple[list[int], list[int | N
                 unknown.add(character)
             else:
                 ids.append(token)
-        if ids and tokens and tokenizer.word_delimiter_token_id is not None:
+        if ids and tokens and not joined and tokenizer.word_delimiter_token_id is not None:
             tokens.append(tokenizer.word_delimiter_token_id)
             word_of.append(None)
         tokens += ids
@@ -109,32 +115,32 @@ def forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> t
     return path[0].numpy(), scores[0].numpy()
 
 
-def _spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int) -> list[tuple[int, int, float]]:
+def spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int) -> list[tuple[int, int, float]]:
     """For each token: its first frame, the one behind its last, and its mean log posterior."""
-    spans, frame = [], 0
+    found, frame = [], 0
     for token, run in groupby(path.tolist()):
         length = len(list(run))
         if token != blank_id:
-            spans.append((frame, frame + length, float(scores[frame:frame + length].mean())))
+            found.append((frame, frame + length, float(scores[frame:frame + length].mean())))
         frame += length
-    assert len(spans) == len(tokens)  # a path that forced_align made spells its targets
-    return spans
+    assert len(found) == len(tokens)  # a path that forced_align made spells its targets
+    return found
 
 
-def _words(words: list[str], spans: list[tuple[int, int, float]], word_of: list[int | None],
+def _words(words: list[tuple[str, bool]], spans: list[tuple[int, int, float]], word_of: list[int | None],
            frame_s: float) -> list[AlignedWord]:
     letters: dict[int, list[tuple[int, int, float]]] = {}
     for span, number in zip(spans, word_of, strict=True):
         if number is not None:
             letters.setdefault(number, []).append(span)
     aligned, before = [], 0.0
-    for number, word in enumerate(words):
+    for number, (word, joined) in enumerate(words):
         if said := letters.get(number):
             score = sum(span[2] for span in said) / len(said)
-            aligned.append(AlignedWord(word, said[0][0] * frame_s, said[-1][1] * frame_s, score))
+            aligned.append(AlignedWord(word, said[0][0] * frame_s, said[-1][1] * frame_s, score, joined))
             before = said[-1][1] * frame_s
         else:
-            aligned.append(AlignedWord(word, before, before, None))
+            aligned.append(AlignedWord(word, before, before, None, joined))
     return aligned
 
 

@@ -54,7 +54,7 @@ class BeamSearch:
         names = {number: token for token, number in tokenizer.get_vocab().items()}
         self.tokens = [names.get(number, f"<{number}>") for number in range(max(names) + 1)]
         model = LanguageModel(texts)
-        spelled = {word: spell(tokenizer, [word]) for word in model.words}
+        spelled = {word: spell(tokenizer, [(word, False)]) for word in model.words}
         lines = [f"{word} {' '.join(self.tokens[token] for token in tokens)} {self.tokens[self.delimiter_id]}\n"
                  for word, (tokens, _, unknown) in spelled.items() if tokens and not unknown]
         if not lines:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from asrkit.speech import lexicon
+from asrkit.speech.text import continues
 from asrkit.transcription.transcript import Word
 
 
@@ -28,38 +30,60 @@ the curve 0.80 to 0.82), and its expected calibration error is 5 to 10 %; of the
 """
 
 
+@dataclass(frozen=True)
+class _Letter:
+    """What was heard in frames `begin` to before `end`; sure: the log posterior of the surest of them."""
+
+    text: str
+    begin: int
+    end: int
+    sure: float
+
+
 class Greedy:
     """The likeliest token of each frame."""
 
     def __init__(self, processor: Any, blank_id: int) -> None:
         self.tokenizer, self.blank_id = processor.tokenizer, blank_id
+        self._written: dict[int, str] = {}
 
     def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
-        """Runs of one token are a letter, the delimiter ends a word."""
+        """Runs of one token are a letter; the delimiter ends a word, as does a character that is one by itself."""
         delimiter = self.tokenizer.word_delimiter_token_id
         best, sure = log_probabilities.argmax(-1), log_probabilities.max(-1)
         words: list[Word] = []
-        letters: list[tuple[int, int, int, float]] = []
+        letters: list[_Letter] = []
 
-        def finish() -> None:
-            if letters:
-                text = self.tokenizer.decode([letter[0] for letter in letters], group_tokens=False).strip()
-                begin, end = letters[0][1], letters[-1][2]
-                if text:
-                    spelled, spanned = sum(letter[3] for letter in letters), float(sure[begin:end].sum())
-                    certain = np.exp(LETTERS_POWER * spelled + FRAMES_POWER * spanned)
-                    words.append(Word(text, begin * frame_s, end * frame_s, float(certain)))
-                letters.clear()
+        def finish(joined: bool) -> bool:
+            """-> whether what follows at once is joined."""
+            if not letters:
+                return joined
+            begin, end = letters[0].begin, letters[-1].end
+            spelled, spanned = sum(letter.sure for letter in letters), float(sure[begin:end].sum())
+            certain = np.exp(LETTERS_POWER * spelled + FRAMES_POWER * spanned)
+            text = "".join(letter.text for letter in letters)
+            words.append(Word(text, begin * frame_s, end * frame_s, float(certain), joined))
+            letters.clear()
+            return True
 
-        edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
+        edges, joined = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)], False
         for begin, end in zip(edges, edges[1:], strict=False):
             token = int(best[begin]) if end > begin else self.blank_id
             if token == delimiter:
-                finish()
-            elif token not in (self.blank_id, self.tokenizer.unk_token_id):
-                letters.append((token, begin, end, float(sure[begin:end].max())))
-        finish()
+                finish(joined)
+                joined = False
+            elif token not in (self.blank_id, self.tokenizer.unk_token_id) and (text := self._text(token)):
+                if letters and not continues("".join(letter.text for letter in letters), text[0]):
+                    joined = finish(joined)
+                letters.append(_Letter(text, begin, end, float(sure[begin:end].max())))
+        finish(joined)
         return words
+
+    def _text(self, token: int) -> str:
+        """What a token is written as."""
+        if token not in self._written:
+            self._written[token] = self.tokenizer.decode([token], group_tokens=False).strip()
+        return self._written[token]
 
 
 class WordList:

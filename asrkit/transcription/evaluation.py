@@ -16,7 +16,7 @@ from asrkit.errors import AudioError, DataError
 from asrkit.speech import metrics
 from asrkit.speech.audio import load
 from asrkit.speech.manifest import Utterance
-from asrkit.speech.text import normalise
+from asrkit.speech.text import mixed_tokens, normalise
 from asrkit.transcription.transcript import Transcript, Word
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Clip:
 
     @property
     def errors(self) -> int:
-        """Words wrong, missing or extra."""
-        return self.scores.wer.substitutions + self.scores.wer.deletions + self.scores.wer.insertions
+        """Words wrong, missing or extra; a character of a script without word spaces is a word."""
+        return self.scores.mer.substitutions + self.scores.mer.deletions + self.scores.mer.insertions
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,13 @@ class Report:
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(["audio", "start_s", "end_s", "speaker", "duration_s", "reference", "hypothesis", "wer", "cer",
-                       "substitutions", "deletions", "insertions", "confidence"])
+                       "mer", "substitutions", "deletions", "insertions", "confidence"])
         for clip in self.clips:
-            wer, row = clip.scores.wer, clip.utterance
+            mer, row = clip.scores.mer, clip.utterance
             rows.writerow([row.audio, row.start_s, row.end_s, row.speaker or "", round(clip.duration_s, 3),
-                           clip.reference, clip.hypothesis, round(wer.rate, 4), round(clip.scores.cer.rate, 4),
-                           wer.substitutions, wer.deletions, wer.insertions,
+                           clip.reference, clip.hypothesis, round(clip.scores.wer.rate, 4),
+                           round(clip.scores.cer.rate, 4), round(mer.rate, 4), mer.substitutions, mer.deletions,
+                           mer.insertions,
                            round(Transcript(list(clip.words), clip.duration_s).confidence, 4)])
         return text.getvalue()
 
@@ -221,7 +222,7 @@ def _parts(durations_s: Sequence[float]) -> Iterator[list[int]]:
 
 def _judged(clip: Clip) -> Iterator[tuple[float, bool]]:
     """(confidence, whether it was said) of each word heard."""
-    if len(clip.hypothesis.split()) != len(clip.words):
+    if len(mixed_tokens(clip.hypothesis)) != len(clip.words):
         return
     place = 0
     for operation, _, heard in metrics.align(clip.reference, clip.hypothesis):

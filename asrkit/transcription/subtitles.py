@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from asrkit.transcription.transcript import Transcript, Word, describe
+from asrkit.transcription.transcript import Transcript, Word, describe, text_of
 
 LINE, LINES = 42, 2
 """Characters in a line and lines in a caption (the BBC's and Netflix's guides ask for 37 to 42 and 2)."""
+WIDE = 2.6
+"""What a full-width character counts as: so 16 of them are a line, as Netflix's guides have it for Chinese."""
 PAUSE_S, LONGEST_S = 0.8, 7.0
 """Quiet that begins a new caption, and the longest that one may stand."""
 LEAST_S = 1.0
@@ -26,12 +29,18 @@ class Caption:
 
     @property
     def lines(self) -> list[str]:
-        """One line where it fits, else two of about the same length; a word is never broken."""
-        text = [word.word for word in self.words]
-        if len(" ".join(text)) <= LINE or len(text) == 1:
-            return [" ".join(text)]
-        splits = [(" ".join(text[:place]), " ".join(text[place:])) for place in range(1, len(text))]
-        return list(min(splits, key=lambda halves: abs(len(halves[0]) - len(halves[1]))))
+        """One line where it fits, else two of about the same length; at a space where there is one that lets both fit.
+        """
+        if _width(text_of(self.words)) <= LINE or len(self.words) == 1:
+            return [text_of(self.words)]
+        places = range(1, len(self.words))
+        spaces = [place for place in places if not self.words[place].joined]
+        splits = [[text_of(self.words[:place]), text_of(self.words[place:])] for place in spaces or places]
+        even = min(splits, key=_unevenness)
+        if max(map(_width, even)) > LINE:
+            even = min(([text_of(self.words[:place]), text_of(self.words[place:])] for place in places),
+                       key=_unevenness)
+        return even
 
 
 def captions(transcript: Transcript) -> Iterator[Caption]:
@@ -48,8 +57,18 @@ def captions(transcript: Transcript) -> Iterator[Caption]:
         yield Caption(begin, max(end, min(begin + LEAST_S, limit)), group)
 
 
+def _unevenness(halves: Sequence[str]) -> float:
+    return abs(_width(halves[0]) - _width(halves[1]))
+
+
+def _width(text: str) -> float:
+    """In characters of a line: none for a mark, WIDE for a full-width one."""
+    return sum(0 if unicodedata.combining(one) or unicodedata.category(one) == "Mn" else
+               WIDE if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
 def _fits(group: list[Word], word: Word) -> bool:
-    length = sum(len(one.word) + 1 for one in group) + len(word.word)
+    length = _width(text_of([*group, word]))
     return (word.start_s - group[-1].end_s < PAUSE_S and word.end_s - group[0].start_s <= LONGEST_S
             and length <= LINE * LINES - LINE // 4)
 

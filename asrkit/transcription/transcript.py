@@ -9,15 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from asrkit.speech.text import unspaced
+
 
 @dataclass(frozen=True)
 class Word:
-    """confidence: 0 to 1, from the posteriors of the word's letters; `Decoder` says how."""
+    """confidence: 0 to 1, from the posteriors of the word's letters; `Decoder` says how.
+
+    In scripts without word spaces each character is a word (`text.mixed_tokens`). joined: it stands behind the word
+    before it without a space.
+    """
 
     word: str
     start_s: float
     end_s: float
     confidence: float
+    joined: bool = False
 
     @property
     def middle_s(self) -> float:
@@ -36,12 +43,17 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return " ".join(word.word for word in self.words)
+        return text_of(self.words)
 
     @property
     def confidence(self) -> float:
         """The mean over the words; 0 without any."""
         return float(np.mean([word.confidence for word in self.words])) if self.words else 0.0
+
+
+def text_of(words: Sequence[Word]) -> str:
+    """Words as they are written."""
+    return "".join(word.word if word.joined or not place else f" {word.word}" for place, word in enumerate(words))
 
 
 def describe(transcript: Transcript) -> dict[str, Any]:
@@ -51,8 +63,10 @@ def describe(transcript: Transcript) -> dict[str, Any]:
 
 
 def described(word: Word) -> dict[str, Any]:
-    return {"word": word.word, "start_s": round(word.start_s, 3), "end_s": round(word.end_s, 3),
+    """`joined` is told where it is so."""
+    told = {"word": word.word, "start_s": round(word.start_s, 3), "end_s": round(word.end_s, 3),
             "confidence": round(word.confidence, 4)}
+    return told | {"joined": True} if word.joined else told
 
 
 class Seams:
@@ -60,11 +74,13 @@ class Seams:
 
     Where nobody paused, both sides heard the words around the cut, the one in full, the other beginning there. The seam
     is the gap between two words of the earlier side that is nearest to the cut, and a word belongs to the side that its
-    middle lies on: so a word across the cut is said once, by the side that heard all of it.
+    middle lies on: so a word across the cut is said once, by the side that heard all of it. Between two characters of
+    a script without word spaces there is no space at a seam either.
     """
 
     def __init__(self) -> None:
         self._seam_s: float | None = None
+        self._last = ""
 
     def add(self, words: Sequence[Word], cut_s: float | None) -> list[Word]:
         """The words of the next stretch, with their times in the recording -> those that count.
@@ -76,11 +92,18 @@ class Seams:
         if cut_s is not None:
             self._seam_s = _gap(words, cut_s)
             kept = [word for word in kept if word.middle_s < self._seam_s]
+        if kept:
+            self._last = kept[-1].word
         return kept
 
     def beyond(self, words: Sequence[Word]) -> list[Word]:
         """Of a stretch that goes on, the words behind the last seam."""
-        return [word for word in words if self._seam_s is None or word.middle_s >= self._seam_s]
+        kept = [word for word in words if self._seam_s is None or word.middle_s >= self._seam_s]
+        if kept:
+            first = kept[0]
+            behind = unspaced(self._last) and unspaced(first.word) if first is words[0] else first.joined
+            kept[0] = replace(first, joined=bool(self._last) and behind)
+        return kept
 
 
 def _gap(words: Sequence[Word], at_s: float) -> float:

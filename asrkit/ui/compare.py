@@ -9,7 +9,7 @@ from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import metrics
 from asrkit.speech.audio import Waveform
-from asrkit.speech.text import normalise
+from asrkit.speech.text import mixed_tokens, normalise
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.files import NOTHING
 from asrkit.ui import samples, words
@@ -31,7 +31,7 @@ def compared(store: RunStore, wave: Waveform, model: str, other: str, reference:
     said = normalise(reference, "basic")
     rows = "".join(_row(name, _heard(store, listener, wave, expect), said)
                    for name, listener in _listeners(store, model, other))
-    score = "<th>WER</th>" if said else ""
+    score = f"<th>{'WER' if mixed_tokens(said) == said.split() else 'MER'}</th>" if said else ""
     return f"<table><thead><tr><th>Model</th><th>Hears</th>{score}</tr></thead><tbody>{rows}</tbody></table>"
 
 
@@ -56,6 +56,6 @@ def _heard(store: RunStore, listener: str, wave: Waveform, expect: Expected) -> 
 def _row(name: str, text: str, said: str) -> str:
     heard = normalise(text, "basic") if said else text
     shown = samples.marked(said, heard) if said else escape(heard)
-    rate = f"<td>{words.rate(metrics.score([said], [heard]).wer.rate)}</td>" if said else ""
+    rate = f"<td>{words.rate(metrics.score([said], [heard]).mer.rate)}</td>" if said else ""
     return f'<tr><td>{escape(name)}</td><td>{shown or "<i>nothing</i>"}</td>{rate}</tr>'
 

@@ -15,6 +15,7 @@ from asrkit.runs.store import RunStore
 from asrkit.speech.audio import check_speech
 from asrkit.speech.blocks import Resampler, blocks
 from asrkit.transcription import files
+from asrkit.transcription.transcript import text_of
 from asrkit.ui.recordings import CANCELLED, DONE, FAILED, MOST_LIVE_S, WORKING, Recording
 from asrkit.ui.workers import Workers
 
@@ -61,7 +62,7 @@ def _take(store: RunStore, recording: Recording, live: Live, pcm: bytes, last: b
     heard = live.session.push(samples)
     live.chunks += 1
     recording.words += heard.final
-    recording.partial = " ".join(word.word for word in heard.partial)
+    recording.partial = text_of(heard.partial)
     if last:
         recording.words += live.session.finish().final
         recording.partial, recording.live = "", None

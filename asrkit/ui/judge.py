@@ -140,10 +140,10 @@ def written(report: Report, title: str) -> str:
     figures = "".join(f"<div><b>{words.rate(getattr(scores, name).rate)}</b><span>{name.upper()}, 95 % interval "
                       f"{100 * bounds[name][0]:.1f} to {100 * bounds[name][1]:.1f}</span></div>"
                       for name in ("wer", "cer", "mer"))
-    wer = scores.wer
+    mer = scores.mer
     line = (f"{title} · {len(report.clips)} clips, {words.duration(report.audio_s)} of sound, "
-            f"heard in {report.seconds:.1f} s · {wer.substitutions} words wrong, {wer.deletions} missing, "
-            f"{wer.insertions} extra")
+            f"heard in {report.seconds:.1f} s · {mer.substitutions} words wrong, {mer.deletions} missing, "
+            f"{mer.insertions} extra")
     return "".join([f'<div class="figures">{figures}</div><p class="quiet">{escape(line)}</p>', _unread(report),
                     _worst(report),
                     '<div class="tables">', _confusions(report), _groups("Speaker", report.by_speaker()[:SPEAKERS]),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from itertools import zip_longest
+from itertools import islice
 from typing import Any
 
 from asrkit.runs.events import Event
 from asrkit.speech import metrics
+from asrkit.speech.text import joined_tokens
 from asrkit.ui import words
 
 MOST_SAMPLES = 20
@@ -47,14 +48,16 @@ def _row(sample: dict[str, Any]) -> str:
 def marked(reference: str, hypothesis: str) -> str:
     """The hypothesis with its errors marked: <mark> for a wrong word, <del> for a missing, <ins> for an extra one."""
     shown: list[str] = []
+    said, told = iter(joined_tokens(reference)), iter(joined_tokens(hypothesis))
     for operation, expected, heard in metrics.align(reference, hypothesis):
-        if operation == "equal":
-            shown += [escape(word) for word in heard]
-        elif operation == "delete":
-            shown += [f'<del title="missing">{escape(word)}</del>' for word in expected]
-        elif operation == "insert":
-            shown += [f'<ins title="extra">{escape(word)}</ins>' for word in heard]
-        else:
-            shown += [f'<mark title="instead of {escape(wanted)}">{escape(word)}</mark>'
-                      for wanted, word in zip_longest(expected, heard, fillvalue="")]
-    return " ".join(shown)
+        wanted, found = list(islice(said, len(expected))), list(islice(told, len(heard)))
+        for place, (word, joined) in enumerate(wanted if operation == "delete" else found):
+            if shown and not joined:
+                shown.append(" ")
+            shown.append(_TAGS[operation].format(word=escape(word),
+                                                 wanted=escape(expected[place]) if expected else ""))
+    return "".join(shown)
+
+
+_TAGS = {"equal": "{word}", "delete": '<del title="missing">{word}</del>', "insert": '<ins title="extra">{word}</ins>',
+         "substitute": '<mark title="instead of {wanted}">{word}</mark>'}

@@ -206,7 +206,7 @@ function showDone(told) {
   part("doubt").hidden = !told.notice;
   part("doubt").textContent = told.notice;
   part("done").hidden = !told.duration_s;
-  part("corrected").value = shown.words.map((one) => one.word).join(" ");
+  part("corrected").value = textOf(shown.words);
   drawTimeline();
   markRow();
 }
@@ -276,7 +276,7 @@ part("play").addEventListener("click", () => {
   if (sound.playing()) sound.stop(); else sound.play(shown.id, 0, shown.duration_s);
 });
 part("copy").addEventListener("click", async () => {
-  note(await copied(shown.words.map((one) => one.word).join(" ")) ? "Copied." : "The browser does not let this page copy; select the words instead.");
+  note(await copied(textOf(shown.words)) ? "Copied." : "The browser does not let this page copy; select the words instead.");
 });
 // Pages without https have no clipboard of their own.
 async function copied(text) {

@@ -24,7 +24,7 @@ from asrkit.speech.audio import Waveform, as_wav
 from asrkit.speech.blocks import Resampler
 from asrkit.transcription import files, subtitles
 from asrkit.transcription.expected import Expected
-from asrkit.transcription.transcript import described
+from asrkit.transcription.transcript import Word, described, text_of
 from asrkit.ui import compare, hearing
 from asrkit.ui.component import HERE, answering, script, template
 from asrkit.ui.recordings import DONE, WORKING, Recording, Recordings
@@ -97,7 +97,7 @@ class Talk:
             share = 1.0 if one.state == DONE else one.heard_s / one.expected_s if one.expected_s else 0.0
             rows.append({"id": one.id, "name": one.name, "state": one.state, "share": min(1.0, share),
                          "notice": one.notice, "duration_s": one.duration_s, "seconds": one.seconds,
-                         "text": " ".join(word.word for word in one.words[:40])})
+                         "text": text_of(one.words[:40])})
         return {"rows": rows}
 
     # ---- what was heard
@@ -141,7 +141,6 @@ class Talk:
     def correct(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The words of a corrected text, timed by forced alignment; from now on they are what was said."""
         from asrkit.transcription import alignment, transcriber
-        from asrkit.transcription.transcript import Word
 
         if not str(asked["text"]).strip():
             raise DataError("Write what was said; the words are then found in the recording.")
@@ -149,7 +148,8 @@ class Talk:
         told = alignment.align(transcriber.get(recording.model, self.store), wave, str(asked["text"]))
         with recording.lock:
             recording.words = [Word(one.word, one.start_s, one.end_s,
-                                    0.0 if one.score is None else float(np.exp(one.score))) for one in told.words]
+                                    0.0 if one.score is None else float(np.exp(one.score)), one.joined)
+                               for one in told.words]
             unknown = f"The model has no letter for {' '.join(told.unknown)}." if told.unknown else ""
             return self._news(recording, 0) | {"notice": unknown}
 

@@ -1,5 +1,7 @@
 // The words on view and the waveform under them; `shown` and `playhead` are talk.js's.
 
+const textOf = (words) => words.map((one, place) => (one.joined || !place ? "" : " ") + one.word).join("");
+
 // New words go behind those on view. A long pause begins a paragraph with its time.
 function addWords(words) {
   const into = part("words"), long = shown.duration_s > TIMELINE_S;
@@ -9,12 +11,12 @@ function addWords(words) {
       into.append(make("span", "at", { textContent: clock(one.start_s) }));
     }
     shown.words.push(one);
-    into.append(wordButton(one, shown.words.length - 1), " ");
+    into.append(one.joined || !before ? "" : " ", wordButton(one, shown.words.length - 1));
   }
 }
 
 function wordButton(one, place) {
-  const button = make("button", "word", { type: "button", textContent: one.word, tabIndex: place ? -1 : 0 });
+  const button = make("button", one.joined ? "word joined" : "word", { type: "button", textContent: one.word, tabIndex: place ? -1 : 0 });
   button.dataset.place = place;
   button.style.setProperty("--sure", one.confidence);
   button.title = `${one.start_s.toFixed(2)} to ${one.end_s.toFixed(2)} s · ${Math.round(100 * one.confidence)} % sure`;

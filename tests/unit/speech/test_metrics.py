@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from asrkit.errors import DataError
 from asrkit.speech.metrics import ErrorRate, align, score, wer_interval
+from asrkit.speech.text import mixed_tokens
 
 WORDS = st.lists(st.sampled_from(["a", "bb", "c", "我", "好的"]), max_size=6).map(" ".join)
 PAIRS = st.lists(st.tuples(WORDS, WORDS), max_size=5)
@@ -97,8 +98,8 @@ def test_align_empty_sides():
 @given(WORDS, WORDS)
 def test_align_rebuilds_both_sides(reference, hypothesis):
     chunks = align(reference, hypothesis)
-    assert [word for _, words, _ in chunks for word in words] == reference.split()
-    assert [word for _, _, words in chunks for word in words] == hypothesis.split()
+    assert [word for _, words, _ in chunks for word in words] == mixed_tokens(reference)
+    assert [word for _, _, words in chunks for word in words] == mixed_tokens(hypothesis)
 
 
 def test_the_interval_of_wer_holds_it_and_narrows_with_more_clips():

@@ -117,3 +117,11 @@ def test_what_cannot_be_evaluated(parrot):
     with pytest.raises(Enough):
         evaluate(parrot, parrot.rows, "basic", progress=stop)
     assert parrot.asked == []
+
+
+def test_errors_in_a_script_without_spaces_are_told_by_character(parrot):
+    parrot.add("我们去", "我门去")
+    parrot.add("我们", "我们")
+    told = evaluate(parrot, parrot.rows, "basic")
+    assert told.confusions(9) == [("们", "门", 1)]
+    assert [clip.errors for clip in told.clips] == [1, 0] and told.scores.mer.rate == 0.2

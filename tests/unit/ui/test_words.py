@@ -33,6 +33,8 @@ def test_errors_are_marked_by_word():
     assert samples.marked("a b c d", "a x c e d") == (
         'a <mark title="instead of b">x</mark> c <ins title="extra">e</ins> d')
     assert samples.marked("a b", "a") == 'a <del title="missing">b</del>'
+    assert samples.marked("我们去 a", "我门去 b") == (
+        '我<mark title="instead of 们">门</mark>去 <mark title="instead of a">b</mark>'), "by character"
     assert samples.marked("", "<b>") == '<ins title="extra">&lt;b&gt;</ins>'
 
 
