@@ -5,6 +5,8 @@
     ├── DataError          a data set, a manifest, a transcript
     │   └── AudioError     a recording
     ├── ModelError         a checkpoint, a vocabulary
+    ├── HubError           a repository on the Hugging Face Hub
+    │   └── GatedError     one whose terms must be accepted first
     └── RunError           a run directory or its process
 
 A message is one clear sentence for the person at the page or the terminal: what is wrong, where (file, row, field), and
@@ -30,6 +32,14 @@ class AudioError(DataError):
 
 class ModelError(AsrkitError):
     """A checkpoint cannot be found or loaded, or does not fit the data."""
+
+
+class HubError(AsrkitError):
+    """A repository on the Hub is not there, is private, or cannot be reached."""
+
+
+class GatedError(HubError):
+    """A repository on the Hub is only for those who accepted its terms and say who they are."""
 
 
 class RunError(AsrkitError):

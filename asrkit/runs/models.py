@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from asrkit import hub
 from asrkit.errors import ModelError
 from asrkit.runs import events
 from asrkit.runs.store import RUN_ID, Run, RunStore
@@ -47,6 +48,32 @@ def resolve(name: str, store: RunStore) -> str:
                      f"(owner/name); `python -m asrkit runs list` shows the runs.")
 
 
+def fetch(name: str, store: RunStore, *, language: str = "", told: hub.Told | None = None) -> Path:
+    """The directory of the checkpoint, on this disk; told: how much of one from the Hub is there.
+
+    language: of an MMS model, of whose thousand adapters only that one is fetched. ModelError as `resolve` raises it,
+    HubError for what cannot be had from the Hub.
+    """
+    found = resolve(name, store)
+    if os.path.isdir(found):
+        return Path(found)
+    repository = hub.look(found, "model")
+    folder = hub.fetch(repository, _needed(list(repository.sizes), language), told)
+    check_directory(folder, f"model {name} on the Hugging Face Hub")
+    return folder
+
+
+def _needed(paths: list[str], language: str) -> list[str]:
+    """Settings and vocabularies, and the weights once, though a repository may hold them for three frameworks."""
+    weights = next((name for name in WEIGHTS if name in paths), "")
+    shards = weights.removesuffix(".index.json").rpartition(".") if weights.endswith(".index.json") else None
+    adapters = (f"adapter.{language}.safetensors", f"adapter.{language}.bin")
+    adapter = next((name for name in adapters if name in paths), "")
+    return [path for path in paths if "/" not in path and (
+        path in (weights, adapter) or path.endswith(".txt") or (path.endswith(".json") and ".index." not in path)
+        or (shards and path.startswith(f"{shards[0]}-") and path.endswith(f".{shards[2]}")))]
+
+
 def lasting(name: str, store: RunStore) -> str:
     """`name` so that it means the same from any working directory. ModelError as `resolve` raises it."""
     resolve(name, store)
@@ -59,18 +86,18 @@ def _is_name(name: str, store: RunStore) -> bool:
     return name in ("", STARTER) or bool(RUN_ID.fullmatch(name)) and (store.root / name / "config.json").exists()
 
 
-def check_directory(path: Path) -> None:
-    """ModelError unless `path` holds a checkpoint of a CTC speech model in the Hugging Face layout."""
+def check_directory(path: Path, called: str = "") -> None:
+    """ModelError, which calls `path` so, unless it holds a CTC speech model in the Hugging Face layout."""
+    called = called or f"directory {path}"
     told = read_config(path)
     if told is None:
-        raise ModelError(f"Directory {path} is no model: it has no config.json; "
-                         "give a Hugging Face checkpoint directory.")
+        raise ModelError(f"The {called} is no model: it has no config.json; give a Hugging Face checkpoint.")
     kind = told.get("model_type")
     if kind not in CTC_TYPES:
-        raise ModelError(f"The model in {path} is of type {kind!r}, which is no CTC speech model; "
+        raise ModelError(f"The {called} is of type {kind!r}, which is no CTC speech model; "
                          f"choose one of {', '.join(sorted(CTC_TYPES))}.")
     if not any((path / name).exists() for name in WEIGHTS):
-        raise ModelError(f"Directory {path} has a config.json but no weights (model.safetensors); copy all of it.")
+        raise ModelError(f"The {called} has a config.json but no weights (model.safetensors); give all of it.")
 
 
 def read_config(path: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from asrkit import hub
 from asrkit.config import TrainConfig
 from asrkit.errors import DataError
 from asrkit.runs import models, selection
@@ -47,18 +48,21 @@ def is_local(config: TrainConfig) -> bool:
     return not (config.train.startswith(HUB) or config.eval.startswith(HUB))
 
 
-def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None) -> Prepared:
+def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, model: Path | None = None,
+            told: hub.Told | None = None) -> Prepared:
     """Read, split, normalise and audit the data of `config`.
+
+    model: the base model's directory, where it was fetched already. told: how much of the data is fetched.
 
     DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; ModelError if
     the base model is not one. The evaluation split is audited as the training split is.
     """
-    model = Path(models.resolve(config.model, store))
+    model = model or Path(models.resolve(config.model, store))
     if config.vocabulary != "fresh":
         models.check_language(model, config.adapter_language)
     source = sources.load(config.train, eval_data=config.eval or None, text_column=config.text_column or None,
                           audio_column=config.audio_column or None,
-                          speaker_column=config.speaker_column or None, hub_dir=hub_dir)
+                          speaker_column=config.speaker_column or None, hub_dir=hub_dir, told=told)
     check = functools.partial(_checked, config=config, model=model)
     kept, told = check(source.train)
     if source.eval:

@@ -43,7 +43,7 @@ class Gate:
 
     def __init__(self, also: Iterable[Path] = ()) -> None:
         limit = os.environ.get(VARIABLE)
-        folders = (*limit.split(os.pathsep), ASSETS, *also) if limit else ()
+        folders = (*limit.split(os.pathsep), ASSETS, *_fetched(), *also) if limit else ()
         self._folders = [Path(os.path.realpath(folder)) for folder in folders if str(folder)]
         self._real: dict[Path, str] = {}
 
@@ -64,3 +64,9 @@ class Gate:
 
 def _may_lead_away(path: Path) -> bool:
     return path.name in ("", "..") or os.path.islink(path)
+
+
+def _fetched() -> list[Path]:
+    """Where the Hub's client keeps files; beside it lies its token, which nobody reads."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    return [Path(os.environ.get("HF_HUB_CACHE") or home / "hub")]

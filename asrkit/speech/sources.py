@@ -13,7 +13,8 @@ DATA is one of
                                 with tables train.tsv, dev.tsv, test.tsv ... (Common Voice, VoxPopuli, NeMo), or
                                 with one table, or
                                 of audio files, each with a .txt of the same name, or
-                                with nothing but one folder that is one of these
+                                with nothing but one folder that is one of these, or
+                                with archives of these, which may be named like splits
 A split named train goes to train; validation, valid, val, dev, test or eval to eval; none at all to train.
 """
 
@@ -23,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.errors import DataError
-from asrkit.speech import archives, corpora, embedded, hub, parquet, reach, spreadsheets, tables
+from asrkit.hub import Told
+from asrkit.speech import archives, corpora, embedded, hub, parquet, reach, saved, spreadsheets, tables
 from asrkit.speech.manifest import Utterance
 
 BUILT_IN = {"callsigns": reach.ASSETS / "demo" / "callsigns"}
@@ -70,6 +72,7 @@ class _Found:
 class _Options:
     wanted: tables.Wanted
     hub_dir: Path | None
+    told: Told | None = None
     depth: int = field(default=0)
 
 
@@ -81,17 +84,19 @@ def load(
     audio_column: str | None = None,
     speaker_column: str | None = None,
     hub_dir: Path | None = None,
+    told: Told | None = None,
 ) -> Source:
     """Find the utterances of `data`. Clips are not decoded: one that is not audio has duration -1.0, for the audit.
 
     eval_data: takes the place of the eval split: its eval split, or all of it where it has none.
     text_column, audio_column, speaker_column: for names other than the usual ones. hub_dir: where clips are written
-    that are only bytes in a table; the user's cache by default, where archives are unpacked, too.
+    that are only bytes in a table; the user's cache by default, where archives are unpacked, too. told: how much of
+    what comes from the Hub is there.
 
     Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
-    be read here (see `reach`).
+    be read here (see `reach`); HubError for what cannot be had from the Hub.
     """
-    options = _Options(tables.Wanted(text_column, audio_column, speaker_column), hub_dir)
+    options = _Options(tables.Wanted(text_column, audio_column, speaker_column), hub_dir, told)
     source = _load(str(data), options)
     if eval_data is None:
         return source
@@ -101,17 +106,36 @@ def load(
 
 
 def _load(data: str, options: _Options) -> Source:
-    if data.startswith(hub.PREFIX):
-        source = _source(_of_table(hub.load_hub(data, options.hub_dir, options.wanted), "Hugging Face dataset"), data)
-    else:
-        try:
-            source = _source(_read_path(data, options), data)
-        except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
-            raise DataError(f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names "
-                            "of its files.") from error
-    also = [*filter(None, [options.hub_dir]), embedded.cache_dir(), *hub.cache_dirs()]
+    try:
+        source = _source(_read_hub(data, options) if data.startswith(hub.PREFIX) else _read_path(data, options), data)
+    except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
+        raise DataError(f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names "
+                        "of its files.") from error
+    also = [*filter(None, [options.hub_dir]), embedded.cache_dir()]
     reach.check_all((Path(row.audio) for row in source.utterances), also)
     return source
+
+
+def _read_hub(data: str, options: _Options) -> _Found:
+    """What was asked for, and nothing else, is there to train on; else the splits that say what they are for."""
+    fetched = hub.fetch(data, options.told)
+    parts = {split: [_read_path(str(file), options) for file in files] for split, files in fetched.splits.items()}
+    if fetched.folder:
+        found = _read_folder(fetched.folder, options)
+        rows = found.utterances
+    else:
+        found = next(part for files in parts.values() for part in files)
+        rows = [replace(row, split=split) for split, files in parts.items() for part in files
+                for row in part.utterances]
+    wanted = hub.Name.of(data).split
+    if wanted:
+        sides: dict[str, list[Utterance]] = {}
+        for row in rows:
+            sides.setdefault(row.split or "train", []).append(row)
+        rows = [replace(row, split=None) for row in hub.cut(wanted, sides)]
+        if not rows:
+            raise DataError(f"{data} holds no clips; choose another split.")
+    return replace(found, utterances=rows, layout="Hugging Face dataset")
 
 
 def _read_path(data: str, options: _Options) -> _Found:
@@ -177,8 +201,8 @@ def _read_folder(folder: Path, options: _Options) -> _Found:
     names = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_HIDDEN))
     if not names:
         raise DataError(f"{folder} is empty; put recordings and a metadata.csv, or a .txt beside each, into it.")
-    if hub.is_saved(folder):
-        return _of_table(hub.load_saved(folder, options.hub_dir, options.wanted), "saved by datasets")
+    if saved.is_saved(folder):
+        return _of_table(saved.load(folder, options.hub_dir, options.wanted), "saved by datasets")
     if layout := corpora.recognise(folder):
         return _Found(layout.read(folder), layout.title)
     is_table = {entry for entry in names
@@ -192,7 +216,7 @@ def _read_folder(folder: Path, options: _Options) -> _Found:
     here = is_table or any(entry.suffix.lower() in tables.AUDIO_SUFFIXES for entry in names)
     if found is None and len(inner) == 1 and not here and options.depth < MOST_DEPTH:
         return _read_folder(inner[0], replace(options, depth=options.depth + 1))
-    found = found or _read_pairs(folder)
+    found = found or _read_pairs(folder) or _read_archives(names, options)
     if found is None:
         raise DataError(
             f"{folder} is in no known layout; it needs one of: a metadata.csv or metadata.jsonl with file_name and "
@@ -250,6 +274,16 @@ def _read_pairs(folder: Path) -> _Found | None:
     rows = [Utterance(str(path), _transcript(path) if path.with_suffix("") in texts else "", tables.measure(str(path)),
                       row=str(path.relative_to(folder))) for path in clips]
     return _Found(rows, "recordings with a .txt beside each")
+
+
+def _read_archives(names: list[Path], options: _Options) -> _Found | None:
+    parts = [(entry, _read_path(str(entry), replace(options, depth=options.depth + 1)))
+             for entry in names if entry.is_file() and archives.is_archive(entry) and options.depth < MOST_DEPTH]
+    if not parts:
+        return None
+    rows = [replace(row, split=entry.stem) if hub.side(entry.stem) else row
+            for entry, part in parts for row in part.utterances]
+    return replace(parts[0][1], utterances=rows)
 
 
 def _split_of(path: Path, folder: Path) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from asrkit.errors import AsrkitError, AudioError, ConfigError, DataError, ModelError, first_line
+from asrkit.errors import AsrkitError, AudioError, ConfigError, DataError, GatedError, HubError, ModelError, first_line
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ _OURS = {
     AudioError: ("bad-audio", "Repair or remove the clip, then start again."),
     DataError: ("bad-data", "Mend the data as the message says, then start again."),
     ModelError: ("bad-model", "Choose another base model or vocabulary, then start again."),
+    GatedError: ("gated", "Do so, then resume the run."),
+    HubError: ("hub-unreachable", "Resume the run when that is mended; what was fetched is kept."),
     ConfigError: ("bad-settings", "Change the setting, then start again."),
 }
 
@@ -70,15 +72,6 @@ def explain(error: BaseException) -> Failure:
     if any(sign in words for sign in _PEER_LOST):
         return Failure("process-lost", "Another process of this run ended unexpectedly.",
                        "The log says why the first of them ended; mend that, then resume the run.")
-    refused = "401 Client Error" in words or "403 Client Error" in words
-    # The Hub answers 401 for a name that does not exist, too.
-    if "GatedRepo" in words or (refused and "RepositoryNotFound" not in words):
-        return Failure("gated", f"The Hub refused access: {first_line(error)}",
-                       "Accept the model's or dataset's terms on its page and set HF_TOKEN.")
-    if any(name in words for name in ("RepositoryNotFound", "HfHubHTTPError", "ConnectionError", "ConnectError",
-                                      "OfflineModeIsEnabled", "LocalEntryNotFound", "MaxRetryError")):
-        return Failure("hub-unreachable", f"The Hub could not be reached or does not have it: {first_line(error)}",
-                       "Check the name and the network, or use a directory on this machine.")
     if "CUDA" in words or "NVIDIA" in words:
         return Failure("cuda", f"The GPU reported an error: {first_line(error)}",
                        "Check the driver with nvidia-smi; resume the run when the GPU works.")

@@ -7,6 +7,7 @@ imported, which takes several seconds.
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import signal
 import statistics
@@ -18,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from asrkit import hub
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
 from asrkit.runs import card, events, models, preparation, supervisor, view, watchdog
@@ -29,6 +31,8 @@ from asrkit.training.files import tidy
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 HELLO_S = 5.0
 """How long the supervisor has to write `process.json` before the worker does it itself (the app may be dead)."""
+FETCHING_S = 3.0
+"""Between two words about a fetch."""
 
 
 class StopRequested(BaseException):
@@ -134,9 +138,10 @@ def _train(run: Run) -> None:
     if team.WORLD > 1 and config.layerdrop:  # known only here where machines join by hand
         raise ConfigError("Layer drop (layerdrop) works with one process only; set it to 0.")
     checkpoint = team.agreed(_clean(run) if team.FIRST else None)
-    train, held_out = _data(run, config)
+    base = None if checkpoint else _base(run, config)
+    train, held_out = _data(run, config, base)
     set_seed(config.seed)
-    processor, model = _model(run, config, checkpoint, [row.text for row in train])
+    processor, model = _model(run, config, checkpoint or base, [row.text for row in train])
     _check_stop(run)
     seen = view.view(run) if checkpoint else view.RunView(run.id)
     step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
@@ -167,23 +172,48 @@ def _clean(run: Run) -> Path | None:
     return found[-1] if found else None
 
 
-def _data(run: Run, config: TrainConfig) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
+def _base(run: Run, config: TrainConfig) -> Path:
+    """The base model's directory, fetched where need be: by one process, before the others look for it."""
+    fetch = functools.partial(models.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language)
+    if team.FIRST:
+        say(run, "loading", f"Loading the base model {config.model}")
+        fetch(told=_fetching(run, config.model))
+    _check_stop(run)
+    return fetch()
+
+
+def _data(run: Run, config: TrainConfig,
+          base: Path | None) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
     if team.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
-        store = RunStore(run.path.parent)
-        preparation.prepare(config, store, hub_dir=run.path / "audio").write(run)
+        preparation.prepare(config, RunStore(run.path.parent), hub_dir=run.path / "audio", model=base,
+                            told=_fetching(run, config.train)).write(run)
     _check_stop(run)
     return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
 
 
-def _model(run: Run, config: TrainConfig, checkpoint: Path | None, texts: list[str]) -> tuple[Any, Any]:
+def _fetching(run: Run, what: str) -> hub.Told:
+    """Says every few seconds how far a fetch is, and breaks it off when the run is to stop."""
+    words, said = hub.progress(what), time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal said
+        if run.flag(STOP) or run.flag(CANCEL):
+            raise StopRequested
+        if time.monotonic() - said > FETCHING_S:
+            said = time.monotonic()
+            say(run, "loading", words(done, total))
+
+    return told
+
+
+def _model(run: Run, config: TrainConfig, found: Path, texts: list[str]) -> tuple[Any, Any]:
     from asrkit.training import model
 
-    if checkpoint:
-        say(run, "loading", f"Loading the checkpoint of step {checkpoint.name.rpartition('-')[2]}")
-        return model.reload(checkpoint, config)
-    say(run, "loading", f"Loading the base model {config.model}")
-    return model.load(models.resolve(config.model, RunStore(run.path.parent)), config, texts)
+    if found.parent == run.checkpoints_dir:
+        say(run, "loading", f"Loading the checkpoint of step {found.name.rpartition('-')[2]}")
+        return model.reload(found, config)
+    return model.load(str(found), config, texts)
 
 
 def _steps(trainer: Any) -> tuple[int, int]:

@@ -127,7 +127,7 @@ def get(model: str, store: RunStore) -> Transcriber:
     While a run is under way the machine is the run's: its GPU is left to it, and one thread is enough.
     """
     busy = supervisor.active(store) is not None
-    transcriber = of_checkpoint(models.resolve(model, store), "cpu" if busy else best_device())
+    transcriber = of_checkpoint(str(models.fetch(model, store)), "cpu" if busy else best_device())
     transcriber.engine.threads = 1 if busy else ALL_THREADS
     return transcriber
 

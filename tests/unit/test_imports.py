@@ -1,4 +1,4 @@
-"""The arrows of the house: app.py -> ui, cli -> training | transcription -> runs -> speech | config -> errors.
+"""The arrows of the house: app.py -> ui, cli -> training | transcription -> runs -> speech -> hub | config -> errors.
 
 `ui` never imports `training`, which it starts as a process, and the page and the terminal answer before torch loads.
 """
@@ -15,8 +15,8 @@ PROJECT = Path(__file__).parents[2]
 PACKAGE = PROJECT / "asrkit"
 HEAVY = ("torch", "transformers", "datasets", "torchaudio", "accelerate")
 
-FLOOR = {"errors": 0, "config": 1, "speech": 1, "runs": 2, "training": 3, "transcription": 3, "cli": 4, "ui": 4,
-         "__main__": 5, "app": 5}
+FLOOR = {"errors": 0, "hub": 1, "config": 1, "speech": 2, "runs": 3, "training": 4, "transcription": 4, "cli": 5,
+         "ui": 5, "__main__": 6, "app": 6}
 """An import goes to a lower floor or stays in its room."""
 
 FORBIDDEN = {("ui", "training")}

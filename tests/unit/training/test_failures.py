@@ -5,20 +5,8 @@ import torch
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
-from asrkit.errors import AudioError, ConfigError, DataError, ModelError, RunError
+from asrkit.errors import AudioError, ConfigError, DataError, GatedError, HubError, ModelError, RunError
 from asrkit.training.failures import explain
-
-
-class GatedRepoError(Exception):
-    pass
-
-
-class RepositoryNotFoundError(Exception):
-    pass
-
-
-class HfHubHTTPError(Exception):
-    pass
 
 
 @pytest.mark.parametrize(("error", "code", "words"), [
@@ -35,12 +23,8 @@ class HfHubHTTPError(Exception):
     (RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to "
                   "allocate 4000000000000 bytes."), "out-of-memory", "The device ran out of memory."),
     (MemoryError(), "out-of-memory", "The device ran out of memory."),
-    (GatedRepoError("403 Client Error. Cannot access gated repo for url x."), "gated", "The Hub refused access"),
-    (HfHubHTTPError("401 Client Error: Unauthorized for url x"), "gated", "The Hub refused access"),
-    (RepositoryNotFoundError("401 Client Error. Repository Not Found for url: https://huggingface.co/ownr/name."),
-     "hub-unreachable", "does not have it"),
-    (HfHubHTTPError("500 Server Error"), "hub-unreachable", "The Hub could not be reached"),
-    (ConnectionError("Connection refused"), "hub-unreachable", "The Hub could not be reached"),
+    (GatedError("The model owner/name is gated."), "gated", "The model owner/name is gated."),
+    (HubError("There is no model ownr/name."), "hub-unreachable", "There is no model ownr/name."),
     (RuntimeError("CUDA error: an illegal memory access was encountered"), "cuda", "The GPU reported an error"),
     (ZeroDivisionError("division by zero"), "unexpected", "ZeroDivisionError: division by zero"),
     (ValueError(), "unexpected", "ValueError"),
