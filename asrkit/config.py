@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from asrkit.errors import ConfigError
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 METRICS = ("wer", "cer", "mer", "loss")
+DEVICE = re.compile(r"cpu|mps|cuda:[\w-]+")
 
 
 def _setting(default: Any, label: str, help: str, *, low: float | None = None, high: float | None = None,
@@ -111,6 +113,9 @@ class TrainConfig:
     processes: int = _setting(
         1, "Processes", "Worker processes of the run, one for each GPU; a batch is what one of them takes.", low=1,
         high=64)
+    device: str = _setting(
+        "auto", "Device", "auto takes the first that is free; cuda:1 waits for that one, cuda:0,cuda:1 (two processes) "
+        "for both, cpu leaves the GPUs alone.")
     gradient_checkpointing: bool = _setting(False, "Gradient checkpointing", "Less memory, about a third slower.")
     torch_compile: bool = _setting(
         False, "Compile the model", "torch.compile: minutes of preparation, then faster steps on a GPU. Needs a C++ "
@@ -170,12 +175,24 @@ class TrainConfig:
                 raise ConfigError(f"{label(name)} is empty; say what to use.")
         if self.preset:
             _known(self.preset)
+        self._check_device()
         if self.processes > 1 and self.layerdrop:
             raise ConfigError("Layer drop (layerdrop) works with one process only: the others would wait for the "
                               "gradient of a layer that was skipped; set it to 0 or processes to 1.")
         if self.min_duration_s >= self.max_duration_s:
             raise ConfigError(
                 f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s).")
+
+    def _check_device(self) -> None:
+        object.__setattr__(self, "device", self.device.replace(" ", ""))
+        names = [] if self.device == "auto" else self.device.split(",")
+        gpus = [name for name in names if name.startswith("cuda:")]
+        if not all(map(DEVICE.fullmatch, names)) or len(set(names)) < len(names) or (len(names) > 1 and names != gpus):
+            raise ConfigError(f"Device (device) is {self.device!r}; it must be auto, cpu, mps, cuda:0, or several GPUs "
+                              "as in cuda:0,cuda:1.")
+        if gpus and len(gpus) != self.processes:
+            raise ConfigError(f"Device (device) names {len(gpus)} of the GPUs for {self.processes} process(es); name "
+                              "one for each.")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

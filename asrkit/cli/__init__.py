@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
                                 ("evaluate", supervisor.evaluate_now, "evaluate after this step"),
                                 ("next", managing.put_first, "let a waiting run be the next")):
         _json(_with_id(_command(actions, name, managing.acting(action), words)))
+    move = _json(_with_id(_command(actions, "move", managing.move, "give a waiting run another position in line")))
+    move.add_argument("position", metavar="POSITION", type=int, help="1 for the next; beyond the end for the last")
     _json(_with_id(_command(actions, "resume", managing.resume, "go on with a stopped, failed or crashed run")))
     _with_id(_command(actions, "delete", managing.delete, "remove a run that has ended"))
     archive = _with_id(_command(actions, "archive", managing.archive, "pack a run into one zip"))

@@ -17,8 +17,9 @@ def train(options: argparse.Namespace) -> int:
     store = RunStore(options.runs_dir)
     run = supervisor.start(store, given.settings_of(options), options.run_id)
     print(f"Run {run.id} in {run.path}", flush=True)
-    if before := supervisor.ahead(store, run):
-        print(f"It waits for {', '.join(before)} to finish.", flush=True)
+    if supervisor.status(run) == supervisor.QUEUED:
+        ahead = supervisor.ahead(store, run)
+        print(f"It waits in line, behind {', '.join([*ahead.busy, *ahead.before])}.", flush=True)
     return _follow(store, run)
 
 
@@ -134,4 +135,11 @@ def acting(action: Any) -> Any:
 
 
 def put_first(run: Run) -> None:
-    supervisor.put_first(RunStore(run.path.parent), run)
+    supervisor.move(RunStore(run.path.parent), run, 1)
+
+
+def move(options: argparse.Namespace) -> None:
+    store = RunStore(options.runs_dir)
+    run = store.get(options.run_id)
+    supervisor.move(store, run, options.position)
+    _show(run, options.json)

@@ -73,6 +73,11 @@ class Run:
         return self.path / "events.jsonl"
 
     @property
+    def heartbeat_path(self) -> Path:
+        """Touched while the worker works; see `heartbeat`."""
+        return self.path / "heartbeat.json"
+
+    @property
     def log_path(self) -> Path:
         return self.path / "log.txt"
 

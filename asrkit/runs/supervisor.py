@@ -1,34 +1,21 @@
-"""Start, queue, stop, resume and judge runs. Knows processes; does not know training.
+"""Start, queue, stop, resume and judge runs. Knows processes and devices; does not know training.
 
-One run is under way at a time; others wait in line, each with its place in `queue.json`. Whoever notices that nothing
-is under way starts the first of them: the worker that has just ended, or an app or a terminal that looks.
-
-A worker is started detached, in a session of its own, with its output in a file: nothing that happens to the app
-reaches it. Whether it lives is asked of the system each time: pid *and* start time, so a pid that was given to another
-program is not mistaken for the worker.
+A device takes one run at a time (`devices`); others wait in line, each with its place in `queue.json`. Whoever notices
+that one of them could begin starts it: the worker that has just ended, or an app or a terminal that looks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
-import shlex
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
-from typing import Any
-
-import psutil
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from asrkit.config import TrainConfig
-from asrkit.errors import AsrkitError, RunError
-from asrkit.runs import events, models, preparation
+from asrkit.errors import AsrkitError, ConfigError, RunError
+from asrkit.runs import devices, events, models, preparation
+from asrkit.runs.processes import alive, spawn
 from asrkit.runs.store import (
     CANCEL,
     EVALUATE,
@@ -37,7 +24,6 @@ from asrkit.runs.store import (
     Run,
     RunStore,
     free_bytes,
-    readable_disk_errors,
     write_json,
 )
 
@@ -49,43 +35,35 @@ RESUMABLE = frozenset({STOPPED, FAILED, CRASHED})
 NEEDED_BYTES = 200 * 2**20
 """Free disk space without which no run is started: a small model, its checkpoints and its history."""
 
-TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)")
-"""Names of the environment variables that torchrun sets for its processes."""
-
-TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
-"""Environment variable with flags for torchrun, where other machines take part."""
-
-_WORKER = "asrkit.training.worker"
-_PROJECT = Path(__file__).resolve().parents[2]
-
 
 def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Run:
     """Check the data and the base model, make the run and start its worker, or put it in line behind the others.
 
-    DataError or ModelError if they cannot be used; RunError if the id is taken or the disk is full. After an error
-    there is no run.
+    DataError or ModelError if they cannot be used; RunError if the id is taken, the disk is full or this machine does
+    not have the device. After an error there is no run.
     """
     _refuse_full_disk(store)
     # A run that waits may be started from another working directory.
     config = config.changed({"model": models.lasting(config.model, store)})
+    devices.check(config)
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
-        waits = _busy(store)
+        mine, last = share(store, config), _last(store)
 
         def fill(run: Run) -> None:
             if prepared:
                 prepared.write(run)
-            if waits:
-                _queue(run)
+            if not mine:
+                _queue(run, last)
 
         run = store.create(config, run_id, fill)
-        if not waits:
+        if mine:
             try:
-                _spawn(run)
+                spawn(run, mine)
             except BaseException:
                 store.delete(run)
                 raise
-    if waits:
+    if not mine:
         advance(store)
     return run
 
@@ -100,65 +78,127 @@ def resume(store: RunStore, run: Run) -> Run:
         if current not in RESUMABLE and current != QUEUED:  # made, but cut off before it was started
             raise RunError(f"Run {run.id} is {current}; only a stopped, failed or crashed run can be resumed.")
         _refuse_full_disk(store)
+        devices.check(run.config())
         run.lower_flags()
         run.repair_events()
-        if waits := _busy(store):
-            _queue(run)
+        if mine := share(store, run.config()):
+            spawn(run, mine)
         else:
-            _spawn(run)
-    if waits:
+            _queue(run, _last(store))
+    if not mine:
         advance(store)
     return run
 
 
 def line(store: RunStore) -> list[Run]:
     """The runs that wait, in the order in which they will be started."""
-    return sorted(filter(_waits, store.all()), key=lambda run: (_place(run), run.id))
+    return in_turn(filter(_waits, store.all()))
+
+
+def in_turn(waiting: Iterable[Run]) -> list[Run]:
+    """Runs that wait, as they stand in line."""
+    return sorted(waiting, key=lambda run: (_place(run), run.id))
 
 
 def _waits(run: Run) -> bool:
     return run.place_path.exists() and status(run) == QUEUED
 
 
-def _busy(store: RunStore) -> bool:
-    """Whether a run that is started now has to wait."""
-    return active(store) is not None or bool(line(store))
+def share(store: RunStore, config: TrainConfig) -> list[str]:
+    """The devices that a run of `config` gets if it comes last in line; none where it has to wait."""
+    wishes = [*map(_wish, line(store)), devices.Wish.of(config)]
+    return devices.shared_out(wishes, taken(under_way(store)))[-1]
 
 
-def ahead(store: RunStore, run: Run) -> list[str]:
-    """Ids of the runs that end before `run` begins: the one under way, then those before it in line."""
-    waiting = [one.id for one in line(store)]
+def _wish(run: Run) -> devices.Wish:
+    try:
+        return devices.Wish.of(run.config())
+    except ConfigError:  # it is told when its turn comes
+        return devices.Wish((), 1)
+
+
+def taken(busy: Iterable[Run]) -> list[str]:
+    """The devices of runs that are under way; of one that does not say, every one."""
+    everything = list(devices.places().elements())
+    return [name for run in busy for name in (run.process() or {}).get("devices", everything)]
+
+
+def ready(busy: Iterable[Run], waiting: list[Run]) -> list[tuple[Run, list[str]]]:
+    """Of the runs in line those that can begin while `busy` are under way, with the devices that they get."""
+    shares = devices.shared_out([*map(_wish, waiting)], taken(busy)) if waiting else []
+    return [(run, mine) for run, mine in zip(waiting, shares, strict=True) if mine]
+
+
+class Ahead(NamedTuple):
+    """What a run waits for: one or more of the runs `busy` to end, as `devices` many places have to be free, and those
+    before it in line to begin. Ids. in_vain: why it would wait for ever here."""
+
+    busy: list[str]
+    before: list[str]
+    devices: int
+    in_vain: str = ""
+
+
+def ahead(store: RunStore, run: Run) -> Ahead:
+    """Why `run` has not begun yet."""
+    waiting, wish = [one.id for one in line(store)], _wish(run)
+    known = wish.names or devices.found()
+    busy = [one.id for one in under_way(store) if set(taken([one])) & set(known)]
     before = waiting[: waiting.index(run.id)] if run.id in waiting else []
-    busy = active(store)
-    return [busy.id, *before] if busy else before
+    try:
+        devices.check(run.config())
+    except AsrkitError as error:  # another machine may have it, so the run is left in line
+        return Ahead(busy, before, wish.processes, str(error))
+    return Ahead(busy, before, wish.processes)
 
 
-def advance(store: RunStore) -> Run | None:
-    """Start the first run in line if none is under way; -> it. One that cannot be started is told to have failed."""
+def advance(store: RunStore) -> list[Run]:
+    """Start the runs in line whose devices are free; -> those. One that cannot be started is told to have failed."""
+    begun: list[Run] = []
     with store.lock():
-        while active(store) is None and (waiting := line(store)):
-            run = waiting[0]
+        while turns := ready(under_way(store), line(store)):
+            run, mine = turns[0]
             run.place_path.unlink(missing_ok=True)
             try:
                 _refuse_full_disk(store)
-                _spawn(run)
+                devices.check(run.config())
+                spawn(run, mine)
             except (AsrkitError, OSError, ValueError) as error:
                 run.append(events.event(events.FAILED, error="not-started", message=str(error),
                                         remedy="Mend that, then resume the run.", traceback="", begins=True))
-                continue
-            return run
-    return None
+            else:
+                begun.append(run)
+    return begun
 
 
-def put_first(store: RunStore, run: Run) -> None:
-    """Let a waiting run be the next. Does nothing to one that does not wait."""
+def move(store: RunStore, run: Run, position: int) -> None:
+    """Give a waiting run that position in line, 1 for the next, beyond the end for the last. Does nothing to one that
+    does not wait."""
     with store.lock():
-        if _waits(run):
-            _queue(run, _place(line(store)[0]) - 1)
+        before = line(store)
+        if not _waits(run):
+            return
+        others = [one for one in before if one.id != run.id]
+        at = min(max(position, 1), len(before)) - 1
+        after = [*others[:at], run, *others[at:]]
+        if [one.id for one in after] == [one.id for one in before]:
+            return
+        low = _place(others[at - 1]) if at else _place(others[0]) - 2
+        high = _place(others[at]) if at < len(others) else low + 2
+        if low < (between := (low + high) / 2) < high:  # one file: there is no moment at which the line is in between
+            _queue(run, between)
+        else:
+            for place, one in enumerate(after):
+                _queue(one, float(place))
 
 
-def _queue(run: Run, place: float | None = None) -> None:
-    write_json(run.place_path, {"place": time.time() if place is None else place})
+def _last(store: RunStore) -> float:
+    """A place behind everybody's, whatever the clock did meanwhile."""
+    return max([time.time(), *(_place(run) + 1 for run in line(store))])
+
+
+def _queue(run: Run, place: float) -> None:
+    write_json(run.place_path, {"place": place})
 
 
 def _place(run: Run) -> float:
@@ -221,20 +261,14 @@ def _refuse_claimed(run: Run) -> None:
         os.close(handle)
 
 
-def kill(run: Run, wait_s: float = 10.0) -> None:
-    """End the worker's whole session at once: the last resort, after stop and cancel were not heard."""
-    process = run.process()
-    if process and alive(process):
-        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-            os.killpg(process["pid"], signal.SIGKILL)
-        deadline = time.monotonic() + wait_s
-        while alive(process) and time.monotonic() < deadline:
-            time.sleep(0.05)
+def under_way(store: RunStore) -> Iterator[Run]:
+    """The runs that are under way, newest first."""
+    return (run for run in store.all() if alive(run.process()) and status(run) in ACTIVE)
 
 
 def active(store: RunStore) -> Run | None:
-    """The run that is under way, or None."""
-    return next((run for run in store.all() if status(run) in ACTIVE), None)
+    """A run that is under way, or None."""
+    return next(under_way(store), None)
 
 
 def _refuse_full_disk(store: RunStore) -> None:
@@ -242,99 +276,6 @@ def _refuse_full_disk(store: RunStore) -> None:
     if free < NEEDED_BYTES:
         raise RunError(f"The disk that holds {store.root} is full ({free / 2**20:.0f} MB free); "
                        f"free at least {NEEDED_BYTES / 2**20:.0f} MB and start again.")
-
-
-def _spawn(run: Run) -> None:
-    """Start the worker of `run`, detached, and write down who it is: torchrun where there are to be several.
-
-    `$ASRKIT_TORCHRUN` has torchrun's own flags where other machines take part (README). ValueError if it cannot be
-    read.
-    """
-    processes, flags = run.config().processes, shlex.split(os.environ.get(TORCHRUN_FLAGS, ""))
-    alone = processes == 1 and not flags
-    several = ["-m", "torch.distributed.run", *(flags or ["--standalone"]), f"--nproc-per-node={processes}"]
-    command = [sys.executable, *([] if alone else several), "-m", _WORKER, str(run.path.resolve())]
-    paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
-    # A worker that ends starts the next in line; what torchrun told it about itself is not for the next. A cluster or
-    # a container may have left such words too, and a worker alone would wait for a team that never comes.
-    launched = "TORCHELASTIC_RUN_ID" in os.environ
-    inherited = {name: value for name, value in os.environ.items()
-                 if not ((launched or alone) and TORCHRUN.fullmatch(name))}
-    if launched:
-        inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several
-    inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
-    environment = {**inherited, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
-    events_from = run.events_size()
-    with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
-        worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                  start_new_session=True, env=environment)
-        try:
-            introduce(run, worker.pid, command, events_from)
-        except BaseException:
-            worker.kill()
-            worker.wait()
-            raise
-    # Waited for in the background: a child that ended and is not waited for stays in the process table.
-    threading.Thread(target=_outlive, args=[run, worker, _kills_for_memory()], daemon=True).start()
-
-
-def _outlive(run: Run, worker: subprocess.Popen, kills: int) -> None:
-    """Wait for the worker and, if it ended badly, write down how: a negative number is the signal that killed it."""
-    code = worker.wait()
-    if code == 0:
-        return
-    with RunStore(run.path.parent).lock():
-        process = run.process()
-        if process and process.get("pid") == worker.pid:
-            write_json(run.process_path, {**process, "exit": code, "for_memory": _kills_for_memory() > kills})
-
-
-def _kills_for_memory() -> int:
-    """How many processes the system killed for memory in this control group (cgroup v2); 0 where it does not say."""
-    try:
-        told = Path("/sys/fs/cgroup/memory.events").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("oom_kill ")), 0)
-
-
-def introduce(run: Run, pid: int, command: list[str], events_from: int) -> None:
-    """Write `process.json`: who works on the run, and from which byte of the events on it is he who tells."""
-    write_json(run.process_path, {**identity(pid), "host": socket.gethostname(), "command": command,
-                                  "events_from": events_from})
-
-
-def identity(pid: int) -> dict[str, Any]:
-    """Pid and start of a process. `start` is exact and does not move with the clock; `start_time` is for people."""
-    return {"pid": pid, "start": _start(pid), "start_time": time.time()}
-
-
-def _start(pid: int) -> str | None:
-    """A token that no other process of this machine, before or after, has together with the pid; None if it is gone."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("stat").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        # proc(5): field 22 is the start in clock ticks after boot; after the name, it is number 20 of the rest.
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.1f}"
-    except psutil.NoSuchProcess:
-        return None
-
-
-def alive(process: dict[str, Any] | None) -> bool:
-    """Whether the process that `process.json` names still runs on this machine."""
-    if not process or process.get("start") is None:
-        return False
-    # The start that Linux tells is of one boot of one machine, whose name may change; elsewhere the name has to say.
-    if ":" not in process["start"] and process.get("host") != socket.gethostname():
-        return False
-    return _start(int(process["pid"])) == process["start"]
 
 
 def status(run: Run) -> str:

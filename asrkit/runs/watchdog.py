@@ -1,8 +1,8 @@
 """What nobody presses a button for: the next run in line begins, and one that was asked to end does end.
 
-A run that was asked to stop has STOP_S to finish its step and save, one that was cancelled CANCEL_S. Then its worker
-ends itself by force (`guard`); where not even that works, an app that looks does it (`keep`). Either says so in the
-run's last event.
+A run that was asked to stop has STOP_S to finish its step and save, one that was cancelled CANCEL_S; one that lives and
+has taken long for a step has STEPS times as long as that (`given_s`). Then its worker ends itself by force (`guard`);
+where not even that works, an app that looks does it (`keep`). Either says so in the run's last event.
 """
 
 from __future__ import annotations
@@ -15,12 +15,20 @@ from collections.abc import Callable
 from typing import Any
 
 from asrkit.errors import AsrkitError
-from asrkit.runs import events, supervisor
+from asrkit.runs import events, heartbeat, processes, supervisor
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 
-STOP_S, CANCEL_S = 600.0, 120.0
+STOP_S, CANCEL_S, STEPS = 600.0, 120.0, 3
 GRACE_S = 20.0
 """How much longer an app waits than the worker itself."""
+
+
+def given_s(run: Run) -> float:
+    """Seconds that a run has to end by itself once it was asked to. A worker that gives no sign of life gets no more
+    than anybody for being slow."""
+    given = CANCEL_S if run.flag(CANCEL) else STOP_S
+    sign = heartbeat.last(run)
+    return given if sign is None or sign.silent else max(given, STEPS * sign.longest_s)
 
 
 class Patience:
@@ -38,12 +46,14 @@ class Patience:
         now = time.monotonic()
         if run.flag(STOP) and self._saves(run):
             self._since[run.id, STOP] = now
-        for flag, given in ((CANCEL, CANCEL_S), (STOP, STOP_S)):
+        waited = 0.0
+        for flag in (STOP, CANCEL):  # a stop that is cancelled has the time of a cancel, from then on
             if not run.flag(flag):
                 self._since.pop((run.id, flag), None)
-            elif now - self._since.setdefault((run.id, flag), now) > given + grace_s:
-                return given
-        return None
+            else:
+                waited = now - self._since.setdefault((run.id, flag), now)
+        given = given_s(run) if self.asked(run) else 0.0
+        return given if waited > given + grace_s else None
 
     def _saves(self, run: Run) -> bool:
         """Whether more of a checkpoint or a model is written than when this was asked before."""
@@ -52,27 +62,31 @@ class Patience:
         return written > before
 
 
-def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5) -> None:
-    """Watch over the worker that calls this, from a thread of its own.
+def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5, alone: bool = True) -> heartbeat.Heartbeat:
+    """Watch over the worker that calls this, from a thread of its own; -> its heart, which that thread lets beat.
 
     interrupt: called again and again once somebody wants the run to end; it breaks off what can be broken off.
+    alone: as Heartbeat has it.
     """
+    heart = heartbeat.Heartbeat(run, alone)
 
     def watch() -> None:
         patience = Patience()
         while True:
             time.sleep(every_s)
+            heart.beat()
             given = patience.over(run)
             if given is not None:
                 try:  # a full disk or a torn run of the line must not leave a worker that nobody watches over
                     _try(_tell, run, given)
                     _try(supervisor.advance, RunStore(run.path.parent))
                 finally:
-                    supervisor.kill(run)
+                    processes.kill(run)
             elif patience.asked(run):
                 interrupt()
 
     threading.Thread(target=watch, daemon=True, name="guard").start()
+    return heart
 
 
 def _try(step: Callable[..., object], *arguments: Any) -> None:
@@ -94,7 +108,7 @@ def keep(store: RunStore, every_s: float = 5.0) -> None:
 
 def look(store: RunStore, patience: Patience) -> None:
     """One round of `keep`: a worker that was killed could not start the next one, nor end itself."""
-    if any(store.root.glob("*/control/*")) and (run := supervisor.active(store)):
+    for run in list(supervisor.under_way(store)) if any(store.root.glob("*/control/*")) else []:
         given = patience.over(run, GRACE_S)
         if given is not None:
             end_by_force(run, given)
@@ -105,7 +119,7 @@ def look(store: RunStore, patience: Patience) -> None:
 def end_by_force(run: Run, given_s: float | None = None) -> None:
     """Kill the worker of a run that did not end when asked, in `given_s` or soon enough for somebody, and say so in
     its history. Of a cancelled run nothing else is kept."""
-    supervisor.kill(run)
+    processes.kill(run)
     with RunStore(run.path.parent).lock():
         if supervisor.status(run) == supervisor.CRASHED:
             run.repair_events()

@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,11 @@ class CtcTrainer(Trainer):
 
     def __init__(self, run: Run, config: TrainConfig, model: torch.nn.Module, processor: Any,
                  train: Sequence[Utterance], held_out: Sequence[Utterance],
-                 scored: Iterable[Event] = (), found: Iterable[str] = (), parts: int = 1) -> None:
+                 scored: Iterable[Event] = (), found: Iterable[str] = (), parts: int = 1,
+                 looked: Callable[[], None] = lambda: None) -> None:
         """scored, found, parts: evaluations, codes of findings, and in how many parts a batch was computed, of the life
-        that is resumed."""
-        self.run, self.config, self.processor = run, config, processor
+        that is resumed. looked: called when it was looked for flags."""
+        self.run, self.config, self.processor, self._looked = run, config, processor, looked
         self.train_rows, self.eval_rows = train, held_out
         self.record, self._found = Record(config.metric_for_best_model), set(found)
         self.scored_at = -1
@@ -245,6 +246,7 @@ class CtcTrainer(Trainer):
 
     def _flags(self) -> set[str]:
         """What somebody asks of the run, as this process sees it now."""
+        self._looked()
         return {flag for flag in FLAGS if self.run.flag(flag)}
 
     def asked(self) -> set[str]:
@@ -302,7 +304,7 @@ def arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         logging_strategy="steps", logging_steps=config.logging_steps, logging_first_step=True,
         logging_nan_inf_filter=False, eval_strategy="no", save_strategy="no",
         dataloader_num_workers=loaders(), remove_unused_columns=False,
-        use_cpu=not torch.accelerator.is_available(), report_to="none", disable_tqdm=True,
+        use_cpu=config.device == "cpu" or not torch.accelerator.is_available(), report_to="none", disable_tqdm=True,
         ddp_find_unused_parameters=True, torch_compile=config.torch_compile,
     )
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from typing import Any
 from asrkit import hub
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
-from asrkit.runs import card, events, models, preparation, supervisor, view, watchdog
+from asrkit.runs import card, events, models, preparation, processes, supervisor, view, watchdog
+from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.speech import ctc, manifest
 from asrkit.training import team
@@ -48,12 +50,13 @@ def main(arguments: list[str]) -> int:
     if team.FIRST and not _mine(run):
         print("Another process works on this run; this one leaves it alone.", flush=True)
         return 0
+    looked = Heartbeat(run).looked
     try:
         if team.FIRST:
             _introduce(run)
             run.hold_reserve()
-            _watch(run)
-        _train(run)
+            looked = _watch(run).looked
+        _train(run, looked)
     except StopRequested:
         _stopped_early(run)
     except BaseException as error:
@@ -80,7 +83,7 @@ _loading = threading.Event()
 """Set while the work can be broken off at any point: a download, an import, a clip that is read."""
 
 
-def _watch(run: Run) -> None:
+def _watch(run: Run) -> Heartbeat:
     """See to it that a stop is heard while a library is busy, and that it ends by force if all else fails."""
 
     def stop(*_: Any) -> None:
@@ -93,7 +96,7 @@ def _watch(run: Run) -> None:
 
     _loading.set()
     signal.signal(signal.SIGUSR1, stop)
-    watchdog.guard(run, interrupt)
+    return watchdog.guard(run, interrupt, alone=team.WORLD == 1)
 
 
 def _introduce(run: Run) -> None:
@@ -102,7 +105,7 @@ def _introduce(run: Run) -> None:
         if (run.process() or {}).get("pid") == team.leader():
             return
         time.sleep(0.05)
-    supervisor.introduce(run, team.leader(), sys.argv, run.events_size())
+    processes.introduce(run, team.leader(), sys.argv, run.events_size())
 
 
 def _failed(run: Run, error: BaseException) -> int:
@@ -123,8 +126,8 @@ def _failed(run: Run, error: BaseException) -> int:
     return 1
 
 
-def _train(run: Run) -> None:
-    """The table of contents of a run."""
+def _train(run: Run, looked: Callable[[], None]) -> None:
+    """The table of contents of a run. looked: called whenever the loop has looked for flags."""
     config = run.config()
     say(run, "loading", "Loading PyTorch", begins=True)
     import torch
@@ -150,7 +153,7 @@ def _train(run: Run) -> None:
     found = [finding["code"] for finding in seen.findings if (finding.get("step") or 0) <= step]
     say(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
     trainer = training.CtcTrainer(run, config, model, processor, train, held_out, scored=scored,
-                                  found=found, parts=parts)
+                                  found=found, parts=parts, looked=looked)
     steps_an_epoch, total = _steps(trainer)
     heard = sum(row.duration_s for row in train)
     _tell(run, events.STARTED, step, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from typing import Any, NamedTuple
 
 from asrkit.errors import RunError
-from asrkit.runs import crash, events, supervisor
+from asrkit.runs import crash, events, heartbeat, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
 from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, Point, RunView, thinned
@@ -159,14 +159,16 @@ def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[s
     news = follower.since(int(asked.get("after") or 0))
     seen = follower.view
     ended = status not in supervisor.ACTIVE and status != supervisor.QUEUED
-    before = supervisor.ahead(store, run) if status == supervisor.QUEUED else []
+    ahead = supervisor.ahead(store, run) if status == supervisor.QUEUED else None
     best = seen.best
+    sign = heartbeat.last(run) if status in supervisor.ACTIVE else None
     return {
         "run": run.id, "offset": news.offset, "reset": news.reset, "points": news.points, "read": news.read,
         "status": status, "status_word": words.STATUS[status], "ended": ended,
-        "can": _actions(status, run.flag(CANCEL), len(before)),
+        "can": _actions(status, run, ahead),
         "said": words.said(status, seen),
-        "activity": "" if ended else words.activity(status, seen, run.flag(CANCEL), before),
+        "activity": "" if ended else words.activity(run, status, seen, ahead, sign),
+        "silence": words.silence(status, sign),
         "progress": 1.0 if status == supervisor.FINISHED else seen.progress(),
         "line": words.progress_line(seen, status),
         "entropy": seen.started.get("label_entropy"),
@@ -186,14 +188,16 @@ def _why(run: Run, status: str) -> tuple[str, str]:
     return crash.explain(run) if status == supervisor.CRASHED else ("", "")
 
 
-def _actions(status: str, cancelled: bool, before: int) -> list[str]:
-    """What can be done with the run now. `before`: runs that come before it, the one under way among them."""
-    if status == supervisor.QUEUED:
-        return ["next", "leave"] if before > 1 else ["leave"] if before else ["resume", "delete"]
+def _actions(status: str, run: Run, ahead: supervisor.Ahead | None) -> list[str]:
+    """What can be done with the run now. ahead: why it waits, where it does."""
+    if ahead:
+        if not run.place_path.exists():  # made, but cut off before it was started
+            return ["resume", "delete"]
+        return ["next", "leave"] if ahead.before else ["leave"]
     if status in (supervisor.STARTING, supervisor.RUNNING):
         return ["stop", "cancel", *(["evaluate", "save"] if status == supervisor.RUNNING else [])]
     if status == supervisor.STOPPING:
-        return ["kill"] if cancelled else ["cancel"]
+        return ["kill"] if run.flag(CANCEL) else ["cancel"]
     return ["resume", "delete"] if status in supervisor.RESUMABLE else ["delete"]
 
 

@@ -55,14 +55,19 @@ async function act(action, clicked) {
   if (SURE[action] && armed?.button !== clicked) { makeSure(clicked, SURE[action]); return; }
   if (clicked.ariaDisabled) return;
   calm();
-  part("more").open = false;
-  for (const button of element.querySelectorAll("[data-action]")) button.disabled = true;
+  fold();
   try {
-    const told = await server.act({ action, run });
-    if (action === "delete" && !told.notice) { choose("", true); return; }
+    const told = await server.act(action === "next" ? { action: "move", run, position: 1 } : { action, run });
+    if (action === "delete" && !told.notice) { part("runs").focus(); choose("", true); return; }
     notice(told.notice);
   } catch { part("offline").hidden = false; }
   ask();
+}
+
+// Close the menu. Who was in it is at its button then, not nowhere.
+function fold() {
+  if (part("more").querySelector("div").contains(document.activeElement)) part("more").querySelector("summary").focus();
+  part("more").open = false;
 }
 
 // What throws something away takes a second click, later than a double click and while the same run is shown.
@@ -87,7 +92,7 @@ function calm() {
 
 function show(told) {
   shown.signature = told.signature;
-  if (told.runs) listRuns(told.runs);
+  if (told.runs) { listRuns(told.runs); queue.show(told.queue); }
   // Something else on the page may have to change: what can be started, and which models there are.
   const models = told.run === run ? Boolean(told.has_model) : shown.models;
   if (told.runs || models !== shown.models) trigger("change");
@@ -114,13 +119,17 @@ function showState(told) {
   text("status", told.status_word);
   part("status").dataset.status = told.status;
   cancelledAt = told.can.includes("kill") ? cancelledAt ?? Date.now() : null;
+  const held = document.activeElement;
   for (const button of element.querySelectorAll("[data-action]")) {
     const early = button.dataset.action === "kill" && Date.now() - cancelledAt < PATIENCE_MS;
     button.hidden = early || !told.can.includes(button.dataset.action);
-    button.disabled = false;
   }
+  // What was pressed may be gone. Not to the next button: who presses twice by accident would press that.
+  if (held.dataset?.action && held.hidden) part("status").focus({ preventScroll: true });
   text("said", told.said);
   text("activity", told.read < 1 ? `Reading its history, ${Math.floor(100 * told.read)} %…` : told.activity);
+  text("silence", told.silence);
+  part("silence").hidden = !told.silence;
   text("machine", told.machine);
   text("line", told.line);
   const percent = Math.floor(100 * told.progress);
@@ -190,7 +199,7 @@ async function copyCommand() {
 }
 
 async function take(what) {
-  part("more").open = false;
+  fold();
   try { await TAKEN[what](); } catch (error) {
     console.warn("asrkit: not taken", error);
     part("offline").hidden = false;
@@ -210,7 +219,7 @@ function text(name, words) { if (part(name).textContent !== words) part(name).te
 part("runs").addEventListener("change", (event) => choose(event.target.value, true));
 part("log").addEventListener("toggle", ask);
 part("talk").addEventListener("click", () => trigger("select", { run, wanted: "talk" }));
-part("reuse").addEventListener("click", () => { part("more").open = false; trigger("select", { run, wanted: "reuse" }); });
+part("reuse").addEventListener("click", () => { fold(); trigger("select", { run, wanted: "reuse" }); });
 for (const button of element.querySelectorAll("[data-take]")) button.addEventListener("click", () => take(button.dataset.take));
 part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
 charts.listen();

@@ -26,11 +26,14 @@ from asrkit.ui.viewers import Viewers
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 STYLE = HERE / "live_chart.css"
-SCRIPTS = ("plots.js", "live_curves.js", "live_samples.js", "live_chart.js")
+SCRIPTS = ("plots.js", "live_curves.js", "live_samples.js", "live_queue.js", "live_chart.js")
 ACTIONS = {"stop": supervisor.stop, "cancel": supervisor.cancel, "leave": supervisor.stop,
            "kill": watchdog.end_by_force, "save": supervisor.save_now, "evaluate": supervisor.evaluate_now}
-STORE_ACTIONS = {"resume": supervisor.resume, "next": supervisor.put_first, "delete": supervisor.delete}
+STORE_ACTIONS = {"resume": supervisor.resume, "delete": supervisor.delete}
 """What can be done with a run, and what also needs the others."""
+
+MOVE = "move"
+"""To a position in line that the page names: who presses twice, or beside somebody else, moves it once."""
 
 MOST_LISTED = 100
 """Runs in the choice; older ones are found in the Runs tab."""
@@ -51,14 +54,16 @@ class LiveRun:
 
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
         """News since byte `after` of run `run`; with no run named, of the one under way or the newest."""
-        rows, trouble = self._advanced()
+        rows, waiting, trouble = self._advanced()
         wanted = str(asked.get("run") or run_list.first(rows))
         listed = rows[:MOST_LISTED] + [row for row in rows[MOST_LISTED:] if row.run_id == wanted]
         labels = {row.run_id: row.label for row in listed}
-        signature = hashlib.sha1("|".join(labels.values()).encode(), usedforsecurity=False).hexdigest()
+        queue = [run.id for run in waiting]
+        signature = hashlib.sha1("|".join([*labels.values(), *queue]).encode(), usedforsecurity=False).hexdigest()
         told: dict[str, Any] = {"run": "", "notice": trouble, "signature": signature}
         if signature != asked.get("signature"):
             told["runs"] = [{"id": run_id, "label": label} for run_id, label in labels.items()]
+            told["queue"] = queue
         if wanted:
             try:
                 follower = self.followers.get(wanted)
@@ -70,16 +75,17 @@ class LiveRun:
         told["pace_ms"] = self.viewers.pace_ms(str(asked.get("page")), base)
         return told
 
-    def _advanced(self) -> tuple[list[run_list.Row], str]:
-        """The runs, once the first in line is started where none is under way, and why it could not be."""
-        rows = self.list.rows()
-        if any(row.status == supervisor.QUEUED for row in rows) and not any(row.active for row in rows):
-            try:
-                if supervisor.advance(self.store):
-                    rows = self.list.rows(now=True)
-            except (AsrkitError, OSError) as error:
-                return rows, f"The next run cannot be started: {error}"
-        return rows, ""
+    def _advanced(self) -> tuple[list[run_list.Row], list[Run], str]:
+        """The runs, and those in line, once the ones are started whose turn it is; and why they could not be."""
+        rows, trouble = self.list.rows(), ""
+        waiting = run_list.waiting(rows)
+        try:
+            if supervisor.ready([row.run for row in rows if row.active], waiting) and supervisor.advance(self.store):
+                rows = self.list.rows(now=True)
+                waiting = run_list.waiting(rows)
+        except (AsrkitError, OSError) as error:
+            trouble = f"The next run cannot be started: {error}"
+        return rows, waiting, trouble
 
     def _machine(self, run: Run, status: str) -> str:
         """How busy the machine is while the run is under way, and how much disk the run takes."""
@@ -93,11 +99,13 @@ class LiveRun:
     def act(self, asked: dict[str, Any]) -> dict[str, str]:
         """Do one of the actions with a run; -> {"notice": what was wrong, or nothing}."""
         action = asked.get("action")
-        if action not in ACTIONS | STORE_ACTIONS:
+        if action not in (*ACTIONS, *STORE_ACTIONS, MOVE):
             return {"notice": "That cannot be done with a run."}
         try:
             run = self.store.get(str(asked.get("run")))
-            if action in STORE_ACTIONS:
+            if action == MOVE:
+                supervisor.move(self.store, run, int(asked.get("position") or 1))
+            elif action in STORE_ACTIONS:
                 STORE_ACTIONS[action](self.store, run)
             else:
                 ACTIONS[action](run)

@@ -73,6 +73,12 @@ class RunList:
         return Row(run, status, stamp)
 
 
+def waiting(rows: list[Row]) -> list[Run]:
+    """The runs in line, the next one first."""
+    queued = (row.run for row in rows if row.status == supervisor.QUEUED)
+    return supervisor.in_turn(run for run in queued if run.place_path.exists())
+
+
 def first(rows: list[Row]) -> str:
     """The run to show to somebody who asked for none: the one under way, else the newest; empty if there is none."""
     return next((row.run_id for row in rows if row.active), rows[0].run_id if rows else "")

@@ -69,7 +69,8 @@ class Digest:
         going = status in supervisor.ACTIVE
         elapsed = seen.elapsed_s() if going else seen.elapsed_s(now=seen.last_time)
         trend = thinned(seen.series.get(f"eval/{seen.metric}", []), TREND_POINTS)
-        return {"id": self.run.id, "status": status, "status_word": words.STATUS[status], "metric": seen.metric,
+        return {"id": self.run.id, "status": status, "status_word": words.status_word(self.run, status),
+                "metric": seen.metric,
                 **{name: told.get(name) for name in ("wer", "cer", "loss")}, "best_step": best and best.step,
                 "step": seen.step, "total_steps": seen.total_steps, "duration_s": round(elapsed),
                 "duration": words.duration(elapsed) if seen.first_time is not None else "",

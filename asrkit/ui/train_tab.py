@@ -17,6 +17,9 @@ from asrkit.runs.store import RunStore
 from asrkit.ui import form
 from asrkit.ui.live_chart import live_chart
 
+REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
+"""Start cannot be pressed while it works, and what cannot be pressed loses the focus."""
+
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
 """For listeners whose work is so short that a spinner would only flicker."""
 
@@ -36,7 +39,8 @@ def build(store: RunStore, page: gr.Blocks) -> tuple[gr.HTML, list[gr.components
             panel = live_chart(store)
     inputs = [fields[name] for name in form.NAMES]
     _wire_form(store, page, fields, inputs, command)
-    start.click(lambda *values: (yield from _start(store, values)), inputs, [start, message, panel], **QUIET)
+    pressed = start.click(lambda *values: (yield from _start(store, values)), inputs, [start, message, panel], **QUIET)
+    pressed.then(None, None, None, js=REFOCUS)
     panel.change(lambda told: _refreshed(store, told), message, [start, message, fields["model"]], **QUIET)
     return panel, inputs
 
@@ -136,9 +140,12 @@ def _start(store: RunStore, values: tuple[Any, ...]) -> Iterator[tuple[Any, Any,
 
 def _refreshed(store: RunStore, told: str) -> tuple[Any, Any, Any]:
     """Start, its message and the base models, after a run began or ended. `told` is the message; a failure stays."""
-    busy = supervisor.active(store)
+    busy = [run.id for run in supervisor.under_way(store)]
     if busy:
-        note = _message(f"Run {busy.id} is under way. A new run will wait in the queue.")
+        under_way = f"Run {busy[0]} is" if len(busy) == 1 else f"{len(busy)} runs are"
+        mine = supervisor.share(store, form.DEFAULTS)
+        turn = f"begins beside it, on {mine[0]}" if mine else "will wait in the queue"
+        note = _message(f"{under_way} under way. A new run {turn}.")
     else:
         note = gr.skip() if "alert" in (told or "") else _message("")
     return gr.update(interactive=True), note, gr.update(choices=form.base_models(store))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 
-from asrkit.runs import events, supervisor, watchdog
+from asrkit.runs import events, heartbeat, supervisor, watchdog
 from asrkit.runs.events import Event
+from asrkit.runs.heartbeat import Sign
+from asrkit.runs.store import CANCEL, Run
 from asrkit.runs.system import Load
 from asrkit.runs.view import RunView
 
@@ -74,21 +75,61 @@ def phase(told: Event) -> str:
     return f"{text} {done} of {total}"
 
 
-def activity(status: str, seen: RunView, cancelled: bool, before: Sequence[str] = ()) -> str:
-    """What a run that has not ended is doing now. `before`: ids of the runs that it waits for."""
-    if status == supervisor.QUEUED:
-        others = f" and {len(before) - 1} more" if len(before) > 1 else ""
-        return f"Waiting for run {before[0]}{others} to finish…" if before else "Waiting to start…"
+def activity(run: Run, status: str, seen: RunView, ahead: supervisor.Ahead | None = None,
+             sign: Sign | None = None) -> str:
+    """What a run that has not ended is doing now. ahead: why it waits, where it does."""
+    if ahead:
+        return f"{waiting(ahead)}…"
     if status == supervisor.STOPPING:
-        given = watchdog.CANCEL_S if cancelled else watchdog.STOP_S
+        cancelled, given = run.flag(CANCEL), watchdog.given_s(run)
+        usual = watchdog.CANCEL_S if cancelled else watchdog.STOP_S
         saving = seen.phase is not None and seen.phase.data.get("phase") == "saving"
         doing = "Cancelling" if cancelled else "Saving the model" if saving else (
             "Stopping after this step, then saving the model")
-        return f"{doing}… (by force after {duration(given)})"
+        slow = f", for a step of it took {duration(sign.longest_s)}" if sign and given > usual else ""
+        return f"{doing}… (by force after {roughly(given)}{slow})"
     if seen.phase is not None:
-        taken = time.time() - seen.phase_since
-        return f"{phase(seen.phase).rstrip('.…')}…" + (f" ({duration(taken)})" if LONG_S < taken < 86_400 else "")
-    return "Starting the worker…" if status == supervisor.STARTING else "Training…"
+        return f"{phase(seen.phase).rstrip('.…')}…{_so_far(seen.phase_since, sign)}"
+    if status == supervisor.STARTING:
+        return "Starting the worker…"
+    return f"Training…{_so_far(seen.last_time, sign)}" if seen.last_time else "Training…"
+
+
+def _so_far(since: float, sign: Sign | None) -> str:
+    """` (3 min; last sign of life 2 s ago)`, once it has taken long; a clock that was set says nothing."""
+    taken = time.time() - since
+    if not LONG_S < taken < 86_400:
+        return ""
+    return f" ({duration(taken)}; last sign of life {duration(sign.age_s)} ago)" if sign else f" ({duration(taken)})"
+
+
+def status_word(run: Run, status: str) -> str:
+    """The status, and whether the worker is silent, where a word has to do."""
+    sign = heartbeat.last(run) if status in supervisor.ACTIVE else None
+    return f"{STATUS[status]}, silent" if sign and sign.silent else STATUS[status]
+
+
+def silence(status: str, sign: Sign | None) -> str:
+    """What is to be known of a worker that gives no sign of life; empty for any other."""
+    if status not in supervisor.ACTIVE or sign is None or not sign.silent:
+        return ""
+    way_out = "" if status == supervisor.STOPPING else " Cancel ends it, by force if need be after " + (
+        f"{roughly(watchdog.CANCEL_S)}.")
+    return (f"No sign of life for {duration(sign.age_s)}: the worker was paused, hangs, or waits for the network. It "
+            f"may go on by itself.{way_out}")
+
+
+def waiting(ahead: supervisor.Ahead) -> str:
+    """`Waiting for run a and 1 more to finish`; of several runs beside each other, one may be enough."""
+    if ahead.in_vain:
+        return f"Waiting in line. {ahead.in_vain.rstrip('.')}"
+    if len(ahead.busy) > 1 or ahead.devices > 1:
+        free = "a device" if ahead.devices == 1 else f"{ahead.devices} devices"
+        first = f", {len(ahead.before)} before it in line" if ahead.before else ""
+        return f"Waiting for {free} to be free, {len(ahead.busy)} runs are under way{first}"
+    every = [*ahead.busy, *ahead.before]
+    others = f" and {len(every) - 1} more" if len(every) > 1 else ""
+    return f"Waiting for run {every[0]}{others} to finish" if every else "Waiting to start"
 
 
 def said(status: str, seen: RunView) -> str:

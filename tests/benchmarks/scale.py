@@ -31,7 +31,7 @@ from pathlib import Path
 import psutil
 
 from asrkit import config
-from asrkit.runs import supervisor
+from asrkit.runs import processes, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import Run, RunStore, write_json
 from asrkit.ui.live_chart import LiveRun
@@ -155,7 +155,7 @@ def watching(store: RunStore, viewers: int, rounds: int) -> None:
                 spent, begun = cpu_seconds(served), time.monotonic()
                 speeds[looked].append(speed(run, 15.0))
                 shares[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun) / os.cpu_count())
-        supervisor.kill(run)
+        processes.kill(run)
     alone, seen = (statistics.median(speeds[looked]) for looked in (False, True))
     print(f"steps a second alone {alone:.2f}, with {viewers} viewers {seen:.2f}: {1 - seen / alone:+.1%} slower "
           f"(rounds alone {spread(speeds[False])}, seen {spread(speeds[True])})")
@@ -226,7 +226,7 @@ def pages(url: str, component: int, run: Run, count: int) -> Iterator[None]:
 
 def made(store: RunStore, run_id: str, **changes) -> Run:
     run = store.create(config.preset("demo").config.changed(changes), run_id)
-    write_json(run.process_path, {**supervisor.identity(os.getpid()), "host": socket.gethostname()})
+    write_json(run.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname()})
     return run
 
 

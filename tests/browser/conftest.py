@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwrig
 from waiting import wait_for
 
 from asrkit import config
-from asrkit.runs import supervisor
+from asrkit.runs import processes
 from asrkit.runs.store import Run, RunStore
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def app(serving: App) -> Iterator[App]:
     """The app, with no runs before and none left after."""
     yield serving
     for run in serving.store.all():
-        supervisor.kill(run)
+        processes.kill(run)
         serving.store.delete(run)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from asrkit.runs import supervisor
+from asrkit.runs import processes
 from asrkit.runs.events import event
 from asrkit.runs.store import CANCEL, STOP, Run, write_json
 
@@ -30,7 +30,7 @@ def main() -> None:
     options = _options()
     run = Run(options.run_dir)
     write_json(run.process_path,
-               {**supervisor.identity(os.getpid()), "host": socket.gethostname(), "command": sys.argv})
+               {**processes.identity(os.getpid()), "host": socket.gethostname(), "command": sys.argv})
     play(run, options.steps, options.pause, options.fail, options.from_step)
 
 

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from waiting import wait_for
 
-from asrkit.runs import supervisor
+from asrkit import config
+from asrkit.runs import processes, supervisor
 from asrkit.runs.store import CANCEL, STOP, Run, write_json
 
 LONG = ("--steps", "2000", "--pause", "0.1")
@@ -79,7 +80,7 @@ def killed(open_page, play, after: int) -> tuple[Page, Run]:
     run = play(*LONG)
     page = open_page()
     drawn(page, after)
-    supervisor.kill(run)
+    processes.kill(run)
     expect(status(page)).to_have_text("Interrupted")
     return page, run
 
@@ -395,3 +396,65 @@ def test_two_browsers_see_the_same_and_what_one_presses_both_see(open_page, play
     for page in (one, other):
         expect(status(page)).to_have_text("Stopped")
         expect(page.locator("#live [data-part=outcome]")).to_contain_text("Stopped and saved")
+
+
+@pytest.fixture
+def in_line(play, app):
+    """Three runs that wait for a fourth."""
+    busy = play(*LONG, run_id="busy")
+    runs = [app.store.create(config.preset("demo").config, name, lambda run, at=at: write_json(
+        run.place_path, {"place": at})) for at, name in enumerate(("a", "b", "c"))]
+    yield runs
+    for run in runs:
+        supervisor.stop(run)
+    supervisor.stop(busy)
+
+
+def line_of(page: Page) -> list[str]:
+    return page.locator("#live [data-queued] a").all_inner_texts()
+
+
+def test_the_line_is_put_in_order_by_keyboard_and_by_two_visitors(open_page, app, in_line):
+    one, other = open_page(), open_page()
+    wait_for(lambda: line_of(one) == line_of(other) == ["a", "b", "c"], "the line")
+    up = one.get_by_role("button", name="Move c up in line")
+    up.focus()
+    one.keyboard.press("Enter")
+    wait_for(lambda: line_of(one) == ["a", "c", "b"], "c before b")
+    expect(up).to_be_focused()
+    one.keyboard.press("Enter")
+    one.keyboard.press("Enter")
+    wait_for(lambda: line_of(one) == line_of(other) == ["c", "a", "b"], "c first, seen by both")
+    expect(up).to_be_focused()
+    expect(up).to_have_attribute("aria-disabled", "true")
+    for page in (one, other):  # both saw the same line
+        page.evaluate("document.querySelector('[aria-label=\"Move a down in line\"]').click()")
+    wait_for(lambda: line_of(one) == line_of(other) == ["c", "b", "a"], "a moved once")
+    other.get_by_role("button", name="Move a next in line").click()
+    wait_for(lambda: line_of(one) == ["a", "c", "b"], "a first")
+    other.get_by_role("button", name="Move a to the end of the line").click()
+    wait_for(lambda: line_of(one) == ["c", "b", "a"], "a last")
+    other.get_by_role("button", name="Take b out of the line").dblclick()
+    wait_for(lambda: line_of(one) == ["c", "a"], "b gone")
+    assert [run.id for run in supervisor.line(app.store)] == ["c", "a"]
+
+
+def test_the_focus_stays_where_something_is_after_an_action(open_page, play, app, in_line):
+    page = open_page("?run=busy")
+    drawn(page, 2)
+    focused = "document.activeElement.dataset.part ?? document.activeElement.textContent"
+    menu = page.locator("#live [data-part=more] summary")
+    menu.press("Enter")
+    page.get_by_role("button", name="Evaluate now").press("Enter")
+    expect(menu).to_be_focused()
+    page.locator("#live [data-part=runs]").select_option("a")
+    page.get_by_role("button", name="Remove from queue").press("Enter")
+    expect(status(page)).to_have_text("Stopped")
+    wait_for(lambda: page.evaluate(focused) == "status", "the focus on the status")
+    page.get_by_role("button", name="Resume").press("Enter")
+    expect(status(page)).to_have_text("Waiting")
+    wait_for(lambda: page.evaluate(focused) == "status", "the focus on the status")
+    page.locator("#live [data-part=runs]").select_option("busy")
+    page.get_by_role("button", name="Stop and save").press("Enter")
+    expect(status(page)).to_have_text(re.compile("Stopp"))
+    wait_for(lambda: page.evaluate(focused) == "status", "the focus on the status")

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from asrkit.config import TrainConfig
-from asrkit.runs import supervisor
+from asrkit.runs import processes
 from asrkit.runs.store import RunStore
 
 
@@ -39,4 +39,4 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
     kept = RunStore(tmp_path / "runs")
     yield kept
     for run in kept.all():
-        supervisor.kill(run)
+        processes.kill(run)

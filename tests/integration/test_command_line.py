@@ -16,7 +16,7 @@ import soundfile
 import tiny
 from waiting import wait_for
 
-from asrkit.runs import supervisor, view
+from asrkit.runs import processes, view
 from asrkit.runs.store import RunStore
 
 PROJECT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ def test_control_c_stops_and_saves(tmp_path, speech, base):
     finally:
         process.kill()
         for left in RunStore(tmp_path).all():
-            supervisor.kill(left)
+            processes.kill(left)
     assert process.returncode == 0, output
     assert b"Stopping and saving" in output and run.has_model()
 

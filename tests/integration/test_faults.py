@@ -21,7 +21,7 @@ from following import assert_same_ending, calm_run, ended
 from waiting import wait_for
 
 from asrkit.errors import RunError
-from asrkit.runs import events, supervisor, watchdog
+from asrkit.runs import events, processes, supervisor, watchdog
 from asrkit.runs.store import Run, RunStore, write_json
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def test_what_is_killed_ends_as_if_nothing_had_happened(store, settings, undistu
             if pid := worker_of(store):
                 os.kill(pid, signal.SIGKILL)
                 print(f"{who} {seed}: killed after {(store.get('hit').last_events() or ['nothing'])[-1]}")
-                wait_for(lambda: not supervisor.alive(store.get("hit").process()), "its death")
+                wait_for(lambda: not processes.alive(store.get("hit").process()), "its death")
         run = carried_on(store, config, app)
         assert ended(run) == supervisor.FINISHED, run.log_tail()
     finally:
@@ -111,7 +111,7 @@ def present(store: RunStore) -> Run | None:
 
 def worker_of(store: RunStore) -> int | None:
     process = (run := present(store)) and run.process()
-    return process["pid"] if process and supervisor.alive(process) else None
+    return process["pid"] if process and processes.alive(process) else None
 
 
 def begins(store: RunStore, config, app: subprocess.Popen) -> bool:
@@ -227,7 +227,7 @@ def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, setting
     script = tmp_path / "deaf.py"
     script.write_text("import os, sys, time\nfrom asrkit.runs import supervisor, watchdog\n"
                       "from asrkit.runs.store import Run\nrun = Run(sys.argv[1])\nwatchdog.STOP_S = 0.5\n"
-                      "supervisor.introduce(run, os.getpid(), [], 0)\nwatchdog.guard(run, lambda: None, 0.1)\n"
+                      "processes.introduce(run, os.getpid(), [], 0)\nwatchdog.guard(run, lambda: None, 0.1)\n"
                       "time.sleep(600)\n")
     worker = subprocess.Popen([sys.executable, str(script), str(run.path)], start_new_session=True,
                               env={**os.environ, "PYTHONPATH": str(PROJECT)})
@@ -281,7 +281,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settin
         assert_same_ending(run, undisturbed[0])
         assert_whole(run)
     finally:
-        supervisor.kill(run)
+        processes.kill(run)
 
 
 def test_a_directory_that_becomes_read_only_stops_the_run(store, settings):
@@ -291,7 +291,7 @@ def test_a_directory_that_becomes_read_only_stops_the_run(store, settings):
     if locked.returncode:
         pytest.skip(f"a file cannot be locked here: {locked.stderr.decode().strip()}")
     try:
-        wait_for(lambda: not supervisor.alive(run.process()), "the end of the worker")
+        wait_for(lambda: not processes.alive(run.process()), "the end of the worker")
     finally:
         subprocess.run(["chattr", "-i", str(run.events_path)], check=True)
     assert supervisor.status(run) == supervisor.CRASHED

@@ -95,18 +95,37 @@ def test_stop_while_loading_is_heard(store, settings):
     assert view.view(run).step == 0
 
 
-def test_a_second_run_waits_and_begins_though_nobody_looks(store, settings):
-    """The worker that ends starts the next one; nobody else touches the line here."""
-    first = supervisor.start(store, settings(max_steps=500, num_epochs=500), "first")
-    second = supervisor.start(store, settings(max_steps=4), "second")
-    assert supervisor.status(second) == supervisor.QUEUED
+GPUS = """#!/bin/sh
+echo 'GPU, 0, 0, 100, 30'; echo 'GPU, 0, 0, 100, 30'
+"""
+
+
+@pytest.mark.parametrize("kind", ["slots", "gpus"])
+def test_two_runs_beside_each_other_and_the_third_on_what_is_free_first(store, settings, tmp_path, monkeypatch, kind):
+    """Two places on the processor, or two GPUs that only the driver knows of (PyTorch trains on the processor)."""
+    if kind == "slots":
+        monkeypatch.setenv("ASRKIT_SLOTS", "2")
+        mine = [["cpu"], ["cpu"]]
+    else:
+        driver = tmp_path / "nvidia-smi"
+        driver.write_text(GPUS)
+        driver.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        mine = [["cuda:0"], ["cuda:1"]]
+    first, second = (supervisor.start(store, settings(max_steps=500, num_epochs=500), name) for name in "ab")
+    third = supervisor.start(store, settings(max_steps=2), "third")
+    assert [run.process()["devices"] for run in (first, second)] == mine
+    assert supervisor.status(third) == supervisor.QUEUED
     at_step(first, 2)
+    at_step(second, 2)
+    assert [supervisor.status(run) for run in (first, second)] == [supervisor.RUNNING] * 2
     with pytest.raises(RunError, match="under way"):
         supervisor.delete(store, first)
+    supervisor.stop(second)
+    wait_for(lambda: supervisor.status(third) == supervisor.FINISHED, "the end of the third, which nobody started")
+    assert third.process()["devices"] == mine[1] and supervisor.status(first) == supervisor.RUNNING
     supervisor.stop(first)
     assert ended(first) == supervisor.STOPPED
-    wait_for(lambda: supervisor.status(second) == supervisor.FINISHED, "the end of the second run")
-    assert view.view(second).step == 4
 
 
 def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):

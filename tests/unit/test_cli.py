@@ -388,3 +388,14 @@ def test_ctrl_c_is_one_line(asrkit, data, monkeypatch):
 def test_audit_without_data(refused, tmp_path):
     assert "There is no data at" in refused("audit", tmp_path / "gone", "--json")
     assert "There is no model 'nonsense'" in refused("audit", tmp_path, "--model", "nonsense")
+
+
+def test_the_line_is_put_in_order_from_a_terminal(asrkit, store):
+    for place, name in enumerate("abc"):
+        run = store.create(TrainConfig(), name)
+        run.place_path.write_text(f'{{"place": {place}}}')
+    code, out, _ = asrkit("runs", "move", "c", 2, "--json")
+    assert (code, json.loads(out)["status"]) == (0, "queued")
+    assert [run.id for run in supervisor.line(store)] == ["a", "c", "b"]
+    asrkit("runs", "next", "b")
+    assert [run.id for run in supervisor.line(store)] == ["b", "a", "c"]

@@ -2,12 +2,17 @@
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from asrkit import config as configs
+from asrkit.config import TrainConfig
+from asrkit.runs import processes
 from asrkit.runs.events import Event
 from asrkit.runs.store import Run, RunStore, write_json
 
@@ -44,3 +49,43 @@ def base(tmp_path: Path) -> Path:
     tokens = ["<pad>", "<unk>", "|", *LETTERS]
     (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
     return folder
+
+
+@pytest.fixture
+def child():
+    """A process that lives until it is told otherwise, as `process.json` names it."""
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    yield process
+    process.communicate()
+
+
+WORKER = """
+import pathlib, sys, time
+run = pathlib.Path(sys.argv[1])
+print("hello from", run.name, flush=True)
+print("trouble", file=sys.stderr, flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def worker(monkeypatch, tmp_path, store):
+    """A worker that prints and waits; every one that was started is ended with the test."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "pretended_worker.py").write_text(WORKER)
+    monkeypatch.setattr(processes, "_WORKER", "pretended_worker")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
+    yield
+    for run in store.all():
+        processes.kill(run)
+
+
+@pytest.fixture
+def config(tmp_path, base):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in ("one", "two"):
+        soundfile.write(clips / f"{name}.wav", [0.1, -0.1] * 8000, 16_000)
+        (clips / f"{name}.txt").write_text(name)
+    return TrainConfig(preset="quick", train=str(clips), model=str(base))

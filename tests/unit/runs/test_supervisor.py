@@ -7,12 +7,10 @@ import time
 
 import psutil
 import pytest
-import soundfile
 from waiting import wait_for
 
-from asrkit.config import TrainConfig
 from asrkit.errors import DataError, ModelError, RunError
-from asrkit.runs import supervisor
+from asrkit.runs import processes, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP
 
@@ -21,23 +19,15 @@ BEFORE, AFTER = NOW - 100, NOW + 100
 
 
 @pytest.fixture
-def child():
-    """A process that lives until it is told otherwise, as `process.json` names it."""
-    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    yield process
-    process.communicate()
-
-
-@pytest.fixture
 def living(child):
-    return {**supervisor.identity(child.pid), "start_time": NOW}
+    return {**processes.identity(child.pid), "start_time": NOW}
 
 
 @pytest.fixture
 def dead():
     """What `process.json` says of a process that has gone."""
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    told = supervisor.identity(process.pid)
+    told = processes.identity(process.pid)
     process.communicate()
     return {**told, "start_time": NOW}
 
@@ -127,17 +117,17 @@ def test_a_resumed_run_is_alive_again(make_run, living, kind):
 
 
 def test_alive(child):
-    process = {**supervisor.identity(child.pid), "host": socket.gethostname()}
-    assert supervisor.alive(process)
-    assert not supervisor.alive(None)
-    assert not supervisor.alive({**process, "start": "another-boot:12"})
-    assert not supervisor.alive({**process, "host": "elsewhere", "start": "1763766000.0"})
-    assert not supervisor.alive({**process, "start": None})
+    process = {**processes.identity(child.pid), "host": socket.gethostname()}
+    assert processes.alive(process)
+    assert not processes.alive(None)
+    assert not processes.alive({**process, "start": "another-boot:12"})
+    assert not processes.alive({**process, "host": "elsewhere", "start": "1763766000.0"})
+    assert not processes.alive({**process, "start": None})
 
 
 def test_a_reused_pid_is_another_process(make_run, child):
-    run = make_run("one", [STARTED, TRAIN], {**supervisor.identity(os.getpid()), "pid": child.pid})
-    assert not supervisor.alive(run.process())
+    run = make_run("one", [STARTED, TRAIN], {**processes.identity(os.getpid()), "pid": child.pid})
+    assert not processes.alive(run.process())
     assert supervisor.status(run) == "crashed"
 
 
@@ -173,20 +163,20 @@ def test_what_somebody_unseen_works_on_is_left_alone(make_run, store, dead, chan
 
 
 def test_a_zombie_is_dead(make_run, child):
-    run = make_run("one", [STARTED], supervisor.identity(child.pid))
-    assert supervisor.alive(run.process())
+    run = make_run("one", [STARTED], processes.identity(child.pid))
+    assert processes.alive(run.process())
     child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended and is not reaped
-    assert not supervisor.alive(run.process())
-    assert supervisor.identity(child.pid)["start"] is None
+    assert not processes.alive(run.process())
+    assert processes.identity(child.pid)["start"] is None
     child.stdin = None
 
 
 def test_a_process_has_one_start(child):
-    first = supervisor.identity(child.pid)
-    again = supervisor.identity(child.pid)
+    first = processes.identity(child.pid)
+    again = processes.identity(child.pid)
     assert first["start"] == again["start"] and first["pid"] == child.pid
-    assert first["start"] != supervisor.identity(os.getpid())["start"]
+    assert first["start"] != processes.identity(os.getpid())["start"]
     assert abs(first["start_time"] - time.time()) < 60
 
 
@@ -226,38 +216,6 @@ def test_what_cannot_be_resumed(make_run, store, dead):
 
 # Starting real processes
 
-WORKER = """
-import pathlib, sys, time
-run = pathlib.Path(sys.argv[1])
-print("hello from", run.name, flush=True)
-print("trouble", file=sys.stderr, flush=True)
-while True:
-    time.sleep(60)
-"""
-
-
-@pytest.fixture
-def worker(monkeypatch, tmp_path, store):
-    """A worker that prints and waits; every one that was started is ended with the test."""
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "pretended_worker.py").write_text(WORKER)
-    monkeypatch.setattr(supervisor, "_WORKER", "pretended_worker")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
-    yield
-    for run in store.all():
-        supervisor.kill(run)
-
-
-@pytest.fixture
-def config(tmp_path, base):
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    for name in ("one", "two"):
-        soundfile.write(clips / f"{name}.wav", [0.1, -0.1] * 8000, 16_000)
-        (clips / f"{name}.txt").write_text(name)
-    return TrainConfig(preset="quick", train=str(clips), model=str(base))
-
-
 def test_a_worker_is_started_detached(store, config, worker):
     run = supervisor.start(store, config, "one")
     process = run.process()
@@ -267,7 +225,7 @@ def test_a_worker_is_started_detached(store, config, worker):
     wait_for(lambda: run.log_tail() == "hello from one\ntrouble\n", "the worker's words", seconds=20)
     assert sorted(path.name for path in run.path.glob("*.jsonl")) == ["eval.jsonl", "train.jsonl"]
 
-    supervisor.kill(run)
+    processes.kill(run)
     assert supervisor.status(run) == "crashed"
 
 
@@ -278,29 +236,65 @@ def waiting(store):
     return [run.id for run in supervisor.line(store)]
 
 
+def begun(store):
+    return [run.id for run in supervisor.advance(store)]
+
+
 def test_runs_wait_in_line_and_begin_in_turn(store, config, worker):
     first, second, third = (supervisor.start(store, config, name) for name in ("c-first", "a-second", "b-third"))
     assert [supervisor.status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
     assert waiting(store) == ["a-second", "b-third"]
-    assert supervisor.ahead(store, third) == ["c-first", "a-second"]
-    assert supervisor.advance(store) is None, "one is under way"
-    supervisor.put_first(store, third)
+    assert supervisor.ahead(store, third) == (["c-first"], ["a-second"], 1, "")
+    assert supervisor.advance(store) == [], "one is under way"
+    supervisor.move(store, third, 1)
     assert waiting(store) == ["b-third", "a-second"]
-    supervisor.kill(first)
-    assert supervisor.advance(store).id == "b-third"
+    processes.kill(first)
+    assert begun(store) == ["b-third"]
     assert supervisor.status(third) == "starting" and waiting(store) == ["a-second"]
-    supervisor.put_first(store, first)
+    supervisor.move(store, first, 1)
     assert waiting(store) == ["a-second"], "what does not wait has no place"
+
+
+@pytest.mark.parametrize(("position", "line"), [
+    (1, "cabd"), (2, "acbd"), (3, "abcd"), (4, "abdc"), (99, "abdc"), (-1, "cabd")])
+def test_a_run_is_moved_in_line(store, config, worker, position, line):
+    supervisor.start(store, config, "busy")
+    runs = {name: supervisor.start(store, config, name) for name in "abcd"}
+    for _ in range(2):
+        supervisor.move(store, runs["c"], position)
+        assert waiting(store) == list(line), "once or twice"
+    again = type(store)(store.root)
+    supervisor.start(again, config, "e")
+    assert waiting(again) == [*line, "e"], "after a restart, and who comes now is the last"
+
+
+def test_a_line_that_is_shuffled_for_long_stays_a_line(store, config, worker):
+    """Places come to lie so close that there is none between them."""
+    supervisor.start(store, config, "busy")
+    runs = [supervisor.start(store, config, name) for name in "abc"]
+    for number in range(60):
+        supervisor.move(store, runs[2 - number % 2], 2)
+    assert waiting(store) == ["a", "b", "c"]
+    supervisor.move(store, runs[2], 1)
+    assert waiting(store) == ["c", "a", "b"]
+
+
+def test_a_clock_that_was_set_back_does_not_let_anybody_push_in(store, config, worker, monkeypatch):
+    supervisor.start(store, config, "busy")
+    supervisor.start(store, config, "first")
+    monkeypatch.setattr(supervisor.time, "time", lambda: 1000.0)
+    supervisor.start(store, config, "second")
+    assert waiting(store) == ["first", "second"]
 
 
 def test_a_crashed_run_waits_for_its_turn_to_go_on(store, config, worker):
     crashed = supervisor.start(store, config, "crashed")
-    supervisor.kill(crashed)
+    processes.kill(crashed)
     busy = supervisor.start(store, config, "busy")
     for _ in range(2):
         supervisor.resume(store, crashed)
     assert (supervisor.status(crashed), waiting(store)) == ("queued", ["crashed"])
-    supervisor.kill(busy)
+    processes.kill(busy)
     supervisor.advance(store)
     assert supervisor.status(crashed) == "starting"
 
@@ -323,25 +317,25 @@ def test_taken_out_of_the_line(store, config, worker, leave):
 def test_two_apps_start_the_next_run_once(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     supervisor.start(store, config, "next")
-    supervisor.kill(busy)
+    processes.kill(busy)
     with concurrent.futures.ThreadPoolExecutor(8) as apps:
-        begun = [run.id for run in apps.map(lambda _: supervisor.advance(store), range(16)) if run]
-    assert begun == ["next"]
+        started = [run.id for runs in apps.map(lambda _: supervisor.advance(store), range(16)) for run in runs]
+    assert started == ["next"]
 
 
 def test_a_run_that_cannot_begin_has_failed_and_the_next_one_begins(store, config, worker, monkeypatch):
     busy = supervisor.start(store, config, "a-busy")
     first, second = (supervisor.start(store, config, name) for name in ("b-first", "c-second"))
-    supervisor.kill(busy)
-    spawn = supervisor._spawn
+    processes.kill(busy)
+    spawn = supervisor.spawn
 
-    def fails_once(run):
+    def fails_once(run, devices):
         if run.id == "b-first":
             raise OSError(12, "Cannot allocate memory")
-        spawn(run)
+        spawn(run, devices)
 
-    monkeypatch.setattr(supervisor, "_spawn", fails_once)
-    assert supervisor.advance(store).id == "c-second"
+    monkeypatch.setattr(supervisor, "spawn", fails_once)
+    assert begun(store) == ["c-second"]
     assert supervisor.status(first) == "failed" and supervisor.status(second) == "starting"
 
 
@@ -349,14 +343,14 @@ def test_a_torn_place_does_not_hold_up_the_line(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     run = supervisor.start(store, config, "torn")
     run.place_path.write_text("{")
-    supervisor.kill(busy)
-    assert supervisor.advance(store).id == "torn"
+    processes.kill(busy)
+    assert begun(store) == ["torn"]
 
 
 def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
     run = supervisor.start(store, config, "one")
     supervisor.stop(run)
-    supervisor.kill(run)
+    processes.kill(run)
     run.append(said("train", NOW))
     with open(run.events_path, "ab") as file:
         file.write(b'{"torn')
@@ -368,7 +362,7 @@ def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
 
 
 def test_a_worker_that_ends_at_once_leaves_no_zombie(store, config, worker, monkeypatch):
-    monkeypatch.setattr(supervisor, "_WORKER", "no_such_worker")
+    monkeypatch.setattr(processes, "_WORKER", "no_such_worker")
     run = supervisor.start(store, config, "one")
     wait_for(lambda: supervisor.status(run) == "crashed", "the crash", seconds=20)
     assert "No module named no_such_worker" in run.log_tail()
@@ -391,7 +385,7 @@ def test_a_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatc
     def full(path, value):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(supervisor, "write_json", full)
+    monkeypatch.setattr(processes, "write_json", full)
     with pytest.raises(RunError, match="is full; free some space"):
         supervisor.start(store, config, "one")
     assert store.all() == []
@@ -406,8 +400,8 @@ def test_a_waiting_run_that_cannot_be_read_does_not_hold_up_the_line(store, conf
     busy = supervisor.start(store, config, "busy")
     torn, fine = (supervisor.start(store, config, name) for name in ("a-torn", "b-fine"))
     torn.config_path.write_text("{")
-    supervisor.kill(busy)
-    assert supervisor.advance(store).id == "b-fine"
+    processes.kill(busy)
+    assert begun(store) == ["b-fine"]
     assert supervisor.status(torn) == "failed" and supervisor.status(fine) == "starting"
 
 

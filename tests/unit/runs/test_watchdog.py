@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from asrkit.runs import crash, supervisor, watchdog
+from asrkit.runs import crash, processes, supervisor, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP, write_json
 
@@ -16,7 +16,7 @@ def deaf(make_run):
     """A run whose worker hears nothing."""
     run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9}), Event("train", 1001.0, 3, 0.1, {})])
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    write_json(run.process_path, {**supervisor.identity(worker.pid), "host": socket.gethostname(), "events_from": 0})
+    write_json(run.process_path, {**processes.identity(worker.pid), "host": socket.gethostname(), "events_from": 0})
     yield run
     worker.kill()
     worker.wait()
@@ -111,7 +111,7 @@ def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, e
     worker = subprocess.Popen([sys.executable, "-c", GUARDED.format(what=what, error=error), str(run.path)],
                               start_new_session=True, stderr=subprocess.DEVNULL)
     try:
-        supervisor.introduce(run, worker.pid, [], 0)
+        processes.introduce(run, worker.pid, [], 0)
         run.raise_flag(STOP)
         assert worker.wait(20) == -signal.SIGKILL
     finally:
@@ -150,7 +150,7 @@ def test_a_directory_that_became_read_only_is_seen_from_outside(make_run, monkey
 def test_how_a_worker_ended_is_written_down(store, make_run, monkeypatch):
     run = make_run()
     worker = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"], stderr=subprocess.DEVNULL)
-    supervisor.introduce(run, worker.pid, [], 0)
-    supervisor._outlive(run, worker, 0)
+    processes.introduce(run, worker.pid, [], 0)
+    processes._outlive(run, worker, 0)
     assert run.process()["exit"] == -signal.SIGABRT and run.process()["pid"] == worker.pid
     assert "abort" in crash.explain(run)[0]

@@ -10,7 +10,7 @@ import pytest
 
 from asrkit import config
 from asrkit.errors import RunError
-from asrkit.runs import supervisor
+from asrkit.runs import processes, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore, write_json
 from asrkit.ui import follow, live_chart, run_list
@@ -28,7 +28,7 @@ def store(tmp_path):
 def run(store):
     """A run whose worker is this very process, so that it counts as alive."""
     made = store.create(config.preset("demo").config, "20260101-000000-demo")
-    write_json(made.process_path, {**supervisor.identity(os.getpid()), "host": socket.gethostname(), "start_time": NOW})
+    write_json(made.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname(), "start_time": NOW})
     return made
 
 
@@ -344,7 +344,7 @@ def test_the_command_of_a_run(store, run):
 def test_the_pages_thread_starts_what_waits(store, run, monkeypatch):
     """A run whose turn has come is started by a poll of any page."""
     begun = []
-    monkeypatch.setattr(supervisor, "_spawn", begun.append)
+    monkeypatch.setattr(supervisor, "spawn", lambda run, devices: begun.append(run))
     waits = store.create(config.preset("demo").config, "waits")
     LiveRun(store).poll({})
     write_json(waits.place_path, {"place": 1})

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from asrkit import config
-from asrkit.runs import supervisor
+from asrkit.runs import processes
 from asrkit.runs.events import Event
 from asrkit.runs.store import RunStore, write_json
 from asrkit.ui.runs_table import RunsTable
@@ -42,7 +42,7 @@ def table(store):
 def made(store, run_id, *wers, finished=True, **changes):
     """A run with an evaluation every 10 steps; one that is not finished is this very process."""
     run = store.create(config.preset("demo").config.changed(changes), run_id)
-    write_json(run.process_path, {**supervisor.identity(os.getpid()), "host": socket.gethostname()})
+    write_json(run.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname()})
     run.append(Event("started", NOW, 0, 0.0, {"total_steps": 100, "metric_for_best_model": "wer"}))
     for number, wer in enumerate(wers):
         step = 10 * number

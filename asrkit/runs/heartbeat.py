@@ -1,0 +1,115 @@
+"""Signs of life of a worker: a file that is touched while something goes on in it, so that a phase of an hour is no
+silence. Not an event: it would be one a second.
+
+What is stopped, deadlocked or waits for an answer that does not come gives no sign: the thread that beats looks whether
+the process has computed, or read from the disk, since the last beat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from asrkit.runs.store import Run
+
+EVERY_S = 1.0
+SILENT_S = 30.0
+"""After so long without a sign of life a page says so: while a library is loaded nobody may beat for some seconds."""
+
+AWAKE_S = 0.002
+"""Processor time between two beats from which on the process has done something; waiting threads take less."""
+
+
+PAUSED_S = 10.0
+UNFINISHED_S = 200.0
+"""A step that is not over counts as one that took so long at most: it may never be over."""
+
+
+class Sign(NamedTuple):
+    """age_s: seconds since the last one. longest_s: the longest time the worker has gone without looking whether
+    somebody wants it to end, a step of training for instance; 0 before it is known."""
+
+    age_s: float
+    longest_s: float
+
+    @property
+    def silent(self) -> bool:
+        return self.age_s >= SILENT_S
+
+
+def last(run: Run) -> Sign | None:
+    """The last sign of life of the run's worker; None for one that gives none (an older version's)."""
+    try:
+        touched = run.heartbeat_path.stat().st_mtime
+        longest = float(json.loads(run.heartbeat_path.read_text(encoding="utf-8"))["longest_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Sign(max(0.0, time.time() - touched), longest)
+
+
+class Heartbeat:
+    """The worker's side. `beat` is called by a thread of its own, `looked` by the loop.
+
+    alone: of several processes one may do nothing while it waits for the others; it lives as long as it can beat.
+    """
+
+    def __init__(self, run: Run, alone: bool = True) -> None:
+        self.run, self.alone = run, alone
+        self._longest, self._told = 0.0, -1.0
+        self._looked: float | None = None
+        self._beaten = time.monotonic() - EVERY_S
+        self._work = (float("-inf"), 0)
+
+    def looked(self) -> None:
+        """The worker has looked whether somebody wants it to end."""
+        now = time.monotonic()
+        if self._looked is not None and not self._paused(now):
+            self._longest = max(self._longest, now - self._looked)
+        self._looked = now
+
+    def beat(self) -> None:
+        """Give a sign of life if there was life since the last one, at most every EVERY_S."""
+        now = time.monotonic()
+        if now - self._beaten < EVERY_S:
+            return
+        if self._paused(now):
+            self._looked = now
+        self._beaten = now
+        if not (self._worked() or not self.alone or _waits_for_disk()):
+            return
+        under_way = min(now - self._looked, UNFINISHED_S) if self._looked is not None else 0.0
+        longest = max(self._longest, under_way)
+        # On a disk that is full or read-only the worker ends by its next event, which says so.
+        with contextlib.suppress(OSError):
+            if longest > 1.1 * self._told:
+                draft = self.run.heartbeat_path.with_name(".heartbeat")
+                draft.write_text(json.dumps({"longest_s": round(longest, 3)}))
+                os.replace(draft, self.run.heartbeat_path)
+                self._told = longest
+            else:
+                os.utime(self.run.heartbeat_path)
+
+    def _paused(self, now: float) -> bool:
+        """Whether nothing at all has gone on in the process: somebody stopped it. No step took that long."""
+        return now - self._beaten > PAUSED_S
+
+    def _worked(self) -> bool:
+        """Whether the process has computed or read from the disk since this was asked last, apart from asking."""
+        before = self._work
+        self._work = (time.process_time() - time.thread_time(), resource.getrusage(resource.RUSAGE_SELF).ru_majflt)
+        return self._work[0] - before[0] > AWAKE_S or self._work[1] > before[1]
+
+
+def _waits_for_disk() -> bool:
+    """Whether the main thread waits for a disk: writing a checkpoint out may take a minute (proc(5), state D)."""
+    try:
+        stat = Path(f"/proc/self/task/{threading.main_thread().native_id}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "D"

@@ -1,0 +1,182 @@
+import concurrent.futures
+
+import psutil
+import pytest
+
+from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError, RunError
+from asrkit.runs import devices, processes, supervisor, system
+from asrkit.runs.devices import Wish
+
+ANY = Wish((), 1)
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """A machine of two GPUs; machine(n) of n."""
+    for name in (devices.ALLOWED, devices.SLOTS, devices.VISIBLE, "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def has(gpus):
+        monkeypatch.setattr(system, "gpus", lambda: ["a GPU"] * gpus)
+        devices._installed.cache_clear()
+
+    has(2)
+    yield has
+    devices._installed.cache_clear()
+
+
+@pytest.mark.parametrize(("gpus", "visible", "known"), [
+    (2, None, ["cuda:0", "cuda:1"]), (0, None, ["cpu"]), (2, "", ["cpu"]), (2, "-1", ["cpu"]),
+    (4, "3,1", ["cuda:3", "cuda:1"]), (2, "1,7,0", ["cuda:1"]), (2, "GPU-8f,0", ["cuda:GPU-8f", "cuda:0"]),
+    (0, "0", ["cpu"])])
+def test_what_cuda_lets_be_seen_is_there_to_be_had(machine, monkeypatch, gpus, visible, known):
+    machine(gpus)
+    monkeypatch.setattr(devices.platform, "system", lambda: "Linux")
+    if visible is not None:
+        monkeypatch.setenv(devices.VISIBLE, visible)
+    assert devices.found() == known
+
+
+def test_a_mac_without_a_gpu_of_nvidias_has_its_own(machine, monkeypatch):
+    machine(0)
+    monkeypatch.setattr(devices.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(devices.platform, "machine", lambda: "arm64")
+    assert devices.found() == ["mps"]
+
+
+def test_somebody_may_name_the_devices_for_runs(monkeypatch):
+    monkeypatch.setenv(devices.ALLOWED, "cuda:1, cpu")
+    assert devices.found() == ["cuda:1", "cpu"]
+    monkeypatch.setenv(devices.ALLOWED, "gpu1")
+    with pytest.raises(RunError, match="ASRKIT_DEVICES is 'gpu1'; name devices as in"):
+        devices.found()
+
+
+@pytest.mark.parametrize("told", ["0", "-1", "two"])
+def test_slots_are_a_number(monkeypatch, told):
+    monkeypatch.setenv(devices.SLOTS, told)
+    with pytest.raises(RunError, match="ASRKIT_SLOTS is .* it must be a whole number"):
+        devices.slots()
+
+
+@pytest.mark.parametrize(("wishes", "taken", "given"), [
+    ([ANY, ANY, ANY], [], [["cuda:0"], ["cuda:1"], []]),
+    ([ANY], ["cuda:0"], [["cuda:1"]]),
+    ([Wish(("cuda:0",), 1), ANY], ["cuda:0"], [[], ["cuda:1"]]),
+    ([Wish((), 2)], [], [["cuda:0", "cuda:1"]]),
+    ([Wish((), 2), ANY], ["cuda:0"], [[], []]),
+    ([Wish(("cuda:1", "cuda:0"), 2), Wish(("cuda:1",), 1)], ["cuda:0"], [[], []]),
+    ([Wish(("cpu",), 1), Wish(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
+])
+def test_who_gets_what(wishes, taken, given):
+    """The first that is free; the one that was named; what one waits for is kept for it."""
+    assert devices.shared_out(wishes, taken) == given
+
+
+def test_of_devices_that_are_shared_the_emptiest_comes_first(monkeypatch):
+    monkeypatch.setenv(devices.SLOTS, "2")
+    assert devices.shared_out([ANY] * 5, []) == [["cuda:0"], ["cuda:1"], ["cuda:0"], ["cuda:1"], []]
+
+
+def test_the_processes_of_a_run_share_the_processor(machine, monkeypatch):
+    machine(0)
+    assert devices.shared_out([Wish((), 4), ANY], []) == [["cpu"], []]
+    monkeypatch.setenv(devices.SLOTS, "3")
+    assert devices.shared_out([Wish((), 2), ANY, ANY], []) == [["cpu", "cpu"], ["cpu"], []]
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"device": "cuda:2"}, "There is no device cuda:2 for runs here; set Device .device. to auto or of cuda:0, cuda:1"),
+    ({"processes": 3}, "The run wants 3 GPUs .processes., one for each process, and there are 2"),
+])
+def test_what_would_wait_for_ever_is_refused(changes, words):
+    with pytest.raises(RunError, match=words):
+        devices.check(TrainConfig().changed(changes))
+    devices.check(TrainConfig().changed({"device": "cpu", "processes": 3}))
+
+
+@pytest.mark.parametrize(("device", "processes"), [
+    ("gpu", 1), ("cuda", 1), ("cuda:0,cpu", 2), ("cuda:0,cuda:0", 2), ("cuda:0,cuda:1", 1), ("cuda:0", 2), ("", 1)])
+def test_a_device_that_means_nothing_is_refused(device, processes):
+    with pytest.raises(ConfigError, match="Device .device."):
+        TrainConfig().changed({"device": device, "processes": processes})
+
+
+@pytest.mark.parametrize(("taken", "given", "told"), [
+    (["cuda:1"], {}, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+    (["cuda:0", "cuda:1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "0,1"}),
+    (["cpu"], {}, {"CUDA_VISIBLE_DEVICES": "-1"}),
+])
+def test_a_worker_sees_its_devices_alone_and_knows_of_the_others(taken, given, told):
+    assert devices.environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **told}
+
+
+def test_runs_that_share_the_processor_share_its_cores(machine, monkeypatch):
+    machine(0)
+    monkeypatch.setenv(devices.SLOTS, "2")
+    monkeypatch.setattr(devices.os, "cpu_count", lambda: 8)
+    assert devices.environment(["cpu"], {}) == {"ASRKIT_DEVICES": "cpu", "OMP_NUM_THREADS": "4"}
+    assert "OMP_NUM_THREADS" not in devices.environment(["cpu"], {"OMP_NUM_THREADS": "1"})
+
+
+# Runs on the two
+
+
+def begun(store):
+    return [run.id for run in supervisor.advance(store)]
+
+
+def where(run):
+    return run.process()["devices"], psutil.Process(run.process()["pid"]).environ()["CUDA_VISIBLE_DEVICES"]
+
+
+def test_a_run_on_each_gpu_and_the_next_on_the_one_that_is_free_first(store, config, worker):
+    one, two, three, named = (supervisor.start(store, config.changed({"device": device}), name) for name, device in (
+        ("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0")))
+    assert [where(one), where(two)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
+    assert supervisor.ahead(store, three) == (["two", "one"], [], 1, "")
+    assert supervisor.ahead(store, named) == (["one"], ["three"], 1, "")
+    processes.kill(two)
+    assert begun(store) == ["three"] and where(three) == (["cuda:1"], "1")
+    processes.kill(one)
+    assert begun(store) == ["named"] and where(named) == (["cuda:0"], "0")
+
+
+def test_a_run_of_two_processes_waits_for_both(store, config, worker):
+    one = supervisor.start(store, config, "one")
+    both = supervisor.start(store, config.changed({"processes": 2}), "both")
+    behind = supervisor.start(store, config, "behind")
+    assert [supervisor.status(run) for run in (both, behind)] == ["queued", "queued"]
+    processes.kill(one)
+    assert begun(store) == ["both"] and where(both) == (["cuda:0", "cuda:1"], "0,1")
+    assert supervisor.status(behind) == "queued"
+
+
+def test_two_apps_fill_each_gpu_once(store, config, worker):
+    first = [supervisor.start(store, config, f"first-{number}") for number in range(2)]
+    for number in range(5):
+        supervisor.start(store, config, f"next-{number}")
+    for run in first:
+        processes.kill(run)
+    with concurrent.futures.ThreadPoolExecutor(8) as apps:
+        begun = [run for runs in apps.map(lambda _: supervisor.advance(store), range(16)) for run in runs]
+    assert [run.id for run in begun] == ["next-0", "next-1"]
+    assert sorted(run.process()["devices"][0] for run in begun) == ["cuda:0", "cuda:1"]
+
+
+def test_a_worker_that_does_not_say_what_it_has_has_everything(make_run, store, config, worker, child):
+    """It was started by an older version, or its app died before it wrote that down."""
+    make_run("old", [], processes.identity(child.pid))
+    assert supervisor.status(supervisor.start(store, config, "new")) == "queued"
+
+
+def test_who_waits_for_a_device_that_is_gone_is_told_and_holds_up_nobody(store, config, worker, machine):
+    one = supervisor.start(store, config, "one")
+    two = supervisor.start(store, config.changed({"device": "cuda:0"}), "two")
+    assert supervisor.ahead(store, two).in_vain == ""
+    machine(0)
+    assert supervisor.status(supervisor.start(store, config, "three")) == "starting", "the processor was free"
+    processes.kill(one)
+    assert supervisor.advance(store) == [] and supervisor.status(two) == "queued"
+    assert "There is no device cuda:0 for runs here" in supervisor.ahead(store, two).in_vain

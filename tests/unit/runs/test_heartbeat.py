@@ -1,0 +1,146 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from waiting import wait_for
+
+from asrkit.runs import heartbeat, processes, supervisor, watchdog
+from asrkit.runs.events import Event
+from asrkit.runs.heartbeat import Heartbeat
+from asrkit.runs.store import CANCEL, STOP
+from asrkit.ui import words
+from asrkit.ui.run_list import RunList
+
+WORKER = """
+import pathlib, sys, threading, time
+from asrkit.runs import watchdog
+from asrkit.runs.store import Run
+
+watchdog.guard(Run(pathlib.Path(sys.argv[1])), lambda: None, every_s=0.1)
+{work}
+"""
+BUSY, STUCK = "while True: sum(range(100_000))", "threading.Lock().acquire(); threading.Event().wait(); time.sleep(600)"
+
+
+@pytest.fixture
+def works(make_run, monkeypatch):
+    """works(code): a run whose worker does that after it has said that it loads."""
+    started = []
+    monkeypatch.setattr(heartbeat, "SILENT_S", 2.5)
+
+    def make(work):
+        run = make_run(told=[Event("phase", time.time() - 180, 0, 0.0, {"phase": "loading", "text": "Loading"})])
+        worker = subprocess.Popen([sys.executable, "-c", WORKER.format(work=work), str(run.path)],
+                                  start_new_session=True)
+        processes.introduce(run, worker.pid, [], 0)
+        started.append(worker)
+        wait_for(lambda: heartbeat.last(run), "the first sign of life", seconds=20)
+        return run, worker
+
+    yield make
+    for worker in started:
+        worker.kill()
+        worker.wait()
+
+
+def age(run):
+    return heartbeat.last(run).age_s
+
+
+def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
+    run, worker = works(BUSY)
+    begun = time.monotonic()
+    wait_for(lambda: time.monotonic() - begun > 3 and age(run) < 2, "a sign of life after so long", seconds=20)
+    os.kill(worker.pid, signal.SIGSTOP)
+    wait_for(lambda: heartbeat.last(run).silent, "silence", seconds=20)
+    assert supervisor.status(run) == supervisor.STARTING and words.status_word(run, "starting") == "Starting, silent"
+    assert RunList(store).rows()[0].status == supervisor.STARTING
+    os.kill(worker.pid, signal.SIGCONT)
+    wait_for(lambda: age(run) < 2, "life", seconds=20)
+    assert words.status_word(run, "starting") == "Starting"
+
+
+def test_who_waits_for_ever_is_silent_though_its_threads_live(works):
+    run, _ = works(STUCK)
+    wait_for(lambda: heartbeat.last(run).silent, "silence", seconds=20)
+
+
+def test_of_several_processes_one_may_wait_for_the_others(make_run):
+    run, now = make_run(), time.monotonic()
+    for alone, beats in ((True, False), (False, True)):
+        heart = Heartbeat(run, alone)
+        heart._worked = lambda: False
+        heart._beaten = now - 2 * heartbeat.EVERY_S
+        heart.beat()
+        assert run.heartbeat_path.exists() == beats
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now[0])
+    return now
+
+
+def step(heart, clock, seconds):
+    for _ in range(int(seconds)):
+        clock[0] += 1.0
+        heart._worked = lambda: True
+        heart.beat()
+    heart.looked()
+
+
+def test_the_longest_step_is_told_and_one_that_is_not_over_counts_up_to_a_bound(make_run, clock):
+    run = make_run()
+    heart = Heartbeat(run)
+    for seconds in (1, 60, 5):
+        step(heart, clock, seconds)
+    clock[0] += 1
+    heart.beat()
+    assert heartbeat.last(run).longest_s == pytest.approx(60, rel=0.1)
+    for _ in range(3000):
+        clock[0] += 1
+        heart.beat()
+    assert heartbeat.last(run).longest_s == pytest.approx(heartbeat.UNFINISHED_S, rel=0.1)
+
+
+@pytest.mark.parametrize("who_wakes_first", ["loop", "thread"])
+def test_a_pause_is_no_step(make_run, clock, who_wakes_first):
+    run = make_run()
+    heart = Heartbeat(run)
+    for seconds in (1, 2):
+        step(heart, clock, seconds)
+    clock[0] += 3600
+    for wakes in (heart.looked, heart.beat) if who_wakes_first == "loop" else (heart.beat, heart.looked):
+        wakes()
+    step(heart, clock, 2)
+    assert heartbeat.last(run).longest_s < 3
+
+
+def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkeypatch):
+    heart = Heartbeat(make_run())
+    monkeypatch.setattr(heartbeat.os, "replace", lambda *_: os.stat("/nowhere"))
+    clock[0] += 1
+    heart.beat()
+
+
+@pytest.mark.parametrize(("flag", "longest", "age_s", "given"), [
+    (CANCEL, 1.0, 0, 120.0), (CANCEL, 100.0, 0, 300.0), (STOP, 100.0, 0, 600.0), (STOP, 700.0, 0, 2100.0),
+    (CANCEL, 100.0, 60, 120.0), (CANCEL, None, 0, 120.0)])
+def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s, given):
+    run = make_run()
+    if longest is not None:
+        run.heartbeat_path.write_text(f'{{"longest_s": {longest}}}')
+        os.utime(run.heartbeat_path, (time.time() - age_s,) * 2)
+    run.raise_flag(flag)
+    assert watchdog.given_s(run) == given
+
+
+def test_a_clock_that_was_set_does_not_make_anybody_silent(make_run):
+    run = make_run()
+    run.heartbeat_path.write_text('{"longest_s": 1}')
+    os.utime(run.heartbeat_path, (time.time() + 3600,) * 2)
+    assert age(run) == 0.0
