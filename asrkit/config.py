@@ -44,15 +44,17 @@ class TrainConfig:
         0.1, "Held-out share", "Share of the data to evaluate on when there is no evaluation split; by speaker where "
         "speakers are known.", low=0.01, high=0.5, group="Data")
     eval_count: int = _setting(
-        0, "Held-out clips", "Evaluate on exactly this many clips of a seeded shuffle instead; 0 uses the share.",
+        0, "Held-out clips", "Evaluate on this many clips instead, fewer where whole speakers or sentences are held "
+        "out; 0 uses the share.",
         low=0, high=100_000, group="Data")
     text_column: str = _setting("", "Text column", "Left empty, it is recognised by name.", group="Data")
     audio_column: str = _setting("", "Audio column", "Left empty, it is recognised by name.", group="Data")
     speaker_column: str = _setting("", "Speaker column", "Left empty, it is recognised by name; - for none.", group=
         "Data")
     split_by: str = _setting(
-        "auto", "Held out by", "speaker: nobody who is evaluated on is trained on. auto does so where two speakers or "
-        "more are known.", choices=("auto", "speaker", "random"), group="Data")
+        "auto", "Held out by", "speaker: nobody who is evaluated on is trained on; auto does so where two speakers or "
+        "more are known. text: no sentence is on both sides. Equal recordings stay on one side in any case.",
+        choices=("auto", "speaker", "text", "random"), group="Data")
     normaliser: str = _setting(
         "basic", "Text normaliser", "Applied to references before training and to both sides of WER and CER.",
         choices=("none", "basic", "english", "german", "spanish", "french", "chinese", "code-switched", "indic"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,7 @@ def audit(options: argparse.Namespace) -> int:
 
         score = scorer(options.model or models.default(store), store)
     found = inspection.inspect(source, limits, score=score, keeps_vocabulary=limits.vocabulary is not None,
-                               progress=_progress_line())
+                               hold_out=functools.partial(preparation.hold_out, config), progress=_progress_line())
     path = selection.write(store.data_dir, options.data, found, options.leave_out) if options.leave_out else None
     if options.json:
         given.dump(found.audit.to_dict())

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from asrkit.runs import events, models, picture
+from asrkit.runs.preparation import LEAK
 from asrkit.runs.store import Run
 from asrkit.runs.view import RunView, view
 from asrkit.speech import manifest
@@ -128,10 +129,12 @@ def _audited(run: Run) -> list[str]:
         return []
     told = json.loads(run.audit_path.read_text(encoding="utf-8"))
     chosen = _chosen(told.get("selection"))
+    shared = [found["effect"] for found in told["findings"] if found["code"].startswith(LEAK)]
+    reasons = ", ".join(f"{found['code']} {found['count']}" for found in told["findings"]
+                        if not found["code"].startswith(LEAK))
     if not told["dropped"]:
-        return [*chosen, "The audit left no clip out."]
-    reasons = ", ".join(f"{found['code']} {found['count']}" for found in told["findings"])
-    return [*chosen, f"The audit left {told['dropped']} clips out ({reasons})."]
+        return [*chosen, "The audit left no clip out.", *shared]
+    return [*chosen, f"The audit left {told['dropped']} clips out ({reasons}).", *shared]
 
 
 def _chosen(selection: dict[str, Any] | None) -> list[str]:

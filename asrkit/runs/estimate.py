@@ -1,4 +1,4 @@
-"""How much memory a run will need and how long an epoch will take, before it starts: to the nearest half or double.
+"""How much memory a run will need and how long it will take, before it starts: to the nearest half or double.
 
 Memory: 4 bytes a weight, and 12 more for each that is trained (its gradient and Adam's two moments), all in float32;
 and what the forward pass keeps for the backward pass: a Transformer layer about 16 hidden-sized and 3
@@ -33,12 +33,18 @@ _RUNS_LOOKED_AT = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """steps and epoch_s: of one epoch. epoch_s: None where nobody can tell yet. basis: where the time comes from."""
+    """steps: of the whole run, and seconds, None where nobody can tell yet. basis: where the time comes from."""
 
     memory_bytes: int
     steps: int
-    epoch_s: float | None
+    seconds: float | None
     basis: str
+
+    def sentence(self) -> str:
+        """For the page."""
+        time = "" if self.seconds is None else f", {_duration(self.seconds)}"
+        return (f"About {self.steps:,} step{'s' * (self.steps > 1)}{time} ({self.basis}), and "
+                f"{self.memory_bytes / 2**30:.1f} GB of memory for the model and a batch.")
 
 
 def estimate(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
@@ -52,8 +58,18 @@ def estimate(config: TrainConfig, clips_s: list[float], store: RunStore) -> Esti
     update_s = config.gradient_accumulation_steps * (
         config.batch_seconds or config.train_batch_size * sum(clips_s) / len(clips_s))
     speed, basis = _speed(config.model, weights, store)
-    return Estimate(round(_memory(config, told, weights, min(batch_s, sum(clips_s)))),
-                    max(1, math.ceil(sum(clips_s) / update_s)), sum(clips_s) / speed if speed else None, basis)
+    epoch = max(1, math.ceil(sum(clips_s) / update_s))
+    steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
+    return Estimate(round(_memory(config, told, weights, min(batch_s, sum(clips_s)))), steps,
+                    steps / epoch * sum(clips_s) / speed if speed else None, basis)
+
+
+def _duration(seconds: float) -> str:
+    """As exact as such a guess can be: 40 s, 12 min, 3.5 hours, 2 days."""
+    for unit, length, least in (("days", 86_400, 2 * 86_400), ("hours", 3600, 5400), ("min", 60, 90)):
+        if seconds >= least:
+            return f"{seconds / length:.2g} {unit}"
+    return f"{max(1, round(seconds))} s"
 
 
 def count_weights(path: Path) -> int:

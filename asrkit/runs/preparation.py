@@ -6,7 +6,8 @@ Used by the supervisor for what is on this machine, and by the worker for what c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from asrkit.config import TrainConfig
 from asrkit.errors import DataError
 from asrkit.runs import models, selection
 from asrkit.runs.store import Run, RunStore, write_json
-from asrkit.speech import ctc, manifest, sources, text
+from asrkit.speech import ctc, leaks, manifest, sources, text
 from asrkit.speech.audit import Audit, Limits, audit
 from asrkit.speech.findings import Finding
 from asrkit.speech.manifest import Utterance
 
 HUB = "hub:"
+LEAK = "leak-"  # how the codes of such findings begin
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, m
         told = _joined(told, told_eval)
     else:
         kept, kept_eval = _split(kept, config)
+    told = replace(told, findings=[*told.findings, *_leaks(kept, kept_eval, config, source.eval is None)])
     for side, name in ((kept, "train"), (kept_eval, "evaluate")):
         if not side:
             raise DataError(f"{config.train}: no clip is left to {name} on; add data or change the clip length limits.")
@@ -85,9 +88,32 @@ def _split(rows: list[Utterance], config: TrainConfig) -> tuple[list[Utterance],
     if len(rows) < 2:
         raise DataError(f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, "
                         "or name an evaluation dataset.")
-    if config.eval_count:
-        return manifest.hold_out(rows, config.eval_count, config.seed)
-    return manifest.split(rows, eval_share=config.eval_share, seed=config.seed, by=config.split_by)
+    return hold_out(config, rows, leaks.prints(rows))
+
+
+def told_leaks(run: Run) -> list[dict[str, Any]]:
+    """What `prepare` found that both sides of the run's split share: findings as `audit --json` prints them."""
+    try:
+        told = json.loads(run.audit_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # a run of an earlier version, or one whose lists were made by hand
+        return []
+    return [each for each in told["findings"] if each["code"].startswith(LEAK)]
+
+
+def hold_out(config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Hashable | None]) -> manifest.Halves:
+    """The split that a run with these settings makes of data without one. Texts are those after the rules."""
+    return manifest.split(rows, eval_share=config.eval_share, count=config.eval_count, seed=config.seed,
+                          by=config.split_by, prints=prints)
+
+
+def _leaks(train: list[Utterance], held_out: list[Utterance], config: TrainConfig, own: bool) -> list[Finding]:
+    """What both sides share. Commands are to be known, so their sentences are not told of."""
+    rows = [*train, *held_out]
+    seen = [leaks.Clip(place, row.text, row.speaker, printed)
+            for place, (row, printed) in enumerate(zip(rows, leaks.prints(rows), strict=True))]
+    found = leaks.between(seen[:len(train)], seen[len(train):], lambda place, detail:
+                          f"{rows[place].row or Path(rows[place].audio).name} ({detail})", own=own)
+    return [one for one in found if one.code != "leak-text" or config.decoding != "words"]
 
 
 def limits_of(config: TrainConfig, model: Path) -> Limits:

@@ -95,15 +95,15 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "doubt", "These recordings are evaluated on and trained on: the model has seen the answers, so WER looks "
                  "better "
         "than it is.",
-        "Leave them out of training."),
+        "Leave them out of training, or leave out the copies."),
 
     "leak-speaker": (
         "advice", "{detail}: WER tells how well known voices are heard, not new ones.",
-        "Hold out whole speakers (Held out by: speaker)."),
+        "Hold out whole speakers (Held out by: speaker), where the data has no split of its own."),
     "leak-text": (
         "advice", "{detail}: WER tells how well known sentences are heard, not new ones. For commands that is as it "
         "should be.",
-        "Evaluate on other sentences, if the model is to understand any."),
+        "Evaluate on other sentences, if the model is to understand any (Held out by: text)."),
     "speaker-balance": (
         "advice", "{detail}: the model will hear that voice best.", "Add clips of the others."),
     "duplicate-text": (

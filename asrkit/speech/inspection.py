@@ -7,16 +7,16 @@ Nothing is kept in memory but a few numbers a clip, so a hundred thousand clips 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from asrkit.errors import DataError
-from asrkit.speech import audio, transcripts
+from asrkit.speech import audio, leaks, transcripts
 from asrkit.speech.audit import Audit, Checked, Limits, check_each, example, report
 from asrkit.speech.findings import Finding, finding
-from asrkit.speech.manifest import Utterance
+from asrkit.speech.manifest import Halves, Utterance
 from asrkit.speech.sources import Source
 
 CLIPPED_SHARE = 0.001     # of the samples, at full scale in runs
@@ -29,6 +29,9 @@ ALIGNMENT_LEAST = 0.5     # nats a letter: smaller deviations are none, however 
 
 Progress = Callable[[str, int, int], None]
 """(what is going on, done, of how many)"""
+
+HoldOut = Callable[[Sequence[Utterance], Sequence[Hashable | None]], Halves]
+"""(rows with the text after the rules, a print of the audio of each) -> (to train on, to evaluate on)"""
 
 Score = Callable[[audio.Waveform, str], float]
 """Audio and its text after the rules -> how well they fit; higher is better. DataError where it cannot be told."""
@@ -52,7 +55,8 @@ class Statistics:
 class Inspection:
     """clips: all of them, those to train on first; findings and scores name them by their places in it.
 
-    train: how many of them are to train on. scores: place -> alignment score, where a model was at hand.
+    train: how many of them are to train on, if the data says so. scores: place -> alignment score, where a model was
+    at hand. held_out: the places of those that would be evaluated on.
     """
 
     clips: list[Checked]
@@ -60,6 +64,7 @@ class Inspection:
     audit: Audit
     statistics: Statistics
     scores: dict[int, float]
+    held_out: frozenset[int] = frozenset()
 
     def left(self, without: Sequence[str]) -> list[Utterance]:
         """The rows, as written, that remain when the clips of these findings are left out; those that cannot be used
@@ -69,11 +74,11 @@ class Inspection:
 
 
 def inspect(source: Source, limits: Limits, *, keeps_vocabulary: bool = False, score: Score | None = None,
-            progress: Progress = lambda what, done, of: None) -> Inspection:
+            hold_out: HoldOut | None = None, progress: Progress = lambda what, done, of: None) -> Inspection:
     """Decode every clip, check it for itself and all of them together.
 
     keeps_vocabulary: whether the vocabulary is given, so that rare characters do not matter. score: from a model, to
-    put wrong transcripts first.
+    put wrong transcripts first. hold_out: the split that a run would make of data that has none.
 
     Raises ConfigError for rules that do not exist.
     """
@@ -84,12 +89,33 @@ def inspect(source: Source, limits: Limits, *, keeps_vocabulary: bool = False, s
         progress("Listening to the clips", len(clips), len(rows))
     scores = dict(_scored(clips, score, progress)) if score else {}
     train = len(source.train)
-    is_split = source.eval is not None
-    others = [*_aligned(clips, scores), *_heard(clips, train, scores), *_speakers(clips, train, is_split),
-              *_texts(clips, train, is_split, keeps_vocabulary), *_amount(clips)]
+    held = _held_out(clips, train, hold_out if source.eval is None else None)
+    others = [*_aligned(clips, scores), *_heard(clips, train, scores), *_leaks(clips, held, source.eval is None),
+              *_balance(clips), *_texts(clips, keeps_vocabulary), *_amount(clips)]
     order = {"drop": 0, "doubt": 1, "advice": 2}
     told = report(clips, limits, sorted(others, key=lambda found: order[found.kind]))
-    return Inspection(clips, train, told, _statistics(clips), scores)
+    return Inspection(clips, train, told, _statistics(clips), scores, held)
+
+
+def _held_out(clips: list[Checked], train: int, hold_out: HoldOut | None) -> frozenset[int]:
+    """Places of the clips that can be used and are, or would be, evaluated on."""
+    kept = [place for place, one in enumerate(clips) if one.code is None]
+    if hold_out is None or len(kept) < 2:
+        return frozenset(place for place in kept if place >= train)
+    # A row's place stands in for where it came from, so that it is found again.
+    rows = [replace(clips[place].row, text=clips[place].text, row=str(place)) for place in kept]
+    try:
+        return frozenset(int(row.row) for row in hold_out(rows, leaks.prints(rows))[1])
+    except DataError:  # it cannot be split as the settings say; starting the run tells why
+        return frozenset()
+
+
+def _leaks(clips: list[Checked], held: frozenset[int], own: bool) -> Iterator[Finding]:
+    seen = [leaks.Clip(place, one.text, one.row.speaker, one.heard.digest if one.heard else None)
+            for place, one in enumerate(clips) if one.code is None]
+    yield from leaks.between([clip for clip in seen if clip.place not in held],
+                             [clip for clip in seen if clip.place in held],
+                             lambda place, detail: example(clips[place], detail[:80]), own=own)
 
 
 def _scored(clips: list[Checked], score: Score, progress: Progress) -> Iterator[tuple[int, float]]:
@@ -142,9 +168,6 @@ def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int, score
     for place, heard in kept:
         same[heard.digest].append(place)
     groups = [places for places in same.values() if len(places) > 1]
-    leaked = [place for places in groups if places[-1] >= train for place in places if place < train]
-    if leaked:
-        yield finding("leak-audio", leaked, [example(clips[place], clips[place].text[:60]) for place in leaked[:9]])
     # Of those to train on and of those to evaluate on, all but the one whose text fits best, else the first.
     copies = {}
     for places in groups:
@@ -162,7 +185,7 @@ def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int, score
         yield finding("duplicate-audio", order, told)
 
 
-def _speakers(clips: list[Checked], train: int, is_split: bool) -> Iterator[Finding]:
+def _balance(clips: list[Checked]) -> Iterator[Finding]:
     hours = _hours_by_speaker(clips)
     if len(hours) > 1:
         name, (_, most) = max(hours.items(), key=lambda item: item[1][1])
@@ -170,31 +193,15 @@ def _speakers(clips: list[Checked], train: int, is_split: bool) -> Iterator[Find
         if share > ONE_SPEAKER_SHARE and len(hours) > 2:
             yield finding("speaker-balance", [], [], count=1,
                           detail=f"{share:.0%} of the speech is by {name[:40]!r}, one of {len(hours)} speakers")
-    if is_split:
-        both = {one.row.speaker for one in clips[:train] if one.code is None} & {
-            one.row.speaker for one in clips[train:] if one.code is None} - {None}
-        leaked = [place for place, one in enumerate(clips[train:], train)
-                  if one.code is None and one.row.speaker in both]
-        if leaked:
-            yield finding("leak-speaker", leaked, [example(clips[place], clips[place].row.speaker or "")
-                                                   for place in leaked[:9]],
-                          detail=f"{len(both)} speakers are both trained and evaluated on")
 
 
-def _texts(clips: list[Checked], train: int, is_split: bool, keeps_vocabulary: bool) -> Iterator[Finding]:
+def _texts(clips: list[Checked], keeps_vocabulary: bool) -> Iterator[Finding]:
     said = [(place, one.row.text, one.text, one.row.duration_s) for place, one in enumerate(clips) if one.code is None]
 
     def name(place: int, detail: str) -> str:
         return example(clips[place], detail[:80])
 
     yield from transcripts.check(said, name, keeps_vocabulary=keeps_vocabulary)
-    if is_split:
-        known = {text for place, _, text, _ in said if place < train}
-        leaked = [place for place, _, text, _ in said if place >= train and text in known]
-        if leaked:
-            held_out = sum(place >= train for place, *_ in said)
-            yield finding("leak-text", leaked, [name(place, clips[place].text) for place in leaked[:9]],
-                          detail=f"{len(leaked)} of {held_out} clips to evaluate on say a sentence that is trained on")
 
 
 def _amount(clips: list[Checked]) -> Iterator[Finding]:

@@ -8,10 +8,10 @@ import os
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from asrkit.errors import ConfigError, DataError
 
@@ -74,25 +74,37 @@ def split(
     utterances: Sequence[Utterance],
     *,
     eval_share: float = 0.1,
+    count: int = 0,
     seed: int = 42,
-    by: Literal["speaker", "random", "auto"] = "auto",
+    by: Literal["speaker", "text", "random", "auto"] = "auto",
+    prints: Sequence[Hashable | None] = (),
 ) -> Halves:
     """-> (train, eval), both not empty; the same for the same utterances and seed.
 
-    by: "speaker" puts every speaker on one side only (rows without a speaker train); "auto" does so where two speakers
-    or more are known, and else draws utterances. Whole speakers rarely make up `eval_share` exactly: the eval side is
-    no larger than that unless its only speaker is, who is then the one with the fewest utterances.
+    count: of utterances to evaluate on, instead of a share. by: "speaker" puts every speaker on one side only (rows
+    without a speaker train), "text" every text; "auto" parts speakers where two or more are known, and else draws
+    utterances. Whole speakers and texts rarely make up `eval_share` exactly: the eval side is no larger than that
+    unless all it has is one of them, which is then the smallest. prints: one for each utterance, equal for equal audio
+    (`leaks.prints`); by "random" and "text", equal audio stays on one side.
 
-    Raises DataError for fewer than two utterances, or speakers to split by; ConfigError for a share outside 0 to 1.
+    Raises DataError for fewer than two utterances, speakers or texts to split by, or a count that leaves nothing to
+    train on; ConfigError for a share outside 0 to 1.
     """
     if not 0 < eval_share < 1:
         raise ConfigError(f"eval_share is {eval_share}; give a share between 0 and 1, such as 0.1.")
-    speakers = Counter(utterance.speaker for utterance in utterances if utterance.speaker)
+    if by not in ("auto", "speaker", "text", "random"):
+        raise ConfigError(f"Data cannot be split by {by!r}; choose speaker, text, random or auto.")
+    speakers = {utterance.speaker for utterance in utterances if utterance.speaker}
+    wanted = count or max(1, min(round(eval_share * len(utterances)), len(utterances) - 1))
     if by == "speaker" or (by == "auto" and len(speakers) >= 2):
-        return _split_speakers(utterances, speakers, eval_share * len(utterances), seed)
-    if by not in ("auto", "random"):
-        raise ConfigError(f"Data cannot be split by {by!r}; choose speaker, random or auto.")
-    return hold_out(utterances, max(1, min(round(eval_share * len(utterances)), len(utterances) - 1)), seed)
+        return _split_whole(utterances, [row.speaker for row in utterances], "speaker",
+                            count or eval_share * len(utterances), seed)
+    if by == "text":
+        return _split_whole(utterances, _joined([row.text for row in utterances], prints), "text", wanted, seed)
+    alone = _joined(range(len(utterances)), prints)
+    if len(set(alone)) == len(alone) or len(set(alone)) == 1:  # no copies, or nothing else
+        return hold_out(utterances, wanted, seed)
+    return _split_whole(utterances, alone, "recording", wanted, seed)
 
 
 def hold_out(utterances: Sequence[Utterance], count: int, seed: int) -> Halves:
@@ -109,23 +121,41 @@ def hold_out(utterances: Sequence[Utterance], count: int, seed: int) -> Halves:
     return shuffled[:-count], shuffled[-count:]
 
 
-def _split_speakers(utterances: Sequence[Utterance], speakers: Counter, wanted: float, seed: int) -> Halves:
-    if len(speakers) < 2:
-        raise DataError(
-            f"Splitting by speaker needs at least 2 speakers and the data names {len(speakers)}; add a speaker column "
-            "or split at random."
-        )
-    order = sorted(speakers)
+def _split_whole(utterances: Sequence[Utterance], keys: Sequence[Any], what: str, wanted: float, seed: int) -> Halves:
+    """Utterances of one key stay on one side; those without one train."""
+    sizes = Counter(key for key in keys if key not in (None, ""))
+    if len(sizes) < 2:
+        raise DataError(f"Splitting by {what} needs at least 2 different ones and the data has {len(sizes)}; "
+                        + ("add a speaker column or split at random." if what == "speaker" else "split at random."))
+    order = sorted(sizes)
     random.Random(seed).shuffle(order)
-    held: set[str] = set()
+    held: set[Any] = set()
     count = 0
-    for speaker in order:
-        if count + speakers[speaker] <= wanted and len(held) < len(order) - 1:
-            held.add(speaker)
-            count += speakers[speaker]
-    held = held or {min(order, key=speakers.__getitem__)}
-    train = [utterance for utterance in utterances if utterance.speaker not in held]
-    return train, [utterance for utterance in utterances if utterance.speaker in held]
+    for key in order:
+        if count + sizes[key] <= wanted and len(held) < len(order) - 1:
+            held.add(key)
+            count += sizes[key]
+    held = held or {min(order, key=sizes.__getitem__)}
+    sides: Halves = [], []
+    for utterance, key in zip(utterances, keys, strict=True):
+        sides[key in held].append(utterance)
+    return sides
+
+
+def _joined(keys: Sequence[Any], prints: Sequence[Hashable | None]) -> list[Any]:
+    """The keys, where rows with equal prints share one."""
+    first: dict[Any, Any] = {}  # key -> the one that it has become
+
+    def root(key: Any) -> Any:
+        while first.get(key, key) != key:
+            key = first[key]
+        return key
+
+    seen: dict[Hashable, Any] = {}
+    for key, printed in zip(keys, prints, strict=False):
+        if printed is not None:
+            first[root(key)] = root(seen.setdefault(printed, key))
+    return [root(key) for key in keys]
 
 
 def _parse(line: str, where: str) -> Utterance:

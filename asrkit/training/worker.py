@@ -161,6 +161,9 @@ def _train(run: Run, looked: Callable[[], None]) -> None:
           update_s=round(heard / steps_an_epoch, 2),
           clip_s=round(statistics.median(row.duration_s for row in train), 2),
           label_entropy=round(ctc.label_entropy(row.text for row in train), 4))
+    for leak in preparation.told_leaks(run):
+        if leak["code"] not in found:
+            _tell(run, events.FINDING, step, code=leak["code"], cause=leak["effect"], remedy=leak["fix"])
     _loading.clear()
     _check_stop(run)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -17,6 +17,7 @@ from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.speech import reach
 from asrkit.ui import data_tab, downloads, live_chart, runs_tab, talk, theme, train_tab, transcribe_tab
+from asrkit.ui.data_desk import Desk
 
 MASTHEAD = ('<h1>asrkit</h1>'
             '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
@@ -41,13 +42,14 @@ def default_runs() -> Path:
 
 def build(store: RunStore) -> gr.Blocks:
     """The page over a directory of runs. Loads neither torch nor a model."""
+    desk = Desk(store)
     with gr.Blocks(title="asrkit", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             with gr.Tab("Data", id="data"):
-                data = data_tab.build(store)
+                data = data_tab.build(store, desk)
             with gr.Tab("Train", id="train"):
-                panel, form_fields = train_tab.build(store, page)
+                panel, form_fields = train_tab.build(store, page, data, desk.forecast)
             with gr.Tab("Runs", id="runs"):
                 listed = runs_tab.build(store)
             with gr.Tab("Transcribe", id="transcribe"):

@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+import functools
 import math
 import unicodedata
 from collections import Counter
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from asrkit.config import TrainConfig
+from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
 from asrkit.speech import inspection
 from asrkit.speech.audit import Limits
@@ -43,8 +46,9 @@ VERDICTS = {
 _USUALLY_LEFT_OUT = ("leak-audio", "duplicate-audio", "noisy")
 
 
-def inspect(source: Source, limits: Limits, model: str, store: RunStore, progress: Progress) -> Inspection:
-    """The whole audit; model: whose alignment scores it gets, or empty."""
+def inspect(source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, progress: Progress
+            ) -> Inspection:
+    """The whole audit; config: of the run that it is for. model: whose alignment scores it gets, or empty."""
     score = None
     if model:
         progress("Loading the model", 0, 0)
@@ -53,7 +57,7 @@ def inspect(source: Source, limits: Limits, model: str, store: RunStore, progres
 
         score = scorer(model, store)
     return inspection.inspect(source, limits, keeps_vocabulary=limits.vocabulary is not None, score=score,
-                              progress=progress)
+                              hold_out=functools.partial(preparation.hold_out, config), progress=progress)
 
 
 def report(found: Inspection, limits: Limits) -> dict[str, Any]:
@@ -65,8 +69,19 @@ def report(found: Inspection, limits: Limits) -> dict[str, Any]:
         "durations": numbers.durations, "words": numbers.words, "distinct_words": numbers.distinct_words,
         "characters": _marked(numbers.characters, limits.vocabulary),
         "speakers": numbers.speakers[:SPEAKERS], "speaker_count": len(numbers.speakers),
-        "rates": sorted(numbers.rates.items()),
+        "rates": sorted(numbers.rates.items()), "held_out": _held_out(found),
     }
+
+
+def _held_out(found: Inspection) -> str:
+    """Who or what is to be evaluated on."""
+    rows = [found.clips[place].row for place in sorted(found.held_out)]
+    kept = found.audit.utterances
+    if not rows:
+        return ""
+    speakers = sorted({row.speaker for row in rows if row.speaker})
+    by = f" by {', '.join(speakers[:3])}{' and others' if len(speakers) > 3 else ''}" if speakers else ""
+    return f"{len(rows):,} clips{by} ({len(rows) / kept:.0%}) are to evaluate on, {kept - len(rows):,} to train on."
 
 
 def clip(row: Utterance, place: int, detail: str = "") -> dict[str, Any]:
@@ -109,7 +124,7 @@ def _finding(found: Inspection, each: Finding) -> dict[str, Any]:
         "code": each.code, "title": TITLES[each.code], "kind": each.kind, "count": each.count, "effect": each.effect,
         "fix": each.fix, "settings": each.settings, "examples": [] if each.clips else each.examples,
         "clips": [clip(found.clips[place].row, place, detail) for place, detail in details.items()],
-        "can_leave_out": each.kind == "doubt", "leave_out": each.code in _USUALLY_LEFT_OUT,
+        "can_leave_out": each.kind == "doubt" and bool(each.clips), "leave_out": each.code in _USUALLY_LEFT_OUT,
     }
 
 

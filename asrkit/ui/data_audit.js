@@ -4,6 +4,8 @@ const POLL_MS = 500;
 const KINDS = { drop: "left out", doubt: "doubtful", advice: "to know" };
 let checking = 0;      // counts audits, so that an old one stops polling
 let checked = null;    // the report that is shown
+let fixes = {};        // settings of a run that findings proposed and somebody accepted
+let form_settings = null, followed = null;
 
 options(part("model"), props.models.map(([words, value]) => [value, words]), "starter");
 options(part("vocabulary-mode"), props.vocabularies.map((name) => [name, { keep: "keep the model's", extend: "extend it", fresh: "from this data" }[name] || name]), "keep");
@@ -20,7 +22,27 @@ function forget_audit() {
   part("check").textContent = "Check";
 }
 
-function audit_settings() { return { ...all_settings(), align: part("align").checked }; }
+function audit_settings() { return { ...all_settings(), align: part("align").checked, fixes }; }
+
+// What the form of Train holds: an audit is for a run with these settings.
+function follow_form() {
+  try { form_settings = JSON.parse(props.value || "null"); } catch { form_settings = null; }
+  if (!form_settings) return;
+  if (checked) refresh_estimate();
+  if (form_settings.model === followed) return;
+  followed = form_settings.model;
+  if (![...part("model").options].some((option) => option.value === followed)) part("model").append(make("option", { value: followed, textContent: followed }));
+  part("model").value = followed;
+  if (data.name) preview_soon();
+}
+watch("value", follow_form);
+
+async function refresh_estimate() {
+  const mine = checking, told = await ask("check", { ...audit_settings(), again: false });
+  if (mine !== checking || !told) return;
+  if (told.state === "done") part("estimate").textContent = told.estimate;
+  else forget_audit(); // settings that decide what can be used, or what is held out
+}
 
 async function check(again) {
   notice("");
@@ -56,19 +78,14 @@ function show_report(told) {
   if (told.speaker_count) figures.push([told.speaker_count.toLocaleString("en"), told.speaker_count === 1 ? "speaker" : "speakers"]);
   if (told.rates.length) figures.push([told.rates.map(([rate]) => `${rate / 1000}`).join(", "), "kHz"]);
   part("figures").replaceChildren(...figures.map(([number, words]) => make("div", {}, make("b", { textContent: number }), make("span", { className: "quiet", textContent: words }))));
-  part("estimate").textContent = estimate_words(told.estimate);
+  part("estimate").textContent = told.estimate;
+  part("held-out").textContent = told.held_out;
   show_histogram(told.durations);
   show_speakers(told.speakers, told.speaker_count);
   part("findings").replaceChildren(...(told.findings.length ? told.findings.map(finding) : [make("p", { className: "quiet", textContent: "Nothing else was found." })]));
   part("report").hidden = false;
   if (told.characters.length) show_characters(told.characters);
   note_choice();
-}
-
-function estimate_words(made) {
-  if (!made) return "";
-  const time = made.epoch_s === null ? "" : ` and ${made.epoch_s < 90 ? `${Math.max(1, Math.round(made.epoch_s))} s` : `${Math.round(made.epoch_s / 60)} min`}`;
-  return `With the settings of ${made.preset}: about ${plural(made.steps, "step")}${time} an epoch (${made.basis}); ${(made.memory_bytes / 2 ** 30).toFixed(1)} GB of memory for the model and a batch.`;
 }
 
 function show_histogram(bins) {
@@ -115,10 +132,13 @@ function finding(found) {
   return made;
 }
 
-function setting_words(name) { return { normaliser: "normaliser", spell_numbers: "numbers in", vocabulary: "vocabulary", character_map: "map" }[name] || name; }
+function setting_words(name) { return { normaliser: "normaliser", spell_numbers: "numbers in", vocabulary: "vocabulary", character_map: "map", split_by: "held out by", eval_count: "held-out clips" }[name] || name; }
 
 async function accept(settings) {
-  for (const [name, value] of settings) part(name === "vocabulary" ? "vocabulary-mode" : name).value = value;
+  for (const [name, value] of settings) {
+    const field = part(name === "vocabulary" ? "vocabulary-mode" : name);
+    if (field) field.value = value; else fixes[name] = value; // what the form of Train will get
+  }
   await preview();
   check(false);
 }

@@ -7,11 +7,10 @@ is kept for a visitor: a dataset that was looked at is remembered for whoever as
 from __future__ import annotations
 
 import base64
-import dataclasses
 import functools
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,13 @@ from gradio.utils import get_upload_folder
 
 from asrkit import config as configs
 from asrkit.config import TrainConfig
-from asrkit.errors import AsrkitError, DataError
+from asrkit.errors import AsrkitError, ConfigError, DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
 from asrkit.speech import audio, lexicon, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
-from asrkit.ui import audit_report
+from asrkit.ui import audit_report, form
 from asrkit.ui.audit_jobs import Jobs
 from asrkit.ui.form import DEFAULTS
 
@@ -36,6 +35,16 @@ LOOKED_AT = 4_000       # transcripts, for the preview and the vocabulary
 LONGEST_CLIP_S = 40.0   # of what is sent to be heard
 COLUMNS = ("text_column", "audio_column", "speaker_column")
 TEXT_SETTINGS = ("normaliser", "spell_numbers", "character_map")
+SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
+LIMITING = (*SPLIT_SETTINGS, "min_duration_s", "max_duration_s", "adapter_language")
+"""Settings of the form that an audit depends on."""
+
+FEW, FEW_S = "few-clips", 300.0
+"""The preset for so many seconds of speech and less."""
+
+KNOWN_SHARE = 0.9  # of the words of a clip that are in another clip too, where a word list will do
+RECIPE = tuple(name for name in form.NAMES if name not in (
+    "preset", "model", "train", "eval", *COLUMNS, *TEXT_SETTINGS, "vocabulary", "language", "decoding", "split_by"))
 
 Asked = dict[str, Any]
 
@@ -120,8 +129,9 @@ class Desk:
         """Begin the audit, or join it where the same one is under way or done; -> how far it is, or what it found."""
         limits, source = self._limits(asked), self._source(asked)
         model = str(asked.get("model") or "") if asked.get("align") else ""
+        config = self._config(asked)
         job = self.jobs.get(self._audit_key(asked), again=bool(asked.get("again")), work=lambda progress:
-                            audit_report.inspect(source, limits, model, self.store, progress))
+                            audit_report.inspect(source, limits, config, model, self.store, progress))
         if job.error:
             raise job.error
         if job.result is None:
@@ -133,10 +143,14 @@ class Desk:
     def choose(self, asked: Asked) -> dict[str, Any]:
         """The settings of a run on this data, without the clips of the findings in `without`."""
         config = self._config(asked)
-        settings = {name: getattr(config, name) for name in (*TEXT_SETTINGS, "vocabulary")}
-        words = lexicon.words_of(row.text.lower() for row in self._source(asked).train)
-        if sum(map(len, words)) > lexicon.MOST_LETTERS:
-            settings["decoding"] = "greedy"  # so many words are no list of commands
+        names = [*TEXT_SETTINGS, "vocabulary", *(name for name in SPLIT_SETTINGS if name in (asked.get("fixes") or {}))]
+        if config.preset == FEW != _form(asked).preset:
+            names += ["preset", *RECIPE]
+        settings = {name: getattr(config, name) for name in names}
+        if not _is_word_list([row.text for row in self._source(asked).utterances]):
+            settings["decoding"] = "greedy"
+        elif config.preset in (DEFAULTS.preset, FEW):
+            settings["decoding"] = "words"
         found = self.jobs.result(self._audit_key(asked))
         if asked.get("checked") and not found:
             raise DataError("The dataset has changed since it was checked; look at it and check it again.")
@@ -144,6 +158,7 @@ class Desk:
         dropped = found.audit.dropped if found else 0
         if found and (without or dropped):
             path = selection.write(self.store.data_dir, str(asked["data"]), found, without)
+            self._source({"data": str(path)})  # for the forecast in Train
             return {"settings": settings | {"train": str(path), "eval": "", **dict.fromkeys(COLUMNS, "")}}
         columns = {name: str(asked.get(name) or "") for name in COLUMNS}
         return {"settings": settings | {"train": str(asked["data"]), "eval": "", **columns}}
@@ -164,12 +179,35 @@ class Desk:
             for path, _ in files:
                 path.unlink(missing_ok=True)
 
-    def _estimate(self, asked: Asked, found: Inspection) -> dict[str, Any] | None:
-        """For one epoch with the settings that the form opens with, on what can be used."""
-        config = DEFAULTS.changed({"model": str(asked.get("model") or models.STARTER)})
-        lengths = [one.row.duration_s for one in found.clips[:found.train] if one.code is None]
+    def forecast(self, config: TrainConfig) -> str:
+        """How long a run with these settings takes and how much memory, in one sentence; empty for data that nobody
+        has looked at here, and where it cannot be told."""
+        key = (config.train, *(getattr(config, name) for name in COLUMNS))
+        with self._lock:
+            known = self._known.get(key)
+        if known is None and config.train not in sources.BUILT_IN:
+            return ""
+        source = known[0] if known else self._source({"data": config.train})
+        lengths = [row.duration_s for row in source.train
+                   if config.min_duration_s <= row.duration_s <= config.max_duration_s]
+        if source.eval is None and not config.eval:
+            lengths = lengths[config.eval_count or round(config.eval_share * len(lengths)):]
         made = estimate.estimate(config, lengths, self.store)
-        return dataclasses.asdict(made) | {"preset": configs.preset(config.preset).title} if made else None
+        return made.sentence() if made else ""
+
+    def _estimate(self, asked: Asked, found: Inspection) -> str:
+        """For the settings that “Train on this” leads to, on what can be used."""
+        config = self._config(asked)
+        lengths = [one.row.duration_s for place, one in enumerate(found.clips)
+                   if one.code is None and place not in found.held_out]
+        made = estimate.estimate(config, lengths, self.store)
+        if not made:
+            return ""
+        title = configs.preset(config.preset).title if config.preset else "no preset"
+        if config.preset == FEW != _form(asked).preset:
+            return (f"So little speech has to be heard often: “Train on this” takes the preset {title}. "
+                    f"{made.sentence()}")
+        return f"With {config.model} and the settings of Train ({title}): {made.sentence()}"
 
     def _key(self, asked: Asked) -> tuple[str, ...]:
         return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS))
@@ -178,7 +216,7 @@ class Desk:
         """What an audit depends on: the rows as well, for a dataset may have grown since."""
         config, model = self._config(asked), str(asked.get("model") or "")
         return (*self._key(asked), self._loaded(asked)[1], config.text_rules, model, config.vocabulary,
-                model if asked.get("align") else "")
+                model if asked.get("align") else "", *(str(getattr(config, name)) for name in LIMITING))
 
     def _source(self, asked: Asked, again: bool = False) -> sources.Source:
         return self._loaded(asked, again)[0]
@@ -199,12 +237,47 @@ class Desk:
         return loaded
 
     def _config(self, asked: Asked) -> TrainConfig:
-        given = {name: asked[name] for name in (*TEXT_SETTINGS, "vocabulary") if name in asked}
-        return TrainConfig().changed({"preset": "", "max_duration_s": DEFAULTS.max_duration_s} | given)
+        """What the form of Train holds, or what is proposed in its place, with what was chosen here."""
+        given = {name: asked[name] for name in (*TEXT_SETTINGS, "vocabulary", "model") if asked.get(name) is not None}
+        fixes = asked.get("fixes") or {}
+        given |= {name: fixes[name] for name in SPLIT_SETTINGS if name in fixes}
+        return _form(asked).changed(_proposed(asked, self._source(asked)) | given)
 
     def _limits(self, asked: Asked) -> Any:
         name = str(asked.get("model") or models.STARTER)
         return preparation.limits_of(self._config(asked), Path(models.resolve(name, self.store)))
+
+
+def _form(asked: Asked) -> TrainConfig:
+    """The form of Train as the page sent it; as it opens where it holds what cannot work, which Start will tell."""
+    held = asked.get("settings")
+    if not isinstance(held, dict):
+        return DEFAULTS
+    try:
+        return DEFAULTS.changed({name: value for name, value in held.items() if name in form.NAMES})
+    except ConfigError:
+        return DEFAULTS
+
+
+def _is_word_list(texts: list[str]) -> bool:
+    """Whether these are commands, names, digits: few words, nearly all of which are in more than one clip. Of running
+    sentences the next one will have others, which a list would never let through."""
+    clips = [set(text.lower().split()) for text in texts]
+    count = Counter(word for words in clips for word in words)
+    again = sum(count[word] > 1 for words in clips for word in words)
+    return again >= KNOWN_SHARE * count.total() and sum(map(len, lexicon.words_of(count))) <= lexicon.MOST_LETTERS
+
+
+def _proposed(asked: Asked, source: sources.Source) -> dict[str, Any]:
+    """The whole recipe for a few clips, where somebody has not chosen another than the one that the form opens
+    with."""
+    held, model = _form(asked), str(asked.get("model") or models.STARTER)
+    seconds = sum(max(0.0, row.duration_s) for row in source.train)
+    theirs = any(getattr(held, name) != getattr(DEFAULTS, name) for name in RECIPE)
+    if model != models.STARTER or theirs or seconds > FEW_S:
+        return {}
+    few = configs.preset(FEW).config
+    return {"preset": FEW} | {name: getattr(few, name) for name in RECIPE}
 
 
 def _print(source: sources.Source) -> str:

@@ -91,6 +91,7 @@ async function look(name, columns = {}) {
   busy("");
   if (!told || mine !== asked) return;
   data = { name: told.name, columns };
+  fixes = {};
   show_look(told);
   forget_audit();
   await preview();
@@ -175,7 +176,7 @@ options(part("spell_numbers"), props.numbers, "");
 function text_settings() { return Object.fromEntries(TEXT_NAMES.map((name) => [name, part(name).value])); }
 
 function all_settings() {
-  return { ...subject(), ...text_settings(), model: part("model").value, vocabulary: part("vocabulary-mode").value };
+  return { ...subject(), ...text_settings(), model: part("model").value, vocabulary: part("vocabulary-mode").value, settings: form_settings };
 }
 
 let waiting = null, previewed = 0;

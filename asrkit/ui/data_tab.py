@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
 from asrkit.speech.text import NORMALISERS
@@ -23,10 +24,10 @@ NUMBER_LANGUAGES = (("", "leave digits"), ("en", "English"), ("de", "German"), (
                     ("ko", "Korean"), ("th", "Thai"))
 
 
-def build(store: RunStore) -> gr.HTML:
-    """Lay out the tab. It triggers `select` when somebody wants to train: the event's data has `settings` for the
-    form."""
-    desk, recorder = Desk(store), Recorder(store)
+def build(store: RunStore, desk: Desk) -> gr.HTML:
+    """Lay out the tab. Its value is what the form of Train holds, as JSON. It triggers `select` when somebody wants to
+    train: the event's data has `settings` for the form."""
+    recorder = Recorder(store)
     return gr.HTML(
         value="", elem_id="data", apply_default_css=False,
         html_template=template("data_tab.html"), js_on_load=script(*SCRIPTS),
@@ -40,5 +41,7 @@ def build(store: RunStore) -> gr.HTML:
 
 def filled(settings: dict[str, Any]) -> list[Any]:
     """The form with what the Data tab chose; the rest of it stays."""
-    return [settings[name] if name in settings and form.offered(name, settings[name]) else gr.skip()
-            for name in form.NAMES]
+    values = [settings[name] if name in settings and form.offered(name, settings[name]) else gr.skip()
+              for name in form.NAMES]
+    preset = settings.get("preset")
+    return form.shown(preset, values) if preset in configs.preset_names() else values

@@ -91,6 +91,12 @@ def values_of(preset: str) -> list[Any]:
     return [told[name] for name in NAMES]
 
 
+def shown(preset: str, values: Sequence[Any]) -> list[Any]:
+    """What the fields are to show, with the preset's own words beside its name."""
+    return [gr.update(value=preset, info=configs.preset(preset).summary) if name == "preset" else value
+            for name, value in zip(NAMES, values, strict=True)]
+
+
 def command(config: TrainConfig, store: RunStore) -> str:
     """The same run, from a terminal: the preset and what differs from it."""
     preset = config.preset or DEFAULTS.preset

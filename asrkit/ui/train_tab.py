@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from html import escape
 from itertools import groupby
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from asrkit import config as configs
-from asrkit.config import FIELDS
+from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
@@ -24,12 +25,17 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 """For listeners whose work is so short that a spinner would only flicker."""
 
 
-def build(store: RunStore, page: gr.Blocks) -> tuple[gr.HTML, list[gr.components.Component]]:
-    """Lay out the tab and wire it; returns the live panel and the form's fields."""
+def build(store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[TrainConfig], str]
+          ) -> tuple[gr.HTML, list[gr.components.Component]]:
+    """Lay out the tab and wire it; returns the live panel and the form's fields.
+
+    data: gets what the form holds as its value, as JSON. forecast: a run's settings -> how long it will take, in words.
+    """
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
             fields = _basic(store)
             start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
+            expected = gr.HTML(_small(_forecast(form.DEFAULTS, forecast)), elem_id="forecast", apply_default_css=False)
             message = gr.HTML(visible=False, elem_id="start-message", apply_default_css=False)
             fields |= _advanced(store)
             with gr.Accordion("Show the command", open=False, elem_id="command-fold"):
@@ -38,7 +44,12 @@ def build(store: RunStore, page: gr.Blocks) -> tuple[gr.HTML, list[gr.components
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_chart(store)
     inputs = [fields[name] for name in form.NAMES]
-    _wire_form(store, page, fields, inputs, command)
+    fields["preset"].input(_filled, fields["preset"], inputs, **QUIET)
+    # Not a secret; with the random one that is made otherwise, a restarted app could not read what it kept.
+    kept = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
+    page.load(_restored, kept, inputs, **QUIET)
+    gr.on([field.change for field in inputs], lambda *values: _changed(store, values, forecast), inputs,
+          [command, kept, data, expected], trigger_mode="always_last", **QUIET)
     pressed = start.click(lambda *values: (yield from _start(store, values)), inputs, [start, message, panel], **QUIET)
     pressed.then(None, None, None, js=REFOCUS)
     panel.change(lambda told: _refreshed(store, told), message, [start, message, fields["model"]], **QUIET)
@@ -51,7 +62,7 @@ def reused(store: RunStore, run_id: str) -> list[Any]:
         told = store.get(run_id).config()
     except AsrkitError:
         return [gr.skip()] * len(form.NAMES)
-    return _shown(told.preset or form.DEFAULTS.preset, [getattr(told, name) for name in form.NAMES])
+    return form.shown(told.preset or form.DEFAULTS.preset, [getattr(told, name) for name in form.NAMES])
 
 
 def _basic(store: RunStore) -> form.Form:
@@ -82,13 +93,6 @@ def _rows(names: list[str], store: RunStore, width: int) -> form.Form:
     return fields
 
 
-def _wire_form(store: RunStore, page: gr.Blocks, fields: form.Form, inputs: list[Any], command: gr.Textbox) -> None:
-    # Not a secret; with the random one that is made otherwise, a restarted app could not read what it kept.
-    kept = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
-    page.load(_restored, kept, inputs, **QUIET)
-    fields["preset"].input(_filled, fields["preset"], inputs, **QUIET)
-    gr.on([field.change for field in inputs], lambda *values: [_command(store, values), _kept(values)], inputs,
-          [command, kept], trigger_mode="always_last", **QUIET)
 
 
 def _kept(values: tuple[Any, ...]) -> dict[str, Any]:
@@ -101,26 +105,34 @@ def _restored(kept: Any) -> list[Any]:
     known = kept if isinstance(kept, dict) else {}
     if not known or known.get("preset") not in configs.preset_names():
         return [gr.skip()] * len(form.NAMES)
-    return _shown(known["preset"], [known[name] if name in known and form.offered(name, known[name]) else gr.skip()
+    return form.shown(known["preset"], [known[name] if name in known and form.offered(name, known[name]) else gr.skip()
                                     for name in form.NAMES])
 
 
 def _filled(preset: str) -> list[Any]:
     """The form as the preset has it."""
-    return _shown(preset, form.values_of(preset))
+    return form.shown(preset, form.values_of(preset))
 
 
-def _shown(preset: str, values: list[Any]) -> list[Any]:
-    """What the fields are to show, with the preset's own words beside its name."""
-    return [gr.update(value=preset, info=configs.preset(preset).summary) if name == "preset" else value
-            for name, value in zip(form.NAMES, values, strict=True)]
-
-
-def _command(store: RunStore, values: tuple[Any, ...]) -> str:
+def _changed(store: RunStore, values: tuple[Any, ...], forecast: Callable[[TrainConfig], str]) -> list[Any]:
+    """What hangs on the form: the command, what the browser keeps, what the Data tab knows, and the forecast."""
+    kept = _kept(values)
     try:
-        return form.command(form.read(values), store)
+        config = form.read(values)
     except AsrkitError as error:
-        return str(error)
+        return [str(error), kept, json.dumps(kept), ""]
+    return [form.command(config, store), kept, json.dumps(kept), _small(_forecast(config, forecast))]
+
+
+def _forecast(config: TrainConfig, forecast: Callable[[TrainConfig], str]) -> str:
+    try:
+        return forecast(config)
+    except AsrkitError:  # Start says it
+        return ""
+
+
+def _small(words: str) -> str:
+    return words and f'<p class="quiet" role="status">{escape(words)}</p>'
 
 
 def _start(store: RunStore, values: tuple[Any, ...]) -> Iterator[tuple[Any, Any, Any]]:

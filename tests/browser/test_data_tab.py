@@ -159,11 +159,10 @@ def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page
     expect(part(page, "facts")).to_contain_text("5 clips")
     page.get_by_role("button", name="Check", exact=True).click()
     expect(part(page, "verdict")).to_contain_text("Ready to train on.")
+    expect(part(page, "estimate")).to_contain_text("takes the preset A few clips. About 40 steps")
     page.get_by_role("button", name="Train on this").click()
-    page.get_by_role("button", name="Advanced").click()
-    for name, value in {"max_steps": 2, "num_epochs": 1}.items():
-        field(page, name).fill(str(value))
-        field(page, name).press("Tab")
+    expect(field(page, "num_epochs")).to_have_value("40")
+    expect(page.locator("#forecast")).to_contain_text("About 40 steps")
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text("Finished.", timeout=180_000)
 

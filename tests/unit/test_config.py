@@ -153,7 +153,7 @@ def test_labels_are_unique():
 
 def test_shipped_presets_are_those_of_the_design():
     assert set(config.preset_names()) == {
-        "demo", "quick", "low-resource", "small-gpu", "large-gpu", "english-xlsr-53", "ascend-xls-r-300m",
+        "demo", "few-clips", "quick", "low-resource", "small-gpu", "large-gpu", "english-xlsr-53", "ascend-xls-r-300m",
         "ascend-repaired"}
     assert config.preset_names()[0] == "demo"
 

@@ -25,7 +25,7 @@ def config(base):
 
 def test_an_epoch_and_its_memory(config, store):
     made = estimate.estimate(config, CLIPS, store)
-    assert made.steps == 20
+    assert made.steps == 100 and estimate.estimate(config.changed({"max_steps": 7}), CLIPS, store).steps == 7
     assert 2e9 < made.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
 
 
@@ -43,7 +43,15 @@ def test_an_earlier_run_tells_the_time(config, store):
     run.append(Event("train", 1.0, 1, data={"loss": 1.0, "audio_seconds_per_second": 20.0}))
     run.append(Event("train", 2.0, 2, data={"loss": 1.0, "audio_seconds_per_second": 40.0}))
     made = estimate.estimate(config, CLIPS, store)
-    assert made.epoch_s == 600 / 30 and made.basis == "as run 20260101-000000-before went"
+    assert made.seconds == 5 * 600 / 30 and made.basis == "as run 20260101-000000-before went"
+
+
+def test_the_sentence_of_a_page():
+    told = [estimate.Estimate(2**30, steps, seconds, "as before").sentence()
+            for steps, seconds in ((1, 20.4), (12_345, 4000.0), (9, 1e6), (9, None))]
+    assert [each.partition(" (")[0] for each in told] == [
+        "About 1 step, 20 s", "About 12,345 steps, 67 min", "About 9 steps, 12 days", "About 9 steps"]
+    assert told[0].endswith("(as before), and 1.0 GB of memory for the model and a batch.")
 
 
 def test_what_nobody_can_tell(config, store, base):

@@ -1,6 +1,7 @@
 """What is wrong with the data is said before anything starts: one sentence that names the file and the row."""
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import soundfile
 
 from asrkit.config import TrainConfig
 from asrkit.errors import DataError, ModelError
-from asrkit.runs.preparation import is_local, prepare
+from asrkit.runs import card
+from asrkit.runs.preparation import is_local, prepare, told_leaks
 from asrkit.speech import manifest
 
 GOOD = [("one", "Hello, one!"), ("two", "hello two"), ("three", "It's three"), ("four", "hello four")]
@@ -17,7 +19,8 @@ GOOD = [("one", "Hello, one!"), ("two", "hello two"), ("three", "It's three"), (
 
 def clip(path, seconds=1.0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.sin(np.arange(round(seconds * 16_000)) / 10), 16_000)
+    pitch = 10 + zlib.crc32(path.stem.encode()) % 1000 / 100  # another sound for another name
+    soundfile.write(path, np.sin(np.arange(round(seconds * 16_000)) / pitch), 16_000)
 
 
 @pytest.fixture
@@ -88,6 +91,22 @@ def test_how_clips_are_held_out_can_be_chosen(prepared, data):
         found = [prepared(folder, eval_count=0, eval_share=0.25, split_by=by, seed=seed).eval for seed in range(6)]
         assert {len(side) for side in found} == sizes
         assert by == "random" or all(len({row.speaker for row in side}) == 1 for side in found)
+
+
+def test_what_both_sides_share_is_recorded(prepared, data, store):
+    """Equal files on one side, the rest in the audit of the run; but commands are meant to be known."""
+    folder = data([(f"c{number}", f"hello {'one two three'.split()[number % 3]}") for number in range(12)])
+    for number in range(12):
+        clip(folder / "same.wav", 1 + 0.1 * (number // 2))
+        (folder / "same.wav").replace(folder / f"c{number}.wav")
+    found = prepared(folder, eval_count=4)
+    assert {row.duration_s for row in found.train}.isdisjoint(row.duration_s for row in found.eval)
+    assert [one.code for one in found.audit.findings] == ["leak-text"]
+    assert not prepared(folder, eval_count=4, decoding="words").audit.findings
+    assert not prepared(folder, eval=str(data([("x", "goodbye")], name="other"))).audit.findings
+    run = store.create(TrainConfig(preset="", train=str(folder)), fill=found.write)
+    assert [leak["code"] for leak in told_leaks(run)] == ["leak-text"]
+    assert "say a sentence that is trained on" in "".join(card._audited(run))
 
 
 def test_transcripts_go_through_the_rules(prepared, data):

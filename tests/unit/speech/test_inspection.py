@@ -1,10 +1,15 @@
 """The whole audit: each kind of trouble is found by what it does to the data, and nothing is found in good data."""
 
+import functools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
 
+from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, DataError
+from asrkit.runs import preparation
 from asrkit.speech import inspection
 from asrkit.speech.audit import Limits
 from asrkit.speech.manifest import Utterance
@@ -102,8 +107,43 @@ def test_leaks(data):
     assert set(found) == {"leak-audio", "leak-speaker", "leak-text"}
     assert found["leak-audio"].clips == (place,)
     assert "1 of 2 clips to evaluate on say a sentence" in found["leak-text"].effect
-    assert "1 speakers are both" in found["leak-speaker"].effect
+    assert "1 speaker is both" in found["leak-speaker"].effect
     assert len(data.inspect().left(["leak-audio"])) == 42
+
+
+def by(**settings):
+    return functools.partial(preparation.hold_out, TrainConfig().changed({"preset": "", **settings}))
+
+
+def test_leaks_of_the_split_that_a_run_would_make(data):
+    """By speaker where they are known, else what both sides share is told, with the setting that mends it."""
+    first = data.rows[0].text
+    for row in data.rows[1:20]:
+        data.rows[data.rows.index(row)] = replace(row, text=first)
+    told = data.inspect(hold_out=by())
+    assert len(told.held_out) == 10 and len({told.clips[place].row.speaker for place in told.held_out}) == 1
+    found = data.found(hold_out=by())
+    assert set(found) == {"leak-text", "duplicate-text"} and not found["leak-text"].settings
+    found = data.found(hold_out=by(split_by="random", eval_count=8))
+    assert found["leak-speaker"].settings == {"split_by": "speaker", "eval_count": 0}
+    data.rows = [replace(row, speaker=None) for row in data.rows]
+    found = data.found(hold_out=by(eval_share=0.3))
+    assert found["leak-text"].settings == {"split_by": "text", "eval_count": 0} and "leak-speaker" not in found
+    assert "leak-text" not in data.found(hold_out=by(eval_share=0.3, split_by="text"))
+
+
+def test_copies_are_kept_on_one_side_and_others_told(data):
+    """Equal files stay together; the same sound in another file is found by listening."""
+    copy = voice(data.rng, 2.0)
+    for _ in range(30):
+        data.add("kilo lima mike november", samples=copy)
+    data.rows = [replace(row, speaker=None) for row in data.rows]
+    assert "leak-audio" not in data.found(hold_out=by(eval_share=0.4))
+    for number in range(0, 30, 2):
+        path = data.folder / f"copy-{number}.flac"
+        soundfile.write(path, soundfile.read(data.rows[-1].audio)[0], RATE, subtype="PCM_16")
+        data.rows[-1 - number] = replace(data.rows[-1 - number], audio=str(path))
+    assert "leak-audio" in data.found(hold_out=by(eval_share=0.4, seed=1))
 
 
 @pytest.mark.parametrize(("text", "code"), [

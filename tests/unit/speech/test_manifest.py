@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,25 @@ def test_one_speaker_splits_at_random():
     assert len(manifest.split(utterances(20, ["ann"]))[1]) == 2
 
 
+@given(st.integers(3, 40), st.integers(2, 9), st.floats(0.01, 0.99), st.integers(0, 9))
+def test_texts_and_copies_stay_on_one_side(count, texts, share, seed):
+    rows = [replace(row, text=f"text {number % texts}") for number, row in enumerate(utterances(count))]
+    copies = [number // 2 for number in range(count)]  # of neighbours, which say different things
+    train, held = manifest.split(rows, eval_share=share, seed=seed, by="random", prints=copies)
+    assert train and held and len(train) + len(held) == count
+    side = {row.audio: False for row in train} | {row.audio: True for row in held}
+    assert all(side[one.audio] == side[two.audio] for one, two in zip(rows[::2], rows[1::2], strict=False))
+    train, held = manifest.split(rows, eval_share=share, seed=seed, by="text")
+    assert held and not {row.text for row in train} & {row.text for row in held}
+
+
+def test_a_count_is_held_out_by_speaker_too():
+    rows = utterances(20, ["ann", "bob", "cy", "dee"])
+    held = manifest.split(rows, count=6)[1]
+    assert len({row.speaker for row in held}) == 1 and len(held) == 5
+    assert len(manifest.split(rows, count=6, by="random")[1]) == 6
+
+
 def test_other_seeds_give_other_splits():
     assert manifest.split(utterances(50), seed=1) != manifest.split(utterances(50), seed=2)
 
@@ -97,11 +117,11 @@ def test_other_seeds_give_other_splits():
 def test_split_errors():
     with pytest.raises(DataError, match="1 of 1 utterances cannot be held out"):
         manifest.split(utterances(1))
-    with pytest.raises(DataError, match="at least 2 speakers and the data names 1; add a speaker column"):
+    with pytest.raises(DataError, match="at least 2 different ones and the data has 1; add a speaker column"):
         manifest.split(utterances(9, ["ann"]), by="speaker")
     with pytest.raises(ConfigError, match="eval_share is 1.5"):
         manifest.split(utterances(9), eval_share=1.5)
-    with pytest.raises(ConfigError, match="'gender'; choose speaker, random or auto"):
+    with pytest.raises(ConfigError, match="'gender'; choose speaker, text, random or auto"):
         manifest.split(utterances(9), by="gender")
 
 

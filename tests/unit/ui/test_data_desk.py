@@ -155,6 +155,42 @@ def test_what_is_chosen_is_what_the_form_gets(desk, folder, store):
     assert "'nonsense' is no finding" in desk.choose(given | {"without": ["nonsense"]})["error"]
 
 
+def test_an_audit_is_for_the_settings_of_the_form(desk, folder):
+    """What Train holds decides what is left out, held out and estimated; a few clips get a recipe of their own."""
+    few = desk.choose(asked(folder, spell_numbers="en"))["settings"]
+    assert (few["preset"], few["num_epochs"], few["decoding"]) == ("few-clips", 40, "greedy")
+    told = audited(desk, asked(folder, spell_numbers="en"))
+    assert "takes the preset A few clips. About 40 steps" in told["estimate"] and "GB of memory" in told["estimate"]
+    assert told["held_out"] == "2 clips by ann (17%) are to evaluate on, 10 to train on."
+    mine = dict(zip(form.NAMES, form.values_of("demo"), strict=True)) | {"num_epochs": 300, "eval_count": 4}
+    told = audited(desk, asked(folder, spell_numbers="en", settings=mine))
+    assert "the settings of Train (Demo): About 300 steps" in told["estimate"]
+    assert told["held_out"].startswith("4 clips")
+    assert "preset" not in desk.choose(asked(folder, settings=mine))["settings"]
+    told = audited(desk, asked(folder, spell_numbers="en", settings=mine | {"learning_rate": 99}, fixes={"seed": 7}))
+    assert "few clips" in told["estimate"], "a form that cannot work is told by Start"
+    assert desk.choose(asked(folder, settings=mine, fixes={"split_by": "text"}))["settings"]["split_by"] == "text"
+
+
+def test_train_tells_what_a_run_will_take(desk, folder):
+    config = form.DEFAULTS.changed({"train": str(folder)})
+    assert desk.forecast(config) == "" and desk.forecast(form.DEFAULTS).startswith("About ")
+    desk.look({"data": str(folder)})
+    before = desk.forecast(config.changed({"num_epochs": 10}))
+    assert before.startswith("About 20 steps") and before != desk.forecast(config.changed({"batch_seconds": 40}))
+    assert desk.forecast(config.changed({"model": "facebook/wav2vec2-base"})) == ""
+
+
+@pytest.mark.parametrize(("texts", "decoding"), [
+    (["yes", "no", "Yes", "no"], "words"), (["turn it on", "switch it off", "leave me", "off"], "greedy")])
+def test_commands_are_told_from_sentences(desk, store, tmp_path, texts, decoding):
+    (tmp_path / "said").mkdir()
+    for number, text in enumerate(texts):
+        soundfile.write(tmp_path / f"said/{number}.wav", 0.3 * np.sin(np.arange(RATE) / (9 + number)), RATE)
+        (tmp_path / f"said/{number}.txt").write_text(text)
+    assert desk.choose(asked(tmp_path / "said"))["settings"]["decoding"] == decoding
+
+
 def test_what_is_wrong_is_one_sentence(desk, folder, tmp_path):
     for question in (desk.look, desk.preview, desk.check, desk.hear):
         assert "There is no data at" in question(asked(tmp_path / "gone"))["error"]
