@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit import config as configs
+from asrkit import hub
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
 from asrkit.runs import diagnosis, models, preparation, published, selection, view
@@ -32,11 +33,13 @@ def audit(options: argparse.Namespace) -> int:
     asked = {"preset": "", "train": options.data, "max_duration_s": 30}
     config = configs.TrainConfig().changed(asked | given.changes_of(options))
     if options.model:
-        limits = preparation.limits_of(config, Path(models.resolve(options.model, store)))
+        limits = preparation.limits_of(config, models.fetch(options.model, store, language=config.adapter_language,
+                                                            told=_fetching(options.model)))
     else:
         limits = inspection.Limits(config.text_rules, minimum_s=config.min_duration_s, maximum_s=config.max_duration_s)
     source = sources.load(options.data, text_column=config.text_column or None,
-                          audio_column=config.audio_column or None, speaker_column=config.speaker_column or None)
+                          audio_column=config.audio_column or None, speaker_column=config.speaker_column or None,
+                          told=_fetching(options.data))
     score = None
     if options.align:
         from asrkit.transcription.scoring import scorer
@@ -91,8 +94,9 @@ def evaluate(options: argparse.Namespace) -> None:
     from asrkit.transcription import evaluation, transcriber
 
     store = RunStore(options.runs_dir)
-    source = sources.load(options.data)
-    model = transcriber.get(options.model or models.default(store), store)
+    source = sources.load(options.data, told=_fetching(options.data))
+    name = options.model or models.default(store)
+    model = transcriber.get(name, store, _fetching(name))
     report = evaluation.evaluate(model, source.eval or source.train, options.normaliser,
                                  decoder=given.expected(options).decoder(model))
     figures = report.summary()
@@ -113,7 +117,8 @@ def transcribe(options: argparse.Namespace) -> int:
         # Loaded only now: a file that cannot be read is said at once, not after the seconds that torch takes.
         from asrkit.transcription import transcriber
 
-        return transcriber.get(options.model or models.default(store), store)
+        name = options.model or models.default(store)
+        return transcriber.get(name, store, _fetching(name))
 
     expect = given.expected(options)
     told, failed, stems = [], False, files.stems(options.files)
@@ -138,6 +143,17 @@ def transcribe(options: argparse.Namespace) -> int:
     if options.format == "json" and not options.output:
         given.dump(told)
     return int(failed)
+
+
+def _fetching(what: str) -> hub.Told:
+    """Tells on a terminal how much of `what` is fetched."""
+    words = hub.progress(what)
+
+    def told(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{words(done, total)}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+
+    return told
 
 
 def _progress_of(name: str) -> Any:

@@ -57,10 +57,17 @@ def fetch(name: str, store: RunStore, *, language: str = "", told: hub.Told | No
     found = resolve(name, store)
     if os.path.isdir(found):
         return Path(found)
-    repository = hub.look(found, "model")
-    folder = hub.fetch(repository, _needed(list(repository.sizes), language), told)
-    check_directory(folder, f"model {name} on the Hugging Face Hub")
-    return folder
+    known = _fetched.get((found, language))
+    if known is None or not known.is_dir():
+        repository = hub.look(found, "model")
+        known = hub.fetch(repository, _needed(list(repository.sizes), language), told)
+        check_directory(known, f"model {name} on the Hugging Face Hub")
+        _fetched[found, language] = known
+    return known
+
+
+_fetched: dict[tuple[str, str], Path] = {}
+"""(Hub id, language) -> folder: the Hub is asked once in the life of a process."""
 
 
 def _needed(paths: list[str], language: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asrkit.hub import Told
 from asrkit.runs import models, supervisor
 from asrkit.runs.store import RunStore
 from asrkit.speech.audio import RATE, Waveform
@@ -121,13 +122,14 @@ _loading: dict[str, threading.Lock] = {}
 _guard = threading.Lock()
 
 
-def get(model: str, store: RunStore) -> Transcriber:
-    """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced.
+def get(model: str, store: RunStore, told: Told | None = None) -> Transcriber:
+    """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced. told: how
+    much of one on the Hub is fetched.
 
     While a run is under way the machine is the run's: its GPU is left to it, and one thread is enough.
     """
     busy = supervisor.active(store) is not None
-    transcriber = of_checkpoint(str(models.fetch(model, store)), "cpu" if busy else best_device())
+    transcriber = of_checkpoint(str(models.fetch(model, store, told=told)), "cpu" if busy else best_device())
     transcriber.engine.threads = 1 if busy else ALL_THREADS
     return transcriber
 

@@ -172,6 +172,8 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
     clip = next((speech / "audio").glob("*.wav"))
     heard = asrkit("transcribe", clip, "--model", "tiny/tones", "--format", "json", HF_HUB_OFFLINE="1")
     assert json.loads(heard.stdout)[0]["file"] == str(clip), heard.stderr
+    told = asrkit("audit", "hub:tiny/folder", "--model", "tiny/tones", "--set", "vocabulary=keep")
+    assert "24 train and 6 eval" in told.stdout, told.stderr
 
 
 @pytest.mark.parametrize(("model", "code", "words"), [

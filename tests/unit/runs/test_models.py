@@ -170,3 +170,23 @@ def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store,
     checkpoint(store.data_dir / "mine")
     assert models.resolve(str(store.data_dir / "mine"), store) == str(store.data_dir / "mine")
     assert models.resolve("owner/name", store) == "owner/name"
+
+
+BIN = ["pytorch_model.bin"]
+SHARDS = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+SETTINGS = ["config.json", "preprocessor_config.json", "vocab.json", "tokenizer_config.json"]
+ADAPTERS = [f"adapter.{language}.{kind}" for language in ("deu", "eng") for kind in ("bin", "safetensors")]
+
+
+@pytest.mark.parametrize(("paths", "language", "weights"), [
+    (["model.safetensors", *BIN, "flax_model.msgpack", "tf_model.h5"], "", ["model.safetensors"]),
+    ([*BIN, "flax_model.msgpack", "language_model/5gram.bin"], "", BIN),
+    ([*SHARDS, "pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"], "", SHARDS),
+    (["model.safetensors", *ADAPTERS], "deu", ["model.safetensors", "adapter.deu.safetensors"]),
+    (["model.safetensors", *ADAPTERS], "", ["model.safetensors"]),
+    (["model.safetensors", "adapter.deu.bin", "optimizer.pt", "README.md"], "deu",
+     ["model.safetensors", "adapter.deu.bin"]),
+])
+def test_what_is_fetched_of_a_repository(paths, language, weights):
+    """Weights once, of a thousand adapters one, and none of what other frameworks need."""
+    assert sorted(models._needed([*SETTINGS, *paths], language)) == sorted([*SETTINGS, *weights])
