@@ -107,8 +107,9 @@ def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _expect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--expect", metavar="FILE", help="text, a sentence a line, whose words are expected; "
-                                                         "no others are heard (needs flashlight-text)")
+    parser.add_argument("--expect", metavar="FILE", help="text, a sentence a line, like what will be said")
+    parser.add_argument("--language-model", metavar="FILE", default="",
+                        help="the same as a KenLM file, .arpa or binary (needs the package kenlm)")
     parser.add_argument("--hot-words", metavar="WORDS", default="", help="names and rare words, apart by commas")
 
 

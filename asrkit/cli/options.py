@@ -21,7 +21,7 @@ def expected(options: argparse.Namespace) -> Any:
         text = Path(options.expect).read_text(encoding="utf-8") if options.expect else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--expect {options.expect}: the text cannot be read ({error}).") from error
-    return Expected(text, options.hot_words)
+    return Expected(text, options.hot_words, options.language_model)
 
 
 def settings_of(options: argparse.Namespace) -> configs.TrainConfig:

@@ -103,6 +103,9 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.json:
         return given.dump(figures)
     low, high = report.intervals["wer"]
+    if report.unreadable:
+        print(f"{len(report.unreadable)} clips could not be read and are in no figure; one of them: "
+              f"{report.unreadable[0]}", file=sys.stderr)
     print(f"WER {figures['wer']:.2%} (95 % interval {low:.2%} to {high:.2%})  CER {figures['cer']:.2%}  "
           f"MER {figures['mer']:.2%}  ({figures['utterances']} clips, {figures['rtfx']:.0f} x real time)")
 

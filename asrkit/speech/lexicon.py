@@ -87,7 +87,18 @@ class WordLoop:
         self.emitted, self.word_of = np.array(emitted), np.array(word_of)
         self.first, self.last, self.skip = np.array(first), np.array(last), np.flatnonzero(skip)
         self.inner = np.setdiff1d(np.arange(4, len(emitted)), self.first)
-        self.blank_id = blank_id
+        self.blank_id, self.delimiter_id = blank_id, delimiter_id
+
+    def spelled(self, number: int) -> list[int]:
+        """The tokens of a word of the list."""
+        return self.emitted[self.first[number] : self.last[number] + 1 : 2].tolist()
+
+    def smoothed(self, log_probabilities: np.ndarray) -> np.ndarray:
+        """(frames, tokens) log posteriors, with a floor under each, where silence between letters may be a space too.
+        """
+        smooth = (1 - SMOOTHING) * np.exp(log_probabilities) + SMOOTHING / log_probabilities.shape[1]
+        smooth[:, self.blank_id] = np.maximum(smooth[:, self.blank_id], smooth[:, self.delimiter_id])
+        return np.log(smooth)
 
     def decode(self, probabilities: np.ndarray) -> list[Heard]:
         """(frames, tokens) posteriors -> the words of the best path; none where blanks alone are likelier."""

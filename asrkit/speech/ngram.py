@@ -1,4 +1,4 @@
-"""A small n-gram language model from somebody's own text, in the ARPA format that every decoder reads.
+"""A small n-gram language model from somebody's own text; and those that KenLM keeps in files.
 
 Interpolated Kneser-Ney with one discount an order (Chen and Goodman, "An Empirical Study of Smoothing Techniques for
 Language Modeling", 1998, section 4.1.6), written as back-off probabilities, which for seen n-grams are the interpolated
@@ -8,17 +8,34 @@ ones.
 from __future__ import annotations
 
 import math
+import mmap
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
-from asrkit.errors import DataError
+from asrkit.errors import ConfigError, DataError, first_line
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 ORDER = 3
 MOST_WORDS = 2_000_000
 """Words of text: beyond it, counting in Python takes minutes; use a tool made for it."""
+MOST_KNOWN = 200_000
+"""Different words of a file: more take gigabytes to look up."""
+LN10 = math.log(10)
 
 Gram = tuple[str, ...]
+
+
+class WordModel(Protocol):
+    """What a decoder asks: the words known by name, and how likely each is behind others. A state may be shared."""
+
+    words: Sequence[str]
+
+    @property
+    def start(self) -> Any: ...
+
+    def follow(self, state: Any, word: str) -> tuple[Any, float]: ...
 
 
 class LanguageModel:
@@ -63,7 +80,7 @@ class LanguageModel:
             lower = here
 
     def score(self, history: Gram, word: str) -> float:
-        """log10 P(word | history), backing off as a decoder does."""
+        """log10 P(word | history), backing off to shorter ones."""
         known = (word,) in self.log_probabilities and word != BEGIN
         gram = (*history[-(self.order - 1):], word if known else UNKNOWN)
         weight = 0.0
@@ -72,22 +89,67 @@ class LanguageModel:
             gram = gram[1:]
         return weight + self.log_probabilities[gram]
 
-    def arpa(self) -> str:
-        """The model as an ARPA file."""
-        sizes: list[list[Gram]] = [[] for _ in range(self.order)]
-        for gram in sorted(self.log_probabilities):
-            sizes[len(gram) - 1].append(gram)
-        sizes[0].insert(0, (BEGIN,))
-        lines = ["\\data\\", *(f"ngram {size}={len(grams)}" for size, grams in enumerate(sizes, 1) if grams), ""]
-        for size, grams in enumerate(sizes, 1):
-            if not grams:
-                continue
-            lines.append(f"\\{size}-grams:")
-            for gram in grams:
-                weight = f"\t{self.backoffs[gram]:.6f}" if gram in self.backoffs else ""
-                lines.append(f"{self.log_probabilities.get(gram, -99):.6f}\t{' '.join(gram)}{weight}")
-            lines.append("")
-        return "\n".join([*lines, "\\end\\", ""])
+    @property
+    def start(self) -> Gram:
+        """The state at the beginning of a sentence."""
+        return (BEGIN,)
+
+    def follow(self, state: Gram, word: str) -> tuple[Gram, float]:
+        """-> (the state behind that word, ln P(word | what was said before))."""
+        known = word if (word,) in self.log_probabilities else UNKNOWN
+        return (*state, known)[-(self.order - 1):], LN10 * self.score(state, word)
+
+
+class KenLM:
+    """A KenLM file, .arpa or binary, by the package kenlm: a model of words as `text.mixed_tokens` gives them.
+
+    Raises ConfigError where the package is missing, the file is no such model, or it does not hold its words.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            import kenlm
+        except ImportError as error:
+            raise ConfigError("A KenLM file needs the package kenlm: pip install kenlm.") from error
+        settings = kenlm.Config()
+        settings.show_progress, settings.arpa_complain = False, kenlm.ARPALoadComplain.NONE
+        try:
+            self._model = kenlm.Model(str(path), settings)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"{path} cannot be read as a KenLM language model ({first_line(error)}).") from error
+        self._new = kenlm.State
+        self.words = sorted({word for word in _words_of(Path(path)) if word in self._model} - {BEGIN, END, UNKNOWN})
+        if not 0 < len(self.words) <= MOST_KNOWN:
+            raise ConfigError(f"{path} knows {len(self.words)} words by name; between 1 and {MOST_KNOWN} are needed: "
+                              "prune it, or give the .arpa file that it was made from.")
+
+    @property
+    def start(self) -> Any:
+        state = self._new()
+        self._model.BeginSentenceWrite(state)
+        return state
+
+    def follow(self, state: Any, word: str) -> tuple[Any, float]:
+        """-> (the state behind that word, ln P(word | what was said before))."""
+        behind = self._new()
+        return behind, LN10 * self._model.BaseScore(state, word, behind)
+
+
+def _words_of(path: Path) -> Iterator[str]:
+    """The words of a file: the unigrams of an .arpa, or the list that a binary ends in, which <unk> begins."""
+    with open(path, "rb") as file:
+        if not file.read(32).startswith(b"mmap lm"):
+            file.seek(0)
+            for line in map(bytes.strip, file):
+                if line == b"\\2-grams:":
+                    return
+                if line.count(b"\t") and len(fields := line.split(b"\t")) > 1:
+                    yield fields[1].decode("utf-8", "replace")
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+            begin = held.rfind(UNKNOWN.encode() + b"\0")
+            names = held[begin:] if begin >= 0 else b""
+    yield from (name.decode("utf-8", "replace") for name in names.split(b"\0") if name)
 
 
 def _counts(sentences: list[list[str]], order: int) -> list[Counter[Gram]]:

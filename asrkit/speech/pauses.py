@@ -22,7 +22,7 @@ SETTLED, SPOKEN = 100, 3
 """Frames after which it can be said what is background (fewer may be one word), and loud frames that are speech."""
 BACKGROUND_DB = 8.0
 """How far steady noise may rise above its quietest."""
-PAUSE_S, SHORT_PAUSE_S, LONG_S = 0.5, 0.2, 8.0
+PAUSE_S, SHORT_PAUSE_S, LONG_S = 0.25, 0.15, 3.0
 """Quiet that ends a piece; in pieces longer than LONG_S a shorter one does."""
 EDGE_S = 0.2
 """Quiet that a piece keeps behind its last sound; the rest of the pause goes to the next piece."""

@@ -127,6 +127,19 @@ def spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int
     return found
 
 
+def locate(log_probabilities: np.ndarray, blank_id: int, tokens: list[int],
+           word_of: list[int | None]) -> list[tuple[int, int, float]]:
+    """Of each word: its first frame, the one behind its last, and the sum of its letters' log posteriors, each at its
+    surest frame, on the likeliest path that spells them all."""
+    path, said = forced(log_probabilities, tokens, blank_id)
+    words: dict[int, tuple[int, int, float]] = {}
+    for (begin, end, _), number in zip(spans(path, said, tokens, blank_id), word_of, strict=True):
+        if number is not None:
+            first, _, spelled = words.get(number, (begin, end, 0.0))
+            words[number] = (first, end, spelled + float(said[begin:end].max()))
+    return [words[number] for number in sorted(words)]
+
+
 def _words(words: list[tuple[str, bool]], spans: list[tuple[int, int, float]], word_of: list[int | None],
            frame_s: float) -> list[AlignedWord]:
     letters: dict[int, list[tuple[int, int, float]]] = {}

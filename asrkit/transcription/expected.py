@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asrkit.errors import ConfigError
 from asrkit.speech.text import normalise
 from asrkit.transcription import beam
 
@@ -16,23 +17,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expected:
-    """text: sentences, one a line: only their words are heard, in likely orders. hot_words: names and rare words, apart
-    by commas or white space, that are preferred; any other word can still be heard, unless there is a text or the model
-    was tuned to hear a list of words: they join that list."""
+    """text: sentences, one a line, whose words are preferred, most of all in likely orders. language_model: the path of
+    a KenLM file that says the same. hot_words: names and rare words, apart by commas or white space, preferred too.
+
+    Any other word can still be heard, but by a model that was tuned to hear a list of words: hot words join that list.
+    """
 
     text: str = ""
     hot_words: str = ""
+    language_model: str = ""
 
     def decoder(self, transcriber: Transcriber) -> Decoder | None:
-        """None where nothing is expected. Raises ConfigError as `BeamSearch`, `HotWords` and `WordLoop` do."""
-        words = normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()
+        """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `WordLoop` do,
+        and for both a text and a file."""
+        words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
+        if self.text.strip() and self.language_model.strip():
+            raise ConfigError("Give sentences to expect or a language model file, not both.")
         if self.text.strip():
             return beam.of_text(transcriber, "\n".join([self.text, *words]))
+        likely = beam.of_file(transcriber, self.language_model.strip()) if self.language_model.strip() else None
         if not words:
-            return None
+            return likely
         from asrkit.transcription.decoding import WordList
         from asrkit.transcription.hotwords import HotWords
 
-        if isinstance(transcriber.decoder, WordList):
+        if likely is None and isinstance(transcriber.decoder, WordList):
             return transcriber.decoder.joined_by(words, transcriber.processor)
-        return HotWords(transcriber.processor, transcriber.blank_id, list(dict.fromkeys(words)))
+        return HotWords(transcriber.processor, transcriber.blank_id, words, likely)

@@ -1,4 +1,5 @@
-// Chapter shared by the recorder and the evaluation: a question to the server, and what is wrong in its place.
+// Chapter shared by the recorder and the evaluation: a question to the server, what is wrong in its place, and what is
+// expected to be said.
 
 async function ask(name, asked) {
   try {
@@ -11,5 +12,8 @@ async function ask(name, asked) {
     return null;
   }
 }
+
+// What the fields of "Words to expect" say.
+const expected = () => ({ expect: part("expect").value, hot: part("hot").value, lm: part("lm").value });
 
 function complain(words) { part("error").textContent = words; part("error").hidden = !words; }

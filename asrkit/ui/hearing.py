@@ -10,22 +10,39 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.errors import AsrkitError
+from asrkit.errors import AsrkitError, DataError
 from asrkit.runs.store import RunStore
 from asrkit.speech.audio import check_speech
 from asrkit.speech.blocks import Resampler, blocks
 from asrkit.transcription import files
+from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import text_of
+from asrkit.ui.component import template
 from asrkit.ui.recordings import CANCELLED, DONE, FAILED, MOST_LIVE_S, WORKING, Recording
 from asrkit.ui.workers import Workers
 
 FILES_AT_ONCE = 2
+MOST_EXPECTED = 200_000
+"""Characters of text for a language model."""
 MOST_CHECKED_S = 600.0
 SEE_LOG = "could not be transcribed; see the app's log."
 
 
 class _Cancelled(Exception):
     """The visitor does not want this file any more."""
+
+
+def expected(asked: dict[str, Any]) -> Expected:
+    """What the fields of `expect.html` say: {expect, hot, lm}. Raises DataError for too much text."""
+    text, hot_words, model = (str(asked.get(name) or "") for name in ("expect", "hot", "lm"))
+    if len(text) + len(hot_words) > MOST_EXPECTED:
+        raise DataError(f"The text of what to expect is too long; give at most {MOST_EXPECTED} characters.")
+    return Expected(text, hot_words, model)
+
+
+def with_expected(page: str) -> str:
+    """A template with those fields in their place."""
+    return page.replace("{expect}", template("expect.html"))
 
 
 class Live:

@@ -16,7 +16,7 @@ async function evaluate() {
   part("report").textContent = "";
   working(true);
   part("note").textContent = "Reading the dataset…";
-  const told = await ask("evaluate", { dataset: part("dataset").value, model: props.value, normaliser: part("normaliser").value });
+  const told = await ask("evaluate", { dataset: part("dataset").value, model: props.value, normaliser: part("normaliser").value, ...expected() });
   if (!told) { working(false); return; }
   job = told.id;
   poll(job);

@@ -18,11 +18,12 @@ from asrkit.speech import manifest, sources
 from asrkit.speech.audio import as_wav, load
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import NORMALISERS
-from asrkit.ui import samples, words
+from asrkit.ui import hearing, samples, words
 from asrkit.ui.component import answering, script, template
 
 if TYPE_CHECKING:
     from asrkit.transcription.evaluation import Group, Report
+    from asrkit.transcription.expected import Expected
 
 HELD = 20
 """Evaluations whose clips can still be heard; none goes before it is over."""
@@ -55,19 +56,21 @@ class Judge:
         self._one_at_a_time = threading.Lock()
 
     def evaluate(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """{dataset, model, normaliser} -> {id}. An empty dataset is the one that the model's run was judged on."""
+        """{dataset, model, normaliser, expect, hot, lm} -> {id}. An empty dataset is the one that the model's run was
+        judged on."""
         if asked.get("normaliser") not in NORMALISERS:
             raise DataError(f"There is no normaliser {asked.get('normaliser')!r}.")
+        expect = hearing.expected(asked)
         job = Job()
         over = [held for held in self._jobs.values() if held.over]
         for held in over[: max(0, len(self._jobs) + 1 - HELD)]:
             del self._jobs[held.id]
         self._jobs[job.id] = job
-        threading.Thread(target=self._work, args=[job, str(asked["dataset"]).strip(), str(asked["model"]),
-                                                  str(asked["normaliser"])], daemon=True, name="evaluate").start()
+        asked_for = (str(asked["dataset"]).strip(), str(asked["model"]), str(asked["normaliser"]))
+        threading.Thread(target=self._work, args=[job, *asked_for, expect], daemon=True, name="evaluate").start()
         return {"id": job.id}
 
-    def _work(self, job: Job, dataset: str, model: str, normaliser: str) -> None:
+    def _work(self, job: Job, dataset: str, model: str, normaliser: str, expect: Expected) -> None:
         def progress(done: int, total: int) -> None:
             job.share = done / total
             if job.cancelled:
@@ -78,7 +81,8 @@ class Judge:
                 clips = clips_of(dataset, model, self.store)
                 from asrkit.transcription import evaluation, transcriber
 
-                report = evaluation.evaluate(transcriber.get(model, self.store), clips, normaliser, progress=progress)
+                ready = transcriber.get(model, self.store)
+                report = evaluation.evaluate(ready, clips, normaliser, decoder=expect.decoder(ready), progress=progress)
                 job.html, job.report = written(report, f"{model} on {dataset or 'its own evaluation clips'}"), report
             except _Cancelled:
                 job.error = "Cancelled."
@@ -203,5 +207,6 @@ def evaluation(store: RunStore) -> gr.HTML:
     judge = Judge(store)
     functions = [answering(getattr(judge, name), name) for name in ("evaluate", "progress", "abandon", "table", "clip")]
     return gr.HTML(value=models.default(store), elem_id="judge", apply_default_css=False,
-                   html_template=template("judge.html"), js_on_load=script("asking.js", "judge.js"),
-                   server_functions=functions, normalisers=list(NORMALISERS))
+                   html_template=hearing.with_expected(template("judge.html")),
+                   js_on_load=script("asking.js", "judge.js"), server_functions=functions,
+                   normalisers=list(NORMALISERS))

@@ -20,7 +20,7 @@ async function record() {
   const taken = mine = { id: null, state: "working", words: [], partial: "", duration_s: 0 };
   recorder = microphone({
     begun: async (rate) => {
-      const answer = await server.start({ model, name, rate: Math.round(rate), expect: part("expect").value, hot: part("hot").value });
+      const answer = await server.start({ model, name, rate: Math.round(rate), ...expected() });
       if (answer.error) throw new Error(answer.error);
       return answer.id;
     },
@@ -112,8 +112,7 @@ async function take(chosen) {
   for (const file of found) {
     try {
       const sent = await upload(file);
-      const answer = await server.open({ path: sent.path, name: file.name, model: props.value,
-                                         expect: part("expect").value, hot: part("hot").value });
+      const answer = await server.open({ path: sent.path, name: file.name, model: props.value, ...expected() });
       if (answer.error) { complain(answer.error); continue; }
       listed.push(answer.id);
       if (alone) alone.id = answer.id;

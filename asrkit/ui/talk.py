@@ -23,7 +23,6 @@ from asrkit.speech import collection
 from asrkit.speech.audio import Waveform, as_wav
 from asrkit.speech.blocks import Resampler
 from asrkit.transcription import files, subtitles
-from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import Word, described, text_of
 from asrkit.ui import compare, hearing
 from asrkit.ui.component import HERE, answering, script, template
@@ -34,8 +33,6 @@ SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js",
 MOST_COLUMNS = 900
 MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
-MOST_EXPECTED = 200_000
-"""Characters of text for a language model."""
 UPLOADS = Path(gr.utils.get_upload_folder())
 
 
@@ -50,10 +47,10 @@ class Talk:
     # ---- the microphone
 
     def start(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """A new recording from the microphone: {model, rate, name, expect, hot} -> {id}."""
+        """A new recording from the microphone: {model, rate, name, expect, hot, lm} -> {id}."""
         resampler = Resampler(int(asked["rate"]))
         recording = Recording(str(asked.get("name") or "Recording"), str(asked["model"]), state=WORKING,
-                              expect=_expected(asked), live=hearing.Live(resampler))
+                              expect=hearing.expected(asked), live=hearing.Live(resampler))
         return {"id": self.recordings.add(recording).id}
 
     def hear(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -71,12 +68,12 @@ class Talk:
     # ---- files
 
     def open(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Begin to transcribe an uploaded file: {path, name, model, expect, hot} -> {id}."""
+        """Begin to transcribe an uploaded file: {path, name, model, expect, hot, lm} -> {id}."""
         path = Path(str(asked["path"])).resolve()
         if not path.is_relative_to(UPLOADS.resolve()) or not path.is_file():
             raise DataError("That file was not uploaded here; choose it again.")
         recording = self.recordings.add(Recording(Path(str(asked["name"])).name, str(asked["model"]),
-                                                  expect=_expected(asked)))
+                                                  expect=hearing.expected(asked)))
         self.uploads.add(recording, path)
         return {"id": recording.id}
 
@@ -179,13 +176,6 @@ class Talk:
         return recording, recording.part(0, recording.duration_s)
 
 
-def _expected(asked: dict[str, Any]) -> Expected:
-    text, hot_words = str(asked.get("expect") or ""), str(asked.get("hot") or "")
-    if len(text) + len(hot_words) > MOST_EXPECTED:
-        raise DataError(f"The text of what to expect is too long; give at most {MOST_EXPECTED} characters.")
-    return Expected(text, hot_words)
-
-
 def _format(name: Any) -> str:
     if name not in subtitles.FORMATS:
         raise DataError(f"There is no format {name!r}; choose one of {', '.join(subtitles.FORMATS)}.")
@@ -199,5 +189,5 @@ def recorder(store: RunStore) -> gr.HTML:
         "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct", "keep", "rivals",
         "compare")]
     return gr.HTML(value=models.default(store), elem_id="talk", apply_default_css=False,
-                   html_template=template("talk.html"),
+                   html_template=hearing.with_expected(template("talk.html")),
                    js_on_load=script(*SCRIPTS), server_functions=functions)

@@ -1,11 +1,13 @@
 import itertools
+import math
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrkit.errors import DataError
-from asrkit.speech.ngram import BEGIN, END, UNKNOWN, LanguageModel
+from asrkit.errors import ConfigError, DataError
+from asrkit.speech.ngram import BEGIN, END, UNKNOWN, KenLM, LanguageModel, _words_of
 
 TEXTS = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=6).map(" ".join), min_size=1, max_size=12)
 
@@ -30,14 +32,61 @@ def test_what_was_said_often_is_likely_and_a_word_of_many_contexts_more_than_one
     assert texts.score((), "zebra") == texts.score((), UNKNOWN)
 
 
-def test_the_file_that_decoders_read():
-    text = LanguageModel(["a b", "a c"], 2).arpa()
-    head, _, rest = text.partition("\\1-grams:")
-    assert head == "\\data\\\nngram 1=6\nngram 2=5\n\n"
-    assert rest.endswith("\\end\\\n") and "-99.000000\t<s>\t" in rest and f"\t{UNKNOWN}\n" in rest
-    for line in rest.splitlines():
-        if "\t" in line:
-            assert float(line.split("\t")[0]) <= 0
+def test_what_is_behind_a_word_follows_from_it():
+    model = LanguageModel(["press star to go on"] * 4 + ["press pound to stop"])
+    state, first = model.follow(model.start, "press")
+    _, star = model.follow(state, "star")
+    _, zebra = model.follow(state, "zebra")
+    assert first / math.log(10) == pytest.approx(model.score((BEGIN,), "press")) and star > zebra
+    assert model.follow(model.follow(model.start, "zebra")[0], "star")[1] < star
+
+
+ARPA = """\\data\\
+ngram 1=5
+ngram 2=2
+
+\\1-grams:
+-99\t<s>\t-0.2
+-1\t</s>
+-3\t<unk>
+-0.6\tpress\t-0.3
+-0.8\täpfel
+
+\\2-grams:
+-0.1\t<s> press
+-0.2\tpress äpfel
+
+\\end\\
+"""
+
+
+def test_a_file_of_kenlms(tmp_path, capfd):
+    pytest.importorskip("kenlm")
+    (tmp_path / "lm.arpa").write_text(ARPA, encoding="utf-8")
+    model = KenLM(tmp_path / "lm.arpa")
+    assert model.words == ["press", "äpfel"]
+    state, first = model.follow(model.start, "press")
+    assert first == pytest.approx(-0.1 * math.log(10), abs=1e-5)
+    assert model.follow(state, "äpfel")[1] == pytest.approx(-0.2 * math.log(10), abs=1e-5)
+    assert model.follow(state, "zebra")[1] == pytest.approx(-3.3 * math.log(10), abs=1e-5)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_words_that_a_binary_file_ends_in(tmp_path):
+    """As KenLM's build_binary writes it: a magic line, tables of numbers, then the words, each ended by a zero."""
+    path = tmp_path / "lm.bin"
+    path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(200) + b"<unk>\0<s>\0"
+                     + "press\0äpfel\0".encode())
+    assert list(_words_of(path)) == ["<unk>", "<s>", "press", "äpfel"]
+
+
+def test_a_file_that_is_none(tmp_path, monkeypatch):
+    (tmp_path / "lm.arpa").write_text("no language model")
+    with pytest.raises(ConfigError, match="cannot be read as a KenLM language model|needs the package kenlm"):
+        KenLM(tmp_path / "lm.arpa")
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    with pytest.raises(ConfigError, match="pip install kenlm"):
+        KenLM(tmp_path / "lm.arpa")
 
 
 def test_no_text():

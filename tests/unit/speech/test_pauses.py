@@ -48,14 +48,14 @@ def test_a_pause_ends_a_piece_and_each_side_keeps_some_of_it():
     check(pieces, samples)
     assert len(pieces) == 2
     (begin, end), (again, last) = kept(pieces)
-    assert begin == 0 and 2.5 <= end <= 2.95 and again == end and last == pytest.approx(5.0)
+    assert begin == 0 and 2.5 <= end <= 2.95 and again == end and 4.8 <= last <= 5.0
     assert not pieces[0].cut
 
 
 def test_a_short_pause_ends_only_a_long_piece():
-    short = np.concatenate([hush(0.3), tone(2), hush(0.3), tone(2), hush(0.3)])
+    short = np.concatenate([hush(0.3), tone(2), hush(0.2), tone(2), hush(0.3)])
     assert len(split(short)) == 1
-    long = np.concatenate([hush(0.3), tone(9), hush(0.3), tone(2), hush(0.3)])
+    long = np.concatenate([hush(0.3), tone(4), hush(0.2), tone(2), hush(0.3)])
     assert len(split(long)) == 2
 
 
