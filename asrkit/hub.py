@@ -1,7 +1,7 @@
-"""A repository on the Hugging Face Hub -> files on this disk, with progress, and one sentence where it cannot be had.
+"""A repository on the Hugging Face Hub -> files on this disk, and back; one sentence where that cannot be.
 
-Files lie in the Hub client's own cache: they are fetched once, a fetch that was broken off goes on where it was, and
-without a network what is there already is used.
+Fetched files lie in the Hub client's own cache: they are fetched once, a fetch that was broken off goes on where it
+was, and without a network what is there already is used.
 """
 
 from __future__ import annotations
@@ -93,6 +93,21 @@ def fetch(repository: Repository, paths: Iterable[str], told: Told | None = None
     return Path(file.removesuffix(path.replace("/", os.sep)))
 
 
+def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
+    """Put `files` into the model repository `name`, made where there is none, in one commit. -> its address.
+
+    Raises HubError if this machine's token may not write there, or the Hub cannot be reached.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi()
+    with _in_one_sentence(name, "model", writing=True):
+        made = api.create_repo(name, private=private, exist_ok=True)
+        api.create_commit(name, [CommitOperationAdd(path, content) for path, content in files.items()],
+                          commit_message="Model trained with asrkit")
+    return made.url
+
+
 class _BrokenOff(Exception):
     """Ends the threads of a fetch that nobody waits for any more."""
 
@@ -174,24 +189,37 @@ def _kept(name: str, kind: Kind, commit: str) -> Repository | None:
 
 
 @contextlib.contextmanager
-def _in_one_sentence(name: str, kind: Kind) -> Iterator[None]:
+def _in_one_sentence(name: str, kind: Kind, writing: bool = False) -> Iterator[None]:
     """Turns what the Hub's client raises into ours."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import errors
 
     try:
         yield
-    except errors.GatedRepoError as error:
-        page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{name}"
-        raise GatedError(f"The {kind} {name} is gated: accept its terms at {page}, then set HF_TOKEN to a token of "
-                         "yours, or log in with `hf auth login`.") from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise HubError(f"There is no {kind} {name} on the Hugging Face Hub, or it is private; check the name, and set "
-                       "HF_TOKEN if it is yours.") from error
-    except errors.RevisionNotFoundError as error:
-        raise HubError(f"The {kind} {name} on the Hugging Face Hub has no such revision; check it.") from error
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        if writing:
+            raise HubError(f"{name} cannot be written on the Hugging Face Hub ({_reason(error)}); check the name, and "
+                           "log in with `hf auth login` with a token that may write there.") from error
+        raise _refused(error, name, kind) from error
     except (errors.RevisionResolutionError, errors.HTTPError, OSError) as error:
-        raise HubError(f"The {kind} {name} cannot be fetched from the Hugging Face Hub ({_reason(error)}); check the "
-                       "network and try again, or give a folder on this machine.") from error
+        raise HubError(f"The {kind} {name}: the Hugging Face Hub cannot be reached ({_reason(error)}); check the "
+                       "network and try again, or use what is on this machine.") from error
+
+
+def _refused(error: Exception, name: str, kind: Kind) -> HubError:
+    """What an answer of the Hub means that is no file."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.GatedRepoError):
+        page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{name}"
+        return GatedError(f"The {kind} {name} is gated: accept its terms at {page}, then set HF_TOKEN to a token of "
+                          "yours, or log in with `hf auth login`.")
+    if isinstance(error, (errors.RepositoryNotFoundError, errors.HFValidationError)):
+        return HubError(f"There is no {kind} {name} on the Hugging Face Hub, or it is private; check the name, and set "
+                        "HF_TOKEN if it is yours.")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return HubError(f"The {kind} {name} on the Hugging Face Hub has no such revision; check it.")
+    return HubError(f"The {kind} {name} cannot be fetched from the Hugging Face Hub ({_reason(error)}); try again "
+                    "later, or give a folder on this machine.")
 
 
 def _reason(error: BaseException) -> str:

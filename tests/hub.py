@@ -1,4 +1,4 @@
-"""A stand-in of the Hugging Face Hub on the loopback, for its real clients (`HF_ENDPOINT`): models, datasets to read.
+"""A stand-in of the Hugging Face Hub on the loopback, for its real clients (`HF_ENDPOINT`), to read and to write.
 
 Repositories are folders: `root/models/owner/name/...` and `root/datasets/owner/name/...`; another branch of one, such
 as refs/convert/parquet, is `root/datasets/owner/name@refs/convert/parquet/...`. What the clients ask and how the Hub
@@ -7,6 +7,7 @@ answers, status codes and `X-Error-Code` included, is from huggingface_hub's own
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -103,8 +104,8 @@ class _Answering(BaseHTTPRequestHandler):
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         self.hub.asked.append(f"{self.command} {'/'.join(parts)}")
         try:
-            if parts[0] == "api" and parts[1:2] == ["whoami-v2"]:
-                self._json({"type": "user", "name": "somebody", "orgs": []})
+            if parts[:2] in (["api", "repos"], ["api", "validate-yaml"]) or "preupload" in parts or "commit" in parts:
+                self._write(parts[1:], body)
             elif parts[0] == "api":
                 self._api(parts[1], parts[2:], body)
             else:
@@ -174,6 +175,29 @@ class _Answering(BaseHTTPRequestHandler):
             return [{"type": "file", "path": path, "size": file.stat().st_size, "oid": digest(file)}]
         inside = any(other.startswith(f"{path}/") for other in files)
         return [{"type": "directory", "path": path, "size": 0, "oid": "0" * 40}] if inside else []
+
+    def _write(self, parts: list[str], body: bytes) -> None:
+        """A repository is made, a card checked, and files come with the commit itself, however big they are."""
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        if token not in self.hub.tokens:
+            raise _Refused(401, "")
+        if parts[0] == "repos":
+            name = "/".join(filter(None, (json.loads(body).get("organization"), json.loads(body)["name"])))
+            (self.hub.root / "models" / name).mkdir(parents=True, exist_ok=True)
+            self._json({"url": f"{self.hub.url}/{name}", "name": name})
+        elif parts[0] == "validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif parts[3] == "preupload":
+            files = json.loads(body)["files"]
+            self._json({"files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                                  for file in files]})
+        else:
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    path = self.hub.root / "models" / "/".join(parts[1:3]) / line["value"]["path"]
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(base64.b64decode(line["value"]["content"]))
+            self._json({"commitUrl": f"{self.hub.url}/{'/'.join(parts[1:3])}/commit/0", "commitOid": "0" * 40})
 
     def _file(self, kind: str, parts: list[str]) -> None:
         """`owner/name/resolve/REVISION/path`"""

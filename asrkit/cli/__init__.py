@@ -62,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     archive = _with_id(_command(actions, "archive", managing.archive, "pack a run into one zip"))
     archive.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: ID.zip here")
 
+    publish = _with_id(_command(actions, "publish", managing.publish, "put a run's model and card on the Hub"))
+    publish.add_argument("name", metavar="OWNER/NAME")
+    publish.add_argument("--private", action="store_true", help="for those alone whom the owner lets in")
+
     audit = _json(_command(commands, "audit", using.audit, "say what is wrong with a dataset"))
     audit.add_argument("data", metavar="DATA")
     audit.add_argument("--model", default="", help="check against this base model's vocabulary")

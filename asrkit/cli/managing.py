@@ -125,6 +125,11 @@ def archive(options: argparse.Namespace) -> None:
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
+def publish(options: argparse.Namespace) -> None:
+    run = RunStore(options.runs_dir).get(options.run_id)
+    print(export.publish(run, options.name, options.private))
+
+
 def acting(action: Any) -> Any:
     def command(options: argparse.Namespace) -> None:
         run = RunStore(options.runs_dir).get(options.run_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from asrkit.runs import events, models, picture
@@ -23,12 +25,18 @@ LICENSES = {"starter": "apache-2.0", "facebook/wav2vec2-": "apache-2.0", "facebo
 """What base models of these names come under; of others nothing is claimed."""
 
 
-def model_card(run: Run, drawn: bool = False) -> str:
-    """The card of a run as Markdown with a YAML front matter that the Hub reads. drawn: the curves lie beside it."""
+def model_card(run: Run, drawn: bool = False, published: str = "") -> str:
+    """The card of a run as Markdown with a YAML front matter that the Hub reads.
+
+    drawn: the curves lie beside it. published: the Hub id that the model gets; folders of this machine are then called
+    by their last name alone.
+    """
     seen, config = view(run), run.config().to_dict()
-    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(run), _limits(seen, config),
-             _data(run, seen, config), _procedure(seen, config), _results(seen), _findings(seen, drawn),
-             _versions(seen)]
+    if published:
+        config |= {name: _last_name(config[name]) for name in ("model", "train", "eval")}
+    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(published or run.model_dir.name),
+             _limits(seen, config), _data(run, seen, config, bool(published)), _procedure(seen, config),
+             _results(seen), _findings(seen, drawn), _versions(seen)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,15 +79,20 @@ def _opening(run: Run, seen: RunView, config: dict[str, Any]) -> str:
                 "\n".join(figures))
 
 
-def _usage(run: Run) -> str:
+def _last_name(given: str) -> str:
+    """Of a folder or file; what is none stays as it is."""
+    return Path(given).name if os.path.isabs(given) else given
+
+
+def _usage(model: str) -> str:
     return f"""## Use
 
 ```python
 import soundfile, torch
 from transformers import AutoModelForCTC, AutoProcessor
 
-processor = AutoProcessor.from_pretrained("{run.model_dir.name}")
-model = AutoModelForCTC.from_pretrained("{run.model_dir.name}").eval()
+processor = AutoProcessor.from_pretrained("{model}")
+model = AutoModelForCTC.from_pretrained("{model}").eval()
 speech, sampling_rate = soundfile.read("clip.wav")  # mono, 16 kHz
 inputs = processor(speech, sampling_rate=16_000, return_tensors="pt")
 with torch.inference_mode():
@@ -104,12 +117,12 @@ def _limits(seen: RunView, config: dict[str, Any]) -> str:
     return "## Intended use and limits\n\n" + "\n\n".join(lines)
 
 
-def _data(run: Run, seen: RunView, config: dict[str, Any]) -> str:
+def _data(run: Run, seen: RunView, config: dict[str, Any], published: bool) -> str:
     told = seen.started
     text = (f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
             f"{told.get('eval_utterances', '?')} to evaluate on ({told.get('eval_hours', 0):.2f} h), "
             f"from `{config['train']}`.")
-    return " ".join([text, *_speakers(run), *_audited(run)])
+    return " ".join([text, *_speakers(run), *_audited(run, published)])
 
 
 def _speakers(run: Run) -> list[str]:
@@ -124,11 +137,11 @@ def _speakers(run: Run) -> list[str]:
     return [f"{len(train)} speakers to train on and {len(held_out)} to evaluate on, {apart}."]
 
 
-def _audited(run: Run) -> list[str]:
+def _audited(run: Run, published: bool) -> list[str]:
     if not run.audit_path.exists():
         return []
     told = json.loads(run.audit_path.read_text(encoding="utf-8"))
-    chosen = _chosen(told.get("selection"))
+    chosen = _chosen(told.get("selection"), published)
     shared = [found["effect"] for found in told["findings"] if found["code"].startswith(LEAK)]
     reasons = ", ".join(f"{found['code']} {found['count']}" for found in told["findings"]
                         if not found["code"].startswith(LEAK))
@@ -137,12 +150,13 @@ def _audited(run: Run) -> list[str]:
     return [*chosen, f"The audit left {told['dropped']} clips out ({reasons}).", *shared]
 
 
-def _chosen(selection: dict[str, Any] | None) -> list[str]:
+def _chosen(selection: dict[str, Any] | None, published: bool) -> list[str]:
     """What somebody left out before the run, where its data is a selection."""
     if not selection:
         return []
     reasons = ", ".join(f"{left['code']} {left['count']}" for left in selection["left_out"])
-    return [f"It is a selection from `{selection['data']}`: {selection['kept']} clips stayed; left out were "
+    data = _last_name(selection["data"]) if published else selection["data"]
+    return [f"It is a selection from `{data}`: {selection['kept']} clips stayed; left out were "
             f"{reasons or 'none'}."]
 
 

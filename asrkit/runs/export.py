@@ -1,4 +1,5 @@
-"""A run to take away: its figures as CSV and the whole of it as one zip, both streamed: neither is held in memory."""
+"""A run to take away: its figures as CSV and the whole of it as one zip, both streamed, which is to say that neither is
+held in memory; and its model on the Hub."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from asrkit.runs import events
+from asrkit import hub
+from asrkit.errors import RunError
+from asrkit.runs import card, events
 from asrkit.runs.events import Event
 from asrkit.runs.store import Run
 from asrkit.runs.view import EVAL_SERIES, TRAIN_SERIES
@@ -116,3 +119,16 @@ def disk_bytes(run: Run) -> int:
         except FileNotFoundError:  # a checkpoint that was just removed
             continue
     return total
+
+
+def publish(run: Run, name: str, private: bool) -> str:
+    """Put the run's model and its card into the Hub's repository `name`. -> its address.
+
+    Raises RunError for a run without a model, HubError as `hub.publish` does.
+    """
+    if not run.has_model():
+        raise RunError(f"Run {run.id} has no model yet; wait for its first evaluation.")
+    files: dict[str, Path | bytes] = {path.relative_to(run.model_dir).as_posix(): path
+                                      for path in sorted(run.model_dir.rglob("*")) if path.is_file()}
+    drawn = card.PICTURE in files
+    return hub.publish(name, {**files, "README.md": card.model_card(run, drawn, name).encode("utf-8")}, private)

@@ -19,6 +19,7 @@ import pytest
 import tiny
 from waiting import wait_for
 
+from asrkit.config import TrainConfig
 from asrkit.runs import supervisor, view
 from asrkit.runs.store import RunStore
 
@@ -175,6 +176,16 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
     told = asrkit("audit", "hub:tiny/folder", "--model", "tiny/tones", "--set", "vocabulary=keep")
     assert "24 train and 6 eval" in told.stdout, told.stderr
 
+    refused = asrkit("runs", "publish", "one", "tiny/mine")
+    assert "tiny/mine cannot be written on the Hugging Face Hub" in refused.stderr and "hf auth login" in refused.stderr
+    done = asrkit("runs", "publish", "one", "tiny/mine", HF_TOKEN="hf_good")
+    assert done.stdout.strip() == f"{calm.url}/tiny/mine", done.stderr
+    card = (calm.root / "models/tiny/mine/README.md").read_text()
+    assert 'from_pretrained("tiny/mine")' in card and "base_model: \"tiny/tones\"" in card
+    heard = asrkit("transcribe", clip, "--model", "tiny/mine", "--format", "json")
+    mine = asrkit("transcribe", clip, "--model", "one", "--format", "json")
+    assert json.loads(heard.stdout) == json.loads(mine.stdout), heard.stderr
+
 
 @pytest.mark.parametrize(("model", "code", "words"), [
     ("tiny/gated", "gated", "accept its terms at"),
@@ -188,18 +199,12 @@ def test_a_model_that_cannot_be_had(asrkit, speech, tmp_path, model, code, words
     assert (told["error"], words in told["message"]) == (code, True)
 
 
-def test_a_slow_fetch_says_how_far_it_is_and_can_be_stopped(calm, tmp_path, speech, monkeypatch):
+def test_a_slow_fetch_says_how_far_it_is_and_can_be_stopped(calm, store, tmp_path, speech, monkeypatch):
     calm.bytes_a_second = 20_000.0
     for name, value in calm.env(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
-    store = RunStore(tmp_path / "runs")
-    from asrkit.config import TrainConfig
-
     config = TrainConfig().changed({"preset": "", "model": "tiny/tones", "train": str(speech), **tiny.SETTINGS})
     run = supervisor.start(store, config)
-    try:
-        wait_for(lambda: "Fetching tiny/tones: " in run.log_path.read_text(), "a word about the fetch")
-        supervisor.stop(run)
-        wait_for(lambda: supervisor.status(run) == "stopped", "the end")
-    finally:
-        supervisor.kill(run)
+    wait_for(lambda: "Fetching tiny/tones: " in run.log_path.read_text(), "a word about the fetch")
+    supervisor.stop(run)
+    wait_for(lambda: supervisor.status(run) == "stopped", "the end")

@@ -168,3 +168,12 @@ def test_what_somebody_left_out_before_the_run(make_run):
     assert ("It is a selection from `clips.zip`: 90 clips stayed; left out were noisy 7, silent 3. The audit left no "
             "clip "
             "out.") in model_card(run)
+
+
+def test_a_published_card_tells_nothing_of_this_machine(make_run):
+    run = make_run("one", HISTORY, model="/home/ana/models/tiny", train="/home/ana/clips", eval="/home/ana/more")
+    write_json(run.audit_path, {"dropped": 0, "findings": [],
+                                "selection": {"data": "/home/ana/all", "kept": 3, "left_out": []}})
+    assert "/home/ana/clips" in model_card(run)
+    card = model_card(run, published="ana/tiny")
+    assert "/home" not in card and "`clips`" in card and "`all`" in card and 'from_pretrained("ana/tiny")' in card

@@ -106,7 +106,7 @@ def test_what_both_sides_share_is_recorded(prepared, data, store):
     assert not prepared(folder, eval=str(data([("x", "goodbye")], name="other"))).audit.findings
     run = store.create(TrainConfig(preset="", train=str(folder)), fill=found.write)
     assert [leak["code"] for leak in told_leaks(run)] == ["leak-text"]
-    assert "say a sentence that is trained on" in "".join(card._audited(run))
+    assert "say a sentence that is trained on" in card.model_card(run)
 
 
 def test_transcripts_go_through_the_rules(prepared, data):
