@@ -10,7 +10,7 @@ from typing import Any
 from asrkit.runs import events, models, picture
 from asrkit.runs.preparation import LEAK
 from asrkit.runs.store import Run
-from asrkit.runs.view import RunView, view
+from asrkit.runs.view import RunView, ahead_of_itself, kept, view
 from asrkit.speech import manifest
 
 PICTURE = "curve.png"
@@ -32,11 +32,13 @@ def model_card(run: Run, drawn: bool = False, published: str = "") -> str:
     by their last name alone.
     """
     seen, config = view(run), run.config().to_dict()
+    best = kept(run, seen)
     if published:
         config |= {name: _last_name(config[name]) for name in ("model", "train", "eval")}
-    parts = [_front_matter(run, seen, config), _opening(run, seen, config), _usage(published or run.model_dir.name),
-             _limits(seen, config), _data(run, seen, config, bool(published)), _procedure(seen, config),
-             _results(seen), _findings(seen, drawn), _versions(seen)]
+    parts = [_front_matter(run, best, config), _opening(run, seen, best, config),
+             _usage(published or run.model_dir.name), _limits(best, config),
+             _data(run, seen, config, bool(published)), _procedure(seen, config), _results(seen, best),
+             _findings(seen, drawn), _versions(seen)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -46,7 +48,7 @@ def write(run: Run) -> None:
     (run.model_dir / "README.md").write_text(model_card(run, drawn), encoding="utf-8")
 
 
-def _front_matter(run: Run, seen: RunView, config: dict[str, Any]) -> str:
+def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
     # YAML reads JSON, so quoting is left to a library that knows it.
     terms = next((terms for known, terms in LICENSES.items() if config["model"].startswith(known)), None)
     lines = ["---", *([f"license: {terms}"] if terms else []), "library_name: transformers",
@@ -58,25 +60,25 @@ def _front_matter(run: Run, seen: RunView, config: dict[str, Any]) -> str:
         lines.append(f"language: {json.dumps(config['language'])}")
     if config["train"].startswith("hub:"):
         lines.append(f"datasets: [{json.dumps(config['train'][4:].split(':')[0])}]")
-    if seen.best:
-        metrics = [{"type": name, "value": round(seen.best.data[name], 4), "name": name.upper()}
-                   for name in ("wer", "cer") if seen.best.data.get(name) is not None]
+    if best:
+        metrics = [{"type": name, "value": round(best.data[name], 4), "name": name.upper()}
+                   for name in ("wer", "cer") if best.data.get(name) is not None]
         result = {"task": {"type": "automatic-speech-recognition", "name": "Speech Recognition"},
                   "dataset": {"type": config["train"], "name": config["train"]}, "metrics": metrics}
         lines.append(f"model-index: {json.dumps([{'name': run.id, 'results': [result]}])}")
     return "\n".join([*lines, "---"])
 
 
-def _opening(run: Run, seen: RunView, config: dict[str, Any]) -> str:
+def _opening(run: Run, seen: RunView, best: events.Event | None, config: dict[str, Any]) -> str:
     text = f"# {run.id}\n\nA fine-tuned version of `{config['model']}` on `{config['train']}`, made with asrkit."
-    if not seen.best:
+    if not best:
         return text + "\nIt was not evaluated."
-    figures = [f"- {name}: {seen.best.data[key]:.4f}" for name, key in
+    figures = [f"- {name}: {best.data[key]:.4f}" for name, key in
                (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer"))
-               if seen.best.data.get(key) is not None]
-    return (f"{text}\nBest evaluation (step {seen.best.step}, by {seen.metric.upper()}, references and hypotheses "
-            f"through the normaliser `{seen.best.data.get('normaliser', run.config().text_rules)}`):\n" +
-                "\n".join(figures))
+               if best.data.get(key) is not None]
+    return (f"{text}\nBest evaluation (step {best.step}, by {seen.metric.upper()}, references and hypotheses "
+            f"through the normaliser `{best.data.get('normaliser', run.config().text_rules)}`):\n" +
+                "\n".join(figures) + "".join(f"\n\n{told}" for told in [ahead_of_itself(run, seen)] if told))
 
 
 def _last_name(given: str) -> str:
@@ -101,7 +103,7 @@ print(processor.batch_decode(ids)[0])
 ```"""
 
 
-def _limits(seen: RunView, config: dict[str, Any]) -> str:
+def _limits(best: events.Event | None, config: dict[str, Any]) -> str:
     """What it is for, and where the figures say nothing."""
     language = f" in the language `{config['language']}`" if config["language"] else ""
     lines = [f"It turns speech{language} into text, for speech like that of its training data. On other voices, "
@@ -110,7 +112,7 @@ def _limits(seen: RunView, config: dict[str, Any]) -> str:
     if config["decoding"] == "words":
         lines.append("It was evaluated with `words.txt`, the words of its training transcripts: asrkit hears these "
                      "words and no others. The code above ignores that list.")
-    interval = (seen.best.data.get("wer_interval") if seen.best else None) or ()
+    interval = (best.data.get("wer_interval") if best else None) or ()
     if interval:
         lines.append("The evaluation set is a sample too: with others like it, WER would lie between "
                      f"{interval[0]:.3f} and {interval[1]:.3f} in 95 of 100 cases (bootstrap over clips).")
@@ -168,7 +170,7 @@ def _procedure(seen: RunView, config: dict[str, Any]) -> str:
     return "## Training procedure\n\n### Training hyperparameters\n\n" + "\n".join(lines)
 
 
-def _results(seen: RunView) -> str:
+def _results(seen: RunView, best: events.Event | None) -> str:
     """The table of the published cards: training loss, epoch, step, validation loss, WER, CER."""
     rows = ["| Training Loss | Epoch | Step | Validation Loss | Wer | Cer |",
             "|:-------------:|:-----:|:----:|:---------------:|:------:|:------:|"]
@@ -178,15 +180,15 @@ def _results(seen: RunView) -> str:
         cells = [f"{before[-1]:.4f}" if before else "No log", f"{told.epoch or 0:.2f}", str(told.step),
                  *(_figure(told, name) for name in ("loss", "wer", "cer"))]
         rows.append("| " + " | ".join(cells) + " |")
-    return "### Training results\n\n" + "\n".join(rows) + _without_words(seen)
+    return "### Training results\n\n" + "\n".join(rows) + _without_words(best)
 
 
-def _without_words(seen: RunView) -> str:
+def _without_words(best: events.Event | None) -> str:
     """What the acoustic model does alone, where a word list did the decoding."""
-    if not seen.best or seen.best.data.get("greedy_wer") is None:
+    if not best or best.data.get("greedy_wer") is None:
         return ""
     return ("\n\nDecoded with the words of the training transcripts (`words.txt`). Without that list, greedily, the "
-            f"best model's WER is {seen.best.data['greedy_wer']:.4f} and its CER {seen.best.data['greedy_cer']:.4f}.")
+            f"best model's WER is {best.data['greedy_wer']:.4f} and its CER {best.data['greedy_cer']:.4f}.")
 
 
 def _figure(told: events.Event, name: str) -> str:

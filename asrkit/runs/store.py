@@ -90,6 +90,11 @@ class Run:
         return self.path / "model"
 
     @property
+    def evaluation_path(self) -> Path:
+        """The evaluation of the weights in `model/`, as one line of events; not there where they were not evaluated."""
+        return self.model_dir / "evaluation.json"
+
+    @property
     def audit_path(self) -> Path:
         return self.path / "audit.json"
 

@@ -228,6 +228,29 @@ def view(run: Run, skim: bool = False) -> RunView:
     return seen
 
 
+def kept(run: Run, seen: RunView) -> Event | None:
+    """The evaluation of the weights in `model/`.
+
+    Not always the best that is told: after a kill, a run goes on from its last checkpoint and evaluates again what came
+    after it; one that is stopped before has weights from further on than it is.
+    """
+    try:
+        told = Event.from_line(run.evaluation_path.read_bytes())
+    except OSError:
+        told = None
+    return told or seen.best
+
+
+def ahead_of_itself(run: Run, seen: RunView) -> str:
+    """One sentence about weights that are from further on than the run is; empty for all others."""
+    told = kept(run, seen)
+    if not run.has_model() or told is None or (told.step or 0) <= seen.step:
+        return ""
+    value = told.data.get(seen.metric)
+    figure = f", {seen.metric.upper()} {value:.4f}" if value is not None else ""
+    return f"The model is that of step {told.step}, which the run had reached before it was resumed{figure}."
+
+
 def history(run: Run) -> History:
     """The run as the rules of `diagnosis` read it."""
     seen = view(run, skim=True)  # the rules look at no training loss but one that is not finite

@@ -216,7 +216,8 @@ class CtcTrainer(Trainer):
               f"CER {told['cer']:.2%}", flush=True)
         self.diagnose()
         if self.record.add(told):
-            self.save_best()
+            figures = {name: value for name, value in told.items() if name != "samples"}
+            self.save_best(events.event(events.EVAL, self.state.global_step, self.state.epoch or 0.0, **figures))
         patience = self.config.early_stopping_patience
         return bool(patience and self.record.stale >= patience)
 
@@ -259,11 +260,13 @@ class CtcTrainer(Trainer):
     def _interrupt(self) -> None:
         self.interrupted = self.control.should_training_stop = True
 
-    def save_best(self) -> None:
-        """Replace `model/` by the present weights: whole or not at all."""
+    def save_best(self, told: Event | None = None) -> None:
+        """Replace `model/` by the present weights, with their evaluation: whole or not at all."""
         with replaced(self.run.model_dir) as draft:
             self.accelerator.unwrap_model(self.model).save_pretrained(draft)
             self.processor.save_pretrained(draft)
+            if told:
+                (draft / self.run.evaluation_path.name).write_text(told.to_line(), encoding="utf-8")
             if self.loop:
                 (draft / lexicon.FILE).write_text("\n".join(self.loop.words) + "\n", encoding="utf-8")
 

@@ -174,7 +174,7 @@ def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[s
         "entropy": seen.started.get("label_entropy"),
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
         "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data[seen.metric])},
-        "outcome": words.outcome(status, seen, run.has_model()), "has_model": run.has_model(),
+        "outcome": words.outcome(run, status, seen), "has_model": run.has_model(),
         "error": words.error(status, seen, _why(run, status), run.flag(CANCEL)),
         "findings": seen.findings,
         "evaluations": None if asked.get("evaluations") == len(seen.evaluations) and not news.reset else [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from asrkit.runs import events, heartbeat, supervisor, watchdog
+from asrkit.runs import events, heartbeat, supervisor, view, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Sign
 from asrkit.runs.store import CANCEL, Run
@@ -177,18 +177,18 @@ def machine(load: Load | None, run_bytes: int, free: int) -> str:
     return " · ".join([*parts, f"this run takes {size(run_bytes)}, {size(free)} free"])
 
 
-def outcome(status: str, seen: RunView, has_model: bool) -> str:
+def outcome(run: Run, status: str, seen: RunView) -> str:
     """One line for a run that ended as it was asked to; empty for any other."""
     if status not in (supervisor.FINISHED, supervisor.STOPPED):
         return ""
-    best = seen.best
+    best, has_model = seen.best, run.has_model()
     score = f" {_capital(figure(seen.metric, best.data[seen.metric]))} (best at step {best.step})." if best else ""
     if status == supervisor.FINISHED:
         text = f"Finished.{score}"
     elif seen.end is not None and (seen.end.data.get("forced") or not seen.end.data.get("saved", has_model)):
         return seen.end.data.get("message") or "Cancelled; only the history was kept."
     else:
-        text = f"Stopped and saved at step {seen.step}.{score}"
+        text = f"Stopped and saved at step {seen.step}.{score} {view.ahead_of_itself(run, seen)}".rstrip()
     return f"{text} Talk to it in the Transcribe tab." if has_model else text
 
 

@@ -4,12 +4,13 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from asrkit.runs import card
+from asrkit.runs import card, view
 from asrkit.runs.card import model_card
 from asrkit.runs.events import Event
 from asrkit.runs.models import HUB_ID
 from asrkit.runs.store import write_json
 from asrkit.speech import manifest
+from asrkit.ui import words
 
 VERSIONS = {"transformers": "5.23.0", "torch": "2.14.1", "datasets": "5.2.0", "tokenizers": "0.22"}
 STARTED = Event("started", 1000.0, 0, data={
@@ -177,3 +178,22 @@ def test_a_published_card_tells_nothing_of_this_machine(make_run):
     assert "/home/ana/clips" in model_card(run)
     card = model_card(run, published="ana/tiny")
     assert "/home" not in card and "`clips`" in card and "`all`" in card and 'from_pretrained("ana/tiny")' in card
+
+
+def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run):
+    """It was killed after step 20, resumed from 10 and stopped at 15: `model/` is that of step 20."""
+    again = Event("started", 2000.0, 10, data=STARTED.data)
+    run = make_run("one", [*HISTORY, again, train(15, 1.0), Event("stopped", 2001.0, 15, data={"saved": True})])
+    assert view.view(run).best.step == 10
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    assert "step 10, by WER" in model_card(run), "made before evaluations were kept with the weights"
+    run.evaluation_path.write_text(HISTORY[-1].to_line())
+    text = model_card(run)
+    assert "Best evaluation (step 20, by WER" in text and "- Wer: 0.3033" in text
+    assert "The model is that of step 20, which the run had reached before it was resumed, WER 0.3033." in text
+    assert ModelCard(text).data.eval_results[0].metric_value == 0.3033
+    said = words.outcome(run, "stopped", view.view(run))
+    assert said.startswith("Stopped and saved at step 15. WER 90.0 % (best at step 10). The model is that of step 20")
+    run.append(train(20, 1.0))
+    assert view.ahead_of_itself(run, view.view(run)) == ""
