@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from asrkit.runs import events, supervisor
+from asrkit.runs.curves import Curves, Point
 from asrkit.runs.diagnosis import History, Score
 from asrkit.runs.events import Event
 from asrkit.runs.store import Run
@@ -18,57 +18,10 @@ TRAIN_CURVES = {name: f"train/{name}" for name in TRAIN_SERIES}
 EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
 """Field of an event -> the curve that it is a point of."""
 
-SLACK = 6
-"""A curve is thinned when it has this many times the points that it may have."""
-
 ASLEEP_S = 600.0
 """A shorter silence is never taken for a machine that was suspended."""
 
 RESULT = ("step", "loss", "wer", "cer", "mer")
-
-
-class Point(NamedTuple):
-    """One value of a curve. `value` is None where the number was not finite; elapsed_s: seconds of work until then."""
-
-    step: int
-    epoch: float
-    time: float
-    value: float | None
-    elapsed_s: float
-
-
-_TOLD = attrgetter("step", "time")
-
-
-def thinned(points: list[Point], most: int) -> list[Point]:
-    """At most about `most` of the points: of equal stretches of steps the lowest, the highest and a gap, in order.
-
-    The first and the last point stay. Thinning what was thinned before keeps the extremes too, so a curve that grows
-    can be kept short by thinning it now and then.
-    """
-    if len(points) <= most:
-        return points
-    first, last = points[0].step, points[-1].step
-    width = (last - first + 1) / max(1, most // 2 - 1)
-    kept, stretch = [points[0]], -1
-    low = high = gap = None
-    for point in points[1:-1]:
-        if (here := (point.step - first) // width) != stretch:
-            kept += _in_order(low, high, gap)
-            stretch, low, high, gap = here, None, None, None
-        if (value := point.value) is None:
-            gap = gap or point
-        elif low is None:
-            low = high = point
-        elif value < low.value:
-            low = point
-        elif value > high.value:
-            high = point
-    return [*kept, *_in_order(low, high, gap), points[-1]]
-
-
-def _in_order(low: Point | None, high: Point | None, gap: Point | None) -> list[Point]:
-    return sorted((point for point in (low, high if high is not low else None, gap) if point), key=_TOLD)
 
 
 @dataclass
@@ -81,7 +34,6 @@ class RunView:
 
     run_id: str
     most_points: int | None = None
-    series: dict[str, list[Point]] = field(default_factory=dict)
     evaluations: list[Event] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] = field(default_factory=dict)
@@ -118,13 +70,13 @@ class RunView:
             self.phase, self.end = told, None
         elif told.kind == events.TRAIN:
             self.phase = None
-            self._add(TRAIN_CURVES, told)
             worked = self.worked_s(told.time)
+            self._curves.add(TRAIN_CURVES, told, worked)
             self._interval_s = worked - self._pace[-1][0] if self._pace else 0.0
             self._pace = [*self._pace[:1], (worked, told.step or 0)]
         elif told.kind == events.EVAL:
             self.phase = None
-            self._add(EVAL_CURVES, told)
+            self._curves.add(EVAL_CURVES, told, self.worked_s(told.time))
             self.evaluations.append(told if self.most_points is None else _without_samples(told))
         elif told.kind == events.CHECKPOINT:
             self.phase = None
@@ -155,18 +107,17 @@ class RunView:
         """A worker begins or, after a resume, begins again at `step`: what was past that step will be told anew."""
         self.started, self.end, self._pace = told.data, None, []
         step = told.step or -1  # from the very beginning, the evaluation before the first step is told anew too
-        self.series = {name: [point for point in points if point.step <= step] for name, points in self.series.items()}
+        self._curves.rewind(step)
         self.evaluations = [old for old in self.evaluations if (old.step or 0) <= step]
         self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]
 
-    def _add(self, names: dict[str, str], told: Event) -> None:
-        step, epoch, worked = told.step or 0, told.epoch or 0.0, self.worked_s(told.time)
-        for name, series in names.items():
-            if name in told.data:
-                curve = self.series.setdefault(series, [])
-                curve.append(Point(step, epoch, told.time, told.data[name], worked))
-                if self.most_points and len(curve) > SLACK * self.most_points:
-                    curve[:] = thinned(curve, self.most_points)
+    def __post_init__(self) -> None:
+        self._curves = Curves(self.most_points)
+
+    @property
+    def series(self) -> dict[str, list[Point]]:
+        """Curve -> its points."""
+        return self._curves.all()
 
     @property
     def total_steps(self) -> int | None:

@@ -91,10 +91,10 @@ def launch(store: RunStore, host: str, port: int) -> None:
     if host not in LOOPBACK:
         reach.limit_to(store.data_dir)
     page = build(store)
-    page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=STYLES, footer_links=[],
-                run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
+    page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=STYLES, head=live_chart.PRELOAD,
+                footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
                 prevent_thread_lock=True, max_file_size=MOST_UPLOAD)
-    page.app.router.routes[:0] = downloads.routes(store)  # ahead of Gradio's own, which answer to any path
+    downloads.serve(page.app, store)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     threading.Thread(target=watchdog.keep, args=[store], daemon=True, name="line").start()

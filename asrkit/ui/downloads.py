@@ -5,12 +5,14 @@ Gradio would copy a file into its cache first; a run's archive is as large as th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from fastapi import FastAPI, Request
+from fastapi.params import Depends
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
 
 from asrkit.errors import AsrkitError, RunError
 from asrkit.runs import export
@@ -19,7 +21,14 @@ from asrkit.speech import manifest
 from asrkit.speech.audio import as_wav, load
 
 
-def routes(store: RunStore) -> list[Route]:
+def serve(app: FastAPI, store: RunStore) -> None:
+    """Add to a page of Gradio's what can be taken away, for those who may see the page: with the checks that its own
+    `/config` has."""
+    page = next(route for route in app.routes if isinstance(route, APIRoute) and route.path == "/config")
+    app.router.routes[:0] = routes(store, page.dependencies)  # ahead of Gradio's own, which answer to any path
+
+
+def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
     """`download/<run>/figures.csv`, `config.json`, `run.zip`, and `clip/<id>.wav` of a clip of the evaluation set.
 
     Paths in the answers are made here: the page names a run and a clip, never a file.
@@ -47,7 +56,8 @@ def routes(store: RunStore) -> list[Route]:
         return endpoint
 
     made = {"figures.csv": figures, "config.json": settings, "run.zip": archive, "clip/{clip}.wav": clip}
-    return [Route(f"/download/{{run}}/{name}", served(answer)) for name, answer in made.items()]
+    return [APIRoute(f"/download/{{run}}/{name}", served(answer), dependencies=checks, response_model=None)
+            for name, answer in made.items()]
 
 
 def _attached(answer: Response, name: str) -> Response:

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from asrkit.errors import RunError
 from asrkit.runs import crash, events, heartbeat, supervisor
+from asrkit.runs.curves import Names, Point, points_of, thinned
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, Point, RunView, thinned
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView
 from asrkit.ui import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
@@ -37,6 +38,7 @@ READ_BYTES = 1 << 22
 READING_S = 0.5
 """How long one poll may read an old history before it answers; the next goes on from there."""
 
+KINDS = {events.TRAIN: TRAIN_CURVES, events.EVAL: EVAL_CURVES}
 Curves = dict[str, dict[str, list[Any]]]
 Named = list[tuple[str, Point]]
 
@@ -61,7 +63,7 @@ class Follower:
     def _begin(self) -> None:
         self.view = RunView(self.run.id, most_points=MOST_POINTS)
         self.offset = 0
-        self._recent: deque[tuple[int, Named]] = deque()
+        self._recent: deque[tuple[Names, Event, float]] = deque()
         self._rewound = self._forgotten = -1  # bytes of the last start, and of the last event that is not recent
 
     def since(self, after: int) -> News:
@@ -71,11 +73,11 @@ class Follower:
             if self.offset < size:
                 return News(False, {}, 0, self.offset / size)
             known = max(self._rewound, self._forgotten) < after <= self.offset and after > 0
-            fresh = [named for at, named in self._recent if at >= after] if known else []
+            fresh = [one for one in self._recent if one[1].at >= after] if known else []
             if known and len(fresh) <= MOST_NEWS:
                 shown = _shown(self.view)
-                return News(False, _columns([one for named in fresh for one in named if one[0] in shown], ()),
-                            self.offset, 1.0)
+                named = [one for told in fresh for one in points_of(*told) if one[0] in shown]
+                return News(False, _columns(named, ()), self.offset, 1.0)
             return News(True, self._curves(), self.offset, 1.0)
 
     def _catch_up(self) -> int:
@@ -97,24 +99,24 @@ class Follower:
             if offset < self.offset:  # another run took its place
                 self._begin()
                 continue
-            for told in fresh:
-                self._apply(told)
+            self._fold(fresh)
             done, self.offset = offset == self.offset, offset
             size = self.offset if done else max(self.offset, self.run.events_size())
             if done or self.offset >= size or time.monotonic() > until:
                 return size
 
-    def _apply(self, told: Event) -> None:
-        self.view.apply(told)
-        if told.kind == events.STARTED:
-            self._rewound = told.at
-        elif told.kind in (events.TRAIN, events.EVAL):
-            curves = TRAIN_CURVES if told.kind == events.TRAIN else EVAL_CURVES
-            series = self.view.series
-            self._recent.append((told.at, [(name, series[name][-1]) for field, name in curves.items()
-                                           if field in told.data]))
-            if len(self._recent) > MOST_NEWS:
-                self._forgotten = self._recent.popleft()[0]
+    def _fold(self, fresh: list[Event]) -> None:
+        old = max(0, len(fresh) - MOST_NEWS)  # of a long history nobody asks for these one by one
+        for place, told in enumerate(fresh):
+            self.view.apply(told)
+            if told.kind == events.STARTED:
+                self._rewound = told.at
+            elif place >= old and told.kind in KINDS:
+                self._recent.append((KINDS[told.kind], told, self.view.worked_s(told.time)))
+        if old:
+            self._forgotten = fresh[old - 1].at
+        while self._recent and (len(self._recent) > MOST_NEWS or self._recent[0][1].at <= self._forgotten):
+            self._forgotten = max(self._forgotten, self._recent.popleft()[1].at)
 
     def _curves(self) -> Curves:
         shown = _shown(self.view)

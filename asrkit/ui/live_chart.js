@@ -5,6 +5,7 @@
 const OFFLINE_MS = 2000;
 const PAGE = Math.random().toString(36).slice(2); // so that the server can count who looks
 const HIDDEN_MS = 15000;  // between two looks while nobody sees the page: its title says how far the run is
+const AWAY_MS = 5000;     // and while they see another tab of it
 const SURE_MS = 10000;    // how long "Cancel" waits for the second click
 const SURE = { cancel: "Cancel for good?", delete: "Delete it for good?" };
 const DOUBLE_MS = 400;    // two clicks within are one
@@ -13,7 +14,8 @@ const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it ca
 let run = new URLSearchParams(location.search).get("run") || "";
 let shown = { after: 0, signature: null, models: false };
 let timer = null, asking = false, again = false, pace = 1000;
-let cancelledAt = null, armed = null;
+let cancelledAt = null, armed = null, due = Date.now() + AWAY_MS, wasThere = true;
+let elsewhere = /[?&]compare=/.test(location.search); // such an address is about to open another tab
 
 // ---- asking
 
@@ -21,6 +23,7 @@ async function ask() {
   clearTimeout(timer);
   if (!element.isConnected) return;
   if (asking) { again = true; return; }
+  if (!seen() && Date.now() < due) { timer = setTimeout(ask, due - Date.now()); return; }
   asking = true; again = false;
   const asked = { run, after: charts.tooLong() ? 0 : shown.after, ...hearing.asked(), signature: shown.signature,
                   log: part("log").open, page: PAGE };
@@ -34,7 +37,19 @@ async function ask() {
     pace = OFFLINE_MS;
   }
   asking = false;
-  timer = setTimeout(ask, again ? 0 : document.hidden ? Math.max(pace, HIDDEN_MS) : pace);
+  due = Date.now() + (document.hidden ? HIDDEN_MS : AWAY_MS);
+  timer = setTimeout(ask, again ? 0 : seen() ? pace : Math.max(pace, due - Date.now()));
+}
+
+function seen() { return !document.hidden && element.offsetParent && !elsewhere; }
+
+// The panel is shown, hidden or of another size now.
+function placed() {
+  charts.fit();
+  const there = Boolean(element.offsetParent);
+  if (there && !wasThere) ask();
+  if (!there) elsewhere = false;
+  wasThere = there;
 }
 
 function choose(id, kept) {
@@ -230,7 +245,7 @@ for (const button of element.querySelectorAll("[data-action]")) {
 }
 document.addEventListener("visibilitychange", ask);
 new MutationObserver(charts.recolour).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-new ResizeObserver(charts.fit).observe(element);
+new ResizeObserver(placed).observe(element);
 watch("value", () => {
   if (!props.value) return;
   choose(props.value.split(" ")[0], true); // behind the id may stand what makes the value a new one

@@ -25,6 +25,9 @@ from asrkit.ui.follow import Followers, answer
 from asrkit.ui.viewers import Viewers
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+PRELOAD = f'<link rel="preload" as="script" href="gradio_api/file={PLOTLY}">'
+"""For the head of the page: Plotly is large, and is fetched while Gradio still builds the page."""
+
 STYLE = HERE / "live_chart.css"
 SCRIPTS = ("plots.js", "live_curves.js", "live_samples.js", "live_queue.js", "live_chart.js")
 ACTIONS = {"stop": supervisor.stop, "cancel": supervisor.cancel, "leave": supervisor.stop,

@@ -16,8 +16,9 @@ from typing import Any
 from asrkit.config import FIELDS, label
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import export, published, supervisor
+from asrkit.runs.curves import thinned
 from asrkit.runs.store import Run, RunStore
-from asrkit.runs.view import RunView, thinned
+from asrkit.runs.view import RunView
 from asrkit.ui import words
 from asrkit.ui.follow import Followers
 from asrkit.ui.run_list import Row, RunList

@@ -89,7 +89,8 @@ def painting(store: RunStore, runs: int) -> None:
 
     drawn = {"compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {runs}"),
              "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 5")}
-    with app(store) as (_, url, _), sync_playwright() as playwright:
+    with app(store) as (served, url, _), sync_playwright() as playwright:
+        at_rest(served)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for query, (what, there) in drawn.items():
             page, asked = browser.new_page(), []
@@ -99,6 +100,12 @@ def painting(store: RunStore, runs: int) -> None:
             page.wait_for_function(there, polling=20, timeout=60_000)
             print(f"the {what} in Chromium: {time.monotonic() - asked[0]:.2f} s from its first question")
             page.close()
+
+
+def at_rest(served: psutil.Process) -> None:
+    """Wait until the app has done what it does after its start: it loads what transcription needs."""
+    while served.cpu_percent(interval=1.0) > 10:
+        pass
 
 
 def tick(table: RunsTable, live: LiveRun, run: Run, seen: dict, drawn: dict, number: int) -> tuple[float, ...]:

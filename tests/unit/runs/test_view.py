@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.runs import view as views
+from asrkit.runs.curves import Point, thinned
 from asrkit.runs.events import Event
-from asrkit.runs.view import Point, RunView, thinned, view
+from asrkit.runs.view import RunView, view
 
 
 def event(kind, time, step=None, epoch=None, **data):

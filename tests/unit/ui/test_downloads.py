@@ -3,11 +3,11 @@
 import io
 import zipfile
 
+import gradio
 import numpy as np
 import pytest
 import soundfile
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
+from fastapi.testclient import TestClient
 
 from asrkit import config
 from asrkit.runs.events import Event
@@ -34,8 +34,27 @@ def run(store, tmp_path):
 
 
 @pytest.fixture
-def client(store):
-    return TestClient(Starlette(routes=downloads.routes(store)))
+def page(store):
+    """A page of Gradio's, without ours on it."""
+    with gradio.Blocks(analytics_enabled=False) as page:
+        gradio.HTML("")
+    app = gradio.routes.App.create_app(page)
+    downloads.serve(app, store)
+    return app
+
+
+@pytest.fixture
+def client(page):
+    return TestClient(page)
+
+
+def test_who_may_not_see_the_page_gets_nothing_of_it(page, client, run):
+    clip = manifest.read(run.manifest_path("eval"))[0].id
+    paths = [f"/download/one/{name}" for name in ("figures.csv", "config.json", "run.zip", f"clip/{clip}.wav")]
+    page.auth, page.get_blocks().auth_message = {"ann": "secret"}, None  # as launch(auth=...) does
+    assert [client.get(path).status_code for path in (*paths, "/config")] == [401] * 5
+    assert client.post("/login", data={"username": "ann", "password": "secret"}).status_code == 200
+    assert [client.get(path).status_code for path in paths] == [200] * 4
 
 
 def test_figures_settings_and_archive(client, run):
