@@ -97,7 +97,7 @@ def evaluate(options: argparse.Namespace) -> None:
     source = sources.load(options.data, told=_fetching(options.data))
     name = options.model or models.default(store)
     model = transcriber.get(name, store, _fetching(name))
-    report = evaluation.evaluate(model, source.eval or source.train, options.normaliser,
+    report = evaluation.evaluate(model, source.unseen, options.normaliser,
                                  decoder=given.expected(options).decoder(model))
     figures = report.summary()
     if options.json:

@@ -24,15 +24,17 @@ SHARDS = ("parquet", "webdataset")
 """What `datasets` calls files that hold their audio themselves; of others, all that lies beside them is needed."""
 LISTS = ("csv", "json")
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?)(?::(?P<rest>\S+))?")
-_EVAL_SPLITS = {"validation", "valid", "val", "dev", "test", "eval", "evaluation"}
+_EVAL_SPLITS = {"validation", "valid", "val", "dev", "eval", "evaluation"}
+_TEST_SPLITS = {"test", "testing"}
 _TRAIN_SPLITS = {"train", "training"}
 _Row = TypeVar("_Row")
 
 
 def side(split: str) -> str | None:
-    """"train" or "eval" for a split's name, None for others; its first word decides (train.clean.100, test-other)."""
+    """train, eval or test for a split's name, None for others; its first word decides (train.clean.100, test-other)."""
     word = re.split("[^a-z]", split.strip().lower(), maxsplit=1)[0]
-    return "train" if word in _TRAIN_SPLITS else "eval" if word in _EVAL_SPLITS else None
+    kinds = {"train": _TRAIN_SPLITS, "eval": _EVAL_SPLITS, "test": _TEST_SPLITS}
+    return next((kind for kind, names in kinds.items() if word in names), None)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _plan(name: Name) -> _Plan:
     place = str(repository.kept or name.dataset)
     try:
         configs = tuple(datasets.get_dataset_config_names(place))
-        config = _config(name, configs)
+        config = _config(name, configs, datasets.get_dataset_default_config_name(place))
         if config is None:
             return _Plan(repository, configs, None, "", {})
         builder = datasets.load_dataset_builder(place, config)
@@ -169,7 +171,7 @@ def _converted(name: Name) -> _Plan:
                        f"cannot be had. {error}") from error
     paths = sorted(path for path in repository.sizes if path.endswith(".parquet") and path.count("/") == 2)
     configs = tuple(sorted({path.split("/")[0] for path in paths}))
-    config = _config(name, configs)
+    config = _config(name, configs, configs[0] if len(configs) == 1 else None)
     splits: dict[str, list[str]] = {}
     for path in paths:
         if path.split("/")[0] == config:
@@ -177,11 +179,10 @@ def _converted(name: Name) -> _Plan:
     return _Plan(repository, configs, config, "parquet", splits)
 
 
-def _config(name: Name, configs: tuple[str, ...]) -> str | None:
-    """The one that was named, or the only or default one; None where one is to be chosen. DataError if there is no
-    such one."""
+def _config(name: Name, configs: tuple[str, ...], usual: str | None) -> str | None:
+    """The one that was named, else the usual one; None where one is to be chosen. DataError if there is no such one."""
     if name.config is None:
-        return configs[0] if len(configs) == 1 else "default" if "default" in configs else None
+        return usual
     if name.config not in configs:
         raise DataError(f"The dataset {name.dataset} has no configuration {name.config!r}; it has "
                         f"{', '.join(configs) or 'none'}.")

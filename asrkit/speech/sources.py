@@ -15,7 +15,8 @@ DATA is one of
                                 of audio files, each with a .txt of the same name, or
                                 with nothing but one folder that is one of these, or
                                 with archives of these, which may be named like splits
-A split named train goes to train; validation, valid, val, dev, test or eval to eval; none at all to train.
+A split named train goes to train, as do clips of none; validation, valid, val, dev or eval to eval. One named test is
+kept apart where there is another to evaluate on: the best checkpoint is chosen by that one, so that test stays unseen.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ _TABLES = ", ".join((*tables.SUFFIXES, parquet.SUFFIX))
 
 @dataclass(frozen=True)
 class Source:
-    """eval: None where the data has no split to evaluate on. description: one line for the page and the log.
+    """eval: None where the data has no split to evaluate on. test: what it has besides, seen by no run; `evaluate`
+    takes it. description: one line for the page and the log.
 
     layout: what the data was recognised as. found, columns: the names of a table's columns and which was taken for
     what; empty and None for a layout without columns. sheet, sheets: of a spreadsheet, the one that was read and all.
@@ -45,6 +47,7 @@ class Source:
     train: list[Utterance]
     eval: list[Utterance] | None
     description: str
+    test: list[Utterance] | None = None
     layout: str = ""
     found: tuple[str, ...] = ()
     columns: tables.Columns | None = None
@@ -53,7 +56,12 @@ class Source:
 
     @property
     def utterances(self) -> list[Utterance]:
-        return self.train + (self.eval or [])
+        return [*self.train, *(self.eval or []), *(self.test or [])]
+
+    @property
+    def unseen(self) -> list[Utterance]:
+        """What a model is to be judged by: of the splits that there are the one that training saw least of."""
+        return self.test or self.eval or self.train
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ def load(
     if eval_data is None:
         return source
     other = _load(str(eval_data), options)
-    return replace(source, eval=other.eval or other.train,
+    return replace(source, eval=other.eval or other.train, test=None,
                    description=f"{source.description}; evaluated on {other.description}")
 
 
@@ -163,15 +171,18 @@ def _read_path(data: str, options: _Options) -> _Found:
 
 
 def _source(found: _Found, name: str) -> Source:
-    sides: dict[str, list[Utterance]] = {"train": [], "eval": []}
+    sides: dict[str, list[Utterance]] = {"train": [], "eval": [], "test": []}
     for utterance in found.utterances:
         side = hub.side(utterance.split) if utterance.split else "train"
         if side is None:
             raise DataError(f"{utterance.row}: split is {utterance.split!r}; use train, validation or test.")
         sides[side].append(utterance)
-    counts = " and ".join(f"{len(part)} {side}" for side, part in sides.items() if part)
-    return Source(sides["train"], sides["eval"] or None, f"{name} ({counts} utterances)", found.layout, found.found,
-                  found.columns, found.sheet, found.sheets)
+    if not sides["eval"]:
+        sides["eval"], sides["test"] = sides["test"], []
+    counts = ", ".join(f"{len(part)} {side}" for side, part in sides.items() if part)
+    told = " and ".join(counts.rsplit(", ", 1))
+    return Source(sides["train"], sides["eval"] or None, f"{name} ({told} utterances)", sides["test"] or None,
+                  found.layout, found.found, found.columns, found.sheet, found.sheets)
 
 
 def _of_table(table: tables.Table, layout: str) -> _Found:

@@ -88,7 +88,7 @@ class Desk:
         columns = source.columns
         return {
             "name": str(asked["data"]), "layout": source.layout, "train": len(source.train),
-            "eval": len(source.eval or []), "hours": sum(known_s) / 3600,
+            "eval": len(source.eval or []), "test": len(source.test or []), "hours": sum(known_s) / 3600,
             "speakers": len({row.speaker for row in rows if row.speaker}), "found": list(source.found),
             "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
             if columns else {},

@@ -101,9 +101,11 @@ function show_look(told) {
   part("name").textContent = told.name.split("/").filter(Boolean).pop() || told.name;
   part("name").title = told.name;
   part("layout").textContent = told.layout;
-  const facts = [plural(told.train + told.eval, "clip"), length(told.hours)];
+  const facts = [plural(told.train + told.eval + told.test, "clip"), length(told.hours)];
   if (told.speakers) facts.push(plural(told.speakers, "speaker"));
-  facts.push(told.eval ? `${told.train.toLocaleString("en")} to train on, ${told.eval.toLocaleString("en")} to evaluate on`
+  const many = (count) => count.toLocaleString("en");
+  facts.push(told.eval ? `${many(told.train)} to train on, ${many(told.eval)} to evaluate on`
+    + (told.test ? `, ${many(told.test)} to test on afterwards` : "")
     : told.speakers > 1 ? "some speakers will be held out to evaluate on" : "a tenth will be held out to evaluate on");
   part("facts").textContent = facts.join(" · ");
   part("columns").hidden = !Object.keys(told.columns).length;

@@ -131,7 +131,7 @@ def clips_of(dataset: str, model: str, store: RunStore) -> Sequence[Utterance]:
     """
     if dataset:
         source = sources.load(dataset)
-        return source.eval or source.train
+        return source.unseen
     frozen = store.root / model / "eval.jsonl"
     if model not in [run.id for run in store.all()] or not frozen.exists():
         raise DataError("Say which dataset to evaluate on; only a run of yours has evaluation clips of its own.")

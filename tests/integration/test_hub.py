@@ -28,6 +28,7 @@ CONFIGS = """---
 configs:
 - config_name: en
   data_files: [{split: train, path: en/train-*}, {split: validation, path: en/validation-*}]
+  default: true
 - config_name: es
   data_files: [{split: train, path: es/train-*}]
 ---
@@ -48,7 +49,9 @@ def served(tmp_path_factory, speech: Path, base: Path) -> Iterator[hub.Hub]:
         shutil.copytree(speech, root / "datasets/tiny" / name)
     for split, some in (("en/train", clips[:6]), ("en/validation", clips[6:8]), ("es/train", clips[8:10])):
         _parquet(root / f"datasets/tiny/parquet/{split}-00000-of-00001.parquet", some)
+    shutil.copytree(root / "datasets/tiny/parquet", root / "datasets/tiny/several")
     (root / "datasets/tiny/parquet/README.md").write_text(CONFIGS)
+    (root / "datasets/tiny/several/README.md").write_text(CONFIGS.replace("  default: true\n", ""))
     _parquet(root / "datasets/tiny/script@refs/convert/parquet/en/partial-train/0000.parquet", clips[:3])
     for name in ("script", "unconverted"):
         (root / "datasets/tiny" / name).mkdir()
@@ -117,6 +120,7 @@ def asrkit(calm: hub.Hub, home: Path, tmp_path: Path) -> Callable[..., subproces
     ("folder", "24 train and 6 eval"),
     ("folder:eval", "6 train"),
     ("parquet:en", "6 train and 2 eval"),
+    ("parquet", "6 train and 2 eval"),
     ("parquet:en:train[:50%]+validation", "5 train"),
     ("script", "3 train"),
     ("shards", "3 train"),
@@ -132,7 +136,7 @@ def test_a_dataset_in_any_form(asrkit, data, counts):
     ("nothing", {}, "There is no dataset tiny/nothing on the Hugging Face Hub, or it is private"),
     ("gated", {}, "The dataset tiny/gated is gated: accept its terms at"),
     ("gated", {"HF_TOKEN": "hf_wrong"}, "The dataset tiny/gated is gated: accept its terms at"),
-    ("parquet", {}, "has 2 configurations; choose one of en, es, as in hub:tiny/parquet:en"),
+    ("several", {}, "has 2 configurations; choose one of en, es, as in hub:tiny/several:en"),
     ("parquet:fr", {}, "has no configuration 'fr'; it has en, es"),
     ("parquet:en:test", {}, "has no split 'test'; it has train, validation"),
     ("unconverted", {}, "is made by a script, which is not run here, and its parquet files cannot be had"),

@@ -26,7 +26,7 @@ def test_what_names_nothing(data):
 
 
 @pytest.mark.parametrize(("name", "side"), [
-    ("train", "train"), ("train.clean.100", "train"), ("Validation", "eval"), ("test-other", "eval"), ("valid", "eval"),
+    ("train", "train"), ("train.clean.100", "train"), ("Validation", "eval"), ("test-other", "test"), ("valid", "eval"),
     ("eval", "eval"), ("trainer", None), ("other", None),
 ])
 def test_side(name, side):

@@ -38,9 +38,17 @@ class TestMetadata:
         table("metadata.jsonl", *(json.dumps({"file_name": "a.wav", "sentence": str(s), "split": s}) for s in splits))
         source = load(tmp_path)
         assert texts(source.train) == ["train", "None"]
-        assert texts(source.eval) == ["validation", "test", "dev"]
+        assert texts(source.eval) == ["validation", "dev"]
+        assert texts(source.test) == texts(source.unseen) == ["test"]  # the best checkpoint is not chosen by these
+        assert "2 train, 2 eval and 1 test utterances" in source.description
         assert source.train[0].row == "metadata.jsonl line 1"
         assert len(source.utterances) == 5
+
+    def test_a_test_split_alone_is_evaluated_on(self, clip, table, tmp_path):
+        clip("a.wav")
+        table("metadata.csv", "file_name,text,split", "a.wav,one,train", "a.wav,two,test")
+        source = load(tmp_path)
+        assert (texts(source.eval), source.test, texts(source.unseen)) == (["two"], None, ["two"])
 
     def test_split_folders(self, clip, table, tmp_path):
         for split in ("train", "dev"):
