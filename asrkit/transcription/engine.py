@@ -66,7 +66,12 @@ class Engine:
             layout.straighten(self.model)
         self.device = torch.device(device)
         self.precision = precision(device, sum(part.numel() for part in self.model.parameters()))
-        self.model.to(self.device, self.precision)
+        try:
+            self.model.to(self.device, self.precision)
+        except torch.OutOfMemoryError:
+            if device == "cpu":
+                raise
+            self._settle("cpu")
 
     def log_probabilities(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(n,) float32 samples each -> (frames, tokens) float32 log posteriors each; no frames for one under 25 ms.
@@ -78,10 +83,21 @@ class Engine:
         longest_s = BATCH_S[self.device.type]
         for chosen in batches([len(clip) for clip in clips], longest_s, LEAST_FILL if self._masked else 1.0):
             with self._lock:
-                heard = self._hear([clips[place] for place in chosen])
+                heard = self._hear_anyhow([clips[place] for place in chosen])
             for place, answer in zip(chosen, heard, strict=True):
                 answers[place] = answer
         return answers
+
+    def _hear_anyhow(self, clips: list[np.ndarray]) -> list[np.ndarray]:
+        """On the processor where the GPU has no room left: it may be shared with other programs."""
+        try:
+            return self._hear(clips)
+        except torch.OutOfMemoryError:
+            if self.device.type == "cpu":
+                raise
+        self._settle("cpu")
+        torch.cuda.empty_cache()
+        return self._hear(clips)
 
     @torch.inference_mode()
     def _hear(self, clips: list[np.ndarray]) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asrkit.errors import AsrkitError
 from asrkit.hub import Told
 from asrkit.runs import models, supervisor
 from asrkit.runs.store import RunStore
@@ -155,10 +157,16 @@ def of_checkpoint(checkpoint: str, device: str) -> Transcriber:
 
 
 def give_way(store: RunStore) -> None:
-    """Let go of the GPU while a run is under way. Returns only where there is no GPU: it is a thread's work."""
+    """Let go of the GPU while a run is under way. Returns only where there is no GPU: it is a thread's work.
+
+    What stays there is CUDA's own context, some hundred megabytes until the app ends.
+    """
     while torch.cuda.is_available():
-        if _on_gpu() and supervisor.active(store):
-            release_gpu()
+        try:
+            if _on_gpu() and supervisor.active(store):
+                release_gpu()
+        except (OSError, RuntimeError, AsrkitError):
+            traceback.print_exc()  # for the log; the next look may fare better, and nobody else would look
         time.sleep(WATCH_S)
 
 

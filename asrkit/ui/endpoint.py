@@ -15,32 +15,38 @@ import gradio as gr
 from asrkit.errors import AsrkitError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
+from asrkit.transcription import files
+from asrkit.transcription.expected import Expected
+from asrkit.ui import hearing
 
 AT_ONCE = 4
 
 
 def transcribe_endpoint(store: RunStore) -> None:
     """Add the endpoint to the page that is being built; nothing of it is seen."""
-    def transcribe(audio: str | None, model: str) -> dict[str, Any]:
+    def transcribe(audio: str | None, model: str, hot_words: str, expect: str) -> dict[str, Any]:
         """An audio file of any length and a model (empty: the newest finished run, else the starter) -> a transcript.
+        Names and rare words (hot_words) and sentences, one a line (expect), that are likely may be left out.
 
         {"text", "words": [{"word", "start_s", "end_s", "confidence"}], "duration_s"}, as `transcribe --format json`.
         """
         if not audio:
             raise gr.Error("Give an audio file.", print_exception=False)
         try:
-            return transcribed(store, audio, model)
+            return transcribed(store, audio, model, hearing.expected({"hot": hot_words, "expect": expect}))
         except AsrkitError as error:
             raise gr.Error(str(error).replace(audio, Path(audio).name), print_exception=False) from error
 
-    audio, model = gr.File(visible=False, label="audio"), gr.Textbox(visible=False, label="model")
-    gr.Button(visible=False).click(transcribe, [audio, model], gr.JSON(visible=False), api_name="transcribe",
+    audio, *texts = gr.File(visible=False, label="audio"), *(
+        gr.Textbox(value="", visible=False, label=name) for name in ("model", "hot_words", "expect"))
+    gr.Button(visible=False).click(transcribe, [audio, *texts], gr.JSON(visible=False), api_name="transcribe",
                                    concurrency_limit=AT_ONCE)
 
 
-def transcribed(store: RunStore, path: str, model: str) -> dict[str, Any]:
-    """What the endpoint answers. Raises AudioError and ModelError."""
-    from asrkit.transcription import files, transcriber
+def transcribed(store: RunStore, path: str, model: str, expect: Expected = files.NOTHING) -> dict[str, Any]:
+    """What the endpoint answers. Raises AudioError, ModelError and ConfigError."""
+    from asrkit.transcription import transcriber
     from asrkit.transcription.transcript import describe
 
-    return describe(files.transcribe_file(path, lambda: transcriber.get(model or models.default(store), store)))
+    return describe(files.transcribe_file(path, lambda: transcriber.get(model or models.default(store), store),
+                                          expect=expect))

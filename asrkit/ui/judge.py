@@ -79,11 +79,13 @@ class Judge:
         with self._one_at_a_time:
             try:
                 clips = clips_of(dataset, model, self.store)
-                from asrkit.transcription import evaluation, transcriber
+                from asrkit.transcription import evaluation, files, transcriber
 
                 ready = transcriber.get(model, self.store)
                 report = evaluation.evaluate(ready, clips, normaliser, decoder=expect.decoder(ready), progress=progress)
-                job.html, job.report = written(report, f"{model} on {dataset or 'its own evaluation clips'}"), report
+                title = f"{model} on {dataset or 'its own evaluation clips'}"
+                job.html = written(report, f"{title}, with words to expect" if expect != files.NOTHING else title)
+                job.report = report
             except _Cancelled:
                 job.error = "Cancelled."
             except AsrkitError as error:

@@ -345,6 +345,13 @@ def test_evaluate(asrkit, listener, data):
     assert code == 0 and out.startswith("WER 25.00% (95 % interval 0.00% to 50.00%)  CER ")
 
 
+def test_evaluate_tells_of_clips_that_cannot_be_read(asrkit, listener, data):
+    folder = data("1 seconds", "1 minutes")
+    next(Path(folder).rglob("*.wav")).write_text("no sound")
+    code, out, err = asrkit("evaluate", folder)
+    assert code == 0 and "(1 clips, " in out and "1 clips could not be read and are in no figure" in err
+
+
 def test_evaluate_without_data(refused, listener, tmp_path):
     assert "There is no data at" in refused("evaluate", tmp_path / "gone")
 

@@ -265,6 +265,55 @@ def test_the_gpu_is_a_runs_while_it_is_under_way(store, checkpoint, monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # ends the thread
 
 
+class Crowded(Engine):
+    """On a GPU that is no GPU, and full whenever something is heard there."""
+
+    def _settle(self, device):
+        super()._settle("cpu")
+        self.device = torch.device(device)
+
+    def _hear(self, clips):
+        if self.device.type == "cuda":
+            raise torch.OutOfMemoryError("full")
+        return super()._hear(clips)
+
+
+def test_where_the_gpu_is_full_the_processor_listens(checkpoint, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    engine = Crowded(str(checkpoint), "cuda")
+    (there,), (here,) = (one.log_probabilities([noise(RATE).samples]) for one in (engine, Engine(str(checkpoint))))
+    assert engine.device.type == "cpu"
+    np.testing.assert_array_equal(there, here)
+
+
+def test_a_model_that_does_not_fit_on_the_gpu_stays_on_the_processor(checkpoint, monkeypatch):
+    real = torch.nn.Module.to
+
+    def to(self, device, *others):
+        if torch.device(device).type == "cuda":
+            raise torch.OutOfMemoryError("full")
+        return real(self, device, *others)
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    engine = Engine(str(checkpoint), "cuda")
+    assert engine.device.type == "cpu" and len(engine.log_probabilities([noise(RATE).samples])[0])
+
+
+def test_the_watch_on_the_gpu_outlives_a_disk_that_cannot_be_read(store, monkeypatch):
+    looks = []
+
+    def active(store):
+        looks.append(1)
+        raise OSError("no disk")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: len(looks) < 3)
+    monkeypatch.setattr(transcriber, "_on_gpu", lambda: [object()])
+    monkeypatch.setattr(transcriber.supervisor, "active", active)
+    monkeypatch.setattr(transcriber, "WATCH_S", 0.0)
+    transcriber.give_way(store)
+    assert len(looks) == 3
+
+
 def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, monkeypatch):
     other, gate, begun = tiny.model(tmp_path / "slow"), threading.Event(), threading.Event()
     real = transcriber.Transcriber

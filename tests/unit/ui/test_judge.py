@@ -20,6 +20,7 @@ from asrkit.speech import manifest
 from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.manifest import Utterance
 from asrkit.transcription import transcriber
+from asrkit.transcription.expected import Expected
 from asrkit.ui import compare, endpoint
 from asrkit.ui.component import answering
 from asrkit.ui.judge import Judge, clips_of
@@ -73,6 +74,16 @@ def test_a_dataset_is_judged_shown_heard_and_written(store, data):
     assert len(rows) == 6 and any(float(row["wer"]) > 0 for row in rows)
     heard, rate = soundfile.read(io.BytesIO(base64.b64decode(judge.clip({"id": job, "place": 0})["wav"])))
     assert rate == RATE and len(heard) > 0.3 * RATE
+
+
+def test_what_is_expected_is_listened_for(store, data, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Expected, "decoder", lambda self, ready: asked.append(self))
+    told = judged(Judge(store), dataset=str(data), expect="ae", hot="abc, de")[1]
+    assert asked == [Expected("ae", "abc, de")] and "with words to expect" in told["html"]
+    assert "with words to expect" not in judged(Judge(store), dataset=str(data))[1]["html"]
+    assert "too long" in answering(Judge(store).evaluate, "e")(
+        {"dataset": "", "model": "", "normaliser": "basic", "expect": "a " * 200_000})["error"]
 
 
 def test_the_clips_of_its_own_run(store, data):
@@ -167,6 +178,7 @@ def test_the_endpoint_answers_as_the_command_line_does(store, tmp_path):
     soundfile.write(tmp_path / "a.wav", tiny.say("abc de", np.random.default_rng(0)), RATE)
     told = endpoint.transcribed(store, str(tmp_path / "a.wav"), "good")
     assert told["text"] == "abc de" and list(told["words"][0]) == ["word", "start_s", "end_s", "confidence"]
+    assert endpoint.transcribed(store, str(tmp_path / "a.wav"), "good", Expected()) == told
     (tmp_path / "b.wav").write_text("no sound")
     with pytest.raises(AudioError, match="cannot be read as audio"):
         endpoint.transcribed(store, str(tmp_path / "b.wav"), "")

@@ -1,0 +1,242 @@
+"""What transcription is worth on a dataset: each way of decoding, confidence, word times, seams, live against file.
+
+    python -m tests.benchmarks.accuracy DATASET --model CHECKPOINT [--other TEXT] [--background]
+
+Of the dataset's clips, those of its evaluation part are heard (half of them where it has none); the texts of the rest
+make the language model and, with the words of those heard, the word list. Its weights are picked on every second clip
+heard and scored on the others, and the other way round. --other: a text of another domain, one sentence a line, whose
+language model should change nothing; without it, the demo's callsigns. --background: joined clips under noise and music
+too, and, where the package silero-vad is installed, split by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import csv
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from asrkit.speech import lexicon, metrics, pauses, sources
+from asrkit.speech.audio import RATE, Waveform, load
+from asrkit.speech.manifest import Utterance
+from asrkit.speech.ngram import LanguageModel
+from asrkit.speech.text import mixed_tokens, normalise
+from asrkit.transcription import alignment, beam, evaluation
+from asrkit.transcription.beam import BeamSearch
+from asrkit.transcription.decoding import Decoder, Greedy, WordList
+from asrkit.transcription.hotwords import HotWords
+from asrkit.transcription.stream import LiveSession
+from asrkit.transcription.transcriber import Transcriber
+from asrkit.transcription.transcript import text_of
+
+CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
+WEIGHTS = [(weight, bonus) for weight in (0.4, 0.8, 1.2) for bonus in (1.5, 2.0, 2.5, 3.0)]
+HOT, HOT_LETTERS = 25, 7
+GAPS_S, CHUNK_S = (0.0, 0.1, 0.4, 0.8), 0.3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--other", default="")
+    parser.add_argument("--background", action="store_true")
+    options = parser.parse_args()
+    listener = Transcriber(options.model)
+    source = sources.load(options.dataset)
+    heard = list(source.eval or source.train[::2])
+    texts = [normalise(row.text, "basic") for row in (source.train if source.eval else source.train[1::2])]
+    other = Path(options.other).read_text(encoding="utf-8").splitlines() if options.other else [
+        row.text for row in sources.load(str(CALLSIGNS)).train]
+    greedy = Greedy(listener.processor, listener.blank_id)
+    print(f"{options.model} on {len(heard)} clips; {len(texts)} sentences of other clips")
+    decoders(listener, heard, greedy, texts, [normalise(text, "basic") for text in other])
+    weights(listener, heard, greedy, texts)
+    clips = [load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
+    seams(listener, greedy, clips, [normalise(row.text, "basic") for row in heard], options.background)
+    if options.dataset != str(CALLSIGNS):
+        print("word times, of single words of the demo behind one another:")
+    boundaries(listener, greedy)
+
+
+# ---- ways of decoding, and what their confidence is worth
+
+
+def decoders(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str],
+             other: list[str]) -> None:
+    processor, blank_id = listener.processor, listener.blank_id
+    said = [normalise(row.text, "basic") for row in heard]
+    letters = set(processor.tokenizer.get_vocab())
+    spelled = sorted({word for text in [*texts, *said] for word in mixed_tokens(text) if set(word) <= letters})
+    long = sorted({word for text in said for word in mixed_tokens(text) if len(word) >= HOT_LETTERS and word.isalpha()})
+    hot = random.Random(0).sample(long, min(HOT, len(long)))
+    known = {word for text in texts for word in mixed_tokens(text)}
+    unknown = np.mean([word not in known for text in said for word in mixed_tokens(text)])
+    print(f"{unknown:.1%} of the words said are not in the text of the language model")
+    shown(listener, heard, "greedy", greedy, hot)
+    shown(listener, heard, "a language model of the other clips' texts",
+          BeamSearch(processor, blank_id, LanguageModel(texts)), hot)
+    shown(listener, heard, "a language model of another domain", BeamSearch(processor, blank_id, LanguageModel(other)),
+          hot)
+    shown(listener, heard, f"{len(hot)} hot words", HotWords(processor, blank_id, hot), hot)
+    shown(listener, heard, f"a list of all {len(spelled)} words", WordList(lexicon.for_processor(spelled, processor)),
+          hot)
+
+
+def shown(listener: Transcriber, heard: Sequence[Utterance], name: str, decoder: Decoder, hot: list[str]) -> None:
+    told = evaluation.evaluate(listener, heard, "basic", decoder=decoder)
+    low, high = told.intervals["wer"]
+    right = missed = false = 0
+    for clip in told.clips:
+        said, found = (collections.Counter(mixed_tokens(text)) for text in (clip.reference, clip.hypothesis))
+        right += sum(min(said[word], found[word]) for word in hot)
+        missed += sum(max(0, said[word] - found[word]) for word in hot)
+        false += sum(max(0, found[word] - said[word]) for word in hot)
+    print(f"{name}: WER {told.scores.wer.rate:.1%} ({low:.1%} to {high:.1%}), confidence off by "
+          f"{told.calibration_error():.1%}, {told.audio_s / told.seconds:.0f} x real time; of {right + missed} times a "
+          f"hot word {right} heard, {false} false", flush=True)
+
+
+def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str]) -> None:
+    """The best weights of one half of the clips, on the other half."""
+    scores = listener.engine.log_probabilities([load(row.audio, start_s=row.start_s, end_s=row.end_s).samples
+                                                for row in heard])
+    said = [normalise(row.text, "basic") for row in heard]
+    searching = BeamSearch(listener.processor, listener.blank_id, LanguageModel(texts))
+    found: dict[tuple[float, float], list[str]] = {}
+    used = beam.LM_WEIGHT, beam.LETTER_BONUS
+    for pair in WEIGHTS:
+        beam.LM_WEIGHT, beam.LETTER_BONUS = pair
+        found[pair] = [normalise(text_of(searching.words(one, 0.02)), "basic") for one in scores]
+    beam.LM_WEIGHT, beam.LETTER_BONUS = used
+    found_plain = [normalise(text_of(greedy.words(one, 0.02)), "basic") for one in scores]
+    references: list[str] = []
+    hypotheses: list[str] = []
+    for picking, scoring in ((0, 1), (1, 0)):
+        best = min(WEIGHTS, key=lambda pair, half=picking: wer(said[half::2], found[pair][half::2]))
+        references += said[scoring::2]
+        hypotheses += found[best][scoring::2]
+        print(f"weights picked on half of the clips: {best}; on the other half WER "
+              f"{wer(said[scoring::2], found[best][scoring::2]):.1%}, with those in use {used} "
+              f"{wer(said[scoring::2], found[used][scoring::2]):.1%}, greedily "
+              f"{wer(said[scoring::2], found_plain[scoring::2]):.1%}")
+    print(f"both halves, each with the weights of the other: WER {wer(references, hypotheses):.1%}", flush=True)
+
+
+def wer(references: Sequence[str], hypotheses: Sequence[str]) -> float:
+    return metrics.score(references, hypotheses).wer.rate
+
+
+# ---- recordings that are split
+
+
+def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said: list[str], background: bool) -> None:
+    """Clips joined into one recording: split by us, cut where the clips meet, live; under noise and music."""
+    rng = np.random.default_rng(0)
+    for gap_s in GAPS_S:
+        parts = [np.concatenate([clip, 0.0003 * rng.standard_normal(round(gap_s * RATE))]) for clip in clips]
+        sound = np.concatenate(parts).astype(np.float32)
+        edges = np.cumsum([0, *map(len, parts)])
+        loud = float(np.sqrt((sound**2).mean()))
+        kinds: dict[str, Callable[[], np.ndarray]] = {"clean": lambda: np.zeros(len(sound))}  # noqa: B023
+        if background:
+            kinds |= {"noise at 20 dB": lambda: rng.standard_normal(len(sound)),  # noqa: B023
+                      "music at 20 dB": lambda: music(len(sound), rng)}  # noqa: B023
+        for kind, made in kinds.items():
+            under = made()
+            mixed = (sound + 0.1 * loud * under).astype(np.float32)
+            filed = listener.listen([mixed], decoder).text
+            pieces = {"split": filed, "cut where clips meet": joined(listener, decoder, np.split(mixed, edges[1:-1])),
+                      "live": live(listener, decoder, mixed)}
+            if background and (parts_of := silero(mixed)):
+                pieces["split by silero-vad"] = joined(listener, decoder, parts_of)
+            figures = []
+            for name, text in pieces.items():
+                rate = metrics.score([" ".join(said)], [normalise(text, "basic")]).wer
+                figures.append(f"{name} {rate.rate:.1%} ({rate.deletions} missing, {rate.insertions} extra)")
+            same = wer([normalise(filed, "basic")], [normalise(pieces["live"], "basic")])
+            print(f"clips joined with {gap_s} s between, {kind}: WER {', '.join(figures)}; live against the file "
+                  f"{same:.1%}; {len(pauses.split(mixed))} pieces", flush=True)
+
+
+def joined(listener: Transcriber, decoder: Decoder, parts: Sequence[np.ndarray]) -> str:
+    return " ".join(told.text for told in listener.transcribe_all([Waveform(part) for part in parts], decoder))
+
+
+def live(listener: Transcriber, decoder: Decoder, sound: np.ndarray) -> str:
+    session, size, words = LiveSession(listener, decoder), round(CHUNK_S * RATE), []
+    for at in range(0, len(sound), size):
+        words += session.push(sound[at : at + size]).final
+    return text_of([*words, *session.finish().final])
+
+
+def music(samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Plucked chords and a drum, 150 beats a minute, of power 1."""
+    sound = np.zeros(samples)
+    for begin in range(0, samples, round(0.4 * RATE)):
+        at = np.arange(min(samples - begin, round(0.39 * RATE))) / RATE
+        pitch = 220 * 2 ** (rng.choice([0, 3, 5, 7, 10, 12]) / 12)
+        note = sum(np.sin(2 * np.pi * pitch * overtone * at) / overtone for overtone in (1, 2, 3)) * np.exp(-3 * at)
+        sound[begin : begin + len(at)] += note + 0.5 * rng.standard_normal(len(at)) * np.exp(-60 * at)
+    return sound / np.sqrt((sound**2).mean())
+
+
+def silero(sound: np.ndarray) -> list[np.ndarray]:
+    """Stretches of speech by silero-vad; none where it is not installed."""
+    try:
+        import torch
+        from silero_vad import get_speech_timestamps, load_silero_vad
+    except ImportError:
+        return []
+    found = get_speech_timestamps(torch.from_numpy(sound), load_silero_vad(), sampling_rate=RATE,
+                                  max_speech_duration_s=15, min_silence_duration_ms=200, speech_pad_ms=100)
+    return [sound[one["start"] : one["end"]] for one in found]
+
+
+# ---- word times
+
+
+def boundaries(listener: Transcriber, greedy: Decoder) -> None:
+    """Single words of the demo behind one another: where they begin and end is known from their loudness."""
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if " " not in row["text"]]
+    rng = np.random.default_rng(0)
+    for gap_s in (0.25, 0.05):
+        off: dict[str, list[tuple[float, float]]] = {"greedy": [], "forced alignment": []}
+        for _ in range(12):
+            chosen = [rows[place] for place in rng.choice(len(rows), 12)]
+            wave, spans = behind_one_another(chosen, gap_s)
+            scores = listener.log_probabilities(wave)
+            told = alignment.align(listener, wave, " ".join(row["text"] for row in chosen)).words
+            off["forced alignment"] += [(one.start_s - begin, one.end_s - end)
+                                        for one, (begin, end) in zip(told, spans, strict=True)]
+            for one in greedy.words(scores, wave.duration_s / len(scores)):
+                begin, end = min(spans, key=lambda span, one=one: abs(sum(span) / 2 - one.middle_s))
+                if one.start_s < end and one.end_s > begin and len(one.word) > 2:  # pieces of a word have no known edge
+                    off["greedy"].append((one.start_s - begin, one.end_s - end))
+        for name, pairs in off.items():
+            starts, ends = np.array(pairs).T
+            middle, begin_ms, end_ms = (1000 * np.median(one) for one in (np.abs([starts, ends]), starts, ends))
+            print(f"word times, {name}, {gap_s} s between words: median error {middle:.0f} ms; begins {begin_ms:+.0f} "
+                  f"ms, ends {end_ms:+.0f} ms off in the median ({len(pairs)} words)", flush=True)
+
+
+def behind_one_another(rows: Sequence[dict[str, str]], gap_s: float) -> tuple[Waveform, list[tuple[float, float]]]:
+    """One recording, and from when to when each word sounds (above a tenth of its greatest loudness)."""
+    parts, spans, at_s = [], [], 0.0
+    for row in rows:
+        clip = load(CALLSIGNS / row["file_name"]).samples
+        loudness = np.sqrt(np.convolve(clip**2, np.ones(160) / 160, "same"))
+        loud = np.flatnonzero(loudness > 0.1 * loudness.max())
+        spans.append((at_s + gap_s + loud[0] / RATE, at_s + gap_s + loud[-1] / RATE))
+        parts += [np.zeros(round(gap_s * RATE), np.float32), clip]
+        at_s += gap_s + len(clip) / RATE
+    return Waveform(np.concatenate(parts)), spans
+
+
+if __name__ == "__main__":
+    main()
