@@ -4,12 +4,14 @@
 
 200 short clips; one long file of clips behind one another (the pipeline with its chunking on); live chunks of half a
 second against transcribing the buffer again. The pipeline is given each of several batch sizes; its best one counts.
---big adds a model of wav2vec2-base's shape (94 M random parameters) to the live part.
+--big adds a model of wav2vec2-base's shape (94 M random parameters) to the live part. --precision only tells what
+float32, bfloat16 and dynamic int8 are worth on this processor, for both models.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import tempfile
 import time
@@ -36,12 +38,17 @@ def main() -> None:
     parser.add_argument("--data", default=str(CALLSIGNS))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--big", action="store_true")
+    parser.add_argument("--precision", action="store_true")
     options = parser.parse_args()
     source = sources.load(options.data)
     rows = [*source.eval, *source.train]
     waves = [load(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
     references = [normalise(row.text, "basic") for row in rows]
     ours = Transcriber(options.model)
+    if options.precision:
+        precisions("the same model", ours, waves, references)
+        precisions("94 M parameters", big(), waves[:20], references)
+        return
     theirs = pipeline(options.model)
     print(f"{options.model}, {ours.engine.precision}")
     short(ours, theirs, waves, references[:CLIPS])
@@ -110,6 +117,23 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
             again += (time.perf_counter() - begun) * 30 / CHUNK_S
         print(f"live, {name}: hearing the buffer again at each chunk takes {again / np.sum(spent[: 4 * 60]):.0f} times "
               "as long over two minutes")
+
+
+def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: list[str]) -> None:
+    """Each number format on the same clips, one by one and in batches."""
+    import torch
+
+    print(f"{name}: in use is {ours.engine.precision}")
+    seconds, whole = sum(wave.duration_s for wave in waves), ours.engine.model.float()
+    models = {"float32": (whole, torch.float32), "bfloat16": (copy.deepcopy(whole).bfloat16(), torch.bfloat16),
+              "int8": (torch.ao.quantization.quantize_dynamic(whole, {torch.nn.Linear}, torch.qint8), torch.float32)}
+    for kind, (model, dtype) in models.items():
+        ours.engine.model, ours.engine.precision = model, dtype
+        alone, _ = timed(lambda: [ours.transcribe(wave) for wave in waves])
+        together, told = timed(lambda: ours.transcribe_all(waves))
+        wer = metrics.score(references[: len(waves)], [normalise(one.text, "basic") for one in told]).wer.rate
+        print(f"{name}, {kind}: {seconds / alone:.0f} x real time clip by clip, {seconds / together:.0f} in batches, "
+              f"WER {wer:.1%}", flush=True)
 
 
 def big() -> Transcriber:
