@@ -17,6 +17,7 @@ from asrkit.errors import DataError
 from asrkit.speech import ctc
 from asrkit.speech.audio import Waveform
 from asrkit.speech.text import joined_tokens
+from asrkit.transcription.transcript import sounding
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber
@@ -75,7 +76,7 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
     path, scores = forced(log_probabilities, tokens, transcriber.blank_id)
     found = spans(path, scores, tokens, transcriber.blank_id)
     frame_s = wave.duration_s / frames
-    aligned = _words(words, found, word_of, frame_s)
+    aligned = sounding(_words(words, found, word_of, frame_s), wave.duration_s)
     best = float(log_probabilities.max(axis=1).sum())
     return Alignment(aligned, float(scores.sum()) / len(tokens), unknown, best / len(tokens))
 

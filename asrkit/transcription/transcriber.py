@@ -21,7 +21,7 @@ from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.pauses import Piece, Splitter
 from asrkit.transcription import decoding
 from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine, best_device
-from asrkit.transcription.transcript import Seams, Transcript, Word
+from asrkit.transcription.transcript import Seams, Transcript, Word, sounding
 
 UTTERANCE_S = 24.0
 """Clips up to this length are heard in one go, as they were in training; longer ones are split at their pauses."""
@@ -49,7 +49,7 @@ class Transcriber:
         """The words of each clip; in batches by length, which changes nothing but the time that it takes."""
         short = [wave if wave.duration_s <= UTTERANCE_S else Waveform(wave.samples[:0]) for wave in waves]
         heard = self.engine.log_probabilities([wave.samples for wave in short])
-        return [Transcript((decoder or self.decoder).words(scores, _frame_s(wave, scores)), wave.duration_s)
+        return [Transcript(self._words(wave, scores, decoder), wave.duration_s)
                 if wave is whole else self.listen([whole.samples], decoder)
                 for wave, whole, scores in zip(short, waves, heard, strict=True)]
 
@@ -78,10 +78,14 @@ class Transcriber:
         words: list[Word] = []
         for piece, scores in zip(pieces, self.engine.log_probabilities([piece.samples for piece in pieces]),
                                  strict=True):
-            heard = (decoder or self.decoder).words(scores, _frame_s(Waveform(piece.samples), scores))
+            heard = self._words(Waveform(piece.samples), scores, decoder)
             words += seams.add([word.later(piece.start / RATE) for word in heard],
                                piece.keep_to / RATE if piece.cut else None)
         return words
+
+    def _words(self, wave: Waveform, scores: np.ndarray, decoder: decoding.Decoder | None) -> list[Word]:
+        frame_s = wave.duration_s / max(1, len(scores))
+        return sounding((decoder or self.decoder).words(scores, frame_s), wave.duration_s)
 
     def log_probabilities(self, wave: Waveform) -> np.ndarray:
         """(frames, tokens) float32 log posteriors, evenly spread over the wave; no frames for one that holds none.
@@ -95,10 +99,6 @@ class Transcriber:
             per_sample = len(scores) / (stop - start)
             parts.append(scores[round((keep_from - start) * per_sample) : round((keep_to - start) * per_sample)])
         return np.concatenate(parts)
-
-
-def _frame_s(wave: Waveform, scores: np.ndarray) -> float:
-    return wave.duration_s / max(1, len(scores))
 
 
 def windows(samples: int) -> Iterator[tuple[int, int, int, int]]:

@@ -210,11 +210,10 @@ def boundaries(listener: Transcriber, greedy: Decoder) -> None:
         for _ in range(12):
             chosen = [rows[place] for place in rng.choice(len(rows), 12)]
             wave, spans = behind_one_another(chosen, gap_s)
-            scores = listener.log_probabilities(wave)
             told = alignment.align(listener, wave, " ".join(row["text"] for row in chosen)).words
             off["forced alignment"] += [(one.start_s - begin, one.end_s - end)
                                         for one, (begin, end) in zip(told, spans, strict=True)]
-            for one in greedy.words(scores, wave.duration_s / len(scores)):
+            for one in listener.transcribe(wave, greedy).words:
                 begin, end = min(spans, key=lambda span, one=one: abs(sum(span) / 2 - one.middle_s))
                 if one.start_s < end and one.end_s > begin and len(one.word) > 2:  # pieces of a word have no known edge
                     off["greedy"].append((one.start_s - begin, one.end_s - end))

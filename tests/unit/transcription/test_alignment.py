@@ -44,7 +44,7 @@ def test_words_begin_and_end_with_the_frames_of_their_letters():
     speaker, wave = scripted([0, 3, 0, 3, 3, 4, 0, 2, 2, 4, 0, 0])
     told = align(speaker, wave, "aab  b")
     assert [(word.word, round(word.start_s, 3), round(word.end_s, 3)) for word in told.words] == [
-        ("aab", 0.02, 0.12), ("b", 0.18, 0.2)]
+        ("aab", 0.02, 0.17), ("b", 0.18, 0.24)], "50 ms beyond its last frame, or until the next"
     assert [word.score for word in told.words] == pytest.approx([np.log(0.9)] * 2)
     assert told.score == pytest.approx(12 * np.log(0.9) / 5), "twelve frames, five tokens"
     assert told.unknown == []

@@ -12,7 +12,7 @@ from asrkit.transcription.alignment import align
 from asrkit.transcription.decoding import Greedy
 from asrkit.transcription.hotwords import HotWords
 from asrkit.transcription.subtitles import FORMATS, captions
-from asrkit.transcription.transcript import Seams, Transcript, Word, describe, text_of
+from asrkit.transcription.transcript import Seams, Transcript, Word, describe, sounding, text_of
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,8 @@ def test_a_correction_is_timed_by_character(processor):
     listener = types.SimpleNamespace(processor=processor, blank_id=0,
                                      log_probabilities=lambda wave: tiny.frames(SAID, 0.9))
     told = align(listener, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
-    assert times(told.words) == times(Greedy(processor, 0).words(tiny.frames(SAID, 0.9), 0.02))
+    heard = Greedy(processor, 0).words(tiny.frames(SAID, 0.9), 0.02)
+    assert times(told.words) == times(sounding(heard, len(SAID) * 0.02))
 
 
 def test_a_hot_word_of_several_characters(processor):
