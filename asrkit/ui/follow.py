@@ -58,6 +58,7 @@ class Follower:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._lock = threading.Lock()
+        self._shown: dict[str, Any] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -122,6 +123,13 @@ class Follower:
         shown = _shown(self.view)
         return _columns([(name, point) for name in shown
                          for point in thinned(self.view.series.get(name, []), MOST_POINTS)], shown)
+
+    def shown(self, key: str, told: Event) -> dict[str, Any]:
+        """An evaluation for the page, made once for all who look at it."""
+        if self._shown.get("key") != key:
+            told = self.samples(told)
+            self._shown = {"key": key, "step": told.step, "caption": samples.caption(told), "html": samples.table(told)}
+        return self._shown
 
     def samples(self, told: Event) -> Event:
         """The evaluation with its samples, read from where it lies."""
@@ -213,8 +221,7 @@ def _evaluation(follower: Follower, at_step: int | None, shown: str | None) -> d
     key = f"{told.step}@{told.time}"
     if key == shown:
         return None
-    told = follower.samples(told)
-    return {"key": key, "step": told.step, "caption": samples.caption(told), "html": samples.table(told)}
+    return follower.shown(key, told)
 
 
 def _shown(seen: RunView) -> tuple[str, ...]:

@@ -151,6 +151,7 @@ function showState(told) {
   const waiting = !told.ended && !told.total_steps;
   text("percent", waiting ? "" : `${percent} %`);
   part("progress").hidden = told.ended && told.read === 1;
+  part("track").hidden = told.status === "queued";
   part("track").classList.toggle("waiting", waiting);
   part("track").setAttribute("aria-valuenow", percent);
   part("bar").style.width = waiting ? "" : `${100 * told.progress}%`;

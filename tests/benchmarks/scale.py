@@ -3,7 +3,8 @@
 1. A store of `--runs` runs, one of which has told `--points` points: the first look at the table and at the long run's
    chart, then ticks: server time, bytes for a page, memory over many ticks, and what a tick costs for longer runs.
 2. With `--browser`, the same first looks in Chromium: from the first question to the server until all is drawn.
-3. `--viewers` pages that poll a run while it trains, in turns with nobody looking: how much slower training is.
+3. `--viewers` pages that poll a run while it trains, in `--rounds` turns with nobody looking: how much slower training
+   is, with a 95 % interval.
 
 Figures are of this machine and this moment; the ratios are the point.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import heapq
+import http.client
 import json
 import math
 import os
@@ -41,6 +44,8 @@ VALUES = 5
 """Points of one `train` event: loss, learning rate, gradient norm, speed, memory."""
 
 TICKS = 200
+SETTLE_S, WINDOW_S = 1.0, 4.0
+STUDENT = 2.07  # the t that 95 % of 24 pairs stay within; of fewer, a little fewer
 
 
 def main() -> None:
@@ -48,7 +53,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--viewers", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=4, help="turns with and without viewers; 0 leaves them out")
+    parser.add_argument("--rounds", type=int, default=24, help="pairs of turns with and without viewers; 0 "
+                        "leaves them out")
     parser.add_argument("--browser", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -146,28 +152,34 @@ def whole(live: LiveRun, run: Run) -> dict:
 
 
 def watching(store: RunStore, viewers: int, rounds: int) -> None:
-    """Train with and without viewers in turns: steps a second, and the share of the machine that the app takes."""
+    """Train with and without viewers in turns, many and short ones, so that what else goes on is in both: how much less
+    audio a second is trained on in the half of a pair with viewers, and the share of the machine that the app takes."""
     with app(store) as (served, url, component):
         run = supervisor.start(store, config.preset("demo").config.changed(
-            {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 5}), "watched")
+            {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 1}), "watched")
         while supervisor.status(run) != supervisor.RUNNING:
             time.sleep(0.5)
-        time.sleep(10)
-        speeds: dict[bool, list[float]] = {True: [], False: []}
-        shares: dict[bool, list[float]] = {True: [], False: []}
-        for number in range(2 * rounds):
-            looked = number % 2 == 1
-            with pages(url, component, run, viewers if looked else 0):
-                time.sleep(5)
-                spent, begun = cpu_seconds(served), time.monotonic()
-                speeds[looked].append(speed(run, 15.0))
-                shares[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun) / os.cpu_count())
+        at_rest(served)
+        pairs, shares = [], {True: [], False: []}
+        with Pages(url, component, run, viewers) as pages:
+            for number in range(rounds):
+                speeds = {}
+                for looked in (True, False) if number % 2 else (False, True):
+                    pages.looking(looked)
+                    time.sleep(SETTLE_S)
+                    spent, begun = cpu_seconds(served), time.monotonic()
+                    speeds[looked] = speed(run, WINDOW_S)
+                    shares[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun) / os.cpu_count())
+                pairs.append(1 - speeds[True] / speeds[False])
+            asked = pages.answers
         processes.kill(run)
-    alone, seen = (statistics.median(speeds[looked]) for looked in (False, True))
-    print(f"steps a second alone {alone:.2f}, with {viewers} viewers {seen:.2f}: {1 - seen / alone:+.1%} slower "
-          f"(rounds alone {spread(speeds[False])}, seen {spread(speeds[True])})")
-    print(f"share of the processor that the app takes: alone {statistics.median(shares[False]):.2%}, "
-          f"with {viewers} viewers {statistics.median(shares[True]):.2%}")
+    mean, error = statistics.mean(pairs), statistics.stdev(pairs) / math.sqrt(rounds)
+    margin = STUDENT * error
+    print(f"training with {viewers} viewers ({asked} answers): {mean:+.1%} slower, 95 % interval "
+          f"{mean - margin:+.1%} to {mean + margin:+.1%}; median "
+          f"{statistics.median(pairs):+.1%} ({rounds} pairs of {WINDOW_S:g} s)")
+    alone, seen = (statistics.mean(shares[looked]) for looked in (False, True))
+    print(f"share of the processor that the app takes: alone {alone:.2%}, with {viewers} viewers {seen:.2%}")
 
 
 def cpu_seconds(served: psutil.Process) -> float:
@@ -176,11 +188,13 @@ def cpu_seconds(served: psutil.Process) -> float:
 
 
 def speed(run: Run, seconds: float) -> float:
-    """Optimizer steps a second over a while."""
+    """Seconds of audio trained on a second, over a while."""
     since = time.time()
     time.sleep(seconds)
     told = [one for one in run.last_events(1 << 18) if one.kind == "train" and one.time >= since]
-    return (told[-1].step - told[0].step) / (told[-1].time - told[0].time)
+    spans = [(after.time - before.time, after.data["audio_seconds_per_second"])
+             for before, after in zip(told, told[1:], strict=False)]
+    return sum(span * rate for span, rate in spans) / sum(span for span, _ in spans)
 
 
 @contextlib.contextmanager
@@ -205,30 +219,56 @@ def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
         served.wait()
 
 
-@contextlib.contextmanager
-def pages(url: str, component: int, run: Run, count: int) -> Iterator[None]:
-    """That many pages, each asking as often as it is told to."""
-    over = threading.Event()
+class Pages:
+    """That many pages, each asking as often as it is told to, over a connection that it keeps, and with Gradio's stream
+    of heartbeats open. One thread asks for all of them: what it takes of the machine counts against the viewers."""
 
-    def page(name: str) -> None:
-        after, signature = 0, ""
-        while not over.is_set():
-            asked = {"data": {"run": run.id, "after": after, "signature": signature, "page": name, "evaluations": 0},
-                     "component_id": component, "fn_name": "poll", "session_hash": name}
-            request = urllib.request.Request(f"{url}/gradio_api/component_server", json.dumps(asked).encode(),
-                                             {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                told = json.load(answer)
-            after, signature = told["offset"], told["signature"]
-            over.wait(told["pace_ms"] / 1e3)
+    def __init__(self, url: str, component: int, run: Run, count: int) -> None:
+        self.host, self.component, self.run = url.removeprefix("http://"), component, run
+        self.pages = [{"page": f"page-{number}", "after": 0, "signature": "", "evaluation": None, "evaluations": 0}
+                      for number in range(count)]
+        self.answers, self._look, self._over = 0, threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
 
-    threads = [threading.Thread(target=page, args=[f"page-{number}"], daemon=True) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    yield
-    over.set()
-    for thread in threads:
-        thread.join()
+    def looking(self, look: bool) -> None:
+        (self._look.set if look else self._look.clear)()
+
+    def __enter__(self) -> Pages:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._look.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        connections = [http.client.HTTPConnection(self.host, timeout=30) for _ in self.pages]
+        streams = [http.client.HTTPConnection(self.host, timeout=30) for _ in self.pages]
+        for page, stream in zip(self.pages, streams, strict=True):
+            stream.request("GET", f"/gradio_api/heartbeat/{page['page']}")
+        due = [(time.monotonic() + 0.1 * place, place) for place in range(len(self.pages))]
+        while not self._over.is_set():
+            self._look.wait()
+            at, place = heapq.heappop(due)
+            self._over.wait(max(0.0, at - time.monotonic()))
+            pace_s = self._poll(connections[place], self.pages[place])
+            heapq.heappush(due, (max(at, time.monotonic() - 1) + pace_s, place))
+
+    def _poll(self, connection: http.client.HTTPConnection, page: dict) -> float:
+        """Ask as the panel's script does; -> seconds until it asks again."""
+        asked = {"data": {"run": self.run.id, "at_step": None, "log": False, **page}, "component_id": self.component,
+                 "fn_name": "poll", "session_hash": page["page"]}
+        connection.request("POST", "/gradio_api/component_server", json.dumps(asked),
+                           {"Content-Type": "application/json"})
+        told = json.load(connection.getresponse())
+        page |= {"after": told["offset"], "signature": told["signature"]}
+        if told["evaluations"] is not None:
+            page["evaluations"] = len(told["evaluations"])
+        if told["evaluation"]:
+            page["evaluation"] = told["evaluation"]["key"]
+        self.answers += 1
+        return told["pace_ms"] / 1e3
 
 
 def made(store: RunStore, run_id: str, **changes) -> Run:
@@ -267,10 +307,6 @@ def timed(work):
 
 def kilobytes(told: dict) -> str:
     return f"{len(json.dumps(told)) / 1e3:.0f} kB"
-
-
-def spread(values: list[float]) -> str:
-    return f"{min(values):.2f} to {max(values):.2f}"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import shutil
 from pathlib import Path
@@ -99,6 +100,14 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     page.get_by_role("button", name="Stop and save").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text(
         re.compile(r"Stopped and saved at step \d+\. WER 0\.0 %"), timeout=180_000)
+
+    play = page.get_by_role("button", name="Play the clip").first
+    with page.expect_response(re.compile("/clip/")) as clip:
+        play.click()
+    heard, rate = soundfile.read(io.BytesIO(clip.value.body()))
+    assert rate == audio.RATE and np.abs(heard).max() > 0.05
+    expect(play).to_have_text("■")
+    expect(play).to_have_text("▶")  # it was played to its end
 
     said, wave = best_heard(tmp_path / "words", run)
     talking = open_page(within=speaker(spoken(wave, tmp_path / "spoken.wav")))
