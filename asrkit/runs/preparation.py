@@ -50,6 +50,14 @@ def is_local(config: TrainConfig) -> bool:
     return not (config.train.startswith(HUB) or config.eval.startswith(HUB))
 
 
+def check_reach(config: TrainConfig) -> None:
+    """Raise DataError unless whoever asks may read the data of `config`. The worker, which asks for nobody, reads what
+    lies where the run's data does."""
+    for name in (config.train, config.eval):
+        if name and not name.startswith(HUB) and name not in sources.BUILT_IN:
+            sources.check_reach(name)
+
+
 def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, model: Path | None = None,
             told: hub.Told | None = None) -> Prepared:
     """Read, split, normalise and audit the data of `config`.

@@ -46,6 +46,7 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
     # A run that waits may be started from another working directory.
     config = config.changed({"model": models.lasting(config.model, store)})
     devices.check(config)
+    preparation.check_reach(config)
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
         mine, last = share(store, config), _last(store)

@@ -5,23 +5,69 @@ would tell whether it is there. `ASRKIT_READABLE` holds the folders, parted as P
 is read. It is a variable of the environment so that the worker of a run obeys it too. The app sets it to the data root
 when it listens to more than this machine. What comes with asrkit, and what was fetched from the Hub, may always be
 read.
+
+Of the visitors of such an app each has a folder below `ASRKIT_VISITORS`, in which nobody else may read. Who asks is
+known to the thread that answers (`as_visitor`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from asrkit.errors import DataError
 
-VARIABLE = "ASRKIT_READABLE"
+VARIABLE, VISITORS = "ASRKIT_READABLE", "ASRKIT_VISITORS"
+FOLDER = ".visitors"  # of the data root: hidden, so that no dataset is looked for in it from above
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def limit_to(folder: Path) -> None:
     """From now on read only what lies in `folder`, here and in processes started from here, unless a limit is set."""
     os.environ.setdefault(VARIABLE, str(folder.absolute()))
+
+
+def part_visitors(data_dir: Path) -> None:
+    """From now on each visitor has a folder of their own in the data root, which others do not read."""
+    os.environ[VISITORS] = str(data_dir.absolute() / FOLDER)
+
+
+_visitor: ContextVar[str] = ContextVar("visitor", default="")
+
+
+@contextlib.contextmanager
+def as_visitor(name: str) -> Iterator[None]:
+    """What is asked within is asked by the visitor whose folder is called so; by nobody in particular if empty."""
+    token = _visitor.set(name)
+    try:
+        yield
+    finally:
+        _visitor.reset(token)
+
+
+def as_owner_of(*paths: str) -> contextlib.AbstractContextManager[None]:
+    """As the one visitor in whose folder these lie: for the worker of a run, whose data was checked when it began."""
+    root = os.environ.get(VISITORS, "")
+    below = [os.path.relpath(os.path.realpath(path), os.path.realpath(root)) for path in paths if path and root]
+    owners = {path.split(os.sep)[0] for path in below if not path.startswith(os.pardir)}
+    return as_visitor(owners.pop() if len(owners) == 1 else "")
+
+
+def visitor() -> str:
+    return _visitor.get()
+
+
+def home(data_dir: Path) -> Path:
+    """Where what the visitor makes lies: the data root, or the visitor's own folder in it."""
+    if VISITORS not in os.environ:
+        return data_dir
+    if not visitor():
+        raise DataError("This browser keeps no cookies, without which nobody else could be kept from what you upload; "
+                        "allow them for this page and load it again.")
+    return Path(os.environ[VISITORS], visitor())
 
 
 def check(path: Path) -> None:
@@ -44,6 +90,11 @@ class Gate:
     def __init__(self, also: Iterable[Path] = ()) -> None:
         limit = os.environ.get(VARIABLE)
         folders = (*limit.split(os.pathsep), ASSETS, *_fetched(), *also) if limit else ()
+        self._visitors, self._own = None, None
+        if limit and (root := os.environ.get(VISITORS)):
+            self._visitors = Path(os.path.realpath(root))
+            self._own = self._visitors / visitor() if visitor() else None
+            folders = (*folders, *filter(None, [self._own]))
         self._folders = [Path(os.path.realpath(folder)) for folder in folders if str(folder)]
         self._real: dict[Path, str] = {}
 
@@ -59,6 +110,8 @@ class Gate:
             target = Path(os.path.realpath(target) if _may_lead_away(path) else target)
         except ValueError:  # NUL, which no path can have
             return False
+        if self._visitors and target.is_relative_to(self._visitors):
+            return self._own is not None and target.is_relative_to(self._own)
         return any(target.is_relative_to(folder) for folder in self._folders)
 
 

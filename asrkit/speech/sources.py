@@ -113,6 +113,15 @@ def load(
                    description=f"{source.description}; evaluated on {other.description}")
 
 
+def check_reach(data: str) -> None:
+    """Raise DataError unless what lies at the path `data` may be read here, whether or not there is anything."""
+    if data.strip() and "\0" not in data:
+        try:
+            reach.check(Path(data).expanduser().absolute())
+        except RuntimeError as error:
+            raise DataError(f"There is no data at {data!r:.200} ({error}).") from error
+
+
 def _load(data: str, options: _Options) -> Source:
     try:
         source = _source(_read_hub(data, options) if data.startswith(hub.PREFIX) else _read_path(data, options), data)

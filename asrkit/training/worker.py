@@ -26,7 +26,7 @@ from asrkit.errors import ConfigError
 from asrkit.runs import card, events, models, preparation, processes, supervisor, view, watchdog
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
-from asrkit.speech import ctc, manifest
+from asrkit.speech import ctc, manifest, reach
 from asrkit.training import team
 from asrkit.training.files import tidy
 
@@ -192,8 +192,9 @@ def _data(run: Run, config: TrainConfig,
           base: Path | None) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
     if team.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
-        preparation.prepare(config, RunStore(run.path.parent), hub_dir=run.path / "audio", model=base,
-                            told=_fetching(run, config.train)).write(run)
+        with reach.as_owner_of(config.train, config.eval):
+            preparation.prepare(config, RunStore(run.path.parent), hub_dir=run.path / "audio", model=base,
+                                told=_fetching(run, config.train)).write(run)
     _check_stop(run)
     return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
 

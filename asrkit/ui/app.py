@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from asrkit.errors import RunError
 from asrkit.runs import watchdog
@@ -18,6 +19,7 @@ from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.speech import reach
 from asrkit.ui import data_tab, downloads, live_chart, runs_tab, talk, theme, train_tab, transcribe_tab
 from asrkit.ui.data_desk import Desk
+from asrkit.ui.visitors import Visitors
 
 MASTHEAD = ('<h1>asrkit</h1>'
             '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
@@ -85,15 +87,19 @@ def build(store: RunStore) -> gr.Blocks:
 def launch(store: RunStore, host: str, port: int) -> None:
     """Serve the page over a directory of runs until it is interrupted. RunError if the port is taken.
 
-    Where others can reach it, datasets are read from the data folder alone (`reach`).
+    Where others can reach it, datasets are read from the data folder alone (`reach`), and each visitor's from their
+    own part of it (`visitors`).
     """
     check_port(host, port)
-    if host not in LOOPBACK:
+    shared = host not in LOOPBACK
+    if shared:
         reach.limit_to(store.data_dir)
+        reach.part_visitors(store.data_dir)
     page = build(store)
     page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=STYLES, head=live_chart.PRELOAD,
                 footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
-                prevent_thread_lock=True, max_file_size=MOST_UPLOAD)
+                prevent_thread_lock=True, max_file_size=MOST_UPLOAD,
+                app_kwargs={"middleware": [Middleware(Visitors)]} if shared else None)
     downloads.serve(page.app, store)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()

@@ -3,6 +3,7 @@ stops."""
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections import OrderedDict
@@ -29,7 +30,8 @@ class Job:
         self.abandoned = False
         self.asked = time.monotonic()
         self._work, self._turn = work, turn
-        threading.Thread(target=self._run, daemon=True, name="audit").start()
+        mine = contextvars.copy_context()  # the visitor's
+        threading.Thread(target=mine.run, args=[self._run], daemon=True, name="audit").start()
 
     @property
     def ended(self) -> bool:

@@ -22,7 +22,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, lexicon, sources, spreadsheets, uploads
+from asrkit.speech import audio, lexicon, reach, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
 from asrkit.ui import audit_report, form
@@ -71,9 +71,11 @@ class Desk:
         self._known: OrderedDict[tuple[str, ...], tuple[sources.Source, str]] = OrderedDict()
         self._lock = threading.Lock()
 
+    @told
     def known(self, asked: Asked) -> dict[str, Any]:
         """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
-        made = [path for path in sorted(self.store.data_dir.glob("*"))
+        folders = dict.fromkeys([reach.home(self.store.data_dir), self.store.data_dir])  # one's own first
+        made = [path for folder in folders for path in sorted(folder.glob("*"))
                 if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER]
         listed = [{"value": str(path), "label": path.name} for path in made]
         listed += [{"value": name, "label": f"{name} (comes with asrkit)"} for name in sources.BUILT_IN]
@@ -157,7 +159,7 @@ class Desk:
         without = [str(code) for code in asked.get("without") or []]
         dropped = found.audit.dropped if found else 0
         if found and (without or dropped):
-            path = selection.write(self.store.data_dir, str(asked["data"]), found, without)
+            path = selection.write(reach.home(self.store.data_dir), str(asked["data"]), found, without)
             self._source({"data": str(path)})  # for the forecast in Train
             return {"settings": settings | {"train": str(path), "eval": "", **dict.fromkeys(COLUMNS, "")}}
         columns = {name: str(asked.get(name) or "") for name in COLUMNS}
@@ -174,7 +176,7 @@ class Desk:
                 raise DataError("That file was not uploaded here; choose it again.")
             files.append((path, str(each.get("name") or path.name)))
         try:
-            return {"data": str(uploads.receive(files, self.store.data_dir))}
+            return {"data": str(uploads.receive(files, reach.home(self.store.data_dir)))}
         finally:
             for path, _ in files:
                 path.unlink(missing_ok=True)
@@ -182,7 +184,7 @@ class Desk:
     def forecast(self, config: TrainConfig) -> str:
         """How long a run with these settings takes and how much memory, in one sentence; empty for data that nobody
         has looked at here, and where it cannot be told."""
-        key = (config.train, *(getattr(config, name) for name in COLUMNS))
+        key = self._key({"data": config.train} | {name: getattr(config, name) for name in COLUMNS})
         with self._lock:
             known = self._known.get(key)
         if known is None and config.train not in sources.BUILT_IN:
@@ -210,7 +212,8 @@ class Desk:
         return f"With {config.model} and the settings of Train ({title}): {made.sentence()}"
 
     def _key(self, asked: Asked) -> tuple[str, ...]:
-        return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS))
+        """What was asked for, and by whom: what one visitor has looked at, another may not."""
+        return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS), reach.visitor())
 
     def _audit_key(self, asked: Asked) -> tuple[str, ...]:
         """What an audit depends on: the rows as well, for a dataset may have grown since."""
@@ -227,7 +230,7 @@ class Desk:
         with self._lock:
             if not again and key in self._known:
                 return self._known[key]
-        columns = {name: value or None for name, value in zip(COLUMNS, key[1:], strict=True)}
+        columns = {name: value or None for name, value in zip(COLUMNS, key[1:-1], strict=True)}
         source = sources.load(key[0].strip(), **columns)
         loaded = source, _print(source)
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextvars
 import secrets
 import threading
 from collections.abc import Sequence
@@ -67,7 +68,9 @@ class Judge:
             del self._jobs[held.id]
         self._jobs[job.id] = job
         asked_for = (str(asked["dataset"]).strip(), str(asked["model"]), str(asked["normaliser"]))
-        threading.Thread(target=self._work, args=[job, *asked_for, expect], daemon=True, name="evaluate").start()
+        mine = contextvars.copy_context()  # the visitor's
+        threading.Thread(target=mine.run, args=[self._work, job, *asked_for, expect], daemon=True,
+                         name="evaluate").start()
         return {"id": job.id}
 
     def _work(self, job: Job, dataset: str, model: str, normaliser: str, expect: Expected) -> None:

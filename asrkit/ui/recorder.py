@@ -8,7 +8,7 @@ from typing import Any
 
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, collection, prompts
+from asrkit.speech import audio, collection, prompts, reach
 from asrkit.ui.data_desk import Asked, told
 
 MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
@@ -21,9 +21,10 @@ class Recorder:
     def __init__(self, store: RunStore) -> None:
         self.store = store
 
+    @told
     def lists(self, asked: Asked) -> dict[str, Any]:
         """The shipped lists of prompts, and the datasets that can be gone on with."""
-        made = collection.all_in(self.store.data_dir)
+        made = collection.all_in(reach.home(self.store.data_dir))
         return {"lists": list(prompts.shipped().items()), "collections": [mine.name for mine in made]}
 
     @told
@@ -59,7 +60,7 @@ class Recorder:
         return self._state(mine)
 
     def _collection(self, asked: Asked) -> collection.Collection:
-        return collection.open_in(self.store.data_dir, str(asked.get("name") or ""))
+        return collection.open_in(reach.home(self.store.data_dir), str(asked.get("name") or ""))
 
     def _state(self, mine: collection.Collection) -> dict[str, Any]:
         clips = mine.clips()

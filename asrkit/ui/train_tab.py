@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from html import escape
@@ -15,7 +16,7 @@ from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
-from asrkit.ui import form
+from asrkit.ui import form, visitors
 from asrkit.ui.live_chart import live_chart
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
@@ -48,9 +49,17 @@ def build(store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[T
     # Not a secret; with the random one that is made otherwise, a restarted app could not read what it kept.
     kept = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
     page.load(_restored, kept, inputs, **QUIET)
-    gr.on([field.change for field in inputs], lambda *values: _changed(store, values, forecast), inputs,
-          [command, kept, data, expected], trigger_mode="always_last", **QUIET)
-    pressed = start.click(lambda *values: (yield from _start(store, values)), inputs, [start, message, panel], **QUIET)
+
+    def changed(asked: gr.Request, *values: Any) -> list[Any]:
+        with visitors.of(asked):
+            return _changed(store, values, forecast)
+
+    def press(asked: gr.Request, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
+        yield from _start(store, values, asked)
+
+    gr.on([field.change for field in inputs], changed, inputs, [command, kept, data, expected],
+          trigger_mode="always_last", **QUIET)
+    pressed = start.click(press, inputs, [start, message, panel], **QUIET)
     pressed.then(None, None, None, js=REFOCUS)
     panel.change(lambda told: _refreshed(store, told), message, [start, message, fields["model"]], **QUIET)
     return panel, inputs
@@ -135,11 +144,12 @@ def _small(words: str) -> str:
     return words and f'<p class="quiet" role="status">{escape(words)}</p>'
 
 
-def _start(store: RunStore, values: tuple[Any, ...]) -> Iterator[tuple[Any, Any, Any]]:
+def _start(store: RunStore, values: tuple[Any, ...], asked: gr.Request | None = None) -> Iterator[tuple[Any, Any, Any]]:
     """(Start, its message, the run to show). What cannot work is said in one sentence; the form stays as it is."""
     yield gr.update(interactive=False), _message("Checking the data and the base model…"), gr.skip()
     try:
-        run = supervisor.start(store, form.read(values))
+        with visitors.of(asked) if asked else contextlib.nullcontext():
+            run = supervisor.start(store, form.read(values))
     except (AsrkitError, OSError) as error:
         yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()
         return

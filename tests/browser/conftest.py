@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,15 +31,17 @@ expect.set_options(timeout=60_000)
 class App:
     """`python app.py` on a free port over a directory of runs."""
 
-    def __init__(self, runs_dir: Path, log: Path | None = None) -> None:
+    def __init__(self, runs_dir: Path, log: Path | None = None, options: Sequence[str] = ()) -> None:
         self.store = RunStore(runs_dir)
+        self.options = options
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = log or runs_dir.with_name("app.log")
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "app.py", "--port", str(self.port), "--runs-dir", str(self.store.root)]
+        command = [sys.executable, "app.py", "--port", str(self.port), "--runs-dir", str(self.store.root),
+                   *self.options]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
         wait_for(self._answers, "the app to answer")

@@ -84,3 +84,56 @@ def test_whoever_runs_the_app_has_the_last_word(tmp_path, monkeypatch):
 def test_the_hub_is_no_way_round(name):
     with pytest.raises(DataError, match="names no dataset"):
         sources.load(name)
+
+
+@pytest.fixture
+def parted(tmp_path, monkeypatch, limited):
+    """Two visitors, ann and bob, and what lies there for everybody."""
+    monkeypatch.setenv(reach.VISITORS, "")
+    reach.part_visitors(tmp_path / "data")
+    return tmp_path / "data" / reach.FOLDER
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nobody_reads_or_learns_of_what_another_visitor_has(clip, table, tmp_path, parted, there):
+    if there:
+        clip("data/.visitors/bob/mine/b.wav")
+        table("data/.visitors/bob/mine/metadata.csv", "file_name,text", "b.wav,hi")
+    clip("data/.visitors/ann/hers/a.wav")
+    table("data/.visitors/ann/hers/metadata.csv", "file_name,text", "a.wav,hi")
+    table("data/.visitors/ann/theirs.csv", "file_name,text", "../bob/mine/b.wav,hi")
+    told = set()
+    with reach.as_visitor("ann"):
+        assert len(sources.load(f"{parted}/ann/hers").train) == 1
+        assert reach.home(tmp_path / "data") == parted / "ann"
+        for name in (f"{parted}/bob/mine", f"{parted}/ann/../bob/mine", f"{parted}/bob", str(parted)):
+            with pytest.raises(DataError, match="may not be read here") as caught:
+                sources.load(name)
+            told.add(str(caught.value).replace(name, ""))
+        with pytest.raises(DataError, match="may not be read here"):
+            sources.load(f"{parted}/ann/theirs.csv")
+    assert len(told) == 1
+    with pytest.raises(DataError, match="may not be read here"):
+        sources.load(f"{parted}/ann/hers")  # asked by nobody
+
+
+def test_what_lies_in_the_data_folder_is_everybodys(clip, table, tmp_path, parted):
+    clip("data/corpus/a.wav")
+    table("data/corpus/metadata.csv", "file_name,text", "a.wav,hi")
+    clip("data/.visitors/bob/mine/b.wav")
+    with reach.as_visitor("ann"):
+        assert len(sources.load(f"{tmp_path}/data/corpus").train) == 1
+        assert len(sources.load(f"{tmp_path}/data").train) == 1, "and no folder of a visitor is found from above"
+
+
+def test_a_worker_reads_as_the_owner_of_its_data(tmp_path, parted):
+    for paths, owner in (((f"{parted}/ann/x", ""), "ann"), ((f"{parted}/ann/x", f"{parted}/bob/x"), ""),
+                         (("hub:a/b", f"{parted}/bob/x"), "bob"), (("callsigns", ""), "")):
+        with reach.as_owner_of(*paths):
+            assert reach.visitor() == owner
+    assert reach.visitor() == ""
+
+
+def test_a_browser_without_cookies_is_told(tmp_path, parted):
+    with pytest.raises(DataError, match="keeps no cookies"):
+        reach.home(tmp_path / "data")
