@@ -69,7 +69,7 @@ def unpack(archive: Path, target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
-        room = min(MOST_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES)
+        room = max(0, min(MOST_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES))
         _fill(draft, archive, room)
         draft.chmod(0o755)
         os.rename(draft, target)

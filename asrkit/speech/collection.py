@@ -33,6 +33,7 @@ from asrkit.speech.audio import Waveform
 METADATA, PROMPTS, CLIPS, LOCK = "metadata.csv", "prompts.txt", "clips", ".lock"
 SELECTIONS = "selections"  # the folder of the data root that is no dataset: `runs.selection` writes there
 NAME = re.compile(r"[^\W_](?:[\w -]{0,62}[^\W_])?")
+TAKE = re.compile("[0-9a-f]{16}")
 MOST_TEXT = 2_000  # characters of one transcript
 
 
@@ -56,10 +57,11 @@ class Collection:
     def name(self) -> str:
         return self.folder.name
 
-    def add(self, wave: Waveform, text: str, *, speaker: str = "", instead_of: str = "") -> Clip:
+    def add(self, wave: Waveform, text: str, *, speaker: str = "", instead_of: str = "", take: str = "") -> Clip:
         """Keep a recording with its transcript; the folder is made by the first one.
 
-        instead_of: the file_name of a clip that this one takes the place of (a redo), if it is still there.
+        instead_of: the file_name of a clip that this one takes the place of (a redo), if it is still there. take: a
+        name of this very recording, of 16 hexadecimal digits: sent a second time, it is not kept twice.
 
         Raises AudioError for a recording that is silent or shorter than a word, and DataError for a transcript that is
         empty or very long, a folder with a dataset that was not made here, or a disk that cannot be written. Nothing
@@ -70,13 +72,17 @@ class Collection:
             raise DataError("The transcript is empty; write what is said in the clip.")
         if len(text) > MOST_TEXT:
             raise DataError(f"The transcript has {len(text)} characters; give at most {MOST_TEXT}, or cut the clip.")
+        if take and not TAKE.fullmatch(take):
+            raise DataError(f"{take!r:.40} cannot name a recording; record it again.")
         audio.check_speech(wave)
         with _writable(self.folder), self._lock():
-            file_name = f"{CLIPS}/{_slug(text)}-{uuid.uuid4().hex[:8]}.flac"
-            clip = Clip(file_name, text, speaker, round(wave.duration_s, 3))
+            file_name = f"{CLIPS}/{_slug(text)}-{take or uuid.uuid4().hex[:8]}.flac"
+            clip, before = Clip(file_name, text, speaker, round(wave.duration_s, 3)), self.clips()
+            if take and (kept := next((row for row in before if row.file_name == file_name), None)):
+                return kept
             self._write_audio(clip.file_name, wave)
             try:
-                self._write(METADATA, _table([*(row for row in self.clips() if row.file_name != instead_of), clip]))
+                self._write(METADATA, _table([*(row for row in before if row.file_name != instead_of), clip]))
             except BaseException:
                 (self.folder / clip.file_name).unlink(missing_ok=True)
                 raise

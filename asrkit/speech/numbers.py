@@ -1,17 +1,33 @@
-"""Numbers in digits -> words, as they are read out: cardinals, decimals, English ordinals. num2words has the languages.
+"""Numbers in digits -> words, as they are read out.
+
+A number that stands by itself is read as one: cardinals, decimals, grouped digits, ordinals where the language marks
+them with letters, and what a unit of measure follows (5kg, 10am). Digit by digit are read: digits that touch letters
+of an alphabet (h323, b2b), leading zeros (007), more than seven digits without grouping, telephone numbers (+49 30
+1234, 555-1234, 0800-12-34-56), and, in Chinese, years. In scripts without word spaces, and in Korean, a number touches
+the words beside it, so there it is read as one.
+
+num2words has the words, and for languages that it lacks the rules of Unicode's CLDR, as unicode-rbnf applies them.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
+from typing import Any
 
 from asrkit.errors import ConfigError
 
-LONGEST = 15  # digits; longer ones (phone numbers, cards) are read digit by digit
-_NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?:(?<=\d)(?:st|nd|rd|th)\b)?")
-_GLUED = re.compile(r"\d+")
-_DOT_IS_DECIMAL = frozenset("en en_IN en_NG ja ko th he te kn bn am".split())
+LONGEST = 7  # digits of one number without grouping
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_DATE = r"(?!\d{4}-\d\d?-\d\d?(?![\d-])|\d\d?-\d\d?-\d{2,4}(?![\d-]))"
+_PHONE = re.compile(rf"(?<![\w.,-])(?:\+\d[\d ()-]{{5,}}\d|\d{{3}}-\d{{4}}|{_DATE}\d{{2,5}}(?:-\d{{2,5}}){{2,}})"
+                    r"(?![\w-])")
+_UNIT = re.compile(r"(?:[kmcdµn]?[gmlsvwa]|[kmgt]?b|[kmg]?hz|kwh?|km/h|am|pm|h|x)(?!\w)", re.IGNORECASE)
+_ORDINALS = {"en": "st|nd|rd|th", "fr": "er|ère|re|e|ème|eme", "es": "º|ª", "pt": "º|ª", "it": "º|ª"}
+_DOT_IS_DECIMAL = frozenset("en en_IN en_NG ja ko th he te kn bn am zh zh_Hant yue hi ta ne my km lo ms fil sw".split())
+_ALPHABETS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "GEORGIAN", "ARABIC", "HEBREW", "FULLWIDTH LATIN")
+_CHINESE = frozenset("zh zh_Hant yue yue_Hans".split())
 
 
 def check(language: str) -> None:
@@ -26,25 +42,48 @@ def spell(text: str, language: str) -> str:
     check(language)
     if not any(letter.isdecimal() for letter in text):
         return text
-    text = _NUMBER.sub(lambda found: f" {_words(found[0], language)} ", text)
-    return " ".join(_GLUED.sub(lambda found: f" {_integer(found[0], language)} ", text).split())
+    text = _PHONE.sub(lambda found: f" {_one_by_one(found[0], language)} ", text)
+    told, at = [], 0
+    for found in _NUMBER.finditer(text):
+        if found.start() >= at:
+            words, end = _read(text, found, language)
+            told += [text[at:found.start()], f" {words} "]
+            at = end
+    return " ".join("".join([*told, text[at:]]).split())
+
+
+def _read(text: str, found: re.Match[str], language: str) -> tuple[str, int]:
+    """-> (the words of a number in a text, where what follows begins)."""
+    number, end = found[0], found.end()
+    before, after = text[:found.start()][-1:], text[end:end + 1]
+    marks = _ORDINALS.get(language.partition("_")[0])
+    if marks and not _is_letter(before) and (mark := re.compile(rf"(?:{marks})(?!\w)", re.IGNORECASE).match(text, end)):
+        return _say(int(re.sub(r"\D", "", number)), language, "ordinal"), mark.end()
+    is_code = _is_letter(before) or (_is_letter(after) and not _UNIT.match(text, end))
+    if is_code or (language in _CHINESE and after == "年" and len(number) == 4):
+        return _one_by_one(number, language), end
+    return _words(number, language), end
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalpha() and unicodedata.name(character, "").startswith(_ALPHABETS)
 
 
 def _words(number: str, language: str) -> str:
-    if number[-1].isalpha():
-        return _say(int(re.sub(r"\D", "", number)), language, "ordinal")
     decimal = "." if language in _DOT_IS_DECIMAL else ","
     group = "," if decimal == "." else "."
     whole, mark, rest = number.partition(decimal)
     groups = whole.split(group)
     if (len(groups) > 1 and not _is_grouped(groups)) or decimal in rest or group in rest:
         return " ".join(_integer(part, language) for part in re.split("[.,]", number))  # a date, a version, a time
-    joined = "".join(groups)
-    if not mark:
-        return _integer(joined, language)
-    # Not by num2words, which reads 3.50 as 3.5 and 0.05 through a float.
-    point = _say(0.5, language).split()[1:-1]
-    return " ".join([_integer(joined, language), *point, *(_say(int(digit), language) for digit in rest)])
+    read = str(int("".join(groups))) if len(groups) > 1 else groups[0]
+    said = _say(int(read), language) if len(groups) > 1 else _integer(read, language)
+    return f"{said} {_point(language)} {_one_by_one(rest, language)}" if mark else said
+
+
+def _point(language: str) -> str:
+    """What stands between 0 and 5 where 0.5 is said; not by num2words, which reads 3.50 as 3.5 and 0.05 by a float."""
+    return _say(0.5, language).removeprefix(_say(0, language)).removesuffix(_say(5, language)).strip()
 
 
 def _is_grouped(groups: list[str]) -> bool:
@@ -54,22 +93,37 @@ def _is_grouped(groups: list[str]) -> bool:
 
 def _integer(digits: str, language: str) -> str:
     if len(digits) > LONGEST or (len(digits) > 1 and int(digits[0]) == 0):
-        return " ".join(_say(int(digit), language) for digit in digits)
+        return _one_by_one(digits, language)
     return _say(int(digits), language)
+
+
+def _one_by_one(told: str, language: str) -> str:
+    return " ".join(_say(int(digit), language) for digit in told if digit.isdecimal())
 
 
 @lru_cache(maxsize=4096)
 def _say(number: float, language: str, to: str = "cardinal") -> str:
-    from num2words import num2words
+    from num2words import CONVERTER_CLASSES, num2words
 
+    if language not in CONVERTER_CLASSES:
+        said = _engine(language).format_number(str(number)).text
+        return " ".join((said.replace("〇", "零") if language in _CHINESE else said).split())
     try:
         return " ".join(num2words(number, lang=language, to=to).split())
     except (NotImplementedError, OverflowError, KeyError, IndexError):  # beyond what it knows of that language
         return " ".join(num2words(int(digit), lang=language) for digit in str(int(number)))
 
 
+@lru_cache(maxsize=8)
+def _engine(language: str) -> Any:
+    from unicode_rbnf import RbnfEngine
+
+    return RbnfEngine.for_language(language)
+
+
 @lru_cache(maxsize=1)
 def _languages() -> tuple[str, ...]:
     from num2words import CONVERTER_CLASSES
+    from unicode_rbnf import RbnfEngine
 
-    return tuple(sorted(CONVERTER_CLASSES))
+    return tuple(sorted({*CONVERTER_CLASSES, *RbnfEngine.get_supported_languages()}))

@@ -17,8 +17,9 @@ from asrkit.errors import RunError
 from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.speech import reach
-from asrkit.ui import data_tab, downloads, live_chart, runs_tab, talk, theme, train_tab, transcribe_tab
+from asrkit.ui import data_tab, downloads, live_chart, receiving, runs_tab, talk, theme, train_tab, transcribe_tab
 from asrkit.ui.data_desk import Desk
+from asrkit.ui.receiving import Receiving
 from asrkit.ui.visitors import Visitors
 
 MASTHEAD = ('<h1>asrkit</h1>'
@@ -26,8 +27,8 @@ MASTHEAD = ('<h1>asrkit</h1>'
 STYLES = [theme.STYLE, data_tab.STYLE, live_chart.STYLE, runs_tab.STYLE, talk.STYLE]
 SPACE_DISK = Path("/data")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MOST_UPLOAD = "8gb"
-"""Of one uploaded file."""
+MOST_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
+"""Of one uploaded file: a number of bytes, kb, mb or gb."""
 
 
 def default_host() -> str:
@@ -95,11 +96,12 @@ def launch(store: RunStore, host: str, port: int) -> None:
     if shared:
         reach.limit_to(store.data_dir)
         reach.part_visitors(store.data_dir)
+    receiving.own_folder(port)
     page = build(store)
     page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=STYLES, head=live_chart.PRELOAD,
                 footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
                 prevent_thread_lock=True, max_file_size=MOST_UPLOAD,
-                app_kwargs={"middleware": [Middleware(Visitors)]} if shared else None)
+                app_kwargs={"middleware": [Middleware(Receiving), *([Middleware(Visitors)] if shared else [])]})
     downloads.serve(page.app, store)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()

@@ -1,5 +1,5 @@
-"""Audits in threads of their own: a page that asks for the same audit joins it, and one that nobody asks for any more
-stops."""
+"""Audits and downloads in threads of their own: a page that asks for the same one joins it, and one that nobody asks
+for any more stops."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from asrkit.errors import AsrkitError
-from asrkit.speech.inspection import Inspection, Progress
+from asrkit.speech.inspection import Progress
 
-REMEMBERED = 4    # results; each holds a few numbers a clip
+REMEMBERED = 4    # results; each holds a few numbers a clip, or the rows of a dataset
 PATIENCE_S = 150  # without a question; browsers let a page in the background ask once a minute
 
 
 class _Abandoned(Exception):
-    """Nobody has asked for this audit for a while."""
+    """Nobody has asked for this for a while."""
 
 
 class Job:
-    """One audit: how far it is, and what it found or what was wrong."""
+    """One of them: how far it is, and what it found or what was wrong."""
 
-    def __init__(self, work: Callable[[Progress], Inspection], turn: threading.Lock) -> None:
-        self.what, self.done, self.of = "Waiting for another audit", 0, 0
-        self.result: Inspection | None = None
+    def __init__(self, kind: str, work: Callable[[Progress], Any], turn: threading.Lock) -> None:
+        self.what, self.done, self.of = f"Waiting for another {kind}", 0, 0
+        self.result: Any = None
         self.error: AsrkitError | None = None
         self.abandoned = False
         self.asked = time.monotonic()
-        self._work, self._turn = work, turn
+        self._kind, self._work, self._turn = kind, work, turn
         mine = contextvars.copy_context()  # the visitor's
-        threading.Thread(target=mine.run, args=[self._run], daemon=True, name="audit").start()
+        threading.Thread(target=mine.run, args=[self._run], daemon=True, name=kind).start()
 
     @property
     def ended(self) -> bool:
@@ -48,8 +49,8 @@ class Job:
                 self.error = error
             except BaseException as error:
                 # The page is waiting for this thread; the traceback goes to the terminal.
-                self.error = AsrkitError(f"The audit ended with {type(error).__name__}, which is a fault of asrkit; "
-                                         "the terminal says more.")
+                self.error = AsrkitError(f"The {self._kind} ended with {type(error).__name__}, which is a fault of "
+                                         "asrkit; the terminal says more.")
                 raise
 
     def _progress(self, what: str, done: int, of: int) -> None:
@@ -59,19 +60,20 @@ class Job:
 
 
 class Jobs:
-    """The latest audits, one at work at a time."""
+    """The latest ones of a kind ("audit"), one at work at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
-    def get(self, key: Hashable, work: Callable[[Progress], Inspection], again: bool) -> Job:
+    def get(self, key: Hashable, work: Callable[[Progress], Any], again: bool) -> Job:
         """The job of that key, begun where there is none; again: begun anew where it has ended. An error is told once:
         whoever asks next, perhaps having put it right, begins anew."""
         with self._lock:
             job = self._jobs.pop(key, None)
             if job is None or job.abandoned or (again and job.ended):
-                job = Job(work, self._turn)
+                job = Job(self._kind, work, self._turn)
             job.asked = time.monotonic()
             if job.error is None:
                 self._jobs[key] = job
@@ -80,8 +82,8 @@ class Jobs:
                 del self._jobs[each]
             return job
 
-    def result(self, key: Hashable) -> Inspection | None:
-        """What the audit of that key found, if it was made and is still known."""
+    def result(self, key: Hashable) -> Any:
+        """What the one of that key found, if it was made and is still known."""
         with self._lock:
             job = self._jobs.get(key)
         return job.result if job else None

@@ -22,7 +22,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, lexicon, reach, sources, spreadsheets, uploads
+from asrkit.speech import audio, hub, lexicon, reach, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
 from asrkit.ui import audit_report, form
@@ -67,7 +67,7 @@ class Desk:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.jobs = Jobs()
+        self.jobs, self.fetches = Jobs("audit"), Jobs("download")
         self._known: OrderedDict[tuple[str, ...], tuple[sources.Source, str]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -83,8 +83,17 @@ class Desk:
 
     @told
     def look(self, asked: Asked) -> dict[str, Any]:
-        """What is at `data`, read anew."""
-        source = self._source(asked, again=True)
+        """What is at `data`, read anew; or, of what comes from the Hub, how far it is."""
+        if str(asked.get("data")).startswith(hub.PREFIX):
+            job = self.fetches.get(self._key(asked), again=bool(asked.get("again")), work=lambda progress: self._loaded(
+                asked, again=True, told=lambda done, of: progress("Fetching it", done, of)))
+            if job.error:
+                raise job.error
+            if job.result is None:
+                return {"state": "running", "what": job.what, "done": job.done, "of": job.of}
+            source = job.result[0]
+        else:
+            source = self._source(asked, again=True)
         rows = source.utterances
         known_s = [row.duration_s for row in rows if row.duration_s > 0]
         columns = source.columns
@@ -98,6 +107,25 @@ class Desk:
                        for name in source.sheets], "sheet": source.sheet,
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
         }
+
+    @told
+    def offer(self, asked: Asked) -> dict[str, Any]:
+        """The configurations and splits of a dataset of the Hub: each a name of what to look at, and its words. split
+        is empty where a configuration is to be chosen first."""
+        data = str(asked.get("data") or "").strip()
+        name, made = hub.Name.of(data), hub.offer(data)
+        whole = f"{hub.PREFIX}{name.dataset}"
+        config = whole if len(made.configs) == 1 else f"{whole}:{made.config}"
+        usual = [split for split in made.splits if hub.side(split)]
+        size = _megabytes(sum(made.splits[each] for each in usual))
+        splits = [[config, f"{' and '.join(usual)} ({size})"]] if usual else []
+        splits += [[f"{whole}:{made.config}:{split}", f"{split} ({_megabytes(size)})"]
+                   for split, size in made.splits.items()]
+        chosen = f"{whole}:{made.config}:{name.split}" if name.split else splits[0][0] if splits else ""
+        if name.split and chosen not in [value for value, _ in splits]:
+            splits.append([chosen, name.split])
+        return {"name": name.dataset, "configs": [[f"{whole}:{each}", each] for each in made.configs],
+                "config": f"{whole}:{made.config}" if made.config else "", "splits": splits, "split": chosen}
 
     @told
     def hear(self, asked: Asked) -> dict[str, Any]:
@@ -224,14 +252,14 @@ class Desk:
     def _source(self, asked: Asked, again: bool = False) -> sources.Source:
         return self._loaded(asked, again)[0]
 
-    def _loaded(self, asked: Asked, again: bool = False) -> tuple[sources.Source, str]:
+    def _loaded(self, asked: Asked, again: bool = False, told: Any = None) -> tuple[sources.Source, str]:
         """-> (the source, a print of its rows)."""
         key = self._key(asked)
         with self._lock:
             if not again and key in self._known:
                 return self._known[key]
         columns = {name: value or None for name, value in zip(COLUMNS, key[1:-1], strict=True)}
-        source = sources.load(key[0].strip(), **columns)
+        source = sources.load(key[0].strip(), **columns, told=told)
         loaded = source, _print(source)
         with self._lock:
             self._known[key] = loaded
@@ -249,6 +277,10 @@ class Desk:
     def _limits(self, asked: Asked) -> Any:
         name = str(asked.get("model") or models.STARTER)
         return preparation.limits_of(self._config(asked), Path(models.resolve(name, self.store)))
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(0.1, size / 1e6):.2g} MB"
 
 
 def _form(asked: Asked) -> TrainConfig:

@@ -1,19 +1,59 @@
 // Third chapter of the Data tab: a small recording studio. One sentence at a time; what is kept is on disk at once, and what
-// is not kept yet, and where one was, is in the browser, so that a reload loses nothing.
+// is not kept yet, and where one was, is in the browser, second by second, so that a reload loses nothing.
 
 const KEPT_HERE = "asrkit-recorder";
-const TAKE_HERE = "asrkit-take";
 const CLIP_AT = 0.985, QUIET_AT = 0.02; // of full scale
 const LEAST_S = 0.4, MOST_S = 60;
 
 let studio = { name: "", waiting: [], at: 0 };
 let microphone = null;   // { stream, context, node }
 let chunks = null;       // what is being recorded
-let take_now = null;     // { wav (base64), text, seconds, peak, clipped }
+let take_now = null;     // { id, wav (base64), text, seconds, peak, clipped }
+let unwritten = [];      // of what is being recorded, not in the browser's database yet
 
 function remembered(key) { try { return JSON.parse(localStorage.getItem(key)) || {}; } catch { return {}; } }
 function remember(key, value) {
-  try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, JSON.stringify(value)); } catch { /* too long a take for the browser's memory */ }
+  try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* this browser keeps nothing: one begins where the dataset is */ }
+}
+
+// ---- the take in the browser's database: who and what it is, and its samples in pieces
+
+let holds = true; // whether this browser keeps takes at all
+const database = new Promise((ready, fail) => {
+  const asked = indexedDB.open("asrkit-recorder", 1);
+  asked.onupgradeneeded = () => { asked.result.createObjectStore("take"); asked.result.createObjectStore("pieces", { autoIncrement: true }); };
+  asked.onsuccess = () => ready(asked.result);
+  asked.onerror = () => fail(asked.error);
+});
+database.catch((error) => { holds = false; console.warn("asrkit: takes are not kept in this browser", error); });
+
+async function in_database(work) {
+  try {
+    const change = (await database).transaction(["take", "pieces"], "readwrite");
+    const asked = work(change.objectStore("take"), change.objectStore("pieces"));
+    await new Promise((done, fail) => { change.oncomplete = done; change.onabort = change.onerror = () => fail(change.error); });
+    return asked && asked.map((each) => each.result);
+  } catch (error) {
+    if (holds) console.warn("asrkit: the take could not be kept in this browser", error);
+    holds = false;
+    return null;
+  }
+}
+
+function begin_take(told) { unwritten = []; return in_database((take, pieces) => { pieces.clear(); take.put(told, "now"); }); }
+function forget_take() { unwritten = []; in_database((take, pieces) => { pieces.clear(); take.clear(); }); }
+function write_pieces() {
+  if (!unwritten.length) return;
+  const piece = joined(unwritten);
+  unwritten = [];
+  in_database((take, pieces) => { pieces.add(piece); });
+}
+
+function joined(parts) {
+  const samples = new Float32Array(parts.reduce((sum, each) => sum + each.length, 0));
+  let at = 0;
+  for (const each of parts) { samples.set(each, at); at += each.length; }
+  return samples;
 }
 
 function record_note(words, style = "quiet") {
@@ -54,17 +94,17 @@ async function begin(replace) {
 part("record-setup").addEventListener("submit", (event) => { event.preventDefault(); begin(false); });
 part("record-replace").addEventListener("click", () => begin(true));
 
-function enter(told) {
+async function enter(told) {
   if (!told) return;
   studio = { ...told, at: 0 };
   remember(KEPT_HERE, { name: told.name, list: part("record-list").value, speaker: part("record-speaker").value, open: true });
   part("studio").hidden = false;
   part("others").hidden = !told.others;
-  const pending = remembered(TAKE_HERE);
   take_now = null;
-  if (pending.name === told.name && told.waiting.includes(pending.take?.text)) {
-    studio.at = told.waiting.indexOf(pending.take.text);
-    take_now = pending.take;
+  const [pending, pieces] = await in_database((take, kept) => [take.get("now"), kept.getAll()]) || [];
+  if (pending && pieces.length && !chunks && pending.name === told.name && told.waiting.includes(pending.text)) {
+    studio.at = told.waiting.indexOf(pending.text);
+    take_now = measured(pending, joined(pieces));
   }
   show_prompt();
 }
@@ -83,7 +123,8 @@ function show_prompt() {
   part("record-stop").hidden = chunks === null;
   part("record-skip").hidden = !ready || chunks !== null;
   for (const name of ["record-play", "record-keep", "record-again"]) part(name).hidden = take_now === null || chunks !== null;
-  if (!take_now && !chunks) record_note(ready ? "Press Record and read it aloud." : "");
+  if (!take_now && !chunks) record_note(!ready ? "" : holds ? "Press Record and read it aloud."
+    : "Press Record and read it aloud. This browser keeps nothing for a page: what is not kept here before a reload is lost.");
   if (take_now) judge();
 }
 
@@ -100,7 +141,7 @@ part("record-skip").addEventListener("click", () => {
   show_prompt();
 });
 
-function drop_take() { take_now = null; remember(TAKE_HERE, null); hush(); }
+function drop_take() { take_now = null; forget_take(); hush(); }
 
 // ---- recording
 
@@ -147,6 +188,8 @@ function hear_chunk(samples) {
   show_level(level);
   if (!chunks) return;
   chunks.push(samples);
+  unwritten.push(samples);
+  if (unwritten.length * samples.length > microphone.context.sampleRate) write_pieces();
   if (chunks.length * samples.length > MOST_S * microphone.context.sampleRate) stop_recording();
 }
 
@@ -166,29 +209,36 @@ async function start_recording() {
     return;
   }
   notice("");
-  drop_take(); // only now: a microphone that does not open costs no take
+  take_now = null; // only now: a microphone that does not open costs no take
+  recording = { id: [...crypto.getRandomValues(new Uint8Array(8))].map((each) => each.toString(16).padStart(2, "0")).join(""),
+    name: studio.name, text: studio.waiting[studio.at], rate: microphone.context.sampleRate };
+  begin_take(recording);
   chunks = [];
   show_prompt();
   record_note("Listening…");
   part("record-stop").focus({ preventScroll: true });
 }
 
+let recording = null; // { id, name, text, rate } of what is being recorded
+
 function stop_recording() {
   if (!chunks) return;
-  const samples = new Float32Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0, peak = 0, run = 0, clipped = false;
-  for (const chunk of chunks) { samples.set(chunk, at); at += chunk.length; }
+  write_pieces();
+  take_now = measured(recording, joined(chunks));
+  chunks = null;
+  show_prompt();
+  part("record-keep").focus({ preventScroll: true });
+}
+
+// A take as it is judged, heard and sent.
+function measured({ id, text, rate }, samples) {
+  let peak = 0, run = 0, clipped = false;
   for (const sample of samples) {
     peak = Math.max(peak, Math.abs(sample));
     run = Math.abs(sample) >= CLIP_AT ? run + 1 : 0;
     clipped ||= run >= 3;
   }
-  const rate = microphone.context.sampleRate;
-  chunks = null;
-  take_now = { wav: to_base64(to_wav(samples, rate)), text: studio.waiting[studio.at], seconds: samples.length / rate, peak, clipped };
-  remember(TAKE_HERE, { name: studio.name, take: take_now });
-  show_prompt();
-  part("record-keep").focus({ preventScroll: true });
+  return { id, wav: to_base64(to_wav(samples, rate)), text, seconds: samples.length / rate, peak, clipped };
 }
 
 // Mono, 16 bit, at the microphone's own rate: the server resamples.
@@ -213,7 +263,7 @@ async function keep_take() {
   if (!take_now) return;
   hush();
   part("record-keep").disabled = true;
-  const told = await ask("keep", { name: studio.name, text: take_now.text, speaker: part("record-speaker").value, wav: take_now.wav });
+  const told = await ask("keep", { name: studio.name, text: take_now.text, speaker: part("record-speaker").value, wav: take_now.wav, take: take_now.id });
   part("record-keep").disabled = false;
   if (!told) return; // the take stays, here and in the browser
   drop_take();

@@ -79,23 +79,50 @@ async function list_known() {
 
 function subject() { return { data: data.name, ...data.columns }; }
 
-async function look(name, columns = {}) {
+// Of a dataset on the Hub: its configurations and splits first, and then, if `chosen`, what is in it.
+async function look(name, columns = {}, chosen = false) {
   notice("");
   for (const section of SHOWN_OF_A_DATASET) part(section).hidden = true;
   if (!name.trim()) { notice("Say where the dataset is, or upload one."); return; }
-  const mine = ++asked;
-  busy("Looking at it…");
+  const mine = ++asked, of_hub = name.trim().startsWith("hub:");
+  part("offer").hidden = !(of_hub && chosen);
+  busy(of_hub && !chosen ? "Asking the Hub…" : "Looking at it…");
   part("look").disabled = true;
-  const told = await ask("look", { data: name.trim(), ...columns });
+  const told = of_hub && !chosen ? await offer(name.trim(), mine) : await looked(name.trim(), columns, mine);
+  if (mine !== asked) return;
   part("look").disabled = false;
   busy("");
-  if (!told || mine !== asked) return;
+  if (!told) return;
   data = { name: told.name, columns };
   fixes = {};
   show_look(told);
   forget_audit();
   await preview();
 }
+
+// What is there; of a download, how far it is, until it is there.
+async function looked(name, columns, mine) {
+  for (let again = true; mine === asked; again = false) {
+    const told = await ask("look", { data: name, ...columns, again });
+    if (!told || told.state !== "running" || mine !== asked) return told;
+    busy(told.of ? `${told.what}: ${(told.done / 1e6).toFixed(1)} of ${(told.of / 1e6).toFixed(1)} MB` : `${told.what}…`);
+    await new Promise((wake) => setTimeout(wake, WAIT_MS));
+  }
+  return null;
+}
+
+// Lists to choose from; nothing is fetched yet.
+async function offer(name, mine) {
+  const told = await ask("offer", { data: name });
+  if (!told || mine !== asked) return null;
+  options(part("config"), told.config ? told.configs : [["", "choose one"], ...told.configs], told.config);
+  options(part("split"), told.splits, told.split);
+  part("fetch").disabled = !told.split;
+  part("offer").hidden = false;
+  return null;
+}
+part("config").addEventListener("change", () => { part("path").value = part("config").value; look(part("config").value); });
+part("offer").addEventListener("submit", (event) => { event.preventDefault(); part("path").value = part("split").value; look(part("split").value, {}, true); });
 
 function show_look(told) {
   part("name").textContent = told.name.split("/").filter(Boolean).pop() || told.name;
@@ -122,7 +149,7 @@ function show_look(told) {
 
 for (const name of COLUMN_NAMES) {
   part(name).addEventListener("change", () => {
-    look(data.name, Object.fromEntries(COLUMN_NAMES.map((each) => [each, part(each).value])));
+    look(data.name, Object.fromEntries(COLUMN_NAMES.map((each) => [each, part(each).value])), true);
   });
 }
 part("sheet").addEventListener("change", () => { part("path").value = part("sheet").value; look(part("sheet").value); });

@@ -21,7 +21,9 @@ NUMBER_LANGUAGES = (("", "leave digits"), ("en", "English"), ("de", "German"), (
                     ("it", "Italian"), ("pt", "Portuguese"), ("nl", "Dutch"), ("pl", "Polish"), ("ru", "Russian"),
                     ("uk", "Ukrainian"), ("tr", "Turkish"), ("ar", "Arabic"), ("fa", "Persian"), ("te", "Telugu"),
                     ("bn", "Bengali"), ("vi", "Vietnamese"), ("id", "Indonesian"), ("ja", "Japanese"),
-                    ("ko", "Korean"), ("th", "Thai"))
+                    ("ko", "Korean"), ("th", "Thai"), ("zh", "Chinese"), ("yue", "Cantonese"), ("hi", "Hindi"),
+                    ("ta", "Tamil"), ("ne", "Nepali"), ("el", "Greek"), ("sw", "Swahili"), ("cs", "Czech"),
+                    ("sv", "Swedish"), ("fi", "Finnish"), ("hu", "Hungarian"), ("ro", "Romanian"))
 
 
 def build(store: RunStore, desk: Desk) -> gr.HTML:
@@ -31,7 +33,7 @@ def build(store: RunStore, desk: Desk) -> gr.HTML:
     return gr.HTML(
         value="", elem_id="data", apply_default_css=False,
         html_template=template("data_tab.html"), js_on_load=script(*SCRIPTS),
-        server_functions=[*functions(desk, "known", "look", "hear", "preview", "check", "choose", "take"),
+        server_functions=[*functions(desk, "known", "offer", "look", "hear", "preview", "check", "choose", "take"),
                           *functions(recorder, "lists", "begin", "progress", "keep")],
         normalisers=[(name, each.summary) for name, each in NORMALISERS.items()],
         numbers=list(NUMBER_LANGUAGES), models=form.base_models(store),

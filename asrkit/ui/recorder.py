@@ -50,13 +50,14 @@ class Recorder:
     @told
     def keep(self, asked: Asked) -> dict[str, Any]:
         """Keep the recording `wav` (base64) of the prompt `text`; it takes the place of one of the same prompt by the
-        same speaker. Who gives no name may be anybody, so replaces nothing."""
+        same speaker. Who gives no name may be anybody, so replaces nothing. take: a name of the recording, which is
+        kept once however often it is sent."""
         mine, text = self._collection(asked), " ".join(str(asked.get("text") or "").split())
         speaker = " ".join(str(asked.get("speaker") or "")[:80].split())
         wave = audio.load(_decoded(asked.get("wav")))
         before = next((clip.file_name for clip in mine.clips()
                        if speaker and (clip.text, clip.speaker) == (text, speaker)), "")
-        mine.add(wave, text, speaker=speaker, instead_of=before)
+        mine.add(wave, text, speaker=speaker, instead_of=before, take=str(asked.get("take") or ""))
         return self._state(mine)
 
     def _collection(self, asked: Asked) -> collection.Collection:

@@ -121,6 +121,22 @@ def test_by_language(name, text, expected):
     ("fr", "80 francs", "quatre vingts francs"),
     ("en", "no digits", "no digits"),
     ("bn", "১২", "বারো"),
+    ("en", "spy-h323 in 4k, mp3 at 5kg 10am", "spy h three two three in four k mp three at five kg ten am"),
+    ("en", "call 555-1234, +49 30 1234567 or 0800-12-34-56", "call five five five one two three four four nine three "
+     "zero one two three four five six seven or zero eight zero zero one two three four five six"),
+    ("en", "id 12345678, 1234567 in 1914-1918", "id one two three four five six seven eight one million two hundred "
+     "and thirty four thousand five hundred and sixty seven in one thousand nine hundred and fourteen one thousand "
+     "nine hundred and eighteen"),
+    ("en", "on 2024-05-01", "on two thousand and twenty four zero five zero one"),
+    ("fr", "le 21e et la 1ère", "le vingt et unième et la premier"),
+    ("es", "el 3º", "el tercero"),
+    ("zh", "2024年有323块和3.05", "二 零 二 四 年有 三百二十三 块和 三 点 零 五"),
+    ("zh", "用MP3听105", "用mp 三 听 一百零五"),
+    ("hi", "२१ और 3.5", "इक्कीस और तीन दशमलव पाँच"),
+    ("hi", "1,23,456", "एक लाख तेईस हज़ार चार सौ छप्पन"),
+    ("ja", "3.5キロ", "三 点 五 キロ"),
+    ("ko", "2024년 3개", "이천이십사 년 삼 개"),
+    ("el", "12", "δώδεκα"),
 ])
 def test_numbers_are_spelled_out(language, text, expected):
     rules = rules_of("basic", language)
@@ -129,11 +145,11 @@ def test_numbers_are_spelled_out(language, text, expected):
 
 
 def test_a_language_without_number_words():
-    with pytest.raises(ConfigError, match="Numbers cannot be spelled out in 'xx'; choose one of am, ar"):
+    with pytest.raises(ConfigError, match="Numbers cannot be spelled out in 'xx'; choose one of af, ak, am, ar"):
         normalise("no digit", rules_of("basic", "xx"))
 
 
-@given(text=st.text(), language=st.sampled_from(["en", "de", "es", "fr", "ru", "ja", "te", "ar"]))
+@given(text=st.text(), language=st.sampled_from(["en", "de", "es", "fr", "ru", "ja", "te", "ar", "zh", "hi"]))
 def test_no_number_breaks_it(text, language):
     told = normalise(text + " 12.5 " + text, rules_of("basic", language))
     assert not any(letter.isdecimal() for letter in told)

@@ -122,7 +122,7 @@ def test_an_error_is_told_once(desk, folder, monkeypatch):
 
 
 def test_audits_at_work_are_not_forgotten_and_those_nobody_asks_for_stop(monkeypatch):
-    jobs, begun, go = audit_jobs.Jobs(), [], threading.Event()
+    jobs, begun, go = audit_jobs.Jobs("audit"), [], threading.Event()
 
     def work(progress):
         begun.append(1)
@@ -258,6 +258,18 @@ def test_a_recording_replaces_none_of_somebody_else(store, speaker, kept):
     given = {"name": "me", "text": "One.", "speaker": speaker, "wav": sound}
     assert recorder.keep(given)["kept"] == kept
     assert recorder.keep(given)["kept"] == (kept if speaker else kept + 1)
+
+
+def test_a_recording_that_is_sent_twice_is_kept_once(store):
+    """The answer was lost on the way, so the page sends it again."""
+    recorder = Recorder(store)
+    sound = wav_of(0.3 * np.sin(np.arange(48_000) / 20))
+    given = {"name": "me", "text": "One.", "take": "0123456789abcdef", "wav": sound}
+    for speaker in ("", "", "ann"):
+        assert recorder.keep(given | {"speaker": speaker})["kept"] == 1
+    assert recorder.keep(given | {"take": "0123456789abcde0"})["kept"] == 2
+    assert len(list((store.data_dir / "me/clips").iterdir())) == 2
+    assert "cannot name a recording" in recorder.keep(given | {"take": "../../x"})["error"]
 
 
 def test_prompts_of_a_dataset_are_replaced_only_on_demand(store):

@@ -1,0 +1,46 @@
+"""The parts of uploads that broke off: Gradio leaves them in its folder, where they would fill the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gradio.utils import get_upload_folder
+
+UPLOAD = "/upload"
+
+
+def own_folder(port: int) -> None:
+    """From now on uploads lie in a folder that no other app on this machine has; parts in it are of nobody."""
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir(), f"asrkit-{os.getuid()}-{port}")))
+    _remove_parts()
+
+
+class Receiving:
+    """ASGI middleware: when no upload is under way, what lies there in part is removed."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self._under_way = 0
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not scope["path"].rstrip("/").endswith(UPLOAD):
+            return await self.app(scope, receive, send)
+        self._under_way += 1
+        try:
+            await self.app(scope, receive, send)  # until a whole file is at its place
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                _remove_parts()
+
+
+def _remove_parts() -> None:
+    """Whole files lie in folders of their own. A part is emptied first: whatever failed may still have it open."""
+    for path in Path(get_upload_folder()).glob("tmp*"):
+        with contextlib.suppress(OSError):  # gone already, or a folder
+            os.truncate(path, 0)
+            path.unlink()

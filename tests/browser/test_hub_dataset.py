@@ -1,0 +1,96 @@
+"""A dataset of the Hub: its configurations and splits are offered, and its download is watched. A stand-in of the Hub
+on the loopback, asked by the Hub's own client in the app's process."""
+
+from pathlib import Path
+
+import hub
+import pyarrow
+import pytest
+from playwright.sync_api import expect
+from pyarrow import parquet
+
+from asrkit.speech import sources
+
+CONFIGS = """---
+configs:
+- config_name: en
+  data_files: [{split: train, path: en/train-*}, {split: validation, path: en/validation-*}]
+- config_name: es
+  data_files: [{split: train, path: es/train-*}]
+---
+"""
+
+
+@pytest.fixture
+def served(tmp_path):
+    clips = sources.load("callsigns").train[:10]
+    for split, some in (("en/train", clips[:5]), ("en/validation", clips[5:8]), ("es/train", clips[8:])):
+        file = tmp_path / f"hub/datasets/tiny/two/{split}-00000-of-00001.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pyarrow.table({
+            "audio": [{"bytes": Path(clip.audio).read_bytes(), "path": None} for clip in some],
+            "sentence": [clip.text for clip in some], "noise": [bytes(99_999)] * len(some)}), file, compression="none")
+    (tmp_path / "hub/datasets/tiny/two/README.md").write_text(CONFIGS)
+    (tmp_path / "hub/datasets/tiny/gated").mkdir()
+    (tmp_path / "hub/datasets/tiny/gated/a.txt").write_text("hi")
+    with hub.serve(tmp_path / "hub") as started:
+        started.gated.add("tiny/gated")
+        yield started
+
+
+@pytest.fixture
+def page(served, serving, browser, tmp_path, monkeypatch):
+    for name, value in served.env(tmp_path / "home").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    app = type(serving)(tmp_path / "runs")
+    app.start()
+    opened = browser.new_context().new_page()
+    opened.goto(app.url)
+    opened.get_by_role("tab", name="Data").click()
+    yield opened
+    app.kill()
+
+
+def part(page, name):
+    return page.locator(f"#data [data-part='{name}']")
+
+
+def look(page, name):
+    part(page, "path").fill(name)
+    page.get_by_role("button", name="Look", exact=True).click()
+
+
+def options(page, name):
+    return part(page, name).locator("option").all_inner_texts()
+
+
+def test_what_is_on_the_hub_is_chosen_from_lists_and_fetched(page, served):
+    look(page, "hub:tiny/nothing")
+    expect(part(page, "notice")).to_contain_text("tiny/nothing")
+    look(page, "hub:tiny/gated")
+    expect(part(page, "notice")).to_contain_text("gated")
+    expect(part(page, "offer")).to_be_hidden()
+    look(page, "hub:tiny/two")
+    expect(part(page, "offer")).to_be_visible()
+    assert options(page, "config") == ["choose one", "en", "es"] and part(page, "fetch").is_disabled()
+    part(page, "config").select_option("en")
+    expect(part(page, "split").locator("option")).to_have_count(3)
+    assert [words.partition(" (")[0] for words in options(page, "split")] == [
+        "train and validation", "train", "validation"]
+    served.bytes_a_second = 200_000
+    page.get_by_role("button", name="Fetch", exact=True).click()
+    expect(part(page, "busy")).to_contain_text("MB")
+    served.bytes_a_second = None
+    expect(part(page, "facts")).to_contain_text("5 to train on, 3 to evaluate on")
+    assert part(page, "path").input_value() == "hub:tiny/two:en"
+    part(page, "split").select_option("hub:tiny/two:en:validation")
+    page.get_by_role("button", name="Fetch", exact=True).click()
+    expect(part(page, "facts")).to_contain_text("3 clips")
+    assert {"sentence", "audio"} <= set(options(page, "text_column"))
+    page.get_by_role("button", name="Train on this").click()
+    expect(page.locator("#field-train input")).to_have_value("hub:tiny/two:en:validation")
+    served.broken.add("tiny/two")
+    page.get_by_role("tab", name="Data").click()
+    look(page, "hub:tiny/other")
+    expect(part(page, "notice")).to_contain_text("tiny/other")
