@@ -150,7 +150,7 @@ const WORKLET = `registerProcessor("asrkit-tap", class extends AudioWorkletProce
 });`;
 
 async function open_microphone() {
-  if (microphone && microphone.stream.active) { await microphone.context.resume(); return microphone; }
+  if (microphone && microphone.stream.active) { await wake(microphone.context); return microphone; }
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
   const context = new AudioContext();
   microphone = { stream, context };
@@ -161,7 +161,7 @@ async function open_microphone() {
     const node = new AudioWorkletNode(context, "asrkit-tap");
     context.createMediaStreamSource(stream).connect(node);
     node.port.onmessage = (event) => hear_chunk(event.data);
-    await context.resume();
+    await wake(context);
   } catch (error) {
     close_microphone(); // or its light stays on
     throw error;
@@ -204,7 +204,7 @@ function show_level(peak) {
 async function start_recording() {
   hush();
   try { if (!await open_microphone()) return; } catch (error) {
-    const why = navigator.mediaDevices ? `the browser says ${error.name}` : "a page that is not on this machine needs https for it";
+    const why = navigator.mediaDevices ? error instanceof DOMException ? `the browser says ${error.name}` : error.message : "a page that is not on this machine needs https for it";
     notice(`The microphone cannot be used (${why}); allow it for this page, or plug one in.`);
     return;
   }

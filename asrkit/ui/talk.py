@@ -33,7 +33,6 @@ SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js",
 MOST_COLUMNS = 900
 MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
-UPLOADS = Path(gr.utils.get_upload_folder())
 
 
 class Talk:
@@ -70,7 +69,7 @@ class Talk:
     def open(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Begin to transcribe an uploaded file: {path, name, model, expect, hot, lm} -> {id}."""
         path = Path(str(asked["path"])).resolve()
-        if not path.is_relative_to(UPLOADS.resolve()) or not path.is_file():
+        if not path.is_relative_to(Path(gr.utils.get_upload_folder()).resolve()) or not path.is_file():
             raise DataError("That file was not uploaded here; choose it again.")
         recording = self.recordings.add(Recording(Path(str(asked["name"])).name, str(asked["model"]),
                                                   expect=hearing.expected(asked)))

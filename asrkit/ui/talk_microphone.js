@@ -59,6 +59,7 @@ function microphone({ begun, told, lost, failed, level }) {
     };
     context.createMediaStreamSource(stream).connect(node);
     stream.getAudioTracks()[0].addEventListener("ended", stop); // unplugged, or taken away
+    await wake(context);
     id = await begun(context.sampleRate);
     send();
   }

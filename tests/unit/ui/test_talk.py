@@ -5,11 +5,13 @@ import io
 import json
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import tiny
+from gradio.utils import get_upload_folder
 from reader import Reader
 from waiting import wait_for
 
@@ -18,7 +20,7 @@ from asrkit.runs.store import RunStore
 from asrkit.speech import collection
 from asrkit.speech.audio import RATE
 from asrkit.transcription import transcriber
-from asrkit.ui import recordings, talk
+from asrkit.ui import recordings
 from asrkit.ui.component import answering
 from asrkit.ui.talk import Talk
 
@@ -32,9 +34,13 @@ def booth(tmp_path, monkeypatch):
         return Reader()
 
     monkeypatch.setattr(transcriber, "get", get)
-    monkeypatch.setattr(talk, "UPLOADS", tmp_path / "uploads")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     (tmp_path / "uploads").mkdir()
     return Talk(RunStore(tmp_path / "runs"))
+
+
+def uploads():
+    return Path(get_upload_folder())
 
 
 def said(text, seed=0):
@@ -58,7 +64,7 @@ def text(answer):
 
 
 def uploaded(booth, name, samples, rate=RATE):
-    path = talk.UPLOADS / name
+    path = uploads() / name
     soundfile.write(path, samples, rate)
     return booth.open({"path": str(path), "name": name, "model": "any"})["id"]
 
@@ -134,10 +140,10 @@ def test_a_file_is_read_shown_played_and_written(booth):
 
 def test_many_files_and_a_zip_of_those_that_worked(booth):
     ids = [uploaded(booth, f"{name}.wav", said(name, seed)) for seed, name in enumerate(("abc", "bcd"))]
-    (talk.UPLOADS / "x").mkdir()
+    (uploads() / "x").mkdir()
     ids.append(uploaded(booth, "x/abc.wav", said("ee")))
-    (talk.UPLOADS / "words.wav").write_text("no sound at all")
-    ids.append(booth.open({"path": str(talk.UPLOADS / "words.wav"), "name": "words.wav", "model": "any"})["id"])
+    (uploads() / "words.wav").write_text("no sound at all")
+    ids.append(booth.open({"path": str(uploads() / "words.wav"), "name": "words.wav", "model": "any"})["id"])
     rows = [ended(booth, one) for one in ids]
     assert [row["state"] for row in rows] == ["done", "done", "done", "failed"]
     assert rows[3]["notice"].startswith("words.wav cannot be read as audio")
@@ -153,7 +159,7 @@ def test_many_files_and_a_zip_of_those_that_worked(booth):
 ])
 def test_a_file_without_speech_is_one_sentence(booth, name, samples, words):
     row = ended(booth, uploaded(booth, name, samples))
-    assert words in row["notice"] and row["text"] == "" and str(talk.UPLOADS) not in row["notice"]
+    assert words in row["notice"] and row["text"] == "" and str(uploads()) not in row["notice"]
 
 
 def test_a_recording_without_speech_is_one_sentence(booth):
@@ -177,7 +183,7 @@ def test_cancelled_files_stop(booth):
 def test_what_the_page_may_not_ask(booth, tmp_path):
     secret = tmp_path / "secret.wav"
     soundfile.write(secret, said("abc"), RATE)
-    for path in (secret, talk.UPLOADS / ".." / "secret.wav", talk.UPLOADS, talk.UPLOADS / "gone.wav"):
+    for path in (secret, uploads() / ".." / "secret.wav", uploads(), uploads() / "gone.wav"):
         told = answering(booth.open, "open")({"path": str(path), "name": "a.wav", "model": "any"})
         assert "not uploaded here" in told["error"]
     assert "no longer held" in answering(booth.show, "show")({"id": "guess"})["error"]
@@ -234,7 +240,7 @@ def test_a_chunk_that_fails_ends_the_recording_and_is_not_taken_again(booth, mon
 
 
 def test_an_upload_is_removed_once_nobody_needs_it(booth):
-    path, gate = talk.UPLOADS / "a.wav", threading.Event()
+    path, gate = uploads() / "a.wav", threading.Event()
     booth.uploads.workers.submit(gate.wait)
     booth.uploads.workers.submit(gate.wait)
     twice = [uploaded(booth, "a.wav", said("abc")) for _ in range(2)]  # the same content has the same path
