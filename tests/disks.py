@@ -18,6 +18,8 @@ def mounted(place: Path, size: str) -> Iterator[Path]:
     tried = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True)
     if tried.returncode:
         pytest.skip(f"a file system cannot be mounted here: {tried.stderr.decode().strip()}")
-    yield place
-    # Lazily: a traceback may still hold a file of it open.
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        # Lazily: a traceback may still hold a file of it open.
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
