@@ -16,4 +16,9 @@ async function ask(name, asked) {
 // What the fields of "Words to expect" say.
 const expected = () => ({ expect: part("expect").value, hot: part("hot").value, lm: part("lm").value });
 
+// A folded section says whether anything is in it.
+part("expectation").addEventListener("input", () => {
+  part("expecting").hidden = !Object.values(expected()).some((value) => value.trim());
+});
+
 function complain(words) { part("error").textContent = words; part("error").hidden = !words; }

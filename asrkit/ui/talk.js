@@ -30,6 +30,7 @@ async function record() {
     level: drawLevel,
   });
   fresh(taken);
+  part("expectation").open = false; // the words appear below it
   part("record").disabled = true;
   try { taken.id = await recorder.start(); } catch (error) {
     complain(error.message);

@@ -211,8 +211,14 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
         table = csv.writer(file)
         table.writerows([["file_name", "text"], *([CALLSIGNS / row["file_name"], row["text"]] for row in rows)])
     page = open_tab(open_page(), "starter")
+    page.locator("#talk").get_by_text("Words to expect").click()
+    part(page, "expect").fill("\n".join(row["text"] for row in rows))
+    expect(part(page, "expecting")).to_be_visible()
     upload(page, speech[0])
     expect(part(page, "done")).to_be_visible()
+    said = [{"word": word} for row in rows for word in row["text"].split()]
+    greedy = alike([word["word"] for word in speech[1]], said)
+    assert alike(shown(page), said) > max(0.7, greedy + 0.1), "what is expected is heard"
     page.get_by_text("Compare with another model").click()
     part(page, "other").select_option("starter")
     part(page, "reference").fill(" ".join(row["text"] for row in rows))
@@ -225,9 +231,12 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
     judge.locator("[data-part=evaluate]").click()
     expect(judge.locator("[data-part=error]")).to_contain_text("Say which dataset")
     judge.locator("[data-part=dataset]").fill(str(tmp_path / "few.csv"))
+    judge.get_by_text("Words to expect").click()
+    judge.locator("[data-part=hot]").fill("november, oscar")
     judge.locator("[data-part=evaluate]").click()
     expect(judge.locator(".figures")).to_contain_text("95 % interval")
     expect(judge.locator("[data-part=report]")).to_contain_text("starter on")
+    expect(judge.locator("[data-part=report]")).to_contain_text("with words to expect")
     expect(judge.locator("[data-clip]").first).to_be_visible()
     with page.expect_download() as saved:
         judge.locator("[data-part=csv]").click()
