@@ -1,7 +1,8 @@
 """`/transcribe`: the same transcription for programs, through Gradio's own HTTP API.
 
     from gradio_client import Client, handle_file
-    told = Client("http://127.0.0.1:7860").predict(handle_file("clip.wav"), "starter", api_name="/transcribe")
+    told = Client("http://127.0.0.1:7860").predict(handle_file("clip.wav"), "starter", hot_words="oscar, lima",
+                                                   api_name="/transcribe")
     told["text"], told["words"][0]["start_s"]
 """
 

@@ -29,7 +29,7 @@ from asrkit.ui.component import HERE, answering, script, template
 from asrkit.ui.recordings import DONE, WORKING, Recording, Recordings
 
 STYLE = HERE / "talk.css"
-SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js", "talk.js")
+SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js", "talk_files.js", "talk.js")
 MOST_COLUMNS = 900
 MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
