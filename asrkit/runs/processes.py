@@ -92,11 +92,11 @@ def _kills_for_memory() -> int:
 
 
 def introduce(run: Run, pid: int, command: list[str], events_from: int, taken: Sequence[str] | None = None) -> None:
-    """Write `process.json`: who works on the run, from which byte of the events on it is he who tells, and which
-    devices he has, where that is known."""
+    """Write `process.json`: who works on the run in which folder, from which byte of the events on it is he who tells,
+    and which devices he has, where that is known."""
     has = {} if taken is None else {"devices": list(taken)}
     write_json(run.process_path, {**identity(pid), "host": socket.gethostname(), "command": command,
-                                  "events_from": events_from, **has})
+                                  "folder": _folder(run), "events_from": events_from, **has})
 
 
 def identity(pid: int) -> dict[str, Any]:
@@ -132,10 +132,24 @@ def alive(process: dict[str, Any] | None) -> bool:
     return _start(int(process["pid"])) == process["start"]
 
 
+def works(run: Run) -> bool:
+    """Whether the worker of the run lives. One that works in the folder of which this is a copy is not its worker."""
+    process = run.process()
+    return alive(process) and process.get("folder", _folder(run)) == _folder(run)
+
+
+def _folder(run: Run) -> int | None:
+    """What a copy of the run's folder does not have in common with it (its inode); None if there is none any more."""
+    try:
+        return run.path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 def kill(run: Run, wait_s: float = 10.0) -> None:
     """End the worker's whole session at once: the last resort, after stop and cancel were not heard."""
     process = run.process()
-    if process and alive(process):
+    if works(run):
         with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
             os.killpg(process["pid"], signal.SIGKILL)
         deadline = time.monotonic() + wait_s

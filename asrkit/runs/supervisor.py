@@ -15,7 +15,7 @@ from typing import NamedTuple
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, RunError
 from asrkit.runs import devices, events, models, preparation
-from asrkit.runs.processes import alive, spawn
+from asrkit.runs.processes import spawn, works
 from asrkit.runs.store import (
     CANCEL,
     EVALUATE,
@@ -255,7 +255,7 @@ def delete(store: RunStore, run: Run) -> None:
 def _refuse_claimed(run: Run) -> None:
     """RunError while a process that cannot be seen from here works on the run: on another machine, in a container."""
     process = run.process()
-    if process and not alive(process):
+    if process and not works(run):
         handle = run.claim(wait_s=2.0)
         if handle is None:
             raise RunError(f"Run {run.id} is under way on {process.get('host')}; stop it there first.")
@@ -264,7 +264,7 @@ def _refuse_claimed(run: Run) -> None:
 
 def under_way(store: RunStore) -> Iterator[Run]:
     """The runs that are under way, newest first."""
-    return (run for run in store.all() if alive(run.process()) and status(run) in ACTIVE)
+    return (run for run in store.all() if works(run) and status(run) in ACTIVE)
 
 
 def active(store: RunStore) -> Run | None:
@@ -283,7 +283,7 @@ def status(run: Run) -> str:
     """What the run is now, from its last events, its flags and whether its worker lives."""
     process = run.process()
     # Asked before the events are read: a worker that is gone by now has told everything.
-    lives = alive(process)
+    lives = works(run)
     if not lives and run.place_path.exists():
         return QUEUED
     # An end that was told before the present worker began is the end of an earlier life: the run was resumed.

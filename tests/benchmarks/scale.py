@@ -220,8 +220,7 @@ def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
 
 
 class Pages:
-    """That many pages, each asking as often as it is told to, over a connection that it keeps, and with Gradio's stream
-    of heartbeats open. One thread asks for all of them: what it takes of the machine counts against the viewers."""
+    """That many pages, each asking as often as it is told to, with Gradio's stream of heartbeats open. One thread asks for all of them: what it takes of the machine counts against the viewers."""
 
     def __init__(self, url: str, component: int, run: Run, count: int) -> None:
         self.host, self.component, self.run = url.removeprefix("http://"), component, run
@@ -262,6 +261,7 @@ class Pages:
         connection.request("POST", "/gradio_api/component_server", json.dumps(asked),
                            {"Content-Type": "application/json"})
         told = json.load(connection.getresponse())
+        connection.close()  # as the server does after 5 s, which is sooner than so many pages ask again
         page |= {"after": told["offset"], "signature": told["signature"]}
         if told["evaluations"] is not None:
             page["evaluations"] = len(told["evaluations"])

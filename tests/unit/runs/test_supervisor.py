@@ -1,5 +1,6 @@
 import concurrent.futures
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -160,6 +161,18 @@ def test_what_somebody_unseen_works_on_is_left_alone(make_run, store, dead, chan
         other.stdin.close()
     assert run.path.exists()
     supervisor.delete(store, run)
+
+
+def test_a_copy_of_a_run_under_way_is_not_under_way(store, config, worker):
+    """Nor is the worker of the original ended for it."""
+    run = supervisor.start(store, config, "one")
+    copy = store.root / "copy"
+    shutil.copytree(run.path, copy)
+    copied = store.get("copy")
+    assert [supervisor.status(one) for one in (run, copied)] == ["starting", "crashed"]
+    processes.kill(copied)
+    supervisor.delete(store, copied)
+    assert supervisor.status(run) == "starting"
 
 
 def test_a_zombie_is_dead(make_run, child):
