@@ -220,7 +220,8 @@ def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
 
 
 class Pages:
-    """That many pages, each asking as often as it is told to, with Gradio's stream of heartbeats open. One thread asks for all of them: what it takes of the machine counts against the viewers."""
+    """That many pages, each asking as often as it is told to, with Gradio's stream of heartbeats open. One thread asks
+    for all of them: what it takes of the machine counts against the viewers."""
 
     def __init__(self, url: str, component: int, run: Run, count: int) -> None:
         self.host, self.component, self.run = url.removeprefix("http://"), component, run

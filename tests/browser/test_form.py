@@ -55,11 +55,13 @@ def test_what_cannot_start_is_said_in_a_sentence_and_the_form_stays(open_page, a
     page = open_page()
     field(page, name).fill(value)
     field(page, name).press("Tab")
-    page.get_by_role("button", name="Start training").click()
+    start = page.get_by_role("button", name="Start training")
+    start.press("Enter")
     expect(message(page)).to_contain_text(words)
     expect(message(page)).not_to_contain_text("Traceback")
     expect(field(page, name)).to_have_value(value)
-    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    expect(start).to_be_enabled()
+    expect(start).to_be_focused()
     assert app.store.all() == []
 
 

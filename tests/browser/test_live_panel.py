@@ -1,7 +1,9 @@
 """The live panel on faked runs: what is drawn survives updates, reloads and a killed app; what failed is said."""
 
+import os
 import re
 import signal
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -458,3 +460,18 @@ def test_the_focus_stays_where_something_is_after_an_action(open_page, play, app
     page.get_by_role("button", name="Stop and save").press("Enter")
     expect(status(page)).to_have_text(re.compile("Stopp"))
     wait_for(lambda: page.evaluate(focused) == "status", "the focus on the status")
+
+
+def test_a_worker_that_gives_no_sign_of_life_is_told(open_page, play, app):
+    run = play(*LONG)
+    page = open_page()
+    drawn(page, 2)
+    run.heartbeat_path.write_text('{"longest_s": 100}')
+    os.utime(run.heartbeat_path, (time.time() - 60,) * 2)
+    silence = page.locator("#live [data-part=silence]")
+    expect(silence).to_contain_text(re.compile(r"No sign of life for 1 min.* Cancel ends it, by force if need be"))
+    page.get_by_role("tab", name="Runs").click()
+    expect(page.locator("#runs .pill").first).to_have_text("Running, silent")
+    page.get_by_role("tab", name="Train").click()
+    os.utime(run.heartbeat_path)
+    expect(silence).to_be_hidden()

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from asrkit.runs import heartbeat, processes, supervisor, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.store import CANCEL, STOP
+from asrkit.runs.view import RunView, view
 from asrkit.ui import words
 from asrkit.ui.run_list import RunList
 
@@ -54,6 +56,8 @@ def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
     run, worker = works(BUSY)
     begun = time.monotonic()
     wait_for(lambda: time.monotonic() - begun > 3 and age(run) < 2, "a sign of life after so long", seconds=20)
+    said = words.activity(run, supervisor.STARTING, view(run), None, heartbeat.last(run))
+    assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last sign of life \d s ago\)", said), said
     os.kill(worker.pid, signal.SIGSTOP)
     wait_for(lambda: heartbeat.last(run).silent, "silence", seconds=20)
     assert supervisor.status(run) == supervisor.STARTING and words.status_word(run, "starting") == "Starting, silent"
@@ -137,6 +141,9 @@ def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s,
         os.utime(run.heartbeat_path, (time.time() - age_s,) * 2)
     run.raise_flag(flag)
     assert watchdog.given_s(run) == given
+    said = words.activity(run, supervisor.STOPPING, RunView("one"), None, heartbeat.last(run))
+    slower = given > (watchdog.CANCEL_S if flag == CANCEL else watchdog.STOP_S)
+    assert f"by force after {words.roughly(given)}" in said and ("for a step of it took" in said) == slower
 
 
 def test_a_clock_that_was_set_does_not_make_anybody_silent(make_run):
