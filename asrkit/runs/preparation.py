@@ -79,15 +79,19 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, m
         kept_eval, told_eval = check(source.eval)
         told = _joined(told, told_eval)
     else:
-        kept, kept_eval = _split(kept, config)
-    told = replace(told, findings=[*told.findings, *_leaks(kept, kept_eval, config, source.eval is None)])
+        kept_eval = []
+    rows = [*kept, *kept_eval]
+    prints = dict(zip([row.id for row in rows], leaks.prints(rows), strict=True))
+    if source.eval is None:
+        kept, kept_eval = _split(kept, config, prints)
+    told = replace(told, findings=[*told.findings, *_leaks(kept, kept_eval, config, prints, source.eval is None)])
     for side, name in ((kept, "train"), (kept_eval, "evaluate")):
         if not side:
             raise DataError(f"{config.train}: no clip is left to {name} on; add data or change the clip length limits.")
     return Prepared(kept, kept_eval, told, selection.record(config.train))
 
 
-def _split(rows: list[Utterance], config: TrainConfig) -> tuple[list[Utterance], list[Utterance]]:
+def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashable | None]) -> manifest.Halves:
     """Among the clips that can be used: of a few that are held out, none may be lost to the audit afterwards."""
     if config.eval:
         raise DataError(f"{config.eval} holds no clips to evaluate on; give another evaluation dataset.")
@@ -96,7 +100,7 @@ def _split(rows: list[Utterance], config: TrainConfig) -> tuple[list[Utterance],
     if len(rows) < 2:
         raise DataError(f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, "
                         "or name an evaluation dataset.")
-    return hold_out(config, rows, leaks.prints(rows))
+    return hold_out(config, rows, [prints[row.id] for row in rows])
 
 
 def told_leaks(run: Run) -> list[dict[str, Any]]:
@@ -114,11 +118,11 @@ def hold_out(config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Ha
                           by=config.split_by, prints=prints)
 
 
-def _leaks(train: list[Utterance], held_out: list[Utterance], config: TrainConfig, own: bool) -> list[Finding]:
+def _leaks(train: list[Utterance], held_out: list[Utterance], config: TrainConfig, prints: dict[str, Hashable | None],
+           own: bool) -> list[Finding]:
     """What both sides share. Commands are to be known, so their sentences are not told of."""
     rows = [*train, *held_out]
-    seen = [leaks.Clip(place, row.text, row.speaker, printed)
-            for place, (row, printed) in enumerate(zip(rows, leaks.prints(rows), strict=True))]
+    seen = [leaks.Clip(place, row.text, row.speaker, prints[row.id]) for place, row in enumerate(rows)]
     found = leaks.between(seen[:len(train)], seen[len(train):], lambda place, detail:
                           f"{rows[place].row or Path(rows[place].audio).name} ({detail})", own=own)
     return [one for one in found if one.code != "leak-text" or config.decoding != "words"]

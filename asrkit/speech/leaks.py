@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from asrkit.speech.findings import Finding, finding
 from asrkit.speech.manifest import Utterance
 
-SPOT_BYTES = 16 << 10  # from the middle of a file: recordings that are equal there and as long are the same
+SPOT_BYTES = 16 << 10  # from the middle of a file: few recordings of one length are equal there and not the same
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,21 @@ def between(train: Sequence[Clip], held_out: Sequence[Clip], name: Callable[[int
 
 def prints(rows: Sequence[Utterance]) -> list[Hashable | None]:
     """For each row what is equal for the same part of equal files, whatever their names; None where nothing can be
-    read. Only files of one length are opened, and a spot of each is read."""
-    stats = {path: _stat(path) for path in {row.audio for row in rows}}
-    sizes = Counter(stat.st_size for stat in stats.values() if stat)
-    files: dict[str, Hashable | None] = {}
-    spots: dict[tuple[int, int], Hashable] = {}
-    for path, stat in stats.items():
-        if stat is None:
-            files[path] = None
-            continue
-        inode = (stat.st_dev, stat.st_ino)
-        if inode not in spots:
-            spots[inode] = (stat.st_size, _spot(path, stat.st_size)) if sizes[stat.st_size] > 1 else inode
-        files[path] = spots[inode]
+    read. Only files of one length are opened, and only those that are equal in their middle are read whole."""
+    files: dict[str, Hashable | None] = dict.fromkeys({row.audio for row in rows})
+    inodes: dict[tuple[int, int], list[str]] = defaultdict(list)
+    sizes: dict[tuple[int, int], int] = {}
+    for path in files:
+        if stat := _stat(path):
+            inodes[stat.st_dev, stat.st_ino].append(path)
+            sizes[stat.st_dev, stat.st_ino] = stat.st_size
+    keys: dict[tuple[int, int], Hashable] = dict(sizes)
+    for look in (_middle, _whole):
+        count = Counter(keys.values())
+        keys = {inode: (key, look(inodes[inode][0], sizes[inode])) if count[key] > 1 else key
+                for inode, key in keys.items()}
+    for inode, paths in inodes.items():
+        files |= dict.fromkeys(paths, keys[inode])
     return [None if files[row.audio] is None else (files[row.audio], row.start_s, row.end_s) for row in rows]
 
 
@@ -78,10 +80,18 @@ def _stat(path: str) -> Any:
         return None
 
 
-def _spot(path: str, size: int) -> Hashable:
+def _middle(path: str, size: int) -> Hashable:
     try:
         with open(path, "rb") as file:
             file.seek(max(0, (size - SPOT_BYTES) // 2))
             return hashlib.blake2b(file.read(SPOT_BYTES), digest_size=12).digest()
+    except OSError:
+        return path
+
+
+def _whole(path: str, size: int) -> Hashable:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha1").digest()
     except OSError:
         return path

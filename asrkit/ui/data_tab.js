@@ -4,6 +4,7 @@
 const COLUMN_NAMES = ["text_column", "audio_column", "speaker_column"];
 const TEXT_NAMES = ["normaliser", "spell_numbers", "character_map"];
 const SHOWN_OF_A_DATASET = ["looked", "texts", "audit", "train"];
+const NUMBER_RULE = "A number by itself is read as one; digits that touch letters (h323), leading zeros, telephone numbers and more than seven digits are read one by one.";
 const MOST_BUTTONS = 12; // datasets offered as buttons; the field offers them all
 const WAIT_MS = 350; // after the last key, before a preview is asked for
 
@@ -218,7 +219,8 @@ for (const name of TEXT_NAMES) part(name).addEventListener(name === "character_m
 
 async function preview() {
   const mine = ++previewed;
-  part("normaliser-help").textContent = (props.normalisers.find(([name]) => name === part("normaliser").value) || ["", ""])[1];
+  const help = (props.normalisers.find(([name]) => name === part("normaliser").value) || ["", ""])[1];
+  part("normaliser-help").textContent = part("spell_numbers").value ? `${help} ${NUMBER_RULE}` : help;
   const told = await ask("preview", all_settings());
   if (!told || mine !== previewed) return;
   notice("");

@@ -93,6 +93,10 @@ def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
         errors = {bob.ask(question, {"data": path, "place": 0})["error"].replace(path, "") for path in
                   (mine["data"], gone)}
         assert len(errors) == 1 and "may not be read here" in errors.pop(), question
+    clip = next((page[1].data_dir / ".visitors").glob("*/my voice/clips/*.flac"))
+    for place in (clip, clip.parents[1] / "metadata.csv", "app.py", "/etc/passwd"):
+        for browser in (ann, bob):
+            assert browser.client.get(f"/gradio_api/file={place}").status_code in (403, 404), place
     record(bob, "my voice")
     assert ann.ask("progress", {"name": "my voice"})["kept"] == 1
 
