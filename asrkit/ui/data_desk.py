@@ -10,7 +10,7 @@ import base64
 import functools
 import hashlib
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from gradio.utils import get_upload_folder
 
 from asrkit import config as configs
 from asrkit.config import TrainConfig
-from asrkit.errors import AsrkitError, ConfigError, DataError
+from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, hub, lexicon, reach, sources, spreadsheets, uploads
+from asrkit.speech import audio, hub, reach, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
-from asrkit.ui import audit_report, form
+from asrkit.ui import audit_report, proposals
 from asrkit.ui.audit_jobs import Jobs
 from asrkit.ui.form import DEFAULTS
 
@@ -38,13 +38,6 @@ TEXT_SETTINGS = ("normaliser", "spell_numbers", "character_map")
 SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
 LIMITING = (*SPLIT_SETTINGS, "min_duration_s", "max_duration_s", "adapter_language")
 """Settings of the form that an audit depends on."""
-
-FEW, FEW_S = "few-clips", 300.0
-"""The preset for so many seconds of speech and less."""
-
-KNOWN_SHARE = 0.9  # of the words of a clip that are in another clip too, where a word list will do
-RECIPE = tuple(name for name in form.NAMES if name not in (
-    "preset", "model", "train", "eval", *COLUMNS, *TEXT_SETTINGS, "vocabulary", "language", "decoding", "split_by"))
 
 Asked = dict[str, Any]
 
@@ -174,12 +167,12 @@ class Desk:
         """The settings of a run on this data, without the clips of the findings in `without`."""
         config = self._config(asked)
         names = [*TEXT_SETTINGS, "vocabulary", *(name for name in SPLIT_SETTINGS if name in (asked.get("fixes") or {}))]
-        if config.preset == FEW != _form(asked).preset:
-            names += ["preset", *RECIPE]
+        if self._is_proposed(asked, config):
+            names += ["preset", *proposals.RECIPE]
         settings = {name: getattr(config, name) for name in names}
-        if not _is_word_list([row.text for row in self._source(asked).utterances]):
+        if not proposals.is_word_list([row.text for row in self._source(asked).utterances]):
             settings["decoding"] = "greedy"
-        elif config.preset in (DEFAULTS.preset, FEW):
+        elif config.preset in (DEFAULTS.preset, proposals.FEW):
             settings["decoding"] = "words"
         found = self.jobs.result(self._audit_key(asked))
         if asked.get("checked") and not found:
@@ -234,10 +227,13 @@ class Desk:
         if not made:
             return ""
         title = configs.preset(config.preset).title if config.preset else "no preset"
-        if config.preset == FEW != _form(asked).preset:
+        if self._is_proposed(asked, config):
             return (f"So little speech has to be heard often: “Train on this” takes the preset {title}. "
                     f"{made.sentence()}")
         return f"With {config.model} and the settings of Train ({title}): {made.sentence()}"
+
+    def _is_proposed(self, asked: Asked, config: TrainConfig) -> bool:
+        return config.preset == proposals.FEW != proposals.held(asked.get("settings")).preset
 
     def _key(self, asked: Asked) -> tuple[str, ...]:
         """What was asked for, and by whom: what one visitor has looked at, another may not."""
@@ -270,9 +266,10 @@ class Desk:
     def _config(self, asked: Asked) -> TrainConfig:
         """What the form of Train holds, or what is proposed in its place, with what was chosen here."""
         given = {name: asked[name] for name in (*TEXT_SETTINGS, "vocabulary", "model") if asked.get(name) is not None}
+        held, model = proposals.held(asked.get("settings")), str(asked.get("model") or models.STARTER)
         fixes = asked.get("fixes") or {}
         given |= {name: fixes[name] for name in SPLIT_SETTINGS if name in fixes}
-        return _form(asked).changed(_proposed(asked, self._source(asked)) | given)
+        return held.changed(proposals.recipe(held, model, self._source(asked)) | given)
 
     def _limits(self, asked: Asked) -> Any:
         name = str(asked.get("model") or models.STARTER)
@@ -281,38 +278,6 @@ class Desk:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(0.1, size / 1e6):.2g} MB"
-
-
-def _form(asked: Asked) -> TrainConfig:
-    """The form of Train as the page sent it; as it opens where it holds what cannot work, which Start will tell."""
-    held = asked.get("settings")
-    if not isinstance(held, dict):
-        return DEFAULTS
-    try:
-        return DEFAULTS.changed({name: value for name, value in held.items() if name in form.NAMES})
-    except ConfigError:
-        return DEFAULTS
-
-
-def _is_word_list(texts: list[str]) -> bool:
-    """Whether these are commands, names, digits: few words, nearly all of which are in more than one clip. Of running
-    sentences the next one will have others, which a list would never let through."""
-    clips = [set(text.lower().split()) for text in texts]
-    count = Counter(word for words in clips for word in words)
-    again = sum(count[word] > 1 for words in clips for word in words)
-    return again >= KNOWN_SHARE * count.total() and sum(map(len, lexicon.words_of(count))) <= lexicon.MOST_LETTERS
-
-
-def _proposed(asked: Asked, source: sources.Source) -> dict[str, Any]:
-    """The whole recipe for a few clips, where somebody has not chosen another than the one that the form opens
-    with."""
-    held, model = _form(asked), str(asked.get("model") or models.STARTER)
-    seconds = sum(max(0.0, row.duration_s) for row in source.train)
-    theirs = any(getattr(held, name) != getattr(DEFAULTS, name) for name in RECIPE)
-    if model != models.STARTER or theirs or seconds > FEW_S:
-        return {}
-    few = configs.preset(FEW).config
-    return {"preset": FEW} | {name: getattr(few, name) for name in RECIPE}
 
 
 def _print(source: sources.Source) -> str:
