@@ -96,7 +96,7 @@ def introduce(run: Run, pid: int, command: list[str], events_from: int, taken: S
     and which devices he has, where that is known."""
     has = {} if taken is None else {"devices": list(taken)}
     write_json(run.process_path, {**identity(pid), "host": socket.gethostname(), "command": command,
-                                  "folder": _folder(run), "events_from": events_from, **has})
+                                  "folder": folder(run), "events_from": events_from, **has})
 
 
 def identity(pid: int) -> dict[str, Any]:
@@ -135,14 +135,14 @@ def alive(process: dict[str, Any] | None) -> bool:
 def works(run: Run) -> bool:
     """Whether the worker of the run lives. One that works in the folder of which this is a copy is not its worker."""
     process = run.process()
-    return alive(process) and process.get("folder", _folder(run)) == _folder(run)
+    return alive(process) and process.get("folder", folder(run)) == folder(run)
 
 
-def _folder(run: Run) -> int | None:
-    """What a copy of the run's folder does not have in common with it (its inode); None if there is none any more."""
+def folder(run: Run) -> int | None:
+    """What a copy of the run's folder does not have in common with it (its inode); None where it cannot be seen."""
     try:
         return run.path.stat().st_ino
-    except FileNotFoundError:
+    except OSError:
         return None
 
 

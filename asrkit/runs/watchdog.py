@@ -8,6 +8,8 @@ where not even that works, an app that looks does it (`keep`). Either says so in
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 import time
 import traceback
@@ -68,12 +70,14 @@ def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5, alone: 
     interrupt: called again and again once somebody wants the run to end; it breaks off what can be broken off.
     alone: as Heartbeat has it.
     """
-    heart = heartbeat.Heartbeat(run, alone)
+    heart, home = heartbeat.Heartbeat(run, alone), processes.folder(run)
 
     def watch() -> None:
         patience = Patience()
         while True:
             time.sleep(every_s)
+            if processes.folder(run) not in (home, None):  # it was removed, and this is another run of its name
+                os.killpg(os.getpgrp(), signal.SIGKILL)
             heart.beat()
             given = patience.over(run)
             if given is not None:

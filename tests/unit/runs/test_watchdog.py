@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from waiting import wait_for
 
 from asrkit.runs import crash, processes, supervisor, watchdog
 from asrkit.runs.events import Event
@@ -114,6 +115,21 @@ def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, e
         processes.introduce(run, worker.pid, [], 0)
         run.raise_flag(STOP)
         assert worker.wait(20) == -signal.SIGKILL
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its_name(make_run):
+    run = make_run()
+    worker = subprocess.Popen([sys.executable, "-c", GUARDED.format(what="watchdog._tell", error="OSError()"),
+                               str(run.path)], start_new_session=True)
+    try:
+        wait_for(run.heartbeat_path.exists, "the worker", seconds=20)
+        run.path.rename(run.path.with_name("gone"))
+        make_run()
+        assert worker.wait(20) == -signal.SIGKILL
+        assert not run.heartbeat_path.exists()
     finally:
         worker.kill()
         worker.wait()
