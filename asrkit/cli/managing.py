@@ -83,10 +83,14 @@ def _number(value: float | None) -> str:
 
 
 def list_all(options: argparse.Namespace) -> None:
-    rows = [view.summary(run) for run in RunStore(options.runs_dir).all()]
+    store = RunStore(options.runs_dir)
+    rows = [view.summary(run) for run in store.all()]
     if options.json:
         return given.dump(rows)
+    line = [run.id for run in supervisor.line(store)]
     for row in rows:
+        if row["run_id"] in line:
+            row["status"] += f" ({line.index(row['run_id']) + 1} of {len(line)})"
         best = f"  best WER {row['best']['wer']:.2%}" if row["best"] else ""
         print(f"{row['run_id']}  {row['status']}  step {row['step']} of {row['total_steps'] or '?'}{best}")
 

@@ -406,3 +406,6 @@ def test_the_line_is_put_in_order_from_a_terminal(asrkit, store):
     assert [run.id for run in supervisor.line(store)] == ["a", "c", "b"]
     asrkit("runs", "next", "b")
     assert [run.id for run in supervisor.line(store)] == ["b", "a", "c"]
+    told = asrkit("runs", "list")[1].splitlines()
+    assert sorted(line.split("  ")[:2] for line in told) == [
+        ["a", "queued (2 of 3)"], ["b", "queued (1 of 3)"], ["c", "queued (3 of 3)"]]
