@@ -41,7 +41,8 @@ class Source:
     takes it. description: one line for the page and the log.
 
     layout: what the data was recognised as. found, columns: the names of a table's columns and which was taken for
-    what; empty and None for a layout without columns. sheet, sheets: of a spreadsheet, the one that was read and all.
+    what; empty and None for a layout without columns. sheet, sheets: of a spreadsheet, the one
+    that was read and all, as FILE#SHEET.
     """
 
     train: list[Utterance]
@@ -260,7 +261,8 @@ def _read_splits(names: list[Path], is_table: set[Path], options: _Options) -> _
         parts.append(replace(part, utterances=[replace(row, split=entry.stem) for row in part.utterances]))
     if not parts:
         return None
-    return replace(parts[0], utterances=[row for part in parts for row in part.utterances])
+    # Of several files none can be taken for another sheet.
+    return replace(parts[0], utterances=[row for part in parts for row in part.utterances], sheet="", sheets=())
 
 
 def _only_audio(folder: Path) -> bool:

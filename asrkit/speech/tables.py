@@ -66,7 +66,7 @@ class Wanted:
 @dataclass(frozen=True)
 class Table:
     """Utterances, the names of all columns, and which of them were taken for what. sheet, sheets: the one that was
-    read, and all that there are; empty where the table is no spreadsheet."""
+    read, and all that there are, each as FILE#SHEET; empty where the table is no spreadsheet."""
 
     utterances: list[Utterance]
     found: tuple[str, ...]
@@ -93,7 +93,8 @@ def read(path: Path, wanted: Wanted = Wanted()) -> Table:
     columns = choose_columns(found, f"{path}{sheet.words}", wanted)
     files = _locate(rows, columns, Finder(path.parent))
     utterances = [utterance(row, columns, where, str(file)) for (where, row), file in zip(rows, files, strict=True)]
-    return Table(utterances, found, columns, sheet.name, sheet.names)
+    sheets = [f"{path}{spreadsheets.SHEET}{name}" for name in (sheet.name, *sheet.names) if name]
+    return Table(utterances, found, columns, *sheets[:1], sheets=tuple(sheets[1:]))
 
 
 def choose_columns(found: Iterable[str], where: str, wanted: Wanted = Wanted()) -> Columns:

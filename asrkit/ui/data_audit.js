@@ -115,7 +115,7 @@ function finding(found) {
   }
   const settings = Object.entries(found.settings);
   if (settings.length) {
-    const button = make("button", { type: "button", textContent: `Do it: ${settings.map(([name, value]) => `${setting_words(name)} ${value}`).join(", ")}` });
+    const button = make("button", { type: "button", textContent: `Do it: ${settings.filter(([, value]) => value !== 0).map(([name, value]) => `${setting_words(name)} ${value}`).join(", ")}` });
     button.addEventListener("click", () => accept(settings));
     inside.push(button);
   }

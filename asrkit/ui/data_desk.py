@@ -96,8 +96,8 @@ class Desk:
             "speakers": len({row.speaker for row in rows if row.speaker}), "found": list(source.found),
             "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
             if columns else {},
-            "sheets": [[f"{spreadsheets.parted(Path(str(asked['data'])))[0]}{spreadsheets.SHEET}{name}", name]
-                       for name in source.sheets], "sheet": source.sheet,
+            "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET)[2]] for sheet in source.sheets],
+            "sheet": source.sheet,
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
         }
 

@@ -142,7 +142,7 @@ function show_look(told) {
     options(part(name), name === "speaker_column" ? [["-", "none"], ...pairs] : pairs, told.columns[name] || "-");
   }
   part("sheet-label").hidden = told.sheets.length < 2;
-  options(part("sheet"), told.sheets, (told.sheets.find(([, name]) => name === told.sheet) || [])[0]);
+  options(part("sheet"), told.sheets, told.sheet);
   part("clips").replaceChildren(clip_table(told.clips));
   for (const section of SHOWN_OF_A_DATASET) part(section).hidden = false;
   part("train-note").textContent = "Nothing has been checked yet.";

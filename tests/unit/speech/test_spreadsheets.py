@@ -19,7 +19,8 @@ def test_the_first_sheet_is_a_table(clip, tmp_path):
     source = load(xlsx(tmp_path / "x.xlsx", {"clips": cells(rows), "notes": cells([["nothing"]])}))
     assert [(row.text, row.speaker, row.row) for row in source.train] == [
         ("Buenos días", "ana", "x.xlsx row 2"), ("42", None, "x.xlsx row 4")]
-    assert (source.layout, source.sheet, source.sheets) == ("spreadsheet", "clips", ("clips", "notes"))
+    assert (source.layout, source.sheet) == ("spreadsheet", f"{tmp_path}/x.xlsx#clips")
+    assert source.sheets == (f"{tmp_path}/x.xlsx#clips", f"{tmp_path}/x.xlsx#notes")
     assert source.found == tuple(HEADER) and source.columns.speaker == "speaker"
 
 

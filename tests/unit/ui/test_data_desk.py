@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import sheets
 import soundfile
 
 from asrkit.errors import DataError
@@ -62,6 +63,16 @@ def test_a_dataset_is_looked_at(desk, folder):
     assert len(told["clips"]) == 8 and told["clips"][0]["text"] == "Hello 0 <b>!"
     changed = desk.look(asked(folder, text_column="other"))
     assert changed["clips"][0]["text"] == "other 0"
+
+
+def test_another_sheet_can_be_chosen_in_a_folder_too(desk, folder):
+    rows = [["file_name", "text"], ["0.wav", "one"]]
+    (folder / "metadata.csv").unlink()
+    sheets.xlsx(folder / "list.xlsx", {"Mon": sheets.cells(rows), "Tue": sheets.cells([rows[0], ["1.wav", "two"]])})
+    told = desk.look(asked(folder))
+    assert [name for _, name in told["sheets"]] == ["Mon", "Tue"] and told["sheet"] == told["sheets"][0][0]
+    other = desk.look({"data": told["sheets"][1][0]})
+    assert other["clips"][0]["text"] == "two" and other["sheet"].endswith("/list.xlsx#Tue")
 
 
 def test_a_clip_is_heard(desk, folder):
