@@ -8,7 +8,7 @@ import time
 AWAY_S = 40.0
 """A page that has not asked for so long is not there any more."""
 
-AT_EASE = 8
+AT_EASE = 5
 """Pages that may all ask at their own pace; twice as many ask half as often."""
 
 

@@ -157,7 +157,7 @@ def watching(store: RunStore, viewers: int, rounds: int) -> None:
     with app(store) as (served, url, component):
         run = supervisor.start(store, config.preset("demo").config.changed(
             {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 1}), "watched")
-        while supervisor.status(run) != supervisor.RUNNING:
+        while not any(one.kind == "train" and one.step >= 30 for one in run.last_events()):
             time.sleep(0.5)
         at_rest(served)
         pairs, shares = [], {True: [], False: []}

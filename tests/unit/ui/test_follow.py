@@ -332,7 +332,7 @@ def test_many_pages_are_told_to_ask_less_often(store, run):
     begin(run)
     alone = poll(store, run, page="one")["pace_ms"]
     paces = [poll(store, run, page=f"page {number}")["pace_ms"] for number in range(49)]
-    assert alone == 1000 and paces[5] == 1000 and paces[-1] == 50 / 8 * 1000
+    assert alone == 1000 and paces[3] == 1000 and paces[-1] == 50 / 5 * 1000
 
 
 def test_the_command_of_a_run(store, run):
