@@ -225,7 +225,7 @@ def test_stop_is_heard_while_a_library_waits_for_a_file(store, settings, base, t
 def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, settings, tmp_path):
     run = store.create(settings(), "deaf")
     script = tmp_path / "deaf.py"
-    script.write_text("import os, sys, time\nfrom asrkit.runs import supervisor, watchdog\n"
+    script.write_text("import os, sys, time\nfrom asrkit.runs import processes, watchdog\n"
                       "from asrkit.runs.store import Run\nrun = Run(sys.argv[1])\nwatchdog.STOP_S = 0.5\n"
                       "processes.introduce(run, os.getpid(), [], 0)\nwatchdog.guard(run, lambda: None, 0.1)\n"
                       "time.sleep(600)\n")
