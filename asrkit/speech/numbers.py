@@ -2,7 +2,7 @@
 
 A number that stands by itself is read as one: cardinals, decimals, grouped digits, ordinals where the language marks
 them with letters, and what a unit of measure follows (5kg, 10am). Digit by digit are read: digits that touch letters
-of an alphabet (h323, b2b), leading zeros (007), more than seven digits without grouping, telephone numbers (+49 30
+of an alphabet (h323, H.323), leading zeros (007), more than seven digits without grouping, telephone numbers (+49 30
 1234, 555-1234, 0800-12-34-56), and, in Chinese, years. In scripts without word spaces, and in Korean, a number touches
 the words beside it, so there it is read as one.
 
@@ -20,6 +20,7 @@ from asrkit.errors import ConfigError
 
 LONGEST = 7  # digits of one number without grouping
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_INITIAL = re.compile(r"(?<!\w)[A-Z]\.$")  # H.323
 _DATE = r"(?!\d{4}-\d\d?-\d\d?(?![\d-])|\d\d?-\d\d?-\d{2,4}(?![\d-]))"
 _PHONE = re.compile(rf"(?<![\w.,-])(?:\+\d[\d ()-]{{5,}}\d|\d{{3}}-\d{{4}}|{_DATE}\d{{2,5}}(?:-\d{{2,5}}){{2,}})"
                     r"(?![\w-])")
@@ -59,7 +60,8 @@ def _read(text: str, found: re.Match[str], language: str) -> tuple[str, int]:
     marks = _ORDINALS.get(language.partition("_")[0])
     if marks and not _is_letter(before) and (mark := re.compile(rf"(?:{marks})(?!\w)", re.IGNORECASE).match(text, end)):
         return _say(int(re.sub(r"\D", "", number)), language, "ordinal"), mark.end()
-    is_code = _is_letter(before) or (_is_letter(after) and not _UNIT.match(text, end))
+    initial = _INITIAL.search(text[max(0, found.start() - 3):found.start()])
+    is_code = initial or _is_letter(before) or (_is_letter(after) and not _UNIT.match(text, end))
     if is_code or (language in _CHINESE and after == "年" and len(number) == 4):
         return _one_by_one(number, language), end
     return _words(number, language), end

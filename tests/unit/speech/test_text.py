@@ -122,6 +122,7 @@ def test_by_language(name, text, expected):
     ("en", "no digits", "no digits"),
     ("bn", "১২", "বারো"),
     ("en", "spy-h323 in 4k, mp3 at 5kg 10am", "spy h three two three in four k mp three at five kg ten am"),
+    ("en", "H.323. The 12", "h three two three the twelve"),
     ("en", "call 555-1234, +49 30 1234567 or 0800-12-34-56", "call five five five one two three four four nine three "
      "zero one two three four five six seven or zero eight zero zero one two three four five six"),
     ("en", "id 12345678, 1234567 in 1914-1918", "id one two three four five six seven eight one million two hundred "
