@@ -8,6 +8,7 @@ batches, and on its way out of torch.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 
@@ -20,6 +21,9 @@ from asrkit.errors import ModelError, first_line
 from asrkit.speech import layout
 from asrkit.speech.audio import RATE
 
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+"""oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here
+has one of its own. On an hour of speech 64 took 360 MB less and were no slower."""
 FIRST_FRAME = 400
 """Samples behind the first output frame of a wav2vec2-like model; less than that holds no speech."""
 BATCH_S = {"cpu": 24.0, "cuda": 240.0}
