@@ -6,7 +6,8 @@
     │   └── AudioError     a recording
     ├── ModelError         a checkpoint, a vocabulary
     ├── HubError           a repository on the Hugging Face Hub
-    │   └── GatedError     one whose terms must be accepted first
+    │   ├── GatedError     one whose terms must be accepted first
+    │   └── NotOnHubError  one that is not there, or not for us
     └── RunError           a run directory or its process
 
 A message is one clear sentence for the person at the page or the terminal: what is wrong, where (file, row, field), and
@@ -35,11 +36,15 @@ class ModelError(AsrkitError):
 
 
 class HubError(AsrkitError):
-    """A repository on the Hub is not there, is private, or cannot be reached."""
+    """A repository on the Hub cannot be had: most likely the network, or the Hub, does not work just now."""
 
 
 class GatedError(HubError):
     """A repository on the Hub is only for those who accepted its terms and say who they are."""
+
+
+class NotOnHubError(HubError):
+    """There is no such repository on the Hub, or it is private."""
 
 
 class RunError(AsrkitError):

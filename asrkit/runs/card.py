@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from asrkit.runs import events, models, picture
-from asrkit.runs.preparation import LEAK
+from asrkit.runs.preparation import HUB, LEAK
 from asrkit.runs.store import Run
 from asrkit.runs.view import RunView, ahead_of_itself, kept, view
 from asrkit.speech import manifest
@@ -34,7 +33,9 @@ def model_card(run: Run, drawn: bool = False, published: str = "") -> str:
     seen, config = view(run), run.config().to_dict()
     best = kept(run, seen)
     if published:
-        config |= {name: _last_name(config[name]) for name in ("model", "train", "eval")}
+        config |= {name: _last_name(config[name]) for name in ("train", "eval")}
+        if not models.HUB_ID.fullmatch(config["model"]):
+            config["model"] = _last_name(config["model"])
     parts = [_front_matter(run, best, config), _opening(run, seen, best, config),
              _usage(published or run.model_dir.name), _limits(best, config),
              _data(run, seen, config, bool(published)), _procedure(seen, config), _results(seen, best),
@@ -64,7 +65,7 @@ def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -
         metrics = [{"type": name, "value": round(best.data[name], 4), "name": name.upper()}
                    for name in ("wer", "cer") if best.data.get(name) is not None]
         result = {"task": {"type": "automatic-speech-recognition", "name": "Speech Recognition"},
-                  "dataset": {"type": config["train"], "name": config["train"]}, "metrics": metrics}
+                  "dataset": dict.fromkeys(("type", "name"), config["eval"] or config["train"]), "metrics": metrics}
         lines.append(f"model-index: {json.dumps([{'name': run.id, 'results': [result]}])}")
     return "\n".join([*lines, "---"])
 
@@ -83,7 +84,7 @@ def _opening(run: Run, seen: RunView, best: events.Event | None, config: dict[st
 
 def _last_name(given: str) -> str:
     """Of a folder or file; what is none stays as it is."""
-    return Path(given).name if os.path.isabs(given) else given
+    return given if given.startswith(HUB) else Path(given).name
 
 
 def _usage(model: str) -> str:
@@ -123,7 +124,7 @@ def _data(run: Run, seen: RunView, config: dict[str, Any], published: bool) -> s
     told = seen.started
     text = (f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
             f"{told.get('eval_utterances', '?')} to evaluate on ({told.get('eval_hours', 0):.2f} h), "
-            f"from `{config['train']}`.")
+            f"from `{config['train']}`" + (f" and `{config['eval']}`." if config["eval"] else "."))
     return " ".join([text, *_speakers(run), *_audited(run, published)])
 
 

@@ -50,7 +50,9 @@ class Estimate:
 def estimate(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
     """For training on clips of these lengths; None for a base model that is not on this machine. ModelError for a
     damaged one."""
-    path = Path(models.resolve(config.model, store))
+    path = models.resolve(config.model, store)
+    if path is None:
+        return None
     told, weights = models.read_config(path), count_weights(path)
     if not told or not weights or not clips_s:
         return None

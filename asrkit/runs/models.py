@@ -24,26 +24,26 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.b
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def resolve(name: str, store: RunStore) -> str:
-    """A directory or a Hub id that `from_pretrained` takes. ModelError in one sentence where `name` is neither."""
+def resolve(name: str, store: RunStore) -> Path | None:
+    """The checkpoint's directory; None for a Hub id. ModelError in one sentence where `name` is neither."""
     if _is_name(name, store):
-        return str(STARTER_DIR) if name in ("", STARTER) else _of_run(Run(store.root / name))
+        return STARTER_DIR if name in ("", STARTER) else _of_run(Run(store.root / name))
     # os.path, for a name that is no path at all is then no directory, instead of an exception.
     path = Path(os.path.expanduser(name))
     if not reach.Gate([store.root]).opens(path.absolute()):
         if HUB_ID.fullmatch(name):
-            return name
+            return None
         raise ModelError(f"There is no model {name!r}: it is no run in {store.root}, no Hub id (owner/name) and no "
                          "directory that may be read here.")
     if os.path.isdir(path):
         if (path / "events.jsonl").exists() or (path / "checkpoints").is_dir():
             return _of_run(Run(path))
         check_directory(path)
-        return str(path)
+        return path
     if os.path.exists(path):
         raise ModelError(f"Model {name} is a file; give the checkpoint's directory.")
     if HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
-        return name
+        return None
     raise ModelError(f"There is no model {name!r}: it is no run in {store.root}, no directory and no Hub id "
                      f"(owner/name); `python -m asrkit runs list` shows the runs.")
 
@@ -51,18 +51,23 @@ def resolve(name: str, store: RunStore) -> str:
 def fetch(name: str, store: RunStore, *, language: str = "", told: hub.Told | None = None) -> Path:
     """The directory of the checkpoint, on this disk; told: how much of one from the Hub is there.
 
-    language: of an MMS model, of whose thousand adapters only that one is fetched. ModelError as `resolve` raises it,
-    HubError for what cannot be had from the Hub.
+    language: of an MMS model, of whose thousand adapters only that one is fetched. ModelError as `resolve` raises it
+    and for what is no CTC speech model, before its weights are fetched; HubError for what cannot be had from the Hub.
     """
     found = resolve(name, store)
-    if os.path.isdir(found):
-        return Path(found)
-    known = _fetched.get((found, language))
+    if found:
+        return found
+    known = _fetched.get((name, language))
     if known is None or not known.is_dir():
-        repository = hub.look(found, "model")
-        known = hub.fetch(repository, _needed(list(repository.sizes), language), told)
-        check_directory(known, f"model {name} on the Hugging Face Hub")
-        _fetched[found, language] = known
+        repository = hub.look(name, "model")
+        called = f"model {name} on the Hugging Face Hub"
+        needed = _needed(list(repository.sizes), language)
+        if "config.json" not in needed:
+            raise ModelError(f"The {called} is no model: it has no config.json; give a Hugging Face checkpoint.")
+        _check_type(hub.fetch(repository, ["config.json"], told), called)
+        known = hub.fetch(repository, needed, told)
+        check_directory(known, called)
+        _fetched[name, language] = known
     return known
 
 
@@ -83,9 +88,9 @@ def _needed(paths: list[str], language: str) -> list[str]:
 
 def lasting(name: str, store: RunStore) -> str:
     """`name` so that it means the same from any working directory. ModelError as `resolve` raises it."""
-    resolve(name, store)
-    path = os.path.expanduser(name)
-    return os.path.abspath(path) if os.path.isdir(path) and not _is_name(name, store) else name
+    if resolve(name, store) is None or _is_name(name, store):
+        return name
+    return os.path.abspath(os.path.expanduser(name))
 
 
 def _is_name(name: str, store: RunStore) -> bool:
@@ -96,6 +101,12 @@ def _is_name(name: str, store: RunStore) -> bool:
 def check_directory(path: Path, called: str = "") -> None:
     """ModelError, which calls `path` so, unless it holds a CTC speech model in the Hugging Face layout."""
     called = called or f"directory {path}"
+    _check_type(path, called)
+    if not any((path / name).exists() for name in WEIGHTS):
+        raise ModelError(f"The {called} has a config.json but no weights (model.safetensors); give all of it.")
+
+
+def _check_type(path: Path, called: str) -> None:
     told = read_config(path)
     if told is None:
         raise ModelError(f"The {called} is no model: it has no config.json; give a Hugging Face checkpoint.")
@@ -103,8 +114,6 @@ def check_directory(path: Path, called: str = "") -> None:
     if kind not in CTC_TYPES:
         raise ModelError(f"The {called} is of type {kind!r}, which is no CTC speech model; "
                          f"choose one of {', '.join(sorted(CTC_TYPES))}.")
-    if not any((path / name).exists() for name in WEIGHTS):
-        raise ModelError(f"The {called} has a config.json but no weights (model.safetensors); give all of it.")
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
@@ -178,11 +187,11 @@ def known_characters(path: Path, language: str = "") -> set[str] | None:
     return {token for token in vocabulary if len(token) == 1 and token != "|"} if vocabulary else None
 
 
-def _of_run(run: Run) -> str:
+def _of_run(run: Run) -> Path:
     if run.has_model():
-        return str(run.model_dir)
+        return run.model_dir
     if run.checkpoints():
-        return str(run.checkpoints()[-1])
+        return run.checkpoints()[-1]
     raise ModelError(f"Run {run.id} has no model yet; wait for its first evaluation, or choose another.")
 
 

@@ -67,8 +67,8 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, m
     DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; ModelError if
     the base model is not one. The evaluation split is audited as the training split is.
     """
-    model = model or Path(models.resolve(config.model, store))
-    if config.vocabulary != "fresh":
+    model = model or models.resolve(config.model, store)
+    if model and config.vocabulary != "fresh":
         models.check_language(model, config.adapter_language)
     source = sources.load(config.train, eval_data=config.eval or None, text_column=config.text_column or None,
                           audio_column=config.audio_column or None,
@@ -128,13 +128,17 @@ def _leaks(train: list[Utterance], held_out: list[Utterance], config: TrainConfi
     return [one for one in found if one.code != "leak-text" or config.decoding != "words"]
 
 
-def limits_of(config: TrainConfig, model: Path) -> Limits:
-    """What the clips of a run are checked against. ModelError for a damaged checkpoint at `model`."""
-    known = models.known_characters(model, config.adapter_language) if config.vocabulary == "keep" else None
+def limits_of(config: TrainConfig, model: Path | None) -> Limits:
+    """What the clips of a run are checked against; model: None where it is not on this machine.
+
+    ModelError for a damaged checkpoint at `model`.
+    """
+    keeps = model and config.vocabulary == "keep"
+    known = models.known_characters(model, config.adapter_language) if keeps else None
     return Limits(config.text_rules, known, _frames_of(model), config.min_duration_s, config.max_duration_s)
 
 
-def _checked(rows: list[Utterance], config: TrainConfig, model: Path) -> tuple[list[Utterance], Audit]:
+def _checked(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
     kept, told = audit(rows, limits_of(config, model))
     blocking = [found for found in told.findings if found.code not in _HARMLESS]
     if blocking and not config.drop_bad_clips:
@@ -152,8 +156,8 @@ def _sentence(found: Finding, config: TrainConfig) -> str:
     return f"{where}{others}: {found.effect} {found.fix} Or switch on “Leave out bad clips” (drop_bad_clips)."
 
 
-def _frames_of(model: Path) -> Callable[[float], int]:
-    told = models.read_config(model) or {}
+def _frames_of(model: Path | None) -> Callable[[float], int]:
+    told = models.read_config(model) or {} if model else {}
     if "conv_kernel" not in told or "conv_stride" not in told:
         return ctc.frames
     return functools.partial(ctc.frames, kernels=tuple(told["conv_kernel"]), strides=tuple(told["conv_stride"]))

@@ -10,20 +10,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from asrkit import hub
-from asrkit.errors import DataError, HubError, first_line
+from asrkit.errors import DataError, HubError, NotOnHubError, first_line
+from asrkit.hub.refusals import in_one_sentence
+from asrkit.speech import reach
 
 PREFIX = "hub:"
 CONVERTED = "refs/convert/parquet"
 """The branch on which the Hub keeps what it made of a dataset."""
+IN_PART = "partial-"
+"""Begins the name of a split that is too big for that, of which it keeps the first 5 GB."""
 SHARDS = ("parquet", "webdataset")
 """What `datasets` calls files that hold their audio themselves; of others, all that lies beside them is needed."""
 LISTS = ("csv", "json")
+"""What it calls tables alone, the audio of which lies somewhere beside them."""
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?)(?::(?P<rest>\S+))?")
+_PARTS = re.compile(r":(?![^\[]*\])")
+"""What parts configuration and split, and not the ends of train[10:20]."""
 _EVAL_SPLITS = {"validation", "valid", "val", "dev", "eval", "evaluation"}
 _TEST_SPLITS = {"test", "testing"}
 _TRAIN_SPLITS = {"train", "training"}
@@ -39,49 +46,68 @@ def side(split: str) -> str | None:
 
 @dataclass(frozen=True)
 class Name:
-    """The parts of hub:owner/name[:config][:split]; split as `datasets` has it, such as train[:10%]."""
+    """The parts of hub:owner/name[:config][:split]; split as `datasets` has it, such as train[:10%]. either: one part
+    alone, of which only the dataset tells what it is."""
 
     dataset: str
-    config: str | None
-    split: str | None
+    config: str | None = None
+    split: str | None = None
+    either: str | None = None
 
     @classmethod
     def of(cls, data: str) -> Name:
-        """One part alone is taken for a split if it begins like one (train, test ...). Raises DataError."""
+        """Raises DataError for what is no such name."""
         parsed = _NAME.fullmatch(data.strip().removeprefix(PREFIX))
-        if parsed is None:
+        parts = _PARTS.split(parsed["rest"]) if parsed and parsed["rest"] else []
+        if parsed is None or len(parts) > 2 or not all(parts):
             raise DataError(f"{data!r} names no dataset; write hub:owner/name[:config][:split].")
-        rest = parsed["rest"] or ""
-        config, _, split = ("", "", rest) if side(rest) else rest.partition(":")
-        return cls(parsed["name"], config or None, split or None)
+        if len(parts) == 1:
+            return cls(parsed["name"], either=parts[0])
+        return cls(parsed["name"], *parts)
+
+    def settled(self, configs: Sequence[str]) -> Name:
+        """The same for a dataset that has these configurations: one part alone is a configuration if there is one of
+        that name, else a split if it looks like one."""
+        if self.either is None:
+            return self
+        if self.either in configs or not (side(self.either) or "[" in self.either):
+            return Name(self.dataset, config=self.either)
+        return Name(self.dataset, split=self.either)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What there is to choose from. config: the one that was named, or the only one, or None: then splits is empty.
+    """What there is to choose from. config: the one that was named, or the usual one, or None: then splits is empty.
 
-    splits: name -> bytes to fetch.
+    splits: name -> bytes to fetch. split: what was named.
     """
 
     configs: tuple[str, ...]
     config: str | None
     splits: Mapping[str, int]
+    split: str | None
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """Either a folder, to be recognised as any other, or the files of each split."""
+    """folder: to be recognised as any other, or None: then each file is to be read. splits: the files of each split.
+
+    wanted: the split that was asked for. in_part: what the Hub has only a part of, in words.
+    """
 
     folder: Path | None
     splits: Mapping[str, list[Path]]
+    wanted: str | None = None
+    in_part: str = ""
 
 
 def offer(data: str) -> Offer:
     """Raises HubError and DataError as `fetch` does, but not where a configuration or split is still to be chosen."""
-    plan = _plan(Name.of(data))
+    name, plan = _plan(Name.of(data))
     sizes = plan.repository.sizes
     return Offer(plan.configs, plan.config,
-                 {split: sum(sizes.get(path, 0) for path in paths) for split, paths in plan.splits.items()})
+                 {split: sum(sizes.get(path, 0) for path in _needed(plan, {split: paths}))
+                  for split, paths in plan.splits.items()}, name.split)
 
 
 def fetch(data: str, told: hub.Told | None = None) -> Fetched:
@@ -90,26 +116,19 @@ def fetch(data: str, told: hub.Told | None = None) -> Fetched:
     Raises HubError for a dataset that cannot be had, DataError for what names none, for a configuration that is still
     to be chosen and for a split that is not there.
     """
-    name = Name.of(data)
-    plan = _plan(name)
+    name, plan = _plan(Name.of(data))
     if plan.config is None:
         raise DataError(f"The dataset {name.dataset} has {len(plan.configs)} configurations; choose one of "
                         f"{', '.join(plan.configs)}, as in {PREFIX}{name.dataset}:{plan.configs[0]}.")
-    by_file = plan.builder in SHARDS or (plan.builder in LISTS and len(plan.configs) > 1)
-    splits = _chosen(plan, name) if by_file else plan.splits
-    paths = [path for files in splits.values() for path in files]
-    if not paths:
-        raise HubError(f"Nothing of {data} was fetched before, and the Hugging Face Hub cannot be reached; check the "
-                       "network and try again." if plan.repository.kept else f"{data} holds no files.")
-    common = os.path.commonpath([os.path.dirname(path) for path in paths])
-    needed = paths
-    if plan.builder not in SHARDS:
-        below = "" if by_file or not common else f"{common}/"
-        needed = [path for path in plan.repository.sizes if path.startswith(below)]
+    splits = _chosen(plan, name) if plan.by_file else plan.splits
+    needed = _needed(plan, splits)
+    if not needed:
+        raise DataError(f"{data} holds no files.")
     folder = hub.fetch(plan.repository, needed, told)
-    if not by_file:
-        return Fetched(folder / common, {})
-    return Fetched(None, {split: [folder / path for path in files] for split, files in splits.items()})
+    files = {split: [folder / path for path in paths] for split, paths in splits.items()}
+    in_part = ", ".join(split for split in splits if split in plan.in_part)
+    return Fetched(None if plan.by_file else folder / _common(splits), files, name.split,
+                   f"; of {in_part} the Hub has only a part" if in_part else "")
 
 
 def cut(split: str, rows: Mapping[str, Sequence[_Row]]) -> list[_Row]:
@@ -133,50 +152,87 @@ class _Plan:
     config: str | None
     builder: str
     splits: Mapping[str, list[str]]
+    in_part: tuple[str, ...] = ()
+
+    @property
+    def by_file(self) -> bool:
+        """Whether each file is read for itself, and not the folder as a whole."""
+        return self.builder in SHARDS + LISTS
 
 
-def _plan(name: Name) -> _Plan:
-    """config is None, and splits empty, where one is to be chosen."""
-    import datasets
-
-    if Path(name.dataset).exists():  # `datasets` would take it for that
+def _plan(name: Name) -> tuple[Name, _Plan]:
+    """config is None, and splits empty, where one is to be chosen. What was found out is remembered for when the Hub
+    cannot be reached."""
+    path = Path(name.dataset)
+    if not reach.Gate().opens(path.absolute()) and path.exists():
+        raise NotOnHubError(f"There is no dataset {name.dataset} to be read here.")
+    if path.exists():  # `datasets` would take it for that
         raise DataError(f"{name.dataset} is on this machine; give it without {PREFIX}")
     repository = hub.look(name.dataset, "dataset")
-    place = str(repository.kept or name.dataset)
+    about = f"plan {':'.join(filter(None, (name.config, name.split, name.either)))}".replace("/", "_")
+    if repository.remembered:
+        kept = repository.recall(about)
+        if kept is None:
+            raise HubError(f"{PREFIX}{name.dataset} was never fetched so, and the Hugging Face Hub cannot be reached; "
+                           "check the network and try again.")
+        state = hub.Repository(**kept["plan"].pop("repository") | {"remembered": True})
+        return Name(**kept["name"]), _Plan(state, **kept["plan"])
+    settled, plan = _found(name, repository)
+    repository.remember(about, {"name": asdict(settled), "plan": asdict(plan)})
+    return settled, plan
+
+
+def _found(name: Name, repository: hub.Repository) -> tuple[Name, _Plan]:
+    import datasets
+    import yaml
+    from huggingface_hub import errors
+
     try:
-        configs = tuple(datasets.get_dataset_config_names(place))
-        config = _config(name, configs, datasets.get_dataset_default_config_name(place))
+        configs = tuple(datasets.get_dataset_config_names(name.dataset))
+        settled = name.settled(configs)
+        config = _config(settled, configs, datasets.get_dataset_default_config_name(name.dataset))
         if config is None:
-            return _Plan(repository, configs, None, "", {})
-        builder = datasets.load_dataset_builder(place, config)
-    except ConnectionError as error:
-        raise HubError(f"The dataset {name.dataset} cannot be fetched from the Hugging Face Hub "
-                       f"({first_line(error).rstrip('.')}); check the network and try again.") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        if "scripts are no longer supported" in str(error) or repository.kept:  # of one with a script, that is not kept
+            return settled, _Plan(repository, configs, None, "", {})
+        builder = datasets.load_dataset_builder(name.dataset, config)
+    except (ConnectionError, errors.HTTPError) as error:
+        with in_one_sentence(name.dataset, "dataset"):
+            raise error
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, yaml.YAMLError) as error:
+        if "scripts are no longer supported" in str(error):
             return _converted(name)
         raise DataError(f"The dataset {name.dataset} is in no form that can be read ({first_line(error).rstrip('.')}); "
                         "fetch its files and give their folder.") from error
+    if builder.config.data_files is None:  # the code of a script that an old release of `datasets` kept
+        return _converted(name)
     splits = {str(split): [_inside(file, repository) for file in files]
               for split, files in builder.config.data_files.items()}
-    return _Plan(repository, configs, config, builder.name, splits)
+    return settled, _Plan(repository, configs, config, builder.name, splits)
 
 
-def _converted(name: Name) -> _Plan:
-    """From CONFIG/SPLIT/0000.parquet; a split that is big stands there in part, and is called so."""
+def _converted(name: Name) -> tuple[Name, _Plan]:
+    """From CONFIG/SPLIT/0000.parquet."""
     try:
         repository = hub.look(name.dataset, "dataset", CONVERTED)
-    except HubError as error:
-        raise HubError(f"The dataset {name.dataset} is made by a script, which is not run here, and its parquet files "
-                       f"cannot be had. {error}") from error
+    except NotOnHubError as error:
+        raise DataError(f"The dataset {name.dataset} is made by a script, which is not run here, and the Hub has made "
+                        "no parquet files of it; fetch its audio from where it comes from, and give the folder."
+                        ) from error
     paths = sorted(path for path in repository.sizes if path.endswith(".parquet") and path.count("/") == 2)
     configs = tuple(sorted({path.split("/")[0] for path in paths}))
-    config = _config(name, configs, configs[0] if len(configs) == 1 else None)
+    if not configs:
+        raise DataError(f"The dataset {name.dataset} is made by a script, which is not run here, and what the Hub made "
+                        "of it holds no parquet files.")
+    settled = name.settled(configs)
+    config = _config(settled, configs, configs[0] if len(configs) == 1 else None)
     splits: dict[str, list[str]] = {}
+    in_part = set()
     for path in paths:
-        if path.split("/")[0] == config:
-            splits.setdefault(path.split("/")[1].removeprefix("partial-"), []).append(path)
-    return _Plan(repository, configs, config, "parquet", splits)
+        folder, split, _ = path.split("/")
+        if folder == config:
+            splits.setdefault(split.removeprefix(IN_PART), []).append(path)
+            if split.startswith(IN_PART):
+                in_part.add(split.removeprefix(IN_PART))
+    return settled, _Plan(repository, configs, config, "parquet", splits, tuple(in_part))
 
 
 def _config(name: Name, configs: tuple[str, ...], usual: str | None) -> str | None:
@@ -191,14 +247,28 @@ def _config(name: Name, configs: tuple[str, ...], usual: str | None) -> str | No
 
 def _inside(file: str, repository: hub.Repository) -> str:
     """The path in the repository of a file as `datasets` names it."""
-    prefix = f"{repository.kept}{os.sep}" if repository.kept else f"hf://datasets/{repository.name}@{repository.commit}/"
+    prefix = f"hf://datasets/{repository.name}@"
     if not file.startswith(prefix):
         raise DataError(f"The dataset {repository.name} takes {file} from elsewhere; fetch it and give its folder.")
-    return file.removeprefix(prefix)
+    return file.removeprefix(prefix).partition("/")[2]
+
+
+def _common(splits: Mapping[str, list[str]]) -> str:
+    """The folder in the repository that holds all of these files; "" for the repository itself."""
+    return os.path.commonpath([os.path.dirname(path) for paths in splits.values() for path in paths])
+
+
+def _needed(plan: _Plan, splits: Mapping[str, list[str]]) -> list[str]:
+    """The files to fetch for these splits: of a list or a folder, all that lies beside it."""
+    files = [path for paths in splits.values() for path in paths]
+    if plan.builder in SHARDS or not files:
+        return files
+    common = _common(plan.splits)
+    return [path for path in plan.repository.sizes if path.startswith(f"{common}/" if common else "")]
 
 
 def _chosen(plan: _Plan, name: Name) -> dict[str, list[str]]:
-    """The splits that are asked for; those to train and evaluate on if none is."""
+    """The splits that are asked for; those to train, evaluate and test on if none is."""
     if name.split:
         wanted = [re.split(r"[\[(]", part)[0] for part in name.split.split("+")]
         unknown = [part for part in wanted if part not in plan.splits]

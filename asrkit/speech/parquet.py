@@ -36,6 +36,17 @@ def read(path: Path, clips_dir: Path | None, wanted: tables.Wanted) -> tables.Ta
     return tables.Table(found, names, columns)
 
 
+def count(path: Path) -> int:
+    """The rows of one file; 1 for a damaged one, of which `read` says so."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_metadata(path).num_rows
+    except (pyarrow.ArrowException, OSError):
+        return 1
+
+
 def _utterance(row: dict[str, Any], columns: tables.Columns, where: str, clips: embedded.Clips,
                folder: Path) -> Utterance:
     value = row[columns.audio]

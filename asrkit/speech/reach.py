@@ -121,5 +121,6 @@ def _may_lead_away(path: Path) -> bool:
 
 def _fetched() -> list[Path]:
     """Where the Hub's client keeps files; beside it lies its token, which nobody reads."""
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    return [Path(os.environ.get("HF_HUB_CACHE") or home / "hub")]
+    from huggingface_hub import constants
+
+    return [Path(constants.HF_HUB_CACHE)]

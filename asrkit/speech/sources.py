@@ -21,6 +21,7 @@ kept apart where there is another to evaluate on: the best checkpoint is chosen 
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -127,6 +128,8 @@ def _load(data: str, options: _Options) -> Source:
     try:
         source = _source(_read_hub(data, options) if data.startswith(hub.PREFIX) else _read_path(data, options), data)
     except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"The disk has no room for {data:.200}; free some and try again.") from error
         raise DataError(f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names "
                         "of its files.") from error
     also = [*filter(None, [options.hub_dir]), embedded.cache_dir()]
@@ -137,23 +140,39 @@ def _load(data: str, options: _Options) -> Source:
 def _read_hub(data: str, options: _Options) -> _Found:
     """What was asked for, and nothing else, is there to train on; else the splits that say what they are for."""
     fetched = hub.fetch(data, options.told)
-    parts = {split: [_read_path(str(file), options) for file in files] for split, files in fetched.splits.items()}
     if fetched.folder:
         found = _read_folder(fetched.folder, options)
-        rows = found.utterances
+        rows = _labelled(found.utterances, fetched)
     else:
-        found = next(part for files in parts.values() for part in files)
-        rows = [replace(row, split=split) for split, files in parts.items() for part in files
-                for row in part.utterances]
-    wanted = hub.Name.of(data).split
-    if wanted:
-        sides: dict[str, list[Utterance]] = {}
-        for row in rows:
-            sides.setdefault(row.split or "train", []).append(row)
-        rows = [replace(row, split=None) for row in hub.cut(wanted, sides)]
+        parts = [(split, _read_path(str(file), options)) for split, files in fetched.splits.items() for file in files
+                 if file.suffix != parquet.SUFFIX or parquet.count(file)]
+        if not parts:
+            raise DataError(f"{data} holds no clips; choose another split.")
+        found = parts[0][1]
+        rows = [replace(row, split=split) for split, part in parts for row in part.utterances]
+    if fetched.wanted:
+        rows = [replace(row, split=None) for row in hub.cut(fetched.wanted, _by_split(rows))]
         if not rows:
             raise DataError(f"{data} holds no clips; choose another split.")
-    return replace(found, utterances=rows, layout="Hugging Face dataset")
+    return replace(found, utterances=rows, layout=f"Hugging Face dataset{fetched.in_part}")
+
+
+def _by_split(rows: list[Utterance]) -> dict[str, list[Utterance]]:
+    sides: dict[str, list[Utterance]] = {}
+    for row in rows:
+        sides.setdefault(row.split or "train", []).append(row)
+    return sides
+
+
+def _labelled(rows: list[Utterance], fetched: hub.Fetched) -> list[Utterance]:
+    """The rows of a folder by its own splits; by those that the Hub makes of its files, where those are asked for or
+    it has none."""
+    own = _by_split(rows)
+    asked = [part.partition("[")[0] for part in (fetched.wanted or "").split("+") if part]
+    if len(own) > 1 and all(split in own for split in asked):
+        return rows
+    made = {str(file): split for split, files in fetched.splits.items() for file in files}
+    return [replace(row, split=made.get(row.audio, row.split)) for row in rows]
 
 
 def _read_path(data: str, options: _Options) -> _Found:

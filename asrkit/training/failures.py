@@ -5,7 +5,17 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from asrkit.errors import AsrkitError, AudioError, ConfigError, DataError, GatedError, HubError, ModelError, first_line
+from asrkit.errors import (
+    AsrkitError,
+    AudioError,
+    ConfigError,
+    DataError,
+    GatedError,
+    HubError,
+    ModelError,
+    NotOnHubError,
+    first_line,
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,8 @@ _OURS = {
     DataError: ("bad-data", "Mend the data as the message says, then start again."),
     ModelError: ("bad-model", "Choose another base model or vocabulary, then start again."),
     GatedError: ("gated", "Do so, then resume the run."),
-    HubError: ("hub-unreachable", "Resume the run when that is mended; what was fetched is kept."),
+    NotOnHubError: ("not-on-hub", "Start again with another name: this run keeps the one it was given."),
+    HubError: ("hub-unreachable", "Resume the run when that is mended; whole files that were fetched are kept."),
     ConfigError: ("bad-settings", "Change the setting, then start again."),
 }
 
@@ -42,6 +53,10 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in f"{type(error).__name__}: {error}" for sign in _OUT_OF_MEMORY)
 
 
+def _disk_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _said(error: BaseException) -> str:
     """The sentence of one of our errors; a data loader's process wraps it into its traceback."""
     return str(error).rpartition(f"{type(error).__name__}: ")[2].strip() if str(error).startswith("Caught ") else \
@@ -50,14 +65,15 @@ def _said(error: BaseException) -> str:
 
 def explain(error: BaseException) -> Failure:
     """The failure that `error` means, recognised by its type and words. Unknown ones say so honestly."""
+    if _disk_full(error.__cause__):
+        return Failure("disk-full", str(error), "Free some space, then resume the run.")
     for kind, (code, remedy) in _OURS.items():
         if isinstance(error, kind):
             return Failure(code, _said(error), remedy)
     if isinstance(error, AsrkitError):
         return Failure("failed", str(error), "Follow the message, then resume or start again.")
     words = f"{type(error).__name__}: {error}"
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or any(sign in words for sign in _DISK_FULL):
+    if _disk_full(error) or any(sign in words for sign in _DISK_FULL):
         return Failure("disk-full", "The disk is full.", "Free some space, then resume the run.")
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return Failure("cannot-write", f"The run cannot write any more: {first_line(error)}.",

@@ -114,9 +114,9 @@ class Desk:
         splits = [[config, f"{' and '.join(usual)} ({size})"]] if usual else []
         splits += [[f"{whole}:{made.config}:{split}", f"{split} ({_megabytes(size)})"]
                    for split, size in made.splits.items()]
-        chosen = f"{whole}:{made.config}:{name.split}" if name.split else splits[0][0] if splits else ""
-        if name.split and chosen not in [value for value, _ in splits]:
-            splits.append([chosen, name.split])
+        chosen = f"{whole}:{made.config}:{made.split}" if made.split else splits[0][0] if splits else ""
+        if made.split and chosen not in [value for value, _ in splits]:
+            splits.append([chosen, made.split])
         return {"name": name.dataset, "configs": [[f"{whole}:{each}", each] for each in made.configs],
                 "config": f"{whole}:{made.config}" if made.config else "", "splits": splits, "split": chosen}
 
@@ -273,7 +273,7 @@ class Desk:
 
     def _limits(self, asked: Asked) -> Any:
         name = str(asked.get("model") or models.STARTER)
-        return preparation.limits_of(self._config(asked), Path(models.resolve(name, self.store)))
+        return preparation.limits_of(self._config(asked), models.resolve(name, self.store))
 
 
 def _megabytes(size: int) -> str:

@@ -49,7 +49,7 @@ def main() -> None:
 def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
     """Unpadded seconds of audio a second, from the first steps on, evaluation and saving not counted."""
     run = store.create(config)
-    processor, model = loading.load(models.resolve(config.model, store), config, [row.text for row in data.train])
+    processor, model = loading.load(str(models.fetch(config.model, store)), config, [row.text for row in data.train])
     trainer = CtcTrainer(run, config, model, processor, data.train, data.eval[:1])
     trainer.train()
     told = [one for one in run.events()[0] if one.kind == events.TRAIN]
@@ -60,7 +60,7 @@ def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepare
 
 def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
     """The same for bare steps on packed audio."""
-    _, model = loading.load(models.resolve(config.model, store), config, [row.text for row in data.train])
+    _, model = loading.load(str(models.fetch(config.model, store)), config, [row.text for row in data.train])
     heard = np.concatenate([audio.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train])
     length = int(np.median([row.duration_s for row in data.train]) * audio.RATE)
     clips = max(1, int(config.batch_seconds * audio.RATE / length))

@@ -139,7 +139,7 @@ def test_a_dataset_in_any_form(asrkit, data, counts):
     ("several", {}, "has 2 configurations; choose one of en, es, as in hub:tiny/several:en"),
     ("parquet:fr", {}, "has no configuration 'fr'; it has en, es"),
     ("parquet:en:test", {}, "has no split 'test'; it has train, validation"),
-    ("unconverted", {}, "is made by a script, which is not run here, and its parquet files cannot be had"),
+    ("unconverted", {}, "is made by a script, which is not run here, and the Hub has made no parquet"),
     ("folder", {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "/nowhere"}, "check the network and try again"),
 ])
 def test_a_dataset_that_cannot_be_had(asrkit, data, env, words):
@@ -153,7 +153,7 @@ def test_a_gated_dataset_with_a_token(asrkit):
     assert "24 train and 6 eval" in told.stdout, told.stderr
 
 
-def test_what_was_fetched_is_there_without_a_network(asrkit, calm):
+def test_what_was_fetched_is_there_without_a_network(asrkit, calm, home):
     assert asrkit("audit", "hub:tiny/parquet:en").returncode == 0
     calm.asked.clear()
     assert asrkit("audit", "hub:tiny/parquet:en").returncode == 0
@@ -162,7 +162,11 @@ def test_what_was_fetched_is_there_without_a_network(asrkit, calm):
         told = asrkit("audit", "hub:tiny/parquet:en", **env)
         assert "6 train and 2 eval" in told.stdout, told.stderr
     told = asrkit("audit", "hub:tiny/parquet:es", HF_HUB_OFFLINE="1")
-    assert "Nothing of hub:tiny/parquet:es was fetched before" in told.stderr
+    assert "hub:tiny/parquet was never fetched so" in told.stderr
+    (file,) = Path(home, "hub").glob("datasets--tiny--parquet/snapshots/*/en/validation-*")
+    file.unlink()
+    told = asrkit("audit", "hub:tiny/parquet:en", HF_HUB_OFFLINE="1")  # a part is not taken for the whole
+    assert "Of tiny/parquet, 1 of 2 files were not fetched before" in told.stderr
 
 
 def settings(**changes: object) -> list[str]:
@@ -193,7 +197,7 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
 
 @pytest.mark.parametrize(("model", "code", "words"), [
     ("tiny/gated", "gated", "accept its terms at"),
-    ("tiny/nothing", "hub-unreachable", "There is no model tiny/nothing on the Hugging Face Hub"),
+    ("tiny/nothing", "not-on-hub", "There is no model tiny/nothing on the Hugging Face Hub"),
     ("tiny/bert", "bad-model", "The model tiny/bert on the Hugging Face Hub is of type 'bert', which is no CTC speech"),
 ])
 def test_a_model_that_cannot_be_had(asrkit, speech, tmp_path, model, code, words):

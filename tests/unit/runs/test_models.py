@@ -32,20 +32,20 @@ def refused(name, store):
 
 @pytest.mark.parametrize("name", ["", "starter"])
 def test_the_starter(store, name):
-    assert models.resolve(name, store) == str(models.STARTER_DIR)
+    assert models.resolve(name, store) == models.STARTER_DIR
 
 
 def test_a_run_by_id_and_by_directory(store, make_run):
     run = give_model(make_run("one"))
     (run.checkpoints_dir / "checkpoint-9").mkdir(parents=True)
-    assert models.resolve("one", store) == models.resolve(str(run.path), store) == str(run.model_dir)
+    assert models.resolve("one", store) == models.resolve(str(run.path), store) == run.model_dir
 
 
 def test_a_run_without_a_best_model_answers_with_its_last_checkpoint(store, make_run):
     run = make_run("one")
     for step in (9, 10):
         (run.checkpoints_dir / f"checkpoint-{step}").mkdir(parents=True)
-    assert models.resolve("one", store) == str(run.checkpoints_dir / "checkpoint-10")
+    assert models.resolve("one", store) == run.checkpoints_dir / "checkpoint-10"
 
 
 def test_a_run_without_a_model(store, make_run):
@@ -57,24 +57,24 @@ def test_a_run_without_a_model(store, make_run):
 @pytest.mark.parametrize("weights", models.WEIGHTS)
 def test_a_checkpoint_directory(store, tmp_path, weights):
     folder = checkpoint(tmp_path / "mine", weights=weights)
-    assert models.resolve(str(folder), store) == str(folder)
+    assert models.resolve(str(folder), store) == folder
 
 
 @pytest.mark.parametrize("kind", ["hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "data2vec-audio"])
 def test_other_ctc_families(store, tmp_path, kind):
     folder = checkpoint(tmp_path / "mine", json.dumps({"model_type": kind}))
-    assert models.resolve(str(folder), store) == str(folder)
+    assert models.resolve(str(folder), store) == folder
 
 
 def test_a_home_directory(store, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = checkpoint(tmp_path / "mine")
-    assert models.resolve("~/mine", store) == str(folder)
+    assert models.resolve("~/mine", store) == folder
 
 
 @pytest.mark.parametrize("name", ["facebook/wav2vec2-xls-r-300m", "owner/name.with_dots-2"])
 def test_a_hub_id(store, name):
-    assert models.resolve(name, store) == name
+    assert models.resolve(name, store) is None
 
 
 @pytest.mark.parametrize("name", [
@@ -166,10 +166,10 @@ def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store,
     run = give_model(make_run())
     run.checkpoints_dir.mkdir()
     for name in (run.id, run.path):
-        assert models.resolve(str(name), store) == str(run.model_dir)
+        assert models.resolve(str(name), store) == run.model_dir
     checkpoint(store.data_dir / "mine")
-    assert models.resolve(str(store.data_dir / "mine"), store) == str(store.data_dir / "mine")
-    assert models.resolve("owner/name", store) == "owner/name"
+    assert models.resolve(str(store.data_dir / "mine"), store) == store.data_dir / "mine"
+    assert models.resolve("owner/name", store) is None
 
 
 BIN = ["pytorch_model.bin"]

@@ -7,19 +7,24 @@ from asrkit.speech import hub
 
 
 @pytest.mark.parametrize(("data", "parts"), [
-    ("hub:owner/name", ("owner/name", None, None)),
-    (" hub:owner/name ", ("owner/name", None, None)),
-    ("hub:owner/name:en", ("owner/name", "en", None)),
-    ("hub:owner/name:en:test", ("owner/name", "en", "test")),
-    ("hub:owner/name:validation", ("owner/name", None, "validation")),
-    ("hub:owner/name:train[:10%]", ("owner/name", None, "train[:10%]")),
-    ("hub:owner/name:en:other[:10%]", ("owner/name", "en", "other[:10%]")),
+    ("hub:owner/name", (None, None)),
+    (" hub:owner/name ", (None, None)),
+    ("hub:owner/name:en", ("en", None)),
+    ("hub:owner/name:en:test", ("en", "test")),
+    ("hub:owner/name:dev:test", ("dev", "test")),
+    ("hub:owner/name:dev", ("dev", None)),
+    ("hub:owner/name:validation", (None, "validation")),
+    ("hub:owner/name:train[:10%]", (None, "train[:10%]")),
+    ("hub:owner/name:validated[5:10]", (None, "validated[5:10]")),
+    ("hub:owner/name:en:other[:10%]", ("en", "other[:10%]")),
 ])
 def test_names(data, parts):
-    assert hub.Name.of(data) == hub.Name(*parts)
+    """Of a dataset with configurations en and dev; one part alone may be either."""
+    assert hub.Name.of(data).settled(("en", "dev")) == hub.Name("owner/name", *parts)
 
 
-@pytest.mark.parametrize("data", ["hub:", "hub:owner/name/more", "hub:../etc", "hub:owner/na me"])
+@pytest.mark.parametrize("data", ["hub:", "hub:owner/name/more", "hub:../etc", "hub:owner/na me",
+                                  "hub:owner/name:a:b:c", "hub:owner/name::test"])
 def test_what_names_nothing(data):
     with pytest.raises(DataError, match="names no dataset; write hub:owner/name"):
         hub.Name.of(data)

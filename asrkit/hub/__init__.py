@@ -1,0 +1,10 @@
+"""A repository on the Hugging Face Hub -> files on this disk, and back; one sentence where that cannot be.
+
+Fetched files lie in the Hub client's own cache and are fetched once; without a network, what is there already is used,
+but never a part of it in place of the whole.
+"""
+
+from asrkit.hub.fetching import Told, fetch, progress
+from asrkit.hub.repositories import Kind, Repository, look, publish
+
+__all__ = ["Kind", "Repository", "Told", "fetch", "look", "progress", "publish"]
