@@ -14,7 +14,6 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModelForCTC,
-    AutoProcessor,
     Wav2Vec2BertProcessor,
     Wav2Vec2CTCTokenizer,
     Wav2Vec2Processor,
@@ -48,7 +47,7 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, tor
 
 def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, torch.nn.Module]:
     """(processor, model) of a run's own checkpoint, to go on with."""
-    return AutoProcessor.from_pretrained(checkpoint), _set_up(_pretrained(str(checkpoint), config), config)
+    return models.processor(checkpoint), _set_up(_pretrained(str(checkpoint), config), config)
 
 
 def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
@@ -61,7 +60,7 @@ def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
 
 def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:
     """From a CTC checkpoint: its own head, with rows added for new characters where the vocabulary may grow."""
-    processor = AutoProcessor.from_pretrained(base)
+    processor = models.processor(base)
     nested = getattr(processor.tokenizer, "vocab", {})
     if models.is_nested(nested):  # MMS: an adapter and a head for each language
         letters = models.language_vocabulary(nested, config.adapter_language, base)
@@ -87,7 +86,7 @@ def _tokenizer(base: str) -> Any | None:
     if not any("CTC" in name for name in settings.architectures or []):
         return None
     try:
-        return AutoProcessor.from_pretrained(base).tokenizer
+        return models.processor(base).tokenizer
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ModelError(f"The base model {base} has an output layer but its tokenizer cannot be loaded "
                          f"({first_line(error).rstrip('.')}); set Vocabulary to fresh.") from error

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCTC, AutoProcessor
+from transformers import AutoModelForCTC
 
 from asrkit.errors import ModelError, first_line
+from asrkit.runs import models
 from asrkit.speech import layout
 from asrkit.speech.audio import RATE
 
@@ -42,7 +43,7 @@ class Engine:
 
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
         try:
-            self.processor = AutoProcessor.from_pretrained(checkpoint)
+            self.processor = models.processor(checkpoint)
             model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
         except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
             first = first_line(error).rstrip(".")

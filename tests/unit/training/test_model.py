@@ -9,6 +9,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import ModelError
 from asrkit.training import data
 from asrkit.training.model import frame_counts, load, reload
+from asrkit.transcription.engine import Engine
 
 KINDS = ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "wav2vec2-bert"]
 TEXTS = ["a cab", "bad deed"]
@@ -365,3 +366,17 @@ def test_damaged_weights(checkpoint):
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(ModelError, match="The base model .* cannot be loaded for CTC"):
         loaded(base)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
+def test_a_checkpoint_that_comes_with_a_language_model(checkpoint, kind):
+    """As many on the Hub do: it is taken without it, whether or not the package for it is installed."""
+    base = checkpoint(kind)
+    plain, _ = loaded(base, vocabulary="keep")
+    for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        if (base / name).exists():
+            told = json.loads((base / name).read_text())
+            (base / name).write_text(json.dumps(told | {"processor_class": "Wav2Vec2ProcessorWithLM"}))
+    processor, _ = loaded(base, vocabulary="keep")
+    assert type(processor) is type(plain) and vocabulary(processor) == vocabulary(plain)
+    assert Engine(str(base)).log_probabilities([noise(8000)])[0].shape[1] == len(vocabulary(plain))
