@@ -12,7 +12,7 @@ from asrkit import hub
 from asrkit.errors import ModelError
 from asrkit.runs import events
 from asrkit.runs.store import RUN_ID, Run, RunStore
-from asrkit.speech import reach
+from asrkit.speech import ctc, reach
 
 STARTER = "starter"
 STARTER_DIR = Path(__file__).resolve().parents[2] / "assets" / "starter"
@@ -182,9 +182,13 @@ def language_vocabulary(nested: dict[str, dict[str, int]], language: str, name: 
 
 
 def known_characters(path: Path, language: str = "") -> set[str] | None:
-    """The characters that a local CTC checkpoint can spell, or None where it has no output layer yet."""
+    """The characters that a local CTC checkpoint can spell, also in lower case where it has capitals alone (see
+    `ctc.lowered`), or None where it has no output layer yet."""
     vocabulary = read_vocabulary(path, language)
-    return {token for token in vocabulary if len(token) == 1 and token != "|"} if vocabulary else None
+    if not vocabulary:
+        return None
+    known = {token for token in (vocabulary | ctc.lowered(vocabulary, ["a"])) if len(token) == 1}
+    return known - {ctc.DELIMITER}
 
 
 def _of_run(run: Run) -> Path:

@@ -61,6 +61,21 @@ def vocabulary(texts: Iterable[str]) -> dict[str, int]:
     return {token: number for number, token in enumerate(tokens)}
 
 
+def lowered(known: dict[str, int], texts: Iterable[str]) -> dict[str, int]:
+    """`known` with its letters in lower case, if it has capitals alone and the texts need small ones.
+
+    Many English models know A to Z only, and texts are lowered so that WER does not count case: without this, every
+    letter would be new to the model. Ids stay, so that what it has learned of A is known of a.
+    """
+    letters = {token for token in known if len(token) == 1 and token.isalpha()}
+    small = {token.lower() for token in letters}
+    if not any(letter.isupper() for letter in letters) or any(letter.islower() for letter in letters) or \
+            len(small) < len(letters) or not any(character.islower() for text in texts for character in text):
+        return known
+    return {token.lower() if token in letters and len(token.lower()) == 1 else token: number
+            for token, number in known.items()}
+
+
 def merge_vocabulary(known: dict[str, int], texts: Iterable[str]) -> tuple[dict[str, int], list[str]]:
     """-> (`known` with every id kept and the texts' new characters behind the last id, those characters, sorted)."""
     added = [character for character in characters(texts) if character not in known]

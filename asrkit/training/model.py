@@ -68,13 +68,15 @@ def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, to
         model = _pretrained(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)
     else:
         model = _pretrained(base, config)
-    vocabulary, added = ctc.merge_vocabulary(processor.tokenizer.get_vocab(), texts)
+    known = ctc.lowered(processor.tokenizer.get_vocab(), texts)
+    vocabulary, added = ctc.merge_vocabulary(known, texts)
     if added and config.vocabulary == "keep":
         raise ModelError(f"{config.model} does not know {', '.join(map(repr, added))}; set Vocabulary to extend, "
                          "or choose a normaliser that removes them.")
-    if added:
+    if added or known != processor.tokenizer.get_vocab():
         rows = model.lm_head.out_features
-        _grow(model, max(vocabulary.values()) + 1)
+        if added:
+            _grow(model, max(vocabulary.values()) + 1)
         vocabulary = {token: number for token, number in vocabulary.items() if number < rows or token in added}
         processor = _processor(base, vocabulary, like=processor.tokenizer)
     return processor, model

@@ -82,6 +82,24 @@ def test_characters_that_a_kept_vocabulary_lacks(checkpoint):
                                  "that removes them.")
 
 
+@pytest.mark.parametrize("policy", ["keep", "extend"])
+def test_capitals_alone_are_taken_for_small_letters(checkpoint, tmp_path, policy):
+    """As facebook/wav2vec2-base-960h has them: what it knows of A is known of a, and WER is of texts in lower case."""
+    base = checkpoint(letters="ABCDE'", marks=("<s>", "</s>"))
+    processor, model = loaded(base, vocabulary=policy)
+    assert torch.equal(model.lm_head.weight, head_of(base)[0])
+    before = AutoProcessor.from_pretrained(base).tokenizer("A CAB").input_ids
+    assert processor.tokenizer("a cab").input_ids == before and processor.tokenizer.decode([before[0]]) == "a"
+    processor.save_pretrained(tmp_path / "saved")
+    assert AutoProcessor.from_pretrained(tmp_path / "saved").tokenizer("a cab").input_ids == before
+
+
+def test_small_letters_and_capitals_stay_two(checkpoint):
+    base = checkpoint(letters="abcdeA")
+    processor, _ = loaded(base)
+    assert vocabulary(processor)["A"] != vocabulary(processor)["a"]
+
+
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
 def test_extend_keeps_the_old_rows_and_adds_new_ones(checkpoint, tmp_path, kind):
     base = checkpoint(kind, letters="abcd")
