@@ -133,7 +133,8 @@ def _spread_merged(rows: list[list[str]], ranges: list[tuple[tuple[int, int], tu
     """The text of a merged cell, which its first one holds, in all of them. ranges: ((top, left), (bottom, right))."""
     for (top, left), (bottom, right) in ranges:
         for row in rows[top:bottom + 1]:
-            row[left:right + 1] = [rows[top][left]] * len(row[left:right + 1])
+            # Beside the table, where no row has cells, both are empty.
+            row[left:right + 1] = rows[top][left:left + 1] * len(row[left:right + 1])
 
 
 if __name__ == "__main__":

@@ -46,6 +46,13 @@ def test_merged_cells_dates_formulas_and_empty_rows_above(clip, tmp_path):
     assert source.train[0].start_s == 0.25
 
 
+@pytest.mark.parametrize("merged", ["E1:F2", "A9:B9"])
+def test_merged_cells_beside_the_table_are_passed_over(clip, tmp_path, merged):
+    clip("a.wav")
+    source = load(xlsx(tmp_path / "x.xlsx", {"s": cells([HEADER, ["a.wav", "one", "ann"]])}, merged=merged))
+    assert [row.text for row in source.train] == ["one"]
+
+
 def test_open_document_and_a_folder(clip, tmp_path):
     clip("a.wav")
     ods(tmp_path / "metadata.ods", [HEADER, ["a.wav", "hola", "ana"]])
