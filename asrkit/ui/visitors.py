@@ -11,10 +11,10 @@ import hashlib
 import re
 import secrets
 from contextlib import AbstractContextManager
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 import gradio as gr
+from starlette.requests import cookie_parser
 
 from asrkit.speech import reach
 
@@ -52,11 +52,9 @@ def of(asked: gr.Request) -> AbstractContextManager[None]:
 
 
 def _id(cookies: str) -> str:
-    try:
-        found = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found and _ID.fullmatch(found.value) else ""
+    # Not http.cookies, which knows none of them once one, of another app on this host, is not as the standard has it.
+    found = cookie_parser(cookies).get(COOKIE, "")
+    return found if _ID.fullmatch(found) else ""
 
 
 def _folder(visitor: str) -> str:

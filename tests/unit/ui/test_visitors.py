@@ -76,6 +76,18 @@ def test_a_visitor_gets_an_id_that_nobody_guesses_and_keeps_it(page):
     assert "SameSite=None; Secure; Partitioned" in framed.headers["set-cookie"]
 
 
+@pytest.mark.parametrize("others", ['prefs={"a":1}', "flag", "a b=c", "a=b c", "k=(a;b)"])
+def test_the_cookies_of_other_apps_on_this_host_hide_nobody(page, others):
+    """A browser sends the cookies of a host to each of its ports."""
+    ann = Browser(page)
+    mine = record(ann, "kept")
+    cookie = f"{visitors.COOKIE}={ann.client.cookies[visitors.COOKIE]}"
+    ann.client.cookies.clear()
+    ann.client.headers["cookie"] = f"{others}; {cookie}"
+    assert "set-cookie" not in ann.client.get("/").headers
+    assert ann.ask("look", {"data": mine["data"]})["train"] == 1
+
+
 def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
     ann, bob = Browser(page), Browser(page)
     told = ann.upload("a.wav", wav())
