@@ -14,8 +14,10 @@ UPLOAD = "/upload"
 
 
 def own_folder(port: int) -> None:
-    """From now on uploads lie in a folder that no other app on this machine has; parts in it are of nobody."""
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir(), f"asrkit-{os.getuid()}-{port}")))
+    """From now on uploads lie in a folder that no other app on this machine has; parts in it are of nobody. It lies in
+    the one for temporary files, which may be another program's too."""
+    shared = os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(shared, f"asrkit-{os.getuid()}-{port}"))
     _remove_parts()
 
 
