@@ -122,12 +122,10 @@ def environment(taken: Sequence[str], given: Mapping[str, str]) -> dict[str, str
     run in line. given: what it is told otherwise."""
     told = {ALLOWED: ",".join(found())}
     gpus = [name.removeprefix(CUDA) for name in taken if name.startswith(CUDA)]
-    if gpus:
-        told[VISIBLE] = ",".join(dict.fromkeys(gpus))
+    if gpus or found()[0].startswith(CUDA):
+        told[VISIBLE] = ",".join(dict.fromkeys(gpus)) or "-1"
         if VISIBLE not in given:  # the driver's order, which the numbers are from; not the fastest first
             told["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    elif found()[0].startswith(CUDA):
-        told[VISIBLE] = "-1"
     if slots() > 1 and not gpus and "OMP_NUM_THREADS" not in given:
         told["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // slots()))
     return told

@@ -106,10 +106,18 @@ def test_a_device_that_means_nothing_is_refused(device, processes):
 @pytest.mark.parametrize(("taken", "given", "told"), [
     (["cuda:1"], {}, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
     (["cuda:0", "cuda:1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "0,1"}),
-    (["cpu"], {}, {"CUDA_VISIBLE_DEVICES": "-1"}),
+    (["cpu"], {}, {"CUDA_VISIBLE_DEVICES": "-1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+    (["cpu"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "-1"}),
 ])
 def test_a_worker_sees_its_devices_alone_and_knows_of_the_others(taken, given, told):
     assert devices.environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **told}
+
+
+def test_what_a_run_on_the_processor_starts_next_has_the_gpu_that_is_meant():
+    """Its worker starts it. Without the driver's order CUDA would count the fastest first."""
+    inherited = devices.environment(["cpu"], {})
+    assert {**inherited, **devices.environment(["cuda:1"], inherited)} == {
+        "ASRKIT_DEVICES": "cuda:0,cuda:1", "CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def test_runs_that_share_the_processor_share_its_cores(machine, monkeypatch):
