@@ -58,6 +58,7 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
     environment = {**inherited, **devices.environment(taken, inherited), "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     events_from = run.events_size()
+    run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life: nobody is silent since then
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                   start_new_session=True, env=environment)

@@ -124,6 +124,17 @@ def test_a_pause_is_no_step(make_run, clock, who_wakes_first):
     assert heartbeat.last(run).longest_s < 3
 
 
+def test_who_is_resumed_is_not_silent_since_the_life_before(store, config, worker):
+    run = supervisor.start(store, config, "one")
+    processes.kill(run)
+    run.heartbeat_path.write_text('{"longest_s": 90}')
+    os.utime(run.heartbeat_path, (time.time() - 7200,) * 2)
+    supervisor.resume(store, run)
+    sign = heartbeat.last(run)
+    assert words.status_word(run, supervisor.status(run)) == "Starting"
+    assert words.silence(supervisor.STARTING, sign) == ""
+
+
 def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkeypatch):
     heart = Heartbeat(make_run())
     monkeypatch.setattr(heartbeat.os, "replace", lambda *_: os.stat("/nowhere"))
