@@ -83,12 +83,12 @@ class HotWords:
                 for word in sorted(kept, key=lambda word: word.start_s)]
 
     def _candidates(self, heard: list[Word], scores: np.ndarray) -> list[_Found]:
-        """What each hot word would gain in place of as many words as it has pieces, one fewer or one more. One that was
-        heard as a hot word stays: beside it the bonus of a pair would pay for dropping the other."""
-        found = []
+        """What each hot word would gain in place of as many words as it has pieces, one fewer or one more. What was
+        heard as a hot word stays, every piece of it: a bonus would pay for dropping it, or for saying a piece again."""
+        found, right = [], self._right(heard)
         for first in range(len(heard)):
             for last in range(first + 1, min(len(heard), first + self.longest + 1) + 1):
-                if self._has_one(heard[first:last]):
+                if last - 1 in right:
                     break
                 wanted = [one for one in self.spelled if abs(last - first - len(one.pieces)) <= 1]
                 begin = max(round(heard[first].start_s) - MARGIN, round(heard[first - 1].end_s) if first else 0)
@@ -99,8 +99,10 @@ class HotWords:
                 found += [one for one in better if one]
         return found
 
-    def _has_one(self, heard: list[Word]) -> bool:
-        return any(text_of(heard[first:]).casefold() in self.known for first in range(len(heard)))
+    def _right(self, heard: list[Word]) -> set[int]:
+        """The places of the words that are hot words, or pieces of one, as they were heard."""
+        return {place for first in range(len(heard)) for last in range(first + 1, first + self.longest + 1)
+                if text_of(heard[first:last]).casefold() in self.known for place in range(first, min(last, len(heard)))}
 
     def _better(self, hot: _Spelled, span: np.ndarray, begin: int, first: int, last: int,
                 joined: bool) -> _Found | None:

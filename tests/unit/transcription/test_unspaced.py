@@ -68,6 +68,13 @@ def test_a_hot_word_of_several_characters(processor):
         tiny.frames([3, 0, 4, 0, 3, 0, 3, 0, 6], 0.9, {4: (5, 0.3)}), 0.02)) == "我们去我a"
 
 
+@pytest.mark.parametrize("word", ["我们去我", "我们去", "们去我"])
+def test_no_character_of_a_hot_word_that_was_heard_is_said_twice(processor, word):
+    said = tiny.frames([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
+    assert text_of(Greedy(processor, 0).words(said, 0.02)) == "我们去我"
+    assert text_of(HotWords(processor, 0, [word]).words(said, 0.02)) == "我们去我"
+
+
 def test_where_pieces_meet_no_space_is_made(processor):
     seams = Seams()
     first = seams.add([Word("我", 0, 1, 1)], None)
