@@ -75,8 +75,8 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A word that ended, and what was said `before` it. likely: ln P behind these, None for a word that is not known.
-    """
+    """A word that ended, as the model writes it, and what was said `before` it. likely: ln P behind these, None for a
+    word that is not known."""
 
     before: _Said | None
     text: str
@@ -189,7 +189,7 @@ class BeamSearch:
         word = self.vocabulary.word.get(prefix.node)
         state, likely = self.model.follow(prefix.state, prefix.text if word is None else word)
         worth = 0.0 if word is None else max(0.0, LETTER_BONUS * len(prefix.letters) + LM_WEIGHT * likely)
-        said = _Said(prefix.said, word or prefix.text, prefix.joined, prefix.letters, None if word is None else likely)
+        said = _Said(prefix.said, prefix.text, prefix.joined, prefix.letters, None if word is None else likely)
         return _Prefix(prefix.token, state, prefix.base + worth, said, True)
 
     @staticmethod

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from asrkit.errors import ConfigError
 from asrkit.speech.text import normalise
-from asrkit.transcription import beam
+from asrkit.transcription import beam, decoding, hotwords
 
 if TYPE_CHECKING:
-    from asrkit.transcription.decoding import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
 
@@ -27,20 +26,19 @@ class Expected:
     hot_words: str = ""
     language_model: str = ""
 
-    def decoder(self, transcriber: Transcriber) -> Decoder | None:
+    def decoder(self, transcriber: Transcriber) -> decoding.Decoder | None:
         """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `WordLoop` do,
         and for both a text and a file."""
         words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
         if self.text.strip() and self.language_model.strip():
             raise ConfigError("Give sentences to expect or a language model file, not both.")
         if self.text.strip():
+            for word in words:
+                hotwords.spelled(transcriber.processor.tokenizer, word)
             return beam.of_text(transcriber, "\n".join([self.text, *words]))
         likely = beam.of_file(transcriber, self.language_model.strip()) if self.language_model.strip() else None
         if not words:
             return likely
-        from asrkit.transcription.decoding import WordList
-        from asrkit.transcription.hotwords import HotWords
-
-        if likely is None and isinstance(transcriber.decoder, WordList):
+        if likely is None and isinstance(transcriber.decoder, decoding.WordList):
             return transcriber.decoder.joined_by(words, transcriber.processor)
-        return HotWords(transcriber.processor, transcriber.blank_id, words, likely)
+        return hotwords.HotWords(transcriber.processor, transcriber.blank_id, words, likely)

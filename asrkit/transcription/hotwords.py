@@ -18,7 +18,7 @@ from asrkit.errors import ConfigError
 from asrkit.speech import ctc
 from asrkit.speech.text import joined_tokens
 from asrkit.transcription import alignment
-from asrkit.transcription.decoding import Decoder, Greedy, logistic
+from asrkit.transcription.decoding import Decoder, Greedy, Spelling, logistic
 from asrkit.transcription.transcript import Word, text_of
 
 BONUS = 1.2
@@ -32,12 +32,21 @@ MOST, MARGIN = 100, 2
 
 @dataclass(frozen=True)
 class _Spelled:
-    """A hot word: its tokens, which of its `pieces` each belongs to, and these (`text.joined_tokens`): one, but for a
-    script without word spaces."""
+    """A hot word: its tokens, which of its `pieces` each belongs to, and these as the model writes them
+    (`text.joined_tokens`): one, but for a script without word spaces."""
 
     tokens: list[int]
     piece_of: list[int | None]
-    pieces: list[tuple[str, bool]]
+    pieces: list[str]
+
+
+def spelled(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
+    """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell it.
+    """
+    tokens, piece_of, unknown = alignment.spell(tokenizer, joined_tokens(word))
+    if unknown or not tokens:
+        raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
+    return tokens, piece_of
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,12 @@ class HotWords:
             raise ConfigError(f"There are {len(words)} hot words; give at most {MOST}, or a text of what to expect.")
         self.blank_id, self.decoder = blank_id, decoder or Greedy(processor, blank_id)
         self.delimiter_id = processor.tokenizer.word_delimiter_token_id
+        letters = Spelling(processor.tokenizer).letters
         self.spelled: list[_Spelled] = []
         for word in words:
-            pieces = joined_tokens(word)
-            tokens, piece_of, unknown = alignment.spell(processor.tokenizer, pieces)
-            if unknown or not tokens:
-                raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
+            tokens, piece_of = spelled(processor.tokenizer, word)
+            pieces = ["".join(letters[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
+                      for number in range(len(joined_tokens(word)))]
             self.spelled.append(_Spelled(tokens, piece_of, pieces))
         self.longest = max((len(one.pieces) for one in self.spelled), default=0)
         self.known = {word.casefold() for word in words}
@@ -116,9 +125,9 @@ class HotWords:
             return None
         spans = alignment.spans(path, said, hot.tokens, self.blank_id)
         words = []
-        for number, (piece, follows) in enumerate(hot.pieces):
+        for number, piece in enumerate(hot.pieces):
             letters = [one for one, place in zip(spans, hot.piece_of, strict=True) if place == number]
             words.append(Word(piece, begin + letters[0][0], begin + letters[-1][1],
                               logistic(SURE[0] + SURE[1] * gain / len(hot.tokens)),
-                              follows if number else joined))
+                              joined or number > 0))
         return _Found(gain, first, last, words)

@@ -6,9 +6,10 @@ import tiny
 
 from asrkit.errors import ConfigError
 from asrkit.speech import lexicon
-from asrkit.transcription.decoding import WordList
+from asrkit.transcription.decoding import Greedy, WordList
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.files import stems
+from asrkit.transcription.transcript import text_of
 
 
 def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
@@ -24,6 +25,28 @@ def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
     assert [one.word for one in decoder.words(np.log(probabilities), 0.02)] == ["dab"]
     with pytest.raises(ConfigError, match="no token for"):
         Expected(hot_words="xyz").decoder(listener)
+
+
+@pytest.fixture
+def capitals(tmp_path):
+    """What listens with a model that writes nothing else."""
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "capitals", letters="ABCDE"))
+    return SimpleNamespace(processor=processor, blank_id=0, decoder=Greedy(processor, 0))
+
+
+@pytest.mark.parametrize("expect", [Expected(hot_words="ab"), Expected(text="ab")], ids=["hot words", "text"])
+def test_expected_words_are_written_as_the_model_writes(capitals, expect):
+    said = tiny.frames([0, 3, 0, 4, 4, 0, 2, 5, 0, 6, 0], 0.6, {3: (7, 0.41), 4: (7, 0.41)})
+    assert text_of(capitals.decoder.words(said, 0.02)) == "AE CD"
+    assert text_of(expect.decoder(capitals).words(said, 0.02)) == "AB CD"
+
+
+def test_a_hot_word_that_cannot_be_spelled_is_told_beside_a_text_too(capitals):
+    for expect in (Expected(hot_words="ab xyz"), Expected(text="ab cd", hot_words="ab xyz")):
+        with pytest.raises(ConfigError, match="cannot spell the hot word 'xyz'"):
+            expect.decoder(capitals)
 
 
 def test_no_two_files_are_written_under_one_name():
