@@ -7,6 +7,7 @@ with control characters, a password, more files than a corpus has, or more bytes
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -17,7 +18,7 @@ import tempfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -60,22 +61,22 @@ def unpacked(archive: Path, cache: Path) -> Path:
     identity = f"{archive.absolute()} {told.st_size} {told.st_mtime_ns}"
     key = hashlib.sha1(identity.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()[:12]
     target = cache / f"{stem(archive)[:60]}-{key}"
-    return target if target.is_dir() else unpack(archive, target)
+    return target if target.is_dir() else unpack(archive, cache, [target.name])
 
 
-def unpack(archive: Path, target: Path) -> Path:
-    """Fill the new folder `target`; -> it. Raises DataError, in one sentence, for an archive that cannot be taken."""
+def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
+    """Fill a new folder in `folder`, which is called as `settle` has it; -> it. Raises DataError, in one sentence, for
+    an archive that cannot be taken."""
     draft: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
         room = max(0, min(MOST_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES))
         _fill(draft, archive, room)
-        draft.chmod(0o755)
-        os.rename(draft, target)
+        return settle(draft, names)
     except OSError as error:
-        raise DataError(f"{archive.name} cannot be unpacked into {target.parent} ({error.strerror or error}); free "
-                        "some space or choose another folder.") from error
+        raise DataError(f"{archive.name} cannot be unpacked into {folder} ({error.strerror or error}); free some "
+                        "space or choose another folder.") from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
             struct.error, MemoryError) as error:
         reason = "it needs a password" if "password" in str(error) else "it is damaged or only part of it is there"
@@ -84,6 +85,23 @@ def unpack(archive: Path, target: Path) -> Path:
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def settle(draft: Path, names: Iterable[str]) -> Path:
+    """Call a folder by the first name that is free beside it; where none is, the last one's folder is taken for it.
+
+    Known by trying: somebody else may take a name at any moment, and what is large has been copied for long by then.
+    """
+    draft.chmod(0o755)
+    for target in map(draft.with_name, names):
+        if target.exists():
+            continue
+        try:
+            os.rename(draft, target)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     return target
 
 

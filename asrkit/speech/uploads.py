@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asrkit.errors import DataError
@@ -39,14 +38,12 @@ def receive(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
         if names.count(name) > 1:
             raise DataError(f"{name} was chosen twice; pack folders with equal names into a .zip.")
     tabular = [name for name in names if Path(name).suffix.lower() in (*tables.SUFFIXES, parquet.SUFFIX)]
-    target = free_folder(data_dir, Path(tabular[0] if len(tabular) == 1 else names[0]).stem)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
             for (source, _), name in zip(files, names, strict=True):
                 shutil.copyfile(source, Path(draft) / name)
-            os.chmod(draft, 0o755)
-            os.rename(draft, target)
+            target = archives.settle(Path(draft), _names(Path(tabular[0] if len(tabular) == 1 else names[0]).stem))
             Path(draft).mkdir()  # for the temporary directory to remove
     except OSError as error:
         raise DataError(f"{data_dir} cannot be written ({error.strerror or error}); free some space.") from error
@@ -59,7 +56,7 @@ def _unpack(source: Path, name: str, data_dir: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
         link = Path(draft) / name
         link.symlink_to(source.absolute())
-        return archives.unpack(link, free_folder(data_dir, archives.stem(Path(name))))
+        return archives.unpack(link, data_dir, _names(archives.stem(Path(name))))
 
 
 def plain_name(name: str) -> str:
@@ -72,8 +69,7 @@ def plain_name(name: str) -> str:
     return last
 
 
-def free_folder(data_dir: Path, stem: str) -> Path:
-    """A folder that is not there yet, called after `stem`."""
+def _names(stem: str) -> Iterator[str]:
+    """For a folder, called after `stem`."""
     plain = re.sub(r"[^\w-]+", "-", stem).strip("-")[:60] or "upload"
-    names = (plain if number == 1 else f"{plain}-{number}" for number in itertools.count(1))
-    return next(path for path in (data_dir / name for name in names) if not path.exists())
+    return (plain if number == 1 else f"{plain}-{number}" for number in itertools.count(1))

@@ -1,10 +1,12 @@
 """Archives that no honest person makes: each is refused in a sentence, leaves nothing, and touches nothing outside."""
 
+import concurrent.futures
 import io
 import os
 import stat
 import struct
 import tarfile
+import threading
 import tracemalloc
 import zipfile
 
@@ -139,7 +141,7 @@ def test_a_bad_archive(tmp_path, name):
     make, words = BAD[name]
     path = make(tmp_path)
     with pytest.raises(DataError, match=words) as caught:
-        archives.unpack(path, tmp_path / "in" / "data")
+        archives.unpack(path, tmp_path / "in", ["data"])
     assert str(caught.value).startswith(path.name) and "\n" not in str(caught.value)
     assert not (tmp_path / "in" / "data").exists()
 
@@ -148,7 +150,7 @@ def test_an_endless_name_takes_no_memory(tmp_path):
     path = long_header(tmp_path)
     tracemalloc.start()
     with pytest.raises(DataError):
-        archives.unpack(path, tmp_path / "in" / "data")
+        archives.unpack(path, tmp_path / "in", ["data"])
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
 
@@ -158,22 +160,32 @@ def test_more_files_than_a_corpus_has(tmp_path, monkeypatch):
     for path in (tarred(tmp_path, *((f"{n}.wav", b"x") for n in range(4))),
                  zipped(tmp_path, *((f"{n}.wav", b"x") for n in range(4)))):
         with pytest.raises(DataError, match="holds more than 3 files"):
-            archives.unpack(path, tmp_path / "in" / "data")
+            archives.unpack(path, tmp_path / "in", ["data"])
 
 
 def test_more_bytes_than_there_is_room_for(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MOST_BYTES", 1000)
     with pytest.raises(DataError, match="there is room for"):
-        archives.unpack(zipped(tmp_path, ("a.wav", os.urandom(2000))), tmp_path / "in" / "data")
+        archives.unpack(zipped(tmp_path, ("a.wav", os.urandom(2000))), tmp_path / "in", ["data"])
 
 
 @pytest.mark.parametrize("make", [zipped, tarred])
 def test_a_good_archive(tmp_path, make):
     path = make(tmp_path, ("d/a.wav", b"one"), ("d/é/b.txt", b"two"), ("__MACOSX/d/._a.wav", b"litter"),
                 ("d/.DS_Store", b"litter"), ("d/._a.wav", b"litter"), name=f"ok.{'zip' if make is zipped else 'tar'}")
-    folder = archives.unpack(path, tmp_path / "in" / "data")
+    folder = archives.unpack(path, tmp_path / "in", ["data"])
     files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     assert files == {"d/a.wav": b"one", "d/é/b.txt": b"two"}
+
+
+def test_two_that_ask_for_one_archive_at_once_both_have_it(tmp_path, monkeypatch):
+    """Two runs on the same one, for instance."""
+    path, both, rename = zipped(tmp_path, ("a.wav", b"one"), name="ok.zip"), threading.Barrier(2), os.rename
+    monkeypatch.setattr(os, "rename", lambda *names: (both.wait(10), rename(*names)))
+    with concurrent.futures.ThreadPoolExecutor(2) as askers:
+        one, two = askers.map(lambda _: archives.unpacked(path, tmp_path / "in" / "data"), range(2))
+    assert one == two and (one / "a.wav").read_bytes() == b"one"
+    assert list((tmp_path / "in" / "data").iterdir()) == [one]
 
 
 def test_a_name_is_known_by_its_suffix(tmp_path):

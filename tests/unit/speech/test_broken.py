@@ -1,7 +1,10 @@
 """Broken inputs: each is refused, or read with its fault told, in one clear sentence. Archives are in test_archives."""
 
+import concurrent.futures
 import json
 import os
+import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -202,6 +205,22 @@ def test_an_upload_that_is_taken(tmp_path):
     assert [folder.name for folder in folders] == ["my-table", "my-table-2"]
     assert sources.load(str(folders[1])).train[0].text == "hi"
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"my-table", "my-table-2"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_two_uploads_of_one_name_at_once_are_both_taken(tmp_path, monkeypatch, packed):
+    """The second one begins while the first is still being copied."""
+    sound(tmp_path / "a.wav")
+    with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
+        archive.write(tmp_path / "a.wav", "a.wav")
+    file = (tmp_path / "sent.zip", "sent.zip") if packed else (tmp_path / "a.wav", "sent.wav")
+    both, rename, first = threading.Barrier(2), os.rename, iter([True, True])
+    monkeypatch.setattr(os, "rename", lambda *names: (next(first, False) and both.wait(10), rename(*names)))
+    with concurrent.futures.ThreadPoolExecutor(2) as senders:
+        folders = list(senders.map(lambda _: uploads.receive([file], tmp_path / "data"), range(2)))
+    assert sorted(folder.name for folder in folders) == ["sent", "sent-2"]
+    assert [len(list(folder.iterdir())) for folder in folders] == [1, 1]
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"sent", "sent-2"}
 
 
 @pytest.mark.parametrize(("text", "words"), [
