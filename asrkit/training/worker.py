@@ -183,7 +183,8 @@ def _base(run: Run, config: TrainConfig) -> Path:
     fetch = functools.partial(models.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language)
     if team.FIRST:
         say(run, "loading", f"Loading the base model {config.model}")
-        fetch(told=_fetching(run, config.model))
+        with contextlib.suppress(StopRequested):  # which everybody is told of, at once
+            fetch(told=_fetching(run, config.model))
     _check_stop(run)
     return fetch()
 
@@ -192,7 +193,7 @@ def _data(run: Run, config: TrainConfig,
           base: Path | None) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
     if team.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
-        with reach.as_owner_of(config.train, config.eval):
+        with reach.as_owner_of(config.train, config.eval), contextlib.suppress(StopRequested):
             preparation.prepare(config, RunStore(run.path.parent), hub_dir=run.path / "audio", model=base,
                                 told=_fetching(run, config.train)).write(run)
     _check_stop(run)
