@@ -91,20 +91,25 @@ def check(config: TrainConfig) -> None:
     if missing:
         raise RunError(f"There is no device {missing[0]} for runs here; set Device (device) to auto or of "
                        f"{', '.join(known)}.")
-    if not wish.names and have[0].startswith(CUDA) and wish.processes > len(have):
+    if _wants_more(wish, have):
         raise RunError(f"The run wants {wish.processes} GPUs (processes), one for each process, and there are "
                        f"{len(have)} for runs here; set Processes to {len(have)} or less.")
+
+
+def _wants_more(wish: Wish, have: list[str]) -> bool:
+    return not wish.names and have[0].startswith(CUDA) and wish.processes > len(have)
 
 
 def shared_out(wishes: Sequence[Wish], taken: Iterable[str]) -> list[list[str]]:
     """What each of the runs in line gets, in this order; nothing for one that has to wait.
 
-    What a run waits for is kept for it: of two devices that it needs, nobody behind it takes the one that is free.
+    What a run waits for is kept for it: of two devices that it needs, nobody behind it takes the one that is free. One
+    that wants more GPUs than there are is left to a machine that has them.
     """
     free, all_of_them, given = places(), found(), []
     free.subtract(taken)
     for wish in wishes:
-        wanted = _wanted(wish, free, all_of_them)
+        wanted = [] if _wants_more(wish, all_of_them) else _wanted(wish, free, all_of_them)
         given.append(wanted if all(free[name] >= count for name, count in Counter(wanted).items()) else [])
         free.subtract(wanted)
     return given

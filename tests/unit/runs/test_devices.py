@@ -66,6 +66,7 @@ def test_slots_are_a_number(monkeypatch, told):
     ([Wish(("cuda:0",), 1), ANY], ["cuda:0"], [[], ["cuda:1"]]),
     ([Wish((), 2)], [], [["cuda:0", "cuda:1"]]),
     ([Wish((), 2), ANY], ["cuda:0"], [[], []]),
+    ([Wish((), 3), ANY], [], [[], ["cuda:0"]]),
     ([Wish(("cuda:1", "cuda:0"), 2), Wish(("cuda:1",), 1)], ["cuda:0"], [[], []]),
     ([Wish(("cpu",), 1), Wish(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
 ])
@@ -177,6 +178,18 @@ def test_a_worker_that_does_not_say_what_it_has_has_everything(make_run, store, 
     """It was started by an older version, or its app died before it wrote that down."""
     make_run("old", [], processes.identity(child.pid))
     assert supervisor.status(supervisor.start(store, config, "new")) == "queued"
+
+
+def test_a_machine_with_fewer_gpus_leaves_a_run_of_several_in_line(store, config, worker, machine):
+    """Its app looks at the same runs directory."""
+    one = supervisor.start(store, config, "one")
+    both = supervisor.start(store, config.changed({"processes": 2}), "both")
+    processes.kill(one)
+    machine(1)
+    assert supervisor.advance(store) == [] and supervisor.status(both) == "queued"
+    assert "The run wants 2 GPUs" in supervisor.ahead(store, both).in_vain
+    machine(2)
+    assert begun(store) == ["both"]
 
 
 def test_who_waits_for_a_device_that_is_gone_is_told_and_holds_up_nobody(store, config, worker, machine):
