@@ -181,6 +181,7 @@ def _read_path(data: str, options: _Options) -> _Found:
     if data.strip() and "\0" not in data:
         reach.check(path)
         path, sheet = spreadsheets.parted(path)
+        reach.check(path)  # without the sheet's name it may be a link
         options = replace(options, wanted=replace(options.wanted, sheet=sheet))
     if not data.strip() or "\0" in data or not path.exists():
         raise DataError(

@@ -3,6 +3,7 @@
 import pyarrow
 import pytest
 from pyarrow import parquet
+from sheets import cells, xlsx
 
 from asrkit.errors import DataError
 from asrkit.speech import reach, sources
@@ -28,6 +29,15 @@ def test_a_recording_that_lies_elsewhere(clip, table, tmp_path, limited, spoil):
         return
     with pytest.raises(DataError, match="may not be read here: this app reads only what was uploaded to it"):
         sources.load(str(tmp_path / "data/mine"))
+
+
+@pytest.mark.parametrize("name", ["link.xlsx", "link.xlsx#s"])
+def test_a_sheet_is_no_way_round_a_link(clip, tmp_path, limited, name):
+    clip("data/a.wav")
+    xlsx(tmp_path / "secret.xlsx", {"s": cells([["file_name", "text"], ["a.wav", "secret"]])})
+    (tmp_path / "data/link.xlsx").symlink_to(tmp_path / "secret.xlsx")
+    with pytest.raises(DataError, match="may not be read here"):
+        sources.load(str(tmp_path / "data" / name))
 
 
 @pytest.mark.parametrize("there", [True, False])
