@@ -71,6 +71,8 @@ def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5, alone: 
     alone: as Heartbeat has it.
     """
     heart, home = heartbeat.Heartbeat(run, alone), processes.folder(run)
+    with contextlib.suppress(OSError):  # removed already
+        os.open(run.path, os.O_RDONLY)  # never closed: while it is open, no other folder gets its number
 
     def watch() -> None:
         patience = Patience()

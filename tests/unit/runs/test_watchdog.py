@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -120,14 +121,21 @@ def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, e
         worker.wait()
 
 
-def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its_name(make_run):
+@pytest.mark.parametrize("deleted", [False, True])
+def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its_name(make_run, deleted):
+    """Many file systems give the number of a folder that is gone to the next one."""
     run = make_run()
     worker = subprocess.Popen([sys.executable, "-c", GUARDED.format(what="watchdog._tell", error="OSError()"),
                                str(run.path)], start_new_session=True)
     try:
         wait_for(run.heartbeat_path.exists, "the worker", seconds=20)
-        run.path.rename(run.path.with_name("gone"))
-        make_run()
+        number = processes.folder(run)
+        run.path.rename(gone := run.path.with_name("gone"))
+        if deleted:
+            shutil.rmtree(gone)
+        others = [run.path.with_name(f"other-{count}") for count in range(300)]
+        [other.mkdir() for other in others]
+        next((other for other in others if other.stat().st_ino == number), others[0]).rename(run.path)
         assert worker.wait(20) == -signal.SIGKILL
         assert not run.heartbeat_path.exists()
     finally:
