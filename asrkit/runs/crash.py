@@ -1,4 +1,5 @@
-"""Why a worker ended without a word: from how it ended, from the disk and from its log, in plain words."""
+"""Why a worker ended without a word in its history: from what it left in its reserve, from how it ended and from the
+disk, in plain words."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ SIGNALS = {
 
 
 def explain(run: Run) -> tuple[str, str]:
-    """(what happened, what to do) for a crashed run; the likeliest cause that can still be seen comes first."""
+    """(what happened, what to do) for a run whose history has no end; the likeliest cause that can still be seen comes
+    first."""
+    if words := run.last_words():
+        return str(words.data.get("message") or ""), str(words.data.get("remedy") or "")
     process = run.process() or {}
     way_on = "Resume goes on from the last checkpoint." if run.checkpoints() else "Resume begins again."
     if not os.access(run.path, os.W_OK):

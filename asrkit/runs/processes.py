@@ -77,7 +77,8 @@ def _outlive(run: Run, worker: subprocess.Popen, kills: int) -> None:
     code = worker.wait()
     if code == 0:
         return
-    with RunStore(run.path.parent).lock():
+    # On a full disk this cannot be written down; what the worker said at its end waits in its reserve.
+    with contextlib.suppress(OSError), RunStore(run.path.parent).lock():
         process = run.process()
         if process and process.get("pid") == worker.pid:
             write_json(run.process_path, {**process, "exit": code, "for_memory": _kills_for_memory() > kills})

@@ -197,7 +197,41 @@ class Run:
         self._reserve_path.write_bytes(bytes(RESERVE_BYTES))
 
     def release_reserve(self) -> None:
-        self._reserve_path.unlink(missing_ok=True)
+        """Give the room back; `last_words` that wait in it stay."""
+        if self.last_words() is None:
+            self._reserve_path.unlink(missing_ok=True)
+
+    def end(self, told: Event) -> None:
+        """Append the event with which the run ends, with the room of the reserve. Where something else fills the disk
+        faster than room can be given back to it, the words stay in the reserve itself: see `last_words`.
+
+        OSError if no reserve is held and the disk is full or cannot be written.
+        """
+        try:
+            with open(self._reserve_path, "r+b") as file:  # what is overwritten needs no more room
+                file.write(told.to_line().encode("utf-8"))
+                file.truncate()
+        except FileNotFoundError:
+            self.append(told)
+            return
+        with contextlib.suppress(OSError):
+            self.append(told)
+            self._reserve_path.unlink()
+
+    def last_words(self) -> Event | None:
+        """The end of the run where it could not be appended, because the disk was full; None otherwise."""
+        try:
+            line = self._reserve_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return Event.from_line(line) if line.endswith(b"\n") else None
+
+    def append_last_words(self) -> None:
+        """Append them now that there is room, if there are any (before a resume)."""
+        if told := self.last_words():
+            if not self.ended():
+                self.append(told)
+            self._reserve_path.unlink()
 
     def claim(self, wait_s: float = 5.0) -> int | None:
         """Take the run for this process until it ends; None if another one has it and keeps it for `wait_s`.

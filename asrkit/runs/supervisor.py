@@ -24,6 +24,7 @@ from asrkit.runs.store import (
     Run,
     RunStore,
     free_bytes,
+    readable_disk_errors,
     write_json,
 )
 
@@ -31,6 +32,7 @@ QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping
 STOPPED, FINISHED, FAILED, CRASHED = "stopped", "finished", "failed", "crashed"
 ACTIVE = frozenset({STARTING, RUNNING, STOPPING})
 RESUMABLE = frozenset({STOPPED, FAILED, CRASHED})
+ENDED = {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}
 
 NEEDED_BYTES = 200 * 2**20
 """Free disk space without which no run is started: a small model, its checkpoints and its history."""
@@ -81,7 +83,9 @@ def resume(store: RunStore, run: Run) -> Run:
         _refuse_full_disk(store)
         devices.check(run.config())
         run.lower_flags()
-        run.repair_events()
+        with readable_disk_errors(run.path):
+            run.repair_events()
+            run.append_last_words()
         if mine := share(store, run.config()):
             spawn(run, mine)
         else:
@@ -290,11 +294,12 @@ def status(run: Run) -> str:
     since = (process or {}).get("events_from", 0)
     last = run.last_events(size=4096, since=since)
     if last and last[-1].kind in events.ENDS:
-        return {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}[last[-1].kind]
+        return ENDED[last[-1].kind]
     if process is None:
         return QUEUED
     if not lives:
-        return CRASHED
+        words = run.last_words()
+        return ENDED[words.kind] if words else CRASHED
     if run.flag(STOP) or run.flag(CANCEL):
         return STOPPING
     return RUNNING if any(map(_under_way, last)) or any(map(_under_way, run.last_events(since=since))) else STARTING

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from asrkit.runs import events, supervisor
+from asrkit.runs import crash, events, supervisor
 from asrkit.runs.curves import Curves, Point
 from asrkit.runs.diagnosis import History, Score
 from asrkit.runs.events import Event
@@ -215,12 +215,19 @@ def history(run: Run) -> History:
                    seen.started.get("update_s"), seen.started.get("parameters"), seen.started.get("clip_s"))
 
 
+def untold(run: Run, status: str, seen: RunView) -> tuple[str, str]:
+    """(what happened, what to do) for a run whose history does not say why it ended; empty for any other."""
+    silent = status == supervisor.CRASHED or (status == supervisor.FAILED and seen.error is None)
+    return crash.explain(run) if silent else ("", "")
+
+
 def summary(run: Run) -> dict[str, Any]:
     """One run as `runs list --json` and `runs show --json` print it."""
+    status = supervisor.status(run)
     seen, process = view(run, skim=True), run.process()
     return {
         "run_id": run.id,
-        "status": supervisor.status(run),
+        "status": status,
         "step": seen.step,
         "total_steps": seen.total_steps,
         "epoch": round(seen.epoch, 3),
@@ -228,6 +235,6 @@ def summary(run: Run) -> dict[str, Any]:
         "last_eval": result(seen.evaluations[-1] if seen.evaluations else None),
         "best": result(seen.best),
         "findings": seen.findings,
-        "error": seen.error.get("message") if seen.error else None,
+        "error": seen.error.get("message") if seen.error else untold(run, status, seen)[0] or None,
         "path": str(run.path),
     }

@@ -112,17 +112,16 @@ def _failed(run: Run, error: BaseException) -> int:
     from asrkit.training.failures import explain
 
     _loading.clear()
-    if team.FIRST:
-        run.release_reserve()
     with contextlib.suppress(OSError):  # the log lies on the disk that may be full; the event has the traceback too
         traceback.print_exception(error)
     told = explain(error)
     life = run.last_events(since=(run.process() or {}).get("events_from", 0))
     # Of several processes the first that fails knows why; the others notice only that it is gone.
-    if any(one.kind in events.ENDS for one in life) or (told.error == "process-lost" and not team.FIRST):
+    ended = any(one.kind in events.ENDS for one in life) or run.last_words() is not None
+    if ended or (told.error == "process-lost" and not team.FIRST):
         return 1
-    run.append(events.event(events.FAILED, error=told.error, message=told.message, remedy=told.remedy,
-                            traceback="".join(traceback.format_exception(error))))
+    run.end(events.event(events.FAILED, error=told.error, message=told.message, remedy=told.remedy,
+                         traceback="".join(traceback.format_exception(error))))
     return 1
 
 

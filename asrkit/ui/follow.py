@@ -14,11 +14,11 @@ from collections import OrderedDict, deque
 from typing import Any, NamedTuple
 
 from asrkit.errors import RunError
-from asrkit.runs import crash, events, heartbeat, supervisor
+from asrkit.runs import events, heartbeat, supervisor
 from asrkit.runs.curves import Names, Point, points_of, thinned
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView, untold
 from asrkit.ui import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
@@ -185,17 +185,13 @@ def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[s
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
         "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data[seen.metric])},
         "outcome": words.outcome(run, status, seen), "has_model": run.has_model(),
-        "error": words.error(status, seen, _why(run, status), run.flag(CANCEL)),
+        "error": words.error(status, seen, untold(run, status, seen), run.flag(CANCEL)),
         "findings": seen.findings,
         "evaluations": None if asked.get("evaluations") == len(seen.evaluations) and not news.reset else [
             told.step or 0 for told in seen.evaluations],
         "evaluation": _evaluation(follower, asked.get("at_step"), asked.get("evaluation")),
         "log": run.log_tail() if asked.get("log") else None,
     }
-
-
-def _why(run: Run, status: str) -> tuple[str, str]:
-    return crash.explain(run) if status == supervisor.CRASHED else ("", "")
 
 
 def _actions(status: str, run: Run, ahead: supervisor.Ahead | None) -> list[str]:

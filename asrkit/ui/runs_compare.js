@@ -4,7 +4,7 @@ const compare = (() => {
   const TINTS = ["#0f766e", "#b45309", "#2563eb", "#7c3aed", "#be123c", "#4d7c0f", "#0891b2", "#a16207", "#c026d3", "#475569", "#059669", "#ea580c"];
   const NIGHT = ["#2dd4bf", "#fbbf24", "#60a5fa", "#c4b5fd", "#fb7185", "#a3e635", "#22d3ee", "#facc15", "#e879f9", "#94a3b8", "#34d399", "#fb923c"];
   const MOST = 12;
-  let curves = new Map(), card = null, ticked = [], drawnAs = "";
+  let curves = new Map(), card = null, ticked = [], drawnAs = "", whole = false, fitted = 0;
 
   const dark = () => Boolean(element.closest(".dark")) || document.body.classList.contains("dark");
   function tint(id) { return (dark() ? NIGHT : TINTS)[ticked.indexOf(id) % MOST] ?? colour("--curve-text"); }
@@ -53,8 +53,24 @@ const compare = (() => {
              hovertemplate: percent() ? "%{y:.1%}" : "%{y:.4~g}" };
   }
 
+  // A card that goes on for much longer would squeeze the runs into a corner: they are shown as far as they go.
+  function beyond(end) {
+    const last = axis() !== "t" ? card?.curves[series()]?.[axis()].at(-1) : 0;
+    return end && last > 1.5 * end ? last : 0;
+  }
+
+  function fit(layout, end) {
+    const plot = part("plot"), shown = plot.layout?.xaxis;
+    const moved = plot.dataset.meaning === drawnAs && (shown?.autorange || shown?.range?.[1] !== fitted);
+    if (moved) return; // the visitor's own zoom
+    fitted = 1.03 * end;
+    layout.xaxis.range = [0, fitted];
+  }
+
   function draw() {
-    const [made, end] = traces();
+    const [made, end] = traces(), longer = beyond(end);
+    part("whole").hidden = !longer;
+    text("whole", whole ? "As far as the runs" : `The card to its end (${AXES[axis()].title(end)} ${Math.round(longer)})`);
     part("nothing").hidden = Boolean(made.length);
     part("clear").hidden = !ticked.length;
     text("nothing", why());
@@ -67,7 +83,9 @@ const compare = (() => {
     layout.hovermode = "closest";
     layout.margin.t = 20;
     layout.legend = { orientation: "h", x: 0, y: -0.2 };
-    drawnAs = `${series()} ${axis()} ${timeUnit(end).words} ${log}`;
+    const cut = longer && !whole;
+    drawnAs = `${series()} ${axis()} ${timeUnit(end).words} ${log} ${cut ? "cut" : "whole"}`;
+    if (cut) fit(layout, end);
     redraw(part("plot"), made, layout, drawnAs);
   }
 
@@ -97,6 +115,7 @@ const compare = (() => {
     for (const name of ["series", "axis", "logarithmic"]) part(name).addEventListener("change", () => { curves = name === "series" ? new Map() : curves; draw(); ask(); });
     part("card").addEventListener("change", () => choose(part("card").value, ""));
     part("draw-card").addEventListener("click", () => choose("paste", part("pasted").value));
+    part("whole").addEventListener("click", () => { whole = !whole; draw(); });
     part("clear").addEventListener("click", () => { ticked = []; link(); table.draw(); draw(); });
   }
 

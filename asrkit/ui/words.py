@@ -193,12 +193,12 @@ def outcome(run: Run, status: str, seen: RunView) -> str:
 
 
 def error(status: str, seen: RunView, why: tuple[str, str], cancelled: bool) -> dict[str, str] | None:
-    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None. why: from `crash.explain`."""
+    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None. why: from `view.untold`."""
     if status == supervisor.FAILED and seen.end is not None and seen.end.kind == events.FAILED:
         told = seen.end.data
         return {name: str(told.get(name) or "") for name in ("message", "remedy", "traceback")}
-    if status == supervisor.CRASHED:
-        if cancelled:
+    if status in (supervisor.CRASHED, supervisor.FAILED):
+        if cancelled and status == supervisor.CRASHED:
             return {"message": "Ended at once, as asked. Its history is kept.", "remedy": "", "traceback": ""}
         return {"message": why[0], "remedy": why[1], "traceback": ""}
     return None

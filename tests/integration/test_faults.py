@@ -6,12 +6,14 @@ A few in CI; `ASRKIT_FAULTS=50 python -m pytest tests/integration/test_faults.py
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from following import assert_same_ending, calm_run, ended
 from waiting import wait_for
 
 from asrkit.errors import RunError
-from asrkit.runs import events, processes, supervisor, watchdog
+from asrkit.runs import events, processes, supervisor, view, watchdog
 from asrkit.runs.store import Run, RunStore, write_json
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -284,6 +286,35 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settin
         processes.kill(run)
 
 
+def test_who_fills_the_disk_faster_than_a_run_can_speak_cannot_silence_it(disk, settings):
+    """Whatever room the worker gives back is taken at once."""
+    store, over = RunStore(disk / "runs"), threading.Event()
+    run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000), "full")
+
+    def greedy() -> None:
+        with open(disk / "filler", "ab", buffering=0) as file:
+            while not over.is_set():
+                with contextlib.suppress(OSError):
+                    file.write(bytes(1 << 12))
+
+    wait_for(lambda: supervisor.status(run) == supervisor.RUNNING, "the training")
+    filling = threading.Thread(target=greedy)
+    filling.start()
+    try:
+        assert ended(run) == supervisor.FAILED, run.log_tail()
+    finally:
+        over.set()
+        filling.join()
+        processes.kill(run)
+    assert view.summary(run)["error"] == "The disk is full."
+    (disk / "filler").unlink()
+    assert view.summary(run)["error"] == "The disk is full.", "it is known later, too"
+    supervisor.resume(store, run)
+    assert [told.data["error"] for told in run.events()[0] if told.kind == events.FAILED] == ["disk-full"]
+    supervisor.cancel(run)
+    assert ended(run) == supervisor.STOPPED, run.log_tail()
+
+
 def test_a_directory_that_becomes_read_only_stops_the_run(store, settings):
     run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000), "locked")
     wait_for(lambda: supervisor.status(run) == supervisor.RUNNING, "the training")
@@ -294,7 +325,8 @@ def test_a_directory_that_becomes_read_only_stops_the_run(store, settings):
         wait_for(lambda: not processes.alive(run.process()), "the end of the worker")
     finally:
         subprocess.run(["chattr", "-i", str(run.events_path)], check=True)
-    assert supervisor.status(run) == supervisor.CRASHED
+    assert supervisor.status(run) == supervisor.FAILED
+    assert "Operation not permitted" in view.summary(run)["error"]
     assert "Operation not permitted" in run.log_tail()
     assert_whole(run)
 

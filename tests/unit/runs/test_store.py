@@ -376,3 +376,45 @@ def test_a_run_is_claimed_once(make_run):
     assert run.claim() is not None
     other = subprocess.run([sys.executable, "-c", claims, str(run.path)], capture_output=True, text=True, timeout=60)
     assert other.stdout == "False\n", other.stderr
+
+
+# Last words
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Nothing can be appended until it is called off."""
+    def refuse(run, told):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "append", refuse)
+        yield patch
+
+
+FAILED = Event("failed", 100.0, data={"message": "The disk is full."})
+
+
+def test_last_words_that_cannot_be_appended_wait_in_the_reserve(store, full_disk):
+    run = store.create(CONFIG)
+    run.hold_reserve()
+    assert run.last_words() is None
+    run.end(FAILED)
+    run.release_reserve()
+    assert run.last_words() == FAILED and run.events()[0] == []
+    full_disk.undo()
+    run.append_last_words()
+    run.append_last_words()
+    assert run.last_words() is None and run.events()[0] == [FAILED]
+
+
+def test_last_words_that_are_appended_leave_no_reserve(store):
+    run = store.create(CONFIG)
+    run.hold_reserve()
+    run.end(FAILED)
+    assert run.events()[0] == [FAILED] and not (run.path / ".reserve").exists()
+
+
+def test_without_a_reserve_a_full_disk_is_not_hidden(store, full_disk):
+    with pytest.raises(OSError, match="No space left"):
+        store.create(CONFIG).end(FAILED)

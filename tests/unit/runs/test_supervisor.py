@@ -11,7 +11,7 @@ import pytest
 from waiting import wait_for
 
 from asrkit.errors import DataError, ModelError, RunError
-from asrkit.runs import processes, supervisor
+from asrkit.runs import crash, processes, supervisor, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP
 
@@ -95,6 +95,16 @@ def test_a_resumed_worker_that_died_before_its_first_word_is_crashed(make_run, d
     old = [said("started"), said("finished")]
     dead = {**dead, "events_from": sum(len(event.to_line()) for event in old)}
     assert supervisor.status(make_run("one", old, dead)) == "crashed"
+
+
+def test_a_worker_whose_last_words_are_in_its_reserve_has_failed_as_they_say(make_run, dead):
+    run = make_run("one", [STARTED, TRAIN], dead)
+    run.hold_reserve()
+    assert supervisor.status(run) == "crashed", "an untouched reserve says nothing"
+    line = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some."}).to_line()
+    (run.path / ".reserve").write_text(line)
+    assert supervisor.status(run) == "failed" and view.summary(run)["error"] == "The disk is full."
+    assert crash.explain(run) == ("The disk is full.", "Free some.")
 
 
 def test_a_torn_end_is_no_end(make_run, dead):
