@@ -19,9 +19,10 @@ const charts = (() => {
   const MOST = 5000; // points of one curve from which on the page asks for a thinned history
   const KEPT = "asrkit-charts";
   let points = empty(), drawn = false, entropy = null, best = null, findings = [], told = "";
-  let wish = { axis: "x", log: false, smoothing: 0, ...remembered() };
+  let wish = { axis: "x", log: false, smoothing: 0, hidden: [], ...remembered() };
 
   function empty() { return Object.fromEntries(SERIES.map((name) => [name, { x: [], e: [], t: [], y: [] }])); }
+  function keep() { localStorage.setItem(KEPT, JSON.stringify(wish)); }
   function remembered() { try { return JSON.parse(localStorage.getItem(KEPT)) ?? {}; } catch { return {}; } }
   function has(name) { return points[name].x.length > 0; }
   function shown(plot) { return PLOTS[plot].curves.some(has); }
@@ -42,6 +43,7 @@ const charts = (() => {
       all.push({ ...raw, y: soft ? smoothed(points[curves[0]].y, wish.smoothing) : [], x: soft ? raw.x : [], opacity: 1,
                  name: `${raw.name}, smoothed`, visible: soft, showlegend: soft, mode: "lines", line: { ...raw.line, width: 2.5 } });
     }
+    for (const one of all) if (one.visible && wish.hidden.includes(one.name)) one.visible = "legendonly";
     return all;
   }
 
@@ -116,6 +118,15 @@ const charts = (() => {
     const waited = part(plot).dataset.empty === "1";
     part(plot).dataset.empty = shown(plot) ? "" : "1";
     redraw(part(plot), traces(plot), layout(plot), waited ? "empty" : `${wish.axis} ${timeUnit(scale()).words} ${wish.log}`);
+    if (!part(plot).dataset.heard) part(plot).on("plotly_restyle", () => hid(plot));
+    part(plot).dataset.heard = "1";
+  }
+
+  // A curve that was switched off in the legend stays off after a reload.
+  function hid(plot) {
+    const off = (one) => one.visible === "legendonly", here = part(plot).data;
+    wish.hidden = [...wish.hidden.filter((name) => !here.some((one) => one.name === name)), ...here.filter(off).map((one) => one.name)];
+    keep();
   }
 
   function add(news) {
@@ -168,8 +179,8 @@ const charts = (() => {
   }
 
   function wished() {
-    wish = { axis: part("axis").value, log: part("logarithmic").checked, smoothing: Number(part("smoothing").value) };
-    localStorage.setItem(KEPT, JSON.stringify(wish));
+    wish = { ...wish, axis: part("axis").value, log: part("logarithmic").checked, smoothing: Number(part("smoothing").value) };
+    keep();
     draw();
   }
 

@@ -36,10 +36,11 @@ function smoothed(values, weight) {
 
 function baseLayout({ percent, log, title, height = 270 }) {
   const axis = { gridcolor: colour("--curve-grid"), linecolor: colour("--curve-grid"), zeroline: false };
+  const figures = percent ? ".0%" : log ? "~g" : ""; // Plotly's own logarithmic ones write 0.3 as a small 3
   return { height, margin: { l: 52, r: 12, t: 34, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
            font: { family: getComputedStyle(element).fontFamily, color: colour("--curve-text"), size: 12 },
            xaxis: { ...axis, title: { text: title, standoff: 6 }, rangemode: "tozero" },
-           yaxis: { ...axis, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", tickformat: percent ? ".0%" : "",
+           yaxis: { ...axis, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", tickformat: figures,
                     exponentformat: "power", nticks: log ? 6 : undefined },
            legend: { orientation: "h", x: 0, y: 1.16 }, hovermode: "x unified", showlegend: true,
            hoverlabel: { bgcolor: colour("--curve-hover"), font: { color: colour("--curve-text") } },

@@ -154,38 +154,44 @@ def whole(live: LiveRun, run: Run) -> dict:
 
 def watching(store: RunStore, viewers: int, rounds: int) -> None:
     """Train with and without viewers in turns, many and short ones, so that what else goes on is in both: how much less
-    audio a second is trained on in the half of a pair with viewers, and the share of the machine that the app takes."""
-    with app(store) as (served, url, component):
-        run = supervisor.start(store, config.preset("demo").config.changed(
-            {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 1}), "watched")
+    audio a second is trained on in the half of a pair with viewers, and the time of a processor that the app takes."""
+    with app(store) as (served, url, component), trained(store) as run, Pages(url, component, run, viewers) as pages:
+        at_rest(served)
+        slower, busy = [], {True: [], False: []}
+        for number in range(rounds):
+            speeds = {}
+            for looked in (True, False) if number % 2 else (False, True):
+                pages.looking(looked)
+                time.sleep(SETTLE_S)
+                spent, begun = cpu_seconds(served), time.monotonic()
+                speeds[looked] = speed(run, WINDOW_S)
+                busy[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun))
+            slower.append(1 - speeds[True] / speeds[False])
+        print(f"training with {viewers} viewers ({pages.answers} answers): {told_between(slower)} slower")
+    more = [seen - alone for seen, alone in zip(busy[True], busy[False], strict=True)]
+    print(f"the app alone takes {statistics.mean(busy[False]):.1%} of one processor of {os.cpu_count()}, with the "
+          f"viewers {told_between(more)} more: where all wait for one another, training is no slower than by this")
+
+
+@contextlib.contextmanager
+def trained(store: RunStore) -> Iterator[Run]:
+    """A run that is in the middle of its training."""
+    run = supervisor.start(store, config.preset("demo").config.changed(
+        {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 1}), "watched")
+    try:
         while not any(one.kind == "train" and one.step >= 30 for one in run.last_events()):
             time.sleep(0.5)
-        at_rest(served)
-        pairs, shares = [], {True: [], False: []}
-        with Pages(url, component, run, viewers) as pages:
-            for number in range(rounds):
-                speeds = {}
-                for looked in (True, False) if number % 2 else (False, True):
-                    pages.looking(looked)
-                    time.sleep(SETTLE_S)
-                    spent, begun = cpu_seconds(served), time.monotonic()
-                    speeds[looked] = speed(run, WINDOW_S)
-                    shares[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun) / os.cpu_count())
-                pairs.append(1 - speeds[True] / speeds[False])
-            asked = pages.answers
+        yield run
+    finally:
         processes.kill(run)
-    low, high = between(pairs)
-    print(f"training with {viewers} viewers ({asked} answers) is slower by {statistics.median(pairs):+.1%}, 95 % "
-          f"interval {low:+.1%} to {high:+.1%} (median of {rounds} pairs of {WINDOW_S:g} s)")
-    alone, seen = (statistics.mean(shares[looked]) for looked in (False, True))
-    print(f"share of the processor that the app takes: alone {alone:.2%}, with {viewers} viewers {seen:.2%}")
 
 
-def between(values: list[float]) -> tuple[float, float]:
-    """The 95 % interval of the median by the sign test, which outliers do not move: of 48 values, the 18th and the
+def told_between(shares: list[float]) -> str:
+    """The median, and its 95 % interval by the sign test, which outliers do not move: of 48 values, the 18th and the
     31st (Conover, Practical Nonparametric Statistics, section 3.2)."""
-    place = max(0, math.floor(len(values) / 2 - 1.96 * math.sqrt(len(values)) / 2))
-    return sorted(values)[place], sorted(values)[-1 - place]
+    place = max(0, math.floor(len(shares) / 2 - 1.96 * math.sqrt(len(shares)) / 2))
+    low, high = sorted(shares)[place], sorted(shares)[-1 - place]
+    return f"{statistics.median(shares):+.1%} (95 % interval {low:+.1%} to {high:+.1%}, {len(shares)} pairs)"
 
 
 def cpu_seconds(served: psutil.Process) -> float:

@@ -53,6 +53,10 @@ def test_zoom_and_hidden_curves_survive_new_points(open_page, play):
     assert axis(page) == [2, 4]
     assert page.evaluate("document.querySelector('#live [data-part=loss]').data[1].visible") == "legendonly"
     assert seen == sorted(set(seen)) and seen[0] == 1
+    page.reload()
+    drawn(page, 5)
+    hidden = "document.querySelector('#live [data-part=loss]').data.map((one) => one.visible)"
+    assert page.evaluate(hidden) == [True, "legendonly", False], "a curve that was switched off stays off"
 
 
 def test_a_reload_and_another_window_see_the_whole_history(open_page, play):
