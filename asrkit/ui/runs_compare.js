@@ -53,7 +53,13 @@ const compare = (() => {
              hovertemplate: percent() ? "%{y:.1%}" : "%{y:.4~g}" };
   }
 
-  // A card that goes on for much longer would squeeze the runs into a corner: they are shown as far as they go.
+  // A card that goes on for much longer would squeeze the runs into a corner: it is shown as far as they go, or to its
+  // second evaluation where that does not leave them too little.
+  function near(end) {
+    const second = card.curves[series()][axis()][1] ?? 0;
+    return 1.03 * Math.max(end, Math.min(second, 4 * end));
+  }
+
   function beyond(end) {
     const last = axis() !== "t" ? card?.curves[series()]?.[axis()].at(-1) : 0;
     return end && last > 1.5 * end ? last : 0;
@@ -63,14 +69,14 @@ const compare = (() => {
     const plot = part("plot"), shown = plot.layout?.xaxis;
     const moved = plot.dataset.meaning === drawnAs && (shown?.autorange || shown?.range?.[1] !== fitted);
     if (moved) return; // the visitor's own zoom
-    fitted = 1.03 * end;
+    fitted = near(end);
     layout.xaxis.range = [0, fitted];
   }
 
   function draw() {
     const [made, end] = traces(), longer = beyond(end);
     part("whole").hidden = !longer;
-    text("whole", whole ? "As far as the runs" : `The card to its end (${AXES[axis()].title(end)} ${Math.round(longer)})`);
+    text("whole", whole ? "Near the runs" : `Whole card (to ${AXES[axis()].title(end)} ${Math.round(longer)})`);
     part("nothing").hidden = Boolean(made.length);
     part("clear").hidden = !ticked.length;
     text("nothing", why());

@@ -46,7 +46,7 @@ VALUES = 5
 TICKS = 200
 SETTLE_S, WINDOW_S = 0.5, 2.0
 FEW = 5
-"""Steps without which a window says nothing: it goes on until there are so many."""
+"""Steps without which a window says nothing of speed: others compute, and a step takes longer than the window."""
 
 
 def main() -> None:
@@ -166,7 +166,8 @@ def watching(store: RunStore, viewers: int, rounds: int) -> None:
                 spent, begun = cpu_seconds(served), time.monotonic()
                 speeds[looked] = speed(run, WINDOW_S)
                 busy[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun))
-            slower.append(1 - speeds[True] / speeds[False])
+            if all(speeds.values()):
+                slower.append(1 - speeds[True] / speeds[False])
         print(f"training with {viewers} viewers ({pages.answers} answers): {told_between(slower)} slower")
     more = [seen - alone for seen, alone in zip(busy[True], busy[False], strict=True)]
     print(f"the app alone takes {statistics.mean(busy[False]):.1%} of one processor of {os.cpu_count()}, with the "
@@ -189,6 +190,8 @@ def trained(store: RunStore) -> Iterator[Run]:
 def told_between(shares: list[float]) -> str:
     """The median, and its 95 % interval by the sign test, which outliers do not move: of 48 values, the 18th and the
     31st (Conover, Practical Nonparametric Statistics, section 3.2)."""
+    if not shares:
+        return "unknown how much"
     place = max(0, math.floor(len(shares) / 2 - 1.96 * math.sqrt(len(shares)) / 2))
     low, high = sorted(shares)[place], sorted(shares)[-1 - place]
     return f"{statistics.median(shares):+.1%} (95 % interval {low:+.1%} to {high:+.1%}, {len(shares)} pairs)"
@@ -199,13 +202,14 @@ def cpu_seconds(served: psutil.Process) -> float:
     return times.user + times.system
 
 
-def speed(run: Run, seconds: float) -> float:
-    """Seconds of audio trained on a second, over a while: longer where steps are few because others compute."""
-    since, told = time.time(), []
-    while time.time() < since + seconds or len(told) <= FEW:
-        assert supervisor.status(run) == supervisor.RUNNING, run.log_tail(2000)
-        time.sleep(0.1)
-        told = [one for one in run.last_events() if one.kind == "train" and one.time >= since]
+def speed(run: Run, seconds: float) -> float | None:
+    """Seconds of audio trained on a second, over a while; None where too few steps were told."""
+    since = time.time()
+    time.sleep(seconds)
+    assert supervisor.status(run) == supervisor.RUNNING, run.log_tail(2000)
+    told = [one for one in run.last_events() if one.kind == "train" and one.time >= since]
+    if len(told) <= FEW:
+        return None
     spans = [(after.time - before.time, after.data["audio_seconds_per_second"])
              for before, after in zip(told, told[1:], strict=False)]
     return sum(span * rate for span, rate in spans) / sum(span for span, _ in spans)
