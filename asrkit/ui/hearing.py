@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections import Counter
@@ -99,7 +100,8 @@ class Uploads:
     def add(self, recording: Recording, path: Path) -> None:
         with self._lock:
             self._wanted[path] += 1
-        self.workers.submit(self._transcribe, recording, path)
+        mine = contextvars.copy_context()  # the visitor's
+        self.workers.submit(mine.run, self._transcribe, recording, path)
 
     def _transcribe(self, recording: Recording, path: Path) -> None:
         begun = time.monotonic()

@@ -17,9 +17,10 @@ from waiting import wait_for
 
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
-from asrkit.speech import collection
+from asrkit.speech import collection, reach
 from asrkit.speech.audio import RATE
 from asrkit.transcription import transcriber
+from asrkit.transcription.expected import Expected
 from asrkit.ui import recordings
 from asrkit.ui.component import answering
 from asrkit.ui.talk import Talk
@@ -136,6 +137,15 @@ def test_a_file_is_read_shown_played_and_written(booth):
     told = booth.text({"id": mine, "format": "srt"})
     assert told["name"] == "a talk.srt" and "abc de" in told["text"]
     assert json.loads(booth.text({"id": mine, "format": "json"})["text"])["text"] == "abc de cab"
+
+
+def test_a_file_is_heard_as_the_visitor_who_sent_it(booth, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Expected, "decoder", lambda self, ready: asked.append(reach.visitor()))
+    with reach.as_visitor("somebody"):
+        recording = uploaded(booth, "a.wav", said("abc"))
+    wait_for(lambda: state(booth, recording)["state"] == "done", "the file")
+    assert asked == ["somebody"]
 
 
 def test_many_files_and_a_zip_of_those_that_worked(booth):
