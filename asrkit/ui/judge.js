@@ -31,7 +31,8 @@ async function poll(mine) {
     if (told?.html) { part("report").innerHTML = told.html; part("csv").hidden = false; }
     return;
   }
-  if (told.share) part("note").textContent = `Listening: ${Math.floor(100 * told.share)} %`;
+  part("note").textContent = told.waits ? "Waiting for another evaluation to end…"
+    : told.share ? `Listening: ${Math.floor(100 * told.share)} %` : "Reading the dataset…";
   setTimeout(() => poll(mine), POLL_MS);
 }
 

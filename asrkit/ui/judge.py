@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HELD = 20
 """Evaluations whose clips can still be heard; none goes before it is over."""
 WORST, CONFUSIONS, SPEAKERS = 12, 20, 20
+CANCELLED = "Cancelled."
 
 
 class _Cancelled(Exception):
@@ -40,6 +41,7 @@ class Job:
 
     def __init__(self) -> None:
         self.id, self.share, self.error, self.cancelled = secrets.token_urlsafe(16), 0.0, "", False
+        self.waits = True
         self.report: Report | None = None
         self.html = ""
 
@@ -80,6 +82,10 @@ class Judge:
                 raise _Cancelled
 
         with self._one_at_a_time:
+            job.waits = False
+            if job.cancelled:
+                job.error = CANCELLED
+                return
             try:
                 clips = clips_of(dataset, model, self.store)
                 from asrkit.transcription import evaluation, files, transcriber
@@ -90,7 +96,7 @@ class Judge:
                 job.html = written(report, f"{title}, with words to expect" if expect != files.NOTHING else title)
                 job.report = report
             except _Cancelled:
-                job.error = "Cancelled."
+                job.error = CANCELLED
             except AsrkitError as error:
                 job.error = str(error)
             except BaseException:
@@ -98,12 +104,15 @@ class Judge:
                 raise
 
     def progress(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """{share, html once it is done, failed where it did not work}."""
+        """{waits for another to end, share, html once it is done, failed where it did not work}."""
         job = self._get(asked)
-        return {"share": job.share, "html": job.html, "failed": job.error}
+        return {"waits": job.waits, "share": job.share, "html": job.html, "failed": job.error}
 
     def abandon(self, asked: dict[str, Any]) -> dict[str, Any]:
-        self._get(asked).cancelled = True
+        job = self._get(asked)
+        job.cancelled = True  # first: one that begins now looks at it
+        if job.waits:
+            job.error = CANCELLED
         return {}
 
     def table(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,19 @@ def test_only_evaluations_that_are_over_go(store, monkeypatch):
     gate.set()
 
 
+def test_one_that_waits_for_another_says_so_and_can_be_cancelled(store, data, monkeypatch):
+    judge, gate, begun = Judge(store), threading.Event(), threading.Event()
+    monkeypatch.setattr("asrkit.ui.judge.clips_of", lambda *asked: begun.set() or gate.wait(60) and [])
+    first = judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"]
+    assert begun.wait(60)
+    second = judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"]
+    assert judge.progress({"id": second})["waits"] and not judge.progress({"id": first})["waits"]
+    judge.abandon({"id": second})
+    assert judge.progress({"id": second})["failed"] == "Cancelled."
+    gate.set()
+    wait_for(lambda: judge.progress({"id": first})["failed"], "the first")
+
+
 def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
     judge, gate = Judge(store), threading.Event()
     real = transcriber.get
