@@ -7,10 +7,15 @@ ones.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import math
 import mmap
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +27,12 @@ MOST_WORDS = 2_000_000
 """Words of text: beyond it, counting in Python takes minutes; use a tool made for it."""
 MOST_KNOWN = 200_000
 """Different words of a file: more take gigabytes to look up."""
+MOST_TEXT_MB = 500
+"""Of an .arpa file as it lies there: kenlm reads 25 MB a second, and nothing else of this process goes on meanwhile."""
 LN10 = math.log(10)
+BINARY = b"mmap lm"
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+"""What a file begins with -> what reads it; kenlm unpacks the same."""
 
 Gram = tuple[str, ...]
 
@@ -101,7 +111,8 @@ class LanguageModel:
 
 
 class KenLM:
-    """A KenLM file, .arpa or binary, by the package kenlm: a model of words as `text.mixed_tokens` gives them.
+    """A KenLM file, .arpa (compressed or not) or binary, by the package kenlm: a model of words as
+    `text.mixed_tokens` gives them.
 
     Raises ConfigError where the package is missing, the file is no such model, or it does not hold its words.
     """
@@ -113,15 +124,19 @@ class KenLM:
             raise ConfigError("A KenLM file needs the package kenlm: pip install kenlm.") from error
         settings = kenlm.Config()
         settings.show_progress, settings.arpa_complain = False, kenlm.ARPALoadComplain.NONE
+        special = {BEGIN, END, UNKNOWN}
         try:
+            _check_size(Path(path))
+            named = set(islice((word for word in _words_of(Path(path)) if word not in special), MOST_KNOWN + 1))
+            if len(named) > MOST_KNOWN:
+                raise ConfigError(f"{path} knows more than {MOST_KNOWN} words by name; prune it.")
             self._model = kenlm.Model(str(path), settings)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise ConfigError(f"{path} cannot be read as a KenLM language model ({first_line(error)}).") from error
         self._new = kenlm.State
-        self.words = sorted({word for word in _words_of(Path(path)) if word in self._model} - {BEGIN, END, UNKNOWN})
-        if not 0 < len(self.words) <= MOST_KNOWN:
-            raise ConfigError(f"{path} knows {len(self.words)} words by name; between 1 and {MOST_KNOWN} are needed: "
-                              "prune it, or give the .arpa file that it was made from.")
+        self.words = sorted(word for word in named if word in self._model)
+        if not self.words:
+            raise ConfigError(f"{path} knows no word by name; give the .arpa file that it was made from.")
 
     @property
     def start(self) -> Any:
@@ -135,21 +150,34 @@ class KenLM:
         return behind, LN10 * self._model.BaseScore(state, word, behind)
 
 
+def _begins(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(len(BINARY))
+
+
+def _check_size(path: Path) -> None:
+    size_mb = path.stat().st_size / 1e6
+    if size_mb > MOST_TEXT_MB and _begins(path) != BINARY:
+        raise ConfigError(f"{path} has {size_mb:.0f} MB of text, which takes long to read; make a binary file of it "
+                          "with KenLM's build_binary, or prune it.")
+
+
 def _words_of(path: Path) -> Iterator[str]:
     """The words of a file: the unigrams of an .arpa, or the list that a binary ends in, which <unk> begins."""
-    with open(path, "rb") as file:
-        if not file.read(32).startswith(b"mmap lm"):
-            file.seek(0)
-            for line in map(bytes.strip, file):
-                if line == b"\\2-grams:":
-                    return
-                if line.count(b"\t") and len(fields := line.split(b"\t")) > 1:
-                    yield fields[1].decode("utf-8", "replace")
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+    begins = _begins(path)
+    if begins == BINARY:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
             begin = held.rfind(UNKNOWN.encode() + b"\0")
             names = held[begin:] if begin >= 0 else b""
-    yield from (name.decode("utf-8", "replace") for name in names.split(b"\0") if name)
+        yield from (name.decode("utf-8", "replace") for name in names.split(b"\0") if name)
+        return
+    unpack = next((unpack for magic, unpack in PACKED.items() if begins.startswith(magic)), open)
+    with unpack(path, "rb") as file:
+        for line in map(bytes.strip, file):
+            if line == b"\\2-grams:":
+                return
+            if line.count(b"\t") and len(fields := line.split(b"\t")) > 1:
+                yield fields[1].decode("utf-8", "replace")
 
 
 def _counts(sentences: list[list[str]], order: int) -> list[Counter[Gram]]:

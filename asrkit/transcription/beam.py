@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,9 +223,9 @@ def _best(blanks: dict[_Prefix, float], others: dict[_Prefix, float]) -> dict[_P
 
 def of_file(transcriber: Transcriber, path: str) -> BeamSearch:
     """The decoder for that model and a file of KenLM's; raises as `KenLM` does, and DataError for one out of reach."""
-    reach.check(Path(path))
-    file = Path(path)
-    if not file.is_file():
+    file = Path(os.path.expanduser(path))  # which leaves an unknown user as it is
+    reach.check(file)
+    if not os.path.isfile(file):  # of a path that is too long too
         raise ConfigError(f"There is no language model {path}; give the path of an .arpa or KenLM binary file.")
     return _kept(transcriber, f"{file.absolute()} {file.stat().st_mtime}", lambda: KenLM(file))
 
@@ -239,14 +241,19 @@ def of_text(transcriber: Transcriber, text: str) -> BeamSearch | None:
 
 _made: dict[tuple[int, str], BeamSearch] = {}
 KEPT = 4
-"""Decoders that are kept."""
+"""Decoders that are kept. Those of one language model share it: a file's may take gigabytes."""
+_making = threading.Lock()
 
 
 def _kept(transcriber: Transcriber, name: str, made: Callable[[], WordModel]) -> BeamSearch:
     # A decoder keeps its processor, so no other can have the same id.
     key = (id(transcriber.processor), name)
-    decoder = _made.pop(key, None) or BeamSearch(transcriber.processor, transcriber.blank_id, made())
-    _made[key] = decoder
-    while len(_made) > KEPT:
-        del _made[next(iter(_made))]
-    return decoder
+    with _making:
+        decoder = _made.pop(key, None)
+        if decoder is None:
+            model = next((one.model for (_, known), one in _made.items() if known == name), None) or made()
+            decoder = BeamSearch(transcriber.processor, transcriber.blank_id, model)
+        _made[key] = decoder
+        while len(_made) > KEPT:
+            del _made[next(iter(_made))]
+        return decoder

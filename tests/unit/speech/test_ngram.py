@@ -1,4 +1,7 @@
+import bz2
+import gzip
 import itertools
+import lzma
 import math
 import sys
 
@@ -70,6 +73,28 @@ def test_a_file_of_kenlms(tmp_path, capfd):
     assert model.follow(state, "äpfel")[1] == pytest.approx(-0.2 * math.log(10), abs=1e-5)
     assert model.follow(state, "zebra")[1] == pytest.approx(-3.3 * math.log(10), abs=1e-5)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("packed", [gzip, bz2, lzma])
+def test_a_file_of_kenlms_may_be_compressed(tmp_path, packed):
+    pytest.importorskip("kenlm")
+    (tmp_path / "lm.arpa").write_bytes(packed.compress(ARPA.encode()))
+    assert KenLM(tmp_path / "lm.arpa").words == ["press", "äpfel"]
+    (tmp_path / "lm.arpa").write_bytes(packed.compress(ARPA.encode())[:60])
+    with pytest.raises(ConfigError, match="cannot be read as a KenLM language model"):
+        KenLM(tmp_path / "lm.arpa")
+
+
+def test_what_would_take_long_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    kenlm = pytest.importorskip("kenlm")
+    (tmp_path / "lm.arpa").write_text(ARPA, encoding="utf-8")
+    monkeypatch.setattr(kenlm, "Model", None)
+    monkeypatch.setattr("asrkit.speech.ngram.MOST_KNOWN", 1)
+    with pytest.raises(ConfigError, match="more than 1 words"):
+        KenLM(tmp_path / "lm.arpa")
+    monkeypatch.setattr("asrkit.speech.ngram.MOST_TEXT_MB", 0)
+    with pytest.raises(ConfigError, match="build_binary"):
+        KenLM(tmp_path / "lm.arpa")
 
 
 def test_the_words_that_a_binary_file_ends_in(tmp_path):

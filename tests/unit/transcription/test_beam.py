@@ -105,6 +105,28 @@ def test_a_kenlm_file(processor, tmp_path):
         of_file(listener, str(tmp_path / "none.arpa"))
 
 
+def test_models_share_a_language_model(processor, tmp_path):
+    from transformers import AutoProcessor
+
+    other = AutoProcessor.from_pretrained(tiny.model(tmp_path / "other"))
+    first, second = (of_text(types.SimpleNamespace(processor=one, blank_id=0), "ab cd ab")
+                     for one in (processor, other))
+    assert first is not second and first.model is second.model
+
+
+@pytest.mark.parametrize("path", ["a" * 5000, "~/none.arpa", "~nobody-here/lm.arpa", "no\0path.arpa"])
+def test_a_path_that_leads_nowhere_is_one_sentence(processor, path):
+    with pytest.raises(ConfigError, match="There is no language model"):
+        of_file(types.SimpleNamespace(processor=processor, blank_id=0), path)
+
+
+def test_a_path_may_begin_at_home(processor, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "lm.arpa").write_text("no language model")
+    with pytest.raises(ConfigError, match="cannot be read as a KenLM|needs the package kenlm"):
+        of_file(types.SimpleNamespace(processor=processor, blank_id=0), "~/lm.arpa")
+
+
 def test_what_cannot_be_expected(processor):
     with pytest.raises(ConfigError, match="can spell no word"):
         search(processor, "xyz")
