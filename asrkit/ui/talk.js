@@ -132,7 +132,7 @@ function showDone(told) {
 }
 
 function markRow() {
-  [...part("rows").children].forEach((row, place) => row.setAttribute("aria-current", String(listed[place] === shown.id)));
+  [...part("rows").children].forEach((row, place) => row.setAttribute("aria-current", String(listed[place] === shown?.id)));
 }
 
 const sound = player((at) => {

@@ -68,16 +68,25 @@ function showRows(rows) {
   part("listed").hidden = !rows.length;
   part("cancel").hidden = !rows.some(busy);
   part("bundle").hidden = !rows.some((row) => row.state === "done");
-  part("rows").replaceChildren(...rows.map((row) => {
-    const line = make("button", "row", { type: "button", disabled: row.state !== "done" && row.id !== mine?.id });
-    const words = row.text || row.notice;
-    line.append(make("b", "", { textContent: row.name }),
-                make("span", "pill", { textContent: row.state === "working" && row.share ? `${Math.floor(100 * row.share)} %` : STATES[row.state] }),
-                make("span", "quiet", { textContent: row.duration_s ? clock(row.duration_s) : "" }),
-                make("span", row.state === "failed" ? "said bad" : "said quiet", { textContent: words }));
-    line.querySelector(".pill").dataset.status = { working: "running", done: "finished", failed: "failed" }[row.state] ?? "";
-    line.setAttribute("aria-current", String(row.id === shown?.id));
-    line.addEventListener("click", () => { if (row.id === mine?.id) viewMine(); else view(row.id); });
-    return line;
-  }));
+  const into = part("rows");
+  rows.forEach((row, place) => {
+    const told = JSON.stringify([row, row.id === mine?.id]), before = into.children[place];
+    if (before?.told === told) return; // who stands on it stays there
+    const line = Object.assign(rowOf(row), { told });
+    if (before) before.replaceWith(line); else into.append(line);
+  });
+  while (into.children.length > rows.length) into.lastChild.remove();
+  markRow();
+}
+
+function rowOf(row) {
+  const line = make("button", "row", { type: "button", disabled: row.state !== "done" && row.id !== mine?.id });
+  const words = row.text || row.notice;
+  line.append(make("b", "", { textContent: row.name }),
+              make("span", "pill", { textContent: row.state === "working" && row.share ? `${Math.floor(100 * row.share)} %` : STATES[row.state] }),
+              make("span", "quiet", { textContent: row.duration_s ? clock(row.duration_s) : "" }),
+              make("span", row.state === "failed" ? "said bad" : "said quiet", { textContent: words }));
+  line.querySelector(".pill").dataset.status = { working: "running", done: "finished", failed: "failed" }[row.state] ?? "";
+  line.addEventListener("click", () => { if (row.id === mine?.id) viewMine(); else view(row.id); });
+  return line;
 }

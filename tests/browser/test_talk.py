@@ -181,6 +181,11 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     saved.value.save_as(tmp_path / "all.zip")
     names = zipfile.ZipFile(tmp_path / "all.zip").namelist()
     assert {"a talk.srt", "six.json"} <= set(names) and len(names) == 10
+    rows.nth(0).focus()
+    upload(page, path)
+    expect(rows).to_have_count(5)
+    expect(part(page, "cancel")).to_be_hidden()
+    expect(rows.nth(0)).to_be_focused()
 
 
 @pytest.mark.parametrize(("name", "content", "words"), [
