@@ -26,7 +26,7 @@ from asrkit.transcription import files, subtitles
 from asrkit.transcription.transcript import Word, described, text_of
 from asrkit.ui import compare, hearing
 from asrkit.ui.component import HERE, answering, script, template
-from asrkit.ui.recordings import DONE, WORKING, Recording, Recordings
+from asrkit.ui.recordings import CANCELLED, DONE, WAITING, WORKING, Recording, Recordings
 
 STYLE = HERE / "talk.css"
 SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js", "talk_files.js", "talk.js")
@@ -80,6 +80,8 @@ class Talk:
         for wanted in asked["ids"]:
             if one := self.recordings.find(wanted):
                 one.cancelled = True
+                if one.state == WAITING:  # for files of others, perhaps for hours
+                    one.state = CANCELLED
         return {}
 
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:

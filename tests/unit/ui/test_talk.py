@@ -186,7 +186,9 @@ def test_cancelled_files_stop(booth):
     mine = uploaded(booth, "a.wav", said("abc"))
     assert state(booth, mine)["state"] == "waiting"
     booth.cancel({"ids": [mine]})
+    assert state(booth, mine)["state"] == "cancelled"  # at once, though others' files are still heard
     gate.set()
+    wait_for(lambda: not list(uploads().iterdir()), "the upload to go")
     assert ended(booth, mine)["state"] == "cancelled"
 
 
