@@ -14,7 +14,7 @@ from reader import Reader
 from waiting import wait_for
 
 from asrkit.config import preset
-from asrkit.errors import AudioError, DataError
+from asrkit.errors import AudioError, ConfigError, DataError
 from asrkit.runs.store import RunStore
 from asrkit.speech import manifest
 from asrkit.speech.audio import RATE, Waveform
@@ -173,6 +173,18 @@ def test_what_is_expected_counts_for_both(store):
     asked = []
     compare.compared(store, Waveform(tiny.say("abe", np.random.default_rng(0))), "good", "deaf", "", Loud())
     assert len(asked) == 2
+
+
+def test_who_cannot_spell_what_is_expected_says_so_in_its_row(store, monkeypatch):
+    def decoder(self, ready):
+        if ready.deaf:
+            raise ConfigError("The model cannot spell the hot word 'é'.")
+
+    monkeypatch.setattr(Expected, "decoder", decoder)
+    wave = Waveform(tiny.say("abe", np.random.default_rng(0)))
+    for reference in ("", "abe"):
+        html = compare.compared(store, wave, "good", "deaf", reference, Expected(hot_words="é"))
+        assert "abe" in html and "cannot spell the hot word &#x27;é&#x27;" in html
 
 
 def test_the_checkpoints_of_a_run_in_turn(store, tmp_path):
