@@ -110,8 +110,9 @@ class HotWords:
 
     def _right(self, heard: list[Word]) -> set[int]:
         """The places of the words that are hot words, or pieces of one, as they were heard."""
-        return {place for first in range(len(heard)) for last in range(first + 1, first + self.longest + 1)
-                if text_of(heard[first:last]).casefold() in self.known for place in range(first, min(last, len(heard)))}
+        return {place for first in range(len(heard))
+                for last in range(first + 1, min(len(heard), first + self.longest) + 1)
+                if text_of(heard[first:last]).casefold() in self.known for place in range(first, last)}
 
     def _better(self, hot: _Spelled, span: np.ndarray, begin: int, first: int, last: int,
                 joined: bool) -> _Found | None:
