@@ -7,7 +7,7 @@ let job = null, playing = null;
 
 function working(on) {
   part("evaluate").disabled = on;
-  part("cancel").hidden = !on;
+  part("cancel").hidden = true; // until it is known what to cancel
   if (on) part("csv").hidden = true; else part("note").textContent = "";
 }
 
@@ -19,6 +19,7 @@ async function evaluate() {
   const told = await ask("evaluate", { dataset: part("dataset").value, model: props.value, normaliser: part("normaliser").value, ...expected() });
   if (!told) { working(false); return; }
   job = told.id;
+  part("cancel").hidden = false;
   poll(job);
 }
 
