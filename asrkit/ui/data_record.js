@@ -149,7 +149,10 @@ const WORKLET = `registerProcessor("asrkit-tap", class extends AudioWorkletProce
   process(inputs) { if (inputs[0][0]) this.port.postMessage(inputs[0][0].slice()); return true; }
 });`;
 
-async function open_microphone() {
+let opening = null; // who presses twice before it is open has one microphone all the same
+function open_microphone() { return opening ??= opened_microphone().finally(() => { opening = null; }); }
+
+async function opened_microphone() {
   if (microphone && microphone.stream.active) { await wake(microphone.context); return microphone; }
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
   const context = new AudioContext();
@@ -203,7 +206,7 @@ function show_level(peak) {
 
 async function start_recording() {
   hush();
-  try { if (!await open_microphone()) return; } catch (error) {
+  try { if (!await open_microphone() || chunks) return; } catch (error) {
     const why = navigator.mediaDevices ? error instanceof DOMException ? `the browser says ${error.name}` : error.message : "a page that is not on this machine needs https for it";
     notice(`The microphone cannot be used (${why}); allow it for this page, or plug one in.`);
     return;
