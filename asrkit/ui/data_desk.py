@@ -29,7 +29,7 @@ from asrkit.ui import audit_report, proposals
 from asrkit.ui.audit_jobs import Jobs
 from asrkit.ui.form import DEFAULTS
 
-REMEMBERED = 4          # datasets
+REMEMBERED = 4          # datasets, those that were asked for last
 PREVIEWED = 8           # clips, and sentences before | after
 LOOKED_AT = 4_000       # transcripts, for the preview and the vocabulary
 LONGEST_CLIP_S = 40.0   # of what is sent to be heard
@@ -253,12 +253,14 @@ class Desk:
         key = self._key(asked)
         with self._lock:
             if not again and key in self._known:
+                self._known.move_to_end(key)
                 return self._known[key]
         columns = {name: value or None for name, value in zip(COLUMNS, key[1:-1], strict=True)}
         source = sources.load(key[0].strip(), **columns, told=told)
         loaded = source, _print(source)
         with self._lock:
             self._known[key] = loaded
+            self._known.move_to_end(key)
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return loaded

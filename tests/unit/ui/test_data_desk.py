@@ -65,6 +65,18 @@ def test_a_dataset_is_looked_at(desk, folder):
     assert changed["clips"][0]["text"] == "other 0"
 
 
+def test_a_dataset_that_somebody_works_on_is_not_read_anew_for_what_others_look_at(desk, folder, monkeypatch):
+    read, load = [], sources.load
+    monkeypatch.setattr(sources, "load", lambda data, **options: (read.append(data), load(data, **options))[1])
+    desk.look(asked(folder))
+    for number in range(2 * data_desk.REMEMBERED):
+        others = folder.parent / f"other {number}"
+        others.symlink_to(folder)
+        desk.look(asked(others))
+        desk.preview(asked(folder))
+    assert read.count(str(folder)) == 1
+
+
 def test_another_sheet_can_be_chosen_in_a_folder_too(desk, folder):
     rows = [["file_name", "text"], ["0.wav", "one"]]
     (folder / "metadata.csv").unlink()
