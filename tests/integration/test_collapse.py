@@ -41,4 +41,5 @@ def test_what_is_advised_learns(outcome):
     seen = view.view(outcome("ascend-repaired", learning_rate=1e-3, head_first_steps=10))
     start, end = seen.evaluations[0].data, seen.evaluations[-1].data
     assert end["cer"] < 0.75 * start["cer"] and end["wer"] < 0.95
-    assert [one["code"] for one in seen.findings] == []
+    # Sentences on both sides, which these few words cannot avoid, are told; that it learns badly is not.
+    assert {one["code"] for one in seen.findings} <= {"leak-text"}

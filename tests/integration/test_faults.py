@@ -182,6 +182,7 @@ def test_two_workers_of_one_run_are_one(store, settings):
     second = subprocess.run([sys.executable, "-m", "asrkit.training.worker", str(run.path)], capture_output=True,
                             text=True, env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=120)
     assert second.returncode == 0 and "Another process works on this run" in second.stdout
+    wait_for(lambda: events.STARTED in [told.kind for told in run.events()[0]], "the beginning of the training")
     supervisor.stop(run)
     assert ended(run) == supervisor.STOPPED, run.log_tail()
     assert [told.kind for told in run.events()[0]].count(events.STARTED) == 1
