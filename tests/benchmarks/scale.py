@@ -171,7 +171,7 @@ def watching(store: RunStore, viewers: int, rounds: int) -> None:
         print(f"training with {viewers} viewers ({pages.answers} answers): {told_between(slower)} slower")
     more = [seen - alone for seen, alone in zip(busy[True], busy[False], strict=True)]
     print(f"the app alone takes {statistics.mean(busy[False]):.1%} of one processor of {os.cpu_count()}, with the "
-          f"viewers {told_between(more)} more: where all wait for one another, training is no slower than by this")
+          f"viewers {told_between(more)} more, which is the most that training can lose where all wait for one another")
 
 
 @contextlib.contextmanager
@@ -190,8 +190,8 @@ def trained(store: RunStore) -> Iterator[Run]:
 def told_between(shares: list[float]) -> str:
     """The median, and its 95 % interval by the sign test, which outliers do not move: of 48 values, the 18th and the
     31st (Conover, Practical Nonparametric Statistics, section 3.2)."""
-    if not shares:
-        return "unknown how much"
+    if len(shares) < 6:  # of fewer, not even the least and the most are such an interval
+        return f"unknown how much ({len(shares)} pairs)"
     place = max(0, math.floor(len(shares) / 2 - 1.96 * math.sqrt(len(shares)) / 2))
     low, high = sorted(shares)[place], sorted(shares)[-1 - place]
     return f"{statistics.median(shares):+.1%} (95 % interval {low:+.1%} to {high:+.1%}, {len(shares)} pairs)"
