@@ -69,6 +69,9 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
         raise DataError(f"The model knows none of the characters of {_short(text)}, so it cannot be aligned; normalise "
                         "the text, or choose a model of its language.")
     log_probabilities = transcriber.log_probabilities(wave)
+    # A tokenizer adds a delimiter of its own where the model has no output for one.
+    said = [place for place, token in enumerate(tokens) if token < log_probabilities.shape[1]]
+    tokens, word_of = [tokens[place] for place in said], [word_of[place] for place in said]
     needed, frames = ctc.required_frames(tokens), len(log_probabilities)
     if frames < needed:
         raise DataError(f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "

@@ -119,7 +119,8 @@ class HotWords:
         if not ctc.feasible(hot.tokens, len(span)):
             return None
         between = span.copy()
-        between[:, self.blank_id] = np.logaddexp(span[:, self.blank_id], span[:, self.delimiter_id])
+        if self.delimiter_id is not None and self.delimiter_id < span.shape[1]:  # as in `alignment.align`
+            between[:, self.blank_id] = np.logaddexp(span[:, self.blank_id], span[:, self.delimiter_id])
         path, said = alignment.forced(between, hot.tokens, self.blank_id)
         gain = float(said.sum() - span.max(axis=1).sum()) + BONUS * len(hot.tokens)
         if gain <= 0:

@@ -1,5 +1,6 @@
 """Scripts without word spaces: a character is a word, from the frames to the page and the score."""
 
+import json
 import types
 
 import numpy as np
@@ -73,6 +74,23 @@ def test_no_character_of_a_hot_word_that_was_heard_is_said_twice(processor, word
     said = tiny.frames([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
     assert text_of(Greedy(processor, 0).words(said, 0.02)) == "我们去我"
     assert text_of(HotWords(processor, 0, [word]).words(said, 0.02)) == "我们去我"
+
+
+@pytest.mark.parametrize("delimiter", ["|", None])
+def test_a_model_without_a_delimiter(tmp_path, delimiter):
+    """Its tokenizer has none, or adds one that the model has no output for."""
+    from transformers import Wav2Vec2CTCTokenizer
+
+    (tmp_path / "vocab.json").write_text(json.dumps(
+        {token: number for number, token in enumerate(["<pad>", "<unk>", "x", *"我们去ab"])}))
+    tokenizer = Wav2Vec2CTCTokenizer(str(tmp_path / "vocab.json"), pad_token="<pad>", unk_token="<unk>",
+                                     bos_token=None, eos_token=None, word_delimiter_token=delimiter)
+    said = tiny.frames([0, 3, 0, 4, 0, 6, 7, 0], 0.9)
+    listener = types.SimpleNamespace(processor=types.SimpleNamespace(tokenizer=tokenizer), blank_id=0,
+                                     log_probabilities=lambda wave: said)
+    assert text_of(HotWords(listener.processor, 0, ["我去"]).words(said, 0.02)) == "我们ab"
+    told = align(listener, Waveform(np.zeros(len(said) * 320, np.float32)), "我 们 ab").words
+    assert [(one.word, round(one.start_s, 2)) for one in told] == [("我", 0.02), ("们", 0.06), ("ab", 0.1)]
 
 
 def test_where_pieces_meet_no_space_is_made(processor):
