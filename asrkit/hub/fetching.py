@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import IO, Any
 
+from asrkit import child
 from asrkit import errors as ours
 from asrkit.errors import AsrkitError, HubError
 from asrkit.hub.refusals import in_one_sentence
@@ -34,7 +35,6 @@ SPARE_BYTES = 1 << 30
 STALE_S = 3600.0
 """A part of a file that has not grown for so long is nobody's any more: the client begins each file anew."""
 PARTIAL = ".incomplete"
-_PROJECT = Path(__file__).parents[2]
 
 
 def progress(what: str) -> Callable[[int, int], str]:
@@ -69,29 +69,28 @@ def fetch(repository: Repository, paths: Iterable[str], told: Told | None = None
 
 def _apart(repository: Repository, paths: list[str], total: int, told: Told | None) -> None:
     """Fetch `paths` in a process, and end it whatever happens here."""
-    lookup = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
-    child = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                             env={**os.environ, "PYTHONPATH": lookup})
+    process = subprocess.Popen(child.module(__name__), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                               env=child.environment(os.environ))
     whole: list[str] = []
     refusal: dict[str, Any] = {}
-    listener = threading.Thread(target=_listen, args=[child.stdout, whole, refusal], daemon=True)
+    listener = threading.Thread(target=_listen, args=[process.stdout, whole, refusal], daemon=True)
     listener.start()
     growing = _Growing(repository)
     try:
         with contextlib.suppress(BrokenPipeError):  # it says why it ended
-            json.dump([repository.name, repository.kind, repository.commit, paths], child.stdin)
-            child.stdin.write("\n")
-            child.stdin.flush()
+            json.dump([repository.name, repository.kind, repository.commit, paths], process.stdin)
+            process.stdin.write("\n")
+            process.stdin.flush()
         while listener.is_alive():
             listener.join(TICK_S)
             if told:
                 told(min(sum(repository.sizes[path] for path in whole) + growing.bytes(), total), total)
     finally:
-        child.kill()
-        child.wait()
+        process.kill()
+        process.wait()
         listener.join()
-        child.stdin.close()
-        child.stdout.close()
+        process.stdin.close()
+        process.stdout.close()
     if "errno" in refusal:
         raise OSError(refusal["errno"], refusal["message"], refusal["file"])
     if refusal:

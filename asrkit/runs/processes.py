@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from asrkit import child
 from asrkit.runs import devices
 from asrkit.runs.store import Run, RunStore, readable_disk_errors, write_json
 
@@ -33,7 +34,6 @@ TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
 """Environment variable with flags for torchrun, where other machines take part."""
 
 _WORKER = "asrkit.training.worker"
-_PROJECT = Path(__file__).resolve().parents[2]
 
 
 def spawn(run: Run, taken: Sequence[str]) -> None:
@@ -47,7 +47,6 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
     alone = processes == 1 and not flags
     several = ["-m", "torch.distributed.run", *(flags or ["--standalone"]), f"--nproc-per-node={processes}"]
     command = [sys.executable, *([] if alone else several), "-m", _WORKER, str(run.path.resolve())]
-    paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     # A worker that ends starts the next in line; what torchrun told it about itself is not for the next. A cluster or
     # a container may have left such words too, and a worker alone would wait for a team that never comes.
     launched = "TORCHELASTIC_RUN_ID" in os.environ
@@ -56,7 +55,7 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
     if launched:
         inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
-    environment = {**inherited, **devices.environment(taken, inherited), "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    environment = child.environment({**inherited, **devices.environment(taken, inherited), "PYTHONUNBUFFERED": "1"})
     events_from = run.events_size()
     run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life: nobody is silent since then
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:

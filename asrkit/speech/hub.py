@@ -131,6 +131,11 @@ def fetch(data: str, told: hub.Told | None = None) -> Fetched:
                    f"; of {in_part} the Hub has only a part" if in_part else "")
 
 
+def names_of(split: str) -> list[str]:
+    """The splits of which `split`, such as train[:10%]+test, takes something."""
+    return [re.split(r"[\[(]", part)[0] for part in split.split("+")]
+
+
 def cut(split: str, rows: Mapping[str, Sequence[_Row]]) -> list[_Row]:
     """What `split`, such as train[:10%]+test, takes of the rows of each split. Raises DataError if that is nothing."""
     import datasets
@@ -270,7 +275,7 @@ def _needed(plan: _Plan, splits: Mapping[str, list[str]]) -> list[str]:
 def _chosen(plan: _Plan, name: Name) -> dict[str, list[str]]:
     """The splits that are asked for; those to train, evaluate and test on if none is."""
     if name.split:
-        wanted = [re.split(r"[\[(]", part)[0] for part in name.split.split("+")]
+        wanted = names_of(name.split)
         unknown = [part for part in wanted if part not in plan.splits]
         if unknown:
             raise DataError(f"The dataset {name.dataset} has no split {unknown[0]!r}; it has {', '.join(plan.splits)}.")

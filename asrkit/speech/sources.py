@@ -168,7 +168,7 @@ def _labelled(rows: list[Utterance], fetched: hub.Fetched) -> list[Utterance]:
     """The rows of a folder by its own splits; by those that the Hub makes of its files, where those are asked for or
     it has none."""
     own = _by_split(rows)
-    asked = [part.partition("[")[0] for part in (fetched.wanted or "").split("+") if part]
+    asked = hub.names_of(fetched.wanted) if fetched.wanted else []
     if len(own) > 1 and all(split in own for split in asked):
         return rows
     made = {str(file): split for split, files in fetched.splits.items() for file in files}

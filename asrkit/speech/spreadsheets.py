@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asrkit import child
 from asrkit.errors import DataError
 
 SUFFIXES = (".xlsx", ".xls", ".xlsb", ".ods")
@@ -27,7 +28,6 @@ MOST_MEMORY = 1 << 30
 MOST_SECONDS = 60
 MOST_CELLS = 20_000_000    # 100,000 clips with as many columns as anybody has
 _WITH_SHEET = re.compile(rf"(?P<file>.+?({'|'.join(map(re.escape, SUFFIXES))})){SHEET}(?P<sheet>.*)", re.IGNORECASE)
-_PROJECT = Path(__file__).parents[2]
 _DAMAGED, _NO_SHEET, _TOO_LARGE = 3, 4, 5  # how the process ends
 
 
@@ -59,10 +59,9 @@ def read(path: Path, sheet: str = "") -> Sheet:
     a sheet that is not there.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "RUST_BACKTRACE"}
-    paths = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     try:
-        done = subprocess.run([sys.executable, "-m", __spec__.name, str(path.absolute()), sheet], capture_output=True,
-                              env={**inherited, "PYTHONPATH": paths}, timeout=2 * MOST_SECONDS)
+        done = subprocess.run([*child.module(__spec__.name), str(path.absolute()), sheet], capture_output=True,
+                              env=child.environment(inherited), timeout=2 * MOST_SECONDS)
     except subprocess.TimeoutExpired:
         raise _too_large(path) from None
     if done.returncode == _DAMAGED:

@@ -102,8 +102,6 @@ def _rows(names: list[str], store: RunStore, width: int) -> form.Form:
     return fields
 
 
-
-
 def _kept(values: tuple[Any, ...]) -> dict[str, Any]:
     """What the browser is to remember of the form."""
     return dict(zip(form.NAMES, values, strict=True))
@@ -115,7 +113,7 @@ def _restored(kept: Any) -> list[Any]:
     if not known or known.get("preset") not in configs.preset_names():
         return [gr.skip()] * len(form.NAMES)
     return form.shown(known["preset"], [known[name] if name in known and form.offered(name, known[name]) else gr.skip()
-                                    for name in form.NAMES])
+                                         for name in form.NAMES])
 
 
 def _filled(preset: str) -> list[Any]:

@@ -15,8 +15,8 @@ PROJECT = Path(__file__).parents[2]
 PACKAGE = PROJECT / "asrkit"
 HEAVY = ("torch", "transformers", "datasets", "torchaudio", "accelerate")
 
-FLOOR = {"errors": 0, "hub": 1, "config": 1, "speech": 2, "runs": 3, "training": 4, "transcription": 4, "cli": 5,
-         "ui": 5, "__main__": 6, "app": 6}
+FLOOR = {"errors": 0, "child": 0, "hub": 1, "config": 1, "speech": 2, "runs": 3, "training": 4, "transcription": 4,
+         "cli": 5, "ui": 5, "__main__": 6, "app": 6}
 """An import goes to a lower floor or stays in its room."""
 
 FORBIDDEN = {("ui", "training")}
