@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
+from starlette.responses import Response
+
 from asrkit.errors import AsrkitError
 
 HERE = Path(__file__).parent
@@ -26,12 +29,17 @@ def script(*names: str) -> str:
     return "\n".join(template(name) for name in (FIRST, *names))
 
 
-def functions(thing: Any, *names: str) -> list[Callable[[Asked], Asked]]:
+def functions(thing: Any, *names: str) -> list[Callable[[Asked], Response]]:
     """Methods of `thing` as Gradio wants them: plain functions, known to the script by their names."""
-    return [_named(getattr(thing, name), name) for name in names]
+    return [_served(getattr(thing, name), name) for name in names]
 
 
-def answering(function: Callable[[Asked], Asked], name: str) -> Callable[[Asked], Asked]:
+def forgiving(thing: Any, *names: str) -> list[Callable[[Asked], Response]]:
+    """Like `functions`, for a script that shows what goes wrong."""
+    return [_served(answering(getattr(thing, name)), name) for name in names]
+
+
+def answering(function: Callable[[Asked], Asked]) -> Callable[[Asked], Asked]:
     """For the page: what goes wrong is one sentence under `error`, and no exception."""
     def answer(asked: Asked) -> Asked:
         try:
@@ -39,12 +47,13 @@ def answering(function: Callable[[Asked], Asked], name: str) -> Callable[[Asked]
         except AsrkitError as error:
             return {"error": str(error)}
 
-    return _named(answer, name)
+    return answer
 
 
-def _named(function: Callable[[Asked], Asked], name: str) -> Callable[[Asked], Asked]:
-    def plain(asked: Asked) -> Asked:
-        return function(asked)
+def _served(function: Callable[[Asked], Asked], name: str) -> Callable[[Asked], Response]:
+    def plain(asked: Asked) -> Response:
+        # As it goes over the line: through what is no response FastAPI walks number by number, in Python.
+        return Response(orjson.dumps(function(asked)), media_type="application/json")
 
     plain.__name__ = name
     return plain

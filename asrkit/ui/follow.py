@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from asrkit.errors import RunError
 from asrkit.runs import events, heartbeat, supervisor
-from asrkit.runs.curves import Names, Point, points_of, thinned
+from asrkit.runs.curves import Point, points_of, thinned
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
 from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView, untold
@@ -26,10 +26,13 @@ RATES = ("eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer")
 DETAILS = ("train/learning_rate", "train/grad_norm", "train/audio_seconds_per_second", "train/memory_gb")
 SERIES = (*LOSSES, *RATES, *DETAILS)
 MOST_POINTS = 1_000
-"""Points of one curve that a page gets at once when it opens; what comes later is sent whole."""
+"""Points of one curve that a page gets at once when it opens."""
 
 MOST_NEWS = 200
-"""Events with points that a page is told one by one; one that missed more draws from nothing."""
+"""Points of one curve that a page gets later, thinned too where it has missed more."""
+
+MOST_RECENT = 2_000
+"""Events with points that are told on; a page that has missed more draws from nothing."""
 
 MOST_KEPT = 16
 """Runs that are kept folded; one that nobody has asked for in a while is read anew."""
@@ -40,7 +43,7 @@ READING_S = 0.5
 
 KINDS = {events.TRAIN: TRAIN_CURVES, events.EVAL: EVAL_CURVES}
 Curves = dict[str, dict[str, list[Any]]]
-Named = list[tuple[str, Point]]
+"""Curve -> x: steps, e: epochs, t: seconds of work, y: values."""
 
 
 class News(NamedTuple):
@@ -64,7 +67,7 @@ class Follower:
     def _begin(self) -> None:
         self.view = RunView(self.run.id, most_points=MOST_POINTS)
         self.offset = 0
-        self._recent: deque[tuple[Names, Event, float]] = deque()
+        self._recent: deque[tuple[int, dict[str, Point]]] = deque()  # place of an event, and its points for the page
         self._rewound = self._forgotten = -1  # bytes of the last start, and of the last event that is not recent
 
     def since(self, after: int) -> News:
@@ -73,12 +76,11 @@ class Follower:
             size = self._catch_up()
             if self.offset < size:
                 return News(False, {}, 0, self.offset / size)
-            known = max(self._rewound, self._forgotten) < after <= self.offset and after > 0
-            fresh = [one for one in self._recent if one[1].at >= after] if known else []
-            if known and len(fresh) <= MOST_NEWS:
-                shown = _shown(self.view)
-                named = [one for told in fresh for one in points_of(*told) if one[0] in shown]
-                return News(False, _columns(named, ()), self.offset, 1.0)
+            if max(self._rewound, self._forgotten, 0) < after <= self.offset:
+                fresh = [points for at, points in self._recent if at >= after]
+                curves = {name: [one[name] for one in fresh if name in one] for name in _shown(self.view)}
+                return News(False, {name: _columns(thinned(points, MOST_NEWS))
+                                    for name, points in curves.items() if points}, self.offset, 1.0)
             return News(True, self._curves(), self.offset, 1.0)
 
     def _catch_up(self) -> int:
@@ -107,22 +109,23 @@ class Follower:
                 return size
 
     def _fold(self, fresh: list[Event]) -> None:
-        old = max(0, len(fresh) - MOST_NEWS)  # of a long history nobody asks for these one by one
+        old = max(0, len(fresh) - MOST_RECENT)  # of a long history nobody asks for these one by one
         for place, told in enumerate(fresh):
             self.view.apply(told)
             if told.kind == events.STARTED:
                 self._rewound = told.at
             elif place >= old and told.kind in KINDS:
-                self._recent.append((KINDS[told.kind], told, self.view.worked_s(told.time)))
+                points = points_of(KINDS[told.kind], told, self.view.worked_s(told.time))
+                self._recent.append((told.at, {name: _rounded(point) for name, point in points}))
         if old:
             self._forgotten = fresh[old - 1].at
-        while self._recent and (len(self._recent) > MOST_NEWS or self._recent[0][1].at <= self._forgotten):
-            self._forgotten = max(self._forgotten, self._recent.popleft()[1].at)
+        while self._recent and (len(self._recent) > MOST_RECENT or self._recent[0][0] <= self._forgotten):
+            self._forgotten = max(self._forgotten, self._recent.popleft()[0])
 
     def _curves(self) -> Curves:
-        shown = _shown(self.view)
-        return _columns([(name, point) for name in shown
-                         for point in thinned(self.view.series.get(name, []), MOST_POINTS)], shown)
+        series = self.view.series
+        return {name: _columns([_rounded(point) for point in thinned(series.get(name, []), MOST_POINTS)])
+                for name in _shown(self.view)}
 
     def shown(self, key: str, told: Event) -> dict[str, Any]:
         """An evaluation for the page, made once for all who look at it."""
@@ -225,13 +228,12 @@ def _shown(seen: RunView) -> tuple[str, ...]:
     return tuple(name for name in SERIES if name != "eval/mer" or seen.metric == "mer")
 
 
-def _columns(named: Named, shown: tuple[str, ...]) -> Curves:
-    """Curve -> x: steps, e: epochs, t: seconds of work, y: values. Curves in `shown` are there though empty."""
-    curves: Curves = {name: {"x": [], "e": [], "t": [], "y": []} for name in shown}
-    for name, point in named:
-        curve = curves.setdefault(name, {"x": [], "e": [], "t": [], "y": []})
-        curve["x"].append(point.step)
-        curve["e"].append(round(point.epoch, 3))
-        curve["t"].append(round(point.elapsed_s, 1))
-        curve["y"].append(point.value if point.value is None else float(f"{point.value:.6g}"))
-    return curves
+def _rounded(point: Point) -> Point:
+    """As exact as a chart can show it."""
+    value = point.value if point.value is None else float(f"{point.value:.6g}")
+    return Point(point.step, round(point.epoch, 3), point.time, value, round(point.elapsed_s, 1))
+
+
+def _columns(points: list[Point]) -> dict[str, list[Any]]:
+    steps, epochs, _, values, seconds = map(list, zip(*points, strict=True)) if points else ([], [], [], [], [])
+    return {"x": steps, "e": epochs, "t": seconds, "y": values}

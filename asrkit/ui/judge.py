@@ -20,7 +20,7 @@ from asrkit.speech.audio import as_wav, load
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import NORMALISERS
 from asrkit.ui import hearing, samples, words
-from asrkit.ui.component import answering, script, template
+from asrkit.ui.component import forgiving, script, template
 
 if TYPE_CHECKING:
     from asrkit.transcription.evaluation import Group, Report
@@ -219,7 +219,7 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note
 def evaluation(store: RunStore) -> gr.HTML:
     """The section. Its value is the model to evaluate."""
     judge = Judge(store)
-    functions = [answering(getattr(judge, name), name) for name in ("evaluate", "progress", "abandon", "table", "clip")]
+    functions = forgiving(judge, "evaluate", "progress", "abandon", "table", "clip")
     return gr.HTML(value=models.default(store), elem_id="judge", apply_default_css=False,
                    html_template=hearing.with_expected(template("judge.html")),
                    js_on_load=script("asking.js", "judge.js"), server_functions=functions,

@@ -25,7 +25,7 @@ from asrkit.speech.blocks import Resampler
 from asrkit.transcription import files, subtitles
 from asrkit.transcription.transcript import Word, described, text_of
 from asrkit.ui import compare, hearing
-from asrkit.ui.component import HERE, answering, script, template
+from asrkit.ui.component import HERE, forgiving, script, template
 from asrkit.ui.recordings import CANCELLED, DONE, WAITING, WORKING, Recording, Recordings
 
 STYLE = HERE / "talk.css"
@@ -186,9 +186,8 @@ def _format(name: Any) -> str:
 def recorder(store: RunStore) -> gr.HTML:
     """The component. Its value is the model to listen with, set once the page has one."""
     talk = Talk(store)
-    functions = [answering(getattr(talk, name), name) for name in (
-        "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct", "keep", "rivals",
-        "compare")]
+    functions = forgiving(talk, "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct",
+                          "keep", "rivals", "compare")
     return gr.HTML(value=models.default(store), elem_id="talk", apply_default_css=False,
                    html_template=hearing.with_expected(template("talk.html")),
                    js_on_load=script(*SCRIPTS), server_functions=functions)

@@ -11,6 +11,10 @@ AWAY_S = 40.0
 AT_EASE = 5
 """Pages that may all ask at their own pace; twice as many ask half as often."""
 
+TOGETHER_S = 2.0
+"""Where they are more, they ask in groups, at moments so far apart. What ten cost that come one after another is less
+than half of what ten cost who each wake the app anew, and find its data gone from the caches of the processor."""
+
 
 class Viewers:
     """Counts pages by the name that each has given itself."""
@@ -20,9 +24,13 @@ class Viewers:
         self._lock = threading.Lock()
 
     def pace_ms(self, page: str, base_ms: int) -> int:
-        """Milliseconds after which `page` should ask again, where alone it would after `base_ms`."""
+        """Milliseconds after which `page` should ask again, where alone it would after `base_ms` (at least 1 s)."""
         now = time.monotonic()
         with self._lock:
             self._seen[page] = now
             self._seen = {name: at for name, at in self._seen.items() if now - at < AWAY_S}
-            return round(base_ms * max(1.0, len(self._seen) / AT_EASE))
+            crowd = len(self._seen) / AT_EASE
+        if crowd <= 1:
+            return base_ms
+        due = now + base_ms / 1e3 * crowd
+        return round(1e3 * (round(due / TOGETHER_S) * TOGETHER_S - now))

@@ -39,12 +39,13 @@ from asrkit.runs.events import Event
 from asrkit.runs.store import Run, RunStore, write_json
 from asrkit.ui.live_chart import LiveRun
 from asrkit.ui.runs_table import RunsTable
+from asrkit.ui.viewers import TOGETHER_S
 
 VALUES = 5
 """Points of one `train` event: loss, learning rate, gradient norm, speed, memory."""
 
 TICKS = 200
-SETTLE_S, WINDOW_S = 0.5, 2.0
+SETTLE_S, WINDOW_S = 0.5, TOGETHER_S  # one group of the pages asks in each window
 FEW = 5
 """Steps without which a window says nothing of speed: others compute, and a step takes longer than the window."""
 

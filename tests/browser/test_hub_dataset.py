@@ -78,7 +78,7 @@ def test_what_is_on_the_hub_is_chosen_from_lists_and_fetched(page, served):
     expect(part(page, "split").locator("option")).to_have_count(3)
     assert [words.partition(" (")[0] for words in options(page, "split")] == [
         "train and validation", "train", "validation"]
-    served.bytes_a_second = 200_000
+    served.bytes_a_second = 40_000
     page.get_by_role("button", name="Fetch", exact=True).click()
     expect(part(page, "busy")).to_contain_text("MB")
     served.bytes_a_second = None

@@ -13,7 +13,7 @@ from asrkit.errors import RunError
 from asrkit.runs import processes, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore, write_json
-from asrkit.ui import follow, live_chart, run_list
+from asrkit.ui import follow, live_chart, run_list, viewers
 from asrkit.ui.live_chart import LiveRun
 
 NOW = 1_800_000_000.0
@@ -286,7 +286,7 @@ def test_what_is_asked_of_a_run_under_way(store, run, action, flag):
 
 def test_who_was_away_for_long_draws_from_nothing(store, run, monkeypatch):
     """What is told to one page is bounded, however long it slept."""
-    monkeypatch.setattr(follow, "MOST_NEWS", 5)
+    monkeypatch.setattr(follow, "MOST_RECENT", 5)
     begin(run)
     tell(run, "train", 1, loss=1.0)
     first = poll(store, run)
@@ -296,6 +296,19 @@ def test_who_was_away_for_long_draws_from_nothing(store, run, monkeypatch):
     tell(run, "train", 7, loss=1.0)
     late = poll(store, run, first)
     assert late["reset"] and late["points"]["train/loss"]["x"] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_who_missed_much_gets_few_points_and_the_extremes(store, run, monkeypatch):
+    monkeypatch.setattr(follow, "MOST_NEWS", 10)
+    begin(run)
+    tell(run, "train", 1, loss=1.0)
+    first = poll(store, run)
+    for step in range(2, 102):
+        tell(run, "train", step, loss=9.0 if step == 50 else 1.0)
+    late = poll(store, run, first)
+    curve = late["points"]["train/loss"]
+    assert not late["reset"] and len(curve["x"]) <= 12
+    assert (curve["x"][0], curve["x"][-1]) == (2, 101) and (50, 9.0) in zip(curve["x"], curve["y"], strict=True)
 
 
 def test_a_long_history_is_read_in_several_polls(store, run, monkeypatch):
@@ -332,7 +345,19 @@ def test_many_pages_are_told_to_ask_less_often(store, run):
     begin(run)
     alone = poll(store, run, page="one")["pace_ms"]
     paces = [poll(store, run, page=f"page {number}")["pace_ms"] for number in range(49)]
-    assert alone == 1000 and paces[3] == 1000 and paces[-1] == 50 / 5 * 1000
+    assert alone == 1000 and paces[3] == 1000 and abs(paces[-1] - 50 / 5 * 1000) <= 1000 * viewers.TOGETHER_S / 2
+
+
+def test_many_pages_ask_in_groups(monkeypatch):
+    """At the same few moments, whenever each of them came."""
+    counted, now = viewers.Viewers(), 100.0
+    monkeypatch.setattr(viewers.time, "monotonic", lambda: now)
+    due = []
+    for number in range(50):
+        now += 0.037 * number % 1
+        due.append(now + counted.pace_ms(f"page {number}", 1000) / 1000)
+    moments = [one / viewers.TOGETHER_S for one in due[viewers.AT_EASE:]]
+    assert moments == pytest.approx([round(one) for one in moments], abs=1e-3)
 
 
 def test_the_command_of_a_run(store, run):

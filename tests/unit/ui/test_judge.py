@@ -82,7 +82,7 @@ def test_what_is_expected_is_listened_for(store, data, monkeypatch):
     told = judged(Judge(store), dataset=str(data), expect="ae", hot="abc, de")[1]
     assert asked == [Expected("ae", "abc, de")] and "with words to expect" in told["html"]
     assert "with words to expect" not in judged(Judge(store), dataset=str(data))[1]["html"]
-    assert "too long" in answering(Judge(store).evaluate, "e")(
+    assert "too long" in answering(Judge(store).evaluate)(
         {"dataset": "", "model": "", "normaliser": "basic", "expect": "a " * 200_000})["error"]
 
 
@@ -103,8 +103,8 @@ def test_what_goes_wrong_is_one_sentence(store):
     judge = Judge(store)
     assert "which dataset" in judged(judge)[1]["failed"]
     assert judged(judge, dataset="/gone")[1]["failed"]
-    assert "no normaliser" in answering(judge.evaluate, "e")({"dataset": "", "model": "", "normaliser": "x"})["error"]
-    assert "no longer held" in answering(judge.progress, "p")({"id": "guess"})["error"]
+    assert "no normaliser" in answering(judge.evaluate)({"dataset": "", "model": "", "normaliser": "x"})["error"]
+    assert "no longer held" in answering(judge.progress)({"id": "guess"})["error"]
 
 
 def test_one_bad_clip_does_not_end_an_evaluation(store, data):
@@ -120,7 +120,7 @@ def test_only_evaluations_that_are_over_go(store, monkeypatch):
     monkeypatch.setattr("asrkit.ui.judge.clips_of", lambda *asked: gate.wait(60) and [])
     waiting = [judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"] for _ in range(3)]
     assert all(judge.progress({"id": one})["share"] == 0 for one in waiting)
-    assert "no longer held" in answering(judge.progress, "p")({"id": done})["error"]
+    assert "no longer held" in answering(judge.progress)({"id": done})["error"]
     gate.set()
 
 
@@ -150,7 +150,7 @@ def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
     judge.abandon({"id": job})
     gate.set()
     assert wait_for(lambda: judge.progress({"id": job})["failed"], "the end") == "Cancelled."
-    assert "not done yet" in answering(judge.table, "t")({"id": job})["error"]
+    assert "not done yet" in answering(judge.table)({"id": job})["error"]
 
 
 def test_two_models_side_by_side(store, tmp_path):

@@ -196,14 +196,14 @@ def test_what_the_page_may_not_ask(booth, tmp_path):
     secret = tmp_path / "secret.wav"
     soundfile.write(secret, said("abc"), RATE)
     for path in (secret, uploads() / ".." / "secret.wav", uploads(), uploads() / "gone.wav"):
-        told = answering(booth.open, "open")({"path": str(path), "name": "a.wav", "model": "any"})
+        told = answering(booth.open)({"path": str(path), "name": "a.wav", "model": "any"})
         assert "not uploaded here" in told["error"]
-    assert "no longer held" in answering(booth.show, "show")({"id": "guess"})["error"]
+    assert "no longer held" in answering(booth.show)({"id": "guess"})["error"]
     mine = booth.start({"model": "broken", "rate": RATE})["id"]
-    hear = answering(booth.hear, "hear")
+    hear = answering(booth.hear)
     assert "no model 'broken'" in hear({"id": mine, "number": 0, "pcm": pcm(said("a")), "last": False})["error"]
-    assert "no format" in answering(booth.text, "text")({"id": mine, "format": "exe"})["error"]
-    assert "at least 1000 Hz" in answering(booth.start, "start")({"model": "any", "rate": 5})["error"]
+    assert "no format" in answering(booth.text)({"id": mine, "format": "exe"})["error"]
+    assert "at least 1000 Hz" in answering(booth.start)({"model": "any", "rate": 5})["error"]
 
 
 def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
@@ -214,7 +214,7 @@ def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
     (clip,) = collection.open_in(booth.store.data_dir, "my words").clips()
     assert (clip.text, clip.speaker) == ("abd", "ann")
     assert clip.duration_s == pytest.approx(len(said("abc")) / RATE, abs=0.01)
-    keep = answering(booth.keep, "keep")
+    keep = answering(booth.keep)
     assert "cannot name a dataset" in keep({"id": mine, "text": "a", "dataset": "../up"})["error"]
     assert "transcript is empty" in keep({"id": mine, "text": " ", "dataset": "mine"})["error"]
 
@@ -272,7 +272,7 @@ def test_one_that_is_gone_takes_no_other_with_it(booth):
 def test_an_empty_correction_erases_nothing(booth):
     mine = uploaded(booth, "a.wav", said("abc"))
     ended(booth, mine)
-    assert "Write what was said" in answering(booth.correct, "correct")({"id": mine, "text": " "})["error"]
+    assert "Write what was said" in answering(booth.correct)({"id": mine, "text": " "})["error"]
     assert text(booth.show({"id": mine})) == "abc"
 
 
