@@ -27,7 +27,7 @@ def theme() -> gr.themes.Base:
         block_info_text_color="*neutral_500", block_info_text_color_dark="*neutral_400",
         input_background_fill="white", input_background_fill_dark="#0f1519",
         input_border_width="1px", input_border_color="*neutral_300", input_border_color_dark="#33414b",
-        button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover="*primary_800", button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800", button_primary_background_fill_hover_dark="*primary_800",
         button_primary_text_color="white", button_primary_text_color_dark="white",
     )
