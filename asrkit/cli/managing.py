@@ -18,7 +18,7 @@ def train(options: argparse.Namespace) -> int:
     run = supervisor.start(store, given.settings_of(options), options.run_id)
     print(f"Run {run.id} in {run.path}", flush=True)
     if supervisor.status(run) == supervisor.QUEUED:
-        ahead = supervisor.ahead(store, run)
+        ahead = supervisor.ahead(run, supervisor.under_way(store), supervisor.line(store))
         print(f"It waits in line, behind {', '.join([*ahead.busy, *ahead.before])}.", flush=True)
     return _follow(store, run)
 

@@ -144,12 +144,12 @@ class Ahead(NamedTuple):
     in_vain: str = ""
 
 
-def ahead(store: RunStore, run: Run) -> Ahead:
-    """Why `run` has not begun yet."""
-    waiting, wish = [one.id for one in line(store)], _wish(run)
+def ahead(run: Run, under_way: Iterable[Run], waiting: Iterable[Run]) -> Ahead:
+    """Why `run` has not begun yet, beside those that are under way and those in line (as `line` has them)."""
+    ids, wish = [one.id for one in waiting], _wish(run)
     known = wish.names or devices.found()
-    busy = [one.id for one in under_way(store) if set(taken([one])) & set(known)]
-    before = waiting[: waiting.index(run.id)] if run.id in waiting else []
+    busy = [one.id for one in under_way if set(taken([one])) & set(known)]
+    before = ids[: ids.index(run.id)] if run.id in ids else []
     try:
         devices.check(run.config())
     except AsrkitError as error:  # another machine may have it, so the run is left in line

@@ -165,14 +165,15 @@ class Followers:
             return self._known[run.id][1]
 
 
-def answer(store: RunStore, follower: Follower, asked: dict[str, Any]) -> dict[str, Any]:
-    """What the panel shows of a run now. `asked`: {after, evaluation: key shown, at_step: wanted, log: is it open}."""
+def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], waiting: list[Run]) -> dict[str, Any]:
+    """What the panel shows of a run now. `asked`: {after, evaluation: key shown, at_step: wanted, log: is it open}.
+    under_way, waiting: the runs that are, those in line in their order."""
     run = follower.run
     status = supervisor.status(run)
     news = follower.since(int(asked.get("after") or 0))
     seen = follower.view
     ended = status not in supervisor.ACTIVE and status != supervisor.QUEUED
-    ahead = supervisor.ahead(store, run) if status == supervisor.QUEUED else None
+    ahead = supervisor.ahead(run, under_way, waiting) if status == supervisor.QUEUED else None
     best = seen.best
     sign = heartbeat.last(run) if status in supervisor.ACTIVE else None
     return {

@@ -70,7 +70,7 @@ class LiveRun:
         if wanted:
             try:
                 follower = self.followers.get(wanted)
-                told |= answer(self.store, follower, asked)
+                told |= answer(follower, asked, [row.run for row in rows if row.active], waiting)
                 told["machine"] = self._machine(follower.run, told["status"])
             except RunError as error:
                 told["notice"] = str(error)

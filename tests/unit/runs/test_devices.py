@@ -136,6 +136,10 @@ def begun(store):
     return [run.id for run in supervisor.advance(store)]
 
 
+def ahead(store, run):
+    return supervisor.ahead(run, supervisor.under_way(store), supervisor.line(store))
+
+
 def where(run):
     return run.process()["devices"], psutil.Process(run.process()["pid"]).environ()["CUDA_VISIBLE_DEVICES"]
 
@@ -144,8 +148,8 @@ def test_a_run_on_each_gpu_and_the_next_on_the_one_that_is_free_first(store, con
     one, two, three, named = (supervisor.start(store, config.changed({"device": device}), name) for name, device in (
         ("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0")))
     assert [where(one), where(two)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
-    assert supervisor.ahead(store, three) == (["two", "one"], [], 1, "")
-    assert supervisor.ahead(store, named) == (["one"], ["three"], 1, "")
+    assert ahead(store, three) == (["two", "one"], [], 1, "")
+    assert ahead(store, named) == (["one"], ["three"], 1, "")
     processes.kill(two)
     assert begun(store) == ["three"] and where(three) == (["cuda:1"], "1")
     processes.kill(one)
@@ -187,7 +191,7 @@ def test_a_machine_with_fewer_gpus_leaves_a_run_of_several_in_line(store, config
     processes.kill(one)
     machine(1)
     assert supervisor.advance(store) == [] and supervisor.status(both) == "queued"
-    assert "The run wants 2 GPUs" in supervisor.ahead(store, both).in_vain
+    assert "The run wants 2 GPUs" in ahead(store, both).in_vain
     machine(2)
     assert begun(store) == ["both"]
 
@@ -195,9 +199,9 @@ def test_a_machine_with_fewer_gpus_leaves_a_run_of_several_in_line(store, config
 def test_who_waits_for_a_device_that_is_gone_is_told_and_holds_up_nobody(store, config, worker, machine):
     one = supervisor.start(store, config, "one")
     two = supervisor.start(store, config.changed({"device": "cuda:0"}), "two")
-    assert supervisor.ahead(store, two).in_vain == ""
+    assert ahead(store, two).in_vain == ""
     machine(0)
     assert supervisor.status(supervisor.start(store, config, "three")) == "starting", "the processor was free"
     processes.kill(one)
     assert supervisor.advance(store) == [] and supervisor.status(two) == "queued"
-    assert "There is no device cuda:0 for runs here" in supervisor.ahead(store, two).in_vain
+    assert "There is no device cuda:0 for runs here" in ahead(store, two).in_vain

@@ -263,11 +263,15 @@ def begun(store):
     return [run.id for run in supervisor.advance(store)]
 
 
+def ahead(store, run):
+    return supervisor.ahead(run, supervisor.under_way(store), supervisor.line(store))
+
+
 def test_runs_wait_in_line_and_begin_in_turn(store, config, worker):
     first, second, third = (supervisor.start(store, config, name) for name in ("c-first", "a-second", "b-third"))
     assert [supervisor.status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
     assert waiting(store) == ["a-second", "b-third"]
-    assert supervisor.ahead(store, third) == (["c-first"], ["a-second"], 1, "")
+    assert ahead(store, third) == (["c-first"], ["a-second"], 1, "")
     assert supervisor.advance(store) == [], "one is under way"
     supervisor.move(store, third, 1)
     assert waiting(store) == ["b-third", "a-second"]

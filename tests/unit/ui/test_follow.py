@@ -433,3 +433,13 @@ def test_what_is_read_out_changes_with_the_phase_and_not_with_every_figure(store
         tell(run, "phase", 1, phase="evaluating", text=f"Evaluating {done} of 3 clips")
         said.add(poll(store, run)["said"])
     assert said == {"Running: Evaluating"}
+
+
+def test_why_a_run_waits_is_told_without_another_look_at_all_runs(store, run, monkeypatch):
+    tell(run, "train", 1, loss=1.0)
+    waits = store.create(config.preset("demo").config, "20260101-000001-waits")
+    write_json(waits.place_path, {"place": 1.0})
+    looks, everything = [], store.all
+    monkeypatch.setattr(RunStore, "all", lambda self: looks.append(1) or everything())
+    assert poll(store, waits)["activity"] == f"Waiting for run {run.id} to finish…"
+    assert len(looks) == 1, "the list of runs has them all"
