@@ -52,10 +52,10 @@ def _follow(store: RunStore, run: Run) -> int:
 
 
 def _why(run: Run, seen: view.RunView, status: str) -> str:
-    if seen.error:
-        return f"{seen.error['message']} {seen.error.get('remedy') or ''}".strip()
-    return (f"Run {run.id} {status}: its worker ended without a word; see {run.log_path}, "
-            f"then `python -m asrkit runs resume {run.id}`.")
+    told = view.failure(run, status, seen) or {}
+    if status == supervisor.FAILED:
+        return f"{told['message']} {told['remedy']}".strip()
+    return f"Run {run.id} {status}. {told['message']} See {run.log_path}, then `python -m asrkit runs resume {run.id}`."
 
 
 def _print(told: events.Event, seen: view.RunView) -> None:

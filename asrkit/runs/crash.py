@@ -1,15 +1,18 @@
-"""Why a worker ended without a word in its history: from what it left in its reserve, from how it ended and from the
-disk, in plain words."""
+"""Why a worker ended without a word: from how it ended, from the disk and from its log, in plain words."""
 
 from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from asrkit.runs.store import Run, free_bytes
 
 FULL_BYTES = 1 << 20
 """With less than this free, a disk is full for our purposes."""
+
+MOST_SAID = 300
+"""Letters of a line of the log that are told."""
 
 SIGNALS = {
     -signal.SIGSEGV: "a fault in native code (segmentation fault)",
@@ -22,10 +25,8 @@ SIGNALS = {
 
 
 def explain(run: Run) -> tuple[str, str]:
-    """(what happened, what to do) for a run whose history has no end; the likeliest cause that can still be seen comes
-    first."""
-    if words := run.last_words():
-        return str(words.data.get("message") or ""), str(words.data.get("remedy") or "")
+    """(what happened, what to do) for a run whose last life told no end; the likeliest cause that can still be seen
+    comes first."""
     process = run.process() or {}
     way_on = "Resume goes on from the last checkpoint." if run.checkpoints() else "Resume begins again."
     if not os.access(run.path, os.W_OK):
@@ -39,5 +40,18 @@ def explain(run: Run) -> tuple[str, str]:
     if (code := process.get("exit")) in SIGNALS:
         return (f"The training process ended by {SIGNALS[code]}.",
                 f"The log may say more; if it happens again, update the driver and PyTorch. {way_on}")
-    return ("The training process ended without a word: it was killed, or ran out of memory. Its history is kept.",
-            f"The log may say more. {way_on}")
+    said = _last_line(run, process)
+    if (code or 0) > 0:
+        return (f"The training process ended with exit code {code} and no other word.{said} Its history is kept.",
+                f"The log may say more. {way_on}")
+    if run.events_size() > process.get("events_from", 0):  # it had begun: its history says more
+        said = ""
+    return (f"The training process ended without a word: it was killed, or ran out of memory.{said} Its history is "
+            "kept.", f"The log may say more. {way_on}")
+
+
+def _last_line(run: Run, process: dict[str, Any]) -> str:
+    """The last line that the last life of the run wrote into the log, as a sentence; empty where it wrote none."""
+    told = run.log_tail(since=process["log_from"]) if "log_from" in process else ""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return f" The last line of its log: {lines[-1][:MOST_SAID]}" + "." * (lines[-1][-1:] not in ".!?") if lines else ""

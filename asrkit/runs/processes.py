@@ -59,10 +59,11 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
     events_from = run.events_size()
     run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life: nobody is silent since then
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
+        log_from = log.tell()
         worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                   start_new_session=True, env=environment)
         try:
-            introduce(run, worker.pid, command, events_from, taken)
+            introduce(run, worker.pid, command, events_from, taken, log_from)
         except BaseException:
             worker.kill()
             worker.wait()
@@ -92,10 +93,11 @@ def _kills_for_memory() -> int:
     return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("oom_kill ")), 0)
 
 
-def introduce(run: Run, pid: int, command: list[str], events_from: int, taken: Sequence[str] | None = None) -> None:
+def introduce(run: Run, pid: int, command: list[str], events_from: int, taken: Sequence[str] | None = None,
+              log_from: int | None = None) -> None:
     """Write `process.json`: who works on the run in which folder, from which byte of the events on it is he who tells,
-    and which devices he has, where that is known."""
-    has = {} if taken is None else {"devices": list(taken)}
+    and, where that is known, which devices he has and from which byte on the log is his."""
+    has = ({} if taken is None else {"devices": list(taken)}) | ({} if log_from is None else {"log_from": log_from})
     write_json(run.process_path, {**identity(pid), "host": socket.gethostname(), "command": command,
                                   "folder": folder(run), "events_from": events_from, **has})
 

@@ -298,11 +298,11 @@ class Run:
         for path in (self.checkpoints_dir, self.model_dir, *self.path.glob(".model-*")):
             shutil.rmtree(path, ignore_errors=True)
 
-    def log_tail(self, size: int = 20_000) -> str:
-        """The last `size` bytes of the worker's output."""
+    def log_tail(self, size: int = 20_000, since: int = 0) -> str:
+        """The last `size` bytes of the worker's output, or what was written after byte `since` if that is less."""
         try:
             with open(self.log_path, "rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+                file.seek(max(since, file.seek(0, os.SEEK_END) - size))
                 return file.read().decode("utf-8", errors="replace")
         except FileNotFoundError:
             return ""

@@ -133,11 +133,6 @@ class RunView:
         known = [told for told in self.evaluations if told.data.get(self.metric) is not None]
         return min(known, key=lambda told: told.data[self.metric], default=None)
 
-    @property
-    def error(self) -> dict[str, Any] | None:
-        """`{"error", "remedy", "message", "traceback"}` of a failed run."""
-        return self.end.data if self.end and self.end.kind == events.FAILED else None
-
     def progress(self) -> float:
         """Share of the optimizer steps that are done, 0 to 1."""
         return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
@@ -215,10 +210,21 @@ def history(run: Run) -> History:
                    seen.started.get("update_s"), seen.started.get("parameters"), seen.started.get("clip_s"))
 
 
-def untold(run: Run, status: str, seen: RunView) -> tuple[str, str]:
-    """(what happened, what to do) for a run whose history does not say why it ended; empty for any other."""
-    silent = status == supervisor.CRASHED or (status == supervisor.FAILED and seen.error is None)
-    return crash.explain(run) if silent else ("", "")
+def end(run: Run, seen: RunView) -> Event | None:
+    """With which words the present or the last life of the run ended; None where it has told none. What an earlier life
+    ended with is not what ended this one."""
+    return seen.end if run.ended() else run.last_words()
+
+
+def failure(run: Run, status: str, seen: RunView) -> dict[str, str] | None:
+    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None."""
+    told = end(run, seen) if status == supervisor.FAILED else None
+    if told:
+        return {name: str(told.data.get(name) or "") for name in ("message", "remedy", "traceback")}
+    if status in (supervisor.CRASHED, supervisor.FAILED):
+        message, remedy = crash.explain(run)
+        return {"message": message, "remedy": remedy, "traceback": ""}
+    return None
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -235,6 +241,6 @@ def summary(run: Run) -> dict[str, Any]:
         "last_eval": result(seen.evaluations[-1] if seen.evaluations else None),
         "best": result(seen.best),
         "findings": seen.findings,
-        "error": seen.error.get("message") if seen.error else untold(run, status, seen)[0] or None,
+        "error": told["message"] if (told := failure(run, status, seen)) else None,
         "path": str(run.path),
     }

@@ -18,7 +18,7 @@ from asrkit.runs import events, heartbeat, supervisor
 from asrkit.runs.curves import Point, points_of, thinned
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView, untold
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView
 from asrkit.ui import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
@@ -189,7 +189,7 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
         "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data[seen.metric])},
         "outcome": words.outcome(run, status, seen), "has_model": run.has_model(),
-        "error": words.error(status, seen, untold(run, status, seen), run.flag(CANCEL)),
+        "error": words.error(run, status, seen),
         "findings": seen.findings,
         "evaluations": None if asked.get("evaluations") == len(seen.evaluations) and not news.reset else [
             told.step or 0 for told in seen.evaluations],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from asrkit.runs import events, heartbeat, supervisor, view, watchdog
+from asrkit.runs import heartbeat, supervisor, view, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Sign
 from asrkit.runs.store import CANCEL, Run
@@ -185,23 +185,18 @@ def outcome(run: Run, status: str, seen: RunView) -> str:
     score = f" {_capital(figure(seen.metric, best.data[seen.metric]))} (best at step {best.step})." if best else ""
     if status == supervisor.FINISHED:
         text = f"Finished.{score}"
-    elif seen.end is not None and (seen.end.data.get("forced") or not seen.end.data.get("saved", has_model)):
-        return seen.end.data.get("message") or "Cancelled; only the history was kept."
+    elif (told := view.end(run, seen)) and (told.data.get("forced") or not told.data.get("saved", has_model)):
+        return told.data.get("message") or "Cancelled; only the history was kept."
     else:
         text = f"Stopped and saved at step {seen.step}.{score} {view.ahead_of_itself(run, seen)}".rstrip()
     return f"{text} Talk to it in the Transcribe tab." if has_model else text
 
 
-def error(status: str, seen: RunView, why: tuple[str, str], cancelled: bool) -> dict[str, str] | None:
-    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None. why: from `view.untold`."""
-    if status == supervisor.FAILED and seen.end is not None and seen.end.kind == events.FAILED:
-        told = seen.end.data
-        return {name: str(told.get(name) or "") for name in ("message", "remedy", "traceback")}
-    if status in (supervisor.CRASHED, supervisor.FAILED):
-        if cancelled and status == supervisor.CRASHED:
-            return {"message": "Ended at once, as asked. Its history is kept.", "remedy": "", "traceback": ""}
-        return {"message": why[0], "remedy": why[1], "traceback": ""}
-    return None
+def error(run: Run, status: str, seen: RunView) -> dict[str, str] | None:
+    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None."""
+    if status == supervisor.CRASHED and run.flag(CANCEL):
+        return {"message": "Ended at once, as asked. Its history is kept.", "remedy": "", "traceback": ""}
+    return view.failure(run, status, seen)
 
 
 def _capital(text: str) -> str:

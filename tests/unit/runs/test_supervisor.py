@@ -1,6 +1,7 @@
 import concurrent.futures
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import psutil
 import pytest
 from waiting import wait_for
 
+from asrkit.cli import managing
 from asrkit.errors import DataError, ModelError, RunError
-from asrkit.runs import crash, processes, supervisor, view
+from asrkit.runs import processes, supervisor, view
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, STOP
+from asrkit.runs.store import CANCEL, STOP, RunStore
+from asrkit.ui.live_chart import LiveRun
 
 NOW = 1_763_766_000.0
 BEFORE, AFTER = NOW - 100, NOW + 100
@@ -104,7 +107,7 @@ def test_a_worker_whose_last_words_are_in_its_reserve_has_failed_as_they_say(mak
     line = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some."}).to_line()
     (run.path / ".reserve").write_text(line)
     assert supervisor.status(run) == "failed" and view.summary(run)["error"] == "The disk is full."
-    assert crash.explain(run) == ("The disk is full.", "Free some.")
+    assert view.failure(run, "failed", view.view(run))["remedy"] == "Free some."
 
 
 def test_a_torn_end_is_no_end(make_run, dead):
@@ -464,3 +467,40 @@ def test_a_directory_called_starter_is_not_the_starter(store, config, worker, mo
     monkeypatch.chdir(tmp_path)
     run = supervisor.start(store, config.changed({"model": "starter"}), "one")
     assert run.config().model == "starter"
+
+
+FORMER = Event("failed", BEFORE, 10, data={"message": "A bad clip.", "remedy": "Leave it out.", "traceback": "old"})
+
+
+def lived_again(make_run, dead, log="", **process):
+    """A run that failed, was resumed, and whose worker died before its first word."""
+    old = [said("started", BEFORE), FORMER]
+    run = make_run("one", old, {**dead, "events_from": sum(len(told.to_line()) for told in old), **process})
+    run.log_path.write_text("old line\n" + log)
+    return run, RunStore(run.path.parent)
+
+
+@pytest.mark.parametrize(("process", "log", "told"), [
+    ({"log_from": 9}, "", "ended without a word: it was killed, or ran out of memory. Its history"),
+    ({"log_from": 9}, "OSError: no space\n", "out of memory. The last line of its log: OSError: no space. Its history"),
+    ({"log_from": 9, "exit": 1}, "No module named 'torch'\n",
+     "ended with exit code 1 and no other word. The last line of its log: No module named 'torch'. Its history"),
+    ({"exit": -signal.SIGSEGV}, "", "segmentation fault")])
+def test_what_ended_an_earlier_life_is_not_told_of_this_one(make_run, dead, process, log, told):
+    run, store = lived_again(make_run, dead, log, **process)
+    shown = LiveRun(store).poll({"run": run.id})
+    assert shown["status"] == "crashed" and told in shown["error"]["message"] and not shown["error"]["traceback"]
+    assert view.summary(run)["error"] == shown["error"]["message"]
+    assert told in managing._why(run, view.view(run), "crashed")
+
+
+def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_run, dead):
+    run, store = lived_again(make_run, dead)
+    words = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some.", "traceback": "new"})
+    (run.path / ".reserve").write_text(words.to_line())
+    assert LiveRun(store).poll({"run": run.id})["error"] == words.data
+    assert view.summary(run)["error"] == "The disk is full."
+    assert managing._why(run, view.view(run), "failed") == "The disk is full. Free some."
+    (run.path / ".reserve").write_text(
+        Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line())
+    assert LiveRun(store).poll({"run": run.id})["outcome"] == "Ended by force."

@@ -35,7 +35,7 @@ def curve(run_view, name):
 def test_nothing_yet():
     empty = RunView("one")
     assert empty.progress() == 0 and empty.eta_s() is None and empty.elapsed_s() == 0
-    assert empty.best is None and empty.error is None and empty.total_steps is None
+    assert empty.best is None and empty.end is None and empty.total_steps is None
 
 
 def test_series():
@@ -78,14 +78,14 @@ def test_a_resumed_run_rewinds_to_its_checkpoint():
     assert [told.step for told in found.evaluations] == [10, 20]
     assert [finding["code"] for finding in found.findings] == ["plateau"]
     assert found.best.step == 20 and found.step == 20
-    assert found.error is None and found.end is None
+    assert found.end is None
     found.apply(event("train", 2010.0, 30, 3.0, loss=3.5))
     assert curve(found, "train/loss") == [(10, 10.0), (20, 20.0), (30, 3.5)]
 
 
 def test_a_resumed_run_has_not_ended_while_it_loads():
     found = seen(STARTED, event("failed", 1001.0, message="No."), event("phase", 1002.0, phase="loading", text=""))
-    assert found.end is None and found.error is None
+    assert found.end is None
 
 
 @pytest.mark.parametrize(("metric", "step"), [("wer", 20), ("cer", 30), ("loss", 10), ("mer", 20)])
