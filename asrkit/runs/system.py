@@ -14,6 +14,9 @@ import psutil
 EVERY_S = 2.0
 """Least time between two looks, however many pages ask."""
 
+TIMEOUT_S, REST_S = 4.0, 120.0
+"""Seconds that a GPU's driver has to answer, and for which one that did not is left alone."""
+
 QUERY = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu")
 
 
@@ -79,18 +82,58 @@ def busy(before: Any, now: Any) -> float:
     return min(1.0, max(0.0, 1 - idle / whole)) if whole > 0 else 0.0
 
 
-def gpus() -> list[Gpu]:
-    """What `nvidia-smi` says; nothing where there is none, or where it fails."""
-    program = shutil.which("nvidia-smi")
-    if not program:
+class Driver:
+    """`nvidia-smi`, asked by one at a time. One that failed or hangs is taken for no GPU at once, by everybody, and
+    asked again every REST_S while nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def gpus(self) -> list[Gpu]:
+        """What it says; nothing where there is none, or where it fails."""
+        program = shutil.which("nvidia-smi")
+        if not program:
+            return []
+        with self._lock:
+            failed = self._failed.get(program)
+            if failed is None:
+                return self._ask(program)
+            if time.monotonic() - failed > REST_S:
+                self._failed[program] = time.monotonic()
+                threading.Thread(target=self._ask, args=[program], daemon=True, name="driver").start()
         return []
+
+    def _ask(self, program: str) -> list[Gpu]:
+        rows = [[cell.strip() for cell in line.split(",")] for line in _said(program).splitlines()]
+        found = [_gpu(row) for row in rows if len(row) == len(QUERY)]
+        if found:
+            self._failed.pop(program, None)
+        else:
+            self._failed[program] = time.monotonic()
+        return found
+
+
+gpus = Driver().gpus
+
+
+def _said(program: str) -> str:
+    """What the driver's program prints; nothing where it fails or has not answered after TIMEOUT_S."""
     command = [program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = [[cell.strip() for cell in line.split(",")] for line in told.splitlines()]
-    return [_gpu(row) for row in rows if len(row) == len(QUERY)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        return ""
+    try:
+        told = process.communicate(timeout=TIMEOUT_S)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.stdout.close()
+        # One that hangs in the kernel cannot be killed: `subprocess.run` would wait for it for ever.
+        threading.Thread(target=process.wait, daemon=True, name="driver").start()
+        return ""
+    return told if process.returncode == 0 else ""
 
 
 def _gpu(row: list[str]) -> Gpu:

@@ -1,6 +1,7 @@
 import os
 import stat
 import threading
+import time
 from collections import namedtuple
 
 import pytest
@@ -34,6 +35,22 @@ def test_gpus_as_the_driver_tells_them(driver):
 def test_a_driver_that_fails_is_no_gpu(driver, script):
     driver(script)
     assert system.gpus() == []
+
+
+@pytest.mark.parametrize("script", ["exit 9", "sleep 60"])
+def test_a_driver_that_fails_or_hangs_is_left_alone_for_a_while(driver, tmp_path, monkeypatch, script):
+    """Of everybody who asks, only the first waits for it, and not for long."""
+    monkeypatch.setattr(system, "TIMEOUT_S", 0.5, raising=False)
+    asked = tmp_path / "asked"
+    driver(f"echo >> {asked}; {script}")
+    begun = time.monotonic()
+    assert [system.gpus() for _ in range(20)] == [[]] * 20
+    assert time.monotonic() - begun < 5 and asked.read_text() == "\n"
+    driver("sleep 1; echo 'NVIDIA H100, 87, 11264, 81559, 64'")
+    monkeypatch.setattr(system, "TIMEOUT_S", 30.0)
+    monkeypatch.setattr(system, "REST_S", 0.0)
+    assert system.gpus() == [], "it is asked again, and nobody waits for that"
+    assert wait_for(system.gpus, "the driver that was mended")[0].name == "NVIDIA H100"
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):

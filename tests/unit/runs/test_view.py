@@ -178,7 +178,7 @@ def test_summary(make_run):
             event("failed", 1030.0, 21, 2.10004, error="out-of-memory", message="Out of memory.", remedy="Halve it.",
                   traceback="Traceback")]
     run = make_run("one", told, {"pid": 1, "start": "another boot", "start_time": 900.0})
-    assert view(run).error["remedy"] == "Halve it."
+    assert view(run).end.data["remedy"] == "Halve it."
     found = views.summary(run)
     assert list(found) == KEYS
     assert found == {
