@@ -129,7 +129,7 @@ class RunView:
 
     @property
     def best(self) -> Event | None:
-        """The evaluation with the lowest chosen metric; the first of equals."""
+        """The evaluation with the lowest chosen metric; the first of equals. See `kept` for what is left of a run."""
         known = [told for told in self.evaluations if told.data.get(self.metric) is not None]
         return min(known, key=lambda told: told.data[self.metric], default=None)
 
@@ -175,9 +175,9 @@ def view(run: Run, skim: bool = False) -> RunView:
 
 
 def kept(run: Run, seen: RunView) -> Event | None:
-    """The evaluation of the weights in `model/`.
+    """The best evaluation: that of the weights in `model/`, else the best that is told.
 
-    Not always the best that is told: after a kill, a run goes on from its last checkpoint and evaluates again what came
+    They are not always the same: after a kill, a run goes on from its last checkpoint and evaluates again what came
     after it; one that is stopped before has weights from further on than it is.
     """
     try:
@@ -192,9 +192,7 @@ def ahead_of_itself(run: Run, seen: RunView) -> str:
     told = kept(run, seen)
     if not run.has_model() or told is None or (told.step or 0) <= seen.step:
         return ""
-    value = told.data.get(seen.metric)
-    figure = f", {seen.metric.upper()} {value:.4f}" if value is not None else ""
-    return f"The model is that of step {told.step}, which the run had reached before it was resumed{figure}."
+    return f"The model is that of step {told.step}, which the run had reached before it was resumed."
 
 
 def history(run: Run) -> History:
@@ -239,7 +237,7 @@ def summary(run: Run) -> dict[str, Any]:
         "epoch": round(seen.epoch, 3),
         "pid": process["pid"] if process else None,
         "last_eval": result(seen.evaluations[-1] if seen.evaluations else None),
-        "best": result(seen.best),
+        "best": result(kept(run, seen)),
         "findings": seen.findings,
         "error": told["message"] if (told := failure(run, status, seen)) else None,
         "path": str(run.path),

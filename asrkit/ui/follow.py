@@ -18,7 +18,7 @@ from asrkit.runs import events, heartbeat, supervisor
 from asrkit.runs.curves import Point, points_of, thinned
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView, kept
 from asrkit.ui import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
@@ -174,7 +174,7 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
     seen = follower.view
     ended = status not in supervisor.ACTIVE and status != supervisor.QUEUED
     ahead = supervisor.ahead(run, under_way, waiting) if status == supervisor.QUEUED else None
-    best = seen.best
+    best = kept(run, seen)
     sign = heartbeat.last(run) if status in supervisor.ACTIVE else None
     return {
         "run": run.id, "offset": news.offset, "reset": news.reset, "points": news.points, "read": news.read,
@@ -187,7 +187,7 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
         "line": words.progress_line(seen, status),
         "entropy": seen.started.get("label_entropy"),
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
-        "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data[seen.metric])},
+        "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data.get(seen.metric))},
         "outcome": words.outcome(run, status, seen), "has_model": run.has_model(),
         "error": words.error(run, status, seen),
         "findings": seen.findings,

@@ -18,7 +18,7 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import export, published, supervisor
 from asrkit.runs.curves import thinned
 from asrkit.runs.store import Run, RunStore
-from asrkit.runs.view import RunView
+from asrkit.runs.view import RunView, kept
 from asrkit.ui import words
 from asrkit.ui.follow import Followers
 from asrkit.ui.run_list import Row, RunList
@@ -65,7 +65,7 @@ class Digest:
         seen, now = self.view, time.monotonic()
         if status not in supervisor.ACTIVE or now - self._measured > DISK_EVERY_S:
             self._disk, self._measured = export.disk_bytes(self.run), now
-        best = seen.best
+        best = kept(self.run, seen)
         told = best.data if best else {}
         going = status in supervisor.ACTIVE
         elapsed = seen.elapsed_s() if going else seen.elapsed_s(now=seen.last_time)

@@ -181,8 +181,8 @@ def outcome(run: Run, status: str, seen: RunView) -> str:
     """One line for a run that ended as it was asked to; empty for any other."""
     if status not in (supervisor.FINISHED, supervisor.STOPPED):
         return ""
-    best, has_model = seen.best, run.has_model()
-    score = f" {_capital(figure(seen.metric, best.data[seen.metric]))} (best at step {best.step})." if best else ""
+    best, has_model = view.kept(run, seen), run.has_model()
+    score = f" {_capital(figure(seen.metric, best.data.get(seen.metric)))} (best at step {best.step})." if best else ""
     if status == supervisor.FINISHED:
         text = f"Finished.{score}"
     elif (told := view.end(run, seen)) and (told.data.get("forced") or not told.data.get("saved", has_model)):

@@ -8,9 +8,11 @@ from asrkit.runs import card, view
 from asrkit.runs.card import model_card
 from asrkit.runs.events import Event
 from asrkit.runs.models import HUB_ID
-from asrkit.runs.store import write_json
+from asrkit.runs.store import RunStore, write_json
 from asrkit.speech import manifest
 from asrkit.ui import words
+from asrkit.ui.live_chart import LiveRun
+from asrkit.ui.runs_table import RunsTable
 
 VERSIONS = {"transformers": "5.23.0", "torch": "2.14.1", "datasets": "5.2.0", "tokenizers": "0.22"}
 STARTED = Event("started", 1000.0, 0, data={
@@ -191,9 +193,13 @@ def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run
     run.evaluation_path.write_text(HISTORY[-1].to_line())
     text = model_card(run)
     assert "Best evaluation (step 20, by WER" in text and "- Wer: 0.3033" in text
-    assert "The model is that of step 20, which the run had reached before it was resumed, WER 0.3033." in text
+    assert "The model is that of step 20, which the run had reached before it was resumed." in text
     assert ModelCard(text).data.eval_results[0].metric_value == 0.3033
     said = words.outcome(run, "stopped", view.view(run))
-    assert said.startswith("Stopped and saved at step 15. WER 90.0 % (best at step 10). The model is that of step 20")
+    assert said.startswith("Stopped and saved at step 15. WER 30.3 % (best at step 20). The model is that of step 20, "
+                           "which the run had reached before it was resumed.")
+    assert view.summary(run)["best"]["step"] == 20, "the command line tells the same"
+    assert LiveRun(RunStore(run.path.parent)).poll({"run": run.id})["best"] == {"step": 20, "words": "WER 30.3 %"}
+    assert RunsTable(RunStore(run.path.parent)).poll({})["rows"][0]["best_step"] == 20
     run.append(train(20, 1.0))
     assert view.ahead_of_itself(run, view.view(run)) == ""
