@@ -67,31 +67,24 @@ const charts = (() => {
   // What the loss comes to when only the letters' frequencies are known (a run that stays at this line hears nothing),
   // the best evaluation, and where something was found to go wrong.
   function marks(plot) {
-    const shapes = [], annotations = [], text = colour("--curve-text"), log = wish.log;
+    const shapes = [], annotations = [], text = colour("--curve-text");
     const at = [best && { step: best.step, words: "best", more: best.words, tint: colour("--good") },
                 ...findings.map((one) => ({ step: one.step ?? 0, words: one.code, more: one.cause, tint: colour("--warn") }))].filter(Boolean);
     if (plot === "loss" && entropy) {
-      shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: entropy, y1: entropy, line: { color: text, width: 1, dash: "dash" } });
-      annotations.push({ xref: "paper", x: clearOf(at), y: log ? Math.log10(entropy) : entropy, xanchor: "right", yanchor: "bottom",
-                         showarrow: false, text: "knows only the letter frequencies", font: { size: 11, color: text } });
+      // Its words stand in the legend: wherever they stood in the chart, a curve or a mark would run through them.
+      shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: entropy, y1: entropy, line: { color: text, width: 1, dash: "dash" },
+                    name: "Letter frequencies alone", showlegend: true });
     }
     if (!PLOTS[plot].marks) return { shapes, annotations };
-    const top = plot === "loss" && entropy ? 0.86 : 1; // below the words on the line, which is near the top
     at.forEach((mark, place) => {
       const x = placeOf(mark.step);
       if (x === null) return;
       shapes.push({ type: "line", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { color: mark.tint, width: 1, dash: "dot" } });
-      annotations.push({ x, yref: "paper", y: top - 0.09 * (place % 5), yanchor: "top", xanchor: "left", xshift: 3, showarrow: false,
+      annotations.push({ x, yref: "paper", y: 1 - 0.09 * (place % 5), yanchor: "top", xanchor: "left", xshift: 3, showarrow: false,
                          text: mark.words, hovertext: mark.more, font: { size: 11, color: mark.tint }, captureevents: true,
                          bgcolor: colour("--curve-hover"), borderpad: 1 });
     });
     return { shapes, annotations };
-  }
-
-  // How far to the right words may reach that are not to run into a mark of the right half; 1 is the edge.
-  function clearOf(marked) {
-    const shares = marked.map((mark) => (placeOf(mark.step) ?? 0) / AXES[wish.axis].of(most() || 1, scale()));
-    return Math.min(1, ...shares.filter((share) => share > 0.5).map((share) => 0.98 * share));
   }
 
   function placeOf(step) {

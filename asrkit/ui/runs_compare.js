@@ -79,12 +79,13 @@ const compare = (() => {
     text("whole", whole ? "Near the runs" : `Whole card (to ${AXES[axis()].title(end)} ${Math.round(longer)})`);
     part("nothing").hidden = Boolean(made.length);
     part("clear").hidden = !ticked.length;
+    part("logarithmic").disabled = percent();
     text("nothing", why());
     part("plot").hidden = !made.length;
     table.differences(ticked);
     if (!window.Plotly || !made.length || !part("plot").offsetParent) return;
-    const log = part("logarithmic").checked;
-    const layout = baseLayout({ percent: percent() && !log, log, title: AXES[axis()].title(end), height: 380 });
+    const log = part("logarithmic").checked && !percent();
+    const layout = baseLayout({ percent: percent(), log, title: AXES[axis()].title(end), height: 380 });
     layout.showlegend = true;
     layout.hovermode = "closest";
     layout.margin.t = 20;
