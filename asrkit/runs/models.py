@@ -71,6 +71,12 @@ def fetch(name: str, store: RunStore, *, language: str = "", told: hub.Told | No
     return known
 
 
+def at_hand(name: str, store: RunStore) -> bool:
+    """Whether it lies on this disk, as far as that is known without asking the Hub. ModelError as `resolve` raises it.
+    """
+    return resolve(name, store) is not None or (name, "") in _fetched
+
+
 _fetched: dict[tuple[str, str], Path] = {}
 """(Hub id, language) -> folder: the Hub is asked once in the life of a process."""
 

@@ -52,13 +52,19 @@ class Engine:
             raise ModelError(f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; "
                              "fine-tune it first.")
         self.model = model.eval()
-        self._lock = threading.Lock()
+        self._lock, self._warm = threading.Lock(), ""
         self.device = torch.device("cpu")
         self._settle(device or best_device())
         self.blank_id = model.config.pad_token_id
         self.tokens = model.config.vocab_size
         self._masked = bool(self.processor.feature_extractor.return_attention_mask)
         self.threads = ALL_THREADS
+
+    def warm_up(self) -> None:
+        """Hear a second of nothing, once on each device."""
+        if self._warm != self.device.type:
+            self.log_probabilities([np.zeros(RATE, np.float32)])
+            self._warm = self.device.type
 
     def move(self, device: str) -> None:
         """Go on listening on that device, "cpu" or "cuda", once what is being heard has been."""

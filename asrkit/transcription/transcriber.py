@@ -136,6 +136,13 @@ def get(model: str, store: RunStore, told: Told | None = None) -> Transcriber:
     return transcriber
 
 
+def prepare(model: str, store: RunStore, told: Told | None = None) -> Transcriber:
+    """As `get`, and a first second is heard, so that what somebody says does not wait for what that sets up."""
+    transcriber = get(model, store, told)
+    transcriber.engine.warm_up()
+    return transcriber
+
+
 def of_checkpoint(checkpoint: str, device: str) -> Transcriber:
     """The same for a directory or Hub id."""
     with _guard:

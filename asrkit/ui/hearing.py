@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.errors import AsrkitError, DataError
+from asrkit.errors import AsrkitError, DataError, ModelError
+from asrkit.hub import progress
 from asrkit.runs.store import RunStore
+from asrkit.speech import reach
 from asrkit.speech.audio import check_speech
 from asrkit.speech.blocks import Resampler, blocks
 from asrkit.transcription import files
@@ -23,6 +25,9 @@ from asrkit.ui.recordings import CANCELLED, DONE, FAILED, MOST_LIVE_S, WORKING, 
 from asrkit.ui.workers import Workers
 
 FILES_AT_ONCE = 2
+PATIENCE_S, ANSWERED_S, ABANDONED_S = 0.5, 5.0, 30.0
+"""An answer waits so long for a model that is nearly there; one that came counts for so long; a fetch goes on for so
+long without anybody asking for it."""
 MOST_EXPECTED = 200_000
 """Characters of text for a language model."""
 MOST_CHECKED_S = 600.0
@@ -46,6 +51,76 @@ def with_expected(page: str) -> str:
     return page.replace("{expect}", template("expect.html"))
 
 
+class _Step:
+    """A model on its way, and how far it is in words. asked: when somebody last wanted to know."""
+
+    def __init__(self, model: str) -> None:
+        self.words, self.error = f"Loading {model}…", None
+        self.over = threading.Event()
+        self.asked = time.monotonic()
+
+    @property
+    def stale(self) -> bool:
+        """Whether it ended so long ago that the model may have been let go of since."""
+        return self.over.is_set() and time.monotonic() - self.asked > ANSWERED_S
+
+
+class Loading:
+    """Models that are fetched and loaded while somebody speaks, or looks for the button: each in a thread."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self._steps: dict[tuple[str, str, Expected], _Step] = {}
+        self._lock = threading.Lock()
+
+    def waits(self, model: str, expect: Expected = files.NOTHING, patience_s: float = PATIENCE_S) -> str:
+        """What is being done, in words, before the model can listen for what is expected; nothing once it can.
+
+        Whoever waits asks again and again: a fetch that nobody asks for ends. Raises what loading raises.
+        """
+        key = (reach.visitor(), model, expect)
+        with self._lock:
+            for name in [name for name, one in self._steps.items() if one.stale]:
+                del self._steps[name]
+            if key not in self._steps:
+                self._steps[key] = _Step(model)
+                mine = contextvars.copy_context()  # the visitor's
+                threading.Thread(target=mine.run, args=[self._load, model, expect, self._steps[key]], daemon=True,
+                                 name="load").start()
+            step = self._steps[key]
+            step.asked = time.monotonic()
+        if not step.over.wait(patience_s):
+            return step.words
+        if step.error:
+            raise step.error
+        return ""
+
+    def _load(self, model: str, expect: Expected, step: _Step) -> None:
+        def told(done: int, total: int) -> None:
+            step.words = fetched(model, done, total)
+            if time.monotonic() - step.asked > ABANDONED_S:
+                raise ModelError(f"Nobody waited for {model} any more; ask for it again.")
+
+        try:
+            from asrkit.transcription import transcriber
+
+            ready = transcriber.prepare(model, self.store, told)
+            step.words = "Reading the words to expect…"
+            expect.decoder(ready)
+        except AsrkitError as error:
+            step.error = error
+        except BaseException:
+            step.error = ModelError(f"The model {model} could not be loaded; see the app's log.")
+            raise
+        finally:
+            step.over.set()
+
+
+def fetched(model: str, done: int, total: int) -> str:
+    """How far a model is on its way from the Hub."""
+    return progress(model)(done, total) if done < total else f"Loading {model}…"
+
+
 class Live:
     """What a microphone needs until it is stopped."""
 
@@ -59,9 +134,14 @@ def take(store: RunStore, recording: Recording, pcm: bytes, last: bool) -> None:
     try:
         _take(store, recording, recording.live, pcm, last)
     except BaseException as error:
-        recording.notice = str(error) if isinstance(error, AsrkitError) else f"{recording.name} {SEE_LOG}"
-        recording.state, recording.partial, recording.live = FAILED, "", None
+        fail(recording, error)
         raise
+
+
+def fail(recording: Recording, error: BaseException) -> None:
+    """End a live recording, and say why."""
+    recording.notice = str(error) if isinstance(error, AsrkitError) else f"{recording.name} {SEE_LOG}"
+    recording.state, recording.partial, recording.live = FAILED, "", None
 
 
 def _take(store: RunStore, recording: Recording, live: Live, pcm: bytes, last: bool) -> None:
@@ -117,6 +197,7 @@ class Uploads:
             recording.state, recording.notice = FAILED, f"{recording.name} {SEE_LOG}"
             raise
         finally:
+            recording.waits = ""
             self._let_go(path)
 
     def _let_go(self, path: Path) -> None:
@@ -131,7 +212,14 @@ def _hear_file(store: RunStore, recording: Recording, path: Path) -> None:
     def listener() -> Any:
         from asrkit.transcription import transcriber
 
-        return transcriber.get(recording.model, store)
+        recording.waits = f"Loading {recording.model}…"
+        ready = transcriber.get(recording.model, store, told)
+        recording.waits = ""
+        return ready
+
+    def told(done: int, total: int) -> None:
+        recording.waits = fetched(recording.model, done, total)
+        stop_if_cancelled()
 
     def progress(told: files.Progress) -> None:
         recording.words += told.words

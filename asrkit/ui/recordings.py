@@ -40,6 +40,7 @@ class Recording:
     expect: Expected = field(default_factory=Expected)
     state: str = WAITING
     notice: str = ""
+    waits: str = ""  # for its model, in words
     heard_s: float = 0.0
     expected_s: float = 0.0
     seconds: float = 0.0

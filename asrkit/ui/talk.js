@@ -14,6 +14,7 @@ async function record() {
   if (recorder) { stopRecording(); return; }
   complain("");
   const model = props.value, name = `Recording ${spoken + 1}`;
+  let waiting = "";
   const taken = mine = { id: null, state: "working", words: [], partial: "", duration_s: 0 };
   recorder = microphone({
     begun: async (rate) => {
@@ -21,6 +22,7 @@ async function record() {
       if (answer.error) throw new Error(answer.error);
       return answer.id;
     },
+    waits: (words) => { waiting = words; if (shown === taken) note(words || "Listening…"); },
     told: { seen: () => taken.words.length, show: showLive },
     lost: (offline) => complain(offline ? "The app does not answer; what you say is kept and sent when it does." : ""),
     failed: (words) => { complain(words); finished(); },
@@ -44,7 +46,7 @@ async function record() {
   part("record").textContent = "Stop";
   part("record").classList.add("on");
   part("clock").hidden = part("level").hidden = false;
-  if (shown === taken) note("Listening…");
+  if (shown === taken) note(waiting || "Listening…");
   clockTimer = setInterval(() => { part("clock").textContent = clock((performance.now() - begunAt) / 1000); }, 200);
 }
 
@@ -246,8 +248,12 @@ part("compare").addEventListener("click", async () => {
   part("compare").disabled = false;
   part("compared").innerHTML = told ? told.html : ""; // escaped by the server
 });
-const choose = () => { element.querySelector(".talk").dataset.model = props.value; };
+// The model on choice is loaded once the tab is on view, before anybody has spoken.
+let onView = false;
+const ahead = () => { if (onView) server.ahead({ model: props.value }).catch((error) => console.warn("asrkit:", error)); };
+const choose = () => { element.querySelector(".talk").dataset.model = props.value; ahead(); };
 watch("value", choose);
 choose();
+new IntersectionObserver((seen) => { onView = seen.at(-1).isIntersecting; ahead(); }).observe(element);
 new MutationObserver(drawWave).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 new ResizeObserver(() => { if (shown?.peaks && !part("done").hidden) drawTimeline(); }).observe(element);

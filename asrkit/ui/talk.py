@@ -8,6 +8,7 @@ recording is known by a random id that only its page has.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import zipfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from asrkit.errors import DataError
+from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import collection, reach
@@ -42,6 +43,27 @@ class Talk:
         self.store = store
         self.recordings = Recordings()
         self.uploads = hearing.Uploads(store)
+        self.loading = hearing.Loading(store)
+
+    # ---- the model
+
+    def ahead(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Load {model} before it is needed, where nothing must be fetched for that. What is wrong with it is said once
+        it is to listen."""
+        with contextlib.suppress(AsrkitError):
+            if models.at_hand(str(asked["model"]), self.store):
+                self.loading.waits(str(asked["model"]), patience_s=0)
+        return {}
+
+    def ready(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What the recording {id} from the microphone still waits for: {waits}, empty once it can be heard."""
+        recording = self.recordings.get(asked["id"])
+        try:
+            return {"waits": self.loading.waits(recording.model, recording.expect)}
+        except AsrkitError as error:
+            with recording.lock:
+                hearing.fail(recording, error)
+            raise
 
     # ---- the microphone
 
@@ -94,8 +116,8 @@ class Talk:
                 continue
             share = 1.0 if one.state == DONE else one.heard_s / one.expected_s if one.expected_s else 0.0
             rows.append({"id": one.id, "name": one.name, "state": one.state, "share": min(1.0, share),
-                         "notice": one.notice, "duration_s": one.duration_s, "seconds": one.seconds,
-                         "text": text_of(one.words[:40])})
+                         "notice": one.notice, "waits": one.waits, "duration_s": one.duration_s,
+                         "seconds": one.seconds, "text": text_of(one.words[:40])})
         return {"rows": rows}
 
     # ---- what was heard
@@ -186,8 +208,8 @@ def _format(name: Any) -> str:
 def recorder(store: RunStore) -> gr.HTML:
     """The component. Its value is the model to listen with, set once the page has one."""
     talk = Talk(store)
-    functions = forgiving(talk, "start", "hear", "open", "cancel", "poll", "show", "sound", "text", "bundle", "correct",
-                          "keep", "rivals", "compare")
+    functions = forgiving(talk, "ahead", "start", "ready", "hear", "open", "cancel", "poll", "show", "sound", "text",
+                          "bundle", "correct", "keep", "rivals", "compare")
     return gr.HTML(value=models.default(store), elem_id="talk", apply_default_css=False,
                    html_template=hearing.with_expected(template("talk.html")),
                    js_on_load=script(*SCRIPTS), server_functions=functions)

@@ -28,10 +28,11 @@ const WORKLET = `registerProcessor("capture", class extends AudioWorkletProcesso
   }
 });`;
 
-// begun({rate}) opens a recording on the server and gives its id; told(answer) shows news; lost(offline) says whether
-// the app answers; failed(words) ends it.
-function microphone({ begun, told, lost, failed, level }) {
+// begun({rate}) opens a recording on the server and gives its id; waits(words) says what it waits for before it is heard,
+// told(answer) shows news; lost(offline) says whether the app answers; failed(words) ends it.
+function microphone({ begun, waits, told, lost, failed, level }) {
   let context, stream, node, id, line = [], number = 0, sending = false, ended = false, over = false, stopping = false;
+  let ready = false;
 
   async function start() {
     if (!navigator.mediaDevices?.getUserMedia) {
@@ -61,7 +62,26 @@ function microphone({ begun, told, lost, failed, level }) {
     stream.getAudioTracks()[0].addEventListener("ended", stop); // unplugged, or taken away
     await wake(context);
     id = await begun(context.sampleRate);
+    prepare();
+  }
+
+  // What is said until the model is there waits in the line: a model may come from far away.
+  async function prepare() {
+    while (!ready && !over) {
+      try {
+        const answer = await server.ready({ id });
+        lost(false);
+        ready = !answer.error && !answer.waits;
+        if (answer.error) { over = true; close(); failed(answer.error); } else waits(answer.waits);
+      } catch (error) { await unheard(error); }
+    }
     send();
+  }
+
+  async function unheard(error) {
+    console.warn("asrkit: no answer", error);
+    lost(true);
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
 
   function stop() {
@@ -76,7 +96,7 @@ function microphone({ begun, told, lost, failed, level }) {
   }
 
   async function send() {
-    if (sending || over || !id || (!line.length && !ended)) return;
+    if (sending || over || !ready || (!line.length && !ended)) return;
     sending = true;
     const parts = line.splice(0, MOST_CHUNKS), last = ended && !line.length;
     const pcm = base64(parts);
@@ -87,11 +107,7 @@ function microphone({ begun, told, lost, failed, level }) {
         done = true;
         if (answer.error || answer.state !== "working") { over = true; close(); } // it may be the server that ends it
         if (answer.error) failed(answer.error); else told.show(answer);
-      } catch (error) {
-        console.warn("asrkit: no answer", error);
-        lost(true);
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      }
+      } catch (error) { await unheard(error); }
     }
     number += 1;
     sending = false;

@@ -29,7 +29,7 @@ from asrkit.ui.talk import Talk
 @pytest.fixture
 def booth(tmp_path, monkeypatch):
     """A Talk whose models read tones, and whose uploads lie in tmp_path."""
-    def get(model, store):
+    def get(model, store, told=None):
         if model == "broken":
             raise ModelError("There is no model 'broken'.")
         return Reader()
@@ -225,11 +225,86 @@ def test_a_corrected_text_is_timed_anew(booth, tmp_path, monkeypatch):
     mine = uploaded(booth, "a.wav", said("abc de"))
     ended(booth, mine)
     real = Transcriber(str(tiny.model(tmp_path / "tiny")))
-    monkeypatch.setattr(transcriber, "get", lambda model, store: real)
+    monkeypatch.setattr(transcriber, "get", lambda model, store, told=None: real)
     told = booth.correct({"id": mine, "text": "abd é e"})
     assert text(told) == "abd é e" and told["notice"] == "The model has no letter for é."
     assert told["words"][1]["confidence"] == 0
     assert all(0 <= word["start_s"] <= word["end_s"] <= told["duration_s"] for word in told["words"])
+
+
+@pytest.fixture
+def fetching(booth, monkeypatch):
+    """(booth, an event that lets the fetch of "far/away" go on, what was loaded); 120 of its 360 MB are there."""
+    gate, loaded = threading.Event(), []
+
+    def prepare(model, store, told=None):
+        loaded.append(model)
+        if model == "far/away":
+            told(120_000_000, 360_000_000)
+            gate.wait(60)
+            told(360_000_000, 360_000_000)
+        return transcriber.get(model, store)
+
+    monkeypatch.setattr(transcriber, "prepare", prepare)
+    yield booth, gate, loaded
+    gate.set()
+
+
+def test_a_recording_tells_what_it_waits_for(fetching):
+    booth, gate, loaded = fetching
+    mine, other = (booth.start({"model": "far/away", "rate": RATE})["id"] for _ in range(2))
+    wait_for(lambda: booth.ready({"id": mine})["waits"] == "Fetching far/away: 120 of 360 MB", "the fetch to be told")
+    assert booth.ready({"id": other})["waits"] == "Fetching far/away: 120 of 360 MB"
+    gate.set()
+    wait_for(lambda: not booth.ready({"id": mine})["waits"], "the model")
+    assert not booth.ready({"id": other})["waits"]
+    assert loaded == ["far/away"], "once for both"
+    assert text(speak(booth, mine, said("ab"))[-1]) == "ab"
+
+
+def test_a_recording_whose_model_cannot_be_had_fails_at_once(fetching):
+    booth, _, _ = fetching
+    mine = booth.start({"model": "broken", "rate": RATE})["id"]
+    assert "no model 'broken'" in answering(booth.ready)({"id": mine})["error"]
+    assert state(booth, mine)["state"] == "failed" and "no model 'broken'" in state(booth, mine)["notice"]
+
+
+def test_what_lies_here_is_loaded_ahead_and_nothing_is_fetched_for_that(fetching):
+    booth, _, loaded = fetching
+    for model in ("far/away", "no model at all", "starter"):
+        assert booth.ahead({"model": model}) == {}
+    wait_for(lambda: loaded == ["starter"], "the starter to be loaded, and nothing else")
+
+
+def test_a_fetch_that_nobody_waits_for_ends(fetching, monkeypatch):
+    booth, gate, _ = fetching
+    mine = booth.start({"model": "far/away", "rate": RATE})["id"]
+    assert booth.ready({"id": mine})["waits"]
+    monkeypatch.setattr("asrkit.ui.hearing.ABANDONED_S", -1.0)
+    gate.set()
+    assert "Nobody waited" in wait_for(lambda: answering(booth.ready)({"id": mine}).get("error"), "the end")
+
+
+def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
+    gate = threading.Event()
+
+    def get(model, store, told):
+        told(120_000_000, 360_000_000)
+        gate.wait(60)
+        told(360_000_000, 360_000_000)
+        return Reader()
+
+    monkeypatch.setattr(transcriber, "get", get)
+    mine = uploaded(booth, "a.wav", said("abc"))
+    wait_for(lambda: state(booth, mine)["waits"] == "Fetching any: 120 of 360 MB", "the fetch to be told")
+    gate.set()
+    assert ended(booth, mine)["text"] == "abc" and not state(booth, mine)["waits"]
+    gate.clear()
+    cancelled = uploaded(booth, "b.wav", said("abc"))
+    wait_for(lambda: state(booth, cancelled)["waits"], "the fetch to be told")
+    booth.cancel({"ids": [cancelled]})
+    gate.set()
+    assert ended(booth, cancelled)["state"] == "cancelled"
 
 
 def test_a_chunk_that_fails_ends_the_recording_and_is_not_taken_again(booth, monkeypatch):
