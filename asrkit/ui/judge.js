@@ -33,7 +33,7 @@ async function poll(mine) {
     return;
   }
   part("note").textContent = told.waits ? "Waiting for another evaluation to end…"
-    : told.share ? `Listening: ${Math.floor(100 * told.share)} %` : "Reading the dataset…";
+    : told.share ? `Listening: ${Math.floor(100 * told.share)} %` : told.words || "Reading the dataset…";
   setTimeout(() => poll(mine), POLL_MS);
 }
 

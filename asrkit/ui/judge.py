@@ -42,6 +42,7 @@ class Job:
     def __init__(self) -> None:
         self.id, self.share, self.error, self.cancelled = secrets.token_urlsafe(16), 0.0, "", False
         self.waits = True
+        self.words = ""  # what it does before it listens
         self.report: Report | None = None
         self.html = ""
 
@@ -81,6 +82,11 @@ class Judge:
             if job.cancelled:
                 raise _Cancelled
 
+        def told(done: int, total: int) -> None:
+            job.words = hearing.fetched(model, done, total)
+            if job.cancelled:
+                raise _Cancelled
+
         with self._one_at_a_time:
             job.waits = False
             if job.cancelled:
@@ -90,7 +96,8 @@ class Judge:
                 clips = clips_of(dataset, model, self.store)
                 from asrkit.transcription import evaluation, files, transcriber
 
-                ready = transcriber.get(model, self.store)
+                job.words = f"Loading {model}…"
+                ready = transcriber.get(model, self.store, told)
                 report = evaluation.evaluate(ready, clips, normaliser, decoder=expect.decoder(ready), progress=progress)
                 title = f"{model} on {dataset or 'its own evaluation clips'}"
                 job.html = written(report, f"{title}, with words to expect" if expect != files.NOTHING else title)
@@ -104,9 +111,10 @@ class Judge:
                 raise
 
     def progress(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """{waits for another to end, share, html once it is done, failed where it did not work}."""
+        """{waits for another to end, words of what it does first, share, html once it is done, failed where it did not
+        work}."""
         job = self._get(asked)
-        return {"waits": job.waits, "share": job.share, "html": job.html, "failed": job.error}
+        return {"waits": job.waits, "words": job.words, "share": job.share, "html": job.html, "failed": job.error}
 
     def abandon(self, asked: dict[str, Any]) -> dict[str, Any]:
         job = self._get(asked)

@@ -55,7 +55,7 @@ function forgotten(row) {
 async function showProgress(row) {
   if (row.state === "gone") return;
   if (OPEN.includes(row.state)) {
-    note(row.share ? `Listening to ${row.name}: ${Math.floor(100 * row.share)} %` : `Opening ${row.name}…`);
+    note(row.waits ? row.waits : row.share ? `Listening to ${row.name}: ${Math.floor(100 * row.share)} %` : `Opening ${row.name}…`);
     part("partial").textContent = row.text;
   } else if (row.state !== shown.state) {
     shown.state = row.state;
@@ -81,7 +81,7 @@ function showRows(rows) {
 
 function rowOf(row) {
   const line = make("button", "row", { type: "button", disabled: row.state !== "done" && row.id !== mine?.id });
-  const words = row.text || row.notice;
+  const words = row.text || row.notice || row.waits;
   line.append(make("b", "", { textContent: row.name }),
               make("span", "pill", { textContent: row.state === "working" && row.share ? `${Math.floor(100 * row.share)} %` : STATES[row.state] }),
               make("span", "quiet", { textContent: row.duration_s ? clock(row.duration_s) : "" }),

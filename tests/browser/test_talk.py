@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import hub
 import numpy as np
 import pysubs2
 import pytest
@@ -21,6 +23,7 @@ import soundfile
 from playwright.sync_api import Page, expect
 from talking import open_tab, part, record, spoken, upload
 
+from asrkit.runs.models import STARTER_DIR
 from asrkit.speech import collection
 from asrkit.speech.audio import RATE, Waveform, load
 
@@ -248,3 +251,51 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
         judge.locator("[data-part=csv]").click()
     saved.value.save_as(tmp_path / "out.csv")
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 5
+
+
+def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_path, monkeypatch):
+    """Its fetch is seen while somebody speaks, and nothing of that is lost; then by a file, and by an evaluation."""
+    path, wanted = speech
+    wave = load(path)
+    for name in ("a", "b", "c"):
+        shutil.copytree(STARTER_DIR, tmp_path / f"hub/models/tiny/{name}")
+    with hub.serve(tmp_path / "hub") as served:
+        for name, value in served.env(tmp_path / "home").items():
+            monkeypatch.setenv(name, value)
+        app = type(serving)(tmp_path / "runs")
+        app.start()
+        try:
+            window = speaker(spoken(wave, tmp_path / "mic.wav")).new_context(permissions=["microphone"])
+            page = window.new_page()
+            page.goto(app.url)
+            open_tab(page, "tiny/a")
+            served.bytes_a_second = 500_000
+            part(page, "record").click()
+            expect(part(page, "note")).to_contain_text("Fetching tiny/a: ")
+            page.wait_for_timeout(1000 * wave.duration_s)
+            part(page, "record").click()
+            expect(part(page, "record")).to_have_text("Finishing…")
+            served.bytes_a_second = None
+            expect(part(page, "note")).to_contain_text("tiny/a · ")
+            assert alike(shown(page), wanted) > 0.75
+
+            served.bytes_a_second = 500_000
+            open_tab(page, "tiny/b")
+            upload(page, path)
+            expect(part(page, "note")).to_contain_text("Fetching tiny/b: ")
+            served.bytes_a_second = None
+            expect(part(page, "note")).to_contain_text("a talk.wav · tiny/b · ")
+            assert shown(page) == [word["word"] for word in wanted]
+
+            served.bytes_a_second = 500_000
+            open_tab(page, "tiny/c")
+            page.get_by_text("Evaluate the model on a dataset").click()
+            judge = page.locator("#judge")
+            judge.locator("[data-part=dataset]").fill("callsigns")
+            judge.locator("[data-part=evaluate]").click()
+            expect(judge.locator("[data-part=note]")).to_contain_text("Fetching tiny/c: ")
+            judge.locator("[data-part=cancel]").click()
+            expect(judge.locator("[data-part=error]")).to_contain_text("Cancelled")
+            window.close()
+        finally:
+            app.kill()

@@ -45,7 +45,7 @@ def store(tmp_path, monkeypatch):
     def of_checkpoint(checkpoint):
         return Listener(deaf="deaf" in checkpoint or "checkpoint-1" in checkpoint)
 
-    monkeypatch.setattr(transcriber, "get", lambda model, store: of_checkpoint(model))
+    monkeypatch.setattr(transcriber, "get", lambda model, store, told=None: of_checkpoint(model))
     return RunStore(tmp_path / "runs")
 
 
@@ -141,7 +141,7 @@ def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
     judge, gate = Judge(store), threading.Event()
     real = transcriber.get
 
-    def slow(model, store):
+    def slow(model, store, told=None):
         gate.wait(60)
         return real(model, store)
 
@@ -151,6 +151,22 @@ def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
     gate.set()
     assert wait_for(lambda: judge.progress({"id": job})["failed"], "the end") == "Cancelled."
     assert "not done yet" in answering(judge.table)({"id": job})["error"]
+
+
+def test_a_fetch_is_told(store, data, monkeypatch):
+    judge, gate = Judge(store), threading.Event()
+
+    def far(model, store, told):
+        told(120_000_000, 360_000_000)
+        gate.wait(60)
+        told(360_000_000, 360_000_000)
+
+    monkeypatch.setattr(transcriber, "get", far)
+    job = judge.evaluate({"dataset": str(data), "model": "far/away", "normaliser": "basic"})["id"]
+    wait_for(lambda: judge.progress({"id": job})["words"] == "Fetching far/away: 120 of 360 MB", "the fetch")
+    judge.abandon({"id": job})
+    gate.set()
+    assert wait_for(lambda: judge.progress({"id": job})["failed"], "the end") == "Cancelled."
 
 
 def test_two_models_side_by_side(store, tmp_path):
