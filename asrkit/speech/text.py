@@ -41,7 +41,7 @@ _THAI_LAO = "\u0e00-\u0eff"
 _MYANMAR = "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"
 _KHMER = "\u1780-\u17ff\u19e0-\u19ff"
 _UNSPACED = re.compile(f"[{_HAN}{_KANA}{_THAI_LAO}{_MYANMAR}{_KHMER}]")
-_ZERO_WIDTH_SPACE = "\u200b"
+ZERO_WIDTH_SPACE = "\u200b"
 _HANGING = "\u0e33\u0eb3"
 """Vowels of Thai and Lao that are written onto their consonant, though they are no marks (Unicode UAX #29)."""
 _STACKING = "\u17d2\u1039"
@@ -137,7 +137,7 @@ def joined_tokens(text: str) -> list[tuple[str, bool]]:
     tokens: list[tuple[str, bool]] = []
     for word in text.split():
         begin = len(tokens)
-        for part in word.split(_ZERO_WIDTH_SPACE):
+        for part in word.split(ZERO_WIDTH_SPACE):
             token = ""
             for character in part:
                 if token and not continues(token, character):
@@ -232,7 +232,7 @@ def _words_only(text: str) -> str:
         elif here in _JOINERS:
             if inside or (kept[-1] != " " and _is_mark(after) and not _selects_variation(after)):
                 kept.append(here)
-        elif kind != "Cf" or here == _ZERO_WIDTH_SPACE:  # soft hyphens and direction marks vanish; they part no words
+        elif kind != "Cf" or here == ZERO_WIDTH_SPACE:  # soft hyphens and direction marks vanish; they part no words
             kept.append(here if here == APOSTROPHE and inside else " ")
     return "".join(kept)
 

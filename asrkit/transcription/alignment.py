@@ -87,26 +87,32 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
 def spell(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list[int], list[int | None], list[str]]:
     """Words as `joined_tokens` gives them -> (token ids with delimiters between words that are not joined, the word
     that each belongs to (None: a delimiter), unknown ones)."""
-    vocabulary = tokenizer.get_vocab()
-    special = {tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.word_delimiter_token_id}
+    letters, delimiter = Letters(tokenizer), tokenizer.word_delimiter_token_id
     tokens: list[int] = []
     word_of: list[int | None] = []
-    unknown: set[str] = set()
     for number, (word, joined) in enumerate(words):
-        ids = []
-        for character in word:
-            known = (vocabulary.get(form) for form in (character, character.upper(), character.lower()))
-            token = next((one for one in known if one is not None and one not in special), None)
-            if token is None:
-                unknown.add(character)
-            else:
-                ids.append(token)
-        if ids and tokens and not joined and tokenizer.word_delimiter_token_id is not None:
-            tokens.append(tokenizer.word_delimiter_token_id)
+        ids = [token for token in map(letters.__getitem__, word) if token is not None]
+        if ids and tokens and not joined and delimiter is not None:
+            tokens.append(delimiter)
             word_of.append(None)
         tokens += ids
         word_of += [number] * len(ids)
-    return tokens, word_of, sorted(unknown)
+    return tokens, word_of, sorted(character for character, token in letters.items() if token is None)
+
+
+class Letters(dict[str, int | None]):
+    """Character -> the token that a model writes it as: as it is, else in upper or in lower case; None where it cannot.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__()
+        special = {tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.word_delimiter_token_id}
+        self._tokens = {text: token for text, token in tokenizer.get_vocab().items() if token not in special}
+
+    def __missing__(self, character: str) -> int | None:
+        forms = (character, character.upper(), character.lower())
+        self[character] = next((self._tokens[form] for form in forms if form in self._tokens), None)
+        return self[character]
 
 
 def forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ import numpy as np
 from asrkit.errors import ConfigError
 from asrkit.speech import reach
 from asrkit.speech.ngram import KenLM, LanguageModel, WordModel
-from asrkit.speech.text import continues, joined_tokens, mixed_tokens, normalise
+from asrkit.speech.text import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
 from asrkit.transcription import alignment
 from asrkit.transcription.decoding import Spelling, logistic
 from asrkit.transcription.transcript import Word
@@ -56,21 +56,25 @@ class Vocabulary:
         self.next: dict[tuple[int, int], int] = {}
         self.word: dict[int, str] = {}
         self.hope: list[float] = [0.0]
+        letters, start = alignment.Letters(tokenizer), model.start
         for word in model.words:
-            tokens, _, unknown = alignment.spell(tokenizer, joined_tokens(word))
-            if tokens and not unknown:
-                self._add(word, tokens, model.follow(model.start, word)[1])
+            tokens = list(map(letters.__getitem__, word.replace(ZERO_WIDTH_SPACE, "")))
+            if tokens and None not in tokens:
+                self._add(word, tokens, model.follow(start, word)[1])
         if not self.word:
             raise ConfigError("The model can spell no word of this text; normalise it, or choose a model of its "
                               "language.")
 
     def _add(self, word: str, tokens: list[int], likely: float) -> None:
-        node = 0
+        # A file may hold a hundred thousand words, and nothing else of this process goes on meanwhile.
+        node, following, hope = 0, self.next, self.hope
         for token in tokens:
-            here = self.next.setdefault((node, token), len(self.hope))
-            if here == len(self.hope):
-                self.hope.append(likely)
-            self.hope[here] = max(self.hope[here], likely)
+            here = following.get((node, token))
+            if here is None:
+                here = following[node, token] = len(hope)
+                hope.append(likely)
+            elif hope[here] < likely:
+                hope[here] = likely
             node = here
         self.word[node] = word
 

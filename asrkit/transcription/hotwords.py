@@ -26,6 +26,8 @@ BONUS = 1.2
 greedily; with 0.8, 1.2, 2.0: 27, 26, 29, with 1, 2, 5 false alarms. Ten words that nobody said changed nothing."""
 SURE = (1.0, 2.0)
 """Confidence of a hot word: the logistic function of a + b x, where x is what is left of the bonus, a letter."""
+SLACK = 1e-3
+"""Nats: sums are of 32-bit numbers."""
 MOST, MARGIN = 100, 2
 """Hot words; frames of what surrounds words that are looked at too."""
 
@@ -75,6 +77,9 @@ class HotWords:
             pieces = ["".join(letters[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
                       for number in range(len(joined_tokens(word)))]
             self.spelled.append(_Spelled(tokens, piece_of, pieces))
+        self.counts = np.zeros((len(words), len(processor.tokenizer)), np.float32)  # of each token in each hot word
+        for row, one in zip(self.counts, self.spelled, strict=True):
+            np.add.at(row, one.tokens, 1)
         self.longest = max((len(one.pieces) for one in self.spelled), default=0)
         self.known = {word.casefold() for word in words}
 
@@ -99,14 +104,36 @@ class HotWords:
             for last in range(first + 1, min(len(heard), first + self.longest + 1) + 1):
                 if last - 1 in right:
                     break
-                wanted = [one for one in self.spelled if abs(last - first - len(one.pieces)) <= 1]
                 begin = max(round(heard[first].start_s) - MARGIN, round(heard[first - 1].end_s) if first else 0)
                 end = min(round(heard[last - 1].end_s) + MARGIN,
                           round(heard[last].start_s) if last < len(heard) else len(scores))
-                better = [self._better(one, scores[begin:end], begin, first, last, heard[first].joined)
-                          for one in wanted]
+                if begin >= end:
+                    continue
+                span = scores[begin:end]
+                between = self._between(span)
+                better = [self._better(self.spelled[place], span, between, begin, first, last, heard[first].joined)
+                          for place in self._hopeful(span, between)
+                          if abs(last - first - len(self.spelled[place].pieces)) <= 1]
                 found += [one for one in better if one]
         return found
+
+    def _between(self, span: np.ndarray) -> np.ndarray:
+        """The same with a delimiter as good as a blank, as in `alignment.align`."""
+        if self.delimiter_id is None or self.delimiter_id >= span.shape[1]:
+            return span
+        between = span.copy()
+        between[:, self.blank_id] = np.logaddexp(span[:, self.blank_id], span[:, self.delimiter_id])
+        return between
+
+    def _hopeful(self, span: np.ndarray, between: np.ndarray) -> list[int]:
+        """The places of the hot words that may gain: each of their letters costs at least what it does in the frame
+        that says it best, and no blank is worth more than it is. So most are left out without a search."""
+        top = span.max(axis=1)
+        cost = (top[:, None] - span).min(axis=0)
+        most = float(np.maximum(0, between[:, self.blank_id] - top).sum())
+        counts = self.counts[:, : len(cost)]
+        gains = most + BONUS * counts.sum(axis=1) - counts @ cost
+        return np.flatnonzero(gains > -SLACK).tolist()
 
     def _right(self, heard: list[Word]) -> set[int]:
         """The places of the words that are hot words, or pieces of one, as they were heard."""
@@ -114,13 +141,10 @@ class HotWords:
                 for last in range(first + 1, min(len(heard), first + self.longest) + 1)
                 if text_of(heard[first:last]).casefold() in self.known for place in range(first, last)}
 
-    def _better(self, hot: _Spelled, span: np.ndarray, begin: int, first: int, last: int,
+    def _better(self, hot: _Spelled, span: np.ndarray, between: np.ndarray, begin: int, first: int, last: int,
                 joined: bool) -> _Found | None:
         if not ctc.feasible(hot.tokens, len(span)):
             return None
-        between = span.copy()
-        if self.delimiter_id is not None and self.delimiter_id < span.shape[1]:  # as in `alignment.align`
-            between[:, self.blank_id] = np.logaddexp(span[:, self.blank_id], span[:, self.delimiter_id])
         path, said = alignment.forced(between, hot.tokens, self.blank_id)
         gain = float(said.sum() - span.max(axis=1).sum()) + BONUS * len(hot.tokens)
         if gain <= 0:

@@ -1,5 +1,9 @@
+from unittest import mock
+
 import pytest
 import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asrkit.errors import ConfigError
 from asrkit.transcription.hotwords import HotWords
@@ -49,3 +53,13 @@ def test_what_cannot_be_a_hot_word(processor):
         HotWords(processor, 0, ["ab", "xyz"])
     with pytest.raises(ConfigError, match="101 hot words"):
         HotWords(processor, 0, ["ab"] * 101)
+
+
+@settings(deadline=None, max_examples=60)
+@given(path=st.lists(st.integers(0, 7), min_size=1, max_size=25), sure=st.floats(0.2, 0.99),
+       hot=st.lists(st.text("abcde", min_size=1, max_size=5), min_size=1, max_size=6, unique=True))
+def test_what_is_left_out_without_a_search_would_not_have_been_heard(processor, path, sure, hot):
+    decoder, scores = HotWords(processor, 0, hot), frames(path, sure)
+    with mock.patch.object(HotWords, "_hopeful", lambda self, span, between: range(len(self.spelled))):
+        wanted = decoder.words(scores, 0.02)
+    assert decoder.words(scores, 0.02) == wanted
