@@ -52,6 +52,7 @@ class Engine:
             raise ModelError(f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; "
                              "fine-tune it first.")
         self.model = model.eval()
+        self.checkpoint = checkpoint
         self._lock, self._warm = threading.Lock(), ""
         self.device = torch.device("cpu")
         self._settle(device or best_device())
@@ -88,13 +89,16 @@ class Engine:
         """(n,) float32 samples each -> (frames, tokens) float32 log posteriors each; no frames for one under 25 ms.
 
         A clip's answer does not depend on the others: what pads a batch is masked, and models that were trained without
-        a mask are given clips of one length together, or one by one.
+        a mask are given clips of one length together, or one by one. Raises ModelError where the weights are broken.
         """
         answers: list[np.ndarray] = [np.zeros((0, self.tokens), np.float32)] * len(clips)
         longest_s = BATCH_S[self.device.type]
         for chosen in batches([len(clip) for clip in clips], longest_s, LEAST_FILL if self._masked else 1.0):
             with self._lock:
                 heard = self._hear_anyhow([clips[place] for place in chosen])
+            if any(np.isnan(answer).any() for answer in heard):
+                raise ModelError(f"The model {self.checkpoint} answers with what is no number (NaN): its weights are "
+                                 "broken, as after a training that went wrong; choose another checkpoint.")
             for place, answer in zip(chosen, heard, strict=True):
                 answers[place] = answer
         return answers
@@ -120,7 +124,8 @@ class Engine:
         if mask is not None and bool(mask.all()):  # nothing is padded: without a mask the same answer comes sooner
             del inputs["attention_mask"]
             mask = None
-        inputs = {name: value.to(self.precision) if value.is_floating_point() else value
+        # Of a clip of one frame w2v-BERT's features, which it divides by their spread, are no numbers.
+        inputs = {name: value.nan_to_num().to(self.precision) if value.is_floating_point() else value
                   for name, value in inputs.items()}
         scores = self.model(**inputs).logits.float().log_softmax(-1).cpu().numpy()
         if mask is None:

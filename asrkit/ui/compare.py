@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from asrkit.errors import ConfigError, DataError
+from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import metrics
@@ -27,8 +27,8 @@ def rivals(store: RunStore) -> list[dict[str, str]]:
 def compared(store: RunStore, wave: Waveform, model: str, other: str, reference: str,
              expect: Expected = NOTHING) -> str:
     """A table as HTML: what each of the two hears (or each checkpoint, oldest first), its errors marked where there is
-    a reference. All of them expect the same; one that cannot spell it says so. Raises ModelError or RunError where one
-    cannot be loaded."""
+    a reference. All of them expect the same; one that cannot spell it, or whose weights are broken, says so. Raises
+    RunError where there is no such run."""
     said = normalise(reference, "basic")
     rows = "".join(_told(store, name, listener, wave, expect, said)
                    for name, listener in _listeners(store, model, other))
@@ -50,7 +50,7 @@ def _listeners(store: RunStore, model: str, other: str) -> list[tuple[str, str]]
 def _told(store: RunStore, name: str, listener: str, wave: Waveform, expect: Expected, said: str) -> str:
     try:
         return _row(name, _heard(store, listener, wave, expect), said)
-    except ConfigError as error:
+    except (ConfigError, ModelError) as error:
         return f'<tr><td>{escape(name)}</td><td colspan="{2 if said else 1}"><i>{escape(str(error))}</i></td></tr>'
 
 

@@ -16,8 +16,9 @@ from waiting import wait_for
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
 from asrkit.speech.audio import RATE, Waveform
-from asrkit.transcription import transcriber
+from asrkit.transcription import alignment, transcriber
 from asrkit.transcription.engine import Engine, batches
+from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcriber import OVERLAP_S, UTTERANCE_S, Transcriber, get, windows
 from asrkit.transcription.transcript import describe
 
@@ -378,3 +379,20 @@ def test_an_encoder_without_an_output_layer(store, tmp_path):
     (folder / "config.json").write_text(json.dumps(told))
     with pytest.raises(ModelError):
         get(str(folder), store)
+
+
+@pytest.mark.parametrize("expect", [Expected(), Expected(text="ab cd"), Expected(hot_words="abc")],
+                         ids=["greedy", "text", "hot words"])
+def test_broken_weights_are_one_sentence(tmp_path, expect):
+    from transformers import AutoModelForCTC
+
+    folder = tiny.model(tmp_path / "broken")
+    model = AutoModelForCTC.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.bias[0] = float("nan")
+    model.save_pretrained(folder)
+    listener, wave = Transcriber(str(folder)), noise(RATE)
+    with pytest.raises(ModelError, match="broken answers with what is no number .NaN.: its weights are broken"):
+        listener.transcribe(wave, expect.decoder(listener))
+    with pytest.raises(ModelError, match="weights are broken"):
+        alignment.align(listener, wave, "ab")

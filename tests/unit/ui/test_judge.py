@@ -14,7 +14,7 @@ from reader import Reader
 from waiting import wait_for
 
 from asrkit.config import preset
-from asrkit.errors import AudioError, ConfigError, DataError
+from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
 from asrkit.speech import manifest
 from asrkit.speech.audio import RATE, Waveform
@@ -201,6 +201,17 @@ def test_who_cannot_spell_what_is_expected_says_so_in_its_row(store, monkeypatch
     for reference in ("", "abe"):
         html = compare.compared(store, wave, "good", "deaf", reference, Expected(hot_words="é"))
         assert "abe" in html and "cannot spell the hot word &#x27;é&#x27;" in html
+
+
+def test_a_checkpoint_with_broken_weights_says_so_in_its_row(store, monkeypatch):
+    def words_of(self, pieces, seams, decoder=None):
+        if self.deaf:
+            raise ModelError("The model deaf answers with what is no number (NaN).")
+        return Reader.words_of(self, pieces, seams, decoder)
+
+    monkeypatch.setattr(Listener, "words_of", words_of)
+    html = compare.compared(store, Waveform(tiny.say("abe", np.random.default_rng(0))), "good", "deaf", "abe")
+    assert "0.0 %" in html and "no number (NaN)" in html
 
 
 def test_the_checkpoints_of_a_run_in_turn(store, tmp_path):
