@@ -12,7 +12,7 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ TOKENS, LEAST_SHARE = 10, 0.002
 KNOWN_SURE, UNKNOWN_SURE = (5.0, 0.6), (0.7, 3.5)
 """Confidence is the logistic function of a + b x: x is ln P of a known word behind the others; of one that is not
 known, the sum of the logarithms of its letters' posteriors."""
+NO_WORD = "The model can spell no word of this text; normalise it, or choose a model of its language."
 
 
 class Vocabulary:
@@ -52,18 +53,17 @@ class Vocabulary:
     word: of each node that ends one; hope: ln P of the likeliest word that begins with each node, alone.
     """
 
-    def __init__(self, model: WordModel, tokenizer: Any) -> None:
+    def __init__(self, model: WordModel, tokenizer: Any, known: Sequence[str] = ()) -> None:
         self.next: dict[tuple[int, int], int] = {}
         self.word: dict[int, str] = {}
         self.hope: list[float] = [0.0]
         letters, start = alignment.Letters(tokenizer), model.start
-        for word in model.words:
+        for word in dict.fromkeys([*model.words, *known]):
             tokens = list(map(letters.__getitem__, word.replace(ZERO_WIDTH_SPACE, "")))
             if tokens and None not in tokens:
                 self._add(word, tokens, model.follow(start, word)[1])
         if not self.word:
-            raise ConfigError("The model can spell no word of this text; normalise it, or choose a model of its "
-                              "language.")
+            raise ConfigError(NO_WORD)
 
     def _add(self, word: str, tokens: list[int], likely: float) -> None:
         # A file may hold a hundred thousand words, and nothing else of this process goes on meanwhile.
@@ -108,13 +108,14 @@ class _Prefix:
 
 
 class BeamSearch:
-    """A decoder for one checkpoint and one language model. Raises ConfigError where it can spell none of its words."""
+    """A decoder for one checkpoint and one language model, and for words that are known though that has never seen
+    them. Raises ConfigError where it can spell none of its words."""
 
-    def __init__(self, processor: Any, blank_id: int, model: WordModel) -> None:
+    def __init__(self, processor: Any, blank_id: int, model: WordModel, known: Sequence[str] = ()) -> None:
         self.processor, self.blank_id, self.model = processor, blank_id, model
         self.spelling = Spelling(processor.tokenizer)
         self.spoken = {*self.spelling.letters, self.spelling.delimiter_id}
-        self.vocabulary = Vocabulary(model, processor.tokenizer)
+        self.vocabulary = Vocabulary(model, processor.tokenizer, known)
 
     def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         if not len(log_probabilities):
@@ -225,22 +226,24 @@ def _best(blanks: dict[_Prefix, float], others: dict[_Prefix, float]) -> dict[_P
 
 
 
-def of_file(transcriber: Transcriber, path: str) -> BeamSearch:
-    """The decoder for that model and a file of KenLM's; raises as `KenLM` does, and DataError for one out of reach."""
+def of_file(transcriber: Transcriber, path: str, known: Sequence[str] = ()) -> BeamSearch:
+    """The decoder for that model and a file of KenLM's, which knows these words too; raises as `KenLM` does, and
+    DataError for one out of reach."""
     file = Path(os.path.expanduser(path))  # which leaves an unknown user as it is
     reach.check(file)
     if not os.path.isfile(file):  # of a path that is too long too
         raise ConfigError(f"There is no language model {path}; give the path of an .arpa or KenLM binary file.")
-    return _kept(transcriber, f"{file.absolute()} {file.stat().st_mtime}", lambda: KenLM(file))
+    return _kept(transcriber, f"{file.absolute()} {file.stat().st_mtime}", lambda: KenLM(file), known)
 
 
-def of_text(transcriber: Transcriber, text: str) -> BeamSearch | None:
-    """The decoder for that model and text, one sentence a line. None for an empty text."""
+def of_text(transcriber: Transcriber, text: str, known: Sequence[str] = ()) -> BeamSearch | None:
+    """The decoder for that model and text, one sentence a line, which knows these words too. None for an empty text."""
     texts = [" ".join(mixed_tokens(normalise(line, "basic"))) for line in text.splitlines()]
     texts = [line for line in texts if line]
     if not texts:
         return None
-    return _kept(transcriber, hashlib.sha256("\n".join(texts).encode()).hexdigest(), lambda: LanguageModel(texts))
+    name = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return _kept(transcriber, name, lambda: LanguageModel(texts), known)
 
 
 _made: dict[tuple[int, str], BeamSearch] = {}
@@ -249,14 +252,15 @@ KEPT = 4
 _making = threading.Lock()
 
 
-def _kept(transcriber: Transcriber, name: str, made: Callable[[], WordModel]) -> BeamSearch:
-    # A decoder keeps its processor, so no other can have the same id.
+def _kept(transcriber: Transcriber, name: str, made: Callable[[], WordModel], known: Sequence[str]) -> BeamSearch:
+    # A decoder keeps its processor, so no other can have the same id; and its words are those of one model.
     key = (id(transcriber.processor), name)
     with _making:
         decoder = _made.pop(key, None)
         if decoder is None:
             model = next((one.model for (_, known), one in _made.items() if known == name), None) or made()
-            decoder = BeamSearch(transcriber.processor, transcriber.blank_id, model)
+            decoder = BeamSearch(transcriber.processor, transcriber.blank_id, model,
+                                 [normalise(word, "basic") for word in known])
         _made[key] = decoder
         while len(_made) > KEPT:
             del _made[next(iter(_made))]

@@ -27,6 +27,23 @@ def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
         Expected(hot_words="xyz").decoder(listener)
 
 
+def test_words_of_a_text_join_that_list_and_a_long_text_keeps_it(tmp_path, monkeypatch):
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "tiny"))
+    listener = SimpleNamespace(processor=processor, blank_id=0,
+                               decoder=WordList(lexicon.for_processor(["ab", "ced"], processor)))
+    assert Expected(text=" \n").decoder(listener) is None
+    assert Expected(text="Ab dab xyz", hot_words="ee").decoder(listener).loop.words == ["ab", "ced", "dab", "ee"]
+    with pytest.raises(ConfigError, match="can spell no word of this text"):
+        Expected(text="xyz").decoder(listener)
+    monkeypatch.setattr(lexicon, "MOST_LETTERS", 10)
+    decoder = Expected(text="dab dab ebed").decoder(listener)
+    said = tiny.frames([0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)})  # ceb (or ced?) dab
+    assert text_of(Greedy(processor, 0).words(said, 0.02)) == "ceb dab"
+    assert text_of(decoder.words(said, 0.02)) == "ced dab"
+
+
 @pytest.fixture
 def capitals(tmp_path):
     """What listens with a model that writes nothing else."""
