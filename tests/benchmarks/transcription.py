@@ -5,7 +5,7 @@
 200 short clips; one long file of clips behind one another (the pipeline with its chunking on); live chunks of half a
 second against transcribing the buffer again. The pipeline is given each of several batch sizes; its best one counts.
 --big adds a model of wav2vec2-base's shape (94 M random parameters) to the live part. --precision only tells what
-float32, bfloat16 and dynamic int8 are worth on this processor, for both models.
+float32, bfloat16 and dynamic int8 are worth on this processor, for this model and, with --big, for that one.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from asrkit.speech.audio import RATE, Waveform, load
 from asrkit.speech.text import normalise
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber
+from asrkit.transcription.transcript import text_of
 
 CLIPS, CHUNK_S, PAUSE_S = 200, 0.5, 0.4
 BATCH_SIZES = (1, 4, 8, 16)
@@ -47,7 +48,8 @@ def main() -> None:
     ours = Transcriber(options.model)
     if options.precision:
         precisions("the same model", ours, waves, references)
-        precisions("94 M parameters", big(), waves[:20], references)
+        if options.big:
+            precisions("94 M parameters", big(), waves[:20], None)
         return
     theirs = pipeline(options.model)
     print(f"{options.model}, {ours.engine.precision}")
@@ -107,7 +109,7 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
           f"{1000 * max(spent):.0f} ms")
     if said is not None:
         filed = ours.listen(blocks(wave, 10.0))
-        rates = [metrics.score([said], [text]).wer.rate for text in (" ".join(w.word for w in words), filed.text)]
+        rates = [metrics.score([said], [normalise(text, "basic")]).wer.rate for text in (text_of(words), filed.text)]
         print(f"live, {name}: WER {rates[0]:.2%}, of the same sound as a file {rates[1]:.2%}")
         again = 0.0
         for end_s in np.arange(30.0, min(120.0, wave.duration_s) + 1, 30.0):
@@ -119,8 +121,8 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
               "as long over two minutes")
 
 
-def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: list[str]) -> None:
-    """Each number format on the same clips, one by one and in batches."""
+def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: list[str] | None) -> None:
+    """Each number format on the same clips, one by one and in batches. references: of a model that has learned."""
     import torch
 
     print(f"{name}: in use is {ours.engine.precision}")
@@ -131,9 +133,10 @@ def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: 
         ours.engine.model, ours.engine.precision = model, dtype
         alone, _ = timed(lambda: [ours.transcribe(wave) for wave in waves])
         together, told = timed(lambda: ours.transcribe_all(waves))
-        wer = metrics.score(references[: len(waves)], [normalise(one.text, "basic") for one in told]).wer.rate
-        print(f"{name}, {kind}: {seconds / alone:.0f} x real time clip by clip, {seconds / together:.0f} in batches, "
-              f"WER {wer:.1%}", flush=True)
+        texts = [normalise(one.text, "basic") for one in told]
+        wer = f", WER {metrics.score(references[: len(waves)], texts).wer.rate:.1%}" if references else ""
+        print(f"{name}, {kind}: {seconds / alone:.1f} x real time clip by clip, {seconds / together:.1f} in batches"
+              f"{wer}", flush=True)
 
 
 def big() -> Transcriber:
