@@ -37,12 +37,14 @@ async function poll(mine) {
   setTimeout(() => poll(mine), POLL_MS);
 }
 
+// Of two quick clicks the second is heard alone.
 async function play(place) {
   playing?.pause();
+  const mine = playing = new Audio();
   const told = await ask("clip", { id: job, place });
-  if (!told) return;
-  playing = new Audio(`data:audio/wav;base64,${told.wav}`);
-  playing.play();
+  if (!told || playing !== mine) return;
+  mine.src = `data:audio/wav;base64,${told.wav}`;
+  mine.play().catch((error) => { if (playing === mine) complain(`The browser does not play it (${error.message}).`); });
 }
 
 part("normaliser").replaceChildren(...props.normalisers.map((name) => new Option(name, name)));

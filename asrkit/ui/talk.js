@@ -1,7 +1,7 @@
 // Body of the function that Gradio calls once the recorder is in the page, behind the other chapters (`talk.py`).
 // What was heard is shown through textContent only; the one piece of ready HTML (compare) was escaped by the server.
 
-const TIMELINE_S = 60, PIXELS_A_SECOND = 110, PARAGRAPH_S = 2.0;
+const TIMELINE_S = 60, PIXELS_A_SECOND = 110, PARAGRAPH_S = 2.0, DOUBLE_CLICK_MS = 400;
 
 let shown = null;            // the recording on view: { id, words, peaks, duration_s, ... }
 let mine = null;             // the one that the microphone fills, on view or not
@@ -194,8 +194,11 @@ part("wave").addEventListener("click", (event) => {
 part("timeline").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target === part("timeline")) part("play").click();
 });
-part("play").addEventListener("click", () => {
-  if (sound.playing()) sound.stop(); else sound.play(shown.id, 0, shown.duration_s);
+// Play becomes Stop; the second half of a double click is meant for neither.
+let playedAt = -Infinity;
+part("play").addEventListener("click", (event) => {
+  if (!sound.playing()) { playedAt = event.timeStamp; sound.play(shown.id, 0, shown.duration_s); }
+  else if (event.timeStamp - playedAt > DOUBLE_CLICK_MS) sound.stop();
 });
 part("copy").addEventListener("click", async () => {
   note(await copied(textOf(shown.words)) ? "Copied." : "The browser does not let this page copy; select the words instead.");

@@ -9,22 +9,29 @@ function player(moved) {
   async function play(id, start_s, end_s) {
     stop();
     const mine = playing = { source: null };
+    moved(start_s); // what was clicked shows at once that it was
+    try { await through(mine, id, start_s, end_s); } catch (error) { complain(`The sound cannot be played (${error.message ?? error}).`); }
+    if (playing === mine) stop();
+  }
+
+  async function through(mine, id, start_s, end_s) {
     context ??= new AudioContext();
-    await context.resume();
+    await wake(context);
     let at = start_s, next = fetched(id, at, end_s);
     while (at < end_s - 0.01 && playing === mine) {
       const sound = await next;
       if (!sound || playing !== mine) break;
       const until = at + sound.duration;
       next = until < end_s - 0.01 ? fetched(id, until, end_s) : null;
+      next?.catch(() => {}); // said when it is due
       await heard(mine, sound, at);
       at = until;
     }
-    if (playing === mine) stop();
   }
 
   async function fetched(id, start_s, end_s) {
     const told = await server.sound({ id, start_s, end_s: Math.min(end_s, start_s + STRETCH_S) });
+    if (told.error) complain(told.error);
     if (told.error || atob(told.wav).length <= 44) return null;
     return context.decodeAudioData(Uint8Array.from(atob(told.wav), (letter) => letter.charCodeAt(0)).buffer);
   }

@@ -41,6 +41,19 @@ WATCH = """() => {
 """Keeps every text that was on view."""
 
 
+PLAYING = """() => {
+  window.played = []; window.most = 0;
+  const play = HTMLMediaElement.prototype.play;
+  HTMLMediaElement.prototype.play = function () {
+    window.played.push(this);
+    const told = play.call(this);
+    window.most = Math.max(window.most, window.played.filter((one) => !one.paused).length);
+    return told;
+  };
+}"""
+"""Counts how many sounds are heard at the same time."""
+
+
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory) -> tuple[Path, list[dict]]:
     """Four clips with a pause between each two, spoken at once and to the last sample; and what the command line makes
@@ -154,6 +167,11 @@ def test_a_file_its_words_and_subtitles(open_page, app, speech, tmp_path):
     part(page, "lanes").locator(".word").first.click()
     expect(page.locator("#talk .word.playing").first).to_be_visible()
     expect(page.locator("#talk .word.playing")).to_have_count(0)
+    part(page, "play").dblclick()
+    expect(part(page, "play")).to_have_text("Stop")
+    expect(page.locator("#talk .word.playing").first).to_be_visible()  # a double click is one: it plays
+    part(page, "play").click()
+    expect(part(page, "play")).to_have_text("Play")
 
     page.get_by_text("Correct it and keep it for training").click()
     part(page, "corrected").fill("golf echo oscar five")
@@ -247,6 +265,11 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
     expect(judge.locator("[data-part=report]")).to_contain_text("starter on")
     expect(judge.locator("[data-part=report]")).to_contain_text("with words to expect")
     expect(judge.locator("[data-clip]").first).to_be_visible()
+    page.evaluate(PLAYING)
+    judge.locator("[data-clip]").first.dblclick()
+    page.wait_for_function("window.played.some((one) => one.ended)")
+    expect(judge.locator("[data-part=error]")).to_be_hidden()
+    assert page.evaluate("window.most") == 1, "one at a time"
     with page.expect_download() as saved:
         judge.locator("[data-part=csv]").click()
     saved.value.save_as(tmp_path / "out.csv")
