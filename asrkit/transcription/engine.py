@@ -9,8 +9,11 @@ batches, and on its way out of torch.
 from __future__ import annotations
 
 import os
+import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +98,7 @@ class Engine:
         longest_s = BATCH_S[self.device.type]
         for chosen in batches([len(clip) for clip in clips], longest_s, LEAST_FILL if self._masked else 1.0):
             with self._lock:
-                heard = self._hear_anyhow([clips[place] for place in chosen])
+                heard = in_one_thread(self._hear_anyhow, [clips[place] for place in chosen])
             if any(np.isnan(answer).any() for answer in heard):
                 raise ModelError(f"The model {self.checkpoint} answers with what is no number (NaN): its weights are "
                                  "broken, as after a training that went wrong; choose another checkpoint.")
@@ -132,6 +135,38 @@ class Engine:
             return list(scores)
         frames = self.model._get_feat_extract_output_lengths(mask.sum(-1)).tolist()
         return [one[:count] for one, count in zip(scores, frames, strict=True)]
+
+
+_line: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+_starting = threading.Lock()
+_calculating: list[threading.Thread] = []
+
+
+def in_one_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What `work` returns or raises, done by the one thread of this process that hears, or by the main thread itself.
+
+    oneDNN and OpenMP keep memory and helpers for each thread that calculates, as long as it lives: with the starter
+    0.25 GB for each that heard an hour. A page answers from dozens.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return work(*arguments)
+    with _starting:
+        if not _calculating:
+            _calculating.append(threading.Thread(target=_calculate, daemon=True, name="hear"))
+            _calculating[0].start()
+    answer: Future = Future()
+    _line.put((answer, work, arguments))
+    return answer.result()
+
+
+def _calculate() -> None:
+    while True:
+        answer, work, arguments = _line.get()
+        try:
+            answer.set_result(work(*arguments))
+        except BaseException as error:
+            answer.set_exception(error)
+        del answer, work, arguments  # or the model would be held until the next comes
 
 
 def best_device() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 import threading
 import time
 import traceback
@@ -70,6 +72,7 @@ class Transcriber:
             if sum(len(piece.samples) for piece in waiting) >= TOGETHER_S * RATE:
                 yield splitter.position, self.words_of(waiting, seams, decoder)
                 waiting = []
+                give_back()
         waiting += splitter.finish()
         yield splitter.position, self.words_of(waiting, seams, decoder)
 
@@ -99,6 +102,13 @@ class Transcriber:
             per_sample = len(scores) / (stop - start)
             parts.append(scores[round((keep_from - start) * per_sample) : round((keep_to - start) * per_sample)])
         return np.concatenate(parts)
+
+
+def give_back() -> None:
+    """Give the machine back what was freed. Every batch has a length of its own, and between what lives on glibc keeps
+    ever more pieces that are too small for the next: 0.4 GB after an hour of speech."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 def windows(samples: int) -> Iterator[tuple[int, int, int, int]]:

@@ -4,6 +4,7 @@ import os
 import threading
 import types
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -396,3 +397,23 @@ def test_broken_weights_are_one_sentence(tmp_path, expect):
         listener.transcribe(wave, expect.decoder(listener))
     with pytest.raises(ModelError, match="weights are broken"):
         alignment.align(listener, wave, "ab")
+
+
+def test_one_thread_hears_for_all_that_ask(listener, monkeypatch):
+    """Each that calculates keeps memory of its own for as long as it lives."""
+    seen, real = set(), Engine._hear
+
+    def hear(self, clips):
+        seen.add(threading.get_ident())
+        return real(self, clips)
+
+    monkeypatch.setattr(Engine, "_hear", hear)
+    askers = [threading.Thread(target=listener.transcribe, args=[noise(RATE, seed)]) for seed in range(3)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert len(seen) == 1 and not seen & {asker.ident for asker in askers}
+    monkeypatch.setattr(Engine, "_hear", lambda self, clips: 1 / 0)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
+        pool.submit(listener.transcribe, noise(RATE)).result()

@@ -1,0 +1,101 @@
+"""Hours of speech through the page in a real Chromium, twice: the memory of the app, and how long it takes.
+
+    python -m tests.benchmarks.hours DATASET [--hours 3] [--model starter]
+
+The clips of the dataset behind one another, in another order each time, with pauses of 0.1 to 1.5 s between them, so
+that no two pieces are of one length. Told are the resident memory before, every ten seconds and at the end of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import soundfile
+from playwright.sync_api import Page, sync_playwright
+
+from asrkit.speech import sources
+from asrkit.speech.audio import RATE, load
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "browser"), str(TESTS)]
+from conftest import FLAGS, App  # noqa: E402
+from talking import open_tab, part, upload  # noqa: E402
+
+EVERY_S = 10.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--model", default="starter")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        files = [joined(options.data, 3600 * options.hours, Path(folder) / f"{name}.flac", seed)
+                 for seed, name in enumerate(("first", "second"))]
+        app = App(Path(folder) / "runs")
+        app.start()
+        try:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+            page = browser.new_page()
+            page.goto(app.url)
+            open_tab(page, options.model)
+            upload(page, joined(options.data, 60.0, Path(folder) / "a minute.flac", 2))
+            page.wait_for_function(OVER, arg=1)
+            for number, file in enumerate(files, 2):
+                heard(page, file, number, psutil.Process(app.process.pid))
+            browser.close()
+        finally:
+            app.kill(signal.SIGTERM)
+
+
+OVER = """(count) => {
+  const pills = [...document.querySelectorAll("#talk .row .pill")].map((one) => one.textContent);
+  return pills.length === count && pills.every((one) => ["Done", "Failed"].includes(one));
+}"""
+
+
+def heard(page: Page, file: Path, number: int, app: psutil.Process) -> None:
+    before, begun = megabytes(app), time.monotonic()
+    upload(page, file)
+    seen = [megabytes(app)]
+    page.wait_for_function("(count) => document.querySelectorAll('#talk .row').length === count", arg=number)
+    while not page.evaluate(OVER, number):
+        page.wait_for_timeout(1000 * EVERY_S)
+        seen.append(megabytes(app))
+    seconds = soundfile.info(file).duration
+    told = part(page, "rows").locator(".row").last.inner_text()[:60]
+    print(f"{file.stem} file of {seconds / 3600:.1f} h: {before} MB before, then {', '.join(map(str, seen))} MB; "
+          f"{time.monotonic() - begun:.0f} s; {told!r}", flush=True)
+
+
+def megabytes(app: psutil.Process) -> int:
+    return round(app.memory_info().rss / 1e6)
+
+
+def joined(data: str, seconds: float, path: Path, seed: int) -> Path:
+    order, rows, length = random.Random(seed), list(sources.load(data).unseen), 0
+    with soundfile.SoundFile(path, "w", RATE, 1) as file:
+        while length < seconds * RATE:
+            order.shuffle(rows)
+            for row in rows:
+                pause = np.zeros(round(order.uniform(0.1, 1.5) * RATE), np.float32)
+                sound = np.concatenate([load(row.audio, start_s=row.start_s, end_s=row.end_s).samples, pause])
+                file.write(sound[: round(seconds * RATE) - length])
+                length += len(sound)
+                if length >= seconds * RATE:
+                    break
+    return path
+
+
+if __name__ == "__main__":
+    main()
