@@ -34,19 +34,22 @@ class Expected:
         """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `WordLoop` do,
         and for both a text and a file."""
         words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
-        if self.text.strip() and self.language_model.strip():
+        text, file = self.text.strip(), self.language_model.strip()
+        if not (text or file or words):
+            return None
+        if text and file:
             raise ConfigError("Give sentences to expect or a language model file, not both.")
-        if self.text.strip():
+        if text:
             for word in words:
                 hotwords.spelled(transcriber.processor.tokenizer, word)
         known = transcriber.decoder.loop.words if isinstance(transcriber.decoder, decoding.WordList) else []
-        if known and not self.language_model.strip():
+        if known and not file:
             more = [*words, *self._of_text(transcriber)]
             if sum(map(len, [*known, *more])) <= lexicon.MOST_LETTERS:
-                return transcriber.decoder.joined_by(more, transcriber.processor) if more else None
-        if self.text.strip():
-            return beam.of_text(transcriber, "\n".join([self.text, *words]), known)
-        likely = beam.of_file(transcriber, self.language_model.strip(), known) if self.language_model.strip() else None
+                return transcriber.decoder.joined_by(more, transcriber.processor)
+        if text:
+            return beam.of_text(transcriber, "\n".join([text, *words]), known)
+        likely = beam.of_file(transcriber, file, known) if file else None
         return hotwords.HotWords(transcriber.processor, transcriber.blank_id, words, likely) if words else likely
 
     def _of_text(self, transcriber: Transcriber) -> set[str]:
