@@ -13,6 +13,10 @@ async function ask(name, asked) {
   }
 }
 
+// A button that waits: it keeps the focus, which one that is disabled loses.
+function hold(button, on) { button.setAttribute("aria-disabled", String(on)); }
+const held = (button) => button.getAttribute("aria-disabled") === "true";
+
 // What the fields of "Words to expect" say.
 const expected = () => ({ expect: part("expect").value, hot: part("hot").value, lm: part("lm").value });
 

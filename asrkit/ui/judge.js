@@ -6,12 +6,13 @@ let job = null, playing = null;
 
 
 function working(on) {
-  part("evaluate").disabled = on;
+  hold(part("evaluate"), on);
   part("cancel").hidden = true; // until it is known what to cancel
   if (on) part("csv").hidden = true; else part("note").textContent = "";
 }
 
 async function evaluate() {
+  if (held(part("evaluate"))) return;
   complain("");
   part("report").textContent = "";
   working(true);

@@ -11,6 +11,7 @@ let playhead = null;
 // ---- recording
 
 async function record() {
+  if (held(part("record"))) return;
   if (recorder) { stopRecording(); return; }
   complain("");
   const model = props.value, name = `Recording ${spoken + 1}`;
@@ -30,7 +31,7 @@ async function record() {
   });
   fresh(taken);
   part("expectation").open = false; // the words appear below it
-  part("record").disabled = true;
+  hold(part("record"), true);
   try { taken.id = await recorder.start(); } catch (error) {
     complain(error.message);
     finished();
@@ -42,7 +43,7 @@ async function record() {
   poll();
   if (mine !== taken) return; // it failed at once
   begunAt = performance.now();
-  part("record").disabled = false;
+  hold(part("record"), false);
   part("record").textContent = "Stop";
   part("record").classList.add("on");
   part("clock").hidden = part("level").hidden = false;
@@ -53,7 +54,7 @@ async function record() {
 function stopRecording() {
   recorder.stop();
   clearInterval(clockTimer);
-  part("record").disabled = true;
+  hold(part("record"), true);
   part("record").textContent = "Finishing…";
 }
 
@@ -80,7 +81,7 @@ function finished() {
   if (shown === mine) note("");
   recorder = mine = null;
   poll();
-  part("record").disabled = false;
+  hold(part("record"), false);
   part("record").textContent = "Record";
   part("record").classList.remove("on");
   part("clock").hidden = part("level").hidden = true;
@@ -222,7 +223,7 @@ part("bundle").addEventListener("click", async () => {
   const told = await askAnew("bundle", { ids: listed });
   if (told) saveAs(Uint8Array.from(atob(told.zip), (letter) => letter.charCodeAt(0)), "application/zip", told.name);
 });
-part("cancel").addEventListener("click", () => askAnew("cancel", { ids: listed.filter((id) => id !== mine?.id) }));
+part("cancel").addEventListener("click", () => { cancels += 1; askAnew("cancel", { ids: listed.filter((id) => id !== mine?.id) }); });
 part("align").addEventListener("click", async () => {
   const told = await askAnew("correct", { id: shown.id, text: part("corrected").value });
   if (!told) return;
@@ -245,10 +246,11 @@ part("versus").addEventListener("toggle", async () => {
   if (told.rivals.some((one) => one.value === chosen)) part("other").value = chosen;
 });
 part("compare").addEventListener("click", async () => {
-  part("compare").disabled = true;
+  if (held(part("compare"))) return;
+  hold(part("compare"), true);
   part("compared").textContent = "Listening…";
   const told = await askAnew("compare", { id: shown.id, other: part("other").value, reference: part("reference").value });
-  part("compare").disabled = false;
+  hold(part("compare"), false);
   part("compared").innerHTML = told ? told.html : ""; // escaped by the server
 });
 // The model on choice is loaded once the tab is on view, before anybody has spoken.

@@ -6,6 +6,7 @@ const STATES = { waiting: "Waiting", working: "Listening", done: "Done", failed:
 
 let listed = [];  // ids of recordings and files, in order
 let polling = null;
+let cancels = 0;  // how often Cancel was pressed: whoever still sends looks
 
 async function take(chosen) {
   const found = [...chosen];
@@ -13,13 +14,19 @@ async function take(chosen) {
   complain("");
   const alone = found.length === 1 && !mine ? { id: null, words: [], state: "", duration_s: 0 } : null;
   if (alone) fresh(alone, `Sending ${found[0].name}…`);
-  for (const file of found) {
+  const asked = cancels;
+  for (const [place, file] of found.entries()) {
+    if (cancels > asked) {
+      complain(`Cancelled; ${found.length - place} of ${found.length} files were not sent.`);
+      return;
+    }
     try {
       const sent = await upload(file);
       const answer = await server.open({ path: sent.path, name: file.name, model: props.value, ...expected() });
       if (answer.error) { complain(answer.error); continue; }
       listed.push(answer.id);
       if (alone) alone.id = answer.id;
+      if (cancels > asked) await server.cancel({ ids: [answer.id] });
     } catch (error) {
       complain(`${file.name} could not be sent (${error.message ?? error}).`);
     }

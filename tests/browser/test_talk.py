@@ -194,6 +194,9 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     expect(part(page, "cancel")).to_be_hidden()
     expect(rows.nth(1)).to_contain_text("cannot be read as audio")
     expect(rows.nth(2)).to_contain_text("silent")
+    for width in (1280, 390):  # why it failed is there to be read, all of it
+        page.set_viewport_size({"width": width, "height": 900})
+        assert rows.nth(1).locator(".said").evaluate("(one) => one.scrollWidth <= one.clientWidth")
     rows.nth(0).click()
     expect(part(page, "note")).to_contain_text("a talk.wav · starter · ")
     assert shown(page) == [word["word"] for word in wanted]
@@ -207,6 +210,35 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     expect(rows).to_have_count(5)
     expect(part(page, "cancel")).to_be_hidden()
     expect(rows.nth(0)).to_be_focused()
+
+
+def test_cancel_means_the_files_that_are_still_sent_too(open_page, speech, tmp_path):
+    files = [shutil.copy(speech[0], tmp_path / f"{number:02d}.wav") for number in range(30)]
+    page = open_tab(open_page(), "starter")
+    upload(page, *files)
+    part(page, "cancel").click()
+    expect(part(page, "error")).to_contain_text("of 30 files were not sent")
+    expect(part(page, "cancel")).to_be_hidden()
+    assert part(page, "rows").locator(".row").count() < 30
+
+
+def test_everything_by_keyboard(open_page, speaker, speech, tmp_path):
+    """Record keeps the focus until the words stand there; so do Compare and Evaluate."""
+    page = open_tab(open_page(within=speaker(spoken(load(speech[0]), tmp_path / "mic.wav"))), "starter")
+    part(page, "record").focus()
+    page.keyboard.press("Space")
+    expect(part(page, "record")).to_have_text("Stop")
+    expect(part(page, "record")).to_be_focused()
+    expect(part(page, "partial")).not_to_be_empty()
+    page.keyboard.press("Space")
+    expect(part(page, "record")).to_have_text("Record")
+    expect(part(page, "record")).to_be_focused()
+    page.get_by_text("Evaluate the model on a dataset").click()
+    page.locator("#judge [data-part=dataset]").fill("no dataset at all")
+    page.locator("#judge [data-part=evaluate]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#judge [data-part=error]")).to_be_visible()
+    expect(page.locator("#judge [data-part=evaluate]")).to_be_focused()
 
 
 @pytest.mark.parametrize(("name", "content", "words"), [
