@@ -1,5 +1,8 @@
-"""Signs of life of a worker: a file that is touched while something goes on in it, so that a phase of an hour is no
+"""Signs of life of a worker: a file that is written while something goes on in it, so that a phase of an hour is no
 silence. Not an event: it would be one a second.
+
+The moment is told by the clock that counts from the start of the machine and is the same in all its processes: it is
+not set, and stands still while the machine sleeps.
 
 What is stopped, deadlocked or waits for an answer that does not come gives no sign: the thread that beats looks whether
 the process has computed, or read from the disk, since the last beat.
@@ -26,6 +29,9 @@ AWAKE_S = 0.002
 """Processor time between two beats from which on the process has done something; waiting threads take less."""
 
 
+ROOM = 64
+"""Bytes of the file."""
+
 PAUSED_S = 10.0
 UNFINISHED_S = 200.0
 """A step that is not over counts as one that took so long at most: it may never be over."""
@@ -46,11 +52,10 @@ class Sign(NamedTuple):
 def last(run: Run) -> Sign | None:
     """The last sign of life of the run's worker; None for one that gives none (an older version's)."""
     try:
-        touched = run.heartbeat_path.stat().st_mtime
-        longest = float(json.loads(run.heartbeat_path.read_text(encoding="utf-8"))["longest_s"])
+        told = json.loads(run.heartbeat_path.read_bytes())
+        return Sign(max(0.0, time.monotonic() - float(told["beat"])), float(told["longest_s"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Sign(max(0.0, time.time() - touched), longest)
 
 
 class Heartbeat:
@@ -61,7 +66,7 @@ class Heartbeat:
 
     def __init__(self, run: Run, alone: bool = True) -> None:
         self.run, self.alone = run, alone
-        self._longest, self._told = 0.0, -1.0
+        self._longest = 0.0
         self._looked: float | None = None
         self._beaten = time.monotonic() - EVERY_S
         self._work = (float("-inf"), 0)
@@ -87,13 +92,7 @@ class Heartbeat:
         longest = max(self._longest, under_way)
         # On a disk that is full or read-only the worker ends by its next event, which says so.
         with contextlib.suppress(OSError):
-            if longest > 1.1 * self._told:
-                draft = self.run.heartbeat_path.with_name(".heartbeat")
-                draft.write_text(json.dumps({"longest_s": round(longest, 3)}))
-                os.replace(draft, self.run.heartbeat_path)
-                self._told = longest
-            else:
-                os.utime(self.run.heartbeat_path)
+            _write(self.run.heartbeat_path, {"beat": round(now, 3), "longest_s": round(longest, 3)})
 
     def _paused(self, now: float) -> bool:
         """Whether nothing at all has gone on in the process: somebody stopped it. No step took that long."""
@@ -104,6 +103,15 @@ class Heartbeat:
         before = self._work
         self._work = (time.process_time() - time.thread_time(), resource.getrusage(resource.RUSAGE_SELF).ru_majflt)
         return self._work[0] - before[0] > AWAKE_S or self._work[1] > before[1]
+
+
+def _write(path: Path, sign: dict[str, float]) -> None:
+    """In place and of one length: it needs no room of the disk, and no reader finds half of it."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.pwrite(handle, json.dumps(sign).ljust(ROOM).encode(), 0)
+    finally:
+        os.close(handle)
 
 
 def _waits_for_disk() -> bool:

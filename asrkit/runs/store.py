@@ -74,7 +74,7 @@ class Run:
 
     @property
     def heartbeat_path(self) -> Path:
-        """Touched while the worker works; see `heartbeat`."""
+        """Written while the worker works; see `heartbeat`."""
         return self.path / "heartbeat.json"
 
     @property

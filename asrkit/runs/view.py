@@ -38,7 +38,7 @@ class RunView:
     findings: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] = field(default_factory=dict)
     phase: Event | None = None
-    phase_since: float = 0.0
+    phase_since_s: float = 0.0
     end: Event | None = None
     step: int = 0
     epoch: float = 0.0
@@ -54,7 +54,7 @@ class RunView:
             self.first_time = told.time
         if told.data.get("begins") or self.end:
             # A worker begins again: nobody worked between the last word of the one before it and this.
-            self.idle_s += max(0.0, told.time - (self.last_time or told.time))
+            self.idle_s += told.time - (self.last_time or told.time)
         else:
             self.idle_s += self._asleep_s(told)
         self.last_time = told.time
@@ -66,7 +66,7 @@ class RunView:
             self._begin(told)
         elif told.kind == events.PHASE:
             if self.phase is None or self.phase.data.get("phase") != told.data.get("phase"):
-                self.phase_since = told.time
+                self.phase_since_s = self.worked_s(told.time)
             self.phase, self.end = told, None
         elif told.kind == events.TRAIN:
             self.phase = None
@@ -86,15 +86,18 @@ class RunView:
             self.phase, self.end = None, told
 
     def _asleep_s(self, told: Event) -> float:
-        """Seconds before `told` in which the machine was suspended: a silence far longer than the work ever makes."""
+        """Seconds before `told` in which the machine was suspended, or by which its clock was set: a silence far longer
+        than the work ever makes, or shorter than none."""
         silence = told.time - (self.last_time or told.time)
+        training = told.kind == events.TRAIN and self.phase is None
+        usual = ((told.step or 0) - self.step) * (self._step_s() or 0.0) if training else 0.0
+        if silence < 0:
+            return silence - usual
         if silence < ASLEEP_S:
             return 0.0
         if self.phase is not None:  # an evaluation says every few seconds how far it is; a download may be silent
             return silence if self.phase.data.get("phase") == "evaluating" else 0.0
-        a_step = self._step_s()
-        usual = ((told.step or 0) - self.step) * (a_step or 0.0)
-        return silence - usual if told.kind == events.TRAIN and a_step and silence > 10 * usual else 0.0
+        return silence - usual if usual and silence > 10 * usual else 0.0
 
     def _step_s(self) -> float | None:
         """Seconds of work of a step in this life of the worker, evaluations included; None before it is known."""
@@ -155,6 +158,22 @@ class RunView:
         # Longer than from one step that is told to the next, nothing is known to go on: it evaluates, or was suspended.
         since = min(self.worked_s(time.time() if now is None else now) - reached, self._interval_s)
         return max(0.0, (self.total_steps - last) * a_step - since)
+
+
+class Present:
+    """The present by the clock that a run is told by, for who looks again and again: after the newest event it goes on
+    by itself, whatever is done to the system's clock, and stands still while the machine sleeps."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._ahead_s = 0.0
+
+    def of(self, seen: RunView) -> float:
+        """Unix seconds, never before the last event."""
+        if self._last is None or seen.last_time != self._last:
+            self._last = seen.last_time
+            self._ahead_s = max(time.time(), seen.last_time or 0.0) - time.monotonic()
+        return self._ahead_s + time.monotonic()
 
 
 def _without_samples(told: Event) -> Event:

@@ -18,7 +18,7 @@ from asrkit.runs import events, heartbeat, supervisor
 from asrkit.runs.curves import Point, points_of, thinned
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView, kept
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, Present, RunView, kept
 from asrkit.ui import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
@@ -59,7 +59,7 @@ class Follower:
     """One run, folded up to a byte offset of its events. Safe to call from several threads."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        self.run, self.present = run, Present()
         self._lock = threading.Lock()
         self._shown: dict[str, Any] = {}
         self._begin()
@@ -174,17 +174,17 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
     seen = follower.view
     ended = status not in supervisor.ACTIVE and status != supervisor.QUEUED
     ahead = supervisor.ahead(run, under_way, waiting) if status == supervisor.QUEUED else None
-    best = kept(run, seen)
+    best, now = kept(run, seen), follower.present.of(seen)
     sign = heartbeat.last(run) if status in supervisor.ACTIVE else None
     return {
         "run": run.id, "offset": news.offset, "reset": news.reset, "points": news.points, "read": news.read,
         "status": status, "status_word": words.STATUS[status], "ended": ended,
         "can": _actions(status, run, ahead),
         "said": words.said(status, seen),
-        "activity": "" if ended else words.activity(run, status, seen, ahead, sign),
+        "activity": "" if ended else words.activity(run, status, seen, now, ahead, sign),
         "silence": words.silence(status, sign),
         "progress": 1.0 if status == supervisor.FINISHED else seen.progress(),
-        "line": words.progress_line(seen, status),
+        "line": words.progress_line(seen, status, now),
         "entropy": seen.started.get("label_entropy"),
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
         "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data.get(seen.metric))},

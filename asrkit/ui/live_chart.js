@@ -14,7 +14,7 @@ const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it ca
 let run = new URLSearchParams(location.search).get("run") || "";
 let shown = { after: 0, signature: null, models: false };
 let timer = null, asking = false, again = false, pace = 1000;
-let cancelledAt = null, armed = null, due = Date.now() + AWAY_MS, wasThere = true;
+let cancelledAt = null, armed = null, due = performance.now() + AWAY_MS, wasThere = true;
 let elsewhere = /[?&]compare=/.test(location.search); // such an address is about to open another tab
 
 // ---- asking
@@ -23,7 +23,7 @@ async function ask() {
   clearTimeout(timer);
   if (!element.isConnected) return;
   if (asking) { again = true; return; }
-  if (!seen() && Date.now() < due) { timer = setTimeout(ask, due - Date.now()); return; }
+  if (!seen() && performance.now() < due) { timer = setTimeout(ask, due - performance.now()); return; }
   asking = true; again = false;
   const asked = { run, after: charts.tooLong() ? 0 : shown.after, ...hearing.asked(), signature: shown.signature,
                   log: part("log").open, page: PAGE };
@@ -37,8 +37,8 @@ async function ask() {
     pace = OFFLINE_MS;
   }
   asking = false;
-  due = Date.now() + (document.hidden ? HIDDEN_MS : AWAY_MS);
-  timer = setTimeout(ask, again ? 0 : seen() ? pace : Math.max(pace, due - Date.now()));
+  due = performance.now() + (document.hidden ? HIDDEN_MS : AWAY_MS);
+  timer = setTimeout(ask, again ? 0 : seen() ? pace : Math.max(pace, due - performance.now()));
 }
 
 function seen() { return !document.hidden && element.offsetParent && !elsewhere; }
@@ -133,10 +133,10 @@ function show(told) {
 function showState(told) {
   text("status", told.status_word);
   part("status").dataset.status = told.status;
-  cancelledAt = told.can.includes("kill") ? cancelledAt ?? Date.now() : null;
+  cancelledAt = told.can.includes("kill") ? cancelledAt ?? performance.now() : null;
   const held = document.activeElement;
   for (const button of element.querySelectorAll("[data-action]")) {
-    const early = button.dataset.action === "kill" && Date.now() - cancelledAt < PATIENCE_MS;
+    const early = button.dataset.action === "kill" && performance.now() - cancelledAt < PATIENCE_MS;
     button.hidden = early || !told.can.includes(button.dataset.action);
   }
   // What was pressed may be gone. Not to the next button: who presses twice by accident would press that.

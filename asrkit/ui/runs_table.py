@@ -18,7 +18,7 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import export, published, supervisor
 from asrkit.runs.curves import thinned
 from asrkit.runs.store import Run, RunStore
-from asrkit.runs.view import RunView, kept
+from asrkit.runs.view import Present, RunView, kept
 from asrkit.ui import words
 from asrkit.ui.follow import Followers
 from asrkit.ui.run_list import Row, RunList
@@ -42,7 +42,7 @@ class Digest:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.settings = _settings(run)
-        self._disk, self._measured = 0, float("-inf")
+        self._disk, self._measured, self._present = 0, float("-inf"), Present()
         self._begin()
 
     def _begin(self) -> None:
@@ -68,7 +68,7 @@ class Digest:
         best = kept(self.run, seen)
         told = best.data if best else {}
         going = status in supervisor.ACTIVE
-        elapsed = seen.elapsed_s() if going else seen.elapsed_s(now=seen.last_time)
+        elapsed = seen.elapsed_s(self._present.of(seen) if going else seen.last_time)
         trend = thinned(seen.series.get(f"eval/{seen.metric}", []), TREND_POINTS)
         return {"id": self.run.id, "status": status, "status_word": words.status_word(self.run, status),
                 "metric": seen.metric,

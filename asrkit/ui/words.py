@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 from asrkit.runs import heartbeat, supervisor, view, watchdog
 from asrkit.runs.events import Event
@@ -75,9 +74,9 @@ def phase(told: Event) -> str:
     return f"{text} {done} of {total}"
 
 
-def activity(run: Run, status: str, seen: RunView, ahead: supervisor.Ahead | None = None,
+def activity(run: Run, status: str, seen: RunView, now: float, ahead: supervisor.Ahead | None = None,
              sign: Sign | None = None) -> str:
-    """What a run that has not ended is doing now. ahead: why it waits, where it does."""
+    """What a run that has not ended is doing at the moment `now`. ahead: why it waits, where it does."""
     if ahead:
         return f"{waiting(ahead)}…"
     if status == supervisor.STOPPING:
@@ -89,15 +88,14 @@ def activity(run: Run, status: str, seen: RunView, ahead: supervisor.Ahead | Non
         slow = f", for a step of it took {duration(sign.longest_s)}" if sign and given > usual else ""
         return f"{doing}… (by force after {roughly(given)}{slow})"
     if seen.phase is not None:
-        return f"{phase(seen.phase).rstrip('.…')}…{_so_far(seen.phase_since, sign)}"
+        return f"{phase(seen.phase).rstrip('.…')}…{_so_far(seen.worked_s(now) - seen.phase_since_s, sign)}"
     if status == supervisor.STARTING:
         return "Starting the worker…"
-    return f"Training…{_so_far(seen.last_time, sign)}" if seen.last_time else "Training…"
+    return f"Training…{_so_far(now - seen.last_time, sign)}" if seen.last_time else "Training…"
 
 
-def _so_far(since: float, sign: Sign | None) -> str:
+def _so_far(taken: float, sign: Sign | None) -> str:
     """` (3 min; last sign of life 2 s ago)`, once it has taken long; a clock that was set says nothing."""
-    taken = time.time() - since
     if not LONG_S < taken < 86_400:
         return ""
     return f" ({duration(taken)}; last sign of life {duration(sign.age_s)} ago)" if sign else f" ({duration(taken)})"
@@ -138,17 +136,17 @@ def said(status: str, seen: RunView) -> str:
     return f"{STATUS[status]}: {doing}" if doing else STATUS[status]
 
 
-def progress_line(seen: RunView, status: str) -> str:
-    """`step 120 of 300 · epoch 2.4 · 1 min 10 s so far · about 50 s left`."""
+def progress_line(seen: RunView, status: str, now: float) -> str:
+    """`step 120 of 300 · epoch 2.4 · 1 min 10 s so far · about 50 s left`, at the moment `now`."""
     parts = []
     if seen.total_steps:
         parts += [f"step {seen.step} of {seen.total_steps}", f"epoch {seen.epoch:.1f}"]
     if seen.first_time is not None:
         going = status in supervisor.ACTIVE
-        elapsed = seen.elapsed_s() if going else seen.elapsed_s(now=seen.last_time)
+        elapsed = seen.elapsed_s(now if going else seen.last_time)
         so_far = going or status == supervisor.QUEUED
         parts.append(f"{duration(elapsed)} so far" if so_far else f"ended after {duration(elapsed)}")
-        left = seen.eta_s() if going else None
+        left = seen.eta_s(now) if going else None
         if left is not None and seen.step < (seen.total_steps or 0):
             parts.append(f"about {roughly(left)} left")
     return " · ".join(parts)

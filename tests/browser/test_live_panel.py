@@ -1,6 +1,6 @@
 """The live panel on faked runs: what is drawn survives updates, reloads and a killed app; what failed is said."""
 
-import os
+import json
 import re
 import signal
 import time
@@ -466,16 +466,19 @@ def test_the_focus_stays_where_something_is_after_an_action(open_page, play, app
     wait_for(lambda: page.evaluate(focused) == "status", "the focus on the status")
 
 
+def beat(run, age_s):
+    run.heartbeat_path.write_text(json.dumps({"beat": time.monotonic() - age_s, "longest_s": 100}))
+
+
 def test_a_worker_that_gives_no_sign_of_life_is_told(open_page, play, app):
     run = play(*LONG)
     page = open_page()
     drawn(page, 2)
-    run.heartbeat_path.write_text('{"longest_s": 100}')
-    os.utime(run.heartbeat_path, (time.time() - 60,) * 2)
+    beat(run, 60)
     silence = page.locator("#live [data-part=silence]")
     expect(silence).to_contain_text(re.compile(r"No sign of life for 1 min.* Cancel ends it, by force if need be"))
     page.get_by_role("tab", name="Runs").click()
     expect(page.locator("#runs .pill").first).to_have_text("Running, silent")
     page.get_by_role("tab", name="Train").click()
-    os.utime(run.heartbeat_path)
+    beat(run, 0)
     expect(silence).to_be_hidden()

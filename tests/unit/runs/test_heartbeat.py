@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -48,6 +49,11 @@ def works(make_run, monkeypatch):
         worker.wait()
 
 
+def beaten(run, age_s, longest_s=1.0):
+    """What a worker wrote so long ago."""
+    run.heartbeat_path.write_text(json.dumps({"beat": time.monotonic() - age_s, "longest_s": longest_s}))
+
+
 def age(run):
     return heartbeat.last(run).age_s
 
@@ -56,7 +62,7 @@ def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
     run, worker = works(BUSY)
     begun = time.monotonic()
     wait_for(lambda: time.monotonic() - begun > 3 and age(run) < 2, "a sign of life after so long", seconds=20)
-    said = words.activity(run, supervisor.STARTING, view(run), None, heartbeat.last(run))
+    said = words.activity(run, supervisor.STARTING, view(run), time.time(), None, heartbeat.last(run))
     assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last sign of life \d s ago\)", said), said
     os.kill(worker.pid, signal.SIGSTOP)
     wait_for(lambda: heartbeat.last(run).silent, "silence", seconds=20)
@@ -127,8 +133,7 @@ def test_a_pause_is_no_step(make_run, clock, who_wakes_first):
 def test_who_is_resumed_is_not_silent_since_the_life_before(store, config, worker):
     run = supervisor.start(store, config, "one")
     processes.kill(run)
-    run.heartbeat_path.write_text('{"longest_s": 90}')
-    os.utime(run.heartbeat_path, (time.time() - 7200,) * 2)
+    beaten(run, 7200, 90)
     supervisor.resume(store, run)
     sign = heartbeat.last(run)
     assert words.status_word(run, supervisor.status(run)) == "Starting"
@@ -137,7 +142,7 @@ def test_who_is_resumed_is_not_silent_since_the_life_before(store, config, worke
 
 def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkeypatch):
     heart = Heartbeat(make_run())
-    monkeypatch.setattr(heartbeat.os, "replace", lambda *_: os.stat("/nowhere"))
+    monkeypatch.setattr(heartbeat.os, "pwrite", lambda *_: os.stat("/nowhere"))
     clock[0] += 1
     heart.beat()
 
@@ -148,17 +153,19 @@ def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkey
 def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s, given):
     run = make_run()
     if longest is not None:
-        run.heartbeat_path.write_text(f'{{"longest_s": {longest}}}')
-        os.utime(run.heartbeat_path, (time.time() - age_s,) * 2)
+        beaten(run, age_s, longest)
     run.raise_flag(flag)
     assert watchdog.given_s(run) == given
-    said = words.activity(run, supervisor.STOPPING, RunView("one"), None, heartbeat.last(run))
+    said = words.activity(run, supervisor.STOPPING, RunView("one"), 0.0, None, heartbeat.last(run))
     slower = given > (watchdog.CANCEL_S if flag == CANCEL else watchdog.STOP_S)
     assert f"by force after {words.roughly(given)}" in said and ("for a step of it took" in said) == slower
 
 
-def test_a_clock_that_was_set_does_not_make_anybody_silent(make_run):
-    run = make_run()
-    run.heartbeat_path.write_text('{"longest_s": 1}')
-    os.utime(run.heartbeat_path, (time.time() + 3600,) * 2)
-    assert age(run) == 0.0
+@pytest.mark.parametrize("jump_s", [3600, -3600])
+def test_a_clock_that_is_set_makes_nobody_silent_and_hides_no_silence(make_run, monkeypatch, jump_s):
+    lively, silent = make_run("lively"), make_run("silent")
+    beaten(lively, 1)
+    beaten(silent, 60)
+    true_time = time.time
+    monkeypatch.setattr(time, "time", lambda: true_time() + jump_s)
+    assert 1 <= age(lively) < 30 and 60 <= age(silent) < 90

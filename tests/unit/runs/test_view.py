@@ -244,3 +244,33 @@ def test_a_run_that_begins_again_from_nothing_tells_its_first_evaluation_once():
                  scores(0, 1.0))
     assert [told.step for told in found.evaluations] == [0] and len(found.findings) == 1
     assert curve(found, "eval/wer") == [(0, 1.0)] and curve(found, "train/loss") == []
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize("jump_s", [HOUR, -HOUR])
+def test_a_clock_that_is_set_changes_neither_time_nor_pace(jump_s):
+    """Ten seconds a step, in two lives; the clock is set while it trains, and again between the lives."""
+    told = seen(STARTED, *(event("train", 1000.0 + 10 * step, step, loss=1.0) for step in (1, 2, 3)),
+                *(event("train", 1000.0 + 10 * step + jump_s, step, loss=1.0) for step in (4, 5)))
+    assert told.elapsed_s(now=1050.0 + jump_s) == pytest.approx(50.0)
+    assert told.eta_s(now=1050.0 + jump_s) == pytest.approx(350.0)
+    told.apply(event("phase", 1060.0 - jump_s, phase="loading", text="", begins=True))
+    told.apply(event("started", 1070.0 - jump_s, 5, total_steps=40))
+    told.apply(event("train", 1080.0 - jump_s, 6, loss=1.0))
+    assert [round(point.elapsed_s) for point in told.series["train/loss"]] == [10, 20, 30, 40, 50, 70]
+    assert told.elapsed_s(now=1080.0 - jump_s) == pytest.approx(70.0)
+
+
+@pytest.mark.parametrize("jump_s", [HOUR, -HOUR])
+def test_the_present_goes_on_when_the_clock_is_set(monkeypatch, jump_s):
+    clock = {"time": 1035.0, "monotonic": 7.0}
+    for name in clock:
+        monkeypatch.setattr(views.time, name, lambda name=name: clock[name])
+    told, present = seen(STARTED, event("train", 1030.0, 3, loss=1.0)), views.Present()
+    assert present.of(told) == 1035.0
+    clock["time"], clock["monotonic"] = 1036.0 + jump_s, 8.0
+    assert present.of(told) == 1036.0
+    told.apply(event("train", 1040.0 + jump_s, 4, loss=1.0))
+    assert present.of(told) == max(1036.0, 1040.0) + jump_s, "never before the last event"
