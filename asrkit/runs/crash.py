@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from typing import Any
 
+from asrkit.runs.processes import alive
 from asrkit.runs.store import Run, free_bytes
 
 FULL_BYTES = 1 << 20
@@ -40,14 +42,24 @@ def explain(run: Run) -> tuple[str, str]:
     if (code := process.get("exit")) in SIGNALS:
         return (f"The training process ended by {SIGNALS[code]}.",
                 f"The log may say more; if it happens again, update the driver and PyTorch. {way_on}")
+    if code is None and (told := _out_of_sight(run, process)):
+        return told, f"If it has ended there: {way_on}"
     said = _last_line(run, process)
     if (code or 0) > 0:
-        return (f"The training process ended with exit code {code} and no other word.{said} Its history is kept.",
+        return (f"The training process ended with exit code {code} and no other word. Its history is kept.{said}",
                 f"The log may say more. {way_on}")
     if run.events_size() > process.get("events_from", 0):  # it had begun: its history says more
         said = ""
-    return (f"The training process ended without a word: it was killed, or ran out of memory.{said} Its history is "
-            "kept.", f"The log may say more. {way_on}")
+    return ("The training process ended without a word: it was killed, or ran out of memory. Its history is "
+            f"kept.{said}", f"The log may say more. {way_on}")
+
+
+def _out_of_sight(run: Run, process: dict[str, Any]) -> str:
+    """Why it cannot be seen from here whether the worker lives; empty where it can."""
+    host = process.get("host", socket.gethostname())
+    if host != socket.gethostname():
+        return f"The training process was started on {host}; whether it lives cannot be seen from here."
+    return "This is a copy of a run that is under way in another folder." if alive(process) else ""
 
 
 def _last_line(run: Run, process: dict[str, Any]) -> str:

@@ -71,9 +71,8 @@ const charts = (() => {
     const at = [best && { step: best.step, words: "best", more: best.words, tint: colour("--good") },
                 ...findings.map((one) => ({ step: one.step ?? 0, words: one.code, more: one.cause, tint: colour("--warn") }))].filter(Boolean);
     if (plot === "loss" && entropy) {
-      // Its words stand in the legend: wherever they stood in the chart, a curve or a mark would run through them.
-      shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: entropy, y1: entropy, line: { color: text, width: 1, dash: "dash" },
-                    name: "Letter frequencies alone", showlegend: true });
+      // Its words stand under the chart: wherever they stood in it, a curve or a mark would run through them.
+      shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: entropy, y1: entropy, line: { color: text, width: 1, dash: "dash" } });
     }
     if (!PLOTS[plot].marks) return { shapes, annotations };
     at.forEach((mark, place) => {
@@ -128,6 +127,7 @@ const charts = (() => {
     const before = SERIES.filter(has);
     for (const name of SERIES) for (const side of "xety") points[name][side].push(...(news.points[name]?.[side] ?? []));
     ({ entropy, best, findings } = news);
+    part("entropy").hidden = !entropy;
     part("charts").hidden = part("chart-tools").hidden = part("more-charts").hidden = !SERIES.some(has);
     if (news.reset || !drawn || (wish.axis === "t" && timeUnit(most()).words !== timeUnit(unitFor).words)) {
       told = marked;
@@ -187,6 +187,7 @@ const charts = (() => {
   }
 
   const tooLong = () => SERIES.some((name) => points[name].x.length > MOST);
-  const all = () => Object.keys(PLOTS).filter((plot) => part(plot).data).map((plot) => ({ div: part(plot), title: PLOTS[plot].title }));
+  const all = () => Object.keys(PLOTS).filter((plot) => part(plot).data).map((plot) => ({ div: part(plot), title: titleOf(plot) }));
+  function titleOf(plot) { return plot === "loss" && entropy ? `${PLOTS.loss.title} (${part("entropy").textContent})` : PLOTS[plot].title; }
   return { add, draw, recolour, fit, listen, tooLong, all };
 })();

@@ -42,7 +42,7 @@ function baseLayout({ percent, log, title, height = 270 }) {
            xaxis: { ...axis, title: { text: title, standoff: 6 }, rangemode: "tozero" },
            yaxis: { ...axis, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", tickformat: figures,
                     exponentformat: "power", nticks: log ? 4 : undefined, automargin: log },
-           legend: { orientation: "h", x: 0, y: 1.16 }, hovermode: "x unified", showlegend: true,
+           legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, hovermode: "x unified", showlegend: true,
            hoverlabel: { bgcolor: colour("--curve-hover"), font: { color: colour("--curve-text") } },
            dragmode: TOUCH ? false : "zoom" };
 }

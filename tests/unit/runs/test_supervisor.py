@@ -150,6 +150,15 @@ def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
     assert supervisor.status(make_run("one", [STARTED], away)) == "crashed"
 
 
+@pytest.mark.parametrize(("where", "told"), [
+    ({"host": "elsewhere", "start": "another-boot:12"}, "was started on elsewhere; whether it lives cannot be seen"),
+    ({"folder": 1}, "a copy of a run that is under way in another folder")])
+def test_nobody_says_that_a_worker_has_died_who_cannot_see_it(make_run, living, where, told):
+    run = make_run("one", [STARTED], {**living, **where})
+    assert supervisor.status(run) == "crashed" and told in view.summary(run)["error"]
+    assert "ended without a word" in view.summary(make_run("two", [STARTED], {**living, "start": "x:1"}))["error"]
+
+
 def test_a_machine_that_was_renamed_knows_its_run(make_run, living):
     assert supervisor.status(make_run("one", [STARTED], {**living, "host": "before"})) == "running"
 
@@ -481,10 +490,10 @@ def lived_again(make_run, dead, log="", **process):
 
 
 @pytest.mark.parametrize(("process", "log", "told"), [
-    ({"log_from": 9}, "", "ended without a word: it was killed, or ran out of memory. Its history"),
-    ({"log_from": 9}, "OSError: no space\n", "out of memory. The last line of its log: OSError: no space. Its history"),
+    ({"log_from": 9}, "", "ended without a word: it was killed, or ran out of memory. Its history is kept."),
+    ({"log_from": 9}, "OSError: no space\n", "Its history is kept. The last line of its log: OSError: no space."),
     ({"log_from": 9, "exit": 1}, "No module named 'torch'\n",
-     "ended with exit code 1 and no other word. The last line of its log: No module named 'torch'. Its history"),
+     "with exit code 1 and no other word. Its history is kept. The last line of its log: No module named 'torch'."),
     ({"exit": -signal.SIGSEGV}, "", "segmentation fault")])
 def test_what_ended_an_earlier_life_is_not_told_of_this_one(make_run, dead, process, log, told):
     run, store = lived_again(make_run, dead, log, **process)
