@@ -114,7 +114,8 @@ function show(told) {
   shown.models = models;
   if (told.notice) { notice(told.notice); part("body").hidden = false; part("empty").hidden = true; }
   pace = told.read < 1 ? 0 : told.pace_ms;
-  if (!told.run) { part("empty").hidden = Boolean(told.notice); part("body").hidden = !told.notice; return; }
+  part("body").classList.toggle("gone", !told.run);
+  if (!told.run) { showNone(told.notice); return; }
   run = told.run;
   shown.after = told.offset;
   part("empty").hidden = true;
@@ -128,6 +129,15 @@ function show(told) {
     hearing.add(told);
   }
   if (told.log !== null) showLog(told.log);
+}
+
+// There is no run, or none of the name in the address: nothing of another run may stand here as if it were this one.
+function showNone(told) {
+  part("empty").hidden = Boolean(told);
+  part("body").hidden = !told;
+  document.title = "asrkit";
+  const choice = part("runs");
+  if (choice.selectedIndex < 0) choice.prepend(Object.assign(new Option("choose a run", "", true, true), { disabled: true }));
 }
 
 function showState(told) {

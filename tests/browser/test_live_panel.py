@@ -187,14 +187,30 @@ def test_the_log_is_one_click_away_and_follows(open_page, play):
     expect(log).to_contain_text("step 30 of 2000")
 
 
+def nothing_of_a_run(page):
+    for part in (".actions", ".pill", "[data-part=charts]", "[data-part=log]"):
+        expect(page.locator(f"#live {part}")).to_be_hidden()
+
+
+def test_a_run_that_is_deleted_under_the_page_leaves_nothing_to_press(open_page, play, app):
+    run = play(*SHORT)
+    page = open_page(f"?run={run.id}")
+    expect(status(page)).to_have_text("Finished")
+    app.store.delete(run)
+    expect(page.locator("#live [role=alert]").filter(has_text="There is no run")).to_be_visible()
+    nothing_of_a_run(page)
+
+
 def test_a_run_that_does_not_exist_is_said(open_page, play):
     run = play(*SHORT)
     page = open_page("?run=nothing")
     expect(page.locator("#live [role=alert]").filter(has_text="There is no run 'nothing'")).to_be_visible()
+    nothing_of_a_run(page)
     page.locator("#live [data-part=runs]").select_option(run.id)
     expect(page.locator("#live [role=alert]").filter(has_text="There is no run")).to_be_hidden()
     expect(status(page)).to_have_text("Finished")
     assert page.url.endswith(f"?run={run.id}")
+    expect(page.locator("#live .actions")).to_be_visible()
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(open_page, play):
