@@ -6,12 +6,15 @@ that one of them could begin starts it: the worker that has just ended, or an ap
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from asrkit import config as configs
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, RunError
 from asrkit.runs import devices, events, models, preparation
@@ -117,9 +120,15 @@ def share(store: RunStore, config: TrainConfig) -> list[str]:
 
 def _wish(run: Run) -> devices.Wish:
     try:
-        return devices.Wish.of(run.config())
-    except ConfigError:  # it is told when its turn comes
+        return _wish_of(run.config_path, run.config_path.stat().st_mtime_ns)
+    except (ConfigError, OSError):  # it is told when its turn comes
         return devices.Wish((), 1)
+
+
+@functools.lru_cache(maxsize=1024)
+def _wish_of(path: Path, written: int) -> devices.Wish:
+    """Every page asks every second, of all that wait. written: a file of another time is that of another run."""
+    return devices.Wish.of(configs.from_file(path))
 
 
 def taken(busy: Iterable[Run]) -> list[str]:

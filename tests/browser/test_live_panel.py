@@ -328,6 +328,7 @@ def test_axes_and_the_charts_behind_the_fold(open_page, play):
     wait_for(lambda: page.evaluate(title) == "seconds of work", "the axis")
     page.get_by_label("Logarithmic").check()
     assert page.evaluate("document.querySelector('#live [data-part=loss]').layout.yaxis.type") == "log"
+    assert page.evaluate("document.querySelector('#live [data-part=rates]').layout.yaxis.type") == "linear", "0 is seen"
     page.get_by_text("Learning rate, gradient norm, speed and memory").click()
     wait_for(lambda: len(points(page, "learning_rate", 0)) > 5, "the learning rate")
     count = len(points(page, "learning_rate", 0))

@@ -90,6 +90,18 @@ def test_ticked_runs_are_laid_over_each_other_and_the_address_says_so(tab, three
     expect(another.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
 
 
+def test_losses_can_be_drawn_logarithmically_and_error_rates_cannot(tab, three):
+    tick(tab, three[0])
+    axis, series = "document.querySelector('#runs [data-part=plot]').layout?.yaxis.type", "#runs [data-part=series]"
+    logarithmic = tab.get_by_label("Logarithmic (not error rates)")
+    expect(logarithmic).to_be_disabled()
+    tab.locator(series).select_option("eval/loss")
+    logarithmic.check()
+    wait_for(lambda: tab.evaluate(axis) == "log", "the loss")
+    tab.locator(series).select_option("eval/wer")
+    wait_for(lambda: tab.evaluate(axis) == "linear", "the error rate")
+
+
 def test_a_published_card_is_a_dashed_reference(tab, three):
     tick(tab, three[0])
     tab.locator("#runs [data-part=card]").select_option(label="XLS-R 53 English (published)")
