@@ -75,8 +75,10 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
 
 
 def resume(store: RunStore, run: Run) -> Run:
-    """Go on with a stopped, failed or crashed run from its last checkpoint, in its turn. RunError if it is none."""
+    """Go on with a stopped, failed or crashed run from its last checkpoint, in its turn. RunError if it is none, or was
+    deleted meanwhile."""
     with store.lock():
+        store.get(run.id)
         current = status(run)
         if current in ACTIVE or _waits(run):
             return run
@@ -224,7 +226,8 @@ def _place(run: Run) -> float:
 
 
 def stop(run: Run) -> None:
-    """Ask for stop and save; take a waiting run out of the line. Does nothing to a run that has ended."""
+    """Ask for stop and save; take a waiting run out of the line. Does nothing to a run that has ended. RunError for one
+    that was deleted meanwhile."""
     _end(run, STOP)
 
 
@@ -246,7 +249,9 @@ def evaluate_now(run: Run) -> None:
 
 
 def _end(run: Run, flag: str) -> None:
-    with RunStore(run.path.parent).lock():
+    store = RunStore(run.path.parent)
+    with store.lock():
+        store.get(run.id)
         current = status(run)
         if current in ACTIVE:
             run.raise_flag(flag)
@@ -257,8 +262,10 @@ def _end(run: Run, flag: str) -> None:
 
 
 def delete(store: RunStore, run: Run) -> None:
-    """Remove a run for good. RunError while it is under way."""
+    """Remove a run for good; one that somebody else has just removed is. RunError while it is under way."""
     with store.lock():
+        if not run.config_path.exists():
+            return
         if status(run) in ACTIVE:
             raise RunError(f"Run {run.id} is under way; stop or cancel it before deleting it.")
         _refuse_claimed(run)

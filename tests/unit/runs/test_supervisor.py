@@ -513,3 +513,38 @@ def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_ru
     (run.path / ".reserve").write_text(
         Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line())
     assert LiveRun(store).poll({"run": run.id})["outcome"] == "Ended by force."
+
+
+def test_what_many_press_at_once_is_done_once(store, config, worker):
+    run = supervisor.start(store, config, "one")
+
+    def lives(count):
+        wait_for(lambda: run.log_tail().count("hello from") == count, f"life {count}", seconds=30)
+
+    lives(1)
+    processes.kill(run)
+    live = LiveRun(store)
+
+    def press(action):
+        with concurrent.futures.ThreadPoolExecutor(8) as visitors:
+            return {told["notice"] for told in visitors.map(lambda _: live.act({"action": action, "run": run.id}),
+                                                            range(16))}
+
+    assert press("resume") == {""}
+    lives(2)
+    assert press("stop") == press("cancel") == press("save") == press("kill") == {""}
+    assert [told.kind for told in run.events()[0]] == ["stopped"] and supervisor.status(run) == "stopped"
+    assert press("resume") == {""}
+    lives(3)
+    press("kill")
+    assert press("delete") <= {"", f"There is no run 'one' in {store.root}; `python -m asrkit runs list` shows them."}
+    assert store.all() == []
+
+
+def test_what_is_asked_of_a_run_that_was_deleted_meanwhile_is_told_as_that(make_run, store):
+    run = make_run("one", [STARTED])
+    store.delete(run)
+    supervisor.delete(store, run)
+    for ask in (supervisor.stop, supervisor.cancel, lambda one: supervisor.resume(store, one)):
+        with pytest.raises(RunError, match="There is no run 'one'"):
+            ask(run)
