@@ -93,7 +93,7 @@ def test_ticked_runs_are_laid_over_each_other_and_the_address_says_so(tab, three
 def test_losses_can_be_drawn_logarithmically_and_error_rates_cannot(tab, three):
     tick(tab, three[0])
     axis, series = "document.querySelector('#runs [data-part=plot]').layout?.yaxis.type", "#runs [data-part=series]"
-    logarithmic = tab.get_by_label("Logarithmic (not error rates)")
+    logarithmic = tab.locator("#runs").get_by_label("Logarithmic (not error rates)")
     expect(logarithmic).to_be_disabled()
     tab.locator(series).select_option("eval/loss")
     logarithmic.check()
