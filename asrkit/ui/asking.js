@@ -3,7 +3,7 @@
 
 async function ask(name, asked) {
   try {
-    const told = await server[name](asked);
+    const told = await answered(name, asked);
     if (told.error) { complain(told.error); return null; }
     return told;
   } catch (error) {
@@ -11,6 +11,13 @@ async function ask(name, asked) {
     complain("The app does not answer; try again in a moment.");
     return null;
   }
+}
+
+// Where the app is gone Gradio gives nothing, and no error.
+async function answered(name, asked) {
+  const told = await server[name](asked);
+  if (!told) throw new Error("the app does not answer; try again in a moment");
+  return told;
 }
 
 // A button that waits: it keeps the focus, which one that is disabled loses.

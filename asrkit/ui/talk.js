@@ -19,7 +19,7 @@ async function record() {
   const taken = mine = { id: null, state: "working", words: [], partial: "", duration_s: 0 };
   recorder = microphone({
     begun: async (rate) => {
-      const answer = await server.start({ model, name, rate: Math.round(rate), ...expected() });
+      const answer = await answered("start", { model, name, rate: Math.round(rate), ...expected() });
       if (answer.error) throw new Error(answer.error);
       return answer.id;
     },
@@ -33,7 +33,7 @@ async function record() {
   part("expectation").open = false; // the words appear below it
   hold(part("record"), true);
   try { taken.id = await recorder.start(); } catch (error) {
-    complain(error.message);
+    complain(sentence(error.message));
     finished();
     if (shown === taken) { part("result").hidden = true; shown = null; }
     return;
@@ -116,8 +116,8 @@ function fresh(recording, words = "") {
 }
 
 async function view(id) {
-  const told = await server.show({ id });
-  if (told.error) { complain(told.error); return; }
+  const told = await ask("show", { id });
+  if (!told) return;
   fresh({ id, words: [], state: told.state, duration_s: told.duration_s, peaks: told.peaks });
   addWords(told.words);
   showDone(told);
@@ -154,6 +154,7 @@ function playWord(place) {
 }
 
 function askAnew(name, asked) { complain(""); return ask(name, asked); }
+function sentence(words) { return words[0].toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : "."); }
 function note(words) { part("note").textContent = words; }
 function make(tag, style, about = {}) { return Object.assign(document.createElement(tag), { className: style }, about); }
 function colour(name) { return getComputedStyle(element.querySelector(".talk")).getPropertyValue(name).trim(); }

@@ -22,7 +22,7 @@ async function take(chosen) {
     }
     try {
       const sent = await upload(file);
-      const answer = await server.open({ path: sent.path, name: file.name, model: props.value, ...expected() });
+      const answer = await answered("open", { path: sent.path, name: file.name, model: props.value, ...expected() });
       if (answer.error) { complain(answer.error); continue; }
       listed.push(answer.id);
       if (alone) alone.id = answer.id;

@@ -1,7 +1,7 @@
 // The microphone: samples leave the audio thread in chunks of 16 bit and wait in a line; one request at a time takes
 // what is there, in order. Stop waits for what the microphone has heard until then, so the end of a word is never lost.
 
-const CHUNK_S = 0.3, SETTLE_MS = 250, AGAIN_MS = 1000, MOST_CHUNKS = 40;
+const CHUNK_S = 0.3, SETTLE_MS = 250, AGAIN_MS = 1000, STUCK_MS = 3000, MOST_CHUNKS = 40;
 const WORKLET = `registerProcessor("capture", class extends AudioWorkletProcessor {
   constructor() {
     super();
@@ -55,9 +55,10 @@ function microphone({ begun, waits, told, lost, failed, level }) {
     URL.revokeObjectURL(code);
     node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     node.port.onmessage = ({ data }) => {
-      if (data === null) { ended = true; close(); } else { line.push(new Int16Array(data)); level(new Int16Array(data)); }
-      send();
+      if (data === null) end(); else { line.push(new Int16Array(data)); level(new Int16Array(data)); send(); }
     };
+    // A telephone call, or a machine that slept: the sound goes on, or the recording ends with what there is.
+    context.addEventListener("statechange", () => { if (!stopping && !over && context.state !== "running") context.resume().catch(stop); });
     context.createMediaStreamSource(stream).connect(node);
     stream.getAudioTracks()[0].addEventListener("ended", stop); // unplugged, or taken away
     await wake(context);
@@ -88,6 +89,14 @@ function microphone({ begun, waits, told, lost, failed, level }) {
     if (stopping) return;
     stopping = true;
     setTimeout(() => node.port.postMessage("stop"), SETTLE_MS);
+    setTimeout(end, SETTLE_MS + STUCK_MS); // where the sound's own thread does not answer any more
+  }
+
+  function end() {
+    if (ended) return;
+    ended = true;
+    close();
+    send();
   }
 
   function close() {

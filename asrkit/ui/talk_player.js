@@ -30,7 +30,7 @@ function player(moved) {
   }
 
   async function fetched(id, start_s, end_s) {
-    const told = await server.sound({ id, start_s, end_s: Math.min(end_s, start_s + STRETCH_S) });
+    const told = await answered("sound", { id, start_s, end_s: Math.min(end_s, start_s + STRETCH_S) });
     if (told.error) complain(told.error);
     if (told.error || atob(told.wav).length <= 44) return null;
     return context.decodeAudioData(Uint8Array.from(atob(told.wav), (letter) => letter.charCodeAt(0)).buffer);

@@ -351,6 +351,13 @@ def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_p
             expect(judge.locator("[data-part=note]")).to_contain_text("Fetching tiny/c: ")
             judge.locator("[data-part=cancel]").click()
             expect(judge.locator("[data-part=error]")).to_contain_text("Cancelled")
+
+            app.kill()
+            part(page, "play").click()
+            expect(part(page, "error")).to_contain_text("the app does not answer")
+            part(page, "record").click()
+            expect(part(page, "error")).to_have_text("The app does not answer; try again in a moment.")
+            expect(part(page, "record")).to_have_text("Record")
             window.close()
         finally:
             app.kill()
