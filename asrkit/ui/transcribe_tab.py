@@ -31,5 +31,9 @@ def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
 
 
 def refreshed(store: RunStore, model: str, chosen: bool) -> Any:
-    """The choice of the model: the newest run's, unless the visitor has chosen one."""
-    return gr.update(choices=models.choices(store), value=model if chosen and model else models.default(store))
+    """The choice of the model: the newest run's, unless the visitor has chosen one.
+
+    What is on choice already is not set again: the answer may come late, after the visitor has chosen another.
+    """
+    wanted = model if chosen and model else models.default(store)
+    return gr.update(choices=models.choices(store), **({} if wanted == model else {"value": wanted}))
