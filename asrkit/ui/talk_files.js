@@ -88,9 +88,10 @@ function showRows(rows) {
 
 function rowOf(row) {
   const line = make("button", "row", { type: "button", disabled: row.state !== "done" && row.id !== mine?.id });
+  const pill = row.waits ? "Loading" : row.state === "working" && row.share ? `${Math.floor(100 * row.share)} %` : STATES[row.state];
   const words = row.text || row.notice || row.waits;
   line.append(make("b", "", { textContent: row.name }),
-              make("span", "pill", { textContent: row.state === "working" && row.share ? `${Math.floor(100 * row.share)} %` : STATES[row.state] }),
+              make("span", "pill", { textContent: pill }),
               make("span", "quiet", { textContent: row.duration_s ? clock(row.duration_s) : "" }),
               make("span", row.state === "failed" ? "said bad" : "said quiet", { textContent: words }));
   line.querySelector(".pill").dataset.status = { working: "running", done: "finished", failed: "failed" }[row.state] ?? "";
