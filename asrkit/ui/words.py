@@ -146,7 +146,7 @@ def progress_line(seen: RunView, status: str, now: float) -> str:
         elapsed = seen.elapsed_s(now if going else seen.last_time)
         so_far = going or status == supervisor.QUEUED
         parts.append(f"{duration(elapsed)} so far" if so_far else f"ended after {duration(elapsed)}")
-        left = seen.eta_s(now) if going else None
+        left = seen.eta_s(now) if going and status != supervisor.STOPPING else None
         if left is not None and seen.step < (seen.total_steps or 0):
             parts.append(f"about {roughly(left)} left")
     return " · ".join(parts)

@@ -443,3 +443,12 @@ def test_why_a_run_waits_is_told_without_another_look_at_all_runs(store, run, mo
     monkeypatch.setattr(RunStore, "all", lambda self: looks.append(1) or everything())
     assert poll(store, waits)["activity"] == f"Waiting for run {run.id} to finish…"
     assert len(looks) == 1, "the list of runs has them all"
+
+
+def test_a_run_that_is_to_end_is_not_said_to_train_on(store, run):
+    begin(run)
+    for step in (1, 2, 3):
+        tell(run, "train", step, at=NOW + 10 * step, loss=1.0)
+    assert poll(store, run)["line"].endswith("about 2 min 50 s left")
+    run.raise_flag(STOP)
+    assert poll(store, run)["line"].endswith("30 s so far")
