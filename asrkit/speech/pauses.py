@@ -2,6 +2,10 @@
 
 The decision after each tenth of a second looks at what was heard until then and at nothing else. So a microphone and a
 file of the same sound are cut alike, whatever the size of the blocks that they come in.
+
+Two witnesses are asked: how loud it is, and how likely somebody speaks (`Detector`). Where the detector has heard a
+voice it says when the voice pauses, under music too, and what it is sure holds no voice is let go. Where it has heard
+none, the levels decide, so that a voice that it does not know is not lost.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asrkit.speech import detector
 from asrkit.speech.audio import RATE, SILENCE_DBFS
+from asrkit.speech.detector import Detector
 
 FRAME = RATE // 100
 """Samples of 10 ms, for which one level is taken."""
@@ -31,6 +37,17 @@ MOST_S = 15.0
 REACH_S, LOOK_AHEAD_S, LOOK_BACK_S = 5.0, 1.0, 1.5
 IDLE_S = 2.0
 """Silence is let go in lengths like this."""
+VOICE, GOES_ON, NO_VOICE, SURE = 0.5, 0.35, 0.35, 0.1
+"""Probabilities: from which a frame is speech; from which speech goes on; under which each STEADY frames of a stretch
+without a voice are in the mean, and those of what is left at the end, which may be the beginning of a word."""
+STEADY = 20
+KNOWN = 20
+"""Frames of speech without a break after which the detector is believed: single tones never bring it that far."""
+LEAD_S = 0.2
+"""What is kept of a stretch without a voice, for the beginning of the next word: 0.3 s let the model hear twice as many
+words in the music between two sentences."""
+ONSET = 40
+"""Frames for which a word may sound before the detector is sure of a voice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +75,11 @@ class Splitter:
     def __init__(self) -> None:
         room = round((MOST_S + LOOK_BACK_S + 1.0) * RATE)
         self._samples, self._levels = np.zeros(room, np.float32), np.zeros(room // FRAME, np.float32)
+        self._voices = np.zeros(room // FRAME, np.float32)  # the probability of speech beside each level
+        self._detector, self._heard = Detector(), np.zeros(0, np.float32)
+        self._taken = 0  # samples that the detector was given
+        self._run = 0  # frames of speech without a break, up to now
+        self._known = False  # whether the detector has heard a voice in this recording
         self._filled = self._frames = 0  # samples and levels of the open piece, what it looks back on included
         self._start = self._keep_from = 0  # in samples of the recording
         self._waiting = np.zeros(0, np.float32)
@@ -86,10 +108,11 @@ class Splitter:
         """(n,) float32 samples that follow -> the pieces that they complete."""
         coming = np.concatenate([self._waiting, block]) if len(self._waiting) else block
         whole = len(coming) // (STEP * FRAME) * STEP * FRAME
-        levels = _levels(coming[:whole])
+        levels, voices = _levels(coming[:whole]), self._probabilities(coming[:whole])
         pieces = []
         for frame in range(0, len(levels), STEP):
-            pieces += self._step(coming[frame * FRAME : (frame + STEP) * FRAME], levels[frame : frame + STEP])
+            span = slice(frame, frame + STEP)
+            pieces += self._step(coming[frame * FRAME : (frame + STEP) * FRAME], levels[span], voices[span])
         self._waiting = np.array(coming[whole:], np.float32)
         return pieces
 
@@ -97,21 +120,41 @@ class Splitter:
         """The last piece, if it holds any sound."""
         rest = self._waiting
         levels = _levels(np.pad(rest, (0, -len(rest) % FRAME)))
-        self._append(rest, levels)
+        told = np.concatenate([self._heard, self._detector.push(np.pad(rest, (0, detector.FRAME)))])
+        self._append(rest, levels, np.full(len(levels), told.max(initial=0.0), np.float32))
         self._waiting = rest[:0]
-        if self._frames and self._levels[: self._frames].max() > self._audible:
+        if self._frames and self._levels[: self._frames].max() > self._audible and not self._voiceless(SURE):
             return [self._cut(self._filled, self._filled, False)]
         self._let_go(0)
         return []
 
-    def _append(self, samples: np.ndarray, levels: np.ndarray) -> None:
+    def _probabilities(self, samples: np.ndarray) -> np.ndarray:
+        """(steps * STEP * FRAME,) -> (frames,): of the detector's frame that each ends in, or of its last in the step.
+
+        `_heard` holds those of the detector's frames that began in the last step or end in the next.
+        """
+        begun = self._taken
+        self._taken += len(samples)
+        self._heard = np.concatenate([self._heard, self._detector.push(samples)])
+        ends = np.arange(begun + FRAME, self._taken + 1, FRAME)
+        last = -(-ends // (STEP * FRAME)) * (STEP * FRAME) // detector.FRAME - 1
+        first = self._taken // detector.FRAME - len(self._heard)
+        found = self._heard[np.minimum((ends - 1) // detector.FRAME, last) - first]
+        self._heard = self._heard[-2:]
+        return found
+
+    def _append(self, samples: np.ndarray, levels: np.ndarray, voices: np.ndarray) -> None:
         self._samples[self._filled : self._filled + len(samples)] = samples
         self._levels[self._frames : self._frames + len(levels)] = levels
+        self._voices[self._frames : self._frames + len(levels)] = voices
         self._filled += len(samples)
         self._frames += len(levels)
 
-    def _step(self, samples: np.ndarray, levels: np.ndarray) -> list[Piece]:
-        self._append(samples, levels)
+    def _step(self, samples: np.ndarray, levels: np.ndarray, voices: np.ndarray) -> list[Piece]:
+        self._append(samples, levels, voices)
+        breaks = np.flatnonzero(voices < VOICE)
+        self._run = STEP - 1 - int(breaks[-1]) if len(breaks) else self._run + STEP
+        self._known = self._known or self._run >= KNOWN
         self._history = np.concatenate([self._history, levels])[-round(HISTORY_S * 100) :]
         if self._steps % EVERY_STEPS == 0 or self._steps < SETTLED // STEP:
             self._loud, self._audible = thresholds(self._history)
@@ -127,21 +170,46 @@ class Splitter:
         if not self._spoken and length_s >= IDLE_S and heard.max() <= self._audible:
             self._let_go(round(EDGE_S * 100))
             return []
+        if self._frames > self._lead() + STEP and self._voiceless(NO_VOICE):
+            self._let_go(self._lead())
+            return []
         wanted_s = SHORT_PAUSE_S if length_s >= LONG_S else PAUSE_S
         quiet = self._quiet_frames()
         if self._spoken and quiet >= round(wanted_s * 100):
-            kept = self._frames - quiet + min(round(EDGE_S * 100), quiet // 2)
+            kept = self._frames - quiet + self._fading(quiet)
             return [self._cut(kept * FRAME, kept * FRAME, False)]
         if length_s >= MOST_S:
             return [self._cut(self._quietest() * FRAME, self._filled, True)]
         return []
 
     def _quiet_frames(self) -> int:
-        """Frames since the last that was loud."""
-        heard = self._levels[: self._frames]
-        loud = np.flatnonzero(heard[-round(PAUSE_S * 100) - STEP :] > self._loud)
+        """Frames since the last that was loud and, where the piece holds a voice, speech."""
         behind = min(self._frames, round(PAUSE_S * 100) + STEP)
-        return behind - 1 - int(loud[-1]) if len(loud) else behind
+        sounding = self._levels[self._frames - behind : self._frames] > self._loud
+        if self._known and int((self._voices[: self._frames] >= VOICE).sum()) >= SPOKEN:
+            sounding &= self._voices[self._frames - behind : self._frames] >= GOES_ON
+        last = np.flatnonzero(sounding)
+        return behind - 1 - int(last[-1]) if len(last) else behind
+
+    def _fading(self, quiet: int) -> int:
+        """Of so many frames of a pause, those that stay with the piece: all that still sounds where it ends in silence,
+        for the detector does not count the s at the end of a word."""
+        loud = self._levels[self._frames - quiet : self._frames] > self._loud
+        kept = min(round(EDGE_S * 100), quiet // 2)
+        return kept if loud[-1] or not loud.any() else max(kept, int(np.flatnonzero(loud)[-1]) + 2)
+
+    def _lead(self) -> int:
+        """Frames to keep of a stretch without a voice: what began to sound just now may be the s of a word."""
+        quiet = np.flatnonzero(self._levels[max(0, self._frames - ONSET) : self._frames] <= self._audible)
+        since = min(self._frames, ONSET) - 1 - int(quiet[-1]) if len(quiet) else 0
+        return round(LEAD_S * 100) + since
+
+    def _voiceless(self, least: float) -> bool:
+        """Whether the detector, which has heard a voice before, heard none as likely as that in the open piece."""
+        if not self._known or self._frames < STEADY:
+            return False
+        steady = np.convolve(self._voices[: self._frames], np.full(STEADY, 1 / STEADY), "valid")
+        return float(steady.max()) < least
 
     def _quietest(self) -> int:
         """The frame in the middle of the quietest tenth of a second in reach."""
@@ -169,6 +237,7 @@ class Splitter:
         left, levels = self._filled - sample, self._frames - first
         self._samples[:left] = self._samples[sample : self._filled].copy()
         self._levels[:levels] = self._levels[first : self._frames].copy()
+        self._voices[:levels] = self._voices[first : self._frames].copy()
         self._start += sample
         self._filled, self._frames = left, levels
         new = self._levels[max(0, (self._keep_from - self._start) // FRAME) : levels]

@@ -103,7 +103,7 @@ def _chain(first: np.ndarray | None, rest: Iterator[np.ndarray]) -> Iterator[np.
 def doubt(transcript: Transcript) -> str:
     """One sentence where the words are likely not what was said; nothing where they may be."""
     if not transcript.words:
-        return ("No words were recognised: this may be noise or music, or speech of another kind than the model was "
+        return ("No speech was heard: this may be noise or music, or speech of another kind than the model was "
                 "taught.")
     if transcript.confidence < UNSURE:
         return ("The model is unsure of most words: this may be noise or music, another language, or speech of another "

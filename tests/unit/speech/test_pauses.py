@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from spoken import clips
 
 from asrkit.speech.audio import RATE
 from asrkit.speech.pauses import LOOK_BACK_S, MOST_S, Splitter, split
@@ -144,3 +145,47 @@ def test_what_is_open_is_what_came_in_since():
     now = splitter.open
     assert (now.start, now.stop) == (piece.keep_to, len(samples))
     np.testing.assert_array_equal(now.samples, samples[piece.keep_to :])
+
+
+def answered(samples, spans):
+    """The share of each (first, last) second that a piece answers for."""
+    covered = np.zeros(len(samples), bool)
+    for piece in split(samples):
+        covered[piece.keep_from : piece.keep_to] = True
+    return [covered[round(first * RATE) : round(last * RATE)].mean() for first, last in spans]
+
+
+def sentences(pause_s, loudness=(1.0,)):
+    """Clips of the demo with pauses before and between them, and the seconds in which each is said."""
+    hushed, parts, spans, at = np.zeros(round(pause_s * RATE), np.float32), [], [], 0.0
+    for number, clip in enumerate(clips(8)):
+        loud = np.flatnonzero(np.abs(clip) > 0.1 * np.abs(clip).max())
+        at += pause_s
+        spans.append((at + loud[0] / RATE, at + loud[-1] / RATE))
+        parts += [hushed, clip * np.float32(loudness[number % len(loudness)])]
+        at += len(clip) / RATE
+    return np.concatenate(parts), spans
+
+
+def music(count):
+    """Plucked chords, 150 beats a minute, of power 1."""
+    at = np.arange(count) / RATE
+    pitch = np.random.default_rng(0).choice([220, 262, 330, 392], count // 6400 + 1)[np.arange(count) // 6400]
+    sound = sum(np.sin(2 * np.pi * pitch * n * at) / n for n in (1, 2, 3)) * np.exp(-3 * (at % 0.4))
+    return sound / np.sqrt((sound**2).mean())
+
+
+def test_music_between_sentences_is_let_go_and_no_sentence_is():
+    samples, spans = sentences(3.0)
+    mixed = (samples + 0.1 * np.sqrt((samples**2).mean()) * music(len(samples))).astype(np.float32)
+    check(split(mixed), mixed)
+    assert min(answered(mixed, spans)) == 1.0
+    gaps = [(before[1] + 0.6, after[0] - 0.4) for before, after in zip(spans, spans[1:], strict=False)]
+    assert np.mean(answered(mixed, gaps)) < 0.5
+
+
+@pytest.mark.parametrize("loudness", [(1.0,), (0.03,), (1.0, 0.03)], ids=str)
+def test_no_sentence_is_let_go_however_soft(loudness):
+    samples, spans = sentences(1.0, loudness)
+    noisy = samples + hush(len(samples) / RATE, 0.00001)[: len(samples)]
+    assert min(answered(noisy, spans)) == 1.0
