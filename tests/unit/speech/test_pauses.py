@@ -189,3 +189,10 @@ def test_no_sentence_is_let_go_however_soft(loudness):
     samples, spans = sentences(1.0, loudness)
     noisy = samples + hush(len(samples) / RATE, 0.00001)[: len(samples)]
     assert min(answered(noisy, spans)) == 1.0
+
+
+@pytest.mark.parametrize("size", [977, 4800])
+def test_speech_under_music_is_cut_alike_in_blocks_of_any_size(size):
+    samples, _ = sentences(0.7)
+    mixed = (samples + 0.2 * np.sqrt((samples**2).mean()) * music(len(samples))).astype(np.float32)
+    assert kept(split(mixed)) == kept(fed(mixed, [size]))
