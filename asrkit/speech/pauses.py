@@ -46,6 +46,8 @@ KNOWN = 20
 LEAD_S = 0.2
 """What is kept of a stretch without a voice, for the beginning of the next word: 0.3 s let the model hear twice as many
 words in the music between two sentences."""
+SILENT_DB = 30.0
+"""A pause so far below the loudest of the last seconds holds nothing that a model could take for words."""
 ONSET = 40
 """Frames for which a word may sound before the detector is sure of a voice."""
 
@@ -170,7 +172,7 @@ class Splitter:
         if not self._spoken and length_s >= IDLE_S and heard.max() <= self._audible:
             self._let_go(round(EDGE_S * 100))
             return []
-        if self._frames > self._lead() + STEP and self._voiceless(NO_VOICE):
+        if self._frames > self._lead() + STEP and self._voiceless(NO_VOICE) and self._sounds():
             self._let_go(self._lead())
             return []
         wanted_s = SHORT_PAUSE_S if length_s >= LONG_S else PAUSE_S
@@ -197,6 +199,10 @@ class Splitter:
         loud = self._levels[self._frames - quiet : self._frames] > self._loud
         kept = min(round(EDGE_S * 100), quiet // 2)
         return kept if loud[-1] or not loud.any() else max(kept, int(np.flatnonzero(loud)[-1]) + 2)
+
+    def _sounds(self) -> bool:
+        """Whether the open piece is no silence beside the speech: that may stay, models hear a beginning better so."""
+        return float(np.median(self._levels[: self._frames])) > np.percentile(self._history, 95) - SILENT_DB
 
     def _lead(self) -> int:
         """Frames to keep of a stretch without a voice: what began to sound just now may be the s of a word."""
