@@ -41,8 +41,8 @@ VOICE, GOES_ON, NO_VOICE, SURE = 0.5, 0.35, 0.35, 0.1
 """Probabilities: from which a frame is speech; from which speech goes on; under which each STEADY frames of a stretch
 without a voice are in the mean, and those of what is left at the end, which may be the beginning of a word."""
 STEADY = 20
-KNOWN = 20
-"""Frames of speech without a break after which the detector is believed: single tones never bring it that far."""
+KNOWN = 60
+"""Frames of speech without a break after which the detector is believed: tones bring it to half of that."""
 LEAD_S = 0.2
 """What is kept of a stretch without a voice, for the beginning of the next word: 0.3 s let the model hear twice as many
 words in the music between two sentences."""
