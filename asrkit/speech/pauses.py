@@ -42,8 +42,8 @@ VOICE, GOES_ON, NO_VOICE, SURE = 0.5, 0.35, 0.45, 0.1
 without a voice are in the mean (at 0.5 a synthetic voice under music was let go), and those of what is left at the end,
 which may be the beginning of a word."""
 STEADY = 20
-KNOWN = 60
-"""Frames of speech without a break after which the detector is believed: tones bring it to half of that."""
+KNOWN = 100
+"""Frames of speech without a break after which the detector is believed; one of 300 wavering tones got there."""
 LEAD_S = 0.15
 """What is kept of a stretch without a voice, for the beginning of the next word: with more, models hear words in the
 music between two sentences."""

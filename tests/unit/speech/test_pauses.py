@@ -1,9 +1,12 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spoken import clips
 
+from asrkit.speech import pauses
 from asrkit.speech.audio import RATE
 from asrkit.speech.pauses import LOOK_BACK_S, MOST_S, Splitter, split
 
@@ -125,9 +128,11 @@ def test_speech_over_noise_is_cut_at_its_pauses():
 def test_the_size_of_the_blocks_changes_nothing_and_no_sound_is_lost_or_kept_twice(parts, sizes, seed):
     samples = np.concatenate([piece for speech, pause, peak in parts
                               for piece in (tone(speech, peak), hush(pause, seed=seed))])
-    whole, pieces = split(samples), fed(samples, [max(64, size) for size in sizes])
-    assert kept(whole) == kept(pieces) and [one.start for one in whole] == [one.start for one in pieces]
+    whole, parted = split(samples), fed(samples, [max(64, size) for size in sizes])
+    assert kept(whole) == kept(parted) and [one.start for one in whole] == [one.start for one in parted]
     check(whole, samples)
+    with mock.patch.object(pauses, "KNOWN", np.inf):  # a long tone may pass for a voice, and the next one not
+        whole = split(samples)
     covered = np.zeros(len(samples), int)
     for piece in whole:
         covered[piece.keep_from : piece.keep_to] += 1
