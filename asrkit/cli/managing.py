@@ -45,14 +45,13 @@ def _follow(store: RunStore, run: Run) -> int:
                 return 130
             supervisor.stop(run)
             print("\nStopping and saving; press Ctrl-C again to leave that to the background.", flush=True)
-    status = supervisor.status(run)
-    if status in (supervisor.FINISHED, supervisor.STOPPED):
+    if now in (supervisor.FINISHED, supervisor.STOPPED):
         return 0
-    raise RunError(_why(run, seen, status))
+    raise RunError(_why(run, seen, now))
 
 
 def _why(run: Run, seen: view.RunView, status: str) -> str:
-    told = view.failure(run, status, seen) or {}
+    told = view.failure(run, status, seen)
     if status == supervisor.FAILED:
         return f"{told['message']} {told['remedy']}".strip()
     return f"Run {run.id} {status}. {told['message']} See {run.log_path}, then `python -m asrkit runs resume {run.id}`."

@@ -23,9 +23,10 @@ _TRAIN_LINE = b'"kind": "train"'
 KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, CHECKPOINT, FINDING}) | ENDS
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Event:
-    """One line of `events.jsonl`. `data` holds what the kind adds, such as `loss` or `samples`."""
+    """One line of `events.jsonl`. `data` holds what the kind adds, such as `loss` or `samples`. Never changed; not
+    frozen, because a history may have a million, and each would take half as long again to make."""
 
     kind: str
     time: float

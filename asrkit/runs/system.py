@@ -14,7 +14,7 @@ import psutil
 EVERY_S = 2.0
 """Least time between two looks, however many pages ask."""
 
-TIMEOUT_S, REST_S = 4.0, 120.0
+TIMEOUT_S, REST_S = 10.0, 120.0
 """Seconds that a GPU's driver has to answer, and for which one that did not is left alone."""
 
 QUERY = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu")

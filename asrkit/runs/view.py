@@ -89,12 +89,12 @@ class RunView:
         """Seconds before `told` in which the machine was suspended, or by which its clock was set: a silence far longer
         than the work ever makes, or shorter than none."""
         silence = told.time - (self.last_time or told.time)
+        if 0 <= silence < ASLEEP_S:
+            return 0.0
         training = told.kind == events.TRAIN and self.phase is None
         usual = ((told.step or 0) - self.step) * (self._step_s() or 0.0) if training else 0.0
         if silence < 0:
             return silence - usual
-        if silence < ASLEEP_S:
-            return 0.0
         if self.phase is not None:  # an evaluation says every few seconds how far it is; a download may be silent
             return silence if self.phase.data.get("phase") == "evaluating" else 0.0
         return silence - usual if usual and silence > 10 * usual else 0.0

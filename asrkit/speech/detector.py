@@ -99,7 +99,11 @@ def _stored(path: Path) -> dict[str, np.ndarray]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the format is old
-        held = torch.jit.load(path, map_location="cpu").state_dict()
+        try:
+            held = torch.jit.load(path, map_location="cpu").state_dict()
+        except (ValueError, RuntimeError) as error:
+            raise ConfigError(f"The package silero-vad is damaged: {path} cannot be read; "
+                              "run: pip install --force-reinstall silero-vad") from error
     names = {f"conv{layer + 1}": f"encoder.{layer}.reparam_conv" for layer in range(4)}
     names |= {"lstm_cell": "decoder.rnn", "final_conv": "decoder.decoder.2"}
     return {f"{ours}.{name.removeprefix(f'_model.{theirs}.')}": value.numpy() for ours, theirs in names.items()

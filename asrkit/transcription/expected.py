@@ -44,8 +44,8 @@ class Expected:
                 hotwords.spelled(transcriber.processor.tokenizer, word)
         known = transcriber.decoder.loop.words if isinstance(transcriber.decoder, decoding.WordList) else []
         if known and not file:
-            more = [*words, *self._of_text(transcriber)]
-            if sum(map(len, [*known, *more])) <= lexicon.MOST_LETTERS:
+            more = {*words, *self._of_text(transcriber)}
+            if not text or sum(map(len, {*known, *more})) <= lexicon.MOST_LETTERS:
                 return transcriber.decoder.joined_by(more, transcriber.processor)
         if text:
             return beam.of_text(transcriber, "\n".join([text, *words]), known)

@@ -88,6 +88,7 @@ class Transcriber:
 
     def _words(self, wave: Waveform, scores: np.ndarray, decoder: decoding.Decoder | None) -> list[Word]:
         frame_s = wave.duration_s / max(1, len(scores))
+        torch.set_num_threads(self.engine.threads)  # each thread has a number of its own
         return sounding((decoder or self.decoder).words(scores, frame_s), wave.duration_s)
 
     def log_probabilities(self, wave: Waveform) -> np.ndarray:

@@ -53,7 +53,7 @@ def answering(function: Callable[[Asked], Asked]) -> Callable[[Asked], Asked]:
 def _served(function: Callable[[Asked], Asked], name: str) -> Callable[[Asked], Response]:
     def plain(asked: Asked) -> Response:
         # As it goes over the line: through what is no response FastAPI walks number by number, in Python.
-        return Response(orjson.dumps(function(asked)), media_type="application/json")
+        return Response(orjson.dumps(function(asked), option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
     plain.__name__ = name
     return plain

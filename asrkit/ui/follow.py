@@ -11,6 +11,7 @@ import gc
 import threading
 import time
 from collections import OrderedDict, deque
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from asrkit.errors import RunError
@@ -55,6 +56,18 @@ class News(NamedTuple):
     read: float
 
 
+class _Recent:
+    """An event with points, and the seconds of work until then."""
+
+    def __init__(self, told: Event, worked_s: float) -> None:
+        self.told, self.worked_s = told, worked_s
+
+    @cached_property
+    def points(self) -> dict[str, Point]:
+        """Curve -> its point, as the page gets it: made once for all who look."""
+        return {name: _rounded(point) for name, point in points_of(KINDS[self.told.kind], self.told, self.worked_s)}
+
+
 class Follower:
     """One run, folded up to a byte offset of its events. Safe to call from several threads."""
 
@@ -67,7 +80,7 @@ class Follower:
     def _begin(self) -> None:
         self.view = RunView(self.run.id, most_points=MOST_POINTS)
         self.offset = 0
-        self._recent: deque[tuple[int, dict[str, Point]]] = deque()  # place of an event, and its points for the page
+        self._recent: deque[_Recent] = deque()
         self._rewound = self._forgotten = -1  # bytes of the last start, and of the last event that is not recent
 
     def since(self, after: int) -> News:
@@ -77,7 +90,7 @@ class Follower:
             if self.offset < size:
                 return News(False, {}, 0, self.offset / size)
             if max(self._rewound, self._forgotten, 0) < after <= self.offset:
-                fresh = [points for at, points in self._recent if at >= after]
+                fresh = [one.points for one in self._recent if one.told.at >= after]
                 curves = {name: [one[name] for one in fresh if name in one] for name in _shown(self.view)}
                 return News(False, {name: _columns(thinned(points, MOST_NEWS))
                                     for name, points in curves.items() if points}, self.offset, 1.0)
@@ -115,12 +128,11 @@ class Follower:
             if told.kind == events.STARTED:
                 self._rewound = told.at
             elif place >= old and told.kind in KINDS:
-                points = points_of(KINDS[told.kind], told, self.view.worked_s(told.time))
-                self._recent.append((told.at, {name: _rounded(point) for name, point in points}))
+                self._recent.append(_Recent(told, self.view.worked_s(told.time)))
         if old:
             self._forgotten = fresh[old - 1].at
-        while self._recent and (len(self._recent) > MOST_RECENT or self._recent[0][0] <= self._forgotten):
-            self._forgotten = max(self._forgotten, self._recent.popleft()[0])
+        while self._recent and (len(self._recent) > MOST_RECENT or self._recent[0].told.at <= self._forgotten):
+            self._forgotten = max(self._forgotten, self._recent.popleft().told.at)
 
     def _curves(self) -> Curves:
         series = self.view.series
@@ -129,10 +141,12 @@ class Follower:
 
     def shown(self, key: str, told: Event) -> dict[str, Any]:
         """An evaluation for the page, made once for all who look at it."""
-        if self._shown.get("key") != key:
+        shown = self._shown  # of two who ask at once for different ones, each gets his own
+        if shown.get("key") != key:
             told = self.samples(told)
-            self._shown = {"key": key, "step": told.step, "caption": samples.caption(told), "html": samples.table(told)}
-        return self._shown
+            shown = self._shown = {"key": key, "step": told.step, "caption": samples.caption(told),
+                                   "html": samples.table(told)}
+        return shown
 
     def samples(self, told: Event) -> Event:
         """The evaluation with its samples, read from where it lies."""
@@ -189,7 +203,7 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
         "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
         "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data.get(seen.metric))},
         "outcome": words.outcome(run, status, seen), "has_model": run.has_model(),
-        "error": words.error(run, status, seen),
+        "error": words.error(run, status, seen) if news.read == 1.0 else None,
         "findings": seen.findings,
         "evaluations": None if asked.get("evaluations") == len(seen.evaluations) and not news.reset else [
             told.step or 0 for told in seen.evaluations],

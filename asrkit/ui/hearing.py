@@ -92,7 +92,10 @@ class Loading:
         if not step.over.wait(patience_s):
             return step.words
         if step.error:
-            raise step.error
+            with self._lock:
+                if self._steps.get(key) is step:  # told once: who asks again may have mended it
+                    del self._steps[key]
+            raise step.error.with_traceback(None)  # which would hold the model
         return ""
 
     def _load(self, model: str, expect: Expected, step: _Step) -> None:

@@ -15,7 +15,7 @@ async function record() {
   if (recorder) { stopRecording(); return; }
   complain("");
   const model = props.value, name = `Recording ${spoken + 1}`;
-  let waiting = "";
+  let waiting = "", offline = false;
   const taken = mine = { id: null, state: "working", words: [], partial: "", duration_s: 0 };
   recorder = microphone({
     begun: async (rate) => {
@@ -25,7 +25,10 @@ async function record() {
     },
     waits: (words) => { waiting = words; if (shown === taken) note(words || "Listening…"); },
     told: { seen: () => taken.words.length, show: showLive },
-    lost: (offline) => complain(offline ? "The app does not answer; what you say is kept and sent when it does." : ""),
+    lost: (now) => {
+      if (now || offline) complain(now ? "The app does not answer; what you say is kept and sent when it does." : "");
+      offline = now;
+    },
     failed: (words) => { complain(words); finished(); },
     level: drawLevel,
   });
@@ -33,7 +36,7 @@ async function record() {
   part("expectation").open = false; // the words appear below it
   hold(part("record"), true);
   try { taken.id = await recorder.start(); } catch (error) {
-    complain(sentence(error.message));
+    complain(sentence(error.message) || "The recording could not be begun.");
     finished();
     if (shown === taken) { part("result").hidden = true; shown = null; }
     return;
@@ -154,7 +157,7 @@ function playWord(place) {
 }
 
 function askAnew(name, asked) { complain(""); return ask(name, asked); }
-function sentence(words) { return words[0].toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : "."); }
+function sentence(words) { return words && words[0].toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : "."); }
 function note(words) { part("note").textContent = words; }
 function make(tag, style, about = {}) { return Object.assign(document.createElement(tag), { className: style }, about); }
 function colour(name) { return getComputedStyle(element.querySelector(".talk")).getPropertyValue(name).trim(); }

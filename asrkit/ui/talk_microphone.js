@@ -70,7 +70,7 @@ function microphone({ begun, waits, told, lost, failed, level }) {
   async function prepare() {
     while (!ready && !over) {
       try {
-        const answer = await server.ready({ id });
+        const answer = await answered("ready", { id });
         lost(false);
         ready = !answer.error && !answer.waits;
         if (answer.error) { over = true; close(); failed(answer.error); } else waits(answer.waits);
@@ -111,7 +111,7 @@ function microphone({ begun, waits, told, lost, failed, level }) {
     const pcm = base64(parts);
     for (let done = false; !done && !over;) {
       try {
-        const answer = await server.hear({ id, number, pcm, last, seen: told.seen() });
+        const answer = await answered("hear", { id, number, pcm, last, seen: told.seen() });
         lost(false);
         done = true;
         if (answer.error || answer.state !== "working") { over = true; close(); } // it may be the server that ends it

@@ -101,6 +101,31 @@ def test_text_comes_while_speaking_stays_and_ends_with_the_tail(open_page, speak
     expect(part(page, "note")).to_contain_text("starter · ")
 
 
+def test_what_is_said_while_the_app_cannot_be_reached_is_sent_later(open_page, speaker, speech, tmp_path):
+    path, wanted = speech
+    wave = load(path)
+    page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
+    asked = []
+
+    def route(one):
+        heard = "component_server" in one.request.url and '"hear"' in (one.request.post_data or "")
+        asked.extend([one.request.url] * heard)
+        if heard and len(asked) in (3, 4):
+            one.abort()
+        else:
+            one.fallback()
+
+    page.route("**/*", route)
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Stop")
+    page.wait_for_timeout(1000 * wave.duration_s)
+    part(page, "record").click()
+    expect(part(page, "record")).to_have_text("Record")
+    assert len(asked) > 4, "two that did not arrive were sent again"
+    assert alike(shown(page), wanted) > 0.75
+    expect(part(page, "error")).to_be_hidden()
+
+
 def test_looking_at_a_file_while_recording_mixes_nothing(open_page, speaker, speech, tmp_path):
     path, wanted = speech
     wave = load(path)
