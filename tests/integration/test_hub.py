@@ -203,7 +203,7 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
 def test_a_model_that_cannot_be_had(asrkit, speech, tmp_path, model, code, words):
     told = asrkit("train", "--model", model, "--train", speech, "--run-id", "one", *settings())
     assert told.returncode == 1 and words in told.stderr
-    told = view.view(RunStore(tmp_path).get("one")).error
+    told = view.view(RunStore(tmp_path).get("one")).end.data
     assert (told["error"], words in told["message"]) == (code, True)
 
 

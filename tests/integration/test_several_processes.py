@@ -80,7 +80,7 @@ def test_one_killed_process_ends_the_run_and_says_so(store, settings):
     second = next(worker for worker in ranks(run) if worker.environ()["RANK"] == "1")
     second.kill()
     assert ended(run) == supervisor.FAILED, run.log_tail()
-    assert view.view(run).error["error"] == "process-lost", view.view(run).error
+    assert view.view(run).end.data["error"] == "process-lost", view.view(run).end
 
 
 def test_the_process_that_fails_says_why(store, settings, speech):
@@ -94,7 +94,7 @@ def test_the_process_that_fails_says_why(store, settings, speech):
     manifest.write(run.manifest_path("train"), [*rows[:5], broken, *rows[6:]])
     supervisor.resume(store, run)
     assert ended(run) == supervisor.FAILED, run.log_tail()
-    assert "gone.wav" in view.view(run).error["message"], view.view(run).error
+    assert "gone.wav" in view.view(run).end.data["message"], view.view(run).end
 
 
 def test_two_machines(store, settings, alone, monkeypatch):
