@@ -50,6 +50,16 @@ def join() -> None:
         PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=1))
 
 
+def part() -> None:
+    """Take leave of the others once the work is done: whatever still listens for them would abort this process as it
+    ends (seen once, under load: "terminate called without an active exception")."""
+    if WORLD > 1:
+        from torch import distributed
+
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
 def agreed(word: Any) -> Any:
     """Rank 0's `word`, on every process."""
     if WORLD == 1:

@@ -57,6 +57,7 @@ def main(arguments: list[str]) -> int:
             run.hold_reserve()
             looked = _watch(run).looked
         _train(run, looked)
+        team.part()
     except StopRequested:
         _stopped_early(run)
     except BaseException as error:
