@@ -3,6 +3,7 @@ functions for the script to call."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,12 @@ def forgiving(thing: Any, *names: str) -> list[Callable[[Asked], Response]]:
     return [_served(answering(getattr(thing, name)), name) for name in names]
 
 
-def answering(function: Callable[[Asked], Asked]) -> Callable[[Asked], Asked]:
-    """For the page: what goes wrong is one sentence under `error`, and no exception."""
-    def answer(asked: Asked) -> Asked:
+def answering(function: Callable[..., Asked]) -> Callable[..., Asked]:
+    """For the page: what goes wrong is one sentence under `error`, and no exception. A function, or a method."""
+    @functools.wraps(function)
+    def answer(*asked: Any) -> Asked:
         try:
-            return function(asked)
+            return function(*asked)
         except AsrkitError as error:
             return {"error": str(error)}
 

@@ -7,11 +7,9 @@ is kept for a visitor: a dataset that was looked at is remembered for whoever as
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from gradio.utils import get_upload_folder
 
 from asrkit import config as configs
 from asrkit.config import TrainConfig
-from asrkit.errors import AsrkitError, DataError
+from asrkit.errors import DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
 from asrkit.speech import audio, hub, reach, sources, spreadsheets, uploads
@@ -27,6 +25,7 @@ from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
 from asrkit.ui import audit_report, proposals
 from asrkit.ui.audit_jobs import Jobs
+from asrkit.ui.component import Asked, answering
 from asrkit.ui.form import DEFAULTS
 
 REMEMBERED = 4          # datasets, those that were asked for last
@@ -39,21 +38,6 @@ SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
 LIMITING = (*SPLIT_SETTINGS, "min_duration_s", "max_duration_s", "adapter_language")
 """Settings of the form that an audit depends on."""
 
-Asked = dict[str, Any]
-
-
-def told(function: Callable[[Any, Asked], dict[str, Any]]) -> Callable[[Any, Asked], dict[str, Any]]:
-    """Answer {"error": sentence} for what the visitor can put right."""
-
-    @functools.wraps(function)
-    def answer(self: Any, asked: Asked) -> dict[str, Any]:
-        try:
-            return function(self, asked)
-        except AsrkitError as error:
-            return {"error": str(error)}
-
-    return answer
-
 
 class Desk:
     """Over one store of runs and its data folder."""
@@ -64,7 +48,7 @@ class Desk:
         self._known: OrderedDict[tuple[str, ...], tuple[sources.Source, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    @told
+    @answering
     def known(self, asked: Asked) -> dict[str, Any]:
         """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
         folders = dict.fromkeys([reach.home(self.store.data_dir), self.store.data_dir])  # one's own first
@@ -74,7 +58,7 @@ class Desk:
         listed += [{"value": name, "label": f"{name} (comes with asrkit)"} for name in sources.BUILT_IN]
         return {"known": listed}
 
-    @told
+    @answering
     def look(self, asked: Asked) -> dict[str, Any]:
         """What is at `data`, read anew; or, of what comes from the Hub, how far it is."""
         if str(asked.get("data")).startswith(hub.PREFIX):
@@ -101,7 +85,7 @@ class Desk:
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
         }
 
-    @told
+    @answering
     def offer(self, asked: Asked) -> dict[str, Any]:
         """The configurations and splits of a dataset of the Hub: each a name of what to look at, and its words. split
         is empty where a configuration is to be chosen first."""
@@ -120,7 +104,7 @@ class Desk:
         return {"name": name.dataset, "configs": [[f"{whole}:{each}", each] for each in made.configs],
                 "config": f"{whole}:{made.config}" if made.config else "", "splits": splits, "split": chosen}
 
-    @told
+    @answering
     def hear(self, asked: Asked) -> dict[str, Any]:
         """The clip at `place` as a WAV file in base64; its first part where it is long."""
         rows = self._source(asked).utterances
@@ -134,7 +118,7 @@ class Desk:
         rate, samples = audio.decode(row.audio, start_s=row.start_s, end_s=end_s)
         return {"wav": base64.b64encode(audio.as_wav(samples, rate)).decode()}
 
-    @told
+    @answering
     def preview(self, asked: Asked) -> dict[str, Any]:
         """Sentences before and after the rules, those that change most first; and the vocabulary they leave."""
         rows, rules = self._source(asked).utterances, self._config(asked).text_rules
@@ -147,7 +131,7 @@ class Desk:
             "changed": sum(before != after for before, after in zip(raw, done, strict=True)),
         }
 
-    @told
+    @answering
     def check(self, asked: Asked) -> dict[str, Any]:
         """Begin the audit, or join it where the same one is under way or done; -> how far it is, or what it found."""
         limits, source = self._limits(asked), self._source(asked)
@@ -162,7 +146,7 @@ class Desk:
         return {"state": "done", "estimate": self._estimate(asked, job.result),
                 **audit_report.report(job.result, limits)}
 
-    @told
+    @answering
     def choose(self, asked: Asked) -> dict[str, Any]:
         """The settings of a run on this data, without the clips of the findings in `without`."""
         config = self._config(asked)
@@ -186,7 +170,7 @@ class Desk:
         columns = {name: str(asked.get(name) or "") for name in COLUMNS}
         return {"settings": settings | {"train": str(asked["data"]), "eval": "", **columns}}
 
-    @told
+    @answering
     def take(self, asked: Asked) -> dict[str, Any]:
         """Uploaded files [{"path", "name"}] become a dataset in the data folder; -> where it is."""
         folder = Path(get_upload_folder()).resolve()

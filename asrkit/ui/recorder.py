@@ -9,7 +9,7 @@ from typing import Any
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
 from asrkit.speech import audio, collection, prompts, reach
-from asrkit.ui.data_desk import Asked, told
+from asrkit.ui.component import Asked, answering
 
 MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
 SENT_BACK = 400        # prompts and clips that a page gets at once
@@ -21,13 +21,13 @@ class Recorder:
     def __init__(self, store: RunStore) -> None:
         self.store = store
 
-    @told
+    @answering
     def lists(self, asked: Asked) -> dict[str, Any]:
         """The shipped lists of prompts, and the datasets that can be gone on with."""
         made = collection.all_in(reach.home(self.store.data_dir))
         return {"lists": list(prompts.shipped().items()), "collections": [mine.name for mine in made]}
 
-    @told
+    @answering
     def begin(self, asked: Asked) -> dict[str, Any]:
         """Open the dataset `name`, with the prompts of `list` or `text`. It keeps those that it has, which may be
         somebody's own, unless `replace` is given; "others" tells that they are not those that were asked for."""
@@ -42,12 +42,12 @@ class Recorder:
         others = bool(wanted and before) and mine.prompts == before and set(wanted) != set(before)
         return self._state(mine) | {"others": others}
 
-    @told
+    @answering
     def progress(self, asked: Asked) -> dict[str, Any]:
         """As `begin`, changing nothing."""
         return self._state(self._collection(asked))
 
-    @told
+    @answering
     def keep(self, asked: Asked) -> dict[str, Any]:
         """Keep the recording `wav` (base64) of the prompt `text`; it takes the place of one of the same prompt by the
         same speaker. Who gives no name may be anybody, so replaces nothing. take: a name of the recording, which is

@@ -284,12 +284,17 @@ def test_what_is_asked_of_a_run_under_way(store, run, action, flag):
     assert not run.flag(flag), "a run that has ended is not asked for anything"
 
 
+def seen_first(store, run):
+    """What a page gets of a run that has told its first step."""
+    begin(run)
+    tell(run, "train", 1, loss=1.0)
+    return poll(store, run)
+
+
 def test_who_was_away_for_long_draws_from_nothing(store, run, monkeypatch):
     """What is told to one page is bounded, however long it slept."""
     monkeypatch.setattr(follow, "MOST_RECENT", 5)
-    begin(run)
-    tell(run, "train", 1, loss=1.0)
-    first = poll(store, run)
+    first = seen_first(store, run)
     for step in range(2, 7):
         tell(run, "train", step, loss=1.0)
     assert not poll(store, run, first)["reset"]
@@ -300,9 +305,7 @@ def test_who_was_away_for_long_draws_from_nothing(store, run, monkeypatch):
 
 def test_who_missed_much_gets_few_points_and_the_extremes(store, run, monkeypatch):
     monkeypatch.setattr(follow, "MOST_NEWS", 10)
-    begin(run)
-    tell(run, "train", 1, loss=1.0)
-    first = poll(store, run)
+    first = seen_first(store, run)
     for step in range(2, 102):
         tell(run, "train", step, loss=9.0 if step == 50 else 1.0)
     late = poll(store, run, first)
