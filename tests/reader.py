@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tiny
 
-from asrkit.speech.audio import RATE
-from asrkit.speech.pauses import Piece
+from asrkit.audio.loading import RATE
+from asrkit.audio.segmentation import Piece
 from asrkit.transcription.transcriber import Transcriber
 from asrkit.transcription.transcript import Seams, Word
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asrkit.speech.audio import load
+from asrkit.audio.loading import load
 
 CALLSIGNS = Path(__file__).parents[1] / "assets" / "demo" / "callsigns"
 

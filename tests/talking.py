@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 
-from asrkit.speech.audio import RATE, Waveform
+from asrkit.audio.loading import RATE, Waveform
 
 RECORDER_HZ = 48_000
 TAIL_S = 6.0

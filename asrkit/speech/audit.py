@@ -12,10 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from asrkit.audio import loading
+from asrkit.audio.clip_stats import Heard, hear
 from asrkit.errors import AudioError
-from asrkit.speech import audio, ctc
+from asrkit.speech import ctc
 from asrkit.speech.findings import EXPLANATIONS, Finding, finding
-from asrkit.speech.listening import Heard, hear
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import normalise
 from asrkit.speech.transcripts import guess_language
@@ -153,7 +154,7 @@ def _measure(row: Utterance) -> float:
     path = Path(row.audio)
     if path.is_file() and path.stat().st_size == 0:
         return 0.0
-    whole_s = audio.duration_s(path)
+    whole_s = loading.duration_s(path)
     return max(0.0, (whole_s if row.end_s is None else min(row.end_s, whole_s)) - row.start_s)
 
 

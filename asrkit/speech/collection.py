@@ -26,9 +26,9 @@ from pathlib import Path
 
 import soundfile
 
+from asrkit.audio import loading
+from asrkit.audio.loading import Waveform
 from asrkit.errors import DataError
-from asrkit.speech import audio
-from asrkit.speech.audio import Waveform
 
 METADATA, PROMPTS, CLIPS, LOCK = "metadata.csv", "prompts.txt", "clips", ".lock"
 SELECTIONS = "selections"  # the folder of the data root that is no dataset: `runs.selection` writes there
@@ -74,7 +74,7 @@ class Collection:
             raise DataError(f"The transcript has {len(text)} characters; give at most {MOST_TEXT}, or cut the clip.")
         if take and not TAKE.fullmatch(take):
             raise DataError(f"{take!r:.40} cannot name a recording; record it again.")
-        audio.check_speech(wave)
+        loading.check_speech(wave)
         with _writable(self.folder), self._lock():
             file_name = f"{CLIPS}/{_slug(text)}-{take or uuid.uuid4().hex[:8]}.flac"
             clip, before = Clip(file_name, text, speaker, round(wave.duration_s, 3)), self.clips()
@@ -134,7 +134,7 @@ class Collection:
     def _write_audio(self, file_name: str, wave: Waveform) -> None:
         (self.folder / CLIPS).mkdir(exist_ok=True)
         encoded = io.BytesIO()
-        soundfile.write(encoded, wave.samples, audio.RATE, format="FLAC", subtype="PCM_16")
+        soundfile.write(encoded, wave.samples, loading.RATE, format="FLAC", subtype="PCM_16")
         self._write(file_name, encoded.getvalue())
 
     def _write(self, name: str, content: str | bytes) -> None:

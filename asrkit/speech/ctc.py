@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import groupby, pairwise
 
-from asrkit.speech.audio import RATE
+from asrkit.audio.loading import RATE
 
 BLANK, UNKNOWN, DELIMITER = "<pad>", "<unk>", "|"
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
+from asrkit.audio import loading
 from asrkit.errors import DataError
-from asrkit.speech import audio, leaks, transcripts
+from asrkit.speech import leaks, transcripts
 from asrkit.speech.audit import Audit, Checked, Limits, check_each, example, report
 from asrkit.speech.findings import Finding, finding
 from asrkit.speech.manifest import Halves, Utterance
@@ -33,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 HoldOut = Callable[[Sequence[Utterance], Sequence[Hashable | None]], Halves]
 """(rows with the text after the rules, a print of the audio of each) -> (to train on, to evaluate on)"""
 
-Score = Callable[[audio.Waveform, str], float]
+Score = Callable[[loading.Waveform, str], float]
 """Audio and its text after the rules -> how well they fit; higher is better. DataError where it cannot be told."""
 
 
@@ -122,7 +123,7 @@ def _scored(clips: list[Checked], score: Score, progress: Progress) -> Iterator[
     for place, one in enumerate(clips):
         if one.code is None:
             try:
-                wave = audio.load(one.row.audio, start_s=one.row.start_s, end_s=one.row.end_s)
+                wave = loading.load(one.row.audio, start_s=one.row.start_s, end_s=one.row.end_s)
                 yield place, score(wave, one.text)
             except DataError:
                 pass  # a model of another language or with longer frames: this clip cannot be ranked
@@ -153,7 +154,7 @@ def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterat
         noisy.sort(key=lambda pair: pair[1].snr_db)
         yield finding("noisy", [place for place, _ in noisy], [
             example(clips[place], f"{heard.snr_db:.0f} dB") for place, heard in noisy[:9]], snr=NOISY_DB)
-    low = [(place, heard) for place, heard in kept if heard.rate < audio.RATE]
+    low = [(place, heard) for place, heard in kept if heard.rate < loading.RATE]
     if low:
         rates = sorted({heard.rate for _, heard in low})
         yield finding("low-rate", [place for place, _ in low], [

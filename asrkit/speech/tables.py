@@ -16,8 +16,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from asrkit.audio import loading
 from asrkit.errors import AudioError, DataError, first_line
-from asrkit.speech import audio, reach, spreadsheets
+from asrkit.speech import reach, spreadsheets
 from asrkit.speech.manifest import UNREADABLE_S, Utterance
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", *spreadsheets.SUFFIXES)
@@ -38,7 +39,7 @@ _Row = tuple[str, Mapping[str, Any]]  # ("metadata.csv row 7", column -> value)
 class Columns:
     """The names that a table gives to what an utterance needs; None where it has no such column."""
 
-    audio: str
+    loading: str
     text: str
     speaker: str | None = None
     split: str | None = None
@@ -58,7 +59,7 @@ class Wanted:
     sheet: of a spreadsheet, the first one by default."""
 
     text: str | None = None
-    audio: str | None = None
+    loading: str | None = None
     speaker: str | None = None
     sheet: str = ""
 
@@ -156,7 +157,7 @@ def utterance(row: Mapping[str, Any], columns: Columns, where: str, file: str) -
 def measure(file: str, start_s: float = 0.0, end_s: float | None = None) -> float:
     """Seconds from start_s to end_s by the header; UNREADABLE_S for what is not audio, which the audit reports."""
     try:
-        whole_s = audio.duration_s(file)
+        whole_s = loading.duration_s(file)
     except AudioError:
         return UNREADABLE_S
     return max(0.0, (whole_s if end_s is None else min(end_s, whole_s)) - start_s)

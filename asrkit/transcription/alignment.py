@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asrkit.audio.loading import Waveform
 from asrkit.errors import DataError
 from asrkit.speech import ctc
-from asrkit.speech.audio import Waveform
 from asrkit.speech.text import joined_tokens
 from asrkit.transcription.transcript import sounding
 

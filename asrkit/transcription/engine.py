@@ -20,10 +20,10 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCTC
 
+from asrkit.audio.loading import RATE
 from asrkit.errors import ModelError, first_line
 from asrkit.runs import models
 from asrkit.speech import layout
-from asrkit.speech.audio import RATE
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 """oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here

@@ -12,9 +12,9 @@ from functools import cached_property
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
+from asrkit.audio.loading import load
 from asrkit.errors import AudioError, DataError
 from asrkit.speech import metrics
-from asrkit.speech.audio import load
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import mixed_tokens, normalise
 from asrkit.transcription.transcript import Transcript, Word

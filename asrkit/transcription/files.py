@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asrkit.audio import loading
+from asrkit.audio.blocks import blocks
+from asrkit.audio.loading import RATE, Waveform
 from asrkit.errors import AudioError, ConfigError
-from asrkit.speech import audio
-from asrkit.speech.audio import RATE, Waveform
-from asrkit.speech.blocks import blocks
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import Transcript, Word
 
@@ -63,7 +63,7 @@ def transcribe_blocks(sound: Iterable[np.ndarray], duration_s: float, listener: 
 def expected_s(path: str | Path) -> float:
     """Seconds of audio by the file's header; 0 where it cannot be read, which is said when it is decoded."""
     try:
-        return audio.duration_s(path)
+        return loading.duration_s(path)
     except AudioError:
         return 0.0
 
@@ -71,7 +71,7 @@ def expected_s(path: str | Path) -> float:
 def checked(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The same blocks, two late, so that a short recording without speech is found before any is given out.
 
-    Raises AudioError as `audio.check_speech` does, of all blocks together.
+    Raises AudioError as `loading.check_speech` does, of all blocks together.
     """
     late: deque[np.ndarray] = deque()
     silence: AudioError | None = None
@@ -80,7 +80,7 @@ def checked(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         samples += len(block)
         if len(block) and not heard:
             try:
-                audio.check_speech(Waveform(block), minimum_s=0.0)
+                loading.check_speech(Waveform(block), minimum_s=0.0)
                 heard = True
             except AudioError as error:
                 silence = error
@@ -88,7 +88,7 @@ def checked(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         if len(late) > 2:
             yield late.popleft()
     if samples < RATE:
-        audio.check_speech(Waveform(np.concatenate(late)))
+        loading.check_speech(Waveform(np.concatenate(late)))
     elif silence and not heard:
         raise silence
     yield from late

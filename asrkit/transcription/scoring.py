@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from asrkit.audio.loading import Waveform
 from asrkit.runs.store import RunStore
-from asrkit.speech.audio import Waveform
 from asrkit.speech.inspection import Score
 from asrkit.transcription import alignment, transcriber
 

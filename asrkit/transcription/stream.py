@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrkit.speech.audio import RATE
-from asrkit.speech.pauses import Piece, Splitter
+from asrkit.audio.loading import RATE
+from asrkit.audio.segmentation import Piece, Splitter
 from asrkit.transcription.transcript import Seams, Word
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asrkit.audio.loading import RATE, Waveform
+from asrkit.audio.segmentation import Piece, Splitter
 from asrkit.errors import AsrkitError
 from asrkit.hub import Told
 from asrkit.runs import models, supervisor
 from asrkit.runs.store import RunStore
-from asrkit.speech.audio import RATE, Waveform
-from asrkit.speech.pauses import Piece, Splitter
 from asrkit.transcription import decoding
 from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine, best_device
 from asrkit.transcription.transcript import Seams, Transcript, Word, sounding

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
+from asrkit.audio.loading import Waveform
 from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import metrics
-from asrkit.speech.audio import Waveform
 from asrkit.speech.text import mixed_tokens, normalise
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.files import NOTHING

@@ -16,11 +16,12 @@ from typing import Any
 from gradio.utils import get_upload_folder
 
 from asrkit import config as configs
+from asrkit.audio import loading
 from asrkit.config import TrainConfig
 from asrkit.errors import DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, hub, reach, sources, spreadsheets, uploads
+from asrkit.speech import hub, reach, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.speech.text import normalise
 from asrkit.ui import audit_report, proposals
@@ -115,8 +116,8 @@ class Desk:
         if asked.get("id") not in (None, row.id):  # somebody has looked since, and found other rows
             raise DataError("The dataset has changed; look at it again.")
         end_s = min(row.end_s or float("inf"), row.start_s + LONGEST_CLIP_S)
-        rate, samples = audio.decode(row.audio, start_s=row.start_s, end_s=end_s)
-        return {"wav": base64.b64encode(audio.as_wav(samples, rate)).decode()}
+        rate, samples = loading.decode(row.audio, start_s=row.start_s, end_s=end_s)
+        return {"wav": base64.b64encode(loading.as_wav(samples, rate)).decode()}
 
     @answering
     def preview(self, asked: Asked) -> dict[str, Any]:

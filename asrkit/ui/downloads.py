@@ -14,11 +14,11 @@ from fastapi.params import Depends
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 
+from asrkit.audio.loading import as_wav, load
 from asrkit.errors import AsrkitError, RunError
 from asrkit.runs import export
 from asrkit.runs.store import Run, RunStore
 from asrkit.speech import manifest
-from asrkit.speech.audio import as_wav, load
 
 
 def serve(app: FastAPI, store: RunStore) -> None:

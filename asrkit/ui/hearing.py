@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from asrkit.audio.blocks import Resampler, blocks
+from asrkit.audio.loading import check_speech
 from asrkit.errors import AsrkitError, DataError, ModelError
 from asrkit.hub import progress
 from asrkit.runs.store import RunStore
 from asrkit.speech import reach
-from asrkit.speech.audio import check_speech
-from asrkit.speech.blocks import Resampler, blocks
 from asrkit.transcription import files
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import text_of

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from asrkit.audio.loading import as_wav, load
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import manifest, sources
-from asrkit.speech.audio import as_wav, load
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.text import NORMALISERS
 from asrkit.ui import hearing, samples, words

@@ -6,9 +6,10 @@ import base64
 import binascii
 from typing import Any
 
+from asrkit.audio import loading
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio, collection, prompts, reach
+from asrkit.speech import collection, prompts, reach
 from asrkit.ui.component import Asked, answering
 
 MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
@@ -54,7 +55,7 @@ class Recorder:
         kept once however often it is sent."""
         mine, text = self._collection(asked), " ".join(str(asked.get("text") or "").split())
         speaker = " ".join(str(asked.get("speaker") or "")[:80].split())
-        wave = audio.load(_decoded(asked.get("wav")))
+        wave = loading.load(_decoded(asked.get("wav")))
         before = next((clip.file_name for clip in mine.clips()
                        if speaker and (clip.text, clip.speaker) == (text, speaker)), "")
         mine.add(wave, text, speaker=speaker, instead_of=before, take=str(asked.get("take") or ""))

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from asrkit.audio.loading import RATE, Waveform
 from asrkit.errors import DataError
-from asrkit.speech.audio import RATE, Waveform
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import Transcript, Word
 

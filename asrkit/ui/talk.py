@@ -17,12 +17,12 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from asrkit.audio.blocks import Resampler
+from asrkit.audio.loading import Waveform, as_wav
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import collection, reach
-from asrkit.speech.audio import Waveform, as_wav
-from asrkit.speech.blocks import Resampler
 from asrkit.transcription import files, subtitles
 from asrkit.transcription.transcript import Word, described, text_of
 from asrkit.ui import compare, hearing

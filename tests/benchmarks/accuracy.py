@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asrkit.speech import lexicon, metrics, pauses, sources
-from asrkit.speech.audio import RATE, Waveform, load
+from asrkit.audio import segmentation
+from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.speech import lexicon, metrics, sources
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.ngram import LanguageModel
 from asrkit.speech.text import mixed_tokens, normalise
@@ -160,7 +161,7 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
                 figures.append(f"{name} {rate.rate:.1%} ({rate.deletions} missing, {rate.insertions} extra)")
             same = wer([normalise(filed, "basic")], [normalise(pieces["live"], "basic")])
             print(f"clips joined with {gap_s} s between, {kind}: WER {', '.join(figures)}; live against the file "
-                  f"{same:.1%}; {len(pauses.split(mixed))} pieces", flush=True)
+                  f"{same:.1%}; {len(segmentation.split(mixed))} pieces", flush=True)
 
 
 def joined(listener: Transcriber, decoder: Decoder, parts: Sequence[np.ndarray]) -> str:

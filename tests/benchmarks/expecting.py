@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+from asrkit.audio.loading import load
 from asrkit.runs.models import STARTER_DIR
 from asrkit.speech import sources
-from asrkit.speech.audio import load
 from asrkit.speech.text import joined_tokens, normalise
 from asrkit.transcription import alignment
 from asrkit.transcription.beam import Vocabulary

@@ -19,8 +19,9 @@ from itertools import accumulate
 import jiwer
 import numpy as np
 
-from asrkit.speech import pauses, sources
-from asrkit.speech.audio import RATE, load
+from asrkit.audio import segmentation
+from asrkit.audio.loading import RATE, load
+from asrkit.speech import sources
 from asrkit.speech.text import normalise
 from asrkit.transcription.decoding import Decoder, Greedy
 from asrkit.transcription.transcriber import Transcriber
@@ -86,7 +87,7 @@ def compared(listener: Transcriber, greedy: Decoder, sound: np.ndarray, edges: n
              said: list[list[str]]) -> dict[str, np.ndarray]:
     """name -> (WER, missing, extra, WER at seams, pieces, of them cut, times real time)."""
     begun = time.perf_counter()
-    ours = pauses.split(sound)
+    ours = segmentation.split(sound)
     took = time.perf_counter() - begun
     speed = len(sound) / RATE / took
     found = {"ours": np.array([*errors(said, listener.listen([sound], greedy).text), len(ours),

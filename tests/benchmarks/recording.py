@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.speech import sources
-from asrkit.speech.audio import RATE, Waveform, load
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "browser"), str(TESTS)]

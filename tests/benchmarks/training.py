@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from asrkit import config as configs
+from asrkit.audio import loading as audio
 from asrkit.runs import events, models, preparation
 from asrkit.runs.store import RunStore
-from asrkit.speech import audio
 from asrkit.training import model as loading
 from asrkit.training.trainer import CtcTrainer, precision_for
 

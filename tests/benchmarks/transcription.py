@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.runs.models import STARTER_DIR
 from asrkit.speech import metrics, sources
-from asrkit.speech.audio import RATE, Waveform, load
 from asrkit.speech.text import normalise
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber

@@ -13,7 +13,7 @@ import soundfile
 from playwright.sync_api import Page, expect
 from waiting import wait_for
 
-from asrkit.speech import audio
+from asrkit.audio import loading
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 RECORDER_HZ = 48_000
@@ -125,11 +125,11 @@ def reader(folder):
     """A WAV file in which somebody says the same over and over, as Chromium's microphone hears it."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         row = next(row for row in csv.DictReader(file) if len(row["text"].split()) == 4)
-    clip = audio.load(CALLSIGNS / row["file_name"]).samples
-    at = np.arange(0, len(clip), audio.RATE / RECORDER_HZ)
+    clip = loading.load(CALLSIGNS / row["file_name"]).samples
+    at = np.arange(0, len(clip), loading.RATE / RECORDER_HZ)
     loud = np.interp(at, np.arange(len(clip)), clip) * 0.5 / np.abs(clip).max()
     soundfile.write(folder / "voice.wav", loud, RECORDER_HZ, subtype="PCM_16")
-    return folder / "voice.wav", row["text"], len(clip) / audio.RATE
+    return folder / "voice.wav", row["text"], len(clip) / loading.RATE
 
 
 def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page, app, speaker, tmp_path):
@@ -177,7 +177,7 @@ def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page
     run = next(iter(app.store.all()))
     recorded = sorted((app.store.data_dir / "my test voice" / "clips").glob("*.flac"))
     assert len(recorded) == 5
-    heard = Transcriber(str(run.model_dir)).transcribe(audio.load(recorded[0])).text
+    heard = Transcriber(str(run.model_dir)).transcribe(loading.load(recorded[0])).text
     assert set(heard.split()) & set(text.split())
 
 

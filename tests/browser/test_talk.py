@@ -23,9 +23,9 @@ import soundfile
 from playwright.sync_api import Page, expect
 from talking import open_tab, part, record, spoken, upload
 
+from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.runs.models import STARTER_DIR
 from asrkit.speech import collection
-from asrkit.speech.audio import RATE, Waveform, load
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 

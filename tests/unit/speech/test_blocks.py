@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from asrkit.audio.blocks import Resampler, blocks
+from asrkit.audio.loading import RATE, load
 from asrkit.errors import AudioError
-from asrkit.speech.audio import RATE, load
-from asrkit.speech.blocks import Resampler, blocks
 
 
 def joined(path):

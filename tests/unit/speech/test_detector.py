@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from spoken import clips
 
+from asrkit.audio import vad
+from asrkit.audio.loading import RATE
+from asrkit.audio.vad import FRAME, Detector
 from asrkit.errors import ConfigError
-from asrkit.speech import detector
-from asrkit.speech.audio import RATE
-from asrkit.speech.detector import FRAME, Detector
 
 
 @pytest.mark.parametrize("size", [1, 100, 511, 512, 1600, 70_000])
@@ -34,6 +34,6 @@ def test_what_is_no_speech_is_none(sound):
 
 
 def test_without_the_package_it_is_said_what_to_install(monkeypatch):
-    monkeypatch.setattr(detector.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(vad.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="silero-vad, .* is not installed; run: pip install"):
-        detector.weights.__wrapped__()
+        vad.weights.__wrapped__()

@@ -8,7 +8,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from asrkit.speech import audio, sources
+from asrkit.audio import loading
+from asrkit.speech import sources
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +126,7 @@ def test_every_layout(make, tmp_path, layout, packed):
     assert [(row.text, row.speaker) for row in source.eval] == [("two", "bob")]
     for row in source.utterances:
         assert row.duration_s == pytest.approx(2.0, abs=0.1) or layout is kaldi
-        assert audio.load(row.audio, start_s=row.start_s, end_s=row.end_s).duration_s > 1.4
+        assert loading.load(row.audio, start_s=row.start_s, end_s=row.end_s).duration_s > 1.4
         assert row.row
 
 

@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spoken import clips
 
-from asrkit.speech import pauses
-from asrkit.speech.audio import RATE
-from asrkit.speech.pauses import LOOK_BACK_S, MOST_S, Splitter, split
+from asrkit.audio import segmentation
+from asrkit.audio.loading import RATE
+from asrkit.audio.segmentation import LOOK_BACK_S, MOST_S, Splitter, split
 
 
 def tone(seconds, peak=0.3, hertz=200.0):
@@ -131,7 +131,7 @@ def test_the_size_of_the_blocks_changes_nothing_and_no_sound_is_lost_or_kept_twi
     whole, parted = split(samples), fed(samples, [max(64, size) for size in sizes])
     assert kept(whole) == kept(parted) and [one.start for one in whole] == [one.start for one in parted]
     check(whole, samples)
-    with mock.patch.object(pauses, "KNOWN", np.inf):  # a long tone may pass for a voice, and the next one not
+    with mock.patch.object(segmentation, "KNOWN", np.inf):  # a long tone may pass for a voice, and the next one not
         whole = split(samples)
     covered = np.zeros(len(samples), int)
     for piece in whole:

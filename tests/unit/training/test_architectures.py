@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from asrkit import config as configs
+from asrkit.audio.loading import RATE, Waveform
 from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
-from asrkit.speech.audio import RATE, Waveform
 from asrkit.training.model import load, reload
 from asrkit.training.trainer import CtcTrainer
 from asrkit.transcription.transcriber import Transcriber

@@ -8,10 +8,10 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.errors import DataError
 from asrkit.runs.models import STARTER_DIR
 from asrkit.speech import ctc
-from asrkit.speech.audio import RATE, Waveform, load
 from asrkit.transcription.alignment import align, spell
 from asrkit.transcription.transcriber import Transcriber
 

@@ -4,8 +4,8 @@ import io
 import pytest
 import soundfile
 
+from asrkit.audio.loading import RATE
 from asrkit.errors import AudioError, ConfigError, DataError
-from asrkit.speech.audio import RATE
 from asrkit.speech.manifest import Utterance
 from asrkit.transcription import evaluation
 from asrkit.transcription.evaluation import evaluate

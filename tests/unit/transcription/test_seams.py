@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reader import Reader
 
-from asrkit.speech.audio import RATE
-from asrkit.speech.pauses import split
+from asrkit.audio.loading import RATE
+from asrkit.audio.segmentation import split
 from asrkit.transcription.transcript import Seams, Word
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reader import Reader
 
-from asrkit.speech.audio import RATE
+from asrkit.audio.loading import RATE
 from asrkit.transcription import stream
 from asrkit.transcription.stream import LiveSession
 

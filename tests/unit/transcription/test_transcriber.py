@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from waiting import wait_for
 
+from asrkit.audio.loading import RATE, Waveform
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
-from asrkit.speech.audio import RATE, Waveform
 from asrkit.transcription import alignment, transcriber
 from asrkit.transcription.engine import Engine, batches
 from asrkit.transcription.expected import Expected

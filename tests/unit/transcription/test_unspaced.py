@@ -8,7 +8,7 @@ import pysubs2
 import pytest
 import tiny
 
-from asrkit.speech.audio import Waveform
+from asrkit.audio.loading import Waveform
 from asrkit.transcription.alignment import align
 from asrkit.transcription.decoding import Greedy
 from asrkit.transcription.hotwords import HotWords

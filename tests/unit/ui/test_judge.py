@@ -13,11 +13,11 @@ import tiny
 from reader import Reader
 from waiting import wait_for
 
+from asrkit.audio.loading import RATE, Waveform
 from asrkit.config import preset
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
 from asrkit.speech import manifest
-from asrkit.speech.audio import RATE, Waveform
 from asrkit.speech.manifest import Utterance
 from asrkit.transcription import transcriber
 from asrkit.transcription.expected import Expected

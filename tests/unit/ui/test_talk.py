@@ -15,10 +15,10 @@ from gradio.utils import get_upload_folder
 from reader import Reader
 from waiting import wait_for
 
+from asrkit.audio.loading import RATE
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
 from asrkit.speech import collection, reach
-from asrkit.speech.audio import RATE
 from asrkit.transcription import transcriber
 from asrkit.transcription.expected import Expected
 from asrkit.ui import recordings

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from asrkit.audio import containers, loading
+from asrkit.audio.loading import RATE
 from asrkit.errors import AudioError
-from asrkit.speech import audio, containers
-from asrkit.speech.audio import RATE
 
 BLOCK_S = 10.0
 
@@ -21,9 +21,9 @@ class Resampler:
     """Mono blocks of any rate -> 16 kHz, without a seam between blocks."""
 
     def __init__(self, rate: int) -> None:
-        if rate < audio.LOWEST_RATE:
+        if rate < loading.LOWEST_RATE:
             raise AudioError(f"The recording has a sampling rate of {rate} Hz; speech needs at least "
-                             f"{audio.LOWEST_RATE} Hz.")
+                             f"{loading.LOWEST_RATE} Hz.")
         self.rate, self._converter = rate, None
         if rate != RATE:
             import av
@@ -52,14 +52,14 @@ def blocks(path: str | Path) -> Iterator[np.ndarray]:
     """Decode a file into (n,) float32 blocks of about ten seconds, mono, 16 kHz.
 
     Raises AudioError, at the first block for a file that is missing, empty or not audio, and on the way for samples
-    that are not finite or for a file that turns out to be cut off, as `audio.load` does.
+    that are not finite or for a file that turns out to be cut off, as `loading.load` does.
     """
-    audio._check_file(path)
+    loading._check_file(path)
     try:
-        file = audio._open(path)
+        file = loading._open(path)
     except (soundfile.LibsndfileError, TypeError) as error:
         if not containers.available():
-            raise audio._not_audio(path) from error
+            raise loading._not_audio(path) from error
         rate, mono = _of_container(path)
     else:
         rate, mono = file.samplerate, _of_soundfile(file, path)
@@ -87,8 +87,8 @@ def _of_soundfile(file: soundfile.SoundFile, path: str | Path) -> Iterator[np.nd
                 break
             taken += len(block)
             yield block.mean(axis=1, dtype=np.float32)
-        share = min(audio._share_of_data_chunk(file), taken / file.frames if file.frames else 1.0)
-        if share < 1 - audio.CUT_OFF_SHARE:
+        share = min(loading._share_of_data_chunk(file), taken / file.frames if file.frames else 1.0)
+        if share < 1 - loading.CUT_OFF_SHARE:
             raise AudioError(f"{path} is cut off: only {share:.0%} of the audio is there; copy or download it again.")
 
 
@@ -99,10 +99,10 @@ def _of_container(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
     try:
         container = containers._open(path)
     except av.FFmpegError as error:
-        raise audio._not_audio(path) from error
+        raise loading._not_audio(path) from error
     if not container.streams.audio:
         container.close()
-        raise audio._not_audio(path)
+        raise loading._not_audio(path)
     stream = container.streams.audio[0]
 
     def decoded() -> Iterator[np.ndarray]:
@@ -118,6 +118,6 @@ def _of_container(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
                         yield np.concatenate(waiting)
                         held, waiting = 0, []
             except av.FFmpegError as error:
-                raise audio._not_audio(path) from error
+                raise loading._not_audio(path) from error
 
     return stream.rate, decoded()

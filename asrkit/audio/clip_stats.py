@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asrkit.speech import audio
+from asrkit.audio import loading
 
 FULL_SCALE = 0.985
 """Of the largest number: three samples in a row beyond it are no peak of a voice but a wave that was cut off."""
@@ -34,12 +34,12 @@ class Heard:
 
     @property
     def silent(self) -> bool:
-        return self.loudest_dbfs < audio.SILENCE_DBFS
+        return self.loudest_dbfs < loading.SILENCE_DBFS
 
 
 def hear(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> Heard:
-    """Decode a clip, or a part of it, at its own rate. Raises AudioError as `audio.load` does."""
-    rate, samples = audio.decode(path, start_s=start_s, end_s=end_s)
+    """Decode a clip, or a part of it, at its own rate. Raises AudioError as `loading.load` does."""
+    rate, samples = loading.decode(path, start_s=start_s, end_s=end_s)
     return measure(samples, rate)
 
 
@@ -47,7 +47,7 @@ def measure(samples: np.ndarray, rate: int) -> Heard:
     """samples: (n,) float32 with n >= 1."""
     coarse = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
     digest = hashlib.blake2b(coarse.tobytes(), digest_size=12, key=str(rate).encode()).digest()
-    loudest = 20 * np.log10(max(audio.loudest_rms(samples, rate), _FLOOR))
+    loudest = 20 * np.log10(max(loading.loudest_rms(samples, rate), _FLOOR))
     return Heard(len(samples) / rate, rate, float(loudest), _clipped(samples), _snr_db(samples, rate), digest)
 
 

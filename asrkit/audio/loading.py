@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from asrkit.audio import containers
 from asrkit.errors import AudioError
-from asrkit.speech import containers
 
 RATE = 16_000
 SILENCE_DBFS = -60.0
