@@ -17,10 +17,11 @@ from asrkit.config import TrainConfig
 from asrkit.errors import DataError
 from asrkit.runs import models, selection
 from asrkit.runs.store import Run, RunStore, write_json
-from asrkit.speech import ctc, leaks, manifest, sources, text
+from asrkit.speech import ctc, leaks, manifest, sources
 from asrkit.speech.audit import Audit, Limits, audit
 from asrkit.speech.findings import Finding
 from asrkit.speech.manifest import Utterance
+from asrkit.text import normalizers
 
 HUB = "hub:"
 LEAK = "leak-"  # how the codes of such findings begin
@@ -143,7 +144,7 @@ def _checked(rows: list[Utterance], config: TrainConfig, model: Path | None) -> 
     blocking = [found for found in told.findings if found.code not in _HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_sentence(blocking[0], config))
-    return [replace(row, text=text.normalise(row.text, config.text_rules)) for row in kept], told
+    return [replace(row, text=normalizers.normalise(row.text, config.text_rules)) for row in kept], told
 
 
 _HARMLESS = frozenset({"too-long", "too-short"})

@@ -18,8 +18,8 @@ from asrkit.errors import AudioError
 from asrkit.speech import ctc
 from asrkit.speech.findings import EXPLANATIONS, Finding, finding
 from asrkit.speech.manifest import Utterance
-from asrkit.speech.text import normalise
 from asrkit.speech.transcripts import guess_language
+from asrkit.text.normalizers import normalise
 
 CHARACTERS = 20  # how many unknown characters a message lists
 _AHEAD = 64      # clips decoded before they are asked for

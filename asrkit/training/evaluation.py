@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from asrkit.speech import ctc, metrics
+from asrkit.speech import ctc
 from asrkit.speech.lexicon import WordLoop
 from asrkit.speech.manifest import Utterance
-from asrkit.speech.text import normalise
+from asrkit.text import metrics
+from asrkit.text.normalizers import normalise
 from asrkit.training import failures, team
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
 from asrkit.training.model import frame_counts

@@ -16,7 +16,7 @@ import numpy as np
 from asrkit.audio.loading import Waveform
 from asrkit.errors import DataError
 from asrkit.speech import ctc
-from asrkit.speech.text import joined_tokens
+from asrkit.text.normalizers import joined_tokens
 from asrkit.transcription.transcript import sounding
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import numpy as np
 from asrkit.errors import ConfigError
 from asrkit.speech import reach
 from asrkit.speech.ngram import KenLM, LanguageModel, WordModel
-from asrkit.speech.text import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
+from asrkit.text.normalizers import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
 from asrkit.transcription import alignment
 from asrkit.transcription.decoding import Spelling, logistic
 from asrkit.transcription.transcript import Word

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from asrkit.speech import lexicon
-from asrkit.speech.text import continues
+from asrkit.text.normalizers import continues
 from asrkit.transcription.transcript import Word
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from asrkit.audio.loading import load
 from asrkit.errors import AudioError, DataError
-from asrkit.speech import metrics
 from asrkit.speech.manifest import Utterance
-from asrkit.speech.text import mixed_tokens, normalise
+from asrkit.text import metrics
+from asrkit.text.normalizers import mixed_tokens, normalise
 from asrkit.transcription.transcript import Transcript, Word
 
 if TYPE_CHECKING:

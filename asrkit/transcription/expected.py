@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from asrkit.errors import ConfigError
 from asrkit.speech import lexicon
-from asrkit.speech.text import normalise
+from asrkit.text.normalizers import normalise
 from asrkit.transcription import alignment, beam, decoding, hotwords
 
 if TYPE_CHECKING:

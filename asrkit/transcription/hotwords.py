@@ -16,7 +16,7 @@ import numpy as np
 
 from asrkit.errors import ConfigError
 from asrkit.speech import ctc
-from asrkit.speech.text import joined_tokens
+from asrkit.text.normalizers import joined_tokens
 from asrkit.transcription import alignment
 from asrkit.transcription.decoding import Decoder, Greedy, Spelling, logistic
 from asrkit.transcription.transcript import Word, text_of

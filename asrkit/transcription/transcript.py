@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from asrkit.speech.text import unspaced
+from asrkit.text.normalizers import unspaced
 
 
 @dataclass(frozen=True)

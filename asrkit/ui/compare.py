@@ -8,8 +8,8 @@ from asrkit.audio.loading import Waveform
 from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
-from asrkit.speech import metrics
-from asrkit.speech.text import mixed_tokens, normalise
+from asrkit.text import metrics
+from asrkit.text.normalizers import mixed_tokens, normalise
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.files import NOTHING
 from asrkit.ui import samples, words

@@ -23,7 +23,7 @@ from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
 from asrkit.speech import hub, reach, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
-from asrkit.speech.text import normalise
+from asrkit.text.normalizers import normalise
 from asrkit.ui import audit_report, proposals
 from asrkit.ui.audit_jobs import Jobs
 from asrkit.ui.component import Asked, answering

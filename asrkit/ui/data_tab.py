@@ -9,7 +9,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
-from asrkit.speech.text import NORMALISERS
+from asrkit.text.normalizers import NORMALISERS
 from asrkit.ui import form
 from asrkit.ui.component import HERE, functions, script, template
 from asrkit.ui.data_desk import Desk

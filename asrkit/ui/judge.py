@@ -18,7 +18,7 @@ from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.speech import manifest, sources
 from asrkit.speech.manifest import Utterance
-from asrkit.speech.text import NORMALISERS
+from asrkit.text.normalizers import NORMALISERS
 from asrkit.ui import hearing, samples, words
 from asrkit.ui.component import forgiving, script, template
 

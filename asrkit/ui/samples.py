@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 from asrkit.runs.events import Event
-from asrkit.speech import metrics
-from asrkit.speech.text import joined_tokens
+from asrkit.text import metrics
+from asrkit.text.normalizers import joined_tokens
 from asrkit.ui import words
 
 MOST_SAMPLES = 20

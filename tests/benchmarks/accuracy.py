@@ -22,10 +22,11 @@ import numpy as np
 
 from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, Waveform, load
-from asrkit.speech import lexicon, metrics, sources
+from asrkit.speech import lexicon, sources
 from asrkit.speech.manifest import Utterance
 from asrkit.speech.ngram import LanguageModel
-from asrkit.speech.text import mixed_tokens, normalise
+from asrkit.text import metrics
+from asrkit.text.normalizers import mixed_tokens, normalise
 from asrkit.transcription import alignment, beam, evaluation
 from asrkit.transcription.beam import BeamSearch
 from asrkit.transcription.decoding import Decoder, Greedy, WordList

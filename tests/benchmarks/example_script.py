@@ -29,7 +29,7 @@ import numpy as np
 from asrkit.runs import events, models
 from asrkit.runs.store import RunStore
 from asrkit.speech import sources
-from asrkit.speech.text import normalise
+from asrkit.text.normalizers import normalise
 
 CLIPS = 8
 LONGEST_S = 20.0

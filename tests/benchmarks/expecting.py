@@ -18,7 +18,7 @@ from unittest import mock
 from asrkit.audio.loading import load
 from asrkit.runs.models import STARTER_DIR
 from asrkit.speech import sources
-from asrkit.speech.text import joined_tokens, normalise
+from asrkit.text.normalizers import joined_tokens, normalise
 from asrkit.transcription import alignment
 from asrkit.transcription.beam import Vocabulary
 from asrkit.transcription.hotwords import MOST, HotWords

@@ -22,7 +22,7 @@ import numpy as np
 from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, load
 from asrkit.speech import sources
-from asrkit.speech.text import normalise
+from asrkit.text.normalizers import normalise
 from asrkit.transcription.decoding import Decoder, Greedy
 from asrkit.transcription.transcriber import Transcriber
 from tests.benchmarks.accuracy import joined, music, silero

@@ -22,8 +22,9 @@ import numpy as np
 
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.runs.models import STARTER_DIR
-from asrkit.speech import metrics, sources
-from asrkit.speech.text import normalise
+from asrkit.speech import sources
+from asrkit.text import metrics
+from asrkit.text.normalizers import normalise
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber
 from asrkit.transcription.transcript import text_of

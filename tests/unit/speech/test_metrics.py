@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.errors import DataError
-from asrkit.speech.metrics import ErrorRate, align, score, wer_interval
-from asrkit.speech.text import mixed_tokens
+from asrkit.text.metrics import ErrorRate, align, score, wer_interval
+from asrkit.text.normalizers import mixed_tokens
 
 WORDS = st.lists(st.sampled_from(["a", "bb", "c", "我", "好的"]), max_size=6).map(" ".join)
 PAIRS = st.lists(st.tuples(WORDS, WORDS), max_size=5)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.errors import ConfigError
-from asrkit.speech.text import NORMALISERS, mixed_tokens, normalise, rules_of
+from asrkit.text.normalizers import NORMALISERS, mixed_tokens, normalise, rules_of
 
 
 @pytest.mark.parametrize(

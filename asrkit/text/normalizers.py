@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from asrkit.errors import ConfigError
-from asrkit.speech import numbers
+from asrkit.text import numbers
 
 APOSTROPHE = "'"
 # U+2018, U+2019, U+02BC, U+FF07: written for the apostrophe by keyboards, word processors and linguists.

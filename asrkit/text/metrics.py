@@ -17,7 +17,7 @@ import jiwer
 import numpy as np
 
 from asrkit.errors import DataError
-from asrkit.speech.text import mixed_tokens
+from asrkit.text.normalizers import mixed_tokens
 
 Operation = Literal["equal", "substitute", "delete", "insert"]
 

@@ -1,0 +1,1 @@
+"""Text: named normalizers, numbers in words, and word, character and mixed error rates."""
