@@ -27,7 +27,8 @@ def presets(options: argparse.Namespace) -> None:
 
 
 def audit(options: argparse.Namespace) -> int:
-    from asrkit.speech import inspection, sources
+    from asrkit.data import sources
+    from asrkit.speech import inspection
 
     store = RunStore(options.runs_dir)
     asked = {"preset": "", "train": options.data, "max_duration_s": 30}
@@ -90,7 +91,7 @@ def diagnose(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    from asrkit.speech import sources
+    from asrkit.data import sources
     from asrkit.transcription import evaluation, transcriber
 
     store = RunStore(options.runs_dir)

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from asrkit.data import manifest
 from asrkit.runs import events, models, picture
 from asrkit.runs.preparation import HUB, LEAK
 from asrkit.runs.store import Run
 from asrkit.runs.view import RunView, ahead_of_itself, kept, view
-from asrkit.speech import manifest
 
 PICTURE = "curve.png"
 HYPERPARAMETERS = (

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from asrkit import hub
+from asrkit.data import access
 from asrkit.errors import ModelError
 from asrkit.runs import events
 from asrkit.runs.store import RUN_ID, Run, RunStore
-from asrkit.speech import ctc, reach
+from asrkit.speech import ctc
 
 STARTER = "starter"
 STARTER_DIR = Path(__file__).resolve().parents[2] / "assets" / "starter"
@@ -30,7 +31,7 @@ def resolve(name: str, store: RunStore) -> Path | None:
         return STARTER_DIR if name in ("", STARTER) else _of_run(Run(store.root / name))
     # os.path, for a name that is no path at all is then no directory, instead of an exception.
     path = Path(os.path.expanduser(name))
-    if not reach.Gate([store.root]).opens(path.absolute()):
+    if not access.Gate([store.root]).opens(path.absolute()):
         if HUB_ID.fullmatch(name):
             return None
         raise ModelError(f"There is no model {name!r}: it is no run in {store.root}, no Hub id (owner/name) and no "

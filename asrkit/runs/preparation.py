@@ -14,13 +14,14 @@ from typing import Any
 
 from asrkit import hub
 from asrkit.config import TrainConfig
+from asrkit.data import manifest, sources
+from asrkit.data.manifest import Utterance
 from asrkit.errors import DataError
 from asrkit.runs import models, selection
 from asrkit.runs.store import Run, RunStore, write_json
-from asrkit.speech import ctc, leaks, manifest, sources
+from asrkit.speech import ctc, leaks
 from asrkit.speech.audit import Audit, Limits, audit
 from asrkit.speech.findings import Finding
-from asrkit.speech.manifest import Utterance
 from asrkit.text import normalizers
 
 HUB = "hub:"

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from asrkit.data import collection, manifest
 from asrkit.errors import DataError
 from asrkit.runs.store import readable_disk_errors, write_json
-from asrkit.speech import collection, manifest
 from asrkit.speech.findings import EXPLANATIONS
 from asrkit.speech.inspection import Inspection
 

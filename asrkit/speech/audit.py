@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from asrkit.audio import loading
 from asrkit.audio.clip_stats import Heard, hear
+from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError
 from asrkit.speech import ctc
 from asrkit.speech.findings import EXPLANATIONS, Finding, finding
-from asrkit.speech.manifest import Utterance
 from asrkit.speech.transcripts import guess_language
 from asrkit.text.normalizers import normalise
 

@@ -13,12 +13,12 @@ from statistics import median
 from typing import Any
 
 from asrkit.audio import loading
+from asrkit.data.manifest import Halves, Utterance
+from asrkit.data.sources import Source
 from asrkit.errors import DataError
 from asrkit.speech import leaks, transcripts
 from asrkit.speech.audit import Audit, Checked, Limits, check_each, example, report
 from asrkit.speech.findings import Finding, finding
-from asrkit.speech.manifest import Halves, Utterance
-from asrkit.speech.sources import Source
 
 CLIPPED_SHARE = 0.001     # of the samples, at full scale in runs
 NOISY_DB = 6.0            # between the voice and the background

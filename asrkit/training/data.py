@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from asrkit.audio import loading
-from asrkit.speech.manifest import Utterance
+from asrkit.data.manifest import Utterance
 from asrkit.training.augment import Augmentation
 from asrkit.training.cache import Kept
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from asrkit.data.manifest import Utterance
 from asrkit.speech import ctc
 from asrkit.speech.lexicon import WordLoop
-from asrkit.speech.manifest import Utterance
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
 from asrkit.training import failures, team

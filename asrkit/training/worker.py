@@ -22,11 +22,12 @@ from typing import Any
 
 from asrkit import hub
 from asrkit.config import TrainConfig
+from asrkit.data import access, manifest
 from asrkit.errors import ConfigError
 from asrkit.runs import card, events, models, preparation, processes, supervisor, view, watchdog
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
-from asrkit.speech import ctc, manifest, reach
+from asrkit.speech import ctc
 from asrkit.training import team
 from asrkit.training.files import tidy
 
@@ -193,7 +194,7 @@ def _data(run: Run, config: TrainConfig,
           base: Path | None) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
     if team.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
-        with reach.as_owner_of(config.train, config.eval), contextlib.suppress(StopRequested):
+        with access.as_owner_of(config.train, config.eval), contextlib.suppress(StopRequested):
             preparation.prepare(config, RunStore(run.path.parent), hub_dir=run.path / "audio", model=base,
                                 told=_fetching(run, config.train)).write(run)
     _check_stop(run)

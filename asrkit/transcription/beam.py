@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asrkit.data import access
 from asrkit.errors import ConfigError
-from asrkit.speech import reach
 from asrkit.speech.ngram import KenLM, LanguageModel, WordModel
 from asrkit.text.normalizers import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
 from asrkit.transcription import alignment
@@ -230,7 +230,7 @@ def of_file(transcriber: Transcriber, path: str, known: Sequence[str] = ()) -> B
     """The decoder for that model and a file of KenLM's, which knows these words too; raises as `KenLM` does, and
     DataError for one out of reach."""
     file = Path(os.path.expanduser(path))  # which leaves an unknown user as it is
-    reach.check(file)
+    access.check(file)
     if not os.path.isfile(file):  # of a path that is too long too
         raise ConfigError(f"There is no language model {path}; give the path of an .arpa or KenLM binary file.")
     return _kept(transcriber, f"{file.absolute()} {file.stat().st_mtime}", lambda: KenLM(file), known)

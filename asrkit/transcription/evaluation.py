@@ -13,8 +13,8 @@ from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from asrkit.audio.loading import load
+from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError, DataError
-from asrkit.speech.manifest import Utterance
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
 from asrkit.transcription.transcript import Transcript, Word

@@ -13,10 +13,10 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from asrkit.data import access
 from asrkit.errors import RunError
 from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
-from asrkit.speech import reach
 from asrkit.ui import data_tab, downloads, live_chart, receiving, runs_tab, talk, theme, train_tab, transcribe_tab
 from asrkit.ui.data_desk import Desk
 from asrkit.ui.receiving import Receiving
@@ -88,14 +88,14 @@ def build(store: RunStore) -> gr.Blocks:
 def launch(store: RunStore, host: str, port: int) -> None:
     """Serve the page over a directory of runs until it is interrupted. RunError if the port is taken.
 
-    Where others can reach it, datasets are read from the data folder alone (`reach`), and each visitor's from their
+    Where others can reach it, datasets are read from the data folder alone (`access`), and each visitor's from their
     own part of it (`visitors`).
     """
     check_port(host, port)
     shared = host not in LOOPBACK
     if shared:
-        reach.limit_to(store.data_dir)
-        reach.part_visitors(store.data_dir)
+        access.limit_to(store.data_dir)
+        access.part_visitors(store.data_dir)
     receiving.own_folder(port)
     page = build(store)
     page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=STYLES, head=live_chart.PRELOAD,

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.config import TrainConfig
+from asrkit.data.manifest import Utterance
+from asrkit.data.sources import Source
 from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
 from asrkit.speech import inspection
 from asrkit.speech.audit import Limits
 from asrkit.speech.findings import Finding
 from asrkit.speech.inspection import Inspection, Progress
-from asrkit.speech.manifest import Utterance
-from asrkit.speech.sources import Source
 from asrkit.speech.transcripts import RARE
 
 CLIPS = 20           # of a finding that can be heard

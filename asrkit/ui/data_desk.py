@@ -18,10 +18,11 @@ from gradio.utils import get_upload_folder
 from asrkit import config as configs
 from asrkit.audio import loading
 from asrkit.config import TrainConfig
+from asrkit.data import access, sources, uploads
+from asrkit.data.readers import hub, spreadsheets
 from asrkit.errors import DataError
 from asrkit.runs import estimate, models, preparation, selection
 from asrkit.runs.store import RunStore
-from asrkit.speech import hub, reach, sources, spreadsheets, uploads
 from asrkit.speech.inspection import Inspection
 from asrkit.text.normalizers import normalise
 from asrkit.ui import audit_report, proposals
@@ -52,7 +53,7 @@ class Desk:
     @answering
     def known(self, asked: Asked) -> dict[str, Any]:
         """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
-        folders = dict.fromkeys([reach.home(self.store.data_dir), self.store.data_dir])  # one's own first
+        folders = dict.fromkeys([access.home(self.store.data_dir), self.store.data_dir])  # one's own first
         made = [path for folder in folders for path in sorted(folder.glob("*"))
                 if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER]
         listed = [{"value": str(path), "label": path.name} for path in made]
@@ -165,7 +166,7 @@ class Desk:
         without = [str(code) for code in asked.get("without") or []]
         dropped = found.audit.dropped if found else 0
         if found and (without or dropped):
-            path = selection.write(reach.home(self.store.data_dir), str(asked["data"]), found, without)
+            path = selection.write(access.home(self.store.data_dir), str(asked["data"]), found, without)
             self._source({"data": str(path)})  # for the forecast in Train
             return {"settings": settings | {"train": str(path), "eval": "", **dict.fromkeys(COLUMNS, "")}}
         columns = {name: str(asked.get(name) or "") for name in COLUMNS}
@@ -182,7 +183,7 @@ class Desk:
                 raise DataError("That file was not uploaded here; choose it again.")
             files.append((path, str(each.get("name") or path.name)))
         try:
-            return {"data": str(uploads.receive(files, reach.home(self.store.data_dir)))}
+            return {"data": str(uploads.receive(files, access.home(self.store.data_dir)))}
         finally:
             for path, _ in files:
                 path.unlink(missing_ok=True)
@@ -222,7 +223,7 @@ class Desk:
 
     def _key(self, asked: Asked) -> tuple[str, ...]:
         """What was asked for, and by whom: what one visitor has looked at, another may not."""
-        return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS), reach.visitor())
+        return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS), access.visitor())
 
     def _audit_key(self, asked: Asked) -> tuple[str, ...]:
         """What an audit depends on: the rows as well, for a dataset may have grown since."""

@@ -15,10 +15,10 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 
 from asrkit.audio.loading import as_wav, load
+from asrkit.data import manifest
 from asrkit.errors import AsrkitError, RunError
 from asrkit.runs import export
 from asrkit.runs.store import Run, RunStore
-from asrkit.speech import manifest
 
 
 def serve(app: FastAPI, store: RunStore) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 
 from asrkit.audio.blocks import Resampler, blocks
 from asrkit.audio.loading import check_speech
+from asrkit.data import access
 from asrkit.errors import AsrkitError, DataError, ModelError
 from asrkit.hub import progress
 from asrkit.runs.store import RunStore
-from asrkit.speech import reach
 from asrkit.transcription import files
 from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcript import text_of
@@ -78,7 +78,7 @@ class Loading:
 
         Whoever waits asks again and again: a fetch that nobody asks for ends. Raises what loading raises.
         """
-        key = (reach.visitor(), model, expect)
+        key = (access.visitor(), model, expect)
         with self._lock:
             for name in [name for name, one in self._steps.items() if one.stale]:
                 del self._steps[name]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from asrkit.audio.loading import as_wav, load
+from asrkit.data import manifest, sources
+from asrkit.data.manifest import Utterance
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
-from asrkit.speech import manifest, sources
-from asrkit.speech.manifest import Utterance
 from asrkit.text.normalizers import NORMALISERS
 from asrkit.ui import hearing, samples, words
 from asrkit.ui.component import forgiving, script, template

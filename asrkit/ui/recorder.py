@@ -7,9 +7,9 @@ import binascii
 from typing import Any
 
 from asrkit.audio import loading
+from asrkit.data import access, collection, prompts
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
-from asrkit.speech import collection, prompts, reach
 from asrkit.ui.component import Asked, answering
 
 MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
@@ -25,7 +25,7 @@ class Recorder:
     @answering
     def lists(self, asked: Asked) -> dict[str, Any]:
         """The shipped lists of prompts, and the datasets that can be gone on with."""
-        made = collection.all_in(reach.home(self.store.data_dir))
+        made = collection.all_in(access.home(self.store.data_dir))
         return {"lists": list(prompts.shipped().items()), "collections": [mine.name for mine in made]}
 
     @answering
@@ -62,7 +62,7 @@ class Recorder:
         return self._state(mine)
 
     def _collection(self, asked: Asked) -> collection.Collection:
-        return collection.open_in(reach.home(self.store.data_dir), str(asked.get("name") or ""))
+        return collection.open_in(access.home(self.store.data_dir), str(asked.get("name") or ""))
 
     def _state(self, mine: collection.Collection) -> dict[str, Any]:
         clips = mine.clips()

@@ -19,10 +19,10 @@ import numpy as np
 
 from asrkit.audio.blocks import Resampler
 from asrkit.audio.loading import Waveform, as_wav
+from asrkit.data import access, collection
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
-from asrkit.speech import collection, reach
 from asrkit.transcription import files, subtitles
 from asrkit.transcription.transcript import Word, described, text_of
 from asrkit.ui import compare, hearing
@@ -176,7 +176,7 @@ class Talk:
     def keep(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {notice}."""
         _, wave = self._whole(asked)
-        kept = collection.open_in(reach.home(self.store.data_dir), str(asked["dataset"]))
+        kept = collection.open_in(access.home(self.store.data_dir), str(asked["dataset"]))
         clip = kept.add(wave, str(asked["text"]), speaker=str(asked.get("speaker") or ""))
         return {"done": f"Kept as {clip.file_name} in {kept.folder}, which now has {len(kept.clips())} clips. Train on "
                         "it in the Train tab."}

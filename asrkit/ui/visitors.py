@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 from starlette.requests import cookie_parser
 
-from asrkit.speech import reach
+from asrkit.data import access
 
 COOKIE = "asrkit-visitor"
 YEAR_S = 365 * 24 * 3600
@@ -42,13 +42,13 @@ class Visitors:
                 message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", cookie.encode())]}
             await send(message)
 
-        with reach.as_visitor(_folder(visitor)):
+        with access.as_visitor(_folder(visitor)):
             await self.app(scope, receive, sending)
 
 
 def of(asked: gr.Request) -> AbstractContextManager[None]:
     """As the visitor of an event, which Gradio hears outside of the request that it came with."""
-    return reach.as_visitor(_folder(_id(asked.headers.get("cookie", "")) or ""))
+    return access.as_visitor(_folder(_id(asked.headers.get("cookie", "")) or ""))
 
 
 def _id(cookies: str) -> str:

@@ -22,8 +22,9 @@ import numpy as np
 
 from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, Waveform, load
-from asrkit.speech import lexicon, sources
-from asrkit.speech.manifest import Utterance
+from asrkit.data import sources
+from asrkit.data.manifest import Utterance
+from asrkit.speech import lexicon
 from asrkit.speech.ngram import LanguageModel
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise

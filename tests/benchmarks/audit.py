@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asrkit.speech import inspection, sources
+from asrkit.data import sources
+from asrkit.speech import inspection
 from asrkit.speech.audit import Limits
 from tests.benchmarks.manifest import make, memory_mb
 

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
+from asrkit.data import sources
 from asrkit.runs import events, models
 from asrkit.runs.store import RunStore
-from asrkit.speech import sources
 from asrkit.text.normalizers import normalise
 
 CLIPS = 8

@@ -16,8 +16,8 @@ from pathlib import Path
 from unittest import mock
 
 from asrkit.audio.loading import load
+from asrkit.data import sources
 from asrkit.runs.models import STARTER_DIR
-from asrkit.speech import sources
 from asrkit.text.normalizers import joined_tokens, normalise
 from asrkit.transcription import alignment
 from asrkit.transcription.beam import Vocabulary

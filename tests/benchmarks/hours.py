@@ -23,7 +23,7 @@ import soundfile
 from playwright.sync_api import Page, sync_playwright
 
 from asrkit.audio.loading import RATE, load
-from asrkit.speech import sources
+from asrkit.data import sources
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "browser"), str(TESTS)]

@@ -21,7 +21,7 @@ import numpy as np
 
 from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, load
-from asrkit.speech import sources
+from asrkit.data import sources
 from asrkit.text.normalizers import normalise
 from asrkit.transcription.decoding import Decoder, Greedy
 from asrkit.transcription.transcriber import Transcriber

@@ -23,7 +23,7 @@ import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from asrkit.audio.loading import RATE, Waveform, load
-from asrkit.speech import sources
+from asrkit.data import sources
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "browser"), str(TESTS)]

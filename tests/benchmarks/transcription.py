@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.data import sources
 from asrkit.runs.models import STARTER_DIR
-from asrkit.speech import sources
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
 from asrkit.transcription.stream import LiveSession

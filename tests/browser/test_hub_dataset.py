@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from pyarrow import parquet
 
-from asrkit.speech import sources
+from asrkit.data import sources
 
 CONFIGS = """---
 configs:

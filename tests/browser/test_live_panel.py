@@ -366,7 +366,7 @@ def test_a_clip_is_played(open_page, play, app):
     import numpy as np
     import soundfile
 
-    from asrkit.speech import manifest
+    from asrkit.data import manifest
 
     run = play(*SHORT)
     path = app.store.root.parent / "clip.wav"

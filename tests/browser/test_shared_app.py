@@ -6,13 +6,13 @@ import pytest
 import soundfile
 from playwright.sync_api import expect
 
+from asrkit.data import access
 from asrkit.runs import processes
-from asrkit.speech import reach
 
 
 @pytest.fixture
 def shared(serving, tmp_path, monkeypatch):
-    for name in (reach.VARIABLE, reach.VISITORS):
+    for name in (access.VARIABLE, access.VISITORS):
         monkeypatch.delenv(name, raising=False)
     app = type(serving)(tmp_path / "runs", options=["--host", "0.0.0.0"])
     app.start()

@@ -24,8 +24,8 @@ from playwright.sync_api import Page, expect
 from talking import open_tab, part, record, spoken, upload
 
 from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.data import collection
 from asrkit.runs.models import STARTER_DIR
-from asrkit.speech import collection
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 

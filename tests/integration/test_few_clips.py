@@ -4,8 +4,8 @@ import csv
 
 from following import ended
 
+from asrkit.data import sources
 from asrkit.runs import supervisor, view
-from asrkit.speech import sources
 from asrkit.ui.data_desk import Desk
 from asrkit.ui.form import DEFAULTS
 

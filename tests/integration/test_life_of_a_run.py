@@ -38,7 +38,7 @@ def test_its_model_loads_with_the_ordinary_calls_and_hears(undisturbed):
     import torch
     from transformers import AutoModelForCTC, AutoProcessor
 
-    from asrkit.speech import manifest
+    from asrkit.data import manifest
 
     model = AutoModelForCTC.from_pretrained(undisturbed.model_dir)
     processor = AutoProcessor.from_pretrained(undisturbed.model_dir)

@@ -15,9 +15,9 @@ import pytest
 from following import assert_same_ending, at_step, calm_run, curve, ended
 from waiting import wait_for
 
+from asrkit.data import manifest
 from asrkit.errors import ConfigError
 from asrkit.runs import events, supervisor, view
-from asrkit.speech import manifest
 
 ONE = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "augmentation": "light"}
 TWO = {"train_batch_size": 4, "processes": 2, "augmentation": "light"}

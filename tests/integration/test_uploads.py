@@ -12,8 +12,8 @@ import pytest
 from disks import mounted
 from waiting import wait_for
 
+from asrkit.data import archives, uploads
 from asrkit.errors import DataError
-from asrkit.speech import archives, uploads
 
 PROJECT = Path(__file__).parents[2]
 

@@ -3,10 +3,10 @@ import re
 
 import pytest
 
+from asrkit.data import access
 from asrkit.errors import ModelError
 from asrkit.runs import models
 from asrkit.runs.events import Event
-from asrkit.speech import reach
 
 
 def checkpoint(folder, config='{"model_type": "wav2vec2"}', weights="model.safetensors", **files):
@@ -158,7 +158,7 @@ def test_a_damaged_vocabulary(tmp_path, content):
 
 
 def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store, make_run, tmp_path, monkeypatch):
-    monkeypatch.setenv(reach.VARIABLE, str(store.data_dir))
+    monkeypatch.setenv(access.VARIABLE, str(store.data_dir))
     checkpoint(tmp_path / "other")
     names = [tmp_path / "other", tmp_path / "gone", tmp_path / "other/config.json", "nonsense", "a\0b"]
     told = {refused(name, store).replace(repr(str(name)), "") for name in names}

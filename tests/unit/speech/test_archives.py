@@ -12,8 +12,8 @@ import zipfile
 
 import pytest
 
+from asrkit.data import archives
 from asrkit.errors import DataError
-from asrkit.speech import archives
 
 
 @pytest.fixture(autouse=True)

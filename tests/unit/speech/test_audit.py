@@ -2,11 +2,11 @@ import json
 
 import pytest
 
+from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError
 from asrkit.speech import audit as audits
 from asrkit.speech.audit import Limits
 from asrkit.speech.findings import EXPLANATIONS
-from asrkit.speech.manifest import Utterance
 
 
 def audit(rows, *, normaliser, decode=False, vocabulary=None, min_duration_s=0.1, max_duration_s=30.0, **more):

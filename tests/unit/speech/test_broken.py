@@ -12,8 +12,10 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asrkit.data import prompts, sources, uploads
+from asrkit.data.readers import tables
 from asrkit.errors import AsrkitError, DataError
-from asrkit.speech import inspection, prompts, sources, tables, uploads
+from asrkit.speech import inspection
 from asrkit.speech.audit import Limits
 
 RATE = 16_000

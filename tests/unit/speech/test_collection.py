@@ -9,9 +9,9 @@ import soundfile
 
 from asrkit.audio import loading
 from asrkit.audio.loading import Waveform
+from asrkit.data import sources
+from asrkit.data.collection import Collection, all_in, open_in
 from asrkit.errors import AudioError, DataError
-from asrkit.speech import sources
-from asrkit.speech.collection import Collection, all_in, open_in
 
 
 @pytest.fixture

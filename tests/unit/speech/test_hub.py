@@ -2,8 +2,8 @@
 
 import pytest
 
+from asrkit.data.readers import hub
 from asrkit.errors import DataError
-from asrkit.speech import hub
 
 
 @pytest.mark.parametrize(("data", "parts"), [

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from asrkit.audio import loading
-from asrkit.speech import sources
+from asrkit.data import sources
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 import os
 
+from asrkit.data.manifest import Utterance
 from asrkit.speech import leaks
-from asrkit.speech.manifest import Utterance
 
 
 def test_prints_are_equal_for_equal_audio_alone(tmp_path, monkeypatch):

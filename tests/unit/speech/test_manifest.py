@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asrkit.data import manifest
+from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError, DataError
-from asrkit.speech import manifest
-from asrkit.speech.manifest import Utterance
 
 
 def utterances(count, speakers=()):

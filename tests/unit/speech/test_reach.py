@@ -5,15 +5,15 @@ import pytest
 from pyarrow import parquet
 from sheets import cells, xlsx
 
+from asrkit.data import access, sources
 from asrkit.errors import DataError
-from asrkit.speech import reach, sources
 
 
 @pytest.fixture
 def limited(tmp_path, monkeypatch):
-    monkeypatch.delenv(reach.VARIABLE, raising=False)
+    monkeypatch.delenv(access.VARIABLE, raising=False)
     (tmp_path / "data").mkdir()
-    monkeypatch.setenv(reach.VARIABLE, str(tmp_path / "data"))
+    monkeypatch.setenv(access.VARIABLE, str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("spoil", ["", "../../secret.wav", "{root}/secret.wav", "link.wav", "folder/secret.wav"])
@@ -77,17 +77,17 @@ def test_what_comes_with_asrkit_may_be_read(limited):
 
 
 def test_without_a_limit_everything_is_read(clip, table, tmp_path, monkeypatch):
-    monkeypatch.delenv(reach.VARIABLE, raising=False)
+    monkeypatch.delenv(access.VARIABLE, raising=False)
     clip("a.wav")
     assert len(sources.load(str(table("m.csv", "file_name,text", f"{tmp_path}/a.wav,hi"))).train) == 1
 
 
 def test_whoever_runs_the_app_has_the_last_word(tmp_path, monkeypatch):
-    monkeypatch.setenv(reach.VARIABLE, f"{tmp_path}/mine:{tmp_path}/ours")
-    reach.limit_to(tmp_path / "data")
-    reach.check(tmp_path / "ours" / "a.wav")
+    monkeypatch.setenv(access.VARIABLE, f"{tmp_path}/mine:{tmp_path}/ours")
+    access.limit_to(tmp_path / "data")
+    access.check(tmp_path / "ours" / "a.wav")
     with pytest.raises(DataError, match="may not be read here"):
-        reach.check(tmp_path / "data" / "a.wav")
+        access.check(tmp_path / "data" / "a.wav")
 
 
 @pytest.mark.parametrize("name", ["hub:/etc", "hub:../data", "hub:./x", "hub:a/b/c", "hub:~/x"])
@@ -99,9 +99,9 @@ def test_the_hub_is_no_way_round(name):
 @pytest.fixture
 def parted(tmp_path, monkeypatch, limited):
     """Two visitors, ann and bob, and what lies there for everybody."""
-    monkeypatch.setenv(reach.VISITORS, "")
-    reach.part_visitors(tmp_path / "data")
-    return tmp_path / "data" / reach.FOLDER
+    monkeypatch.setenv(access.VISITORS, "")
+    access.part_visitors(tmp_path / "data")
+    return tmp_path / "data" / access.FOLDER
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -113,9 +113,9 @@ def test_nobody_reads_or_learns_of_what_another_visitor_has(clip, table, tmp_pat
     table("data/.visitors/ann/hers/metadata.csv", "file_name,text", "a.wav,hi")
     table("data/.visitors/ann/theirs.csv", "file_name,text", "../bob/mine/b.wav,hi")
     told = set()
-    with reach.as_visitor("ann"):
+    with access.as_visitor("ann"):
         assert len(sources.load(f"{parted}/ann/hers").train) == 1
-        assert reach.home(tmp_path / "data") == parted / "ann"
+        assert access.home(tmp_path / "data") == parted / "ann"
         for name in (f"{parted}/bob/mine", f"{parted}/ann/../bob/mine", f"{parted}/bob", str(parted)):
             with pytest.raises(DataError, match="may not be read here") as caught:
                 sources.load(name)
@@ -131,7 +131,7 @@ def test_what_lies_in_the_data_folder_is_everybodys(clip, table, tmp_path, parte
     clip("data/corpus/a.wav")
     table("data/corpus/metadata.csv", "file_name,text", "a.wav,hi")
     clip("data/.visitors/bob/mine/b.wav")
-    with reach.as_visitor("ann"):
+    with access.as_visitor("ann"):
         assert len(sources.load(f"{tmp_path}/data/corpus").train) == 1
         assert len(sources.load(f"{tmp_path}/data").train) == 1, "and no folder of a visitor is found from above"
 
@@ -139,11 +139,11 @@ def test_what_lies_in_the_data_folder_is_everybodys(clip, table, tmp_path, parte
 def test_a_worker_reads_as_the_owner_of_its_data(tmp_path, parted):
     for paths, owner in (((f"{parted}/ann/x", ""), "ann"), ((f"{parted}/ann/x", f"{parted}/bob/x"), ""),
                          (("hub:a/b", f"{parted}/bob/x"), "bob"), (("callsigns", ""), "")):
-        with reach.as_owner_of(*paths):
-            assert reach.visitor() == owner
-    assert reach.visitor() == ""
+        with access.as_owner_of(*paths):
+            assert access.visitor() == owner
+    assert access.visitor() == ""
 
 
 def test_a_browser_without_cookies_is_told(tmp_path, parted):
     with pytest.raises(DataError, match="keeps no cookies"):
-        reach.home(tmp_path / "data")
+        access.home(tmp_path / "data")

@@ -1,8 +1,8 @@
 import pytest
 
 from asrkit.audio import loading
+from asrkit.data import sources
 from asrkit.errors import DataError
-from asrkit.speech import sources
 
 datasets = pytest.importorskip("datasets")
 

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
+from asrkit.data import sources
 from asrkit.errors import DataError
-from asrkit.speech import sources
 
 
 def load(path, **options):
@@ -113,7 +113,7 @@ class TestTables:
         assert (utterance.start_s, utterance.end_s, utterance.duration_s) == (1.0, 1.5, 0.5)
 
     def test_a_manifest_of_ours_is_data_too(self, clip, tmp_path):
-        from asrkit.speech import manifest
+        from asrkit.data import manifest
 
         rows = [manifest.Utterance(str(clip("a.wav", 2.0)), "hi", 1.0, "ann", start_s=0.5, end_s=1.5)]
         manifest.write(tmp_path / "m.jsonl", rows)
@@ -258,7 +258,7 @@ class TestErrors:
             load(table("x.csv", "file_name,text,split", "a.wav,hi,other"))
 
     def test_half_a_surrogate_pair(self, clip, table, tmp_path):
-        from asrkit.speech import manifest
+        from asrkit.data import manifest
 
         clip("a.wav")
         rows = load(table("x.jsonl", '{"audio": "a.wav", "text": "a\\ud800"}')).train

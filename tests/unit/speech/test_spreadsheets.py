@@ -3,8 +3,9 @@
 import pytest
 from sheets import cells, ods, xlsx
 
+from asrkit.data import sources
+from asrkit.data.readers import spreadsheets
 from asrkit.errors import DataError
-from asrkit.speech import sources, spreadsheets
 
 HEADER = ["file_name", "text", "speaker"]
 

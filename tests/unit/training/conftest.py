@@ -33,7 +33,7 @@ from transformers import (
     WavLMModel,
 )
 
-from asrkit.speech.manifest import Utterance
+from asrkit.data.manifest import Utterance
 
 FAMILIES = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Model),

@@ -4,8 +4,8 @@ import soundfile
 import torch
 
 from asrkit.config import TrainConfig
+from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError
-from asrkit.speech.manifest import Utterance
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.data import IGNORED, Collator, SpeechDataset
 from asrkit.training.model import load

@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from asrkit.audio.loading import RATE
+from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError, ConfigError, DataError
-from asrkit.speech.manifest import Utterance
 from asrkit.transcription import evaluation
 from asrkit.transcription.evaluation import evaluate
 from asrkit.transcription.transcript import Transcript, Word

@@ -10,9 +10,9 @@ import pytest
 import sheets
 import soundfile
 
+from asrkit.data import access, sources
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
-from asrkit.speech import reach, sources
 from asrkit.ui import audit_jobs, data_desk, data_tab, form
 from asrkit.ui.data_desk import Desk
 from asrkit.ui.recorder import Recorder
@@ -250,7 +250,7 @@ def test_only_what_was_uploaded_is_taken(desk, folder, store, path):
 
 
 def test_other_files_are_not_read_where_others_can_reach_the_app(desk, folder, monkeypatch, store):
-    monkeypatch.setenv(reach.VARIABLE, str(store.data_dir))
+    monkeypatch.setenv(access.VARIABLE, str(store.data_dir))
     for question in (desk.look, desk.hear, desk.preview, desk.check):
         assert "may not be read here" in question(asked(folder, place=0))["error"]
 

@@ -10,9 +10,9 @@ import soundfile
 from fastapi.testclient import TestClient
 
 from asrkit import config
+from asrkit.data import manifest
 from asrkit.runs.events import Event
 from asrkit.runs.store import RunStore
-from asrkit.speech import manifest
 from asrkit.ui import downloads
 
 

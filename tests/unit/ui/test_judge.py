@@ -15,10 +15,10 @@ from waiting import wait_for
 
 from asrkit.audio.loading import RATE, Waveform
 from asrkit.config import preset
+from asrkit.data import manifest
+from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
-from asrkit.speech import manifest
-from asrkit.speech.manifest import Utterance
 from asrkit.transcription import transcriber
 from asrkit.transcription.expected import Expected
 from asrkit.ui import compare, endpoint

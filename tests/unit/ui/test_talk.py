@@ -16,9 +16,9 @@ from reader import Reader
 from waiting import wait_for
 
 from asrkit.audio.loading import RATE
+from asrkit.data import access, collection
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
-from asrkit.speech import collection, reach
 from asrkit.transcription import transcriber
 from asrkit.transcription.expected import Expected
 from asrkit.ui import recordings
@@ -141,8 +141,8 @@ def test_a_file_is_read_shown_played_and_written(booth):
 
 def test_a_file_is_heard_as_the_visitor_who_sent_it(booth, monkeypatch):
     asked = []
-    monkeypatch.setattr(Expected, "decoder", lambda self, ready: asked.append(reach.visitor()))
-    with reach.as_visitor("somebody"):
+    monkeypatch.setattr(Expected, "decoder", lambda self, ready: asked.append(access.visitor()))
+    with access.as_visitor("somebody"):
         recording = uploaded(booth, "a.wav", said("abc"))
     wait_for(lambda: state(booth, recording)["state"] == "done", "the file")
     assert asked == ["somebody"]

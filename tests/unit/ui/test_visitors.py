@@ -12,8 +12,8 @@ import pytest
 import soundfile
 from starlette.middleware import Middleware
 
+from asrkit.data import access
 from asrkit.runs.store import RunStore
-from asrkit.speech import reach
 from asrkit.ui import app, visitors
 
 
@@ -23,12 +23,12 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
-        patch.delenv(reach.VARIABLE, raising=False)
-        for name in (reach.VARIABLE, reach.VISITORS):
+        patch.delenv(access.VARIABLE, raising=False)
+        for name in (access.VARIABLE, access.VISITORS):
             patch.setenv(name, "")  # so that what the app sets is gone afterwards
         store = RunStore(folder / "runs")
-        patch.setenv(reach.VARIABLE, str(store.data_dir))
-        reach.part_visitors(store.data_dir)
+        patch.setenv(access.VARIABLE, str(store.data_dir))
+        access.part_visitors(store.data_dir)
         built = app.build(store)
         _, address, _ = built.launch(server_name="127.0.0.1", quiet=True, prevent_thread_lock=True, ssr_mode=False,
                                      app_kwargs={"middleware": [Middleware(visitors.Visitors)]})

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from asrkit import hub
+from asrkit.data import access
 from asrkit.errors import DataError, HubError, NotOnHubError, first_line
 from asrkit.hub.refusals import in_one_sentence
-from asrkit.speech import reach
 
 PREFIX = "hub:"
 CONVERTED = "refs/convert/parquet"
@@ -169,7 +169,7 @@ def _plan(name: Name) -> tuple[Name, _Plan]:
     """config is None, and splits empty, where one is to be chosen. What was found out is remembered for when the Hub
     cannot be reached."""
     path = Path(name.dataset)
-    if not reach.Gate().opens(path.absolute()) and path.exists():
+    if not access.Gate().opens(path.absolute()) and path.exists():
         raise NotOnHubError(f"There is no dataset {name.dataset} to be read here.")
     if path.exists():  # `datasets` would take it for that
         raise DataError(f"{name.dataset} is on this machine; give it without {PREFIX}")

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.audio import loading
+from asrkit.data import access
+from asrkit.data.manifest import UNREADABLE_S, Utterance
+from asrkit.data.readers import spreadsheets
 from asrkit.errors import AudioError, DataError, first_line
-from asrkit.speech import reach, spreadsheets
-from asrkit.speech.manifest import UNREADABLE_S, Utterance
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", *spreadsheets.SUFFIXES)
 AUDIO_SUFFIXES = frozenset(
@@ -193,7 +194,7 @@ class Finder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.gate = reach.Gate()
+        self.gate = access.Gate()
         self._below: dict[str, Path | None] | None = None
 
     def find(self, name: str) -> Path:

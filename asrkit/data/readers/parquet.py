@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from asrkit.data import embedded
+from asrkit.data.manifest import Utterance
+from asrkit.data.readers import tables
 from asrkit.errors import DataError, first_line
-from asrkit.speech import embedded, tables
-from asrkit.speech.manifest import Utterance
 
 SUFFIX = ".parquet"
 _ROWS = 64  # at a time: a row holds a whole recording

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from asrkit.data import access
+from asrkit.data.manifest import Utterance
+from asrkit.data.readers import tables
 from asrkit.errors import DataError
-from asrkit.speech import reach, tables
-from asrkit.speech.manifest import Utterance
 
 _TIMIT = re.compile(r"(\d+) (\d+) (\S.*)", re.DOTALL)
 _TIMIT_LOOKED_AT = 20
@@ -125,7 +126,7 @@ def _kaldi_file(folder: Path, where: str, value: str) -> Path:
                             "files and give their paths.")
         name = files[0]  # flac -c -d -s FILE | only unpacks it, which is done here anyway
     places = [base / name for base in (folder, *folder.parents[:3])]
-    gate = reach.Gate()
+    gate = access.Gate()
     found = next((path for path in places if gate.opens(path) and path.is_file()), None)
     if found is None:
         raise DataError(f"{where}: {name!r:.120} does not exist or may not be read here; correct the path.")

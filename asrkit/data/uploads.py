@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from asrkit.data import archives
+from asrkit.data.readers import parquet, tables
 from asrkit.errors import DataError
-from asrkit.speech import archives, parquet, tables
 
 TAKEN = frozenset([*tables.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
 

@@ -5,8 +5,8 @@ A shipped list is assets/prompts/<name>.txt: its title behind "# " in the first 
 
 from __future__ import annotations
 
+from asrkit.data.access import ASSETS
 from asrkit.errors import DataError
-from asrkit.speech.reach import ASSETS
 
 FOLDER = ASSETS / "prompts"
 MOST = 5_000

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asrkit.data import embedded
+from asrkit.data.manifest import Utterance
+from asrkit.data.readers import tables
+from asrkit.data.readers.hub import side
 from asrkit.errors import DataError, first_line
-from asrkit.speech import embedded, tables
-from asrkit.speech.hub import side
-from asrkit.speech.manifest import Utterance
 
 if TYPE_CHECKING:
     import datasets

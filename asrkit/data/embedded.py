@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from asrkit.data import access
 from asrkit.errors import DataError
-from asrkit.speech import reach
 
 _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff", ".mp3"))
 
@@ -24,7 +24,7 @@ class Clips:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = (folder or cache_dir() / "clips").absolute()
-        self._gate = reach.Gate()
+        self._gate = access.Gate()
 
     def file_of(self, value: Any, where: str, column: str) -> str:
         """The file of `value`, which is {"bytes", "path"}, bytes, or a path. Raises DataError for anything else."""

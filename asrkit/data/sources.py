@@ -25,12 +25,13 @@ import errno
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asrkit.data import access, archives, embedded
+from asrkit.data.manifest import Utterance
+from asrkit.data.readers import corpora, hub, parquet, saved, spreadsheets, tables
 from asrkit.errors import DataError
 from asrkit.hub import Told
-from asrkit.speech import archives, corpora, embedded, hub, parquet, reach, saved, spreadsheets, tables
-from asrkit.speech.manifest import Utterance
 
-BUILT_IN = {"callsigns": reach.ASSETS / "demo" / "callsigns"}
+BUILT_IN = {"callsigns": access.ASSETS / "demo" / "callsigns"}
 _HIDDEN = (".", "~$", "__MACOSX")  # what a system, an open spreadsheet or a Mac leaves behind
 MOST_DEPTH = 6  # of folders that hold nothing but a folder
 _TABLES = ", ".join((*tables.SUFFIXES, parquet.SUFFIX))
@@ -104,7 +105,7 @@ def load(
     what comes from the Hub is there.
 
     Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
-    be read here (see `reach`); HubError for what cannot be had from the Hub.
+    be read here (see `access`); HubError for what cannot be had from the Hub.
     """
     options = _Options(tables.Wanted(text_column, audio_column, speaker_column), hub_dir, told)
     source = _load(str(data), options)
@@ -119,7 +120,7 @@ def check_reach(data: str) -> None:
     """Raise DataError unless what lies at the path `data` may be read here, whether or not there is anything."""
     if data.strip() and "\0" not in data:
         try:
-            reach.check(Path(data).expanduser().absolute())
+            access.check(Path(data).expanduser().absolute())
         except RuntimeError as error:
             raise DataError(f"There is no data at {data!r:.200} ({error}).") from error
 
@@ -133,7 +134,7 @@ def _load(data: str, options: _Options) -> Source:
         raise DataError(f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names "
                         "of its files.") from error
     also = [*filter(None, [options.hub_dir]), embedded.cache_dir()]
-    reach.check_all((Path(row.audio) for row in source.utterances), also)
+    access.check_all((Path(row.audio) for row in source.utterances), also)
     return source
 
 
@@ -179,9 +180,9 @@ def _read_path(data: str, options: _Options) -> _Found:
     # Absolute, for the worker that reads the manifest may be started in another folder.
     path = (BUILT_IN.get(data) or Path(data).expanduser()).absolute()
     if data.strip() and "\0" not in data:
-        reach.check(path)
+        access.check(path)
         path, sheet = spreadsheets.parted(path)
-        reach.check(path)  # without the sheet's name it may be a link
+        access.check(path)  # without the sheet's name it may be a link
         options = replace(options, wanted=replace(options.wanted, sheet=sheet))
     if not data.strip() or "\0" in data or not path.exists():
         raise DataError(

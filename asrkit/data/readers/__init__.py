@@ -1,0 +1,1 @@
+"""Readers: one module per family of dataset layouts, each from files to utterances."""
