@@ -12,9 +12,10 @@ from typing import Any
 
 from asrkit import config as configs
 from asrkit import hub
+from asrkit.audit import selection
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
-from asrkit.runs import diagnosis, models, preparation, published, selection, view
+from asrkit.runs import diagnosis, models, preparation, published, view
 from asrkit.runs.store import RunStore
 
 
@@ -27,8 +28,8 @@ def presets(options: argparse.Namespace) -> None:
 
 
 def audit(options: argparse.Namespace) -> int:
+    from asrkit.audit import inspection
     from asrkit.data import sources
-    from asrkit.speech import inspection
 
     store = RunStore(options.runs_dir)
     asked = {"preset": "", "train": options.data, "max_duration_s": 30}

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from asrkit import hub
+from asrkit.audit import leaks, selection
+from asrkit.audit.clips import Audit, Limits, audit
+from asrkit.audit.findings import Finding
 from asrkit.config import TrainConfig
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.errors import DataError
-from asrkit.runs import models, selection
+from asrkit.runs import models
 from asrkit.runs.store import Run, RunStore, write_json
-from asrkit.speech import ctc, leaks
-from asrkit.speech.audit import Audit, Limits, audit
-from asrkit.speech.findings import Finding
+from asrkit.speech import ctc
 from asrkit.text import normalizers
 
 HUB = "hub:"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from asrkit.audio.loading import Waveform
+from asrkit.audit.inspection import Score
 from asrkit.runs.store import RunStore
-from asrkit.speech.inspection import Score
 from asrkit.transcription import alignment, transcriber
 
 

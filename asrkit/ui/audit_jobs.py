@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from asrkit.audit.inspection import Progress
 from asrkit.errors import AsrkitError
-from asrkit.speech.inspection import Progress
 
 REMEMBERED = 4    # results; each holds a few numbers a clip, or the rows of a dataset
 PATIENCE_S = 150  # without a question; browsers let a page in the background ask once a minute

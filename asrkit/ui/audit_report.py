@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from asrkit.audit import inspection
+from asrkit.audit.clips import Limits
+from asrkit.audit.findings import Finding
+from asrkit.audit.inspection import Inspection, Progress
+from asrkit.audit.texts import RARE
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
 from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
-from asrkit.speech import inspection
-from asrkit.speech.audit import Limits
-from asrkit.speech.findings import Finding
-from asrkit.speech.inspection import Inspection, Progress
-from asrkit.speech.transcripts import RARE
 
 CLIPS = 20           # of a finding that can be heard
 SPEAKERS = 12

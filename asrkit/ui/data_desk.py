@@ -17,13 +17,14 @@ from gradio.utils import get_upload_folder
 
 from asrkit import config as configs
 from asrkit.audio import loading
+from asrkit.audit import selection
+from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
 from asrkit.data.readers import hub, spreadsheets
 from asrkit.errors import DataError
-from asrkit.runs import estimate, models, preparation, selection
+from asrkit.runs import estimate, models, preparation
 from asrkit.runs.store import RunStore
-from asrkit.speech.inspection import Inspection
 from asrkit.text.normalizers import normalise
 from asrkit.ui import audit_report, proposals
 from asrkit.ui.audit_jobs import Jobs

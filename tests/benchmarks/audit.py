@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from asrkit.audit import inspection
+from asrkit.audit.clips import Limits
 from asrkit.data import sources
-from asrkit.speech import inspection
-from asrkit.speech.audit import Limits
 from tests.benchmarks.manifest import make, memory_mb
 
 FLACS = 400

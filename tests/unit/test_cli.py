@@ -388,7 +388,7 @@ def test_ctrl_c_is_one_line(asrkit, data, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("asrkit.speech.inspection.inspect", interrupt)
+    monkeypatch.setattr("asrkit.audit.inspection.inspect", interrupt)
     assert asrkit("audit", data("one")) == (130, "", "asrkit: interrupted\n")
 
 

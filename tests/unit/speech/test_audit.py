@@ -2,11 +2,11 @@ import json
 
 import pytest
 
+from asrkit.audit import clips as audits
+from asrkit.audit.clips import Limits
+from asrkit.audit.findings import EXPLANATIONS
 from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError
-from asrkit.speech import audit as audits
-from asrkit.speech.audit import Limits
-from asrkit.speech.findings import EXPLANATIONS
 
 
 def audit(rows, *, normaliser, decode=False, vocabulary=None, min_duration_s=0.1, max_duration_s=30.0, **more):
@@ -64,7 +64,7 @@ def test_too_short_and_too_long(clip):
 
 
 def test_what_is_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
-    monkeypatch.setattr("asrkit.speech.audit.hear", None)
+    monkeypatch.setattr("asrkit.audit.clips.hear", None)
     _, told = audit([row(clip("l.wav", 3.0))], normaliser="basic", max_duration_s=2.0, decode=True)
     assert [found.code for found in told.findings] == ["too-long"]
 

@@ -12,11 +12,11 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asrkit.audit import inspection
+from asrkit.audit.clips import Limits
 from asrkit.data import prompts, sources, uploads
 from asrkit.data.readers import tables
 from asrkit.errors import AsrkitError, DataError
-from asrkit.speech import inspection
-from asrkit.speech.audit import Limits
 
 RATE = 16_000
 

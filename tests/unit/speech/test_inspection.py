@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from asrkit.audit import inspection
+from asrkit.audit.clips import Limits
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
 from asrkit.errors import ConfigError, DataError
 from asrkit.runs import preparation
-from asrkit.speech import inspection
-from asrkit.speech.audit import Limits
 
 RATE = 16_000
 WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()

@@ -2,8 +2,8 @@
 
 import os
 
+from asrkit.audit import leaks
 from asrkit.data.manifest import Utterance
-from asrkit.speech import leaks
 
 
 def test_prints_are_equal_for_equal_audio_alone(tmp_path, monkeypatch):

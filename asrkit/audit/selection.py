@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from asrkit.audit.findings import EXPLANATIONS
+from asrkit.audit.inspection import Inspection
 from asrkit.data import collection, manifest
 from asrkit.errors import DataError
 from asrkit.runs.store import readable_disk_errors, write_json
-from asrkit.speech.findings import EXPLANATIONS
-from asrkit.speech.inspection import Inspection
 
 FOLDER = collection.SELECTIONS
 SUFFIX = ".left-out.json"

@@ -13,12 +13,12 @@ from statistics import median
 from typing import Any
 
 from asrkit.audio import loading
+from asrkit.audit import leaks, texts
+from asrkit.audit.clips import Audit, Checked, Limits, check_each, example, report
+from asrkit.audit.findings import Finding, finding
 from asrkit.data.manifest import Halves, Utterance
 from asrkit.data.sources import Source
 from asrkit.errors import DataError
-from asrkit.speech import leaks, transcripts
-from asrkit.speech.audit import Audit, Checked, Limits, check_each, example, report
-from asrkit.speech.findings import Finding, finding
 
 CLIPPED_SHARE = 0.001     # of the samples, at full scale in runs
 NOISY_DB = 6.0            # between the voice and the background
@@ -131,7 +131,7 @@ def _scored(clips: list[Checked], score: Score, progress: Progress) -> Iterator[
 
 
 def _aligned(clips: list[Checked], scores: dict[int, float]) -> Iterator[Finding]:
-    if len(scores) < transcripts.LEAST_CLIPS:
+    if len(scores) < texts.LEAST_CLIPS:
         return
     middle = median(scores.values())
     spread = 1.4826 * median(abs(value - middle) for value in scores.values())
@@ -202,7 +202,7 @@ def _texts(clips: list[Checked], keeps_vocabulary: bool) -> Iterator[Finding]:
     def name(place: int, detail: str) -> str:
         return example(clips[place], detail[:80])
 
-    yield from transcripts.check(said, name, keeps_vocabulary=keeps_vocabulary)
+    yield from texts.check(said, name, keeps_vocabulary=keeps_vocabulary)
 
 
 def _amount(clips: list[Checked]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from statistics import median
 from typing import Any
 
-from asrkit.speech.findings import Finding, finding
+from asrkit.audit.findings import Finding, finding
 
 RARE = 5                 # occurrences below which a character cannot be learned
 ENOUGH_LETTERS = 2_000   # below it every character is rare

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from asrkit.audio import loading
 from asrkit.audio.clip_stats import Heard, hear
+from asrkit.audit.findings import EXPLANATIONS, Finding, finding
+from asrkit.audit.texts import guess_language
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError
 from asrkit.speech import ctc
-from asrkit.speech.findings import EXPLANATIONS, Finding, finding
-from asrkit.speech.transcripts import guess_language
 from asrkit.text.normalizers import normalise
 
 CHARACTERS = 20  # how many unknown characters a message lists

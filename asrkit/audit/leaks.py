@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from asrkit.audit.findings import Finding, finding
 from asrkit.data.manifest import Utterance
-from asrkit.speech.findings import Finding, finding
 
 SPOT_BYTES = 16 << 10  # from the middle of a file: few recordings of one length are equal there and not the same
 
