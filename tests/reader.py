@@ -9,8 +9,8 @@ import tiny
 
 from asrkit.audio.loading import RATE
 from asrkit.audio.segmentation import Piece
+from asrkit.decoding.transcript import Seams, Word
 from asrkit.transcription.transcriber import Transcriber
-from asrkit.transcription.transcript import Seams, Word
 
 
 class Reader(Transcriber):

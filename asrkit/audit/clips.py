@@ -17,8 +17,8 @@ from asrkit.audio.clip_stats import Heard, hear
 from asrkit.audit.findings import EXPLANATIONS, Finding, finding
 from asrkit.audit.texts import guess_language
 from asrkit.data.manifest import Utterance
+from asrkit.decoding import ctc
 from asrkit.errors import AudioError
-from asrkit.speech import ctc
 from asrkit.text.normalizers import normalise
 
 CHARACTERS = 20  # how many unknown characters a message lists

@@ -15,7 +15,7 @@ POLL_S = 0.3
 
 
 def expected(options: argparse.Namespace) -> Any:
-    from asrkit.transcription.expected import Expected
+    from asrkit.decoding.expected import Expected
 
     try:
         text = Path(options.expect).read_text(encoding="utf-8") if options.expect else ""

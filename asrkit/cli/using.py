@@ -113,8 +113,8 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def transcribe(options: argparse.Namespace) -> int:
+    from asrkit.decoding.transcript import describe
     from asrkit.transcription import files, subtitles
-    from asrkit.transcription.transcript import describe
 
     store = RunStore(options.runs_dir)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from asrkit import hub
 from asrkit.data import access
+from asrkit.decoding import ctc
 from asrkit.errors import ModelError
 from asrkit.runs import events
 from asrkit.runs.store import RUN_ID, Run, RunStore
-from asrkit.speech import ctc
 
 STARTER = "starter"
 STARTER_DIR = Path(__file__).resolve().parents[2] / "assets" / "starter"

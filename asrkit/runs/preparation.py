@@ -19,10 +19,10 @@ from asrkit.audit.findings import Finding
 from asrkit.config import TrainConfig
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
+from asrkit.decoding import ctc
 from asrkit.errors import DataError
 from asrkit.runs import models
 from asrkit.runs.store import Run, RunStore, write_json
-from asrkit.speech import ctc
 from asrkit.text import normalizers
 
 HUB = "hub:"

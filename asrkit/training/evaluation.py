@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from asrkit.data.manifest import Utterance
-from asrkit.speech import ctc
-from asrkit.speech.lexicon import WordLoop
+from asrkit.decoding import ctc
+from asrkit.decoding.lexicon import WordLoop
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
 from asrkit.training import failures, team

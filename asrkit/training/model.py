@@ -20,9 +20,10 @@ from transformers import (
 )
 
 from asrkit.config import TrainConfig
+from asrkit.decoding import ctc
 from asrkit.errors import ModelError, first_line
 from asrkit.runs import models
-from asrkit.speech import ctc, layout
+from asrkit.speech import layout
 
 BLANK, UNKNOWN, WORD = "<pad>", "<unk>", "|"
 ADAPTER_WIDTH = 16

@@ -18,10 +18,10 @@ from transformers import Trainer, TrainingArguments
 
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
+from asrkit.decoding import lexicon
 from asrkit.runs import diagnosis, events, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, FLAGS, STOP, Run
-from asrkit.speech import lexicon
 from asrkit.training import evaluation, team
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches

@@ -23,11 +23,11 @@ from typing import Any
 from asrkit import hub
 from asrkit.config import TrainConfig
 from asrkit.data import access, manifest
+from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
 from asrkit.runs import card, events, models, preparation, processes, supervisor, view, watchdog
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
-from asrkit.speech import ctc
 from asrkit.training import team
 from asrkit.training.files import tidy
 

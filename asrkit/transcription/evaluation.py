@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from asrkit.audio.loading import load
 from asrkit.data.manifest import Utterance
+from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, DataError
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
-from asrkit.transcription.transcript import Transcript, Word
 
 if TYPE_CHECKING:
-    from asrkit.transcription.decoding import Decoder
+    from asrkit.decoding.greedy import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
 TOGETHER = 64

@@ -15,9 +15,9 @@ import numpy as np
 from asrkit.audio import loading
 from asrkit.audio.blocks import blocks
 from asrkit.audio.loading import RATE, Waveform
+from asrkit.decoding.expected import Expected
+from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, ConfigError
-from asrkit.transcription.expected import Expected
-from asrkit.transcription.transcript import Transcript, Word
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from asrkit.audio.loading import Waveform
 from asrkit.audit.inspection import Score
+from asrkit.decoding import alignment
 from asrkit.runs.store import RunStore
-from asrkit.transcription import alignment, transcriber
+from asrkit.transcription import transcriber
 
 
 def scorer(model: str, store: RunStore) -> Score:

@@ -16,10 +16,10 @@ import numpy as np
 
 from asrkit.audio.loading import RATE
 from asrkit.audio.segmentation import Piece, Splitter
-from asrkit.transcription.transcript import Seams, Word
+from asrkit.decoding.transcript import Seams, Word
 
 if TYPE_CHECKING:
-    from asrkit.transcription.decoding import Decoder
+    from asrkit.decoding.greedy import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
 SHARE = 0.25

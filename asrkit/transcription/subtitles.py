@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from asrkit.transcription.transcript import Transcript, Word, describe, text_of
+from asrkit.decoding.transcript import Transcript, Word, describe, text_of
 
 LINE, LINES = 42, 2
 """Characters in a line and lines in a caption (the BBC's and Netflix's guides ask for 37 to 42 and 2)."""

@@ -17,13 +17,13 @@ import torch
 
 from asrkit.audio.loading import RATE, Waveform
 from asrkit.audio.segmentation import Piece, Splitter
+from asrkit.decoding import greedy
+from asrkit.decoding.transcript import Seams, Transcript, Word, sounding
 from asrkit.errors import AsrkitError
 from asrkit.hub import Told
 from asrkit.runs import models, supervisor
 from asrkit.runs.store import RunStore
-from asrkit.transcription import decoding
 from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine, best_device
-from asrkit.transcription.transcript import Seams, Transcript, Word, sounding
 
 UTTERANCE_S = 24.0
 """Clips up to this length are heard in one go, as they were in training; longer ones are split at their pauses."""
@@ -41,13 +41,13 @@ class Transcriber:
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
         self.engine = Engine(checkpoint, device)
         self.processor, self.blank_id = self.engine.processor, self.engine.blank_id
-        self.decoder = decoding.of_checkpoint(checkpoint, self.processor, self.blank_id)
+        self.decoder = greedy.of_checkpoint(checkpoint, self.processor, self.blank_id)
 
-    def transcribe(self, wave: Waveform, decoder: decoding.Decoder | None = None) -> Transcript:
+    def transcribe(self, wave: Waveform, decoder: greedy.Decoder | None = None) -> Transcript:
         """The words of one clip."""
         return self.transcribe_all([wave], decoder)[0]
 
-    def transcribe_all(self, waves: Sequence[Waveform], decoder: decoding.Decoder | None = None) -> list[Transcript]:
+    def transcribe_all(self, waves: Sequence[Waveform], decoder: greedy.Decoder | None = None) -> list[Transcript]:
         """The words of each clip; in batches by length, which changes nothing but the time that it takes."""
         short = [wave if wave.duration_s <= UTTERANCE_S else Waveform(wave.samples[:0]) for wave in waves]
         heard = self.engine.log_probabilities([wave.samples for wave in short])
@@ -55,7 +55,7 @@ class Transcriber:
                 if wave is whole else self.listen([whole.samples], decoder)
                 for wave, whole, scores in zip(short, waves, heard, strict=True)]
 
-    def listen(self, blocks: Iterable[np.ndarray], decoder: decoding.Decoder | None = None) -> Transcript:
+    def listen(self, blocks: Iterable[np.ndarray], decoder: greedy.Decoder | None = None) -> Transcript:
         """A recording of any length, block by block. Memory: two minutes of it, and its words."""
         words, samples = [], 0
         for position, found in self.follow(blocks, decoder):
@@ -64,7 +64,7 @@ class Transcriber:
         return Transcript(words, samples / RATE)
 
     def follow(self, blocks: Iterable[np.ndarray],
-               decoder: decoding.Decoder | None = None) -> Iterator[tuple[int, list[Word]]]:
+               decoder: greedy.Decoder | None = None) -> Iterator[tuple[int, list[Word]]]:
         """As `listen`, telling on the way: (samples taken in, words that are new). No word ever changes."""
         splitter, seams, waiting = Splitter(), Seams(), []
         for block in blocks:
@@ -76,7 +76,7 @@ class Transcriber:
         waiting += splitter.finish()
         yield splitter.position, self.words_of(waiting, seams, decoder)
 
-    def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: decoding.Decoder | None = None) -> list[Word]:
+    def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: greedy.Decoder | None = None) -> list[Word]:
         """The words of pieces that follow each other, with their times in the recording."""
         words: list[Word] = []
         for piece, scores in zip(pieces, self.engine.log_probabilities([piece.samples for piece in pieces]),
@@ -86,7 +86,7 @@ class Transcriber:
                                piece.keep_to / RATE if piece.cut else None)
         return words
 
-    def _words(self, wave: Waveform, scores: np.ndarray, decoder: decoding.Decoder | None) -> list[Word]:
+    def _words(self, wave: Waveform, scores: np.ndarray, decoder: greedy.Decoder | None) -> list[Word]:
         frame_s = wave.duration_s / max(1, len(scores))
         torch.set_num_threads(self.engine.threads)  # each thread has a number of its own
         return sounding((decoder or self.decoder).words(scores, frame_s), wave.duration_s)

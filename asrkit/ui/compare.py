@@ -5,12 +5,12 @@ from __future__ import annotations
 from html import escape
 
 from asrkit.audio.loading import Waveform
+from asrkit.decoding.expected import Expected
 from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
-from asrkit.transcription.expected import Expected
 from asrkit.transcription.files import NOTHING
 from asrkit.ui import samples, words
 

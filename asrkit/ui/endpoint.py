@@ -13,11 +13,11 @@ from typing import Any
 
 import gradio as gr
 
+from asrkit.decoding.expected import Expected
 from asrkit.errors import AsrkitError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
-from asrkit.transcription.expected import Expected
 from asrkit.ui import hearing
 
 AT_ONCE = 4
@@ -46,8 +46,8 @@ def transcribe_endpoint(store: RunStore) -> None:
 
 def transcribed(store: RunStore, path: str, model: str, expect: Expected = files.NOTHING) -> dict[str, Any]:
     """What the endpoint answers. Raises AudioError, ModelError and ConfigError."""
+    from asrkit.decoding.transcript import describe
     from asrkit.transcription import transcriber
-    from asrkit.transcription.transcript import describe
 
     return describe(files.transcribe_file(path, lambda: transcriber.get(model or models.default(store), store),
                                           expect=expect))

@@ -14,12 +14,12 @@ import numpy as np
 from asrkit.audio.blocks import Resampler, blocks
 from asrkit.audio.loading import check_speech
 from asrkit.data import access
+from asrkit.decoding.expected import Expected
+from asrkit.decoding.transcript import text_of
 from asrkit.errors import AsrkitError, DataError, ModelError
 from asrkit.hub import progress
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
-from asrkit.transcription.expected import Expected
-from asrkit.transcription.transcript import text_of
 from asrkit.ui.component import template
 from asrkit.ui.recordings import CANCELLED, DONE, FAILED, MOST_LIVE_S, WORKING, Recording
 from asrkit.ui.workers import Workers

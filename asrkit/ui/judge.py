@@ -23,8 +23,8 @@ from asrkit.ui import hearing, samples, words
 from asrkit.ui.component import forgiving, script, template
 
 if TYPE_CHECKING:
+    from asrkit.decoding.expected import Expected
     from asrkit.transcription.evaluation import Group, Report
-    from asrkit.transcription.expected import Expected
 
 HELD = 20
 """Evaluations whose clips can still be heard; none goes before it is over."""

@@ -9,9 +9,9 @@ from typing import Any
 from asrkit import config as configs
 from asrkit.config import TrainConfig
 from asrkit.data.sources import Source
+from asrkit.decoding import lexicon
 from asrkit.errors import ConfigError
 from asrkit.runs import models
-from asrkit.speech import lexicon
 from asrkit.ui import form
 from asrkit.ui.form import DEFAULTS
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from asrkit.audio.loading import RATE, Waveform
+from asrkit.decoding.expected import Expected
+from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import DataError
-from asrkit.transcription.expected import Expected
-from asrkit.transcription.transcript import Transcript, Word
 
 IDLE_S = 3600.0
 MOST = 200

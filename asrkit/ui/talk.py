@@ -20,11 +20,11 @@ import numpy as np
 from asrkit.audio.blocks import Resampler
 from asrkit.audio.loading import Waveform, as_wav
 from asrkit.data import access, collection
+from asrkit.decoding.transcript import Word, described, text_of
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import models
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files, subtitles
-from asrkit.transcription.transcript import Word, described, text_of
 from asrkit.ui import compare, hearing
 from asrkit.ui.component import HERE, forgiving, script, template
 from asrkit.ui.recordings import CANCELLED, DONE, WAITING, WORKING, Recording, Recordings
@@ -160,7 +160,8 @@ class Talk:
 
     def correct(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The words of a corrected text, timed by forced alignment; from now on they are what was said."""
-        from asrkit.transcription import alignment, transcriber
+        from asrkit.decoding import alignment
+        from asrkit.transcription import transcriber
 
         if not str(asked["text"]).strip():
             raise DataError("Write what was said; the words are then found in the recording.")

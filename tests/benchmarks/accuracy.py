@@ -24,17 +24,17 @@ from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.data import sources
 from asrkit.data.manifest import Utterance
-from asrkit.speech import lexicon
-from asrkit.speech.ngram import LanguageModel
+from asrkit.decoding import alignment, beam, lexicon
+from asrkit.decoding.beam import BeamSearch
+from asrkit.decoding.greedy import Decoder, Greedy, WordList
+from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.ngram import LanguageModel
+from asrkit.decoding.transcript import text_of
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
-from asrkit.transcription import alignment, beam, evaluation
-from asrkit.transcription.beam import BeamSearch
-from asrkit.transcription.decoding import Decoder, Greedy, WordList
-from asrkit.transcription.hotwords import HotWords
+from asrkit.transcription import evaluation
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber
-from asrkit.transcription.transcript import text_of
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 WEIGHTS = [(weight, bonus) for weight in (0.4, 0.8, 1.2) for bonus in (1.5, 2.0, 2.5, 3.0)]

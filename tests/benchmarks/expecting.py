@@ -17,11 +17,11 @@ from unittest import mock
 
 from asrkit.audio.loading import load
 from asrkit.data import sources
+from asrkit.decoding import alignment
+from asrkit.decoding.beam import Vocabulary
+from asrkit.decoding.hotwords import MOST, HotWords
 from asrkit.runs.models import STARTER_DIR
 from asrkit.text.normalizers import joined_tokens, normalise
-from asrkit.transcription import alignment
-from asrkit.transcription.beam import Vocabulary
-from asrkit.transcription.hotwords import MOST, HotWords
 from asrkit.transcription.transcriber import Transcriber
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"

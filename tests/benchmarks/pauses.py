@@ -22,8 +22,8 @@ import numpy as np
 from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, load
 from asrkit.data import sources
+from asrkit.decoding.greedy import Decoder, Greedy
 from asrkit.text.normalizers import normalise
-from asrkit.transcription.decoding import Decoder, Greedy
 from asrkit.transcription.transcriber import Transcriber
 from tests.benchmarks.accuracy import joined, music, silero
 

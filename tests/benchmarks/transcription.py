@@ -22,12 +22,12 @@ import numpy as np
 
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.data import sources
+from asrkit.decoding.transcript import text_of
 from asrkit.runs.models import STARTER_DIR
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber
-from asrkit.transcription.transcript import text_of
 
 CLIPS, CHUNK_S, PAUSE_S = 200, 0.5, 0.4
 ROUNDS, BIG_CLIPS = 4, 20

@@ -13,11 +13,11 @@ import soundfile
 
 from asrkit import cli, transcription
 from asrkit.config import TrainConfig, preset, preset_names
+from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import ModelError
 from asrkit.runs import supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import STOP, RunStore
-from asrkit.transcription.transcript import Transcript, Word
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asrkit.speech import ctc
+from asrkit.decoding import ctc
 
 IDS = st.lists(st.integers(0, 3), max_size=12)
 

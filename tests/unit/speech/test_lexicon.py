@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrkit.decoding import lexicon
+from asrkit.decoding.ctc import collapse
+from asrkit.decoding.lexicon import WordLoop
 from asrkit.errors import ConfigError
-from asrkit.speech import lexicon
-from asrkit.speech.ctc import collapse
-from asrkit.speech.lexicon import WordLoop
 
 TOKENS = {"<pad>": 0, "|": 1, "a": 2, "b": 3}
 WORDS = ["ab", "b", "aa"]

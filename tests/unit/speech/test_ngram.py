@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrkit.decoding.ngram import BEGIN, END, UNKNOWN, KenLM, LanguageModel, _words_of
 from asrkit.errors import ConfigError, DataError
-from asrkit.speech.ngram import BEGIN, END, UNKNOWN, KenLM, LanguageModel, _words_of
 
 TEXTS = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=6).map(" ".join), min_size=1, max_size=12)
 
@@ -89,10 +89,10 @@ def test_what_would_take_long_is_refused_before_it_is_read(tmp_path, monkeypatch
     kenlm = pytest.importorskip("kenlm")
     (tmp_path / "lm.arpa").write_text(ARPA, encoding="utf-8")
     monkeypatch.setattr(kenlm, "Model", None)
-    monkeypatch.setattr("asrkit.speech.ngram.MOST_KNOWN", 1)
+    monkeypatch.setattr("asrkit.decoding.ngram.MOST_KNOWN", 1)
     with pytest.raises(ConfigError, match="more than 1 words"):
         KenLM(tmp_path / "lm.arpa")
-    monkeypatch.setattr("asrkit.speech.ngram.MOST_TEXT_MB", 0)
+    monkeypatch.setattr("asrkit.decoding.ngram.MOST_TEXT_MB", 0)
     with pytest.raises(ConfigError, match="build_binary"):
         KenLM(tmp_path / "lm.arpa")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asrkit.config import TrainConfig
-from asrkit.speech import lexicon
+from asrkit.decoding import lexicon
 from asrkit.training import evaluation
 from asrkit.training.evaluation import Interrupted, evaluate, to_text
 from asrkit.training.model import load

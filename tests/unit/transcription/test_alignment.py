@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.decoding import ctc
+from asrkit.decoding.alignment import align, spell
 from asrkit.errors import DataError
 from asrkit.runs.models import STARTER_DIR
-from asrkit.speech import ctc
-from asrkit.transcription.alignment import align, spell
 from asrkit.transcription.transcriber import Transcriber
 
 CALLSIGNS = Path(__file__).resolve().parents[3] / "assets" / "demo" / "callsigns"

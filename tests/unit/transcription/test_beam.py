@@ -6,12 +6,12 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrkit.decoding.beam import BeamSearch, of_file, of_text
+from asrkit.decoding.greedy import Greedy
+from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.ngram import LanguageModel
+from asrkit.decoding.transcript import text_of
 from asrkit.errors import ConfigError
-from asrkit.speech.ngram import LanguageModel
-from asrkit.transcription.beam import BeamSearch, of_file, of_text
-from asrkit.transcription.decoding import Greedy
-from asrkit.transcription.hotwords import HotWords
-from asrkit.transcription.transcript import text_of
 
 
 def frames(path, sure=0.6, also=None):

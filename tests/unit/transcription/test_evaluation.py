@@ -6,10 +6,10 @@ import soundfile
 
 from asrkit.audio.loading import RATE
 from asrkit.data.manifest import Utterance
+from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, ConfigError, DataError
 from asrkit.transcription import evaluation
 from asrkit.transcription.evaluation import evaluate
-from asrkit.transcription.transcript import Transcript, Word
 
 
 class Parrot:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tiny
 
+from asrkit.decoding import lexicon
+from asrkit.decoding.expected import Expected
+from asrkit.decoding.greedy import Greedy, WordList
+from asrkit.decoding.transcript import text_of
 from asrkit.errors import ConfigError
-from asrkit.speech import lexicon
-from asrkit.transcription.decoding import Greedy, WordList
-from asrkit.transcription.expected import Expected
 from asrkit.transcription.files import stems
-from asrkit.transcription.transcript import text_of
 
 
 def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):

@@ -5,8 +5,8 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrkit.decoding.hotwords import HotWords
 from asrkit.errors import ConfigError
-from asrkit.transcription.hotwords import HotWords
 
 
 def frames(path, sure=0.95, also=None):

@@ -11,7 +11,7 @@ from reader import Reader
 
 from asrkit.audio.loading import RATE
 from asrkit.audio.segmentation import split
-from asrkit.transcription.transcript import Seams, Word
+from asrkit.decoding.transcript import Seams, Word
 
 
 @st.composite

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asrkit.decoding.transcript import Transcript, Word
 from asrkit.transcription.subtitles import FORMATS, LINE, captions, srt, vtt
-from asrkit.transcription.transcript import Transcript, Word
 
 LETTERS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12)
 

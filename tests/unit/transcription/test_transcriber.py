@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from waiting import wait_for
 
 from asrkit.audio.loading import RATE, Waveform
+from asrkit.decoding import alignment
+from asrkit.decoding.expected import Expected
+from asrkit.decoding.transcript import describe
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
-from asrkit.transcription import alignment, transcriber
+from asrkit.transcription import transcriber
 from asrkit.transcription.engine import Engine, batches
-from asrkit.transcription.expected import Expected
 from asrkit.transcription.transcriber import OVERLAP_S, UTTERANCE_S, Transcriber, get, windows
-from asrkit.transcription.transcript import describe
 
 SIZE, OVERLAP = int(UTTERANCE_S * RATE), int(OVERLAP_S * RATE)
 

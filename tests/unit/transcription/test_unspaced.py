@@ -9,11 +9,11 @@ import pytest
 import tiny
 
 from asrkit.audio.loading import Waveform
-from asrkit.transcription.alignment import align
-from asrkit.transcription.decoding import Greedy
-from asrkit.transcription.hotwords import HotWords
+from asrkit.decoding.alignment import align
+from asrkit.decoding.greedy import Greedy
+from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.transcript import Seams, Transcript, Word, describe, sounding, text_of
 from asrkit.transcription.subtitles import FORMATS, captions
-from asrkit.transcription.transcript import Seams, Transcript, Word, describe, sounding, text_of
 
 
 @pytest.fixture(scope="module")

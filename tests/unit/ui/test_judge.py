@@ -17,10 +17,10 @@ from asrkit.audio.loading import RATE, Waveform
 from asrkit.config import preset
 from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
+from asrkit.decoding.expected import Expected
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
-from asrkit.transcription.expected import Expected
 from asrkit.ui import compare, endpoint
 from asrkit.ui.component import answering
 from asrkit.ui.judge import Judge, clips_of

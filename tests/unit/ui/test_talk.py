@@ -17,10 +17,10 @@ from waiting import wait_for
 
 from asrkit.audio.loading import RATE
 from asrkit.data import access, collection
+from asrkit.decoding.expected import Expected
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
-from asrkit.transcription.expected import Expected
 from asrkit.ui import recordings
 from asrkit.ui.component import answering
 from asrkit.ui.talk import Talk

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asrkit.audio.loading import Waveform
+from asrkit.decoding import ctc
+from asrkit.decoding.transcript import sounding
 from asrkit.errors import DataError
-from asrkit.speech import ctc
 from asrkit.text.normalizers import joined_tokens
-from asrkit.transcription.transcript import sounding
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber

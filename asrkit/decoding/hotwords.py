@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from asrkit.decoding import alignment, ctc
+from asrkit.decoding.greedy import Decoder, Greedy, Spelling, logistic
+from asrkit.decoding.transcript import Word, text_of
 from asrkit.errors import ConfigError
-from asrkit.speech import ctc
 from asrkit.text.normalizers import joined_tokens
-from asrkit.transcription import alignment
-from asrkit.transcription.decoding import Decoder, Greedy, Spelling, logistic
-from asrkit.transcription.transcript import Word, text_of
 
 BONUS = 1.2
 """Nats a letter. On 98 clips of human speech, of 35 times that one of 25 long words was said the tuned starter heard 14

@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asrkit.decoding import alignment, beam, greedy, hotwords, lexicon
 from asrkit.errors import ConfigError
-from asrkit.speech import lexicon
 from asrkit.text.normalizers import normalise
-from asrkit.transcription import alignment, beam, decoding, hotwords
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber
@@ -30,7 +29,7 @@ class Expected:
     hot_words: str = ""
     language_model: str = ""
 
-    def decoder(self, transcriber: Transcriber) -> decoding.Decoder | None:
+    def decoder(self, transcriber: Transcriber) -> greedy.Decoder | None:
         """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `WordLoop` do,
         and for both a text and a file."""
         words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
@@ -42,7 +41,7 @@ class Expected:
         if text:
             for word in words:
                 hotwords.spelled(transcriber.processor.tokenizer, word)
-        known = transcriber.decoder.loop.words if isinstance(transcriber.decoder, decoding.WordList) else []
+        known = transcriber.decoder.loop.words if isinstance(transcriber.decoder, greedy.WordList) else []
         if known and not file:
             more = {*words, *self._of_text(transcriber)}
             if not text or sum(map(len, {*known, *more})) <= lexicon.MOST_LETTERS:

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asrkit.speech import lexicon
+from asrkit.decoding import lexicon
+from asrkit.decoding.transcript import Word
 from asrkit.text.normalizers import continues
-from asrkit.transcription.transcript import Word
 
 
 class Decoder(Protocol):

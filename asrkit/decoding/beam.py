@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asrkit.data import access
+from asrkit.decoding import alignment
+from asrkit.decoding.greedy import Spelling, logistic
+from asrkit.decoding.ngram import KenLM, LanguageModel, WordModel
+from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
-from asrkit.speech.ngram import KenLM, LanguageModel, WordModel
 from asrkit.text.normalizers import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
-from asrkit.transcription import alignment
-from asrkit.transcription.decoding import Spelling, logistic
-from asrkit.transcription.transcript import Word
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber
