@@ -15,7 +15,8 @@ from asrkit import hub
 from asrkit.audit import selection
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
-from asrkit.runs import diagnosis, models, preparation, published, view
+from asrkit.models import resolution
+from asrkit.runs import diagnosis, preparation, published, view
 from asrkit.runs.store import RunStore
 
 
@@ -35,7 +36,7 @@ def audit(options: argparse.Namespace) -> int:
     asked = {"preset": "", "train": options.data, "max_duration_s": 30}
     config = configs.TrainConfig().changed(asked | given.changes_of(options))
     if options.model:
-        limits = preparation.limits_of(config, models.fetch(options.model, store, language=config.adapter_language,
+        limits = preparation.limits_of(config, resolution.fetch(options.model, store, language=config.adapter_language,
                                                             told=_fetching(options.model)))
     else:
         limits = inspection.Limits(config.text_rules, minimum_s=config.min_duration_s, maximum_s=config.max_duration_s)
@@ -46,7 +47,7 @@ def audit(options: argparse.Namespace) -> int:
     if options.align:
         from asrkit.transcription.scoring import scorer
 
-        score = scorer(options.model or models.default(store), store)
+        score = scorer(options.model or resolution.default(store), store)
     found = inspection.inspect(source, limits, score=score, keeps_vocabulary=limits.vocabulary is not None,
                                hold_out=functools.partial(preparation.hold_out, config), progress=_progress_line())
     path = selection.write(store.data_dir, options.data, found, options.leave_out) if options.leave_out else None
@@ -97,7 +98,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
     store = RunStore(options.runs_dir)
     source = sources.load(options.data, told=_fetching(options.data))
-    name = options.model or models.default(store)
+    name = options.model or resolution.default(store)
     model = transcriber.get(name, store, _fetching(name))
     report = evaluation.evaluate(model, source.unseen, options.normaliser,
                                  decoder=given.expected(options).decoder(model))
@@ -122,7 +123,7 @@ def transcribe(options: argparse.Namespace) -> int:
         # Loaded only now: a file that cannot be read is said at once, not after the seconds that torch takes.
         from asrkit.transcription import transcriber
 
-        name = options.model or models.default(store)
+        name = options.model or resolution.default(store)
         return transcriber.get(name, store, _fetching(name))
 
     expect = given.expected(options)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import manifest
-from asrkit.runs import events, models, picture
+from asrkit.models import resolution
+from asrkit.runs import events, picture
 from asrkit.runs.preparation import HUB, LEAK
 from asrkit.runs.store import Run
 from asrkit.runs.view import RunView, ahead_of_itself, kept, view
@@ -34,7 +35,7 @@ def model_card(run: Run, drawn: bool = False, published: str = "") -> str:
     best = kept(run, seen)
     if published:
         config |= {name: _last_name(config[name]) for name in ("train", "eval")}
-        if not models.HUB_ID.fullmatch(config["model"]):
+        if not resolution.HUB_ID.fullmatch(config["model"]):
             config["model"] = _last_name(config["model"])
     parts = [_front_matter(run, best, config), _opening(run, seen, best, config),
              _usage(published or run.model_dir.name), _limits(best, config),
@@ -55,7 +56,7 @@ def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -
     lines = ["---", *([f"license: {terms}"] if terms else []), "library_name: transformers",
              "pipeline_tag: automatic-speech-recognition", "tags: [automatic-speech-recognition, ctc, asrkit]",
              "metrics: [wer, cer]"]
-    if models.HUB_ID.fullmatch(config["model"]):
+    if resolution.HUB_ID.fullmatch(config["model"]):
         lines.append(f"base_model: {json.dumps(config['model'])}")
     if config["language"]:
         lines.append(f"language: {json.dumps(config['language'])}")

@@ -22,7 +22,8 @@ from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
-from asrkit.runs import events, models
+from asrkit.models import resolution
+from asrkit.runs import events
 from asrkit.runs.store import Run, RunStore
 
 FRAMES_A_SECOND = 50
@@ -50,10 +51,10 @@ class Estimate:
 def estimate(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
     """For training on clips of these lengths; None for a base model that is not on this machine. ModelError for a
     damaged one."""
-    path = models.resolve(config.model, store)
+    path = resolution.resolve(config.model, store)
     if path is None:
         return None
-    told, weights = models.read_config(path), count_weights(path)
+    told, weights = resolution.read_config(path), count_weights(path)
     if not told or not weights or not clips_s:
         return None
     batch_s = config.batch_seconds or config.train_batch_size * max(clips_s)

@@ -21,7 +21,7 @@ from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import DataError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.runs.store import Run, RunStore, write_json
 from asrkit.text import normalizers
 
@@ -70,9 +70,9 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, m
     DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; ModelError if
     the base model is not one. The evaluation split is audited as the training split is.
     """
-    model = model or models.resolve(config.model, store)
+    model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
-        models.check_language(model, config.adapter_language)
+        resolution.check_language(model, config.adapter_language)
     source = sources.load(config.train, eval_data=config.eval or None, text_column=config.text_column or None,
                           audio_column=config.audio_column or None,
                           speaker_column=config.speaker_column or None, hub_dir=hub_dir, told=told)
@@ -137,7 +137,7 @@ def limits_of(config: TrainConfig, model: Path | None) -> Limits:
     ModelError for a damaged checkpoint at `model`.
     """
     keeps = model and config.vocabulary == "keep"
-    known = models.known_characters(model, config.adapter_language) if keeps else None
+    known = resolution.known_characters(model, config.adapter_language) if keeps else None
     return Limits(config.text_rules, known, _frames_of(model), config.min_duration_s, config.max_duration_s)
 
 
@@ -160,7 +160,7 @@ def _sentence(found: Finding, config: TrainConfig) -> str:
 
 
 def _frames_of(model: Path | None) -> Callable[[float], int]:
-    told = models.read_config(model) or {} if model else {}
+    told = resolution.read_config(model) or {} if model else {}
     if "conv_kernel" not in told or "conv_stride" not in told:
         return ctc.frames
     return functools.partial(ctc.frames, kernels=tuple(told["conv_kernel"]), strides=tuple(told["conv_stride"]))

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from asrkit import config as configs
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, RunError
-from asrkit.runs import devices, events, models, preparation
+from asrkit.models import resolution
+from asrkit.runs import devices, events, preparation
 from asrkit.runs.processes import spawn, works
 from asrkit.runs.store import (
     CANCEL,
@@ -49,7 +50,7 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
     """
     _refuse_full_disk(store)
     # A run that waits may be started from another working directory.
-    config = config.changed({"model": models.lasting(config.model, store)})
+    config = config.changed({"model": resolution.lasting(config.model, store)})
     devices.check(config)
     preparation.check_reach(config)
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None

@@ -22,8 +22,7 @@ from transformers import (
 from asrkit.config import TrainConfig
 from asrkit.decoding import ctc
 from asrkit.errors import ModelError, first_line
-from asrkit.runs import models
-from asrkit.speech import layout
+from asrkit.models import memory_format, resolution
 
 BLANK, UNKNOWN, WORD = "<pad>", "<unk>", "|"
 ADAPTER_WIDTH = 16
@@ -48,7 +47,7 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, tor
 
 def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, torch.nn.Module]:
     """(processor, model) of a run's own checkpoint, to go on with."""
-    return models.processor(checkpoint), _set_up(_pretrained(str(checkpoint), config), config)
+    return resolution.processor(checkpoint), _set_up(_pretrained(str(checkpoint), config), config)
 
 
 def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
@@ -56,15 +55,15 @@ def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
     if config.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     freeze(model, config.freeze)
-    return model if torch.accelerator.is_available() else layout.straighten(model)
+    return model if torch.accelerator.is_available() else memory_format.straighten(model)
 
 
 def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:
     """From a CTC checkpoint: its own head, with rows added for new characters where the vocabulary may grow."""
-    processor = models.processor(base)
+    processor = resolution.processor(base)
     nested = getattr(processor.tokenizer, "vocab", {})
-    if models.is_nested(nested):  # MMS: an adapter and a head for each language
-        letters = models.language_vocabulary(nested, config.adapter_language, base)
+    if resolution.is_nested(nested):  # MMS: an adapter and a head for each language
+        letters = resolution.language_vocabulary(nested, config.adapter_language, base)
         processor = _processor(base, letters, like=processor.tokenizer)
         model = _pretrained(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)
     else:
@@ -89,7 +88,7 @@ def _tokenizer(base: str) -> Any | None:
     if not any("CTC" in name for name in settings.architectures or []):
         return None
     try:
-        return models.processor(base).tokenizer
+        return resolution.processor(base).tokenizer
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ModelError(f"The base model {base} has an output layer but its tokenizer cannot be loaded "
                          f"({first_line(error).rstrip('.')}); set Vocabulary to fresh.") from error

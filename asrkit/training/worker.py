@@ -25,7 +25,8 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, manifest
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
-from asrkit.runs import card, events, models, preparation, processes, supervisor, view, watchdog
+from asrkit.models import resolution
+from asrkit.runs import card, events, preparation, processes, supervisor, view, watchdog
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.training import team
@@ -181,7 +182,7 @@ def _clean(run: Run) -> Path | None:
 
 def _base(run: Run, config: TrainConfig) -> Path:
     """The base model's directory, fetched where need be: by one process, before the others look for it."""
-    fetch = functools.partial(models.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language)
+    fetch = functools.partial(resolution.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language)
     if team.FIRST:
         say(run, "loading", f"Loading the base model {config.model}")
         with contextlib.suppress(StopRequested):  # which everybody is told of, at once

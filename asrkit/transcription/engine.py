@@ -22,8 +22,7 @@ from transformers import AutoModelForCTC
 
 from asrkit.audio.loading import RATE
 from asrkit.errors import ModelError, first_line
-from asrkit.runs import models
-from asrkit.speech import layout
+from asrkit.models import memory_format, resolution
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 """oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here
@@ -46,7 +45,7 @@ class Engine:
 
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
         try:
-            self.processor = models.processor(checkpoint)
+            self.processor = resolution.processor(checkpoint)
             model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
         except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
             first = first_line(error).rstrip(".")
@@ -78,7 +77,7 @@ class Engine:
 
     def _settle(self, device: str) -> None:
         if device == "cpu":
-            layout.straighten(self.model)
+            memory_format.straighten(self.model)
         self.device = torch.device(device)
         self.precision = precision(device, sum(part.numel() for part in self.model.parameters()))
         try:

@@ -21,7 +21,8 @@ from asrkit.decoding import greedy
 from asrkit.decoding.transcript import Seams, Transcript, Word, sounding
 from asrkit.errors import AsrkitError
 from asrkit.hub import Told
-from asrkit.runs import models, supervisor
+from asrkit.models import resolution
+from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
 from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine, best_device
 
@@ -142,7 +143,7 @@ def get(model: str, store: RunStore, told: Told | None = None) -> Transcriber:
     While a run is under way the machine is the run's: its GPU is left to it, and one thread is enough.
     """
     busy = supervisor.active(store) is not None
-    transcriber = of_checkpoint(str(models.fetch(model, store, told=told)), "cpu" if busy else best_device())
+    transcriber = of_checkpoint(str(resolution.fetch(model, store, told=told)), "cpu" if busy else best_device())
     transcriber.engine.threads = 1 if busy else ALL_THREADS
     return transcriber
 

@@ -7,7 +7,7 @@ from html import escape
 from asrkit.audio.loading import Waveform
 from asrkit.decoding.expected import Expected
 from asrkit.errors import ConfigError, DataError, ModelError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.runs.store import RunStore
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
@@ -21,7 +21,7 @@ def rivals(store: RunStore) -> list[dict[str, str]]:
     """What a recording can be compared with: {label, value}."""
     steps = [{"label": f"Every checkpoint of run {run.id}", "value": CHECKPOINTS + run.id}
              for run in store.all() if len(run.checkpoints()) > 1]
-    return [{"label": label, "value": value} for label, value in models.choices(store)] + steps
+    return [{"label": label, "value": value} for label, value in resolution.choices(store)] + steps
 
 
 def compared(store: RunStore, wave: Waveform, model: str, other: str, reference: str,

@@ -23,7 +23,8 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
 from asrkit.data.readers import hub, spreadsheets
 from asrkit.errors import DataError
-from asrkit.runs import estimate, models, preparation
+from asrkit.models import resolution
+from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalise
 from asrkit.ui import audit_report, proposals
@@ -255,14 +256,14 @@ class Desk:
     def _config(self, asked: Asked) -> TrainConfig:
         """What the form of Train holds, or what is proposed in its place, with what was chosen here."""
         given = {name: asked[name] for name in (*TEXT_SETTINGS, "vocabulary", "model") if asked.get(name) is not None}
-        held, model = proposals.held(asked.get("settings")), str(asked.get("model") or models.STARTER)
+        held, model = proposals.held(asked.get("settings")), str(asked.get("model") or resolution.STARTER)
         fixes = asked.get("fixes") or {}
         given |= {name: fixes[name] for name in SPLIT_SETTINGS if name in fixes}
         return held.changed(proposals.recipe(held, model, self._source(asked)) | given)
 
     def _limits(self, asked: Asked) -> Any:
-        name = str(asked.get("model") or models.STARTER)
-        return preparation.limits_of(self._config(asked), models.resolve(name, self.store))
+        name = str(asked.get("model") or resolution.STARTER)
+        return preparation.limits_of(self._config(asked), resolution.resolve(name, self.store))
 
 
 def _megabytes(size: int) -> str:

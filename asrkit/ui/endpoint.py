@@ -15,7 +15,7 @@ import gradio as gr
 
 from asrkit.decoding.expected import Expected
 from asrkit.errors import AsrkitError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
 from asrkit.ui import hearing
@@ -49,5 +49,5 @@ def transcribed(store: RunStore, path: str, model: str, expect: Expected = files
     from asrkit.decoding.transcript import describe
     from asrkit.transcription import transcriber
 
-    return describe(files.transcribe_file(path, lambda: transcriber.get(model or models.default(store), store),
+    return describe(files.transcribe_file(path, lambda: transcriber.get(model or resolution.default(store), store),
                                           expect=expect))

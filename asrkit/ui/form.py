@@ -11,7 +11,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig, label
 from asrkit.errors import ConfigError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.runs.store import RunStore, default_runs_dir
 
 NAMES = tuple(FIELDS)
@@ -28,7 +28,7 @@ Form = dict[str, gr.components.Component]
 
 def base_models(store: RunStore) -> list[tuple[str, str]]:
     """(label, value) to offer as a base: the starter, the runs, then well-known Hub ids. Anything else can be typed."""
-    return [*reversed(models.choices(store)), *((name, name) for name in HUB_MODELS)]
+    return [*reversed(resolution.choices(store)), *((name, name) for name in HUB_MODELS)]
 
 
 def field(name: str, store: RunStore) -> gr.components.Component:

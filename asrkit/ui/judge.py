@@ -16,7 +16,7 @@ from asrkit.audio.loading import as_wav, load
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AsrkitError, DataError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALISERS
 from asrkit.ui import hearing, samples, words
@@ -228,7 +228,7 @@ def evaluation(store: RunStore) -> gr.HTML:
     """The section. Its value is the model to evaluate."""
     judge = Judge(store)
     functions = forgiving(judge, "evaluate", "progress", "abandon", "table", "clip")
-    return gr.HTML(value=models.default(store), elem_id="judge", apply_default_css=False,
+    return gr.HTML(value=resolution.default(store), elem_id="judge", apply_default_css=False,
                    html_template=hearing.with_expected(template("judge.html")),
                    js_on_load=script("asking.js", "judge.js"), server_functions=functions,
                    normalisers=list(NORMALISERS))

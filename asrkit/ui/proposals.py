@@ -11,7 +11,7 @@ from asrkit.config import TrainConfig
 from asrkit.data.sources import Source
 from asrkit.decoding import lexicon
 from asrkit.errors import ConfigError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.ui import form
 from asrkit.ui.form import DEFAULTS
 
@@ -37,7 +37,7 @@ def recipe(config: TrainConfig, model: str, source: Source) -> dict[str, Any]:
     """The settings to change for a few clips, while the form still holds the recipe that it opens with."""
     seconds = sum(max(0.0, row.duration_s) for row in source.train)
     theirs = any(getattr(config, name) != getattr(DEFAULTS, name) for name in RECIPE if name != "decoding")
-    if model != models.STARTER or theirs or seconds > FEW_S:
+    if model != resolution.STARTER or theirs or seconds > FEW_S:
         return {}
     few = configs.preset(FEW).config
     return {"preset": FEW} | {name: getattr(few, name) for name in RECIPE}

@@ -22,7 +22,7 @@ from asrkit.audio.loading import Waveform, as_wav
 from asrkit.data import access, collection
 from asrkit.decoding.transcript import Word, described, text_of
 from asrkit.errors import AsrkitError, DataError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files, subtitles
 from asrkit.ui import compare, hearing
@@ -51,7 +51,7 @@ class Talk:
         """Load {model} before it is needed, where nothing must be fetched for that. What is wrong with it is said once
         it is to listen."""
         with contextlib.suppress(AsrkitError):
-            if models.at_hand(str(asked["model"]), self.store):
+            if resolution.at_hand(str(asked["model"]), self.store):
                 self.loading.waits(str(asked["model"]), patience_s=0)
         return {}
 
@@ -211,6 +211,6 @@ def recorder(store: RunStore) -> gr.HTML:
     talk = Talk(store)
     functions = forgiving(talk, "ahead", "start", "ready", "hear", "open", "cancel", "poll", "show", "sound", "text",
                           "bundle", "correct", "keep", "rivals", "compare")
-    return gr.HTML(value=models.default(store), elem_id="talk", apply_default_css=False,
+    return gr.HTML(value=resolution.default(store), elem_id="talk", apply_default_css=False,
                    html_template=hearing.with_expected(template("talk.html")),
                    js_on_load=script(*SCRIPTS), server_functions=functions)

@@ -31,7 +31,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from asrkit.speech.layout import straighten
+from asrkit.models.memory_format import straighten
 from asrkit.training.augment import RATE, STRENGTHS
 
 ALPHABET = ["<pad>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz"]

@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from asrkit.data import sources
-from asrkit.runs import events, models
+from asrkit.models import resolution
+from asrkit.runs import events
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalise
 
@@ -89,8 +90,8 @@ def prepare(data: str, folder: Path) -> float:
         sounds = [{"bytes": Path(row.audio).read_bytes(), "path": None} for row in part]
         made = Dataset.from_dict({"audio": sounds, "text": texts}).cast_column("audio", Audio(decode=False))
         made.to_parquet(folder / "parquet" / f"{split}.parquet")
-    AutoModelForCTC.from_pretrained(models.STARTER_DIR).float().base_model.save_pretrained(folder / "base")
-    AutoFeatureExtractor.from_pretrained(models.STARTER_DIR).save_pretrained(folder / "base")
+    AutoModelForCTC.from_pretrained(resolution.STARTER_DIR).float().base_model.save_pretrained(folder / "base")
+    AutoFeatureExtractor.from_pretrained(resolution.STARTER_DIR).save_pretrained(folder / "base")
     return sum(row.duration_s for row in parts["train"])
 
 

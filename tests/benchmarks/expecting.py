@@ -20,7 +20,7 @@ from asrkit.data import sources
 from asrkit.decoding import alignment
 from asrkit.decoding.beam import Vocabulary
 from asrkit.decoding.hotwords import MOST, HotWords
-from asrkit.runs.models import STARTER_DIR
+from asrkit.models.resolution import STARTER_DIR
 from asrkit.text.normalizers import joined_tokens, normalise
 from asrkit.transcription.transcriber import Transcriber
 

@@ -1,4 +1,4 @@
-"""How much faster a CPU trains and listens in the memory order of `asrkit.speech.layout`, with the same losses.
+"""How much faster a CPU trains and listens in the memory order of `asrkit.models.memory_format`, with the same losses.
 
     python -m tests.benchmarks.layout [--seconds 2 8]
 
@@ -15,8 +15,8 @@ import time
 import torch
 from transformers import AutoModelForCTC
 
-from asrkit.runs.models import STARTER_DIR
-from asrkit.speech.layout import straighten
+from asrkit.models.memory_format import straighten
+from asrkit.models.resolution import STARTER_DIR
 
 BATCH_S = 32
 

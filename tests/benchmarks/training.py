@@ -19,7 +19,8 @@ import torch
 
 from asrkit import config as configs
 from asrkit.audio import loading as audio
-from asrkit.runs import events, models, preparation
+from asrkit.models import resolution
+from asrkit.runs import events, preparation
 from asrkit.runs.store import RunStore
 from asrkit.training import model as loading
 from asrkit.training.trainer import CtcTrainer, precision_for
@@ -30,7 +31,7 @@ WARM = 5
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", default="callsigns")
-    parser.add_argument("--model", default=models.STARTER)
+    parser.add_argument("--model", default=resolution.STARTER)
     parser.add_argument("--batch-seconds", type=float, default=32)
     parser.add_argument("--steps", type=int, default=120)
     options = parser.parse_args()
@@ -49,7 +50,7 @@ def main() -> None:
 def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
     """Unpadded seconds of audio a second, from the first steps on, evaluation and saving not counted."""
     run = store.create(config)
-    processor, model = loading.load(str(models.fetch(config.model, store)), config, [row.text for row in data.train])
+    processor, model = loading.load(str(resolution.fetch(config.model, store)), config, [row.text for row in data.train])
     trainer = CtcTrainer(run, config, model, processor, data.train, data.eval[:1])
     trainer.train()
     told = [one for one in run.events()[0] if one.kind == events.TRAIN]
@@ -60,7 +61,7 @@ def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepare
 
 def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
     """The same for bare steps on packed audio."""
-    _, model = loading.load(str(models.fetch(config.model, store)), config, [row.text for row in data.train])
+    _, model = loading.load(str(resolution.fetch(config.model, store)), config, [row.text for row in data.train])
     heard = np.concatenate([audio.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train])
     length = int(np.median([row.duration_s for row in data.train]) * audio.RATE)
     clips = max(1, int(config.batch_seconds * audio.RATE / length))

@@ -23,7 +23,7 @@ import numpy as np
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.data import sources
 from asrkit.decoding.transcript import text_of
-from asrkit.runs.models import STARTER_DIR
+from asrkit.models.resolution import STARTER_DIR
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
 from asrkit.transcription.stream import LiveSession

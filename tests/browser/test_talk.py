@@ -25,7 +25,7 @@ from talking import open_tab, part, record, spoken, upload
 
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.data import collection
-from asrkit.runs.models import STARTER_DIR
+from asrkit.models.resolution import STARTER_DIR
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 

@@ -5,10 +5,10 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from asrkit.data import manifest
+from asrkit.models.resolution import HUB_ID
 from asrkit.runs import card, view
 from asrkit.runs.card import model_card
 from asrkit.runs.events import Event
-from asrkit.runs.models import HUB_ID
 from asrkit.runs.store import RunStore, write_json
 from asrkit.ui import words
 from asrkit.ui.live_chart import LiveRun

@@ -5,7 +5,7 @@ import pytest
 
 from asrkit.data import access
 from asrkit.errors import ModelError
-from asrkit.runs import models
+from asrkit.models import resolution
 from asrkit.runs.events import Event
 
 
@@ -25,27 +25,27 @@ def give_model(run):
 
 def refused(name, store):
     with pytest.raises(ModelError) as caught:
-        models.resolve(str(name), store)
+        resolution.resolve(str(name), store)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", "starter"])
 def test_the_starter(store, name):
-    assert models.resolve(name, store) == models.STARTER_DIR
+    assert resolution.resolve(name, store) == resolution.STARTER_DIR
 
 
 def test_a_run_by_id_and_by_directory(store, make_run):
     run = give_model(make_run("one"))
     (run.checkpoints_dir / "checkpoint-9").mkdir(parents=True)
-    assert models.resolve("one", store) == models.resolve(str(run.path), store) == run.model_dir
+    assert resolution.resolve("one", store) == resolution.resolve(str(run.path), store) == run.model_dir
 
 
 def test_a_run_without_a_best_model_answers_with_its_last_checkpoint(store, make_run):
     run = make_run("one")
     for step in (9, 10):
         (run.checkpoints_dir / f"checkpoint-{step}").mkdir(parents=True)
-    assert models.resolve("one", store) == run.checkpoints_dir / "checkpoint-10"
+    assert resolution.resolve("one", store) == run.checkpoints_dir / "checkpoint-10"
 
 
 def test_a_run_without_a_model(store, make_run):
@@ -54,27 +54,27 @@ def test_a_run_without_a_model(store, make_run):
         "Run one has no model yet; wait for its first evaluation, or choose another.")
 
 
-@pytest.mark.parametrize("weights", models.WEIGHTS)
+@pytest.mark.parametrize("weights", resolution.WEIGHTS)
 def test_a_checkpoint_directory(store, tmp_path, weights):
     folder = checkpoint(tmp_path / "mine", weights=weights)
-    assert models.resolve(str(folder), store) == folder
+    assert resolution.resolve(str(folder), store) == folder
 
 
 @pytest.mark.parametrize("kind", ["hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "data2vec-audio"])
 def test_other_ctc_families(store, tmp_path, kind):
     folder = checkpoint(tmp_path / "mine", json.dumps({"model_type": kind}))
-    assert models.resolve(str(folder), store) == folder
+    assert resolution.resolve(str(folder), store) == folder
 
 
 def test_a_home_directory(store, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = checkpoint(tmp_path / "mine")
-    assert models.resolve("~/mine", store) == folder
+    assert resolution.resolve("~/mine", store) == folder
 
 
 @pytest.mark.parametrize("name", ["facebook/wav2vec2-xls-r-300m", "owner/name.with_dots-2"])
 def test_a_hub_id(store, name):
-    assert models.resolve(name, store) is None
+    assert resolution.resolve(name, store) is None
 
 
 @pytest.mark.parametrize("name", [
@@ -104,29 +104,29 @@ def test_broken_directories(store, tmp_path, config, weights, words):
 
 
 def test_choices_are_the_runs_with_a_model_newest_first(store, make_run):
-    assert models.choices(store) == [("Starter (general English, small)", "starter")]
+    assert resolution.choices(store) == [("Starter (general English, small)", "starter")]
     give_model(make_run("20260101-000000-demo"))
     give_model(make_run("20260103-000000-demo"))
     make_run("20260104-000000-demo")
-    assert [value for _, value in models.choices(store)] == [
+    assert [value for _, value in resolution.choices(store)] == [
         "20260103-000000-demo", "20260101-000000-demo", "starter"]
-    assert models.choices(store)[0][0] == "Run 20260103-000000-demo"
+    assert resolution.choices(store)[0][0] == "Run 20260103-000000-demo"
 
 
 def test_the_default_is_the_newest_run_that_ended_well(store, make_run):
     def ended(run_id, *kinds):
         return make_run(run_id, [Event(kind, 1000.0, 1) for kind in kinds])
 
-    assert models.default(store) == "starter"
+    assert resolution.default(store) == "starter"
     give_model(ended("20260101-000000-demo", "started", "eval"))
     give_model(ended("20260102-000000-demo", "started", "failed"))
     ended("20260103-000000-demo", "started", "finished")
-    assert models.default(store) == "starter"
+    assert resolution.default(store) == "starter"
     give_model(ended("20260104-000000-demo", "started", "finished"))
-    assert models.default(store) == "20260104-000000-demo"
+    assert resolution.default(store) == "20260104-000000-demo"
     give_model(ended("20260105-000000-demo", "started", "stopped"))
     give_model(ended("20260106-000000-demo", "started", "train"))
-    assert models.default(store) == "20260105-000000-demo"
+    assert resolution.default(store) == "20260105-000000-demo"
 
 
 # Vocabularies
@@ -137,12 +137,12 @@ def vocabulary(folder, told, **settings):
     (folder / "vocab.json").write_text(told if isinstance(told, str) else json.dumps(told))
     if settings:
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    return models.read_vocabulary(folder)
+    return resolution.read_vocabulary(folder)
 
 
 def test_vocabulary(tmp_path):
     assert vocabulary(tmp_path / "one", {"<pad>": 0, "a": 1}) == {"<pad>": 0, "a": 1}
-    assert models.read_vocabulary(tmp_path) is None
+    assert resolution.read_vocabulary(tmp_path) is None
 
 
 def test_a_vocabulary_for_each_language(tmp_path):
@@ -166,10 +166,10 @@ def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store,
     run = give_model(make_run())
     run.checkpoints_dir.mkdir()
     for name in (run.id, run.path):
-        assert models.resolve(str(name), store) == run.model_dir
+        assert resolution.resolve(str(name), store) == run.model_dir
     checkpoint(store.data_dir / "mine")
-    assert models.resolve(str(store.data_dir / "mine"), store) == store.data_dir / "mine"
-    assert models.resolve("owner/name", store) is None
+    assert resolution.resolve(str(store.data_dir / "mine"), store) == store.data_dir / "mine"
+    assert resolution.resolve("owner/name", store) is None
 
 
 BIN = ["pytorch_model.bin"]
@@ -189,4 +189,4 @@ ADAPTERS = [f"adapter.{language}.{kind}" for language in ("deu", "eng") for kind
 ])
 def test_what_is_fetched_of_a_repository(paths, language, weights):
     """Weights once, of a thousand adapters one, and none of what other frameworks need."""
-    assert sorted(models._needed([*SETTINGS, *paths], language)) == sorted([*SETTINGS, *weights])
+    assert sorted(resolution._needed([*SETTINGS, *paths], language)) == sorted([*SETTINGS, *weights])

@@ -12,7 +12,7 @@ from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.decoding import ctc
 from asrkit.decoding.alignment import align, spell
 from asrkit.errors import DataError
-from asrkit.runs.models import STARTER_DIR
+from asrkit.models.resolution import STARTER_DIR
 from asrkit.transcription.transcriber import Transcriber
 
 CALLSIGNS = Path(__file__).resolve().parents[3] / "assets" / "demo" / "callsigns"

@@ -1,0 +1,1 @@
+"""Base models: resolution of names, vocabularies, processors and memory format."""
