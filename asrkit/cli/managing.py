@@ -9,7 +9,8 @@ from typing import Any
 
 from asrkit.cli import options as given
 from asrkit.errors import RunError
-from asrkit.runs import events, export, supervisor, view
+from asrkit.runs import events, supervisor, view
+from asrkit.runs.report import export
 from asrkit.runs.store import STOP, Run, RunStore, readable_disk_errors
 
 

@@ -16,7 +16,8 @@ from asrkit.audit import selection
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
 from asrkit.models import resolution
-from asrkit.runs import diagnosis, preparation, published, view
+from asrkit.runs import diagnosis, preparation, view
+from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
 
 

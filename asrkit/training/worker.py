@@ -26,8 +26,9 @@ from asrkit.data import access, manifest
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
 from asrkit.models import resolution
-from asrkit.runs import card, events, preparation, processes, supervisor, view, watchdog
+from asrkit.runs import events, preparation, processes, supervisor, view, watchdog
 from asrkit.runs.heartbeat import Heartbeat
+from asrkit.runs.report import card
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.training import team
 from asrkit.training.files import tidy

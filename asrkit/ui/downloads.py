@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from asrkit.audio.loading import as_wav, load
 from asrkit.data import manifest
 from asrkit.errors import AsrkitError, RunError
-from asrkit.runs import export
+from asrkit.runs.report import export
 from asrkit.runs.store import Run, RunStore
 
 

@@ -16,7 +16,8 @@ import gradio as gr
 import plotly
 
 from asrkit.errors import AsrkitError, RunError
-from asrkit.runs import export, supervisor, watchdog
+from asrkit.runs import supervisor, watchdog
+from asrkit.runs.report import export
 from asrkit.runs.store import Run, RunStore, free_bytes
 from asrkit.runs.system import System
 from asrkit.ui import form, run_list, words

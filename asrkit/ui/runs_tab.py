@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from asrkit.runs import published
+from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
 from asrkit.ui.component import HERE, functions, script, template
 from asrkit.ui.live_chart import PLOTLY

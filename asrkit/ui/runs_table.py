@@ -15,8 +15,9 @@ from typing import Any
 
 from asrkit.config import FIELDS, label
 from asrkit.errors import AsrkitError, DataError
-from asrkit.runs import export, published, supervisor
+from asrkit.runs import supervisor
 from asrkit.runs.curves import thinned
+from asrkit.runs.report import export, published
 from asrkit.runs.store import Run, RunStore
 from asrkit.runs.view import Present, RunView, kept
 from asrkit.ui import words

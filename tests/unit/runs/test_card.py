@@ -6,9 +6,10 @@ from PIL import Image
 
 from asrkit.data import manifest
 from asrkit.models.resolution import HUB_ID
-from asrkit.runs import card, view
-from asrkit.runs.card import model_card
+from asrkit.runs import view
 from asrkit.runs.events import Event
+from asrkit.runs.report import card
+from asrkit.runs.report.card import model_card
 from asrkit.runs.store import RunStore, write_json
 from asrkit.ui import words
 from asrkit.ui.live_chart import LiveRun

@@ -8,7 +8,7 @@ import pytest
 
 from asrkit.errors import DataError
 from asrkit.runs.diagnosis import History, Score, diagnose
-from asrkit.runs.published import read_card
+from asrkit.runs.report.published import read_card
 
 ASCEND = """\
 This model is a fine-tuned version of [facebook/wav2vec2-xls-r-300m](https://example.invalid) on an unknown dataset.

@@ -3,8 +3,8 @@ import io
 import tracemalloc
 import zipfile
 
-from asrkit.runs import export
 from asrkit.runs.events import Event
+from asrkit.runs.report import export
 
 TOLD = [Event("started", 1000.0, 0, 0.0, {"total_steps": 4}), Event("train", 1001.0, 1, 0.1, {"loss": 2.5}),
         Event("train", 1002.0, 2, 0.2, {"loss": float("nan"), "grad_norm": 1.5}),

@@ -10,8 +10,8 @@ import soundfile
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
 from asrkit.errors import DataError, ModelError
-from asrkit.runs import card
 from asrkit.runs.preparation import is_local, prepare, told_leaks
+from asrkit.runs.report import card
 
 GOOD = [("one", "Hello, one!"), ("two", "hello two"), ("three", "It's three"), ("four", "hello four")]
 """With the normaliser "basic": hello one, hello two, it's three, hello four."""

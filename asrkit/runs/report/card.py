@@ -8,8 +8,9 @@ from typing import Any
 
 from asrkit.data import manifest
 from asrkit.models import resolution
-from asrkit.runs import events, picture
+from asrkit.runs import events
 from asrkit.runs.preparation import HUB, LEAK
+from asrkit.runs.report import picture
 from asrkit.runs.store import Run
 from asrkit.runs.view import RunView, ahead_of_itself, kept, view
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from asrkit import hub
 from asrkit.errors import RunError
-from asrkit.runs import card, events
+from asrkit.runs import events
 from asrkit.runs.events import Event
+from asrkit.runs.report import card
 from asrkit.runs.store import Run
 from asrkit.runs.view import EVAL_SERIES, TRAIN_SERIES
 

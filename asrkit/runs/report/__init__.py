@@ -1,0 +1,1 @@
+"""Reports of a run: model card, picture, archive, and published results to compare with."""
