@@ -23,7 +23,7 @@ from typing import IO, Any
 from asrkit import child
 from asrkit import errors as ours
 from asrkit.errors import AsrkitError, HubError
-from asrkit.hub.refusals import in_one_sentence
+from asrkit.hub.errors import in_one_sentence
 from asrkit.hub.repositories import Repository
 
 Told = Callable[[int, int], None]

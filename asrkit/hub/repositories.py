@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asrkit.errors import HubError
-from asrkit.hub.refusals import in_one_sentence
+from asrkit.hub.errors import in_one_sentence
 
 Kind = Literal["model", "dataset"]
 OLD_WEIGHTS = (".safetensors", ".bin", ".index.json", "words.txt")

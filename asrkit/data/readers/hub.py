@@ -17,7 +17,7 @@ from typing import TypeVar
 from asrkit import hub
 from asrkit.data import access
 from asrkit.errors import DataError, HubError, NotOnHubError, first_line
-from asrkit.hub.refusals import in_one_sentence
+from asrkit.hub.errors import in_one_sentence
 
 PREFIX = "hub:"
 CONVERTED = "refs/convert/parquet"
