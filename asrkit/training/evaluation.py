@@ -16,7 +16,7 @@ from asrkit.decoding import ctc
 from asrkit.decoding.lexicon import WordLoop
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
-from asrkit.training import failures, team
+from asrkit.training import distributed, failures
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
 from asrkit.training.model import frame_counts
 
@@ -91,7 +91,7 @@ def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Uttera
         mine = _hear(model, processor, utterances, batch_size, loop, progress)
     finally:
         model.train(was_training)
-    parts = team.gathered(mine)
+    parts = distributed.gathered(mine)
     if None in parts:
         raise Interrupted
     losses = [loss for part in parts for loss in part.losses.values()]
@@ -118,9 +118,9 @@ def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance
     dataset, collator, heard = SpeechDataset(utterances, processor), Collator(processor), _Heard()
     # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
     size = batch_size if wants_mask(processor.feature_extractor) else 1
-    left = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[team.RANK :: team.WORLD]
+    left = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[distributed.RANK :: distributed.WORLD]
     while left:
-        if not progress(len(utterances) - len(left) * team.WORLD, len(utterances)):
+        if not progress(len(utterances) - len(left) * distributed.WORLD, len(utterances)):
             return None
         chosen = left[:size]
         batch = collator([dataset[index] for index in chosen])

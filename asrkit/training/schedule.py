@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 from asrkit.runs import diagnosis, events
 from asrkit.runs.store import CANCEL, EVALUATE, SAVE
-from asrkit.training import team
+from asrkit.training import distributed
 
 
 class Record:
@@ -45,7 +45,7 @@ class Schedule(TrainerCallback):
         self.trainer = trainer
 
     def on_train_begin(self, args, state, control, **_):
-        if team.FIRST:
+        if distributed.FIRST:
             self.trainer.diagnose()
         if self.trainer.config.eval_on_start if state.global_step == 0 else self._left_out(state):
             self.trainer.evaluate()
@@ -69,7 +69,7 @@ class Schedule(TrainerCallback):
         control.should_save = bool(step % config.save_steps == 0 if config.save_steps else control.should_evaluate)
         control.should_evaluate |= EVALUATE in asked
         control.should_save |= SAVE in asked
-        if team.FIRST and asked:
+        if distributed.FIRST and asked:
             self.trainer.run.lower_flags(*asked)
         return control
 

@@ -22,13 +22,13 @@ from asrkit.decoding import lexicon
 from asrkit.runs import diagnosis, events, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, FLAGS, STOP, Run
-from asrkit.training import evaluation, team
+from asrkit.training import distributed, evaluation
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches
 from asrkit.training.cache import EncoderMemory, is_exact
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
 from asrkit.training.files import discard, partial_dir, replaced, settle
-from asrkit.training.fitting import Fitting
+from asrkit.training.micro_batching import Fitting
 from asrkit.training.schedule import HeadFirst, Record, Schedule
 
 SAY_EVERY_S = 1.0
@@ -75,7 +75,7 @@ class CtcTrainer(Trainer):
         self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
         self._losses = []
         # Half for decoded audio, half for the frozen convolutions, shared by the processes on this machine.
-        self._cache_bytes = config.cache_gb * 2**30 / 2 / team.HERE
+        self._cache_bytes = config.cache_gb * 2**30 / 2 / distributed.HERE
         exact = is_exact(model, masked=wants_mask(processor.feature_extractor), augmented=config.augmentation != "none")
         self.memory = EncoderMemory(model, self._cache_bytes) if exact and config.cache_gb else None
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
@@ -160,7 +160,7 @@ class CtcTrainer(Trainer):
     # Events
 
     def emit(self, kind: str, **data: Any) -> None:
-        if team.FIRST:
+        if distributed.FIRST:
             self.run.append(events.event(kind, self.state.global_step, self.state.epoch or 0.0, **data))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -178,7 +178,7 @@ class CtcTrainer(Trainer):
         if not math.isfinite(told["loss"]):
             self._tr_loss.zero_()  # Trainer subtracts what it has told, and nan - nan is nan for ever
         losses, self._losses = self._losses, []
-        if not team.FIRST:
+        if not distributed.FIRST:
             return
         if not math.isfinite(told["loss"]) and "non-finite" not in self._found:
             self.diagnose(self._clips_without_loss(losses))
@@ -200,10 +200,10 @@ class CtcTrainer(Trainer):
                 progress=self._evaluating)
         except evaluation.Interrupted:  # on every process, whichever saw the flag
             self._interrupt()
-            if team.agreed(self.run.flag(CANCEL)):
+            if distributed.agreed(self.run.flag(CANCEL)):
                 self.control.should_save = False  # decided before the evaluation began
         else:
-            enough = team.agreed(self._judge(told.to_data()) if team.FIRST else False)
+            enough = distributed.agreed(self._judge(told.to_data()) if distributed.FIRST else False)
             self.control.should_training_stop |= enough
         self.control.should_evaluate = False
         self._since, self._heard = time.monotonic(), 0.0
@@ -252,7 +252,7 @@ class CtcTrainer(Trainer):
 
     def asked(self) -> set[str]:
         """The same, as rank 0 sees it after this step. It alone decides: the others may see a flag a step later."""
-        raised = team.agreed(self._flags())
+        raised = distributed.agreed(self._flags())
         if raised & ENDING:
             self._interrupt()
         return raised
@@ -279,7 +279,7 @@ class CtcTrainer(Trainer):
             shutil.rmtree(partial_dir(self.run), ignore_errors=True)  # a full disk has room to say so then
             raise
         self.accelerator.wait_for_everyone()
-        if team.FIRST:
+        if distributed.FIRST:
             name = f"checkpoint-{self.state.global_step}"
             self.processor.save_pretrained(partial_dir(self.run) / name)
             settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
@@ -315,7 +315,7 @@ def arguments(run: Run, config: TrainConfig) -> TrainingArguments:
 def loaders() -> int:
     """Processes that decode ahead of the step. Where the step itself takes all the cores, one more only gets in its
     way, unless there are many."""
-    cores = (os.cpu_count() or 2) // team.HERE
+    cores = (os.cpu_count() or 2) // distributed.HERE
     return min(4, max(1, cores - 1) if torch.accelerator.is_available() else cores // 4)
 
 

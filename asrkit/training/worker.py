@@ -30,7 +30,7 @@ from asrkit.runs import events, preparation, processes, supervisor, view, watchd
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
-from asrkit.training import team
+from asrkit.training import distributed
 from asrkit.training.files import tidy
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
@@ -48,25 +48,25 @@ class StopRequested(BaseException):
 def main(arguments: list[str]) -> int:
     """Exit code 0 for a run that finished or was stopped, 1 for one that failed."""
     run = Run(Path(arguments[0]).resolve())
-    team.die_with_leader()
+    distributed.die_with_leader()
     signal.signal(signal.SIGTERM, lambda *_: run.raise_flag(STOP))
-    if team.FIRST and not _mine(run):
+    if distributed.FIRST and not _mine(run):
         print("Another process works on this run; this one leaves it alone.", flush=True)
         return 0
     looked = Heartbeat(run).looked
     try:
-        if team.FIRST:
+        if distributed.FIRST:
             _introduce(run)
             run.hold_reserve()
             looked = _watch(run).looked
         _train(run, looked)
-        team.part()
+        distributed.part()
     except StopRequested:
         _stopped_early(run)
     except BaseException as error:
         return _failed(run, error)
     finally:
-        if team.FIRST:
+        if distributed.FIRST:
             run.release_reserve()
             supervisor.advance(RunStore(run.path.parent))
     return 0
@@ -95,21 +95,21 @@ def _watch(run: Run) -> Heartbeat:
             raise StopRequested
 
     def interrupt() -> None:
-        if _loading.is_set() and team.WORLD == 1:  # others would wait for this one
+        if _loading.is_set() and distributed.WORLD == 1:  # others would wait for this one
             signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
 
     _loading.set()
     signal.signal(signal.SIGUSR1, stop)
-    return watchdog.guard(run, interrupt, alone=team.WORLD == 1)
+    return watchdog.guard(run, interrupt, alone=distributed.WORLD == 1)
 
 
 def _introduce(run: Run) -> None:
     deadline = time.monotonic() + HELLO_S
     while time.monotonic() < deadline:
-        if (run.process() or {}).get("pid") == team.leader():
+        if (run.process() or {}).get("pid") == distributed.leader():
             return
         time.sleep(0.05)
-    processes.introduce(run, team.leader(), sys.argv, run.events_size())
+    processes.introduce(run, distributed.leader(), sys.argv, run.events_size())
 
 
 def _failed(run: Run, error: BaseException) -> int:
@@ -122,7 +122,7 @@ def _failed(run: Run, error: BaseException) -> int:
     life = run.last_events(since=(run.process() or {}).get("events_from", 0))
     # Of several processes the first that fails knows why; the others notice only that it is gone.
     ended = any(one.kind in events.ENDS for one in life) or run.last_words() is not None
-    if ended or (told.error == "process-lost" and not team.FIRST):
+    if ended or (told.error == "process-lost" and not distributed.FIRST):
         return 1
     run.end(events.event(events.FAILED, error=told.error, message=told.message, remedy=told.remedy,
                          traceback="".join(traceback.format_exception(error))))
@@ -140,10 +140,10 @@ def _train(run: Run, looked: Callable[[], None]) -> None:
     from asrkit.training import trainer as training
 
     logging.disable_progress_bar()
-    team.join()
-    if team.WORLD > 1 and config.layerdrop:  # known only here where machines join by hand
+    distributed.join()
+    if distributed.WORLD > 1 and config.layerdrop:  # known only here where machines join by hand
         raise ConfigError("Layer drop (layerdrop) works with one process only; set it to 0.")
-    checkpoint = team.agreed(_clean(run) if team.FIRST else None)
+    checkpoint = distributed.agreed(_clean(run) if distributed.FIRST else None)
     base = None if checkpoint else _base(run, config)
     train, held_out = _data(run, config, base)
     set_seed(config.seed)
@@ -184,7 +184,7 @@ def _clean(run: Run) -> Path | None:
 def _base(run: Run, config: TrainConfig) -> Path:
     """The base model's directory, fetched where need be: by one process, before the others look for it."""
     fetch = functools.partial(resolution.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language)
-    if team.FIRST:
+    if distributed.FIRST:
         say(run, "loading", f"Loading the base model {config.model}")
         with contextlib.suppress(StopRequested):  # which everybody is told of, at once
             fetch(told=_fetching(run, config.model))
@@ -194,7 +194,7 @@ def _base(run: Run, config: TrainConfig) -> Path:
 
 def _data(run: Run, config: TrainConfig,
           base: Path | None) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
-    if team.FIRST and not run.manifest_path("eval").exists():
+    if distributed.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
         with access.as_owner_of(config.train, config.eval), contextlib.suppress(StopRequested):
             preparation.prepare(config, RunStore(run.path.parent), hub_dir=run.path / "audio", model=base,
@@ -243,7 +243,7 @@ def _facts(config: TrainConfig, model: Any, train: list, held_out: list, torch: 
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "architecture": type(model).__name__, "vocabulary": model.config.vocab_size,
         "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})",
-        "processes": team.WORLD, "python": platform.python_version(),
+        "processes": distributed.WORLD, "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
 
@@ -256,7 +256,7 @@ def _version(name: str) -> str | None:
 
 
 def _finish(run: Run, trainer: Any) -> None:
-    if not team.FIRST:
+    if not distributed.FIRST:
         return
     if run.flag(CANCEL):
         run.throw_away()
@@ -273,7 +273,7 @@ def _finish(run: Run, trainer: Any) -> None:
 def _stopped_early(run: Run) -> None:
     """The end of a run that was asked to end while it was loading; one that is resumed has saved something before."""
     _loading.clear()
-    if not team.FIRST:
+    if not distributed.FIRST:
         return
     if run.flag(CANCEL):
         run.throw_away()
@@ -282,7 +282,7 @@ def _stopped_early(run: Run) -> None:
 
 
 def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopped: bool = True) -> None:
-    if not team.FIRST:
+    if not distributed.FIRST:
         return
     if run.flag(CANCEL) and not saved:
         message = "Cancelled; only the history was kept."
@@ -295,17 +295,17 @@ def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopp
 def say(run: Run, phase: str, text: str, **data: Any) -> None:
     """A `phase` event and a line in the log: no wait is silent."""
     _tell(run, events.PHASE, phase=phase, text=text, **data)
-    if team.FIRST:
+    if distributed.FIRST:
         print(text, flush=True)
 
 
 def _tell(run: Run, kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> None:
-    if team.FIRST:
+    if distributed.FIRST:
         run.append(events.event(kind, step, epoch, **data))
 
 
 def _check_stop(run: Run) -> None:
-    if team.agreed(run.flag(STOP) or run.flag(CANCEL)):
+    if distributed.agreed(run.flag(STOP) or run.flag(CANCEL)):
         raise StopRequested
 
 

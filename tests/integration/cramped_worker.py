@@ -8,9 +8,9 @@ import sys
 import torch
 from transformers import Wav2Vec2ForCTC
 
-from asrkit.training import team, worker
+from asrkit.training import distributed, worker
 
-ROOM = 4 if team.FIRST else 2
+ROOM = 4 if distributed.FIRST else 2
 forward = Wav2Vec2ForCTC.forward
 
 

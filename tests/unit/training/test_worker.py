@@ -4,7 +4,7 @@ import pytest
 
 from asrkit.config import TrainConfig
 from asrkit.runs.store import STOP, RunStore
-from asrkit.training import team, worker
+from asrkit.training import distributed, worker
 
 
 @pytest.mark.parametrize("hub", ["model", "train"])
@@ -14,7 +14,7 @@ def test_a_stop_while_the_first_of_several_fetches_is_told_to_the_others(tmp_pat
     run = RunStore(tmp_path / "runs").create(config, "one")
     run.raise_flag(STOP)
     told = []
-    monkeypatch.setattr(team, "agreed", lambda word: told.append(word) or word)
+    monkeypatch.setattr(distributed, "agreed", lambda word: told.append(word) or word)
 
     def fetch(*_, **options):
         options["told"](1, 2)

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from asrkit.training import failures, team
+from asrkit.training import distributed as team
+from asrkit.training import failures
 
 PROBED = 2
 """Updates that are computed apart: the optimizer takes its memory at the end of the first."""
