@@ -37,9 +37,9 @@ from asrkit import config
 from asrkit.runs import processes, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import Run, RunStore, write_json
-from asrkit.ui.live_chart import LiveRun
-from asrkit.ui.runs_table import RunsTable
-from asrkit.ui.viewers import TOGETHER_S
+from asrkit.ui.common.viewers import TOGETHER_S
+from asrkit.ui.runs.api import RunsTable
+from asrkit.ui.train.live_panel import LiveRun
 
 VALUES = 5
 """Points of one `train` event: loss, learning rate, gradient norm, speed, memory."""

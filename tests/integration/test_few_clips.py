@@ -6,8 +6,8 @@ from following import ended
 
 from asrkit.data import sources
 from asrkit.runs import supervisor, view
-from asrkit.ui.data_desk import Desk
-from asrkit.ui.form import DEFAULTS
+from asrkit.ui.common.form import DEFAULTS
+from asrkit.ui.data.api import Desk
 
 VOICE = "hibari:heart"  # never heard by the starter, and of another synthesiser than all that it was taught by
 

@@ -11,9 +11,9 @@ from asrkit.runs.events import Event
 from asrkit.runs.report import card
 from asrkit.runs.report.card import model_card
 from asrkit.runs.store import RunStore, write_json
-from asrkit.ui import words
-from asrkit.ui.live_chart import LiveRun
-from asrkit.ui.runs_table import RunsTable
+from asrkit.ui.common import words
+from asrkit.ui.runs.api import RunsTable
+from asrkit.ui.train.live_panel import LiveRun
 
 VERSIONS = {"transformers": "5.23.0", "torch": "2.14.1", "datasets": "5.2.0", "tokenizers": "0.22"}
 STARTED = Event("started", 1000.0, 0, data={

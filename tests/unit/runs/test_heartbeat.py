@@ -14,8 +14,8 @@ from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.store import CANCEL, STOP
 from asrkit.runs.view import RunView, view
-from asrkit.ui import words
-from asrkit.ui.run_list import RunList
+from asrkit.ui.common import words
+from asrkit.ui.common.run_list import RunList
 
 WORKER = """
 import pathlib, sys, threading, time

@@ -16,7 +16,7 @@ from asrkit.errors import DataError, ModelError, RunError
 from asrkit.runs import processes, supervisor, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP, RunStore
-from asrkit.ui.live_chart import LiveRun
+from asrkit.ui.train.live_panel import LiveRun
 
 NOW = 1_763_766_000.0
 BEFORE, AFTER = NOW - 100, NOW + 100

@@ -13,9 +13,10 @@ import soundfile
 from asrkit.data import access, sources
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
-from asrkit.ui import audit_jobs, data_desk, data_tab, form
-from asrkit.ui.data_desk import Desk
-from asrkit.ui.recorder import Recorder
+from asrkit.ui.common import form
+from asrkit.ui.data import api, audit_jobs, tab
+from asrkit.ui.data.api import Desk
+from asrkit.ui.data.recorder import Recorder
 from tests.waiting import wait_for
 
 RATE = 16_000
@@ -69,7 +70,7 @@ def test_a_dataset_that_somebody_works_on_is_not_read_anew_for_what_others_look_
     read, load = [], sources.load
     monkeypatch.setattr(sources, "load", lambda data, **options: (read.append(data), load(data, **options))[1])
     desk.look(asked(folder))
-    for number in range(2 * data_desk.REMEMBERED):
+    for number in range(2 * api.REMEMBERED):
         others = folder.parent / f"other {number}"
         others.symlink_to(folder)
         desk.look(asked(others))
@@ -105,8 +106,8 @@ def test_transcripts_are_previewed(desk, folder):
 
 def test_an_audit_is_made_once_and_remembered(desk, folder, monkeypatch):
     made = []
-    inspect = data_desk.audit_report.inspect
-    monkeypatch.setattr(data_desk.audit_report, "inspect", lambda *given: made.append(1) or inspect(*given))
+    inspect = api.audit_report.inspect
+    monkeypatch.setattr(api.audit_report, "inspect", lambda *given: made.append(1) or inspect(*given))
     given = asked(folder, normaliser="basic", spell_numbers="en")
     told = json.loads(json.dumps(audited(desk, given)))
     assert (told["verdict"], told["utterances"], told["dropped"]) == ("ready-with-drops", 12, 1)
@@ -133,14 +134,14 @@ def test_a_dataset_that_has_grown_is_checked_anew(desk, folder):
 
 
 def test_an_error_is_told_once(desk, folder, monkeypatch):
-    inspect = data_desk.audit_report.inspect
+    inspect = api.audit_report.inspect
 
     def fail(*given):
         raise DataError("The disk is asleep.")
 
-    monkeypatch.setattr(data_desk.audit_report, "inspect", fail)
+    monkeypatch.setattr(api.audit_report, "inspect", fail)
     assert audited(desk, asked(folder))["error"] == "The disk is asleep."
-    monkeypatch.setattr(data_desk.audit_report, "inspect", inspect)
+    monkeypatch.setattr(api.audit_report, "inspect", inspect)
     assert audited(desk, asked(folder))["verdict"]
 
 
@@ -173,7 +174,7 @@ def test_what_is_chosen_is_what_the_form_gets(desk, folder, store):
     settings = desk.choose(given | {"without": ["little-data"]})["settings"]
     assert len(sources.load(settings["train"]).train) == 12
     assert settings["spell_numbers"] == "en"
-    filled = dict(zip(form.NAMES, data_tab.filled(settings | {"model": "starter"}), strict=True))
+    filled = dict(zip(form.NAMES, tab.filled(settings | {"model": "starter"}), strict=True))
     assert filled["train"] == settings["train"] and filled["normaliser"] == "basic"
     assert "'nonsense' is no finding" in desk.choose(given | {"without": ["nonsense"]})["error"]
 

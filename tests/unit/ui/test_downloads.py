@@ -13,7 +13,7 @@ from asrkit import config
 from asrkit.data import manifest
 from asrkit.runs.events import Event
 from asrkit.runs.store import RunStore
-from asrkit.ui import downloads
+from asrkit.ui.common import downloads
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from asrkit.errors import RunError
 from asrkit.runs import processes, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore, write_json
-from asrkit.ui import follow, live_chart, run_list, viewers
-from asrkit.ui.live_chart import LiveRun
+from asrkit.ui.common import run_list, viewers
+from asrkit.ui.train import follow, live_panel
+from asrkit.ui.train.live_panel import LiveRun
 
 NOW = 1_800_000_000.0
 
@@ -403,9 +404,9 @@ def test_what_the_system_refuses_is_said_as_it_is(store, run, monkeypatch):
     def fails(*_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setitem(live_chart.ACTIONS, "stop", fails)
+    monkeypatch.setitem(live_panel.ACTIONS, "stop", fails)
     assert "Input/output error" in live_of(store).act({"action": "stop", "run": run.id})["notice"]
-    monkeypatch.setattr(live_chart.supervisor, "advance", fails)
+    monkeypatch.setattr(live_panel.supervisor, "advance", fails)
     waits = store.create(config.preset("demo").config, "waits", lambda made: write_json(made.place_path, {"place": 1}))
     tell(run, "finished", 20, message="")
     told = poll(store, waits)

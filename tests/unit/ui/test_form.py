@@ -9,7 +9,7 @@ from asrkit import cli
 from asrkit.config import FIELDS, TrainConfig, preset, preset_names
 from asrkit.errors import ConfigError
 from asrkit.runs.store import RunStore
-from asrkit.ui import form
+from asrkit.ui.common import form
 
 
 @pytest.fixture

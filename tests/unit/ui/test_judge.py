@@ -21,9 +21,9 @@ from asrkit.decoding.expected import Expected
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
-from asrkit.ui import compare, endpoint
-from asrkit.ui.component import answering
-from asrkit.ui.judge import Judge, clips_of
+from asrkit.ui.common.component import answering
+from asrkit.ui.transcribe import compare, endpoint
+from asrkit.ui.transcribe.evaluate import Judge, clips_of
 
 
 class Listener(Reader):
@@ -114,10 +114,10 @@ def test_one_bad_clip_does_not_end_an_evaluation(store, data):
 
 
 def test_only_evaluations_that_are_over_go(store, monkeypatch):
-    monkeypatch.setattr("asrkit.ui.judge.HELD", 2)
+    monkeypatch.setattr("asrkit.ui.transcribe.evaluate.HELD", 2)
     judge, gate = Judge(store), threading.Event()
     done, _ = judged(judge)
-    monkeypatch.setattr("asrkit.ui.judge.clips_of", lambda *asked: gate.wait(60) and [])
+    monkeypatch.setattr("asrkit.ui.transcribe.evaluate.clips_of", lambda *asked: gate.wait(60) and [])
     waiting = [judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"] for _ in range(3)]
     assert all(judge.progress({"id": one})["share"] == 0 for one in waiting)
     assert "no longer held" in answering(judge.progress)({"id": done})["error"]
@@ -126,7 +126,7 @@ def test_only_evaluations_that_are_over_go(store, monkeypatch):
 
 def test_one_that_waits_for_another_says_so_and_can_be_cancelled(store, data, monkeypatch):
     judge, gate, begun = Judge(store), threading.Event(), threading.Event()
-    monkeypatch.setattr("asrkit.ui.judge.clips_of", lambda *asked: begun.set() or gate.wait(60) and [])
+    monkeypatch.setattr("asrkit.ui.transcribe.evaluate.clips_of", lambda *asked: begun.set() or gate.wait(60) and [])
     first = judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"]
     assert begun.wait(60)
     second = judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"]

@@ -10,7 +10,9 @@ import pytest
 
 from asrkit.errors import RunError
 from asrkit.runs.store import RunStore
-from asrkit.ui import app, train_tab, transcribe_tab
+from asrkit.ui import app
+from asrkit.ui.train import tab
+from asrkit.ui.transcribe import tab
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -50,11 +52,11 @@ def test_on_a_space_everybody_is_let_in_and_runs_are_on_its_disk(monkeypatch, tm
 
 
 def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
-    from asrkit.ui import form
+    from asrkit.ui.common import form
 
     values = [99 if name == "learning_rate" else value
               for name, value in zip(form.NAMES, form.values_of("demo"), strict=True)]
-    checking, (button, message, shown) = train_tab._start(store, values)
+    checking, (button, message, shown) = tab._start(store, values)
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
     assert store.all() == []
@@ -62,13 +64,13 @@ def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("a defect")])
 def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch, error):
-    from asrkit.ui import form
+    from asrkit.ui.common import form
 
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(train_tab.supervisor, "start", fails)
-    told = train_tab._start(store, form.values_of("demo"))
+    monkeypatch.setattr(tab.supervisor, "start", fails)
+    told = tab._start(store, form.values_of("demo"))
     next(told)
     button, message, _ = next(told)
     assert button["interactive"] and escape(str(error)[-8:]) in message["value"]
@@ -80,6 +82,6 @@ def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch
     ("/my/model", True, "/my/model"), ("20260101-000000-demo", False, "starter"), (None, True, "starter"),
     ("starter", False, "starter")])
 def test_the_choice_of_a_model_is_the_visitors(store, model, chosen, shown):
-    told = transcribe_tab.refreshed(store, model, chosen)
+    told = tab.refreshed(store, model, chosen)
     assert told.get("value", model) == shown
     assert ("value" in told) == (model != shown), "an answer that comes late sets nothing back"

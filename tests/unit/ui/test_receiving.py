@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from gradio.utils import get_upload_folder
 
-from asrkit.ui import receiving
+from asrkit.ui.common import receiving
 
 
 @pytest.mark.parametrize("named", [True, False])

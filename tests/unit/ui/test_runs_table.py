@@ -11,7 +11,7 @@ from asrkit import config
 from asrkit.runs import processes
 from asrkit.runs.events import Event
 from asrkit.runs.store import RunStore, write_json
-from asrkit.ui.runs_table import RunsTable
+from asrkit.ui.runs.api import RunsTable
 
 NOW = 1_800_000_000.0
 CARD = """| Training Loss | Epoch | Step | Validation Loss | Wer |

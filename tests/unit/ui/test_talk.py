@@ -21,9 +21,9 @@ from asrkit.decoding.expected import Expected
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
-from asrkit.ui import recordings
-from asrkit.ui.component import answering
-from asrkit.ui.talk import Talk
+from asrkit.ui.common.component import answering
+from asrkit.ui.transcribe import recordings
+from asrkit.ui.transcribe.api import Talk
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def test_a_fetch_that_nobody_waits_for_ends(fetching, monkeypatch):
     booth, gate, _ = fetching
     mine = booth.start({"model": "far/away", "rate": RATE})["id"]
     assert booth.ready({"id": mine})["waits"]
-    monkeypatch.setattr("asrkit.ui.hearing.ABANDONED_S", -1.0)
+    monkeypatch.setattr("asrkit.ui.transcribe.hearing.ABANDONED_S", -1.0)
     gate.set()
     assert "Nobody waited" in wait_for(lambda: answering(booth.ready)({"id": mine}).get("error"), "the end")
 

@@ -14,7 +14,8 @@ from starlette.middleware import Middleware
 
 from asrkit.data import access
 from asrkit.runs.store import RunStore
-from asrkit.ui import app, visitors
+from asrkit.ui import app
+from asrkit.ui.common import visitors
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from asrkit.runs.events import Event
-from asrkit.ui import samples, words
+from asrkit.ui.common import samples, words
 
 
 @pytest.mark.parametrize(("seconds", "said"), [

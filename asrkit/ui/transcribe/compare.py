@@ -12,7 +12,7 @@ from asrkit.runs.store import RunStore
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
 from asrkit.transcription.files import NOTHING
-from asrkit.ui import samples, words
+from asrkit.ui.common import samples, words
 
 CHECKPOINTS = "checkpoints of "
 

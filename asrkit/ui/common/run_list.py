@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from asrkit.runs import supervisor
 from asrkit.runs.store import Run, RunStore
-from asrkit.ui import words
+from asrkit.ui.common import words
 
 SETTLED = frozenset({supervisor.STOPPED, supervisor.FINISHED, supervisor.FAILED, supervisor.CRASHED})
 SHARE = 10

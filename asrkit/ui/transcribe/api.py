@@ -25,9 +25,9 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.models import resolution
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files, subtitles
-from asrkit.ui import compare, hearing
-from asrkit.ui.component import HERE, forgiving, script, template
-from asrkit.ui.recordings import CANCELLED, DONE, WAITING, WORKING, Recording, Recordings
+from asrkit.ui.common.component import HERE, forgiving, script, template
+from asrkit.ui.transcribe import compare, hearing
+from asrkit.ui.transcribe.recordings import CANCELLED, DONE, WAITING, WORKING, Recording, Recordings
 
 STYLE = HERE / "talk.css"
 SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js", "talk_files.js", "talk.js")

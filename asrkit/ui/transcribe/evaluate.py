@@ -19,8 +19,9 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.models import resolution
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALISERS
-from asrkit.ui import hearing, samples, words
-from asrkit.ui.component import forgiving, script, template
+from asrkit.ui.common import samples, words
+from asrkit.ui.common.component import forgiving, script, template
+from asrkit.ui.transcribe import hearing
 
 if TYPE_CHECKING:
     from asrkit.decoding.expected import Expected

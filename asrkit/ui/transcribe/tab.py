@@ -8,9 +8,9 @@ import gradio as gr
 
 from asrkit.models import resolution
 from asrkit.runs.store import RunStore
-from asrkit.ui.endpoint import transcribe_endpoint
-from asrkit.ui.judge import evaluation
-from asrkit.ui.talk import recorder
+from asrkit.ui.transcribe.api import recorder
+from asrkit.ui.transcribe.endpoint import transcribe_endpoint
+from asrkit.ui.transcribe.evaluate import evaluation
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 

@@ -10,7 +10,7 @@ from asrkit.audio import loading
 from asrkit.data import access, collection, prompts
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
-from asrkit.ui.component import Asked, answering
+from asrkit.ui.common.component import Asked, answering
 
 MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
 SENT_BACK = 400        # prompts and clips that a page gets at once

@@ -18,7 +18,7 @@ from asrkit.errors import AsrkitError
 from asrkit.models import resolution
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
-from asrkit.ui import hearing
+from asrkit.ui.transcribe import hearing
 
 AT_ONCE = 4
 

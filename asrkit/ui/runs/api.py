@@ -20,10 +20,10 @@ from asrkit.runs.curves import thinned
 from asrkit.runs.report import export, published
 from asrkit.runs.store import Run, RunStore
 from asrkit.runs.view import Present, RunView, kept
-from asrkit.ui import words
-from asrkit.ui.follow import Followers
-from asrkit.ui.run_list import Row, RunList
-from asrkit.ui.viewers import Viewers
+from asrkit.ui.common import words
+from asrkit.ui.common.run_list import Row, RunList
+from asrkit.ui.common.viewers import Viewers
+from asrkit.ui.train.follow import Followers
 
 TREND_POINTS = 40
 COMPARED_POINTS = 400

@@ -20,9 +20,9 @@ from asrkit.errors import AsrkitError, DataError, ModelError
 from asrkit.hub import progress
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
-from asrkit.ui.component import template
-from asrkit.ui.recordings import CANCELLED, DONE, FAILED, MOST_LIVE_S, WORKING, Recording
-from asrkit.ui.workers import Workers
+from asrkit.ui.common.component import template
+from asrkit.ui.common.workers import Workers
+from asrkit.ui.transcribe.recordings import CANCELLED, DONE, FAILED, MOST_LIVE_S, WORKING, Recording
 
 FILES_AT_ONCE = 2
 PATIENCE_S, ANSWERED_S, ABANDONED_S = 0.5, 5.0, 30.0

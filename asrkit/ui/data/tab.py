@@ -10,10 +10,10 @@ from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALISERS
-from asrkit.ui import form
-from asrkit.ui.component import HERE, functions, script, template
-from asrkit.ui.data_desk import Desk
-from asrkit.ui.recorder import Recorder
+from asrkit.ui.common import form
+from asrkit.ui.common.component import HERE, functions, script, template
+from asrkit.ui.data.api import Desk
+from asrkit.ui.data.recorder import Recorder
 
 STYLE = HERE / "data_tab.css"
 SCRIPTS = ("data_tab.js", "data_audit.js", "data_record.js")

@@ -9,7 +9,7 @@ from typing import Any
 from asrkit.runs.events import Event
 from asrkit.text import metrics
 from asrkit.text.normalizers import joined_tokens
-from asrkit.ui import words
+from asrkit.ui.common import words
 
 MOST_SAMPLES = 20
 

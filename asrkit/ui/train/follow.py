@@ -20,7 +20,7 @@ from asrkit.runs.curves import Point, points_of, thinned
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, Run, RunStore
 from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, Present, RunView, kept
-from asrkit.ui import samples, words
+from asrkit.ui.common import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
 RATES = ("eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer")

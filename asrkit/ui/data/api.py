@@ -27,10 +27,10 @@ from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalise
-from asrkit.ui import audit_report, proposals
-from asrkit.ui.audit_jobs import Jobs
-from asrkit.ui.component import Asked, answering
-from asrkit.ui.form import DEFAULTS
+from asrkit.ui.common.component import Asked, answering
+from asrkit.ui.common.form import DEFAULTS
+from asrkit.ui.data import audit_report, proposals
+from asrkit.ui.data.audit_jobs import Jobs
 
 REMEMBERED = 4          # datasets, those that were asked for last
 PREVIEWED = 8           # clips, and sentences before | after

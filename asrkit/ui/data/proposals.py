@@ -12,8 +12,8 @@ from asrkit.data.sources import Source
 from asrkit.decoding import lexicon
 from asrkit.errors import ConfigError
 from asrkit.models import resolution
-from asrkit.ui import form
-from asrkit.ui.form import DEFAULTS
+from asrkit.ui.common import form
+from asrkit.ui.common.form import DEFAULTS
 
 FEW, FEW_S = "few-clips", 300.0
 """The preset for so many seconds of speech and less."""

@@ -8,9 +8,9 @@ import gradio as gr
 
 from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
-from asrkit.ui.component import HERE, functions, script, template
-from asrkit.ui.live_chart import PLOTLY
-from asrkit.ui.runs_table import SERIES, RunsTable
+from asrkit.ui.common.component import HERE, functions, script, template
+from asrkit.ui.runs.api import SERIES, RunsTable
+from asrkit.ui.train.live_panel import PLOTLY
 
 STYLE = HERE / "runs_tab.css"
 SCRIPTS = ("plots.js", "runs_compare.js", "runs_tab.js")

@@ -16,8 +16,8 @@ from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
-from asrkit.ui import form, visitors
-from asrkit.ui.live_chart import live_chart
+from asrkit.ui.common import form, visitors
+from asrkit.ui.train.live_panel import live_chart
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start cannot be pressed while it works, and what cannot be pressed loses the focus."""

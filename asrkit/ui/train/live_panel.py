@@ -20,10 +20,10 @@ from asrkit.runs import supervisor, watchdog
 from asrkit.runs.report import export
 from asrkit.runs.store import Run, RunStore, free_bytes
 from asrkit.runs.system import System
-from asrkit.ui import form, run_list, words
-from asrkit.ui.component import HERE, functions, script, template
-from asrkit.ui.follow import Followers, answer
-from asrkit.ui.viewers import Viewers
+from asrkit.ui.common import form, run_list, words
+from asrkit.ui.common.component import HERE, functions, script, template
+from asrkit.ui.common.viewers import Viewers
+from asrkit.ui.train.follow import Followers, answer
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 PRELOAD = f'<link rel="preload" as="script" href="gradio_api/file={PLOTLY}">'

@@ -1,0 +1,1 @@
+"""What several tabs share: components, theme, form, visitors."""
