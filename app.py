@@ -13,8 +13,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train a speech recogniser from a web page.")
     parser.add_argument("--host", default=app.default_host(), help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--runs-dir", type=Path, default=app.default_runs(),
-                        help="where runs are kept (default: %(default)s)")
+    parser.add_argument(
+        "--runs-dir", type=Path, default=app.default_runs(), help="where runs are kept (default: %(default)s)"
+    )
     options = parser.parse_args()
     try:
         app.launch(RunStore(options.runs_dir), options.host, options.port)

@@ -18,12 +18,30 @@ METRICS = ("wer", "cer", "mer", "loss")
 DEVICE = re.compile(r"cpu|mps|cuda:[\w-]+")
 
 
-def _setting(default: Any, label: str, help: str, *, low: float | None = None, high: float | None = None,
-             choices: tuple[str, ...] = (), basic: bool = False, group: str = "Training") -> Any:
+def _setting(
+    default: Any,
+    label: str,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    basic: bool = False,
+    group: str = "Training",
+) -> Any:
     """A field with what a form, a flag and an error message need to know about it. Bounds are inclusive."""
-    return field(default=default, metadata={
-        "label": label, "help": help, "low": low, "high": high, "choices": choices, "basic": basic, "group": group,
-    })
+    return field(
+        default=default,
+        metadata={
+            "label": label,
+            "help": help,
+            "low": low,
+            "high": high,
+            "choices": choices,
+            "basic": basic,
+            "group": group,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -32,77 +50,143 @@ class TrainConfig:
 
     preset: str = _setting("demo", "Preset", "The recipe that the other values started from.", basic=True, group="Data")
     model: str = _setting(
-        "starter", "Base model", "What to fine-tune: starter, a Hub id, or a checkpoint directory.", basic=True,
-        group="Data")
+        "starter",
+        "Base model",
+        "What to fine-tune: starter, a Hub id, or a checkpoint directory.",
+        basic=True,
+        group="Data",
+    )
     train: str = _setting(
-        "callsigns", "Dataset", "callsigns, a folder, CSV, TSV, JSONL, or hub:owner/name[:config][:split].",
-        basic=True, group="Data")
+        "callsigns",
+        "Dataset",
+        "callsigns, a folder, CSV, TSV, JSONL, or hub:owner/name[:config][:split].",
+        basic=True,
+        group="Data",
+    )
     eval: str = _setting(
-        "", "Evaluation dataset", "Left empty, the dataset's own evaluation split is used, else a share is held out.",
-        group="Data")
+        "",
+        "Evaluation dataset",
+        "Left empty, the dataset's own evaluation split is used, else a share is held out.",
+        group="Data",
+    )
     eval_share: float = _setting(
-        0.1, "Held-out share", "Share of the data to evaluate on when there is no evaluation split; by speaker where "
-        "speakers are known.", low=0.01, high=0.5, group="Data")
+        0.1,
+        "Held-out share",
+        "Share of the data to evaluate on when there is no evaluation split; by speaker where speakers are known.",
+        low=0.01,
+        high=0.5,
+        group="Data",
+    )
     eval_count: int = _setting(
-        0, "Held-out clips", "Evaluate on this many clips instead, fewer where whole speakers or sentences are held "
-        "out; 0 uses the share.",
-        low=0, high=100_000, group="Data")
+        0,
+        "Held-out clips",
+        "Evaluate on this many clips instead, fewer where whole speakers or sentences are held out; 0 uses the share.",
+        low=0,
+        high=100_000,
+        group="Data",
+    )
     text_column: str = _setting("", "Text column", "Left empty, it is recognised by name.", group="Data")
     audio_column: str = _setting("", "Audio column", "Left empty, it is recognised by name.", group="Data")
-    speaker_column: str = _setting("", "Speaker column", "Left empty, it is recognised by name; - for none.", group=
-        "Data")
+    speaker_column: str = _setting(
+        "", "Speaker column", "Left empty, it is recognised by name; - for none.", group="Data"
+    )
     split_by: str = _setting(
-        "auto", "Held out by", "speaker: nobody who is evaluated on is trained on; auto does so where two speakers or "
+        "auto",
+        "Held out by",
+        "speaker: nobody who is evaluated on is trained on; auto does so where two speakers or "
         "more are known. text: no sentence is on both sides. Equal recordings stay on one side in any case.",
-        choices=("auto", "speaker", "text", "random"), group="Data")
+        choices=("auto", "speaker", "text", "random"),
+        group="Data",
+    )
     normaliser: str = _setting(
-        "basic", "Text normaliser", "Applied to references before training and to both sides of WER and CER.",
+        "basic",
+        "Text normaliser",
+        "Applied to references before training and to both sides of WER and CER.",
         choices=("none", "basic", "english", "german", "spanish", "french", "chinese", "code-switched", "indic"),
-        group="Data")
+        group="Data",
+    )
     spell_numbers: str = _setting(
-        "", "Spell numbers out", "The language to write numbers in as words: en, de, es, fr, ... Left empty, digits "
-        "stay.", group="Data")
+        "",
+        "Spell numbers out",
+        "The language to write numbers in as words: en, de, es, fr, ... Left empty, digits stay.",
+        group="Data",
+    )
     character_map: str = _setting(
-        "", "Character map", "Replacements in transcripts, parted by spaces: ё=е №=number. Nothing behind = removes.",
-        group="Data")
+        "",
+        "Character map",
+        "Replacements in transcripts, parted by spaces: ё=е №=number. Nothing behind = removes.",
+        group="Data",
+    )
     vocabulary: str = _setting(
-        "keep", "Vocabulary", "keep: the base model's characters, others are refused. extend: new characters are added "
+        "keep",
+        "Vocabulary",
+        "keep: the base model's characters, others are refused. extend: new characters are added "
         "to them. fresh: built from the data. A base model without an output layer always gets a fresh one.",
-        choices=("keep", "extend", "fresh"), group="Data")
+        choices=("keep", "extend", "fresh"),
+        group="Data",
+    )
     drop_bad_clips: bool = _setting(
-        False, "Leave out bad clips", "Go on without clips that cannot be used, instead of refusing to start.",
-        group="Data")
+        False,
+        "Leave out bad clips",
+        "Go on without clips that cannot be used, instead of refusing to start.",
+        group="Data",
+    )
     min_duration_s: float = _setting(
-        0.1, "Shortest clip (s)", "Shorter clips are left out.", low=0.03, high=60, group="Data")
+        0.1, "Shortest clip (s)", "Shorter clips are left out.", low=0.03, high=60, group="Data"
+    )
     max_duration_s: float = _setting(
-        20.0, "Longest clip (s)", "Longer clips are left out.", low=0.5, high=600, group="Data")
+        20.0, "Longest clip (s)", "Longer clips are left out.", low=0.5, high=600, group="Data"
+    )
     language: str = _setting("", "Language", "For the model card, as a code: en, es, zh, ...", group="Data")
 
     learning_rate: float = _setting(
-        5e-4, "Learning rate", "Peak learning rate. Big pretrained models want 1e-5 to 1e-4.", low=1e-7, high=0.1,
-        basic=True)
+        5e-4,
+        "Learning rate",
+        "Peak learning rate. Big pretrained models want 1e-5 to 1e-4.",
+        low=1e-7,
+        high=0.1,
+        basic=True,
+    )
     head_learning_rate: float = _setting(
-        0.0, "Head learning rate", "Peak learning rate of the output layer; 0 takes that of the rest. A fresh one may "
-        "learn 10 times faster.", low=0, high=1)
-    num_epochs: float = _setting(
-        5.0, "Epochs", "Passes over the training data.", low=0.01, high=10_000, basic=True)
+        0.0,
+        "Head learning rate",
+        "Peak learning rate of the output layer; 0 takes that of the rest. A fresh one may learn 10 times faster.",
+        low=0,
+        high=1,
+    )
+    num_epochs: float = _setting(5.0, "Epochs", "Passes over the training data.", low=0.01, high=10_000, basic=True)
     max_steps: int = _setting(
-        0, "Most steps", "Stop after this many optimizer steps; 0 leaves it to the epochs.", low=0, high=10_000_000)
+        0, "Most steps", "Stop after this many optimizer steps; 0 leaves it to the epochs.", low=0, high=10_000_000
+    )
     train_batch_size: int = _setting(
-        8, "Batch size (clips)", "Clips per batch; used only when the size in seconds is 0.", low=1, high=4096,
-        basic=True)
+        8,
+        "Batch size (clips)",
+        "Clips per batch; used only when the size in seconds is 0.",
+        low=1,
+        high=4096,
+        basic=True,
+    )
     batch_seconds: float = _setting(
-        0.0, "Batch size (seconds)", "Seconds of audio per batch, padding included; 0 counts clips instead.",
-        low=0, high=10_000, basic=True)
-    eval_batch_size: int = _setting(
-        8, "Evaluation batch size", "Clips a batch during evaluation.", low=1, high=4096)
+        0.0,
+        "Batch size (seconds)",
+        "Seconds of audio per batch, padding included; 0 counts clips instead.",
+        low=0,
+        high=10_000,
+        basic=True,
+    )
+    eval_batch_size: int = _setting(8, "Evaluation batch size", "Clips a batch during evaluation.", low=1, high=4096)
     gradient_accumulation_steps: int = _setting(
-        1, "Gradient accumulation", "Batches an optimizer step.", low=1, high=1024)
+        1, "Gradient accumulation", "Batches an optimizer step.", low=1, high=1024
+    )
     warmup_steps: int = _setting(
-        0, "Warm-up steps", "Steps in which the learning rate rises from 0.", low=0, high=1_000_000)
+        0, "Warm-up steps", "Steps in which the learning rate rises from 0.", low=0, high=1_000_000
+    )
     lr_scheduler_type: str = _setting(
-        "linear", "Schedule", "How the learning rate falls after warm-up.",
-        choices=("linear", "cosine", "constant", "constant_with_warmup"))
+        "linear",
+        "Schedule",
+        "How the learning rate falls after warm-up.",
+        choices=("linear", "cosine", "constant", "constant_with_warmup"),
+    )
     adam_beta1: float = _setting(0.9, "Adam beta 1", "Decay of the mean of gradients.", low=0, high=0.9999)
     adam_beta2: float = _setting(0.999, "Adam beta 2", "Decay of the mean of squared gradients.", low=0, high=0.99999)
     adam_epsilon: float = _setting(1e-8, "Adam epsilon", "Keeps the division finite.", low=1e-12, high=0.1)
@@ -110,64 +194,121 @@ class TrainConfig:
     max_grad_norm: float = _setting(1.0, "Gradient clipping", "Largest gradient norm.", low=1e-3, high=1e6)
     seed: int = _setting(42, "Seed", "Fixes data order, augmentation and initial weights.", low=0, high=2**31 - 1)
     mixed_precision: str = _setting(
-        "auto", "Mixed precision", "auto takes bf16 where the device is good at it, else float32.",
-        choices=("auto", "no", "bf16", "fp16"))
+        "auto",
+        "Mixed precision",
+        "auto takes bf16 where the device is good at it, else float32.",
+        choices=("auto", "no", "bf16", "fp16"),
+    )
     processes: int = _setting(
-        1, "Processes", "Worker processes of the run, one for each GPU; a batch is what one of them takes.", low=1,
-        high=64)
+        1,
+        "Processes",
+        "Worker processes of the run, one for each GPU; a batch is what one of them takes.",
+        low=1,
+        high=64,
+    )
     device: str = _setting(
-        "auto", "Device", "auto takes the first that is free; cuda:1 waits for that one, cuda:0,cuda:1 (two processes) "
-        "for both, cpu leaves the GPUs alone.")
+        "auto",
+        "Device",
+        "auto takes the first that is free; cuda:1 waits for that one, cuda:0,cuda:1 (two processes) "
+        "for both, cpu leaves the GPUs alone.",
+    )
     gradient_checkpointing: bool = _setting(False, "Gradient checkpointing", "Less memory, about a third slower.")
     torch_compile: bool = _setting(
-        False, "Compile the model", "torch.compile: minutes of preparation, then faster steps on a GPU. Needs a C++ "
-        "compiler.")
+        False,
+        "Compile the model",
+        "torch.compile: minutes of preparation, then faster steps on a GPU. Needs a C++ compiler.",
+    )
     cache_gb: float = _setting(
-        2.0, "Memory for caches (GB)", "For the next epoch: decoded audio, where at most one process decodes, and what "
-        "a frozen feature encoder makes of it, where that changes nothing; 0 keeps nothing.", low=0, high=1000)
+        2.0,
+        "Memory for caches (GB)",
+        "For the next epoch: decoded audio, where at most one process decodes, and what "
+        "a frozen feature encoder makes of it, where that changes nothing; 0 keeps nothing.",
+        low=0,
+        high=1000,
+    )
 
     freeze: str = _setting(
-        "feature-encoder", "Freeze", "What is not trained. all-but-adapters trains small layers between those of the "
+        "feature-encoder",
+        "Freeze",
+        "What is not trained. all-but-adapters trains small layers between those of the "
         "base model, and the output layer: for MMS and other big wav2vec2 models.",
-        choices=("nothing", "feature-encoder", "all-but-adapters", "all-but-head"), group="Model")
+        choices=("nothing", "feature-encoder", "all-but-adapters", "all-but-head"),
+        group="Model",
+    )
     adapter_language: str = _setting(
-        "", "MMS language", "For MMS: the language whose adapter and vocabulary to start from, as ISO 639-3 (eng, spa, "
-        "swh).", group="Model")
+        "",
+        "MMS language",
+        "For MMS: the language whose adapter and vocabulary to start from, as ISO 639-3 (eng, spa, swh).",
+        group="Model",
+    )
     head_first_steps: int = _setting(
-        0, "Head-first steps", "Train only the output layer for this many steps, then the rest too.",
-        low=0, high=1_000_000, group="Model")
+        0,
+        "Head-first steps",
+        "Train only the output layer for this many steps, then the rest too.",
+        low=0,
+        high=1_000_000,
+        group="Model",
+    )
     hidden_dropout: float = _setting(
-        0.0, "Dropout", "In the Transformer layers and around them.", low=0, high=0.9, group="Model")
+        0.0, "Dropout", "In the Transformer layers and around them.", low=0, high=0.9, group="Model"
+    )
     attention_dropout: float = _setting(
-        0.0, "Attention dropout", "On attention weights.", low=0, high=0.9, group="Model")
+        0.0, "Attention dropout", "On attention weights.", low=0, high=0.9, group="Model"
+    )
     layerdrop: float = _setting(
-        0.0, "Layer drop", "Chance that a whole layer is skipped.", low=0, high=0.9, group="Model")
+        0.0, "Layer drop", "Chance that a whole layer is skipped.", low=0, high=0.9, group="Model"
+    )
     mask_time_prob: float = _setting(
-        0.0, "Time masking", "Share of frames that SpecAugment hides.", low=0, high=0.9, group="Model")
+        0.0, "Time masking", "Share of frames that SpecAugment hides.", low=0, high=0.9, group="Model"
+    )
     mask_time_length: int = _setting(10, "Mask length (frames)", "Of 20 ms each.", low=1, high=100, group="Model")
     augmentation: str = _setting(
-        "none", "Augmentation", "Another speaker, room, line and background for every clip at every epoch.",
-        choices=("none", "light", "strong"), group="Model")
+        "none",
+        "Augmentation",
+        "Another speaker, room, line and background for every clip at every epoch.",
+        choices=("none", "light", "strong"),
+        group="Model",
+    )
 
     eval_steps: int = _setting(
-        0, "Evaluate every (steps)", "0 evaluates at the end of each epoch.", low=0, high=1_000_000, group="Evaluation")
+        0, "Evaluate every (steps)", "0 evaluates at the end of each epoch.", low=0, high=1_000_000, group="Evaluation"
+    )
     eval_on_start: bool = _setting(
-        True, "Evaluate before training", "Shows what the base model could do already.", group="Evaluation")
+        True, "Evaluate before training", "Shows what the base model could do already.", group="Evaluation"
+    )
     decoding: str = _setting(
-        "greedy", "Decoding", "greedy: any spelling. words: only words of the training transcripts can be heard, which "
-        "is right for commands, names and callsigns.", choices=("greedy", "words"), group="Evaluation")
+        "greedy",
+        "Decoding",
+        "greedy: any spelling. words: only words of the training transcripts can be heard, which "
+        "is right for commands, names and callsigns.",
+        choices=("greedy", "words"),
+        group="Evaluation",
+    )
     save_steps: int = _setting(
-        0, "Save every (steps)", "0 saves a checkpoint at each evaluation.", low=0, high=1_000_000, group="Evaluation")
+        0, "Save every (steps)", "0 saves a checkpoint at each evaluation.", low=0, high=1_000_000, group="Evaluation"
+    )
     save_total_limit: int = _setting(
-        2, "Checkpoints kept", "Older ones are removed; the best model is kept apart from them.", low=1, high=1000,
-        group="Evaluation")
+        2,
+        "Checkpoints kept",
+        "Older ones are removed; the best model is kept apart from them.",
+        low=1,
+        high=1000,
+        group="Evaluation",
+    )
     metric_for_best_model: str = _setting(
-        "wer", "Best model by", "The lowest wins.", choices=METRICS, group="Evaluation")
+        "wer", "Best model by", "The lowest wins.", choices=METRICS, group="Evaluation"
+    )
     early_stopping_patience: int = _setting(
-        0, "Early stopping patience", "Stop after this many evaluations without improvement; 0 never does.",
-        low=0, high=1000, group="Evaluation")
+        0,
+        "Early stopping patience",
+        "Stop after this many evaluations without improvement; 0 never does.",
+        low=0,
+        high=1000,
+        group="Evaluation",
+    )
     logging_steps: int = _setting(
-        10, "Report every (steps)", "How often the training loss is written.", low=1, high=10_000, group="Evaluation")
+        10, "Report every (steps)", "How often the training loss is written.", low=1, high=10_000, group="Evaluation"
+    )
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
@@ -179,22 +320,28 @@ class TrainConfig:
             _known(self.preset)
         self._check_device()
         if self.processes > 1 and self.layerdrop:
-            raise ConfigError("Layer drop (layerdrop) works with one process only: the others would wait for the "
-                              "gradient of a layer that was skipped; set it to 0 or processes to 1.")
+            raise ConfigError(
+                "Layer drop (layerdrop) works with one process only: the others would wait for the "
+                "gradient of a layer that was skipped; set it to 0 or processes to 1."
+            )
         if self.min_duration_s >= self.max_duration_s:
             raise ConfigError(
-                f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s).")
+                f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s)."
+            )
 
     def _check_device(self) -> None:
         object.__setattr__(self, "device", self.device.replace(" ", ""))
         names = [] if self.device == "auto" else self.device.split(",")
         gpus = [name for name in names if name.startswith("cuda:")]
         if not all(map(DEVICE.fullmatch, names)) or len(set(names)) < len(names) or (len(names) > 1 and names != gpus):
-            raise ConfigError(f"Device (device) is {self.device!r}; it must be auto, cpu, mps, cuda:0, or several GPUs "
-                              "as in cuda:0,cuda:1.")
+            raise ConfigError(
+                f"Device (device) is {self.device!r}; it must be auto, cpu, mps, cuda:0, or several GPUs "
+                "as in cuda:0,cuda:1."
+            )
         if gpus and len(gpus) != self.processes:
-            raise ConfigError(f"Device (device) names {len(gpus)} of the GPUs for {self.processes} process(es); name "
-                              "one for each.")
+            raise ConfigError(
+                f"Device (device) names {len(gpus)} of the GPUs for {self.processes} process(es); name one for each."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

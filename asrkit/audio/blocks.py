@@ -22,8 +22,9 @@ class Resampler:
 
     def __init__(self, rate: int) -> None:
         if rate < loading.LOWEST_RATE:
-            raise AudioError(f"The recording has a sampling rate of {rate} Hz; speech needs at least "
-                             f"{loading.LOWEST_RATE} Hz.")
+            raise AudioError(
+                f"The recording has a sampling rate of {rate} Hz; speech needs at least {loading.LOWEST_RATE} Hz."
+            )
         self.rate, self._converter = rate, None
         if rate != RATE:
             import av
@@ -81,8 +82,9 @@ def _of_soundfile(file: soundfile.SoundFile, path: str | Path) -> Iterator[np.nd
             try:
                 block = file.read(size, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
-                raise AudioError(f"{path} is damaged {taken / file.samplerate:.0f} s into the recording; copy or "
-                                 "download it again.") from error
+                raise AudioError(
+                    f"{path} is damaged {taken / file.samplerate:.0f} s into the recording; copy or download it again."
+                ) from error
             if not len(block):
                 break
             taken += len(block)

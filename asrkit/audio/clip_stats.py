@@ -16,7 +16,7 @@ FULL_SCALE = 0.985
 
 _FRAME_S = 0.025
 _QUIET, _LOUD = 10, 95  # percentiles of the frames' levels that stand for the background and for the voice
-_FLOOR = 1e-5           # -100 dBFS: digital silence is no lower than that
+_FLOOR = 1e-5  # -100 dBFS: digital silence is no lower than that
 _LEAST_FRAMES = 20
 
 

@@ -16,8 +16,10 @@ import numpy as np
 HEADERLESS = {".g722": {"format": "g722"}, ".722": {"format": "g722"}}
 """Formats that only the name of the file tells."""
 
-SELF_CONTAINED = ("mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf,g722,caf,aiff,au,wav,w64,ogg,flac,mp3,avi,flv,mpeg,"
-                  "mpegts,ac3,eac3,wv,tta,ape,gsm")
+SELF_CONTAINED = (
+    "mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf,g722,caf,aiff,au,wav,w64,ogg,flac,mp3,avi,flv,mpeg,"
+    "mpegts,ac3,eac3,wv,tta,ape,gsm"
+)
 """What FFmpeg may take a file for. Playlists are left out: an upload that is one could name any other file."""
 
 
@@ -72,8 +74,9 @@ def _open(source: str | Path | bytes) -> Any:
     # Absolute, for FFmpeg takes what stands before a colon for a protocol.
     readable = io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute())
     # Strict is the default: a title in another encoding would make the audio unreadable.
-    return av.open(readable, metadata_errors="replace", options={"format_whitelist": SELF_CONTAINED},
-                   **_options(source))
+    return av.open(
+        readable, metadata_errors="replace", options={"format_whitelist": SELF_CONTAINED}, **_options(source)
+    )
 
 
 def _options(source: str | Path | bytes) -> dict[str, str]:

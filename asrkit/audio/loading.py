@@ -37,8 +37,15 @@ _BLOCK_FRAMES = 1 << 20  # what is read at a time: a header may promise terabyte
 _UNRECOGNISED = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
 
 # Telephone audio without a header: 8 kHz, mono, one byte a sample (ITU-T G.711).
-_HEADERLESS = {".ulaw": "ULAW", ".ul": "ULAW", ".mulaw": "ULAW", ".pcmu": "ULAW",
-               ".alaw": "ALAW", ".al": "ALAW", ".pcma": "ALAW"}
+_HEADERLESS = {
+    ".ulaw": "ULAW",
+    ".ul": "ULAW",
+    ".mulaw": "ULAW",
+    ".pcmu": "ULAW",
+    ".alaw": "ALAW",
+    ".al": "ALAW",
+    ".pcma": "ALAW",
+}
 
 Source = str | Path | bytes | tuple[int, np.ndarray]
 

@@ -74,8 +74,10 @@ def weights() -> dict[str, np.ndarray]:
     """Matrices to be multiplied from the right. ConfigError where the package is not installed."""
     found = importlib.util.find_spec("silero_vad")  # finds it without running it: its code would change torch's threads
     if found is None or found.origin is None:
-        raise ConfigError("The package silero-vad, which finds speech in a recording, is not installed; "
-                          "run: pip install -r requirements.txt")
+        raise ConfigError(
+            "The package silero-vad, which finds speech in a recording, is not installed; "
+            "run: pip install -r requirements.txt"
+        )
     net = _stored(Path(found.origin).parent / "data" / "silero_vad.jit")
     made = {f"{name}.bias": net[f"{name}.bias"] for name in ("conv1", "conv2", "conv3", "conv4")}
     for name in ("conv1", "conv2", "conv3"):
@@ -102,12 +104,18 @@ def _stored(path: Path) -> dict[str, np.ndarray]:
         try:
             held = torch.jit.load(path, map_location="cpu").state_dict()
         except (ValueError, RuntimeError) as error:
-            raise ConfigError(f"The package silero-vad is damaged: {path} cannot be read; "
-                              "run: pip install --force-reinstall silero-vad") from error
+            raise ConfigError(
+                f"The package silero-vad is damaged: {path} cannot be read; "
+                "run: pip install --force-reinstall silero-vad"
+            ) from error
     names = {f"conv{layer + 1}": f"encoder.{layer}.reparam_conv" for layer in range(4)}
     names |= {"lstm_cell": "decoder.rnn", "final_conv": "decoder.decoder.2"}
-    return {f"{ours}.{name.removeprefix(f'_model.{theirs}.')}": value.numpy() for ours, theirs in names.items()
-            for name, value in held.items() if name.startswith(f"_model.{theirs}.")}
+    return {
+        f"{ours}.{name.removeprefix(f'_model.{theirs}.')}": value.numpy()
+        for ours, theirs in names.items()
+        for name, value in held.items()
+        if name.startswith(f"_model.{theirs}.")
+    }
 
 
 def _gates(frames: np.ndarray, net: dict[str, np.ndarray]) -> np.ndarray:

@@ -22,7 +22,7 @@ from asrkit.errors import AudioError
 from asrkit.text.normalizers import normalise
 
 CHARACTERS = 20  # how many unknown characters a message lists
-_AHEAD = 64      # clips decoded before they are asked for
+_AHEAD = 64  # clips decoded before they are asked for
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,13 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """As `audit --json` prints it."""
-        return {"verdict": self.verdict, "utterances": self.utterances, "hours": self.hours, "dropped": self.dropped,
-                "findings": [found.to_dict() for found in self.findings]}
+        return {
+            "verdict": self.verdict,
+            "utterances": self.utterances,
+            "hours": self.hours,
+            "dropped": self.dropped,
+            "findings": [found.to_dict() for found in self.findings],
+        }
 
 
 @dataclass(frozen=True)
@@ -116,10 +121,19 @@ def report(checked: list[Checked], limits: Limits, others: Iterable[Finding] = (
         if one.code is not None:
             places.setdefault(one.code, []).append(place)
     unknown = frozenset().union(*(one.unknown for one in checked)) if checked else frozenset()
-    found = [finding(code, places[code], [example(checked[place]) for place in islice(places[code], 9)],
-                     settings=_way_out(checked, unknown) if code == "unknown-characters" else None,
-                     minimum=limits.minimum_s, maximum=limits.maximum_s, characters=_listed(unknown))
-             for code in EXPLANATIONS if code in places]
+    found = [
+        finding(
+            code,
+            places[code],
+            [example(checked[place]) for place in islice(places[code], 9)],
+            settings=_way_out(checked, unknown) if code == "unknown-characters" else None,
+            minimum=limits.minimum_s,
+            maximum=limits.maximum_s,
+            characters=_listed(unknown),
+        )
+        for code in EXPLANATIONS
+        if code in places
+    ]
     hours = sum(one.row.duration_s for one in kept) / 3600
     return Audit(verdict, len(kept), round(hours, 4), lost, [*found, *others])
 

@@ -20,13 +20,13 @@ from asrkit.data.manifest import Halves, Utterance
 from asrkit.data.sources import Source
 from asrkit.errors import DataError
 
-CLIPPED_SHARE = 0.001     # of the samples, at full scale in runs
-NOISY_DB = 6.0            # between the voice and the background
+CLIPPED_SHARE = 0.001  # of the samples, at full scale in runs
+NOISY_DB = 6.0  # between the voice and the background
 LITTLE_HOURS = 1 / 6
-ONE_SPEAKER_SHARE = 0.5   # of the hours
-BINS = 24                 # of the histogram of durations
-ALIGNMENT_OUTLIER = 3.5   # robust deviations below the median
-ALIGNMENT_LEAST = 0.5     # nats a letter: smaller deviations are none, however even the others are
+ONE_SPEAKER_SHARE = 0.5  # of the hours
+BINS = 24  # of the histogram of durations
+ALIGNMENT_OUTLIER = 3.5  # robust deviations below the median
+ALIGNMENT_LEAST = 0.5  # nats a letter: smaller deviations are none, however even the others are
 
 Progress = Callable[[str, int, int], None]
 """(what is going on, done, of how many)"""
@@ -74,8 +74,15 @@ class Inspection:
         return [one.row for place, one in enumerate(self.clips) if one.code is None and place not in gone]
 
 
-def inspect(source: Source, limits: Limits, *, keeps_vocabulary: bool = False, score: Score | None = None,
-            hold_out: HoldOut | None = None, progress: Progress = lambda what, done, of: None) -> Inspection:
+def inspect(
+    source: Source,
+    limits: Limits,
+    *,
+    keeps_vocabulary: bool = False,
+    score: Score | None = None,
+    hold_out: HoldOut | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> Inspection:
     """Decode every clip, check it for itself and all of them together.
 
     keeps_vocabulary: whether the vocabulary is given, so that rare characters do not matter. score: from a model, to
@@ -91,8 +98,14 @@ def inspect(source: Source, limits: Limits, *, keeps_vocabulary: bool = False, s
     scores = dict(_scored(clips, score, progress)) if score else {}
     train = len(source.train)
     held = _held_out(clips, train, hold_out if source.eval is None else None)
-    others = [*_aligned(clips, scores), *_heard(clips, train, scores), *_leaks(clips, held, source.eval is None),
-              *_balance(clips), *_texts(clips, keeps_vocabulary), *_amount(clips)]
+    others = [
+        *_aligned(clips, scores),
+        *_heard(clips, train, scores),
+        *_leaks(clips, held, source.eval is None),
+        *_balance(clips),
+        *_texts(clips, keeps_vocabulary),
+        *_amount(clips),
+    ]
     order = {"drop": 0, "doubt": 1, "advice": 2}
     told = report(clips, limits, sorted(others, key=lambda found: order[found.kind]))
     return Inspection(clips, train, told, _statistics(clips), scores, held)
@@ -112,11 +125,17 @@ def _held_out(clips: list[Checked], train: int, hold_out: HoldOut | None) -> fro
 
 
 def _leaks(clips: list[Checked], held: frozenset[int], own: bool) -> Iterator[Finding]:
-    seen = [leaks.Clip(place, one.text, one.row.speaker, one.heard.digest if one.heard else None)
-            for place, one in enumerate(clips) if one.code is None]
-    yield from leaks.between([clip for clip in seen if clip.place not in held],
-                             [clip for clip in seen if clip.place in held],
-                             lambda place, detail: example(clips[place], detail[:80]), own=own)
+    seen = [
+        leaks.Clip(place, one.text, one.row.speaker, one.heard.digest if one.heard else None)
+        for place, one in enumerate(clips)
+        if one.code is None
+    ]
+    yield from leaks.between(
+        [clip for clip in seen if clip.place not in held],
+        [clip for clip in seen if clip.place in held],
+        lambda place, detail: example(clips[place], detail[:80]),
+        own=own,
+    )
 
 
 def _scored(clips: list[Checked], score: Score, progress: Progress) -> Iterator[tuple[int, float]]:
@@ -138,33 +157,49 @@ def _aligned(clips: list[Checked], scores: dict[int, float]) -> Iterator[Finding
     limit = middle - max(ALIGNMENT_OUTLIER * spread, ALIGNMENT_LEAST)
     worst = sorted((place for place, value in scores.items() if value < limit), key=scores.__getitem__)
     if worst:
-        yield finding("poor-alignment", worst, [
-            example(clips[place], f"{scores[place]:.2f}, usually {middle:.2f}: {clips[place].text[:60]}")
-            for place in worst[:9]])
+        yield finding(
+            "poor-alignment",
+            worst,
+            [
+                example(clips[place], f"{scores[place]:.2f}, usually {middle:.2f}: {clips[place].text[:60]}")
+                for place in worst[:9]
+            ],
+        )
 
 
 def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterator[Finding]:
     kept = [(place, one.heard) for place, one in enumerate(clips) if one.code is None and one.heard]
     clipped = sorted((pair for pair in kept if pair[1].clipped > CLIPPED_SHARE), key=lambda pair: -pair[1].clipped)
     if clipped:
-        yield finding("clipped", [place for place, _ in clipped], [
-            example(clips[place], f"{heard.clipped:.1%} of it cut off") for place, heard in clipped[:9]])
+        yield finding(
+            "clipped",
+            [place for place, _ in clipped],
+            [example(clips[place], f"{heard.clipped:.1%} of it cut off") for place, heard in clipped[:9]],
+        )
     noisy = [pair for pair in kept if pair[1].snr_db is not None and pair[1].snr_db < NOISY_DB]
     if noisy:
         noisy.sort(key=lambda pair: pair[1].snr_db)
-        yield finding("noisy", [place for place, _ in noisy], [
-            example(clips[place], f"{heard.snr_db:.0f} dB") for place, heard in noisy[:9]], snr=NOISY_DB)
+        yield finding(
+            "noisy",
+            [place for place, _ in noisy],
+            [example(clips[place], f"{heard.snr_db:.0f} dB") for place, heard in noisy[:9]],
+            snr=NOISY_DB,
+        )
     low = [(place, heard) for place, heard in kept if heard.rate < loading.RATE]
     if low:
         rates = sorted({heard.rate for _, heard in low})
-        yield finding("low-rate", [place for place, _ in low], [
-            example(clips[place], f"{heard.rate} Hz") for place, heard in low[:9]],
-            detail=", ".join(f"{rate:,} Hz" for rate in rates))
+        yield finding(
+            "low-rate",
+            [place for place, _ in low],
+            [example(clips[place], f"{heard.rate} Hz") for place, heard in low[:9]],
+            detail=", ".join(f"{rate:,} Hz" for rate in rates),
+        )
     yield from _copies(clips, kept, train, scores)
 
 
-def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int, scores: dict[int, float]
-            ) -> Iterator[Finding]:
+def _copies(
+    clips: list[Checked], kept: list[tuple[int, Any]], train: int, scores: dict[int, float]
+) -> Iterator[Finding]:
     same: dict[bytes, list[int]] = defaultdict(list)
     for place, heard in kept:
         same[heard.digest].append(place)
@@ -181,8 +216,13 @@ def _copies(clips: list[Checked], kept: list[tuple[int, Any]], train: int, score
         told = []
         for place in order[:9]:
             kept_one = clips[copies[place]]
-            told.append(example(clips[place], f"{clips[place].text[:40]!r}; the same recording in "
-                                              f"{kept_one.row.row or 'another row'} is {kept_one.text[:40]!r}"))
+            told.append(
+                example(
+                    clips[place],
+                    f"{clips[place].text[:40]!r}; the same recording in "
+                    f"{kept_one.row.row or 'another row'} is {kept_one.text[:40]!r}",
+                )
+            )
         yield finding("duplicate-audio", order, told)
 
 
@@ -192,8 +232,13 @@ def _balance(clips: list[Checked]) -> Iterator[Finding]:
         name, (_, most) = max(hours.items(), key=lambda item: item[1][1])
         share = most / sum(each for _, each in hours.values())
         if share > ONE_SPEAKER_SHARE and len(hours) > 2:
-            yield finding("speaker-balance", [], [], count=1,
-                          detail=f"{share:.0%} of the speech is by {name[:40]!r}, one of {len(hours)} speakers")
+            yield finding(
+                "speaker-balance",
+                [],
+                [],
+                count=1,
+                detail=f"{share:.0%} of the speech is by {name[:40]!r}, one of {len(hours)} speakers",
+            )
 
 
 def _texts(clips: list[Checked], keeps_vocabulary: bool) -> Iterator[Finding]:
@@ -226,8 +271,14 @@ def _statistics(clips: list[Checked]) -> Statistics:
     letters = Counter(letter for one in kept for letter in one.text if not letter.isspace())
     words = Counter(word for one in kept for word in one.text.split())
     speakers = sorted(((name, *told) for name, told in _hours_by_speaker(clips).items()), key=lambda row: -row[2])
-    return Statistics(_histogram([one.row.duration_s for one in kept]), letters.most_common(), speakers,
-                      words.total(), len(words), dict(Counter(one.heard.rate for one in kept if one.heard)))
+    return Statistics(
+        _histogram([one.row.duration_s for one in kept]),
+        letters.most_common(),
+        speakers,
+        words.total(),
+        len(words),
+        dict(Counter(one.heard.rate for one in kept if one.heard)),
+    )
 
 
 def _histogram(seconds: list[float]) -> list[tuple[float, float, int]]:

@@ -16,7 +16,7 @@ from asrkit.audit.findings import EXPLANATIONS
 from asrkit.audit.inspection import Inspection
 from asrkit.data import collection, manifest
 from asrkit.errors import DataError
-from asrkit.runs.store import readable_disk_errors, write_json
+from asrkit.files import readable_disk_errors, write_json
 
 FOLDER = collection.SELECTIONS
 SUFFIX = ".left-out.json"
@@ -56,7 +56,13 @@ def record(data: str) -> dict[str, Any] | None:
 
 def _left_out(inspection: Inspection, without: Sequence[str]) -> list[dict[str, Any]]:
     """Each finding with the clips that went for it: those that cannot be used, and those that were chosen."""
-    return [{"code": found.code, "effect": found.effect, "count": len(found.clips),
-             "clips": [inspection.clips[place].row.id for place in found.clips]}
-            for found in inspection.audit.findings
-            if found.clips and (found.kind == "drop" or found.code in without)]
+    return [
+        {
+            "code": found.code,
+            "effect": found.effect,
+            "count": len(found.clips),
+            "clips": [inspection.clips[place].row.id for place in found.clips],
+        }
+        for found in inspection.audit.findings
+        if found.clips and (found.kind == "drop" or found.code in without)
+    ]

@@ -12,19 +12,21 @@ from typing import Any
 
 from asrkit.audit.findings import Finding, finding
 
-RARE = 5                 # occurrences below which a character cannot be learned
-ENOUGH_LETTERS = 2_000   # below it every character is rare
+RARE = 5  # occurrences below which a character cannot be learned
+ENOUGH_LETTERS = 2_000  # below it every character is rare
 SPOKEN = "%&€$£¥+=@°§#"
-REPEATED_SHARE = 0.2     # of clips whose text another clip has too
-STRAY_SHARE = 0.005      # of letters in a script, below which it is a stray one
-OUTLIER = 4.5            # robust deviations from the median pace
-LEAST_SPREAD = 0.12      # of the logarithm of the pace: read speech is that even
-LEAST_CLIPS = 20         # to tell what is usual
+REPEATED_SHARE = 0.2  # of clips whose text another clip has too
+STRAY_SHARE = 0.005  # of letters in a script, below which it is a stray one
+OUTLIER = 4.5  # robust deviations from the median pace
+LEAST_SPREAD = 0.12  # of the logarithm of the pace: read speech is that even
+LEAST_CLIPS = 20  # to tell what is usual
 LISTED = 20
 _ALPHABETS = frozenset("LATIN CYRILLIC GREEK ARMENIAN CHEROKEE COPTIC".split())  # those whose letters look alike
 _STOPWORDS = {
-    "en": "the and of to is that it you for".split(), "de": "der die und das ist nicht ein zu ich".split(),
-    "es": "el la de que los y en un por".split(), "fr": "le la les et des est une pour vous".split(),
+    "en": "the and of to is that it you for".split(),
+    "de": "der die und das ist nicht ein zu ich".split(),
+    "es": "el la de que los y en un por".split(),
+    "fr": "le la les et des est une pour vous".split(),
 }
 
 Said = Sequence[tuple[int, str, str, float]]
@@ -52,8 +54,11 @@ def guess_language(texts: Iterable[str]) -> str:
 def pace(said: Said, name: Any) -> Iterator[Finding]:
     """Clips with far more or far fewer letters a second than the others (median absolute deviation of the
     logarithm)."""
-    paces = [(math.log(len(text.replace(" ", "")) / seconds), place, text, seconds)
-             for place, _, text, seconds in said if text and seconds > 0]
+    paces = [
+        (math.log(len(text.replace(" ", "")) / seconds), place, text, seconds)
+        for place, _, text, seconds in said
+        if text and seconds > 0
+    ]
     if len(paces) < LEAST_CLIPS:
         return
     middle = median(rate for rate, *_ in paces)
@@ -62,8 +67,10 @@ def pace(said: Said, name: Any) -> Iterator[Finding]:
         odd = [row for row in paces if sign * (row[0] - middle) > OUTLIER * spread]
         odd.sort(key=lambda row: -sign * row[0])
         if odd:
-            told = [name(place, f"{math.exp(rate):.1f} letters and {len(text.split()) / seconds:.1f} words a second")
-                    for rate, place, text, seconds in odd]
+            told = [
+                name(place, f"{math.exp(rate):.1f} letters and {len(text.split()) / seconds:.1f} words a second")
+                for rate, place, text, seconds in odd
+            ]
             yield finding(code, [row[1] for row in odd], told, median=math.exp(middle))
 
 
@@ -71,14 +78,22 @@ def _characters(said: Said, letters: Counter[str], name: Any, keeps_vocabulary: 
     digits = [place for place, _, text, _ in said if any(letter.isdecimal() for letter in text)]
     if digits:
         by_place = {place: text for place, _, text, _ in said}
-        yield finding("digits", digits, [name(place, by_place[place]) for place in digits[:9]],
-                      settings={"spell_numbers": guess_language(text for _, _, text, _ in said) or "en"})
-    spoken = [(place, "".join(sorted(set(raw) & set(SPOKEN)))) for place, raw, text, _ in said
-              if any(symbol in raw and symbol not in text and not _written(symbol, raw, text) for symbol in SPOKEN)]
+        yield finding(
+            "digits",
+            digits,
+            [name(place, by_place[place]) for place in digits[:9]],
+            settings={"spell_numbers": guess_language(text for _, _, text, _ in said) or "en"},
+        )
+    spoken = [
+        (place, "".join(sorted(set(raw) & set(SPOKEN))))
+        for place, raw, text, _ in said
+        if any(symbol in raw and symbol not in text and not _written(symbol, raw, text) for symbol in SPOKEN)
+    ]
     if spoken:
         listed = _listed({symbol for _, symbols in spoken for symbol in symbols})
-        yield finding("spoken-symbols", [place for place, _ in spoken], [name(*pair) for pair in spoken[:9]],
-                      characters=listed)
+        yield finding(
+            "spoken-symbols", [place for place, _ in spoken], [name(*pair) for pair in spoken[:9]], characters=listed
+        )
     symbols = {letter for letter in letters if unicodedata.category(letter)[0] in "PS" and letter != "'"}
     if symbols:
         yield _with(symbols, "symbols", said, name, settings={"normaliser": "basic"})
@@ -89,8 +104,9 @@ def _characters(said: Said, letters: Counter[str], name: Any, keeps_vocabulary: 
     odd = [place for place, _, text, _ in said if not unicodedata.is_normalized("NFC", text)]
     if odd:
         by_place = {place: text for place, _, text, _ in said}
-        yield finding("unicode-form", odd, [name(place, by_place[place]) for place in odd[:9]],
-                      settings={"normaliser": "basic"})
+        yield finding(
+            "unicode-form", odd, [name(place, by_place[place]) for place in odd[:9]], settings={"normaliser": "basic"}
+        )
     rare = {letter for letter, count in letters.items() if count < RARE}
     if rare and not keeps_vocabulary and letters.total() > ENOUGH_LETTERS:
         yield _with(rare, "rare-characters", said, name, rare=RARE)
@@ -110,8 +126,12 @@ def _scripts(said: Said, letters: Counter[str], name: Any) -> Iterator[Finding]:
             if len({script(letter) for letter in word} & _ALPHABETS) > 1:
                 mixed.setdefault(place, word)
     if mixed:
-        yield finding("look-alikes", list(mixed), [name(*pair) for pair in list(mixed.items())[:9]],
-                      characters=", ".join(list(dict.fromkeys(mixed.values()))[:5]))
+        yield finding(
+            "look-alikes",
+            list(mixed),
+            [name(*pair) for pair in list(mixed.items())[:9]],
+            characters=", ".join(list(dict.fromkeys(mixed.values()))[:5]),
+        )
     by_script: Counter[str] = Counter()
     for letter, count in letters.items():
         by_script[script(letter)] += count
@@ -127,17 +147,20 @@ def _repeated(said: Said, name: Any) -> Iterator[Finding]:
     if said and len(again) > REPEATED_SHARE * len(said):
         most, times = counts.most_common(1)[0]
         places = {text: place for place, _, text, _ in said}
-        yield finding("duplicate-text", again, [name(places[text], f"{count} times: {text}")
-                                                for text, count in counts.most_common(5) if count > 1],
-                      detail=f"{len(again) / len(said):.0%} of the clips say what another says, "
-                             f"{most[:40]!r} {times} times")
+        yield finding(
+            "duplicate-text",
+            again,
+            [name(places[text], f"{count} times: {text}") for text, count in counts.most_common(5) if count > 1],
+            detail=f"{len(again) / len(said):.0%} of the clips say what another says, {most[:40]!r} {times} times",
+        )
 
 
 def _with(wanted: set[str], code: str, said: Said, name: Any, **words: Any) -> Finding:
     """The clips in whose text one of the characters is."""
     found = [(place, "".join(sorted(wanted & set(text)))) for place, _, text, _ in said if wanted & set(text)]
-    return finding(code, [place for place, _ in found], [name(*pair) for pair in found[:9]], characters=_listed(wanted),
-                   **words)
+    return finding(
+        code, [place for place, _ in found], [name(*pair) for pair in found[:9]], characters=_listed(wanted), **words
+    )
 
 
 def _listed(characters: Iterable[str]) -> str:

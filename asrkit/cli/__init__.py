@@ -49,11 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     _json(_command(actions, "list", managing.list_all, "all runs, newest first"))
     _json(_with_id(_command(actions, "show", managing.show_one, "one run")))
     _json(_settings(_command(actions, "start", managing.start, "start a run in the background")))
-    for name, action, words in (("stop", supervisor.stop, "stop and save; remove a waiting run from the queue"),
-                                ("cancel", supervisor.cancel, "stop and keep only the history"),
-                                ("save", supervisor.save_now, "write a checkpoint after this step"),
-                                ("evaluate", supervisor.evaluate_now, "evaluate after this step"),
-                                ("next", managing.put_first, "let a waiting run be the next")):
+    for name, action, words in (
+        ("stop", supervisor.stop, "stop and save; remove a waiting run from the queue"),
+        ("cancel", supervisor.cancel, "stop and keep only the history"),
+        ("save", supervisor.save_now, "write a checkpoint after this step"),
+        ("evaluate", supervisor.evaluate_now, "evaluate after this step"),
+        ("next", managing.put_first, "let a waiting run be the next"),
+    ):
         _json(_with_id(_command(actions, name, managing.acting(action), words)))
     move = _json(_with_id(_command(actions, "move", managing.move, "give a waiting run another position in line")))
     move.add_argument("position", metavar="POSITION", type=int, help="1 for the next; beyond the end for the last")
@@ -70,12 +72,26 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("data", metavar="DATA")
     audit.add_argument("--model", default="", help="check against this base model's vocabulary")
     audit.add_argument("--normaliser", help="as --set normaliser=NAME; default: basic")
-    audit.add_argument("--align", action="store_true", help="hold each text against its audio, with that model or the "
-                       "newest; the worst come first")
-    audit.add_argument("--leave-out", metavar="CODE", nargs="+", help="write the dataset without the clips of these "
-                       "findings, and print where", default=[])
-    audit.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], dest="changes",
-                       help="a setting of the run that the data is for, such as max_duration_s=20")
+    audit.add_argument(
+        "--align",
+        action="store_true",
+        help="hold each text against its audio, with that model or the newest; the worst come first",
+    )
+    audit.add_argument(
+        "--leave-out",
+        metavar="CODE",
+        nargs="+",
+        help="write the dataset without the clips of these findings, and print where",
+        default=[],
+    )
+    audit.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="a setting of the run that the data is for, such as max_duration_s=20",
+    )
 
     evaluate = _json(_command(commands, "evaluate", using.evaluate, "WER, CER and MER of a model on a dataset"))
     evaluate.add_argument("data", metavar="DATA")
@@ -90,8 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     _expect(transcribe)
     transcribe.add_argument("--output", metavar="DIR", help="write one file a recording there instead of to stdout")
 
-    diagnose = _json(_command(commands, "diagnose", using.diagnose,
-                              "what is wrong with a run or a published results table"))
+    diagnose = _json(
+        _command(commands, "diagnose", using.diagnose, "what is wrong with a run or a published results table")
+    )
     diagnose.add_argument("run", metavar="RUN|CARD.md")
 
     _json(_command(commands, "presets", using.presets, "the shipped recipes"))
@@ -112,8 +129,12 @@ def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _expect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect", metavar="FILE", help="text, a sentence a line, like what will be said")
-    parser.add_argument("--language-model", metavar="FILE", default="",
-                        help="the same as a KenLM file, .arpa or binary (needs the package kenlm)")
+    parser.add_argument(
+        "--language-model",
+        metavar="FILE",
+        default="",
+        help="the same as a KenLM file, .arpa or binary (needs the package kenlm)",
+    )
     parser.add_argument("--hot-words", metavar="WORDS", default="", help="names and rare words, apart by commas")
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from asrkit.cli import options as given
 from asrkit.errors import RunError
+from asrkit.files import readable_disk_errors
 from asrkit.runs import events, supervisor, view
 from asrkit.runs.report import export
-from asrkit.runs.store import STOP, Run, RunStore, readable_disk_errors
+from asrkit.runs.store import STOP, Run, RunStore
 
 
 def train(options: argparse.Namespace) -> int:
@@ -67,8 +68,11 @@ def _print(told: events.Event, seen: view.RunView) -> None:
         left = f", about {eta:.0f} s left" if eta is not None else ""
         print(f"step {told.step} of {seen.total_steps}  loss {_number(data['loss'])}{left}", flush=True)
     elif told.kind == events.EVAL:
-        print(f"evaluation at step {told.step}: loss {_number(data['loss'])}  WER {data['wer']:.2%}  "
-              f"CER {data['cer']:.2%}{_greedy(data)}", flush=True)
+        print(
+            f"evaluation at step {told.step}: loss {_number(data['loss'])}  WER {data['wer']:.2%}  "
+            f"CER {data['cer']:.2%}{_greedy(data)}",
+            flush=True,
+        )
     elif told.kind in (events.FINISHED, events.STOPPED):
         print(data["message"], flush=True)
 

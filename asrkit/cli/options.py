@@ -29,8 +29,11 @@ def settings_of(options: argparse.Namespace) -> configs.TrainConfig:
     if options.preset and options.config:
         raise ConfigError("Give --preset or --config, not both.")
     config = configs.from_file(options.config) if options.config else configs.preset(options.preset or "demo").config
-    values: dict[str, Any] = {name: getattr(options, name) for name in ("train", "eval", "model", "processes")
-                              if getattr(options, name) is not None}
+    values: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("train", "eval", "model", "processes")
+        if getattr(options, name) is not None
+    }
     return config.changed(values | changes_of(options))
 
 

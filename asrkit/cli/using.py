@@ -16,7 +16,7 @@ from asrkit.audit import selection
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
 from asrkit.models import resolution
-from asrkit.runs import diagnosis, preparation, view
+from asrkit.runs import diagnosis, model_choices, preparation, view
 from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
 
@@ -37,28 +37,41 @@ def audit(options: argparse.Namespace) -> int:
     asked = {"preset": "", "train": options.data, "max_duration_s": 30}
     config = configs.TrainConfig().changed(asked | given.changes_of(options))
     if options.model:
-        limits = preparation.limits_of(config, resolution.fetch(options.model, store, language=config.adapter_language,
-                                                            told=_fetching(options.model)))
+        limits = preparation.limits_of(
+            config,
+            resolution.fetch(options.model, store, language=config.adapter_language, told=_fetching(options.model)),
+        )
     else:
         limits = inspection.Limits(config.text_rules, minimum_s=config.min_duration_s, maximum_s=config.max_duration_s)
-    source = sources.load(options.data, text_column=config.text_column or None,
-                          audio_column=config.audio_column or None, speaker_column=config.speaker_column or None,
-                          told=_fetching(options.data))
+    source = sources.load(
+        options.data,
+        text_column=config.text_column or None,
+        audio_column=config.audio_column or None,
+        speaker_column=config.speaker_column or None,
+        told=_fetching(options.data),
+    )
     score = None
     if options.align:
         from asrkit.transcription.scoring import scorer
 
-        score = scorer(options.model or resolution.default(store), store)
-    found = inspection.inspect(source, limits, score=score, keeps_vocabulary=limits.vocabulary is not None,
-                               hold_out=functools.partial(preparation.hold_out, config), progress=_progress_line())
+        score = scorer(options.model or model_choices.default_model(store), store)
+    found = inspection.inspect(
+        source,
+        limits,
+        score=score,
+        keeps_vocabulary=limits.vocabulary is not None,
+        hold_out=functools.partial(preparation.hold_out, config),
+        progress=_progress_line(),
+    )
     path = selection.write(store.data_dir, options.data, found, options.leave_out) if options.leave_out else None
     if options.json:
         given.dump(found.audit.to_dict())
     else:
         _print_audit(source, found.audit)
     if path:
-        print(f"The clips without {', '.join(options.leave_out)}: {path}",
-              file=sys.stderr if options.json else sys.stdout)
+        print(
+            f"The clips without {', '.join(options.leave_out)}: {path}", file=sys.stderr if options.json else sys.stdout
+        )
     return 1 if found.audit.verdict == "not-ready" else 0
 
 
@@ -99,19 +112,25 @@ def evaluate(options: argparse.Namespace) -> None:
 
     store = RunStore(options.runs_dir)
     source = sources.load(options.data, told=_fetching(options.data))
-    name = options.model or resolution.default(store)
+    name = options.model or model_choices.default_model(store)
     model = transcriber.get(name, store, _fetching(name))
-    report = evaluation.evaluate(model, source.unseen, options.normaliser,
-                                 decoder=given.expected(options).decoder(model))
+    report = evaluation.evaluate(
+        model, source.unseen, options.normaliser, decoder=given.expected(options).decoder(model)
+    )
     figures = report.summary()
     if options.json:
         return given.dump(figures)
     low, high = report.intervals["wer"]
     if report.unreadable:
-        print(f"{len(report.unreadable)} clips could not be read and are in no figure; one of them: "
-              f"{report.unreadable[0]}", file=sys.stderr)
-    print(f"WER {figures['wer']:.2%} (95 % interval {low:.2%} to {high:.2%})  CER {figures['cer']:.2%}  "
-          f"MER {figures['mer']:.2%}  ({figures['utterances']} clips, {figures['rtfx']:.0f} x real time)")
+        print(
+            f"{len(report.unreadable)} clips could not be read and are in no figure; one of them: "
+            f"{report.unreadable[0]}",
+            file=sys.stderr,
+        )
+    print(
+        f"WER {figures['wer']:.2%} (95 % interval {low:.2%} to {high:.2%})  CER {figures['cer']:.2%}  "
+        f"MER {figures['mer']:.2%}  ({figures['utterances']} clips, {figures['rtfx']:.0f} x real time)"
+    )
 
 
 def transcribe(options: argparse.Namespace) -> int:
@@ -124,7 +143,7 @@ def transcribe(options: argparse.Namespace) -> int:
         # Loaded only now: a file that cannot be read is said at once, not after the seconds that torch takes.
         from asrkit.transcription import transcriber
 
-        name = options.model or resolution.default(store)
+        name = options.model or model_choices.default_model(store)
         return transcriber.get(name, store, _fetching(name))
 
     expect = given.expected(options)
@@ -165,6 +184,7 @@ def _fetching(what: str) -> hub.Told:
 
 def _progress_of(name: str) -> Any:
     """Tells on a terminal how far a long file is."""
+
     def tell(told: Any) -> None:
         if sys.stderr.isatty() and told.duration_s > 60:
             end = "\n" if told.heard_s >= told.duration_s else ""

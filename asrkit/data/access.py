@@ -65,8 +65,10 @@ def home(data_dir: Path) -> Path:
     if VISITORS not in os.environ:
         return data_dir
     if not visitor():
-        raise DataError("This browser keeps no cookies, without which nobody else could be kept from what you upload; "
-                        "allow them for this page and load it again.")
+        raise DataError(
+            "This browser keeps no cookies, without which nobody else could be kept from what you upload; "
+            "allow them for this page and load it again."
+        )
     return Path(os.environ[VISITORS], visitor())
 
 
@@ -80,8 +82,10 @@ def check_all(paths: Iterable[Path], also: Iterable[Path] = ()) -> None:
     gate = Gate(also)
     for path in paths:
         if not gate.opens(path):
-            raise DataError(f"{path} may not be read here: this app reads only what was uploaded to it or lies in its "
-                            f"data folder; upload it, or let whoever runs the app add its folder to {VARIABLE}.")
+            raise DataError(
+                f"{path} may not be read here: this app reads only what was uploaded to it or lies in its "
+                f"data folder; upload it, or let whoever runs the app add its folder to {VARIABLE}."
+            )
 
 
 class Gate:

@@ -28,12 +28,12 @@ from asrkit.errors import DataError
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MOST_FILES = 500_000
 MOST_BYTES = 400 * 2**30
-SPARE_BYTES = 1 << 30      # left free on the disk
-BOMB_RATIO = 500           # of unpacked to packed, beyond BOMB_FLOOR bytes: no audio and no transcripts pack so well
+SPARE_BYTES = 1 << 30  # left free on the disk
+BOMB_RATIO = 500  # of unpacked to packed, beyond BOMB_FLOOR bytes: no audio and no transcripts pack so well
 BOMB_FLOOR = 64 << 20
-LONGEST_NAME = 255         # bytes of one part of a path
+LONGEST_NAME = 255  # bytes of one part of a path
 MOST_DEPTH = 30
-LONGEST_HEADER = 1 << 20   # bytes of what tar stores beside a member
+LONGEST_HEADER = 1 << 20  # bytes of what tar stores beside a member
 _COPY_BYTES = 1 << 20
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -75,13 +75,25 @@ def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
         _fill(draft, archive, room)
         return settle(draft, names)
     except OSError as error:
-        raise DataError(f"{archive.name} cannot be unpacked into {folder} ({error.strerror or error}); free some "
-                        "space or choose another folder.") from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
-            struct.error, MemoryError) as error:
+        raise DataError(
+            f"{archive.name} cannot be unpacked into {folder} ({error.strerror or error}); free some "
+            "space or choose another folder."
+        ) from error
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+        MemoryError,
+    ) as error:
         reason = "it needs a password" if "password" in str(error) else "it is damaged or only part of it is there"
-        raise DataError(f"{archive.name} cannot be unpacked: {reason}; pack it again without a password, as .zip or "
-                        ".tar.gz.") from error
+        raise DataError(
+            f"{archive.name} cannot be unpacked: {reason}; pack it again without a password, as .zip or .tar.gz."
+        ) from error
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
@@ -119,11 +131,15 @@ def _fill(folder: Path, archive: Path, room: int) -> None:
             while block := member.content.read(_COPY_BYTES):
                 written += len(block)
                 if written > max(BOMB_FLOOR, packed * BOMB_RATIO):
-                    raise DataError(f"{archive.name} unpacks to more than {BOMB_RATIO} times its size, which no "
-                                    "recordings do; it was not unpacked.")
+                    raise DataError(
+                        f"{archive.name} unpacks to more than {BOMB_RATIO} times its size, which no "
+                        "recordings do; it was not unpacked."
+                    )
                 if written > room:
-                    raise DataError(f"{archive.name} unpacks to more than the {room / 2**30:.1f} GB that there is room "
-                                    "for; free some space, or unpack it elsewhere and give the folder.")
+                    raise DataError(
+                        f"{archive.name} unpacks to more than the {room / 2**30:.1f} GB that there is room "
+                        "for; free some space, or unpack it elsewhere and give the folder."
+                    )
                 out.write(block)
     if not count:
         raise DataError(f"{archive.name} holds no files; pack the recordings and their transcripts into it.")
@@ -133,8 +149,10 @@ def _parts(name: str, archive: str) -> tuple[str, ...]:
     """The parts of a member's path. Raises DataError for one that could leave the folder or that no system can keep."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name.partition("/")[0] or not path.parts:
-        raise DataError(f"{archive} holds {name!r:.80}, a path that leads out of it; nothing was unpacked. Pack it "
-                        "again with paths relative to its own folder.")
+        raise DataError(
+            f"{archive} holds {name!r:.80}, a path that leads out of it; nothing was unpacked. Pack it "
+            "again with paths relative to its own folder."
+        )
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         raise DataError(f"{archive} holds {name!r:.80}, a name with line breaks or control characters; rename it.")
     if len(path.parts) > MOST_DEPTH or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
@@ -183,8 +201,13 @@ class _ShortHeader(tarfile.TarInfo):
     """A member whose name is stored as a file of its own; tarfile reads such a file whole, however long it says it
     is."""
 
-    _NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
-              tarfile.SOLARIS_XHDTYPE)
+    _NAMES = (
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    )
 
     @classmethod
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
@@ -200,8 +223,9 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
         try:
             packed = opened.enter_context(tarfile.open(archive, "r:*", tarinfo=_ShortHeader))
         except tarfile.ReadError:
-            raise DataError(f"{archive.name} is no archive that can be read; give a .zip or .tar.gz that opens on your "
-                            "own machine.") from None
+            raise DataError(
+                f"{archive.name} is no archive that can be read; give a .zip or .tar.gz that opens on your own machine."
+            ) from None
         for entry in packed:
             packed.members = []  # type: ignore[attr-defined]  # or a million of them would be kept
             if entry.isdir():
@@ -214,5 +238,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
 
 
 def _no_plain_file(archive: Path, name: str) -> DataError:
-    return DataError(f"{archive.name} holds {name!r:.80}, which is a link or a device and no plain file; nothing was "
-                     "unpacked. Pack it again with links followed.")
+    return DataError(
+        f"{archive.name} holds {name!r:.80}, which is a link or a device and no plain file; nothing was "
+        "unpacked. Pack it again with links followed."
+    )

@@ -109,13 +109,15 @@ class Collection:
                 rows = list(table)
             if table.fieldnames != names:  # more columns would be lost with the next clip
                 raise ValueError(f"columns {table.fieldnames}")
-            return [Clip(**{name: row[name] for name in names} | {"duration_s": float(row["duration_s"])})
-                    for row in rows]
+            return [
+                Clip(**{name: row[name] for name in names} | {"duration_s": float(row["duration_s"])}) for row in rows
+            ]
         except FileNotFoundError:
             return []
         except (TypeError, ValueError, csv.Error) as error:
-            raise DataError(f"{path} was not written by asrkit ({error!r}); record into a dataset of another name."
-                            ) from error
+            raise DataError(
+                f"{path} was not written by asrkit ({error!r}); record into a dataset of another name."
+            ) from error
 
     @property
     def prompts(self) -> list[str]:
@@ -161,8 +163,10 @@ class Collection:
         """DataError for a folder with somebody's own dataset: a metadata.csv of ours would take its place."""
         there = os.listdir(self.folder) if self.folder.exists() else []
         if there and LOCK not in there:
-            raise DataError(f"{self.folder} holds a dataset that was not recorded here; choose another name, so that "
-                            "it stays as it is.")
+            raise DataError(
+                f"{self.folder} holds a dataset that was not recorded here; choose another name, so that "
+                "it stays as it is."
+            )
         self.clips()
 
     @contextlib.contextmanager
@@ -184,8 +188,10 @@ def open_in(root: Path, name: str) -> Collection:
     """
     name = unicodedata.normalize("NFC", name).strip()
     if not NAME.fullmatch(name):
-        raise DataError(f"{name!r:.80} cannot name a dataset; use up to 64 letters, digits, spaces, - and _, "
-                        "beginning and ending with a letter or digit.")
+        raise DataError(
+            f"{name!r:.80} cannot name a dataset; use up to 64 letters, digits, spaces, - and _, "
+            "beginning and ending with a letter or digit."
+        )
     if name.casefold() == SELECTIONS:
         raise DataError(f"{name!r} is where chosen clips are listed; give the dataset another name.")
     return Collection(root / name)
@@ -194,8 +200,9 @@ def open_in(root: Path, name: str) -> Collection:
 def all_in(root: Path) -> list[Collection]:
     """Every collection below the data root that has a clip or a prompt, by name."""
     found = {path.parent for name in (METADATA, PROMPTS) for path in root.glob(f"*/{name}")}
-    return [Collection(folder) for folder in sorted(found)
-            if (folder / LOCK).exists() and not folder.name.startswith(".")]
+    return [
+        Collection(folder) for folder in sorted(found) if (folder / LOCK).exists() and not folder.name.startswith(".")
+    ]
 
 
 def _table(clips: Iterable[Clip]) -> str:
@@ -223,5 +230,7 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{folder} cannot be written ({error.strerror or error}); free some space or choose another "
-                        "data folder with ASRKIT_DATA.") from error
+        raise DataError(
+            f"{folder} cannot be written ({error.strerror or error}); free some space or choose another "
+            "data folder with ASRKIT_DATA."
+        ) from error

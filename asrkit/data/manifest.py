@@ -97,8 +97,9 @@ def split(
     speakers = {utterance.speaker for utterance in utterances if utterance.speaker}
     wanted = count or max(1, min(round(eval_share * len(utterances)), len(utterances) - 1))
     if by == "speaker" or (by == "auto" and len(speakers) >= 2):
-        return _split_whole(utterances, [row.speaker for row in utterances], "speaker",
-                            count or eval_share * len(utterances), seed)
+        return _split_whole(
+            utterances, [row.speaker for row in utterances], "speaker", count or eval_share * len(utterances), seed
+        )
     if by == "text":
         return _split_whole(utterances, _joined([row.text for row in utterances], prints), "text", wanted, seed)
     alone = _joined(range(len(utterances)), prints)
@@ -125,8 +126,10 @@ def _split_whole(utterances: Sequence[Utterance], keys: Sequence[Any], what: str
     """Utterances of one key stay on one side; those without one train."""
     sizes = Counter(key for key in keys if key not in (None, ""))
     if len(sizes) < 2:
-        raise DataError(f"Splitting by {what} needs at least 2 different ones and the data has {len(sizes)}; "
-                        + ("add a speaker column or split at random." if what == "speaker" else "split at random."))
+        raise DataError(
+            f"Splitting by {what} needs at least 2 different ones and the data has {len(sizes)}; "
+            + ("add a speaker column or split at random." if what == "speaker" else "split at random.")
+        )
     order = sorted(sizes)
     random.Random(seed).shuffle(order)
     held: set[Any] = set()

@@ -35,6 +35,7 @@ def parse(text: str) -> list[str]:
         raise DataError(f"{len(found):,} prompts are more than anybody reads; give at most {MOST:,}.")
     for number, line in enumerate(found, 1):
         if len(line) > LONGEST:
-            raise DataError(f"Prompt {number} has {len(line)} characters; give at most {LONGEST}, or make two of it: "
-                            f"{line[:40]}…")
+            raise DataError(
+                f"Prompt {number} has {len(line)} characters; give at most {LONGEST}, or make two of it: {line[:40]}…"
+            )
     return found

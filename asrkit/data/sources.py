@@ -112,8 +112,12 @@ def load(
     if eval_data is None:
         return source
     other = _load(str(eval_data), options)
-    return replace(source, eval=other.eval or other.train, test=None,
-                   description=f"{source.description}; evaluated on {other.description}")
+    return replace(
+        source,
+        eval=other.eval or other.train,
+        test=None,
+        description=f"{source.description}; evaluated on {other.description}",
+    )
 
 
 def check_reach(data: str) -> None:
@@ -131,8 +135,9 @@ def _load(data: str, options: _Options) -> Source:
     except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(f"The disk has no room for {data:.200}; free some and try again.") from error
-        raise DataError(f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names "
-                        "of its files.") from error
+        raise DataError(
+            f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names of its files."
+        ) from error
     also = [*filter(None, [options.hub_dir]), embedded.cache_dir()]
     access.check_all((Path(row.audio) for row in source.utterances), also)
     return source
@@ -145,8 +150,12 @@ def _read_hub(data: str, options: _Options) -> _Found:
         found = _read_folder(fetched.folder, options)
         rows = _labelled(found.utterances, fetched)
     else:
-        parts = [(split, _read_path(str(file), options)) for split, files in fetched.splits.items() for file in files
-                 if file.suffix != parquet.SUFFIX or parquet.count(file)]
+        parts = [
+            (split, _read_path(str(file), options))
+            for split, files in fetched.splits.items()
+            for file in files
+            if file.suffix != parquet.SUFFIX or parquet.count(file)
+        ]
         if not parts:
             raise DataError(f"{data} holds no clips; choose another split.")
         found = parts[0][1]
@@ -212,8 +221,17 @@ def _source(found: _Found, name: str) -> Source:
         sides["eval"], sides["test"] = sides["test"], []
     counts = ", ".join(f"{len(part)} {side}" for side, part in sides.items() if part)
     told = " and ".join(counts.rsplit(", ", 1))
-    return Source(sides["train"], sides["eval"] or None, f"{name} ({told} utterances)", sides["test"] or None,
-                  found.layout, found.found, found.columns, found.sheet, found.sheets)
+    return Source(
+        sides["train"],
+        sides["eval"] or None,
+        f"{name} ({told} utterances)",
+        sides["test"] or None,
+        found.layout,
+        found.found,
+        found.columns,
+        found.sheet,
+        found.sheets,
+    )
 
 
 def _of_table(table: tables.Table, layout: str) -> _Found:
@@ -247,8 +265,9 @@ def _read_folder(folder: Path, options: _Options) -> _Found:
         return _of_table(saved.load(folder, options.hub_dir, options.wanted), "saved by datasets")
     if layout := corpora.recognise(folder):
         return _Found(layout.read(folder), layout.title)
-    is_table = {entry for entry in names
-                if entry.suffix.lower() in (*tables.SUFFIXES, parquet.SUFFIX) and entry.is_file()}
+    is_table = {
+        entry for entry in names if entry.suffix.lower() in (*tables.SUFFIXES, parquet.SUFFIX) and entry.is_file()
+    }
     if metadata := next((entry for entry in names if entry in is_table and entry.stem.lower() == "metadata"), None):
         found = _read_table(metadata, options)
         plain = found.layout.endswith((" table", "spreadsheet"))
@@ -275,8 +294,12 @@ def _read_splits(names: list[Path], is_table: set[Path], options: _Options) -> _
     parts: list[_Found] = []
     for entry in (entry for entry in named if entry.is_dir() and not (is_table and _only_audio(entry))):
         part = _read_folder(entry, options)
-        parts.append(replace(part, utterances=[replace(row, split=entry.name, row=f"{entry.name}/{row.row}")
-                                               for row in part.utterances]))
+        parts.append(
+            replace(
+                part,
+                utterances=[replace(row, split=entry.name, row=f"{entry.name}/{row.row}") for row in part.utterances],
+            )
+        )
     for entry in () if parts else (entry for entry in named if entry in is_table):
         part = _read_table(entry, options)
         parts.append(replace(part, utterances=[replace(row, split=entry.stem) for row in part.utterances]))
@@ -305,8 +328,17 @@ def _read_pairs(folder: Path) -> _Found | None:
         return None
     title, told = corpora.recognise_transcripts(files)
     if title:
-        rows = [Utterance(str(path), text, tables.measure(str(path)), speaker or None, _split_of(path, folder),
-                          row=str(path.relative_to(folder))) for path, (text, speaker) in told.items()]
+        rows = [
+            Utterance(
+                str(path),
+                text,
+                tables.measure(str(path)),
+                speaker or None,
+                _split_of(path, folder),
+                row=str(path.relative_to(folder)),
+            )
+            for path, (text, speaker) in told.items()
+        ]
         return _Found(rows, title)
     texts = {path.with_suffix("") for path in files if path.suffix == ".txt"}
     if not any(path.with_suffix("") in texts for path in clips):
@@ -314,18 +346,31 @@ def _read_pairs(folder: Path) -> _Found | None:
             f"{folder} holds {len(clips)} recordings but no transcripts; add a metadata.csv with file_name and text, "
             f"or a .txt beside each (such as {clips[0].with_suffix('.txt').name})."
         )
-    rows = [Utterance(str(path), _transcript(path) if path.with_suffix("") in texts else "", tables.measure(str(path)),
-                      row=str(path.relative_to(folder))) for path in clips]
+    rows = [
+        Utterance(
+            str(path),
+            _transcript(path) if path.with_suffix("") in texts else "",
+            tables.measure(str(path)),
+            row=str(path.relative_to(folder)),
+        )
+        for path in clips
+    ]
     return _Found(rows, "recordings with a .txt beside each")
 
 
 def _read_archives(names: list[Path], options: _Options) -> _Found | None:
-    parts = [(entry, _read_path(str(entry), replace(options, depth=options.depth + 1)))
-             for entry in names if entry.is_file() and archives.is_archive(entry) and options.depth < MOST_DEPTH]
+    parts = [
+        (entry, _read_path(str(entry), replace(options, depth=options.depth + 1)))
+        for entry in names
+        if entry.is_file() and archives.is_archive(entry) and options.depth < MOST_DEPTH
+    ]
     if not parts:
         return None
-    rows = [replace(row, split=entry.stem) if hub.side(entry.stem) else row
-            for entry, part in parts for row in part.utterances]
+    rows = [
+        replace(row, split=entry.stem) if hub.side(entry.stem) else row
+        for entry, part in parts
+        for row in part.utterances
+    ]
     return replace(parts[0][1], utterances=rows)
 
 

@@ -34,8 +34,10 @@ def receive(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
     names = [plain_name(name) for _, name in files]
     for name in names:
         if Path(name).suffix.lower() not in TAKEN:
-            raise DataError(f"{name} is neither a recording nor a table nor an archive; send .zip, .tar.gz, audio, "
-                            ".csv, .tsv, .jsonl, .xlsx, .ods, .parquet or .txt.")
+            raise DataError(
+                f"{name} is neither a recording nor a table nor an archive; send .zip, .tar.gz, audio, "
+                ".csv, .tsv, .jsonl, .xlsx, .ods, .parquet or .txt."
+            )
         if names.count(name) > 1:
             raise DataError(f"{name} was chosen twice; pack folders with equal names into a .zip.")
     tabular = [name for name in names if Path(name).suffix.lower() in (*tables.SUFFIXES, parquet.SUFFIX)]

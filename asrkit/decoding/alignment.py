@@ -66,16 +66,20 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
         return Alignment([], 0.0, [])
     tokens, word_of, unknown = spell(transcriber.processor.tokenizer, words)
     if not tokens:
-        raise DataError(f"The model knows none of the characters of {_short(text)}, so it cannot be aligned; normalise "
-                        "the text, or choose a model of its language.")
+        raise DataError(
+            f"The model knows none of the characters of {_short(text)}, so it cannot be aligned; normalise "
+            "the text, or choose a model of its language."
+        )
     log_probabilities = transcriber.log_probabilities(wave)
     # A tokenizer adds a delimiter of its own where the model has no output for one.
     said = [place for place, token in enumerate(tokens) if token < log_probabilities.shape[1]]
     tokens, word_of = [tokens[place] for place in said], [word_of[place] for place in said]
     needed, frames = ctc.required_frames(tokens), len(log_probabilities)
     if frames < needed:
-        raise DataError(f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "
-                        f"{wave.duration_s:.2f} s has {frames}: it is the text of another clip, or the clip was cut.")
+        raise DataError(
+            f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "
+            f"{wave.duration_s:.2f} s has {frames}: it is the text of another clip, or the clip was cut."
+        )
     path, scores = forced(log_probabilities, tokens, transcriber.blank_id)
     found = spans(path, scores, tokens, transcriber.blank_id)
     frame_s = wave.duration_s / frames
@@ -101,8 +105,7 @@ def spell(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list[int],
 
 
 class Letters(dict[str, int | None]):
-    """Character -> the token that a model writes it as: as it is, else in upper or in lower case; None where it cannot.
-    """
+    """Character -> the token that a model writes it as: as it is, else in upper or in lower case; None where it cannot."""
 
     def __init__(self, tokenizer: Any) -> None:
         super().__init__()
@@ -131,14 +134,15 @@ def spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int
     for token, run in groupby(path.tolist()):
         length = len(list(run))
         if token != blank_id:
-            found.append((frame, frame + length, float(scores[frame:frame + length].mean())))
+            found.append((frame, frame + length, float(scores[frame : frame + length].mean())))
         frame += length
     assert len(found) == len(tokens)  # a path that forced_align made spells its targets
     return found
 
 
-def locate(log_probabilities: np.ndarray, blank_id: int, tokens: list[int],
-           word_of: list[int | None]) -> list[tuple[int, int, float]]:
+def locate(
+    log_probabilities: np.ndarray, blank_id: int, tokens: list[int], word_of: list[int | None]
+) -> list[tuple[int, int, float]]:
     """Of each word: its first frame, the one behind its last, and the sum of its letters' log posteriors, each at its
     surest frame, on the likeliest path that spells them all."""
     path, said = forced(log_probabilities, tokens, blank_id)
@@ -150,8 +154,9 @@ def locate(log_probabilities: np.ndarray, blank_id: int, tokens: list[int],
     return [words[number] for number in sorted(words)]
 
 
-def _words(words: list[tuple[str, bool]], spans: list[tuple[int, int, float]], word_of: list[int | None],
-           frame_s: float) -> list[AlignedWord]:
+def _words(
+    words: list[tuple[str, bool]], spans: list[tuple[int, int, float]], word_of: list[int | None], frame_s: float
+) -> list[AlignedWord]:
     letters: dict[int, list[tuple[int, int, float]]] = {}
     for span, number in zip(spans, word_of, strict=True):
         if number is not None:

@@ -132,8 +132,10 @@ class BeamSearch:
         if not said:
             return []
         places = alignment.locate(log_probabilities, self.blank_id, tokens, word_of)
-        return [Word(one.text, begin * frame_s, end * frame_s, _sure(one.likely, spelled), one.joined)
-                for one, (begin, end, spelled) in zip(said, places, strict=True)]
+        return [
+            Word(one.text, begin * frame_s, end * frame_s, _sure(one.likely, spelled), one.joined)
+            for one, (begin, end, spelled) in zip(said, places, strict=True)
+        ]
 
     def _search(self, log_probabilities: np.ndarray) -> _Prefix:
         """The best of all prefixes at the end."""
@@ -144,15 +146,21 @@ class BeamSearch:
         blanks = probabilities[:, silent].max(axis=1)
         for frame, tokens, blank in zip(probabilities, likeliest, blanks.tolist(), strict=True):
             least = min(LEAST_SHARE, float(frame[tokens[0]]))
-            chosen = [(token, float(frame[token])) for token in tokens.tolist()
-                      if frame[token] >= least and token in self.spoken]
+            chosen = [
+                (token, float(frame[token]))
+                for token in tokens.tolist()
+                if frame[token] >= least and token in self.spoken
+            ]
             beam = self._step(beam, chosen, blank if blank >= least else 0.0)
-        best, _ = max(((self._ended(prefix), math.log(max(share))) for prefix, share in beam.items()),
-                      key=lambda pair: pair[0].score + pair[1])
+        best, _ = max(
+            ((self._ended(prefix), math.log(max(share))) for prefix, share in beam.items()),
+            key=lambda pair: pair[0].score + pair[1],
+        )
         return best
 
-    def _step(self, beam: dict[_Prefix, tuple[float, float]], chosen: list[tuple[int, float]],
-              blank: float) -> dict[_Prefix, tuple[float, float]]:
+    def _step(
+        self, beam: dict[_Prefix, tuple[float, float]], chosen: list[tuple[int, float]], blank: float
+    ) -> dict[_Prefix, tuple[float, float]]:
         """(probability of ending in a blank, of ending in its last token) of each prefix, one frame on."""
         blanks: dict[_Prefix, float] = {}
         others: dict[_Prefix, float] = {}
@@ -221,9 +229,11 @@ def _best(blanks: dict[_Prefix, float], others: dict[_Prefix, float]) -> dict[_P
             found.append((math.log(both) + prefix.score, prefix, in_blank, in_token))
     found.sort(key=lambda one: -one[0])
     least, scale = found[0][0] - BEAM_RANGE, 1 / max(max(one[2:]) for one in found)
-    return {prefix: (in_blank * scale, in_token * scale)
-            for score, prefix, in_blank, in_token in found[:BEAM] if score >= least}
-
+    return {
+        prefix: (in_blank * scale, in_token * scale)
+        for score, prefix, in_blank, in_token in found[:BEAM]
+        if score >= least
+    }
 
 
 def of_file(transcriber: Transcriber, path: str, known: Sequence[str] = ()) -> BeamSearch:
@@ -259,8 +269,9 @@ def _kept(transcriber: Transcriber, name: str, made: Callable[[], WordModel], kn
         decoder = _made.pop(key, None)
         if decoder is None:
             model = next((one.model for (_, known), one in _made.items() if known == name), None) or made()
-            decoder = BeamSearch(transcriber.processor, transcriber.blank_id, model,
-                                 [normalise(word, "basic") for word in known])
+            decoder = BeamSearch(
+                transcriber.processor, transcriber.blank_id, model, [normalise(word, "basic") for word in known]
+            )
         _made[key] = decoder
         while len(_made) > KEPT:
             del _made[next(iter(_made))]

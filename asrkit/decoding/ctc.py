@@ -69,11 +69,17 @@ def lowered(known: dict[str, int], texts: Iterable[str]) -> dict[str, int]:
     """
     letters = {token for token in known if len(token) == 1 and token.isalpha()}
     small = {token.lower() for token in letters}
-    if not any(letter.isupper() for letter in letters) or any(letter.islower() for letter in letters) or \
-            len(small) < len(letters) or not any(character.islower() for text in texts for character in text):
+    if (
+        not any(letter.isupper() for letter in letters)
+        or any(letter.islower() for letter in letters)
+        or len(small) < len(letters)
+        or not any(character.islower() for text in texts for character in text)
+    ):
         return known
-    return {token.lower() if token in letters and len(token.lower()) == 1 else token: number
-            for token, number in known.items()}
+    return {
+        token.lower() if token in letters and len(token.lower()) == 1 else token: number
+        for token, number in known.items()
+    }
 
 
 def merge_vocabulary(known: dict[str, int], texts: Iterable[str]) -> tuple[dict[str, int], list[str]]:

@@ -40,8 +40,10 @@ class Spelling:
 
     def __init__(self, tokenizer: Any) -> None:
         self.delimiter_id = tokenizer.word_delimiter_token_id
-        written = {token: tokenizer.decode([token], group_tokens=False).strip()
-                   for token in set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)}
+        written = {
+            token: tokenizer.decode([token], group_tokens=False).strip()
+            for token in set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
+        }
         self.letters = {token: text for token, text in written.items() if text and token != self.delimiter_id}
 
 
@@ -113,8 +115,9 @@ class WordList:
             begin = max(one.start - LIST_MARGIN, ends[place])
             end = min(one.end + LIST_MARGIN, starts[place + 1])
             ahead = self._ahead(one.word, smooth[begin:end])
-            words.append(Word(one.word, one.start * frame_s, one.end * frame_s,
-                              logistic(LIST_SURE[0] + LIST_SURE[1] * ahead)))
+            words.append(
+                Word(one.word, one.start * frame_s, one.end * frame_s, logistic(LIST_SURE[0] + LIST_SURE[1] * ahead))
+            )
         return words
 
     def _ahead(self, word: str, span: np.ndarray) -> float:
@@ -124,9 +127,13 @@ class WordList:
         tokens = [self.loop.spelled(number) for number in range(len(self.loop.words))]
         frames = torch.from_numpy(span.astype(np.float32))[:, None].expand(-1, len(tokens), -1)
         likely = -torch.nn.functional.ctc_loss(
-            frames, torch.tensor([token for one in tokens for token in one]),
-            torch.full((len(tokens),), len(span)), torch.tensor([len(one) for one in tokens]),
-            blank=self.loop.blank_id, reduction="none").numpy()
+            frames,
+            torch.tensor([token for one in tokens for token in one]),
+            torch.full((len(tokens),), len(span)),
+            torch.tensor([len(one) for one in tokens]),
+            blank=self.loop.blank_id,
+            reduction="none",
+        ).numpy()
         own = self.loop.words.index(word)
         return float(min(MOST_AHEAD, likely[own] - np.delete(likely, own).max(initial=-np.inf)))
 

@@ -42,8 +42,7 @@ class _Spelled:
 
 
 def spelled(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
-    """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell it.
-    """
+    """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell it."""
     tokens, piece_of, unknown = alignment.spell(tokenizer, joined_tokens(word))
     if unknown or not tokens:
         raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
@@ -73,8 +72,10 @@ class HotWords:
         self.spelled: list[_Spelled] = []
         for word in words:
             tokens, piece_of = spelled(processor.tokenizer, word)
-            pieces = ["".join(letters[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
-                      for number in range(len(joined_tokens(word)))]
+            pieces = [
+                "".join(letters[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
+                for number in range(len(joined_tokens(word)))
+            ]
             self.spelled.append(_Spelled(tokens, piece_of, pieces))
         self.counts = np.zeros((len(words), len(processor.tokenizer)), np.float32)  # of each token in each hot word
         for row, one in zip(self.counts, self.spelled, strict=True):
@@ -92,8 +93,10 @@ class HotWords:
         inside = {place for one in taken for place in range(one.first, one.last)}
         kept = [word for place, word in enumerate(heard) if place not in inside]
         kept += [word for one in taken for word in one.words]
-        return [replace(word, start_s=word.start_s * frame_s, end_s=word.end_s * frame_s)
-                for word in sorted(kept, key=lambda word: word.start_s)]
+        return [
+            replace(word, start_s=word.start_s * frame_s, end_s=word.end_s * frame_s)
+            for word in sorted(kept, key=lambda word: word.start_s)
+        ]
 
     def _candidates(self, heard: list[Word], scores: np.ndarray) -> list[_Found]:
         """What each hot word would gain in place of as many words as it has pieces, one fewer or one more. What was
@@ -104,15 +107,19 @@ class HotWords:
                 if last - 1 in right:
                     break
                 begin = max(round(heard[first].start_s) - MARGIN, round(heard[first - 1].end_s) if first else 0)
-                end = min(round(heard[last - 1].end_s) + MARGIN,
-                          round(heard[last].start_s) if last < len(heard) else len(scores))
+                end = min(
+                    round(heard[last - 1].end_s) + MARGIN,
+                    round(heard[last].start_s) if last < len(heard) else len(scores),
+                )
                 if begin >= end:
                     continue
                 span = scores[begin:end]
                 between = self._between(span)
-                better = [self._better(self.spelled[place], span, between, begin, first, last, heard[first].joined)
-                          for place in self._hopeful(span, between)
-                          if abs(last - first - len(self.spelled[place].pieces)) <= 1]
+                better = [
+                    self._better(self.spelled[place], span, between, begin, first, last, heard[first].joined)
+                    for place in self._hopeful(span, between)
+                    if abs(last - first - len(self.spelled[place].pieces)) <= 1
+                ]
                 found += [one for one in better if one]
         return found
 
@@ -136,12 +143,17 @@ class HotWords:
 
     def _right(self, heard: list[Word]) -> set[int]:
         """The places of the words that are hot words, or pieces of one, as they were heard."""
-        return {place for first in range(len(heard))
-                for last in range(first + 1, min(len(heard), first + self.longest) + 1)
-                if text_of(heard[first:last]).casefold() in self.known for place in range(first, last)}
+        return {
+            place
+            for first in range(len(heard))
+            for last in range(first + 1, min(len(heard), first + self.longest) + 1)
+            if text_of(heard[first:last]).casefold() in self.known
+            for place in range(first, last)
+        }
 
-    def _better(self, hot: _Spelled, span: np.ndarray, between: np.ndarray, begin: int, first: int, last: int,
-                joined: bool) -> _Found | None:
+    def _better(
+        self, hot: _Spelled, span: np.ndarray, between: np.ndarray, begin: int, first: int, last: int, joined: bool
+    ) -> _Found | None:
         if not ctc.feasible(hot.tokens, len(span)):
             return None
         path, said = alignment.forced(between, hot.tokens, self.blank_id)
@@ -152,7 +164,13 @@ class HotWords:
         words = []
         for number, piece in enumerate(hot.pieces):
             letters = [one for one, place in zip(spans, hot.piece_of, strict=True) if place == number]
-            words.append(Word(piece, begin + letters[0][0], begin + letters[-1][1],
-                              logistic(SURE[0] + SURE[1] * gain / len(hot.tokens)),
-                              joined or number > 0))
+            words.append(
+                Word(
+                    piece,
+                    begin + letters[0][0],
+                    begin + letters[-1][1],
+                    logistic(SURE[0] + SURE[1] * gain / len(hot.tokens)),
+                    joined or number > 0,
+                )
+            )
         return _Found(gain, first, last, words)

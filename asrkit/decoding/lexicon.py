@@ -59,8 +59,10 @@ class WordLoop:
     def __init__(self, words: Sequence[str], tokens: dict[str, int], blank_id: int, delimiter_id: int) -> None:
         self.words = sorted(set(words))
         if not self.words or sum(map(len, self.words)) > MOST_LETTERS:
-            raise ConfigError(f"A word list needs 1 to {MOST_LETTERS} letters in all; this one has "
-                              f"{sum(map(len, self.words))}: use greedy decoding.")
+            raise ConfigError(
+                f"A word list needs 1 to {MOST_LETTERS} letters in all; this one has "
+                f"{sum(map(len, self.words))}: use greedy decoding."
+            )
         unknown = sorted({letter for word in self.words for letter in word if letter not in tokens})
         if unknown:
             raise ConfigError(f"The word list uses {', '.join(map(repr, unknown))}, which the model has no token for.")
@@ -94,8 +96,7 @@ class WordLoop:
         return self.emitted[self.first[number] : self.last[number] + 1 : 2].tolist()
 
     def smoothed(self, log_probabilities: np.ndarray) -> np.ndarray:
-        """(frames, tokens) log posteriors, with a floor under each, where silence between letters may be a space too.
-        """
+        """(frames, tokens) log posteriors, with a floor under each, where silence between letters may be a space too."""
         smooth = (1 - SMOOTHING) * np.exp(log_probabilities) + SMOOTHING / log_probabilities.shape[1]
         smooth[:, self.blank_id] = np.maximum(smooth[:, self.blank_id], smooth[:, self.delimiter_id])
         return np.log(smooth)
@@ -146,8 +147,9 @@ class WordLoop:
     def _read(self, path: np.ndarray, probabilities: np.ndarray) -> list[Heard]:
         """Frames of the path -> words: one begins where its first letter is entered."""
         firsts = set(self.first.tolist())
-        starts = [frame for frame, state in enumerate(path)
-                  if state in firsts and (frame == 0 or path[frame - 1] != state)]
+        starts = [
+            frame for frame, state in enumerate(path) if state in firsts and (frame == 0 or path[frame - 1] != state)
+        ]
         heard = []
         for begin, limit in zip(starts, [*starts, len(path)][1:], strict=True):
             number = self.word_of[path[begin]]

@@ -52,8 +52,7 @@ class LanguageModel:
     """log_probabilities: log10 of each seen n-gram, by its words; backoffs: log10 weights of histories."""
 
     def __init__(self, texts: Iterable[str], order: int = ORDER) -> None:
-        """texts: sentences, normalised, words apart by white space. Raises DataError where there is none, or too much.
-        """
+        """texts: sentences, normalised, words apart by white space. Raises DataError where there is none, or too much."""
         sentences = [words for words in (text.split() for text in texts) if words]
         if not sentences:
             raise DataError("A language model needs some text; give sentences like those that will be spoken.")
@@ -92,7 +91,7 @@ class LanguageModel:
     def score(self, history: Gram, word: str) -> float:
         """log10 P(word | history), backing off to shorter ones."""
         known = (word,) in self.log_probabilities and word != BEGIN
-        gram = (*history[-(self.order - 1):], word if known else UNKNOWN)
+        gram = (*history[-(self.order - 1) :], word if known else UNKNOWN)
         weight = 0.0
         while gram not in self.log_probabilities:
             weight += self.backoffs.get(gram[:-1], 0.0)
@@ -107,7 +106,7 @@ class LanguageModel:
     def follow(self, state: Gram, word: str) -> tuple[Gram, float]:
         """-> (the state behind that word, ln P(word | what was said before))."""
         known = word if (word,) in self.log_probabilities else UNKNOWN
-        return (*state, known)[-(self.order - 1):], LN10 * self.score(state, word)
+        return (*state, known)[-(self.order - 1) :], LN10 * self.score(state, word)
 
 
 class KenLM:
@@ -158,8 +157,10 @@ def _begins(path: Path) -> bytes:
 def _check_size(path: Path) -> None:
     size_mb = path.stat().st_size / 1e6
     if size_mb > MOST_TEXT_MB and _begins(path) != BINARY:
-        raise ConfigError(f"{path} has {size_mb:.0f} MB of text, which takes long to read; make a binary file of it "
-                          "with KenLM's build_binary, or prune it.")
+        raise ConfigError(
+            f"{path} has {size_mb:.0f} MB of text, which takes long to read; make a binary file of it "
+            "with KenLM's build_binary, or prune it."
+        )
 
 
 def _words_of(path: Path) -> Iterator[str]:

@@ -77,14 +77,21 @@ def text_of(words: Sequence[Word]) -> str:
 
 def describe(transcript: Transcript) -> dict[str, Any]:
     """The transcript as `transcribe --format json` prints it."""
-    return {"text": transcript.text, "words": [described(word) for word in transcript.words],
-            "duration_s": round(transcript.duration_s, 3)}
+    return {
+        "text": transcript.text,
+        "words": [described(word) for word in transcript.words],
+        "duration_s": round(transcript.duration_s, 3),
+    }
 
 
 def described(word: Word) -> dict[str, Any]:
     """`joined` is told where it is so."""
-    told = {"word": word.word, "start_s": round(word.start_s, 3), "end_s": round(word.end_s, 3),
-            "confidence": round(word.confidence, 4)}
+    told = {
+        "word": word.word,
+        "start_s": round(word.start_s, 3),
+        "end_s": round(word.end_s, 3),
+        "confidence": round(word.confidence, 4),
+    }
     return told | {"joined": True} if word.joined else told
 
 

@@ -55,8 +55,10 @@ def fetch(repository: Repository, paths: Iterable[str], told: Told | None = None
     wanted = list(paths)
     missing = [path for path in wanted if not isinstance(where(path), str)]
     if missing and repository.remembered:
-        raise HubError(f"Of {name}, {len(missing)} of {len(wanted)} files were not fetched before, and the Hugging "
-                       "Face Hub cannot be reached; check the network and try again.")
+        raise HubError(
+            f"Of {name}, {len(missing)} of {len(wanted)} files were not fetched before, and the Hugging "
+            "Face Hub cannot be reached; check the network and try again."
+        )
     if missing:
         total = sum(repository.sizes[path] for path in missing)
         _check_room(name, total, Path(constants.HF_HUB_CACHE))
@@ -69,8 +71,13 @@ def fetch(repository: Repository, paths: Iterable[str], told: Told | None = None
 
 def _apart(repository: Repository, paths: list[str], total: int, told: Told | None) -> None:
     """Fetch `paths` in a process, and end it whatever happens here."""
-    process = subprocess.Popen(child.module(__name__), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                               env=child.environment(os.environ))
+    process = subprocess.Popen(
+        child.module(__name__),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=child.environment(os.environ),
+    )
     whole: list[str] = []
     refusal: dict[str, Any] = {}
     listener = threading.Thread(target=_listen, args=[process.stdout, whole, refusal], daemon=True)
@@ -96,8 +103,10 @@ def _apart(repository: Repository, paths: list[str], total: int, told: Told | No
     if refusal:
         raise getattr(ours, refusal["error"])(refusal["message"])
     if len(whole) < len(paths):
-        raise HubError(f"Fetching {repository.name} ended after {len(whole)} of {len(paths)} files; try again, whole "
-                       "files are kept.")
+        raise HubError(
+            f"Fetching {repository.name} ended after {len(whole)} of {len(paths)} files; try again, whole "
+            "files are kept."
+        )
     if told:
         told(total, total)
 
@@ -145,8 +154,10 @@ def _check_room(name: str, needed: int, cache: Path) -> None:
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if needed + SPARE_BYTES > free:
-        raise HubError(f"Fetching {name} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free at {cache}; "
-                       "free some, or set HF_HOME to a folder on another disk.")
+        raise HubError(
+            f"Fetching {name} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free at {cache}; "
+            "free some, or set HF_HOME to a folder on another disk."
+        )
 
 
 def _main() -> None:

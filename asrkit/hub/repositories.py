@@ -94,10 +94,18 @@ def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
             old: list[str] = []
         else:
             if private and not there.private:
-                raise HubError(f"{name} is on the Hugging Face Hub already, for everybody; make it private in its "
-                               "settings first, or choose another name.")
-            old = [file.rfilename for file in there.siblings
-                   if file.rfilename.endswith(OLD_WEIGHTS) and file.rfilename not in files]
-        api.create_commit(name, [*(CommitOperationAdd(path, content) for path, content in files.items()),
-                                 *map(CommitOperationDelete, old)], commit_message="Model trained with asrkit")
+                raise HubError(
+                    f"{name} is on the Hugging Face Hub already, for everybody; make it private in its "
+                    "settings first, or choose another name."
+                )
+            old = [
+                file.rfilename
+                for file in there.siblings
+                if file.rfilename.endswith(OLD_WEIGHTS) and file.rfilename not in files
+            ]
+        api.create_commit(
+            name,
+            [*(CommitOperationAdd(path, content) for path, content in files.items()), *map(CommitOperationDelete, old)],
+            commit_message="Model trained with asrkit",
+        )
     return f"{api.endpoint}/{name}"

@@ -28,9 +28,14 @@ def straighten(model: Any) -> Any:
 
     for layer in model.modules():
         convolution = getattr(layer, "conv", None)
-        if (type(layer).__name__.endswith(LAYERS) and isinstance(convolution, nn.Conv1d)
-                and isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm) and convolution.padding == (0,)
-                and convolution.dilation == (1,) and convolution.groups == 1):
+        if (
+            type(layer).__name__.endswith(LAYERS)
+            and isinstance(convolution, nn.Conv1d)
+            and isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm)
+            and convolution.padding == (0,)
+            and convolution.dilation == (1,)
+            and convolution.groups == 1
+        ):
             layer.forward = MethodType(_convolve, layer)
     heads = model.config.num_hidden_layers * model.config.num_attention_heads
     if model.config._attn_implementation == "sdpa" and heads <= MOST_HEADS:

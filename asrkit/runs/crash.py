@@ -7,8 +7,9 @@ import signal
 import socket
 from typing import Any
 
+from asrkit.files import free_bytes
 from asrkit.runs.processes import alive
-from asrkit.runs.store import Run, free_bytes
+from asrkit.runs.store import Run
 
 FULL_BYTES = 1 << 20
 """With less than this free, a disk is full for our purposes."""
@@ -32,26 +33,36 @@ def explain(run: Run) -> tuple[str, str]:
     process = run.process() or {}
     way_on = "Resume goes on from the last checkpoint." if run.checkpoints() else "Resume begins again."
     if not os.access(run.path, os.W_OK):
-        return ("The training process could not write into its run directory any more, which is read-only now.",
-                f"Make {run.path} writable. {way_on}")
+        return (
+            "The training process could not write into its run directory any more, which is read-only now.",
+            f"Make {run.path} writable. {way_on}",
+        )
     if free_bytes(run.path) < FULL_BYTES:
         return "The training process ended because the disk is full.", f"Free some space. {way_on}"
     if process.get("for_memory"):
-        return ("The system killed the training process for memory.",
-                f"Lower the batch size (and raise the gradient accumulation) or the longest clip first. {way_on}")
+        return (
+            "The system killed the training process for memory.",
+            f"Lower the batch size (and raise the gradient accumulation) or the longest clip first. {way_on}",
+        )
     if (code := process.get("exit")) in SIGNALS:
-        return (f"The training process ended by {SIGNALS[code]}.",
-                f"The log may say more; if it happens again, update the driver and PyTorch. {way_on}")
+        return (
+            f"The training process ended by {SIGNALS[code]}.",
+            f"The log may say more; if it happens again, update the driver and PyTorch. {way_on}",
+        )
     if code is None and (told := _out_of_sight(run, process)):
         return told, f"If it has ended there: {way_on}"
     said = _last_line(run, process)
     if (code or 0) > 0:
-        return (f"The training process ended with exit code {code} and no other word. Its history is kept.{said}",
-                f"The log may say more. {way_on}")
+        return (
+            f"The training process ended with exit code {code} and no other word. Its history is kept.{said}",
+            f"The log may say more. {way_on}",
+        )
     if run.events_size() > process.get("events_from", 0):  # it had begun: its history says more
         said = ""
-    return ("The training process ended without a word: it was killed, or ran out of memory. Its history is "
-            f"kept.{said}", f"The log may say more. {way_on}")
+    return (
+        f"The training process ended without a word: it was killed, or ran out of memory. Its history is kept.{said}",
+        f"The log may say more. {way_on}",
+    )
 
 
 def _out_of_sight(run: Run, process: dict[str, Any]) -> str:

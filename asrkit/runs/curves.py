@@ -36,8 +36,11 @@ class Point(NamedTuple):
 def points_of(names: Names, told: Event, elapsed_s: float) -> Iterator[tuple[str, Point]]:
     """(curve, point) of everything that an event tells."""
     step, epoch = told.step or 0, told.epoch or 0.0
-    return ((curve, Point(step, epoch, told.time, told.data[name], elapsed_s))
-            for name, curve in names.items() if name in told.data)
+    return (
+        (curve, Point(step, epoch, told.time, told.data[name], elapsed_s))
+        for name, curve in names.items()
+        if name in told.data
+    )
 
 
 _TOLD = attrgetter("step", "time")
@@ -51,8 +54,13 @@ def thinned(points: list[Point], most: int) -> list[Point]:
     """
     if len(points) <= most:
         return points
-    kept = _extremes([point.step for point in points[1:-1]], [point.value for point in points[1:-1]], most,
-                     points[0].step, points[-1].step)
+    kept = _extremes(
+        [point.step for point in points[1:-1]],
+        [point.value for point in points[1:-1]],
+        most,
+        points[0].step,
+        points[-1].step,
+    )
     return [points[0], *sorted((points[1 + place] for place in kept), key=_TOLD), points[-1]]
 
 
@@ -115,7 +123,8 @@ class Curves:
             steps = [one.step or 0 for one, _ in told]
             chosen = _extremes(steps, [one.data[name] for one, _ in told], self.most, min(steps), max(steps))
             told = [told[place] for place in sorted({0, *chosen, len(told) - 1})]
-        points += [Point(one.step or 0, one.epoch or 0.0, one.time, one.data[name], elapsed_s)
-                   for one, elapsed_s in told]
+        points += [
+            Point(one.step or 0, one.epoch or 0.0, one.time, one.data[name], elapsed_s) for one, elapsed_s in told
+        ]
         if self.most and len(points) > SLACK * self.most:
             points[:] = thinned(points, self.most)

@@ -58,8 +58,14 @@ def _visible() -> list[str]:
         return [str(number) for number in range(count)]
     names = [name.strip() for name in visible.split(",")]
     # CUDA stops at the first that is none (programming guide, environment variables).
-    end = next((place for place, name in enumerate(names) if not name or name.startswith("-")
-                or (name.isdecimal() and int(name) >= count)), len(names))
+    end = next(
+        (
+            place
+            for place, name in enumerate(names)
+            if not name or name.startswith("-") or (name.isdecimal() and int(name) >= count)
+        ),
+        len(names),
+    )
     return names[:end]
 
 
@@ -89,11 +95,14 @@ def check(config: TrainConfig) -> None:
     wish, known, have = Wish.of(config), places(), found()
     missing = [name for name in wish.names if name not in known]
     if missing:
-        raise RunError(f"There is no device {missing[0]} for runs here; set Device (device) to auto or of "
-                       f"{', '.join(known)}.")
+        raise RunError(
+            f"There is no device {missing[0]} for runs here; set Device (device) to auto or of {', '.join(known)}."
+        )
     if _wants_more(wish, have):
-        raise RunError(f"The run wants {wish.processes} GPUs (processes), one for each process, and there are "
-                       f"{len(have)} for runs here; set Processes to {len(have)} or less.")
+        raise RunError(
+            f"The run wants {wish.processes} GPUs (processes), one for each process, and there are "
+            f"{len(have)} for runs here; set Processes to {len(have)} or less."
+        )
 
 
 def _wants_more(wish: Wish, have: list[str]) -> bool:

@@ -127,8 +127,13 @@ def _non_finite(history: History) -> Iterator[Finding]:
     broken = [(step, epoch) for step, epoch, loss in history.losses if loss is None]
     broken += [(score.step, score.epoch) for score in history.scores if score.loss is None]
     for step, epoch in sorted(broken):
-        yield Finding("non-finite", step, epoch, "The loss is not a finite number any more: the weights are lost.",
-                      "Go back to the last checkpoint with a third of the learning rate; with fp16, use bf16 instead.")
+        yield Finding(
+            "non-finite",
+            step,
+            epoch,
+            "The loss is not a finite number any more: the weights are lost.",
+            "Go back to the last checkpoint with a third of the learning rate; with fp16, use bf16 instead.",
+        )
 
 
 def _collapse(history: History) -> Iterator[Finding]:
@@ -140,8 +145,13 @@ def _collapse(history: History) -> Iterator[Finding]:
         entropy = history.label_entropy
         prior = entropy and PRIOR_SHARE * entropy < now.loss < entropy + NEAR_PRIOR
         if prior or now.loss > (1 - STILL) * earlier.loss:
-            yield Finding("blank-collapse", now.step, now.epoch, _collapse_cause(history, now),
-                          " ".join(_collapse_remedies(history)))
+            yield Finding(
+                "blank-collapse",
+                now.step,
+                now.epoch,
+                _collapse_cause(history, now),
+                " ".join(_collapse_remedies(history)),
+            )
 
 
 def _hopeless(score: Score) -> bool:
@@ -160,31 +170,43 @@ def _collapse_cause(history: History, score: Score) -> str:
         evidence.append(f"{score.blank_share:.0%} of the frames are blank")
     likely = [why for why, _ in _suspects(history)]
     babbles = score.blank_share is not None and score.blank_share < 0.5 and (score.length_ratio or 0) > 0.5
-    seen = "What the model writes has nothing to do with what it hears: " if babbles else \
-        "The model answers with blanks or one letter whatever it hears: "
-    return (seen + ", ".join(evidence) + "."
-            + (" Likely because " + "; ".join(likely) + "." if likely else ""))
+    seen = (
+        "What the model writes has nothing to do with what it hears: "
+        if babbles
+        else "The model answers with blanks or one letter whatever it hears: "
+    )
+    return seen + ", ".join(evidence) + "." + (" Likely because " + "; ".join(likely) + "." if likely else "")
 
 
 def _collapse_remedies(history: History) -> list[str]:
     known = [what for _, what in _suspects(history)]
-    return [*known, "Train the output layer alone first (head_first_steps), or start from a checkpoint that is tuned "
-            "for CTC already."]
+    return [
+        *known,
+        "Train the output layer alone first (head_first_steps), or start from a checkpoint that is tuned "
+        "for CTC already.",
+    ]
 
 
 def _suspects(history: History) -> Iterator[tuple[str, str]]:
     """(why, what to do) for each setting that is known to keep models on the blank."""
     settings, rate = history.settings, history.learning_rate
     if history.too_fast:
-        yield (f"the learning rate, {rate:g}, is several times what models of this size take (5e-5 to 1e-4)",
-               f"Divide the learning rate by 3 to 5 (to about {rate / 4:.0e}).")
+        yield (
+            f"the learning rate, {rate:g}, is several times what models of this size take (5e-5 to 1e-4)",
+            f"Divide the learning rate by 3 to 5 (to about {rate / 4:.0e}).",
+        )
     if history.update_s is not None and history.update_s < SMALL_UPDATE_S:
-        yield (f"an update sees only {history.update_s:.0f} s of audio",
-               "Raise the batch or the gradient accumulation to 100 s of audio an update or more.")
+        yield (
+            f"an update sees only {history.update_s:.0f} s of audio",
+            "Raise the batch or the gradient accumulation to 100 s of audio an update or more.",
+        )
     if 0 < history.warmup_steps < 1000 and history.too_fast:
         yield (f"warm-up is short ({history.warmup_steps} steps) for that rate", "Warm up for 1,000 to 2,000 steps.")
-    if float(settings.get("mask_time_prob") or 0) and int(settings.get("mask_time_length") or 10) >= 10 and (
-            history.update_s is not None and history.update_s < SMALL_UPDATE_S):
+    if (
+        float(settings.get("mask_time_prob") or 0)
+        and int(settings.get("mask_time_length") or 10) >= 10
+        and (history.update_s is not None and history.update_s < SMALL_UPDATE_S)
+    ):
         yield "masks of 200 ms hide much of short clips", "Set mask_time_length to 2."
 
 
@@ -194,9 +216,13 @@ def _diverged(history: History) -> Iterator[Finding]:
     for index in range(2, len(known)):
         best = min(score.loss for score in known[: index - 1])
         if min(known[index - 1].loss, known[index].loss) > DIVERGED_RISE * best and _worse(known[: index + 1]):
-            yield Finding("divergence", known[index].step, known[index].epoch,
-                          f"The evaluation loss rose from {best:.2f} to {known[index].loss:.2f}, and WER with it.",
-                          "Resume from an earlier checkpoint with a third of the learning rate.")
+            yield Finding(
+                "divergence",
+                known[index].step,
+                known[index].epoch,
+                f"The evaluation loss rose from {best:.2f} to {known[index].loss:.2f}, and WER with it.",
+                "Resume from an earlier checkpoint with a third of the learning rate.",
+            )
 
 
 def _worse(scores: list[Score]) -> bool:
@@ -211,10 +237,14 @@ def _overfitting(history: History) -> Iterator[Finding]:
         past, recent = known[: index - OVERFIT_EVALUATIONS + 1], known[index - OVERFIT_EVALUATIONS + 1 : index + 1]
         lowest, best = min(score.loss for score in past), min(score.wer for score in past)
         if all(score.loss > (1 + OVERFIT_RISE) * lowest and score.wer >= best for score in recent):
-            yield Finding("overfitting", known[index].step, known[index].epoch,
-                          f"For {OVERFIT_EVALUATIONS} evaluations the loss has been {OVERFIT_RISE:.0%} above its "
-                          f"lowest ({lowest:.2f}) and WER has not fallen below {best:.1%}.",
-                          "Stop here and keep the best model; more data, augmentation or dropout would help.")
+            yield Finding(
+                "overfitting",
+                known[index].step,
+                known[index].epoch,
+                f"For {OVERFIT_EVALUATIONS} evaluations the loss has been {OVERFIT_RISE:.0%} above its "
+                f"lowest ({lowest:.2f}) and WER has not fallen below {best:.1%}.",
+                "Stop here and keep the best model; more data, augmentation or dropout would help.",
+            )
 
 
 def _plateau(history: History) -> Iterator[Finding]:
@@ -224,30 +254,42 @@ def _plateau(history: History) -> Iterator[Finding]:
         before = min(score.wer for score in known[: index - PLATEAU_EVALUATIONS + 1])
         since = min(score.wer for score in known[index - PLATEAU_EVALUATIONS + 1 : index + 1])
         if 0.3 < before < COLLAPSED_RATE and since > (1 - PLATEAU_GAIN) * before:
-            yield Finding("plateau", known[index].step, known[index].epoch,
-                          f"WER has stood at about {since:.1%} for {PLATEAU_EVALUATIONS} evaluations.",
-                          "Listen to the worst clips and check their transcripts; then try more data, a better base "
-                          "model or a lower learning rate.")
+            yield Finding(
+                "plateau",
+                known[index].step,
+                known[index].epoch,
+                f"WER has stood at about {since:.1%} for {PLATEAU_EVALUATIONS} evaluations.",
+                "Listen to the worst clips and check their transcripts; then try more data, a better base "
+                "model or a lower learning rate.",
+            )
 
 
 def _high_rate(history: History) -> Iterator[Finding]:
     """Told before the first step, while it costs nothing to begin again."""
     rate = history.learning_rate
     if history.too_fast:
-        yield Finding("learning-rate-high", 0, 0.0,
-                      f"The learning rate, {rate:g}, is several times what models like "
-                      f"{history.settings.get('model', '')} take (5e-5 to 1e-4); at such rates they seldom learn more "
-                      "than to stay silent.",
-                      f"Begin again with about {rate / 4:.0e}.")
+        yield Finding(
+            "learning-rate-high",
+            0,
+            0.0,
+            f"The learning rate, {rate:g}, is several times what models like "
+            f"{history.settings.get('model', '')} take (5e-5 to 1e-4); at such rates they seldom learn more "
+            "than to stay silent.",
+            f"Begin again with about {rate / 4:.0e}.",
+        )
 
 
 def _tiny_update(history: History) -> Iterator[Finding]:
     """Told before the first step, too."""
     if history.big and history.update_s is not None and history.update_s < TINY_UPDATE_S:
-        yield Finding("update-tiny", 0, 0.0,
-                      f"An update sees only {history.update_s:.0f} s of audio; a model of this size learns from such "
-                      "noisy gradients slowly or not at all.",
-                      "Raise the batch or the gradient accumulation to 100 s of audio an update.")
+        yield Finding(
+            "update-tiny",
+            0,
+            0.0,
+            f"An update sees only {history.update_s:.0f} s of audio; a model of this size learns from such "
+            "noisy gradients slowly or not at all.",
+            "Raise the batch or the gradient accumulation to 100 s of audio an update.",
+        )
 
 
 def _over_masked(history: History) -> Iterator[Finding]:
@@ -258,20 +300,32 @@ def _over_masked(history: History) -> Iterator[Finding]:
         return
     one = length * FRAME_S / history.clip_s
     if max(share, one) >= MASKED_SHARE:
-        seen = f"one mask of {length} frames hides {min(one, 1):.0%} of a usual clip ({history.clip_s:.1f} s)" \
-            if one >= MASKED_SHARE else f"masks hide {share:.0%} of every clip"
-        yield Finding("over-masking", 0, 0.0, f"SpecAugment leaves too little to read: {seen}.",
-                      "Set mask_time_length to 2 and mask_time_prob to 0.05.")
+        seen = (
+            f"one mask of {length} frames hides {min(one, 1):.0%} of a usual clip ({history.clip_s:.1f} s)"
+            if one >= MASKED_SHARE
+            else f"masks hide {share:.0%} of every clip"
+        )
+        yield Finding(
+            "over-masking",
+            0,
+            0.0,
+            f"SpecAugment leaves too little to read: {seen}.",
+            "Set mask_time_length to 2 and mask_time_prob to 0.05.",
+        )
 
 
 def _unknown(history: History) -> Iterator[Finding]:
     """The token for no letter is written, which a reader never sees."""
     for score in history.scores:
         if score.step > 0 and (score.unknown_share or 0) > UNKNOWN_SHARE:
-            yield Finding("unknown-tokens", score.step, score.epoch,
-                          f"{score.unknown_share:.0%} of what the model writes is the token for unknown letters, which "
-                          "is left out of the text: it was trained on letters that its vocabulary lacks.",
-                          "Set Vocabulary to extend or fresh, or choose a normaliser that removes those letters.")
+            yield Finding(
+                "unknown-tokens",
+                score.step,
+                score.epoch,
+                f"{score.unknown_share:.0%} of what the model writes is the token for unknown letters, which "
+                "is left out of the text: it was trained on letters that its vocabulary lacks.",
+                "Set Vocabulary to extend or fresh, or choose a normaliser that removes those letters.",
+            )
 
 
 def _small_evaluation(history: History) -> Iterator[Finding]:
@@ -280,12 +334,25 @@ def _small_evaluation(history: History) -> Iterator[Finding]:
         if score.wer_interval and score.step > 0:
             low, high = score.wer_interval
             if (high - low) / 2 > VAGUE and high < 1:  # above, the hypotheses are babble and vary for that reason
-                yield Finding("evaluation-set-small", score.step, score.epoch,
-                              f"With these few clips WER is known no better than between {low:.0%} and {high:.0%}; "
-                              "smaller differences mean nothing.",
-                              "Evaluate on more clips: a few hundred words at least.")
+                yield Finding(
+                    "evaluation-set-small",
+                    score.step,
+                    score.epoch,
+                    f"With these few clips WER is known no better than between {low:.0%} and {high:.0%}; "
+                    "smaller differences mean nothing.",
+                    "Evaluate on more clips: a few hundred words at least.",
+                )
 
 
 _RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (
-    _high_rate, _tiny_update, _over_masked, _non_finite, _collapse, _diverged, _overfitting, _plateau, _unknown,
-    _small_evaluation)
+    _high_rate,
+    _tiny_update,
+    _over_masked,
+    _non_finite,
+    _collapse,
+    _diverged,
+    _overfitting,
+    _plateau,
+    _unknown,
+    _small_evaluation,
+)

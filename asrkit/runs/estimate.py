@@ -22,13 +22,13 @@ from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
-from asrkit.models import resolution
+from asrkit.models import checkpoints, resolution
 from asrkit.runs import events
 from asrkit.runs.store import Run, RunStore
 
 FRAMES_A_SECOND = 50
-CORE_SPEED = 2.5e8    # weights x seconds of audio a second, for one core
-MOST_SPEED = 85.0     # seconds of audio a second a core: small models wait for other things
+CORE_SPEED = 2.5e8  # weights x seconds of audio a second, for one core
+MOST_SPEED = 85.0  # seconds of audio a second a core: small models wait for other things
 _RUNS_LOOKED_AT = 20
 
 
@@ -44,8 +44,10 @@ class Estimate:
     def sentence(self) -> str:
         """For the page."""
         time = "" if self.seconds is None else f", {_duration(self.seconds)}"
-        return (f"About {self.steps:,} step{'s' * (self.steps > 1)}{time} ({self.basis}), and "
-                f"{self.memory_bytes / 2**30:.1f} GB of memory for the model and a batch.")
+        return (
+            f"About {self.steps:,} step{'s' * (self.steps > 1)}{time} ({self.basis}), and "
+            f"{self.memory_bytes / 2**30:.1f} GB of memory for the model and a batch."
+        )
 
 
 def estimate(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
@@ -54,17 +56,22 @@ def estimate(config: TrainConfig, clips_s: list[float], store: RunStore) -> Esti
     path = resolution.resolve(config.model, store)
     if path is None:
         return None
-    told, weights = resolution.read_config(path), count_weights(path)
+    told, weights = checkpoints.read_config(path), count_weights(path)
     if not told or not weights or not clips_s:
         return None
     batch_s = config.batch_seconds or config.train_batch_size * max(clips_s)
     update_s = config.gradient_accumulation_steps * (
-        config.batch_seconds or config.train_batch_size * sum(clips_s) / len(clips_s))
+        config.batch_seconds or config.train_batch_size * sum(clips_s) / len(clips_s)
+    )
     speed, basis = _speed(config.model, weights, store)
     epoch = max(1, math.ceil(sum(clips_s) / update_s))
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
-    return Estimate(round(_memory(config, told, weights, min(batch_s, sum(clips_s)))), steps,
-                    steps / epoch * sum(clips_s) / speed if speed else None, basis)
+    return Estimate(
+        round(_memory(config, told, weights, min(batch_s, sum(clips_s)))),
+        steps,
+        steps / epoch * sum(clips_s) / speed if speed else None,
+        basis,
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -119,8 +126,9 @@ def _base(run: Run) -> str | None:
 def _speed(model: str, weights: int, store: RunStore) -> tuple[float | None, str]:
     for run in store.all()[:_RUNS_LOOKED_AT]:
         if _base(run) == model:
-            rates = [told.data.get("audio_seconds_per_second") for told in run.last_events()
-                     if told.kind == events.TRAIN]
+            rates = [
+                told.data.get("audio_seconds_per_second") for told in run.last_events() if told.kind == events.TRAIN
+            ]
             known = [rate for rate in rates if rate]
             if known:
                 return sum(known) / len(known), f"as run {run.id} went"

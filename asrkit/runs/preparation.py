@@ -21,8 +21,9 @@ from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import DataError
-from asrkit.models import resolution
-from asrkit.runs.store import Run, RunStore, write_json
+from asrkit.files import write_json
+from asrkit.models import checkpoints, resolution, vocabularies
+from asrkit.runs.store import Run, RunStore
 from asrkit.text import normalizers
 
 HUB = "hub:"
@@ -61,8 +62,13 @@ def check_reach(config: TrainConfig) -> None:
             sources.check_reach(name)
 
 
-def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, model: Path | None = None,
-            told: hub.Told | None = None) -> Prepared:
+def prepare(
+    config: TrainConfig,
+    store: RunStore,
+    hub_dir: Path | None = None,
+    model: Path | None = None,
+    told: hub.Told | None = None,
+) -> Prepared:
     """Read, split, normalise and audit the data of `config`.
 
     model: the base model's directory, where it was fetched already. told: how much of the data is fetched.
@@ -72,10 +78,16 @@ def prepare(config: TrainConfig, store: RunStore, hub_dir: Path | None = None, m
     """
     model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
-        resolution.check_language(model, config.adapter_language)
-    source = sources.load(config.train, eval_data=config.eval or None, text_column=config.text_column or None,
-                          audio_column=config.audio_column or None,
-                          speaker_column=config.speaker_column or None, hub_dir=hub_dir, told=told)
+        vocabularies.check_language(model, config.adapter_language)
+    source = sources.load(
+        config.train,
+        eval_data=config.eval or None,
+        text_column=config.text_column or None,
+        audio_column=config.audio_column or None,
+        speaker_column=config.speaker_column or None,
+        hub_dir=hub_dir,
+        told=told,
+    )
     check = functools.partial(_checked, config=config, model=model)
     kept, told = check(source.train)
     if source.eval:
@@ -101,8 +113,9 @@ def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashabl
     if not rows:
         return [], []
     if len(rows) < 2:
-        raise DataError(f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, "
-                        "or name an evaluation dataset.")
+        raise DataError(
+            f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, or name an evaluation dataset."
+        )
     return hold_out(config, rows, [prints[row.id] for row in rows])
 
 
@@ -117,17 +130,27 @@ def told_leaks(run: Run) -> list[dict[str, Any]]:
 
 def hold_out(config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Hashable | None]) -> manifest.Halves:
     """The split that a run with these settings makes of data without one. Texts are those after the rules."""
-    return manifest.split(rows, eval_share=config.eval_share, count=config.eval_count, seed=config.seed,
-                          by=config.split_by, prints=prints)
+    return manifest.split(
+        rows, eval_share=config.eval_share, count=config.eval_count, seed=config.seed, by=config.split_by, prints=prints
+    )
 
 
-def _leaks(train: list[Utterance], held_out: list[Utterance], config: TrainConfig, prints: dict[str, Hashable | None],
-           own: bool) -> list[Finding]:
+def _leaks(
+    train: list[Utterance],
+    held_out: list[Utterance],
+    config: TrainConfig,
+    prints: dict[str, Hashable | None],
+    own: bool,
+) -> list[Finding]:
     """What both sides share. Commands are to be known, so their sentences are not told of."""
     rows = [*train, *held_out]
     seen = [leaks.Clip(place, row.text, row.speaker, prints[row.id]) for place, row in enumerate(rows)]
-    found = leaks.between(seen[:len(train)], seen[len(train):], lambda place, detail:
-                          f"{rows[place].row or Path(rows[place].audio).name} ({detail})", own=own)
+    found = leaks.between(
+        seen[: len(train)],
+        seen[len(train) :],
+        lambda place, detail: f"{rows[place].row or Path(rows[place].audio).name} ({detail})",
+        own=own,
+    )
     return [one for one in found if one.code != "leak-text" or config.decoding != "words"]
 
 
@@ -137,7 +160,7 @@ def limits_of(config: TrainConfig, model: Path | None) -> Limits:
     ModelError for a damaged checkpoint at `model`.
     """
     keeps = model and config.vocabulary == "keep"
-    known = resolution.known_characters(model, config.adapter_language) if keeps else None
+    known = vocabularies.known_characters(model, config.adapter_language) if keeps else None
     return Limits(config.text_rules, known, _frames_of(model), config.min_duration_s, config.max_duration_s)
 
 
@@ -160,7 +183,7 @@ def _sentence(found: Finding, config: TrainConfig) -> str:
 
 
 def _frames_of(model: Path | None) -> Callable[[float], int]:
-    told = resolution.read_config(model) or {} if model else {}
+    told = checkpoints.read_config(model) or {} if model else {}
     if "conv_kernel" not in told or "conv_stride" not in told:
         return ctc.frames
     return functools.partial(ctc.frames, kernels=tuple(told["conv_kernel"]), strides=tuple(told["conv_stride"]))
@@ -170,5 +193,10 @@ def _joined(train: Audit, held_out: Audit) -> Audit:
     """One audit for both splits: counts added up, findings one after the other."""
     verdicts = ("ready", "ready-with-drops", "not-ready")
     worst = max((train.verdict, held_out.verdict), key=verdicts.index)
-    return Audit(worst, train.utterances + held_out.utterances, train.hours + held_out.hours,
-                 train.dropped + held_out.dropped, [*train.findings, *held_out.findings])
+    return Audit(
+        worst,
+        train.utterances + held_out.utterances,
+        train.hours + held_out.hours,
+        train.dropped + held_out.dropped,
+        [*train.findings, *held_out.findings],
+    )

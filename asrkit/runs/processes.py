@@ -24,8 +24,9 @@ from typing import Any
 import psutil
 
 from asrkit import child
+from asrkit.files import readable_disk_errors, write_json
 from asrkit.runs import devices
-from asrkit.runs.store import Run, RunStore, readable_disk_errors, write_json
+from asrkit.runs.store import Run, RunStore
 
 TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)")
 """Names of the environment variables that torchrun sets for its processes."""
@@ -50,8 +51,9 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
     # A worker that ends starts the next in line; what torchrun told it about itself is not for the next. A cluster or
     # a container may have left such words too, and a worker alone would wait for a team that never comes.
     launched = "TORCHELASTIC_RUN_ID" in os.environ
-    inherited = {name: value for name, value in os.environ.items()
-                 if not ((launched or alone) and TORCHRUN.fullmatch(name))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not ((launched or alone) and TORCHRUN.fullmatch(name))
+    }
     if launched:
         inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
@@ -60,8 +62,14 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
     run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life: nobody is silent since then
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         log_from = log.tell()
-        worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                  start_new_session=True, env=environment)
+        worker = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment,
+        )
         try:
             introduce(run, worker.pid, command, events_from, taken, log_from)
         except BaseException:
@@ -93,13 +101,28 @@ def _kills_for_memory() -> int:
     return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("oom_kill ")), 0)
 
 
-def introduce(run: Run, pid: int, command: list[str], events_from: int, taken: Sequence[str] | None = None,
-              log_from: int | None = None) -> None:
+def introduce(
+    run: Run,
+    pid: int,
+    command: list[str],
+    events_from: int,
+    taken: Sequence[str] | None = None,
+    log_from: int | None = None,
+) -> None:
     """Write `process.json`: who works on the run in which folder, from which byte of the events on it is he who tells,
     and, where that is known, which devices he has and from which byte on the log is his."""
     has = ({} if taken is None else {"devices": list(taken)}) | ({} if log_from is None else {"log_from": log_from})
-    write_json(run.process_path, {**identity(pid), "host": socket.gethostname(), "command": command,
-                                  "folder": folder(run), "events_from": events_from, **has})
+    write_json(
+        run.process_path,
+        {
+            **identity(pid),
+            "host": socket.gethostname(),
+            "command": command,
+            "folder": folder(run),
+            "events_from": events_from,
+            **has,
+        },
+    )
 
 
 def identity(pid: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ A run directory appears whole or not at all: it is made under a hidden name and 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -20,6 +19,7 @@ from typing import Any
 
 from asrkit import config as configs
 from asrkit.errors import RunError
+from asrkit.files import readable_disk_errors, write_json
 from asrkit.runs.events import ENDS, Event, is_train
 
 STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
@@ -145,8 +145,7 @@ class Run:
                 end = begin
             file.truncate(0)
 
-    def events(self, after: int = 0, limit_bytes: int | None = None,
-               skim: bool = False) -> tuple[list[Event], int]:
+    def events(self, after: int = 0, limit_bytes: int | None = None, skim: bool = False) -> tuple[list[Event], int]:
         """Events from byte offset `after`, and the offset to go on from. A half-written last line is left for later.
 
         If the file is shorter than `after` (another run took its place) reading starts again at 0.
@@ -276,8 +275,11 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Whole checkpoints, oldest first."""
-        found = [(int(match[1]), path) for path in self.checkpoints_dir.glob("checkpoint-*")
-                 if (match := CHECKPOINT.fullmatch(path.name))]
+        found = [
+            (int(match[1]), path)
+            for path in self.checkpoints_dir.glob("checkpoint-*")
+            if (match := CHECKPOINT.fullmatch(path.name))
+        ]
         return [path for _, path in sorted(found)]
 
     def has_model(self) -> bool:
@@ -346,8 +348,9 @@ class RunStore:
         """Where datasets made in the app lie: one folder each. Absolute, for a run may name it."""
         return default_data_dir(self.root).absolute()
 
-    def create(self, config: configs.TrainConfig, run_id: str | None = None,
-               fill: Callable[[Run], None] = lambda run: None) -> Run:
+    def create(
+        self, config: configs.TrainConfig, run_id: str | None = None, fill: Callable[[Run], None] = lambda run: None
+    ) -> Run:
         """A new run directory with its configuration and what `fill` puts into it, there whole or not at all.
 
         RunError if the id is taken or is no file name, or the disk is full.
@@ -379,14 +382,22 @@ class RunStore:
 
     def get(self, run_id: str) -> Run:
         """The run of that id. RunError if there is none."""
-        run = Run(self.root / run_id)
-        if not RUN_ID.fullmatch(run_id) or not run.config_path.exists():
+        run = self.find(run_id)
+        if run is None:
             raise RunError(f"There is no run {run_id!r} in {self.root}; `python -m asrkit runs list` shows them.")
         return run
 
+    def find(self, run_id: str) -> Run | None:
+        """The run of that id, or None."""
+        run = Run(self.root / run_id)
+        return run if RUN_ID.fullmatch(run_id) and run.config_path.exists() else None
+
+    def at(self, path: Path) -> Run:
+        """The run whose directory `path` is, in this store or elsewhere."""
+        return Run(path)
+
     def all(self) -> list[Run]:
-        """Every run, newest first: by the time in its id, else by that of its configuration, which is never rewritten.
-        """
+        """Every run, newest first: by the time in its id, else by that of its configuration, which is never rewritten."""
         try:
             names = [name for name in os.listdir(self.root) if not name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
@@ -423,39 +434,3 @@ class RunStore:
 def _stamp(when: time.struct_time) -> str:
     """How ids begin that were not chosen by a person."""
     return time.strftime("%Y%m%d-%H%M%S", when)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader finds the old file or the new one, never half of either."""
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def readable_disk_errors(where: Path) -> Iterator[None]:
-    """Turn what the system says about a full or read-only disk into one sentence (RunError)."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(f"The disk that holds {where} is full; free some space and start again.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
-            raise RunError(f"{where} cannot be written ({error.strerror}); choose another --runs-dir.") from error
-        raise
-
-
-def free_bytes(where: Path) -> int:
-    """Free space on the disk that holds `where` or its nearest existing parent."""
-    while not where.exists() and where != where.parent:
-        where = where.parent
-    return shutil.disk_usage(where).free

@@ -17,20 +17,11 @@ from typing import NamedTuple
 from asrkit import config as configs
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, RunError
+from asrkit.files import free_bytes, readable_disk_errors, write_json
 from asrkit.models import resolution
 from asrkit.runs import devices, events, preparation
 from asrkit.runs.processes import spawn, works
-from asrkit.runs.store import (
-    CANCEL,
-    EVALUATE,
-    SAVE,
-    STOP,
-    Run,
-    RunStore,
-    free_bytes,
-    readable_disk_errors,
-    write_json,
-)
+from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, Run, RunStore
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
 STOPPED, FINISHED, FAILED, CRASHED = "stopped", "finished", "failed", "crashed"
@@ -50,7 +41,7 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
     """
     _refuse_full_disk(store)
     # A run that waits may be started from another working directory.
-    config = config.changed({"model": resolution.lasting(config.model, store)})
+    config = config.changed({"model": resolution.absolute_name(config.model, store)})
     devices.check(config)
     preparation.check_reach(config)
     prepared = preparation.prepare(config, store) if preparation.is_local(config) else None
@@ -181,8 +172,16 @@ def advance(store: RunStore) -> list[Run]:
                 devices.check(run.config())
                 spawn(run, mine)
             except (AsrkitError, OSError, ValueError) as error:
-                run.append(events.event(events.FAILED, error="not-started", message=str(error),
-                                        remedy="Mend that, then resume the run.", traceback="", begins=True))
+                run.append(
+                    events.event(
+                        events.FAILED,
+                        error="not-started",
+                        message=str(error),
+                        remedy="Mend that, then resume the run.",
+                        traceback="",
+                        begins=True,
+                    )
+                )
             else:
                 begun.append(run)
     return begun
@@ -258,8 +257,15 @@ def _end(run: Run, flag: str) -> None:
             run.raise_flag(flag)
         elif current == QUEUED:
             run.place_path.unlink(missing_ok=True)
-            run.append(events.event(events.STOPPED, message="Removed from the queue before it began.",
-                                    saved=run.has_model(), model="model" if run.has_model() else None, begins=True))
+            run.append(
+                events.event(
+                    events.STOPPED,
+                    message="Removed from the queue before it began.",
+                    saved=run.has_model(),
+                    model="model" if run.has_model() else None,
+                    begins=True,
+                )
+            )
 
 
 def delete(store: RunStore, run: Run) -> None:
@@ -296,8 +302,10 @@ def active(store: RunStore) -> Run | None:
 def _refuse_full_disk(store: RunStore) -> None:
     free = free_bytes(store.root)
     if free < NEEDED_BYTES:
-        raise RunError(f"The disk that holds {store.root} is full ({free / 2**20:.0f} MB free); "
-                       f"free at least {NEEDED_BYTES / 2**20:.0f} MB and start again.")
+        raise RunError(
+            f"The disk that holds {store.root} is full ({free / 2**20:.0f} MB free); "
+            f"free at least {NEEDED_BYTES / 2**20:.0f} MB and start again."
+        )
 
 
 def status(run: Run) -> str:

@@ -121,8 +121,9 @@ def _said(program: str) -> str:
     """What the driver's program prints; nothing where it fails or has not answered after TIMEOUT_S."""
     command = [program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
     except OSError:
         return ""
     try:
@@ -138,8 +139,13 @@ def _said(program: str) -> str:
 
 def _gpu(row: list[str]) -> Gpu:
     busy, used, total, heat = (_number(cell) for cell in row[1:])
-    return Gpu(row[0], None if busy is None else busy / 100, None if used is None else used * 2**20,
-               None if total is None else total * 2**20, heat)
+    return Gpu(
+        row[0],
+        None if busy is None else busy / 100,
+        None if used is None else used * 2**20,
+        None if total is None else total * 2**20,
+        heat,
+    )
 
 
 def _number(cell: str) -> float | None:

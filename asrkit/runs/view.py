@@ -217,14 +217,28 @@ def ahead_of_itself(run: Run, seen: RunView) -> str:
 def history(run: Run) -> History:
     """The run as the rules of `diagnosis` read it."""
     seen = view(run, skim=True)  # the rules look at no training loss but one that is not finite
-    scores = [Score(told.step or 0, told.epoch or 0.0, *(told.data.get(name) for name in EVAL_SERIES[:4]),
-                    blank_share=told.data.get("blank_share"), length_ratio=told.data.get("length_ratio"),
-                    unknown_share=told.data.get("unknown_share"),
-                    wer_interval=told.data.get("wer_interval"))
-              for told in seen.evaluations]
+    scores = [
+        Score(
+            told.step or 0,
+            told.epoch or 0.0,
+            *(told.data.get(name) for name in EVAL_SERIES[:4]),
+            blank_share=told.data.get("blank_share"),
+            length_ratio=told.data.get("length_ratio"),
+            unknown_share=told.data.get("unknown_share"),
+            wer_interval=told.data.get("wer_interval"),
+        )
+        for told in seen.evaluations
+    ]
     losses = [(point.step, point.epoch, point.value) for point in seen.series.get("train/loss", [])]
-    return History(run.config().to_dict(), scores, losses, seen.started.get("label_entropy"),
-                   seen.started.get("update_s"), seen.started.get("parameters"), seen.started.get("clip_s"))
+    return History(
+        run.config().to_dict(),
+        scores,
+        losses,
+        seen.started.get("label_entropy"),
+        seen.started.get("update_s"),
+        seen.started.get("parameters"),
+        seen.started.get("clip_s"),
+    )
 
 
 def end(run: Run, seen: RunView) -> Event | None:

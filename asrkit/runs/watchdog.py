@@ -141,7 +141,13 @@ def _tell(run: Run, given_s: float | None) -> None:
     within = f" within {given_s / 60:.0f} min" if given_s else ""
     kept = "Cancelled; only the history was kept. " if cancelled else ""
     way_on = "Resume goes on from its last checkpoint." if run.checkpoints() else "Resume begins again."
-    run.end(events.event(
-        events.STOPPED, saved=run.has_model(), model="model" if run.has_model() else None, forced=True,
-        message=f"{kept}It did not end{within} when asked, so it was ended by force. {way_on}"))
+    run.end(
+        events.event(
+            events.STOPPED,
+            saved=run.has_model(),
+            model="model" if run.has_model() else None,
+            forced=True,
+            message=f"{kept}It did not end{within} when asked, so it was ended by force. {way_on}",
+        )
+    )
     run.lower_flags()

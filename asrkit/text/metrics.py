@@ -77,15 +77,26 @@ def wer_interval(references: Sequence[str], hypotheses: Sequence[str], resamples
 
 def intervals(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, tuple[float, float]]:
     """The bounds of `wer_interval` for wer, cer and mer."""
-    return {name: _interval(references, hypotheses, tokens, 1000)
-            for name, tokens in (("wer", str.split), ("cer", _characters), ("mer", mixed_tokens))}
+    return {
+        name: _interval(references, hypotheses, tokens, 1000)
+        for name, tokens in (("wer", str.split), ("cer", _characters), ("mer", mixed_tokens))
+    }
 
 
-def _interval(references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]],
-              resamples: int) -> tuple[float, float]:
+def _interval(
+    references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]], resamples: int
+) -> tuple[float, float]:
     output = _process([tokens(text) for text in references], [tokens(text) for text in hypotheses])
-    errors = np.array([sum(max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
-                           for chunk in chunks if chunk.type != "equal") for chunks in output.alignments])
+    errors = np.array(
+        [
+            sum(
+                max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+                for chunk in chunks
+                if chunk.type != "equal"
+            )
+            for chunks in output.alignments
+        ]
+    )
     lengths = np.array([len(words) for words in output.references])
     if not lengths.sum():
         return (float(errors.sum() > 0),) * 2

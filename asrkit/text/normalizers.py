@@ -108,8 +108,9 @@ def _parse_map(pairs: str) -> dict[str, str]:
     for pair in pairs.split():
         old, equals, new = pair.partition("=")
         if not (old and equals):
-            raise ConfigError(f"The character map has {pair!r:.40}; write old=new, parted by spaces, such as ё=е "
-                              "№=number.")
+            raise ConfigError(
+                f"The character map has {pair!r:.40}; write old=new, parted by spaces, such as ё=е №=number."
+            )
         found[old] = new.replace("␣", " ")
     for new in found.values():
         if clash := next((old for old in found if old in new), None):
@@ -187,8 +188,11 @@ def _european(kept: str, percent: str, and_: str) -> Callable[[str], str]:
         return unicodedata.normalize("NFC", "".join(map(plain, _basic(text))))
 
     def plain(letter: str) -> str:
-        return letter if letter in kept else _LATIN_MARKS.sub("", unicodedata.normalize(
-            "NFD", letter.translate(_LATIN_LETTERS)))
+        return (
+            letter
+            if letter in kept
+            else _LATIN_MARKS.sub("", unicodedata.normalize("NFD", letter.translate(_LATIN_LETTERS)))
+        )
 
     return apply
 
@@ -257,15 +261,27 @@ NORMALISERS = {
             _basic,
         ),
         Normaliser("english", "Basic, with accents removed and & and % written as words. Digits stay.", _english),
-        Normaliser("german", "Basic, with ä, ö, ü and ß kept, other accents removed, & and % written as words.",
-                   _european("äöüß", "prozent", "und")),
-        Normaliser("spanish", "Basic, with á, é, í, ó, ú, ü, ñ kept, other accents removed, & and % written as words.",
-                   _european("áéíóúüñ", "por ciento", "y")),
-        Normaliser("french", "Basic, with the accents of French kept, others removed, & and % written as words.",
-                   _european("àâæçéèêëîïôœùûüÿ", "pour cent", "et")),
+        Normaliser(
+            "german",
+            "Basic, with ä, ö, ü and ß kept, other accents removed, & and % written as words.",
+            _european("äöüß", "prozent", "und"),
+        ),
+        Normaliser(
+            "spanish",
+            "Basic, with á, é, í, ó, ú, ü, ñ kept, other accents removed, & and % written as words.",
+            _european("áéíóúüñ", "por ciento", "y"),
+        ),
+        Normaliser(
+            "french",
+            "Basic, with the accents of French kept, others removed, & and % written as words.",
+            _european("àâæçéèêëîïôœùûüÿ", "pour cent", "et"),
+        ),
         Normaliser("chinese", "Basic, without any space beside a Chinese character.", _chinese),
-        Normaliser("code-switched", "Basic, without the spaces between Chinese characters, as ASCEND is scored.",
-                   _code_switched),
+        Normaliser(
+            "code-switched",
+            "Basic, without the spaces between Chinese characters, as ASCEND is scored.",
+            _code_switched,
+        ),
         Normaliser("indic", "Basic; vowel signs stay, joiners go, Malayalam chillus are written in one way.", _indic),
     )
 }

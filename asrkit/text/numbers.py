@@ -22,8 +22,10 @@ LONGEST = 7  # digits of one number without grouping
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _INITIAL = re.compile(r"(?<!\w)[A-Z]\.$")  # H.323
 _DATE = r"(?!\d{4}-\d\d?-\d\d?(?![\d-])|\d\d?-\d\d?-\d{2,4}(?![\d-]))"
-_PHONE = re.compile(rf"(?<![\w.,-])(?:\+\d[\d ()-]{{5,}}\d|\d{{3}}-\d{{4}}|{_DATE}\d{{2,5}}(?:-\d{{2,5}}){{2,}})"
-                    r"(?![\w-])")
+_PHONE = re.compile(
+    rf"(?<![\w.,-])(?:\+\d[\d ()-]{{5,}}\d|\d{{3}}-\d{{4}}|{_DATE}\d{{2,5}}(?:-\d{{2,5}}){{2,}})"
+    r"(?![\w-])"
+)
 _UNIT = re.compile(r"(?:[kmcdµn]?[gmlsvwa]|[kmgt]?b|[kmg]?hz|kwh?|km/h|am|pm|h|x)(?!\w)", re.IGNORECASE)
 _ORDINALS = {"en": "st|nd|rd|th", "fr": "er|ère|re|e|ème|eme", "es": "º|ª", "pt": "º|ª", "it": "º|ª"}
 _DOT_IS_DECIMAL = frozenset("en en_IN en_NG ja ko th he te kn bn am zh zh_Hant yue hi ta ne my km lo ms fil sw".split())
@@ -34,8 +36,10 @@ _CHINESE = frozenset("zh zh_Hant yue yue_Hans".split())
 def check(language: str) -> None:
     """Raise ConfigError unless numbers can be spelled in `language`."""
     if language not in _languages():
-        raise ConfigError(f"Numbers cannot be spelled out in {language!r}; choose one of {', '.join(_languages())}, or "
-                          "leave it empty.")
+        raise ConfigError(
+            f"Numbers cannot be spelled out in {language!r}; choose one of {', '.join(_languages())}, or "
+            "leave it empty."
+        )
 
 
 def spell(text: str, language: str) -> str:
@@ -48,7 +52,7 @@ def spell(text: str, language: str) -> str:
     for found in _NUMBER.finditer(text):
         if found.start() >= at:
             words, end = _read(text, found, language)
-            told += [text[at:found.start()], f" {words} "]
+            told += [text[at : found.start()], f" {words} "]
             at = end
     return " ".join("".join([*told, text[at:]]).split())
 
@@ -56,11 +60,11 @@ def spell(text: str, language: str) -> str:
 def _read(text: str, found: re.Match[str], language: str) -> tuple[str, int]:
     """-> (the words of a number in a text, where what follows begins)."""
     number, end = found[0], found.end()
-    before, after = text[:found.start()][-1:], text[end:end + 1]
+    before, after = text[: found.start()][-1:], text[end : end + 1]
     marks = _ORDINALS.get(language.partition("_")[0])
     if marks and not _is_letter(before) and (mark := re.compile(rf"(?:{marks})(?!\w)", re.IGNORECASE).match(text, end)):
         return _say(int(re.sub(r"\D", "", number)), language, "ordinal"), mark.end()
-    initial = _INITIAL.search(text[max(0, found.start() - 3):found.start()])
+    initial = _INITIAL.search(text[max(0, found.start() - 3) : found.start()])
     is_code = initial or _is_letter(before) or (_is_letter(after) and not _UNIT.match(text, end))
     if is_code or (language in _CHINESE and after == "年" and len(number) == 4):
         return _one_by_one(number, language), end

@@ -81,11 +81,23 @@ class Augmentation:
 STRENGTHS = {
     "none": Augmentation(),
     "light": Augmentation(
-        warp=(0.92, 1.08), warp_probability=0.5, noise_probability=0.3, snr_db=(15, 40), tilt_probability=0.3,
+        warp=(0.92, 1.08),
+        warp_probability=0.5,
+        noise_probability=0.3,
+        snr_db=(15, 40),
+        tilt_probability=0.3,
     ),
     "strong": Augmentation(
-        warp=(0.78, 1.25), warp_probability=0.8, room_probability=0.4, band_probability=0.5, tilt_probability=0.5,
-        noise_probability=0.7, snr_db=(5, 35), clip_probability=0.05, cut_s=0.03, edge_s=0.3,
+        warp=(0.78, 1.25),
+        warp_probability=0.8,
+        room_probability=0.4,
+        band_probability=0.5,
+        tilt_probability=0.5,
+        noise_probability=0.7,
+        snr_db=(5, 35),
+        clip_probability=0.05,
+        cut_s=0.03,
+        edge_s=0.3,
     ),
 }
 
@@ -119,7 +131,7 @@ def warp(samples: np.ndarray, factor: float) -> np.ndarray:
     The transform is taken between two lengths that it is fast at and whose ratio is nearly `factor`.
     """
     lengths, wanted = _smooth_lengths(), max(1, round(len(samples) / factor))
-    sizes = lengths[np.searchsorted(lengths, len(samples)):][:TRIED]
+    sizes = lengths[np.searchsorted(lengths, len(samples)) :][:TRIED]
     if len(sizes) < TRIED:  # beyond two minutes
         size, length = len(samples), wanted
     else:

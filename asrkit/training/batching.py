@@ -25,8 +25,17 @@ class LengthBatches:
     update: batches of an optimizer step, over all processes.
     """
 
-    def __init__(self, durations: Sequence[float], *, seconds: float, clips: int, seed: int,
-                 rank: int = 0, world: int = 1, update: int = 1) -> None:
+    def __init__(
+        self,
+        durations: Sequence[float],
+        *,
+        seconds: float,
+        clips: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        update: int = 1,
+    ) -> None:
         self.seed, self.rank, self.world, self.update, self.epoch = seed, rank, world, update, 0
         self.durations = np.asarray(durations, float)
         self.order = np.argsort(-self.durations, kind="stable")

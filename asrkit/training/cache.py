@@ -78,7 +78,11 @@ def is_exact(model: torch.nn.Module, *, masked: bool, augmented: bool) -> bool:
     """Whether `EncoderMemory` changes nothing: frozen convolutions that normalise within a frame ("layer" norm, where
     the model is given a mask), and no augmentation of the waveform."""
     encoder = getattr(model.base_model, "feature_extractor", None)
-    return (encoder is not None and masked and not augmented
-            and getattr(model.config, "feat_extract_norm", "layer") == "layer"
-            and not getattr(model.config, "add_adapter", False)  # which shortens the frames behind the encoder
-            and not any(parameter.requires_grad for parameter in encoder.parameters()))
+    return (
+        encoder is not None
+        and masked
+        and not augmented
+        and getattr(model.config, "feat_extract_norm", "layer") == "layer"
+        and not getattr(model.config, "add_adapter", False)  # which shortens the frames behind the encoder
+        and not any(parameter.requires_grad for parameter in encoder.parameters())
+    )

@@ -29,8 +29,14 @@ class SpeechDataset(Dataset):
     cache_bytes: how much decoded audio is kept for the next epoch, in each process that loads.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], processor: Any, augmentation: Augmentation | None = None,
-                 seed: int = 0, cache_bytes: float = 0) -> None:
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        processor: Any,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        cache_bytes: float = 0,
+    ) -> None:
         self.utterances, self.processor, self.augmentation, self.seed = utterances, processor, augmentation, seed
         self.decoded = Kept(cache_bytes)
 
@@ -40,8 +46,7 @@ class SpeechDataset(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = self.utterances[index]
-        samples = self.decoded.get(
-            index, lambda: loading.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
+        samples = self.decoded.get(index, lambda: loading.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
         if self.augmentation is not None:
             samples = self.augmentation(samples, np.random.default_rng([self.seed, epoch, index]))
         return {
@@ -55,7 +60,8 @@ class SpeechDataset(Dataset):
 def features(processor: Any, samples: np.ndarray) -> np.ndarray:
     """(samples,) waveform -> what the model reads: (samples,) normalised, or (frames, mel features) for w2v-BERT."""
     return processor.feature_extractor(samples, sampling_rate=loading.RATE, return_tensors="np")[
-        processor.feature_extractor.model_input_names[0]][0]
+        processor.feature_extractor.model_input_names[0]
+    ][0]
 
 
 class Collator:
@@ -72,8 +78,14 @@ class Collator:
 
     def __call__(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         longest = max(max(len(item["features"]) for item in items), self.shortest)
-        batch = dict(self.extractor.pad({self.name: [item["features"] for item in items]}, padding="max_length",
-                                        max_length=longest, return_tensors="pt"))
+        batch = dict(
+            self.extractor.pad(
+                {self.name: [item["features"] for item in items]},
+                padding="max_length",
+                max_length=longest,
+                return_tensors="pt",
+            )
+        )
         batch[self.name] = batch[self.name].to(torch.float32)
         if not wants_mask(self.extractor):
             batch.pop("attention_mask", None)

@@ -49,13 +49,22 @@ class Evaluation:
             **{name: rate.rate for name, rate in rates.items()},
             **({"greedy_wer": self.greedy.wer.rate, "greedy_cer": self.greedy.cer.rate} if self.greedy else {}),
             "wer_interval": list(self.wer_interval),
-            "counts": {name: {"substitutions": rate.substitutions, "deletions": rate.deletions,
-                              "insertions": rate.insertions, "reference_length": rate.reference_length}
-                       for name, rate in rates.items()},
-            "blank_share": self.blank_share, "unknown_share": self.unknown_share,
+            "counts": {
+                name: {
+                    "substitutions": rate.substitutions,
+                    "deletions": rate.deletions,
+                    "insertions": rate.insertions,
+                    "reference_length": rate.reference_length,
+                }
+                for name, rate in rates.items()
+            },
+            "blank_share": self.blank_share,
+            "unknown_share": self.unknown_share,
             "length_ratio": self.scores.length_ratio,
-            "utterances": self.utterances, "audio_seconds": round(self.audio_seconds, 2),
-            "seconds": round(self.seconds, 2), "samples": self.samples,
+            "utterances": self.utterances,
+            "audio_seconds": round(self.audio_seconds, 2),
+            "seconds": round(self.seconds, 2),
+            "samples": self.samples,
         }
 
 
@@ -77,9 +86,16 @@ class _Heard:
     audio_seconds: float = 0.0
 
 
-def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance], *, batch_size: int,
-             normaliser: str, loop: WordLoop | None = None,
-             progress: Callable[[int, int], bool] = lambda done, total: True) -> Evaluation:
+def evaluate(
+    model: torch.nn.Module,
+    processor: Any,
+    utterances: Sequence[Utterance],
+    *,
+    batch_size: int,
+    normaliser: str,
+    loop: WordLoop | None = None,
+    progress: Callable[[int, int], bool] = lambda done, total: True,
+) -> Evaluation:
     """Decode (greedily, or with the words of `loop`) and score; both sides go through the same normaliser.
 
     Where several processes train the run, each hears its share and every one of them gets the whole result.
@@ -98,13 +114,18 @@ def evaluate(model: torch.nn.Module, processor: Any, utterances: Sequence[Uttera
     references = [normalise(row.text, normaliser) for row in utterances]
     greedy = _in_order([part.greedy for part in parts], normaliser)
     hypotheses = _in_order([part.hypotheses for part in parts], normaliser) if loop else greedy
-    return Evaluation(float(np.mean(losses)), metrics.score(references, hypotheses),
-                      metrics.score(references, greedy) if loop else None,
-                      metrics.wer_interval(references, hypotheses),
-                      sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)),
-                      sum(part.unknown for part in parts) / max(1, sum(part.written for part in parts)), len(losses),
-                      sum(part.audio_seconds for part in parts), time.monotonic() - begun,
-                      _samples(utterances, references, hypotheses))
+    return Evaluation(
+        float(np.mean(losses)),
+        metrics.score(references, hypotheses),
+        metrics.score(references, greedy) if loop else None,
+        metrics.wer_interval(references, hypotheses),
+        sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)),
+        sum(part.unknown for part in parts) / max(1, sum(part.written for part in parts)),
+        len(losses),
+        sum(part.audio_seconds for part in parts),
+        time.monotonic() - begun,
+        _samples(utterances, references, hypotheses),
+    )
 
 
 def _in_order(parts: list[dict[int, str]], normaliser: str) -> list[str]:
@@ -112,13 +133,21 @@ def _in_order(parts: list[dict[int, str]], normaliser: str) -> list[str]:
     return [normalise(texts[place], normaliser) for place in sorted(texts)]
 
 
-def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance], batch_size: int,
-          loop: WordLoop | None, progress: Callable[[int, int], bool]) -> _Heard | None:
+def _hear(
+    model: torch.nn.Module,
+    processor: Any,
+    utterances: Sequence[Utterance],
+    batch_size: int,
+    loop: WordLoop | None,
+    progress: Callable[[int, int], bool],
+) -> _Heard | None:
     """This process's share of the clips, or None where it was told to stop."""
     dataset, collator, heard = SpeechDataset(utterances, processor), Collator(processor), _Heard()
     # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
     size = batch_size if wants_mask(processor.feature_extractor) else 1
-    left = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[distributed.RANK :: distributed.WORLD]
+    left = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[
+        distributed.RANK :: distributed.WORLD
+    ]
     while left:
         if not progress(len(utterances) - len(left) * distributed.WORLD, len(utterances)):
             return None
@@ -136,8 +165,14 @@ def _hear(model: torch.nn.Module, processor: Any, utterances: Sequence[Utterance
     return heard
 
 
-def _listen(model: torch.nn.Module, processor: Any, batch: dict[str, Any], chosen: list[int], loop: WordLoop | None,
-            heard: _Heard) -> None:
+def _listen(
+    model: torch.nn.Module,
+    processor: Any,
+    batch: dict[str, Any],
+    chosen: list[int],
+    loop: WordLoop | None,
+    heard: _Heard,
+) -> None:
     """Add what the model makes of a Batch, whose clips have the places `chosen` in the manifest, to `heard`."""
     device, blank = next(model.parameters()).device, model.config.pad_token_id
     inputs = {name: value.to(device) for name, value in batch.items() if name != "about"}
@@ -157,8 +192,10 @@ def _listen(model: torch.nn.Module, processor: Any, batch: dict[str, Any], chose
         heard.greedy[index] = to_text(processor, true, blank)
     if loop:
         seen = answer.logits.float().softmax(-1).cpu().numpy()
-        heard.hypotheses |= {index: " ".join(one.word for one in loop.decode(frames[:count]))
-                             for index, frames, count in zip(chosen, seen, counts, strict=True)}
+        heard.hypotheses |= {
+            index: " ".join(one.word for one in loop.decode(frames[:count]))
+            for index, frames, count in zip(chosen, seen, counts, strict=True)
+        }
 
 
 def to_text(processor: Any, ids: Sequence[int], blank_id: int) -> str:
@@ -173,5 +210,13 @@ def _samples(rows: Sequence[Utterance], references: list[str], hypotheses: list[
     fixed = sorted({round(place) for place in np.linspace(0, len(rows) - 1, min(SAMPLES_FIXED, len(rows)))})
     errors = [metrics.score([r], [h]).cer.rate for r, h in zip(references, hypotheses, strict=True)]
     worst = [index for index in np.argsort(errors)[::-1] if index not in fixed and errors[index] > 0][:SAMPLES_WORST]
-    return [{"id": rows[index].id, "audio": rows[index].audio, "reference": references[index],
-             "hypothesis": hypotheses[index], "worst": index in worst} for index in [*fixed, *map(int, worst)]]
+    return [
+        {
+            "id": rows[index].id,
+            "audio": rows[index].audio,
+            "reference": references[index],
+            "hypothesis": hypotheses[index],
+            "worst": index in worst,
+        }
+        for index in [*fixed, *map(int, worst)]
+    ]

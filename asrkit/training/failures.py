@@ -43,8 +43,16 @@ _DISK_FULL = ("No space left on device", "PytorchStreamWriter failed", "unexpect
 _OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "DefaultCPUAllocator: can't allocate memory")
 
 
-_PEER_LOST = ("Connection closed by peer", "Connection reset by peer", "/gloo/", "NCCL error", "ncclRemoteError",
-              "DistBackendError", "DistNetworkError", "killed by signal: Terminated")
+_PEER_LOST = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "/gloo/",
+    "NCCL error",
+    "ncclRemoteError",
+    "DistBackendError",
+    "DistNetworkError",
+    "killed by signal: Terminated",
+)
 """What gloo, NCCL and a data loader whose process torchrun ends say when one of several processes is gone."""
 
 
@@ -59,8 +67,11 @@ def _disk_full(error: BaseException | None) -> bool:
 
 def _said(error: BaseException) -> str:
     """The sentence of one of our errors; a data loader's process wraps it into its traceback."""
-    return str(error).rpartition(f"{type(error).__name__}: ")[2].strip() if str(error).startswith("Caught ") else \
-        str(error)
+    return (
+        str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
+        if str(error).startswith("Caught ")
+        else str(error)
+    )
 
 
 def explain(error: BaseException) -> Failure:
@@ -76,20 +87,36 @@ def explain(error: BaseException) -> Failure:
     if _disk_full(error) or any(sign in words for sign in _DISK_FULL):
         return Failure("disk-full", "The disk is full.", "Free some space, then resume the run.")
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return Failure("cannot-write", f"The run cannot write any more: {first_line(error)}.",
-                       "Make its directory writable, then resume the run.")
+        return Failure(
+            "cannot-write",
+            f"The run cannot write any more: {first_line(error)}.",
+            "Make its directory writable, then resume the run.",
+        )
     if out_of_memory(error):
-        return Failure("out-of-memory", "The device ran out of memory.",
-                       "Halve the batch (and double the gradient accumulation), shorten the longest clip, or switch on "
-                       "gradient checkpointing.")
+        return Failure(
+            "out-of-memory",
+            "The device ran out of memory.",
+            "Halve the batch (and double the gradient accumulation), shorten the longest clip, or switch on "
+            "gradient checkpointing.",
+        )
     if "killed by signal: Killed" in words:
-        return Failure("killed", "The system killed a process that reads clips, most likely for memory.",
-                       "Shorten the longest clip or free some memory, then resume the run.")
+        return Failure(
+            "killed",
+            "The system killed a process that reads clips, most likely for memory.",
+            "Shorten the longest clip or free some memory, then resume the run.",
+        )
     if any(sign in words for sign in _PEER_LOST):
-        return Failure("process-lost", "Another process of this run ended unexpectedly.",
-                       "The log says why the first of them ended; mend that, then resume the run.")
+        return Failure(
+            "process-lost",
+            "Another process of this run ended unexpectedly.",
+            "The log says why the first of them ended; mend that, then resume the run.",
+        )
     if "CUDA" in words or "NVIDIA" in words:
-        return Failure("cuda", f"The GPU reported an error: {first_line(error)}",
-                       "Check the driver with nvidia-smi; resume the run when the GPU works.")
-    return Failure("unexpected", words.splitlines()[0], "See the traceback and the log; resume goes on from the last "
-                   "checkpoint.")
+        return Failure(
+            "cuda",
+            f"The GPU reported an error: {first_line(error)}",
+            "Check the driver with nvidia-smi; resume the run when the GPU works.",
+        )
+    return Failure(
+        "unexpected", words.splitlines()[0], "See the traceback and the log; resume goes on from the last checkpoint."
+    )

@@ -29,8 +29,9 @@ class Fitting:
     before found out, where the run is resumed: its first updates have no longer the largest batches.
     """
 
-    def __init__(self, told: Callable[[int], None], no_sync: Callable[[Any], AbstractContextManager],
-                 parts: int = 1) -> None:
+    def __init__(
+        self, told: Callable[[int], None], no_sync: Callable[[Any], AbstractContextManager], parts: int = 1
+    ) -> None:
         self.told, self.no_sync = told, no_sync
         self.parts, self.updates, self.taken = parts, 0, []
 
@@ -88,8 +89,10 @@ def parts_of(batch: dict[str, Any], parts: int) -> Iterator[dict[str, Any]]:
     for start in range(0, clips, size):
         chosen = slice(start, start + size)
         rows = {name: value[chosen] for name, value in batch.items() if name != "about"}
-        yield {**rows, "about": {"audio_seconds": about["audio_seconds"] if start == 0 else 0.0,
-                                 "clips": about["clips"][chosen]}}
+        yield {
+            **rows,
+            "about": {"audio_seconds": about["audio_seconds"] if start == 0 else 0.0, "clips": about["clips"][chosen]},
+        }
 
 
 def average_gradients(model: torch.nn.Module) -> None:
@@ -97,8 +100,9 @@ def average_gradients(model: torch.nn.Module) -> None:
     from torch import distributed
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    known = torch.tensor([parameter.grad is not None for parameter in trained], dtype=torch.int,
-                         device=trained[0].device)
+    known = torch.tensor(
+        [parameter.grad is not None for parameter in trained], dtype=torch.int, device=trained[0].device
+    )
     distributed.all_reduce(known)
     for parameter, processes in zip(trained, known.tolist(), strict=True):
         if processes:

@@ -22,7 +22,7 @@ from transformers import (
 from asrkit.config import TrainConfig
 from asrkit.decoding import ctc
 from asrkit.errors import ModelError, first_line
-from asrkit.models import memory_format, resolution
+from asrkit.models import memory_format, processors, vocabularies
 
 BLANK, UNKNOWN, WORD = "<pad>", "<unk>", "|"
 ADAPTER_WIDTH = 16
@@ -38,8 +38,13 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, tor
     if config.vocabulary == "fresh" or _tokenizer(base) is None:
         vocabulary = ctc.vocabulary(texts)
         processor = _processor(base, vocabulary)
-        model = _pretrained(base, config, vocab_size=len(vocabulary), pad_token_id=processor.tokenizer.pad_token_id,
-                            ignore_mismatched_sizes=True)
+        model = _pretrained(
+            base,
+            config,
+            vocab_size=len(vocabulary),
+            pad_token_id=processor.tokenizer.pad_token_id,
+            ignore_mismatched_sizes=True,
+        )
     else:
         processor, model = _warm(base, config, texts)
     return processor, _set_up(model, config)
@@ -47,7 +52,7 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, tor
 
 def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, torch.nn.Module]:
     """(processor, model) of a run's own checkpoint, to go on with."""
-    return resolution.processor(checkpoint), _set_up(_pretrained(str(checkpoint), config), config)
+    return processors.load_processor(checkpoint), _set_up(_pretrained(str(checkpoint), config), config)
 
 
 def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
@@ -60,10 +65,10 @@ def _set_up(model: torch.nn.Module, config: TrainConfig) -> torch.nn.Module:
 
 def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, torch.nn.Module]:
     """From a CTC checkpoint: its own head, with rows added for new characters where the vocabulary may grow."""
-    processor = resolution.processor(base)
+    processor = processors.load_processor(base)
     nested = getattr(processor.tokenizer, "vocab", {})
-    if resolution.is_nested(nested):  # MMS: an adapter and a head for each language
-        letters = resolution.language_vocabulary(nested, config.adapter_language, base)
+    if vocabularies.is_nested(nested):  # MMS: an adapter and a head for each language
+        letters = vocabularies.language_vocabulary(nested, config.adapter_language, base)
         processor = _processor(base, letters, like=processor.tokenizer)
         model = _pretrained(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)
     else:
@@ -71,8 +76,10 @@ def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, to
     known = ctc.lowered(processor.tokenizer.get_vocab(), texts)
     vocabulary, added = ctc.merge_vocabulary(known, texts)
     if added and config.vocabulary == "keep":
-        raise ModelError(f"{config.model} does not know {', '.join(map(repr, added))}; set Vocabulary to extend, "
-                         "or choose a normaliser that removes them.")
+        raise ModelError(
+            f"{config.model} does not know {', '.join(map(repr, added))}; set Vocabulary to extend, "
+            "or choose a normaliser that removes them."
+        )
     if added or known != processor.tokenizer.get_vocab():
         rows = model.lm_head.out_features
         if added:
@@ -88,10 +95,12 @@ def _tokenizer(base: str) -> Any | None:
     if not any("CTC" in name for name in settings.architectures or []):
         return None
     try:
-        return resolution.processor(base).tokenizer
+        return processors.load_processor(base).tokenizer
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ModelError(f"The base model {base} has an output layer but its tokenizer cannot be loaded "
-                         f"({first_line(error).rstrip('.')}); set Vocabulary to fresh.") from error
+        raise ModelError(
+            f"The base model {base} has an output layer but its tokenizer cannot be loaded "
+            f"({first_line(error).rstrip('.')}); set Vocabulary to fresh."
+        ) from error
 
 
 def _settings(base: str) -> Any:
@@ -110,13 +119,16 @@ def _processor(base: str, vocabulary: dict[str, int], like: Any = None) -> Any:
         path = Path(folder, "vocab.json")
         path.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
         # The blank is `pad_token`: Hugging Face keeps it there. No sentence marks: CTC has none.
-        tokenizer = Wav2Vec2CTCTokenizer(str(path), pad_token=pad, unk_token=unknown, word_delimiter_token=delimiter,
-                                         bos_token=None, eos_token=None)
+        tokenizer = Wav2Vec2CTCTokenizer(
+            str(path), pad_token=pad, unk_token=unknown, word_delimiter_token=delimiter, bos_token=None, eos_token=None
+        )
     try:
         extractor = AutoFeatureExtractor.from_pretrained(base)
     except (OSError, ValueError) as error:
-        raise ModelError(f"The base model {base} has no usable preprocessor_config.json "
-                         f"({first_line(error).rstrip('.')}); copy all of it.") from error
+        raise ModelError(
+            f"The base model {base} has no usable preprocessor_config.json "
+            f"({first_line(error).rstrip('.')}); copy all of it."
+        ) from error
     kind = Wav2Vec2BertProcessor if "input_features" in extractor.model_input_names else Wav2Vec2Processor
     return kind(extractor, tokenizer)
 
@@ -124,20 +136,27 @@ def _processor(base: str, vocabulary: dict[str, int], like: Any = None) -> Any:
 def _pretrained(base: str, config: TrainConfig, **changes: Any) -> torch.nn.Module:
     settings = _settings(base)
     wanted = {
-        "ctc_loss_reduction": "mean", "ctc_zero_infinity": True, "layerdrop": config.layerdrop,
+        "ctc_loss_reduction": "mean",
+        "ctc_zero_infinity": True,
+        "layerdrop": config.layerdrop,
         # One dropout for everything but the attention: what the form shows as 0 is 0.
-        **dict.fromkeys(("hidden_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout"),
-                        config.hidden_dropout),
+        **dict.fromkeys(
+            ("hidden_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout"), config.hidden_dropout
+        ),
         "attention_dropout": config.attention_dropout,
-        "mask_time_prob": config.mask_time_prob, "mask_time_length": config.mask_time_length,
+        "mask_time_prob": config.mask_time_prob,
+        "mask_time_length": config.mask_time_length,
         # At least two masks a clip, the class default, would hide most of a short one.
-        "mask_time_min_masks": 0, **changes,
+        "mask_time_min_masks": 0,
+        **changes,
     }
     loading = {name: wanted.pop(name) for name in ("ignore_mismatched_sizes", "target_lang") if name in wanted}
     if config.freeze == "all-but-adapters" and getattr(settings, "adapter_attn_dim", None) is None:
         if settings.model_type != "wav2vec2" or not settings.do_stable_layer_norm:
-            raise ModelError(f"The base model {base} has no place for adapters (only wav2vec2 models with layer norm, "
-                             "such as XLS-R and MMS, do); choose another Freeze.")
+            raise ModelError(
+                f"The base model {base} has no place for adapters (only wav2vec2 models with layer norm, "
+                "such as XLS-R and MMS, do); choose another Freeze."
+            )
         wanted["adapter_attn_dim"] = ADAPTER_WIDTH
     for name, value in wanted.items():
         setattr(settings, name, value)

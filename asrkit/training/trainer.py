@@ -19,6 +19,7 @@ from transformers import Trainer, TrainingArguments
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import lexicon
+from asrkit.files import commit_directory, remove_directory, replace_directory
 from asrkit.runs import diagnosis, events, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, FLAGS, STOP, Run
@@ -26,8 +27,8 @@ from asrkit.training import distributed, evaluation
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches
 from asrkit.training.cache import EncoderMemory, is_exact
+from asrkit.training.checkpoint_files import partial_dir
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
-from asrkit.training.files import discard, partial_dir, replaced, settle
 from asrkit.training.micro_batching import Fitting
 from asrkit.training.schedule import HeadFirst, Record, Schedule
 
@@ -56,10 +57,19 @@ class CtcTrainer(Trainer):
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, run: Run, config: TrainConfig, model: torch.nn.Module, processor: Any,
-                 train: Sequence[Utterance], held_out: Sequence[Utterance],
-                 scored: Iterable[Event] = (), found: Iterable[str] = (), parts: int = 1,
-                 looked: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        config: TrainConfig,
+        model: torch.nn.Module,
+        processor: Any,
+        train: Sequence[Utterance],
+        held_out: Sequence[Utterance],
+        scored: Iterable[Event] = (),
+        found: Iterable[str] = (),
+        parts: int = 1,
+        looked: Callable[[], None] = lambda: None,
+    ) -> None:
         """scored, found, parts: evaluations, codes of findings, and in how many parts a batch was computed, of the life
         that is resumed. looked: called when it was looked for flags."""
         self.run, self.config, self.processor, self._looked = run, config, processor, looked
@@ -70,8 +80,11 @@ class CtcTrainer(Trainer):
             self.record.add(told.data)
             self.scored_at = told.step or 0
         self.interrupted = False
-        self.loop = lexicon.for_processor(
-            lexicon.words_of(row.text for row in train), processor) if config.decoding == "words" else None
+        self.loop = (
+            lexicon.for_processor(lexicon.words_of(row.text for row in train), processor)
+            if config.decoding == "words"
+            else None
+        )
         self._heard, self._since, self._clips, self._said = 0.0, time.monotonic(), 1, 0.0
         self._losses = []
         # Half for decoded audio, half for the frozen convolutions, shared by the processes on this machine.
@@ -80,8 +93,7 @@ class CtcTrainer(Trainer):
         self.memory = EncoderMemory(model, self._cache_bytes) if exact and config.cache_gb else None
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
-        super().__init__(model=model, args=arguments(run, config), train_dataset=train,
-                         callbacks=[Schedule(self)])
+        super().__init__(model=model, args=arguments(run, config), train_dataset=train, callbacks=[Schedule(self)])
         self.fitting = Fitting(self._tell_parts, self.accelerator.no_sync, parts)
         if config.head_first_steps:
             self.add_callback(HeadFirst(config.head_first_steps))
@@ -90,21 +102,36 @@ class CtcTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         config = self.config
-        batches = LengthBatches([row.duration_s for row in self.train_rows], seconds=config.batch_seconds,
-                                clips=config.train_batch_size, seed=config.seed, rank=self.args.process_index,
-                                world=self.args.world_size, update=self.args.world_size *
-                                config.gradient_accumulation_steps)
+        batches = LengthBatches(
+            [row.duration_s for row in self.train_rows],
+            seconds=config.batch_seconds,
+            clips=config.train_batch_size,
+            seed=config.seed,
+            rank=self.args.process_index,
+            world=self.args.world_size,
+            update=self.args.world_size * config.gradient_accumulation_steps,
+        )
         workers = self.args.dataloader_num_workers
-        dataset = SpeechDataset(self.train_rows, self.processor,
-                                None if config.augmentation == "none" else STRENGTHS[config.augmentation], config.seed,
-                                cache_bytes=self._cache_bytes if workers < 2 else 0)  # each would keep the same
+        dataset = SpeechDataset(
+            self.train_rows,
+            self.processor,
+            None if config.augmentation == "none" else STRENGTHS[config.augmentation],
+            config.seed,
+            cache_bytes=self._cache_bytes if workers < 2 else 0,
+        )  # each would keep the same
         # SpecAugment refuses a batch with fewer frames than one mask is long.
         shortest = 400 + 320 * config.mask_time_length if config.mask_time_prob else 0
         if "input_features" in self.processor.feature_extractor.model_input_names:
             shortest = config.mask_time_length + 1 if config.mask_time_prob else 0
-        return Loader(dataset, batch_sampler=batches, collate_fn=Collator(self.processor, shortest),
-                      num_workers=workers, prefetch_factor=4 if workers else None,
-                      persistent_workers=bool(workers), pin_memory=torch.cuda.is_available())
+        return Loader(
+            dataset,
+            batch_sampler=batches,
+            collate_fn=Collator(self.processor, shortest),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            persistent_workers=bool(workers),
+            pin_memory=torch.cuda.is_available(),
+        )
 
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -125,8 +152,13 @@ class CtcTrainer(Trainer):
             self.emit(events.PHASE, phase="training", text=told, parts=parts)
         else:
             self._found.add("batch-split")
-            self.emit(events.FINDING, code="batch-split", cause=told, parts=parts,
-                      remedy="Lower the batch size and raise the gradient accumulation as much to save the detour.")
+            self.emit(
+                events.FINDING,
+                code="batch-split",
+                cause=told,
+                parts=parts,
+                remedy="Lower the batch size and raise the gradient accumulation as much to save the detour.",
+            )
         print(told, flush=True)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -169,8 +201,11 @@ class CtcTrainer(Trainer):
             return
         now = time.monotonic()
         rate, self._heard, self._since = self._heard / max(now - self._since, 1e-6), 0.0, now
-        told = {"loss": float(logs["loss"]), "learning_rate": logs["learning_rate"],
-                "audio_seconds_per_second": round(rate * self.args.world_size, 2)}
+        told = {
+            "loss": float(logs["loss"]),
+            "learning_rate": logs["learning_rate"],
+            "audio_seconds_per_second": round(rate * self.args.world_size, 2),
+        }
         if "grad_norm" in logs:
             told["grad_norm"] = float(logs["grad_norm"])
         told["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
@@ -182,8 +217,11 @@ class CtcTrainer(Trainer):
             return
         if not math.isfinite(told["loss"]) and "non-finite" not in self._found:
             self.diagnose(self._clips_without_loss(losses))
-        print(f"step {self.state.global_step}  loss {told['loss']:.4f}  learning rate {told['learning_rate']:.2e}  "
-              f"{told['audio_seconds_per_second']:.1f} audio seconds a second", flush=True)
+        print(
+            f"step {self.state.global_step}  loss {told['loss']:.4f}  learning rate {told['learning_rate']:.2e}  "
+            f"{told['audio_seconds_per_second']:.1f} audio seconds a second",
+            flush=True,
+        )
 
     # Evaluation and checkpoints
 
@@ -195,9 +233,14 @@ class CtcTrainer(Trainer):
         self._said = 0.0
         try:
             told = evaluation.evaluate(
-                self.accelerator.unwrap_model(self.model), self.processor, self.eval_rows,
-                batch_size=self.config.eval_batch_size, normaliser=self.config.text_rules, loop=self.loop,
-                progress=self._evaluating)
+                self.accelerator.unwrap_model(self.model),
+                self.processor,
+                self.eval_rows,
+                batch_size=self.config.eval_batch_size,
+                normaliser=self.config.text_rules,
+                loop=self.loop,
+                progress=self._evaluating,
+            )
         except evaluation.Interrupted:  # on every process, whichever saw the flag
             self._interrupt()
             if distributed.agreed(self.run.flag(CANCEL)):
@@ -212,8 +255,11 @@ class CtcTrainer(Trainer):
     def _judge(self, told: dict[str, Any]) -> bool:
         """Tell what an evaluation found and keep the model if it is the best so far; -> whether patience has ended."""
         self.emit(events.EVAL, normaliser=self.config.text_rules, decoding=self.config.decoding, **told)
-        print(f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
-              f"CER {told['cer']:.2%}", flush=True)
+        print(
+            f"step {self.state.global_step}  evaluation loss {told['loss']:.4f}  WER {told['wer']:.2%}  "
+            f"CER {told['cer']:.2%}",
+            flush=True,
+        )
         self.diagnose()
         if self.record.add(told):
             figures = {name: value for name, value in told.items() if name != "samples"}
@@ -241,8 +287,9 @@ class CtcTrainer(Trainer):
         now = time.monotonic()
         if now - self._said >= SAY_EVERY_S:
             self._said = now
-            self.emit(events.PHASE, phase="evaluating", text=f"Evaluating {done} of {total} clips", done=done,
-                      total=total)
+            self.emit(
+                events.PHASE, phase="evaluating", text=f"Evaluating {done} of {total} clips", done=done, total=total
+            )
         return not self._flags() & ENDING
 
     def _flags(self) -> set[str]:
@@ -262,7 +309,7 @@ class CtcTrainer(Trainer):
 
     def save_best(self, told: Event | None = None) -> None:
         """Replace `model/` by the present weights, with their evaluation: whole or not at all."""
-        with replaced(self.run.model_dir) as draft:
+        with replace_directory(self.run.model_dir) as draft:
             self.accelerator.unwrap_model(self.model).save_pretrained(draft)
             self.processor.save_pretrained(draft)
             if told:
@@ -282,10 +329,10 @@ class CtcTrainer(Trainer):
         if distributed.FIRST:
             name = f"checkpoint-{self.state.global_step}"
             self.processor.save_pretrained(partial_dir(self.run) / name)
-            settle(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
+            commit_directory(partial_dir(self.run) / name, self.run.checkpoints_dir / name)
             partial_dir(self.run).rmdir()
             for old in self.run.checkpoints()[: -self.config.save_total_limit]:
-                discard(old)
+                remove_directory(old)
             self.emit(events.CHECKPOINT, path=f"checkpoints/{name}")
         self._since, self._heard = time.monotonic(), 0.0
 
@@ -297,18 +344,37 @@ def arguments(run: Run, config: TrainConfig) -> TrainingArguments:
     """`config` as TrainingArguments: device and precision are chosen from what is there."""
     precision = precision_for(config.mixed_precision)
     return TrainingArguments(
-        output_dir=str(run.checkpoints_dir), seed=config.seed, data_seed=config.seed,
-        per_device_train_batch_size=config.train_batch_size, per_device_eval_batch_size=config.eval_batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation_steps, learning_rate=config.learning_rate,
-        lr_scheduler_type=config.lr_scheduler_type, warmup_steps=config.warmup_steps,
-        num_train_epochs=config.num_epochs, max_steps=config.max_steps or -1, weight_decay=config.weight_decay,
-        adam_beta1=config.adam_beta1, adam_beta2=config.adam_beta2, adam_epsilon=config.adam_epsilon,
-        max_grad_norm=config.max_grad_norm, bf16=precision == "bf16", fp16=precision == "fp16",
-        logging_strategy="steps", logging_steps=config.logging_steps, logging_first_step=True,
-        logging_nan_inf_filter=False, eval_strategy="no", save_strategy="no",
-        dataloader_num_workers=loaders(), remove_unused_columns=False,
-        use_cpu=config.device == "cpu" or not torch.accelerator.is_available(), report_to="none", disable_tqdm=True,
-        ddp_find_unused_parameters=True, torch_compile=config.torch_compile,
+        output_dir=str(run.checkpoints_dir),
+        seed=config.seed,
+        data_seed=config.seed,
+        per_device_train_batch_size=config.train_batch_size,
+        per_device_eval_batch_size=config.eval_batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler_type,
+        warmup_steps=config.warmup_steps,
+        num_train_epochs=config.num_epochs,
+        max_steps=config.max_steps or -1,
+        weight_decay=config.weight_decay,
+        adam_beta1=config.adam_beta1,
+        adam_beta2=config.adam_beta2,
+        adam_epsilon=config.adam_epsilon,
+        max_grad_norm=config.max_grad_norm,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        logging_strategy="steps",
+        logging_steps=config.logging_steps,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        save_strategy="no",
+        dataloader_num_workers=loaders(),
+        remove_unused_columns=False,
+        use_cpu=config.device == "cpu" or not torch.accelerator.is_available(),
+        report_to="none",
+        disable_tqdm=True,
+        ddp_find_unused_parameters=True,
+        torch_compile=config.torch_compile,
     )
 
 
@@ -336,5 +402,3 @@ def peak_memory_bytes() -> int:
         return torch.cuda.max_memory_allocated()
     # getrusage counts in kilobytes, on macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-

@@ -31,7 +31,7 @@ from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
 from asrkit.runs.store import CANCEL, STOP, Run, RunStore
 from asrkit.training import distributed
-from asrkit.training.files import tidy
+from asrkit.training.checkpoint_files import tidy
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 HELLO_S = 5.0
@@ -124,8 +124,15 @@ def _failed(run: Run, error: BaseException) -> int:
     ended = any(one.kind in events.ENDS for one in life) or run.last_words() is not None
     if ended or (told.error == "process-lost" and not distributed.FIRST):
         return 1
-    run.end(events.event(events.FAILED, error=told.error, message=told.message, remedy=told.remedy,
-                         traceback="".join(traceback.format_exception(error))))
+    run.end(
+        events.event(
+            events.FAILED,
+            error=told.error,
+            message=told.message,
+            remedy=told.remedy,
+            traceback="".join(traceback.format_exception(error)),
+        )
+    )
     return 1
 
 
@@ -155,15 +162,23 @@ def _train(run: Run, looked: Callable[[], None]) -> None:
     parts = max((one.data.get("parts", 1) for one in run.events(skim=True)[0]), default=1)
     found = [finding["code"] for finding in seen.findings if (finding.get("step") or 0) <= step]
     say(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
-    trainer = training.CtcTrainer(run, config, model, processor, train, held_out, scored=scored,
-                                  found=found, parts=parts, looked=looked)
+    trainer = training.CtcTrainer(
+        run, config, model, processor, train, held_out, scored=scored, found=found, parts=parts, looked=looked
+    )
     steps_an_epoch, total = _steps(trainer)
     heard = sum(row.duration_s for row in train)
-    _tell(run, events.STARTED, step, **_facts(config, model, train, held_out, torch), device=str(trainer.args.device),
-          total_steps=total, precision=training.precision_for(config.mixed_precision),
-          update_s=round(heard / steps_an_epoch, 2),
-          clip_s=round(statistics.median(row.duration_s for row in train), 2),
-          label_entropy=round(ctc.label_entropy(row.text for row in train), 4))
+    _tell(
+        run,
+        events.STARTED,
+        step,
+        **_facts(config, model, train, held_out, torch),
+        device=str(trainer.args.device),
+        total_steps=total,
+        precision=training.precision_for(config.mixed_precision),
+        update_s=round(heard / steps_an_epoch, 2),
+        clip_s=round(statistics.median(row.duration_s for row in train), 2),
+        label_entropy=round(ctc.label_entropy(row.text for row in train), 4),
+    )
     for leak in preparation.told_leaks(run):
         if leak["code"] not in found:
             _tell(run, events.FINDING, step, code=leak["code"], cause=leak["effect"], remedy=leak["fix"])
@@ -183,7 +198,9 @@ def _clean(run: Run) -> Path | None:
 
 def _base(run: Run, config: TrainConfig) -> Path:
     """The base model's directory, fetched where need be: by one process, before the others look for it."""
-    fetch = functools.partial(resolution.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language)
+    fetch = functools.partial(
+        resolution.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language
+    )
     if distributed.FIRST:
         say(run, "loading", f"Loading the base model {config.model}")
         with contextlib.suppress(StopRequested):  # which everybody is told of, at once
@@ -192,13 +209,19 @@ def _base(run: Run, config: TrainConfig) -> Path:
     return fetch()
 
 
-def _data(run: Run, config: TrainConfig,
-          base: Path | None) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
+def _data(
+    run: Run, config: TrainConfig, base: Path | None
+) -> tuple[list[manifest.Utterance], list[manifest.Utterance]]:
     if distributed.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
         with access.as_owner_of(config.train, config.eval), contextlib.suppress(StopRequested):
-            preparation.prepare(config, RunStore(run.path.parent), hub_dir=run.path / "audio", model=base,
-                                told=_fetching(run, config.train)).write(run)
+            preparation.prepare(
+                config,
+                RunStore(run.path.parent),
+                hub_dir=run.path / "audio",
+                model=base,
+                told=_fetching(run, config.train),
+            ).write(run)
     _check_stop(run)
     return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
 
@@ -235,15 +258,19 @@ def _steps(trainer: Any) -> tuple[int, int]:
 
 def _facts(config: TrainConfig, model: Any, train: list, held_out: list, torch: Any) -> dict[str, Any]:
     return {
-        "metric_for_best_model": config.metric_for_best_model, "normaliser": config.text_rules,
-        "train_utterances": len(train), "eval_utterances": len(held_out),
+        "metric_for_best_model": config.metric_for_best_model,
+        "normaliser": config.text_rules,
+        "train_utterances": len(train),
+        "eval_utterances": len(held_out),
         "train_hours": round(sum(row.duration_s for row in train) / 3600, 4),
         "eval_hours": round(sum(row.duration_s for row in held_out) / 3600, 4),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "architecture": type(model).__name__, "vocabulary": model.config.vocab_size,
+        "architecture": type(model).__name__,
+        "vocabulary": model.config.vocab_size,
         "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})",
-        "processes": distributed.WORLD, "python": platform.python_version(),
+        "processes": distributed.WORLD,
+        "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
 
@@ -287,8 +314,16 @@ def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopp
     if run.flag(CANCEL) and not saved:
         message = "Cancelled; only the history was kept."
     state = trainer.state if trainer else None
-    run.append(events.event(events.STOPPED if stopped else events.FINISHED, state and state.global_step,
-                            state and state.epoch, message=message, saved=saved, model="model" if saved else None))
+    run.append(
+        events.event(
+            events.STOPPED if stopped else events.FINISHED,
+            state and state.global_step,
+            state and state.epoch,
+            message=message,
+            saved=saved,
+            model="model" if saved else None,
+        )
+    )
     run.lower_flags()
 
 

@@ -22,7 +22,7 @@ from transformers import AutoModelForCTC
 
 from asrkit.audio.loading import RATE
 from asrkit.errors import ModelError, first_line
-from asrkit.models import memory_format, resolution
+from asrkit.models import memory_format, processors
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 """oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here
@@ -45,14 +45,15 @@ class Engine:
 
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
         try:
-            self.processor = resolution.processor(checkpoint)
+            self.processor = processors.load_processor(checkpoint)
             model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
         except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
             first = first_line(error).rstrip(".")
             raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {first}.") from error
         if not hasattr(self.processor, "tokenizer"):
-            raise ModelError(f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; "
-                             "fine-tune it first.")
+            raise ModelError(
+                f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; fine-tune it first."
+            )
         self.model = model.eval()
         self.checkpoint = checkpoint
         self._lock, self._warm = threading.Lock(), ""
@@ -99,8 +100,10 @@ class Engine:
             with self._lock:
                 heard = in_one_thread(self._hear_anyhow, [clips[place] for place in chosen])
             if any(np.isnan(answer).any() for answer in heard):
-                raise ModelError(f"The model {self.checkpoint} answers with what is no number (NaN): its weights are "
-                                 "broken, as after a training that went wrong; choose another checkpoint.")
+                raise ModelError(
+                    f"The model {self.checkpoint} answers with what is no number (NaN): its weights are "
+                    "broken, as after a training that went wrong; choose another checkpoint."
+                )
             for place, answer in zip(chosen, heard, strict=True):
                 answers[place] = answer
         return answers
@@ -119,16 +122,19 @@ class Engine:
     @torch.inference_mode()
     def _hear(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         torch.set_num_threads(self.threads)
-        features = self.processor.feature_extractor(clips, sampling_rate=RATE, padding=True, return_tensors="pt",
-                                                    return_attention_mask=self._masked)
+        features = self.processor.feature_extractor(
+            clips, sampling_rate=RATE, padding=True, return_tensors="pt", return_attention_mask=self._masked
+        )
         inputs = {name: value.to(self.device) for name, value in features.items()}
         mask = inputs.get("attention_mask")
         if mask is not None and bool(mask.all()):  # nothing is padded: without a mask the same answer comes sooner
             del inputs["attention_mask"]
             mask = None
         # Of a clip of one frame w2v-BERT's features, which it divides by their spread, are no numbers.
-        inputs = {name: value.nan_to_num().to(self.precision) if value.is_floating_point() else value
-                  for name, value in inputs.items()}
+        inputs = {
+            name: value.nan_to_num().to(self.precision) if value.is_floating_point() else value
+            for name, value in inputs.items()
+        }
         scores = self.model(**inputs).logits.float().log_softmax(-1).cpu().numpy()
         if mask is None:
             return list(scores)
@@ -186,13 +192,12 @@ def batches(lengths: Sequence[int], longest_s: float, least_fill: float) -> list
     """Places of clips, grouped by length, longest first; those too short for a frame are in none."""
     groups: list[list[int]] = []
     room = longest_s * RATE
-    for place in sorted((place for place, length in enumerate(lengths) if length >= FIRST_FRAME),
-                        key=lambda place: -lengths[place]):
+    for place in sorted(
+        (place for place, length in enumerate(lengths) if length >= FIRST_FRAME), key=lambda place: -lengths[place]
+    ):
         longest = lengths[groups[-1][0]] if groups else 0
         if groups and (len(groups[-1]) + 1) * longest <= room and lengths[place] >= least_fill * longest:
             groups[-1].append(place)
         else:
             groups.append([place])
     return groups
-
-

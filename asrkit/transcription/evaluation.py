@@ -99,9 +99,16 @@ class Report:
     def summary(self) -> dict[str, Any]:
         """What `evaluate --json` prints; `unreadable` is told where it is not 0."""
         unreadable = {"unreadable": len(self.unreadable)} if self.unreadable else {}
-        return unreadable | {name: getattr(self.scores, name).rate for name in ("wer", "cer", "mer")} | {
-            "utterances": len(self.clips), "audio_seconds": round(self.audio_s, 2), "seconds": round(self.seconds, 2),
-            "rtfx": round(self.audio_s / self.seconds, 2)}
+        return (
+            unreadable
+            | {name: getattr(self.scores, name).rate for name in ("wer", "cer", "mer")}
+            | {
+                "utterances": len(self.clips),
+                "audio_seconds": round(self.audio_s, 2),
+                "seconds": round(self.seconds, 2),
+                "rtfx": round(self.audio_s / self.seconds, 2),
+            }
+        )
 
     def worst(self, most: int) -> list[Clip]:
         """The clips with an error, most wrong words first; of as many, the shortest text."""
@@ -127,19 +134,30 @@ class Report:
 
     def by_length(self) -> list[Group]:
         """Shortest first; lengths without a clip are left out."""
-        names = [f"under {LENGTHS_S[0]:g} s", *(f"{low:g} to {high:g} s" for low, high in pairwise(LENGTHS_S)),
-                 f"over {LENGTHS_S[-1]:g} s"]
-        groups = {group.name: group for group in
-                  self._grouped(lambda clip: names[sum(clip.duration_s >= edge for edge in LENGTHS_S)])}
+        names = [
+            f"under {LENGTHS_S[0]:g} s",
+            *(f"{low:g} to {high:g} s" for low, high in pairwise(LENGTHS_S)),
+            f"over {LENGTHS_S[-1]:g} s",
+        ]
+        groups = {
+            group.name: group
+            for group in self._grouped(lambda clip: names[sum(clip.duration_s >= edge for edge in LENGTHS_S)])
+        }
         return [groups[name] for name in names if name in groups]
 
     def _grouped(self, key: Callable[[Clip], str]) -> list[Group]:
         members: dict[str, list[Clip]] = {}
         for clip in self.clips:
             members.setdefault(key(clip), []).append(clip)
-        return [Group(name, len(inside), sum(clip.duration_s for clip in inside),
-                      metrics.score([clip.reference for clip in inside], [clip.hypothesis for clip in inside]))
-                for name, inside in members.items()]
+        return [
+            Group(
+                name,
+                len(inside),
+                sum(clip.duration_s for clip in inside),
+                metrics.score([clip.reference for clip in inside], [clip.hypothesis for clip in inside]),
+            )
+            for name, inside in members.items()
+        ]
 
     def calibration(self) -> list[Sureness]:
         """Confidence against truth, surest last. Clips whose words the normaliser splits or joins are left out."""
@@ -149,8 +167,15 @@ class Report:
         for low, high in pairwise(edges):
             inside = [(sure, right) for sure, right in judged if low <= sure < high]
             if inside:
-                rows.append(Sureness(low, min(1.0, high), len(inside), sum(sure for sure, _ in inside) / len(inside),
-                                     sum(right for _, right in inside) / len(inside)))
+                rows.append(
+                    Sureness(
+                        low,
+                        min(1.0, high),
+                        len(inside),
+                        sum(sure for sure, _ in inside) / len(inside),
+                        sum(right for _, right in inside) / len(inside),
+                    )
+                )
         return rows
 
     def calibration_error(self) -> float:
@@ -162,20 +187,55 @@ class Report:
         """Every clip as CSV."""
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["audio", "start_s", "end_s", "speaker", "duration_s", "reference", "hypothesis", "wer", "cer",
-                       "mer", "substitutions", "deletions", "insertions", "confidence"])
+        rows.writerow(
+            [
+                "audio",
+                "start_s",
+                "end_s",
+                "speaker",
+                "duration_s",
+                "reference",
+                "hypothesis",
+                "wer",
+                "cer",
+                "mer",
+                "substitutions",
+                "deletions",
+                "insertions",
+                "confidence",
+            ]
+        )
         for clip in self.clips:
             mer, row = clip.scores.mer, clip.utterance
-            rows.writerow([row.audio, row.start_s, row.end_s, row.speaker or "", round(clip.duration_s, 3),
-                           clip.reference, clip.hypothesis, round(clip.scores.wer.rate, 4),
-                           round(clip.scores.cer.rate, 4), round(mer.rate, 4), mer.substitutions, mer.deletions,
-                           mer.insertions,
-                           round(Transcript(list(clip.words), clip.duration_s).confidence, 4)])
+            rows.writerow(
+                [
+                    row.audio,
+                    row.start_s,
+                    row.end_s,
+                    row.speaker or "",
+                    round(clip.duration_s, 3),
+                    clip.reference,
+                    clip.hypothesis,
+                    round(clip.scores.wer.rate, 4),
+                    round(clip.scores.cer.rate, 4),
+                    round(mer.rate, 4),
+                    mer.substitutions,
+                    mer.deletions,
+                    mer.insertions,
+                    round(Transcript(list(clip.words), clip.duration_s).confidence, 4),
+                ]
+            )
         return text.getvalue()
 
 
-def evaluate(transcriber: Transcriber, utterances: Sequence[Utterance], normaliser: str, *,
-             decoder: Decoder | None = None, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
+def evaluate(
+    transcriber: Transcriber,
+    utterances: Sequence[Utterance],
+    normaliser: str,
+    *,
+    decoder: Decoder | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
     """Hear every utterance; both sides of the comparison go through the same normaliser.
 
     progress: called with clips done and all clips; to give up, let it raise. A clip that cannot be read is left out and
@@ -199,8 +259,9 @@ def evaluate(transcriber: Transcriber, utterances: Sequence[Utterance], normalis
             continue
         for place, told in zip(waves, transcriber.transcribe_all(list(waves.values()), decoder), strict=True):
             row = utterances[place]
-            clips[place] = Clip(row, normalise(row.text, normaliser), normalise(told.text, normaliser), told.words,
-                                told.duration_s)
+            clips[place] = Clip(
+                row, normalise(row.text, normaliser), normalise(told.text, normaliser), told.words, told.duration_s
+            )
     progress(len(utterances), len(utterances))
     if not clips:
         raise failed[0]

@@ -36,8 +36,13 @@ class Progress:
     words: list[Word]
 
 
-def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, expect: Expected = NOTHING,
-                    progress: Callable[[Progress], None] = lambda told: None) -> Transcript:
+def transcribe_file(
+    path: str | Path,
+    listener: Callable[[], Transcriber],
+    *,
+    expect: Expected = NOTHING,
+    progress: Callable[[Progress], None] = lambda told: None,
+) -> Transcript:
     """The words of one file. Raises AudioError where it cannot be read, is silent or shorter than a word.
 
     listener: called once the file has turned out to be audio, for loading a model takes seconds.
@@ -47,8 +52,13 @@ def transcribe_file(path: str | Path, listener: Callable[[], Transcriber], *, ex
     return transcribe_blocks(blocks(path), expected_s(path), listener, progress, expect)
 
 
-def transcribe_blocks(sound: Iterable[np.ndarray], duration_s: float, listener: Callable[[], Transcriber],
-                      progress: Callable[[Progress], None], expect: Expected = NOTHING) -> Transcript:
+def transcribe_blocks(
+    sound: Iterable[np.ndarray],
+    duration_s: float,
+    listener: Callable[[], Transcriber],
+    progress: Callable[[Progress], None],
+    expect: Expected = NOTHING,
+) -> Transcript:
     """The same for blocks at 16 kHz; duration_s is what is expected of them."""
     late = checked(sound)
     first = next(late, None)
@@ -103,11 +113,12 @@ def _chain(first: np.ndarray | None, rest: Iterator[np.ndarray]) -> Iterator[np.
 def doubt(transcript: Transcript) -> str:
     """One sentence where the words are likely not what was said; nothing where they may be."""
     if not transcript.words:
-        return ("No speech was heard: this may be noise or music, or speech of another kind than the model was "
-                "taught.")
+        return "No speech was heard: this may be noise or music, or speech of another kind than the model was taught."
     if transcript.confidence < UNSURE:
-        return ("The model is unsure of most words: this may be noise or music, another language, or speech of another "
-                "kind than it was taught.")
+        return (
+            "The model is unsure of most words: this may be noise or music, another language, or speech of another "
+            "kind than it was taught."
+        )
     return ""
 
 

@@ -29,8 +29,7 @@ class Caption:
 
     @property
     def lines(self) -> list[str]:
-        """One line where it fits, else two of about the same length; at a space where there is one that lets both fit.
-        """
+        """One line where it fits, else two of about the same length; at a space where there is one that lets both fit."""
         if _width(text_of(self.words)) <= LINE or len(self.words) == 1:
             return [text_of(self.words)]
         places = range(1, len(self.words))
@@ -38,8 +37,9 @@ class Caption:
         splits = [[text_of(self.words[:place]), text_of(self.words[place:])] for place in spaces or places]
         even = min(splits, key=_unevenness)
         if max(map(_width, even)) > LINE:
-            even = min(([text_of(self.words[:place]), text_of(self.words[place:])] for place in places),
-                       key=_unevenness)
+            even = min(
+                ([text_of(self.words[:place]), text_of(self.words[place:])] for place in places), key=_unevenness
+            )
         return even
 
 
@@ -63,35 +63,50 @@ def _unevenness(halves: Sequence[str]) -> float:
 
 def _width(text: str) -> float:
     """In characters of a line: none for a mark, WIDE for a full-width one."""
-    return sum(0 if unicodedata.combining(one) or unicodedata.category(one) == "Mn" else
-               WIDE if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+    return sum(
+        0
+        if unicodedata.combining(one) or unicodedata.category(one) == "Mn"
+        else WIDE
+        if unicodedata.east_asian_width(one) in "WF"
+        else 1
+        for one in text
+    )
 
 
 def _fits(group: list[Word], word: Word) -> bool:
     length = _width(text_of([*group, word]))
-    return (word.start_s - group[-1].end_s < PAUSE_S and word.end_s - group[0].start_s <= LONGEST_S
-            and length <= LINE * LINES - LINE // 4)
+    return (
+        word.start_s - group[-1].end_s < PAUSE_S
+        and word.end_s - group[0].start_s <= LONGEST_S
+        and length <= LINE * LINES - LINE // 4
+    )
 
 
 def srt(transcript: Transcript) -> str:
     """SubRip: numbered captions with times such as 00:01:02,345."""
-    parts = (f"{number}\n{_clock(one.start_s, ',')} --> {_clock(one.end_s, ',')}\n{_lines(one)}\n"
-             for number, one in enumerate(captions(transcript), 1))
+    parts = (
+        f"{number}\n{_clock(one.start_s, ',')} --> {_clock(one.end_s, ',')}\n{_lines(one)}\n"
+        for number, one in enumerate(captions(transcript), 1)
+    )
     return "\n".join(parts)
 
 
 def vtt(transcript: Transcript) -> str:
     """WebVTT (W3C): `&`, `<` and `>` of the text are written as entities."""
-    parts = (f"{_clock(one.start_s, '.')} --> {_clock(one.end_s, '.')}\n"
-             f"{_lines(one).replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}\n"
-             for one in captions(transcript))
+    parts = (
+        f"{_clock(one.start_s, '.')} --> {_clock(one.end_s, '.')}\n"
+        f"{_lines(one).replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}\n"
+        for one in captions(transcript)
+    )
     return "\n".join(["WEBVTT\n", *parts])
 
 
 def tsv(transcript: Transcript) -> str:
     """One word a line: start and end in milliseconds, the word, its confidence."""
-    rows = (f"{round(one.start_s * 1000)}\t{round(one.end_s * 1000)}\t{one.word}\t{one.confidence:.4f}\n"
-            for one in transcript.words)
+    rows = (
+        f"{round(one.start_s * 1000)}\t{round(one.end_s * 1000)}\t{one.word}\t{one.confidence:.4f}\n"
+        for one in transcript.words
+    )
     return "".join(["start\tend\tword\tconfidence\n", *rows])
 
 

@@ -52,9 +52,12 @@ class Transcriber:
         """The words of each clip; in batches by length, which changes nothing but the time that it takes."""
         short = [wave if wave.duration_s <= UTTERANCE_S else Waveform(wave.samples[:0]) for wave in waves]
         heard = self.engine.log_probabilities([wave.samples for wave in short])
-        return [Transcript(self._words(wave, scores, decoder), wave.duration_s)
-                if wave is whole else self.listen([whole.samples], decoder)
-                for wave, whole, scores in zip(short, waves, heard, strict=True)]
+        return [
+            Transcript(self._words(wave, scores, decoder), wave.duration_s)
+            if wave is whole
+            else self.listen([whole.samples], decoder)
+            for wave, whole, scores in zip(short, waves, heard, strict=True)
+        ]
 
     def listen(self, blocks: Iterable[np.ndarray], decoder: greedy.Decoder | None = None) -> Transcript:
         """A recording of any length, block by block. Memory: two minutes of it, and its words."""
@@ -64,8 +67,9 @@ class Transcriber:
             samples = position
         return Transcript(words, samples / RATE)
 
-    def follow(self, blocks: Iterable[np.ndarray],
-               decoder: greedy.Decoder | None = None) -> Iterator[tuple[int, list[Word]]]:
+    def follow(
+        self, blocks: Iterable[np.ndarray], decoder: greedy.Decoder | None = None
+    ) -> Iterator[tuple[int, list[Word]]]:
         """As `listen`, telling on the way: (samples taken in, words that are new). No word ever changes."""
         splitter, seams, waiting = Splitter(), Seams(), []
         for block in blocks:
@@ -80,11 +84,13 @@ class Transcriber:
     def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: greedy.Decoder | None = None) -> list[Word]:
         """The words of pieces that follow each other, with their times in the recording."""
         words: list[Word] = []
-        for piece, scores in zip(pieces, self.engine.log_probabilities([piece.samples for piece in pieces]),
-                                 strict=True):
+        for piece, scores in zip(
+            pieces, self.engine.log_probabilities([piece.samples for piece in pieces]), strict=True
+        ):
             heard = self._words(Waveform(piece.samples), scores, decoder)
-            words += seams.add([word.later(piece.start / RATE) for word in heard],
-                               piece.keep_to / RATE if piece.cut else None)
+            words += seams.add(
+                [word.later(piece.start / RATE) for word in heard], piece.keep_to / RATE if piece.cut else None
+            )
         return words
 
     def _words(self, wave: Waveform, scores: np.ndarray, decoder: greedy.Decoder | None) -> list[Word]:

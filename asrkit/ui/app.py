@@ -20,15 +20,16 @@ from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui.common import downloads, receiving, theme
 from asrkit.ui.common.receiving import Receiving
 from asrkit.ui.common.visitors import Visitors
-from asrkit.ui.data import tab
+from asrkit.ui.data import tab as data_tab
 from asrkit.ui.data.api import Desk
-from asrkit.ui.runs import tab
-from asrkit.ui.train import live_panel, tab
-from asrkit.ui.transcribe import api, tab
+from asrkit.ui.runs import tab as runs_tab
+from asrkit.ui.train import live_panel
+from asrkit.ui.train import tab as train_tab
+from asrkit.ui.transcribe import api as transcribe_api
+from asrkit.ui.transcribe import tab as transcribe_tab
 
-MASTHEAD = ('<h1>asrkit</h1>'
-            '<p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>')
-STYLES = [theme.STYLE, tab.STYLE, live_panel.STYLE, tab.STYLE, api.STYLE]
+MASTHEAD = '<h1>asrkit</h1><p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>'
+STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_api.STYLE]
 SPACE_DISK = Path("/data")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
@@ -54,18 +55,22 @@ def build(store: RunStore) -> gr.Blocks:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             with gr.Tab("Data", id="data"):
-                data = tab.build(store, desk)
+                data = data_tab.build(store, desk)
             with gr.Tab("Train", id="train"):
-                panel, form_fields = tab.build(store, page, data, desk.forecast)
+                panel, form_fields = train_tab.build(store, page, data, desk.forecast)
             with gr.Tab("Runs", id="runs"):
-                listed = tab.build(store)
+                listed = runs_tab.build(store)
             with gr.Tab("Transcribe", id="transcribe"):
-                model, chosen = tab.build(store)
-        gr.on([page.load, panel.change],
-              lambda name, mine: tab.refreshed(store, name, mine), [model, chosen], model,
-              **tab.QUIET)
+                model, chosen = transcribe_tab.build(store)
+        gr.on(
+            [page.load, panel.change],
+            lambda name, mine: transcribe_tab.refreshed(store, name, mine),
+            [model, chosen],
+            model,
+            **transcribe_tab.QUIET,
+        )
 
-        page.load(tab.opens_first, None, tabs, **tab.QUIET)
+        page.load(runs_tab.opens_first, None, tabs, **transcribe_tab.QUIET)
 
         def opened(event: gr.EventData) -> list[Any]:
             """Show a run of the table in the panel."""
@@ -74,18 +79,18 @@ def build(store: RunStore) -> gr.Blocks:
 
         def chosen_data(event: gr.EventData) -> list[Any]:
             """Fill the form with what was chosen to train on."""
-            return [gr.Tabs(selected="train"), *tab.filled(event.settings)]
+            return [gr.Tabs(selected="train"), *data_tab.filled(event.settings)]
 
-        data.select(chosen_data, None, [tabs, *form_fields], **tab.QUIET)
-        listed.select(opened, None, [tabs, panel], **tab.QUIET)
+        data.select(chosen_data, None, [tabs, *form_fields], **transcribe_tab.QUIET)
+        listed.select(opened, None, [tabs, panel], **transcribe_tab.QUIET)
 
         def wanted(event: gr.EventData) -> list[Any]:
             """Talk to the run that the panel shows, or begin again from its settings."""
             if event.wanted == "talk":
                 return [gr.Tabs(selected="transcribe"), event.run, True, *[gr.skip()] * len(form_fields)]
-            return [gr.skip(), gr.skip(), gr.skip(), *tab.reused(store, event.run)]
+            return [gr.skip(), gr.skip(), gr.skip(), *train_tab.reused(store, event.run)]
 
-        panel.select(wanted, None, [tabs, model, chosen, *form_fields], **tab.QUIET)
+        panel.select(wanted, None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
     return page
 
 
@@ -102,10 +107,22 @@ def launch(store: RunStore, host: str, port: int) -> None:
         access.part_visitors(store.data_dir)
     receiving.own_folder(port)
     page = build(store)
-    page.launch(server_name=host, server_port=port, theme=theme.theme(), css_paths=STYLES, head=live_panel.PRELOAD,
-                footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, share=False, quiet=True,
-                prevent_thread_lock=True, max_file_size=MOST_UPLOAD,
-                app_kwargs={"middleware": [Middleware(Receiving), *([Middleware(Visitors)] if shared else [])]})
+    page.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme.theme(),
+        css_paths=STYLES,
+        head=live_panel.PRELOAD,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        max_file_size=MOST_UPLOAD,
+        app_kwargs={"middleware": [Middleware(Receiving), *([Middleware(Visitors)] if shared else [])]},
+    )
     downloads.serve(page.app, store)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()

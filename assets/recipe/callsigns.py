@@ -21,13 +21,31 @@ from assets.recipe.corpus import RATE, at_16k, trim
 OUT = Path(__file__).parents[1] / "demo" / "callsigns"
 TRAIN_CLIPS, EVAL_CLIPS = 500, 100
 ENGINES = {"kokoro": 0.45, "piper": 0.15, "flite": 0.18, "festival": 0.04, "espeak": 0.18}
-HELD_OUT = [("hibari", "heart")] * 4 + [("flite", "awb")] * 2 + [("festival", "ked")] * 2 + [
-    ("espeak", f"{accent}+{variant}") for accent, variant in voices.HELD_OUT_ESPEAK]
+HELD_OUT = (
+    [("hibari", "heart")] * 4
+    + [("flite", "awb")] * 2
+    + [("festival", "ked")] * 2
+    + [("espeak", f"{accent}+{variant}") for accent, variant in voices.HELD_OUT_ESPEAK]
+)
 
-TRAIN_SOUND = Augmentation(warp=(0.86, 1.2), warp_probability=0.6, room_probability=0.35, band_probability=0.3,
-                           tilt_probability=0.3, noise_probability=0.6, snr_db=(12, 35), edge_s=0.15)
-EVAL_SOUND = Augmentation(room_probability=0.3, band_probability=0.3, tilt_probability=0.3, noise_probability=0.6,
-                          snr_db=(12, 35), edge_s=0.15)
+TRAIN_SOUND = Augmentation(
+    warp=(0.86, 1.2),
+    warp_probability=0.6,
+    room_probability=0.35,
+    band_probability=0.3,
+    tilt_probability=0.3,
+    noise_probability=0.6,
+    snr_db=(12, 35),
+    edge_s=0.15,
+)
+EVAL_SOUND = Augmentation(
+    room_probability=0.3,
+    band_probability=0.3,
+    tilt_probability=0.3,
+    noise_probability=0.6,
+    snr_db=(12, 35),
+    edge_s=0.15,
+)
 
 
 def main() -> None:
@@ -53,8 +71,7 @@ def make(out: Path, split: str, number: int) -> list:
     samples = sound(at_16k(trim(samples), rate), rng)
     samples *= rng.uniform(0.3, 0.9) / np.abs(samples).max()
     name = f"audio/{split}-{number:03d}.ogg"
-    soundfile.write(out / name, samples.astype(np.float32), RATE, format="OGG", subtype="VORBIS",
-                    compression_level=0.6)
+    soundfile.write(out / name, samples.astype(np.float32), RATE, format="OGG", subtype="VORBIS", compression_level=0.6)
     return [name, text, str(voice), split, f"{soundfile.info(out / name).duration:.3f}"]
 
 

@@ -45,7 +45,7 @@ def trim(samples: np.ndarray, floor: float = 0.004) -> np.ndarray:
     """Drop the synthesiser's silence at both ends; scale the peak to 0.7. Float32 in, float32 out."""
     peak = np.abs(samples).max(initial=0.0)
     loud = np.flatnonzero(np.abs(samples) > floor * max(peak, 1e-6))
-    return (samples[loud[0]: loud[-1] + 1] / max(peak, 1e-6) * 0.7).astype(np.float32) if peak > 0 else samples[:0]
+    return (samples[loud[0] : loud[-1] + 1] / max(peak, 1e-6) * 0.7).astype(np.float32) if peak > 0 else samples[:0]
 
 
 def at_16k(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -42,14 +42,32 @@ def config() -> Wav2Vec2Config:
     """5.4 M parameters; the usual wav2vec2 frame (400 samples, hop 320) with narrow early convolutions, which are what
     a CPU pays for."""
     return Wav2Vec2Config(
-        vocab_size=len(ALPHABET), pad_token_id=0, bos_token_id=None, eos_token_id=None,
-        hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=1024,
+        vocab_size=len(ALPHABET),
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=None,
+        hidden_size=256,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        intermediate_size=1024,
         conv_dim=(64, 64, 96, 128, 192, 256, 256),
-        conv_kernel=(10, 3, 3, 3, 3, 2, 2), conv_stride=(5, 2, 2, 2, 2, 2, 2),
-        conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
-        num_conv_pos_embeddings=31, num_conv_pos_embedding_groups=8,
-        hidden_dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0,
-        layerdrop=0.0, mask_time_prob=0.0, mask_feature_prob=0.0, ctc_loss_reduction="mean", ctc_zero_infinity=True,
+        conv_kernel=(10, 3, 3, 3, 3, 2, 2),
+        conv_stride=(5, 2, 2, 2, 2, 2, 2),
+        conv_bias=True,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=31,
+        num_conv_pos_embedding_groups=8,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        feat_proj_dropout=0.0,
+        final_dropout=0.0,
+        layerdrop=0.0,
+        mask_time_prob=0.0,
+        mask_feature_prob=0.0,
+        ctc_loss_reduction="mean",
+        ctc_zero_infinity=True,
     )
 
 
@@ -66,8 +84,12 @@ class Speech(IterableDataset):
     def __iter__(self):
         rng = np.random.default_rng([self.seed, time.time_ns()])
         while True:
-            rows = [json.loads(line) for path in sorted(self.folder.glob("*.jsonl"))
-                    for line in path.read_text().splitlines() if line.endswith("}")]
+            rows = [
+                json.loads(line)
+                for path in sorted(self.folder.glob("*.jsonl"))
+                for line in path.read_text().splitlines()
+                if line.endswith("}")
+            ]
             rows = [row for row in rows if row["duration_s"] <= self.longest_s.value]
             weights = np.array([WEIGHTS[row["voice"].split(":")[0]] for row in rows])
             rows = list(rng.choice(rows, min(2000, len(rows)), p=weights / weights.sum()))
@@ -119,8 +141,11 @@ def score(model, rows) -> dict[str, float]:
         hypotheses.append(greedy(model(batch["input_values"], attention_mask=batch["attention_mask"]).logits[0]))
         references.append(row["text"])
     model.train()
-    return {"cer": round(jiwer.cer(references, hypotheses), 4), "wer": round(jiwer.wer(references, hypotheses), 4),
-            "sample": f"{references[0]} | {hypotheses[0]}"}
+    return {
+        "cer": round(jiwer.cer(references, hypotheses), 4),
+        "wer": round(jiwer.wer(references, hypotheses), 4),
+        "sample": f"{references[0]} | {hypotheses[0]}",
+    }
 
 
 def see_spectra(model, loader, minutes: float) -> None:
@@ -163,8 +188,14 @@ def save(model, out: Path) -> None:
     """The checkpoint in half precision, with its processor, as `from_pretrained` reads it."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "vocab.json").write_text(json.dumps({s: n for n, s in enumerate(ALPHABET)}))
-    tokenizer = Wav2Vec2CTCTokenizer(str(out / "vocab.json"), unk_token="<unk>", pad_token="<pad>", bos_token=None,
-                                     eos_token=None, word_delimiter_token="|")
+    tokenizer = Wav2Vec2CTCTokenizer(
+        str(out / "vocab.json"),
+        unk_token="<unk>",
+        pad_token="<pad>",
+        bos_token=None,
+        eos_token=None,
+        word_delimiter_token="|",
+    )
     extractor = Wav2Vec2FeatureExtractor(1, RATE, 0.0, do_normalize=True, return_attention_mask=True)
     Wav2Vec2Processor(extractor, tokenizer).save_pretrained(out)
     half = Wav2Vec2ForCTC(model.config)
@@ -197,8 +228,11 @@ def main() -> None:
         optimizer.load_state_dict(kept["optimizer"])
         step, spent = kept["step"], kept["spent"]
     longest = torch.multiprocessing.Value("d", 15.0 if options.base else 2.0)
-    loader = iter(DataLoader(Speech(options.speech, options.seconds, longest, step), batch_size=None, num_workers=1,
-                             prefetch_factor=8))
+    loader = iter(
+        DataLoader(
+            Speech(options.speech, options.seconds, longest, step), batch_size=None, num_workers=1, prefetch_factor=8
+        )
+    )
     if step == 0 and not options.base and options.spectra:
         see_spectra(model, loader, options.spectra)
         average.load_state_dict(model.state_dict())
@@ -228,12 +262,23 @@ def main() -> None:
         now = time.monotonic()
         spent, begun = spent + now - begun, now
         if step % 100 == 0:
-            print(f"{spent:7.0f} s  step {step}  loss {np.mean(losses[-100:]):.3f}  norm {norm:.2f}  "
-                  f"lr {rate(done, options.peak):.1e}  heard {heard / 3600:.2f} h", flush=True)
+            print(
+                f"{spent:7.0f} s  step {step}  loss {np.mean(losses[-100:]):.3f}  norm {norm:.2f}  "
+                f"lr {rate(done, options.peak):.1e}  heard {heard / 3600:.2f} h",
+                flush=True,
+            )
         if now - saved > 300:
             saved = now
-            torch.save({"model": model.state_dict(), "average": average.state_dict(), "step": step, "spent": spent,
-                        "optimizer": optimizer.state_dict()}, state.with_suffix(".part"))
+            torch.save(
+                {
+                    "model": model.state_dict(),
+                    "average": average.state_dict(),
+                    "step": step,
+                    "spent": spent,
+                    "optimizer": optimizer.state_dict(),
+                },
+                state.with_suffix(".part"),
+            )
             os.replace(state.with_suffix(".part"), state)
             save(average, options.out / "model")
             print("   ", {name: score(average, rows[:80]) for name, rows in checks.items()}, flush=True)

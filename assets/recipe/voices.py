@@ -107,7 +107,8 @@ def _piper(text: str, name: str, rng: np.random.Generator) -> tuple[np.ndarray, 
     from piper import SynthesisConfig
 
     config = SynthesisConfig(
-        length_scale=float(rng.uniform(0.8, 1.3)), noise_scale=float(rng.uniform(0.5, 1.0)),
+        length_scale=float(rng.uniform(0.8, 1.3)),
+        noise_scale=float(rng.uniform(0.5, 1.0)),
         noise_w_scale=float(rng.uniform(0.6, 1.1)),
     )
     pieces = [chunk.audio_float_array for chunk in _joe().synthesize(text, syn_config=config)]
@@ -152,13 +153,22 @@ def _kokoro(text: str, name: str, rng: np.random.Generator) -> tuple[np.ndarray,
     for part in (slice(0, 128), slice(128, 256)):
         mixed = speaker.dirichlet([0.5] * len(at)) @ at[:, part]
         parts.append(middle[part] + speaker.uniform(0.9, 1.35) * (mixed - middle[part]))
-    audio = session.run(None, {
-        "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
-        "style": np.concatenate(parts).astype(np.float32).reshape(1, 256),
-        "speed": np.array([rng.uniform(0.8, 1.25)], dtype=np.float32),
-    })[0]
+    audio = session.run(
+        None,
+        {
+            "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
+            "style": np.concatenate(parts).astype(np.float32).reshape(1, 256),
+            "speed": np.array([rng.uniform(0.8, 1.25)], dtype=np.float32),
+        },
+    )[0]
     return np.asarray(audio, np.float32).ravel(), KOKORO_RATE
 
 
-_ENGINES = {"espeak": _espeak, "flite": _flite, "festival": _festival, "piper": _piper, "hibari": _hibari,
-            "kokoro": _kokoro}
+_ENGINES = {
+    "espeak": _espeak,
+    "flite": _flite,
+    "festival": _festival,
+    "piper": _piper,
+    "hibari": _hibari,
+    "kokoro": _kokoro,
+}

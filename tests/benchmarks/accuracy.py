@@ -53,8 +53,11 @@ def main() -> None:
     source = sources.load(options.dataset)
     heard = list(source.eval or source.train[::2])
     texts = [normalise(row.text, "basic") for row in (source.train if source.eval else source.train[1::2])]
-    other = Path(options.other).read_text(encoding="utf-8").splitlines() if options.other else [
-        row.text for row in sources.load(str(CALLSIGNS)).train]
+    other = (
+        Path(options.other).read_text(encoding="utf-8").splitlines()
+        if options.other
+        else [row.text for row in sources.load(str(CALLSIGNS)).train]
+    )
     greedy = Greedy(listener.processor, listener.blank_id)
     print(f"{options.model} on {len(heard)} clips; {len(texts)} sentences of other clips")
     decoders(listener, heard, greedy, texts, [normalise(text, "basic") for text in other])
@@ -69,8 +72,9 @@ def main() -> None:
 # ---- ways of decoding, and what their confidence is worth
 
 
-def decoders(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str],
-             other: list[str]) -> None:
+def decoders(
+    listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str], other: list[str]
+) -> None:
     processor, blank_id = listener.processor, listener.blank_id
     said = [normalise(row.text, "basic") for row in heard]
     letters = set(processor.tokenizer.get_vocab())
@@ -81,13 +85,24 @@ def decoders(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder,
     unknown = np.mean([word not in known for text in said for word in mixed_tokens(text)])
     print(f"{unknown:.1%} of the words said are not in the text of the language model")
     shown(listener, heard, "greedy", greedy, hot)
-    shown(listener, heard, "a language model of the other clips' texts",
-          BeamSearch(processor, blank_id, LanguageModel(texts)), hot)
-    shown(listener, heard, "a language model of another domain", BeamSearch(processor, blank_id, LanguageModel(other)),
-          hot)
+    shown(
+        listener,
+        heard,
+        "a language model of the other clips' texts",
+        BeamSearch(processor, blank_id, LanguageModel(texts)),
+        hot,
+    )
+    shown(
+        listener,
+        heard,
+        "a language model of another domain",
+        BeamSearch(processor, blank_id, LanguageModel(other)),
+        hot,
+    )
     shown(listener, heard, f"{len(hot)} hot words", HotWords(processor, blank_id, hot), hot)
-    shown(listener, heard, f"a list of all {len(spelled)} words", WordList(lexicon.for_processor(spelled, processor)),
-          hot)
+    shown(
+        listener, heard, f"a list of all {len(spelled)} words", WordList(lexicon.for_processor(spelled, processor)), hot
+    )
 
 
 def shown(listener: Transcriber, heard: Sequence[Utterance], name: str, decoder: Decoder, hot: list[str]) -> None:
@@ -99,15 +114,19 @@ def shown(listener: Transcriber, heard: Sequence[Utterance], name: str, decoder:
         right += sum(min(said[word], found[word]) for word in hot)
         missed += sum(max(0, said[word] - found[word]) for word in hot)
         false += sum(max(0, found[word] - said[word]) for word in hot)
-    print(f"{name}: WER {told.scores.wer.rate:.1%} ({low:.1%} to {high:.1%}), confidence off by "
-          f"{told.calibration_error():.1%}, {told.audio_s / told.seconds:.0f} x real time; of {right + missed} times a "
-          f"hot word {right} heard, {false} false", flush=True)
+    print(
+        f"{name}: WER {told.scores.wer.rate:.1%} ({low:.1%} to {high:.1%}), confidence off by "
+        f"{told.calibration_error():.1%}, {told.audio_s / told.seconds:.0f} x real time; of {right + missed} times a "
+        f"hot word {right} heard, {false} false",
+        flush=True,
+    )
 
 
 def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str]) -> None:
     """The best weights of one half of the clips, on the other half."""
-    scores = listener.engine.log_probabilities([load(row.audio, start_s=row.start_s, end_s=row.end_s).samples
-                                                for row in heard])
+    scores = listener.engine.log_probabilities(
+        [load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
+    )
     said = [normalise(row.text, "basic") for row in heard]
     searching = BeamSearch(listener.processor, listener.blank_id, LanguageModel(texts))
     found: dict[tuple[float, float], list[str]] = {}
@@ -123,10 +142,12 @@ def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, 
         best = min(WEIGHTS, key=lambda pair, half=picking: wer(said[half::2], found[pair][half::2]))
         references += said[scoring::2]
         hypotheses += found[best][scoring::2]
-        print(f"weights picked on half of the clips: {best}; on the other half WER "
-              f"{wer(said[scoring::2], found[best][scoring::2]):.1%}, with those in use {used} "
-              f"{wer(said[scoring::2], found[used][scoring::2]):.1%}, greedily "
-              f"{wer(said[scoring::2], found_plain[scoring::2]):.1%}")
+        print(
+            f"weights picked on half of the clips: {best}; on the other half WER "
+            f"{wer(said[scoring::2], found[best][scoring::2]):.1%}, with those in use {used} "
+            f"{wer(said[scoring::2], found[used][scoring::2]):.1%}, greedily "
+            f"{wer(said[scoring::2], found_plain[scoring::2]):.1%}"
+        )
     print(f"both halves, each with the weights of the other: WER {wer(references, hypotheses):.1%}", flush=True)
 
 
@@ -147,14 +168,19 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
         loud = float(np.sqrt((sound**2).mean()))
         kinds: dict[str, Callable[[], np.ndarray]] = {"clean": lambda: np.zeros(len(sound))}  # noqa: B023
         if background:
-            kinds |= {"noise at 20 dB": lambda: rng.standard_normal(len(sound)),  # noqa: B023
-                      "music at 20 dB": lambda: music(len(sound), rng)}  # noqa: B023
+            kinds |= {
+                "noise at 20 dB": lambda: rng.standard_normal(len(sound)),  # noqa: B023
+                "music at 20 dB": lambda: music(len(sound), rng),
+            }  # noqa: B023
         for kind, made in kinds.items():
             under = made()
             mixed = (sound + 0.1 * loud * under).astype(np.float32)
             filed = listener.listen([mixed], decoder).text
-            pieces = {"split": filed, "cut where clips meet": joined(listener, decoder, np.split(mixed, edges[1:-1])),
-                      "live": live(listener, decoder, mixed)}
+            pieces = {
+                "split": filed,
+                "cut where clips meet": joined(listener, decoder, np.split(mixed, edges[1:-1])),
+                "live": live(listener, decoder, mixed),
+            }
             if background and (parts_of := silero(mixed)):
                 pieces["split by silero-vad"] = joined(listener, decoder, parts_of)
             figures = []
@@ -162,8 +188,11 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
                 rate = metrics.score([" ".join(said)], [normalise(text, "basic")]).wer
                 figures.append(f"{name} {rate.rate:.1%} ({rate.deletions} missing, {rate.insertions} extra)")
             same = wer([normalise(filed, "basic")], [normalise(pieces["live"], "basic")])
-            print(f"clips joined with {gap_s} s between, {kind}: WER {', '.join(figures)}; live against the file "
-                  f"{same:.1%}; {len(segmentation.split(mixed))} pieces", flush=True)
+            print(
+                f"clips joined with {gap_s} s between, {kind}: WER {', '.join(figures)}; live against the file "
+                f"{same:.1%}; {len(segmentation.split(mixed))} pieces",
+                flush=True,
+            )
 
 
 def joined(listener: Transcriber, decoder: Decoder, parts: Sequence[np.ndarray]) -> str:
@@ -195,8 +224,14 @@ def silero(sound: np.ndarray) -> list[np.ndarray]:
         from silero_vad import get_speech_timestamps, load_silero_vad
     except ImportError:
         return []
-    found = get_speech_timestamps(torch.from_numpy(sound), load_silero_vad(), sampling_rate=RATE,
-                                  max_speech_duration_s=15, min_silence_duration_ms=200, speech_pad_ms=100)
+    found = get_speech_timestamps(
+        torch.from_numpy(sound),
+        load_silero_vad(),
+        sampling_rate=RATE,
+        max_speech_duration_s=15,
+        min_silence_duration_ms=200,
+        speech_pad_ms=100,
+    )
     return [sound[one["start"] : one["end"]] for one in found]
 
 
@@ -214,8 +249,9 @@ def boundaries(listener: Transcriber, greedy: Decoder) -> None:
             chosen = [rows[place] for place in rng.choice(len(rows), 12)]
             wave, spans = behind_one_another(chosen, gap_s)
             told = alignment.align(listener, wave, " ".join(row["text"] for row in chosen)).words
-            off["forced alignment"] += [(one.start_s - begin, one.end_s - end)
-                                        for one, (begin, end) in zip(told, spans, strict=True)]
+            off["forced alignment"] += [
+                (one.start_s - begin, one.end_s - end) for one, (begin, end) in zip(told, spans, strict=True)
+            ]
             for one in listener.transcribe(wave, greedy).words:
                 begin, end = min(spans, key=lambda span, one=one: abs(sum(span) / 2 - one.middle_s))
                 if one.start_s < end and one.end_s > begin and len(one.word) > 2:  # pieces of a word have no known edge
@@ -223,8 +259,11 @@ def boundaries(listener: Transcriber, greedy: Decoder) -> None:
         for name, pairs in off.items():
             starts, ends = np.array(pairs).T
             middle, begin_ms, end_ms = (1000 * np.median(one) for one in (np.abs([starts, ends]), starts, ends))
-            print(f"word times, {name}, {gap_s} s between words: median error {middle:.0f} ms; begins {begin_ms:+.0f} "
-                  f"ms, ends {end_ms:+.0f} ms off in the median ({len(pairs)} words)", flush=True)
+            print(
+                f"word times, {name}, {gap_s} s between words: median error {middle:.0f} ms; begins {begin_ms:+.0f} "
+                f"ms, ends {end_ms:+.0f} ms off in the median ({len(pairs)} words)",
+                flush=True,
+            )
 
 
 def behind_one_another(rows: Sequence[dict[str, str]], gap_s: float) -> tuple[Waveform, list[tuple[float, float]]]:

@@ -34,8 +34,10 @@ def main() -> None:
         source = sources.load(folder)
         bare = min(timed(lambda: decode(source)) for _ in range(ROUNDS))
         audited = min(timed(lambda: inspection.inspect(source, Limits())) for _ in range(ROUNDS))
-    print(f"{FLACS} FLAC clips, {hours:.1f} h: audited at {hours / audited:.2f} h of audio a second, "
-          f"{bare / audited:.2f} of the speed of decoding alone")
+    print(
+        f"{FLACS} FLAC clips, {hours:.1f} h: audited at {hours / audited:.2f} h of audio a second, "
+        f"{bare / audited:.2f} of the speed of decoding alone"
+    )
     with tempfile.TemporaryDirectory() as folder:
         hours = make(Path(folder), options.clips)
         before, begun = memory_mb(), time.perf_counter()
@@ -43,8 +45,10 @@ def main() -> None:
         read = time.perf_counter() - begun
         found = inspection.inspect(source, Limits())
         spent = time.perf_counter() - begun
-    print(f"{options.clips} WAV clips, {hours:.0f} h: {spent:.0f} s ({read:.1f} s of them for the table and headers), "
-          f"{memory_mb() - before:.0f} MB more than before; {found.audit.verdict}")
+    print(
+        f"{options.clips} WAV clips, {hours:.0f} h: {spent:.0f} s ({read:.1f} s of them for the table and headers), "
+        f"{memory_mb() - before:.0f} MB more than before; {found.audit.verdict}"
+    )
 
 
 def flacs(folder: Path) -> float:

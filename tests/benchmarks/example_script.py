@@ -34,8 +34,15 @@ from asrkit.text.normalizers import normalise
 
 CLIPS = 8
 LONGEST_S = 20.0
-BEST_FLAGS = ["--bf16", "--train_sampling_strategy", "group_by_length", "--length_column_name", "input_length",
-              "--dataloader_num_workers", "1"]
+BEST_FLAGS = [
+    "--bf16",
+    "--train_sampling_strategy",
+    "group_by_length",
+    "--length_column_name",
+    "input_length",
+    "--dataloader_num_workers",
+    "1",
+]
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,17 @@ def main() -> None:
             results.append(theirs(label, flags, folder, options))
         for result in results:
             wer = evaluate(result.model, folder / "test.csv")
-            print(f"{result.name}: whole process {heard / result.whole_s:.1f}, training alone "
-                  f"{heard / result.training_s:.1f} audio seconds a second; WER {wer:.3f} (its own figure: "
-                  f"{result.own_wer:.3f})", flush=True)
+            print(
+                f"{result.name}: whole process {heard / result.whole_s:.1f}, training alone "
+                f"{heard / result.training_s:.1f} audio seconds a second; WER {wer:.3f} (its own figure: "
+                f"{result.own_wer:.3f})",
+                flush=True,
+            )
         for other in results[1:]:
-            print(f"ours against its {other.name}: {other.whole_s / results[0].whole_s:.2f} whole process, "
-                  f"{other.training_s / results[0].training_s:.2f} training alone")
+            print(
+                f"ours against its {other.name}: {other.whole_s / results[0].whole_s:.2f} whole process, "
+                f"{other.training_s / results[0].training_s:.2f} training alone"
+            )
 
 
 def prepare(data: str, folder: Path) -> float:
@@ -97,14 +109,43 @@ def prepare(data: str, folder: Path) -> float:
 
 def ours(folder: Path, options: argparse.Namespace) -> Result:
     """The command line, evaluated once at the end as the script does."""
-    settings = {"vocabulary": "fresh", "num_epochs": options.epochs, "train_batch_size": CLIPS, "batch_seconds": 0,
-                "learning_rate": options.learning_rate, "mask_time_prob": 0.05, "freeze": "feature-encoder",
-                "eval_on_start": False, "eval_steps": 1_000_000, "logging_steps": 500, "max_steps": 0,
-                "warmup_steps": 0, "augmentation": "none", "max_duration_s": LONGEST_S}
-    whole = timed([
-        "-m", "asrkit", "train", "--preset", "quick", "--run-id", "ours", "--runs-dir", str(folder / "runs"),
-        "--train", str(folder / "train.csv"), "--eval", str(folder / "test.csv"), "--model", str(folder / "base"),
-        *(word for name, value in settings.items() for word in ("--set", f"{name}={value}"))], folder)
+    settings = {
+        "vocabulary": "fresh",
+        "num_epochs": options.epochs,
+        "train_batch_size": CLIPS,
+        "batch_seconds": 0,
+        "learning_rate": options.learning_rate,
+        "mask_time_prob": 0.05,
+        "freeze": "feature-encoder",
+        "eval_on_start": False,
+        "eval_steps": 1_000_000,
+        "logging_steps": 500,
+        "max_steps": 0,
+        "warmup_steps": 0,
+        "augmentation": "none",
+        "max_duration_s": LONGEST_S,
+    }
+    whole = timed(
+        [
+            "-m",
+            "asrkit",
+            "train",
+            "--preset",
+            "quick",
+            "--run-id",
+            "ours",
+            "--runs-dir",
+            str(folder / "runs"),
+            "--train",
+            str(folder / "train.csv"),
+            "--eval",
+            str(folder / "test.csv"),
+            "--model",
+            str(folder / "base"),
+            *(word for name, value in settings.items() for word in ("--set", f"{name}={value}")),
+        ],
+        folder,
+    )
     told, _ = RunStore(folder / "runs").get("ours").events()
     begun = next(one.time for one in told if one.data.get("phase") == "training")
     ended = next(one.time for one in told if one.data.get("phase") == "evaluating")
@@ -118,12 +159,39 @@ def theirs(name: str, flags: list[str], folder: Path, options: argparse.Namespac
 
     out = folder / name.replace(" ", "-")
     device = [] if torch.accelerator.is_available() else ["--use_cpu"]
-    whole = timed([
-        str(options.script), "--dataset_name", str(folder / "parquet"), "--train_split_name", "train",
-        "--eval_split_name", "test", "--model_name_or_path", str(folder / "base"), "--output_dir", str(out),
-        "--do_train", "--do_eval", "--num_train_epochs", str(options.epochs), "--per_device_train_batch_size",
-        str(CLIPS), "--learning_rate", str(options.learning_rate), "--max_duration_in_seconds", str(LONGEST_S),
-        "--save_strategy", "no", "--report_to", "none", *device, *flags], folder, cache=out)
+    whole = timed(
+        [
+            str(options.script),
+            "--dataset_name",
+            str(folder / "parquet"),
+            "--train_split_name",
+            "train",
+            "--eval_split_name",
+            "test",
+            "--model_name_or_path",
+            str(folder / "base"),
+            "--output_dir",
+            str(out),
+            "--do_train",
+            "--do_eval",
+            "--num_train_epochs",
+            str(options.epochs),
+            "--per_device_train_batch_size",
+            str(CLIPS),
+            "--learning_rate",
+            str(options.learning_rate),
+            "--max_duration_in_seconds",
+            str(LONGEST_S),
+            "--save_strategy",
+            "no",
+            "--report_to",
+            "none",
+            *device,
+            *flags,
+        ],
+        folder,
+        cache=out,
+    )
     told = json.loads((out / "all_results.json").read_text())
     return Result(name, whole, told["train_runtime"], out, told["eval_wer"])
 
@@ -143,8 +211,12 @@ def timed(command: list[str], folder: Path, cache: Path | None = None) -> float:
 
 def evaluate(model: Path, data: Path) -> float:
     """WER of a model's directory by our own evaluation."""
-    told = subprocess.run([sys.executable, "-m", "asrkit", "evaluate", str(data), "--model", str(model), "--json"],
-                          capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-m", "asrkit", "evaluate", str(data), "--model", str(model), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return json.loads(told.stdout)["wer"]
 
 

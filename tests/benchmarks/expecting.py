@@ -53,8 +53,10 @@ def main() -> None:
     tokenizer = ours.processor.tokenizer
     spelled, _ = timed(lambda: [alignment.spell(tokenizer, joined_tokens(word)) for word in model.words])
     made, _ = timed(lambda: Vocabulary(model, tokenizer))
-    print(f"{WORDS:,} words of a language model: {made:.2f} s; spelling each by itself alone takes "
-          f"{spelled / made:.1f} times as long")
+    print(
+        f"{WORDS:,} words of a language model: {made:.2f} s; spelling each by itself alone takes "
+        f"{spelled / made:.1f} times as long"
+    )
 
     rows = sources.load(options.data).unseen
     said = {word for row in rows for word in normalise(row.text, "basic").split()}
@@ -66,8 +68,10 @@ def main() -> None:
     with mock.patch.object(HotWords, "_hopeful", lambda self, span, between: range(len(self.spelled))):
         slow, plain = timed(lambda: [decoder.words(scores, 0.02) for scores in heard])
     seconds = sum(wave.duration_s for wave in waves)
-    print(f"{len(hot)} hot words: {seconds / fast:.0f} x real time, {slow / fast:.1f} times as fast as looking for "
-          f"each at each place ({'the same' if told == plain else 'NOT the same'} words)")
+    print(
+        f"{len(hot)} hot words: {seconds / fast:.0f} x real time, {slow / fast:.1f} times as fast as looking for "
+        f"each at each place ({'the same' if told == plain else 'NOT the same'} words)"
+    )
 
 
 def timed(work: Callable) -> tuple[float, object]:

@@ -12,7 +12,6 @@ import argparse
 import random
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,11 +23,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from asrkit.audio.loading import RATE, load
 from asrkit.data import sources
-
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "browser"), str(TESTS)]
-from conftest import FLAGS, App  # noqa: E402
-from talking import open_tab, part, upload  # noqa: E402
+from tests.browser.conftest import FLAGS, App
+from tests.support.talking import open_tab, part, upload
 
 EVERY_S = 10.0
 
@@ -40,8 +36,10 @@ def main() -> None:
     parser.add_argument("--model", default="starter")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        files = [joined(options.data, 3600 * options.hours, Path(folder) / f"{name}.flac", seed)
-                 for seed, name in enumerate(("first", "second"))]
+        files = [
+            joined(options.data, 3600 * options.hours, Path(folder) / f"{name}.flac", seed)
+            for seed, name in enumerate(("first", "second"))
+        ]
         app = App(Path(folder) / "runs")
         app.start()
         try:
@@ -74,8 +72,11 @@ def heard(page: Page, file: Path, number: int, app: psutil.Process) -> None:
         seen.append(megabytes(app))
     seconds = soundfile.info(file).duration
     told = part(page, "rows").locator(".row").last.inner_text()[:60]
-    print(f"{file.stem} file of {seconds / 3600:.1f} h: {before} MB before, then {', '.join(map(str, seen))} MB; "
-          f"{time.monotonic() - begun:.0f} s; {told!r}", flush=True)
+    print(
+        f"{file.stem} file of {seconds / 3600:.1f} h: {before} MB before, then {', '.join(map(str, seen))} MB; "
+        f"{time.monotonic() - begun:.0f} s; {told!r}",
+        flush=True,
+    )
 
 
 def megabytes(app: psutil.Process) -> int:

@@ -31,16 +31,21 @@ def main() -> None:
     for precision in (torch.bfloat16, torch.float32):
         for length in options.seconds:
             train, listen = measure(models, length, precision, options.steps)
-            print(f"{str(precision).removeprefix('torch.'):8} clips of {length:4.1f} s: training x{train:.2f}, "
-                  f"inference x{listen:.2f}", flush=True)
+            print(
+                f"{str(precision).removeprefix('torch.'):8} clips of {length:4.1f} s: training x{train:.2f}, "
+                f"inference x{listen:.2f}",
+                flush=True,
+            )
 
 
 def measure(models, length: float, precision: torch.dtype, steps: int) -> tuple[float, float]:
     """Speed of the straightened model over the plain one: (forward and backward, forward alone)."""
     clips = max(1, int(BATCH_S / length))
-    batch = {"input_values": torch.randn(clips, int(length * 16_000)),
-             "attention_mask": torch.ones(clips, int(length * 16_000), dtype=torch.long),
-             "labels": torch.randint(4, 30, (clips, int(length * 10)))}
+    batch = {
+        "input_values": torch.randn(clips, int(length * 16_000)),
+        "attention_mask": torch.ones(clips, int(length * 16_000), dtype=torch.long),
+        "labels": torch.randint(4, 30, (clips, int(length * 10))),
+    }
     spent = {name: ([], []) for name in models}
     for _ in range(steps + 1):
         losses = []

@@ -38,8 +38,10 @@ def main() -> None:
         run = RunStore(Path(folder) / "runs").create(config, fill=prepared.write)
         spent = time.perf_counter() - begun
         size = run.manifest_path("train").stat().st_size / 2**20
-    print(f"{options.clips} clips, {hours:.0f} h: {spent:.1f} s, {memory_mb() - before:.0f} MB more than before "
-          f"(a manifest of {size:.0f} MB)")
+    print(
+        f"{options.clips} clips, {hours:.0f} h: {spent:.1f} s, {memory_mb() - before:.0f} MB more than before "
+        f"(a manifest of {size:.0f} MB)"
+    )
 
 
 def make(folder: Path, clips: int) -> float:

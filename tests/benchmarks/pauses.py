@@ -61,8 +61,10 @@ def main() -> None:
 
 def shown(figures: np.ndarray) -> str:
     wer, missing, extra, seams, pieces, cut, speed = figures
-    return (f"WER {wer:.1%} ({missing:.1f} missing, {extra:.1f} extra), at seams {seams:.1%}; {pieces:.0f} pieces, "
-            f"{cut:.1f} cut without a pause; {speed:.0f} x real time")
+    return (
+        f"WER {wer:.1%} ({missing:.1f} missing, {extra:.1f} extra), at seams {seams:.1%}; {pieces:.0f} pieces, "
+        f"{cut:.1f} cut without a pause; {speed:.0f} x real time"
+    )
 
 
 def recordings(clips: Sequence[np.ndarray], gap_s: float) -> list[tuple[str, np.ndarray, np.ndarray]]:
@@ -72,26 +74,33 @@ def recordings(clips: Sequence[np.ndarray], gap_s: float) -> list[tuple[str, np.
     sound = np.concatenate([part for pair in zip(clips, hush, strict=True) for part in pair])
     edges = np.array(list(accumulate(len(clip) + len(rest) for clip, rest in zip(clips, hush, strict=True))))[:-1]
     made: dict[str, Callable[[], np.ndarray]] = {
-        "noise": lambda: rng.standard_normal(len(sound)), "music": lambda: music(len(sound), rng),
-        "babble": lambda: sum(np.roll(sound, shift) for shift in rng.integers(len(sound), size=BABBLE))}
+        "noise": lambda: rng.standard_normal(len(sound)),
+        "music": lambda: music(len(sound), rng),
+        "babble": lambda: sum(np.roll(sound, shift) for shift in rng.integers(len(sound), size=BABBLE)),
+    }
     found = [("clean", sound, edges)]
     for kind, make in made.items():
         under = make()
         under *= np.sqrt((sound**2).mean() / (under**2).mean())
-        found += [(f"{kind} at {snr} dB", (sound + 10 ** (-snr / 20) * under).astype(np.float32), edges)
-                  for snr in (20, 10)]
+        found += [
+            (f"{kind} at {snr} dB", (sound + 10 ** (-snr / 20) * under).astype(np.float32), edges) for snr in (20, 10)
+        ]
     return found
 
 
-def compared(listener: Transcriber, greedy: Decoder, sound: np.ndarray, edges: np.ndarray,
-             said: list[list[str]]) -> dict[str, np.ndarray]:
+def compared(
+    listener: Transcriber, greedy: Decoder, sound: np.ndarray, edges: np.ndarray, said: list[list[str]]
+) -> dict[str, np.ndarray]:
     """name -> (WER, missing, extra, WER at seams, pieces, of them cut, times real time)."""
     begun = time.perf_counter()
     ours = segmentation.split(sound)
     took = time.perf_counter() - begun
     speed = len(sound) / RATE / took
-    found = {"ours": np.array([*errors(said, listener.listen([sound], greedy).text), len(ours),
-                               sum(piece.cut for piece in ours), speed])}
+    found = {
+        "ours": np.array(
+            [*errors(said, listener.listen([sound], greedy).text), len(ours), sum(piece.cut for piece in ours), speed]
+        )
+    }
     begun = time.perf_counter()
     if parts := silero(sound):
         speed = len(sound) / RATE / (time.perf_counter() - begun)

@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,11 +23,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.data import sources
-
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "browser"), str(TESTS)]
-from conftest import FLAGS, App  # noqa: E402
-from talking import open_tab, part, spoken  # noqa: E402
+from tests.browser.conftest import FLAGS, App
+from tests.support.talking import open_tab, part, spoken
 
 CLIPS_S, TIMES = (2, 5, 15), 3
 LOOKS_S, READS_S = (1.0, 0.0), 3.0
@@ -49,6 +45,7 @@ def main() -> None:
     parser.add_argument("--model", default="starter")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+
         def spoken_to(seconds: float) -> Browser:
             heard = f"--use-file-for-fake-audio-capture={spoken(clip(seconds), Path(folder) / f'{seconds}.wav')}"
             return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, heard])
@@ -58,15 +55,21 @@ def main() -> None:
                 browser = spoken_to(CLIPS_S[0])
                 took = recorded(browser, url, options.model, CLIPS_S[0], looks_s)
                 browser.close()
-                told(f"the first of all, a clip of {CLIPS_S[0]} s, {looks_s:.0f} s after the tab was opened", [took],
-                     CLIPS_S[0])
+                told(
+                    f"the first of all, a clip of {CLIPS_S[0]} s, {looks_s:.0f} s after the tab was opened",
+                    [took],
+                    CLIPS_S[0],
+                )
         with serving(Path(folder) / "runs") as url:
             for seconds in CLIPS_S:
                 browser = spoken_to(seconds)
                 if seconds == CLIPS_S[0]:
                     recorded(browser, url, options.model, seconds)
-                told(f"a clip of {seconds} s", [recorded(browser, url, options.model, seconds) for _ in range(TIMES)],
-                     seconds)
+                told(
+                    f"a clip of {seconds} s",
+                    [recorded(browser, url, options.model, seconds) for _ in range(TIMES)],
+                    seconds,
+                )
                 browser.close()
 
 
@@ -83,14 +86,17 @@ def serving(runs: Path) -> Iterator[str]:
 
 
 def told(what: str, took: list[float], seconds: float) -> None:
-    print(f"{what}: the text stands {np.median(took):.2f} s after Stop ({min(took):.2f} to {max(took):.2f}), "
-          f"{np.median(took) / seconds:.3f} of its length "
-          f"({'within' if max(took) <= SHARE * seconds else 'NOT within'} {SHARE})", flush=True)
+    print(
+        f"{what}: the text stands {np.median(took):.2f} s after Stop ({min(took):.2f} to {max(took):.2f}), "
+        f"{np.median(took) / seconds:.3f} of its length "
+        f"({'within' if max(took) <= SHARE * seconds else 'NOT within'} {SHARE})",
+        flush=True,
+    )
 
 
 def clip(seconds: float) -> Waveform:
     """Words of the demo behind one another."""
-    rows = sources.load(str(TESTS.parent / "assets" / "demo" / "callsigns")).eval
+    rows = sources.load(str(Path(__file__).resolve().parents[1].parent / "assets" / "demo" / "callsigns")).eval
     return Waveform(np.concatenate([load(row.audio).samples for row in rows[:12]])[: round(seconds * RATE)])
 
 

@@ -34,9 +34,10 @@ from pathlib import Path
 import psutil
 
 from asrkit import config
+from asrkit.files import write_json
 from asrkit.runs import processes, supervisor
 from asrkit.runs.events import Event
-from asrkit.runs.store import Run, RunStore, write_json
+from asrkit.runs.store import Run, RunStore
 from asrkit.ui.common.viewers import TOGETHER_S
 from asrkit.ui.runs.api import RunsTable
 from asrkit.ui.train.live_panel import LiveRun
@@ -55,8 +56,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--viewers", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=48, help="pairs of turns with and without viewers; 0 "
-                        "leaves them out")
+    parser.add_argument(
+        "--rounds", type=int, default=48, help="pairs of turns with and without viewers; 0 leaves them out"
+    )
     parser.add_argument("--browser", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -80,30 +82,38 @@ def looking(store: RunStore, runs: int, points: int) -> None:
     seconds, first = timed(lambda: table.poll({}))
     print(f"first look at {runs} runs: {seconds:.2f} s, {kilobytes(first)}")
     seconds, drawn = timed(lambda: whole(live, long))
-    print(f"first look at a run of {points:,} points ({long.events_size() / 1e6:.0f} MB): {seconds:.2f} s, "
-          f"{kilobytes(drawn)}")
+    print(
+        f"first look at a run of {points:,} points ({long.events_size() / 1e6:.0f} MB): {seconds:.2f} s, "
+        f"{kilobytes(drawn)}"
+    )
     before = process.memory_info().rss
     ticks = [tick(table, live, long, first, drawn, number) for number in range(TICKS)]
     grown = (process.memory_info().rss - before) / 1e6
     for name, place in (("table", 0), ("chart", 2)):
         spent, sent = [one[place] * 1e3 for one in ticks], [one[place + 1] for one in ticks]
-        print(f"a tick of the {name}: median {statistics.median(spent):.1f} ms, worst {max(spent):.1f} ms, "
-              f"{max(sent) / 1e3:.1f} kB at most")
+        print(
+            f"a tick of the {name}: median {statistics.median(spent):.1f} ms, worst {max(spent):.1f} ms, "
+            f"{max(sent) / 1e3:.1f} kB at most"
+        )
     print(f"memory after {TICKS} ticks: {grown:+.1f} MB")
 
 
 def painting(store: RunStore, runs: int) -> None:
     from playwright.sync_api import sync_playwright
 
-    drawn = {"compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {runs}"),
-             "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 5")}
+    drawn = {
+        "compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {runs}"),
+        "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 5"),
+    }
     with app(store) as (served, url, _), sync_playwright() as playwright:
         at_rest(served)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for query, (what, there) in drawn.items():
             page, asked = browser.new_page(), []
-            page.on("request", lambda one, asked=asked: asked.append(time.monotonic())
-                    if "component_server" in one.url else None)
+            page.on(
+                "request",
+                lambda one, asked=asked: asked.append(time.monotonic()) if "component_server" in one.url else None,
+            )
             page.goto(f"{url}/?{query}")
             page.wait_for_function(there, polling=20, timeout=60_000)
             print(f"the {what} in Chromium: {time.monotonic() - asked[0]:.2f} s from its first question")
@@ -124,8 +134,11 @@ def tick(table: RunsTable, live: LiveRun, run: Run, seen: dict, drawn: dict, num
     seen.update(version=told["version"], life=told["life"])
     size = len(json.dumps(told))
     live.list.rows(now=True)
-    again, told = timed(lambda: live.poll({"run": run.id, "after": drawn["offset"], "signature": drawn["signature"],
-                                           "evaluations": drawn["known"]}))
+    again, told = timed(
+        lambda: live.poll(
+            {"run": run.id, "after": drawn["offset"], "signature": drawn["signature"], "evaluations": drawn["known"]}
+        )
+    )
     assert not told["reset"] and told["points"]["train/loss"]["x"] == [10**7 + number]
     drawn["offset"] = told["offset"]
     return spent, size, again, len(json.dumps(told))
@@ -171,15 +184,22 @@ def watching(store: RunStore, viewers: int, rounds: int) -> None:
                 slower.append(1 - speeds[True] / speeds[False])
         print(f"training with {viewers} viewers ({pages.answers} answers): {told_between(slower)} slower")
     more = [seen - alone for seen, alone in zip(busy[True], busy[False], strict=True)]
-    print(f"the app alone takes {statistics.mean(busy[False]):.1%} of one processor of {os.cpu_count()}, with the "
-          f"viewers {told_between(more)} more, which is the most that training can lose where all wait for one another")
+    print(
+        f"the app alone takes {statistics.mean(busy[False]):.1%} of one processor of {os.cpu_count()}, with the "
+        f"viewers {told_between(more)} more, which is the most that training can lose where all wait for one another"
+    )
 
 
 @contextlib.contextmanager
 def trained(store: RunStore) -> Iterator[Run]:
     """A run that is in the middle of its training."""
-    run = supervisor.start(store, config.preset("demo").config.changed(
-        {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 1}), "watched")
+    run = supervisor.start(
+        store,
+        config.preset("demo").config.changed(
+            {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 1}
+        ),
+        "watched",
+    )
     try:
         while not any(one.kind == "train" and one.step >= 30 for one in run.last_events()):
             time.sleep(0.5)
@@ -211,8 +231,10 @@ def speed(run: Run, seconds: float) -> float | None:
     told = [one for one in run.last_events() if one.kind == "train" and one.time >= since]
     if len(told) <= FEW:
         return None
-    spans = [(after.time - before.time, after.data["audio_seconds_per_second"])
-             for before, after in zip(told, told[1:], strict=False)]
+    spans = [
+        (after.time - before.time, after.data["audio_seconds_per_second"])
+        for before, after in zip(told, told[1:], strict=False)
+    ]
     return sum(span * rate for span, rate in spans) / sum(span for span, _ in spans)
 
 
@@ -222,8 +244,9 @@ def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    served = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--runs-dir", str(store.root)],
-                              stdout=subprocess.DEVNULL)
+    served = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port), "--runs-dir", str(store.root)], stdout=subprocess.DEVNULL
+    )
     try:
         told = None
         while told is None:
@@ -244,8 +267,10 @@ class Pages:
 
     def __init__(self, url: str, component: int, run: Run, count: int) -> None:
         self.host, self.component, self.run = url.removeprefix("http://"), component, run
-        self.pages = [{"page": f"page-{number}", "after": 0, "signature": "", "evaluation": None, "evaluations": 0}
-                      for number in range(count)]
+        self.pages = [
+            {"page": f"page-{number}", "after": 0, "signature": "", "evaluation": None, "evaluations": 0}
+            for number in range(count)
+        ]
         self.answers, self._away_s = 0, 0.0
         self._look, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
@@ -284,10 +309,15 @@ class Pages:
 
     def _poll(self, connection: http.client.HTTPConnection, page: dict) -> float:
         """Ask as the panel's script does; -> seconds until it asks again."""
-        asked = {"data": {"run": self.run.id, "at_step": None, "log": False, **page}, "component_id": self.component,
-                 "fn_name": "poll", "session_hash": page["page"]}
-        connection.request("POST", "/gradio_api/component_server", json.dumps(asked),
-                           {"Content-Type": "application/json"})
+        asked = {
+            "data": {"run": self.run.id, "at_step": None, "log": False, **page},
+            "component_id": self.component,
+            "fn_name": "poll",
+            "session_hash": page["page"],
+        }
+        connection.request(
+            "POST", "/gradio_api/component_server", json.dumps(asked), {"Content-Type": "application/json"}
+        )
         told = json.load(connection.getresponse())
         connection.close()  # as the server does after 5 s, which is sooner than so many pages ask again
         page |= {"after": told["offset"], "signature": told["signature"]}
@@ -308,23 +338,38 @@ def made(store: RunStore, run_id: str, **changes) -> Run:
 def tell(run: Run, steps: int, ended: bool = False) -> None:
     """`steps` training events and an evaluation with samples after each twentieth part, written at once."""
     lines = [Event("started", time.time(), 0, 0.0, {"total_steps": steps, "metric_for_best_model": "wer"}).to_line()]
-    samples = [{"id": str(n), "audio": "/a/clip.wav", "reference": "one two three", "hypothesis": "one too tree"}
-               for n in range(8)]
+    samples = [
+        {"id": str(n), "audio": "/a/clip.wav", "reference": "one two three", "hypothesis": "one too tree"}
+        for n in range(8)
+    ]
     for step in range(1, steps + 1):
         lines.append(training(step).to_line())
         if step % max(1, steps // 20) == 0:
             wer = math.exp(-3 * step / steps)
-            lines.append(Event("eval", time.time(), step, step / 100, {"loss": wer, "wer": wer, "cer": wer / 2,
-                                                                       "samples": samples}).to_line())
+            lines.append(
+                Event(
+                    "eval", time.time(), step, step / 100, {"loss": wer, "wer": wer, "cer": wer / 2, "samples": samples}
+                ).to_line()
+            )
     if ended:
         lines.append(Event("finished", time.time(), steps, steps / 100, {"message": "", "saved": True}).to_line())
     run.events_path.write_text("".join(lines), encoding="utf-8")
 
 
 def training(step: int) -> Event:
-    return Event("train", time.time(), step, step / 100, {
-        "loss": 1 + random.random(), "learning_rate": 1e-4, "grad_norm": random.random(),
-        "audio_seconds_per_second": 40.0, "memory_gb": 1.234})
+    return Event(
+        "train",
+        time.time(),
+        step,
+        step / 100,
+        {
+            "loss": 1 + random.random(),
+            "learning_rate": 1e-4,
+            "grad_norm": random.random(),
+            "audio_seconds_per_second": 40.0,
+            "memory_gb": 1.234,
+        },
+    )
 
 
 def timed(work):

@@ -38,9 +38,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore(Path(folder))
         config = configs.TrainConfig(
-            preset="", model=options.model, train=options.data, batch_seconds=options.batch_seconds,
-            vocabulary="extend", max_steps=options.steps, num_epochs=1000, eval_on_start=False, eval_steps=10**6,
-            save_steps=10**6, logging_steps=1)
+            preset="",
+            model=options.model,
+            train=options.data,
+            batch_seconds=options.batch_seconds,
+            vocabulary="extend",
+            max_steps=options.steps,
+            num_epochs=1000,
+            eval_on_start=False,
+            eval_steps=10**6,
+            save_steps=10**6,
+            logging_steps=1,
+        )
         data = preparation.prepare(config, store)
         rounds = [(ours(store, config, data), limit(store, config, data)) for _ in range(2)]
     reached, possible = (max(figures) for figures in zip(*rounds, strict=True))
@@ -50,12 +59,16 @@ def main() -> None:
 def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
     """Unpadded seconds of audio a second, from the first steps on, evaluation and saving not counted."""
     run = store.create(config)
-    processor, model = loading.load(str(resolution.fetch(config.model, store)), config, [row.text for row in data.train])
+    processor, model = loading.load(
+        str(resolution.fetch(config.model, store)), config, [row.text for row in data.train]
+    )
     trainer = CtcTrainer(run, config, model, processor, data.train, data.eval[:1])
     trainer.train()
     told = [one for one in run.events()[0] if one.kind == events.TRAIN]
-    heard = sum(one.data["audio_seconds_per_second"] * (one.time - before.time)
-                for before, one in zip(told[WARM:], told[WARM + 1:], strict=False))
+    heard = sum(
+        one.data["audio_seconds_per_second"] * (one.time - before.time)
+        for before, one in zip(told[WARM:], told[WARM + 1 :], strict=False)
+    )
     return heard / (told[-1].time - told[WARM].time)
 
 

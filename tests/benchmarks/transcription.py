@@ -92,8 +92,13 @@ def piped(theirs: Callable, name: str, waves: list[Waveform], references: list[s
     """Seconds that the pipeline takes."""
     inputs = [{"raw": wave.samples, "sampling_rate": RATE} for wave in waves]
     spent, told = timed(lambda: theirs([dict(one) for one in inputs], batch_size=size, **more))
-    report(f"{name}, pipeline, batches of {size}", sum(wave.duration_s for wave in waves), spent, references,
-           [one["text"] for one in told])
+    report(
+        f"{name}, pipeline, batches of {size}",
+        sum(wave.duration_s for wave in waves),
+        spent,
+        references,
+        [one["text"] for one in told],
+    )
     return spent
 
 
@@ -106,9 +111,11 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
         spent.append(time.perf_counter() - begun)
     words += session.finish().final
     minute = round(60 / CHUNK_S)
-    print(f"live, {name}: {np.sum(spent) / wave.duration_s:.3f} of real time; the last two minutes take "
-          f"{np.sum(spent[-2 * minute:]) / np.sum(spent[:2 * minute]):.2f} of the first two; the slowest chunk "
-          f"{1000 * max(spent):.0f} ms")
+    print(
+        f"live, {name}: {np.sum(spent) / wave.duration_s:.3f} of real time; the last two minutes take "
+        f"{np.sum(spent[-2 * minute :]) / np.sum(spent[: 2 * minute]):.2f} of the first two; the slowest chunk "
+        f"{1000 * max(spent):.0f} ms"
+    )
     if said is not None:
         filed = ours.listen(blocks(wave, 10.0))
         rates = [metrics.score([said], [normalise(text, "basic")]).wer.rate for text in (text_of(words), filed.text)]
@@ -119,8 +126,10 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
             begun = time.perf_counter()
             ours.log_probabilities(buffer)
             again += (time.perf_counter() - begun) * 30 / CHUNK_S
-        print(f"live, {name}: hearing the buffer again at each chunk takes {again / np.sum(spent[: 4 * 60]):.0f} times "
-              "as long over two minutes")
+        print(
+            f"live, {name}: hearing the buffer again at each chunk takes {again / np.sum(spent[: 4 * 60]):.0f} times "
+            "as long over two minutes"
+        )
 
 
 def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: list[str] | None) -> None:
@@ -129,8 +138,11 @@ def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: 
 
     print(f"{name}: in use is {ours.engine.precision}")
     seconds, whole = sum(wave.duration_s for wave in waves), ours.engine.model.float()
-    models = {"float32": (whole, torch.float32), "bfloat16": (copy.deepcopy(whole).bfloat16(), torch.bfloat16),
-              "int8": (torch.ao.quantization.quantize_dynamic(whole, {torch.nn.Linear}, torch.qint8), torch.float32)}
+    models = {
+        "float32": (whole, torch.float32),
+        "bfloat16": (copy.deepcopy(whole).bfloat16(), torch.bfloat16),
+        "int8": (torch.ao.quantization.quantize_dynamic(whole, {torch.nn.Linear}, torch.qint8), torch.float32),
+    }
     alone, together, told = dict.fromkeys(models, np.inf), dict.fromkeys(models, np.inf), {}
     for _ in range(ROUNDS):  # in turn, for other programs come and go
         for kind, (ours.engine.model, ours.engine.precision) in models.items():
@@ -140,8 +152,11 @@ def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: 
     for kind in models:
         texts = [normalise(one.text, "basic") for one in told[kind]]
         wer = f", WER {metrics.score(references[: len(waves)], texts).wer.rate:.1%}" if references else ""
-        print(f"{name}, {kind}: {seconds / alone[kind]:.1f} x real time clip by clip, "
-              f"{seconds / together[kind]:.1f} in batches{wer}", flush=True)
+        print(
+            f"{name}, {kind}: {seconds / alone[kind]:.1f} x real time clip by clip, "
+            f"{seconds / together[kind]:.1f} in batches{wer}",
+            flush=True,
+        )
 
 
 def big() -> Transcriber:
@@ -153,9 +168,15 @@ def big() -> Transcriber:
     with tempfile.TemporaryDirectory() as folder:
         processor = AutoProcessor.from_pretrained(STARTER_DIR)
         processor.save_pretrained(folder)
-        Wav2Vec2ForCTC(Wav2Vec2Config(
-            vocab_size=len(processor.tokenizer), pad_token_id=processor.tokenizer.pad_token_id,
-            feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True)).save_pretrained(folder)
+        Wav2Vec2ForCTC(
+            Wav2Vec2Config(
+                vocab_size=len(processor.tokenizer),
+                pad_token_id=processor.tokenizer.pad_token_id,
+                feat_extract_norm="layer",
+                do_stable_layer_norm=True,
+                conv_bias=True,
+            )
+        ).save_pretrained(folder)
         return Transcriber(folder)
 
 
@@ -163,8 +184,10 @@ def joined(rows: list, references: list[str], seconds: float) -> tuple[Waveform,
     """Clips behind one another, with a pause between each two, until it is so long; and what is said."""
     parts, said, length = [], [], 0
     for row, text in itertools.cycle(zip(rows, references, strict=True)):
-        parts += [load(row.audio, start_s=row.start_s, end_s=row.end_s).samples,
-                  np.zeros(round(PAUSE_S * RATE), np.float32)]
+        parts += [
+            load(row.audio, start_s=row.start_s, end_s=row.end_s).samples,
+            np.zeros(round(PAUSE_S * RATE), np.float32),
+        ]
         said.append(text)
         length += len(parts[-2]) + len(parts[-1])
         if length >= seconds * RATE:

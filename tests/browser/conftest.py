@@ -15,16 +15,23 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
-from waiting import wait_for
 
 from asrkit import config
 from asrkit.runs import processes
 from asrkit.runs.store import Run, RunStore
+from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
-FLAGS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-         "--disable-quic"]
+FLAGS = [
+    "--no-sandbox",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
 expect.set_options(timeout=60_000)
 
 
@@ -40,8 +47,15 @@ class App:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "app.py", "--port", str(self.port), "--runs-dir", str(self.store.root),
-                   *self.options]
+        command = [
+            sys.executable,
+            "app.py",
+            "--port",
+            str(self.port),
+            "--runs-dir",
+            str(self.store.root),
+            *self.options,
+        ]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
         wait_for(self._answers, "the app to answer")

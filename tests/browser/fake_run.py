@@ -17,20 +17,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from asrkit.files import write_json
 from asrkit.runs import processes
 from asrkit.runs.events import event
-from asrkit.runs.store import CANCEL, STOP, Run, write_json
+from asrkit.runs.store import CANCEL, STOP, Run
 
-CLIPS = ("november four two lima", "alfa seven kilo niner", "quebec one one tango", "sierra three echo zero",
-         "whiskey five five romeo", "<script>window.hacked = 1</script> bravo")
+CLIPS = (
+    "november four two lima",
+    "alfa seven kilo niner",
+    "quebec one one tango",
+    "sierra three echo zero",
+    "whiskey five five romeo",
+    "<script>window.hacked = 1</script> bravo",
+)
 WRONG = {"four": "for", "two": "too", "kilo": "keelo", "one": "won", "niner": "nine", "romeo": "rome"}
 
 
 def main() -> None:
     options = _options()
     run = Run(options.run_dir)
-    write_json(run.process_path,
-               {**processes.identity(os.getpid()), "host": socket.gethostname(), "command": sys.argv})
+    write_json(run.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname(), "command": sys.argv})
     play(run, options.steps, options.pause, options.fail, options.from_step)
 
 
@@ -38,18 +44,45 @@ def play(run: Run, steps: int, pause: float, fail: bool, from_step: int = 0) -> 
     """The whole life of a run, up to an end that its flags or `fail` decide."""
     _prepare(run, pause)
     if fail:
-        run.append(event("failed", error="DataError", message="metadata.csv names 3 clips that do not exist.",
-                         remedy="Put the files beside metadata.csv, or take their rows out.",
-                         traceback="Traceback (most recent call last):\n  <b>worker.py</b>, line 1\nDataError"))
+        run.append(
+            event(
+                "failed",
+                error="DataError",
+                message="metadata.csv names 3 clips that do not exist.",
+                remedy="Put the files beside metadata.csv, or take their rows out.",
+                traceback="Traceback (most recent call last):\n  <b>worker.py</b>, line 1\nDataError",
+            )
+        )
         return
-    run.append(event("started", step=from_step, epoch=0.0, total_steps=steps, metric_for_best_model="wer",
-                     train_utterances=380, eval_utterances=100, train_hours=0.27, parameters=3_100_000, device="cpu"))
+    run.append(
+        event(
+            "started",
+            step=from_step,
+            epoch=0.0,
+            total_steps=steps,
+            metric_for_best_model="wer",
+            train_utterances=380,
+            eval_utterances=100,
+            train_hours=0.27,
+            parameters=3_100_000,
+            device="cpu",
+        )
+    )
     chance = random.Random(7)
     for step in range(from_step + 1, steps + 1):
         time.sleep(pause)
         share = step / steps
-        run.append(event("train", step=step, epoch=6 * share, loss=3 * math.exp(-4 * share) + chance.random() * 0.2,
-                         learning_rate=6e-4 * (1 - share), grad_norm=1.0, audio_seconds_per_second=40.0))
+        run.append(
+            event(
+                "train",
+                step=step,
+                epoch=6 * share,
+                loss=3 * math.exp(-4 * share) + chance.random() * 0.2,
+                learning_rate=6e-4 * (1 - share),
+                grad_norm=1.0,
+                audio_seconds_per_second=40.0,
+            )
+        )
         _log(run, f"step {step} of {steps}")
         if run.flag(CANCEL):
             run.append(event("stopped", step=step, message="Cancelled.", saved=False, model=None))
@@ -77,11 +110,27 @@ def _evaluate(run: Run, step: int, steps: int, pause: float) -> None:
         time.sleep(pause)
     share = step / steps
     chance = random.Random(step)
-    samples = [{"id": str(index), "reference": text, "hypothesis": _heard(text, 1 - share, chance)}
-               for index, text in enumerate(CLIPS)]
+    samples = [
+        {"id": str(index), "reference": text, "hypothesis": _heard(text, 1 - share, chance)}
+        for index, text in enumerate(CLIPS)
+    ]
     wer = 0.9 * math.exp(-3.4 * share)
-    run.append(event("eval", step=step, epoch=6 * share, loss=2.6 * math.exp(-3 * share) + 0.1, wer=wer, cer=wer / 2.6,
-                     mer=wer, blank_share=0.6, length_ratio=1.0, utterances=100, normaliser="basic", samples=samples))
+    run.append(
+        event(
+            "eval",
+            step=step,
+            epoch=6 * share,
+            loss=2.6 * math.exp(-3 * share) + 0.1,
+            wer=wer,
+            cer=wer / 2.6,
+            mer=wer,
+            blank_share=0.6,
+            length_ratio=1.0,
+            utterances=100,
+            normaliser="basic",
+            samples=samples,
+        )
+    )
 
 
 def _heard(text: str, badness: float, chance: random.Random) -> str:

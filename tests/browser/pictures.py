@@ -13,9 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from conftest import FLAGS, App
 from playwright.sync_api import Page, expect, sync_playwright
-from talking import part, upload
+
+from tests.browser.conftest import FLAGS, App
+from tests.support.talking import part, upload
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 

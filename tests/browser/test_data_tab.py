@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
-from waiting import wait_for
 
 from asrkit.audio import loading
+from tests.support.waiting import wait_for
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 RECORDER_HZ = 48_000
@@ -21,7 +21,6 @@ RECORDER_HZ = 48_000
 
 def field(page: Page, name: str):
     return page.locator(f"#field-{name} input")
-
 
 
 def part(page: Page, name: str):
@@ -100,10 +99,13 @@ def test_an_archive_is_uploaded(open_page, folder, app):
     expect(page.get_by_role("button", name="My-clips-1")).to_be_visible()
 
 
-@pytest.mark.parametrize(("name", "content", "words"), [
-    ("bad.zip", b"no archive", "bad.zip is no archive that can be read"),
-    ("virus.exe", b"MZ", "virus.exe is neither a recording nor a table nor an archive"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("bad.zip", b"no archive", "bad.zip is no archive that can be read"),
+        ("virus.exe", b"MZ", "virus.exe is neither a recording nor a table nor an archive"),
+    ],
+)
 def test_an_upload_that_is_no_dataset_is_one_sentence(open_page, app, tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     before = set(app.store.data_dir.glob("*"))

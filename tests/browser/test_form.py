@@ -4,7 +4,8 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from waiting import wait_for
+
+from tests.support.waiting import wait_for
 
 
 def field(page: Page, name: str):
@@ -44,13 +45,16 @@ def test_a_preset_fills_the_form_and_the_command_follows(open_page):
     expect(command).to_have_value(containing(r"--preset small-gpu --set num_epochs=3 --runs-dir"))
 
 
-@pytest.mark.parametrize(("name", "value", "words"), [
-    ("learning_rate", "7", "Learning rate (learning_rate) is 7; it must be between 1e-07 and 0.1."),
-    ("train_batch_size", "0", "Batch size (clips) (train_batch_size) is 0; it must be between 1 and 4096."),
-    ("num_epochs", "", "Epochs (num_epochs) is empty; give a number."),
-    ("train", "/nothing/here", "/nothing/here"),
-    ("model", "no-such-model", "no-such-model"),
-])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("learning_rate", "7", "Learning rate (learning_rate) is 7; it must be between 1e-07 and 0.1."),
+        ("train_batch_size", "0", "Batch size (clips) (train_batch_size) is 0; it must be between 1 and 4096."),
+        ("num_epochs", "", "Epochs (num_epochs) is empty; give a number."),
+        ("train", "/nothing/here", "/nothing/here"),
+        ("model", "no-such-model", "no-such-model"),
+    ],
+)
 def test_what_cannot_start_is_said_in_a_sentence_and_the_form_stays(open_page, app, name, value, words):
     page = open_page()
     field(page, name).fill(value)
@@ -69,8 +73,7 @@ def test_while_a_run_is_under_way_the_next_one_waits(app, open_page, play):
     """It can be taken out of the line, and put into it again."""
     page = open_page()
     run = play("--steps", "2000", "--pause", "0.1")
-    expect(page.locator("#start-message")).to_have_text(
-        f"Run {run.id} is under way. A new run will wait in the queue.")
+    expect(page.locator("#start-message")).to_have_text(f"Run {run.id} is under way. A new run will wait in the queue.")
     page.get_by_role("button", name="Start training").click()
     expect(page.locator('[data-part="status"]')).to_have_text("Waiting")
     expect(page.locator('[data-part="activity"]')).to_have_text(f"Waiting for run {run.id} to finish…")

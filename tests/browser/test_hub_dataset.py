@@ -3,13 +3,13 @@ on the loopback, asked by the Hub's own client in the app's process."""
 
 from pathlib import Path
 
-import hub
 import pyarrow
 import pytest
 from playwright.sync_api import expect
 from pyarrow import parquet
 
 from asrkit.data import sources
+from tests.support import hub
 
 CONFIGS = """---
 configs:
@@ -27,9 +27,17 @@ def served(tmp_path):
     for split, some in (("en/train", clips[:5]), ("en/validation", clips[5:8]), ("es/train", clips[8:])):
         file = tmp_path / f"hub/datasets/tiny/two/{split}-00000-of-00001.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(pyarrow.table({
-            "audio": [{"bytes": Path(clip.audio).read_bytes(), "path": None} for clip in some],
-            "sentence": [clip.text for clip in some], "noise": [bytes(99_999)] * len(some)}), file, compression="none")
+        parquet.write_table(
+            pyarrow.table(
+                {
+                    "audio": [{"bytes": Path(clip.audio).read_bytes(), "path": None} for clip in some],
+                    "sentence": [clip.text for clip in some],
+                    "noise": [bytes(99_999)] * len(some),
+                }
+            ),
+            file,
+            compression="none",
+        )
     (tmp_path / "hub/datasets/tiny/two/README.md").write_text(CONFIGS)
     (tmp_path / "hub/datasets/tiny/gated").mkdir()
     (tmp_path / "hub/datasets/tiny/gated/a.txt").write_text("hi")
@@ -77,7 +85,10 @@ def test_what_is_on_the_hub_is_chosen_from_lists_and_fetched(page, served):
     part(page, "config").select_option("en")
     expect(part(page, "split").locator("option")).to_have_count(3)
     assert [words.partition(" (")[0] for words in options(page, "split")] == [
-        "train and validation", "train", "validation"]
+        "train and validation",
+        "train",
+        "validation",
+    ]
     served.bytes_a_second = 40_000
     page.get_by_role("button", name="Fetch", exact=True).click()
     expect(part(page, "busy")).to_contain_text("MB")

@@ -7,11 +7,12 @@ import time
 
 import pytest
 from playwright.sync_api import Page, expect
-from waiting import wait_for
 
 from asrkit import config
+from asrkit.files import write_json
 from asrkit.runs import processes, supervisor
-from asrkit.runs.store import CANCEL, STOP, Run, write_json
+from asrkit.runs.store import CANCEL, STOP, Run
+from tests.support.waiting import wait_for
 
 LONG = ("--steps", "2000", "--pause", "0.1")
 SHORT = ("--steps", "12", "--pause", "0.05")
@@ -124,7 +125,8 @@ def test_a_finished_run_leads_to_the_transcribe_tab(open_page, play):
     newer = play(*SHORT, run_id="20260202-000000-demo")
     page = open_page(f"?run={older.id}")
     expect(page.locator("#live [data-part=outcome]")).to_contain_text(
-        re.compile(r"Finished\. WER \d+\.\d % \(best at step 12\)\. Talk to it in the Transcribe tab\."))
+        re.compile(r"Finished\. WER \d+\.\d % \(best at step 12\)\. Talk to it in the Transcribe tab\.")
+    )
     wait_for(lambda: supervisor.status(newer) == "finished", "the newer run")
     page.get_by_role("button", name="Open Transcribe").click()
     expect(page.locator("#model input")).to_have_value(f"Run {older.id}")
@@ -386,8 +388,12 @@ def test_a_clip_is_played(open_page, play, app):
     expect(page.locator("#live [data-part=notice]")).to_contain_text("cannot be played any more")
 
 
-TAKEN = {"Download its charts (PNG)": (".png", b"\x89PNG"), "Download its charts (HTML)": (".html", b"<!doctype html>"),
-         "Download its settings (JSON)": (".json", b"{"), "Download all of it (ZIP)": (".zip", b"PK")}
+TAKEN = {
+    "Download its charts (PNG)": (".png", b"\x89PNG"),
+    "Download its charts (HTML)": (".html", b"<!doctype html>"),
+    "Download its settings (JSON)": (".json", b"{"),
+    "Download all of it (ZIP)": (".zip", b"PK"),
+}
 
 
 def test_what_can_be_taken_away(open_page, play, browser, tmp_path):
@@ -425,8 +431,12 @@ def test_two_browsers_see_the_same_and_what_one_presses_both_see(open_page, play
 def in_line(play, app):
     """Three runs that wait for a fourth."""
     busy = play(*LONG, run_id="busy")
-    runs = [app.store.create(config.preset("demo").config, name, lambda run, at=at: write_json(
-        run.place_path, {"place": at})) for at, name in enumerate(("a", "b", "c"))]
+    runs = [
+        app.store.create(
+            config.preset("demo").config, name, lambda run, at=at: write_json(run.place_path, {"place": at})
+        )
+        for at, name in enumerate(("a", "b", "c"))
+    ]
     yield runs
     for run in runs:
         supervisor.stop(run)

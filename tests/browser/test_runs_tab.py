@@ -4,11 +4,11 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from waiting import wait_for
 
 from asrkit import config
+from asrkit.files import write_json
 from asrkit.runs import supervisor
-from asrkit.runs.store import write_json
+from tests.support.waiting import wait_for
 
 QUICK = ("--steps", "12", "--pause", "0.02")
 CARD = """| Training Loss | Epoch | Step | Validation Loss | Wer |

@@ -43,7 +43,8 @@ def test_what_one_person_uploads_the_other_cannot_train_on(shared, browser, tmp_
     (tmp_path / "clips.csv").write_text("file_name,text\n" + "".join(f"{n}.wav,hello\n" for n in range(4)))
     ann = visit(browser, shared, "Data")
     ann.locator("#data [data-part=files]").set_input_files(
-        [tmp_path / "clips.csv", *(tmp_path / f"{number}.wav" for number in range(4))])
+        [tmp_path / "clips.csv", *(tmp_path / f"{number}.wav" for number in range(4))]
+    )
     expect(ann.locator("#data [data-part=facts]")).to_contain_text("4 clips")
     hers = ann.locator("#data [data-part=path]").input_value()
     assert re.search(r"/data/\.visitors/\w{24}/clips$", hers)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from playwright.sync_api import Page, expect
-from talking import part, record, spoken, upload
-from waiting import wait_for
 
 from asrkit.audio import loading
 from asrkit.runs import supervisor
 from asrkit.runs.store import Run
+from tests.support.talking import part, record, spoken, upload
+from tests.support.waiting import wait_for
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 WORDS = ("delta", "lima", "foxtrot", "two")
@@ -81,8 +81,15 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     """The demo's recipe on a few of its words, so that it takes seconds."""
     page = open_page()
     page.get_by_role("button", name="Advanced").click()
-    fill(page, train=few_words(tmp_path / "words"), batch_seconds=12, num_epochs=1000, logging_steps=1, eval_steps=20,
-         learning_rate=0.001)
+    fill(
+        page,
+        train=few_words(tmp_path / "words"),
+        batch_seconds=12,
+        num_epochs=1000,
+        logging_steps=1,
+        eval_steps=20,
+        learning_rate=0.001,
+    )
     choose(page, augmentation="light")
     page.get_by_role("button", name="Start training").click()
     run = started(app)
@@ -99,7 +106,8 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     expect(page.locator("#live [data-part=caption]")).to_contain_text("WER 0.0 %", timeout=180_000)
     page.get_by_role("button", name="Stop and save").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text(
-        re.compile(r"Stopped and saved at step \d+\. WER 0\.0 %"), timeout=180_000)
+        re.compile(r"Stopped and saved at step \d+\. WER 0\.0 %"), timeout=180_000
+    )
 
     play = page.get_by_role("button", name="Play the clip").first
     with page.expect_response(re.compile("/clip/")) as clip:

@@ -15,17 +15,17 @@ import sys
 import zipfile
 from pathlib import Path
 
-import hub
 import numpy as np
 import pysubs2
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
-from talking import open_tab, part, record, spoken, upload
 
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.data import collection
 from asrkit.models.resolution import STARTER_DIR
+from tests.support import hub
+from tests.support.talking import open_tab, part, record, spoken, upload
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 
@@ -65,8 +65,12 @@ def speech(tmp_path_factory) -> tuple[Path, list[dict]]:
         parts += [load(CALLSIGNS / row["file_name"]).samples, np.zeros(int(0.7 * RATE), np.float32)]
     path = tmp_path_factory.mktemp("speech") / "a talk.wav"
     soundfile.write(path, np.concatenate(parts[:-1]), RATE)
-    told = subprocess.run([sys.executable, "-m", "asrkit", "transcribe", str(path), "--format", "json", "--model",
-                           "starter"], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-m", "asrkit", "transcribe", str(path), "--format", "json", "--model", "starter"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return path, json.loads(told.stdout)[0]["words"]
 
 
@@ -266,12 +270,15 @@ def test_everything_by_keyboard(open_page, speaker, speech, tmp_path):
     expect(page.locator("#judge [data-part=evaluate]")).to_be_focused()
 
 
-@pytest.mark.parametrize(("name", "content", "words"), [
-    ("empty.wav", b"", "0 bytes"),
-    ("words.wav", b"no sound at all", "cannot be read as audio"),
-    ("silence.wav", np.zeros(16_000), "silent"),
-    ("blink.wav", np.full(800, 0.3), "0.05 s long"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.wav", b"", "0 bytes"),
+        ("words.wav", b"no sound at all", "cannot be read as audio"),
+        ("silence.wav", np.zeros(16_000), "silent"),
+        ("blink.wav", np.full(800, 0.3), "0.05 s long"),
+    ],
+)
 def test_a_file_without_speech_is_one_sentence(open_page, tmp_path, name, content, words):
     path = tmp_path / name
     path.write_bytes(content) if isinstance(content, bytes) else soundfile.write(path, content, 16_000)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import tiny
 
 from asrkit.config import TrainConfig
 from asrkit.runs import processes
 from asrkit.runs.store import RunStore
+from tests.support import tiny
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,20 @@ here it is several times what the starter takes. All else is as in the presets.
 """
 
 import pytest
-from following import ended
 
 from asrkit import config
 from asrkit.runs import supervisor, view
+from tests.support.following import ended
 
-SCALED = {"model": "starter", "train": "callsigns", "normaliser": "basic", "mixed_precision": "auto",
-          "warmup_steps": 20, "logging_steps": 10, "num_epochs": 2}
+SCALED = {
+    "model": "starter",
+    "train": "callsigns",
+    "normaliser": "basic",
+    "mixed_precision": "auto",
+    "warmup_steps": 20,
+    "logging_steps": 10,
+    "num_epochs": 2,
+}
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import tiny
-from waiting import wait_for
 
 from asrkit.runs import processes, view
 from asrkit.runs.store import RunStore
+from tests.support import tiny
+from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
 
@@ -60,14 +60,33 @@ def test_train_then_use_what_came_out(tmp_path, speech, base):
 
 
 def test_control_c_stops_and_saves(tmp_path, speech, base):
-    command = [sys.executable, "-m", "asrkit", "train", *short(speech, base, max_steps=2000, num_epochs=2000),
-               "--run-id", "long", "--runs-dir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "asrkit",
+        "train",
+        *short(speech, base, max_steps=2000, num_epochs=2000),
+        "--run-id",
+        "long",
+        "--runs-dir",
+        str(tmp_path),
+    ]
     # A shell that starts the tests in the background has them ignore Ctrl-C, and so would this child.
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=PROJECT,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=PROJECT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
-        run = RunStore(tmp_path).get("long") if (tmp_path / "long").exists() else wait_for(
-            lambda: (tmp_path / "long" / "config.json").exists() and RunStore(tmp_path).get("long"), "the run")
+        run = (
+            RunStore(tmp_path).get("long")
+            if (tmp_path / "long").exists()
+            else wait_for(
+                lambda: (tmp_path / "long" / "config.json").exists() and RunStore(tmp_path).get("long"), "the run"
+            )
+        )
         wait_for(lambda: view.view(run).step >= 3, "step 3")
         os.kill(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=120)
@@ -139,12 +158,15 @@ def text_model(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    ({"learning_rate": 3}, "Learning rate (learning_rate) is 3; it must be between"),
-    ({"train_batch_size": 0}, "Batch size (clips) (train_batch_size) is 0; it must be between"),
-    ({"train_batch_size": "many"}, "must be a whole number"),
-    ({"learning_rat": 1}, "There is no setting 'learning_rat'"),
-])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"learning_rate": 3}, "Learning rate (learning_rate) is 3; it must be between"),
+        ({"train_batch_size": 0}, "Batch size (clips) (train_batch_size) is 0; it must be between"),
+        ({"train_batch_size": "many"}, "must be a whole number"),
+        ({"learning_rat": 1}, "There is no setting 'learning_rat'"),
+    ],
+)
 def test_bad_settings_get_one_sentence(change, sentence, tmp_path, speech, base):
     refused = asrkit("train", *short(speech, base, **change), runs=tmp_path)
     assert refused.returncode == 1 and sentence in refused.stderr and refused.stderr.count("\n") == 1
@@ -160,8 +182,12 @@ def test_a_base_model_that_is_no_ctc_model_is_refused(tmp_path, speech):
 def test_a_full_disk_is_said_before_anything_starts(tmp_path, speech, base):
     small = tmp_path / "small"
     small.mkdir()
-    if shutil.which("mount") is None or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], capture_output=True).returncode:
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], capture_output=True
+        ).returncode
+    ):
         pytest.skip("a small file system cannot be mounted here")
     try:
         refused = asrkit("train", *short(speech, base), runs=small / "runs")
@@ -171,11 +197,14 @@ def test_a_full_disk_is_said_before_anything_starts(tmp_path, speech, base):
         subprocess.run(["umount", str(small)], check=True)
 
 
-@pytest.mark.parametrize(("samples", "sentence"), [
-    (np.zeros(16_000, np.float32), "silent"),
-    (0.5 * np.sin(np.arange(1600) / 3).astype(np.float32), "0.10 s long"),
-    (None, "is empty (0 bytes)"),
-])
+@pytest.mark.parametrize(
+    ("samples", "sentence"),
+    [
+        (np.zeros(16_000, np.float32), "silent"),
+        (0.5 * np.sin(np.arange(1600) / 3).astype(np.float32), "0.10 s long"),
+        (None, "is empty (0 bytes)"),
+    ],
+)
 def test_a_recording_that_holds_no_speech_gets_one_sentence(samples, sentence, tmp_path, base):
     clip = tmp_path / "clip.wav"
     clip.touch() if samples is None else soundfile.write(clip, samples, 16_000)

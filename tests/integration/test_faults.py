@@ -17,14 +17,15 @@ import threading
 import time
 from pathlib import Path
 
-import disks
 import pytest
-from following import assert_same_ending, calm_run, ended
-from waiting import wait_for
 
 from asrkit.errors import RunError
+from asrkit.files import write_json
 from asrkit.runs import events, processes, supervisor, view, watchdog
-from asrkit.runs.store import Run, RunStore, write_json
+from asrkit.runs.store import Run, RunStore
+from tests.support import disks
+from tests.support.following import assert_same_ending, calm_run, ended
+from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 APP = """
@@ -85,8 +86,10 @@ def opened(store: RunStore, config, folder: Path) -> subprocess.Popen:
     script = folder / "app.py"
     script.write_text(APP)
     write_json(folder / "config.json", config.to_dict())
-    return subprocess.Popen([sys.executable, str(script), str(store.root), str(folder / "config.json")],
-                            env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    return subprocess.Popen(
+        [sys.executable, str(script), str(store.root), str(folder / "config.json")],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
 
 
 def moment(store: RunStore, chance: random.Random, calm: Run, seconds: float) -> None:
@@ -179,8 +182,13 @@ def test_two_workers_of_one_run_are_one(store, settings):
     """The app died before it wrote down who works, and somebody pressed Resume at once."""
     run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000), "hit")
     wait_for(lambda: run.last_events(), "the first word of the first")
-    second = subprocess.run([sys.executable, "-m", "asrkit.training.worker", str(run.path)], capture_output=True,
-                            text=True, env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=120)
+    second = subprocess.run(
+        [sys.executable, "-m", "asrkit.training.worker", str(run.path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        timeout=120,
+    )
     assert second.returncode == 0 and "Another process works on this run" in second.stdout
     wait_for(lambda: events.STARTED in [told.kind for told in run.events()[0]], "the beginning of the training")
     supervisor.stop(run)
@@ -201,8 +209,9 @@ def at_phase(run: Run, phase: str) -> None:
 
 @pytest.mark.parametrize("phase", ["evaluating", "saving"])
 def test_stop_while_evaluating_or_saving_is_heard(store, settings, speech, phase):
-    run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000, eval_steps=3, save_steps=1,
-                                           eval=str(speech)), "busy")
+    run = supervisor.start(
+        store, settings(max_steps=2000, num_epochs=2000, eval_steps=3, save_steps=1, eval=str(speech)), "busy"
+    )
     at_phase(run, phase)
     supervisor.stop(run)
     assert ended(run) == supervisor.STOPPED, run.log_tail()
@@ -228,12 +237,17 @@ def test_stop_is_heard_while_a_library_waits_for_a_file(store, settings, base, t
 def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, settings, tmp_path):
     run = store.create(settings(), "deaf")
     script = tmp_path / "deaf.py"
-    script.write_text("import os, sys, time\nfrom asrkit.runs import processes, watchdog\n"
-                      "from asrkit.runs.store import Run\nrun = Run(sys.argv[1])\nwatchdog.STOP_S = 0.5\n"
-                      "processes.introduce(run, os.getpid(), [], 0)\nwatchdog.guard(run, lambda: None, 0.1)\n"
-                      "time.sleep(600)\n")
-    worker = subprocess.Popen([sys.executable, str(script), str(run.path)], start_new_session=True,
-                              env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    script.write_text(
+        "import os, sys, time\nfrom asrkit.runs import processes, watchdog\n"
+        "from asrkit.runs.store import Run\nrun = Run(sys.argv[1])\nwatchdog.STOP_S = 0.5\n"
+        "processes.introduce(run, os.getpid(), [], 0)\nwatchdog.guard(run, lambda: None, 0.1)\n"
+        "time.sleep(600)\n"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, str(script), str(run.path)],
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
     wait_for(run.process, "the worker")
     supervisor.stop(run)
     assert worker.wait(60) == -signal.SIGKILL

@@ -2,12 +2,11 @@
 
 import csv
 
-from following import ended
-
 from asrkit.data import sources
 from asrkit.runs import supervisor, view
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data.api import Desk
+from tests.support.following import ended
 
 VOICE = "hibari:heart"  # never heard by the starter, and of another synthesiser than all that it was taught by
 

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import datasets
-import hub
 import pytest
-import tiny
-from waiting import wait_for
 
 from asrkit.config import TrainConfig
 from asrkit.runs import supervisor, view
 from asrkit.runs.store import RunStore
+from tests.support import hub, tiny
+from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = """---
@@ -70,8 +69,12 @@ def served(tmp_path_factory, speech: Path, base: Path) -> Iterator[hub.Hub]:
 
 def _parquet(path: Path, clips: list[Path]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = datasets.Dataset.from_dict({"audio": [{"bytes": clip.read_bytes(), "path": clip.name} for clip in clips],
-                                       "sentence": ["ab c"] * len(clips)})
+    made = datasets.Dataset.from_dict(
+        {
+            "audio": [{"bytes": clip.read_bytes(), "path": clip.name} for clip in clips],
+            "sentence": ["ab c"] * len(clips),
+        }
+    )
     made.cast_column("audio", datasets.Audio()).to_parquet(path)
 
 
@@ -110,38 +113,50 @@ def home(tmp_path_factory) -> Path:
 def asrkit(calm: hub.Hub, home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     def call(*arguments: object, **env: str) -> subprocess.CompletedProcess:
         settings = {**os.environ, **calm.env(home), "XDG_CACHE_HOME": str(home), "OMP_NUM_THREADS": "1", **env}
-        return subprocess.run([sys.executable, "-m", "asrkit", *map(str, arguments), "--runs-dir", str(tmp_path)],
-                              capture_output=True, text=True, cwd=PROJECT, timeout=300, env=settings)
+        return subprocess.run(
+            [sys.executable, "-m", "asrkit", *map(str, arguments), "--runs-dir", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            cwd=PROJECT,
+            timeout=300,
+            env=settings,
+        )
 
     return call
 
 
-@pytest.mark.parametrize(("data", "counts"), [
-    ("folder", "24 train and 6 eval"),
-    ("folder:eval", "6 train"),
-    ("parquet:en", "6 train and 2 eval"),
-    ("parquet", "6 train and 2 eval"),
-    ("parquet:en:train[:50%]+validation", "5 train"),
-    ("script", "3 train"),
-    ("shards", "3 train"),
-    ("beside", "3 train"),
-    ("zipped", "24 train and 6 eval"),
-])
+@pytest.mark.parametrize(
+    ("data", "counts"),
+    [
+        ("folder", "24 train and 6 eval"),
+        ("folder:eval", "6 train"),
+        ("parquet:en", "6 train and 2 eval"),
+        ("parquet", "6 train and 2 eval"),
+        ("parquet:en:train[:50%]+validation", "5 train"),
+        ("script", "3 train"),
+        ("shards", "3 train"),
+        ("beside", "3 train"),
+        ("zipped", "24 train and 6 eval"),
+    ],
+)
 def test_a_dataset_in_any_form(asrkit, data, counts):
     told = asrkit("audit", f"hub:tiny/{data}")
     assert f"hub:tiny/{data} ({counts} utterances)" in told.stdout, told.stderr
 
 
-@pytest.mark.parametrize(("data", "env", "words"), [
-    ("nothing", {}, "There is no dataset tiny/nothing on the Hugging Face Hub, or it is private"),
-    ("gated", {}, "The dataset tiny/gated is gated: accept its terms at"),
-    ("gated", {"HF_TOKEN": "hf_wrong"}, "The dataset tiny/gated is gated: accept its terms at"),
-    ("several", {}, "has 2 configurations; choose one of en, es, as in hub:tiny/several:en"),
-    ("parquet:fr", {}, "has no configuration 'fr'; it has en, es"),
-    ("parquet:en:test", {}, "has no split 'test'; it has train, validation"),
-    ("unconverted", {}, "is made by a script, which is not run here, and the Hub has made no parquet"),
-    ("folder", {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "/nowhere"}, "check the network and try again"),
-])
+@pytest.mark.parametrize(
+    ("data", "env", "words"),
+    [
+        ("nothing", {}, "There is no dataset tiny/nothing on the Hugging Face Hub, or it is private"),
+        ("gated", {}, "The dataset tiny/gated is gated: accept its terms at"),
+        ("gated", {"HF_TOKEN": "hf_wrong"}, "The dataset tiny/gated is gated: accept its terms at"),
+        ("several", {}, "has 2 configurations; choose one of en, es, as in hub:tiny/several:en"),
+        ("parquet:fr", {}, "has no configuration 'fr'; it has en, es"),
+        ("parquet:en:test", {}, "has no split 'test'; it has train, validation"),
+        ("unconverted", {}, "is made by a script, which is not run here, and the Hub has made no parquet"),
+        ("folder", {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "/nowhere"}, "check the network and try again"),
+    ],
+)
 def test_a_dataset_that_cannot_be_had(asrkit, data, env, words):
     told = asrkit("audit", f"hub:tiny/{data}", **env)
     assert told.returncode == 1 and words in told.stderr
@@ -189,17 +204,24 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
     done = asrkit("runs", "publish", "one", "tiny/mine", HF_TOKEN="hf_good")
     assert done.stdout.strip() == f"{calm.url}/tiny/mine", done.stderr
     card = (calm.root / "models/tiny/mine/README.md").read_text()
-    assert 'from_pretrained("tiny/mine")' in card and "base_model: \"tiny/tones\"" in card
+    assert 'from_pretrained("tiny/mine")' in card and 'base_model: "tiny/tones"' in card
     heard = asrkit("transcribe", clip, "--model", "tiny/mine", "--format", "json")
     mine = asrkit("transcribe", clip, "--model", "one", "--format", "json")
     assert json.loads(heard.stdout) == json.loads(mine.stdout), heard.stderr
 
 
-@pytest.mark.parametrize(("model", "code", "words"), [
-    ("tiny/gated", "gated", "accept its terms at"),
-    ("tiny/nothing", "not-on-hub", "There is no model tiny/nothing on the Hugging Face Hub"),
-    ("tiny/bert", "bad-model", "The model tiny/bert on the Hugging Face Hub is of type 'bert', which is no CTC speech"),
-])
+@pytest.mark.parametrize(
+    ("model", "code", "words"),
+    [
+        ("tiny/gated", "gated", "accept its terms at"),
+        ("tiny/nothing", "not-on-hub", "There is no model tiny/nothing on the Hugging Face Hub"),
+        (
+            "tiny/bert",
+            "bad-model",
+            "The model tiny/bert on the Hugging Face Hub is of type 'bert', which is no CTC speech",
+        ),
+    ],
+)
 def test_a_model_that_cannot_be_had(asrkit, speech, tmp_path, model, code, words):
     told = asrkit("train", "--model", model, "--train", speech, "--run-id", "one", *settings())
     assert told.returncode == 1 and words in told.stderr

@@ -6,11 +6,11 @@ import os
 import signal
 
 import pytest
-from following import assert_same_ending, at_step, calm_run, curve, ended
-from waiting import wait_for
 
 from asrkit.errors import RunError
 from asrkit.runs import events, supervisor, view
+from tests.support.following import assert_same_ending, at_step, calm_run, curve, ended
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +137,16 @@ def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):
         "import sys, time\nfrom asrkit import config\nfrom asrkit.runs import supervisor\n"
         "from asrkit.runs.store import RunStore\n"
         "supervisor.start(RunStore(sys.argv[1]), config.from_file(sys.argv[2]), 'orphan')\n"
-        "print('started', flush=True)\ntime.sleep(600)\n")
-    from asrkit.runs.store import write_json
+        "print('started', flush=True)\ntime.sleep(600)\n"
+    )
+    from asrkit.files import write_json
 
     write_json(tmp_path / "config.json", settings().to_dict())
-    app = subprocess.Popen([sys.executable, str(starter), str(store.root), str(tmp_path / "config.json")],
-                           stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    app = subprocess.Popen(
+        [sys.executable, str(starter), str(store.root), str(tmp_path / "config.json")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
     assert app.stdout.readline() == b"started\n"
     os.kill(app.pid, signal.SIGKILL)
     app.wait()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from following import assert_same_ending, at_step, calm_run, curve, ended
-from waiting import wait_for
 
 from asrkit.data import manifest
 from asrkit.errors import ConfigError
 from asrkit.runs import events, supervisor, view
+from tests.support.following import assert_same_ending, at_step, calm_run, curve, ended
+from tests.support.waiting import wait_for
 
 ONE = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "augmentation": "light"}
 TWO = {"train_batch_size": 4, "processes": 2, "augmentation": "light"}
@@ -26,8 +26,11 @@ TWO = {"train_batch_size": 4, "processes": 2, "augmentation": "light"}
 
 def ranks(run) -> list[psutil.Process]:
     """The two training processes, torchrun's children."""
-    return [child for child in psutil.Process(run.process()["pid"]).children()
-            if "asrkit.training.worker" in " ".join(child.cmdline())]
+    return [
+        child
+        for child in psutil.Process(run.process()["pid"]).children()
+        if "asrkit.training.worker" in " ".join(child.cmdline())
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +70,10 @@ def test_a_killed_launcher_leaves_nobody_behind_and_the_run_resumes(store, setti
     assert len(workers) == 2
     os.kill(run.process()["pid"], signal.SIGKILL)
     assert ended(run) == supervisor.CRASHED
-    wait_for(lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers),
-             "the end of both workers")
+    wait_for(
+        lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers),
+        "the end of both workers",
+    )
     supervisor.resume(store, run)
     assert ended(run) == supervisor.FINISHED, run.log_tail()
     assert_same_ending(run, alone)
@@ -106,8 +111,21 @@ def test_two_machines(store, settings, alone, monkeypatch):
     monkeypatch.setenv("ASRKIT_TORCHRUN", f"{meeting} --node-rank=0")
     run = supervisor.start(store, settings(**TWO | {"processes": 1}), "two-machines")
     second = subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", *meeting.split(), "--node-rank=1", "--nproc-per-node=1",
-         "-m", "asrkit.training.worker", str(run.path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            *meeting.split(),
+            "--node-rank=1",
+            "--nproc-per-node=1",
+            "-m",
+            "asrkit.training.worker",
+            str(run.path),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         assert ended(run) == supervisor.FINISHED, run.log_tail()
         assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
@@ -122,9 +140,20 @@ def test_a_batch_that_does_not_fit_into_one_of_them_is_computed_in_parts(store, 
     """The curve is that of one process with room enough; the run says once what it did."""
     run = store.create(settings(**TWO), "cramped")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-         str(Path(__file__).with_name("cramped_worker.py")), str(run.path)],
-        capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])})
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            str(Path(__file__).with_name("cramped_worker.py")),
+            str(run.path),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
     told = [one.data for one in run.events()[0] if one.data.get("code") == "batch-split"]

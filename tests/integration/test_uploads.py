@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from disks import mounted
-from waiting import wait_for
 
 from asrkit.data import archives, uploads
 from asrkit.errors import DataError
+from tests.support.disks import mounted
+from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
 
@@ -29,8 +29,15 @@ def serve(tmp_path):
             port = free.getsockname()[1]
         env = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "ASRKIT_MOST_UPLOAD": "1mb"}
         with open(tmp_path / "log", "wb") as log:
-            started.append(subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--runs-dir",
-                                             str(tmp_path / "runs")], cwd=PROJECT, env=env, stdout=log, stderr=log))
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "app.py", "--port", str(port), "--runs-dir", str(tmp_path / "runs")],
+                    cwd=PROJECT,
+                    env=env,
+                    stdout=log,
+                    stderr=log,
+                )
+            )
         wait_for(lambda: b"is ready" in (tmp_path / "log").read_bytes(), "the app")
         return f"http://127.0.0.1:{port}"
 
@@ -68,11 +75,12 @@ def test_a_full_disk_while_a_file_is_sent_leaves_nothing(serve, tmp_path):
 def test_an_upload_that_is_broken_off_leaves_nothing(serve, tmp_path):
     address = serve(tmp_path / "sent")
     host, port = address.removeprefix("http://").split(":")
-    head = (b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n'
-            b"Content-Type: audio/wav\r\n\r\n")
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
     with socket.create_connection((host, int(port))) as client:
-        client.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\nContent-Type: "
-                       b"multipart/form-data; boundary=b\r\n\r\n" + head + bytes(200_000))
+        client.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\nContent-Type: "
+            b"multipart/form-data; boundary=b\r\n\r\n" + head + bytes(200_000)
+        )
         wait_for(lambda: files_in(tmp_path / "sent"), "the first part")
     wait_for(lambda: not files_in(tmp_path / "sent"), "the part to be gone")
 

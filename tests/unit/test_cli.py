@@ -63,10 +63,21 @@ def ended(store):
 # Reading the command line
 
 
-@pytest.mark.parametrize("arguments", [
-    [], ["nonsense"], ["runs"], ["runs", "nonsense"], ["runs", "show"], ["transcribe"], ["evaluate"],
-    ["transcribe", "a.wav", "--format", "pdf"], ["presets", "--nonsense"], ["train", "--seed", "3"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["runs"],
+        ["runs", "nonsense"],
+        ["runs", "show"],
+        ["transcribe"],
+        ["evaluate"],
+        ["transcribe", "a.wav", "--format", "pdf"],
+        ["presets", "--nonsense"],
+        ["train", "--seed", "3"],
+    ],
+)
 def test_a_command_line_that_cannot_be_read(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
@@ -91,11 +102,32 @@ def test_the_demo_is_what_is_trained_without_flags():
 
 
 def test_a_preset_is_the_base_and_flags_change_it():
-    found = settings("--preset", "quick", "--train", "/data", "--eval", "hub:a/b", "--model", "a/b",
-                     "--set", "learning_rate=2e-5", "--set", "drop_bad_clips=yes", "--set", " language = en")
-    assert found == preset("quick").config.changed({
-        "train": "/data", "eval": "hub:a/b", "model": "a/b", "learning_rate": 2e-5, "drop_bad_clips": True,
-        "language": "en"})
+    found = settings(
+        "--preset",
+        "quick",
+        "--train",
+        "/data",
+        "--eval",
+        "hub:a/b",
+        "--model",
+        "a/b",
+        "--set",
+        "learning_rate=2e-5",
+        "--set",
+        "drop_bad_clips=yes",
+        "--set",
+        " language = en",
+    )
+    assert found == preset("quick").config.changed(
+        {
+            "train": "/data",
+            "eval": "hub:a/b",
+            "model": "a/b",
+            "learning_rate": 2e-5,
+            "drop_bad_clips": True,
+            "language": "en",
+        }
+    )
 
 
 def test_set_takes_text_with_equals_signs_and_the_last_word():
@@ -110,22 +142,28 @@ def test_a_file_of_settings(tmp_path):
     assert (found.preset, found.seed, found.warmup_steps, found.max_steps) == ("quick", 7, 3, 200)
 
 
-@pytest.mark.parametrize(("flags", "words"), [
-    (["--set", "learning_rate"], "--set learning_rate: write FIELD=VALUE"),
-    (["--set", "learning_rat=1"], "There is no setting 'learning_rat'; the settings are preset, "),
-    (["--set", "=1"], "There is no setting ''"),
-    (["--set", "learning_rate=3"], "Learning rate (learning_rate) is 3; it must be between 1e-07 and 0.1"),
-    (["--set", "train_batch_size=8.5"], "Batch size (clips) (train_batch_size) is '8.5'; it must be a whole number"),
-    (["--set", "learning_rate=fast"], "is 'fast'; it must be a number"),
-    (["--set", "freeze=everything"], "choose one of nothing, feature-encoder, all-but-adapters, all-but-head"),
-    (["--set", "preset=nonsense"], "There is no preset 'nonsense'"),
-    (["--preset", "nonsense"], "There is no preset 'nonsense'; choose one of demo, "),
-    (["--preset", "demo", "--config", "x.json"], "Give --preset or --config, not both."),
-    (["--config", "/nowhere/x.json"], "/nowhere/x.json cannot be read (No such file or directory)"),
-    (["--train", ""], "Dataset is empty; say what to use."),
-    (["--model", "nonsense"], "There is no model 'nonsense'"),
-    (["--run-id", "../x"], "Run id '../x' cannot be used"),
-])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--set", "learning_rate"], "--set learning_rate: write FIELD=VALUE"),
+        (["--set", "learning_rat=1"], "There is no setting 'learning_rat'; the settings are preset, "),
+        (["--set", "=1"], "There is no setting ''"),
+        (["--set", "learning_rate=3"], "Learning rate (learning_rate) is 3; it must be between 1e-07 and 0.1"),
+        (
+            ["--set", "train_batch_size=8.5"],
+            "Batch size (clips) (train_batch_size) is '8.5'; it must be a whole number",
+        ),
+        (["--set", "learning_rate=fast"], "is 'fast'; it must be a number"),
+        (["--set", "freeze=everything"], "choose one of nothing, feature-encoder, all-but-adapters, all-but-head"),
+        (["--set", "preset=nonsense"], "There is no preset 'nonsense'"),
+        (["--preset", "nonsense"], "There is no preset 'nonsense'; choose one of demo, "),
+        (["--preset", "demo", "--config", "x.json"], "Give --preset or --config, not both."),
+        (["--config", "/nowhere/x.json"], "/nowhere/x.json cannot be read (No such file or directory)"),
+        (["--train", ""], "Dataset is empty; say what to use."),
+        (["--model", "nonsense"], "There is no model 'nonsense'"),
+        (["--run-id", "../x"], "Run id '../x' cannot be used"),
+    ],
+)
 @pytest.mark.parametrize("command", [["train"], ["runs", "start"]], ids=" ".join)
 def test_settings_that_cannot_work_start_nothing(refused, store, monkeypatch, command, flags, words):
     if "--run-id" in flags:
@@ -147,11 +185,14 @@ def test_runs_are_listed(asrkit, store, ended):
     code, out, err = asrkit("runs", "list", "--json")
     assert (code, err) == (0, "")
     assert [(row["run_id"], row["status"]) for row in json.loads(out)] == [
-        ("20260102-000000-demo", "queued"), ("20260101-000000-demo", "finished")]
+        ("20260102-000000-demo", "queued"),
+        ("20260101-000000-demo", "finished"),
+    ]
     code, out, _ = asrkit("runs", "list")
-    assert (code, out.splitlines()) == (0, [
-        "20260102-000000-demo  queued  step 0 of ?",
-        "20260101-000000-demo  finished  step 20 of 20  best WER 25.00%"])
+    assert (code, out.splitlines()) == (
+        0,
+        ["20260102-000000-demo  queued  step 0 of ?", "20260101-000000-demo  finished  step 20 of 20  best WER 25.00%"],
+    )
 
 
 def test_no_runs_are_an_empty_list(asrkit):
@@ -248,8 +289,10 @@ def listener(monkeypatch):
         yield samples, [Word(f"{samples / 16_000:g}", 0.1, 0.5, 0.9), Word("seconds", 0.6, 0.9, 0.8)]
 
     def transcribe_all(waves, decoder):
-        return [Transcript([word for _, words in follow([wave.samples], decoder) for word in words], wave.duration_s)
-                for wave in waves]
+        return [
+            Transcript([word for _, words in follow([wave.samples], decoder) for word in words], wave.duration_s)
+            for wave in waves
+        ]
 
     stub = types.SimpleNamespace(get=get)
     monkeypatch.setitem(sys.modules, "asrkit.transcription.transcriber", stub)
@@ -264,17 +307,23 @@ def test_transcribe(asrkit, listener, clip):
     code, out, err = asrkit("transcribe", one, two, "--format", "json", "--model", "mine")
     assert (code, err) == (0, "")
     assert json.loads(out) == [
-        {"file": str(path), "text": f"{length:g} seconds", "duration_s": length, "words": [
-            {"word": f"{length:g}", "start_s": 0.1, "end_s": 0.5, "confidence": 0.9},
-            {"word": "seconds", "start_s": 0.6, "end_s": 0.9, "confidence": 0.8}]}
-        for path, length in ((one, 1.0), (two, 1.5))]
+        {
+            "file": str(path),
+            "text": f"{length:g} seconds",
+            "duration_s": length,
+            "words": [
+                {"word": f"{length:g}", "start_s": 0.1, "end_s": 0.5, "confidence": 0.9},
+                {"word": "seconds", "start_s": 0.6, "end_s": 0.9, "confidence": 0.8},
+            ],
+        }
+        for path, length in ((one, 1.0), (two, 1.5))
+    ]
     assert set(listener) == {"starter", "mine"}
 
 
 def test_subtitles_to_the_terminal_and_to_files(asrkit, refused, listener, clip, tmp_path):
     one, other = clip("one.wav", 1.0), clip("other/one.wav", 1.5)
-    assert asrkit("transcribe", one, "--format", "srt") == (
-        0, "1\n00:00:00,100 --> 00:00:01,000\n1 seconds\n", "")
+    assert asrkit("transcribe", one, "--format", "srt") == (0, "1\n00:00:00,100 --> 00:00:01,000\n1 seconds\n", "")
     assert asrkit("transcribe", one, other, "--format", "vtt", "--output", tmp_path / "out") == (0, "", "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one-2.vtt", "one.vtt"]
     assert "1.5 seconds" in (tmp_path / "out" / "one-2.vtt").read_text()
@@ -408,4 +457,7 @@ def test_the_line_is_put_in_order_from_a_terminal(asrkit, store):
     assert [run.id for run in supervisor.line(store)] == ["b", "a", "c"]
     told = asrkit("runs", "list")[1].splitlines()
     assert sorted(line.split("  ")[:2] for line in told) == [
-        ["a", "queued (2 of 3)"], ["b", "queued (1 of 3)"], ["c", "queued (3 of 3)"]]
+        ["a", "queued (2 of 3)"],
+        ["b", "queued (1 of 3)"],
+        ["c", "queued (3 of 3)"],
+    ]

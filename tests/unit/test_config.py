@@ -46,11 +46,24 @@ def test_bounds_are_inclusive(name):
     assert "between" in refused(name, high + (1 if TYPES[name] is int else high * 0.01))
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("learning_rate", 0), ("learning_rate", -1e-4), ("learning_rate", 0.2), ("train_batch_size", 0),
-    ("train_batch_size", 5000), ("num_epochs", 0), ("gradient_accumulation_steps", 0), ("eval_share", 0.6),
-    ("adam_beta1", 1), ("hidden_dropout", 1), ("seed", -1), ("seed", 2**31), ("batch_seconds", -1),
-])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0),
+        ("learning_rate", -1e-4),
+        ("learning_rate", 0.2),
+        ("train_batch_size", 0),
+        ("train_batch_size", 5000),
+        ("num_epochs", 0),
+        ("gradient_accumulation_steps", 0),
+        ("eval_share", 0.6),
+        ("adam_beta1", 1),
+        ("hidden_dropout", 1),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("batch_seconds", -1),
+    ],
+)
 def test_values_that_cannot_train_are_refused(name, value):
     assert "between" in refused(name, value)
 
@@ -153,8 +166,16 @@ def test_labels_are_unique():
 
 def test_shipped_presets_are_those_of_the_design():
     assert set(config.preset_names()) == {
-        "demo", "few-clips", "quick", "low-resource", "small-gpu", "large-gpu", "english-xlsr-53", "ascend-xls-r-300m",
-        "ascend-repaired"}
+        "demo",
+        "few-clips",
+        "quick",
+        "low-resource",
+        "small-gpu",
+        "large-gpu",
+        "english-xlsr-53",
+        "ascend-xls-r-300m",
+        "ascend-repaired",
+    }
     assert config.preset_names()[0] == "demo"
 
 
@@ -169,16 +190,38 @@ def test_every_preset_loads(name):
 # The hyperparameters of the published cards: XLS-R_53_english and ASCEND_Dataset_Model.
 PUBLISHED = {
     "english-xlsr-53": {
-        "model": "facebook/wav2vec2-large-xlsr-53", "learning_rate": 0.0001, "train_batch_size": 8,
-        "eval_batch_size": 8, "seed": 42, "gradient_accumulation_steps": 1, "lr_scheduler_type": "linear",
-        "warmup_steps": 1000, "num_epochs": 30, "mixed_precision": "fp16", "adam_beta1": 0.9, "adam_beta2": 0.999,
-        "adam_epsilon": 1e-8, "eval_steps": 500, "logging_steps": 500,
+        "model": "facebook/wav2vec2-large-xlsr-53",
+        "learning_rate": 0.0001,
+        "train_batch_size": 8,
+        "eval_batch_size": 8,
+        "seed": 42,
+        "gradient_accumulation_steps": 1,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 1000,
+        "num_epochs": 30,
+        "mixed_precision": "fp16",
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.999,
+        "adam_epsilon": 1e-8,
+        "eval_steps": 500,
+        "logging_steps": 500,
     },
     "ascend-xls-r-300m": {
-        "model": "facebook/wav2vec2-xls-r-300m", "learning_rate": 0.0003, "train_batch_size": 8, "eval_batch_size": 1,
-        "seed": 42, "gradient_accumulation_steps": 2, "lr_scheduler_type": "linear", "warmup_steps": 500,
-        "num_epochs": 20, "mixed_precision": "fp16", "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
-        "eval_steps": 0, "train": "hub:CAiRE/ASCEND",
+        "model": "facebook/wav2vec2-xls-r-300m",
+        "learning_rate": 0.0003,
+        "train_batch_size": 8,
+        "eval_batch_size": 1,
+        "seed": 42,
+        "gradient_accumulation_steps": 2,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 500,
+        "num_epochs": 20,
+        "mixed_precision": "fp16",
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.999,
+        "adam_epsilon": 1e-8,
+        "eval_steps": 0,
+        "train": "hub:CAiRE/ASCEND",
     },
 }
 
@@ -223,13 +266,23 @@ def test_a_written_config_reads_back(tmp_path):
     assert config.from_file(path) == wanted
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (b"{", "is not valid JSON"), (b"", "is not valid JSON"), (b"\xff\xfe\x00", "is not valid JSON"),
-    (b"[1, 2]", "holds no settings"), (b'"demo"', "holds no settings"), (b"null", "holds no settings"),
-    (b'{"preset": "nonsense"}', "no preset 'nonsense'"), (b'{"preset": ["demo"]}', "no preset"),
-    (b'{"speed": 3}', "no setting 'speed'"), (b'{"seed": 1e999}', "whole number"),
-    (b'{"learning_rate": NaN}', "must be a number"), (b'{"model": "  "}', "Base model is empty"),
-])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "is not valid JSON"),
+        (b"", "is not valid JSON"),
+        (b"\xff\xfe\x00", "is not valid JSON"),
+        (b"[1, 2]", "holds no settings"),
+        (b'"demo"', "holds no settings"),
+        (b"null", "holds no settings"),
+        (b'{"preset": "nonsense"}', "no preset 'nonsense'"),
+        (b'{"preset": ["demo"]}', "no preset"),
+        (b'{"speed": 3}', "no setting 'speed'"),
+        (b'{"seed": 1e999}', "whole number"),
+        (b'{"learning_rate": NaN}', "must be a number"),
+        (b'{"model": "  "}', "Base model is empty"),
+    ],
+)
 def test_bad_files(tmp_path, content, words):
     path = tmp_path / "mine.json"
     path.write_bytes(content)

@@ -1,10 +1,10 @@
 """The layouts of well-known corpora and toolkits, recognised by the files that only they have.
 
-    Kaldi, ESPnet   wav.scp and text, with segments and utt2spk if there are any
-    LJSpeech        metadata.csv without a header, parted by |, and wavs/
-    LibriSpeech     <speaker>-<chapter>.trans.txt beside the recordings
-    MLS             transcripts.txt and audio/<speaker>/<book>/<id>.flac
-    TIMIT           SA1.TXT beside SA1.WAV, with the first and last sample before the text
+Kaldi, ESPnet   wav.scp and text, with segments and utt2spk if there are any
+LJSpeech        metadata.csv without a header, parted by |, and wavs/
+LibriSpeech     <speaker>-<chapter>.trans.txt beside the recordings
+MLS             transcripts.txt and audio/<speaker>/<book>/<id>.flac
+TIMIT           SA1.TXT beside SA1.WAV, with the first and last sample before the text
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def _librispeech(lists: list[Path], files: list[Path]) -> dict[Path, tuple[str, 
         for where, name, text in _pairs(path, path.name):
             clip = audio.get((path.parent, name))
             if clip is None:
-                raise DataError(f"{where}: there is no recording {name} beside {path}; copy it there or remove the "
-                                "line.")
+                raise DataError(
+                    f"{where}: there is no recording {name} beside {path}; copy it there or remove the line."
+                )
             found[clip] = (text, name.partition("-")[0])
     return found
 
@@ -122,8 +123,10 @@ def _kaldi_file(folder: Path, where: str, value: str) -> Path:
         words = shlex.split(value[:-1])
         files = [word for word in words if Path(word).suffix.lower() in tables.AUDIO_SUFFIXES]
         if not words or words[0] != "flac" or len(files) != 1:
-            raise DataError(f"{where}: {value!r:.60} is a command, which is not run here; write the recordings to "
-                            "files and give their paths.")
+            raise DataError(
+                f"{where}: {value!r:.60} is a command, which is not run here; write the recordings to "
+                "files and give their paths."
+            )
         name = files[0]  # flac -c -d -s FILE | only unpacks it, which is done here anyway
     places = [base / name for base in (folder, *folder.parents[:3])]
     gate = access.Gate()
@@ -184,9 +187,15 @@ def _is_ljspeech(folder: Path) -> bool:
 
 
 _BY_FILES = (
-    Layout("Kaldi data directory", lambda folder: (folder / "wav.scp").is_file() and (folder / "text").is_file(),
-           _read_kaldi),
+    Layout(
+        "Kaldi data directory",
+        lambda folder: (folder / "wav.scp").is_file() and (folder / "text").is_file(),
+        _read_kaldi,
+    ),
     Layout("LJSpeech", _is_ljspeech, _read_ljspeech),
-    Layout("Multilingual LibriSpeech", lambda folder: (folder / "transcripts.txt").is_file()
-           and (folder / "audio").is_dir(), _read_mls),
+    Layout(
+        "Multilingual LibriSpeech",
+        lambda folder: (folder / "transcripts.txt").is_file() and (folder / "audio").is_dir(),
+        _read_mls,
+    ),
 )

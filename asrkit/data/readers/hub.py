@@ -105,9 +105,15 @@ def offer(data: str) -> Offer:
     """Raises HubError and DataError as `fetch` does, but not where a configuration or split is still to be chosen."""
     name, plan = _plan(Name.of(data))
     sizes = plan.repository.sizes
-    return Offer(plan.configs, plan.config,
-                 {split: sum(sizes.get(path, 0) for path in _needed(plan, {split: paths}))
-                  for split, paths in plan.splits.items()}, name.split)
+    return Offer(
+        plan.configs,
+        plan.config,
+        {
+            split: sum(sizes.get(path, 0) for path in _needed(plan, {split: paths}))
+            for split, paths in plan.splits.items()
+        },
+        name.split,
+    )
 
 
 def fetch(data: str, told: hub.Told | None = None) -> Fetched:
@@ -118,8 +124,10 @@ def fetch(data: str, told: hub.Told | None = None) -> Fetched:
     """
     name, plan = _plan(Name.of(data))
     if plan.config is None:
-        raise DataError(f"The dataset {name.dataset} has {len(plan.configs)} configurations; choose one of "
-                        f"{', '.join(plan.configs)}, as in {PREFIX}{name.dataset}:{plan.configs[0]}.")
+        raise DataError(
+            f"The dataset {name.dataset} has {len(plan.configs)} configurations; choose one of "
+            f"{', '.join(plan.configs)}, as in {PREFIX}{name.dataset}:{plan.configs[0]}."
+        )
     splits = _chosen(plan, name) if plan.by_file else plan.splits
     needed = _needed(plan, splits)
     if not needed:
@@ -127,8 +135,12 @@ def fetch(data: str, told: hub.Told | None = None) -> Fetched:
     folder = hub.fetch(plan.repository, needed, told)
     files = {split: [folder / path for path in paths] for split, paths in splits.items()}
     in_part = ", ".join(split for split in splits if split in plan.in_part)
-    return Fetched(None if plan.by_file else folder / _common(splits), files, name.split,
-                   f"; of {in_part} the Hub has only a part" if in_part else "")
+    return Fetched(
+        None if plan.by_file else folder / _common(splits),
+        files,
+        name.split,
+        f"; of {in_part} the Hub has only a part" if in_part else "",
+    )
 
 
 def names_of(split: str) -> list[str]:
@@ -143,8 +155,10 @@ def cut(split: str, rows: Mapping[str, Sequence[_Row]]) -> list[_Row]:
     try:
         parts = datasets.ReadInstruction.from_spec(split).to_absolute({name: len(part) for name, part in rows.items()})
     except (ValueError, AssertionError) as error:
-        raise DataError(f"The split {split!r} cannot be taken ({first_line(error).rstrip('.')}); there are "
-                        f"{', '.join(rows)}, and parts as in train[:10%].") from error
+        raise DataError(
+            f"The split {split!r} cannot be taken ({first_line(error).rstrip('.')}); there are "
+            f"{', '.join(rows)}, and parts as in train[:10%]."
+        ) from error
     return [row for part in parts for row in rows[part.splitname][part.from_ : part.to]]
 
 
@@ -178,8 +192,10 @@ def _plan(name: Name) -> tuple[Name, _Plan]:
     if repository.remembered:
         kept = repository.recall(about)
         if kept is None:
-            raise HubError(f"{PREFIX}{name.dataset} was never fetched so, and the Hugging Face Hub cannot be reached; "
-                           "check the network and try again.")
+            raise HubError(
+                f"{PREFIX}{name.dataset} was never fetched so, and the Hugging Face Hub cannot be reached; "
+                "check the network and try again."
+            )
         state = hub.Repository(**kept["plan"].pop("repository") | {"remembered": True})
         return Name(**kept["name"]), _Plan(state, **kept["plan"])
     settled, plan = _found(name, repository)
@@ -205,12 +221,15 @@ def _found(name: Name, repository: hub.Repository) -> tuple[Name, _Plan]:
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, yaml.YAMLError) as error:
         if "scripts are no longer supported" in str(error):
             return _converted(name)
-        raise DataError(f"The dataset {name.dataset} is in no form that can be read ({first_line(error).rstrip('.')}); "
-                        "fetch its files and give their folder.") from error
+        raise DataError(
+            f"The dataset {name.dataset} is in no form that can be read ({first_line(error).rstrip('.')}); "
+            "fetch its files and give their folder."
+        ) from error
     if builder.config.data_files is None:  # the code of a script that an old release of `datasets` kept
         return _converted(name)
-    splits = {str(split): [_inside(file, repository) for file in files]
-              for split, files in builder.config.data_files.items()}
+    splits = {
+        str(split): [_inside(file, repository) for file in files] for split, files in builder.config.data_files.items()
+    }
     return settled, _Plan(repository, configs, config, builder.name, splits)
 
 
@@ -219,14 +238,17 @@ def _converted(name: Name) -> tuple[Name, _Plan]:
     try:
         repository = hub.look(name.dataset, "dataset", CONVERTED)
     except NotOnHubError as error:
-        raise DataError(f"The dataset {name.dataset} is made by a script, which is not run here, and the Hub has made "
-                        "no parquet files of it; fetch its audio from where it comes from, and give the folder."
-                        ) from error
+        raise DataError(
+            f"The dataset {name.dataset} is made by a script, which is not run here, and the Hub has made "
+            "no parquet files of it; fetch its audio from where it comes from, and give the folder."
+        ) from error
     paths = sorted(path for path in repository.sizes if path.endswith(".parquet") and path.count("/") == 2)
     configs = tuple(sorted({path.split("/")[0] for path in paths}))
     if not configs:
-        raise DataError(f"The dataset {name.dataset} is made by a script, which is not run here, and what the Hub made "
-                        "of it holds no parquet files.")
+        raise DataError(
+            f"The dataset {name.dataset} is made by a script, which is not run here, and what the Hub made "
+            "of it holds no parquet files."
+        )
     settled = name.settled(configs)
     config = _config(settled, configs, configs[0] if len(configs) == 1 else None)
     splits: dict[str, list[str]] = {}
@@ -245,8 +267,9 @@ def _config(name: Name, configs: tuple[str, ...], usual: str | None) -> str | No
     if name.config is None:
         return usual
     if name.config not in configs:
-        raise DataError(f"The dataset {name.dataset} has no configuration {name.config!r}; it has "
-                        f"{', '.join(configs) or 'none'}.")
+        raise DataError(
+            f"The dataset {name.dataset} has no configuration {name.config!r}; it has {', '.join(configs) or 'none'}."
+        )
     return name.config
 
 
@@ -282,7 +305,9 @@ def _chosen(plan: _Plan, name: Name) -> dict[str, list[str]]:
     else:
         wanted = [split for split in plan.splits if side(split)]
         if not wanted:
-            raise DataError(f"The dataset {name.dataset} has no split that is named like train, validation or test, "
-                            f"only {', '.join(plan.splits) or 'none'}; name the one to use, as in "
-                            f"{PREFIX}{name.dataset}:{plan.config}:{next(iter(plan.splits), 'SPLIT')}.")
+            raise DataError(
+                f"The dataset {name.dataset} has no split that is named like train, validation or test, "
+                f"only {', '.join(plan.splits) or 'none'}; name the one to use, as in "
+                f"{PREFIX}{name.dataset}:{plan.config}:{next(iter(plan.splits), 'SPLIT')}."
+            )
     return {split: files for split, files in plan.splits.items() if split in wanted}

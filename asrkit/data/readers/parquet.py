@@ -24,14 +24,18 @@ def read(path: Path, clips_dir: Path | None, wanted: tables.Wanted) -> tables.Ta
         file = parquet.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
         bytes_columns = [field.name for field in file.schema_arrow if _holds_bytes(field.type)]
-        columns = tables.choose_columns(names, str(path), tables.Wanted(
-            wanted.text, wanted.audio or (bytes_columns[0] if bytes_columns else None), wanted.speaker))
+        columns = tables.choose_columns(
+            names,
+            str(path),
+            tables.Wanted(wanted.text, wanted.audio or (bytes_columns[0] if bytes_columns else None), wanted.speaker),
+        )
         for batch in file.iter_batches(batch_size=_ROWS, columns=columns.used):
             for row in batch.to_pylist():
                 found.append(_utterance(row, columns, f"{path.name} row {len(found)}", clips, path.parent))
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read as parquet ({first_line(error)}); download or save it again."
-                        ) from error
+        raise DataError(
+            f"{path} cannot be read as parquet ({first_line(error)}); download or save it again."
+        ) from error
     if not found:
         raise DataError(f"{path} has no rows; add one row for each recording.")
     return tables.Table(found, names, columns)
@@ -48,8 +52,9 @@ def count(path: Path) -> int:
         return 1
 
 
-def _utterance(row: dict[str, Any], columns: tables.Columns, where: str, clips: embedded.Clips,
-               folder: Path) -> Utterance:
+def _utterance(
+    row: dict[str, Any], columns: tables.Columns, where: str, clips: embedded.Clips, folder: Path
+) -> Utterance:
     value = row[columns.audio]
     if isinstance(value, str):
         value = str(folder / value)

@@ -35,8 +35,9 @@ def load(folder: Path, hub_dir: Path | None, wanted: tables.Wanted) -> tables.Ta
     except IndexError as error:  # how `datasets` says that there is nothing
         raise DataError(f"{folder} has no rows; save a dataset that has some.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:  # what its JSON files lack is told by KeyErrors
-        raise DataError(f"{folder} cannot be read as a saved dataset ({first_line(error)}); save it to disk again."
-                        ) from error
+        raise DataError(
+            f"{folder} cannot be read as a saved dataset ({first_line(error)}); save it to disk again."
+        ) from error
     return _utterances(_by_split(loaded, folder.name), folder.name, hub_dir, wanted)
 
 
@@ -46,8 +47,10 @@ def _by_split(loaded: datasets.Dataset | datasets.DatasetDict, name: str) -> dic
         return {None: loaded}
     known = {part: dataset for part, dataset in loaded.items() if side(part)}
     if not known:
-        raise DataError(f"{name} has no split that is named like train, validation or test, only "
-                        f"{', '.join(loaded) or 'none'}; give the folder of the one to use.")
+        raise DataError(
+            f"{name} has no split that is named like train, validation or test, only "
+            f"{', '.join(loaded) or 'none'}; give the folder of the one to use."
+        )
     return known
 
 

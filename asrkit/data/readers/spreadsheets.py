@@ -23,10 +23,10 @@ from asrkit import child
 from asrkit.errors import DataError
 
 SUFFIXES = (".xlsx", ".xls", ".xlsb", ".ods")
-SHEET = "#"                # parts a file from the sheet to read, as in clips.xlsx#Monday
+SHEET = "#"  # parts a file from the sheet to read, as in clips.xlsx#Monday
 MOST_MEMORY = 1 << 30
 MOST_SECONDS = 60
-MOST_CELLS = 20_000_000    # 100,000 clips with as many columns as anybody has
+MOST_CELLS = 20_000_000  # 100,000 clips with as many columns as anybody has
 _WITH_SHEET = re.compile(rf"(?P<file>.+?({'|'.join(map(re.escape, SUFFIXES))})){SHEET}(?P<sheet>.*)", re.IGNORECASE)
 _DAMAGED, _NO_SHEET, _TOO_LARGE = 3, 4, 5  # how the process ends
 
@@ -60,16 +60,23 @@ def read(path: Path, sheet: str = "") -> Sheet:
     """
     inherited = {name: value for name, value in os.environ.items() if name != "RUST_BACKTRACE"}
     try:
-        done = subprocess.run([*child.module(__spec__.name), str(path.absolute()), sheet], capture_output=True,
-                              env=child.environment(inherited), timeout=2 * MOST_SECONDS)
+        done = subprocess.run(
+            [*child.module(__spec__.name), str(path.absolute()), sheet],
+            capture_output=True,
+            env=child.environment(inherited),
+            timeout=2 * MOST_SECONDS,
+        )
     except subprocess.TimeoutExpired:
         raise _too_large(path) from None
     if done.returncode == _DAMAGED:
-        raise DataError(f"{path} cannot be read as a spreadsheet ({_last_line(done.stderr)}); open it and save it "
-                        "again, without a password, or as CSV.")
+        raise DataError(
+            f"{path} cannot be read as a spreadsheet ({_last_line(done.stderr)}); open it and save it "
+            "again, without a password, or as CSV."
+        )
     if done.returncode == _NO_SHEET:
-        raise DataError(f"{path} has no sheet {sheet!r}, only {_last_line(done.stderr)}; name one of them behind "
-                        f"{SHEET}.")
+        raise DataError(
+            f"{path} has no sheet {sheet!r}, only {_last_line(done.stderr)}; name one of them behind {SHEET}."
+        )
     if done.returncode:
         raise _too_large(path)
     told = json.loads(done.stdout)
@@ -77,8 +84,10 @@ def read(path: Path, sheet: str = "") -> Sheet:
 
 
 def _too_large(path: Path) -> DataError:
-    return DataError(f"{path} is larger inside than any list of recordings ({MOST_MEMORY >> 30} GB of memory or "
-                     f"{MOST_SECONDS} s were not enough); copy the cells that count into a new one, or save it as CSV.")
+    return DataError(
+        f"{path} is larger inside than any list of recordings ({MOST_MEMORY >> 30} GB of memory or "
+        f"{MOST_SECONDS} s were not enough); copy the cells that count into a new one, or save it as CSV."
+    )
 
 
 def _last_line(told: bytes) -> str:
@@ -95,8 +104,11 @@ def _main(path: str, sheet: str) -> int:
 
     try:
         book = CalamineWorkbook.from_path(path)
-        names = [each.name for each in book.sheets_metadata
-                 if each.visible == SheetVisibleEnum.Visible and each.typ == SheetTypeEnum.WorkSheet]
+        names = [
+            each.name
+            for each in book.sheets_metadata
+            if each.visible == SheetVisibleEnum.Visible and each.typ == SheetTypeEnum.WorkSheet
+        ]
         wanted = sheet or next(iter(names or book.sheet_names), "")
         if wanted not in book.sheet_names:
             print(", ".join(map(repr, names)) or "none", file=sys.stderr)
@@ -131,9 +143,9 @@ def _text(value: Any) -> str:
 def _spread_merged(rows: list[list[str]], ranges: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
     """The text of a merged cell, which its first one holds, in all of them. ranges: ((top, left), (bottom, right))."""
     for (top, left), (bottom, right) in ranges:
-        for row in rows[top:bottom + 1]:
+        for row in rows[top : bottom + 1]:
             # Beside the table, where no row has cells, both are empty.
-            row[left:right + 1] = rows[top][left:left + 1] * len(row[left:right + 1])
+            row[left : right + 1] = rows[top][left : left + 1] * len(row[left : right + 1])
 
 
 if __name__ == "__main__":

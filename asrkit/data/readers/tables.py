@@ -25,9 +25,22 @@ from asrkit.errors import AudioError, DataError, first_line
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", *spreadsheets.SUFFIXES)
 AUDIO_SUFFIXES = frozenset(
     ".wav .flac .ogg .oga .opus .mp3 .m4a .mp4 .aac .webm .mkv .wma .amr .3gp .aif .aiff .aifc .au .caf .w64 .sph "
-    ".nist .g722 .722 .ulaw .ul .mulaw .pcmu .alaw .al .pcma".split())
-AUDIO_COLUMNS = ("file_name", "path", "audio", "file", "audio_filepath", "wav", "wav_path", "audio_path", "filename",
-                 "audio_id", "utt_id", "id")
+    ".nist .g722 .722 .ulaw .ul .mulaw .pcmu .alaw .al .pcma".split()
+)
+AUDIO_COLUMNS = (
+    "file_name",
+    "path",
+    "audio",
+    "file",
+    "audio_filepath",
+    "wav",
+    "wav_path",
+    "audio_path",
+    "filename",
+    "audio_id",
+    "utt_id",
+    "id",
+)
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "normalized_text", "raw_text")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "spk_id")
 NO_COLUMN = "-"  # chosen where what is recognised by name is something else
@@ -40,7 +53,7 @@ _Row = tuple[str, Mapping[str, Any]]  # ("metadata.csv row 7", column -> value)
 class Columns:
     """The names that a table gives to what an utterance needs; None where it has no such column."""
 
-    loading: str
+    audio: str
     text: str
     speaker: str | None = None
     split: str | None = None
@@ -60,7 +73,7 @@ class Wanted:
     sheet: of a spreadsheet, the first one by default."""
 
     text: str | None = None
-    loading: str | None = None
+    audio: str | None = None
     speaker: str | None = None
     sheet: str = ""
 
@@ -176,8 +189,10 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it again as UTF-8.") from error
     if "\0" in text:
-        raise DataError(f"{path} holds NUL bytes (the first after {text.index(chr(0))} characters), so it is damaged "
-                        "or no text; save it again as UTF-8.")
+        raise DataError(
+            f"{path} holds NUL bytes (the first after {text.index(chr(0))} characters), so it is damaged "
+            "or no text; save it again as UTF-8."
+        )
     return text
 
 
@@ -258,9 +273,9 @@ def _read_separated(path: Path) -> list[_Row]:
 def _under_header(records: list[list[str]], path: Path, advice: str) -> list[_Row]:
     """Rows by the names in the first record that holds anything; empty ones are passed over."""
     top = next((place for place, record in enumerate(records) if any(record)), len(records))
-    header = [name.strip() for record in records[top:top + 1] for name in record]
+    header = [name.strip() for record in records[top : top + 1] for name in record]
     rows = []
-    for number, record in enumerate(records[top + 1:], top + 2):
+    for number, record in enumerate(records[top + 1 :], top + 2):
         if len(record) > len(header):
             raise DataError(
                 f"{path.name} row {number} has {len(record)} fields where the header has {len(header)}{advice} (in "
@@ -302,8 +317,11 @@ def _locate(rows: list[_Row], columns: Columns, finder: Finder) -> list[Path]:
         if not name:
             raise DataError(f"{where}: {columns.audio} is empty; give the audio file of the row or remove it.")
         files.append(finder.find(name))
-    missing = [(where, file) for (where, _), file in zip(rows, files, strict=True)
-               if finder.gate.opens(file) and not _is_file(file)]
+    missing = [
+        (where, file)
+        for (where, _), file in zip(rows, files, strict=True)
+        if finder.gate.opens(file) and not _is_file(file)
+    ]
     if 2 * len(missing) > len(rows):
         where, file = missing[0]
         raise DataError(

@@ -16,13 +16,39 @@ from asrkit.runs.view import RunView, ahead_of_itself, kept, view
 
 PICTURE = "curve.png"
 HYPERPARAMETERS = (
-    "learning_rate", "head_learning_rate", "train_batch_size", "batch_seconds", "eval_batch_size", "seed",
-    "gradient_accumulation_steps", "lr_scheduler_type", "warmup_steps", "num_epochs", "max_steps", "weight_decay",
-    "mixed_precision", "freeze", "head_first_steps", "hidden_dropout", "attention_dropout", "mask_time_prob",
-    "mask_time_length", "augmentation", "normaliser", "spell_numbers", "character_map", "decoding")
+    "learning_rate",
+    "head_learning_rate",
+    "train_batch_size",
+    "batch_seconds",
+    "eval_batch_size",
+    "seed",
+    "gradient_accumulation_steps",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "num_epochs",
+    "max_steps",
+    "weight_decay",
+    "mixed_precision",
+    "freeze",
+    "head_first_steps",
+    "hidden_dropout",
+    "attention_dropout",
+    "mask_time_prob",
+    "mask_time_length",
+    "augmentation",
+    "normaliser",
+    "spell_numbers",
+    "character_map",
+    "decoding",
+)
 
-LICENSES = {"starter": "apache-2.0", "facebook/wav2vec2-": "apache-2.0", "facebook/hubert-": "apache-2.0",
-            "facebook/mms-": "cc-by-nc-4.0", "facebook/w2v-bert-": "mit"}
+LICENSES = {
+    "starter": "apache-2.0",
+    "facebook/wav2vec2-": "apache-2.0",
+    "facebook/hubert-": "apache-2.0",
+    "facebook/mms-": "cc-by-nc-4.0",
+    "facebook/w2v-bert-": "mit",
+}
 """What base models of these names come under; of others nothing is claimed."""
 
 
@@ -38,10 +64,17 @@ def model_card(run: Run, drawn: bool = False, published: str = "") -> str:
         config |= {name: _last_name(config[name]) for name in ("train", "eval")}
         if not resolution.HUB_ID.fullmatch(config["model"]):
             config["model"] = _last_name(config["model"])
-    parts = [_front_matter(run, best, config), _opening(run, seen, best, config),
-             _usage(published or run.model_dir.name), _limits(best, config),
-             _data(run, seen, config, bool(published)), _procedure(seen, config), _results(seen, best),
-             _findings(seen, drawn), _versions(seen)]
+    parts = [
+        _front_matter(run, best, config),
+        _opening(run, seen, best, config),
+        _usage(published or run.model_dir.name),
+        _limits(best, config),
+        _data(run, seen, config, bool(published)),
+        _procedure(seen, config),
+        _results(seen, best),
+        _findings(seen, drawn),
+        _versions(seen),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -54,9 +87,14 @@ def write(run: Run) -> None:
 def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
     # YAML reads JSON, so quoting is left to a library that knows it.
     terms = next((terms for known, terms in LICENSES.items() if config["model"].startswith(known)), None)
-    lines = ["---", *([f"license: {terms}"] if terms else []), "library_name: transformers",
-             "pipeline_tag: automatic-speech-recognition", "tags: [automatic-speech-recognition, ctc, asrkit]",
-             "metrics: [wer, cer]"]
+    lines = [
+        "---",
+        *([f"license: {terms}"] if terms else []),
+        "library_name: transformers",
+        "pipeline_tag: automatic-speech-recognition",
+        "tags: [automatic-speech-recognition, ctc, asrkit]",
+        "metrics: [wer, cer]",
+    ]
     if resolution.HUB_ID.fullmatch(config["model"]):
         lines.append(f"base_model: {json.dumps(config['model'])}")
     if config["language"]:
@@ -64,10 +102,16 @@ def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -
     if config["train"].startswith("hub:"):
         lines.append(f"datasets: [{json.dumps(config['train'][4:].split(':')[0])}]")
     if best:
-        metrics = [{"type": name, "value": round(best.data[name], 4), "name": name.upper()}
-                   for name in ("wer", "cer") if best.data.get(name) is not None]
-        result = {"task": {"type": "automatic-speech-recognition", "name": "Speech Recognition"},
-                  "dataset": dict.fromkeys(("type", "name"), config["eval"] or config["train"]), "metrics": metrics}
+        metrics = [
+            {"type": name, "value": round(best.data[name], 4), "name": name.upper()}
+            for name in ("wer", "cer")
+            if best.data.get(name) is not None
+        ]
+        result = {
+            "task": {"type": "automatic-speech-recognition", "name": "Speech Recognition"},
+            "dataset": dict.fromkeys(("type", "name"), config["eval"] or config["train"]),
+            "metrics": metrics,
+        }
         lines.append(f"model-index: {json.dumps([{'name': run.id, 'results': [result]}])}")
     return "\n".join([*lines, "---"])
 
@@ -76,12 +120,17 @@ def _opening(run: Run, seen: RunView, best: events.Event | None, config: dict[st
     text = f"# {run.id}\n\nA fine-tuned version of `{config['model']}` on `{config['train']}`, made with asrkit."
     if not best:
         return text + "\nIt was not evaluated."
-    figures = [f"- {name}: {best.data[key]:.4f}" for name, key in
-               (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer"))
-               if best.data.get(key) is not None]
-    return (f"{text}\nBest evaluation (step {best.step}, by {seen.metric.upper()}, references and hypotheses "
-            f"through the normaliser `{best.data.get('normaliser', run.config().text_rules)}`):\n" +
-                "\n".join(figures) + "".join(f"\n\n{told}" for told in [ahead_of_itself(run, seen)] if told))
+    figures = [
+        f"- {name}: {best.data[key]:.4f}"
+        for name, key in (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer"))
+        if best.data.get(key) is not None
+    ]
+    return (
+        f"{text}\nBest evaluation (step {best.step}, by {seen.metric.upper()}, references and hypotheses "
+        f"through the normaliser `{best.data.get('normaliser', run.config().text_rules)}`):\n"
+        + "\n".join(figures)
+        + "".join(f"\n\n{told}" for told in [ahead_of_itself(run, seen)] if told)
+    )
 
 
 def _last_name(given: str) -> str:
@@ -109,24 +158,32 @@ print(processor.batch_decode(ids)[0])
 def _limits(best: events.Event | None, config: dict[str, Any]) -> str:
     """What it is for, and where the figures say nothing."""
     language = f" in the language `{config['language']}`" if config["language"] else ""
-    lines = [f"It turns speech{language} into text, for speech like that of its training data. On other voices, "
-             "accents, microphones, rooms and subjects it was not evaluated; try it on your own recordings before you "
-             "rely on it, and do not let it decide about people unsupervised."]
+    lines = [
+        f"It turns speech{language} into text, for speech like that of its training data. On other voices, "
+        "accents, microphones, rooms and subjects it was not evaluated; try it on your own recordings before you "
+        "rely on it, and do not let it decide about people unsupervised."
+    ]
     if config["decoding"] == "words":
-        lines.append("It was evaluated with `words.txt`, the words of its training transcripts: asrkit hears these "
-                     "words and no others. The code above ignores that list.")
+        lines.append(
+            "It was evaluated with `words.txt`, the words of its training transcripts: asrkit hears these "
+            "words and no others. The code above ignores that list."
+        )
     interval = (best.data.get("wer_interval") if best else None) or ()
     if interval:
-        lines.append("The evaluation set is a sample too: with others like it, WER would lie between "
-                     f"{interval[0]:.3f} and {interval[1]:.3f} in 95 of 100 cases (bootstrap over clips).")
+        lines.append(
+            "The evaluation set is a sample too: with others like it, WER would lie between "
+            f"{interval[0]:.3f} and {interval[1]:.3f} in 95 of 100 cases (bootstrap over clips)."
+        )
     return "## Intended use and limits\n\n" + "\n\n".join(lines)
 
 
 def _data(run: Run, seen: RunView, config: dict[str, Any], published: bool) -> str:
     told = seen.started
-    text = (f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
-            f"{told.get('eval_utterances', '?')} to evaluate on ({told.get('eval_hours', 0):.2f} h), "
-            f"from `{config['train']}`" + (f" and `{config['eval']}`." if config["eval"] else "."))
+    text = (
+        f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
+        f"{told.get('eval_utterances', '?')} to evaluate on ({told.get('eval_hours', 0):.2f} h), "
+        f"from `{config['train']}`" + (f" and `{config['eval']}`." if config["eval"] else ".")
+    )
     return " ".join([text, *_speakers(run), *_audited(run, published)])
 
 
@@ -148,8 +205,9 @@ def _audited(run: Run, published: bool) -> list[str]:
     told = json.loads(run.audit_path.read_text(encoding="utf-8"))
     chosen = _chosen(told.get("selection"), published)
     shared = [found["effect"] for found in told["findings"] if found["code"].startswith(LEAK)]
-    reasons = ", ".join(f"{found['code']} {found['count']}" for found in told["findings"]
-                        if not found["code"].startswith(LEAK))
+    reasons = ", ".join(
+        f"{found['code']} {found['count']}" for found in told["findings"] if not found["code"].startswith(LEAK)
+    )
     if not told["dropped"]:
         return [*chosen, "The audit left no clip out.", *shared]
     return [*chosen, f"The audit left {told['dropped']} clips out ({reasons}).", *shared]
@@ -161,8 +219,7 @@ def _chosen(selection: dict[str, Any] | None, published: bool) -> list[str]:
         return []
     reasons = ", ".join(f"{left['code']} {left['count']}" for left in selection["left_out"])
     data = _last_name(selection["data"]) if published else selection["data"]
-    return [f"It is a selection from `{data}`: {selection['kept']} clips stayed; left out were "
-            f"{reasons or 'none'}."]
+    return [f"It is a selection from `{data}`: {selection['kept']} clips stayed; left out were {reasons or 'none'}."]
 
 
 def _procedure(seen: RunView, config: dict[str, Any]) -> str:
@@ -175,13 +232,19 @@ def _procedure(seen: RunView, config: dict[str, Any]) -> str:
 
 def _results(seen: RunView, best: events.Event | None) -> str:
     """The table of the published cards: training loss, epoch, step, validation loss, WER, CER."""
-    rows = ["| Training Loss | Epoch | Step | Validation Loss | Wer | Cer |",
-            "|:-------------:|:-----:|:----:|:---------------:|:------:|:------:|"]
+    rows = [
+        "| Training Loss | Epoch | Step | Validation Loss | Wer | Cer |",
+        "|:-------------:|:-----:|:----:|:---------------:|:------:|:------:|",
+    ]
     losses = seen.series.get("train/loss", [])
     for told in seen.evaluations:
         before = [point.value for point in losses if point.step <= (told.step or 0) and point.value is not None]
-        cells = [f"{before[-1]:.4f}" if before else "No log", f"{told.epoch or 0:.2f}", str(told.step),
-                 *(_figure(told, name) for name in ("loss", "wer", "cer"))]
+        cells = [
+            f"{before[-1]:.4f}" if before else "No log",
+            f"{told.epoch or 0:.2f}",
+            str(told.step),
+            *(_figure(told, name) for name in ("loss", "wer", "cer")),
+        ]
         rows.append("| " + " | ".join(cells) + " |")
     return "### Training results\n\n" + "\n".join(rows) + _without_words(best)
 
@@ -190,8 +253,10 @@ def _without_words(best: events.Event | None) -> str:
     """What the acoustic model does alone, where a word list did the decoding."""
     if not best or best.data.get("greedy_wer") is None:
         return ""
-    return ("\n\nDecoded with the words of the training transcripts (`words.txt`). Without that list, greedily, the "
-            f"best model's WER is {best.data['greedy_wer']:.4f} and its CER {best.data['greedy_cer']:.4f}.")
+    return (
+        "\n\nDecoded with the words of the training transcripts (`words.txt`). Without that list, greedily, the "
+        f"best model's WER is {best.data['greedy_wer']:.4f} and its CER {best.data['greedy_cer']:.4f}."
+    )
 
 
 def _figure(told: events.Event, name: str) -> str:

@@ -51,8 +51,11 @@ def _rows(history: list[Event]) -> str:
     rows = csv.writer(table, lineterminator="\n")
     for told in history:
         place = [told.step or 0, f"{told.epoch or 0:.4f}", f"{told.time:.3f}"]
-        rows.writerows([*place, f"{told.kind}/{name}", "" if told.data[name] is None else told.data[name]]
-                       for name in SIDES[told.kind] if name in told.data)
+        rows.writerows(
+            [*place, f"{told.kind}/{name}", "" if told.data[name] is None else told.data[name]]
+            for name in SIDES[told.kind]
+            if name in told.data
+        )
     return table.getvalue()
 
 
@@ -129,7 +132,8 @@ def publish(run: Run, name: str, private: bool) -> str:
     """
     if not run.has_model():
         raise RunError(f"Run {run.id} has no model yet; wait for its first evaluation.")
-    files: dict[str, Path | bytes] = {path.relative_to(run.model_dir).as_posix(): path
-                                      for path in sorted(run.model_dir.rglob("*")) if path.is_file()}
+    files: dict[str, Path | bytes] = {
+        path.relative_to(run.model_dir).as_posix(): path for path in sorted(run.model_dir.rglob("*")) if path.is_file()
+    }
     drawn = card.PICTURE in files
     return hub.publish(name, {**files, "README.md": card.model_card(run, drawn, name).encode("utf-8")}, private)

@@ -32,8 +32,15 @@ def _known(points: Sequence[Point]) -> list[tuple[float, float]]:
     return [(point.step, point.value) for point in points if point.value is not None]
 
 
-def _panel(canvas: ImageDraw.ImageDraw, seen: RunView, title: str, curves: dict[str, tuple[str, str]], left: int,
-           right: int, words: Callable[[float], str]) -> None:
+def _panel(
+    canvas: ImageDraw.ImageDraw,
+    seen: RunView,
+    title: str,
+    curves: dict[str, tuple[str, str]],
+    left: int,
+    right: int,
+    words: Callable[[float], str],
+) -> None:
     lines = {name: _known(seen.series.get(name, [])) for name in curves}
     steps = max((x for line in lines.values() for x, _ in line), default=1) or 1
     top = max((y for line in lines.values() for _, y in line), default=1.0) or 1.0

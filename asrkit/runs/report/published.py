@@ -34,15 +34,20 @@ def parse(text: str, name: str) -> History:
     """The same of the card's text, called `name` in errors."""
     rows = _table(text)
     if not rows:
-        raise DataError(f"{name} holds no results table with the columns Step and Validation Loss; "
-                        "give a model card as transformers' Trainer writes it.")
+        raise DataError(
+            f"{name} holds no results table with the columns Step and Validation Loss; "
+            "give a model card as transformers' Trainer writes it."
+        )
     settings: dict[str, object] = {_NAMES.get(name, name): _number(value) for name, value in _SETTING.findall(text)}
     base = _BASE.search(text)
     settings["model"] = base[1] if base else ""
-    scores = [Score(int(row["step"]), row.get("epoch") or 0.0, row.get("validation loss"), row.get("wer"),
-                    row.get("cer")) for row in rows]
-    losses = [(int(row["step"]), row.get("epoch") or 0.0, row["training loss"]) for row in rows
-              if "training loss" in row]
+    scores = [
+        Score(int(row["step"]), row.get("epoch") or 0.0, row.get("validation loss"), row.get("wer"), row.get("cer"))
+        for row in rows
+    ]
+    losses = [
+        (int(row["step"]), row.get("epoch") or 0.0, row["training loss"]) for row in rows if "training loss" in row
+    ]
     return History(settings, scores, losses)
 
 
@@ -61,9 +66,17 @@ def curves(history: History) -> Curves:
 def shipped() -> dict[str, tuple[str, Curves]]:
     """Name of the preset -> (title, curves) of the published runs that two presets follow."""
     told = json.loads(SHIPPED.read_text(encoding="utf-8"))
-    return {name: (card["title"], {
-        column: [(row[0], row[1], row[place]) for row in card["rows"]]
-        for place, column in enumerate(card["columns"]) if place > 1}) for name, card in told.items()}
+    return {
+        name: (
+            card["title"],
+            {
+                column: [(row[0], row[1], row[place]) for row in card["rows"]]
+                for place, column in enumerate(card["columns"])
+                if place > 1
+            },
+        )
+        for name, card in told.items()
+    }
 
 
 def _table(text: str) -> list[dict[str, float | None]]:

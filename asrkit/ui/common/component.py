@@ -13,16 +13,16 @@ from starlette.responses import Response
 
 from asrkit.errors import AsrkitError
 
-HERE = Path(__file__).parent
-FIRST = "page.js"
+UI = Path(__file__).parents[1]
+FIRST = "common/page.js"
 """The chapter that every script begins with."""
 
 Asked = dict[str, Any]
 
 
 def template(name: str) -> str:
-    """The HTML of a component."""
-    return (HERE / name).read_text(encoding="utf-8")
+    """The text of a file of the page, such as `train/live_panel.html`."""
+    return (UI / name).read_text(encoding="utf-8")
 
 
 def script(*names: str) -> str:
@@ -42,6 +42,7 @@ def forgiving(thing: Any, *names: str) -> list[Callable[[Asked], Response]]:
 
 def answering(function: Callable[..., Asked]) -> Callable[..., Asked]:
     """For the page: what goes wrong is one sentence under `error`, and no exception. A function, or a method."""
+
     @functools.wraps(function)
     def answer(*asked: Any) -> Asked:
         try:

@@ -44,8 +44,11 @@ def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
         return _attached(StreamingResponse(export.archive(run), media_type="application/zip"), f"{run.id}.zip")
 
     def clip(asked: Request, run: Run) -> Response:
-        return Response(_clip(run, asked.path_params["clip"]), media_type="audio/wav",
-                        headers={"Cache-Control": "private, max-age=3600"})
+        return Response(
+            _clip(run, asked.path_params["clip"]),
+            media_type="audio/wav",
+            headers={"Cache-Control": "private, max-age=3600"},
+        )
 
     def served(answer):
         def endpoint(asked: Request) -> Response:
@@ -53,11 +56,14 @@ def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
                 return answer(asked, store.get(asked.path_params["run"]))
             except AsrkitError as error:
                 return PlainTextResponse(str(error), status_code=404)
+
         return endpoint
 
     made = {"figures.csv": figures, "config.json": settings, "run.zip": archive, "clip/{clip}.wav": clip}
-    return [APIRoute(f"/download/{{run}}/{name}", served(answer), dependencies=checks, response_model=None)
-            for name, answer in made.items()]
+    return [
+        APIRoute(f"/download/{{run}}/{name}", served(answer), dependencies=checks, response_model=None)
+        for name, answer in made.items()
+    ]
 
 
 def _attached(answer: Response, name: str) -> Response:

@@ -11,7 +11,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig, label
 from asrkit.errors import ConfigError
-from asrkit.models import resolution
+from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore, default_runs_dir
 
 NAMES = tuple(FIELDS)
@@ -20,22 +20,32 @@ NAMES = tuple(FIELDS)
 DEFAULTS = configs.preset("demo").config
 DATASETS = [("Radio callsigns (comes with asrkit)", "callsigns")]
 HUB_MODELS = (
-    "facebook/wav2vec2-base", "facebook/wav2vec2-xls-r-300m", "facebook/mms-300m", "facebook/hubert-base-ls960",
-    "microsoft/wavlm-base-plus", "facebook/w2v-bert-2.0",
+    "facebook/wav2vec2-base",
+    "facebook/wav2vec2-xls-r-300m",
+    "facebook/mms-300m",
+    "facebook/hubert-base-ls960",
+    "microsoft/wavlm-base-plus",
+    "facebook/w2v-bert-2.0",
 )
 Form = dict[str, gr.components.Component]
 
 
 def base_models(store: RunStore) -> list[tuple[str, str]]:
     """(label, value) to offer as a base: the starter, the runs, then well-known Hub ids. Anything else can be typed."""
-    return [*reversed(resolution.choices(store)), *((name, name) for name in HUB_MODELS)]
+    return [*reversed(model_choices.model_choices(store)), *((name, name) for name in HUB_MODELS)]
 
 
 def field(name: str, store: RunStore) -> gr.components.Component:
     """The component of one setting, showing the demo's value."""
     meta, value = FIELDS[name].metadata, getattr(DEFAULTS, name)
-    common: dict[str, Any] = {"label": meta["label"], "info": help_text(name), "value": value, "interactive": True,
-                              "elem_id": f"field-{name}", "min_width": 130}
+    common: dict[str, Any] = {
+        "label": meta["label"],
+        "info": help_text(name),
+        "value": value,
+        "interactive": True,
+        "elem_id": f"field-{name}",
+        "min_width": 130,
+    }
     if name == "preset":
         titles = [(configs.preset(known).title, known) for known in configs.preset_names()]
         return gr.Dropdown(choices=titles, **common | {"info": configs.preset("demo").summary})
@@ -93,8 +103,10 @@ def values_of(preset: str) -> list[Any]:
 
 def shown(preset: str, values: Sequence[Any]) -> list[Any]:
     """What the fields are to show, with the preset's own words beside its name."""
-    return [gr.update(value=preset, info=configs.preset(preset).summary) if name == "preset" else value
-            for name, value in zip(NAMES, values, strict=True)]
+    return [
+        gr.update(value=preset, info=configs.preset(preset).summary) if name == "preset" else value
+        for name, value in zip(NAMES, values, strict=True)
+    ]
 
 
 def command(config: TrainConfig, store: RunStore) -> str:

@@ -22,8 +22,11 @@ def caption(told: Event) -> str:
     if told.data.get("wer_interval"):
         low, high = (f"{100 * bound:.1f}" for bound in told.data["wer_interval"])
         between = f" (95 % interval {low} to {high})"
-    parts += [words.figure(name, told.data[name]) + (between if name == "wer" else "")
-              for name in ("wer", "cer") if told.data.get(name) is not None]
+    parts += [
+        words.figure(name, told.data[name]) + (between if name == "wer" else "")
+        for name in ("wer", "cer")
+        if told.data.get(name) is not None
+    ]
     if told.data.get("greedy_wer") is not None:
         parts.append(f"without the word list {words.figure('wer', told.data['greedy_wer'])}")
     return " · ".join(parts)
@@ -54,10 +57,13 @@ def marked(reference: str, hypothesis: str) -> str:
         for place, (word, joined) in enumerate(wanted if operation == "delete" else found):
             if shown and not joined:
                 shown.append(" ")
-            shown.append(_TAGS[operation].format(word=escape(word),
-                                                 wanted=escape(expected[place]) if expected else ""))
+            shown.append(_TAGS[operation].format(word=escape(word), wanted=escape(expected[place]) if expected else ""))
     return "".join(shown)
 
 
-_TAGS = {"equal": "{word}", "delete": '<del title="missing">{word}</del>', "insert": '<ins title="extra">{word}</ins>',
-         "substitute": '<mark title="instead of {wanted}">{word}</mark>'}
+_TAGS = {
+    "equal": "{word}",
+    "delete": '<del title="missing">{word}</del>',
+    "insert": '<ins title="extra">{word}</ins>',
+    "substitute": '<mark title="instead of {wanted}">{word}</mark>',
+}

@@ -74,8 +74,9 @@ def phase(told: Event) -> str:
     return f"{text} {done} of {total}"
 
 
-def activity(run: Run, status: str, seen: RunView, now: float, ahead: supervisor.Ahead | None = None,
-             sign: Sign | None = None) -> str:
+def activity(
+    run: Run, status: str, seen: RunView, now: float, ahead: supervisor.Ahead | None = None, sign: Sign | None = None
+) -> str:
     """What a run that has not ended is doing at the moment `now`. ahead: why it waits, where it does."""
     if ahead:
         return f"{waiting(ahead)}…"
@@ -83,8 +84,13 @@ def activity(run: Run, status: str, seen: RunView, now: float, ahead: supervisor
         cancelled, given = run.flag(CANCEL), watchdog.given_s(run)
         usual = watchdog.CANCEL_S if cancelled else watchdog.STOP_S
         saving = seen.phase is not None and seen.phase.data.get("phase") == "saving"
-        doing = "Cancelling" if cancelled else "Saving the model" if saving else (
-            "Stopping after this step, then saving the model")
+        doing = (
+            "Cancelling"
+            if cancelled
+            else "Saving the model"
+            if saving
+            else ("Stopping after this step, then saving the model")
+        )
         slow = f", for a step of it took {duration(sign.longest_s)}" if sign and given > usual else ""
         return f"{doing}… (by force after {roughly(given)}{slow})"
     if seen.phase is not None:
@@ -111,10 +117,15 @@ def silence(status: str, sign: Sign | None) -> str:
     """What is to be known of a worker that gives no sign of life; empty for any other."""
     if status not in supervisor.ACTIVE or sign is None or not sign.silent:
         return ""
-    way_out = "" if status == supervisor.STOPPING else " Cancel ends it, by force if need be after " + (
-        f"{roughly(watchdog.CANCEL_S)}.")
-    return (f"No sign of life for {duration(sign.age_s)}: the worker was paused, hangs, or waits for the network. It "
-            f"may go on by itself.{way_out}")
+    way_out = (
+        ""
+        if status == supervisor.STOPPING
+        else " Cancel ends it, by force if need be after " + (f"{roughly(watchdog.CANCEL_S)}.")
+    )
+    return (
+        f"No sign of life for {duration(sign.age_s)}: the worker was paused, hangs, or waits for the network. It "
+        f"may go on by itself.{way_out}"
+    )
 
 
 def waiting(ahead: supervisor.Ahead) -> str:
@@ -164,12 +175,16 @@ def machine(load: Load | None, run_bytes: int, free: int) -> str:
     """`CPU 93 % · memory 3.1 GB of 16 GB · GPU 87 %, 11 GB of 24 GB, 64 °C · this run 54 MB, 210 GB free`."""
     parts = []
     if load:
-        parts += [f"CPU {load.cpu:.0%}".replace("%", " %"),
-                  f"memory {size(load.memory_used)} of {size(load.memory_total)}"]
+        parts += [
+            f"CPU {load.cpu:.0%}".replace("%", " %"),
+            f"memory {size(load.memory_used)} of {size(load.memory_total)}",
+        ]
         for number, gpu in enumerate(load.gpus):
-            told = [f"{gpu.utilisation * 100:.0f} %" if gpu.utilisation is not None else "",
-                    f"{size(gpu.memory_used)} of {size(gpu.memory_total)}" if gpu.memory_used and gpu.memory_total
-                    else "", f"{gpu.temperature:.0f} °C" if gpu.temperature is not None else ""]
+            told = [
+                f"{gpu.utilisation * 100:.0f} %" if gpu.utilisation is not None else "",
+                f"{size(gpu.memory_used)} of {size(gpu.memory_total)}" if gpu.memory_used and gpu.memory_total else "",
+                f"{gpu.temperature:.0f} °C" if gpu.temperature is not None else "",
+            ]
             name = f"GPU {number}" if len(load.gpus) > 1 else "GPU"
             parts.append(f"{name} {', '.join(filter(None, told))}")
     return " · ".join([*parts, f"this run takes {size(run_bytes)}, {size(free)} free"])

@@ -32,10 +32,10 @@ from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data import audit_report, proposals
 from asrkit.ui.data.audit_jobs import Jobs
 
-REMEMBERED = 4          # datasets, those that were asked for last
-PREVIEWED = 8           # clips, and sentences before | after
-LOOKED_AT = 4_000       # transcripts, for the preview and the vocabulary
-LONGEST_CLIP_S = 40.0   # of what is sent to be heard
+REMEMBERED = 4  # datasets, those that were asked for last
+PREVIEWED = 8  # clips, and sentences before | after
+LOOKED_AT = 4_000  # transcripts, for the preview and the vocabulary
+LONGEST_CLIP_S = 40.0  # of what is sent to be heard
 COLUMNS = ("text_column", "audio_column", "speaker_column")
 TEXT_SETTINGS = ("normaliser", "spell_numbers", "character_map")
 SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
@@ -56,8 +56,12 @@ class Desk:
     def known(self, asked: Asked) -> dict[str, Any]:
         """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
         folders = dict.fromkeys([access.home(self.store.data_dir), self.store.data_dir])  # one's own first
-        made = [path for folder in folders for path in sorted(folder.glob("*"))
-                if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER]
+        made = [
+            path
+            for folder in folders
+            for path in sorted(folder.glob("*"))
+            if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER
+        ]
         listed = [{"value": str(path), "label": path.name} for path in made]
         listed += [{"value": name, "label": f"{name} (comes with asrkit)"} for name in sources.BUILT_IN]
         return {"known": listed}
@@ -66,8 +70,13 @@ class Desk:
     def look(self, asked: Asked) -> dict[str, Any]:
         """What is at `data`, read anew; or, of what comes from the Hub, how far it is."""
         if str(asked.get("data")).startswith(hub.PREFIX):
-            job = self.fetches.get(self._key(asked), again=bool(asked.get("again")), work=lambda progress: self._loaded(
-                asked, again=True, told=lambda done, of: progress("Fetching it", done, of)))
+            job = self.fetches.get(
+                self._key(asked),
+                again=bool(asked.get("again")),
+                work=lambda progress: self._loaded(
+                    asked, again=True, told=lambda done, of: progress("Fetching it", done, of)
+                ),
+            )
             if job.error:
                 raise job.error
             if job.result is None:
@@ -79,11 +88,17 @@ class Desk:
         known_s = [row.duration_s for row in rows if row.duration_s > 0]
         columns = source.columns
         return {
-            "name": str(asked["data"]), "layout": source.layout, "train": len(source.train),
-            "eval": len(source.eval or []), "test": len(source.test or []), "hours": sum(known_s) / 3600,
-            "speakers": len({row.speaker for row in rows if row.speaker}), "found": list(source.found),
+            "name": str(asked["data"]),
+            "layout": source.layout,
+            "train": len(source.train),
+            "eval": len(source.eval or []),
+            "test": len(source.test or []),
+            "hours": sum(known_s) / 3600,
+            "speakers": len({row.speaker for row in rows if row.speaker}),
+            "found": list(source.found),
             "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
-            if columns else {},
+            if columns
+            else {},
             "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET)[2]] for sheet in source.sheets],
             "sheet": source.sheet,
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
@@ -100,13 +115,19 @@ class Desk:
         usual = [split for split in made.splits if hub.side(split)]
         size = _megabytes(sum(made.splits[each] for each in usual))
         splits = [[config, f"{' and '.join(usual)} ({size})"]] if usual else []
-        splits += [[f"{whole}:{made.config}:{split}", f"{split} ({_megabytes(size)})"]
-                   for split, size in made.splits.items()]
+        splits += [
+            [f"{whole}:{made.config}:{split}", f"{split} ({_megabytes(size)})"] for split, size in made.splits.items()
+        ]
         chosen = f"{whole}:{made.config}:{made.split}" if made.split else splits[0][0] if splits else ""
         if made.split and chosen not in [value for value, _ in splits]:
             splits.append([chosen, made.split])
-        return {"name": name.dataset, "configs": [[f"{whole}:{each}", each] for each in made.configs],
-                "config": f"{whole}:{made.config}" if made.config else "", "splits": splits, "split": chosen}
+        return {
+            "name": name.dataset,
+            "configs": [[f"{whole}:{each}", each] for each in made.configs],
+            "config": f"{whole}:{made.config}" if made.config else "",
+            "splits": splits,
+            "split": chosen,
+        }
 
     @answering
     def hear(self, asked: Asked) -> dict[str, Any]:
@@ -131,7 +152,9 @@ class Desk:
         known = self._limits(asked).vocabulary
         return {
             "pairs": audit_report.telling_pairs(raw, done, PREVIEWED),
-            "characters": audit_report.characters(done, known), "of": len(rows), "looked_at": len(raw),
+            "characters": audit_report.characters(done, known),
+            "of": len(rows),
+            "looked_at": len(raw),
             "changed": sum(before != after for before, after in zip(raw, done, strict=True)),
         }
 
@@ -141,14 +164,20 @@ class Desk:
         limits, source = self._limits(asked), self._source(asked)
         model = str(asked.get("model") or "") if asked.get("align") else ""
         config = self._config(asked)
-        job = self.jobs.get(self._audit_key(asked), again=bool(asked.get("again")), work=lambda progress:
-                            audit_report.inspect(source, limits, config, model, self.store, progress))
+        job = self.jobs.get(
+            self._audit_key(asked),
+            again=bool(asked.get("again")),
+            work=lambda progress: audit_report.inspect(source, limits, config, model, self.store, progress),
+        )
         if job.error:
             raise job.error
         if job.result is None:
             return {"state": "running", "what": job.what, "done": job.done, "of": job.of}
-        return {"state": "done", "estimate": self._estimate(asked, job.result),
-                **audit_report.report(job.result, limits)}
+        return {
+            "state": "done",
+            "estimate": self._estimate(asked, job.result),
+            **audit_report.report(job.result, limits),
+        }
 
     @answering
     def choose(self, asked: Asked) -> dict[str, Any]:
@@ -199,25 +228,30 @@ class Desk:
         if known is None and config.train not in sources.BUILT_IN:
             return ""
         source = known[0] if known else self._source({"data": config.train})
-        lengths = [row.duration_s for row in source.train
-                   if config.min_duration_s <= row.duration_s <= config.max_duration_s]
+        lengths = [
+            row.duration_s for row in source.train if config.min_duration_s <= row.duration_s <= config.max_duration_s
+        ]
         if source.eval is None and not config.eval:
-            lengths = lengths[config.eval_count or round(config.eval_share * len(lengths)):]
+            lengths = lengths[config.eval_count or round(config.eval_share * len(lengths)) :]
         made = estimate.estimate(config, lengths, self.store)
         return made.sentence() if made else ""
 
     def _estimate(self, asked: Asked, found: Inspection) -> str:
         """For the settings that “Train on this” leads to, on what can be used."""
         config = self._config(asked)
-        lengths = [one.row.duration_s for place, one in enumerate(found.clips)
-                   if one.code is None and place not in found.held_out]
+        lengths = [
+            one.row.duration_s
+            for place, one in enumerate(found.clips)
+            if one.code is None and place not in found.held_out
+        ]
         made = estimate.estimate(config, lengths, self.store)
         if not made:
             return ""
         title = configs.preset(config.preset).title if config.preset else "no preset"
         if self._is_proposed(asked, config):
-            return (f"So little speech has to be heard often: “Train on this” takes the preset {title}. "
-                    f"{made.sentence()}")
+            return (
+                f"So little speech has to be heard often: “Train on this” takes the preset {title}. {made.sentence()}"
+            )
         return f"With {config.model} and the settings of Train ({title}): {made.sentence()}"
 
     def _is_proposed(self, asked: Asked, config: TrainConfig) -> bool:
@@ -230,8 +264,15 @@ class Desk:
     def _audit_key(self, asked: Asked) -> tuple[str, ...]:
         """What an audit depends on: the rows as well, for a dataset may have grown since."""
         config, model = self._config(asked), str(asked.get("model") or "")
-        return (*self._key(asked), self._loaded(asked)[1], config.text_rules, model, config.vocabulary,
-                model if asked.get("align") else "", *(str(getattr(config, name)) for name in LIMITING))
+        return (
+            *self._key(asked),
+            self._loaded(asked)[1],
+            config.text_rules,
+            model,
+            config.vocabulary,
+            model if asked.get("align") else "",
+            *(str(getattr(config, name)) for name in LIMITING),
+        )
 
     def _source(self, asked: Asked, again: bool = False) -> sources.Source:
         return self._loaded(asked, again)[0]

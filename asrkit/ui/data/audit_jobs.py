@@ -13,7 +13,7 @@ from typing import Any
 from asrkit.audit.inspection import Progress
 from asrkit.errors import AsrkitError
 
-REMEMBERED = 4    # results; each holds a few numbers a clip, or the rows of a dataset
+REMEMBERED = 4  # results; each holds a few numbers a clip, or the rows of a dataset
 PATIENCE_S = 150  # without a question; browsers let a page in the background ask once a minute
 
 
@@ -49,8 +49,10 @@ class Job:
                 self.error = error
             except BaseException as error:
                 # The page is waiting for this thread; the traceback goes to the terminal.
-                self.error = AsrkitError(f"The {self._kind} ended with {type(error).__name__}, which is a fault of "
-                                         "asrkit; the terminal says more.")
+                self.error = AsrkitError(
+                    f"The {self._kind} ended with {type(error).__name__}, which is a fault of "
+                    "asrkit; the terminal says more."
+                )
                 raise
 
     def _progress(self, what: str, done: int, of: int) -> None:

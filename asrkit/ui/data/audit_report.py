@@ -22,32 +22,52 @@ from asrkit.data.sources import Source
 from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
 
-CLIPS = 20           # of a finding that can be heard
+CLIPS = 20  # of a finding that can be heard
 SPEAKERS = 12
 MOST_CHARACTERS = 400
 
 TITLES = {
-    "unreadable-audio": "Cannot be read", "zero-length": "No audio", "too-short": "Too short", "too-long": "Too long",
-    "silent": "Silent", "empty-transcript": "No transcript", "unknown-characters": "Characters the model cannot write",
-    "label-too-long": "More text than the audio can hold", "poor-alignment": "Probably wrong transcripts",
-    "fast-speech": "Too much text for the audio", "slow-speech": "Little text for the audio", "clipped": "Clipped",
-    "noisy": "Very noisy", "duplicate-audio": "The same audio twice", "leak-audio": "Trained and evaluated on",
-    "leak-speaker": "Speakers on both sides", "leak-text": "Sentences on both sides",
-    "speaker-balance": "One voice speaks most", "duplicate-text": "The same sentences again and again",
-    "little-data": "Little data", "low-rate": "Low sampling rate", "digits": "Digits",
-    "spoken-symbols": "Symbols that are read out", "symbols": "Punctuation in the vocabulary",
-    "mixed-case": "Mixed case", "unicode-form": "One letter written in two ways", "look-alikes": "Look-alike letters",
-    "mixed-scripts": "Letters of another script", "rare-characters": "Rare characters",
+    "unreadable-audio": "Cannot be read",
+    "zero-length": "No audio",
+    "too-short": "Too short",
+    "too-long": "Too long",
+    "silent": "Silent",
+    "empty-transcript": "No transcript",
+    "unknown-characters": "Characters the model cannot write",
+    "label-too-long": "More text than the audio can hold",
+    "poor-alignment": "Probably wrong transcripts",
+    "fast-speech": "Too much text for the audio",
+    "slow-speech": "Little text for the audio",
+    "clipped": "Clipped",
+    "noisy": "Very noisy",
+    "duplicate-audio": "The same audio twice",
+    "leak-audio": "Trained and evaluated on",
+    "leak-speaker": "Speakers on both sides",
+    "leak-text": "Sentences on both sides",
+    "speaker-balance": "One voice speaks most",
+    "duplicate-text": "The same sentences again and again",
+    "little-data": "Little data",
+    "low-rate": "Low sampling rate",
+    "digits": "Digits",
+    "spoken-symbols": "Symbols that are read out",
+    "symbols": "Punctuation in the vocabulary",
+    "mixed-case": "Mixed case",
+    "unicode-form": "One letter written in two ways",
+    "look-alikes": "Look-alike letters",
+    "mixed-scripts": "Letters of another script",
+    "rare-characters": "Rare characters",
 }
 VERDICTS = {
-    "ready": "Ready to train on.", "ready-with-drops": "Ready, without the clips that cannot be used.",
+    "ready": "Ready to train on.",
+    "ready-with-drops": "Ready, without the clips that cannot be used.",
     "not-ready": "Not ready: too little of it can be used.",
 }
 _USUALLY_LEFT_OUT = ("leak-audio", "duplicate-audio", "noisy")
 
 
-def inspect(source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, progress: Progress
-            ) -> Inspection:
+def inspect(
+    source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, progress: Progress
+) -> Inspection:
     """The whole audit; config: of the run that it is for. model: whose alignment scores it gets, or empty."""
     score = None
     if model:
@@ -56,20 +76,34 @@ def inspect(source: Source, limits: Limits, config: TrainConfig, model: str, sto
         from asrkit.transcription.scoring import scorer
 
         score = scorer(model, store)
-    return inspection.inspect(source, limits, keeps_vocabulary=limits.vocabulary is not None, score=score,
-                              hold_out=functools.partial(preparation.hold_out, config), progress=progress)
+    return inspection.inspect(
+        source,
+        limits,
+        keeps_vocabulary=limits.vocabulary is not None,
+        score=score,
+        hold_out=functools.partial(preparation.hold_out, config),
+        progress=progress,
+    )
 
 
 def report(found: Inspection, limits: Limits) -> dict[str, Any]:
     """Everything that the tab shows of an audit."""
     told, numbers = found.audit, found.statistics
     return {
-        "verdict": told.verdict, "sentence": VERDICTS[told.verdict], "utterances": told.utterances,
-        "hours": told.hours, "dropped": told.dropped, "findings": [_finding(found, each) for each in told.findings],
-        "durations": numbers.durations, "words": numbers.words, "distinct_words": numbers.distinct_words,
+        "verdict": told.verdict,
+        "sentence": VERDICTS[told.verdict],
+        "utterances": told.utterances,
+        "hours": told.hours,
+        "dropped": told.dropped,
+        "findings": [_finding(found, each) for each in told.findings],
+        "durations": numbers.durations,
+        "words": numbers.words,
+        "distinct_words": numbers.distinct_words,
         "characters": _marked(numbers.characters, limits.vocabulary),
-        "speakers": numbers.speakers[:SPEAKERS], "speaker_count": len(numbers.speakers),
-        "rates": sorted(numbers.rates.items()), "held_out": _held_out(found),
+        "speakers": numbers.speakers[:SPEAKERS],
+        "speaker_count": len(numbers.speakers),
+        "rates": sorted(numbers.rates.items()),
+        "held_out": _held_out(found),
     }
 
 
@@ -86,9 +120,16 @@ def _held_out(found: Inspection) -> str:
 
 def clip(row: Utterance, place: int, detail: str = "") -> dict[str, Any]:
     """One clip of a list. detail: what is special about it."""
-    return {"place": place, "id": row.id, "text": row.text, "speaker": row.speaker or "",
-            "seconds": max(0.0, row.duration_s), "where": row.row or Path(row.audio).name,
-            "name": Path(row.audio).name, "detail": detail}
+    return {
+        "place": place,
+        "id": row.id,
+        "text": row.text,
+        "speaker": row.speaker or "",
+        "seconds": max(0.0, row.duration_s),
+        "where": row.row or Path(row.audio).name,
+        "name": Path(row.audio).name,
+        "detail": detail,
+    }
 
 
 def telling_pairs(before: Sequence[str], after: Sequence[str], wanted: int) -> list[tuple[str, str]]:
@@ -96,8 +137,10 @@ def telling_pairs(before: Sequence[str], after: Sequence[str], wanted: int) -> l
     seen: set[str] = set()
     shown: list[tuple[str, str]] = []
     # Many kinds of change (a capital, a comma, a digit ...) in a short sentence.
-    ranked = sorted(zip(before, after, strict=True), key=lambda pair: (
-        -len({unicodedata.category(letter) for letter in set(pair[0]) - set(pair[1])}), len(pair[0])))
+    ranked = sorted(
+        zip(before, after, strict=True),
+        key=lambda pair: (-len({unicodedata.category(letter) for letter in set(pair[0]) - set(pair[1])}), len(pair[0])),
+    )
     for old, new in ranked:
         gone = set(old) - set(new)
         if gone - seen or (old != new and len(shown) < 2):
@@ -114,17 +157,31 @@ def characters(texts: Sequence[str], known: set[str] | None) -> list[dict[str, A
 
 
 def _marked(counted: Sequence[tuple[str, int]], known: set[str] | None) -> list[dict[str, Any]]:
-    return [{"character": letter, "count": count, "rare": count < RARE,
-             "unknown": known is not None and letter not in known} for letter, count in counted[:MOST_CHARACTERS]]
+    return [
+        {
+            "character": letter,
+            "count": count,
+            "rare": count < RARE,
+            "unknown": known is not None and letter not in known,
+        }
+        for letter, count in counted[:MOST_CHARACTERS]
+    ]
 
 
 def _finding(found: Inspection, each: Finding) -> dict[str, Any]:
     details = {place: _detail(found, each, place) for place in each.clips[:CLIPS]}
     return {
-        "code": each.code, "title": TITLES[each.code], "kind": each.kind, "count": each.count, "effect": each.effect,
-        "fix": each.fix, "settings": each.settings, "examples": [] if each.clips else each.examples,
+        "code": each.code,
+        "title": TITLES[each.code],
+        "kind": each.kind,
+        "count": each.count,
+        "effect": each.effect,
+        "fix": each.fix,
+        "settings": each.settings,
+        "examples": [] if each.clips else each.examples,
         "clips": [clip(found.clips[place].row, place, detail) for place, detail in details.items()],
-        "can_leave_out": each.kind == "doubt" and bool(each.clips), "leave_out": each.code in _USUALLY_LEFT_OUT,
+        "can_leave_out": each.kind == "doubt" and bool(each.clips),
+        "leave_out": each.code in _USUALLY_LEFT_OUT,
     }
 
 

@@ -13,7 +13,7 @@ from asrkit.runs.store import RunStore
 from asrkit.ui.common.component import Asked, answering
 
 MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
-SENT_BACK = 400        # prompts and clips that a page gets at once
+SENT_BACK = 400  # prompts and clips that a page gets at once
 
 
 class Recorder:
@@ -56,8 +56,9 @@ class Recorder:
         mine, text = self._collection(asked), " ".join(str(asked.get("text") or "").split())
         speaker = " ".join(str(asked.get("speaker") or "")[:80].split())
         wave = loading.load(_decoded(asked.get("wav")))
-        before = next((clip.file_name for clip in mine.clips()
-                       if speaker and (clip.text, clip.speaker) == (text, speaker)), "")
+        before = next(
+            (clip.file_name for clip in mine.clips() if speaker and (clip.text, clip.speaker) == (text, speaker)), ""
+        )
         mine.add(wave, text, speaker=speaker, instead_of=before, take=str(asked.get("take") or ""))
         return self._state(mine)
 
@@ -68,9 +69,15 @@ class Recorder:
         clips = mine.clips()
         kept = {clip.text for clip in clips}
         waiting = [prompt for prompt in mine.prompts if prompt not in kept]
-        return {"name": mine.name, "data": str(mine.folder), "prompts": len(mine.prompts),
-                "waiting": waiting[:SENT_BACK], "to_go": len(waiting), "kept": len(clips),
-                "minutes": sum(clip.duration_s for clip in clips) / 60}
+        return {
+            "name": mine.name,
+            "data": str(mine.folder),
+            "prompts": len(mine.prompts),
+            "waiting": waiting[:SENT_BACK],
+            "to_go": len(waiting),
+            "kept": len(clips),
+            "minutes": sum(clip.duration_s for clip in clips) / 60,
+        }
 
 
 def _decoded(sent: Any) -> bytes:

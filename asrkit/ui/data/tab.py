@@ -11,19 +11,47 @@ from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALISERS
 from asrkit.ui.common import form
-from asrkit.ui.common.component import HERE, functions, script, template
+from asrkit.ui.common.component import UI, functions, script, template
 from asrkit.ui.data.api import Desk
 from asrkit.ui.data.recorder import Recorder
 
-STYLE = HERE / "data_tab.css"
-SCRIPTS = ("data_tab.js", "data_audit.js", "data_record.js")
-NUMBER_LANGUAGES = (("", "leave digits"), ("en", "English"), ("de", "German"), ("es", "Spanish"), ("fr", "French"),
-                    ("it", "Italian"), ("pt", "Portuguese"), ("nl", "Dutch"), ("pl", "Polish"), ("ru", "Russian"),
-                    ("uk", "Ukrainian"), ("tr", "Turkish"), ("ar", "Arabic"), ("fa", "Persian"), ("te", "Telugu"),
-                    ("bn", "Bengali"), ("vi", "Vietnamese"), ("id", "Indonesian"), ("ja", "Japanese"),
-                    ("ko", "Korean"), ("th", "Thai"), ("zh", "Chinese"), ("yue", "Cantonese"), ("hi", "Hindi"),
-                    ("ta", "Tamil"), ("ne", "Nepali"), ("el", "Greek"), ("sw", "Swahili"), ("cs", "Czech"),
-                    ("sv", "Swedish"), ("fi", "Finnish"), ("hu", "Hungarian"), ("ro", "Romanian"))
+STYLE = UI / "data/tab.css"
+SCRIPTS = ("data/tab.js", "data/audit.js", "data/recorder.js")
+NUMBER_LANGUAGES = (
+    ("", "leave digits"),
+    ("en", "English"),
+    ("de", "German"),
+    ("es", "Spanish"),
+    ("fr", "French"),
+    ("it", "Italian"),
+    ("pt", "Portuguese"),
+    ("nl", "Dutch"),
+    ("pl", "Polish"),
+    ("ru", "Russian"),
+    ("uk", "Ukrainian"),
+    ("tr", "Turkish"),
+    ("ar", "Arabic"),
+    ("fa", "Persian"),
+    ("te", "Telugu"),
+    ("bn", "Bengali"),
+    ("vi", "Vietnamese"),
+    ("id", "Indonesian"),
+    ("ja", "Japanese"),
+    ("ko", "Korean"),
+    ("th", "Thai"),
+    ("zh", "Chinese"),
+    ("yue", "Cantonese"),
+    ("hi", "Hindi"),
+    ("ta", "Tamil"),
+    ("ne", "Nepali"),
+    ("el", "Greek"),
+    ("sw", "Swahili"),
+    ("cs", "Czech"),
+    ("sv", "Swedish"),
+    ("fi", "Finnish"),
+    ("hu", "Hungarian"),
+    ("ro", "Romanian"),
+)
 
 
 def build(store: RunStore, desk: Desk) -> gr.HTML:
@@ -31,19 +59,26 @@ def build(store: RunStore, desk: Desk) -> gr.HTML:
     train: the event's data has `settings` for the form."""
     recorder = Recorder(store)
     return gr.HTML(
-        value="", elem_id="data", apply_default_css=False,
-        html_template=template("data_tab.html"), js_on_load=script(*SCRIPTS),
-        server_functions=[*functions(desk, "known", "offer", "look", "hear", "preview", "check", "choose", "take"),
-                          *functions(recorder, "lists", "begin", "progress", "keep")],
+        value="",
+        elem_id="data",
+        apply_default_css=False,
+        html_template=template("data/tab.html"),
+        js_on_load=script(*SCRIPTS),
+        server_functions=[
+            *functions(desk, "known", "offer", "look", "hear", "preview", "check", "choose", "take"),
+            *functions(recorder, "lists", "begin", "progress", "keep"),
+        ],
         normalisers=[(name, each.summary) for name, each in NORMALISERS.items()],
-        numbers=list(NUMBER_LANGUAGES), models=form.base_models(store),
+        numbers=list(NUMBER_LANGUAGES),
+        models=form.base_models(store),
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),
     )
 
 
 def filled(settings: dict[str, Any]) -> list[Any]:
     """The form with what the Data tab chose; the rest of it stays."""
-    values = [settings[name] if name in settings and form.offered(name, settings[name]) else gr.skip()
-              for name in form.NAMES]
+    values = [
+        settings[name] if name in settings and form.offered(name, settings[name]) else gr.skip() for name in form.NAMES
+    ]
     preset = settings.get("preset")
     return form.shown(preset, values) if preset in configs.preset_names() else values

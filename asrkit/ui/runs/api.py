@@ -31,9 +31,17 @@ MOST_COMPARED = 12
 DISK_EVERY_S = 20.0
 LIVE_MS, QUIET_MS = 2_000, 5_000
 READ_BYTES = 1 << 24
-SERIES = {"eval/wer": "WER", "eval/cer": "CER", "eval/mer": "MER", "eval/loss": "Evaluation loss",
-          "train/loss": "Training loss", "train/learning_rate": "Learning rate", "train/grad_norm": "Gradient norm",
-          "train/audio_seconds_per_second": "Audio seconds a second", "train/memory_gb": "Memory (GB)"}
+SERIES = {
+    "eval/wer": "WER",
+    "eval/cer": "CER",
+    "eval/mer": "MER",
+    "eval/loss": "Evaluation loss",
+    "train/loss": "Training loss",
+    "train/learning_rate": "Learning rate",
+    "train/grad_norm": "Gradient norm",
+    "train/audio_seconds_per_second": "Audio seconds a second",
+    "train/memory_gb": "Memory (GB)",
+}
 """The curves that can be laid over each other."""
 
 
@@ -71,14 +79,22 @@ class Digest:
         going = status in supervisor.ACTIVE
         elapsed = seen.elapsed_s(self._present.of(seen) if going else seen.last_time)
         trend = thinned(seen.series.get(f"eval/{seen.metric}", []), TREND_POINTS)
-        return {"id": self.run.id, "status": status, "status_word": words.status_word(self.run, status),
-                "metric": seen.metric,
-                **{name: told.get(name) for name in ("wer", "cer", "loss")}, "best_step": best and best.step,
-                "step": seen.step, "total_steps": seen.total_steps, "duration_s": round(elapsed),
-                "duration": words.duration(elapsed) if seen.first_time is not None else "",
-                "disk_bytes": self._disk, "disk": words.size(self._disk),
-                "findings": [finding.get("code", "") for finding in seen.findings],
-                "trend": [point.value for point in trend if point.value is not None]}
+        return {
+            "id": self.run.id,
+            "status": status,
+            "status_word": words.status_word(self.run, status),
+            "metric": seen.metric,
+            **{name: told.get(name) for name in ("wer", "cer", "loss")},
+            "best_step": best and best.step,
+            "step": seen.step,
+            "total_steps": seen.total_steps,
+            "duration_s": round(elapsed),
+            "duration": words.duration(elapsed) if seen.first_time is not None else "",
+            "disk_bytes": self._disk,
+            "disk": words.size(self._disk),
+            "findings": [finding.get("code", "") for finding in seen.findings],
+            "trend": [point.value for point in trend if point.value is not None],
+        }
 
 
 class RunsTable:
@@ -103,12 +119,19 @@ class RunsTable:
             self._refresh(rows)
             known = int(asked.get("version") or 0) if asked.get("life") == self._life else -1
             told: dict[str, Any] = {
-                "life": self._life, "version": self._version,
+                "life": self._life,
+                "version": self._version,
                 "rows": [row for version, row in self._rows.values() if version > known],
-                "ids": None, "fields": None}
+                "ids": None,
+                "fields": None,
+            }
             if known < self._listed:
-                told |= {"ids": self._ids, "fields": [
-                    {"name": name, "label": label(name) if name in FIELDS else name} for name in self._fields]}
+                told |= {
+                    "ids": self._ids,
+                    "fields": [
+                        {"name": name, "label": label(name) if name in FIELDS else name} for name in self._fields
+                    ],
+                }
         told["curves"] = self._compared(asked.get("compare") or {}, str(asked.get("series")))
         base = LIVE_MS if any(row.active for row in rows) else QUIET_MS
         told["pace_ms"] = self.viewers.pace_ms(str(asked.get("page")), base)
@@ -167,10 +190,13 @@ class RunsTable:
             key = f"{series}@{news.offset}"
             if key != offset and news.read == 1.0:
                 points = thinned(follower.view.series.get(series, []), COMPARED_POINTS)
-                curves[run_id] = {"key": key, "x": [point.step for point in points],
-                                  "e": [round(point.epoch, 3) for point in points],
-                                  "t": [round(point.elapsed_s, 1) for point in points],
-                                  "y": [point.value for point in points]}
+                curves[run_id] = {
+                    "key": key,
+                    "x": [point.step for point in points],
+                    "e": [round(point.epoch, 3) for point in points],
+                    "t": [round(point.elapsed_s, 1) for point in points],
+                    "y": [point.value for point in points],
+                }
         return curves
 
     def card(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -178,13 +204,25 @@ class RunsTable:
         name, text = str(asked.get("name") or ""), str(asked.get("text") or "")
         try:
             shipped = published.shipped()
-            title, curves = shipped[name] if name in shipped else (
-                "Pasted card", published.curves(published.parse(text, "The pasted text")))
+            title, curves = (
+                shipped[name]
+                if name in shipped
+                else ("Pasted card", published.curves(published.parse(text, "The pasted text")))
+            )
         except DataError as error:
             return {"notice": str(error)}
-        return {"notice": "", "title": title, "curves": {
-            series: {"x": [step for step, *_ in points], "e": [epoch for _, epoch, _ in points],
-                     "y": [value for *_, value in points]} for series, points in curves.items()}}
+        return {
+            "notice": "",
+            "title": title,
+            "curves": {
+                series: {
+                    "x": [step for step, *_ in points],
+                    "e": [epoch for _, epoch, _ in points],
+                    "y": [value for *_, value in points],
+                }
+                for series, points in curves.items()
+            },
+        }
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -207,5 +245,6 @@ def _differing(settings: list[dict[str, Any]]) -> list[str]:
         for name, value in one.items():
             seen.setdefault(name, set()).add(value)
     order = {name: place for place, name in enumerate(FIELDS)}
-    return sorted((name for name, values in seen.items() if len(values) > 1),
-                  key=lambda name: (order.get(name, len(order)), name))
+    return sorted(
+        (name for name, values in seen.items() if len(values) > 1), key=lambda name: (order.get(name, len(order)), name)
+    )

@@ -8,21 +8,26 @@ import gradio as gr
 
 from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
-from asrkit.ui.common.component import HERE, functions, script, template
+from asrkit.ui.common.component import UI, functions, script, template
 from asrkit.ui.runs.api import SERIES, RunsTable
 from asrkit.ui.train.live_panel import PLOTLY
 
-STYLE = HERE / "runs_tab.css"
-SCRIPTS = ("plots.js", "runs_compare.js", "runs_tab.js")
+STYLE = UI / "runs/tab.css"
+SCRIPTS = ("common/plots.js", "runs/compare.js", "runs/tab.js")
 
 
 def build(store: RunStore) -> gr.HTML:
     """Lay out the tab. It triggers `select` when a run is to be opened (the event's data has its id as `run`)."""
     runs = RunsTable(store)
     return gr.HTML(
-        value="", elem_id="runs", apply_default_css=False,
-        html_template=template("runs_tab.html"), js_on_load=script(*SCRIPTS),
-        server_functions=functions(runs, "poll", "card"), plotly_src=f"gradio_api/file={PLOTLY}", series=SERIES,
+        value="",
+        elem_id="runs",
+        apply_default_css=False,
+        html_template=template("runs/tab.html"),
+        js_on_load=script(*SCRIPTS),
+        server_functions=functions(runs, "poll", "card"),
+        plotly_src=f"gradio_api/file={PLOTLY}",
+        series=SERIES,
         cards={name: title for name, (title, _) in published.shipped().items()},
     )
 

@@ -92,8 +92,12 @@ class Follower:
             if max(self._rewound, self._forgotten, 0) < after <= self.offset:
                 fresh = [one.points for one in self._recent if one.told.at >= after]
                 curves = {name: [one[name] for one in fresh if name in one] for name in _shown(self.view)}
-                return News(False, {name: _columns(thinned(points, MOST_NEWS))
-                                    for name, points in curves.items() if points}, self.offset, 1.0)
+                return News(
+                    False,
+                    {name: _columns(thinned(points, MOST_NEWS)) for name, points in curves.items() if points},
+                    self.offset,
+                    1.0,
+                )
             return News(True, self._curves(), self.offset, 1.0)
 
     def _catch_up(self) -> int:
@@ -136,16 +140,22 @@ class Follower:
 
     def _curves(self) -> Curves:
         series = self.view.series
-        return {name: _columns([_rounded(point) for point in thinned(series.get(name, []), MOST_POINTS)])
-                for name in _shown(self.view)}
+        return {
+            name: _columns([_rounded(point) for point in thinned(series.get(name, []), MOST_POINTS)])
+            for name in _shown(self.view)
+        }
 
     def shown(self, key: str, told: Event) -> dict[str, Any]:
         """An evaluation for the page, made once for all who look at it."""
         shown = self._shown  # of two who ask at once for different ones, each gets his own
         if shown.get("key") != key:
             told = self.samples(told)
-            shown = self._shown = {"key": key, "step": told.step, "caption": samples.caption(told),
-                                   "html": samples.table(told)}
+            shown = self._shown = {
+                "key": key,
+                "step": told.step,
+                "caption": samples.caption(told),
+                "html": samples.table(told),
+            }
         return shown
 
     def samples(self, told: Event) -> Event:
@@ -191,8 +201,14 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
     best, now = kept(run, seen), follower.present.of(seen)
     sign = heartbeat.last(run) if status in supervisor.ACTIVE else None
     return {
-        "run": run.id, "offset": news.offset, "reset": news.reset, "points": news.points, "read": news.read,
-        "status": status, "status_word": words.STATUS[status], "ended": ended,
+        "run": run.id,
+        "offset": news.offset,
+        "reset": news.reset,
+        "points": news.points,
+        "read": news.read,
+        "status": status,
+        "status_word": words.STATUS[status],
+        "ended": ended,
         "can": _actions(status, run, ahead),
         "said": words.said(status, seen),
         "activity": "" if ended else words.activity(run, status, seen, now, ahead, sign),
@@ -200,13 +216,17 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
         "progress": 1.0 if status == supervisor.FINISHED else seen.progress(),
         "line": words.progress_line(seen, status, now),
         "entropy": seen.started.get("label_entropy"),
-        "step": seen.step, "total_steps": seen.total_steps, "epoch": seen.epoch,
+        "step": seen.step,
+        "total_steps": seen.total_steps,
+        "epoch": seen.epoch,
         "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data.get(seen.metric))},
-        "outcome": words.outcome(run, status, seen), "has_model": run.has_model(),
+        "outcome": words.outcome(run, status, seen),
+        "has_model": run.has_model(),
         "error": words.error(run, status, seen) if news.read == 1.0 else None,
         "findings": seen.findings,
-        "evaluations": None if asked.get("evaluations") == len(seen.evaluations) and not news.reset else [
-            told.step or 0 for told in seen.evaluations],
+        "evaluations": None
+        if asked.get("evaluations") == len(seen.evaluations) and not news.reset
+        else [told.step or 0 for told in seen.evaluations],
         "evaluation": _evaluation(follower, asked.get("at_step"), asked.get("evaluation")),
         "log": run.log_tail() if asked.get("log") else None,
     }

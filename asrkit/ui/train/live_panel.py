@@ -16,12 +16,13 @@ import gradio as gr
 import plotly
 
 from asrkit.errors import AsrkitError, RunError
+from asrkit.files import free_bytes
 from asrkit.runs import supervisor, watchdog
 from asrkit.runs.report import export
-from asrkit.runs.store import Run, RunStore, free_bytes
+from asrkit.runs.store import Run, RunStore
 from asrkit.runs.system import System
 from asrkit.ui.common import form, run_list, words
-from asrkit.ui.common.component import HERE, functions, script, template
+from asrkit.ui.common.component import UI, functions, script, template
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.train.follow import Followers, answer
 
@@ -29,10 +30,16 @@ PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 PRELOAD = f'<link rel="preload" as="script" href="gradio_api/file={PLOTLY}">'
 """For the head of the page: Plotly is large, and is fetched while Gradio still builds the page."""
 
-STYLE = HERE / "live_chart.css"
-SCRIPTS = ("plots.js", "live_curves.js", "live_samples.js", "live_queue.js", "live_chart.js")
-ACTIONS = {"stop": supervisor.stop, "cancel": supervisor.cancel, "leave": supervisor.stop,
-           "kill": watchdog.end_by_force, "save": supervisor.save_now, "evaluate": supervisor.evaluate_now}
+STYLE = UI / "train/live_panel.css"
+SCRIPTS = ("common/plots.js", "train/curves.js", "train/samples.js", "train/queue.js", "train/live_panel.js")
+ACTIONS = {
+    "stop": supervisor.stop,
+    "cancel": supervisor.cancel,
+    "leave": supervisor.stop,
+    "kill": watchdog.end_by_force,
+    "save": supervisor.save_now,
+    "evaluate": supervisor.evaluate_now,
+}
 STORE_ACTIONS = {"resume": supervisor.resume, "delete": supervisor.delete}
 """What can be done with a run, and what also needs the others."""
 
@@ -135,8 +142,10 @@ def live_chart(store: RunStore) -> gr.HTML:
     live = LiveRun(store)
 
     return gr.HTML(
-        value="", elem_id="live", apply_default_css=False,
-        html_template=template("live_chart.html"),
+        value="",
+        elem_id="live",
+        apply_default_css=False,
+        html_template=template("train/live_panel.html"),
         js_on_load=script(*SCRIPTS),
         server_functions=functions(live, "poll", "act", "command"),
         plotly_src=f"gradio_api/file={PLOTLY}",

@@ -26,8 +26,9 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 """For listeners whose work is so short that a spinner would only flicker."""
 
 
-def build(store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[TrainConfig], str]
-          ) -> tuple[gr.HTML, list[gr.components.Component]]:
+def build(
+    store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[TrainConfig], str]
+) -> tuple[gr.HTML, list[gr.components.Component]]:
     """Lay out the tab and wire it; returns the live panel and the form's fields.
 
     data: gets what the form holds as its value, as JSON. forecast: a run's settings -> how long it will take, in words.
@@ -40,8 +41,16 @@ def build(store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[T
             message = gr.HTML(visible=False, elem_id="start-message", apply_default_css=False)
             fields |= _advanced(store)
             with gr.Accordion("Show the command", open=False, elem_id="command-fold"):
-                command = gr.Textbox(form.command(form.DEFAULTS, store), show_label=False, container=False, lines=2,
-                                     max_lines=12, buttons=["copy"], interactive=False, elem_id="command")
+                command = gr.Textbox(
+                    form.command(form.DEFAULTS, store),
+                    show_label=False,
+                    container=False,
+                    lines=2,
+                    max_lines=12,
+                    buttons=["copy"],
+                    interactive=False,
+                    elem_id="command",
+                )
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_chart(store)
     inputs = [fields[name] for name in form.NAMES]
@@ -57,8 +66,14 @@ def build(store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[T
     def press(asked: gr.Request, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
         yield from _start(store, values, asked)
 
-    gr.on([field.change for field in inputs], changed, inputs, [command, kept, data, expected],
-          trigger_mode="always_last", **QUIET)
+    gr.on(
+        [field.change for field in inputs],
+        changed,
+        inputs,
+        [command, kept, data, expected],
+        trigger_mode="always_last",
+        **QUIET,
+    )
     pressed = start.click(press, inputs, [start, message, panel], **QUIET)
     pressed.then(None, None, None, js=REFOCUS)
     panel.change(lambda told: _refreshed(store, told), message, [start, message, fields["model"]], **QUIET)
@@ -77,7 +92,8 @@ def reused(store: RunStore, run_id: str) -> list[Any]:
 def _basic(store: RunStore) -> form.Form:
     names = [name for name in form.NAMES if FIELDS[name].metadata["basic"]]
     return _rows([name for name in names if _wide(name)], store, 1) | _rows(
-        [name for name in names if not _wide(name)], store, 2)
+        [name for name in names if not _wide(name)], store, 2
+    )
 
 
 def _wide(name: str) -> bool:
@@ -98,7 +114,7 @@ def _rows(names: list[str], store: RunStore, width: int) -> form.Form:
     fields: form.Form = {}
     for begin in range(0, len(names), width):
         with gr.Row(elem_classes="fields"):
-            fields |= {name: form.field(name, store) for name in names[begin:begin + width]}
+            fields |= {name: form.field(name, store) for name in names[begin : begin + width]}
     return fields
 
 
@@ -112,8 +128,10 @@ def _restored(kept: Any) -> list[Any]:
     known = kept if isinstance(kept, dict) else {}
     if not known or known.get("preset") not in configs.preset_names():
         return [gr.skip()] * len(form.NAMES)
-    return form.shown(known["preset"], [known[name] if name in known and form.offered(name, known[name]) else gr.skip()
-                                         for name in form.NAMES])
+    return form.shown(
+        known["preset"],
+        [known[name] if name in known and form.offered(name, known[name]) else gr.skip() for name in form.NAMES],
+    )
 
 
 def _filled(preset: str) -> list[Any]:
@@ -152,8 +170,15 @@ def _start(store: RunStore, values: tuple[Any, ...], asked: gr.Request | None = 
         yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()
         return
     except BaseException as error:  # told in full in the terminal; the page must not stay as it is
-        yield (gr.update(interactive=True), _message(f"The run could not be started: {error!r}. The terminal that "
-               "the app was started in says more.", "callout bad", "alert"), gr.skip())
+        yield (
+            gr.update(interactive=True),
+            _message(
+                f"The run could not be started: {error!r}. The terminal that the app was started in says more.",
+                "callout bad",
+                "alert",
+            ),
+            gr.skip(),
+        )
         raise
     yield gr.update(interactive=True), _message(""), run.id
 

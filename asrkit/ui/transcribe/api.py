@@ -23,14 +23,22 @@ from asrkit.data import access, collection
 from asrkit.decoding.transcript import Word, described, text_of
 from asrkit.errors import AsrkitError, DataError
 from asrkit.models import resolution
+from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files, subtitles
-from asrkit.ui.common.component import HERE, forgiving, script, template
+from asrkit.ui.common.component import UI, forgiving, script, template
 from asrkit.ui.transcribe import compare, hearing
 from asrkit.ui.transcribe.recordings import CANCELLED, DONE, WAITING, WORKING, Recording, Recordings
 
-STYLE = HERE / "talk.css"
-SCRIPTS = ("asking.js", "talk_microphone.js", "talk_player.js", "talk_words.js", "talk_files.js", "talk.js")
+STYLE = UI / "transcribe/recorder.css"
+SCRIPTS = (
+    "common/polling.js",
+    "transcribe/microphone.js",
+    "transcribe/player.js",
+    "transcribe/words.js",
+    "transcribe/files.js",
+    "transcribe/recorder.js",
+)
 MOST_COLUMNS = 900
 MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
@@ -51,7 +59,7 @@ class Talk:
         """Load {model} before it is needed, where nothing must be fetched for that. What is wrong with it is said once
         it is to listen."""
         with contextlib.suppress(AsrkitError):
-            if resolution.at_hand(str(asked["model"]), self.store):
+            if resolution.is_local(str(asked["model"]), self.store):
                 self.loading.waits(str(asked["model"]), patience_s=0)
         return {}
 
@@ -70,8 +78,13 @@ class Talk:
     def start(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A new recording from the microphone: {model, rate, name, expect, hot, lm} -> {id}."""
         resampler = Resampler(int(asked["rate"]))
-        recording = Recording(str(asked.get("name") or "Recording"), str(asked["model"]), state=WORKING,
-                              expect=hearing.expected(asked), live=hearing.Live(resampler))
+        recording = Recording(
+            str(asked.get("name") or "Recording"),
+            str(asked["model"]),
+            state=WORKING,
+            expect=hearing.expected(asked),
+            live=hearing.Live(resampler),
+        )
         return {"id": self.recordings.add(recording).id}
 
     def hear(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -93,8 +106,9 @@ class Talk:
         path = Path(str(asked["path"])).resolve()
         if not path.is_relative_to(Path(gr.utils.get_upload_folder()).resolve()) or not path.is_file():
             raise DataError("That file was not uploaded here; choose it again.")
-        recording = self.recordings.add(Recording(Path(str(asked["name"])).name, str(asked["model"]),
-                                                  expect=hearing.expected(asked)))
+        recording = self.recordings.add(
+            Recording(Path(str(asked["name"])).name, str(asked["model"]), expect=hearing.expected(asked))
+        )
         self.uploads.add(recording, path)
         return {"id": recording.id}
 
@@ -115,23 +129,41 @@ class Talk:
                 rows.append({"id": wanted, "state": "gone"})
                 continue
             share = 1.0 if one.state == DONE else one.heard_s / one.expected_s if one.expected_s else 0.0
-            rows.append({"id": one.id, "name": one.name, "state": one.state, "share": min(1.0, share),
-                         "notice": one.notice, "waits": one.waits, "duration_s": one.duration_s,
-                         "seconds": one.seconds, "text": text_of(one.words[:40])})
+            rows.append(
+                {
+                    "id": one.id,
+                    "name": one.name,
+                    "state": one.state,
+                    "share": min(1.0, share),
+                    "notice": one.notice,
+                    "waits": one.waits,
+                    "duration_s": one.duration_s,
+                    "seconds": one.seconds,
+                    "text": text_of(one.words[:40]),
+                }
+            )
         return {"rows": rows}
 
     # ---- what was heard
 
     def _news(self, recording: Recording, seen: int) -> dict[str, Any]:
-        return {"state": recording.state, "words": [described(word) for word in recording.words[seen:]],
-                "partial": recording.partial, "duration_s": recording.duration_s, "seconds": recording.seconds,
-                "notice": recording.notice}
+        return {
+            "state": recording.state,
+            "words": [described(word) for word in recording.words[seen:]],
+            "partial": recording.partial,
+            "duration_s": recording.duration_s,
+            "seconds": recording.seconds,
+            "notice": recording.notice,
+        }
 
     def show(self, asked: dict[str, Any]) -> dict[str, Any]:
         """All of a recording: words, waveform, figures."""
         recording = self.recordings.get(asked["id"])
-        return self._news(recording, 0) | {"name": recording.name, "model": recording.model,
-                                           "peaks": recording.peaks(MOST_COLUMNS)}
+        return self._news(recording, 0) | {
+            "name": recording.name,
+            "model": recording.model,
+            "peaks": recording.peaks(MOST_COLUMNS),
+        }
 
     def sound(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The sound from start_s to end_s as a WAV file, at most half a minute of it."""
@@ -168,9 +200,12 @@ class Talk:
         recording, wave = self._whole(asked)
         told = alignment.align(transcriber.get(recording.model, self.store), wave, str(asked["text"]))
         with recording.lock:
-            recording.words = [Word(one.word, one.start_s, one.end_s,
-                                    0.0 if one.score is None else float(np.exp(one.score)), one.joined)
-                               for one in told.words]
+            recording.words = [
+                Word(
+                    one.word, one.start_s, one.end_s, 0.0 if one.score is None else float(np.exp(one.score)), one.joined
+                )
+                for one in told.words
+            ]
             unknown = f"The model has no letter for {' '.join(told.unknown)}." if told.unknown else ""
             return self._news(recording, 0) | {"notice": unknown}
 
@@ -179,8 +214,10 @@ class Talk:
         _, wave = self._whole(asked)
         kept = collection.open_in(access.home(self.store.data_dir), str(asked["dataset"]))
         clip = kept.add(wave, str(asked["text"]), speaker=str(asked.get("speaker") or ""))
-        return {"done": f"Kept as {clip.file_name} in {kept.folder}, which now has {len(kept.clips())} clips. Train on "
-                        "it in the Train tab."}
+        return {
+            "done": f"Kept as {clip.file_name} in {kept.folder}, which now has {len(kept.clips())} clips. Train on "
+            "it in the Train tab."
+        }
 
     def rivals(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What a recording can be compared with."""
@@ -189,14 +226,24 @@ class Talk:
     def compare(self, asked: dict[str, Any]) -> dict[str, Any]:
         """{id, other, reference} -> {html}: what both hear. `other` may be every checkpoint of a run."""
         recording, wave = self._whole(asked)
-        return {"html": compare.compared(self.store, wave, recording.model, str(asked["other"]),
-                                         str(asked.get("reference") or ""), recording.expect)}
+        return {
+            "html": compare.compared(
+                self.store,
+                wave,
+                recording.model,
+                str(asked["other"]),
+                str(asked.get("reference") or ""),
+                recording.expect,
+            )
+        }
 
     def _whole(self, asked: dict[str, Any]) -> tuple[Recording, Waveform]:
         recording = self.recordings.get(asked["id"])
         if recording.duration_s > MOST_ALIGNED_S:
-            raise DataError(f"The recording is longer than {MOST_ALIGNED_S / 60:.0f} minutes; cut it into shorter ones "
-                            "to correct it.")
+            raise DataError(
+                f"The recording is longer than {MOST_ALIGNED_S / 60:.0f} minutes; cut it into shorter ones "
+                "to correct it."
+            )
         return recording, recording.part(0, recording.duration_s)
 
 
@@ -209,8 +256,29 @@ def _format(name: Any) -> str:
 def recorder(store: RunStore) -> gr.HTML:
     """The component. Its value is the model to listen with, set once the page has one."""
     talk = Talk(store)
-    functions = forgiving(talk, "ahead", "start", "ready", "hear", "open", "cancel", "poll", "show", "sound", "text",
-                          "bundle", "correct", "keep", "rivals", "compare")
-    return gr.HTML(value=resolution.default(store), elem_id="talk", apply_default_css=False,
-                   html_template=hearing.with_expected(template("talk.html")),
-                   js_on_load=script(*SCRIPTS), server_functions=functions)
+    functions = forgiving(
+        talk,
+        "ahead",
+        "start",
+        "ready",
+        "hear",
+        "open",
+        "cancel",
+        "poll",
+        "show",
+        "sound",
+        "text",
+        "bundle",
+        "correct",
+        "keep",
+        "rivals",
+        "compare",
+    )
+    return gr.HTML(
+        value=model_choices.default_model(store),
+        elem_id="talk",
+        apply_default_css=False,
+        html_template=hearing.with_expected(template("transcribe/recorder.html")),
+        js_on_load=script(*SCRIPTS),
+        server_functions=functions,
+    )

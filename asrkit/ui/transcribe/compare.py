@@ -7,7 +7,7 @@ from html import escape
 from asrkit.audio.loading import Waveform
 from asrkit.decoding.expected import Expected
 from asrkit.errors import ConfigError, DataError, ModelError
-from asrkit.models import resolution
+from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
@@ -19,19 +19,24 @@ CHECKPOINTS = "checkpoints of "
 
 def rivals(store: RunStore) -> list[dict[str, str]]:
     """What a recording can be compared with: {label, value}."""
-    steps = [{"label": f"Every checkpoint of run {run.id}", "value": CHECKPOINTS + run.id}
-             for run in store.all() if len(run.checkpoints()) > 1]
-    return [{"label": label, "value": value} for label, value in resolution.choices(store)] + steps
+    steps = [
+        {"label": f"Every checkpoint of run {run.id}", "value": CHECKPOINTS + run.id}
+        for run in store.all()
+        if len(run.checkpoints()) > 1
+    ]
+    return [{"label": label, "value": value} for label, value in model_choices.model_choices(store)] + steps
 
 
-def compared(store: RunStore, wave: Waveform, model: str, other: str, reference: str,
-             expect: Expected = NOTHING) -> str:
+def compared(
+    store: RunStore, wave: Waveform, model: str, other: str, reference: str, expect: Expected = NOTHING
+) -> str:
     """A table as HTML: what each of the two hears (or each checkpoint, oldest first), its errors marked where there is
     a reference. All of them expect the same; one that cannot spell it, or whose weights are broken, says so. Raises
     RunError where there is no such run."""
     said = normalise(reference, "basic")
-    rows = "".join(_told(store, name, listener, wave, expect, said)
-                   for name, listener in _listeners(store, model, other))
+    rows = "".join(
+        _told(store, name, listener, wave, expect, said) for name, listener in _listeners(store, model, other)
+    )
     score = f"<th>{'WER' if mixed_tokens(said) == said.split() else 'MER'}</th>" if said else ""
     return f"<table><thead><tr><th>Model</th><th>Hears</th>{score}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -65,5 +70,4 @@ def _row(name: str, text: str, said: str) -> str:
     heard = normalise(text, "basic") if said else text
     shown = samples.marked(said, heard) if said else escape(heard)
     rate = f"<td>{words.rate(metrics.score([said], [heard]).mer.rate)}</td>" if said else ""
-    return f'<tr><td>{escape(name)}</td><td>{shown or "<i>nothing</i>"}</td>{rate}</tr>'
-
+    return f"<tr><td>{escape(name)}</td><td>{shown or '<i>nothing</i>'}</td>{rate}</tr>"

@@ -1,9 +1,9 @@
 """`/transcribe`: the same transcription for programs, through Gradio's own HTTP API.
 
-    from gradio_client import Client, handle_file
-    told = Client("http://127.0.0.1:7860").predict(handle_file("clip.wav"), "starter", hot_words="oscar, lima",
-                                                   api_name="/transcribe")
-    told["text"], told["words"][0]["start_s"]
+from gradio_client import Client, handle_file
+told = Client("http://127.0.0.1:7860").predict(handle_file("clip.wav"), "starter", hot_words="oscar, lima",
+                                               api_name="/transcribe")
+told["text"], told["words"][0]["start_s"]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gradio as gr
 
 from asrkit.decoding.expected import Expected
 from asrkit.errors import AsrkitError
-from asrkit.models import resolution
+from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
 from asrkit.ui.transcribe import hearing
@@ -25,6 +25,7 @@ AT_ONCE = 4
 
 def transcribe_endpoint(store: RunStore) -> None:
     """Add the endpoint to the page that is being built; nothing of it is seen."""
+
     def transcribe(audio: str | None, model: str, hot_words: str, expect: str) -> dict[str, Any]:
         """An audio file of any length and a model (empty: the newest finished run, else the starter) -> a transcript.
         Names and rare words (hot_words) and sentences, one a line (expect), that are likely may be left out.
@@ -38,10 +39,13 @@ def transcribe_endpoint(store: RunStore) -> None:
         except AsrkitError as error:
             raise gr.Error(str(error).replace(audio, Path(audio).name), print_exception=False) from error
 
-    audio, *texts = gr.File(visible=False, label="audio"), *(
-        gr.Textbox(value="", visible=False, label=name) for name in ("model", "hot_words", "expect"))
-    gr.Button(visible=False).click(transcribe, [audio, *texts], gr.JSON(visible=False), api_name="transcribe",
-                                   concurrency_limit=AT_ONCE)
+    audio, *texts = (
+        gr.File(visible=False, label="audio"),
+        *(gr.Textbox(value="", visible=False, label=name) for name in ("model", "hot_words", "expect")),
+    )
+    gr.Button(visible=False).click(
+        transcribe, [audio, *texts], gr.JSON(visible=False), api_name="transcribe", concurrency_limit=AT_ONCE
+    )
 
 
 def transcribed(store: RunStore, path: str, model: str, expect: Expected = files.NOTHING) -> dict[str, Any]:
@@ -49,5 +53,8 @@ def transcribed(store: RunStore, path: str, model: str, expect: Expected = files
     from asrkit.decoding.transcript import describe
     from asrkit.transcription import transcriber
 
-    return describe(files.transcribe_file(path, lambda: transcriber.get(model or resolution.default(store), store),
-                                          expect=expect))
+    return describe(
+        files.transcribe_file(
+            path, lambda: transcriber.get(model or model_choices.default_model(store), store), expect=expect
+        )
+    )

@@ -16,7 +16,7 @@ from asrkit.audio.loading import as_wav, load
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AsrkitError, DataError
-from asrkit.models import resolution
+from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALISERS
 from asrkit.ui.common import samples, words
@@ -73,8 +73,9 @@ class Judge:
         self._jobs[job.id] = job
         asked_for = (str(asked["dataset"]).strip(), str(asked["model"]), str(asked["normaliser"]))
         mine = contextvars.copy_context()  # the visitor's
-        threading.Thread(target=mine.run, args=[self._work, job, *asked_for, expect], daemon=True,
-                         name="evaluate").start()
+        threading.Thread(
+            target=mine.run, args=[self._work, job, *asked_for, expect], daemon=True, name="evaluate"
+        ).start()
         return {"id": job.id}
 
     def _work(self, job: Job, dataset: str, model: str, normaliser: str, expect: Expected) -> None:
@@ -164,24 +165,39 @@ def clips_of(dataset: str, model: str, store: RunStore) -> Sequence[Utterance]:
 def written(report: Report, title: str) -> str:
     """The report as HTML; everything in it is escaped."""
     scores, bounds = report.scores, report.intervals
-    figures = "".join(f"<div><b>{words.rate(getattr(scores, name).rate)}</b><span>{name.upper()}, 95 % interval "
-                      f"{100 * bounds[name][0]:.1f} to {100 * bounds[name][1]:.1f}</span></div>"
-                      for name in ("wer", "cer", "mer"))
+    figures = "".join(
+        f"<div><b>{words.rate(getattr(scores, name).rate)}</b><span>{name.upper()}, 95 % interval "
+        f"{100 * bounds[name][0]:.1f} to {100 * bounds[name][1]:.1f}</span></div>"
+        for name in ("wer", "cer", "mer")
+    )
     mer = scores.mer
-    line = (f"{title} · {len(report.clips)} clips, {words.duration(report.audio_s)} of sound, "
-            f"heard in {report.seconds:.1f} s · {mer.substitutions} words wrong, {mer.deletions} missing, "
-            f"{mer.insertions} extra")
-    return "".join([f'<div class="figures">{figures}</div><p class="quiet">{escape(line)}</p>', _unread(report),
-                    _worst(report),
-                    '<div class="tables">', _confusions(report), _groups("Speaker", report.by_speaker()[:SPEAKERS]),
-                    _groups("Length", report.by_length()), _calibration(report), "</div>"])
+    line = (
+        f"{title} · {len(report.clips)} clips, {words.duration(report.audio_s)} of sound, "
+        f"heard in {report.seconds:.1f} s · {mer.substitutions} words wrong, {mer.deletions} missing, "
+        f"{mer.insertions} extra"
+    )
+    return "".join(
+        [
+            f'<div class="figures">{figures}</div><p class="quiet">{escape(line)}</p>',
+            _unread(report),
+            _worst(report),
+            '<div class="tables">',
+            _confusions(report),
+            _groups("Speaker", report.by_speaker()[:SPEAKERS]),
+            _groups("Length", report.by_length()),
+            _calibration(report),
+            "</div>",
+        ]
+    )
 
 
 def _unread(report: Report) -> str:
     if not report.unreadable:
         return ""
-    return (f'<p class="callout warn">{len(report.unreadable)} clips could not be read and are in no figure; one of '
-            f"them: {escape(report.unreadable[0])}</p>")
+    return (
+        f'<p class="callout warn">{len(report.unreadable)} clips could not be read and are in no figure; one of '
+        f"them: {escape(report.unreadable[0])}</p>"
+    )
 
 
 def _worst(report: Report) -> str:
@@ -189,28 +205,47 @@ def _worst(report: Report) -> str:
         f'<tr><td><button type="button" data-clip="{place}" aria-label="Play {escape(one.reference)}">▶</button></td>'
         f"<td>{escape(one.reference)}</td>"
         f"<td>{samples.marked(one.reference, one.hypothesis) or '<i>nothing</i>'}</td></tr>"
-        for place, one in enumerate(report.worst(WORST)))
+        for place, one in enumerate(report.worst(WORST))
+    )
     if not rows:
         return '<p class="callout good">Every clip is right.</p>'
-    return ('<h4>Worst clips</h4><div class="samples"><table><thead><tr><th></th><th>Reference</th><th>Hypothesis</th>'
-            f"</tr></thead><tbody>{rows}</tbody></table></div>")
+    return (
+        '<h4>Worst clips</h4><div class="samples"><table><thead><tr><th></th><th>Reference</th><th>Hypothesis</th>'
+        f"</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _confusions(report: Report) -> str:
-    rows = [(escape(said) or "<i>(nothing)</i>", escape(heard) or "<i>(nothing)</i>", str(count))
-            for said, heard, count in report.confusions(CONFUSIONS) if count > 1]
+    rows = [
+        (escape(said) or "<i>(nothing)</i>", escape(heard) or "<i>(nothing)</i>", str(count))
+        for said, heard, count in report.confusions(CONFUSIONS)
+        if count > 1
+    ]
     return _table("Most often", ("Said", "Heard", "Times"), rows)
 
 
 def _groups(name: str, groups: Sequence[Group]) -> str:
-    return _table(f"By {name.lower()}", (name, "Clips", "Sound", "WER", "CER"), [
-        (escape(one.name), str(one.clips), words.duration(one.audio_s), words.rate(one.scores.wer.rate),
-         words.rate(one.scores.cer.rate)) for one in groups])
+    return _table(
+        f"By {name.lower()}",
+        (name, "Clips", "Sound", "WER", "CER"),
+        [
+            (
+                escape(one.name),
+                str(one.clips),
+                words.duration(one.audio_s),
+                words.rate(one.scores.wer.rate),
+                words.rate(one.scores.cer.rate),
+            )
+            for one in groups
+        ],
+    )
 
 
 def _calibration(report: Report) -> str:
-    rows = [(f"{one.low:.2f} to {one.high:.2f}", str(one.words), words.rate(one.confidence), words.rate(one.right))
-            for one in report.calibration()]
+    rows = [
+        (f"{one.low:.2f} to {one.high:.2f}", str(one.words), words.rate(one.confidence), words.rate(one.right))
+        for one in report.calibration()
+    ]
     error = f"Expected calibration error {words.rate(report.calibration_error())}" if rows else ""
     return _table("What confidence is worth", ("Confidence", "Words", "Mean", "Right"), rows, error)
 
@@ -221,15 +256,22 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note
         return ""
     head = "".join(f"<th>{cell}</th>" for cell in heads)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return (f"<section><h4>{title}</h4><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            f'<p class="quiet">{note}</p></section>')
+    return (
+        f"<section><h4>{title}</h4><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'<p class="quiet">{note}</p></section>'
+    )
 
 
 def evaluation(store: RunStore) -> gr.HTML:
     """The section. Its value is the model to evaluate."""
     judge = Judge(store)
     functions = forgiving(judge, "evaluate", "progress", "abandon", "table", "clip")
-    return gr.HTML(value=resolution.default(store), elem_id="judge", apply_default_css=False,
-                   html_template=hearing.with_expected(template("judge.html")),
-                   js_on_load=script("asking.js", "judge.js"), server_functions=functions,
-                   normalisers=list(NORMALISERS))
+    return gr.HTML(
+        value=model_choices.default_model(store),
+        elem_id="judge",
+        apply_default_css=False,
+        html_template=hearing.with_expected(template("transcribe/evaluate.html")),
+        js_on_load=script("common/polling.js", "transcribe/evaluate.js"),
+        server_functions=functions,
+        normalisers=list(NORMALISERS),
+    )

@@ -48,7 +48,7 @@ def expected(asked: dict[str, Any]) -> Expected:
 
 def with_expected(page: str) -> str:
     """A template with those fields in their place."""
-    return page.replace("{expect}", template("expect.html"))
+    return page.replace("{expect}", template("transcribe/expect.html"))
 
 
 class _Step:
@@ -85,8 +85,9 @@ class Loading:
             if key not in self._steps:
                 self._steps[key] = _Step(model)
                 mine = contextvars.copy_context()  # the visitor's
-                threading.Thread(target=mine.run, args=[self._load, model, expect, self._steps[key]], daemon=True,
-                                 name="load").start()
+                threading.Thread(
+                    target=mine.run, args=[self._load, model, expect, self._steps[key]], daemon=True, name="load"
+                ).start()
             step = self._steps[key]
             step.asked = time.monotonic()
         if not step.over.wait(patience_s):

@@ -118,8 +118,10 @@ class Recordings:
         """DataError where there is none of that id (any more)."""
         recording = self.find(wanted)
         if recording is None:
-            raise DataError("This recording is no longer held (the app was restarted, or an hour has gone by); record "
-                            "or open it again.")
+            raise DataError(
+                "This recording is no longer held (the app was restarted, or an hour has gone by); record "
+                "or open it again."
+            )
         return recording
 
     def find(self, wanted: Any) -> Recording | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from asrkit.models import resolution
+from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.ui.transcribe.api import recorder
 from asrkit.ui.transcribe.endpoint import transcribe_endpoint
@@ -19,9 +19,15 @@ def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
     """Lay out the tab and wire it; returns the choice of the model and whether the visitor has made it."""
     chosen = gr.State(False)
     with gr.Column(elem_id="transcribe"):
-        model = gr.Dropdown(choices=resolution.choices(store), value=resolution.default(store), allow_custom_value=True,
-                            label="Model", info="A run, a checkpoint directory, a Hub id, or the starter.",
-                            interactive=True, elem_id="model")
+        model = gr.Dropdown(
+            choices=model_choices.model_choices(store),
+            value=model_choices.default_model(store),
+            allow_custom_value=True,
+            label="Model",
+            info="A run, a checkpoint directory, a Hub id, or the starter.",
+            interactive=True,
+            elem_id="model",
+        )
         talk = recorder(store)
         judge = evaluation(store)
         transcribe_endpoint(store)
@@ -35,5 +41,5 @@ def refreshed(store: RunStore, model: str, chosen: bool) -> Any:
 
     What is on choice already is not set again: the answer may come late, after the visitor has chosen another.
     """
-    wanted = model if chosen and model else resolution.default(store)
-    return gr.update(choices=resolution.choices(store), **({} if wanted == model else {"value": wanted}))
+    wanted = model if chosen and model else model_choices.default_model(store)
+    return gr.update(choices=model_choices.model_choices(store), **({} if wanted == model else {"value": wanted}))

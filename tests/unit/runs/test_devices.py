@@ -26,10 +26,19 @@ def machine(monkeypatch):
     devices._installed.cache_clear()
 
 
-@pytest.mark.parametrize(("gpus", "visible", "known"), [
-    (2, None, ["cuda:0", "cuda:1"]), (0, None, ["cpu"]), (2, "", ["cpu"]), (2, "-1", ["cpu"]),
-    (4, "3,1", ["cuda:3", "cuda:1"]), (2, "1,7,0", ["cuda:1"]), (2, "GPU-8f,0", ["cuda:GPU-8f", "cuda:0"]),
-    (0, "0", ["cpu"])])
+@pytest.mark.parametrize(
+    ("gpus", "visible", "known"),
+    [
+        (2, None, ["cuda:0", "cuda:1"]),
+        (0, None, ["cpu"]),
+        (2, "", ["cpu"]),
+        (2, "-1", ["cpu"]),
+        (4, "3,1", ["cuda:3", "cuda:1"]),
+        (2, "1,7,0", ["cuda:1"]),
+        (2, "GPU-8f,0", ["cuda:GPU-8f", "cuda:0"]),
+        (0, "0", ["cpu"]),
+    ],
+)
 def test_what_cuda_lets_be_seen_is_there_to_be_had(machine, monkeypatch, gpus, visible, known):
     machine(gpus)
     monkeypatch.setattr(devices.platform, "system", lambda: "Linux")
@@ -60,16 +69,19 @@ def test_slots_are_a_number(monkeypatch, told):
         devices.slots()
 
 
-@pytest.mark.parametrize(("wishes", "taken", "given"), [
-    ([ANY, ANY, ANY], [], [["cuda:0"], ["cuda:1"], []]),
-    ([ANY], ["cuda:0"], [["cuda:1"]]),
-    ([Wish(("cuda:0",), 1), ANY], ["cuda:0"], [[], ["cuda:1"]]),
-    ([Wish((), 2)], [], [["cuda:0", "cuda:1"]]),
-    ([Wish((), 2), ANY], ["cuda:0"], [[], []]),
-    ([Wish((), 3), ANY], [], [[], ["cuda:0"]]),
-    ([Wish(("cuda:1", "cuda:0"), 2), Wish(("cuda:1",), 1)], ["cuda:0"], [[], []]),
-    ([Wish(("cpu",), 1), Wish(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
-])
+@pytest.mark.parametrize(
+    ("wishes", "taken", "given"),
+    [
+        ([ANY, ANY, ANY], [], [["cuda:0"], ["cuda:1"], []]),
+        ([ANY], ["cuda:0"], [["cuda:1"]]),
+        ([Wish(("cuda:0",), 1), ANY], ["cuda:0"], [[], ["cuda:1"]]),
+        ([Wish((), 2)], [], [["cuda:0", "cuda:1"]]),
+        ([Wish((), 2), ANY], ["cuda:0"], [[], []]),
+        ([Wish((), 3), ANY], [], [[], ["cuda:0"]]),
+        ([Wish(("cuda:1", "cuda:0"), 2), Wish(("cuda:1",), 1)], ["cuda:0"], [[], []]),
+        ([Wish(("cpu",), 1), Wish(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
+    ],
+)
 def test_who_gets_what(wishes, taken, given):
     """The first that is free; the one that was named; what one waits for is kept for it."""
     assert devices.shared_out(wishes, taken) == given
@@ -87,29 +99,40 @@ def test_the_processes_of_a_run_share_the_processor(machine, monkeypatch):
     assert devices.shared_out([Wish((), 2), ANY, ANY], []) == [["cpu", "cpu"], ["cpu"], []]
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"device": "cuda:2"}, "There is no device cuda:2 for runs here; set Device .device. to auto or of cuda:0, cuda:1"),
-    ({"processes": 3}, "The run wants 3 GPUs .processes., one for each process, and there are 2"),
-])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"device": "cuda:2"},
+            "There is no device cuda:2 for runs here; set Device .device. to auto or of cuda:0, cuda:1",
+        ),
+        ({"processes": 3}, "The run wants 3 GPUs .processes., one for each process, and there are 2"),
+    ],
+)
 def test_what_would_wait_for_ever_is_refused(changes, words):
     with pytest.raises(RunError, match=words):
         devices.check(TrainConfig().changed(changes))
     devices.check(TrainConfig().changed({"device": "cpu", "processes": 3}))
 
 
-@pytest.mark.parametrize(("device", "processes"), [
-    ("gpu", 1), ("cuda", 1), ("cuda:0,cpu", 2), ("cuda:0,cuda:0", 2), ("cuda:0,cuda:1", 1), ("cuda:0", 2), ("", 1)])
+@pytest.mark.parametrize(
+    ("device", "processes"),
+    [("gpu", 1), ("cuda", 1), ("cuda:0,cpu", 2), ("cuda:0,cuda:0", 2), ("cuda:0,cuda:1", 1), ("cuda:0", 2), ("", 1)],
+)
 def test_a_device_that_means_nothing_is_refused(device, processes):
     with pytest.raises(ConfigError, match="Device .device."):
         TrainConfig().changed({"device": device, "processes": processes})
 
 
-@pytest.mark.parametrize(("taken", "given", "told"), [
-    (["cuda:1"], {}, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
-    (["cuda:0", "cuda:1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "0,1"}),
-    (["cpu"], {}, {"CUDA_VISIBLE_DEVICES": "-1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
-    (["cpu"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "-1"}),
-])
+@pytest.mark.parametrize(
+    ("taken", "given", "told"),
+    [
+        (["cuda:1"], {}, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+        (["cuda:0", "cuda:1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "0,1"}),
+        (["cpu"], {}, {"CUDA_VISIBLE_DEVICES": "-1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+        (["cpu"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "-1"}),
+    ],
+)
 def test_a_worker_sees_its_devices_alone_and_knows_of_the_others(taken, given, told):
     assert devices.environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **told}
 
@@ -118,7 +141,10 @@ def test_what_a_run_on_the_processor_starts_next_has_the_gpu_that_is_meant():
     """Its worker starts it. Without the driver's order CUDA would count the fastest first."""
     inherited = devices.environment(["cpu"], {})
     assert {**inherited, **devices.environment(["cuda:1"], inherited)} == {
-        "ASRKIT_DEVICES": "cuda:0,cuda:1", "CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        "ASRKIT_DEVICES": "cuda:0,cuda:1",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    }
 
 
 def test_runs_that_share_the_processor_share_its_cores(machine, monkeypatch):
@@ -145,8 +171,10 @@ def where(run):
 
 
 def test_a_run_on_each_gpu_and_the_next_on_the_one_that_is_free_first(store, config, worker):
-    one, two, three, named = (supervisor.start(store, config.changed({"device": device}), name) for name, device in (
-        ("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0")))
+    one, two, three, named = (
+        supervisor.start(store, config.changed({"device": device}), name)
+        for name, device in (("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0"))
+    )
     assert [where(one), where(two)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
     assert ahead(store, three) == (["two", "one"], [], 1, "")
     assert ahead(store, named) == (["one"], ["three"], 1, "")

@@ -113,32 +113,48 @@ def test_a_loss_far_above_the_letter_frequencies_that_still_falls_is_on_its_way(
     assert codes((8.2, 1.0), (6.4, 1.0), (5.4, 1.0), label_entropy=1.8) == []
 
 
-@pytest.mark.parametrize(("settings", "parameters", "told"), [
-    ({"model": "facebook/wav2vec2-xls-r-300m"}, None, True), ({"model": "facebook/mms-1b-all"}, None, True),
-    ({"model": "/tmp/tmpv2_2btqr/mmsen"}, None, False), ({"model": "starter"}, None, False),
-    ({"model": "/data/base"}, 315_000_000, True), ({"model": "me/large-dreams"}, 5_000_000, False),
-    ({"model": "facebook/mms-1b-all", "freeze": "all-but-adapters"}, 965_000_000, False),
-])
+@pytest.mark.parametrize(
+    ("settings", "parameters", "told"),
+    [
+        ({"model": "facebook/wav2vec2-xls-r-300m"}, None, True),
+        ({"model": "facebook/mms-1b-all"}, None, True),
+        ({"model": "/tmp/tmpv2_2btqr/mmsen"}, None, False),
+        ({"model": "starter"}, None, False),
+        ({"model": "/data/base"}, 315_000_000, True),
+        ({"model": "me/large-dreams"}, 5_000_000, False),
+        ({"model": "facebook/mms-1b-all", "freeze": "all-but-adapters"}, 965_000_000, False),
+    ],
+)
 def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
     found = diagnose(History({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
     assert [finding.code for finding in found] == ["learning-rate-high"] * told
 
 
-@pytest.mark.parametrize(("update_s", "parameters", "told"), [
-    (8.0, 315_000_000, True), (40.0, 315_000_000, False), (8.0, 5_000_000, False),
-    (None, 315_000_000, False),
-])
+@pytest.mark.parametrize(
+    ("update_s", "parameters", "told"),
+    [
+        (8.0, 315_000_000, True),
+        (40.0, 315_000_000, False),
+        (8.0, 5_000_000, False),
+        (None, 315_000_000, False),
+    ],
+)
 def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, parameters, told):
     found = diagnose(History({}, [], parameters=parameters, update_s=update_s))
     assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * told
 
 
-@pytest.mark.parametrize(("settings", "clip_s", "told"), [
-    ({"mask_time_prob": 0.05}, 0.35, "one mask of 10 frames hides 57% of a usual clip"),
-    ({"mask_time_prob": 0.05, "mask_time_length": 2}, 0.35, None), ({"mask_time_prob": 0.05}, 4.0, None),
-    ({"mask_time_prob": 0.6}, 4.0, "masks hide 60% of every clip"), ({"mask_time_prob": 0.0}, 0.2, None),
-    ({"mask_time_prob": 0.05}, None, None),
-])
+@pytest.mark.parametrize(
+    ("settings", "clip_s", "told"),
+    [
+        ({"mask_time_prob": 0.05}, 0.35, "one mask of 10 frames hides 57% of a usual clip"),
+        ({"mask_time_prob": 0.05, "mask_time_length": 2}, 0.35, None),
+        ({"mask_time_prob": 0.05}, 4.0, None),
+        ({"mask_time_prob": 0.6}, 4.0, "masks hide 60% of every clip"),
+        ({"mask_time_prob": 0.0}, 0.2, None),
+        ({"mask_time_prob": 0.05}, None, None),
+    ],
+)
 def test_masks_that_hide_most_of_a_clip(settings, clip_s, told):
     found = diagnose(History(settings, [], clip_s=clip_s))
     assert [(finding.code, finding.step) for finding in found] == [("over-masking", 0)] * bool(told)
@@ -167,9 +183,15 @@ def test_plateau():
     assert codes(*[(1.0, 0.6 - 0.01 * index) for index in range(8)]) == []
 
 
-@pytest.mark.parametrize(("interval", "told"), [
-    ((0.1, 0.4), ["evaluation-set-small"]), ((0.2, 0.3), []), ((1.1, 1.6), []), (None, []),
-])
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        ((0.1, 0.4), ["evaluation-set-small"]),
+        ((0.2, 0.3), []),
+        ((1.1, 1.6), []),
+        (None, []),
+    ],
+)
 def test_an_evaluation_set_that_cannot_tell_good_from_bad(interval, told):
     scored = [Score(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)), Score(10, 1.0, 1.0, 0.25, wer_interval=interval)]
     assert [finding.code for finding in diagnose(History({}, scored))] == told
@@ -184,8 +206,11 @@ def test_letters_that_the_vocabulary_lacks(share, told):
 
 def test_nonsense_is_not_called_silence():
     """Blanks are named only where there are blanks."""
-    rows = [Score(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)
-            for blanks in (0.2, 0.97) for step in (1, 2)]
+    rows = [
+        Score(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)
+        for blanks in (0.2, 0.97)
+        for step in (1, 2)
+    ]
     babble, silence = (diagnose(History({}, part))[0] for part in (rows[:2], rows[2:]))
     assert babble.cause.startswith("What the model writes has nothing to do with what it hears")
     assert silence.cause.startswith("The model answers with blanks")

@@ -15,8 +15,15 @@ CLIPS = [2.0, 4.0] * 100
 @pytest.fixture
 def config(base):
     """With a checkpoint of a hundred million weights, of which only the header is there."""
-    told = {"model_type": "wav2vec2", "hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072,
-            "conv_dim": [512] * 7, "conv_stride": [5, 2, 2, 2, 2, 2, 2], "conv_kernel": [10, 3, 3, 3, 3, 2, 2]}
+    told = {
+        "model_type": "wav2vec2",
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "intermediate_size": 3072,
+        "conv_dim": [512] * 7,
+        "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+        "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    }
     (base / "config.json").write_text(json.dumps(told))
     head = json.dumps({"__metadata__": {}, "a": {"shape": [10_000, 10_000], "dtype": "F32"}}).encode()
     (base / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
@@ -29,9 +36,16 @@ def test_an_epoch_and_its_memory(config, store):
     assert 2e9 < made.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
 
 
-@pytest.mark.parametrize(("change", "less"), [
-    ({"freeze": "all-but-head"}, True), ({"batch_seconds": 60}, False), ({"mixed_precision": "no"}, False),
-    ({"gradient_checkpointing": True}, True), ({"freeze": "nothing"}, False)])
+@pytest.mark.parametrize(
+    ("change", "less"),
+    [
+        ({"freeze": "all-but-head"}, True),
+        ({"batch_seconds": 60}, False),
+        ({"mixed_precision": "no"}, False),
+        ({"gradient_checkpointing": True}, True),
+        ({"freeze": "nothing"}, False),
+    ],
+)
 def test_settings_change_the_memory(config, store, change, less):
     before = estimate.estimate(config, CLIPS, store).memory_bytes
     after = estimate.estimate(config.changed(change), CLIPS, store).memory_bytes
@@ -47,10 +61,16 @@ def test_an_earlier_run_tells_the_time(config, store):
 
 
 def test_the_sentence_of_a_page():
-    told = [estimate.Estimate(2**30, steps, seconds, "as before").sentence()
-            for steps, seconds in ((1, 20.4), (12_345, 4000.0), (9, 1e6), (9, None))]
+    told = [
+        estimate.Estimate(2**30, steps, seconds, "as before").sentence()
+        for steps, seconds in ((1, 20.4), (12_345, 4000.0), (9, 1e6), (9, None))
+    ]
     assert [each.partition(" (")[0] for each in told] == [
-        "About 1 step, 20 s", "About 12,345 steps, 67 min", "About 9 steps, 12 days", "About 9 steps"]
+        "About 1 step, 20 s",
+        "About 12,345 steps, 67 min",
+        "About 9 steps, 12 days",
+        "About 9 steps",
+    ]
     assert told[0].endswith("(as before), and 1.0 GB of memory for the model and a batch.")
 
 

@@ -9,9 +9,17 @@ from asrkit.runs.events import Event, event
 
 
 def test_round_trip():
-    told = Event("eval", 1763766000.123, 40, 1.25, {
-        "loss": 0.5, "samples": [{"reference": "नमस्ते “two”\u2028lines\n", "hypothesis": ""}], "deep": {"a": [1, None]},
-    })
+    told = Event(
+        "eval",
+        1763766000.123,
+        40,
+        1.25,
+        {
+            "loss": 0.5,
+            "samples": [{"reference": "नमस्ते “two”\u2028lines\n", "hypothesis": ""}],
+            "deep": {"a": [1, None]},
+        },
+    )
     line = told.to_line()
     assert line.endswith("\n") and line.count("\n") == 1
     assert Event.from_line(line) == told
@@ -28,8 +36,18 @@ def test_step_zero_is_kept():
 
 
 def test_non_finite_numbers_become_null_and_are_named():
-    told = Event("train", 1.0, 3, data={"loss": math.nan, "grad_norm": -math.inf, "learning_rate": 0.1,
-                                        "deep": {"list": [1.0, math.inf]}, "numpy": np.float64("nan")})
+    told = Event(
+        "train",
+        1.0,
+        3,
+        data={
+            "loss": math.nan,
+            "grad_norm": -math.inf,
+            "learning_rate": 0.1,
+            "deep": {"list": [1.0, math.inf]},
+            "numpy": np.float64("nan"),
+        },
+    )
     record = json.loads(told.to_line(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert record["loss"] is None and record["grad_norm"] is None and record["learning_rate"] == 0.1
     assert record["deep"] == {"list": [1.0, None]}
@@ -40,11 +58,26 @@ def test_finite_events_have_no_list_of_non_finite_names():
     assert "non_finite" not in json.loads(Event("train", 1.0, 3, data={"loss": 1.0}).to_line())
 
 
-@pytest.mark.parametrize("line", [
-    "", "\n", "{", '{"kind": "train", "time": 1', "[1, 2]", '"train"', "null", "3", '{"time": 1}', '{"kind": "train"}',
-    '{"kind": 3, "time": 1}', '{"kind": "train", "time": "now"}', '{"kind": "train", "time": null}', "\x00\x00",
-    "Traceback (most recent call last):",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "\n",
+        "{",
+        '{"kind": "train", "time": 1',
+        "[1, 2]",
+        '"train"',
+        "null",
+        "3",
+        '{"time": 1}',
+        '{"kind": "train"}',
+        '{"kind": 3, "time": 1}',
+        '{"kind": "train", "time": "now"}',
+        '{"kind": "train", "time": null}',
+        "\x00\x00",
+        "Traceback (most recent call last):",
+    ],
+)
 def test_junk_is_no_event(line):
     assert Event.from_line(line) is None
 

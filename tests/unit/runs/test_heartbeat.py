@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-from waiting import wait_for
 
 from asrkit.runs import heartbeat, processes, supervisor, watchdog
 from asrkit.runs.events import Event
@@ -16,6 +15,7 @@ from asrkit.runs.store import CANCEL, STOP
 from asrkit.runs.view import RunView, view
 from asrkit.ui.common import words
 from asrkit.ui.common.run_list import RunList
+from tests.support.waiting import wait_for
 
 WORKER = """
 import pathlib, sys, threading, time
@@ -36,8 +36,9 @@ def works(make_run, monkeypatch):
 
     def make(work):
         run = make_run(told=[Event("phase", time.time() - 180, 0, 0.0, {"phase": "loading", "text": "Loading"})])
-        worker = subprocess.Popen([sys.executable, "-c", WORKER.format(work=work), str(run.path)],
-                                  start_new_session=True)
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER.format(work=work), str(run.path)], start_new_session=True
+        )
         processes.introduce(run, worker.pid, [], 0)
         started.append(worker)
         wait_for(lambda: heartbeat.last(run), "the first sign of life", seconds=20)
@@ -147,9 +148,17 @@ def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkey
     heart.beat()
 
 
-@pytest.mark.parametrize(("flag", "longest", "age_s", "given"), [
-    (CANCEL, 1.0, 0, 120.0), (CANCEL, 100.0, 0, 300.0), (STOP, 100.0, 0, 600.0), (STOP, 700.0, 0, 2100.0),
-    (CANCEL, 100.0, 60, 120.0), (CANCEL, None, 0, 120.0)])
+@pytest.mark.parametrize(
+    ("flag", "longest", "age_s", "given"),
+    [
+        (CANCEL, 1.0, 0, 120.0),
+        (CANCEL, 100.0, 0, 300.0),
+        (STOP, 100.0, 0, 600.0),
+        (STOP, 700.0, 0, 2100.0),
+        (CANCEL, 100.0, 60, 120.0),
+        (CANCEL, None, 0, 120.0),
+    ],
+)
 def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s, given):
     run = make_run()
     if longest is not None:

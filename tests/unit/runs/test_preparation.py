@@ -43,8 +43,9 @@ def data(tmp_path):
 @pytest.fixture
 def prepared(store, base):
     def make(folder, **settings):
-        return prepare(TrainConfig().changed({"train": str(folder), "model": str(base), "eval_count": 1, **settings}),
-                       store)
+        return prepare(
+            TrainConfig().changed({"train": str(folder), "model": str(base), "eval_count": 1, **settings}), store
+        )
 
     return make
 
@@ -78,8 +79,13 @@ def test_the_same_seed_gives_the_same_split(prepared, data):
 @pytest.mark.parametrize("seed", range(8))
 def test_clips_are_held_out_of_those_that_can_be_used(prepared, data, seed):
     """A small held-out side never empties, whichever clips are bad."""
-    found = prepared(data([*GOOD, ("bad0", ""), ("bad1", "?"), ("bad2", "!")]), drop_bad_clips=True, eval_count=0,
-                     eval_share=0.1, seed=seed)
+    found = prepared(
+        data([*GOOD, ("bad0", ""), ("bad1", "?"), ("bad2", "!")]),
+        drop_bad_clips=True,
+        eval_count=0,
+        eval_share=0.1,
+        seed=seed,
+    )
     assert (len(found.train), len(found.eval), found.audit.dropped) == (3, 1, 3)
 
 
@@ -235,7 +241,8 @@ def test_length_limits_leave_out_without_asking(prepared, data, tmp_path):
     assert {finding.code: finding.count for finding in found.audit.findings} == {"too-short": 1, "too-long": 1}
     everything = "; add data or change the clip length limits"
     assert refused(prepared, folder, min_duration_s=5, max_duration_s=9) == (
-        f"{folder}: no clip is left to train on{everything}.")
+        f"{folder}: no clip is left to train on{everything}."
+    )
     other = data([("brief", "a")], name="other")
     assert "no clip is left to evaluate on" in refused(prepared, folder, eval=str(other), min_duration_s=1.5)
 
@@ -246,7 +253,8 @@ def test_length_limits_leave_out_without_asking(prepared, data, tmp_path):
 def test_one_clip_cannot_be_split(prepared, data):
     folder = data(GOOD[:1])
     assert refused(prepared, folder) == (
-        f"{folder} holds 1 clip and no evaluation split; add clips, or name an evaluation dataset.")
+        f"{folder} holds 1 clip and no evaluation split; add clips, or name an evaluation dataset."
+    )
 
 
 def test_more_held_out_than_there_is(prepared, data):
@@ -281,17 +289,26 @@ def test_the_base_model_is_looked_at_first(store, tmp_path):
         prepare(TrainConfig(model=str(bert), train=str(tmp_path / "gone")), store)
 
 
-@pytest.mark.parametrize(("train", "eval", "local"), [
-    ("callsigns", "", True), ("hub:a/b", "", False), ("/data", "hub:a/b:test", False), ("/data", "/other", True),
-])
+@pytest.mark.parametrize(
+    ("train", "eval", "local"),
+    [
+        ("callsigns", "", True),
+        ("hub:a/b", "", False),
+        ("/data", "hub:a/b:test", False),
+        ("/data", "/other", True),
+    ],
+)
 def test_is_local(train, eval, local):
     assert is_local(TrainConfig(train=train, eval=eval)) is local
 
 
-@pytest.mark.parametrize(("language", "vocabulary", "sentence"), [
-    ("", "keep", "has a vocabulary for each of 2 languages; set MMS language"),
-    ("fra", "extend", "has no language 'fra'; set MMS language (adapter_language) to one of deu, eng"),
-])
+@pytest.mark.parametrize(
+    ("language", "vocabulary", "sentence"),
+    [
+        ("", "keep", "has a vocabulary for each of 2 languages; set MMS language"),
+        ("fra", "extend", "has no language 'fra'; set MMS language (adapter_language) to one of deu, eng"),
+    ],
+)
 def test_a_language_that_mms_lacks_is_said_before_the_start(data, prepared, base, language, vocabulary, sentence):
     letters = json.loads((base / "vocab.json").read_text())
     (base / "vocab.json").write_text(json.dumps({"eng": letters, "deu": letters}))

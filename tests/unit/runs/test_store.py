@@ -10,9 +10,10 @@ import pytest
 
 from asrkit.config import TrainConfig
 from asrkit.errors import RunError
+from asrkit.files import free_bytes, write_json
 from asrkit.runs import store as stores
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, FLAGS, STOP, Run, RunStore, free_bytes, write_json
+from asrkit.runs.store import CANCEL, FLAGS, STOP, Run, RunStore
 
 CONFIG = TrainConfig(preset="quick", seed=7)
 
@@ -301,7 +302,8 @@ def test_a_disk_that_is_read_only(small_disk):
         with pytest.raises(RunError) as caught:
             attempt()
         assert str(caught.value) == (
-            f"{store.root} cannot be written (Read-only file system); choose another --runs-dir.")
+            f"{store.root} cannot be written (Read-only file system); choose another --runs-dir."
+        )
 
 
 def test_a_directory_that_is_not_ours(tmp_path):
@@ -334,17 +336,27 @@ def test_one_start_at_a_time(store):
 
 
 def test_skimming_reads_no_training_but_the_last_before_something_else_and_what_is_not_finite(make_run):
-    told = [Event("started", 1.0, 0), *(Event("train", 1.0 + step, step, data={"loss": 1.0}) for step in (1, 2)),
-            Event("eval", 4.0, 2), Event("train", 5.0, 3, data={"loss": float("nan")}),
-            *(Event("train", 3.0 + step, step, data={"loss": 1.0}) for step in (4, 5))]
+    told = [
+        Event("started", 1.0, 0),
+        *(Event("train", 1.0 + step, step, data={"loss": 1.0}) for step in (1, 2)),
+        Event("eval", 4.0, 2),
+        Event("train", 5.0, 3, data={"loss": float("nan")}),
+        *(Event("train", 3.0 + step, step, data={"loss": 1.0}) for step in (4, 5)),
+    ]
     run = make_run(told=told)
     seen, offset = run.events(skim=True)
     assert [(one.kind, one.step) for one in seen] == [
-        ("started", 0), ("train", 2), ("eval", 2), ("train", 3), ("train", 5)]
+        ("started", 0),
+        ("train", 2),
+        ("eval", 2),
+        ("train", 3),
+        ("train", 5),
+    ]
     assert offset == run.events_size()
     whole = run.events_path.read_bytes()
-    assert [whole[one.at:].split(b"\n")[0] for one in seen] == [one.to_line().strip().encode() for one in (
-        told[0], told[2], told[3], told[4], told[6])]
+    assert [whole[one.at :].split(b"\n")[0] for one in seen] == [
+        one.to_line().strip().encode() for one in (told[0], told[2], told[3], told[4], told[6])
+    ]
 
 
 def test_a_line_longer_than_the_limit_is_read_whole(make_run):
@@ -384,6 +396,7 @@ def test_a_run_is_claimed_once(make_run):
 @pytest.fixture
 def full_disk(monkeypatch):
     """Nothing can be appended until it is called off."""
+
     def refuse(run, told):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -9,7 +9,6 @@ import time
 
 import psutil
 import pytest
-from waiting import wait_for
 
 from asrkit.cli import managing
 from asrkit.errors import DataError, ModelError, RunError
@@ -17,6 +16,7 @@ from asrkit.runs import processes, supervisor, view
 from asrkit.runs.events import Event
 from asrkit.runs.store import CANCEL, STOP, RunStore
 from asrkit.ui.train.live_panel import LiveRun
+from tests.support.waiting import wait_for
 
 NOW = 1_763_766_000.0
 BEFORE, AFTER = NOW - 100, NOW + 100
@@ -150,9 +150,16 @@ def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
     assert supervisor.status(make_run("one", [STARTED], away)) == "crashed"
 
 
-@pytest.mark.parametrize(("where", "told"), [
-    ({"host": "elsewhere", "start": "another-boot:12"}, "was started on elsewhere; whether it lives cannot be seen"),
-    ({"folder": 1}, "a copy of a run that is under way in another folder")])
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        (
+            {"host": "elsewhere", "start": "another-boot:12"},
+            "was started on elsewhere; whether it lives cannot be seen",
+        ),
+        ({"folder": 1}, "a copy of a run that is under way in another folder"),
+    ],
+)
 def test_nobody_says_that_a_worker_has_died_who_cannot_see_it(make_run, living, where, told):
     run = make_run("one", [STARTED], {**living, **where})
     assert supervisor.status(run) == "crashed" and told in view.summary(run)["error"]
@@ -175,8 +182,9 @@ sys.stdin.read()
 @pytest.mark.parametrize("change", [supervisor.resume, supervisor.delete])
 def test_what_somebody_unseen_works_on_is_left_alone(make_run, store, dead, change):
     run = make_run("one", [STARTED], {**dead, "host": "elsewhere"})
-    with subprocess.Popen([sys.executable, "-c", CLAIMS, str(run.path)], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIMS, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout.readline() == b"mine\n"
         with pytest.raises(RunError, match="Run one is under way on elsewhere; stop it there first"):
             change(store, run)
@@ -251,6 +259,7 @@ def test_what_cannot_be_resumed(make_run, store, dead):
 
 # Starting real processes
 
+
 def test_a_worker_is_started_detached(store, config, worker):
     run = supervisor.start(store, config, "one")
     process = run.process()
@@ -294,8 +303,9 @@ def test_runs_wait_in_line_and_begin_in_turn(store, config, worker):
     assert waiting(store) == ["a-second"], "what does not wait has no place"
 
 
-@pytest.mark.parametrize(("position", "line"), [
-    (1, "cabd"), (2, "acbd"), (3, "abcd"), (4, "abdc"), (99, "abdc"), (-1, "cabd")])
+@pytest.mark.parametrize(
+    ("position", "line"), [(1, "cabd"), (2, "acbd"), (3, "abcd"), (4, "abdc"), (99, "abdc"), (-1, "cabd")]
+)
 def test_a_run_is_moved_in_line(store, config, worker, position, line):
     supervisor.start(store, config, "busy")
     runs = {name: supervisor.start(store, config, name) for name in "abcd"}
@@ -416,7 +426,8 @@ def test_an_error_before_the_start_leaves_no_run(store, config, worker, monkeypa
     with pytest.raises(RunError) as caught:
         supervisor.start(store, config)
     assert str(caught.value) == (
-        f"The disk that holds {store.root} is full (100 MB free); free at least 200 MB and start again.")
+        f"The disk that holds {store.root} is full (100 MB free); free at least 200 MB and start again."
+    )
     assert store.all() == []
 
 
@@ -489,12 +500,19 @@ def lived_again(make_run, dead, log="", **process):
     return run, RunStore(run.path.parent)
 
 
-@pytest.mark.parametrize(("process", "log", "told"), [
-    ({"log_from": 9}, "", "ended without a word: it was killed, or ran out of memory. Its history is kept."),
-    ({"log_from": 9}, "OSError: no space\n", "Its history is kept. The last line of its log: OSError: no space."),
-    ({"log_from": 9, "exit": 1}, "No module named 'torch'\n",
-     "with exit code 1 and no other word. Its history is kept. The last line of its log: No module named 'torch'."),
-    ({"exit": -signal.SIGSEGV}, "", "segmentation fault")])
+@pytest.mark.parametrize(
+    ("process", "log", "told"),
+    [
+        ({"log_from": 9}, "", "ended without a word: it was killed, or ran out of memory. Its history is kept."),
+        ({"log_from": 9}, "OSError: no space\n", "Its history is kept. The last line of its log: OSError: no space."),
+        (
+            {"log_from": 9, "exit": 1},
+            "No module named 'torch'\n",
+            "with exit code 1 and no other word. Its history is kept. The last line of its log: No module named 'torch'.",
+        ),
+        ({"exit": -signal.SIGSEGV}, "", "segmentation fault"),
+    ],
+)
 def test_what_ended_an_earlier_life_is_not_told_of_this_one(make_run, dead, process, log, told):
     run, store = lived_again(make_run, dead, log, **process)
     shown = LiveRun(store).poll({"run": run.id})
@@ -511,7 +529,8 @@ def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_ru
     assert view.summary(run)["error"] == "The disk is full."
     assert managing._why(run, view.view(run), "failed") == "The disk is full. Free some."
     (run.path / ".reserve").write_text(
-        Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line())
+        Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line()
+    )
     assert LiveRun(store).poll({"run": run.id})["outcome"] == "Ended by force."
 
 
@@ -527,8 +546,10 @@ def test_what_many_press_at_once_is_done_once(store, config, worker):
 
     def press(action):
         with concurrent.futures.ThreadPoolExecutor(8) as visitors:
-            return {told["notice"] for told in visitors.map(lambda _: live.act({"action": action, "run": run.id}),
-                                                            range(16))}
+            return {
+                told["notice"]
+                for told in visitors.map(lambda _: live.act({"action": action, "run": run.id}), range(16))
+            }
 
     assert press("resume") == {""}
     lives(2)

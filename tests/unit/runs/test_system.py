@@ -5,9 +5,9 @@ import time
 from collections import namedtuple
 
 import pytest
-from waiting import wait_for
 
 from asrkit.runs import system
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -77,9 +77,16 @@ def test_nobody_waits_for_a_driver_that_takes_its_time(monkeypatch):
 Times = namedtuple("Times", "user system idle iowait guest")
 
 
-@pytest.mark.parametrize(("now", "share"), [
-    (Times(16, 4, 20, 0, 0), 0.5), (Times(10, 0, 40, 0, 0), 0.0), (Times(10, 0, 10, 30, 0), 0.0),
-    (Times(50, 0, 10, 0, 30), 1.0), (Times(10, 0, 10, 0, 0), 0.0)])
+@pytest.mark.parametrize(
+    ("now", "share"),
+    [
+        (Times(16, 4, 20, 0, 0), 0.5),
+        (Times(10, 0, 40, 0, 0), 0.0),
+        (Times(10, 0, 10, 30, 0), 0.0),
+        (Times(50, 0, 10, 0, 30), 1.0),
+        (Times(10, 0, 10, 0, 0), 0.0),
+    ],
+)
 def test_the_share_of_the_processor(now, share):
     assert system.busy(Times(10, 0, 10, 0, 0), now) == pytest.approx(share)
 

@@ -58,8 +58,12 @@ def test_series():
 def test_a_phase_lasts_until_something_else_is_told():
     loading = event("phase", 1.0, phase="loading", text="Loading")
     assert seen(loading).phase == loading
-    for next_one in (event("train", 2.0, 1, loss=1.0), scores(1, 1.0), event("checkpoint", 2.0, 1),
-                     event("finished", 2.0, 1, message="")):
+    for next_one in (
+        event("train", 2.0, 1, loss=1.0),
+        scores(1, 1.0),
+        event("checkpoint", 2.0, 1),
+        event("finished", 2.0, 1, message=""),
+    ):
         assert seen(loading, next_one).phase is None
 
 
@@ -67,8 +71,15 @@ def test_a_resumed_run_rewinds_to_its_checkpoint():
     """What was told after the checkpoint is told anew; what came before it stays, in its order."""
     steps = [event("train", 1000.0 + step, step, step / 10, loss=float(step)) for step in (10, 20, 30)]
     found = seen(
-        STARTED, steps[0], scores(10, 0.8), event("finding", 1011.0, 10, 1.0, code="plateau"), steps[1],
-        scores(20, 0.5), steps[2], scores(30, 0.1), event("finding", 1031.0, 30, 3.0, code="overfitting"),
+        STARTED,
+        steps[0],
+        scores(10, 0.8),
+        event("finding", 1011.0, 10, 1.0, code="plateau"),
+        steps[1],
+        scores(20, 0.5),
+        steps[2],
+        scores(30, 0.1),
+        event("finding", 1031.0, 30, 3.0, code="overfitting"),
         event("failed", 1032.0, 30, message="Out of memory."),
         event("phase", 2000.0, phase="loading", text="Loading"),
         event("started", 2001.0, 20, total_steps=40, metric_for_best_model="wer"),
@@ -133,9 +144,12 @@ def test_a_long_wait_is_not_always_sleep():
 def test_eta_is_of_the_present_life():
     """Before the stop a step took 1 s; now it takes 4 s, and 18 are left."""
     found = seen(
-        STARTED, event("train", 1001.0, 1, loss=1.0), event("train", 1011.0, 11, loss=1.0),
+        STARTED,
+        event("train", 1001.0, 1, loss=1.0),
+        event("train", 1011.0, 11, loss=1.0),
         event("stopped", 1012.0, 11, message=""),
-        event("started", 5000.0, 11, total_steps=40), event("train", 5010.0, 12, loss=1.0),
+        event("started", 5000.0, 11, total_steps=40),
+        event("train", 5010.0, 12, loss=1.0),
     )
     assert found.eta_s(now=5010.0) is None
     found.apply(event("train", 5050.0, 22, loss=1.0))
@@ -167,34 +181,57 @@ KEYS = ["run_id", "status", "step", "total_steps", "epoch", "pid", "last_eval", 
 
 def test_summary_of_a_run_that_waits(make_run):
     run = make_run("one")
-    assert views.summary(run) == dict(zip(KEYS, [
-        "one", "queued", 0, None, 0.0, None, None, None, [], None, str(run.path)], strict=True))
+    assert views.summary(run) == dict(
+        zip(KEYS, ["one", "queued", 0, None, 0.0, None, None, None, [], None, str(run.path)], strict=True)
+    )
 
 
 def test_summary(make_run):
     finding = {"code": "plateau", "cause": "Too low a rate.", "remedy": "Raise it."}
-    told = [STARTED, event("train", 1010.0, 10, 1.0, loss=3.0), scores(10, 0.5), scores(20, 0.75, samples=["much"]),
-            event("finding", 1021.0, 20, 2.0, **finding),
-            event("failed", 1030.0, 21, 2.10004, error="out-of-memory", message="Out of memory.", remedy="Halve it.",
-                  traceback="Traceback")]
+    told = [
+        STARTED,
+        event("train", 1010.0, 10, 1.0, loss=3.0),
+        scores(10, 0.5),
+        scores(20, 0.75, samples=["much"]),
+        event("finding", 1021.0, 20, 2.0, **finding),
+        event(
+            "failed",
+            1030.0,
+            21,
+            2.10004,
+            error="out-of-memory",
+            message="Out of memory.",
+            remedy="Halve it.",
+            traceback="Traceback",
+        ),
+    ]
     run = make_run("one", told, {"pid": 1, "start": "another boot", "start_time": 900.0})
     assert view(run).end.data["remedy"] == "Halve it."
     found = views.summary(run)
     assert list(found) == KEYS
     assert found == {
-        "run_id": "one", "status": "failed", "step": 21, "total_steps": 40, "epoch": 2.1, "pid": 1,
+        "run_id": "one",
+        "status": "failed",
+        "step": 21,
+        "total_steps": 40,
+        "epoch": 2.1,
+        "pid": 1,
         "last_eval": {"step": 20, "loss": 1.0, "wer": 0.75, "cer": 0.5, "mer": 0.375},
         "best": {"step": 10, "loss": 1.0, "wer": 0.5, "cer": 0.5, "mer": 0.25},
         "findings": [{"code": "plateau", "step": 20, "epoch": 2.0, "cause": "Too low a rate.", "remedy": "Raise it."}],
-        "error": "Out of memory.", "path": str(run.path),
+        "error": "Out of memory.",
+        "path": str(run.path),
     }
 
 
 def test_a_pause_between_two_lives_is_no_time_of_work():
     """10 s of work, ended or killed, an hour of nothing, 5 s of loading and 15 s of work: 30 s."""
+
     def life(begun):
-        return [event("phase", begun, phase="loading", text="Loading PyTorch", begins=True),
-                event("phase", begun + 2, phase="loading", text="Loading the base model")]
+        return [
+            event("phase", begun, phase="loading", text="Loading PyTorch", begins=True),
+            event("phase", begun + 2, phase="loading", text="Loading the base model"),
+        ]
 
     first = [*life(1000.0), event("started", 1005.0, 0, total_steps=4), event("train", 1010.0, 2, loss=1.0)]
     second = [*life(4610.0), event("started", 4615.0, 2, total_steps=4), event("train", 4630.0, 3, loss=1.0)]
@@ -232,16 +269,21 @@ def test_a_long_run_is_kept_short_and_its_spike_stays():
 
 
 def test_work_is_counted_without_the_pause_between_two_lives():
-    found = seen(STARTED, event("train", 1010.0, 1, loss=1.0),
-                 event("phase", 5000.0, phase="loading", begins=True), event("train", 5010.0, 2, loss=1.0))
+    found = seen(
+        STARTED,
+        event("train", 1010.0, 1, loss=1.0),
+        event("phase", 5000.0, phase="loading", begins=True),
+        event("train", 5010.0, 2, loss=1.0),
+    )
     assert [point.elapsed_s for point in found.series["train/loss"]] == [10.0, 20.0]
 
 
 def test_a_run_that_begins_again_from_nothing_tells_its_first_evaluation_once():
     """Killed after the evaluation of step 0 and before the first checkpoint."""
     finding = event("finding", 1000.0, 0, 0.0, code="learning-rate-high", cause="", remedy="")
-    found = seen(STARTED, finding, scores(0, 1.0), event("train", 1001.0, 1, 0.1, loss=3.0), STARTED, finding,
-                 scores(0, 1.0))
+    found = seen(
+        STARTED, finding, scores(0, 1.0), event("train", 1001.0, 1, 0.1, loss=3.0), STARTED, finding, scores(0, 1.0)
+    )
     assert [told.step for told in found.evaluations] == [0] and len(found.findings) == 1
     assert curve(found, "eval/wer") == [(0, 1.0)] and curve(found, "train/loss") == []
 
@@ -252,8 +294,11 @@ HOUR = 3600.0
 @pytest.mark.parametrize("jump_s", [HOUR, -HOUR])
 def test_a_clock_that_is_set_changes_neither_time_nor_pace(jump_s):
     """Ten seconds a step, in two lives; the clock is set while it trains, and again between the lives."""
-    told = seen(STARTED, *(event("train", 1000.0 + 10 * step, step, loss=1.0) for step in (1, 2, 3)),
-                *(event("train", 1000.0 + 10 * step + jump_s, step, loss=1.0) for step in (4, 5)))
+    told = seen(
+        STARTED,
+        *(event("train", 1000.0 + 10 * step, step, loss=1.0) for step in (1, 2, 3)),
+        *(event("train", 1000.0 + 10 * step + jump_s, step, loss=1.0) for step in (4, 5)),
+    )
     assert told.elapsed_s(now=1050.0 + jump_s) == pytest.approx(50.0)
     assert told.eta_s(now=1050.0 + jump_s) == pytest.approx(350.0)
     told.apply(event("phase", 1060.0 - jump_s, phase="loading", text="", begins=True))

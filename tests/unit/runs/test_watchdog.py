@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from waiting import wait_for
 
+from asrkit.files import write_json
 from asrkit.runs import crash, processes, supervisor, watchdog
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, STOP, write_json
+from asrkit.runs.store import CANCEL, STOP
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -105,13 +106,21 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize(("what", "error"), [
-    ("watchdog._tell", "OSError(28, 'No space left on device')"), ("supervisor.advance", "OSError(5, 'Input/output')"),
-    ("supervisor.advance", "TypeError('a defect')")])
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("watchdog._tell", "OSError(28, 'No space left on device')"),
+        ("supervisor.advance", "OSError(5, 'Input/output')"),
+        ("supervisor.advance", "TypeError('a defect')"),
+    ],
+)
 def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, error):
     run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9})])
-    worker = subprocess.Popen([sys.executable, "-c", GUARDED.format(what=what, error=error), str(run.path)],
-                              start_new_session=True, stderr=subprocess.DEVNULL)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", GUARDED.format(what=what, error=error), str(run.path)],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         processes.introduce(run, worker.pid, [], 0)
         run.raise_flag(STOP)
@@ -125,8 +134,10 @@ def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, e
 def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its_name(make_run, deleted):
     """Many file systems give the number of a folder that is gone to the next one."""
     run = make_run()
-    worker = subprocess.Popen([sys.executable, "-c", GUARDED.format(what="watchdog._tell", error="OSError()"),
-                               str(run.path)], start_new_session=True)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", GUARDED.format(what="watchdog._tell", error="OSError()"), str(run.path)],
+        start_new_session=True,
+    )
     try:
         wait_for(run.heartbeat_path.exists, "the worker", seconds=20)
         number = processes.folder(run)
@@ -149,12 +160,15 @@ def test_an_end_that_the_worker_told_itself_is_not_told_again(deaf):
     assert [told.kind for told in deaf.events()[0]] == ["started", "train", "stopped"]
 
 
-@pytest.mark.parametrize(("process", "words"), [
-    ({"exit": -9, "for_memory": True}, "killed the training process for memory"),
-    ({"exit": -9, "for_memory": False}, "without a word: it was killed"),
-    ({"exit": -signal.SIGSEGV}, "segmentation fault"),
-    ({}, "without a word"),
-])
+@pytest.mark.parametrize(
+    ("process", "words"),
+    [
+        ({"exit": -9, "for_memory": True}, "killed the training process for memory"),
+        ({"exit": -9, "for_memory": False}, "without a word: it was killed"),
+        ({"exit": -signal.SIGSEGV}, "segmentation fault"),
+        ({}, "without a word"),
+    ],
+)
 def test_why_a_worker_is_gone(make_run, process, words):
     run = make_run(process={"pid": 1, "start": "x", **process})
     told, remedy = crash.explain(run)

@@ -43,8 +43,14 @@ FAMILIES = {
     "wav2vec2-bert": (Wav2Vec2BertConfig, Wav2Vec2BertForCTC, Wav2Vec2BertModel),
 }
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-CONVOLUTIONS = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
-                "conv_bias": True, "feat_extract_norm": "layer", "do_stable_layer_norm": True}
+CONVOLUTIONS = {
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "conv_bias": True,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+}
 CALM = {"final_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
 
 
@@ -55,30 +61,47 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
     marks: names of a begin and an end token that are in the tokenizer and have no row in the output layer.
     """
 
-    def make(kind: str = "wav2vec2", head: bool = True, letters: str = "abcde", pad: str = "<pad>",
-             unknown: str = "<unk>", marks: tuple[str, ...] = (), dtype: torch.dtype = torch.float32,
-             **changes) -> Path:
+    def make(
+        kind: str = "wav2vec2",
+        head: bool = True,
+        letters: str = "abcde",
+        pad: str = "<pad>",
+        unknown: str = "<unk>",
+        marks: tuple[str, ...] = (),
+        dtype: torch.dtype = torch.float32,
+        **changes,
+    ) -> Path:
         folder = tmp_path / f"{kind}-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         torch.manual_seed(0)
         tokens = [pad, unknown, "|", *letters, *marks]
         settings = {**SMALL, **CALM, **changes, "vocab_size": len(tokens) - len(marks), "pad_token_id": 0}
         if kind == "wav2vec2-bert":
-            settings |= {"feature_projection_input_dim": 160, "conformer_conv_dropout": 0.0,
-                         "left_max_position_embeddings": 8, "right_max_position_embeddings": 2}
+            settings |= {
+                "feature_projection_input_dim": 160,
+                "conformer_conv_dropout": 0.0,
+                "left_max_position_embeddings": 8,
+                "right_max_position_embeddings": 2,
+            }
         else:
             settings = {**CONVOLUTIONS, **settings}
         config, with_head, without = FAMILIES[kind]
         (with_head if head else without)(config(**settings)).to(dtype).save_pretrained(folder)
-        extractor = SeamlessM4TFeatureExtractor() if kind == "wav2vec2-bert" else Wav2Vec2FeatureExtractor(
-            do_normalize=True, return_attention_mask=settings["feat_extract_norm"] == "layer")
+        extractor = (
+            SeamlessM4TFeatureExtractor()
+            if kind == "wav2vec2-bert"
+            else Wav2Vec2FeatureExtractor(
+                do_normalize=True, return_attention_mask=settings["feat_extract_norm"] == "layer"
+            )
+        )
         if not head:
             extractor.save_pretrained(folder)
             return folder
         (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
         bos, eos = marks or (None, None)
-        tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), pad_token=pad, unk_token=unknown, bos_token=bos,
-                                         eos_token=eos)
+        tokenizer = Wav2Vec2CTCTokenizer(
+            str(folder / "vocab.json"), pad_token=pad, unk_token=unknown, bos_token=bos, eos_token=eos
+        )
         processor = Wav2Vec2BertProcessor if kind == "wav2vec2-bert" else Wav2Vec2Processor
         processor(extractor, tokenizer).save_pretrained(folder)
         return folder

@@ -42,9 +42,21 @@ def losses(run):
 def test_it_trains_resumes_and_transcribes(checkpoint, clips, tmp_path, kind, head):
     family, changes, settings = KINDS[kind]
     base, rows = checkpoint(family, head=head, **changes), clips(0.9, 0.4, 0.7, 0.55, texts=TEXTS)
-    values = {"preset": "", "model": str(base), "freeze": "nothing", "mixed_precision": "no", "train_batch_size": 2,
-              "learning_rate": 1e-3, "eval_steps": 2, "logging_steps": 1, "eval_on_start": False, "max_steps": 4,
-              "mask_time_prob": 0.05, "mask_time_length": 2, **settings}
+    values = {
+        "preset": "",
+        "model": str(base),
+        "freeze": "nothing",
+        "mixed_precision": "no",
+        "train_batch_size": 2,
+        "learning_rate": 1e-3,
+        "eval_steps": 2,
+        "logging_steps": 1,
+        "eval_on_start": False,
+        "max_steps": 4,
+        "mask_time_prob": 0.05,
+        "mask_time_length": 2,
+        **settings,
+    }
     config, run = TrainConfig(**values), RunStore(tmp_path / "runs").create(TrainConfig(**values))
     trainer(run, config, load(str(base), config, TEXTS), rows).train()
     whole = losses(run)

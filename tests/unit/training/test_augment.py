@@ -19,8 +19,15 @@ def energy(samples, low, high):
 
 
 NOISE = np.random.default_rng(9).standard_normal(RATE).astype(np.float32) * 0.1
-INPUTS = {"tone": tone(440), "noise": NOISE, "silence": np.zeros(RATE, np.float32), "short": tone(440, 0.03),
-          "one sample": np.ones(1, np.float32), "odd length": tone(300, 0.5)[:7999], "full scale": np.sign(tone(100))}
+INPUTS = {
+    "tone": tone(440),
+    "noise": NOISE,
+    "silence": np.zeros(RATE, np.float32),
+    "short": tone(440, 0.03),
+    "one sample": np.ones(1, np.float32),
+    "odd length": tone(300, 0.5)[:7999],
+    "full scale": np.sign(tone(100)),
+}
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
@@ -85,8 +92,11 @@ def test_noise_is_added_at_the_wanted_ratio(snr_db, length):
 
 
 def test_noise_has_many_colours():
-    shares = [energy(noise, 0, 1000) / energy(noise, 0, 8001) for seed in range(40)
-              if (noise := add_noise(NOISE, 0.0, np.random.default_rng(seed)) - NOISE) is not None]
+    shares = [
+        energy(noise, 0, 1000) / energy(noise, 0, 8001)
+        for seed in range(40)
+        if (noise := add_noise(NOISE, 0.0, np.random.default_rng(seed)) - NOISE) is not None
+    ]
     assert min(shares) < 0.25 and max(shares) > 0.95  # white has 1/8 of its energy there, brown nearly all
 
 
@@ -105,8 +115,10 @@ def test_band_limiting_removes_what_is_above():
 def test_the_telephone_band_ends_at_3400_hz(monkeypatch):
     monkeypatch.setattr(augment, "mu_law", lambda samples: samples)
     only_band = Augmentation(band_probability=1.0)
-    shares = [energy(only_band(NOISE, np.random.default_rng(seed)), 5000, 8001) / energy(NOISE, 5000, 8001)
-              for seed in range(30)]
+    shares = [
+        energy(only_band(NOISE, np.random.default_rng(seed)), 5000, 8001) / energy(NOISE, 5000, 8001)
+        for seed in range(30)
+    ]
     assert sum(share < 0.01 for share in shares) >= 10  # six of ten are telephones
 
 

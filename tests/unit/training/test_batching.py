@@ -111,11 +111,13 @@ def test_more_processes_than_batches():
 @pytest.mark.parametrize(("world", "accumulation"), [(1, 1), (2, 1), (1, 4), (2, 2)])
 def test_the_first_two_updates_are_those_that_need_most_memory(world, accumulation):
     """So that what does not fit into memory fails in the first minute or never."""
+
     def padded(batch):
         return len(batch) * LOG_NORMAL[batch].max()
 
-    every = [epoch(sampler(seconds=0, clips=8, rank=rank, world=world, update=world * accumulation))
-             for rank in range(world)]
+    every = [
+        epoch(sampler(seconds=0, clips=8, rank=rank, world=world, update=world * accumulation)) for rank in range(world)
+    ]
     first = [padded(batch) for ranked in every for batch in ranked[: 2 * accumulation]]
     rest = [padded(batch) for ranked in every for batch in ranked[2 * accumulation :]]
     assert min(first) >= max(rest)

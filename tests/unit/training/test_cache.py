@@ -21,10 +21,24 @@ def build(checkpoint, clips, tmp_path):
     rows, store = clips(0.9, 0.4, 0.7, 0.55, texts=TEXTS), RunStore(tmp_path / "runs")
 
     def make(base, **changes):
-        config = TrainConfig(**{
-            "preset": "", "model": str(base), "freeze": "feature-encoder", "mixed_precision": "no", "max_steps": 6,
-            "train_batch_size": 2, "learning_rate": 1e-2, "logging_steps": 1, "eval_on_start": False, "eval_steps": 3,
-            "mask_time_prob": 0.05, "mask_time_length": 2, "cache_gb": 1, **changes})
+        config = TrainConfig(
+            **{
+                "preset": "",
+                "model": str(base),
+                "freeze": "feature-encoder",
+                "mixed_precision": "no",
+                "max_steps": 6,
+                "train_batch_size": 2,
+                "learning_rate": 1e-2,
+                "logging_steps": 1,
+                "eval_on_start": False,
+                "eval_steps": 3,
+                "mask_time_prob": 0.05,
+                "mask_time_length": 2,
+                "cache_gb": 1,
+                **changes,
+            }
+        )
         made = CtcTrainer(store.create(config), config, *reversed(load(str(base), config, TEXTS)), rows, rows[:2])
         made.args.dataloader_num_workers = 0
         return made
@@ -56,10 +70,16 @@ def test_a_memory_that_is_too_small_changes_nothing_either(checkpoint, build):
     assert 1 <= len(made.memory.frames.kept) <= 2
 
 
-@pytest.mark.parametrize(("changes", "settings"), [
-    ({}, {"freeze": "nothing"}), ({}, {"augmentation": "light"}), ({}, {"cache_gb": 0}),
-    ({"feat_extract_norm": "group", "do_stable_layer_norm": False}, {}), ({"add_adapter": True}, {}),
-])
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({}, {"freeze": "nothing"}),
+        ({}, {"augmentation": "light"}),
+        ({}, {"cache_gb": 0}),
+        ({"feat_extract_norm": "group", "do_stable_layer_norm": False}, {}),
+        ({"add_adapter": True}, {}),
+    ],
+)
 def test_nothing_is_remembered_where_it_would_not_be_the_same(checkpoint, build, changes, settings):
     """A trained encoder, another waveform at every epoch, a norm over the padded clip, frames that are joined later."""
     assert build(checkpoint(**changes), **settings).memory is None
@@ -71,8 +91,7 @@ def test_mel_features_have_no_convolutions_to_remember(checkpoint, build):
 
 @pytest.mark.parametrize("freeze", ["feature-encoder", "all-but-head"])
 def test_no_gradient_is_computed_for_what_is_frozen(checkpoint, freeze):
-    """transformers asks for one at the waveform unless told otherwise: a backward pass through every layer for nothing.
-    """
+    """transformers asks for one at the waveform unless told otherwise: a backward pass through every layer for nothing."""
     base = checkpoint()
     _, model = load(str(base), TrainConfig(preset="", model=str(base), freeze=freeze), TEXTS)
     made = model.train().base_model.feature_extractor(torch.zeros(1, 4000))

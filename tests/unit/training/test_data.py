@@ -76,8 +76,10 @@ def test_mel_features(checkpoint, clips):
     assert batch["attention_mask"].sum(-1).tolist() == [49, 24]
 
 
-@pytest.mark.parametrize(("kind", "shortest"), [("wav2vec2", 400 + 320 * 10), ("hubert", 400 + 320 * 10),
-                                                ("wavlm", 400 + 320 * 10), ("wav2vec2-bert", 11)])
+@pytest.mark.parametrize(
+    ("kind", "shortest"),
+    [("wav2vec2", 400 + 320 * 10), ("hubert", 400 + 320 * 10), ("wavlm", 400 + 320 * 10), ("wav2vec2-bert", 11)],
+)
 def test_the_shortest_batch_can_be_masked(checkpoint, clips, kind, shortest):
     """SpecAugment refuses fewer frames than a mask is long."""
     base = checkpoint(kind)

@@ -103,8 +103,7 @@ class Told(torch.nn.Module):
         ids = torch.full((len(samples), int(self._get_feat_extract_output_lengths(input_values.shape[1]))), self.after)
         for row, count in zip(ids, frames, strict=True):
             row[:count] = self.letter
-        return types.SimpleNamespace(logits=torch.nn.functional.one_hot(ids, 8).float(),
-                                     loss=(samples / 16_000).mean())
+        return types.SimpleNamespace(logits=torch.nn.functional.one_hot(ids, 8).float(), loss=(samples / 16_000).mean())
 
 
 @pytest.fixture
@@ -155,8 +154,13 @@ def test_samples_are_the_same_few_and_the_worst(processor, clips):
     found = run(processor, Told(), rows, 8)
     assert [sample["id"] for sample in found.samples] == [rows[place].id for place in (0, 5, 10, 14, 19, 7, 8, 3)]
     assert [sample["worst"] for sample in found.samples] == [False] * 5 + [True] * 3
-    assert found.samples[1] == {"id": rows[5].id, "audio": rows[5].audio, "reference": "abcde", "hypothesis": "a",
-                                "worst": False}
+    assert found.samples[1] == {
+        "id": rows[5].id,
+        "audio": rows[5].audio,
+        "reference": "abcde",
+        "hypothesis": "a",
+        "worst": False,
+    }
 
 
 def test_few_clips_have_few_samples(processor, clips):
@@ -166,8 +170,21 @@ def test_few_clips_have_few_samples(processor, clips):
 
 def test_what_an_event_holds(processor, clips):
     told = run(processor, Told(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_data()
-    assert set(told) == {"loss", "wer", "cer", "mer", "counts", "blank_share", "unknown_share", "length_ratio",
-                         "utterances", "audio_seconds", "seconds", "samples", "wer_interval"}
+    assert set(told) == {
+        "loss",
+        "wer",
+        "cer",
+        "mer",
+        "counts",
+        "blank_share",
+        "unknown_share",
+        "length_ratio",
+        "utterances",
+        "audio_seconds",
+        "seconds",
+        "samples",
+        "wer_interval",
+    }
     assert told["wer"] == pytest.approx(1 / 3) and told["cer"] == pytest.approx(2 / 4)
     assert told["counts"]["wer"] == {"substitutions": 0, "deletions": 1, "insertions": 0, "reference_length": 3}
 

@@ -9,27 +9,39 @@ from asrkit.errors import AudioError, ConfigError, DataError, GatedError, HubErr
 from asrkit.training.failures import explain
 
 
-@pytest.mark.parametrize(("error", "code", "words"), [
-    (AudioError("a.wav is cut off."), "bad-audio", "a.wav is cut off."),
-    (DataError("metadata.csv row 3 is empty."), "bad-data", "metadata.csv row 3 is empty."),
-    (ModelError("base is no CTC model."), "bad-model", "base is no CTC model."),
-    (ConfigError("Seed is -1."), "bad-settings", "Seed is -1."),
-    (RunError("Run one is gone."), "failed", "Run one is gone."),
-    (OSError(errno.ENOSPC, "No space left on device"), "disk-full", "The disk is full."),
-    (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full", "The disk is full."),
-    (OSError(errno.EROFS, "Read-only file system"), "cannot-write", "cannot write any more"),
-    (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out-of-memory",
-     "The device ran out of memory."),
-    (RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to "
-                  "allocate 4000000000000 bytes."), "out-of-memory", "The device ran out of memory."),
-    (MemoryError(), "out-of-memory", "The device ran out of memory."),
-    (GatedError("The model owner/name is gated."), "gated", "The model owner/name is gated."),
-    (HubError("There is no model ownr/name."), "hub-unreachable", "There is no model ownr/name."),
-    (RuntimeError("CUDA error: an illegal memory access was encountered"), "cuda", "The GPU reported an error"),
-    (ZeroDivisionError("division by zero"), "unexpected", "ZeroDivisionError: division by zero"),
-    (ValueError(), "unexpected", "ValueError"),
-    (KeyboardInterrupt(), "unexpected", "KeyboardInterrupt"),
-])
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (AudioError("a.wav is cut off."), "bad-audio", "a.wav is cut off."),
+        (DataError("metadata.csv row 3 is empty."), "bad-data", "metadata.csv row 3 is empty."),
+        (ModelError("base is no CTC model."), "bad-model", "base is no CTC model."),
+        (ConfigError("Seed is -1."), "bad-settings", "Seed is -1."),
+        (RunError("Run one is gone."), "failed", "Run one is gone."),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk-full", "The disk is full."),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full", "The disk is full."),
+        (OSError(errno.EROFS, "Read-only file system"), "cannot-write", "cannot write any more"),
+        (
+            torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            "out-of-memory",
+            "The device ran out of memory.",
+        ),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to "
+                "allocate 4000000000000 bytes."
+            ),
+            "out-of-memory",
+            "The device ran out of memory.",
+        ),
+        (MemoryError(), "out-of-memory", "The device ran out of memory."),
+        (GatedError("The model owner/name is gated."), "gated", "The model owner/name is gated."),
+        (HubError("There is no model ownr/name."), "hub-unreachable", "There is no model ownr/name."),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "cuda", "The GPU reported an error"),
+        (ZeroDivisionError("division by zero"), "unexpected", "ZeroDivisionError: division by zero"),
+        (ValueError(), "unexpected", "ValueError"),
+        (KeyboardInterrupt(), "unexpected", "KeyboardInterrupt"),
+    ],
+)
 def test_every_kind_of_end(error, code, words):
     told = explain(error)
     assert told.error == code and words in told.message
@@ -56,6 +68,7 @@ def test_a_disk_that_is_really_full(small_disk, save):
 
 def test_a_bad_clip_that_a_loader_process_found_is_one_sentence():
     """PyTorch gives back the error with the traceback of the other process as its text."""
+
     class Bad(Dataset):
         def __len__(self):
             return 1

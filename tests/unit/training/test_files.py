@@ -1,9 +1,10 @@
 import pytest
 
+from asrkit import files
 from asrkit.config import TrainConfig
+from asrkit.files import replace_directory
 from asrkit.runs.store import Run, RunStore
-from asrkit.training import files
-from asrkit.training.files import partial_dir, replaced
+from asrkit.training.checkpoint_files import partial_dir, tidy
 
 
 class Broken(Exception):
@@ -13,11 +14,11 @@ class Broken(Exception):
 def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path):
     target = tmp_path / "model"
     for content in ("one", "two"):
-        with replaced(target) as draft:
+        with replace_directory(target) as draft:
             draft.mkdir()
             (draft / "weights").write_text(content)
         assert (target / "weights").read_text() == content
-    with pytest.raises(Broken), replaced(target) as draft:
+    with pytest.raises(Broken), replace_directory(target) as draft:
         draft.mkdir()
         (draft / "weights").write_text("half")
         raise Broken
@@ -43,7 +44,7 @@ def killed_run(tmp_path):
 
 
 def test_tidying_finishes_or_undoes_what_was_under_way(killed_run):
-    files.tidy(killed_run)
+    tidy(killed_run)
     assert sorted(path.name for path in killed_run.checkpoints_dir.iterdir()) == ["checkpoint-4", "checkpoint-6"]
     assert (killed_run.checkpoints_dir / "checkpoint-6" / "weights").read_text() == ".checkpoint-6-old"
     assert not (killed_run.path / ".model-draft").exists()
@@ -54,6 +55,6 @@ def test_a_checkpoint_that_is_removed_loses_its_name_before_its_files(killed_run
     whole = killed_run.checkpoints_dir / "checkpoint-4"
     seen = []
     monkeypatch.setattr(files.shutil, "rmtree", lambda path, **_: seen.append((path.name, whole.exists())))
-    files.discard(whole)
+    files.remove_directory(whole)
     assert seen[-1] == (".checkpoint-4-gone", False)
     assert killed_run.checkpoints() == []

@@ -34,8 +34,10 @@ def vocabulary(processor):
 
 
 def batch_of(processor, *samples):
-    items = [{"features": data.features(processor, sample), "labels": [3, 4], "duration_s": len(sample) / 16_000,
-              "clip": 0} for sample in samples]
+    items = [
+        {"features": data.features(processor, sample), "labels": [3, 4], "duration_s": len(sample) / 16_000, "clip": 0}
+        for sample in samples
+    ]
     batch = data.Collator(processor)(items)
     batch.pop("about")
     return batch
@@ -56,8 +58,10 @@ def test_a_fresh_head_on_an_encoder(checkpoint, kind):
     assert vocabulary(processor) == {"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "b": 4, "c": 5, "d": 6, "e": 7}
     assert model.lm_head.out_features == model.config.vocab_size == 8
     assert model.config.pad_token_id == processor.tokenizer.pad_token_id == 0
-    stored = {name.partition(".")[2] if name.startswith(kind[:6]) else name: tensor
-              for name, tensor in load_file(base / "model.safetensors").items()}
+    stored = {
+        name.partition(".")[2] if name.startswith(kind[:6]) else name: tensor
+        for name, tensor in load_file(base / "model.safetensors").items()
+    }
     encoder = dict(model.base_model.named_parameters())
     same = [name for name in encoder if name in stored and torch.equal(encoder[name], stored[name])]
     assert len(same) > 20 and set(encoder) == set(same)
@@ -78,8 +82,9 @@ def test_characters_that_a_kept_vocabulary_lacks(checkpoint):
     base = checkpoint(letters="abcd")
     with pytest.raises(ModelError) as caught:
         loaded(base, ["deed", "fed"])
-    assert str(caught.value) == (f"{base} does not know 'e', 'f'; set Vocabulary to extend, or choose a normaliser "
-                                 "that removes them.")
+    assert str(caught.value) == (
+        f"{base} does not know 'e', 'f'; set Vocabulary to extend, or choose a normaliser that removes them."
+    )
 
 
 @pytest.mark.parametrize("policy", ["keep", "extend"])
@@ -174,8 +179,17 @@ def test_half_precision_is_loaded_as_float32(checkpoint, kind, head):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("head", [True, False])
 def test_class_defaults_that_hurt_are_overridden(checkpoint, kind, head):
-    base = checkpoint(kind, head=head, ctc_loss_reduction="sum", ctc_zero_infinity=False, layerdrop=0.1,
-                      hidden_dropout=0.1, attention_dropout=0.1, mask_time_prob=0.05, mask_time_length=10)
+    base = checkpoint(
+        kind,
+        head=head,
+        ctc_loss_reduction="sum",
+        ctc_zero_infinity=False,
+        layerdrop=0.1,
+        hidden_dropout=0.1,
+        attention_dropout=0.1,
+        mask_time_prob=0.05,
+        mask_time_length=10,
+    )
     for found in (loaded(base)[1].config, *([reload(base, config(base))[1].config] if head else [])):
         assert (found.ctc_loss_reduction, found.ctc_zero_infinity) == ("mean", True)
         assert found.layerdrop == found.hidden_dropout == found.attention_dropout == found.mask_time_prob == 0
@@ -183,8 +197,9 @@ def test_class_defaults_that_hurt_are_overridden(checkpoint, kind, head):
 
 
 def test_settings_reach_the_layers(checkpoint):
-    _, model = loaded(checkpoint(), hidden_dropout=0.2, attention_dropout=0.3, layerdrop=0.1, mask_time_prob=0.4,
-                      mask_time_length=3)
+    _, model = loaded(
+        checkpoint(), hidden_dropout=0.2, attention_dropout=0.3, layerdrop=0.1, mask_time_prob=0.4, mask_time_length=3
+    )
     layer = model.wav2vec2.encoder.layers[0]
     assert (layer.dropout.p, layer.attention.dropout) == (0.2, 0.3)
     assert (model.config.layerdrop, model.config.mask_time_prob, model.config.mask_time_length) == (0.1, 0.4, 3)
@@ -224,9 +239,14 @@ def test_adapters_only(checkpoint):
     assert trained(reload(base, config(base, freeze="all-but-adapters"))[1]) == wanted
 
 
-@pytest.mark.parametrize(("kind", "changes"), [
-    ("hubert", {}), ("wav2vec2-bert", {}), ("wav2vec2", {"do_stable_layer_norm": False}),
-])
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("hubert", {}),
+        ("wav2vec2-bert", {}),
+        ("wav2vec2", {"do_stable_layer_norm": False}),
+    ],
+)
 def test_adapters_where_there_is_no_place_for_them(checkpoint, kind, changes):
     with pytest.raises(ModelError, match="has no place for adapters"):
         loaded(checkpoint(kind, **changes), freeze="all-but-adapters")
@@ -245,8 +265,14 @@ def mms(checkpoint):
         save_file(weights, base / f"adapter.{name}.safetensors")
     (base / "vocab.json").write_text(json.dumps(nested))
     (base / "tokenizer_config.json").unlink()
-    tokenizer = Wav2Vec2CTCTokenizer(str(base / "vocab.json"), pad_token="<pad>", unk_token="<unk>", bos_token=None,
-                                     eos_token=None, target_lang="eng")
+    tokenizer = Wav2Vec2CTCTokenizer(
+        str(base / "vocab.json"),
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token=None,
+        eos_token=None,
+        target_lang="eng",
+    )
     tokenizer.save_pretrained(base)
     return base
 
@@ -270,9 +296,13 @@ def test_what_came_out_of_mms_is_an_ordinary_checkpoint(mms, tmp_path):
     torch.testing.assert_close(again.state_dict()["lm_head.weight"], model.state_dict()["lm_head.weight"])
 
 
-@pytest.mark.parametrize(("language", "words"), [
-    ("", "has a vocabulary for each of 2 languages"), ("fra", "has no language 'fra'"),
-])
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("", "has a vocabulary for each of 2 languages"),
+        ("fra", "has no language 'fra'"),
+    ],
+)
 def test_mms_without_a_language_it_has(mms, language, words):
     with pytest.raises(ModelError, match=f"{words}; set MMS language .* to one of deu, eng, or Vocabulary to fresh"):
         loaded(mms, adapter_language=language)
@@ -318,9 +348,11 @@ def test_gradient_checkpointing_gives_the_same_gradient(checkpoint, kind):
         processor, model = loaded(base, gradient_checkpointing=switch)
         assert any(getattr(part, "gradient_checkpointing", False) for part in model.modules()) == switch
         model.train()(**batch_of(processor, noise(16_000))).loss.backward()
-        gradients.append(model.base_model.encoder.layers[0].ffn1.intermediate_dense.weight.grad
-                         if kind == "wav2vec2-bert" else
-                         model.base_model.encoder.layers[0].feed_forward.intermediate_dense.weight.grad)
+        gradients.append(
+            model.base_model.encoder.layers[0].ffn1.intermediate_dense.weight.grad
+            if kind == "wav2vec2-bert"
+            else model.base_model.encoder.layers[0].feed_forward.intermediate_dense.weight.grad
+        )
     assert gradients[0].abs().sum() > 0
     torch.testing.assert_close(gradients[0], gradients[1])
 

@@ -31,8 +31,9 @@ class GradientOfFirstUpdate(TrainerCallback):
         self.gradient = {}
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **_):
-        self.gradient = {name: parameter.grad.clone() for name, parameter in model.named_parameters()
-                         if parameter.grad is not None}
+        self.gradient = {
+            name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None
+        }
         raise Seen
 
 
@@ -47,14 +48,24 @@ def build(base, clips, tmp_path):
     store, rows = RunStore(tmp_path / "runs"), clips(*LENGTHS, texts=TEXTS)
 
     def make(count=4, run=None, scored=(), parts=1, **changes):
-        settings = {"preset": "", "model": str(base), "freeze": "nothing", "mixed_precision": "no", "max_steps": 3,
-                    "train_batch_size": count, "learning_rate": 1e-3, "max_grad_norm": 1e6, "logging_steps": 1,
-                    "eval_on_start": False, "eval_steps": 1000, **changes}
+        settings = {
+            "preset": "",
+            "model": str(base),
+            "freeze": "nothing",
+            "mixed_precision": "no",
+            "max_steps": 3,
+            "train_batch_size": count,
+            "learning_rate": 1e-3,
+            "max_grad_norm": 1e6,
+            "logging_steps": 1,
+            "eval_on_start": False,
+            "eval_steps": 1000,
+            **changes,
+        }
         config = TrainConfig(**settings)
         processor, model = load(str(base), config, TEXTS)
         run = run or store.create(config)
-        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], scored=scored,
-                          parts=parts)
+        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], scored=scored, parts=parts)
         made.args.dataloader_num_workers = 0
         return made
 
@@ -90,9 +101,17 @@ def assert_same(found, wanted):
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-3, atol=1e-5, msg=f"gradient of {name} differs")
 
 
-@pytest.mark.parametrize(("count", "clips_a_batch", "accumulation"), [
-    (4, 4, 1), (4, 2, 2), (4, 1, 4), (3, 3, 1), (3, 2, 2), (3, 1, 3),
-])
+@pytest.mark.parametrize(
+    ("count", "clips_a_batch", "accumulation"),
+    [
+        (4, 4, 1),
+        (4, 2, 2),
+        (4, 1, 4),
+        (3, 3, 1),
+        (3, 2, 2),
+        (3, 1, 3),
+    ],
+)
 def test_an_update_is_the_mean_over_its_clips_however_it_is_split(build, count, clips_a_batch, accumulation):
     made = build(count, train_batch_size=clips_a_batch, gradient_accumulation_steps=accumulation)
     wanted = by_hand(made)
@@ -120,13 +139,23 @@ def test_what_plain_trainer_makes_of_the_same_update(build, tmp_path):
         del ours.model.accepts_loss_kwargs
         collator = Collator(ours.processor)
         plain = Trainer(
-            ours.model, TrainingArguments(
-                str(tmp_path / "plain"), per_device_train_batch_size=clips_a_batch, max_steps=1, report_to="none",
-                gradient_accumulation_steps=accumulation, remove_unused_columns=False, max_grad_norm=1e6, use_cpu=True,
-                disable_tqdm=True),
+            ours.model,
+            TrainingArguments(
+                str(tmp_path / "plain"),
+                per_device_train_batch_size=clips_a_batch,
+                max_steps=1,
+                report_to="none",
+                gradient_accumulation_steps=accumulation,
+                remove_unused_columns=False,
+                max_grad_norm=1e6,
+                use_cpu=True,
+                disable_tqdm=True,
+            ),
             train_dataset=SpeechDataset(ours.train_rows, ours.processor),
             data_collator=lambda items, collator=collator: {
-                name: value for name, value in collator(items).items() if name != "about"})
+                name: value for name, value in collator(items).items() if name != "about"
+            },
+        )
         norms.append(norm(gradient(plain)))
     assert norms[1] / norms[0] == pytest.approx(4, rel=0.01)
 
@@ -195,8 +224,9 @@ def test_a_resumed_run_knows_how_much_fits(build):
 
 def test_one_clip_that_does_not_fit_ends_the_run(build, monkeypatch):
     made = build(1)
-    monkeypatch.setattr(made.model, "forward", lambda **batch: (_ for _ in ()).throw(
-        torch.OutOfMemoryError("CUDA out of memory.")))
+    monkeypatch.setattr(
+        made.model, "forward", lambda **batch: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory."))
+    )
     with pytest.raises(torch.OutOfMemoryError):
         made.train()
 
@@ -225,8 +255,18 @@ def test_a_run_from_start_to_end(build):
     made.train()
     told = [(kind, step) for kind, step in stories(made.run) if kind not in ("evaluating", "finding")]
     assert told == [
-        ("eval", 0), ("training", 0), ("train", 1), ("train", 2), ("eval", 2), ("saving", 2), ("checkpoint", 2),
-        ("train", 3), ("eval", 3), ("saving", 3), ("checkpoint", 3)]
+        ("eval", 0),
+        ("training", 0),
+        ("train", 1),
+        ("train", 2),
+        ("eval", 2),
+        ("saving", 2),
+        ("checkpoint", 2),
+        ("train", 3),
+        ("eval", 3),
+        ("saving", 3),
+        ("checkpoint", 3),
+    ]
     assert [path.name for path in made.run.checkpoints()] == ["checkpoint-3"]
     assert list((made.run.checkpoints_dir / ".partial").glob("*")) == []
     for folder in (made.run.model_dir, made.run.checkpoints()[0]):
@@ -291,7 +331,10 @@ def test_patience_waits_for_a_model_that_is_about_to_leave_the_blank(losses, sta
 def test_a_falling_loss_is_no_excuse_once_something_is_recognised():
     record = Record("wer")
     assert [record.add({"wer": rate, "loss": loss}) for rate, loss in ((0.5, 3.0), (0.5, 2.0), (None, 1.0))] == [
-        True, False, False]
+        True,
+        False,
+        False,
+    ]
     assert record.stale == 2 and record.best == 0.5
 
 
@@ -372,8 +415,10 @@ def test_the_head_goes_first(build):
 
     made.add_callback(Keep())
     made.train()
-    moved = [{name for name in after if not torch.equal(before[name], after[name])}
-             for before, after in zip(states, states[1:], strict=False)]
+    moved = [
+        {name for name in after if not torch.equal(before[name], after[name])}
+        for before, after in zip(states, states[1:], strict=False)
+    ]
     assert moved[0] == moved[1] == {"lm_head.weight", "lm_head.bias"}
     assert len(moved[2]) > 20
 
@@ -457,15 +502,46 @@ def test_a_run_resumed_goes_on_as_if_nothing_had_happened(build):
 
 
 def test_settings_reach_the_arguments(build):
-    made = build(max_steps=0, num_epochs=2.5, warmup_steps=7, lr_scheduler_type="cosine", weight_decay=0.1,
-                 adam_beta2=0.98, gradient_accumulation_steps=2, seed=5, max_grad_norm=2.0)
+    made = build(
+        max_steps=0,
+        num_epochs=2.5,
+        warmup_steps=7,
+        lr_scheduler_type="cosine",
+        weight_decay=0.1,
+        adam_beta2=0.98,
+        gradient_accumulation_steps=2,
+        seed=5,
+        max_grad_norm=2.0,
+    )
     found = dataclasses.asdict(made.args)
-    assert {name: found[name] for name in ("max_steps", "num_train_epochs", "warmup_steps", "weight_decay",
-                                           "adam_beta2", "gradient_accumulation_steps", "seed", "max_grad_norm",
-                                           "learning_rate", "bf16", "fp16")} == {
-        "max_steps": -1, "num_train_epochs": 2.5, "warmup_steps": 7, "weight_decay": 0.1, "adam_beta2": 0.98,
-        "gradient_accumulation_steps": 2, "seed": 5, "max_grad_norm": 2.0, "learning_rate": 1e-3, "bf16": False,
-        "fp16": False}
+    assert {
+        name: found[name]
+        for name in (
+            "max_steps",
+            "num_train_epochs",
+            "warmup_steps",
+            "weight_decay",
+            "adam_beta2",
+            "gradient_accumulation_steps",
+            "seed",
+            "max_grad_norm",
+            "learning_rate",
+            "bf16",
+            "fp16",
+        )
+    } == {
+        "max_steps": -1,
+        "num_train_epochs": 2.5,
+        "warmup_steps": 7,
+        "weight_decay": 0.1,
+        "adam_beta2": 0.98,
+        "gradient_accumulation_steps": 2,
+        "seed": 5,
+        "max_grad_norm": 2.0,
+        "learning_rate": 1e-3,
+        "bf16": False,
+        "fp16": False,
+    }
     assert made.args.lr_scheduler_type == "cosine"
 
 

@@ -19,7 +19,7 @@ def test_a_stop_while_the_first_of_several_fetches_is_told_to_the_others(tmp_pat
     def fetch(*_, **options):
         options["told"](1, 2)
 
-    monkeypatch.setattr(worker.models, "fetch", fetch)
+    monkeypatch.setattr(worker.resolution, "fetch", fetch)
     monkeypatch.setattr(worker.preparation, "prepare", fetch)
     with pytest.raises(worker.StopRequested):
         worker._base(run, config) if hub == "model" else worker._data(run, config, None)

@@ -20,9 +20,16 @@ class Parrot:
 
     def transcribe_all(self, waves, decoder):
         self.asked.append(len(waves))
-        return [Transcript([Word(word.partition("~")[0], i, i + 0.5, float(word.partition("~")[2] or 0.95))
-                            for i, word in enumerate(self.said[round(wave.duration_s * 1000)].split())],
-                           wave.duration_s) for wave in waves]
+        return [
+            Transcript(
+                [
+                    Word(word.partition("~")[0], i, i + 0.5, float(word.partition("~")[2] or 0.95))
+                    for i, word in enumerate(self.said[round(wave.duration_s * 1000)].split())
+                ],
+                wave.duration_s,
+            )
+            for wave in waves
+        ]
 
 
 @pytest.fixture
@@ -54,9 +61,15 @@ def test_counts_and_groups_by_hand(parrot):
     assert told.confusions(9)[:2] == [("two", "", 2), ("", "too", 1)]
     assert ("two", "too", 1) in told.confusions(9) and len(told.confusions(1)) == 1
     assert [(group.name, group.clips, round(group.scores.wer.rate, 2)) for group in told.by_speaker()] == [
-        ("(not said)", 1, 1.0), ("bob", 2, 0.75), ("ann", 1, 0.0)]
+        ("(not said)", 1, 1.0),
+        ("bob", 2, 0.75),
+        ("ann", 1, 0.0),
+    ]
     assert [(group.name, group.clips) for group in told.by_length()] == [
-        ("under 2 s", 1), ("2 to 5 s", 2), ("over 20 s", 1)]
+        ("under 2 s", 1),
+        ("2 to 5 s", 2),
+        ("over 20 s", 1),
+    ]
     rows = list(csv.DictReader(io.StringIO(told.table())))
     assert [row["wer"] for row in rows] == ["0.0", "0.3333", "2.0", "1.0"] and rows[0]["reference"] == "one two three"
 

@@ -2,22 +2,23 @@ import types
 
 import numpy as np
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reader import Reader
 
 from asrkit.audio.loading import RATE
 from asrkit.transcription import stream
 from asrkit.transcription.stream import LiveSession
+from tests.support import tiny
+from tests.support.reader import Reader
 
 
 def speech(seed, words=24, pause_s=(0.0, 0.3, 0.9)):
     """Words of the tiny language with pauses of several lengths, and what was said."""
     rng = np.random.default_rng(seed)
     said = ["".join(rng.choice(list("abcde"), rng.integers(2, 5))) for _ in range(words)]
-    parts = [part for word in said
-             for part in (tiny.say(word, rng), np.zeros(int(rng.choice(pause_s) * RATE), np.float32))]
+    parts = [
+        part for word in said for part in (tiny.say(word, rng), np.zeros(int(rng.choice(pause_s) * RATE), np.float32))
+    ]
     return np.concatenate(parts), said
 
 

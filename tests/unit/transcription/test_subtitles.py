@@ -33,8 +33,7 @@ def transcripts(draw):
 
 def test_what_a_player_reads_in_srt():
     told = spoken(3725.0, "one", "two", 2.0, "three")
-    assert srt(told) == ("1\n01:02:05,000 --> 01:02:06,000\none two\n\n"
-                         "2\n01:02:07,800 --> 01:02:08,200\nthree\n")
+    assert srt(told) == ("1\n01:02:05,000 --> 01:02:06,000\none two\n\n2\n01:02:07,800 --> 01:02:08,200\nthree\n")
 
 
 def test_what_a_browser_reads_in_vtt():

@@ -8,11 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from waiting import wait_for
 
 from asrkit.audio.loading import RATE, Waveform
 from asrkit.decoding import alignment
@@ -23,6 +21,8 @@ from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
 from asrkit.transcription.engine import Engine, batches
 from asrkit.transcription.transcriber import OVERLAP_S, UTTERANCE_S, Transcriber, get, windows
+from tests.support import tiny
+from tests.support.waiting import wait_for
 
 SIZE, OVERLAP = int(UTTERANCE_S * RATE), int(OVERLAP_S * RATE)
 
@@ -85,7 +85,8 @@ def test_a_minute_in_windows():
     assert list(windows(60 * second)) == [
         (0, 24 * second, 0, 22 * second),
         (20 * second, 44 * second, 22 * second, 42 * second),
-        (40 * second, 60 * second, 42 * second, 60 * second)]
+        (40 * second, 60 * second, 42 * second, 60 * second),
+    ]
 
 
 # Transcribing
@@ -133,8 +134,10 @@ def test_clips_heard_together_are_heard_as_alone(tmp_path, norm):
         told["feature_extractor"]["return_attention_mask"] = False
         (folder / "processor_config.json").write_text(json.dumps(told))
     engine = Engine(str(folder))
-    clips = [noise(length, seed).samples for seed, length in
-             enumerate([16_000, 399, 15_999, 14_000, 90_000, 400, 14_000, 0, 13_000, 88_123])]
+    clips = [
+        noise(length, seed).samples
+        for seed, length in enumerate([16_000, 399, 15_999, 14_000, 90_000, 400, 14_000, 0, 13_000, 88_123])
+    ]
     together = engine.log_probabilities(clips)
     for clip, found in zip(clips, together, strict=True):
         (alone,) = engine.log_probabilities([clip])
@@ -147,7 +150,8 @@ def test_clips_heard_together_are_heard_as_alone(tmp_path, norm):
 def test_every_clip_is_in_one_batch_with_clips_like_it(lengths):
     groups = batches(lengths, 24.0, 0.8)
     assert sorted(place for group in groups for place in group) == [
-        place for place, length in enumerate(lengths) if length >= 400]
+        place for place, length in enumerate(lengths) if length >= 400
+    ]
     for group in groups:
         inside = [lengths[place] for place in group]
         assert min(inside) >= 0.8 * max(inside)
@@ -183,7 +187,9 @@ def test_words_times_and_confidence(checkpoint):
     assert heard.text == "aab b"
     told = describe(heard)
     assert [(word["word"], word["start_s"], word["end_s"]) for word in told["words"]] == [
-        ("aab", 0.1, 0.65), ("b", 0.8, 0.95)], "a letter sounds 50 ms beyond its last frame"
+        ("aab", 0.1, 0.65),
+        ("b", 0.8, 0.95),
+    ], "a letter sounds 50 ms beyond its last frame"
     # Letters at their surest frames: 0.9, 0.7 and 0.8 for aab, 0.6 for b; then all frames of the word.
     expected = [(0.9 * 0.7 * 0.8) ** 2 * (0.9 * 0.9 * 0.5 * 0.7 * 0.8) ** 0.25, 0.6**2 * 0.6**0.25]
     assert [word["confidence"] for word in told["words"]] == pytest.approx(expected, abs=1e-4)
@@ -383,8 +389,9 @@ def test_an_encoder_without_an_output_layer(store, tmp_path):
         get(str(folder), store)
 
 
-@pytest.mark.parametrize("expect", [Expected(), Expected(text="ab cd"), Expected(hot_words="abc")],
-                         ids=["greedy", "text", "hot words"])
+@pytest.mark.parametrize(
+    "expect", [Expected(), Expected(text="ab cd"), Expected(hot_words="abc")], ids=["greedy", "text", "hot words"]
+)
 def test_broken_weights_are_one_sentence(tmp_path, expect):
     from transformers import AutoModelForCTC
 

@@ -11,8 +11,8 @@ import pytest
 from asrkit.errors import RunError
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
-from asrkit.ui.train import tab
-from asrkit.ui.transcribe import tab
+from asrkit.ui.train import tab as train_tab
+from asrkit.ui.transcribe import tab as transcribe_tab
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -33,8 +33,9 @@ def test_a_port_that_is_taken_is_one_sentence():
         port = taken.getsockname()[1]
         with pytest.raises(RunError, match=rf"^Port {port} on 127.0.0.1 cannot be used .*--port\.$"):
             app.check_port("127.0.0.1", port)
-        done = subprocess.run([sys.executable, "app.py", "--port", str(port)], cwd=PROJECT, capture_output=True,
-                              text=True, timeout=120)
+        done = subprocess.run(
+            [sys.executable, "app.py", "--port", str(port)], cwd=PROJECT, capture_output=True, text=True, timeout=120
+        )
     assert done.returncode == 1
     assert done.stderr.strip().startswith(f"Port {port} on 127.0.0.1 cannot be used")
     assert len(done.stderr.strip().splitlines()) == 1
@@ -54,9 +55,10 @@ def test_on_a_space_everybody_is_let_in_and_runs_are_on_its_disk(monkeypatch, tm
 def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
     from asrkit.ui.common import form
 
-    values = [99 if name == "learning_rate" else value
-              for name, value in zip(form.NAMES, form.values_of("demo"), strict=True)]
-    checking, (button, message, shown) = tab._start(store, values)
+    values = [
+        99 if name == "learning_rate" else value for name, value in zip(form.NAMES, form.values_of("demo"), strict=True)
+    ]
+    checking, (button, message, shown) = train_tab._start(store, values)
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
     assert store.all() == []
@@ -69,8 +71,8 @@ def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(tab.supervisor, "start", fails)
-    told = tab._start(store, form.values_of("demo"))
+    monkeypatch.setattr(train_tab.supervisor, "start", fails)
+    told = train_tab._start(store, form.values_of("demo"))
     next(told)
     button, message, _ = next(told)
     assert button["interactive"] and escape(str(error)[-8:]) in message["value"]
@@ -78,10 +80,16 @@ def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch
         next(told)
 
 
-@pytest.mark.parametrize(("model", "chosen", "shown"), [
-    ("/my/model", True, "/my/model"), ("20260101-000000-demo", False, "starter"), (None, True, "starter"),
-    ("starter", False, "starter")])
+@pytest.mark.parametrize(
+    ("model", "chosen", "shown"),
+    [
+        ("/my/model", True, "/my/model"),
+        ("20260101-000000-demo", False, "starter"),
+        (None, True, "starter"),
+        ("starter", False, "starter"),
+    ],
+)
 def test_the_choice_of_a_model_is_the_visitors(store, model, chosen, shown):
-    told = tab.refreshed(store, model, chosen)
+    told = transcribe_tab.refreshed(store, model, chosen)
     assert told.get("value", model) == shown
     assert ("value" in told) == (model != shown), "an answer that comes late sets nothing back"

@@ -1,0 +1,109 @@
+"""Files and directories that appear under their name whole or not at all, and what the disk has to say about it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from asrkit.errors import RunError
+
+
+@contextlib.contextmanager
+def write_atomic(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    A reader finds the old file or the new one, never half of either: what was written is on the disk before it has
+    its name. OSError if the disk is full or the folder cannot be written.
+    """
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, mode)  # mkstemp's files are private
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON, atomically."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    with write_atomic(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def replace_directory(target: Path) -> Iterator[Path]:
+    """A draft directory that takes the place of `target` when the block ends well, and vanishes when it does not."""
+    draft = target.with_name(f".{target.name}-draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        yield draft
+        commit_directory(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def commit_directory(draft: Path, target: Path) -> None:
+    """Give a finished directory its name. Its files are on the disk before it has it."""
+    for path in draft.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    restore_directory(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        os.rename(target, previous_path(target))
+    os.rename(draft, target)
+    shutil.rmtree(previous_path(target), ignore_errors=True)
+
+
+def restore_directory(target: Path) -> None:
+    """Bring back the old directory if a kill came between its two names; else remove what was set aside."""
+    old = previous_path(target)
+    if old.exists() and not target.exists():
+        os.rename(old, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_directory(target: Path) -> None:
+    """Remove a directory: its name is gone before the first of its files is, or a kill would leave half of it."""
+    gone = target.with_name(f".{target.name}-gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.rename(target, gone)
+    shutil.rmtree(gone)
+
+
+def previous_path(target: Path) -> Path:
+    """Where the old directory lies while the new one takes its name."""
+    return target.with_name(f".{target.name}-old")
+
+
+@contextlib.contextmanager
+def readable_disk_errors(where: Path) -> Iterator[None]:
+    """Turn what the system says about a full or read-only disk into one sentence (RunError)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(f"The disk that holds {where} is full; free some space and start again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
+            raise RunError(f"{where} cannot be written ({error.strerror}); choose another --runs-dir.") from error
+        raise
+
+
+def free_bytes(where: Path) -> int:
+    """Free space on the disk that holds `where` or its nearest existing parent."""
+    while not where.exists() and where != where.parent:
+        where = where.parent
+    return shutil.disk_usage(where).free

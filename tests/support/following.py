@@ -1,0 +1,45 @@
+"""Runs seen from outside: wait for what they do, and compare two of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asrkit.config import TrainConfig
+from asrkit.runs import supervisor, view
+from asrkit.runs.store import Run, RunStore
+from tests.support import tiny
+from tests.support.waiting import wait_for
+
+
+def calm_run(folder: Path, speech: Path, base: Path, **changes) -> Run:
+    """A run of seconds that nobody touches, finished."""
+    values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, **changes}
+    run = supervisor.start(RunStore(folder), TrainConfig().changed(values), "calm")
+    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    return run
+
+
+def ended(run: Run) -> str:
+    return wait_for(lambda: (now := supervisor.status(run)) not in supervisor.ACTIVE and now, f"the end of {run.id}")
+
+
+def at_step(run: Run, step: int) -> None:
+    wait_for(lambda: view.view(run).step >= step or supervisor.status(run) not in supervisor.ACTIVE, f"step {step}")
+    assert view.view(run).step >= step, run.log_tail()
+
+
+def curve(run: Run) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in view.view(run).series["train/loss"]]
+
+
+def results(run: Run) -> list[tuple]:
+    return [(told.step, told.data["loss"], told.data["wer"], told.data["cer"]) for told in view.view(run).evaluations]
+
+
+def assert_same_ending(run: Run, undisturbed: Run) -> None:
+    assert [step for step, _ in curve(run)] == [step for step, _ in curve(undisturbed)]
+    assert curve(run)[-1][1] == pytest.approx(curve(undisturbed)[-1][1], rel=1e-4)
+    assert [row[0] for row in results(run)] == [row[0] for row in results(undisturbed)]
+    assert results(run)[-1][1:] == pytest.approx(results(undisturbed)[-1][1:], rel=1e-4)

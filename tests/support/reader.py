@@ -1,0 +1,52 @@
+"""A listener of the tiny language (`tiny.say`) that reads tones instead of asking a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from asrkit.audio.loading import RATE
+from asrkit.audio.segmentation import Piece
+from asrkit.decoding.transcript import Seams, Word
+from asrkit.transcription.transcriber import Transcriber
+from tests.support import tiny
+
+
+class Reader(Transcriber):
+    """Reads the tones of `tiny.say` by their pitch; a gap of 0.1 s ends a word."""
+
+    def __init__(self) -> None:
+        pass
+
+    def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: object = None) -> list[Word]:
+        words = []
+        for piece in pieces:
+            words += seams.add(
+                [word.later(piece.start / RATE) for word in read(piece.samples)],
+                piece.keep_to / RATE if piece.cut else None,
+            )
+        return words
+
+
+def read(samples: np.ndarray) -> list[Word]:
+    """Tones -> words with times; a tone that is cut off counts if half of it is there."""
+    size = RATE // 100
+    frames = samples[: len(samples) // size * size].reshape(-1, size)
+    loud = (frames**2).mean(axis=1) > 0.01
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]])))
+    words, letters_, begin, last = [], "", 0, -100
+    for first, stop in zip(edges[::2], edges[1::2], strict=True):
+        if stop - first < 4:
+            continue
+        if letters_ and first - last > 8:
+            words.append(Word(letters_, begin / 100, last / 100, 1.0))
+            letters_ = ""
+        begin = begin if letters_ else first
+        sound = samples[first * size : stop * size]
+        pitch = np.abs(np.fft.rfft(sound)).argmax() * RATE / len(sound)
+        letters_ += min(tiny.HERTZ, key=lambda letter: abs(tiny.HERTZ[letter] - pitch))
+        last = stop
+    if letters_:
+        words.append(Word(letters_, begin / 100, last / 100, 1.0))
+    return words

@@ -1,0 +1,241 @@
+"""The whole audit: each kind of trouble is found by what it does to the data, and nothing is found in good data."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrkit.audit import inspection
+from asrkit.audit.clips import Limits
+from asrkit.config import TrainConfig
+from asrkit.data.manifest import Utterance
+from asrkit.data.sources import Source
+from asrkit.errors import ConfigError, DataError
+from asrkit.runs import preparation
+
+RATE = 16_000
+WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()
+
+
+def voice(rng, seconds, noise=0.001):
+    """Something as even as speech: bursts of a tone with pauses, every clip another."""
+    at = np.arange(round(seconds * RATE)) / RATE
+    bursts = (np.sin(2 * np.pi * 3 * at + rng.uniform(0, 6)) > -0.3) * 0.3
+    return (bursts * np.sin(2 * np.pi * rng.uniform(150, 900) * at) + noise * rng.standard_normal(len(at))).astype("f4")
+
+
+class Data:
+    """Forty clips of two seconds, by four speakers, each with four words of its own; then spoiled."""
+
+    def __init__(self, folder):
+        self.folder, self.rng, self.rows, self.eval = folder, np.random.default_rng(0), [], []
+        for number in range(40):
+            self.add(" ".join(self.rng.choice(WORDS, 4)), f"speaker {number % 4}")
+
+    def add(self, text, speaker=None, samples=None, rate=RATE, to="rows"):
+        rows = getattr(self, to)
+        path = self.folder / f"{to}-{len(rows)}.wav"
+        soundfile.write(path, voice(self.rng, 2.0) if samples is None else samples, rate, subtype="PCM_16")
+        rows.append(Utterance(str(path), text, 2.0, speaker, row=f"{to} row {len(rows)}"))
+        return len(rows) - 1
+
+    def inspect(self, rules="basic", **options):
+        limits = Limits(rules, options.pop("vocabulary", None), maximum_s=20)
+        return inspection.inspect(Source(self.rows, self.eval or None, "data"), limits, **options)
+
+    def found(self, **options):
+        told = self.inspect(**options)
+        return {one.code: one for one in told.audit.findings if one.code != "little-data"}
+
+
+@pytest.fixture
+def data(tmp_path):
+    return Data(tmp_path)
+
+
+def test_nothing_is_found_in_good_data(data):
+    told = data.inspect()
+    assert [one.code for one in told.audit.findings] == ["little-data"]
+    assert (told.audit.verdict, told.audit.utterances) == ("ready", 40)
+    assert [name for name, *_ in told.statistics.speakers] == [f"speaker {n}" for n in range(4)]
+    assert sum(count for *_, count in told.statistics.durations) == 40
+    assert (told.statistics.words, told.statistics.rates) == (160, {RATE: 40})
+    assert dict(told.statistics.characters)["a"] == sum(row.text.count("a") for row in data.rows)
+
+
+def test_silence_is_dropped(data):
+    place = data.add("alpha", samples=np.full(2 * RATE, 0.1))
+    told = data.inspect()
+    assert told.audit.verdict == "ready-with-drops" and told.clips[place].code == "silent"
+
+
+@pytest.mark.parametrize(
+    ("code", "spoil"),
+    [
+        ("clipped", lambda rng: np.clip(voice(rng, 2.0) * 9, -1, 1)),
+        ("noisy", lambda rng: voice(rng, 2.0, noise=0.4)),
+    ],
+)
+def test_recordings_that_may_be_left_out(data, code, spoil):
+    place = data.add("alpha bravo charlie delta", samples=spoil(data.rng))
+    found = data.found()
+    assert list(found) == [code] and found[code].clips == (place,) and found[code].kind == "doubt"
+    assert f"rows row {place}: rows-{place}.wav (" in found[code].examples[0]
+    assert len(data.inspect().left([code])) == 40 and len(data.inspect().left([])) == 41
+
+
+def test_telephone_speech(data):
+    data.add("alpha bravo charlie delta", samples=voice(data.rng, 2.0)[::2], rate=8000)
+    assert "8,000 Hz" in data.found()["low-rate"].effect
+
+
+def test_copies(data):
+    copy = voice(data.rng, 2.0)
+    places = [data.add(f"{word} bravo charlie delta", samples=copy) for word in ("kilo", "lima", "mike")]
+    found = data.found()["duplicate-audio"]
+    assert found.clips == tuple(places[1:])
+    assert "'lima bravo charlie delta'; the same recording in rows row 40 is 'kilo bravo" in found.examples[0]
+    scored = data.found(score=lambda wave, text: 0.0 if text.startswith("lima") else -1.0)["duplicate-audio"]
+    assert scored.clips == (places[0], places[2]), "the text that fits best stays"
+
+
+def test_leaks(data):
+    copy = voice(data.rng, 2.0)
+    place = data.add("kilo kilo lima mike", "ann", copy)
+    data.add("kilo kilo lima mike", "ann", copy, to="eval")
+    data.add("lima lima lima lima lima", "bob", to="eval")
+    found = data.found()
+    assert set(found) == {"leak-audio", "leak-speaker", "leak-text"}
+    assert found["leak-audio"].clips == (place,)
+    assert "1 of 2 clips to evaluate on say a sentence" in found["leak-text"].effect
+    assert "1 speaker is both" in found["leak-speaker"].effect
+    assert len(data.inspect().left(["leak-audio"])) == 42
+
+
+def by(**settings):
+    return functools.partial(preparation.hold_out, TrainConfig().changed({"preset": "", **settings}))
+
+
+def test_leaks_of_the_split_that_a_run_would_make(data):
+    """By speaker where they are known, else what both sides share is told, with the setting that mends it."""
+    first = data.rows[0].text
+    for row in data.rows[1:20]:
+        data.rows[data.rows.index(row)] = replace(row, text=first)
+    told = data.inspect(hold_out=by())
+    assert len(told.held_out) == 10 and len({told.clips[place].row.speaker for place in told.held_out}) == 1
+    found = data.found(hold_out=by())
+    assert set(found) == {"leak-text", "duplicate-text"} and not found["leak-text"].settings
+    found = data.found(hold_out=by(split_by="random", eval_count=8))
+    assert found["leak-speaker"].settings == {"split_by": "speaker", "eval_count": 0}
+    data.rows = [replace(row, speaker=None) for row in data.rows]
+    found = data.found(hold_out=by(eval_share=0.3))
+    assert found["leak-text"].settings == {"split_by": "text", "eval_count": 0} and "leak-speaker" not in found
+    assert "leak-text" not in data.found(hold_out=by(eval_share=0.3, split_by="text"))
+
+
+def test_copies_are_kept_on_one_side_and_others_told(data):
+    """Equal files stay together; the same sound in another file is found by listening."""
+    copy = voice(data.rng, 2.0)
+    for _ in range(30):
+        data.add("kilo lima mike november", samples=copy)
+    data.rows = [replace(row, speaker=None) for row in data.rows]
+    assert "leak-audio" not in data.found(hold_out=by(eval_share=0.4))
+    for number in range(0, 30, 2):
+        path = data.folder / f"copy-{number}.flac"
+        soundfile.write(path, soundfile.read(data.rows[-1].audio)[0], RATE, subtype="PCM_16")
+        data.rows[-1 - number] = replace(data.rows[-1 - number], audio=str(path))
+    assert "leak-audio" in data.found(hold_out=by(eval_share=0.4, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike", "fast-speech"),
+        ("a", "slow-speech"),
+    ],
+)
+def test_pace(data, text, code):
+    place = data.add(text)
+    found = data.found()
+    assert list(found) == [code] and found[code].clips == (place,) and "letters and" in found[code].examples[0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "rules", "code", "word"),
+    [
+        (["page 12 alpha bravo"], "basic", "digits", "rows row 40"),
+        (["alpha 5 € bravo"], "basic+numbers:en", "spoken-symbols", "€"),
+        (["alpha, bravo charlie delta"], "none", "symbols", ","),
+        (["Alpha bravo charlie delta"], "none", "mixed-case", "A"),
+        (["alpha cafe\u0301 bravo charlie"], "none", "unicode-form", "cafe"),
+        (["\u0430lpha bravo charlie delta"], "basic", "look-alikes", "\u0430lpha"),
+    ],
+)
+def test_texts(data, texts, rules, code, word):
+    for text in texts:
+        data.add(text)
+    found = data.found(rules=rules)
+    assert list(found) == [code]
+    assert any(word in part for part in (*found[code].examples, found[code].effect))
+
+
+def test_what_the_normaliser_writes_out_is_no_trouble(data):
+    data.add("alpha 50 % bravo")
+    assert list(data.found(rules="english+numbers:en")) == []
+
+
+def test_rare_characters_and_stray_scripts(data):
+    for _ in range(60):
+        data.add(" ".join(data.rng.choice(WORDS, 4)))
+    data.add("alpha ñandu delta echo")
+    data.add("alpha bravo charlie мир")
+    found = data.found()
+    assert set(found) == {"rare-characters", "mixed-scripts"} and "ñ" in found["rare-characters"].effect
+    assert "rare-characters" not in data.found(keeps_vocabulary=True)
+
+
+def test_one_voice_speaks_most(data):
+    for _ in range(60):
+        data.add(" ".join(data.rng.choice(WORDS, 4)), "ann")
+    assert "60% of the speech is by 'ann', one of 5 speakers" in data.found()["speaker-balance"].effect
+
+
+def test_the_same_sentences(data):
+    for _ in range(20):
+        data.add("alpha bravo charlie delta")
+    assert "'alpha bravo charlie delta' 20 times" in data.found()["duplicate-text"].effect
+
+
+def test_unknown_characters_offer_a_larger_vocabulary(data):
+    data.add("alpha bravo ñ delta")
+    found = data.found(vocabulary=set("abcdefghijklmnopqrstuvwxyz'"))["unknown-characters"]
+    assert found.settings == {"vocabulary": "extend"} and "ñ" in found.effect
+
+
+def test_wrong_transcripts_come_first(data):
+    def score(wave, text):
+        if text == "cannot be told":
+            raise DataError("too short")
+        wrong = {"kilo kilo kilo kilo kilo": -9.0, "lima lima lima lima lima": -5.0}
+        return wrong.get(text, -1.0 - 0.01 * len(text))
+
+    data.add("cannot be told")
+    places = [data.add(" ".join([word] * 5)) for word in ("lima", "kilo")]
+    told = data.inspect(score=score)
+    found = {one.code: one for one in told.audit.findings}["poor-alignment"]
+    assert found.clips == tuple(reversed(places)) and "-9.00, usually -1.2" in found.examples[0]
+    assert len(told.scores) == 42
+
+
+def test_progress_is_told(data):
+    told = []
+    data.inspect(progress=lambda *step: told.append(step), score=lambda wave, text: 0.0)
+    assert told[39] == ("Listening to the clips", 40, 40)
+    assert told[-1] == ("Holding the texts against the audio", 40, 40)
+
+
+def test_rules_that_do_not_exist(data):
+    with pytest.raises(ConfigError, match="no normaliser 'nope'"):
+        data.inspect(rules="nope")

@@ -1,0 +1,115 @@
+"""Spreadsheets are tables like any other; what is hostile in them costs a sentence, never the app."""
+
+import pytest
+
+from asrkit.data import sources
+from asrkit.data.readers import spreadsheets
+from asrkit.errors import DataError
+from tests.support.sheets import cells, ods, xlsx
+
+HEADER = ["file_name", "text", "speaker"]
+
+
+def load(path, **options):
+    return sources.load(str(path), **options)
+
+
+def test_the_first_sheet_is_a_table(clip, tmp_path):
+    clip("a.wav", 1.5)
+    rows = [HEADER, ["a.wav", "Buenos días", "ana"], [None], ["a.wav", 42, None]]
+    source = load(xlsx(tmp_path / "x.xlsx", {"clips": cells(rows), "notes": cells([["nothing"]])}))
+    assert [(row.text, row.speaker, row.row) for row in source.train] == [
+        ("Buenos días", "ana", "x.xlsx row 2"),
+        ("42", None, "x.xlsx row 4"),
+    ]
+    assert (source.layout, source.sheet) == ("spreadsheet", f"{tmp_path}/x.xlsx#clips")
+    assert source.sheets == (f"{tmp_path}/x.xlsx#clips", f"{tmp_path}/x.xlsx#notes")
+    assert source.found == tuple(HEADER) and source.columns.speaker == "speaker"
+
+
+def test_a_sheet_that_is_named(clip, tmp_path):
+    clip("a.wav")
+    xlsx(tmp_path / "x.xlsx", {"one": cells([["?"], ["!"]]), "Días 2": cells([HEADER, ["a.wav", "hi", "ann"]])})
+    assert load(f"{tmp_path}/x.xlsx#Días 2").train[0].text == "hi"
+    with pytest.raises(DataError, match="has no sheet 'three', only 'one', 'Días 2'"):
+        load(f"{tmp_path}/x.xlsx#three")
+    with pytest.raises(DataError, match=r"\(sheet 'one'; others, to be named behind #: Días 2\) has no audio column"):
+        load(tmp_path / "x.xlsx")
+
+
+def test_merged_cells_dates_formulas_and_empty_rows_above(clip, tmp_path):
+    clip("a.wav")
+    date = '<c r="B6" s="1"><v>45413</v></c>'
+    saved, never_computed = '<c r="B7"><f>1+1</f><v>2</v></c>', '<c r="B8"><f>1+1</f></c>'
+    rows = [
+        [None],
+        [None],
+        [*HEADER, "start_s"],
+        ["a.wav", "one", "ann", 0.25],
+        ["a.wav", "two"],
+        ["a.wav", date],
+        ["a.wav", saved],
+        ["a.wav", never_computed],
+    ]
+    source = load(xlsx(tmp_path / "x.xlsx", {"s": cells(rows)}, merged="C4:C6"))
+    assert [(row.text, row.speaker) for row in source.train] == [
+        ("one", "ann"),
+        ("two", "ann"),
+        ("2024-05-01", "ann"),
+        ("2", None),
+        ("", None),
+    ]
+    assert source.train[0].start_s == 0.25
+
+
+@pytest.mark.parametrize("merged", ["E1:F2", "A9:B9"])
+def test_merged_cells_beside_the_table_are_passed_over(clip, tmp_path, merged):
+    clip("a.wav")
+    source = load(xlsx(tmp_path / "x.xlsx", {"s": cells([HEADER, ["a.wav", "one", "ann"]])}, merged=merged))
+    assert [row.text for row in source.train] == ["one"]
+
+
+def test_open_document_and_a_folder(clip, tmp_path):
+    clip("a.wav")
+    ods(tmp_path / "metadata.ods", [HEADER, ["a.wav", "hola", "ana"]])
+    (tmp_path / "~$metadata.xlsx").write_bytes(b"somebody has it open")
+    source = load(tmp_path)
+    assert source.train[0].text == "hola" and source.layout == "folder with a metadata table"
+
+
+LAUGHS = (
+    "<!DOCTYPE l ["
+    + '<!ENTITY a "ha">'
+    + "".join(f'<!ENTITY {new} "{f"&{old};" * 10}">' for old, new in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]>"
+)
+HOSTILE = {
+    "a cell in the last corner": (
+        lambda path: xlsx(path, {"s": cells([HEADER]) + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'}),
+        "is larger inside",
+    ),
+    "rows repeated a million times": (
+        lambda path: ods(path.with_suffix(".ods"), [["x" * 500] * 50], 1_000_000),
+        "is larger inside",
+    ),
+    "a gigabyte of nothing": (lambda path: xlsx(path, {"s": cells([["x" * 100_000_000] * 4])}), "is larger inside"),
+    "entities in entities": (
+        lambda path: xlsx(path, {"s": cells([["<c r='A1' t='str'><v>&i;</v></c>"]])}, before=LAUGHS),
+        "has no audio column|cannot be read as a spreadsheet",
+    ),
+    "a text file": (lambda path: path.write_text("file_name,text") and path, "cannot be read as a spreadsheet"),
+    "cut off": (
+        lambda path: path.write_bytes(xlsx(path, {"s": cells([HEADER])}).read_bytes()[:300]) and path,
+        "cannot be read as a spreadsheet",
+    ),
+    "no cells": (lambda path: xlsx(path, {"s": ""}), "has no rows"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_hostile_costs_a_sentence(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(spreadsheets, "MOST_SECONDS", 20)
+    make, words = HOSTILE[name]
+    with pytest.raises(DataError, match=words) as caught:
+        load(make(tmp_path / "x.xlsx"))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,136 @@
+"""Scripts without word spaces: a character is a word, from the frames to the page and the score."""
+
+import json
+import types
+
+import numpy as np
+import pysubs2
+import pytest
+
+from asrkit.audio.loading import Waveform
+from asrkit.decoding.alignment import align
+from asrkit.decoding.greedy import Greedy
+from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.transcript import Seams, Transcript, Word, describe, sounding, text_of
+from asrkit.transcription.subtitles import FORMATS, captions
+from tests.support import tiny
+
+
+@pytest.fixture(scope="module")
+def processor(tmp_path_factory):
+    """Blank 0, unknown 1, delimiter 2, then 我们去ab."""
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(tiny.model(tmp_path_factory.mktemp("han") / "tiny", letters="我们去ab"))
+
+
+def times(words):
+    return [(one.word, round(one.start_s, 2), round(one.end_s, 2), one.joined) for one in words]
+
+
+SAID = [0, 3, 0, 4, 4, 0, 6, 0, 7, 2, 2, 5, 0, 3, 0]  # 我们ab 去我
+
+
+def test_each_character_has_its_time_and_its_confidence(processor):
+    words = Greedy(processor, 0).words(tiny.frames(SAID, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
+    assert times(words) == [
+        ("我", 0.02, 0.04, False),
+        ("们", 0.06, 0.1, True),
+        ("ab", 0.12, 0.18, True),
+        ("去", 0.22, 0.24, False),
+        ("我", 0.26, 0.28, True),
+    ]
+    assert text_of(words) == "我们ab 去我"
+    assert words[1].confidence < words[0].confidence == pytest.approx(words[4].confidence)
+    told = describe(Transcript(words, 0.3))
+    assert told["text"] == "我们ab 去我"
+    assert [word.get("joined", False) for word in told["words"]] == [False, True, True, False, True]
+
+
+def test_marks_stay_with_their_base(tmp_path):
+    from transformers import AutoProcessor
+
+    letters = "กำ្ខក"  # Thai ko kai and sara am; Khmer coeng, kho, ka
+    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "marks", letters=letters[:4]))
+    scores = np.full((9, 7), -9.0, np.float32)
+    scores[np.arange(9), [3, 0, 4, 0, 3, 0, 6, 5, 6]] = -0.01
+    assert [one.word for one in Greedy(processor, 0).words(scores, 0.02)] == ["กำ", "ก", "ខ្ខ"]
+
+
+def test_a_correction_is_timed_by_character(processor):
+    listener = types.SimpleNamespace(
+        processor=processor, blank_id=0, log_probabilities=lambda wave: tiny.frames(SAID, 0.9)
+    )
+    told = align(listener, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
+    heard = Greedy(processor, 0).words(tiny.frames(SAID, 0.9), 0.02)
+    assert times(told.words) == times(sounding(heard, len(SAID) * 0.02))
+
+
+def test_a_hot_word_of_several_characters(processor):
+    unsure = tiny.frames([0, 3, 0, 6, 0, 7, 2, 0], 0.9, {3: (4, 0.3)})  # 我ab, where the a might be 们
+    assert text_of(HotWords(processor, 0, ["去去"]).words(unsure, 0.02)) == "我ab"
+    assert times(HotWords(processor, 0, ["我们"]).words(tiny.frames([0, 3, 0, 5, 0, 2], 0.9, {3: (4, 0.3)}), 0.02)) == [
+        ("我", 0.02, 0.04, False),
+        ("们", 0.06, 0.08, True),
+    ]
+    assert (
+        text_of(
+            HotWords(processor, 0, ["们去我"]).words(tiny.frames([3, 0, 4, 0, 3, 0, 3, 0, 6], 0.9, {4: (5, 0.3)}), 0.02)
+        )
+        == "我们去我a"
+    )
+
+
+@pytest.mark.parametrize("word", ["我们去我", "我们去", "们去我"])
+def test_no_character_of_a_hot_word_that_was_heard_is_said_twice(processor, word):
+    said = tiny.frames([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
+    assert text_of(Greedy(processor, 0).words(said, 0.02)) == "我们去我"
+    assert text_of(HotWords(processor, 0, [word]).words(said, 0.02)) == "我们去我"
+
+
+@pytest.mark.parametrize("delimiter", ["|", None])
+def test_a_model_without_a_delimiter(tmp_path, delimiter):
+    """Its tokenizer has none, or adds one that the model has no output for."""
+    from transformers import Wav2Vec2CTCTokenizer
+
+    (tmp_path / "vocab.json").write_text(
+        json.dumps({token: number for number, token in enumerate(["<pad>", "<unk>", "x", *"我们去ab"])})
+    )
+    tokenizer = Wav2Vec2CTCTokenizer(
+        str(tmp_path / "vocab.json"),
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token=None,
+        eos_token=None,
+        word_delimiter_token=delimiter,
+    )
+    said = tiny.frames([0, 3, 0, 4, 0, 6, 7, 0], 0.9)
+    listener = types.SimpleNamespace(
+        processor=types.SimpleNamespace(tokenizer=tokenizer), blank_id=0, log_probabilities=lambda wave: said
+    )
+    assert text_of(HotWords(listener.processor, 0, ["我去"]).words(said, 0.02)) == "我们ab"
+    told = align(listener, Waveform(np.zeros(len(said) * 320, np.float32)), "我 们 ab").words
+    assert [(one.word, round(one.start_s, 2)) for one in told] == [("我", 0.02), ("们", 0.06), ("ab", 0.1)]
+
+
+def test_where_pieces_meet_no_space_is_made(processor):
+    seams = Seams()
+    first = seams.add([Word("我", 0, 1, 1)], None)
+    second = seams.add([Word("们", 1, 2, 1), Word("ab", 2, 3, 1)], None)
+    third = seams.add([Word("去", 3, 4, 1)], None)
+    assert text_of(first + second + third) == "我们 ab 去"
+
+
+def test_captions_hold_sixteen_characters_a_line():
+    words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, place > 0) for place, one in enumerate("我们去" * 20)]
+    told = Transcript(words, 8.0)
+    shown = list(captions(told))
+    assert all(len(one.lines) <= 2 and max(map(len, one.lines)) <= 16 for one in shown)
+    read = pysubs2.SSAFile.from_string(FORMATS["srt"](told), format_="srt")
+    assert "".join(line.plaintext.replace("\n", "") for line in read) == "我们去" * 20
+
+
+def test_lines_break_at_spaces_where_there_are_some():
+    words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, one != "我") for place, one in enumerate("我们去们去" * 5)]
+    (shown,) = captions(Transcript(words, 4.0))
+    assert [len(line.replace(" ", "")) for line in shown.lines] in ([10, 15], [15, 10])

@@ -1,0 +1,219 @@
+import json
+import re
+
+import pytest
+
+from asrkit.data import access
+from asrkit.errors import ModelError
+from asrkit.models import checkpoints, resolution, vocabularies
+from asrkit.runs import model_choices
+from asrkit.runs.events import Event
+
+
+def checkpoint(folder, config='{"model_type": "wav2vec2"}', weights="model.safetensors", **files):
+    folder.mkdir(parents=True)
+    if config is not None:
+        (folder / "config.json").write_text(config)
+    if weights:
+        (folder / weights).write_bytes(b"weights")
+    return folder
+
+
+def give_model(run):
+    checkpoint(run.model_dir)
+    return run
+
+
+def refused(name, store):
+    with pytest.raises(ModelError) as caught:
+        resolution.resolve(str(name), store)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "starter"])
+def test_the_starter(store, name):
+    assert resolution.resolve(name, store) == resolution.STARTER_DIR
+
+
+def test_a_run_by_id_and_by_directory(store, make_run):
+    run = give_model(make_run("one"))
+    (run.checkpoints_dir / "checkpoint-9").mkdir(parents=True)
+    assert resolution.resolve("one", store) == resolution.resolve(str(run.path), store) == run.model_dir
+
+
+def test_a_run_without_a_best_model_answers_with_its_last_checkpoint(store, make_run):
+    run = make_run("one")
+    for step in (9, 10):
+        (run.checkpoints_dir / f"checkpoint-{step}").mkdir(parents=True)
+    assert resolution.resolve("one", store) == run.checkpoints_dir / "checkpoint-10"
+
+
+def test_a_run_without_a_model(store, make_run):
+    make_run("one")
+    assert refused("one", store) == ("Run one has no model yet; wait for its first evaluation, or choose another.")
+
+
+@pytest.mark.parametrize("weights", checkpoints.WEIGHTS)
+def test_a_checkpoint_directory(store, tmp_path, weights):
+    folder = checkpoint(tmp_path / "mine", weights=weights)
+    assert resolution.resolve(str(folder), store) == folder
+
+
+@pytest.mark.parametrize("kind", ["hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "data2vec-audio"])
+def test_other_ctc_families(store, tmp_path, kind):
+    folder = checkpoint(tmp_path / "mine", json.dumps({"model_type": kind}))
+    assert resolution.resolve(str(folder), store) == folder
+
+
+def test_a_home_directory(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = checkpoint(tmp_path / "mine")
+    assert resolution.resolve("~/mine", store) == folder
+
+
+@pytest.mark.parametrize("name", ["facebook/wav2vec2-xls-r-300m", "owner/name.with_dots-2"])
+def test_a_hub_id(store, name):
+    assert resolution.resolve(name, store) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nonsense",
+        "./owner/name",
+        "/owner/name",
+        "../name",
+        "owner/name/more",
+        "owner/",
+        "owner name/x",
+        "~nobody-here/x",
+        "a/" + "b" * 300 + "/c",
+        "a\0b",
+    ],
+)
+def test_what_is_no_model(store, name):
+    assert re.match(r"There is no model .*: it is no run in .*runs, no directory and no Hub id", refused(name, store))
+
+
+def test_a_file_is_no_model(store, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert "is a file; give the checkpoint's directory" in refused(tmp_path / "model.safetensors", store)
+
+
+@pytest.mark.parametrize(
+    ("config", "weights", "words"),
+    [
+        (None, "model.safetensors", "is no model: it has no config.json"),
+        (
+            '{"model_type": "bert"}',
+            "model.safetensors",
+            "is of type 'bert', which is no CTC speech model; choose one of",
+        ),
+        ('{"hidden_size": 8}', "model.safetensors", "is of type None, which is no CTC speech model"),
+        ('{"model_type": "wav2vec2"}', None, "has a config.json but no weights (model.safetensors)"),
+        ("{", "model.safetensors", "config.json is not valid JSON"),
+        ("[]", "model.safetensors", "config.json holds no settings; the checkpoint is damaged"),
+    ],
+)
+def test_broken_directories(store, tmp_path, config, weights, words):
+    sentence = refused(checkpoint(tmp_path / "mine", config, weights), store)
+    assert words in sentence and str(tmp_path / "mine") in sentence
+
+
+def test_choices_are_the_runs_with_a_model_newest_first(store, make_run):
+    assert model_choices.model_choices(store) == [("Starter (general English, small)", "starter")]
+    give_model(make_run("20260101-000000-demo"))
+    give_model(make_run("20260103-000000-demo"))
+    make_run("20260104-000000-demo")
+    assert [value for _, value in model_choices.model_choices(store)] == [
+        "20260103-000000-demo",
+        "20260101-000000-demo",
+        "starter",
+    ]
+    assert model_choices.model_choices(store)[0][0] == "Run 20260103-000000-demo"
+
+
+def test_the_default_is_the_newest_run_that_ended_well(store, make_run):
+    def ended(run_id, *kinds):
+        return make_run(run_id, [Event(kind, 1000.0, 1) for kind in kinds])
+
+    assert model_choices.default_model(store) == "starter"
+    give_model(ended("20260101-000000-demo", "started", "eval"))
+    give_model(ended("20260102-000000-demo", "started", "failed"))
+    ended("20260103-000000-demo", "started", "finished")
+    assert model_choices.default_model(store) == "starter"
+    give_model(ended("20260104-000000-demo", "started", "finished"))
+    assert model_choices.default_model(store) == "20260104-000000-demo"
+    give_model(ended("20260105-000000-demo", "started", "stopped"))
+    give_model(ended("20260106-000000-demo", "started", "train"))
+    assert model_choices.default_model(store) == "20260105-000000-demo"
+
+
+# Vocabularies
+
+
+def vocabulary(folder, told, **settings):
+    folder.mkdir()
+    (folder / "vocab.json").write_text(told if isinstance(told, str) else json.dumps(told))
+    if settings:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return vocabularies.read_vocabulary(folder)
+
+
+def test_vocabulary(tmp_path):
+    assert vocabulary(tmp_path / "one", {"<pad>": 0, "a": 1}) == {"<pad>": 0, "a": 1}
+    assert vocabularies.read_vocabulary(tmp_path) is None
+
+
+def test_a_vocabulary_for_each_language(tmp_path):
+    told = {"eng": {"<pad>": 0, "a": 1}, "spa": {"<pad>": 0, "ñ": 1}}
+    assert vocabulary(tmp_path / "spa", told, target_lang="spa") == told["spa"]
+    assert vocabulary(tmp_path / "none", told) == told["eng"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3"])
+def test_a_damaged_vocabulary(tmp_path, content):
+    with pytest.raises(ModelError, match=r"vocab\.json .*the checkpoint is damaged"):
+        vocabulary(tmp_path / "one", content)
+
+
+def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store, make_run, tmp_path, monkeypatch):
+    monkeypatch.setenv(access.VARIABLE, str(store.data_dir))
+    checkpoint(tmp_path / "other")
+    names = [tmp_path / "other", tmp_path / "gone", tmp_path / "other/config.json", "nonsense", "a\0b"]
+    told = {refused(name, store).replace(repr(str(name)), "") for name in names}
+    assert len(told) == 1 and "may be read here" in told.pop()
+    run = give_model(make_run())
+    run.checkpoints_dir.mkdir()
+    for name in (run.id, run.path):
+        assert resolution.resolve(str(name), store) == run.model_dir
+    checkpoint(store.data_dir / "mine")
+    assert resolution.resolve(str(store.data_dir / "mine"), store) == store.data_dir / "mine"
+    assert resolution.resolve("owner/name", store) is None
+
+
+BIN = ["pytorch_model.bin"]
+SHARDS = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+SETTINGS = ["config.json", "preprocessor_config.json", "vocab.json", "tokenizer_config.json"]
+ADAPTERS = [f"adapter.{language}.{kind}" for language in ("deu", "eng") for kind in ("bin", "safetensors")]
+
+
+@pytest.mark.parametrize(
+    ("paths", "language", "weights"),
+    [
+        (["model.safetensors", *BIN, "flax_model.msgpack", "tf_model.h5"], "", ["model.safetensors"]),
+        ([*BIN, "flax_model.msgpack", "language_model/5gram.bin"], "", BIN),
+        ([*SHARDS, "pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"], "", SHARDS),
+        (["model.safetensors", *ADAPTERS], "deu", ["model.safetensors", "adapter.deu.safetensors"]),
+        (["model.safetensors", *ADAPTERS], "", ["model.safetensors"]),
+        (
+            ["model.safetensors", "adapter.deu.bin", "optimizer.pt", "README.md"],
+            "deu",
+            ["model.safetensors", "adapter.deu.bin"],
+        ),
+    ],
+)
+def test_what_is_fetched_of_a_repository(paths, language, weights):
+    """Weights once, of a thousand adapters one, and none of what other frameworks need."""
+    assert sorted(resolution._needed([*SETTINGS, *paths], language)) == sorted([*SETTINGS, *weights])

@@ -1,0 +1,78 @@
+import csv
+import io
+import tracemalloc
+import zipfile
+
+from asrkit.runs.events import Event
+from asrkit.runs.report import export
+
+TOLD = [
+    Event("started", 1000.0, 0, 0.0, {"total_steps": 4}),
+    Event("train", 1001.0, 1, 0.1, {"loss": 2.5}),
+    Event("train", 1002.0, 2, 0.2, {"loss": float("nan"), "grad_norm": 1.5}),
+    Event("eval", 1003.0, 2, 0.2, {"loss": 1.0, "wer": 0.5, "samples": []}),
+]
+
+
+def rows(run):
+    return list(csv.reader(io.StringIO("".join(export.figures(run)))))
+
+
+def test_figures(make_run):
+    told = rows(make_run(told=TOLD))
+    assert told[0] == ["step", "epoch", "time", "series", "value"]
+    assert told[1:] == [
+        ["1", "0.1000", "1001.000", "train/loss", "2.5"],
+        ["2", "0.2000", "1002.000", "train/loss", ""],
+        ["2", "0.2000", "1002.000", "train/grad_norm", "1.5"],
+        ["2", "0.2000", "1003.000", "eval/loss", "1.0"],
+        ["2", "0.2000", "1003.000", "eval/wer", "0.5"],
+    ]
+
+
+def test_what_a_resume_rewound_is_left_out(make_run, monkeypatch):
+    monkeypatch.setattr(export, "BLOCK_BYTES", 100)
+    again = [Event("started", 2000.0, 1, 0.1, {}), Event("train", 2001.0, 2, 0.2, {"loss": 7.0})]
+    told = rows(make_run(told=[*TOLD, *again]))
+    assert [(row[0], row[3], row[4]) for row in told[1:]] == [("1", "train/loss", "2.5"), ("2", "train/loss", "7.0")]
+
+
+def test_a_run_that_begins_again_from_nothing_is_told_once(make_run):
+    first = [Event("started", 1000.0, 0, 0.0), Event("eval", 1001.0, 0, 0.0, {"wer": 1.0})]
+    assert len(rows(make_run(told=[*first, *first]))) == 2
+
+
+def test_the_archive_holds_the_run_and_no_drafts(make_run):
+    run = make_run(told=TOLD)
+    (run.checkpoints_dir / ".partial").mkdir(parents=True)
+    (run.checkpoints_dir / ".partial" / "half").write_text("half")
+    weights = run.checkpoints_dir / "checkpoint-2" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"w" * 3_000_000)
+    with zipfile.ZipFile(io.BytesIO(b"".join(export.archive(run)))) as packed:
+        assert packed.testzip() is None
+        assert set(packed.namelist()) == {
+            "one/config.json",
+            "one/events.jsonl",
+            "one/checkpoints/checkpoint-2/model.safetensors",
+        }
+        assert packed.read("one/checkpoints/checkpoint-2/model.safetensors") == weights.read_bytes()
+        assert packed.read("one/events.jsonl") == run.events_path.read_bytes()
+
+
+def test_an_archive_is_never_in_memory(make_run, tmp_path):
+    run = make_run(told=TOLD)
+    with open(run.path / "big.safetensors", "wb") as file:
+        file.truncate(200_000_000)
+    tracemalloc.start()
+    size = sum(len(block) for block in export.archive(run))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 200_000_000 and peak < 20_000_000
+
+
+def test_an_archive_as_a_file_and_its_size(make_run, tmp_path):
+    run = make_run(told=TOLD)
+    export.archive_to(run, tmp_path / "one.zip")
+    assert zipfile.is_zipfile(tmp_path / "one.zip") and list(tmp_path.glob(".*")) == []
+    assert export.disk_bytes(run) >= run.events_path.stat().st_size + run.config_path.stat().st_size

@@ -1,0 +1,86 @@
+"""What can be taken away of a run, over HTTP."""
+
+import io
+import zipfile
+
+import gradio
+import numpy as np
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+
+from asrkit import config
+from asrkit.data import manifest
+from asrkit.runs.events import Event
+from asrkit.runs.store import RunStore
+from asrkit.ui.common import downloads
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def run(store, tmp_path):
+    made = store.create(config.preset("demo").config, "one")
+    made.append(Event("train", 1000.0, 1, 0.1, {"loss": 2.5}))
+    sound = 0.1 * np.sin(np.arange(16_000) / 10)
+    soundfile.write(tmp_path / "a.wav", sound, 16_000)
+    manifest.write(
+        made.manifest_path("eval"),
+        [
+            manifest.Utterance(str(tmp_path / "a.wav"), "hello", 0.5, start_s=0.25, end_s=0.75),
+            manifest.Utterance(str(tmp_path / "gone.wav"), "hello", 0.5),
+        ],
+    )
+    return made
+
+
+@pytest.fixture
+def page(store):
+    """A page of Gradio's, without ours on it."""
+    with gradio.Blocks(analytics_enabled=False) as page:
+        gradio.HTML("")
+    app = gradio.routes.App.create_app(page)
+    downloads.serve(app, store)
+    return app
+
+
+@pytest.fixture
+def client(page):
+    return TestClient(page)
+
+
+def test_who_may_not_see_the_page_gets_nothing_of_it(page, client, run):
+    clip = manifest.read(run.manifest_path("eval"))[0].id
+    paths = [f"/download/one/{name}" for name in ("figures.csv", "config.json", "run.zip", f"clip/{clip}.wav")]
+    page.auth, page.get_blocks().auth_message = {"ann": "secret"}, None  # as launch(auth=...) does
+    assert [client.get(path).status_code for path in (*paths, "/config")] == [401] * 5
+    assert client.post("/login", data={"username": "ann", "password": "secret"}).status_code == 200
+    assert [client.get(path).status_code for path in paths] == [200] * 4
+
+
+def test_figures_settings_and_archive(client, run):
+    figures = client.get("/download/one/figures.csv")
+    assert figures.text.splitlines()[1].endswith("train/loss,2.5")
+    assert figures.headers["content-disposition"] == 'attachment; filename="one.csv"'
+    assert client.get("/download/one/config.json").json() == run.config().to_dict()
+    packed = zipfile.ZipFile(io.BytesIO(client.get("/download/one/run.zip").content))
+    assert "one/events.jsonl" in packed.namelist()
+
+
+def test_a_clip_is_the_part_that_was_evaluated(client, run):
+    clip, gone = manifest.read(run.manifest_path("eval"))
+    answer = client.get(f"/download/one/clip/{clip.id}.wav")
+    samples, rate = soundfile.read(io.BytesIO(answer.content))
+    assert (rate, len(samples), answer.headers["content-type"]) == (16_000, 8_000, "audio/wav")
+    missing = client.get(f"/download/one/clip/{gone.id}.wav")
+    assert missing.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing/run.zip", "one/clip/other.wav", "one/clip/..%2f..%2fa.wav", "../one/run.zip", "one/events.jsonl"]
+)
+def test_what_is_not_there_is_not_served(client, run, path):
+    assert client.get(f"/download/{path}").status_code == 404

@@ -1,0 +1,155 @@
+"""Where an app has many visitors, what one of them uploads and records is nobody else's. The page's own server, asked
+as two browsers ask it."""
+
+import base64
+import io
+import threading
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from starlette.middleware import Middleware
+
+from asrkit.data import access
+from asrkit.runs.store import RunStore
+from asrkit.ui import app
+from asrkit.ui.common import visitors
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """-> (its address, its store), as `app.launch` opens it to others."""
+    folder = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        patch.delenv(access.VARIABLE, raising=False)
+        for name in (access.VARIABLE, access.VISITORS):
+            patch.setenv(name, "")  # so that what the app sets is gone afterwards
+        store = RunStore(folder / "runs")
+        patch.setenv(access.VARIABLE, str(store.data_dir))
+        access.part_visitors(store.data_dir)
+        built = app.build(store)
+        _, address, _ = built.launch(
+            server_name="127.0.0.1",
+            quiet=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            app_kwargs={"middleware": [Middleware(visitors.Visitors)]},
+        )
+        yield address, store, built
+        built.close()
+
+
+class Browser:
+    def __init__(self, page):
+        address, _, self.built = page
+        self.client = httpx.Client(base_url=address, timeout=60)
+        self.first = self.client.get("/")
+
+    def ask(self, name, asked):
+        (component,) = (
+            block
+            for block in self.built.blocks.values()
+            if isinstance(block, gr.HTML) and getattr(block, "elem_id", "") == "data"
+        )
+        answer = self.client.post(
+            "/gradio_api/component_server",
+            json={"session_hash": "x", "component_id": component._id, "fn_name": name, "data": asked},
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def upload(self, name, content):
+        (path,) = self.client.post("/gradio_api/upload", files={"files": (name, content)}).json()
+        return self.ask("take", {"files": [{"path": path, "name": name}]})
+
+
+def wav():
+    out = io.BytesIO()
+    soundfile.write(out, 0.3 * np.sin(np.arange(16_000) / 9), 16_000, format="WAV")
+    return out.getvalue()
+
+
+def record(browser, name):
+    browser.ask("begin", {"name": name, "text": "Mine."})
+    return browser.ask("keep", {"name": name, "text": "Mine.", "wav": base64.b64encode(wav()).decode()})
+
+
+def test_a_visitor_gets_an_id_that_nobody_guesses_and_keeps_it(page):
+    ann = Browser(page)
+    cookie = ann.first.headers["set-cookie"]
+    assert len(ann.client.cookies[visitors.COOKIE]) == 32 and "HttpOnly; SameSite=Lax" in cookie
+    assert "set-cookie" not in ann.client.get("/").headers
+    assert Browser(page).client.cookies[visitors.COOKIE] != ann.client.cookies[visitors.COOKIE]
+    framed = httpx.get(page[0], headers={"x-forwarded-proto": "https", "cookie": f"{visitors.COOKIE}=../../x"})
+    assert "SameSite=None; Secure; Partitioned" in framed.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("others", ['prefs={"a":1}', "flag", "a b=c", "a=b c", "k=(a;b)"])
+def test_the_cookies_of_other_apps_on_this_host_hide_nobody(page, others):
+    """A browser sends the cookies of a host to each of its ports."""
+    ann = Browser(page)
+    mine = record(ann, "kept")
+    cookie = f"{visitors.COOKIE}={ann.client.cookies[visitors.COOKIE]}"
+    ann.client.cookies.clear()
+    ann.client.headers["cookie"] = f"{others}; {cookie}"
+    assert "set-cookie" not in ann.client.get("/").headers
+    assert ann.ask("look", {"data": mine["data"]})["train"] == 1
+
+
+def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
+    ann, bob = Browser(page), Browser(page)
+    told = ann.upload("a.wav", wav())
+    sent = ann.upload("clips.csv", b"file_name,text\n/nowhere.wav,secret words\n")
+    assert (
+        told["data"].startswith(f"{page[1].data_dir}/.visitors/")
+        and "may not be read" in ann.ask("look", {"data": sent["data"]})["error"]
+    )
+    mine = record(ann, "my voice")
+    assert ann.ask("look", {"data": mine["data"]})["train"] == 1
+    listed = [each["value"] for each in ann.ask("known", {})["known"]]
+    assert mine["data"] in listed and ann.ask("lists", {})["collections"] == ["my voice"]
+    assert not set(listed) & {each["value"] for each in bob.ask("known", {})["known"]} - {"callsigns"}
+    assert bob.ask("lists", {})["collections"] == []
+    gone = mine["data"].replace("my voice", "no voice")
+    for question in ("look", "preview", "check", "hear", "choose"):
+        errors = {
+            bob.ask(question, {"data": path, "place": 0})["error"].replace(path, "") for path in (mine["data"], gone)
+        }
+        assert len(errors) == 1 and "may not be read here" in errors.pop(), question
+    clip = next((page[1].data_dir / ".visitors").glob("*/my voice/clips/*.flac"))
+    for place in (clip, clip.parents[1] / "metadata.csv", "app.py", "/etc/passwd"):
+        for browser in (ann, bob):
+            assert browser.client.get(f"/gradio_api/file={place}").status_code in (403, 404), place
+    record(bob, "my voice")
+    assert ann.ask("progress", {"name": "my voice"})["kept"] == 1
+
+
+def test_the_cookie_and_not_the_folder_is_the_key(page):
+    """Runs, which everybody sees, name the folder."""
+    ann = Browser(page)
+    folder = record(ann, "shown")["data"].split("/.visitors/")[1].split("/")[0]
+    thief = httpx.Client(base_url=page[0], cookies={visitors.COOKIE: folder})
+    assert ann.client.cookies[visitors.COOKIE] not in folder
+    thief.get("/")
+    eve = Browser(page)
+    eve.client.cookies.set(visitors.COOKIE, folder)
+    assert "may not be read here" in eve.ask("look", {"data": f"{page[1].data_dir}/.visitors/{folder}/shown"})["error"]
+
+
+def test_many_at_once_are_not_mixed_up(page):
+    browsers = [Browser(page) for _ in range(6)]
+    told = {}
+
+    def work(number):
+        for turn in range(3):
+            told[number, turn] = record(browsers[number], f"voice {turn}")
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(6)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    homes = {number: {told[number, turn]["data"].rpartition("/")[0] for turn in range(3)} for number in range(6)}
+    assert all(len(home) == 1 for home in homes.values()) and len(set.union(*homes.values())) == 6
+    assert all(each["kept"] == 1 for each in told.values())
