@@ -105,7 +105,8 @@ def spell(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list[int],
 
 
 class Letters(dict[str, int | None]):
-    """Character -> the token that a model writes it as: as it is, else in upper or in lower case; None where it cannot."""
+    """Character -> the token that a model writes it as: as it is, else in upper or in lower case; None where it
+    cannot."""
 
     def __init__(self, tokenizer: Any) -> None:
         super().__init__()

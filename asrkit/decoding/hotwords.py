@@ -42,7 +42,8 @@ class _Spelled:
 
 
 def spelled(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
-    """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell it."""
+    """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell
+    it."""
     tokens, piece_of, unknown = alignment.spell(tokenizer, joined_tokens(word))
     if unknown or not tokens:
         raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")

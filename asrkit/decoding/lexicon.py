@@ -96,7 +96,8 @@ class WordLoop:
         return self.emitted[self.first[number] : self.last[number] + 1 : 2].tolist()
 
     def smoothed(self, log_probabilities: np.ndarray) -> np.ndarray:
-        """(frames, tokens) log posteriors, with a floor under each, where silence between letters may be a space too."""
+        """(frames, tokens) log posteriors, with a floor under each, where silence between letters may be a space
+        too."""
         smooth = (1 - SMOOTHING) * np.exp(log_probabilities) + SMOOTHING / log_probabilities.shape[1]
         smooth[:, self.blank_id] = np.maximum(smooth[:, self.blank_id], smooth[:, self.delimiter_id])
         return np.log(smooth)

@@ -52,7 +52,8 @@ class LanguageModel:
     """log_probabilities: log10 of each seen n-gram, by its words; backoffs: log10 weights of histories."""
 
     def __init__(self, texts: Iterable[str], order: int = ORDER) -> None:
-        """texts: sentences, normalised, words apart by white space. Raises DataError where there is none, or too much."""
+        """texts: sentences, normalised, words apart by white space. Raises DataError where there is none, or too
+        much."""
         sentences = [words for words in (text.split() for text in texts) if words]
         if not sentences:
             raise DataError("A language model needs some text; give sentences like those that will be spoken.")

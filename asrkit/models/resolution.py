@@ -95,7 +95,8 @@ def fetch(name: str, store: RunDirectories, *, language: str = "", told: hub.Tol
 
 
 def is_local(name: str, store: RunDirectories) -> bool:
-    """Whether it lies on this disk, as far as that is known without asking the Hub. ModelError as `resolve` raises it."""
+    """Whether it lies on this disk, as far as that is known without asking the Hub. ModelError as `resolve` raises
+    it."""
     return resolve(name, store) is not None or (name, "") in _fetched
 
 

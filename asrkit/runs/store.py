@@ -397,7 +397,8 @@ class RunStore:
         return Run(path)
 
     def all(self) -> list[Run]:
-        """Every run, newest first: by the time in its id, else by that of its configuration, which is never rewritten."""
+        """Every run, newest first: by the time in its id, else by that of its configuration, which is never
+        rewritten."""
         try:
             names = [name for name in os.listdir(self.root) if not name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):

@@ -29,7 +29,8 @@ class Caption:
 
     @property
     def lines(self) -> list[str]:
-        """One line where it fits, else two of about the same length; at a space where there is one that lets both fit."""
+        """One line where it fits, else two of about the same length; at a space where there is one that lets both
+        fit."""
         if _width(text_of(self.words)) <= LINE or len(self.words) == 1:
             return [text_of(self.words)]
         places = range(1, len(self.words))

@@ -91,7 +91,8 @@ def test_mel_features_have_no_convolutions_to_remember(checkpoint, build):
 
 @pytest.mark.parametrize("freeze", ["feature-encoder", "all-but-head"])
 def test_no_gradient_is_computed_for_what_is_frozen(checkpoint, freeze):
-    """transformers asks for one at the waveform unless told otherwise: a backward pass through every layer for nothing."""
+    """transformers asks for one at the waveform unless told otherwise: a backward pass through every layer for
+    nothing."""
     base = checkpoint()
     _, model = load(str(base), TrainConfig(preset="", model=str(base), freeze=freeze), TEXTS)
     made = model.train().base_model.feature_extractor(torch.zeros(1, 4000))
