@@ -166,12 +166,12 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
         sound = np.concatenate(parts).astype(np.float32)
         edges = np.cumsum([0, *map(len, parts)])
         loud = float(np.sqrt((sound**2).mean()))
-        kinds: dict[str, Callable[[], np.ndarray]] = {"clean": lambda: np.zeros(len(sound))}  # noqa: B023
+        kinds: dict[str, Callable[[], np.ndarray]] = {"clean": lambda size=len(sound): np.zeros(size)}
         if background:
             kinds |= {
-                "noise at 20 dB": lambda: rng.standard_normal(len(sound)),  # noqa: B023
-                "music at 20 dB": lambda: music(len(sound), rng),
-            }  # noqa: B023
+                "noise at 20 dB": lambda size=len(sound): rng.standard_normal(size),
+                "music at 20 dB": lambda size=len(sound): music(size, rng),
+            }
         for kind, made in kinds.items():
             under = made()
             mixed = (sound + 0.1 * loud * under).astype(np.float32)

@@ -508,7 +508,8 @@ def lived_again(make_run, dead, log="", **process):
         (
             {"log_from": 9, "exit": 1},
             "No module named 'torch'\n",
-            "with exit code 1 and no other word. Its history is kept. The last line of its log: No module named 'torch'.",
+            "with exit code 1 and no other word. Its history is kept. "
+            "The last line of its log: No module named 'torch'.",
         ),
         ({"exit": -signal.SIGSEGV}, "", "segmentation fault"),
     ],

@@ -141,7 +141,8 @@ def test_by_language(name, text, expected):
             "en",
             "id 12345678, 1234567 in 1914-1918",
             "id one two three four five six seven eight one million two hundred "
-            "and thirty four thousand five hundred and sixty seven in one thousand nine hundred and fourteen one thousand "
+            "and thirty four thousand five hundred and sixty seven in one thousand nine hundred and fourteen "
+            "one thousand "
             "nine hundred and eighteen",
         ),
         ("en", "on 2024-05-01", "on two thousand and twenty four zero five zero one"),
