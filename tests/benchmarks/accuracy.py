@@ -166,14 +166,14 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
         sound = np.concatenate(parts).astype(np.float32)
         edges = np.cumsum([0, *map(len, parts)])
         loud = float(np.sqrt((sound**2).mean()))
-        kinds: dict[str, Callable[[], np.ndarray]] = {"clean": lambda size=len(sound): np.zeros(size)}
+        kinds: dict[str, Callable[[int], np.ndarray]] = {"clean": lambda size: np.zeros(size)}
         if background:
             kinds |= {
-                "noise at 20 dB": lambda size=len(sound): rng.standard_normal(size),
-                "music at 20 dB": lambda size=len(sound): music(size, rng),
+                "noise at 20 dB": lambda size: rng.standard_normal(size),
+                "music at 20 dB": lambda size: music(size, rng),
             }
         for kind, made in kinds.items():
-            under = made()
+            under = made(len(sound))
             mixed = (sound + 0.1 * loud * under).astype(np.float32)
             filed = listener.listen([mixed], decoder).text
             pieces = {
