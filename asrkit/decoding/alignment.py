@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from asrkit.audio.loading import Waveform
 from asrkit.decoding import ctc
+from asrkit.decoding.protocols import AcousticModel
 from asrkit.decoding.transcript import sounding
 from asrkit.errors import DataError
 from asrkit.text.normalizers import joined_tokens
-
-if TYPE_CHECKING:
-    from asrkit.transcription.transcriber import Transcriber
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Alignment:
     best: float = 0.0
 
 
-def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
+def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     """Times of the words of `text` (`text.mixed_tokens`), all of it, in `wave`.
 
     Characters are looked up as they are, then in upper and in lower case. Those that the model does not know are left
@@ -64,13 +62,13 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
     words = joined_tokens(text)
     if not words:
         return Alignment([], 0.0, [])
-    tokens, word_of, unknown = spell(transcriber.processor.tokenizer, words)
+    tokens, word_of, unknown = spell(model.processor.tokenizer, words)
     if not tokens:
         raise DataError(
             f"The model knows none of the characters of {_short(text)}, so it cannot be aligned; normalise "
             "the text, or choose a model of its language."
         )
-    log_probabilities = transcriber.log_probabilities(wave)
+    log_probabilities = model.log_probabilities(wave)
     # A tokenizer adds a delimiter of its own where the model has no output for one.
     said = [place for place, token in enumerate(tokens) if token < log_probabilities.shape[1]]
     tokens, word_of = [tokens[place] for place in said], [word_of[place] for place in said]
@@ -80,8 +78,8 @@ def align(transcriber: Transcriber, wave: Waveform, text: str) -> Alignment:
             f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "
             f"{wave.duration_s:.2f} s has {frames}: it is the text of another clip, or the clip was cut."
         )
-    path, scores = forced(log_probabilities, tokens, transcriber.blank_id)
-    found = spans(path, scores, tokens, transcriber.blank_id)
+    path, scores = forced(log_probabilities, tokens, model.blank_id)
+    found = spans(path, scores, tokens, model.blank_id)
     frame_s = wave.duration_s / frames
     aligned = sounding(_words(words, found, word_of, frame_s), wave.duration_s)
     best = float(log_probabilities.max(axis=1).sum())

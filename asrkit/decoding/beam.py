@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +23,10 @@ from asrkit.data import access
 from asrkit.decoding import alignment
 from asrkit.decoding.greedy import Spelling, logistic
 from asrkit.decoding.ngram import KenLM, LanguageModel, WordModel
+from asrkit.decoding.protocols import AcousticModel
 from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
-
-if TYPE_CHECKING:
-    from asrkit.transcription.transcriber import Transcriber
 
 LM_WEIGHT, LETTER_BONUS = 0.8, 2.5
 """A known word of n letters is worth LETTER_BONUS * n + LM_WEIGHT * ln P nats, if that is more than nothing.
@@ -117,7 +115,7 @@ class BeamSearch:
         self.spoken = {*self.spelling.letters, self.spelling.delimiter_id}
         self.vocabulary = Vocabulary(model, processor.tokenizer, known)
 
-    def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
+    def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         if not len(log_probabilities):
             return []
         said = self._read(self._search(log_probabilities))
@@ -236,24 +234,24 @@ def _best(blanks: dict[_Prefix, float], others: dict[_Prefix, float]) -> dict[_P
     }
 
 
-def of_file(transcriber: Transcriber, path: str, known: Sequence[str] = ()) -> BeamSearch:
+def of_file(model: AcousticModel, path: str, known: Sequence[str] = ()) -> BeamSearch:
     """The decoder for that model and a file of KenLM's, which knows these words too; raises as `KenLM` does, and
     DataError for one out of reach."""
     file = Path(os.path.expanduser(path))  # which leaves an unknown user as it is
     access.check(file)
     if not os.path.isfile(file):  # of a path that is too long too
         raise ConfigError(f"There is no language model {path}; give the path of an .arpa or KenLM binary file.")
-    return _kept(transcriber, f"{file.absolute()} {file.stat().st_mtime}", lambda: KenLM(file), known)
+    return _kept(model, f"{file.absolute()} {file.stat().st_mtime}", lambda: KenLM(file), known)
 
 
-def of_text(transcriber: Transcriber, text: str, known: Sequence[str] = ()) -> BeamSearch | None:
+def of_text(model: AcousticModel, text: str, known: Sequence[str] = ()) -> BeamSearch | None:
     """The decoder for that model and text, one sentence a line, which knows these words too. None for an empty text."""
     texts = [" ".join(mixed_tokens(normalise(line, "basic"))) for line in text.splitlines()]
     texts = [line for line in texts if line]
     if not texts:
         return None
     name = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    return _kept(transcriber, name, lambda: LanguageModel(texts), known)
+    return _kept(model, name, lambda: LanguageModel(texts), known)
 
 
 _made: dict[tuple[int, str], BeamSearch] = {}
@@ -262,15 +260,16 @@ KEPT = 4
 _making = threading.Lock()
 
 
-def _kept(transcriber: Transcriber, name: str, made: Callable[[], WordModel], known: Sequence[str]) -> BeamSearch:
+def _kept(acoustic_model: AcousticModel, name: str, made: Callable[[], WordModel], known: Sequence[str]) -> BeamSearch:
     # A decoder keeps its processor, so no other can have the same id; and its words are those of one model.
-    key = (id(transcriber.processor), name)
+    processor = acoustic_model.processor
+    key = (id(processor), name)
     with _making:
         decoder = _made.pop(key, None)
         if decoder is None:
             model = next((one.model for (_, known), one in _made.items() if known == name), None) or made()
             decoder = BeamSearch(
-                transcriber.processor, transcriber.blank_id, model, [normalise(word, "basic") for word in known]
+                processor, acoustic_model.blank_id, model, [normalise(word, "basic") for word in known]
             )
         _made[key] = decoder
         while len(_made) > KEPT:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from asrkit.decoding import alignment, beam, greedy, hotwords, lexicon
+from asrkit.decoding.protocols import AcousticModel, Decoder
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import normalise
-
-if TYPE_CHECKING:
-    from asrkit.transcription.transcriber import Transcriber
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Expected:
     hot_words: str = ""
     language_model: str = ""
 
-    def decoder(self, transcriber: Transcriber) -> greedy.Decoder | None:
+    def decoder(self, model: AcousticModel) -> Decoder | None:
         """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `WordLoop` do,
         and for both a text and a file."""
         words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
@@ -40,20 +37,20 @@ class Expected:
             raise ConfigError("Give sentences to expect or a language model file, not both.")
         if text:
             for word in words:
-                hotwords.spelled(transcriber.processor.tokenizer, word)
-        known = transcriber.decoder.loop.words if isinstance(transcriber.decoder, greedy.WordList) else []
+                hotwords.spelled(model.processor.tokenizer, word)
+        known = model.decoder.loop.words if isinstance(model.decoder, greedy.WordList) else []
         if known and not file:
-            more = {*words, *self._of_text(transcriber)}
+            more = {*words, *self._of_text(model)}
             if not text or sum(map(len, {*known, *more})) <= lexicon.MOST_LETTERS:
-                return transcriber.decoder.joined_by(more, transcriber.processor)
+                return model.decoder.joined_by(more, model.processor)
         if text:
-            return beam.of_text(transcriber, "\n".join([text, *words]), known)
-        likely = beam.of_file(transcriber, file, known) if file else None
-        return hotwords.HotWords(transcriber.processor, transcriber.blank_id, words, likely) if words else likely
+            return beam.of_text(model, "\n".join([text, *words]), known)
+        likely = beam.of_file(model, file, known) if file else None
+        return hotwords.HotWords(model.processor, model.blank_id, words, likely) if words else likely
 
-    def _of_text(self, transcriber: Transcriber) -> set[str]:
+    def _of_text(self, model: AcousticModel) -> set[str]:
         """The words of the text that the model can spell. ConfigError where that is none of them."""
-        letters = alignment.Letters(transcriber.processor.tokenizer)
+        letters = alignment.Letters(model.processor.tokenizer)
         words = set(normalise(self.text, "basic").split())
         spelled = {word for word in words if None not in map(letters.__getitem__, word)}
         if words and not spelled:

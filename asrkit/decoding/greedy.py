@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from asrkit.decoding import lexicon
+from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import Word
 from asrkit.text.normalizers import continues
-
-
-class Decoder(Protocol):
-    """(frames, tokens) log posteriors, seconds of a frame -> words with times in the clip."""
-
-    def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]: ...
-
 
 LETTERS_POWER, FRAMES_POWER = 2.0, 0.25
 """Confidence of a word heard greedily: (product of its letters' posteriors, each at its surest frame) ** 2 * (product
@@ -67,7 +61,7 @@ class Greedy:
     def __init__(self, processor: Any, blank_id: int) -> None:
         self.spelling, self.blank_id = Spelling(processor.tokenizer), blank_id
 
-    def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
+    def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         """Runs of one token are a letter; the delimiter ends a word, as does a character that is one by itself."""
         best, sure = log_probabilities.argmax(-1), log_probabilities.max(-1)
         words: list[Word] = []
@@ -105,7 +99,7 @@ class WordList:
     def __init__(self, loop: lexicon.WordLoop) -> None:
         self.loop = loop
 
-    def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
+    def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         heard = self.loop.decode(np.exp(log_probabilities))
         smooth = self.loop.smoothed(log_probabilities)
         ends = [0, *(one.end for one in heard)]

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from asrkit.decoding import alignment, ctc
-from asrkit.decoding.greedy import Decoder, Greedy, Spelling, logistic
+from asrkit.decoding.greedy import Greedy, Spelling, logistic
+from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import Word, text_of
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import joined_tokens
@@ -84,8 +85,8 @@ class HotWords:
         self.longest = max((len(one.pieces) for one in self.spelled), default=0)
         self.known = {word.casefold() for word in words}
 
-    def words(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
-        heard = self.decoder.words(log_probabilities, 1.0)
+    def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
+        heard = self.decoder.decode(log_probabilities, 1.0)
         found = sorted(self._candidates(heard, log_probabilities), key=lambda one: -one.gain)
         taken: list[_Found] = []
         for one in found:

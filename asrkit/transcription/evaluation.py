@@ -20,7 +20,7 @@ from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
 
 if TYPE_CHECKING:
-    from asrkit.decoding.greedy import Decoder
+    from asrkit.decoding.protocols import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
 TOGETHER = 64

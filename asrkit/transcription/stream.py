@@ -19,7 +19,7 @@ from asrkit.audio.segmentation import Piece, Splitter
 from asrkit.decoding.transcript import Seams, Word
 
 if TYPE_CHECKING:
-    from asrkit.decoding.greedy import Decoder
+    from asrkit.decoding.protocols import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
 SHARE = 0.25

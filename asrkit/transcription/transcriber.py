@@ -18,6 +18,7 @@ import torch
 from asrkit.audio.loading import RATE, Waveform
 from asrkit.audio.segmentation import Piece, Splitter
 from asrkit.decoding import greedy
+from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import Seams, Transcript, Word, sounding
 from asrkit.errors import AsrkitError
 from asrkit.hub import Told
@@ -44,11 +45,11 @@ class Transcriber:
         self.processor, self.blank_id = self.engine.processor, self.engine.blank_id
         self.decoder = greedy.of_checkpoint(checkpoint, self.processor, self.blank_id)
 
-    def transcribe(self, wave: Waveform, decoder: greedy.Decoder | None = None) -> Transcript:
+    def transcribe(self, wave: Waveform, decoder: Decoder | None = None) -> Transcript:
         """The words of one clip."""
         return self.transcribe_all([wave], decoder)[0]
 
-    def transcribe_all(self, waves: Sequence[Waveform], decoder: greedy.Decoder | None = None) -> list[Transcript]:
+    def transcribe_all(self, waves: Sequence[Waveform], decoder: Decoder | None = None) -> list[Transcript]:
         """The words of each clip; in batches by length, which changes nothing but the time that it takes."""
         short = [wave if wave.duration_s <= UTTERANCE_S else Waveform(wave.samples[:0]) for wave in waves]
         heard = self.engine.log_probabilities([wave.samples for wave in short])
@@ -59,7 +60,7 @@ class Transcriber:
             for wave, whole, scores in zip(short, waves, heard, strict=True)
         ]
 
-    def listen(self, blocks: Iterable[np.ndarray], decoder: greedy.Decoder | None = None) -> Transcript:
+    def listen(self, blocks: Iterable[np.ndarray], decoder: Decoder | None = None) -> Transcript:
         """A recording of any length, block by block. Memory: two minutes of it, and its words."""
         words, samples = [], 0
         for position, found in self.follow(blocks, decoder):
@@ -67,9 +68,7 @@ class Transcriber:
             samples = position
         return Transcript(words, samples / RATE)
 
-    def follow(
-        self, blocks: Iterable[np.ndarray], decoder: greedy.Decoder | None = None
-    ) -> Iterator[tuple[int, list[Word]]]:
+    def follow(self, blocks: Iterable[np.ndarray], decoder: Decoder | None = None) -> Iterator[tuple[int, list[Word]]]:
         """As `listen`, telling on the way: (samples taken in, words that are new). No word ever changes."""
         splitter, seams, waiting = Splitter(), Seams(), []
         for block in blocks:
@@ -81,7 +80,7 @@ class Transcriber:
         waiting += splitter.finish()
         yield splitter.position, self.words_of(waiting, seams, decoder)
 
-    def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: greedy.Decoder | None = None) -> list[Word]:
+    def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: Decoder | None = None) -> list[Word]:
         """The words of pieces that follow each other, with their times in the recording."""
         words: list[Word] = []
         for piece, scores in zip(
@@ -93,10 +92,10 @@ class Transcriber:
             )
         return words
 
-    def _words(self, wave: Waveform, scores: np.ndarray, decoder: greedy.Decoder | None) -> list[Word]:
+    def _words(self, wave: Waveform, scores: np.ndarray, decoder: Decoder | None) -> list[Word]:
         frame_s = wave.duration_s / max(1, len(scores))
         torch.set_num_threads(self.engine.threads)  # each thread has a number of its own
-        return sounding((decoder or self.decoder).words(scores, frame_s), wave.duration_s)
+        return sounding((decoder or self.decoder).decode(scores, frame_s), wave.duration_s)
 
     def log_probabilities(self, wave: Waveform) -> np.ndarray:
         """(frames, tokens) float32 log posteriors, evenly spread over the wave; no frames for one that holds none.

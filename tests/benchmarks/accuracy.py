@@ -26,9 +26,10 @@ from asrkit.data import sources
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import alignment, beam, lexicon
 from asrkit.decoding.beam import BeamSearch
-from asrkit.decoding.greedy import Decoder, Greedy, WordList
+from asrkit.decoding.greedy import Greedy, WordList
 from asrkit.decoding.hotwords import HotWords
 from asrkit.decoding.ngram import LanguageModel
+from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import text_of
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
@@ -133,9 +134,9 @@ def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, 
     used = beam.LM_WEIGHT, beam.LETTER_BONUS
     for pair in WEIGHTS:
         beam.LM_WEIGHT, beam.LETTER_BONUS = pair
-        found[pair] = [normalise(text_of(searching.words(one, 0.02)), "basic") for one in scores]
+        found[pair] = [normalise(text_of(searching.decode(one, 0.02)), "basic") for one in scores]
     beam.LM_WEIGHT, beam.LETTER_BONUS = used
-    found_plain = [normalise(text_of(greedy.words(one, 0.02)), "basic") for one in scores]
+    found_plain = [normalise(text_of(greedy.decode(one, 0.02)), "basic") for one in scores]
     references: list[str] = []
     hypotheses: list[str] = []
     for picking, scoring in ((0, 1), (1, 0)):

@@ -64,9 +64,9 @@ def main() -> None:
     waves = [load(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
     heard = ours.engine.log_probabilities([wave.samples for wave in waves])
     decoder = HotWords(ours.processor, ours.blank_id, hot)
-    fast, told = timed(lambda: [decoder.words(scores, 0.02) for scores in heard])
+    fast, told = timed(lambda: [decoder.decode(scores, 0.02) for scores in heard])
     with mock.patch.object(HotWords, "_hopeful", lambda self, span, between: range(len(self.spelled))):
-        slow, plain = timed(lambda: [decoder.words(scores, 0.02) for scores in heard])
+        slow, plain = timed(lambda: [decoder.decode(scores, 0.02) for scores in heard])
     seconds = sum(wave.duration_s for wave in waves)
     print(
         f"{len(hot)} hot words: {seconds / fast:.0f} x real time, {slow / fast:.1f} times as fast as looking for "

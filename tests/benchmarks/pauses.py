@@ -22,7 +22,8 @@ import numpy as np
 from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, load
 from asrkit.data import sources
-from asrkit.decoding.greedy import Decoder, Greedy
+from asrkit.decoding.greedy import Greedy
+from asrkit.decoding.protocols import Decoder
 from asrkit.text.normalizers import normalise
 from asrkit.transcription.transcriber import Transcriber
 from tests.benchmarks.accuracy import joined, music, silero

@@ -23,19 +23,19 @@ def search(processor, *texts):
 
 
 def heard(processor, scores, *texts):
-    return [one.word for one in search(processor, *texts).words(scores, 0.02)]
+    return [one.word for one in search(processor, *texts).decode(scores, 0.02)]
 
 
 def test_words_of_the_text_are_heard_with_their_times(processor):
     decoder = search(processor, "ab cd", "cd ab")
-    words = decoder.words(frames([0, 3, 3, 4, 0, 2, 0, 5, 0, 6, 0], 0.9), 0.02)
+    words = decoder.decode(frames([0, 3, 3, 4, 0, 2, 0, 5, 0, 6, 0], 0.9), 0.02)
     assert [(one.word, round(one.start_s, 2), round(one.end_s, 2)) for one in words] == [
         ("ab", 0.02, 0.08),
         ("cd", 0.14, 0.2),
     ]
     assert all(0.8 < one.confidence <= 1 for one in words)
-    assert decoder.words(frames([]).reshape(0, 8), 0.02) == []
-    assert decoder.words(frames([0, 0, 2, 0]), 0.02) == []
+    assert decoder.decode(frames([]).reshape(0, 8), 0.02) == []
+    assert decoder.decode(frames([0, 0, 2, 0]), 0.02) == []
 
 
 MISSPELLED = frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0], 0.9, also={3: (7, 0.6)})  # "ae cd", where the e is not so sure
@@ -47,7 +47,7 @@ def test_a_misspelling_becomes_the_word_that_the_text_has(processor):
 
 
 def test_a_word_that_the_text_has_not_is_still_heard(processor):
-    words = search(processor, "ab").words(frames([0, 3, 0, 4, 0, 2, 5, 0, 5, 0, 7, 0], 0.95), 0.02)
+    words = search(processor, "ab").decode(frames([0, 3, 0, 4, 0, 2, 5, 0, 5, 0, 7, 0], 0.95), 0.02)
     assert [one.word for one in words] == ["ab", "cce"]
     assert words[0].confidence > words[1].confidence > 0.5
 
@@ -63,7 +63,7 @@ def test_without_a_known_word_near_it_hears_what_greedy_hears(processor, path, s
     scores[:, 5] = -20.0  # a letter that is never heard, and of which the known words are made
     scores[np.arange(len(path)), np.where(np.array(path) == 5, 0, path)] = np.log(sure)
     decoder = search(processor, "c ccc")
-    told, plain = decoder.words(scores, 0.02), Greedy(processor, 0).words(scores, 0.02)
+    told, plain = decoder.decode(scores, 0.02), Greedy(processor, 0).decode(scores, 0.02)
     assert text_of(told) == text_of(plain)
 
 
@@ -79,7 +79,7 @@ def test_characters_of_a_script_without_spaces_are_its_words(tmp_path):
     processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "han", letters="我们去ab"))
     unsure = frames([0, 3, 0, 5, 0, 6, 7, 0], 0.9, {3: (4, 0.3)})  # 我去ab, where 去 may be 们
     decoder = of_text(types.SimpleNamespace(processor=processor, blank_id=0), "我们 我们ab\n我们")
-    words = decoder.words(unsure, 0.02)
+    words = decoder.decode(unsure, 0.02)
     assert text_of(words) == "我们ab" and [one.joined for one in words] == [False, True, True]
 
 
@@ -100,11 +100,11 @@ def test_a_kenlm_file(processor, tmp_path):
         "-0.7\tcd\t0\n\n\\2-grams:\n-0.1\tab cd\n-0.1\t<s> ab\n\n\\end\\\n"
     )
     decoder = of_file(listener, str(path))
-    assert [one.word for one in decoder.words(MISSPELLED, 0.02)] == ["ab", "cd"]
+    assert [one.word for one in decoder.decode(MISSPELLED, 0.02)] == ["ab", "cd"]
     assert of_file(listener, str(path)) is decoder
     hot = HotWords(processor, 0, ["cde"], decoder)
     said = frames([0, 3, 0, 4, 0, 2, 5, 0, 6, 0, 0], 0.9, {9: (7, 0.2)})
-    assert [one.word for one in hot.words(said, 0.02)] == ["ab", "cde"]
+    assert [one.word for one in hot.decode(said, 0.02)] == ["ab", "cde"]
     with pytest.raises(ConfigError, match="There is no language model"):
         of_file(listener, str(tmp_path / "none.arpa"))
 

@@ -23,7 +23,7 @@ def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
     assert decoder.loop.words == ["ab", "ced", "dab"]
     probabilities = np.full((7, 8), 0.01)
     probabilities[np.arange(7), [0, 6, 0, 3, 0, 4, 0]] = 0.93
-    assert [one.word for one in decoder.words(np.log(probabilities), 0.02)] == ["dab"]
+    assert [one.word for one in decoder.decode(np.log(probabilities), 0.02)] == ["dab"]
     with pytest.raises(ConfigError, match="no token for"):
         Expected(hot_words="xyz").decoder(listener)
 
@@ -42,8 +42,8 @@ def test_words_of_a_text_join_that_list_and_a_long_text_keeps_it(tmp_path, monke
     monkeypatch.setattr(lexicon, "MOST_LETTERS", 10)
     decoder = Expected(text="dab dab ebed").decoder(listener)
     said = tiny.frames([0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)})  # ceb (or ced?) dab
-    assert text_of(Greedy(processor, 0).words(said, 0.02)) == "ceb dab"
-    assert text_of(decoder.words(said, 0.02)) == "ced dab"
+    assert text_of(Greedy(processor, 0).decode(said, 0.02)) == "ceb dab"
+    assert text_of(decoder.decode(said, 0.02)) == "ced dab"
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def capitals(tmp_path):
 @pytest.mark.parametrize("expect", [Expected(hot_words="ab"), Expected(text="ab")], ids=["hot words", "text"])
 def test_expected_words_are_written_as_the_model_writes(capitals, expect):
     said = tiny.frames([0, 3, 0, 4, 4, 0, 2, 5, 0, 6, 0], 0.6, {3: (7, 0.41), 4: (7, 0.41)})
-    assert text_of(capitals.decoder.words(said, 0.02)) == "AE CD"
-    assert text_of(expect.decoder(capitals).words(said, 0.02)) == "AB CD"
+    assert text_of(capitals.decoder.decode(said, 0.02)) == "AE CD"
+    assert text_of(expect.decoder(capitals).decode(said, 0.02)) == "AB CD"
 
 
 def test_a_hot_word_that_cannot_be_spelled_is_told_beside_a_text_too(capitals):

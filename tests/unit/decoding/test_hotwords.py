@@ -16,7 +16,7 @@ def frames(path, sure=0.95, also=None):
 def heard(processor, words, scores):
     return [
         (one.word, round(one.start_s, 2), round(one.end_s, 2))
-        for one in HotWords(processor, 0, words).words(scores, 0.02)
+        for one in HotWords(processor, 0, words).decode(scores, 0.02)
     ]
 
 
@@ -47,7 +47,7 @@ def test_the_better_of_two_hot_words(processor):
 
 
 def test_nothing_was_said(processor):
-    assert HotWords(processor, 0, ["ad"]).words(frames([0, 0, 2, 0]), 0.02) == []
+    assert HotWords(processor, 0, ["ad"]).decode(frames([0, 0, 2, 0]), 0.02) == []
 
 
 def test_what_cannot_be_a_hot_word(processor):
@@ -66,5 +66,5 @@ def test_what_cannot_be_a_hot_word(processor):
 def test_what_is_left_out_without_a_search_would_not_have_been_heard(processor, path, sure, hot):
     decoder, scores = HotWords(processor, 0, hot), frames(path, sure)
     with mock.patch.object(HotWords, "_hopeful", lambda self, span, between: range(len(self.spelled))):
-        wanted = decoder.words(scores, 0.02)
-    assert decoder.words(scores, 0.02) == wanted
+        wanted = decoder.decode(scores, 0.02)
+    assert decoder.decode(scores, 0.02) == wanted
