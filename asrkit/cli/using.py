@@ -15,6 +15,7 @@ from asrkit import hub
 from asrkit.audit import selection
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
+from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import diagnosis, model_choices, preparation, view
 from asrkit.runs.report import published
@@ -171,9 +172,9 @@ def transcribe(options: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _fetching(what: str) -> hub.Told:
+def _fetching(what: str) -> ProgressCallback:
     """Tells on a terminal how much of `what` is fetched."""
-    words = hub.progress(what)
+    words = hub.fetch_progress_text(what)
 
     def told(done: int, total: int) -> None:
         if sys.stderr.isatty():

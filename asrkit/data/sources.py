@@ -29,7 +29,7 @@ from asrkit.data import access, archives, embedded
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers import corpora, hub, parquet, saved, spreadsheets, tables
 from asrkit.errors import DataError
-from asrkit.hub import Told
+from asrkit.jobs import ProgressCallback
 
 BUILT_IN = {"callsigns": access.ASSETS / "demo" / "callsigns"}
 _HIDDEN = (".", "~$", "__MACOSX")  # what a system, an open spreadsheet or a Mac leaves behind
@@ -83,7 +83,7 @@ class _Found:
 class _Options:
     wanted: tables.Wanted
     hub_dir: Path | None
-    told: Told | None = None
+    told: ProgressCallback | None = None
     depth: int = field(default=0)
 
 
@@ -95,7 +95,7 @@ def load(
     audio_column: str | None = None,
     speaker_column: str | None = None,
     hub_dir: Path | None = None,
-    told: Told | None = None,
+    told: ProgressCallback | None = None,
 ) -> Source:
     """Find the utterances of `data`. Clips are not decoded: one that is not audio has duration -1.0, for the audit.
 

@@ -13,7 +13,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
-def in_one_sentence(name: str, kind: str, writing: bool = False) -> Iterator[None]:
+def translate_errors(name: str, kind: str, writing: bool = False) -> Iterator[None]:
     """Raises GatedError, NotOnHubError or HubError for whatever the client says; OSError for the disk."""
     from huggingface_hub import errors
 

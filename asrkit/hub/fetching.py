@@ -23,11 +23,10 @@ from typing import IO, Any
 from asrkit import child
 from asrkit import errors as ours
 from asrkit.errors import AsrkitError, HubError
-from asrkit.hub.errors import in_one_sentence
+from asrkit.hub.errors import translate_errors
 from asrkit.hub.repositories import Repository
+from asrkit.jobs import ProgressCallback
 
-Told = Callable[[int, int], None]
-"""Is told how many bytes are there and how many there will be. What it raises breaks the fetch off."""
 AT_ONCE = 8
 TICK_S = 0.5
 SPARE_BYTES = 1 << 30
@@ -37,12 +36,12 @@ STALE_S = 3600.0
 PARTIAL = ".incomplete"
 
 
-def progress(what: str) -> Callable[[int, int], str]:
+def fetch_progress_text(what: str) -> Callable[[int, int], str]:
     """How far a fetch of `what` is, in words."""
     return lambda done, total: f"Fetching {what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
 
 
-def fetch(repository: Repository, paths: Iterable[str], told: Told | None = None) -> Path:
+def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCallback | None = None) -> Path:
     """The folder in which `paths` of the repository lie, fetched where they are not there yet.
 
     Raises GatedError or HubError if a file cannot be had or the disk has no room for it, OSError if it cannot be
@@ -62,14 +61,14 @@ def fetch(repository: Repository, paths: Iterable[str], told: Told | None = None
     if missing:
         total = sum(repository.sizes[path] for path in missing)
         _check_room(name, total, Path(constants.HF_HUB_CACHE))
-        _apart(repository, missing, total, told)
+        _apart(repository, missing, total, on_progress)
     first = where(wanted[0])
     if not isinstance(first, str):
         raise HubError(f"{wanted[0]} of {name} was fetched and is gone; fetch it again.")
     return Path(first.removesuffix(wanted[0].replace("/", os.sep)))
 
 
-def _apart(repository: Repository, paths: list[str], total: int, told: Told | None) -> None:
+def _apart(repository: Repository, paths: list[str], total: int, on_progress: ProgressCallback | None) -> None:
     """Fetch `paths` in a process, and end it whatever happens here."""
     process = subprocess.Popen(
         child.module(__name__),
@@ -90,8 +89,8 @@ def _apart(repository: Repository, paths: list[str], total: int, told: Told | No
             process.stdin.flush()
         while listener.is_alive():
             listener.join(TICK_S)
-            if told:
-                told(min(sum(repository.sizes[path] for path in whole) + growing.bytes(), total), total)
+            if on_progress:
+                on_progress(min(sum(repository.sizes[path] for path in whole) + growing.bytes(), total), total)
     finally:
         process.kill()
         process.wait()
@@ -107,8 +106,8 @@ def _apart(repository: Repository, paths: list[str], total: int, told: Told | No
             f"Fetching {repository.name} ended after {len(whole)} of {len(paths)} files; try again, whole "
             "files are kept."
         )
-    if told:
-        told(total, total)
+    if on_progress:
+        on_progress(total, total)
 
 
 def _listen(stdout: IO[str], whole: list[str], refusal: dict[str, Any]) -> None:
@@ -172,7 +171,7 @@ def _main() -> None:
     pool = ThreadPoolExecutor(AT_ONCE)
     files = {pool.submit(hf_hub_download, name, path, repo_type=kind, revision=commit): path for path in paths}
     try:
-        with in_one_sentence(name, kind):
+        with translate_errors(name, kind):
             for file in as_completed(files):
                 file.result()
                 print(json.dumps(files[file]), flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asrkit.errors import HubError
-from asrkit.hub.errors import in_one_sentence
+from asrkit.hub.errors import translate_errors
 
 Kind = Literal["model", "dataset"]
 OLD_WEIGHTS = (".safetensors", ".bin", ".index.json", "words.txt")
@@ -49,7 +49,7 @@ class Repository:
         return Path(constants.HF_HOME, "asrkit", folder, self.commit, f"{about or '-'}.json")
 
 
-def look(name: str, kind: Kind, revision: str | None = None) -> Repository:
+def inspect_repository(name: str, kind: Kind, revision: str | None = None) -> Repository:
     """What is in the repository now; where the Hub cannot be reached, what was there when it was looked at last.
 
     Raises GatedError, NotOnHubError or HubError if it is not for everybody, not there, or not reached.
@@ -57,7 +57,7 @@ def look(name: str, kind: Kind, revision: str | None = None) -> Repository:
     from huggingface_hub import HfApi, errors
 
     api = HfApi()
-    with in_one_sentence(name, kind):
+    with translate_errors(name, kind):
         commit = str(api.resolve_revision(name, repo_type=kind, revision=revision).resolved)  # which remembers it
         try:
             told = api.repo_info(name, repo_type=kind, revision=commit, files_metadata=True)
@@ -86,7 +86,7 @@ def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
     if name.count("/") != 1:
         raise HubError(f"{name!r} is no name for a model; write OWNER/NAME.")
     api = HfApi()
-    with in_one_sentence(name, "model", writing=True):
+    with translate_errors(name, "model", writing=True):
         try:
             there = api.repo_info(name)
         except errors.RepositoryNotFoundError:

@@ -10,6 +10,7 @@ from typing import Protocol
 from asrkit import hub
 from asrkit.data import access
 from asrkit.errors import ModelError
+from asrkit.jobs import ProgressCallback
 from asrkit.models.checkpoints import WEIGHTS, check_directory, check_type
 
 STARTER = "starter"
@@ -71,7 +72,7 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
     )
 
 
-def fetch(name: str, store: RunDirectories, *, language: str = "", told: hub.Told | None = None) -> Path:
+def fetch(name: str, store: RunDirectories, *, language: str = "", told: ProgressCallback | None = None) -> Path:
     """The directory of the checkpoint, on this disk; told: how much of one from the Hub is there.
 
     language: of an MMS model, of whose thousand adapters only that one is fetched. ModelError as `resolve` raises it
@@ -82,7 +83,7 @@ def fetch(name: str, store: RunDirectories, *, language: str = "", told: hub.Tol
         return found
     known = _fetched.get((name, language))
     if known is None or not known.is_dir():
-        repository = hub.look(name, "model")
+        repository = hub.inspect_repository(name, "model")
         called = f"model {name} on the Hugging Face Hub"
         needed = _needed(list(repository.sizes), language)
         if "config.json" not in needed:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asrkit import hub
 from asrkit.audit import leaks, selection
 from asrkit.audit.clips import Audit, Limits, audit
 from asrkit.audit.findings import Finding
@@ -22,6 +21,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import DataError
 from asrkit.files import write_json
+from asrkit.jobs import ProgressCallback
 from asrkit.models import checkpoints, resolution, vocabularies
 from asrkit.runs.store import Run, RunStore
 from asrkit.text import normalizers
@@ -67,7 +67,7 @@ def prepare(
     store: RunStore,
     hub_dir: Path | None = None,
     model: Path | None = None,
-    told: hub.Told | None = None,
+    told: ProgressCallback | None = None,
 ) -> Prepared:
     """Read, split, normalise and audit the data of `config`.
 

@@ -25,6 +25,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, manifest
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
+from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import events, preparation, processes, supervisor, view, watchdog
 from asrkit.runs.heartbeat import Heartbeat
@@ -226,9 +227,9 @@ def _data(
     return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
 
 
-def _fetching(run: Run, what: str) -> hub.Told:
+def _fetching(run: Run, what: str) -> ProgressCallback:
     """Says every few seconds how far a fetch is, and breaks it off when the run is to stop."""
-    words, said = hub.progress(what), time.monotonic()
+    words, said = hub.fetch_progress_text(what), time.monotonic()
 
     def told(done: int, total: int) -> None:
         nonlocal said

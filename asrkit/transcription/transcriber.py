@@ -21,7 +21,7 @@ from asrkit.decoding import greedy
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import Seams, Transcript, Word, sounding
 from asrkit.errors import AsrkitError
-from asrkit.hub import Told
+from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
@@ -141,7 +141,7 @@ _loading: dict[str, threading.Lock] = {}
 _guard = threading.Lock()
 
 
-def get(model: str, store: RunStore, told: Told | None = None) -> Transcriber:
+def get(model: str, store: RunStore, told: ProgressCallback | None = None) -> Transcriber:
     """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced. told: how
     much of one on the Hub is fetched.
 
@@ -153,7 +153,7 @@ def get(model: str, store: RunStore, told: Told | None = None) -> Transcriber:
     return transcriber
 
 
-def prepare(model: str, store: RunStore, told: Told | None = None) -> Transcriber:
+def prepare(model: str, store: RunStore, told: ProgressCallback | None = None) -> Transcriber:
     """As `get`, and a first second is heard, so that what somebody says does not wait for what that sets up."""
     transcriber = get(model, store, told)
     transcriber.engine.warm_up()

@@ -17,7 +17,8 @@ from typing import TypeVar
 from asrkit import hub
 from asrkit.data import access
 from asrkit.errors import DataError, HubError, NotOnHubError, first_line
-from asrkit.hub.errors import in_one_sentence
+from asrkit.hub.errors import translate_errors
+from asrkit.jobs import ProgressCallback
 
 PREFIX = "hub:"
 CONVERTED = "refs/convert/parquet"
@@ -116,7 +117,7 @@ def offer(data: str) -> Offer:
     )
 
 
-def fetch(data: str, told: hub.Told | None = None) -> Fetched:
+def fetch(data: str, told: ProgressCallback | None = None) -> Fetched:
     """Bring the clips of `data` onto this disk; told: how far that is.
 
     Raises HubError for a dataset that cannot be had, DataError for what names none, for a configuration that is still
@@ -187,7 +188,7 @@ def _plan(name: Name) -> tuple[Name, _Plan]:
         raise NotOnHubError(f"There is no dataset {name.dataset} to be read here.")
     if path.exists():  # `datasets` would take it for that
         raise DataError(f"{name.dataset} is on this machine; give it without {PREFIX}")
-    repository = hub.look(name.dataset, "dataset")
+    repository = hub.inspect_repository(name.dataset, "dataset")
     about = f"plan {':'.join(filter(None, (name.config, name.split, name.either)))}".replace("/", "_")
     if repository.remembered:
         kept = repository.recall(about)
@@ -216,7 +217,7 @@ def _found(name: Name, repository: hub.Repository) -> tuple[Name, _Plan]:
             return settled, _Plan(repository, configs, None, "", {})
         builder = datasets.load_dataset_builder(name.dataset, config)
     except (ConnectionError, errors.HTTPError) as error:
-        with in_one_sentence(name.dataset, "dataset"):
+        with translate_errors(name.dataset, "dataset"):
             raise error
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, yaml.YAMLError) as error:
         if "scripts are no longer supported" in str(error):
@@ -236,7 +237,7 @@ def _found(name: Name, repository: hub.Repository) -> tuple[Name, _Plan]:
 def _converted(name: Name) -> tuple[Name, _Plan]:
     """From CONFIG/SPLIT/0000.parquet."""
     try:
-        repository = hub.look(name.dataset, "dataset", CONVERTED)
+        repository = hub.inspect_repository(name.dataset, "dataset", CONVERTED)
     except NotOnHubError as error:
         raise DataError(
             f"The dataset {name.dataset} is made by a script, which is not run here, and the Hub has made "

@@ -17,7 +17,7 @@ from asrkit.data import access
 from asrkit.decoding.expected import Expected
 from asrkit.decoding.transcript import text_of
 from asrkit.errors import AsrkitError, DataError, ModelError
-from asrkit.hub import progress
+from asrkit.hub import fetch_progress_text
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
 from asrkit.ui.common.component import template
@@ -122,7 +122,7 @@ class Loading:
 
 def fetched(model: str, done: int, total: int) -> str:
     """How far a model is on its way from the Hub."""
-    return progress(model)(done, total) if done < total else f"Loading {model}…"
+    return fetch_progress_text(model)(done, total) if done < total else f"Loading {model}…"
 
 
 class Live:
