@@ -22,6 +22,7 @@ FLOOR = {
     "config": 1,
     "files": 1,
     "jobs": 1,
+    "units": 1,
     "hub": 2,
     "text": 2,
     "audio": 2,

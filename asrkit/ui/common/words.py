@@ -10,6 +10,7 @@ from asrkit.runs.heartbeat import Sign
 from asrkit.runs.store import CANCEL, Run
 from asrkit.runs.system import Load
 from asrkit.runs.view import RunView
+from asrkit.units import format_duration, format_rate, format_rough_duration, format_size
 
 STATUS = {
     supervisor.QUEUED: "Waiting",
@@ -35,30 +36,9 @@ PHASES = {
 METRICS = {"wer": "WER", "cer": "CER", "mer": "MER", "loss": "evaluation loss"}
 
 
-def duration(seconds: float) -> str:
-    """As a person says it: 8 s, 1 min 10 s, 2 h 5 min, 3 d 4 h."""
-    whole = max(0, round(seconds))
-    for size, unit, small, small_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // small
-            return f"{whole // size} {unit} {rest} {small_unit}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
-
-
-def roughly(seconds: float) -> str:
-    """A duration as coarse as an estimate deserves: steps of 5 s below a minute, of 10 s below 5 min, then minutes."""
-    grain = 5 if seconds < 60 else 10 if seconds < 300 else 60
-    return duration(max(grain, round(seconds / grain) * grain))
-
-
-def rate(value: float | None) -> str:
-    """A rate, stored as a fraction, as percent."""
-    return "unknown" if value is None else f"{value * 100:.1f} %"
-
-
 def figure(metric: str, value: float | None) -> str:
     """`WER 3.1 %`, or `evaluation loss 0.412`."""
-    shown = rate(value) if metric != "loss" else "unknown" if value is None else f"{value:.3f}"
+    shown = format_rate(value) if metric != "loss" else "unknown" if value is None else f"{value:.3f}"
     return f"{METRICS.get(metric, metric)} {shown}"
 
 
@@ -91,8 +71,8 @@ def activity(
             if saving
             else ("Stopping after this step, then saving the model")
         )
-        slow = f", for a step of it took {duration(sign.longest_s)}" if sign and given > usual else ""
-        return f"{doing}… (by force after {roughly(given)}{slow})"
+        slow = f", for a step of it took {format_duration(sign.longest_s)}" if sign and given > usual else ""
+        return f"{doing}… (by force after {format_rough_duration(given)}{slow})"
     if seen.phase is not None:
         return f"{phase(seen.phase).rstrip('.…')}…{_so_far(seen.worked_s(now) - seen.phase_since_s, sign)}"
     if status == supervisor.STARTING:
@@ -104,7 +84,11 @@ def _so_far(taken: float, sign: Sign | None) -> str:
     """` (3 min; last sign of life 2 s ago)`, once it has taken long; a clock that was set says nothing."""
     if not LONG_S < taken < 86_400:
         return ""
-    return f" ({duration(taken)}; last sign of life {duration(sign.age_s)} ago)" if sign else f" ({duration(taken)})"
+    return (
+        f" ({format_duration(taken)}; last sign of life {format_duration(sign.age_s)} ago)"
+        if sign
+        else f" ({format_duration(taken)})"
+    )
 
 
 def status_word(run: Run, status: str) -> str:
@@ -120,11 +104,11 @@ def silence(status: str, sign: Sign | None) -> str:
     way_out = (
         ""
         if status == supervisor.STOPPING
-        else " Cancel ends it, by force if need be after " + (f"{roughly(watchdog.CANCEL_S)}.")
+        else " Cancel ends it, by force if need be after " + (f"{format_rough_duration(watchdog.CANCEL_S)}.")
     )
     return (
-        f"No sign of life for {duration(sign.age_s)}: the worker was paused, hangs, or waits for the network. It "
-        f"may go on by itself.{way_out}"
+        f"No sign of life for {format_duration(sign.age_s)}: the worker was paused, hangs, or waits for the network. "
+        f"It may go on by itself.{way_out}"
     )
 
 
@@ -156,19 +140,11 @@ def progress_line(seen: RunView, status: str, now: float) -> str:
         going = status in supervisor.ACTIVE
         elapsed = seen.elapsed_s(now if going else seen.last_time)
         so_far = going or status == supervisor.QUEUED
-        parts.append(f"{duration(elapsed)} so far" if so_far else f"ended after {duration(elapsed)}")
+        parts.append(f"{format_duration(elapsed)} so far" if so_far else f"ended after {format_duration(elapsed)}")
         left = seen.eta_s(now) if going and status != supervisor.STOPPING else None
         if left is not None and seen.step < (seen.total_steps or 0):
-            parts.append(f"about {roughly(left)} left")
+            parts.append(f"about {format_rough_duration(left)} left")
     return " · ".join(parts)
-
-
-def size(count: float) -> str:
-    """Bytes as 812 kB, 54 MB, 3.1 GB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}" if count < 10 * scale else f"{count / scale:.0f} {unit}"
-    return f"{count / 1e3:.0f} kB"
 
 
 def machine(load: Load | None, run_bytes: int, free: int) -> str:
@@ -177,17 +153,19 @@ def machine(load: Load | None, run_bytes: int, free: int) -> str:
     if load:
         parts += [
             f"CPU {load.cpu:.0%}".replace("%", " %"),
-            f"memory {size(load.memory_used)} of {size(load.memory_total)}",
+            f"memory {format_size(load.memory_used)} of {format_size(load.memory_total)}",
         ]
         for number, gpu in enumerate(load.gpus):
             told = [
                 f"{gpu.utilisation * 100:.0f} %" if gpu.utilisation is not None else "",
-                f"{size(gpu.memory_used)} of {size(gpu.memory_total)}" if gpu.memory_used and gpu.memory_total else "",
+                f"{format_size(gpu.memory_used)} of {format_size(gpu.memory_total)}"
+                if gpu.memory_used and gpu.memory_total
+                else "",
                 f"{gpu.temperature:.0f} °C" if gpu.temperature is not None else "",
             ]
             name = f"GPU {number}" if len(load.gpus) > 1 else "GPU"
             parts.append(f"{name} {', '.join(filter(None, told))}")
-    return " · ".join([*parts, f"this run takes {size(run_bytes)}, {size(free)} free"])
+    return " · ".join([*parts, f"this run takes {format_size(run_bytes)}, {format_size(free)} free"])
 
 
 def outcome(run: Run, status: str, seen: RunView) -> str:

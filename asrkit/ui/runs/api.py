@@ -13,6 +13,7 @@ import time
 import uuid
 from typing import Any
 
+from asrkit import units
 from asrkit.config import FIELDS, label
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import supervisor
@@ -89,9 +90,9 @@ class Digest:
             "step": seen.step,
             "total_steps": seen.total_steps,
             "duration_s": round(elapsed),
-            "duration": words.duration(elapsed) if seen.first_time is not None else "",
+            "duration": units.format_duration(elapsed) if seen.first_time is not None else "",
             "disk_bytes": self._disk,
-            "disk": words.size(self._disk),
+            "disk": units.format_size(self._disk),
             "findings": [finding.get("code", "") for finding in seen.findings],
             "trend": [point.value for point in trend if point.value is not None],
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from asrkit import units
 from asrkit.audio.loading import Waveform
 from asrkit.decoding.expected import Expected
 from asrkit.errors import ConfigError, DataError, ModelError
@@ -12,7 +13,7 @@ from asrkit.runs.store import RunStore
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
 from asrkit.transcription.files import NOTHING
-from asrkit.ui.common import samples, words
+from asrkit.ui.common import samples
 
 CHECKPOINTS = "checkpoints of "
 
@@ -69,5 +70,5 @@ def _heard(store: RunStore, listener: str, wave: Waveform, expect: Expected) -> 
 def _row(name: str, text: str, said: str) -> str:
     heard = normalise(text, "basic") if said else text
     shown = samples.marked(said, heard) if said else escape(heard)
-    rate = f"<td>{words.rate(metrics.score([said], [heard]).mer.rate)}</td>" if said else ""
+    rate = f"<td>{units.format_rate(metrics.score([said], [heard]).mer.rate)}</td>" if said else ""
     return f"<tr><td>{escape(name)}</td><td>{shown or '<i>nothing</i>'}</td>{rate}</tr>"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from asrkit import units
 from asrkit.audio.loading import as_wav, load
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
@@ -19,7 +20,7 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALISERS
-from asrkit.ui.common import samples, words
+from asrkit.ui.common import samples
 from asrkit.ui.common.component import forgiving, script, template
 from asrkit.ui.transcribe import hearing
 
@@ -166,13 +167,13 @@ def written(report: Report, title: str) -> str:
     """The report as HTML; everything in it is escaped."""
     scores, bounds = report.scores, report.intervals
     figures = "".join(
-        f"<div><b>{words.rate(getattr(scores, name).rate)}</b><span>{name.upper()}, 95 % interval "
+        f"<div><b>{units.format_rate(getattr(scores, name).rate)}</b><span>{name.upper()}, 95 % interval "
         f"{100 * bounds[name][0]:.1f} to {100 * bounds[name][1]:.1f}</span></div>"
         for name in ("wer", "cer", "mer")
     )
     mer = scores.mer
     line = (
-        f"{title} · {len(report.clips)} clips, {words.duration(report.audio_s)} of sound, "
+        f"{title} · {len(report.clips)} clips, {units.format_duration(report.audio_s)} of sound, "
         f"heard in {report.seconds:.1f} s · {mer.substitutions} words wrong, {mer.deletions} missing, "
         f"{mer.insertions} extra"
     )
@@ -232,9 +233,9 @@ def _groups(name: str, groups: Sequence[Group]) -> str:
             (
                 escape(one.name),
                 str(one.clips),
-                words.duration(one.audio_s),
-                words.rate(one.scores.wer.rate),
-                words.rate(one.scores.cer.rate),
+                units.format_duration(one.audio_s),
+                units.format_rate(one.scores.wer.rate),
+                units.format_rate(one.scores.cer.rate),
             )
             for one in groups
         ],
@@ -243,10 +244,15 @@ def _groups(name: str, groups: Sequence[Group]) -> str:
 
 def _calibration(report: Report) -> str:
     rows = [
-        (f"{one.low:.2f} to {one.high:.2f}", str(one.words), words.rate(one.confidence), words.rate(one.right))
+        (
+            f"{one.low:.2f} to {one.high:.2f}",
+            str(one.words),
+            units.format_rate(one.confidence),
+            units.format_rate(one.right),
+        )
         for one in report.calibration()
     ]
-    error = f"Expected calibration error {words.rate(report.calibration_error())}" if rows else ""
+    error = f"Expected calibration error {units.format_rate(report.calibration_error())}" if rows else ""
     return _table("What confidence is worth", ("Confidence", "Words", "Mean", "Right"), rows, error)
 
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from asrkit import units
 from asrkit.runs import heartbeat, processes, supervisor, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Heartbeat
@@ -167,7 +168,9 @@ def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s,
     assert watchdog.given_s(run) == given
     said = words.activity(run, supervisor.STOPPING, RunView("one"), 0.0, None, heartbeat.last(run))
     slower = given > (watchdog.CANCEL_S if flag == CANCEL else watchdog.STOP_S)
-    assert f"by force after {words.roughly(given)}" in said and ("for a step of it took" in said) == slower
+    assert (
+        f"by force after {units.format_rough_duration(given)}" in said and ("for a step of it took" in said) == slower
+    )
 
 
 @pytest.mark.parametrize("jump_s", [3600, -3600])

@@ -7,19 +7,6 @@ from asrkit.ui.common import samples, words
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0, "0 s"), (59.6, "1 min"), (70, "1 min 10 s"), (7_500, "2 h 5 min"), (3_600, "1 h"), (100_000, "1 d 3 h")],
-)
-def test_durations(seconds, said):
-    assert words.duration(seconds) == said
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(0.4, "5 s"), (48, "50 s"), (134, "2 min 10 s"), (1_000, "17 min")])
-def test_estimates_are_coarse(seconds, said):
-    assert words.roughly(seconds) == said
-
-
-@pytest.mark.parametrize(
     ("data", "said"),
     [
         ({"phase": "loading"}, "Loading the base model"),

@@ -1,0 +1,32 @@
+"""Durations and sizes as text, for the page, the terminal and messages."""
+
+from __future__ import annotations
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration in its two largest units: 8 s, 1 min 10 s, 2 h 5 min, 3 d 4 h. Negative values count as 0."""
+    whole = max(0, round(seconds))
+    for size, unit, small, small_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {unit} {rest} {small_unit}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def format_rough_duration(seconds: float) -> str:
+    """Format an estimated duration: in steps of 5 s below a minute, of 10 s below 5 min, of minutes above."""
+    step = 5 if seconds < 60 else 10 if seconds < 300 else 60
+    return format_duration(max(step, round(seconds / step) * step))
+
+
+def format_size(num_bytes: float) -> str:
+    """Format a number of bytes in decimal units: 812 kB, 5.4 MB, 54 MB, 3.1 GB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= scale:
+            return f"{num_bytes / scale:.1f} {unit}" if num_bytes < 10 * scale else f"{num_bytes / scale:.0f} {unit}"
+    return f"{num_bytes / 1e3:.0f} kB"
+
+
+def format_rate(rate: float | None) -> str:
+    """Format a rate that is stored as a fraction: 3.1 %. None is unknown."""
+    return "unknown" if rate is None else f"{rate * 100:.1f} %"
