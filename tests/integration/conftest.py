@@ -15,12 +15,12 @@ from tests.support import tiny
 
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.dataset(tmp_path_factory.mktemp("speech") / "tones")
+    return tiny.write_dataset(tmp_path_factory.mktemp("speech") / "tones")
 
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.model(tmp_path_factory.mktemp("base") / "tiny")
+    return tiny.write_checkpoint(tmp_path_factory.mktemp("base") / "tiny")
 
 
 @pytest.fixture

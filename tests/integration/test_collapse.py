@@ -8,7 +8,7 @@ import pytest
 
 from asrkit import config
 from asrkit.runs import supervisor, view
-from tests.support.following import ended
+from tests.support.runs import wait_for_end
 
 SCALED = {
     "model": "starter",
@@ -27,7 +27,7 @@ def outcome(store):
 
     def make(preset, **changes):
         run = supervisor.start(store, config.preset(preset).config.changed(SCALED | changes), preset)
-        assert ended(run) == supervisor.FINISHED, run.log_tail()
+        assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
         return run
 
     return make

@@ -100,7 +100,7 @@ def test_control_c_stops_and_saves(tmp_path, speech, base):
 
 def broken(folder: Path, rows: list[tuple[str, str]], header: str = "file_name,text") -> Path:
     """A dataset of good clips, but for what `rows` adds."""
-    tiny.dataset(folder, train=6, held_out=0)
+    tiny.write_dataset(folder, train=6, held_out=0)
     lines = [f"audio/{number:03d}.wav,abc" for number in range(4)]
     (folder / "metadata.csv").write_text("\n".join([header, *lines, *(f"{a},{b}" for a, b in rows)]) + "\n")
     return folder

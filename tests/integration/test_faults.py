@@ -24,7 +24,7 @@ from asrkit.files import write_json
 from asrkit.runs import events, processes, supervisor, view, watchdog
 from asrkit.runs.store import Run, RunStore
 from tests.support import disks
-from tests.support.following import assert_same_ending, calm_run, ended
+from tests.support.runs import assert_same_ending, train_undisturbed, wait_for_end
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def seeds() -> list[int]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, speech, base):
     """(a run that nobody touched, the seconds from its worker's start to its last word)."""
-    run = calm_run(tmp_path_factory.mktemp("undisturbed"), speech, base, augmentation="light", save_steps=2)
+    run = train_undisturbed(tmp_path_factory.mktemp("undisturbed"), speech, base, augmentation="light", save_steps=2)
     return run, run.last_events()[-1].time - run.process()["start_time"]
 
 
@@ -72,7 +72,7 @@ def test_what_is_killed_ends_as_if_nothing_had_happened(store, settings, undistu
                 print(f"{who} {seed}: killed after {(store.get('hit').last_events() or ['nothing'])[-1]}")
                 wait_for(lambda: not processes.alive(store.get("hit").process()), "its death")
         run = carried_on(store, config, app)
-        assert ended(run) == supervisor.FINISHED, run.log_tail()
+        assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
     finally:
         app.kill()
         app.wait()
@@ -192,7 +192,7 @@ def test_two_workers_of_one_run_are_one(store, settings):
     assert second.returncode == 0 and "Another process works on this run" in second.stdout
     wait_for(lambda: events.STARTED in [told.kind for told in run.events()[0]], "the beginning of the training")
     supervisor.stop(run)
-    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
     assert [told.kind for told in run.events()[0]].count(events.STARTED) == 1
 
 
@@ -214,7 +214,7 @@ def test_stop_while_evaluating_or_saving_is_heard(store, settings, speech, phase
     )
     at_phase(run, phase)
     supervisor.stop(run)
-    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
     assert run.has_model()
     assert_whole(run)
 
@@ -284,7 +284,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settin
     try:
         wait_for(lambda: run.checkpoints(), "a checkpoint")
         filler = fill(disk)
-        assert ended(run) in (supervisor.FAILED, supervisor.FINISHED), run.log_tail()
+        assert wait_for_end(run) in (supervisor.FAILED, supervisor.FINISHED), run.log_tail()
         assert supervisor.status(run) == supervisor.FAILED, "it was too quick to notice"
         told = run.last_events()[-1]
         assert (told.data["error"], told.data["message"]) == ("disk-full", "The disk is full.")
@@ -294,7 +294,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settin
             supervisor.resume(store, run)
         filler.unlink()
         supervisor.resume(store, run)
-        assert ended(run) == supervisor.FINISHED, run.log_tail()
+        assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
         assert_same_ending(run, undisturbed[0])
         assert_whole(run)
     finally:
@@ -316,7 +316,7 @@ def test_who_fills_the_disk_faster_than_a_run_can_speak_cannot_silence_it(disk, 
     filling = threading.Thread(target=greedy)
     filling.start()
     try:
-        assert ended(run) == supervisor.FAILED, run.log_tail()
+        assert wait_for_end(run) == supervisor.FAILED, run.log_tail()
     finally:
         over.set()
         filling.join()
@@ -327,7 +327,7 @@ def test_who_fills_the_disk_faster_than_a_run_can_speak_cannot_silence_it(disk, 
     supervisor.resume(store, run)
     assert [told.data["error"] for told in run.events()[0] if told.kind == events.FAILED] == ["disk-full"]
     supervisor.cancel(run)
-    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
 
 
 def test_a_directory_that_becomes_read_only_stops_the_run(store, settings):

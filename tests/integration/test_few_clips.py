@@ -6,7 +6,7 @@ from asrkit.data import sources
 from asrkit.runs import supervisor, view
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data.api import Desk
-from tests.support.following import ended
+from tests.support.runs import wait_for_end
 
 VOICE = "hibari:heart"  # never heard by the starter, and of another synthesiser than all that it was taught by
 
@@ -19,7 +19,7 @@ def test_twenty_clips_make_the_starter_hear_a_new_voice(store, tmp_path):
     proposed = Desk(store).choose({"data": str(tmp_path / "mine.csv")})["settings"]
     assert (proposed["preset"], proposed["decoding"]) == ("few-clips", "greedy")
     run = supervisor.start(store, DEFAULTS.changed(proposed | {"eval": str(tmp_path / "others.csv")}))
-    assert ended(run) == supervisor.FINISHED
+    assert wait_for_end(run) == supervisor.FINISHED
     scores = [told.data for told in view.view(run).evaluations]
     assert min(told["wer"] for told in scores) < 0.9 * scores[0]["wer"]
     assert min(told["cer"] for told in scores) < 0.75 * scores[0]["cer"]

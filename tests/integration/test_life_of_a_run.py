@@ -9,14 +9,14 @@ import pytest
 
 from asrkit.errors import RunError
 from asrkit.runs import events, supervisor, view
-from tests.support.following import assert_same_ending, at_step, calm_run, curve, ended
+from tests.support.runs import assert_same_ending, loss_curve, train_undisturbed, wait_for_end, wait_for_step
 from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, speech, base):
     """One run that nobody touched, to compare with."""
-    return calm_run(tmp_path_factory.mktemp("undisturbed"), speech, base, augmentation="light")
+    return train_undisturbed(tmp_path_factory.mktemp("undisturbed"), speech, base, augmentation="light")
 
 
 def test_a_run_learns_and_tells_everything(undisturbed):
@@ -25,7 +25,7 @@ def test_a_run_learns_and_tells_everything(undisturbed):
     assert kinds[0] == events.PHASE and kinds[-1] == events.FINISHED
     assert {events.STARTED, events.TRAIN, events.EVAL, events.CHECKPOINT} <= set(kinds)
     assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
-    losses = curve(undisturbed)
+    losses = loss_curve(undisturbed)
     assert [step for step, _ in losses] == list(range(1, 13))
     first, evaluation = (view.view(undisturbed).evaluations[place].data for place in (0, -1))
     assert evaluation["loss"] < 0.8 * first["loss"]
@@ -53,45 +53,45 @@ def test_its_model_loads_with_the_ordinary_calls_and_hears(undisturbed):
 
 def test_stop_saves_and_resume_ends_as_if_nothing_had_happened(store, settings, undisturbed):
     run = supervisor.start(store, settings(augmentation="light"), "stopped")
-    at_step(run, 5)
+    wait_for_step(run, 5)
     supervisor.stop(run)
     supervisor.stop(run)
-    assert ended(run) == supervisor.STOPPED
+    assert wait_for_end(run) == supervisor.STOPPED
     assert run.has_model() and run.checkpoints()
     before = run.events_path.read_bytes()
     supervisor.resume(store, run)
-    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
     assert run.events_path.read_bytes().startswith(before)
     assert_same_ending(run, undisturbed)
 
 
 def test_a_killed_worker_is_a_crashed_run_that_resumes_to_the_same_end(store, settings, undisturbed):
     run = supervisor.start(store, settings(augmentation="light"), "killed")
-    at_step(run, 6)
+    wait_for_step(run, 6)
     os.kill(run.process()["pid"], signal.SIGKILL)
-    assert ended(run) == supervisor.CRASHED
+    assert wait_for_end(run) == supervisor.CRASHED
     before = run.events_path.read_bytes()
     assert view.view(run).step >= 6
     supervisor.resume(store, run)
-    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
     assert run.events_path.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
     assert_same_ending(run, undisturbed)
 
 
 def test_cancel_keeps_nothing_but_the_history(store, settings):
     run = supervisor.start(store, settings(max_steps=500, num_epochs=500), "cancelled")
-    at_step(run, 5)
+    wait_for_step(run, 5)
     supervisor.cancel(run)
-    assert ended(run) == supervisor.STOPPED
+    assert wait_for_end(run) == supervisor.STOPPED
     assert not run.has_model() and not run.checkpoints()
-    assert len(curve(run)) >= 5
+    assert len(loss_curve(run)) >= 5
     assert view.view(run).end.data["saved"] is False
 
 
 def test_stop_while_loading_is_heard(store, settings):
     run = supervisor.start(store, settings(), "early")
     supervisor.stop(run)
-    assert ended(run) == supervisor.STOPPED
+    assert wait_for_end(run) == supervisor.STOPPED
     assert view.view(run).step == 0
 
 
@@ -116,8 +116,8 @@ def test_two_runs_beside_each_other_and_the_third_on_what_is_free_first(store, s
     third = supervisor.start(store, settings(max_steps=2), "third")
     assert [run.process()["devices"] for run in (first, second)] == mine
     assert supervisor.status(third) == supervisor.QUEUED
-    at_step(first, 2)
-    at_step(second, 2)
+    wait_for_step(first, 2)
+    wait_for_step(second, 2)
     assert [supervisor.status(run) for run in (first, second)] == [supervisor.RUNNING] * 2
     with pytest.raises(RunError, match="under way"):
         supervisor.delete(store, first)
@@ -125,7 +125,7 @@ def test_two_runs_beside_each_other_and_the_third_on_what_is_free_first(store, s
     wait_for(lambda: supervisor.status(third) == supervisor.FINISHED, "the end of the third, which nobody started")
     assert third.process()["devices"] == mine[1] and supervisor.status(first) == supervisor.RUNNING
     supervisor.stop(first)
-    assert ended(first) == supervisor.STOPPED
+    assert wait_for_end(first) == supervisor.STOPPED
 
 
 def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):
@@ -152,5 +152,5 @@ def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):
     app.wait()
     run = store.get("orphan")
     assert supervisor.status(run) in supervisor.ACTIVE
-    assert ended(run) == supervisor.FINISHED
-    assert len(curve(run)) == 12
+    assert wait_for_end(run) == supervisor.FINISHED
+    assert len(loss_curve(run)) == 12

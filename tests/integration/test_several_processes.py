@@ -16,7 +16,7 @@ import pytest
 from asrkit.data import manifest
 from asrkit.errors import ConfigError
 from asrkit.runs import events, supervisor, view
-from tests.support.following import assert_same_ending, at_step, calm_run, curve, ended
+from tests.support.runs import assert_same_ending, loss_curve, train_undisturbed, wait_for_end, wait_for_step
 from tests.support.waiting import wait_for
 
 ONE = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "augmentation": "light"}
@@ -35,13 +35,13 @@ def ranks(run) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, speech, base):
-    return calm_run(tmp_path_factory.mktemp("alone"), speech, base, **ONE)
+    return train_undisturbed(tmp_path_factory.mktemp("alone"), speech, base, **ONE)
 
 
 def test_two_processes_draw_the_curve_of_one(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "two")
-    assert ended(run) == supervisor.FINISHED, run.log_tail()
-    assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
+    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+    assert [value for _, value in loss_curve(run)] == pytest.approx([value for _, value in loss_curve(alone)], rel=1e-4)
     told, _ = run.events()
     assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
     assert [one.step for one in told if one.kind == events.TRAIN] == list(range(1, 13)), "one of them alone tells"
@@ -54,51 +54,51 @@ def test_two_processes_draw_the_curve_of_one(store, settings, alone):
 
 def test_stop_and_resume(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "stopped")
-    at_step(run, 5)
+    wait_for_step(run, 5)
     supervisor.stop(run)
-    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
     assert run.has_model() and len(run.checkpoints()) >= 1
     supervisor.resume(store, run)
-    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
     assert_same_ending(run, alone)
 
 
 def test_a_killed_launcher_leaves_nobody_behind_and_the_run_resumes(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "killed")
-    at_step(run, 6)
+    wait_for_step(run, 6)
     workers = ranks(run)
     assert len(workers) == 2
     os.kill(run.process()["pid"], signal.SIGKILL)
-    assert ended(run) == supervisor.CRASHED
+    assert wait_for_end(run) == supervisor.CRASHED
     wait_for(
         lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers),
         "the end of both workers",
     )
     supervisor.resume(store, run)
-    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
     assert_same_ending(run, alone)
 
 
 def test_one_killed_process_ends_the_run_and_says_so(store, settings):
     run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "halved")
-    at_step(run, 3)
+    wait_for_step(run, 3)
     second = next(worker for worker in ranks(run) if worker.environ()["RANK"] == "1")
     second.kill()
-    assert ended(run) == supervisor.FAILED, run.log_tail()
+    assert wait_for_end(run) == supervisor.FAILED, run.log_tail()
     assert view.view(run).end.data["error"] == "process-lost", view.view(run).end
 
 
 def test_the_process_that_fails_says_why(store, settings, speech):
     """A clip that goes bad after the start, in the share of any of the two: its name is told, not only a loss."""
     run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "bad-clip")
-    at_step(run, 1)
+    wait_for_step(run, 1)
     rows = manifest.read(run.manifest_path("train"))
     supervisor.stop(run)
-    assert ended(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
     broken = dataclasses.replace(rows[5], audio=str(run.path / "gone.wav"))
     manifest.write(run.manifest_path("train"), [*rows[:5], broken, *rows[6:]])
     supervisor.resume(store, run)
-    assert ended(run) == supervisor.FAILED, run.log_tail()
+    assert wait_for_end(run) == supervisor.FAILED, run.log_tail()
     assert "gone.wav" in view.view(run).end.data["message"], view.view(run).end
 
 
@@ -127,8 +127,10 @@ def test_two_machines(store, settings, alone, monkeypatch):
         text=True,
     )
     try:
-        assert ended(run) == supervisor.FINISHED, run.log_tail()
-        assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
+        assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+        assert [value for _, value in loss_curve(run)] == pytest.approx(
+            [value for _, value in loss_curve(alone)], rel=1e-4
+        )
         told, _ = second.communicate(timeout=30)
         assert second.returncode == 0, told
     finally:
@@ -146,7 +148,7 @@ def test_a_batch_that_does_not_fit_into_one_of_them_is_computed_in_parts(store, 
             "torch.distributed.run",
             "--standalone",
             "--nproc-per-node=2",
-            str(Path(__file__).with_name("cramped_worker.py")),
+            str(Path(__file__).with_name("low_memory_worker.py")),
             str(run.path),
         ],
         capture_output=True,
@@ -155,7 +157,7 @@ def test_a_batch_that_does_not_fit_into_one_of_them_is_computed_in_parts(store, 
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [value for _, value in curve(run)] == pytest.approx([value for _, value in curve(alone)], rel=1e-4)
+    assert [value for _, value in loss_curve(run)] == pytest.approx([value for _, value in loss_curve(alone)], rel=1e-4)
     told = [one.data for one in run.events()[0] if one.data.get("code") == "batch-split"]
     assert len(told) == 1 and "computed in 2 parts" in told[0]["cause"]
 

@@ -16,7 +16,7 @@ RATE = 16_000
 HERTZ = {"a": 300, "b": 600, "c": 1200, "d": 2200, "e": 3600}
 
 
-def say(text: str, rng: np.random.Generator) -> np.ndarray:
+def synthesize(text: str, rng: np.random.Generator) -> np.ndarray:
     """(samples,) float32 at 16 kHz."""
     pieces = [0.003 * rng.standard_normal(int(0.1 * RATE))]
     for letter in text:
@@ -30,7 +30,7 @@ def say(text: str, rng: np.random.Generator) -> np.ndarray:
     return (samples + 0.003 * rng.standard_normal(len(samples))).astype(np.float32)
 
 
-def dataset(folder: Path, train: int = 24, held_out: int = 6, seed: int = 0) -> Path:
+def write_dataset(folder: Path, train: int = 24, held_out: int = 6, seed: int = 0) -> Path:
     """An audiofolder with `metadata.csv` and a split column."""
     rng = np.random.default_rng(seed)
     (folder / "audio").mkdir(parents=True)
@@ -40,12 +40,12 @@ def dataset(folder: Path, train: int = 24, held_out: int = 6, seed: int = 0) -> 
         for number in range(train + held_out):
             words = ["".join(rng.choice(list(HERTZ), rng.integers(1, 4))) for _ in range(rng.integers(1, 3))]
             name = f"audio/{number:03d}.wav"
-            soundfile.write(folder / name, say(" ".join(words), rng), RATE)
+            soundfile.write(folder / name, synthesize(" ".join(words), rng), RATE)
             table.writerow([name, " ".join(words), "train" if number < train else "eval"])
     return folder
 
 
-def model(folder: Path, letters: str = "abcde", **changes) -> Path:
+def write_checkpoint(folder: Path, letters: str = "abcde", **changes) -> Path:
     """A randomly initialised wav2vec2 CTC checkpoint with its processor."""
     import torch
     from transformers import (
@@ -88,17 +88,20 @@ def model(folder: Path, letters: str = "abcde", **changes) -> Path:
     return folder
 
 
-def frames(path: list[int], sure: float, also: dict[int, tuple[int, float]] | None = None) -> np.ndarray:
-    """(frames, 8) log posteriors of a path of tokens, one a frame: blank 0, delimiter 2, then a to e.
+def make_log_probs(
+    path: list[int], confidence: float, alternatives: dict[int, tuple[int, float]] | None = None
+) -> np.ndarray:
+    """(frames, 8) log probabilities of a path of tokens, one a frame: blank 0, delimiter 2, then a to e.
 
-    sure: the share of the path's token. also: the share of another token in some frames, {frame: (token, share)}.
+    confidence: probability of the path's token. alternatives: probability of another token in some frames,
+    {frame: (token, probability)}.
     """
-    probabilities = np.full((len(path), 8), (1 - sure) / 7)
-    probabilities[np.arange(len(path)), path] = sure
-    for frame, (token, share) in (also or {}).items():
-        probabilities[frame] *= (1 - share) / (1 - probabilities[frame, token])
-        probabilities[frame, token] = share
-    return np.log(probabilities).astype(np.float32)
+    probs = np.full((len(path), 8), (1 - confidence) / 7)
+    probs[np.arange(len(path)), path] = confidence
+    for frame, (token, probability) in (alternatives or {}).items():
+        probs[frame] *= (1 - probability) / (1 - probs[frame, token])
+        probs[frame, token] = probability
+    return np.log(probs).astype(np.float32)
 
 
 SETTINGS = {

@@ -98,4 +98,4 @@ def processor(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     from tests.support import tiny
 
-    return AutoProcessor.from_pretrained(tiny.model(tmp_path_factory.mktemp("processor") / "tiny"))
+    return AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path_factory.mktemp("processor") / "tiny"))

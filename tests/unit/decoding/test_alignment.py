@@ -108,7 +108,7 @@ def test_any_text_keeps_its_words_in_order_within_the_clip(words, seed):
 
 
 def test_the_same_on_a_real_checkpoint(tmp_path):
-    speaker = Transcriber(str(tiny.model(tmp_path / "tiny")))
+    speaker = Transcriber(str(tiny.write_checkpoint(tmp_path / "tiny")))
     wave = Waveform(np.random.default_rng(0).standard_normal(RATE).astype(np.float32))
     told = align(speaker, wave, "ab cde")
     assert [word.word for word in told.words] == ["ab", "cde"] and np.isfinite(told.score)

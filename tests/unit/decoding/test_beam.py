@@ -15,7 +15,7 @@ from tests.support import tiny
 
 
 def frames(path, sure=0.6, also=None):
-    return tiny.frames(path, sure, also)
+    return tiny.make_log_probs(path, sure, also)
 
 
 def search(processor, *texts):
@@ -76,7 +76,7 @@ def test_the_likelier_order_wins_where_the_sound_does_not_tell(processor):
 def test_characters_of_a_script_without_spaces_are_its_words(tmp_path):
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "han", letters="我们去ab"))
+    processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "han", letters="我们去ab"))
     unsure = frames([0, 3, 0, 5, 0, 6, 7, 0], 0.9, {3: (4, 0.3)})  # 我去ab, where 去 may be 们
     decoder = of_text(types.SimpleNamespace(processor=processor, blank_id=0), "我们 我们ab\n我们")
     words = decoder.decode(unsure, 0.02)
@@ -112,7 +112,7 @@ def test_a_kenlm_file(processor, tmp_path):
 def test_models_share_a_language_model(processor, tmp_path):
     from transformers import AutoProcessor
 
-    other = AutoProcessor.from_pretrained(tiny.model(tmp_path / "other"))
+    other = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "other"))
     first, second = (
         of_text(types.SimpleNamespace(processor=one, blank_id=0), "ab cd ab") for one in (processor, other)
     )

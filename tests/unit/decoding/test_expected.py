@@ -15,7 +15,7 @@ from tests.support import tiny
 def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "tiny"))
+    processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "tiny"))
     listener = SimpleNamespace(
         processor=processor, blank_id=0, decoder=WordList(lexicon.for_processor(["ab", "ced"], processor))
     )
@@ -31,7 +31,7 @@ def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
 def test_words_of_a_text_join_that_list_and_a_long_text_keeps_it(tmp_path, monkeypatch):
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "tiny"))
+    processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "tiny"))
     listener = SimpleNamespace(
         processor=processor, blank_id=0, decoder=WordList(lexicon.for_processor(["ab", "ced"], processor))
     )
@@ -41,7 +41,7 @@ def test_words_of_a_text_join_that_list_and_a_long_text_keeps_it(tmp_path, monke
         Expected(text="xyz").decoder(listener)
     monkeypatch.setattr(lexicon, "MOST_LETTERS", 10)
     decoder = Expected(text="dab dab ebed").decoder(listener)
-    said = tiny.frames([0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)})  # ceb (or ced?) dab
+    said = tiny.make_log_probs([0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)})  # ceb (or ced?) dab
     assert text_of(Greedy(processor, 0).decode(said, 0.02)) == "ceb dab"
     assert text_of(decoder.decode(said, 0.02)) == "ced dab"
 
@@ -51,13 +51,13 @@ def capitals(tmp_path):
     """What listens with a model that writes nothing else."""
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "capitals", letters="ABCDE"))
+    processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "capitals", letters="ABCDE"))
     return SimpleNamespace(processor=processor, blank_id=0, decoder=Greedy(processor, 0))
 
 
 @pytest.mark.parametrize("expect", [Expected(hot_words="ab"), Expected(text="ab")], ids=["hot words", "text"])
 def test_expected_words_are_written_as_the_model_writes(capitals, expect):
-    said = tiny.frames([0, 3, 0, 4, 4, 0, 2, 5, 0, 6, 0], 0.6, {3: (7, 0.41), 4: (7, 0.41)})
+    said = tiny.make_log_probs([0, 3, 0, 4, 4, 0, 2, 5, 0, 6, 0], 0.6, {3: (7, 0.41), 4: (7, 0.41)})
     assert text_of(capitals.decoder.decode(said, 0.02)) == "AE CD"
     assert text_of(expect.decoder(capitals).decode(said, 0.02)) == "AB CD"
 

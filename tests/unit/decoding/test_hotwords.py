@@ -10,7 +10,7 @@ from tests.support import tiny
 
 
 def frames(path, sure=0.95, also=None):
-    return tiny.frames(path, sure, also)
+    return tiny.make_log_probs(path, sure, also)
 
 
 def heard(processor, words, scores):

@@ -11,7 +11,7 @@ from asrkit.audio.loading import RATE
 from asrkit.audio.segmentation import split
 from asrkit.decoding.transcript import Seams, Word
 from tests.support import tiny
-from tests.support.reader import Reader
+from tests.support.tone_transcriber import ToneTranscriber
 
 
 @st.composite
@@ -60,7 +60,7 @@ def test_a_pause_needs_no_seam():
 
 def letters(text, rng):
     """A word of the tiny language with a gap of 0.14 s to the next: it parts words, and is too short for a pause."""
-    return tiny.say(text, rng)[RATE // 20 : -RATE // 20]
+    return tiny.synthesize(text, rng)[RATE // 20 : -RATE // 20]
 
 
 def test_joined_clips_are_read_as_one_by_one():
@@ -74,6 +74,6 @@ def test_joined_clips_are_read_as_one_by_one():
         )
         pieces = split(sound)
         assert [piece.cut for piece in pieces].count(True) == (0 if pause_s else len(pieces) - 1) and len(pieces) > 2
-        told = Reader().listen([sound])
+        told = ToneTranscriber().listen([sound])
         assert [word.word for word in told.words] == words
         assert told.duration_s == pytest.approx(len(sound) / RATE)

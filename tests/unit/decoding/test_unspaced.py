@@ -21,7 +21,9 @@ def processor(tmp_path_factory):
     """Blank 0, unknown 1, delimiter 2, then 我们去ab."""
     from transformers import AutoProcessor
 
-    return AutoProcessor.from_pretrained(tiny.model(tmp_path_factory.mktemp("han") / "tiny", letters="我们去ab"))
+    return AutoProcessor.from_pretrained(
+        tiny.write_checkpoint(tmp_path_factory.mktemp("han") / "tiny", letters="我们去ab")
+    )
 
 
 def times(words):
@@ -32,7 +34,7 @@ SAID = [0, 3, 0, 4, 4, 0, 6, 0, 7, 2, 2, 5, 0, 3, 0]  # 我们ab 去我
 
 
 def test_each_character_has_its_time_and_its_confidence(processor):
-    words = Greedy(processor, 0).decode(tiny.frames(SAID, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
+    words = Greedy(processor, 0).decode(tiny.make_log_probs(SAID, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
     assert times(words) == [
         ("我", 0.02, 0.04, False),
         ("们", 0.06, 0.1, True),
@@ -51,7 +53,7 @@ def test_marks_stay_with_their_base(tmp_path):
     from transformers import AutoProcessor
 
     letters = "กำ្ខក"  # Thai ko kai and sara am; Khmer coeng, kho, ka
-    processor = AutoProcessor.from_pretrained(tiny.model(tmp_path / "marks", letters=letters[:4]))
+    processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "marks", letters=letters[:4]))
     scores = np.full((9, 7), -9.0, np.float32)
     scores[np.arange(9), [3, 0, 4, 0, 3, 0, 6, 5, 6]] = -0.01
     assert [one.word for one in Greedy(processor, 0).decode(scores, 0.02)] == ["กำ", "ก", "ខ្ខ"]
@@ -59,18 +61,18 @@ def test_marks_stay_with_their_base(tmp_path):
 
 def test_a_correction_is_timed_by_character(processor):
     listener = types.SimpleNamespace(
-        processor=processor, blank_id=0, log_probabilities=lambda wave: tiny.frames(SAID, 0.9)
+        processor=processor, blank_id=0, log_probabilities=lambda wave: tiny.make_log_probs(SAID, 0.9)
     )
     told = align(listener, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
-    heard = Greedy(processor, 0).decode(tiny.frames(SAID, 0.9), 0.02)
+    heard = Greedy(processor, 0).decode(tiny.make_log_probs(SAID, 0.9), 0.02)
     assert times(told.words) == times(sounding(heard, len(SAID) * 0.02))
 
 
 def test_a_hot_word_of_several_characters(processor):
-    unsure = tiny.frames([0, 3, 0, 6, 0, 7, 2, 0], 0.9, {3: (4, 0.3)})  # 我ab, where the a might be 们
+    unsure = tiny.make_log_probs([0, 3, 0, 6, 0, 7, 2, 0], 0.9, {3: (4, 0.3)})  # 我ab, where the a might be 们
     assert text_of(HotWords(processor, 0, ["去去"]).decode(unsure, 0.02)) == "我ab"
     assert times(
-        HotWords(processor, 0, ["我们"]).decode(tiny.frames([0, 3, 0, 5, 0, 2], 0.9, {3: (4, 0.3)}), 0.02)
+        HotWords(processor, 0, ["我们"]).decode(tiny.make_log_probs([0, 3, 0, 5, 0, 2], 0.9, {3: (4, 0.3)}), 0.02)
     ) == [
         ("我", 0.02, 0.04, False),
         ("们", 0.06, 0.08, True),
@@ -78,7 +80,7 @@ def test_a_hot_word_of_several_characters(processor):
     assert (
         text_of(
             HotWords(processor, 0, ["们去我"]).decode(
-                tiny.frames([3, 0, 4, 0, 3, 0, 3, 0, 6], 0.9, {4: (5, 0.3)}), 0.02
+                tiny.make_log_probs([3, 0, 4, 0, 3, 0, 3, 0, 6], 0.9, {4: (5, 0.3)}), 0.02
             )
         )
         == "我们去我a"
@@ -87,7 +89,7 @@ def test_a_hot_word_of_several_characters(processor):
 
 @pytest.mark.parametrize("word", ["我们去我", "我们去", "们去我"])
 def test_no_character_of_a_hot_word_that_was_heard_is_said_twice(processor, word):
-    said = tiny.frames([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
+    said = tiny.make_log_probs([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
     assert text_of(Greedy(processor, 0).decode(said, 0.02)) == "我们去我"
     assert text_of(HotWords(processor, 0, [word]).decode(said, 0.02)) == "我们去我"
 
@@ -108,7 +110,7 @@ def test_a_model_without_a_delimiter(tmp_path, delimiter):
         eos_token=None,
         word_delimiter_token=delimiter,
     )
-    said = tiny.frames([0, 3, 0, 4, 0, 6, 7, 0], 0.9)
+    said = tiny.make_log_probs([0, 3, 0, 4, 0, 6, 7, 0], 0.9)
     listener = types.SimpleNamespace(
         processor=types.SimpleNamespace(tokenizer=tokenizer), blank_id=0, log_probabilities=lambda wave: said
     )

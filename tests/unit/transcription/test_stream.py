@@ -9,7 +9,7 @@ from asrkit.audio.loading import RATE
 from asrkit.transcription import stream
 from asrkit.transcription.stream import LiveSession
 from tests.support import tiny
-from tests.support.reader import Reader
+from tests.support.tone_transcriber import ToneTranscriber
 
 
 def speech(seed, words=24, pause_s=(0.0, 0.3, 0.9)):
@@ -17,7 +17,9 @@ def speech(seed, words=24, pause_s=(0.0, 0.3, 0.9)):
     rng = np.random.default_rng(seed)
     said = ["".join(rng.choice(list("abcde"), rng.integers(2, 5))) for _ in range(words)]
     parts = [
-        part for word in said for part in (tiny.say(word, rng), np.zeros(int(rng.choice(pause_s) * RATE), np.float32))
+        part
+        for word in said
+        for part in (tiny.synthesize(word, rng), np.zeros(int(rng.choice(pause_s) * RATE), np.float32))
     ]
     return np.concatenate(parts), said
 
@@ -30,19 +32,19 @@ def chunks(samples, size):
 @given(st.integers(0, 1000), st.integers(200, 20_000))
 def test_what_is_final_is_what_a_file_says_and_the_tail_is_there(seed, size):
     samples, said = speech(seed)
-    live = LiveSession(Reader())
+    live = LiveSession(ToneTranscriber())
     final = [word for chunk in chunks(samples, size) for word in live.push(chunk).final]
     final += live.finish().final
     assert [word.word for word in final] == said
-    assert final == Reader().listen([samples]).words
+    assert final == ToneTranscriber().listen([samples]).words
     assert live.duration_s == pytest.approx(len(samples) / RATE)
 
 
 def test_text_is_there_while_somebody_speaks_and_final_at_a_pause():
     rng = np.random.default_rng(0)
-    live = LiveSession(Reader())
+    live = LiveSession(ToneTranscriber())
     hush = np.zeros(int(0.7 * RATE), np.float32)
-    told = [live.push(chunk) for chunk in chunks(tiny.say("abc de", rng), RATE // 5)]
+    told = [live.push(chunk) for chunk in chunks(tiny.synthesize("abc de", rng), RATE // 5)]
     assert not any(heard.final for heard in told)
     assert [word.word for word in told[-1].partial][0] == "abc"
     after = [live.push(chunk) for chunk in chunks(hush, RATE // 5)]
@@ -53,7 +55,7 @@ def test_text_is_there_while_somebody_speaks_and_final_at_a_pause():
 def test_a_chunk_costs_the_same_after_an_hour():
     """What is heard for a chunk is bounded, with and without pauses, and does not grow with the session."""
     for pause_s in ((0.0,), (0.9,)):
-        reader, heard = Reader(), []
+        reader, heard = ToneTranscriber(), []
         reader.words_of = lambda pieces, *_, heard=heard: heard.append(sum(len(one.samples) for one in pieces)) or []
         live, samples = LiveSession(reader), speech(1, 60, pause_s)[0]
         for _ in range(4):
@@ -74,10 +76,12 @@ def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
         clock.now += 0.5
         return []
 
-    reader = Reader()
+    reader = ToneTranscriber()
     reader.words_of = slow
     live = LiveSession(reader)
-    samples = np.concatenate([tiny.say("abcde", np.random.default_rng(n))[RATE // 10 : -RATE // 7] for n in range(40)])
+    samples = np.concatenate(
+        [tiny.synthesize("abcde", np.random.default_rng(n))[RATE // 10 : -RATE // 7] for n in range(40)]
+    )
     for chunk in chunks(samples, RATE // 2):
         live.push(chunk)
     assert len(spent) > 2
@@ -85,7 +89,7 @@ def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
 
 
 def test_silence_says_nothing_and_hears_nothing():
-    reader = Reader()
+    reader = ToneTranscriber()
     reader.words_of = lambda *_: pytest.fail("silence was given to the model")
     live = LiveSession(reader)
     for chunk in chunks(np.zeros(40 * RATE, np.float32), RATE // 2):

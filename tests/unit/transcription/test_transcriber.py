@@ -30,7 +30,7 @@ SIZE, OVERLAP = int(UTTERANCE_S * RATE), int(OVERLAP_S * RATE)
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A random model whose output layer is scaled up, so that it writes many letters."""
-    folder = tiny.model(tmp_path_factory.mktemp("base") / "tiny")
+    folder = tiny.write_checkpoint(tmp_path_factory.mktemp("base") / "tiny")
     from transformers import AutoModelForCTC
 
     model = AutoModelForCTC.from_pretrained(folder)
@@ -128,7 +128,7 @@ def test_a_window_answers_as_it_would_alone(listener):
 @pytest.mark.parametrize("norm", ["layer", "group"])
 def test_clips_heard_together_are_heard_as_alone(tmp_path, norm):
     """Batches of like lengths: padding changes nothing, whether the model was trained with a mask or not."""
-    folder = tiny.model(tmp_path / norm, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer")
+    folder = tiny.write_checkpoint(tmp_path / norm, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer")
     if norm == "group":
         told = json.loads((folder / "processor_config.json").read_text())
         told["feature_extractor"]["return_attention_mask"] = False
@@ -217,7 +217,7 @@ def test_a_model_is_loaded_once_and_again_when_it_was_replaced(store, checkpoint
 
 
 def test_only_a_few_models_are_held(store, tmp_path, checkpoint):
-    folders = [tiny.model(tmp_path / name) for name in ("one", "two", "three")]
+    folders = [tiny.write_checkpoint(tmp_path / name) for name in ("one", "two", "three")]
     first, second = (get(str(folder), store) for folder in folders[:2])
     assert get(str(folders[0]), store) is first
     third = get(str(folders[2]), store)
@@ -227,7 +227,7 @@ def test_only_a_few_models_are_held(store, tmp_path, checkpoint):
 
 
 def test_a_model_that_was_let_go_leaves_the_memory(store, tmp_path):
-    folders = [tiny.model(tmp_path / name) for name in ("one", "two", "three")]
+    folders = [tiny.write_checkpoint(tmp_path / name) for name in ("one", "two", "three")]
     first = weakref.ref(get(str(folders[0]), store))
     for folder in folders[1:]:
         get(str(folder), store)
@@ -324,7 +324,7 @@ def test_the_watch_on_the_gpu_outlives_a_disk_that_cannot_be_read(store, monkeyp
 
 
 def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, monkeypatch):
-    other, gate, begun = tiny.model(tmp_path / "slow"), threading.Event(), threading.Event()
+    other, gate, begun = tiny.write_checkpoint(tmp_path / "slow"), threading.Event(), threading.Event()
     real = transcriber.Transcriber
 
     def load(name, device):
@@ -347,7 +347,7 @@ def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, mon
 
 
 def test_half_precision_answers_in_float32(tmp_path):
-    folder = tiny.model(tmp_path / "half")
+    folder = tiny.write_checkpoint(tmp_path / "half")
     from transformers import AutoModelForCTC
 
     AutoModelForCTC.from_pretrained(folder).half().save_pretrained(folder)
@@ -373,7 +373,7 @@ def nothing_but_weights(folder):
 
 @pytest.mark.parametrize("spoil", [broken_weights, no_tokenizer, nothing_but_weights])
 def test_what_cannot_be_loaded(store, tmp_path, spoil):
-    folder = tiny.model(tmp_path / "mine")
+    folder = tiny.write_checkpoint(tmp_path / "mine")
     spoil(folder)
     with pytest.raises(ModelError, match=f"{folder} ") as caught:
         get(str(folder), store)
@@ -381,7 +381,7 @@ def test_what_cannot_be_loaded(store, tmp_path, spoil):
 
 
 def test_an_encoder_without_an_output_layer(store, tmp_path):
-    folder = tiny.model(tmp_path / "mine")
+    folder = tiny.write_checkpoint(tmp_path / "mine")
     no_tokenizer(folder)
     told = json.loads((folder / "config.json").read_text()) | {"architectures": ["Wav2Vec2Model"]}
     (folder / "config.json").write_text(json.dumps(told))
@@ -395,7 +395,7 @@ def test_an_encoder_without_an_output_layer(store, tmp_path):
 def test_broken_weights_are_one_sentence(tmp_path, expect):
     from transformers import AutoModelForCTC
 
-    folder = tiny.model(tmp_path / "broken")
+    folder = tiny.write_checkpoint(tmp_path / "broken")
     model = AutoModelForCTC.from_pretrained(folder)
     with torch.no_grad():
         model.lm_head.bias[0] = float("nan")

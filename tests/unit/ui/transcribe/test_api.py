@@ -22,7 +22,7 @@ from asrkit.ui.common.component import answering
 from asrkit.ui.transcribe import recordings
 from asrkit.ui.transcribe.api import Talk
 from tests.support import tiny
-from tests.support.reader import Reader
+from tests.support.tone_transcriber import ToneTranscriber
 from tests.support.waiting import wait_for
 
 
@@ -33,7 +33,7 @@ def booth(tmp_path, monkeypatch):
     def get(model, store, told=None):
         if model == "broken":
             raise ModelError("There is no model 'broken'.")
-        return Reader()
+        return ToneTranscriber()
 
     monkeypatch.setattr(transcriber, "get", get)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
@@ -46,7 +46,7 @@ def uploads():
 
 
 def said(text, seed=0):
-    return tiny.say(text, np.random.default_rng(seed))
+    return tiny.synthesize(text, np.random.default_rng(seed))
 
 
 def pcm(samples):
@@ -232,7 +232,7 @@ def test_a_corrected_text_is_timed_anew(booth, tmp_path, monkeypatch):
 
     mine = uploaded(booth, "a.wav", said("abc de"))
     ended(booth, mine)
-    real = Transcriber(str(tiny.model(tmp_path / "tiny")))
+    real = Transcriber(str(tiny.write_checkpoint(tmp_path / "tiny")))
     monkeypatch.setattr(transcriber, "get", lambda model, store, told=None: real)
     told = booth.correct({"id": mine, "text": "abd é e"})
     assert text(told) == "abd é e" and told["notice"] == "The model has no letter for é."
@@ -300,7 +300,7 @@ def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
         told(120_000_000, 360_000_000)
         gate.wait(60)
         told(360_000_000, 360_000_000)
-        return Reader()
+        return ToneTranscriber()
 
     monkeypatch.setattr(transcriber, "get", get)
     mine = uploaded(booth, "a.wav", said("abc"))

@@ -22,12 +22,12 @@ from asrkit.ui.common.component import answering
 from asrkit.ui.transcribe import compare, endpoint
 from asrkit.ui.transcribe.evaluate import Judge, clips_of
 from tests.support import tiny
-from tests.support.reader import Reader
+from tests.support.tone_transcriber import ToneTranscriber
 from tests.support.waiting import wait_for
 
 
-class Listener(Reader):
-    """A Reader for whole clips; the one called deaf hears an a in each e."""
+class Listener(ToneTranscriber):
+    """A ToneTranscriber for whole clips; the one called deaf hears an a in each e."""
 
     def __init__(self, deaf=False):
         self.deaf = deaf
@@ -52,7 +52,7 @@ def store(tmp_path, monkeypatch):
 @pytest.fixture
 def data(tmp_path):
     """Six clips; one transcript holds what could be taken for HTML."""
-    folder = tiny.dataset(tmp_path / "clips", train=0, held_out=6)
+    folder = tiny.write_dataset(tmp_path / "clips", train=0, held_out=6)
     text = (folder / "metadata.csv").read_text().splitlines()
     text[1] = text[1].split(",")[0] + ",<b>ae</b>,eval"
     (folder / "metadata.csv").write_text("\n".join(text) + "\n")
@@ -94,7 +94,7 @@ def test_what_is_expected_is_listened_for(store, data, monkeypatch):
 def test_the_clips_of_its_own_run(store, data):
     run = store.create(preset("demo").config, "20260101-000000-mine")
     rng = np.random.default_rng(0)
-    soundfile.write(data / "own.wav", tiny.say("abc", rng), RATE)
+    soundfile.write(data / "own.wav", tiny.synthesize("abc", rng), RATE)
     manifest.write(run.path / "eval.jsonl", [Utterance(str(data / "own.wav"), "abc", 0.6)])
     _, told = judged(Judge(store), model=run.id)
     assert "1 clips" in told["html"] and "Every clip is right." in told["html"]
@@ -175,9 +175,9 @@ def test_a_fetch_is_told(store, data, monkeypatch):
 
 
 def test_two_models_side_by_side(store, tmp_path):
-    wave = Waveform(tiny.say("abe de", np.random.default_rng(0)))
+    wave = Waveform(tiny.synthesize("abe de", np.random.default_rng(0)))
     for name in ("good", "deaf"):
-        tiny.model(tmp_path / name)
+        tiny.write_checkpoint(tmp_path / name)
     good, deaf = str(tmp_path / "good"), str(tmp_path / "deaf")
     told = compare.compared(store, wave, good, deaf, "Abe, de.")
     assert told.count("<tr>") == 3 and "0.0 %" in told and "100.0 %" in told
@@ -192,7 +192,7 @@ def test_what_is_expected_counts_for_both(store):
             asked.append(ready)
 
     asked = []
-    compare.compared(store, Waveform(tiny.say("abe", np.random.default_rng(0))), "good", "deaf", "", Loud())
+    compare.compared(store, Waveform(tiny.synthesize("abe", np.random.default_rng(0))), "good", "deaf", "", Loud())
     assert len(asked) == 2
 
 
@@ -202,7 +202,7 @@ def test_who_cannot_spell_what_is_expected_says_so_in_its_row(store, monkeypatch
             raise ConfigError("The model cannot spell the hot word 'é'.")
 
     monkeypatch.setattr(Expected, "decoder", decoder)
-    wave = Waveform(tiny.say("abe", np.random.default_rng(0)))
+    wave = Waveform(tiny.synthesize("abe", np.random.default_rng(0)))
     for reference in ("", "abe"):
         html = compare.compared(store, wave, "good", "deaf", reference, Expected(hot_words="é"))
         assert "abe" in html and "cannot spell the hot word &#x27;é&#x27;" in html
@@ -212,28 +212,28 @@ def test_a_checkpoint_with_broken_weights_says_so_in_its_row(store, monkeypatch)
     def words_of(self, pieces, seams, decoder=None):
         if self.deaf:
             raise ModelError("The model deaf answers with what is no number (NaN).")
-        return Reader.words_of(self, pieces, seams, decoder)
+        return ToneTranscriber.words_of(self, pieces, seams, decoder)
 
     monkeypatch.setattr(Listener, "words_of", words_of)
-    html = compare.compared(store, Waveform(tiny.say("abe", np.random.default_rng(0))), "good", "deaf", "abe")
+    html = compare.compared(store, Waveform(tiny.synthesize("abe", np.random.default_rng(0))), "good", "deaf", "abe")
     assert "0.0 %" in html and "no number (NaN)" in html
 
 
 def test_the_checkpoints_of_a_run_in_turn(store, tmp_path):
     run = store.create(preset("demo").config, "20260101-000000-mine")
     for step in (1, 2):
-        tiny.model(run.checkpoints_dir / f"checkpoint-{step}")
-    tiny.model(run.model_dir)
+        tiny.write_checkpoint(run.checkpoints_dir / f"checkpoint-{step}")
+    tiny.write_checkpoint(run.model_dir)
     assert {"label": f"Every checkpoint of run {run.id}", "value": f"checkpoints of {run.id}"} in compare.rivals(store)
     told = compare.compared(
-        store, Waveform(tiny.say("e", np.random.default_rng(0))), "starter", f"checkpoints of {run.id}", "e"
+        store, Waveform(tiny.synthesize("e", np.random.default_rng(0))), "starter", f"checkpoints of {run.id}", "e"
     )
     assert told.index("step 1") < told.index("step 2") < told.index("best")
     assert told.count("100.0 %") == 1 and told.count("0.0 %") == 3  # step 1 alone is deaf
 
 
 def test_the_endpoint_answers_as_the_command_line_does(store, tmp_path):
-    soundfile.write(tmp_path / "a.wav", tiny.say("abc de", np.random.default_rng(0)), RATE)
+    soundfile.write(tmp_path / "a.wav", tiny.synthesize("abc de", np.random.default_rng(0)), RATE)
     told = endpoint.transcribed(store, str(tmp_path / "a.wav"), "good")
     assert told["text"] == "abc de" and list(told["words"][0]) == ["word", "start_s", "end_s", "confidence"]
     assert endpoint.transcribed(store, str(tmp_path / "a.wav"), "good", Expected()) == told

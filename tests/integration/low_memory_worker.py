@@ -1,6 +1,6 @@
 """The worker on a device that has room for two clips at a time in its second process, and for four in its first.
 
-torchrun --standalone --nproc-per-node=2 cramped_worker.py RUN_DIR
+torchrun --standalone --nproc-per-node=2 low_memory_worker.py RUN_DIR
 """
 
 import sys

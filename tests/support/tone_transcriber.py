@@ -1,4 +1,4 @@
-"""A listener of the tiny language (`tiny.say`) that reads tones instead of asking a network."""
+"""A listener of the tiny language (`tiny.synthesize`) that reads tones instead of asking a network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from asrkit.transcription.transcriber import Transcriber
 from tests.support import tiny
 
 
-class Reader(Transcriber):
-    """Reads the tones of `tiny.say` by their pitch; a gap of 0.1 s ends a word."""
+class ToneTranscriber(Transcriber):
+    """Reads the tones of `tiny.synthesize` by their pitch; a gap of 0.1 s ends a word."""
 
     def __init__(self) -> None:
         pass
@@ -23,13 +23,13 @@ class Reader(Transcriber):
         words = []
         for piece in pieces:
             words += seams.add(
-                [word.later(piece.start / RATE) for word in read(piece.samples)],
+                [word.later(piece.start / RATE) for word in decode_tones(piece.samples)],
                 piece.keep_to / RATE if piece.cut else None,
             )
         return words
 
 
-def read(samples: np.ndarray) -> list[Word]:
+def decode_tones(samples: np.ndarray) -> list[Word]:
     """Tones -> words with times; a tone that is cut off counts if half of it is there."""
     size = RATE // 100
     frames = samples[: len(samples) // size * size].reshape(-1, size)

@@ -13,33 +13,33 @@ from tests.support import tiny
 from tests.support.waiting import wait_for
 
 
-def calm_run(folder: Path, speech: Path, base: Path, **changes) -> Run:
+def train_undisturbed(folder: Path, speech: Path, base: Path, **changes) -> Run:
     """A run of seconds that nobody touches, finished."""
     values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, **changes}
     run = supervisor.start(RunStore(folder), TrainConfig().changed(values), "calm")
-    assert ended(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
     return run
 
 
-def ended(run: Run) -> str:
+def wait_for_end(run: Run) -> str:
     return wait_for(lambda: (now := supervisor.status(run)) not in supervisor.ACTIVE and now, f"the end of {run.id}")
 
 
-def at_step(run: Run, step: int) -> None:
+def wait_for_step(run: Run, step: int) -> None:
     wait_for(lambda: view.view(run).step >= step or supervisor.status(run) not in supervisor.ACTIVE, f"step {step}")
     assert view.view(run).step >= step, run.log_tail()
 
 
-def curve(run: Run) -> list[tuple[int, float]]:
+def loss_curve(run: Run) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in view.view(run).series["train/loss"]]
 
 
-def results(run: Run) -> list[tuple]:
+def evaluation_results(run: Run) -> list[tuple]:
     return [(told.step, told.data["loss"], told.data["wer"], told.data["cer"]) for told in view.view(run).evaluations]
 
 
 def assert_same_ending(run: Run, undisturbed: Run) -> None:
-    assert [step for step, _ in curve(run)] == [step for step, _ in curve(undisturbed)]
-    assert curve(run)[-1][1] == pytest.approx(curve(undisturbed)[-1][1], rel=1e-4)
-    assert [row[0] for row in results(run)] == [row[0] for row in results(undisturbed)]
-    assert results(run)[-1][1:] == pytest.approx(results(undisturbed)[-1][1:], rel=1e-4)
+    assert [step for step, _ in loss_curve(run)] == [step for step, _ in loss_curve(undisturbed)]
+    assert loss_curve(run)[-1][1] == pytest.approx(loss_curve(undisturbed)[-1][1], rel=1e-4)
+    assert [row[0] for row in evaluation_results(run)] == [row[0] for row in evaluation_results(undisturbed)]
+    assert evaluation_results(run)[-1][1:] == pytest.approx(evaluation_results(undisturbed)[-1][1:], rel=1e-4)
