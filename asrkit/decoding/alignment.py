@@ -6,16 +6,14 @@ finds it. A letter begins and ends with the frames that say it; blanks belong to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
 
 import numpy as np
 
 from asrkit.audio.loading import Waveform
 from asrkit.decoding import ctc
 from asrkit.decoding.protocols import AcousticModel
+from asrkit.decoding.tokens import spell_words
 from asrkit.decoding.transcript import sounding
 from asrkit.errors import DataError
 from asrkit.text.normalizers import joined_tokens
@@ -62,7 +60,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     words = joined_tokens(text)
     if not words:
         return Alignment([], 0.0, [])
-    tokens, word_of, unknown = spell(model.processor.tokenizer, words)
+    tokens, word_of, unknown = spell_words(model.processor.tokenizer, words)
     if not tokens:
         raise DataError(
             f"The model knows none of the characters of {_short(text)}, so it cannot be aligned; normalise "
@@ -86,37 +84,6 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     return Alignment(aligned, float(scores.sum()) / len(tokens), unknown, best / len(tokens))
 
 
-def spell(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list[int], list[int | None], list[str]]:
-    """Words as `joined_tokens` gives them -> (token ids with delimiters between words that are not joined, the word
-    that each belongs to (None: a delimiter), unknown ones)."""
-    letters, delimiter = Letters(tokenizer), tokenizer.word_delimiter_token_id
-    tokens: list[int] = []
-    word_of: list[int | None] = []
-    for number, (word, joined) in enumerate(words):
-        ids = [token for token in map(letters.__getitem__, word) if token is not None]
-        if ids and tokens and not joined and delimiter is not None:
-            tokens.append(delimiter)
-            word_of.append(None)
-        tokens += ids
-        word_of += [number] * len(ids)
-    return tokens, word_of, sorted(character for character, token in letters.items() if token is None)
-
-
-class Letters(dict[str, int | None]):
-    """Character -> the token that a model writes it as: as it is, else in upper or in lower case; None where it
-    cannot."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        super().__init__()
-        special = {tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.word_delimiter_token_id}
-        self._tokens = {text: token for text, token in tokenizer.get_vocab().items() if token not in special}
-
-    def __missing__(self, character: str) -> int | None:
-        forms = (character, character.upper(), character.lower())
-        self[character] = next((self._tokens[form] for form in forms if form in self._tokens), None)
-        return self[character]
-
-
 def forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> tuple[np.ndarray, np.ndarray]:
     """(frames, tokens) -> the token of each frame of the best path, and its log posterior."""
     import torch
@@ -129,14 +96,9 @@ def forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> t
 
 def spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int) -> list[tuple[int, int, float]]:
     """For each token: its first frame, the one behind its last, and its mean log posterior."""
-    found, frame = [], 0
-    for token, run in groupby(path.tolist()):
-        length = len(list(run))
-        if token != blank_id:
-            found.append((frame, frame + length, float(scores[frame : frame + length].mean())))
-        frame += length
-    assert len(found) == len(tokens)  # a path that forced_align made spells its targets
-    return found
+    runs = ctc.token_runs(path.tolist(), blank_id)
+    assert len(runs) == len(tokens)  # a path that forced_align made spells its targets
+    return [(run.start, run.end, float(scores[run.start : run.end].mean())) for run in runs]
 
 
 def locate(

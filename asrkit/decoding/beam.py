@@ -21,9 +21,10 @@ import numpy as np
 
 from asrkit.data import access
 from asrkit.decoding import alignment
-from asrkit.decoding.greedy import Spelling, logistic
+from asrkit.decoding.confidence import logistic
 from asrkit.decoding.ngram import KenLM, LanguageModel, WordModel
 from asrkit.decoding.protocols import AcousticModel
+from asrkit.decoding.tokens import CharacterTokens, token_texts
 from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
@@ -55,7 +56,7 @@ class Vocabulary:
         self.next: dict[tuple[int, int], int] = {}
         self.word: dict[int, str] = {}
         self.hope: list[float] = [0.0]
-        letters, start = alignment.Letters(tokenizer), model.start
+        letters, start = CharacterTokens(tokenizer), model.start
         for word in dict.fromkeys([*model.words, *known]):
             tokens = list(map(letters.__getitem__, word.replace(ZERO_WIDTH_SPACE, "")))
             if tokens and None not in tokens:
@@ -111,8 +112,8 @@ class BeamSearch:
 
     def __init__(self, processor: Any, blank_id: int, model: WordModel, known: Sequence[str] = ()) -> None:
         self.processor, self.blank_id, self.model = processor, blank_id, model
-        self.spelling = Spelling(processor.tokenizer)
-        self.spoken = {*self.spelling.letters, self.spelling.delimiter_id}
+        self.texts, self.delimiter_id = token_texts(processor.tokenizer), processor.tokenizer.word_delimiter_token_id
+        self.spoken = {*self.texts, self.delimiter_id}
         self.vocabulary = Vocabulary(model, processor.tokenizer, known)
 
     def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
@@ -123,7 +124,7 @@ class BeamSearch:
         word_of: list[int | None] = []
         for number, one in enumerate(said):
             if tokens and not one.joined:
-                tokens.append(self.spelling.delimiter_id)
+                tokens.append(self.delimiter_id)
                 word_of.append(None)
             tokens += one.letters
             word_of += [number] * len(one.letters)
@@ -162,7 +163,7 @@ class BeamSearch:
         """(probability of ending in a blank, of ending in its last token) of each prefix, one frame on."""
         blanks: dict[_Prefix, float] = {}
         others: dict[_Prefix, float] = {}
-        delimiter = self.spelling.delimiter_id
+        delimiter = self.delimiter_id
         for prefix, (in_blank, in_token) in beam.items():
             both = max(in_blank, in_token)
             blanks[prefix] = both * blank
@@ -178,11 +179,11 @@ class BeamSearch:
         return _best(blanks, others)
 
     def _extended(self, prefix: _Prefix, token: int) -> _Prefix:
-        if token == self.spelling.delimiter_id:
+        if token == self.delimiter_id:
             behind = self._ended(prefix)
             behind.token, behind.joined = token, False
         else:
-            text = self.spelling.letters[token]
+            text = self.texts[token]
             begun = prefix
             if prefix.text and not continues(prefix.text, text[0]):
                 begun = self._ended(prefix)
@@ -215,8 +216,7 @@ class BeamSearch:
 
 
 def _sure(likely: float | None, spelled: float) -> float:
-    known, unknown = KNOWN_SURE, UNKNOWN_SURE
-    return logistic(unknown[0] + unknown[1] * spelled if likely is None else known[0] + known[1] * likely)
+    return logistic(*UNKNOWN_SURE, spelled) if likely is None else logistic(*KNOWN_SURE, likely)
 
 
 def _best(blanks: dict[_Prefix, float], others: dict[_Prefix, float]) -> dict[_Prefix, tuple[float, float]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from asrkit.audio.loading import RATE
@@ -45,9 +46,29 @@ def feasible(tokens: Sequence[Hashable], frames: int) -> bool:
     return required_frames(tokens) <= frames
 
 
+@dataclass(frozen=True)
+class TokenRun:
+    """A token that a path repeats in frames `start` to before `end`."""
+
+    token: int
+    start: int
+    end: int
+
+
+def token_runs(ids: Sequence[int], blank_id: int) -> list[TokenRun]:
+    """Return the runs of equal ids in a path, one id for each frame, without those of the blank."""
+    runs, start = [], 0
+    for token, frames in groupby(ids):
+        end = start + len(list(frames))
+        if token != blank_id:
+            runs.append(TokenRun(token, start, end))
+        start = end
+    return runs
+
+
 def collapse(ids: Sequence[int], blank_id: int) -> list[int]:
-    """A path of ids, one a frame -> its labels: repeats merged, then blanks dropped."""
-    return [token for token, _ in groupby(ids) if token != blank_id]
+    """Return the labels of a path, one id for each frame: repeats merged, then blanks dropped."""
+    return [run.token for run in token_runs(ids, blank_id)]
 
 
 def characters(texts: Iterable[str]) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from asrkit.decoding import alignment, beam, greedy, hotwords, lexicon
+from asrkit.decoding import beam, hotwords, lexicon
+from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.protocols import AcousticModel, Decoder
+from asrkit.decoding.tokens import CharacterTokens
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import normalise
 
@@ -27,8 +29,8 @@ class Expected:
     language_model: str = ""
 
     def decoder(self, model: AcousticModel) -> Decoder | None:
-        """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `WordLoop` do,
-        and for both a text and a file."""
+        """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `LexiconDecoder`
+        do, and for both a text and a file."""
         words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
         text, file = self.text.strip(), self.language_model.strip()
         if not (text or file or words):
@@ -38,11 +40,11 @@ class Expected:
         if text:
             for word in words:
                 hotwords.spelled(model.processor.tokenizer, word)
-        known = model.decoder.loop.words if isinstance(model.decoder, greedy.WordList) else []
+        known = model.decoder.words if isinstance(model.decoder, LexiconDecoder) else []
         if known and not file:
             more = {*words, *self._of_text(model)}
-            if not text or sum(map(len, {*known, *more})) <= lexicon.MOST_LETTERS:
-                return model.decoder.joined_by(more, model.processor)
+            if not text or sum(map(len, {*known, *more})) <= lexicon.MAX_LETTERS:
+                return model.decoder.with_words(more, model.processor)
         if text:
             return beam.of_text(model, "\n".join([text, *words]), known)
         likely = beam.of_file(model, file, known) if file else None
@@ -50,7 +52,7 @@ class Expected:
 
     def _of_text(self, model: AcousticModel) -> set[str]:
         """The words of the text that the model can spell. ConfigError where that is none of them."""
-        letters = alignment.Letters(model.processor.tokenizer)
+        letters = CharacterTokens(model.processor.tokenizer)
         words = set(normalise(self.text, "basic").split())
         spelled = {word for word in words if None not in map(letters.__getitem__, word)}
         if words and not spelled:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from asrkit.decoding import alignment, ctc
-from asrkit.decoding.greedy import Greedy, Spelling, logistic
+from asrkit.decoding.confidence import logistic
+from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.protocols import Decoder
+from asrkit.decoding.tokens import spell_words, token_texts
 from asrkit.decoding.transcript import Word, text_of
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import joined_tokens
@@ -45,7 +47,7 @@ class _Spelled:
 def spelled(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
     """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell
     it."""
-    tokens, piece_of, unknown = alignment.spell(tokenizer, joined_tokens(word))
+    tokens, piece_of, unknown = spell_words(tokenizer, joined_tokens(word))
     if unknown or not tokens:
         raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
     return tokens, piece_of
@@ -68,14 +70,14 @@ class HotWords:
     def __init__(self, processor: Any, blank_id: int, words: Sequence[str], decoder: Decoder | None = None) -> None:
         if len(words) > MOST:
             raise ConfigError(f"There are {len(words)} hot words; give at most {MOST}, or a text of what to expect.")
-        self.blank_id, self.decoder = blank_id, decoder or Greedy(processor, blank_id)
+        self.blank_id, self.decoder = blank_id, decoder or GreedyDecoder(processor, blank_id)
         self.delimiter_id = processor.tokenizer.word_delimiter_token_id
-        letters = Spelling(processor.tokenizer).letters
+        texts = token_texts(processor.tokenizer)
         self.spelled: list[_Spelled] = []
         for word in words:
             tokens, piece_of = spelled(processor.tokenizer, word)
             pieces = [
-                "".join(letters[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
+                "".join(texts[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
                 for number in range(len(joined_tokens(word)))
             ]
             self.spelled.append(_Spelled(tokens, piece_of, pieces))
@@ -171,7 +173,7 @@ class HotWords:
                     piece,
                     begin + letters[0][0],
                     begin + letters[-1][1],
-                    logistic(SURE[0] + SURE[1] * gain / len(hot.tokens)),
+                    logistic(*SURE, gain / len(hot.tokens)),
                     joined or number > 0,
                 )
             )

@@ -2,7 +2,7 @@
 
 Viterbi search (best path) through a loop of words spelled in CTC states: letters that may repeat, blanks between them
 that may be skipped where neighbours differ (Graves et al., ICML 2006), a delimiter between words. Time and memory grow
-with frames x letters of the list, so lists of thousands of words want a beam search instead.
+with frames times letters of the list, so lists of thousands of words need a beam search instead.
 """
 
 from __future__ import annotations
@@ -13,23 +13,28 @@ from typing import Any
 
 import numpy as np
 
+from asrkit.decoding.confidence import logistic
+from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
 
 SMOOTHING = 0.02
-"""Share of each frame's probability that is spread over all tokens. A small tuned model is sure of its misspellings; a
-floor under each token lets the rest of a word outvote one letter."""
-
-MOST_LETTERS = 20_000
+"""Share of each frame's probability that is spread over all tokens. A small fine-tuned model is confident of its
+misspellings; a floor under each token lets the rest of a word outvote one letter."""
+MAX_LETTERS = 20_000
 """Letters in a word list; beyond it the exact search is too slow."""
-
-NEVER = -1e30
-
-FILE = "words.txt"
-"""Beside a model's weights: the words, one a line, that it is to hear. No such file: any spelling."""
+IMPOSSIBLE = -1e30
+"""Log score of a state that no path reaches."""
+WORD_LIST_FILE = "words.txt"
+"""Beside a model's weights: the words, one a line, that it decodes. Without this file it writes any spelling."""
+CONFIDENCE_FIT = (-0.5, 0.35)
+"""Confidence of a word: the logistic function of a + b x, where x is its margin in nats over the list's next best
+word. Fitted where every spoken word is on the list; another can only be misrecognised."""
+CONTEXT_FRAMES, MAX_MARGIN = 2, 20.0
+"""Frames on either side of a word in which the list's other words are scored too; the largest margin in nats."""
 
 
 @dataclass(frozen=True)
-class Heard:
+class DecodedWord:
     """A word and the frames of its letters, `start` to before `end`. confidence: mean posterior of its letters."""
 
     word: str
@@ -38,38 +43,46 @@ class Heard:
     confidence: float
 
 
-def words_of(texts: Iterable[str]) -> list[str]:
-    """The different words of all texts, sorted."""
+def collect_words(texts: Iterable[str]) -> list[str]:
+    """Return the distinct words of all texts, sorted."""
     return sorted({word for text in texts for word in text.split()})
 
 
-def for_processor(words: Sequence[str], processor: Any) -> WordLoop:
-    """The WordLoop for a Hugging Face CTC processor, whose `pad_token` is the blank."""
-    tokenizer = processor.tokenizer
-    return WordLoop(words, tokenizer.get_vocab(), tokenizer.pad_token_id, tokenizer.word_delimiter_token_id)
+class LexiconDecoder:
+    """Decodes posteriors into words of a list; `tokens` maps characters to ids, and each word is spelled in them.
 
-
-class WordLoop:
-    """Decodes posteriors into words of a list.
-
-    words: spelled in tokens of one character each. ConfigError for an empty or too long list, or a word with a
-    character that the model has no token for.
+    Raises ConfigError for an empty or too long list, or a word with a character that the model has no token for.
     """
 
     def __init__(self, words: Sequence[str], tokens: dict[str, int], blank_id: int, delimiter_id: int) -> None:
         self.words = sorted(set(words))
-        if not self.words or sum(map(len, self.words)) > MOST_LETTERS:
+        if not self.words or sum(map(len, self.words)) > MAX_LETTERS:
             raise ConfigError(
-                f"A word list needs 1 to {MOST_LETTERS} letters in all; this one has "
+                f"A word list needs 1 to {MAX_LETTERS} letters in all; this one has "
                 f"{sum(map(len, self.words))}: use greedy decoding."
             )
         unknown = sorted({letter for word in self.words for letter in word if letter not in tokens})
         if unknown:
             raise ConfigError(f"The word list uses {', '.join(map(repr, unknown))}, which the model has no token for.")
-        self._build(tokens, blank_id, delimiter_id)
+        self._build_states(tokens, blank_id, delimiter_id)
 
-    def _build(self, tokens: dict[str, int], blank_id: int, delimiter_id: int) -> None:
-        """States in one row: gap, delimiter, end; then, word by word, letter, blank, letter, ..., letter.
+    @classmethod
+    def from_processor(cls, words: Sequence[str], processor: Any) -> LexiconDecoder:
+        """Make the decoder for a Hugging Face CTC processor, whose `pad_token` is the blank."""
+        tokenizer = processor.tokenizer
+        return cls(words, tokenizer.get_vocab(), tokenizer.pad_token_id, tokenizer.word_delimiter_token_id)
+
+    def with_words(self, words: Iterable[str], processor: Any) -> LexiconDecoder:
+        """Return a decoder of these words too, in capitals where the model knows no others.
+
+        Raises ConfigError where the model cannot spell one.
+        """
+        letters = processor.tokenizer.get_vocab()
+        more = [word if set(word) <= letters.keys() else word.upper() for word in words]
+        return self.from_processor([*self.words, *more], processor)
+
+    def _build_states(self, tokens: dict[str, int], blank_id: int, delimiter_id: int) -> None:
+        """Lay the states out in one row: gap, delimiter, end; then, word by word, letter, blank, letter, ..., letter.
 
         inner: states that may be entered from the one before; skip: from two before (a letter from the letter before,
         past the blank).
@@ -77,13 +90,13 @@ class WordLoop:
         emitted, skip, word_of, first, last = [blank_id, delimiter_id, blank_id], [False] * 3, [-1] * 3, [], []
         for number, word in enumerate(self.words):
             first.append(len(emitted))
-            for place, letter in enumerate(word):
-                if place:
+            for index, letter in enumerate(word):
+                if index:
                     emitted.append(blank_id)
                     skip.append(False)
                     word_of.append(number)
                 emitted.append(tokens[letter])
-                skip.append(place > 0 and letter != word[place - 1])
+                skip.append(index > 0 and letter != word[index - 1])
                 word_of.append(number)
             last.append(len(emitted) - 1)
         self.emitted, self.word_of = np.array(emitted), np.array(word_of)
@@ -91,38 +104,72 @@ class WordLoop:
         self.inner = np.setdiff1d(np.arange(4, len(emitted)), self.first)
         self.blank_id, self.delimiter_id = blank_id, delimiter_id
 
-    def spelled(self, number: int) -> list[int]:
-        """The tokens of a word of the list."""
-        return self.emitted[self.first[number] : self.last[number] + 1 : 2].tolist()
+    def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
+        """Return the words of (frames, tokens) log posteriors, with calibrated confidences."""
+        decoded = self.search(np.exp(log_probabilities))
+        smooth = self._smooth(log_probabilities)
+        ends = [0, *(word.end for word in decoded)]
+        starts = [*(word.start for word in decoded), len(smooth)]
+        words = []
+        for index, word in enumerate(decoded):
+            start = max(word.start - CONTEXT_FRAMES, ends[index])
+            end = min(word.end + CONTEXT_FRAMES, starts[index + 1])
+            confidence = logistic(*CONFIDENCE_FIT, self._margin(word.word, smooth[start:end]))
+            words.append(Word(word.word, word.start * frame_s, word.end * frame_s, confidence))
+        return words
 
-    def smoothed(self, log_probabilities: np.ndarray) -> np.ndarray:
-        """(frames, tokens) log posteriors, with a floor under each, where silence between letters may be a space
-        too."""
+    def _smooth(self, log_probabilities: np.ndarray) -> np.ndarray:
+        """Put a floor under each log posterior; a blank between letters may be a delimiter too."""
         smooth = (1 - SMOOTHING) * np.exp(log_probabilities) + SMOOTHING / log_probabilities.shape[1]
         smooth[:, self.blank_id] = np.maximum(smooth[:, self.blank_id], smooth[:, self.delimiter_id])
         return np.log(smooth)
 
-    def decode(self, probabilities: np.ndarray) -> list[Heard]:
-        """(frames, tokens) posteriors -> the words of the best path; none where blanks alone are likelier."""
+    def _margin(self, word: str, span: np.ndarray) -> float:
+        """Return ln P(frames | word) - ln P(frames | the best other word of the list), at most MAX_MARGIN."""
+        import torch
+
+        spellings = [
+            self.emitted[first : last + 1 : 2].tolist() for first, last in zip(self.first, self.last, strict=True)
+        ]
+        frames = torch.from_numpy(span.astype(np.float32))[:, None].expand(-1, len(spellings), -1)
+        scores = -torch.nn.functional.ctc_loss(
+            frames,
+            torch.tensor([token for spelling in spellings for token in spelling]),
+            torch.full((len(spellings),), len(span)),
+            torch.tensor([len(spelling) for spelling in spellings]),
+            blank=self.blank_id,
+            reduction="none",
+        ).numpy()
+        own = self.words.index(word)
+        return float(min(MAX_MARGIN, scores[own] - np.delete(scores, own).max(initial=-np.inf)))
+
+    def search(self, probabilities: np.ndarray) -> list[DecodedWord]:
+        """Return the words of the best path of (frames, tokens) posteriors; none where blanks alone are likelier."""
         if not len(probabilities):
             return []
         smooth = (1 - SMOOTHING) * probabilities + SMOOTHING / probabilities.shape[1]
         path = self._best_path(np.log(smooth)[:, self.emitted])
-        return self._read(path, probabilities)
+        return self._read_words(path, probabilities)
 
     def _best_path(self, scores: np.ndarray) -> np.ndarray:
-        """(frames, states) log scores -> (frames,) states."""
+        """Return the state of each frame on the best path; scores: (frames, states) log probabilities."""
         gap, delimiter, end = 0, 1, 2
         states = len(self.emitted)
-        come_from = np.zeros(scores.shape, np.int32)
+        came_from = np.zeros(scores.shape, np.int32)
         stay = np.arange(states)
-        best = np.full(states, NEVER)
+        best = np.full(states, IMPOSSIBLE)
         start = np.concatenate([[gap, delimiter], self.first])
         best[start] = scores[0, start]
         for frame in range(1, len(scores)):
             value, source = best.copy(), stay.copy()
 
-            def offer(targets, origins, offered, value=value, source=source) -> None:
+            def offer(
+                targets: np.ndarray,
+                origins: np.ndarray,
+                offered: np.ndarray,
+                value: np.ndarray = value,
+                source: np.ndarray = source,
+            ) -> None:
                 better = offered > value[targets]
                 value[targets] = np.where(better, offered, value[targets])
                 source[targets] = np.where(better, origins, source[targets])
@@ -137,25 +184,25 @@ class WordLoop:
             offer(np.array([delimiter]), np.array([ended]), best[[ended]])
             offer(np.array([delimiter]), np.array([gap]), best[[gap]])
             offer(np.array([gap]), np.array([delimiter]), best[[delimiter]])
-            best, come_from[frame] = value + scores[frame], source
+            best, came_from[frame] = value + scores[frame], source
         finals = np.concatenate([[gap, delimiter, end], self.last])
         path = np.empty(len(scores), np.int64)
         path[-1] = finals[best[finals].argmax()]
         for frame in range(len(scores) - 1, 0, -1):
-            path[frame - 1] = come_from[frame, path[frame]]
+            path[frame - 1] = came_from[frame, path[frame]]
         return path
 
-    def _read(self, path: np.ndarray, probabilities: np.ndarray) -> list[Heard]:
-        """Frames of the path -> words: one begins where its first letter is entered."""
+    def _read_words(self, path: np.ndarray, probabilities: np.ndarray) -> list[DecodedWord]:
+        """Cut a path of states into words: one begins where its first letter is entered."""
         firsts = set(self.first.tolist())
         starts = [
             frame for frame, state in enumerate(path) if state in firsts and (frame == 0 or path[frame - 1] != state)
         ]
-        heard = []
-        for begin, limit in zip(starts, [*starts, len(path)][1:], strict=True):
-            number = self.word_of[path[begin]]
-            inside = [frame for frame in range(begin, limit) if self.word_of[path[frame]] == number]
+        words = []
+        for start, limit in zip(starts, [*starts, len(path)][1:], strict=True):
+            number = self.word_of[path[start]]
+            inside = [frame for frame in range(start, limit) if self.word_of[path[frame]] == number]
             letters = [frame for frame in inside if self.emitted[path[frame]] != self.blank_id]
-            sure = float(np.mean([probabilities[frame, self.emitted[path[frame]]] for frame in letters]))
-            heard.append(Heard(self.words[number], begin, inside[-1] + 1, sure))
-        return heard
+            confidence = float(np.mean([probabilities[frame, self.emitted[path[frame]]] for frame in letters]))
+            words.append(DecodedWord(self.words[number], start, inside[-1] + 1, confidence))
+        return words

@@ -13,7 +13,8 @@ import torch
 
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
-from asrkit.decoding.lexicon import WordLoop
+from asrkit.decoding.greedy import GreedyDecoder
+from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
 from asrkit.training import distributed, failures
@@ -93,7 +94,7 @@ def evaluate(
     *,
     batch_size: int,
     normaliser: str,
-    loop: WordLoop | None = None,
+    loop: LexiconDecoder | None = None,
     progress: Callable[[int, int], bool] = lambda done, total: True,
 ) -> Evaluation:
     """Decode (greedily, or with the words of `loop`) and score; both sides go through the same normaliser.
@@ -138,11 +139,12 @@ def _hear(
     processor: Any,
     utterances: Sequence[Utterance],
     batch_size: int,
-    loop: WordLoop | None,
+    loop: LexiconDecoder | None,
     progress: Callable[[int, int], bool],
 ) -> _Heard | None:
     """This process's share of the clips, or None where it was told to stop."""
     dataset, collator, heard = SpeechDataset(utterances, processor), Collator(processor), _Heard()
+    greedy = GreedyDecoder(processor, model.config.pad_token_id)
     # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
     size = batch_size if wants_mask(processor.feature_extractor) else 1
     left = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[
@@ -154,7 +156,7 @@ def _hear(
         chosen = left[:size]
         batch = collator([dataset[index] for index in chosen])
         try:
-            _listen(model, processor, batch, chosen, loop, heard)
+            _listen(model, greedy, processor.tokenizer.unk_token_id, batch, chosen, loop, heard)
         except RuntimeError as error:
             if not failures.out_of_memory(error) or len(chosen) == 1:
                 raise
@@ -167,14 +169,15 @@ def _hear(
 
 def _listen(
     model: torch.nn.Module,
-    processor: Any,
+    greedy: GreedyDecoder,
+    unknown_id: int,
     batch: dict[str, Any],
     chosen: list[int],
-    loop: WordLoop | None,
+    loop: LexiconDecoder | None,
     heard: _Heard,
 ) -> None:
     """Add what the model makes of a Batch, whose clips have the places `chosen` in the manifest, to `heard`."""
-    device, blank = next(model.parameters()).device, model.config.pad_token_id
+    device = next(model.parameters()).device
     inputs = {name: value.to(device) for name, value in batch.items() if name != "about"}
     with torch.inference_mode():
         answer = model(**inputs)
@@ -184,25 +187,18 @@ def _listen(
     heard.losses |= dict.fromkeys(chosen, float(answer.loss))
     for index, row, count in zip(chosen, ids, counts, strict=True):
         true = row[:count].tolist()
-        heard.blanks += true.count(blank)
+        heard.blanks += true.count(greedy.blank_id)
         heard.frames += int(count)
-        labels = ctc.collapse(true, blank)
+        labels = ctc.collapse(true, greedy.blank_id)
         heard.written += len(labels)
-        heard.unknown += labels.count(processor.tokenizer.unk_token_id)
-        heard.greedy[index] = to_text(processor, true, blank)
+        heard.unknown += labels.count(unknown_id)
+        heard.greedy[index] = greedy.to_text(true)
     if loop:
         seen = answer.logits.float().softmax(-1).cpu().numpy()
         heard.hypotheses |= {
-            index: " ".join(one.word for one in loop.decode(frames[:count]))
+            index: " ".join(one.word for one in loop.search(frames[:count]))
             for index, frames, count in zip(chosen, seen, counts, strict=True)
         }
-
-
-def to_text(processor: Any, ids: Sequence[int], blank_id: int) -> str:
-    """Token ids of one clip's true frames -> text (best path: merge repeats, drop blanks)."""
-    # <unk> has no spelling; a model may still predict it.
-    kept = [token for token in ctc.collapse(ids, blank_id) if token != processor.tokenizer.unk_token_id]
-    return processor.tokenizer.decode(kept, group_tokens=False) if kept else ""
 
 
 def _samples(rows: Sequence[Utterance], references: list[str], hypotheses: list[str]) -> list[dict[str, Any]]:

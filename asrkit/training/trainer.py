@@ -81,7 +81,7 @@ class CtcTrainer(Trainer):
             self.scored_at = told.step or 0
         self.interrupted = False
         self.loop = (
-            lexicon.for_processor(lexicon.words_of(row.text for row in train), processor)
+            lexicon.LexiconDecoder.from_processor(lexicon.collect_words(row.text for row in train), processor)
             if config.decoding == "words"
             else None
         )
@@ -315,7 +315,7 @@ class CtcTrainer(Trainer):
             if told:
                 (draft / self.run.evaluation_path.name).write_text(told.to_line(), encoding="utf-8")
             if self.loop:
-                (draft / lexicon.FILE).write_text("\n".join(self.loop.words) + "\n", encoding="utf-8")
+                (draft / lexicon.WORD_LIST_FILE).write_text("\n".join(self.loop.words) + "\n", encoding="utf-8")
 
     def _save_checkpoint(self, model, trial) -> None:
         """Trainer's checkpoint (weights, optimizer, schedule, random state), under its name only once it is whole."""

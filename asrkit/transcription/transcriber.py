@@ -17,7 +17,7 @@ import torch
 
 from asrkit.audio.loading import RATE, Waveform
 from asrkit.audio.segmentation import Piece, Splitter
-from asrkit.decoding import greedy
+from asrkit.decoding.loading import load_decoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import Seams, Transcript, Word, sounding
 from asrkit.errors import AsrkitError
@@ -43,7 +43,7 @@ class Transcriber:
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
         self.engine = Engine(checkpoint, device)
         self.processor, self.blank_id = self.engine.processor, self.engine.blank_id
-        self.decoder = greedy.of_checkpoint(checkpoint, self.processor, self.blank_id)
+        self.decoder = load_decoder(checkpoint, self.processor, self.blank_id)
 
     def transcribe(self, wave: Waveform, decoder: Decoder | None = None) -> Transcript:
         """The words of one clip."""

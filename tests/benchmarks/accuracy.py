@@ -24,10 +24,11 @@ from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.data import sources
 from asrkit.data.manifest import Utterance
-from asrkit.decoding import alignment, beam, lexicon
+from asrkit.decoding import alignment, beam
 from asrkit.decoding.beam import BeamSearch
-from asrkit.decoding.greedy import Greedy, WordList
+from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import text_of
@@ -59,7 +60,7 @@ def main() -> None:
         if options.other
         else [row.text for row in sources.load(str(CALLSIGNS)).train]
     )
-    greedy = Greedy(listener.processor, listener.blank_id)
+    greedy = GreedyDecoder(listener.processor, listener.blank_id)
     print(f"{options.model} on {len(heard)} clips; {len(texts)} sentences of other clips")
     decoders(listener, heard, greedy, texts, [normalise(text, "basic") for text in other])
     weights(listener, heard, greedy, texts)
@@ -102,7 +103,7 @@ def decoders(
     )
     shown(listener, heard, f"{len(hot)} hot words", HotWords(processor, blank_id, hot), hot)
     shown(
-        listener, heard, f"a list of all {len(spelled)} words", WordList(lexicon.for_processor(spelled, processor)), hot
+        listener, heard, f"a list of all {len(spelled)} words", LexiconDecoder.from_processor(spelled, processor), hot
     )
 
 

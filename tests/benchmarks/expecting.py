@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.expecting [--data DATASET] [--model CHECKPOINT]
 
-The plain way spells each word of the language model by itself (`alignment.spell`), and looks for each hot word at each
+The plain way spells each word of the language model by itself (`spell_words`), and looks for each hot word at each
 place. The hot words are words of the dataset; both ways must hear the same.
 """
 
@@ -17,9 +17,9 @@ from unittest import mock
 
 from asrkit.audio.loading import load
 from asrkit.data import sources
-from asrkit.decoding import alignment
 from asrkit.decoding.beam import Vocabulary
 from asrkit.decoding.hotwords import MOST, HotWords
+from asrkit.decoding.tokens import spell_words
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.text.normalizers import joined_tokens, normalise
 from asrkit.transcription.transcriber import Transcriber
@@ -51,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     ours, model = Transcriber(options.model), Made()
     tokenizer = ours.processor.tokenizer
-    spelled, _ = timed(lambda: [alignment.spell(tokenizer, joined_tokens(word)) for word in model.words])
+    spelled, _ = timed(lambda: [spell_words(tokenizer, joined_tokens(word)) for word in model.words])
     made, _ = timed(lambda: Vocabulary(model, tokenizer))
     print(
         f"{WORDS:,} words of a language model: {made:.2f} s; spelling each by itself alone takes "

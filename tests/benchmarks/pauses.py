@@ -22,7 +22,7 @@ import numpy as np
 from asrkit.audio import segmentation
 from asrkit.audio.loading import RATE, load
 from asrkit.data import sources
-from asrkit.decoding.greedy import Greedy
+from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.text.normalizers import normalise
 from asrkit.transcription.transcriber import Transcriber
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--gaps", type=float, nargs="+", default=(0.0, 0.1, 0.4, 0.8))
     options = parser.parse_args()
     listener = Transcriber(options.model)
-    greedy = Greedy(listener.processor, listener.blank_id)
+    greedy = GreedyDecoder(listener.processor, listener.blank_id)
     source = sources.load(options.dataset)
     rows = list(source.eval or source.train)
     rows = rows if options.half is None else rows[options.half :: 2]

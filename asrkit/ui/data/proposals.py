@@ -49,4 +49,4 @@ def is_word_list(texts: Sequence[str]) -> bool:
     clips = [set(text.lower().split()) for text in texts]
     count = Counter(word for words in clips for word in words)
     again = sum(count[word] > 1 for words in clips for word in words)
-    return again >= KNOWN_SHARE * count.total() and sum(map(len, lexicon.words_of(count))) <= lexicon.MOST_LETTERS
+    return again >= KNOWN_SHARE * count.total() and sum(map(len, lexicon.collect_words(count))) <= lexicon.MAX_LETTERS

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from asrkit.audio.loading import RATE, Waveform, load
 from asrkit.decoding import ctc
-from asrkit.decoding.alignment import align, spell
+from asrkit.decoding.alignment import align
+from asrkit.decoding.tokens import spell_words
 from asrkit.errors import DataError
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.transcription.transcriber import Transcriber
@@ -79,7 +80,7 @@ def test_letters_are_found_in_either_case_and_others_are_passed_over():
 
 
 def test_a_delimiter_in_a_word_is_no_letter():
-    assert spell(Tokens(), [("a|b", False)]) == ([3, 4], [0, 0], ["|"])
+    assert spell_words(Tokens(), [("a|b", False)]) == ([3, 4], [0, 0], ["|"])
 
 
 def test_what_cannot_be_aligned():
@@ -96,7 +97,7 @@ def test_what_cannot_be_aligned():
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.text("abc'", min_size=1, max_size=5), min_size=1, max_size=6), st.integers(0, 1000))
 def test_any_text_keeps_its_words_in_order_within_the_clip(words, seed):
-    tokens, _, _ = spell(Tokens(), [(word, False) for word in words])
+    tokens, _, _ = spell_words(Tokens(), [(word, False) for word in words])
     frames = ctc.required_frames(tokens) + seed % 7
     rng = np.random.default_rng(seed)
     speaker, wave = scripted(rng.integers(0, 7, frames), sure=rng.uniform(0.2, 0.9))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrkit.decoding.beam import BeamSearch, of_file, of_text
-from asrkit.decoding.greedy import Greedy
+from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWords
 from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.transcript import text_of
@@ -63,7 +63,7 @@ def test_without_a_known_word_near_it_hears_what_greedy_hears(processor, path, s
     scores[:, 5] = -20.0  # a letter that is never heard, and of which the known words are made
     scores[np.arange(len(path)), np.where(np.array(path) == 5, 0, path)] = np.log(sure)
     decoder = search(processor, "c ccc")
-    told, plain = decoder.decode(scores, 0.02), Greedy(processor, 0).decode(scores, 0.02)
+    told, plain = decoder.decode(scores, 0.02), GreedyDecoder(processor, 0).decode(scores, 0.02)
     assert text_of(told) == text_of(plain)
 
 

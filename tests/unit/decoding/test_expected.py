@@ -5,7 +5,8 @@ import pytest
 
 from asrkit.decoding import lexicon
 from asrkit.decoding.expected import Expected
-from asrkit.decoding.greedy import Greedy, WordList
+from asrkit.decoding.greedy import GreedyDecoder
+from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.transcript import text_of
 from asrkit.errors import ConfigError
 from asrkit.transcription.files import stems
@@ -17,10 +18,10 @@ def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
 
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "tiny"))
     listener = SimpleNamespace(
-        processor=processor, blank_id=0, decoder=WordList(lexicon.for_processor(["ab", "ced"], processor))
+        processor=processor, blank_id=0, decoder=LexiconDecoder.from_processor(["ab", "ced"], processor)
     )
     decoder = Expected(hot_words="Dab, ab").decoder(listener)
-    assert decoder.loop.words == ["ab", "ced", "dab"]
+    assert decoder.words == ["ab", "ced", "dab"]
     probabilities = np.full((7, 8), 0.01)
     probabilities[np.arange(7), [0, 6, 0, 3, 0, 4, 0]] = 0.93
     assert [one.word for one in decoder.decode(np.log(probabilities), 0.02)] == ["dab"]
@@ -33,16 +34,16 @@ def test_words_of_a_text_join_that_list_and_a_long_text_keeps_it(tmp_path, monke
 
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "tiny"))
     listener = SimpleNamespace(
-        processor=processor, blank_id=0, decoder=WordList(lexicon.for_processor(["ab", "ced"], processor))
+        processor=processor, blank_id=0, decoder=LexiconDecoder.from_processor(["ab", "ced"], processor)
     )
     assert Expected(text=" \n").decoder(listener) is None
-    assert Expected(text="Ab dab xyz", hot_words="ee").decoder(listener).loop.words == ["ab", "ced", "dab", "ee"]
+    assert Expected(text="Ab dab xyz", hot_words="ee").decoder(listener).words == ["ab", "ced", "dab", "ee"]
     with pytest.raises(ConfigError, match="can spell no word of this text"):
         Expected(text="xyz").decoder(listener)
-    monkeypatch.setattr(lexicon, "MOST_LETTERS", 10)
+    monkeypatch.setattr(lexicon, "MAX_LETTERS", 10)
     decoder = Expected(text="dab dab ebed").decoder(listener)
     said = tiny.make_log_probs([0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)})  # ceb (or ced?) dab
-    assert text_of(Greedy(processor, 0).decode(said, 0.02)) == "ceb dab"
+    assert text_of(GreedyDecoder(processor, 0).decode(said, 0.02)) == "ceb dab"
     assert text_of(decoder.decode(said, 0.02)) == "ced dab"
 
 
@@ -52,7 +53,7 @@ def capitals(tmp_path):
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "capitals", letters="ABCDE"))
-    return SimpleNamespace(processor=processor, blank_id=0, decoder=Greedy(processor, 0))
+    return SimpleNamespace(processor=processor, blank_id=0, decoder=GreedyDecoder(processor, 0))
 
 
 @pytest.mark.parametrize("expect", [Expected(hot_words="ab"), Expected(text="ab")], ids=["hot words", "text"])

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from asrkit.decoding import lexicon
 from asrkit.decoding.ctc import collapse
-from asrkit.decoding.lexicon import WordLoop
+from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.errors import ConfigError
 
 TOKENS = {"<pad>": 0, "|": 1, "a": 2, "b": 3}
 WORDS = ["ab", "b", "aa"]
 
 
-def loop(words=WORDS) -> WordLoop:
-    return WordLoop(words, TOKENS, 0, 1)
+def loop(words=WORDS) -> LexiconDecoder:
+    return LexiconDecoder(words, TOKENS, 0, 1)
 
 
 def posteriors(ids, sure=0.9) -> np.ndarray:
@@ -26,7 +26,7 @@ def posteriors(ids, sure=0.9) -> np.ndarray:
 
 
 def heard(table, words=WORDS) -> list[str]:
-    return [one.word for one in loop(words).decode(table)]
+    return [one.word for one in loop(words).search(table)]
 
 
 def spelled(path) -> list[str] | None:
@@ -61,7 +61,7 @@ def test_blanks_alone_are_no_words():
 
 
 def test_frames_and_confidence():
-    (one,) = loop().decode(posteriors([0, 2, 2, 0, 3, 0]))
+    (one,) = loop().search(posteriors([0, 2, 2, 0, 3, 0]))
     assert (one.word, one.start, one.end) == ("ab", 1, 5)
     assert one.confidence == pytest.approx(0.9)
 

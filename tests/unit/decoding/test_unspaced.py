@@ -9,7 +9,7 @@ import pytest
 
 from asrkit.audio.loading import Waveform
 from asrkit.decoding.alignment import align
-from asrkit.decoding.greedy import Greedy
+from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWords
 from asrkit.decoding.transcript import Seams, Transcript, Word, describe, sounding, text_of
 from asrkit.transcription.subtitles import FORMATS, captions
@@ -34,7 +34,7 @@ SAID = [0, 3, 0, 4, 4, 0, 6, 0, 7, 2, 2, 5, 0, 3, 0]  # 我们ab 去我
 
 
 def test_each_character_has_its_time_and_its_confidence(processor):
-    words = Greedy(processor, 0).decode(tiny.make_log_probs(SAID, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
+    words = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(SAID, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
     assert times(words) == [
         ("我", 0.02, 0.04, False),
         ("们", 0.06, 0.1, True),
@@ -56,7 +56,7 @@ def test_marks_stay_with_their_base(tmp_path):
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "marks", letters=letters[:4]))
     scores = np.full((9, 7), -9.0, np.float32)
     scores[np.arange(9), [3, 0, 4, 0, 3, 0, 6, 5, 6]] = -0.01
-    assert [one.word for one in Greedy(processor, 0).decode(scores, 0.02)] == ["กำ", "ก", "ខ្ខ"]
+    assert [one.word for one in GreedyDecoder(processor, 0).decode(scores, 0.02)] == ["กำ", "ก", "ខ្ខ"]
 
 
 def test_a_correction_is_timed_by_character(processor):
@@ -64,7 +64,7 @@ def test_a_correction_is_timed_by_character(processor):
         processor=processor, blank_id=0, log_probabilities=lambda wave: tiny.make_log_probs(SAID, 0.9)
     )
     told = align(listener, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
-    heard = Greedy(processor, 0).decode(tiny.make_log_probs(SAID, 0.9), 0.02)
+    heard = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(SAID, 0.9), 0.02)
     assert times(told.words) == times(sounding(heard, len(SAID) * 0.02))
 
 
@@ -90,7 +90,7 @@ def test_a_hot_word_of_several_characters(processor):
 @pytest.mark.parametrize("word", ["我们去我", "我们去", "们去我"])
 def test_no_character_of_a_hot_word_that_was_heard_is_said_twice(processor, word):
     said = tiny.make_log_probs([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
-    assert text_of(Greedy(processor, 0).decode(said, 0.02)) == "我们去我"
+    assert text_of(GreedyDecoder(processor, 0).decode(said, 0.02)) == "我们去我"
     assert text_of(HotWords(processor, 0, [word]).decode(said, 0.02)) == "我们去我"
 
 

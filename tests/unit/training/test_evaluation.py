@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from asrkit.config import TrainConfig
-from asrkit.decoding import lexicon
+from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.training import evaluation
-from asrkit.training.evaluation import Interrupted, evaluate, to_text
+from asrkit.training.evaluation import Interrupted, evaluate
 from asrkit.training.model import load
 
 LENGTHS = (0.31, 1.0, 0.52, 0.77, 0.9)
@@ -208,18 +208,15 @@ def test_the_model_is_evaluated_without_dropout(talkative, clips, monkeypatch):
     assert first == second
 
 
-def test_text_of_frames(processor):
-    assert to_text(processor, [0, 3, 3, 0, 3, 2, 2, 4, 0, 0], 0) == "aa b"
-    assert to_text(processor, [0, 0], 0) == to_text(processor, [], 0) == ""
-
-
 def test_a_word_list_is_scored_beside_what_is_heard_without_it(talkative, clips):
     """`wer` is that of the words; `greedy_wer` is that of the same frames decoded freely."""
     processor, model = talkative()
     rows = clips(*LENGTHS)
     free = run(processor, model, rows, 2).to_data()
     assert "greedy_wer" not in free
-    listed = run(processor, model, rows, 2, loop=lexicon.for_processor(["ab", "cab", "deed"], processor)).to_data()
+    listed = run(
+        processor, model, rows, 2, loop=LexiconDecoder.from_processor(["ab", "cab", "deed"], processor)
+    ).to_data()
     assert (listed["greedy_wer"], listed["greedy_cer"]) == (free["wer"], free["cer"])
     assert listed["wer"] != listed["greedy_wer"]
     assert all(set(sample["hypothesis"].split()) <= {"ab", "cab", "deed"} for sample in listed["samples"])
