@@ -19,6 +19,7 @@ from asrkit.audit.findings import Finding, finding
 from asrkit.data.manifest import Halves, Utterance
 from asrkit.data.sources import Source
 from asrkit.errors import DataError
+from asrkit.jobs import ProgressCallback
 
 CLIPPED_SHARE = 0.001  # of the samples, at full scale in runs
 NOISY_DB = 6.0  # between the voice and the background
@@ -27,9 +28,6 @@ ONE_SPEAKER_SHARE = 0.5  # of the hours
 BINS = 24  # of the histogram of durations
 ALIGNMENT_OUTLIER = 3.5  # robust deviations below the median
 ALIGNMENT_LEAST = 0.5  # nats a letter: smaller deviations are none, however even the others are
-
-Progress = Callable[[str, int, int], None]
-"""(what is going on, done, of how many)"""
 
 HoldOut = Callable[[Sequence[Utterance], Sequence[Hashable | None]], Halves]
 """(rows with the text after the rules, a print of the audio of each) -> (to train on, to evaluate on)"""
@@ -81,7 +79,7 @@ def inspect(
     keeps_vocabulary: bool = False,
     score: Score | None = None,
     hold_out: HoldOut | None = None,
-    progress: Progress = lambda what, done, of: None,
+    on_progress: ProgressCallback = lambda message, done, total: None,
 ) -> Inspection:
     """Decode every clip, check it for itself and all of them together.
 
@@ -94,8 +92,8 @@ def inspect(
     clips = []
     for one in check_each(rows, limits, decode=True):
         clips.append(one)
-        progress("Listening to the clips", len(clips), len(rows))
-    scores = dict(_scored(clips, score, progress)) if score else {}
+        on_progress("Listening to the clips", len(clips), len(rows))
+    scores = dict(_scored(clips, score, on_progress)) if score else {}
     train = len(source.train)
     held = _held_out(clips, train, hold_out if source.eval is None else None)
     others = [
@@ -138,7 +136,7 @@ def _leaks(clips: list[Checked], held: frozenset[int], own: bool) -> Iterator[Fi
     )
 
 
-def _scored(clips: list[Checked], score: Score, progress: Progress) -> Iterator[tuple[int, float]]:
+def _scored(clips: list[Checked], score: Score, on_progress: ProgressCallback) -> Iterator[tuple[int, float]]:
     for place, one in enumerate(clips):
         if one.code is None:
             try:
@@ -146,7 +144,7 @@ def _scored(clips: list[Checked], score: Score, progress: Progress) -> Iterator[
                 yield place, score(wave, one.text)
             except DataError:
                 pass  # a model of another language or with longer frames: this clip cannot be ranked
-        progress("Holding the texts against the audio", place + 1, len(clips))
+        on_progress("Checking the transcripts by forced alignment", place + 1, len(clips))
 
 
 def _aligned(clips: list[Checked], scores: dict[int, float]) -> Iterator[Finding]:

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from asrkit import config as configs
-from asrkit import hub
 from asrkit.audit import selection
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
-from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import diagnosis, model_choices, preparation, view
 from asrkit.runs.report import published
@@ -40,7 +38,7 @@ def audit(options: argparse.Namespace) -> int:
     if options.model:
         limits = preparation.limits_of(
             config,
-            resolution.fetch(options.model, store, language=config.adapter_language, told=_fetching(options.model)),
+            resolution.fetch(options.model, store, language=config.adapter_language, on_progress=_print_progress),
         )
     else:
         limits = inspection.Limits(config.text_rules, minimum_s=config.min_duration_s, maximum_s=config.max_duration_s)
@@ -49,7 +47,7 @@ def audit(options: argparse.Namespace) -> int:
         text_column=config.text_column or None,
         audio_column=config.audio_column or None,
         speaker_column=config.speaker_column or None,
-        told=_fetching(options.data),
+        on_progress=_print_progress,
     )
     score = None
     if options.align:
@@ -62,7 +60,7 @@ def audit(options: argparse.Namespace) -> int:
         score=score,
         keeps_vocabulary=limits.vocabulary is not None,
         hold_out=functools.partial(preparation.hold_out, config),
-        progress=_progress_line(),
+        on_progress=_progress_line(),
     )
     path = selection.write(store.data_dir, options.data, found, options.leave_out) if options.leave_out else None
     if options.json:
@@ -112,9 +110,9 @@ def evaluate(options: argparse.Namespace) -> None:
     from asrkit.transcription import evaluation, transcriber
 
     store = RunStore(options.runs_dir)
-    source = sources.load(options.data, told=_fetching(options.data))
+    source = sources.load(options.data, on_progress=_print_progress)
     name = options.model or model_choices.default_model(store)
-    model = transcriber.get(name, store, _fetching(name))
+    model = transcriber.get(name, store, _print_progress)
     report = evaluation.evaluate(
         model, source.unseen, options.normaliser, decoder=given.expected(options).decoder(model)
     )
@@ -145,7 +143,7 @@ def transcribe(options: argparse.Namespace) -> int:
         from asrkit.transcription import transcriber
 
         name = options.model or model_choices.default_model(store)
-        return transcriber.get(name, store, _fetching(name))
+        return transcriber.get(name, store, _print_progress)
 
     expect = given.expected(options)
     told, failed, stems = [], False, files.stems(options.files)
@@ -172,15 +170,10 @@ def transcribe(options: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _fetching(what: str) -> ProgressCallback:
-    """Tells on a terminal how much of `what` is fetched."""
-    words = hub.fetch_progress_text(what)
-
-    def told(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{words(done, total)}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
-
-    return told
+def _print_progress(message: str, done: int, total: int) -> None:
+    """Print on a terminal how far a fetch is."""
+    if sys.stderr.isatty():
+        print(f"\r{message}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
 
 def _progress_of(name: str) -> Any:

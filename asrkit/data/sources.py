@@ -83,7 +83,7 @@ class _Found:
 class _Options:
     wanted: tables.Wanted
     hub_dir: Path | None
-    told: ProgressCallback | None = None
+    on_progress: ProgressCallback | None = None
     depth: int = field(default=0)
 
 
@@ -95,19 +95,19 @@ def load(
     audio_column: str | None = None,
     speaker_column: str | None = None,
     hub_dir: Path | None = None,
-    told: ProgressCallback | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Source:
     """Find the utterances of `data`. Clips are not decoded: one that is not audio has duration -1.0, for the audit.
 
     eval_data: takes the place of the eval split: its eval split, or all of it where it has none.
     text_column, audio_column, speaker_column: for names other than the usual ones. hub_dir: where clips are written
-    that are only bytes in a table; the user's cache by default, where archives are unpacked, too. told: how much of
-    what comes from the Hub is there.
+    that are only bytes in a table; the user's cache by default, where archives are unpacked, too. on_progress: gets
+    how much of what comes from the Hub is there.
 
     Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
     be read here (see `access`); HubError for what cannot be had from the Hub.
     """
-    options = _Options(tables.Wanted(text_column, audio_column, speaker_column), hub_dir, told)
+    options = _Options(tables.Wanted(text_column, audio_column, speaker_column), hub_dir, on_progress)
     source = _load(str(data), options)
     if eval_data is None:
         return source
@@ -145,7 +145,7 @@ def _load(data: str, options: _Options) -> Source:
 
 def _read_hub(data: str, options: _Options) -> _Found:
     """What was asked for, and nothing else, is there to train on; else the splits that say what they are for."""
-    fetched = hub.fetch(data, options.told)
+    fetched = hub.fetch(data, options.on_progress)
     if fetched.folder:
         found = _read_folder(fetched.folder, options)
         rows = _labelled(found.utterances, fetched)

@@ -4,7 +4,7 @@ Fetched files lie in the Hub client's own cache and are fetched once; without a 
 but never a part of it in place of the whole.
 """
 
-from asrkit.hub.fetching import fetch, fetch_progress_text
+from asrkit.hub.fetching import fetch
 from asrkit.hub.repositories import Kind, Repository, inspect_repository, publish
 
-__all__ = ["Kind", "Repository", "fetch", "inspect_repository", "fetch_progress_text", "publish"]
+__all__ = ["Kind", "Repository", "fetch", "inspect_repository", "publish"]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import IO, Any
@@ -36,13 +36,10 @@ STALE_S = 3600.0
 PARTIAL = ".incomplete"
 
 
-def fetch_progress_text(what: str) -> Callable[[int, int], str]:
-    """How far a fetch of `what` is, in words."""
-    return lambda done, total: f"Fetching {what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
-
-
 def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCallback | None = None) -> Path:
     """The folder in which `paths` of the repository lie, fetched where they are not there yet.
+
+    on_progress: gets the bytes that are there and all bytes; if it raises, the fetch stops.
 
     Raises GatedError or HubError if a file cannot be had or the disk has no room for it, OSError if it cannot be
     written to.
@@ -82,6 +79,11 @@ def _apart(repository: Repository, paths: list[str], total: int, on_progress: Pr
     listener = threading.Thread(target=_listen, args=[process.stdout, whole, refusal], daemon=True)
     listener.start()
     growing = _Growing(repository)
+
+    def report(done: int) -> None:
+        if on_progress:
+            on_progress(f"Fetching {repository.name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", done, total)
+
     try:
         with contextlib.suppress(BrokenPipeError):  # it says why it ended
             json.dump([repository.name, repository.kind, repository.commit, paths], process.stdin)
@@ -89,8 +91,7 @@ def _apart(repository: Repository, paths: list[str], total: int, on_progress: Pr
             process.stdin.flush()
         while listener.is_alive():
             listener.join(TICK_S)
-            if on_progress:
-                on_progress(min(sum(repository.sizes[path] for path in whole) + growing.bytes(), total), total)
+            report(min(sum(repository.sizes[path] for path in whole) + growing.bytes(), total))
     finally:
         process.kill()
         process.wait()
@@ -106,8 +107,7 @@ def _apart(repository: Repository, paths: list[str], total: int, on_progress: Pr
             f"Fetching {repository.name} ended after {len(whole)} of {len(paths)} files; try again, whole "
             "files are kept."
         )
-    if on_progress:
-        on_progress(total, total)
+    report(total)
 
 
 def _listen(stdout: IO[str], whole: list[str], refusal: dict[str, Any]) -> None:

@@ -72,8 +72,8 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
     )
 
 
-def fetch(name: str, store: RunDirectories, *, language: str = "", told: ProgressCallback | None = None) -> Path:
-    """The directory of the checkpoint, on this disk; told: how much of one from the Hub is there.
+def fetch(name: str, store: RunDirectories, *, language: str = "", on_progress: ProgressCallback | None = None) -> Path:
+    """The directory of the checkpoint, on this disk; on_progress: how much of one from the Hub is there.
 
     language: of an MMS model, of whose thousand adapters only that one is fetched. ModelError as `resolve` raises it
     and for what is no CTC speech model, before its weights are fetched; HubError for what cannot be had from the Hub.
@@ -88,8 +88,8 @@ def fetch(name: str, store: RunDirectories, *, language: str = "", told: Progres
         needed = _needed(list(repository.sizes), language)
         if "config.json" not in needed:
             raise ModelError(f"The {called} is no model: it has no config.json; give a Hugging Face checkpoint.")
-        check_type(hub.fetch(repository, ["config.json"], told), called)
-        known = hub.fetch(repository, needed, told)
+        check_type(hub.fetch(repository, ["config.json"], on_progress), called)
+        known = hub.fetch(repository, needed, on_progress)
         check_directory(known, called)
         _fetched[name, language] = known
     return known

@@ -67,11 +67,11 @@ def prepare(
     store: RunStore,
     hub_dir: Path | None = None,
     model: Path | None = None,
-    told: ProgressCallback | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Prepared:
     """Read, split, normalise and audit the data of `config`.
 
-    model: the base model's directory, where it was fetched already. told: how much of the data is fetched.
+    model: the base model's directory, where it was fetched already. on_progress: how much of the data is fetched.
 
     DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; ModelError if
     the base model is not one. The evaluation split is audited as the training split is.
@@ -86,7 +86,7 @@ def prepare(
         audio_column=config.audio_column or None,
         speaker_column=config.speaker_column or None,
         hub_dir=hub_dir,
-        told=told,
+        on_progress=on_progress,
     )
     check = functools.partial(_checked, config=config, model=model)
     kept, told = check(source.train)

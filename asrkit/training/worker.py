@@ -20,7 +20,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from asrkit import hub
 from asrkit.config import TrainConfig
 from asrkit.data import access, manifest
 from asrkit.decoding import ctc
@@ -205,7 +204,7 @@ def _base(run: Run, config: TrainConfig) -> Path:
     if distributed.FIRST:
         say(run, "loading", f"Loading the base model {config.model}")
         with contextlib.suppress(StopRequested):  # which everybody is told of, at once
-            fetch(told=_fetching(run, config.model))
+            fetch(on_progress=_fetch_progress(run))
     _check_stop(run)
     return fetch()
 
@@ -221,25 +220,25 @@ def _data(
                 RunStore(run.path.parent),
                 hub_dir=run.path / "audio",
                 model=base,
-                told=_fetching(run, config.train),
+                on_progress=_fetch_progress(run),
             ).write(run)
     _check_stop(run)
     return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
 
 
-def _fetching(run: Run, what: str) -> ProgressCallback:
-    """Says every few seconds how far a fetch is, and breaks it off when the run is to stop."""
-    words, said = hub.fetch_progress_text(what), time.monotonic()
+def _fetch_progress(run: Run) -> ProgressCallback:
+    """A callback that emits the progress of a fetch every few seconds, and stops it when the run is to stop."""
+    emitted_at = time.monotonic()
 
-    def told(done: int, total: int) -> None:
-        nonlocal said
+    def on_progress(message: str, done: int, total: int) -> None:
+        nonlocal emitted_at
         if run.flag(STOP) or run.flag(CANCEL):
             raise StopRequested
-        if time.monotonic() - said > FETCHING_S:
-            said = time.monotonic()
-            say(run, "loading", words(done, total))
+        if time.monotonic() - emitted_at > FETCHING_S:
+            emitted_at = time.monotonic()
+            say(run, "loading", message)
 
-    return told
+    return on_progress
 
 
 def _model(run: Run, config: TrainConfig, found: Path, texts: list[str]) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from asrkit.audio.loading import load
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, DataError
+from asrkit.jobs import ProgressCallback
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
 
@@ -234,20 +235,20 @@ def evaluate(
     normaliser: str,
     *,
     decoder: Decoder | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: ProgressCallback = lambda message, done, total: None,
 ) -> Report:
     """Hear every utterance; both sides of the comparison go through the same normaliser.
 
-    progress: called with clips done and all clips; to give up, let it raise. A clip that cannot be read is left out and
-    told in the report. Raises DataError without utterances, ConfigError for an unknown normaliser, and AudioError where
-    no clip can be read.
+    on_progress: called with clips done and all clips; to give up, let it raise. A clip that cannot be read is left
+    out and listed in the report. Raises DataError without utterances, ConfigError for an unknown normaliser, and
+    AudioError where no clip can be read.
     """
     if not utterances:
         raise DataError("There is no clip to evaluate on; choose a dataset that has some.")
     normalise("", normaliser)  # a wrong name is said before hours of work
     begun, clips, failed = time.monotonic(), {}, []
     for chosen in _parts([row.duration_s for row in utterances]):
-        progress(len(clips) + len(failed), len(utterances))
+        on_progress("Transcribing the clips", len(clips) + len(failed), len(utterances))
         waves = {}
         for place in chosen:
             row = utterances[place]
@@ -262,7 +263,7 @@ def evaluate(
             clips[place] = Clip(
                 row, normalise(row.text, normaliser), normalise(told.text, normaliser), told.words, told.duration_s
             )
-    progress(len(utterances), len(utterances))
+    on_progress("Transcribing the clips", len(utterances), len(utterances))
     if not clips:
         raise failed[0]
     return Report([clips[place] for place in sorted(clips)], time.monotonic() - begun, [str(one) for one in failed])

@@ -141,21 +141,24 @@ _loading: dict[str, threading.Lock] = {}
 _guard = threading.Lock()
 
 
-def get(model: str, store: RunStore, told: ProgressCallback | None = None) -> Transcriber:
-    """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced. told: how
-    much of one on the Hub is fetched.
+def get(model: str, store: RunStore, on_progress: ProgressCallback | None = None) -> Transcriber:
+    """The transcriber of MODEL, shared by everybody who asks; loaded again when the checkpoint was replaced.
+
+    on_progress: how much of one on the Hub is fetched.
 
     While a run is under way the machine is the run's: its GPU is left to it, and one thread is enough.
     """
     busy = supervisor.active(store) is not None
-    transcriber = of_checkpoint(str(resolution.fetch(model, store, told=told)), "cpu" if busy else best_device())
+    transcriber = of_checkpoint(
+        str(resolution.fetch(model, store, on_progress=on_progress)), "cpu" if busy else best_device()
+    )
     transcriber.engine.threads = 1 if busy else ALL_THREADS
     return transcriber
 
 
-def prepare(model: str, store: RunStore, told: ProgressCallback | None = None) -> Transcriber:
+def prepare(model: str, store: RunStore, on_progress: ProgressCallback | None = None) -> Transcriber:
     """As `get`, and a first second is heard, so that what somebody says does not wait for what that sets up."""
-    transcriber = get(model, store, told)
+    transcriber = get(model, store, on_progress)
     transcriber.engine.warm_up()
     return transcriber
 

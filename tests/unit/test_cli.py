@@ -278,7 +278,7 @@ def listener(monkeypatch):
     """A transcriber that hears the length of what it is given; it keeps the names of the models asked for."""
     asked = []
 
-    def get(model, store, told=None):
+    def get(model, store, on_progress=None):
         if model == "broken":
             raise ModelError("The model broken cannot be loaded for transcription: no.")
         asked.append(model)

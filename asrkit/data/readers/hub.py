@@ -117,8 +117,8 @@ def offer(data: str) -> Offer:
     )
 
 
-def fetch(data: str, told: ProgressCallback | None = None) -> Fetched:
-    """Bring the clips of `data` onto this disk; told: how far that is.
+def fetch(data: str, on_progress: ProgressCallback | None = None) -> Fetched:
+    """Bring the clips of `data` onto this disk; on_progress: how far that is.
 
     Raises HubError for a dataset that cannot be had, DataError for what names none, for a configuration that is still
     to be chosen and for a split that is not there.
@@ -133,7 +133,7 @@ def fetch(data: str, told: ProgressCallback | None = None) -> Fetched:
     needed = _needed(plan, splits)
     if not needed:
         raise DataError(f"{data} holds no files.")
-    folder = hub.fetch(plan.repository, needed, told)
+    folder = hub.fetch(plan.repository, needed, on_progress)
     files = {split: [folder / path for path in paths] for split, paths in splits.items()}
     in_part = ", ".join(split for split in splits if split in plan.in_part)
     return Fetched(

@@ -23,6 +23,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
 from asrkit.data.readers import hub, spreadsheets
 from asrkit.errors import DataError
+from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
@@ -74,7 +75,7 @@ class Desk:
                 self._key(asked),
                 again=bool(asked.get("again")),
                 work=lambda progress: self._loaded(
-                    asked, again=True, told=lambda done, of: progress("Fetching it", done, of)
+                    asked, again=True, on_progress=lambda message, done, total: progress("Fetching it", done, total)
                 ),
             )
             if job.error:
@@ -277,7 +278,9 @@ class Desk:
     def _source(self, asked: Asked, again: bool = False) -> sources.Source:
         return self._loaded(asked, again)[0]
 
-    def _loaded(self, asked: Asked, again: bool = False, told: Any = None) -> tuple[sources.Source, str]:
+    def _loaded(
+        self, asked: Asked, again: bool = False, on_progress: ProgressCallback | None = None
+    ) -> tuple[sources.Source, str]:
         """-> (the source, a print of its rows)."""
         key = self._key(asked)
         with self._lock:
@@ -285,7 +288,7 @@ class Desk:
                 self._known.move_to_end(key)
                 return self._known[key]
         columns = {name: value or None for name, value in zip(COLUMNS, key[1:-1], strict=True)}
-        source = sources.load(key[0].strip(), **columns, told=told)
+        source = sources.load(key[0].strip(), **columns, on_progress=on_progress)
         loaded = source, _print(source)
         with self._lock:
             self._known[key] = loaded

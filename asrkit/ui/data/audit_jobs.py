@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from asrkit.audit.inspection import Progress
 from asrkit.errors import AsrkitError
+from asrkit.jobs import ProgressCallback
 
 REMEMBERED = 4  # results; each holds a few numbers a clip, or the rows of a dataset
 PATIENCE_S = 150  # without a question; browsers let a page in the background ask once a minute
@@ -24,7 +24,7 @@ class _Abandoned(Exception):
 class Job:
     """One of them: how far it is, and what it found or what was wrong."""
 
-    def __init__(self, kind: str, work: Callable[[Progress], Any], turn: threading.Lock) -> None:
+    def __init__(self, kind: str, work: Callable[[ProgressCallback], Any], turn: threading.Lock) -> None:
         self.what, self.done, self.of = f"Waiting for another {kind}", 0, 0
         self.result: Any = None
         self.error: AsrkitError | None = None
@@ -69,7 +69,7 @@ class Jobs:
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
-    def get(self, key: Hashable, work: Callable[[Progress], Any], again: bool) -> Job:
+    def get(self, key: Hashable, work: Callable[[ProgressCallback], Any], again: bool) -> Job:
         """The job of that key, begun where there is none; again: begun anew where it has ended. An error is told once:
         whoever asks next, perhaps having put it right, begins anew."""
         with self._lock:

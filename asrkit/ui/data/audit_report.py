@@ -14,11 +14,12 @@ from typing import Any
 from asrkit.audit import inspection
 from asrkit.audit.clips import Limits
 from asrkit.audit.findings import Finding
-from asrkit.audit.inspection import Inspection, Progress
+from asrkit.audit.inspection import Inspection
 from asrkit.audit.texts import RARE
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
+from asrkit.jobs import ProgressCallback
 from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
 
@@ -66,12 +67,12 @@ _USUALLY_LEFT_OUT = ("leak-audio", "duplicate-audio", "noisy")
 
 
 def inspect(
-    source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, progress: Progress
+    source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, on_progress: ProgressCallback
 ) -> Inspection:
     """The whole audit; config: of the run that it is for. model: whose alignment scores it gets, or empty."""
     score = None
     if model:
-        progress("Loading the model", 0, 0)
+        on_progress("Loading the model", 0, 0)
         # Imported here because it brings torch, for which the page must not wait.
         from asrkit.transcription.scoring import scorer
 
@@ -82,7 +83,7 @@ def inspect(
         keeps_vocabulary=limits.vocabulary is not None,
         score=score,
         hold_out=functools.partial(preparation.hold_out, config),
-        progress=progress,
+        on_progress=on_progress,
     )
 
 

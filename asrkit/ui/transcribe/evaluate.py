@@ -80,13 +80,13 @@ class Judge:
         return {"id": job.id}
 
     def _work(self, job: Job, dataset: str, model: str, normaliser: str, expect: Expected) -> None:
-        def progress(done: int, total: int) -> None:
+        def progress(message: str, done: int, total: int) -> None:
             job.share = done / total
             if job.cancelled:
                 raise _Cancelled
 
-        def told(done: int, total: int) -> None:
-            job.words = hearing.fetched(model, done, total)
+        def told(message: str, done: int, total: int) -> None:
+            job.words = hearing.fetched(model, message, done, total)
             if job.cancelled:
                 raise _Cancelled
 
@@ -101,7 +101,9 @@ class Judge:
 
                 job.words = f"Loading {model}…"
                 ready = transcriber.get(model, self.store, told)
-                report = evaluation.evaluate(ready, clips, normaliser, decoder=expect.decoder(ready), progress=progress)
+                report = evaluation.evaluate(
+                    ready, clips, normaliser, decoder=expect.decoder(ready), on_progress=progress
+                )
                 title = f"{model} on {dataset or 'its own evaluation clips'}"
                 job.html = written(report, f"{title}, with words to expect" if expect != files.NOTHING else title)
                 job.report = report

@@ -17,7 +17,6 @@ from asrkit.data import access
 from asrkit.decoding.expected import Expected
 from asrkit.decoding.transcript import text_of
 from asrkit.errors import AsrkitError, DataError, ModelError
-from asrkit.hub import fetch_progress_text
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
 from asrkit.ui.common.component import template
@@ -100,8 +99,8 @@ class Loading:
         return ""
 
     def _load(self, model: str, expect: Expected, step: _Step) -> None:
-        def told(done: int, total: int) -> None:
-            step.words = fetched(model, done, total)
+        def told(message: str, done: int, total: int) -> None:
+            step.words = fetched(model, message, done, total)
             if time.monotonic() - step.asked > ABANDONED_S:
                 raise ModelError(f"Nobody waited for {model} any more; ask for it again.")
 
@@ -120,9 +119,9 @@ class Loading:
             step.over.set()
 
 
-def fetched(model: str, done: int, total: int) -> str:
+def fetched(model: str, message: str, done: int, total: int) -> str:
     """How far a model is on its way from the Hub."""
-    return fetch_progress_text(model)(done, total) if done < total else f"Loading {model}…"
+    return message if done < total else f"Loading {model}…"
 
 
 class Live:
@@ -221,8 +220,8 @@ def _hear_file(store: RunStore, recording: Recording, path: Path) -> None:
         recording.waits = ""
         return ready
 
-    def told(done: int, total: int) -> None:
-        recording.waits = fetched(recording.model, done, total)
+    def told(message: str, done: int, total: int) -> None:
+        recording.waits = fetched(recording.model, message, done, total)
         stop_if_cancelled()
 
     def progress(told: files.Progress) -> None:

@@ -231,7 +231,7 @@ def test_wrong_transcripts_come_first(data):
 
 def test_progress_is_told(data):
     told = []
-    data.inspect(progress=lambda *step: told.append(step), score=lambda wave, text: 0.0)
+    data.inspect(on_progress=lambda *step: told.append(step), score=lambda wave, text: 0.0)
     assert told[39] == ("Listening to the clips", 40, 40)
     assert told[-1] == ("Holding the texts against the audio", 40, 40)
 

@@ -88,7 +88,7 @@ def test_clips_are_heard_with_others_of_their_length_and_told_in_their_order(par
     for number in range(150):
         parrot.add(f"clip {number}", f"clip {number}", 1 + (number * 37 % 150) / 100)
     seen = []
-    told = evaluate(parrot, parrot.rows, "basic", progress=lambda done, total: seen.append((done, total)))
+    told = evaluate(parrot, parrot.rows, "basic", on_progress=lambda message, done, total: seen.append((done, total)))
     assert told.scores.wer.rate == 0
     assert parrot.asked == [64, 64, 22] and seen == [(0, 150), (64, 150), (128, 150), (150, 150)]
     assert told.by_speaker() == []
@@ -99,7 +99,7 @@ def test_a_clip_that_cannot_be_read_is_left_out_and_told(parrot, tmp_path):
     (tmp_path / "bad.wav").write_text("no sound")
     rows = [Utterance(str(tmp_path / "bad.wav"), "a", -1.0), *parrot.rows, Utterance("gone.wav", "a", 1.0)]
     seen = []
-    told = evaluate(parrot, rows, "basic", progress=lambda done, total: seen.append(done))
+    told = evaluate(parrot, rows, "basic", on_progress=lambda message, done, total: seen.append(done))
     assert told.summary()["utterances"] == 1 and told.summary()["wer"] == 0 and told.summary()["unreadable"] == 2
     assert any("bad.wav" in one for one in told.unreadable) and seen[-1] == 3
 
@@ -124,11 +124,11 @@ def test_what_cannot_be_evaluated(parrot):
     class Enough(Exception):
         pass
 
-    def stop(done, total):
+    def stop(message, done, total):
         raise Enough
 
     with pytest.raises(Enough):
-        evaluate(parrot, parrot.rows, "basic", progress=stop)
+        evaluate(parrot, parrot.rows, "basic", on_progress=stop)
     assert parrot.asked == []
 
 

@@ -30,7 +30,7 @@ from tests.support.waiting import wait_for
 def booth(tmp_path, monkeypatch):
     """A Talk whose models read tones, and whose uploads lie in tmp_path."""
 
-    def get(model, store, told=None):
+    def get(model, store, on_progress=None):
         if model == "broken":
             raise ModelError("There is no model 'broken'.")
         return ToneTranscriber()
@@ -233,7 +233,7 @@ def test_a_corrected_text_is_timed_anew(booth, tmp_path, monkeypatch):
     mine = uploaded(booth, "a.wav", said("abc de"))
     ended(booth, mine)
     real = Transcriber(str(tiny.write_checkpoint(tmp_path / "tiny")))
-    monkeypatch.setattr(transcriber, "get", lambda model, store, told=None: real)
+    monkeypatch.setattr(transcriber, "get", lambda model, store, on_progress=None: real)
     told = booth.correct({"id": mine, "text": "abd é e"})
     assert text(told) == "abd é e" and told["notice"] == "The model has no letter for é."
     assert told["words"][1]["confidence"] == 0
@@ -245,12 +245,12 @@ def fetching(booth, monkeypatch):
     """(booth, an event that lets the fetch of "far/away" go on, what was loaded); 120 of its 360 MB are there."""
     gate, loaded = threading.Event(), []
 
-    def prepare(model, store, told=None):
+    def prepare(model, store, on_progress=None):
         loaded.append(model)
         if model == "far/away":
-            told(120_000_000, 360_000_000)
+            on_progress(f"Fetching {model}: 120 of 360 MB", 120_000_000, 360_000_000)
             gate.wait(60)
-            told(360_000_000, 360_000_000)
+            on_progress(f"Fetching {model}: 360 of 360 MB", 360_000_000, 360_000_000)
         return transcriber.get(model, store)
 
     monkeypatch.setattr(transcriber, "prepare", prepare)
@@ -296,10 +296,10 @@ def test_a_fetch_that_nobody_waits_for_ends(fetching, monkeypatch):
 def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
     gate = threading.Event()
 
-    def get(model, store, told):
-        told(120_000_000, 360_000_000)
+    def get(model, store, on_progress):
+        on_progress(f"Fetching {model}: 120 of 360 MB", 120_000_000, 360_000_000)
         gate.wait(60)
-        told(360_000_000, 360_000_000)
+        on_progress(f"Fetching {model}: 360 of 360 MB", 360_000_000, 360_000_000)
         return ToneTranscriber()
 
     monkeypatch.setattr(transcriber, "get", get)

@@ -45,7 +45,7 @@ def store(tmp_path, monkeypatch):
     def of_checkpoint(checkpoint):
         return Listener(deaf="deaf" in checkpoint or "checkpoint-1" in checkpoint)
 
-    monkeypatch.setattr(transcriber, "get", lambda model, store, told=None: of_checkpoint(model))
+    monkeypatch.setattr(transcriber, "get", lambda model, store, on_progress=None: of_checkpoint(model))
     return RunStore(tmp_path / "runs")
 
 
@@ -146,7 +146,7 @@ def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
     judge, gate = Judge(store), threading.Event()
     real = transcriber.get
 
-    def slow(model, store, told=None):
+    def slow(model, store, on_progress=None):
         gate.wait(60)
         return real(model, store)
 
@@ -161,10 +161,10 @@ def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
 def test_a_fetch_is_told(store, data, monkeypatch):
     judge, gate = Judge(store), threading.Event()
 
-    def far(model, store, told):
-        told(120_000_000, 360_000_000)
+    def far(model, store, on_progress):
+        on_progress(f"Fetching {model}: 120 of 360 MB", 120_000_000, 360_000_000)
         gate.wait(60)
-        told(360_000_000, 360_000_000)
+        on_progress(f"Fetching {model}: 360 of 360 MB", 360_000_000, 360_000_000)
 
     monkeypatch.setattr(transcriber, "get", far)
     job = judge.evaluate({"dataset": str(data), "model": "far/away", "normaliser": "basic"})["id"]
