@@ -233,7 +233,7 @@ def test_progress_is_told(data):
     told = []
     data.inspect(on_progress=lambda *step: told.append(step), score=lambda wave, text: 0.0)
     assert told[39] == ("Listening to the clips", 40, 40)
-    assert told[-1] == ("Holding the texts against the audio", 40, 40)
+    assert told[-1] == ("Checking the transcripts by forced alignment", 40, 40)
 
 
 def test_rules_that_do_not_exist(data):
