@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from asrkit.audio import loading
 from asrkit.audio.clip_stats import Heard, hear
-from asrkit.audit.findings import EXPLANATIONS, Finding, finding
+from asrkit.audit.findings import EXPLANATIONS, Finding, make_finding
 from asrkit.audit.texts import guess_language
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
@@ -45,7 +45,7 @@ class Audit:
             "utterances": self.utterances,
             "hours": self.hours,
             "dropped": self.dropped,
-            "findings": [found.to_dict() for found in self.findings],
+            "findings": [found.to_audit_dict() for found in self.findings],
         }
 
 
@@ -60,8 +60,8 @@ class Limits:
     rules: str = "basic"
     vocabulary: set[str] | None = None
     frames_of: Callable[[float], int] = ctc.frames
-    minimum_s: float = 0.1
-    maximum_s: float = 30.0
+    min_duration_s: float = 0.1
+    max_duration_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,13 @@ def report(checked: list[Checked], limits: Limits, others: Iterable[Finding] = (
             places.setdefault(one.code, []).append(place)
     unknown = frozenset().union(*(one.unknown for one in checked)) if checked else frozenset()
     found = [
-        finding(
+        make_finding(
             code,
             places[code],
             [example(checked[place]) for place in islice(places[code], 9)],
             settings=_way_out(checked, unknown) if code == "unknown-characters" else None,
-            minimum=limits.minimum_s,
-            maximum=limits.maximum_s,
+            minimum=limits.min_duration_s,
+            maximum=limits.max_duration_s,
             characters=_listed(unknown),
         )
         for code in EXPLANATIONS
@@ -148,7 +148,7 @@ def _check(row: Utterance, limits: Limits, decode: bool) -> Checked:
     heard = None
     try:
         seconds = _measure(row)
-        if decode and 0 < seconds <= limits.maximum_s:  # an hour by its header is not decoded to be dropped
+        if decode and 0 < seconds <= limits.max_duration_s:  # an hour by its header is not decoded to be dropped
             heard = hear(row.audio, start_s=row.start_s, end_s=row.end_s)
             seconds = heard.duration_s
     except AudioError as error:
@@ -175,9 +175,9 @@ def _measure(row: Utterance) -> float:
 def _check_duration(seconds: float, limits: Limits) -> str | None:
     if seconds <= 0 or not math.isfinite(seconds):
         return "zero-length"
-    if seconds < limits.minimum_s:
+    if seconds < limits.min_duration_s:
         return "too-short"
-    return "too-long" if seconds > limits.maximum_s else None
+    return "too-long" if seconds > limits.max_duration_s else None
 
 
 def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, str, frozenset[str]]:

@@ -15,7 +15,7 @@ from typing import Any
 from asrkit.audio import loading
 from asrkit.audit import leaks, texts
 from asrkit.audit.clips import Audit, Checked, Limits, check_each, example, report
-from asrkit.audit.findings import Finding, finding
+from asrkit.audit.findings import Finding, make_finding
 from asrkit.data.manifest import Halves, Utterance
 from asrkit.data.sources import Source
 from asrkit.errors import DataError
@@ -104,7 +104,7 @@ def inspect(
         *_texts(clips, keeps_vocabulary),
         *_amount(clips),
     ]
-    order = {"drop": 0, "doubt": 1, "advice": 2}
+    order = {"drop": 0, "suspect": 1, "advice": 2}
     told = report(clips, limits, sorted(others, key=lambda found: order[found.kind]))
     return Inspection(clips, train, told, _statistics(clips), scores, held)
 
@@ -117,20 +117,20 @@ def _held_out(clips: list[Checked], train: int, hold_out: HoldOut | None) -> fro
     # A row's place stands in for where it came from, so that it is found again.
     rows = [replace(clips[place].row, text=clips[place].text, row=str(place)) for place in kept]
     try:
-        return frozenset(int(row.row) for row in hold_out(rows, leaks.prints(rows))[1])
+        return frozenset(int(row.row) for row in hold_out(rows, leaks.audio_fingerprints(rows))[1])
     except DataError:  # it cannot be split as the settings say; starting the run tells why
         return frozenset()
 
 
 def _leaks(clips: list[Checked], held: frozenset[int], own: bool) -> Iterator[Finding]:
     seen = [
-        leaks.Clip(place, one.text, one.row.speaker, one.heard.digest if one.heard else None)
+        leaks.ClipIdentity(place, one.text, one.row.speaker, one.heard.digest if one.heard else None)
         for place, one in enumerate(clips)
         if one.code is None
     ]
-    yield from leaks.between(
-        [clip for clip in seen if clip.place not in held],
-        [clip for clip in seen if clip.place in held],
+    yield from leaks.find_leaks(
+        [clip for clip in seen if clip.index not in held],
+        [clip for clip in seen if clip.index in held],
         lambda place, detail: example(clips[place], detail[:80]),
         own=own,
     )
@@ -155,7 +155,7 @@ def _aligned(clips: list[Checked], scores: dict[int, float]) -> Iterator[Finding
     limit = middle - max(ALIGNMENT_OUTLIER * spread, ALIGNMENT_LEAST)
     worst = sorted((place for place, value in scores.items() if value < limit), key=scores.__getitem__)
     if worst:
-        yield finding(
+        yield make_finding(
             "poor-alignment",
             worst,
             [
@@ -169,7 +169,7 @@ def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterat
     kept = [(place, one.heard) for place, one in enumerate(clips) if one.code is None and one.heard]
     clipped = sorted((pair for pair in kept if pair[1].clipped > CLIPPED_SHARE), key=lambda pair: -pair[1].clipped)
     if clipped:
-        yield finding(
+        yield make_finding(
             "clipped",
             [place for place, _ in clipped],
             [example(clips[place], f"{heard.clipped:.1%} of it cut off") for place, heard in clipped[:9]],
@@ -177,7 +177,7 @@ def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterat
     noisy = [pair for pair in kept if pair[1].snr_db is not None and pair[1].snr_db < NOISY_DB]
     if noisy:
         noisy.sort(key=lambda pair: pair[1].snr_db)
-        yield finding(
+        yield make_finding(
             "noisy",
             [place for place, _ in noisy],
             [example(clips[place], f"{heard.snr_db:.0f} dB") for place, heard in noisy[:9]],
@@ -186,7 +186,7 @@ def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterat
     low = [(place, heard) for place, heard in kept if heard.rate < loading.RATE]
     if low:
         rates = sorted({heard.rate for _, heard in low})
-        yield finding(
+        yield make_finding(
             "low-rate",
             [place for place, _ in low],
             [example(clips[place], f"{heard.rate} Hz") for place, heard in low[:9]],
@@ -221,7 +221,7 @@ def _copies(
                     f"{kept_one.row.row or 'another row'} is {kept_one.text[:40]!r}",
                 )
             )
-        yield finding("duplicate-audio", order, told)
+        yield make_finding("duplicate-audio", order, told)
 
 
 def _balance(clips: list[Checked]) -> Iterator[Finding]:
@@ -230,7 +230,7 @@ def _balance(clips: list[Checked]) -> Iterator[Finding]:
         name, (_, most) = max(hours.items(), key=lambda item: item[1][1])
         share = most / sum(each for _, each in hours.values())
         if share > ONE_SPEAKER_SHARE and len(hours) > 2:
-            yield finding(
+            yield make_finding(
                 "speaker-balance",
                 [],
                 [],
@@ -252,7 +252,7 @@ def _amount(clips: list[Checked]) -> Iterator[Finding]:
     kept = [one for one in clips if one.code is None]
     hours = sum(one.row.duration_s for one in kept) / 3600
     if kept and hours < LITTLE_HOURS:
-        yield finding("little-data", [], [], count=1, detail=f"{len(kept)} clips, {60 * hours:.1f} minutes")
+        yield make_finding("little-data", [], [], count=1, detail=f"{len(kept)} clips, {60 * hours:.1f} minutes")
 
 
 def _hours_by_speaker(clips: list[Checked]) -> dict[str, tuple[int, float]]:

@@ -59,7 +59,7 @@ def _left_out(inspection: Inspection, without: Sequence[str]) -> list[dict[str, 
     return [
         {
             "code": found.code,
-            "effect": found.effect,
+            "effect": found.cause,
             "count": len(found.clips),
             "clips": [inspection.clips[place].row.id for place in found.clips],
         }

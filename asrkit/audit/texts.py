@@ -10,7 +10,7 @@ from functools import lru_cache
 from statistics import median
 from typing import Any
 
-from asrkit.audit.findings import Finding, finding
+from asrkit.audit.findings import Finding, make_finding
 
 RARE = 5  # occurrences below which a character cannot be learned
 ENOUGH_LETTERS = 2_000  # below it every character is rare
@@ -71,14 +71,14 @@ def pace(said: Said, name: Any) -> Iterator[Finding]:
                 name(place, f"{math.exp(rate):.1f} letters and {len(text.split()) / seconds:.1f} words a second")
                 for rate, place, text, seconds in odd
             ]
-            yield finding(code, [row[1] for row in odd], told, median=math.exp(middle))
+            yield make_finding(code, [row[1] for row in odd], told, median=math.exp(middle))
 
 
 def _characters(said: Said, letters: Counter[str], name: Any, keeps_vocabulary: bool) -> Iterator[Finding]:
     digits = [place for place, _, text, _ in said if any(letter.isdecimal() for letter in text)]
     if digits:
         by_place = {place: text for place, _, text, _ in said}
-        yield finding(
+        yield make_finding(
             "digits",
             digits,
             [name(place, by_place[place]) for place in digits[:9]],
@@ -91,7 +91,7 @@ def _characters(said: Said, letters: Counter[str], name: Any, keeps_vocabulary: 
     ]
     if spoken:
         listed = _listed({symbol for _, symbols in spoken for symbol in symbols})
-        yield finding(
+        yield make_finding(
             "spoken-symbols", [place for place, _ in spoken], [name(*pair) for pair in spoken[:9]], characters=listed
         )
     symbols = {letter for letter in letters if unicodedata.category(letter)[0] in "PS" and letter != "'"}
@@ -104,7 +104,7 @@ def _characters(said: Said, letters: Counter[str], name: Any, keeps_vocabulary: 
     odd = [place for place, _, text, _ in said if not unicodedata.is_normalized("NFC", text)]
     if odd:
         by_place = {place: text for place, _, text, _ in said}
-        yield finding(
+        yield make_finding(
             "unicode-form", odd, [name(place, by_place[place]) for place in odd[:9]], settings={"normaliser": "basic"}
         )
     rare = {letter for letter, count in letters.items() if count < RARE}
@@ -126,7 +126,7 @@ def _scripts(said: Said, letters: Counter[str], name: Any) -> Iterator[Finding]:
             if len({script(letter) for letter in word} & _ALPHABETS) > 1:
                 mixed.setdefault(place, word)
     if mixed:
-        yield finding(
+        yield make_finding(
             "look-alikes",
             list(mixed),
             [name(*pair) for pair in list(mixed.items())[:9]],
@@ -147,7 +147,7 @@ def _repeated(said: Said, name: Any) -> Iterator[Finding]:
     if said and len(again) > REPEATED_SHARE * len(said):
         most, times = counts.most_common(1)[0]
         places = {text: place for place, _, text, _ in said}
-        yield finding(
+        yield make_finding(
             "duplicate-text",
             again,
             [name(places[text], f"{count} times: {text}") for text, count in counts.most_common(5) if count > 1],
@@ -158,7 +158,7 @@ def _repeated(said: Said, name: Any) -> Iterator[Finding]:
 def _with(wanted: set[str], code: str, said: Said, name: Any, **words: Any) -> Finding:
     """The clips in whose text one of the characters is."""
     found = [(place, "".join(sorted(wanted & set(text)))) for place, _, text, _ in said if wanted & set(text)]
-    return finding(
+    return make_finding(
         code, [place for place, _ in found], [name(*pair) for pair in found[:9]], characters=_listed(wanted), **words
     )
 

@@ -41,7 +41,9 @@ def audit(options: argparse.Namespace) -> int:
             resolution.fetch(options.model, store, language=config.adapter_language, on_progress=_print_progress),
         )
     else:
-        limits = inspection.Limits(config.text_rules, minimum_s=config.min_duration_s, maximum_s=config.max_duration_s)
+        limits = inspection.Limits(
+            config.text_rules, min_duration_s=config.min_duration_s, max_duration_s=config.max_duration_s
+        )
     source = sources.load(
         options.data,
         text_column=config.text_column or None,
@@ -90,7 +92,7 @@ def _print_audit(source: Any, told: Any) -> None:
     print(f"{source.description}; recognised as: {source.layout}")
     print(f"{told.verdict}: {told.utterances} clips, {told.hours:.2f} hours, {told.dropped} left out")
     for finding in told.findings:
-        print(f"{finding.code} ({finding.count}): {finding.effect} {finding.fix} {'; '.join(finding.examples)}")
+        print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy} {'; '.join(finding.examples)}")
 
 
 def diagnose(options: argparse.Namespace) -> None:
@@ -98,7 +100,7 @@ def diagnose(options: argparse.Namespace) -> None:
     history = published.read_card(name) if Path(name).is_file() else view.history(store.get(name))
     found = diagnosis.diagnose(history)
     if options.json:
-        return given.dump([finding.to_dict() for finding in found])
+        return given.dump([finding.to_run_dict() for finding in found])
     for finding in found:
         print(f"{finding.code} (epoch {finding.epoch:g}, step {finding.step}): {finding.cause} {finding.remedy}")
     if not found:

@@ -85,7 +85,7 @@ def split(
     without a speaker train), "text" every text; "auto" parts speakers where two or more are known, and else draws
     utterances. Whole speakers and texts rarely make up `eval_share` exactly: the eval side is no larger than that
     unless all it has is one of them, which is then the smallest. prints: one for each utterance, equal for equal audio
-    (`leaks.prints`); by "random" and "text", equal audio stays on one side.
+    (`leaks.audio_fingerprints`); by "random" and "text", equal audio stays on one side.
 
     Raises DataError for fewer than two utterances, speakers or texts to split by, or a count that leaves nothing to
     train on; ConfigError for a share outside 0 to 1.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from asrkit.audit.findings import Finding
 
 COLLAPSED_RATE = 0.98
 """Error rates from here on say that nothing is recognised: hypotheses are empty, or one letter."""
@@ -46,20 +48,6 @@ SMALL_UPDATE_S = 60.0
 
 TINY_UPDATE_S = 15.0
 """Below this it is said before the first step; between the two some recipes work, at low rates."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`code` is kebab-case; `cause` says what is seen and why, `remedy` what to change."""
-
-    code: str
-    step: int
-    epoch: float
-    cause: str
-    remedy: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -129,10 +117,10 @@ def _non_finite(history: History) -> Iterator[Finding]:
     for step, epoch in sorted(broken):
         yield Finding(
             "non-finite",
-            step,
-            epoch,
-            "The loss is not a finite number any more: the weights are lost.",
-            "Go back to the last checkpoint with a third of the learning rate; with fp16, use bf16 instead.",
+            step=step,
+            epoch=epoch,
+            cause="The loss is not a finite number any more: the weights are lost.",
+            remedy="Go back to the last checkpoint with a third of the learning rate; with fp16, use bf16 instead.",
         )
 
 
@@ -147,10 +135,10 @@ def _collapse(history: History) -> Iterator[Finding]:
         if prior or now.loss > (1 - STILL) * earlier.loss:
             yield Finding(
                 "blank-collapse",
-                now.step,
-                now.epoch,
-                _collapse_cause(history, now),
-                " ".join(_collapse_remedies(history)),
+                step=now.step,
+                epoch=now.epoch,
+                cause=_collapse_cause(history, now),
+                remedy=" ".join(_collapse_remedies(history)),
             )
 
 
@@ -218,10 +206,10 @@ def _diverged(history: History) -> Iterator[Finding]:
         if min(known[index - 1].loss, known[index].loss) > DIVERGED_RISE * best and _worse(known[: index + 1]):
             yield Finding(
                 "divergence",
-                known[index].step,
-                known[index].epoch,
-                f"The evaluation loss rose from {best:.2f} to {known[index].loss:.2f}, and WER with it.",
-                "Resume from an earlier checkpoint with a third of the learning rate.",
+                step=known[index].step,
+                epoch=known[index].epoch,
+                cause=f"The evaluation loss rose from {best:.2f} to {known[index].loss:.2f}, and WER with it.",
+                remedy="Resume from an earlier checkpoint with a third of the learning rate.",
             )
 
 
@@ -239,11 +227,11 @@ def _overfitting(history: History) -> Iterator[Finding]:
         if all(score.loss > (1 + OVERFIT_RISE) * lowest and score.wer >= best for score in recent):
             yield Finding(
                 "overfitting",
-                known[index].step,
-                known[index].epoch,
-                f"For {OVERFIT_EVALUATIONS} evaluations the loss has been {OVERFIT_RISE:.0%} above its "
+                step=known[index].step,
+                epoch=known[index].epoch,
+                cause=f"For {OVERFIT_EVALUATIONS} evaluations the loss has been {OVERFIT_RISE:.0%} above its "
                 f"lowest ({lowest:.2f}) and WER has not fallen below {best:.1%}.",
-                "Stop here and keep the best model; more data, augmentation or dropout would help.",
+                remedy="Stop here and keep the best model; more data, augmentation or dropout would help.",
             )
 
 
@@ -256,10 +244,10 @@ def _plateau(history: History) -> Iterator[Finding]:
         if 0.3 < before < COLLAPSED_RATE and since > (1 - PLATEAU_GAIN) * before:
             yield Finding(
                 "plateau",
-                known[index].step,
-                known[index].epoch,
-                f"WER has stood at about {since:.1%} for {PLATEAU_EVALUATIONS} evaluations.",
-                "Listen to the worst clips and check their transcripts; then try more data, a better base "
+                step=known[index].step,
+                epoch=known[index].epoch,
+                cause=f"WER has stood at about {since:.1%} for {PLATEAU_EVALUATIONS} evaluations.",
+                remedy="Listen to the worst clips and check their transcripts; then try more data, a better base "
                 "model or a lower learning rate.",
             )
 
@@ -270,12 +258,10 @@ def _high_rate(history: History) -> Iterator[Finding]:
     if history.too_fast:
         yield Finding(
             "learning-rate-high",
-            0,
-            0.0,
-            f"The learning rate, {rate:g}, is several times what models like "
+            cause=f"The learning rate, {rate:g}, is several times what models like "
             f"{history.settings.get('model', '')} take (5e-5 to 1e-4); at such rates they seldom learn more "
             "than to stay silent.",
-            f"Begin again with about {rate / 4:.0e}.",
+            remedy=f"Begin again with about {rate / 4:.0e}.",
         )
 
 
@@ -284,11 +270,9 @@ def _tiny_update(history: History) -> Iterator[Finding]:
     if history.big and history.update_s is not None and history.update_s < TINY_UPDATE_S:
         yield Finding(
             "update-tiny",
-            0,
-            0.0,
-            f"An update sees only {history.update_s:.0f} s of audio; a model of this size learns from such "
+            cause=f"An update sees only {history.update_s:.0f} s of audio; a model of this size learns from such "
             "noisy gradients slowly or not at all.",
-            "Raise the batch or the gradient accumulation to 100 s of audio an update.",
+            remedy="Raise the batch or the gradient accumulation to 100 s of audio an update.",
         )
 
 
@@ -307,10 +291,8 @@ def _over_masked(history: History) -> Iterator[Finding]:
         )
         yield Finding(
             "over-masking",
-            0,
-            0.0,
-            f"SpecAugment leaves too little to read: {seen}.",
-            "Set mask_time_length to 2 and mask_time_prob to 0.05.",
+            cause=f"SpecAugment leaves too little to read: {seen}.",
+            remedy="Set mask_time_length to 2 and mask_time_prob to 0.05.",
         )
 
 
@@ -320,11 +302,11 @@ def _unknown(history: History) -> Iterator[Finding]:
         if score.step > 0 and (score.unknown_share or 0) > UNKNOWN_SHARE:
             yield Finding(
                 "unknown-tokens",
-                score.step,
-                score.epoch,
-                f"{score.unknown_share:.0%} of what the model writes is the token for unknown letters, which "
+                step=score.step,
+                epoch=score.epoch,
+                cause=f"{score.unknown_share:.0%} of what the model writes is the token for unknown letters, which "
                 "is left out of the text: it was trained on letters that its vocabulary lacks.",
-                "Set Vocabulary to extend or fresh, or choose a normaliser that removes those letters.",
+                remedy="Set Vocabulary to extend or fresh, or choose a normaliser that removes those letters.",
             )
 
 
@@ -336,11 +318,11 @@ def _small_evaluation(history: History) -> Iterator[Finding]:
             if (high - low) / 2 > VAGUE and high < 1:  # above, the hypotheses are babble and vary for that reason
                 yield Finding(
                     "evaluation-set-small",
-                    score.step,
-                    score.epoch,
-                    f"With these few clips WER is known no better than between {low:.0%} and {high:.0%}; "
+                    step=score.step,
+                    epoch=score.epoch,
+                    cause=f"With these few clips WER is known no better than between {low:.0%} and {high:.0%}; "
                     "smaller differences mean nothing.",
-                    "Evaluate on more clips: a few hundred words at least.",
+                    remedy="Evaluate on more clips: a few hundred words at least.",
                 )
 
 

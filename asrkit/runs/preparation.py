@@ -96,7 +96,7 @@ def prepare(
     else:
         kept_eval = []
     rows = [*kept, *kept_eval]
-    prints = dict(zip([row.id for row in rows], leaks.prints(rows), strict=True))
+    prints = dict(zip([row.id for row in rows], leaks.audio_fingerprints(rows), strict=True))
     if source.eval is None:
         kept, kept_eval = _split(kept, config, prints)
     told = replace(told, findings=[*told.findings, *_leaks(kept, kept_eval, config, prints, source.eval is None)])
@@ -144,11 +144,11 @@ def _leaks(
 ) -> list[Finding]:
     """What both sides share. Commands are to be known, so their sentences are not told of."""
     rows = [*train, *held_out]
-    seen = [leaks.Clip(place, row.text, row.speaker, prints[row.id]) for place, row in enumerate(rows)]
-    found = leaks.between(
+    seen = [leaks.ClipIdentity(index, row.text, row.speaker, prints[row.id]) for index, row in enumerate(rows)]
+    found = leaks.find_leaks(
         seen[: len(train)],
         seen[len(train) :],
-        lambda place, detail: f"{rows[place].row or Path(rows[place].audio).name} ({detail})",
+        lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail})",
         own=own,
     )
     return [one for one in found if one.code != "leak-text" or config.decoding != "words"]
@@ -179,7 +179,7 @@ _HARMLESS = frozenset({"too-long", "too-short"})
 def _sentence(found: Finding, config: TrainConfig) -> str:
     where = found.examples[0] if found.examples else config.train
     others = f" ({found.count} clips in all)" if found.count > 1 else ""
-    return f"{where}{others}: {found.effect} {found.fix} Or switch on “Leave out bad clips” (drop_bad_clips)."
+    return f"{where}{others}: {found.cause} {found.remedy} Or switch on “Leave out bad clips” (drop_bad_clips)."
 
 
 def _frames_of(model: Path | None) -> Callable[[float], int]:

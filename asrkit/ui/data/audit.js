@@ -1,7 +1,7 @@
 // Second chapter of the Data tab: check the dataset, hear what was found, accept fixes, train on the rest.
 
 const POLL_MS = 500;
-const KINDS = { drop: "left out", doubt: "doubtful", advice: "to know" };
+const KINDS = { drop: "left out", suspect: "doubtful", advice: "to know" };
 let checking = 0;      // counts audits, so that an old one stops polling
 let checked = null;    // the report that is shown
 let fixes = {};        // settings of a run that findings proposed and somebody accepted

@@ -176,12 +176,12 @@ def _finding(found: Inspection, each: Finding) -> dict[str, Any]:
         "title": TITLES[each.code],
         "kind": each.kind,
         "count": each.count,
-        "effect": each.effect,
-        "fix": each.fix,
+        "effect": each.cause,
+        "fix": each.remedy,
         "settings": each.settings,
         "examples": [] if each.clips else each.examples,
         "clips": [clip(found.clips[place].row, place, detail) for place, detail in details.items()],
-        "can_leave_out": each.kind == "doubt" and bool(each.clips),
+        "can_leave_out": each.kind == "suspect" and bool(each.clips),
         "leave_out": each.code in _USUALLY_LEFT_OUT,
     }
 

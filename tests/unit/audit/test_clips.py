@@ -10,7 +10,7 @@ from asrkit.errors import ConfigError
 
 
 def audit(rows, *, normaliser, decode=False, vocabulary=None, min_duration_s=0.1, max_duration_s=30.0, **more):
-    limits = Limits(normaliser, vocabulary, minimum_s=min_duration_s, maximum_s=max_duration_s, **more)
+    limits = Limits(normaliser, vocabulary, min_duration_s=min_duration_s, max_duration_s=max_duration_s, **more)
     return audits.audit(rows, limits, decode)
 
 
@@ -23,7 +23,7 @@ def only_finding(utterances, **options):
     kept, report = audit([*utterances, row(good), row(good)], normaliser="basic", **options)
     assert [utterance.audio for utterance in kept] == [str(good)] * 2
     (finding,) = report.findings
-    assert finding.effect and finding.fix and "{" not in finding.effect
+    assert finding.cause and finding.remedy and "{" not in finding.cause
     return finding
 
 
@@ -58,9 +58,9 @@ def test_zero_length(clip, tmp_path):
 def test_too_short_and_too_long(clip):
     finding = only_finding([row(clip("s.wav", 0.05), "a")], good=clip("a.wav"))
     assert (finding.code, finding.examples) == ("too-short", ["metadata.csv row 2: s.wav (0.05 s)"])
-    assert "0.1 s" in finding.effect
+    assert "0.1 s" in finding.cause
     finding = only_finding([row(clip("l.wav", 3.0))], good=clip("a.wav"), max_duration_s=2.0)
-    assert finding.code == "too-long" and "2 s" in finding.effect
+    assert finding.code == "too-long" and "2 s" in finding.cause
 
 
 def test_what_is_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
@@ -84,7 +84,7 @@ def test_unknown_characters(clip):
     known = set("helo tr")
     finding = only_finding([row(clip("u.wav"), "hello 我 q")], good=clip("a.wav"), vocabulary=known)
     assert finding.code == "unknown-characters"
-    assert "q 我" in finding.effect
+    assert "q 我" in finding.cause
     assert finding.examples == ["metadata.csv row 2: u.wav (q我)"]
 
 
@@ -124,5 +124,5 @@ def test_unknown_normaliser_is_told_at_once():
 
 @pytest.mark.parametrize("code", EXPLANATIONS)
 def test_every_code_explains_itself(code):
-    _, effect, fix = EXPLANATIONS[code]
-    assert code == code.lower() and effect.endswith(".") and fix.endswith(".")
+    _, cause, remedy = EXPLANATIONS[code]
+    assert code == code.lower() and cause.endswith(".") and remedy.endswith(".")

@@ -42,7 +42,7 @@ class Data:
         return len(rows) - 1
 
     def inspect(self, rules="basic", **options):
-        limits = Limits(rules, options.pop("vocabulary", None), maximum_s=20)
+        limits = Limits(rules, options.pop("vocabulary", None), max_duration_s=20)
         return inspection.inspect(Source(self.rows, self.eval or None, "data"), limits, **options)
 
     def found(self, **options):
@@ -81,14 +81,14 @@ def test_silence_is_dropped(data):
 def test_recordings_that_may_be_left_out(data, code, spoil):
     place = data.add("alpha bravo charlie delta", samples=spoil(data.rng))
     found = data.found()
-    assert list(found) == [code] and found[code].clips == (place,) and found[code].kind == "doubt"
+    assert list(found) == [code] and found[code].clips == (place,) and found[code].kind == "suspect"
     assert f"rows row {place}: rows-{place}.wav (" in found[code].examples[0]
     assert len(data.inspect().left([code])) == 40 and len(data.inspect().left([])) == 41
 
 
 def test_telephone_speech(data):
     data.add("alpha bravo charlie delta", samples=voice(data.rng, 2.0)[::2], rate=8000)
-    assert "8,000 Hz" in data.found()["low-rate"].effect
+    assert "8,000 Hz" in data.found()["low-rate"].cause
 
 
 def test_copies(data):
@@ -109,8 +109,8 @@ def test_leaks(data):
     found = data.found()
     assert set(found) == {"leak-audio", "leak-speaker", "leak-text"}
     assert found["leak-audio"].clips == (place,)
-    assert "1 of 2 clips to evaluate on say a sentence" in found["leak-text"].effect
-    assert "1 speaker is both" in found["leak-speaker"].effect
+    assert "1 of 2 clips to evaluate on says a sentence" in found["leak-text"].cause
+    assert "1 speaker is both" in found["leak-speaker"].cause
     assert len(data.inspect().left(["leak-audio"])) == 42
 
 
@@ -178,7 +178,7 @@ def test_texts(data, texts, rules, code, word):
         data.add(text)
     found = data.found(rules=rules)
     assert list(found) == [code]
-    assert any(word in part for part in (*found[code].examples, found[code].effect))
+    assert any(word in part for part in (*found[code].examples, found[code].cause))
 
 
 def test_what_the_normaliser_writes_out_is_no_trouble(data):
@@ -192,26 +192,26 @@ def test_rare_characters_and_stray_scripts(data):
     data.add("alpha ñandu delta echo")
     data.add("alpha bravo charlie мир")
     found = data.found()
-    assert set(found) == {"rare-characters", "mixed-scripts"} and "ñ" in found["rare-characters"].effect
+    assert set(found) == {"rare-characters", "mixed-scripts"} and "ñ" in found["rare-characters"].cause
     assert "rare-characters" not in data.found(keeps_vocabulary=True)
 
 
 def test_one_voice_speaks_most(data):
     for _ in range(60):
         data.add(" ".join(data.rng.choice(WORDS, 4)), "ann")
-    assert "60% of the speech is by 'ann', one of 5 speakers" in data.found()["speaker-balance"].effect
+    assert "60% of the speech is by 'ann', one of 5 speakers" in data.found()["speaker-balance"].cause
 
 
 def test_the_same_sentences(data):
     for _ in range(20):
         data.add("alpha bravo charlie delta")
-    assert "'alpha bravo charlie delta' 20 times" in data.found()["duplicate-text"].effect
+    assert "'alpha bravo charlie delta' 20 times" in data.found()["duplicate-text"].cause
 
 
 def test_unknown_characters_offer_a_larger_vocabulary(data):
     data.add("alpha bravo ñ delta")
     found = data.found(vocabulary=set("abcdefghijklmnopqrstuvwxyz'"))["unknown-characters"]
-    assert found.settings == {"vocabulary": "extend"} and "ñ" in found.effect
+    assert found.settings == {"vocabulary": "extend"} and "ñ" in found.cause
 
 
 def test_wrong_transcripts_come_first(data):

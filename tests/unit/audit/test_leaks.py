@@ -21,9 +21,11 @@ def test_prints_are_equal_for_equal_audio_alone(tmp_path, monkeypatch):
     os.link(tmp_path / "b", tmp_path / "linked")
     rows = [Utterance(str(tmp_path / name), "x", 1.0) for name in (*content, "linked", "gone")]
     opened = []
-    monkeypatch.setattr(leaks, "_middle", lambda path, size, was=leaks._middle: opened.append(path) or was(path, size))
-    a, b, c, d, e, f, linked, gone = leaks.prints(rows)
+    monkeypatch.setattr(
+        leaks, "_digest_middle", lambda path, size, was=leaks._digest_middle: opened.append(path) or was(path, size)
+    )
+    a, b, c, d, e, f, linked, gone = leaks.audio_fingerprints(rows)
     assert c == e and b == linked and gone is None and len({a, b, c, d, f}) == 5
     assert sorted(path[-1] for path in opened) == ["a", "c", "d", "e", "f"]
-    part = leaks.prints([Utterance(rows[0].audio, "x", 1.0, start_s=at) for at in (0.0, 0.0, 1.0)])
+    part = leaks.audio_fingerprints([Utterance(rows[0].audio, "x", 1.0, start_s=at) for at in (0.0, 0.0, 1.0)])
     assert part[0] == part[1] != part[2]

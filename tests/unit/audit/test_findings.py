@@ -1,0 +1,72 @@
+"""The texts of every finding, as they are shown."""
+
+import re
+
+import pytest
+
+from asrkit.audit.findings import EXPLANATIONS, Finding, make_finding
+from asrkit.audit.leaks import ClipIdentity, find_leaks
+
+VALUES = {"minimum": 0.1, "maximum": 30.0, "median": 14.2, "snr": 6.0, "rare": 5, "characters": "ñ ø"}
+DETAILS = ("1 speaker is in both splits", "2 speakers are in both splits", "8,000 Hz", "8,000 Hz, 11,025 Hz")
+
+
+def check_text(text):
+    assert text == text.strip() and text.endswith("."), f"no full stop: {text}"
+    assert "  " not in text and "\n" not in text, f"double space: {text}"
+    assert not re.search(r"\b(\w+)\s+\1\b", text, re.IGNORECASE), f"repeated word: {text}"
+    assert not re.search(r"\s[.,:;]|[{}]|\.\.", text), f"stray punctuation: {text}"
+
+
+@pytest.mark.parametrize("detail", DETAILS)
+@pytest.mark.parametrize("num_clips", [1, 2])
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_texts_are_well_formed(code, num_clips, detail):
+    finding = make_finding(code, range(num_clips), ["clip.wav"] * num_clips, detail=detail, **VALUES)
+    assert finding.count == num_clips
+    check_text(finding.cause)
+    check_text(finding.remedy)
+
+
+@pytest.mark.parametrize(
+    "text", ["Learned from from half.", "No full stop", "Two  spaces.", "Left {open}.", "A comma , ."]
+)
+def test_check_rejects_malformed_texts(text):
+    with pytest.raises(AssertionError):
+        check_text(text)
+
+
+@pytest.mark.parametrize("num_clips", [1, 2])
+def test_texts_of_leaks_are_well_formed(num_clips):
+    def side(start):
+        return [ClipIdentity(start + n, f"text {n}", f"speaker {n}", bytes([n])) for n in range(num_clips)]
+
+    other = ClipIdentity(9, "other", "another speaker", b"other")
+    findings = list(find_leaks([*side(0), other], side(10), lambda index, detail: detail, own=True))
+    assert [finding.code for finding in findings] == ["leak-audio", "leak-speaker", "leak-text"]
+    for finding in findings:
+        check_text(finding.cause)
+
+
+def test_json_forms_keep_their_keys():
+    finding = Finding("some-code", "Cause.", "Remedy.", step=3, epoch=0.5, count=2, examples=["a.wav"], clips=(4, 7))
+    assert finding.to_audit_dict() == {
+        "code": "some-code",
+        "count": 2,
+        "examples": ["a.wav"],
+        "effect": "Cause.",
+        "fix": "Remedy.",
+    }
+    assert finding.to_run_dict() == {
+        "code": "some-code",
+        "step": 3,
+        "epoch": 0.5,
+        "cause": "Cause.",
+        "remedy": "Remedy.",
+    }
+    assert list(finding.to_audit_dict()) == ["code", "count", "examples", "effect", "fix"]
+    assert list(finding.to_run_dict()) == ["code", "step", "epoch", "cause", "remedy"]
+
+
+def test_examples_are_limited():
+    assert len(make_finding("silent", range(9), ["clip.wav"] * 9).examples) == 5
