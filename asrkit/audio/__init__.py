@@ -1,1 +1,31 @@
-"""Audio: a file, bytes or the microphone -> mono float32 samples at 16 kHz."""
+"""Audio: a file, encoded bytes or a microphone -> mono float32 samples at 16 kHz."""
+
+from asrkit.audio.blocks import stream_blocks
+from asrkit.audio.files import Source, decode_audio, load_audio, read_duration_s
+from asrkit.audio.resampling import StreamResampler, resample
+from asrkit.audio.waveform import (
+    MIN_SAMPLING_RATE,
+    SAMPLING_RATE,
+    SILENCE_DBFS,
+    Waveform,
+    check_speech,
+    encode_wav,
+    loudest_rms,
+)
+
+__all__ = [
+    "MIN_SAMPLING_RATE",
+    "SAMPLING_RATE",
+    "SILENCE_DBFS",
+    "Source",
+    "StreamResampler",
+    "Waveform",
+    "check_speech",
+    "decode_audio",
+    "encode_wav",
+    "load_audio",
+    "loudest_rms",
+    "read_duration_s",
+    "resample",
+    "stream_blocks",
+]

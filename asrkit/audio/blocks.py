@@ -5,66 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 
-from asrkit.audio import containers, loading
-from asrkit.audio.loading import RATE
+from asrkit.audio import containers
+from asrkit.audio.files import MAX_MISSING_FRACTION, check_file, data_chunk_fraction, not_audio_error, open_sound_file
+from asrkit.audio.resampling import StreamResampler
 from asrkit.errors import AudioError
 
 BLOCK_S = 10.0
 
 
-class Resampler:
-    """Mono blocks of any rate -> 16 kHz, without a seam between blocks."""
-
-    def __init__(self, rate: int) -> None:
-        if rate < loading.LOWEST_RATE:
-            raise AudioError(
-                f"The recording has a sampling rate of {rate} Hz; speech needs at least {loading.LOWEST_RATE} Hz."
-            )
-        self.rate, self._converter = rate, None
-        if rate != RATE:
-            import av
-
-            self._converter = av.AudioResampler(format="flt", layout="mono", rate=RATE)
-
-    def push(self, block: np.ndarray) -> np.ndarray:
-        """(n,) float32 -> about n * 16000 / rate samples; the last few come with the next block or with `finish`."""
-        if self._converter is None or not len(block):
-            return block
-        import av
-
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32)[None], format="flt", layout="mono")
-        frame.sample_rate = self.rate
-        return self._joined(self._converter.resample(frame))
-
-    def finish(self) -> np.ndarray:
-        return self._joined(self._converter.resample(None)) if self._converter else np.zeros(0, np.float32)
-
-    @staticmethod
-    def _joined(frames: list[Any]) -> np.ndarray:
-        return np.concatenate([np.zeros(0, np.float32), *(frame.to_ndarray()[0] for frame in frames)])
-
-
-def blocks(path: str | Path) -> Iterator[np.ndarray]:
+def stream_blocks(path: str | Path) -> Iterator[np.ndarray]:
     """Decode a file into (n,) float32 blocks of about ten seconds, mono, 16 kHz.
 
     Raises AudioError, at the first block for a file that is missing, empty or not audio, and on the way for samples
-    that are not finite or for a file that turns out to be cut off, as `loading.load` does.
+    that are not finite or for a file that turns out to be cut off, as `load_audio` does.
     """
-    loading._check_file(path)
+    check_file(path)
     try:
-        file = loading._open(path)
+        file = open_sound_file(path)
     except (soundfile.LibsndfileError, TypeError) as error:
-        if not containers.available():
-            raise loading._not_audio(path) from error
+        if not containers.is_available():
+            raise not_audio_error(path) from error
         rate, mono = _of_container(path)
     else:
         rate, mono = file.samplerate, _of_soundfile(file, path)
-    convert, taken = Resampler(rate), 0
+    convert, taken = StreamResampler(rate), 0
     for block in mono:
         taken += len(block)
         if not np.isfinite(block).all():
@@ -89,8 +57,8 @@ def _of_soundfile(file: soundfile.SoundFile, path: str | Path) -> Iterator[np.nd
                 break
             taken += len(block)
             yield block.mean(axis=1, dtype=np.float32)
-        share = min(loading._share_of_data_chunk(file), taken / file.frames if file.frames else 1.0)
-        if share < 1 - loading.CUT_OFF_SHARE:
+        share = min(data_chunk_fraction(file), taken / file.frames if file.frames else 1.0)
+        if share < 1 - MAX_MISSING_FRACTION:
             raise AudioError(f"{path} is cut off: only {share:.0%} of the audio is there; copy or download it again.")
 
 
@@ -99,12 +67,12 @@ def _of_container(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
     import av
 
     try:
-        container = containers._open(path)
+        container = containers.open_container(path)
     except av.FFmpegError as error:
-        raise loading._not_audio(path) from error
+        raise not_audio_error(path) from error
     if not container.streams.audio:
         container.close()
-        raise loading._not_audio(path)
+        raise not_audio_error(path)
     stream = container.streams.audio[0]
 
     def decoded() -> Iterator[np.ndarray]:
@@ -120,6 +88,6 @@ def _of_container(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
                         yield np.concatenate(waiting)
                         held, waiting = 0, []
             except av.FFmpegError as error:
-                raise loading._not_audio(path) from error
+                raise not_audio_error(path) from error
 
     return stream.rate, decoded()

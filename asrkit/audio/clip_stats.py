@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asrkit.audio import loading
+from asrkit.audio.files import decode_audio
+from asrkit.audio.waveform import SILENCE_DBFS, loudest_rms
 
 FULL_SCALE = 0.985
 """Of the largest number: three samples in a row beyond it are no peak of a voice but a wave that was cut off."""
@@ -17,38 +18,41 @@ FULL_SCALE = 0.985
 _FRAME_S = 0.025
 _QUIET, _LOUD = 10, 95  # percentiles of the frames' levels that stand for the background and for the voice
 _FLOOR = 1e-5  # -100 dBFS: digital silence is no lower than that
-_LEAST_FRAMES = 20
+_MIN_FRAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """loudest_dbfs: RMS of the loudest 0.1 s. clipped: share of samples that are cut off. snr_db: the voice's level
-    above the background's, None for less than half a second. digest: equal for equal audio, whatever file it is in."""
+class ClipStats:
+    """Level, clipping, noise and fingerprint of a clip.
+
+    loudest_dbfs: RMS of the loudest 0.1 s. clipped_fraction: share of clipped samples. snr_db: level of the voice above
+    the background, None for less than half a second. digest: equal for equal audio, whatever the file.
+    """
 
     duration_s: float
-    rate: int
+    sampling_rate: int
     loudest_dbfs: float
-    clipped: float
+    clipped_fraction: float
     snr_db: float | None
     digest: bytes
 
     @property
-    def silent(self) -> bool:
-        return self.loudest_dbfs < loading.SILENCE_DBFS
+    def is_silent(self) -> bool:
+        return self.loudest_dbfs < SILENCE_DBFS
 
 
-def hear(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> Heard:
-    """Decode a clip, or a part of it, at its own rate. Raises AudioError as `loading.load` does."""
-    rate, samples = loading.decode(path, start_s=start_s, end_s=end_s)
-    return measure(samples, rate)
+def measure_clip(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> ClipStats:
+    """Decode a clip, or a part of it, at its own rate. Raises AudioError as `load_audio` does."""
+    rate, samples = decode_audio(path, start_s=start_s, end_s=end_s)
+    return measure_samples(samples, rate)
 
 
-def measure(samples: np.ndarray, rate: int) -> Heard:
+def measure_samples(samples: np.ndarray, rate: int) -> ClipStats:
     """samples: (n,) float32 with n >= 1."""
     coarse = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
     digest = hashlib.blake2b(coarse.tobytes(), digest_size=12, key=str(rate).encode()).digest()
-    loudest = 20 * np.log10(max(loading.loudest_rms(samples, rate), _FLOOR))
-    return Heard(len(samples) / rate, rate, float(loudest), _clipped(samples), _snr_db(samples, rate), digest)
+    loudest = 20 * np.log10(max(loudest_rms(samples, rate), _FLOOR))
+    return ClipStats(len(samples) / rate, rate, float(loudest), _clipped(samples), _snr_db(samples, rate), digest)
 
 
 def _clipped(samples: np.ndarray) -> float:
@@ -62,7 +66,7 @@ def _clipped(samples: np.ndarray) -> float:
 def _snr_db(samples: np.ndarray, rate: int) -> float | None:
     frame = round(_FRAME_S * rate)
     count = len(samples) // frame
-    if count < _LEAST_FRAMES:
+    if count < _MIN_FRAMES:
         return None
     frames = samples[: count * frame].reshape(count, frame)
     levels = np.sqrt(np.maximum(np.einsum("ij,ij->i", frames, frames) / frame, _FLOOR**2))

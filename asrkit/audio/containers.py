@@ -23,18 +23,18 @@ SELF_CONTAINED = (
 """What FFmpeg may take a file for. Playlists are left out: an upload that is one could name any other file."""
 
 
-def available() -> bool:
+def is_available() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
 def decode(source: str | Path | bytes) -> tuple[int, np.ndarray] | None:
     """-> (rate, (n, 1) float32, mono), or None where PyAV is missing or cannot read it either."""
-    if not available():
+    if not is_available():
         return None
     import av
 
     try:
-        with _open(source) as container:
+        with open_container(source) as container:
             if not container.streams.audio:
                 return None
             stream = container.streams.audio[0]
@@ -49,14 +49,14 @@ def decode(source: str | Path | bytes) -> tuple[int, np.ndarray] | None:
     return stream.rate, samples[:, None]
 
 
-def duration_s(path: str | Path) -> float | None:
+def read_duration_s(path: str | Path) -> float | None:
     """Seconds by the container's header (decoding only where the header has none); None as for `decode`."""
-    if not available():
+    if not is_available():
         return None
     import av
 
     try:
-        with _open(path) as container:
+        with open_container(path) as container:
             if not container.streams.audio:
                 return None
             if container.duration is not None and not _options(path):
@@ -67,7 +67,7 @@ def duration_s(path: str | Path) -> float | None:
     return None if decoded is None else len(decoded[1]) / decoded[0]
 
 
-def _open(source: str | Path | bytes) -> Any:
+def open_container(source: str | Path | bytes) -> Any:
     """Raises av.FFmpegError where FFmpeg cannot tell what it is."""
     import av
 

@@ -3,7 +3,7 @@
 The decision after each tenth of a second looks at what was heard until then and at nothing else. So a microphone and a
 file of the same sound are cut alike, whatever the size of the blocks that they come in.
 
-Two witnesses are asked: how loud it is, and how likely somebody speaks (`Detector`). Where the detector has heard a
+Two witnesses are asked: how loud it is, and how likely somebody speaks (`SileroVad`). Where the detector has heard a
 voice it says when the voice pauses, under music too, and what it is sure holds no voice is let go. Where it has heard
 none, the levels decide, so that a voice that it does not know is not lost.
 """
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from asrkit.audio import vad
-from asrkit.audio.loading import RATE, SILENCE_DBFS
-from asrkit.audio.vad import Detector
+from asrkit.audio.vad import SileroVad
+from asrkit.audio.waveform import SAMPLING_RATE, SILENCE_DBFS
 
-FRAME = RATE // 100
+FRAME = SAMPLING_RATE // 100
 """Samples of 10 ms, for which one level is taken."""
 STEP = 10
 """Frames between two decisions."""
@@ -32,7 +32,7 @@ PAUSE_S, SHORT_PAUSE_S, LONG_S = 0.25, 0.15, 3.0
 """Quiet that ends a piece; in pieces longer than LONG_S a shorter one does."""
 EDGE_S = 0.2
 """Quiet that a piece keeps behind its last sound; the rest of the pause goes to the next piece."""
-MOST_S = 15.0
+MAX_SEGMENT_S = 15.0
 """A piece without a pause is cut here, at its quietest moment of the last REACH_S before LOOK_AHEAD_S."""
 REACH_S, LOOK_AHEAD_S, LOOK_BACK_S = 5.0, 1.0, 1.5
 IDLE_S = 2.0
@@ -42,44 +42,44 @@ VOICE, GOES_ON, NO_VOICE, SURE = 0.5, 0.35, 0.45, 0.1
 without a voice are in the mean (at 0.5 a synthetic voice under music was let go), and those of what is left at the end,
 which may be the beginning of a word."""
 STEADY = 20
-KNOWN = 100
+VAD_TRUST_FRAMES = 100
 """Frames of speech without a break after which the detector is believed; one of 300 wavering tones got there."""
 LEAD_S = 0.15
 """What is kept of a stretch without a voice, for the beginning of the next word: with more, models hear words in the
 music between two sentences."""
 SILENT_DB = 30.0
 """A pause so far below the loudest of the last seconds holds nothing that a model could take for words."""
-ONSET = 40
+ONSET_FRAMES = 40
 """Frames for which a word may sound before the detector is sure of a voice."""
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Segment:
     """A stretch to be heard: `samples` from sample `start` of the recording, 16 kHz.
 
     It answers for [keep_from, keep_to); what it holds before and after is there to be heard with it. Where nobody
-    paused (`cut`), a word may lie across keep_to.
+    paused (`is_forced_cut`), a word may lie across keep_to.
     """
 
     samples: np.ndarray
     start: int
     keep_from: int
     keep_to: int
-    cut: bool
+    is_forced_cut: bool
 
     @property
     def stop(self) -> int:
         return self.start + len(self.samples)
 
 
-class Splitter:
-    """Takes blocks of samples, gives pieces. Memory: one piece, at most MOST_S + LOOK_BACK_S long."""
+class Segmenter:
+    """Takes blocks of samples, gives pieces. Memory: one piece, at most MAX_SEGMENT_S + LOOK_BACK_S long."""
 
     def __init__(self) -> None:
-        room = round((MOST_S + LOOK_BACK_S + 1.0) * RATE)
+        room = round((MAX_SEGMENT_S + LOOK_BACK_S + 1.0) * SAMPLING_RATE)
         self._samples, self._levels = np.zeros(room, np.float32), np.zeros(room // FRAME, np.float32)
         self._voices = np.zeros(room // FRAME, np.float32)  # the probability of speech beside each level
-        self._detector, self._heard = Detector(), np.zeros(0, np.float32)
+        self._detector, self._heard = SileroVad(), np.zeros(0, np.float32)
         self._taken = 0  # samples that the detector was given
         self._run = 0  # frames of speech without a break, up to now
         self._known = False  # whether the detector has heard a voice in this recording
@@ -97,17 +97,17 @@ class Splitter:
         return self._start + self._filled + len(self._waiting)
 
     @property
-    def open(self) -> Piece:
+    def pending(self) -> Segment:
         """What has come in since the last piece ended, as it is now."""
         samples = np.concatenate([self._samples[: self._filled], self._waiting])
-        return Piece(samples, self._start, self._keep_from, self._start + len(samples), False)
+        return Segment(samples, self._start, self._keep_from, self._start + len(samples), False)
 
     @property
-    def speaking(self) -> bool:
+    def has_speech(self) -> bool:
         """Whether the open piece holds more than quiet."""
         return self._spoken
 
-    def push(self, block: np.ndarray) -> list[Piece]:
+    def push(self, block: np.ndarray) -> list[Segment]:
         """(n,) float32 samples that follow -> the pieces that they complete."""
         coming = np.concatenate([self._waiting, block]) if len(self._waiting) else block
         whole = len(coming) // (STEP * FRAME) * STEP * FRAME
@@ -119,7 +119,7 @@ class Splitter:
         self._waiting = np.array(coming[whole:], np.float32)
         return pieces
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[Segment]:
         """The last piece, if it holds any sound."""
         rest = self._waiting
         levels = _levels(np.pad(rest, (0, -len(rest) % FRAME)))
@@ -153,11 +153,11 @@ class Splitter:
         self._filled += len(samples)
         self._frames += len(levels)
 
-    def _step(self, samples: np.ndarray, levels: np.ndarray, voices: np.ndarray) -> list[Piece]:
+    def _step(self, samples: np.ndarray, levels: np.ndarray, voices: np.ndarray) -> list[Segment]:
         self._append(samples, levels, voices)
         breaks = np.flatnonzero(voices < VOICE)
         self._run = STEP - 1 - int(breaks[-1]) if len(breaks) else self._run + STEP
-        self._known = self._known or self._run >= KNOWN
+        self._known = self._known or self._run >= VAD_TRUST_FRAMES
         self._history = np.concatenate([self._history, levels])[-round(HISTORY_S * 100) :]
         if self._steps % EVERY_STEPS == 0 or self._steps < SETTLED // STEP:
             self._loud, self._audible = thresholds(self._history)
@@ -167,21 +167,21 @@ class Splitter:
         self._spoken = self._spoken or int((levels > self._loud).sum()) >= SPOKEN
         return self._decide()
 
-    def _decide(self) -> list[Piece]:
+    def _decide(self) -> list[Segment]:
         heard = self._levels[: self._frames]
-        length_s = (self._start + self._filled - self._keep_from) / RATE
+        length_s = (self._start + self._filled - self._keep_from) / SAMPLING_RATE
         if not self._spoken and length_s >= IDLE_S and heard.max() <= self._audible:
             self._let_go(round(EDGE_S * 100))
             return []
-        if self._frames > self._lead() + STEP and self._voiceless(NO_VOICE) and self._sounds():
-            self._let_go(self._lead())
+        if self._frames > self._lead_in() + STEP and self._voiceless(NO_VOICE) and self._sounds():
+            self._let_go(self._lead_in())
             return []
         wanted_s = SHORT_PAUSE_S if length_s >= LONG_S else PAUSE_S
         quiet = self._quiet_frames()
         if self._spoken and quiet >= round(wanted_s * 100):
-            kept = self._frames - quiet + self._fading(quiet)
+            kept = self._frames - quiet + self._tail(quiet)
             return [self._cut(kept * FRAME, kept * FRAME, False)]
-        if length_s >= MOST_S:
+        if length_s >= MAX_SEGMENT_S:
             return [self._cut(self._quietest() * FRAME, self._filled, True)]
         return []
 
@@ -194,7 +194,7 @@ class Splitter:
         last = np.flatnonzero(sounding)
         return behind - 1 - int(last[-1]) if len(last) else behind
 
-    def _fading(self, quiet: int) -> int:
+    def _tail(self, quiet: int) -> int:
         """Of so many frames of a pause, those that stay with the piece: all that still sounds where it ends in silence,
         for the detector does not count the s at the end of a word."""
         loud = self._levels[self._frames - quiet : self._frames] > self._loud
@@ -205,10 +205,10 @@ class Splitter:
         """Whether the open piece is no silence beside the speech: that may stay, models hear a beginning better so."""
         return float(np.median(self._levels[: self._frames])) > np.percentile(self._history, 95) - SILENT_DB
 
-    def _lead(self) -> int:
+    def _lead_in(self) -> int:
         """Frames to keep of a stretch without a voice: what began to sound just now may be the s of a word."""
-        quiet = np.flatnonzero(self._levels[max(0, self._frames - ONSET) : self._frames] <= self._audible)
-        since = min(self._frames, ONSET) - 1 - int(quiet[-1]) if len(quiet) else 0
+        quiet = np.flatnonzero(self._levels[max(0, self._frames - ONSET_FRAMES) : self._frames] <= self._audible)
+        since = min(self._frames, ONSET_FRAMES) - 1 - int(quiet[-1]) if len(quiet) else 0
         return round(LEAD_S * 100) + since
 
     def _voiceless(self, least: float) -> bool:
@@ -226,11 +226,11 @@ class Splitter:
         smooth = np.convolve(power, np.ones(STEP), "valid")
         return first + int(smooth.argmin()) + STEP // 2
 
-    def _cut(self, keep: int, heard: int, cut: bool) -> Piece:
+    def _cut(self, keep: int, heard: int, cut: bool) -> Segment:
         """End the open piece at its sample `keep`, heard up to `heard`; the next looks back where nobody paused."""
-        piece = Piece(self._samples[:heard].copy(), self._start, self._keep_from, self._start + keep, cut)
+        piece = Segment(self._samples[:heard].copy(), self._start, self._keep_from, self._start + keep, cut)
         self._keep_from = piece.keep_to
-        self._begin(keep - round(LOOK_BACK_S * RATE) if cut else keep)
+        self._begin(keep - round(LOOK_BACK_S * SAMPLING_RATE) if cut else keep)
         return piece
 
     def _let_go(self, frames: int) -> None:
@@ -251,10 +251,10 @@ class Splitter:
         self._spoken = int((new > self._loud).sum()) >= SPOKEN
 
 
-def split(samples: np.ndarray) -> list[Piece]:
+def segment_audio(samples: np.ndarray) -> list[Segment]:
     """All pieces of a whole recording."""
-    splitter = Splitter()
-    return [*splitter.push(samples), *splitter.finish()]
+    segmenter = Segmenter()
+    return [*segmenter.push(samples), *segmenter.finish()]
 
 
 def thresholds(levels: np.ndarray) -> tuple[float, float]:

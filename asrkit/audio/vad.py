@@ -23,14 +23,14 @@ CONTEXT, WINDOW, HOP = 64, 256, 128
 UNITS = 128
 TOGETHER = 256
 """Frames whose convolutions are calculated at once."""
-LOUD_DBFS, MOST_DB, FALL_DB = -30.0, 30.0, 0.6
+LOUD_DBFS, MAX_LIFT_DB, FALL_DB = -30.0, 30.0, 0.6
 """What stays below this level is lifted to it, by that much at most; the level falls by so much a frame, for somebody
 soft may follow somebody loud. The network hears soft speech badly: it missed one in ten of the demo's clips at -50
 dBFS. At a fall of 0.1 dB it missed two of three clips 40 dB softer than the one a second before, at 0.6 dB none.
 """
 
 
-class Detector:
+class SileroVad:
     """Takes samples as they come. Memory: the state of the network."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Detector:
         levels = 10 * np.log10(frames[:, CONTEXT:].var(axis=1).astype(np.float64) + 1e-12)
         track = np.maximum.accumulate(np.maximum(levels + fallen, self._loudest))
         self._frames, self._loudest = self._frames + len(frames), float(track[-1])
-        lift = np.clip(LOUD_DBFS - (track - fallen), 0.0, MOST_DB)
+        lift = np.clip(LOUD_DBFS - (track - fallen), 0.0, MAX_LIFT_DB)
         return (10 ** (lift / 20)).astype(np.float32)
 
 

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from asrkit.audio import loading
-from asrkit.audio.clip_stats import Heard, hear
+from asrkit.audio import read_duration_s
+from asrkit.audio.clip_stats import ClipStats, measure_clip
 from asrkit.audit.findings import EXPLANATIONS, Finding, make_finding
 from asrkit.audit.texts import guess_language
 from asrkit.data.manifest import Utterance
@@ -74,7 +74,7 @@ class Checked:
     text: str
     code: str | None
     detail: str = ""
-    heard: Heard | None = None
+    heard: ClipStats | None = None
     unknown: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -149,7 +149,7 @@ def _check(row: Utterance, limits: Limits, decode: bool) -> Checked:
     try:
         seconds = _measure(row)
         if decode and 0 < seconds <= limits.max_duration_s:  # an hour by its header is not decoded to be dropped
-            heard = hear(row.audio, start_s=row.start_s, end_s=row.end_s)
+            heard = measure_clip(row.audio, start_s=row.start_s, end_s=row.end_s)
             seconds = heard.duration_s
     except AudioError as error:
         return Checked(row, "", "unreadable-audio", str(error))
@@ -157,7 +157,7 @@ def _check(row: Utterance, limits: Limits, decode: bool) -> Checked:
     code = _check_duration(seconds, limits)
     if code:
         return Checked(row, text, code, f"{seconds:.2f} s", heard)
-    if heard and heard.silent:
+    if heard and heard.is_silent:
         return Checked(row, text, "silent", f"{heard.loudest_dbfs:.0f} dBFS at most", heard)
     code, detail, unknown = _check_text(row, text, limits)
     return Checked(row, text, code, detail, heard, unknown)
@@ -168,7 +168,7 @@ def _measure(row: Utterance) -> float:
     path = Path(row.audio)
     if path.is_file() and path.stat().st_size == 0:
         return 0.0
-    whole_s = loading.duration_s(path)
+    whole_s = read_duration_s(path)
     return max(0.0, (whole_s if row.end_s is None else min(row.end_s, whole_s)) - row.start_s)
 
 

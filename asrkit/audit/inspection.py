@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from asrkit.audio import loading
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.audit import leaks, texts
 from asrkit.audit.clips import Audit, Checked, Limits, check_each, example, report
 from asrkit.audit.findings import Finding, make_finding
@@ -32,7 +32,7 @@ ALIGNMENT_LEAST = 0.5  # nats a letter: smaller deviations are none, however eve
 HoldOut = Callable[[Sequence[Utterance], Sequence[Hashable | None]], Halves]
 """(rows with the text after the rules, a print of the audio of each) -> (to train on, to evaluate on)"""
 
-Score = Callable[[loading.Waveform, str], float]
+Score = Callable[[Waveform, str], float]
 """Audio and its text after the rules -> how well they fit; higher is better. DataError where it cannot be told."""
 
 
@@ -140,7 +140,7 @@ def _scored(clips: list[Checked], score: Score, on_progress: ProgressCallback) -
     for place, one in enumerate(clips):
         if one.code is None:
             try:
-                wave = loading.load(one.row.audio, start_s=one.row.start_s, end_s=one.row.end_s)
+                wave = load_audio(one.row.audio, start_s=one.row.start_s, end_s=one.row.end_s)
                 yield place, score(wave, one.text)
             except DataError:
                 pass  # a model of another language or with longer frames: this clip cannot be ranked
@@ -167,12 +167,14 @@ def _aligned(clips: list[Checked], scores: dict[int, float]) -> Iterator[Finding
 
 def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterator[Finding]:
     kept = [(place, one.heard) for place, one in enumerate(clips) if one.code is None and one.heard]
-    clipped = sorted((pair for pair in kept if pair[1].clipped > CLIPPED_SHARE), key=lambda pair: -pair[1].clipped)
+    clipped = sorted(
+        (pair for pair in kept if pair[1].clipped_fraction > CLIPPED_SHARE), key=lambda pair: -pair[1].clipped_fraction
+    )
     if clipped:
         yield make_finding(
             "clipped",
             [place for place, _ in clipped],
-            [example(clips[place], f"{heard.clipped:.1%} of it cut off") for place, heard in clipped[:9]],
+            [example(clips[place], f"{heard.clipped_fraction:.1%} of it cut off") for place, heard in clipped[:9]],
         )
     noisy = [pair for pair in kept if pair[1].snr_db is not None and pair[1].snr_db < NOISY_DB]
     if noisy:
@@ -183,13 +185,13 @@ def _heard(clips: list[Checked], train: int, scores: dict[int, float]) -> Iterat
             [example(clips[place], f"{heard.snr_db:.0f} dB") for place, heard in noisy[:9]],
             snr=NOISY_DB,
         )
-    low = [(place, heard) for place, heard in kept if heard.rate < loading.RATE]
+    low = [(place, heard) for place, heard in kept if heard.sampling_rate < SAMPLING_RATE]
     if low:
-        rates = sorted({heard.rate for _, heard in low})
+        rates = sorted({heard.sampling_rate for _, heard in low})
         yield make_finding(
             "low-rate",
             [place for place, _ in low],
-            [example(clips[place], f"{heard.rate} Hz") for place, heard in low[:9]],
+            [example(clips[place], f"{heard.sampling_rate} Hz") for place, heard in low[:9]],
             detail=", ".join(f"{rate:,} Hz" for rate in rates),
         )
     yield from _copies(clips, kept, train, scores)
@@ -275,7 +277,7 @@ def _statistics(clips: list[Checked]) -> Statistics:
         speakers,
         words.total(),
         len(words),
-        dict(Counter(one.heard.rate for one in kept if one.heard)),
+        dict(Counter(one.heard.sampling_rate for one in kept if one.heard)),
     )
 
 

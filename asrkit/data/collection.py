@@ -26,8 +26,7 @@ from pathlib import Path
 
 import soundfile
 
-from asrkit.audio import loading
-from asrkit.audio.loading import Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform, check_speech
 from asrkit.errors import DataError
 
 METADATA, PROMPTS, CLIPS, LOCK = "metadata.csv", "prompts.txt", "clips", ".lock"
@@ -74,7 +73,7 @@ class Collection:
             raise DataError(f"The transcript has {len(text)} characters; give at most {MOST_TEXT}, or cut the clip.")
         if take and not TAKE.fullmatch(take):
             raise DataError(f"{take!r:.40} cannot name a recording; record it again.")
-        loading.check_speech(wave)
+        check_speech(wave)
         with _writable(self.folder), self._lock():
             file_name = f"{CLIPS}/{_slug(text)}-{take or uuid.uuid4().hex[:8]}.flac"
             clip, before = Clip(file_name, text, speaker, round(wave.duration_s, 3)), self.clips()
@@ -136,7 +135,7 @@ class Collection:
     def _write_audio(self, file_name: str, wave: Waveform) -> None:
         (self.folder / CLIPS).mkdir(exist_ok=True)
         encoded = io.BytesIO()
-        soundfile.write(encoded, wave.samples, loading.RATE, format="FLAC", subtype="PCM_16")
+        soundfile.write(encoded, wave.samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
         self._write(file_name, encoded.getvalue())
 
     def _write(self, name: str, content: str | bytes) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asrkit.audio.loading import Waveform
+from asrkit.audio import Waveform
 from asrkit.decoding import ctc
 from asrkit.decoding.protocols import AcousticModel
 from asrkit.decoding.tokens import spell_words

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from asrkit.audio.loading import RATE
+from asrkit.audio import SAMPLING_RATE
 
 BLANK, UNKNOWN, DELIMITER = "<pad>", "<unk>", "|"
 
@@ -28,7 +28,7 @@ def frames(
     320 samples (20 ms). 0 for audio shorter than the receptive field.
     """
     # A thousandth of a sample, or 1001 samples that were stored as 1001 / 16000 seconds would come back as 1000.
-    length = int(duration_s * RATE + 1e-3)
+    length = int(duration_s * SAMPLING_RATE + 1e-3)
     for kernel, stride in zip(kernels, strides, strict=True):
         if length < kernel:
             return 0

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asrkit.audio.loading import Waveform
+from asrkit.audio import Waveform
 from asrkit.decoding.transcript import Word
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from asrkit.audio import loading
+from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.data.manifest import Utterance
 from asrkit.training.augment import Augmentation
 from asrkit.training.cache import Kept
@@ -46,20 +46,20 @@ class SpeechDataset(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = self.utterances[index]
-        samples = self.decoded.get(index, lambda: loading.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
+        samples = self.decoded.get(index, lambda: load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
         if self.augmentation is not None:
             samples = self.augmentation(samples, np.random.default_rng([self.seed, epoch, index]))
         return {
             "features": features(self.processor, samples),
             "labels": self.processor.tokenizer(row.text).input_ids,
-            "duration_s": len(samples) / loading.RATE,
+            "duration_s": len(samples) / SAMPLING_RATE,
             "clip": index,
         }
 
 
 def features(processor: Any, samples: np.ndarray) -> np.ndarray:
     """(samples,) waveform -> what the model reads: (samples,) normalised, or (frames, mel features) for w2v-BERT."""
-    return processor.feature_extractor(samples, sampling_rate=loading.RATE, return_tensors="np")[
+    return processor.feature_extractor(samples, sampling_rate=SAMPLING_RATE, return_tensors="np")[
         processor.feature_extractor.model_input_names[0]
     ][0]
 

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCTC
 
-from asrkit.audio.loading import RATE
+from asrkit.audio import SAMPLING_RATE
 from asrkit.errors import ModelError, first_line
 from asrkit.models import memory_format, processors
 
@@ -67,7 +67,7 @@ class Engine:
     def warm_up(self) -> None:
         """Hear a second of nothing, once on each device."""
         if self._warm != self.device.type:
-            self.log_probabilities([np.zeros(RATE, np.float32)])
+            self.log_probabilities([np.zeros(SAMPLING_RATE, np.float32)])
             self._warm = self.device.type
 
     def move(self, device: str) -> None:
@@ -123,7 +123,7 @@ class Engine:
     def _hear(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         torch.set_num_threads(self.threads)
         features = self.processor.feature_extractor(
-            clips, sampling_rate=RATE, padding=True, return_tensors="pt", return_attention_mask=self._masked
+            clips, sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt", return_attention_mask=self._masked
         )
         inputs = {name: value.to(self.device) for name, value in features.items()}
         mask = inputs.get("attention_mask")
@@ -191,7 +191,7 @@ def precision(device: str, parameters: int) -> torch.dtype:
 def batches(lengths: Sequence[int], longest_s: float, least_fill: float) -> list[list[int]]:
     """Places of clips, grouped by length, longest first; those too short for a frame are in none."""
     groups: list[list[int]] = []
-    room = longest_s * RATE
+    room = longest_s * SAMPLING_RATE
     for place in sorted(
         (place for place, length in enumerate(lengths) if length >= FIRST_FRAME), key=lambda place: -lengths[place]
     ):

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from asrkit.audio.loading import load
+from asrkit.audio import load_audio
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, DataError
@@ -253,7 +253,7 @@ def evaluate(
         for place in chosen:
             row = utterances[place]
             try:
-                waves[place] = load(row.audio, start_s=row.start_s, end_s=row.end_s)
+                waves[place] = load_audio(row.audio, start_s=row.start_s, end_s=row.end_s)
             except AudioError as error:
                 failed.append(error)
         if not waves:

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrkit.audio import loading
-from asrkit.audio.blocks import blocks
-from asrkit.audio.loading import RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform, check_speech, read_duration_s, stream_blocks
 from asrkit.decoding.expected import Expected
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, ConfigError
@@ -49,7 +47,7 @@ def transcribe_file(
     expect: what is likely to be said.
     progress: called with the words that are new; to give up, let it raise.
     """
-    return transcribe_blocks(blocks(path), expected_s(path), listener, progress, expect)
+    return transcribe_blocks(stream_blocks(path), expected_s(path), listener, progress, expect)
 
 
 def transcribe_blocks(
@@ -66,14 +64,14 @@ def transcribe_blocks(
     ready = listener()
     for position, found in ready.follow(_chain(first, late), expect.decoder(ready)):
         words += found
-        progress(Progress(position / RATE, max(duration_s, position / RATE), found))
-    return Transcript(words, position / RATE)
+        progress(Progress(position / SAMPLING_RATE, max(duration_s, position / SAMPLING_RATE), found))
+    return Transcript(words, position / SAMPLING_RATE)
 
 
 def expected_s(path: str | Path) -> float:
     """Seconds of audio by the file's header; 0 where it cannot be read, which is said when it is decoded."""
     try:
-        return loading.duration_s(path)
+        return read_duration_s(path)
     except AudioError:
         return 0.0
 
@@ -81,7 +79,7 @@ def expected_s(path: str | Path) -> float:
 def checked(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The same blocks, two late, so that a short recording without speech is found before any is given out.
 
-    Raises AudioError as `loading.check_speech` does, of all blocks together.
+    Raises AudioError as `check_speech` does, of all blocks together.
     """
     late: deque[np.ndarray] = deque()
     silence: AudioError | None = None
@@ -90,15 +88,15 @@ def checked(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         samples += len(block)
         if len(block) and not heard:
             try:
-                loading.check_speech(Waveform(block), minimum_s=0.0)
+                check_speech(Waveform(block), min_duration_s=0.0)
                 heard = True
             except AudioError as error:
                 silence = error
         late.append(block)
         if len(late) > 2:
             yield late.popleft()
-    if samples < RATE:
-        loading.check_speech(Waveform(np.concatenate(late)))
+    if samples < SAMPLING_RATE:
+        check_speech(Waveform(np.concatenate(late)))
     elif silence and not heard:
         raise silence
     yield from late

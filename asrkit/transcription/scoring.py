@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asrkit.audio.loading import Waveform
+from asrkit.audio import Waveform
 from asrkit.audit.inspection import Score
 from asrkit.decoding import alignment
 from asrkit.runs.store import RunStore

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrkit.audio.loading import RATE
-from asrkit.audio.segmentation import Piece, Splitter
+from asrkit.audio import SAMPLING_RATE
+from asrkit.audio.segmentation import Segment, Segmenter
 from asrkit.decoding.transcript import Seams, Word
 
 if TYPE_CHECKING:
@@ -41,34 +41,34 @@ class LiveSession:
 
     def __init__(self, transcriber: Transcriber, decoder: Decoder | None = None) -> None:
         self._transcriber, self._decoder = transcriber, decoder
-        self._splitter, self._seams = Splitter(), Seams()
+        self._segmenter, self._seams = Segmenter(), Seams()
         self._partial: list[Word] = []
         self._due = 0  # the sample from which on the partial text is to be said anew
 
     @property
     def duration_s(self) -> float:
-        return self._splitter.position / RATE
+        return self._segmenter.position / SAMPLING_RATE
 
     def push(self, samples: np.ndarray) -> Heard:
         """The next (n,) float32 samples at 16 kHz."""
-        final = self._finished(self._splitter.push(samples))
-        if not self._splitter.speaking:
+        final = self._finished(self._segmenter.push(samples))
+        if not self._segmenter.has_speech:
             self._partial = []
-        elif final or self._splitter.position >= self._due:
+        elif final or self._segmenter.position >= self._due:
             self._partial = self._so_far()
         return Heard(final, self._partial)
 
     def finish(self) -> Heard:
         """No more comes: what was said last is final too."""
         self._partial = []
-        return Heard(self._finished(self._splitter.finish()), [])
+        return Heard(self._finished(self._segmenter.finish()), [])
 
-    def _finished(self, pieces: list[Piece]) -> list[Word]:
+    def _finished(self, pieces: list[Segment]) -> list[Word]:
         return self._transcriber.words_of(pieces, self._seams, self._decoder) if pieces else []
 
     def _so_far(self) -> list[Word]:
-        begun, piece = time.monotonic(), self._splitter.open
+        begun, piece = time.monotonic(), self._segmenter.pending
         words = self._transcriber.words_of([piece], Seams(), self._decoder)
         pause_s = max(LEAST_S, (time.monotonic() - begun) / SHARE)
-        self._due = self._splitter.position + round(pause_s * RATE)
+        self._due = self._segmenter.position + round(pause_s * SAMPLING_RATE)
         return self._seams.beyond(words)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asrkit.audio.loading import RATE, Waveform
-from asrkit.audio.segmentation import Piece, Splitter
+from asrkit.audio import SAMPLING_RATE, Waveform
+from asrkit.audio.segmentation import Segment, Segmenter
 from asrkit.decoding.loading import load_decoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import Seams, Transcript, Word, sounding
@@ -66,21 +66,21 @@ class Transcriber:
         for position, found in self.follow(blocks, decoder):
             words += found
             samples = position
-        return Transcript(words, samples / RATE)
+        return Transcript(words, samples / SAMPLING_RATE)
 
     def follow(self, blocks: Iterable[np.ndarray], decoder: Decoder | None = None) -> Iterator[tuple[int, list[Word]]]:
         """As `listen`, telling on the way: (samples taken in, words that are new). No word ever changes."""
-        splitter, seams, waiting = Splitter(), Seams(), []
+        segmenter, seams, waiting = Segmenter(), Seams(), []
         for block in blocks:
-            waiting += splitter.push(block)
-            if sum(len(piece.samples) for piece in waiting) >= TOGETHER_S * RATE:
-                yield splitter.position, self.words_of(waiting, seams, decoder)
+            waiting += segmenter.push(block)
+            if sum(len(piece.samples) for piece in waiting) >= TOGETHER_S * SAMPLING_RATE:
+                yield segmenter.position, self.words_of(waiting, seams, decoder)
                 waiting = []
                 give_back()
-        waiting += splitter.finish()
-        yield splitter.position, self.words_of(waiting, seams, decoder)
+        waiting += segmenter.finish()
+        yield segmenter.position, self.words_of(waiting, seams, decoder)
 
-    def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: Decoder | None = None) -> list[Word]:
+    def words_of(self, pieces: Sequence[Segment], seams: Seams, decoder: Decoder | None = None) -> list[Word]:
         """The words of pieces that follow each other, with their times in the recording."""
         words: list[Word] = []
         for piece, scores in zip(
@@ -88,7 +88,8 @@ class Transcriber:
         ):
             heard = self._words(Waveform(piece.samples), scores, decoder)
             words += seams.add(
-                [word.later(piece.start / RATE) for word in heard], piece.keep_to / RATE if piece.cut else None
+                [word.later(piece.start / SAMPLING_RATE) for word in heard],
+                piece.keep_to / SAMPLING_RATE if piece.is_forced_cut else None,
             )
         return words
 
@@ -122,7 +123,7 @@ def windows(samples: int) -> Iterator[tuple[int, int, int, int]]:
     """(start, stop, keep_from, keep_to) in samples, covering 0 to `samples` once; none for what is under one frame."""
     if samples < FIRST_FRAME:
         return
-    size, overlap = int(UTTERANCE_S * RATE), int(OVERLAP_S * RATE)
+    size, overlap = int(UTTERANCE_S * SAMPLING_RATE), int(OVERLAP_S * SAMPLING_RATE)
     start = 0
     while True:
         stop = min(samples, start + size)

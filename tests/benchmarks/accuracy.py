@@ -20,8 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asrkit.audio import segmentation
-from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio, segmentation
 from asrkit.data import sources
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import alignment, beam
@@ -64,7 +63,7 @@ def main() -> None:
     print(f"{options.model} on {len(heard)} clips; {len(texts)} sentences of other clips")
     decoders(listener, heard, greedy, texts, [normalise(text, "basic") for text in other])
     weights(listener, heard, greedy, texts)
-    clips = [load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
+    clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
     seams(listener, greedy, clips, [normalise(row.text, "basic") for row in heard], options.background)
     if options.dataset != str(CALLSIGNS):
         print("word times, of single words of the demo behind one another:")
@@ -127,7 +126,7 @@ def shown(listener: Transcriber, heard: Sequence[Utterance], name: str, decoder:
 def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str]) -> None:
     """The best weights of one half of the clips, on the other half."""
     scores = listener.engine.log_probabilities(
-        [load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
+        [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
     )
     said = [normalise(row.text, "basic") for row in heard]
     searching = BeamSearch(listener.processor, listener.blank_id, LanguageModel(texts))
@@ -164,7 +163,7 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
     """Clips joined into one recording: split by us, cut where the clips meet, live; under noise and music."""
     rng = np.random.default_rng(0)
     for gap_s in GAPS_S:
-        parts = [np.concatenate([clip, 0.0003 * rng.standard_normal(round(gap_s * RATE))]) for clip in clips]
+        parts = [np.concatenate([clip, 0.0003 * rng.standard_normal(round(gap_s * SAMPLING_RATE))]) for clip in clips]
         sound = np.concatenate(parts).astype(np.float32)
         edges = np.cumsum([0, *map(len, parts)])
         loud = float(np.sqrt((sound**2).mean()))
@@ -192,7 +191,7 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
             same = wer([normalise(filed, "basic")], [normalise(pieces["live"], "basic")])
             print(
                 f"clips joined with {gap_s} s between, {kind}: WER {', '.join(figures)}; live against the file "
-                f"{same:.1%}; {len(segmentation.split(mixed))} pieces",
+                f"{same:.1%}; {len(segmentation.segment_audio(mixed))} pieces",
                 flush=True,
             )
 
@@ -202,7 +201,7 @@ def joined(listener: Transcriber, decoder: Decoder, parts: Sequence[np.ndarray])
 
 
 def live(listener: Transcriber, decoder: Decoder, sound: np.ndarray) -> str:
-    session, size, words = LiveSession(listener, decoder), round(CHUNK_S * RATE), []
+    session, size, words = LiveSession(listener, decoder), round(CHUNK_S * SAMPLING_RATE), []
     for at in range(0, len(sound), size):
         words += session.push(sound[at : at + size]).final
     return text_of([*words, *session.finish().final])
@@ -211,8 +210,8 @@ def live(listener: Transcriber, decoder: Decoder, sound: np.ndarray) -> str:
 def music(samples: int, rng: np.random.Generator) -> np.ndarray:
     """Plucked chords and a drum, 150 beats a minute, of power 1."""
     sound = np.zeros(samples)
-    for begin in range(0, samples, round(0.4 * RATE)):
-        at = np.arange(min(samples - begin, round(0.39 * RATE))) / RATE
+    for begin in range(0, samples, round(0.4 * SAMPLING_RATE)):
+        at = np.arange(min(samples - begin, round(0.39 * SAMPLING_RATE))) / SAMPLING_RATE
         pitch = 220 * 2 ** (rng.choice([0, 3, 5, 7, 10, 12]) / 12)
         note = sum(np.sin(2 * np.pi * pitch * overtone * at) / overtone for overtone in (1, 2, 3)) * np.exp(-3 * at)
         sound[begin : begin + len(at)] += note + 0.5 * rng.standard_normal(len(at)) * np.exp(-60 * at)
@@ -229,7 +228,7 @@ def silero(sound: np.ndarray) -> list[np.ndarray]:
     found = get_speech_timestamps(
         torch.from_numpy(sound),
         load_silero_vad(),
-        sampling_rate=RATE,
+        sampling_rate=SAMPLING_RATE,
         max_speech_duration_s=15,
         min_silence_duration_ms=200,
         speech_pad_ms=100,
@@ -272,12 +271,12 @@ def behind_one_another(rows: Sequence[dict[str, str]], gap_s: float) -> tuple[Wa
     """One recording, and from when to when each word sounds (above a tenth of its greatest loudness)."""
     parts, spans, at_s = [], [], 0.0
     for row in rows:
-        clip = load(CALLSIGNS / row["file_name"]).samples
+        clip = load_audio(CALLSIGNS / row["file_name"]).samples
         loudness = np.sqrt(np.convolve(clip**2, np.ones(160) / 160, "same"))
         loud = np.flatnonzero(loudness > 0.1 * loudness.max())
-        spans.append((at_s + gap_s + loud[0] / RATE, at_s + gap_s + loud[-1] / RATE))
-        parts += [np.zeros(round(gap_s * RATE), np.float32), clip]
-        at_s += gap_s + len(clip) / RATE
+        spans.append((at_s + gap_s + loud[0] / SAMPLING_RATE, at_s + gap_s + loud[-1] / SAMPLING_RATE))
+        parts += [np.zeros(round(gap_s * SAMPLING_RATE), np.float32), clip]
+        at_s += gap_s + len(clip) / SAMPLING_RATE
     return Waveform(np.concatenate(parts)), spans
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-from asrkit.audio.loading import load
+from asrkit.audio import load_audio
 from asrkit.data import sources
 from asrkit.decoding.beam import Vocabulary
 from asrkit.decoding.hotwords import MOST, HotWords
@@ -61,7 +61,7 @@ def main() -> None:
     rows = sources.load(options.data).unseen
     said = {word for row in rows for word in normalise(row.text, "basic").split()}
     hot = sorted(word for word in said if len(word) >= LEAST_LETTERS)[:MOST]
-    waves = [load(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
+    waves = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
     heard = ours.engine.log_probabilities([wave.samples for wave in waves])
     decoder = HotWords(ours.processor, ours.blank_id, hot)
     fast, told = timed(lambda: [decoder.decode(scores, 0.02) for scores in heard])

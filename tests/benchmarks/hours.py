@@ -21,7 +21,7 @@ import psutil
 import soundfile
 from playwright.sync_api import Page, sync_playwright
 
-from asrkit.audio.loading import RATE, load
+from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.data import sources
 from tests.browser.conftest import FLAGS, App
 from tests.support.talking import open_tab, part, upload
@@ -85,15 +85,15 @@ def megabytes(app: psutil.Process) -> int:
 
 def joined(data: str, seconds: float, path: Path, seed: int) -> Path:
     order, rows, length = random.Random(seed), list(sources.load(data).unseen), 0
-    with soundfile.SoundFile(path, "w", RATE, 1) as file:
-        while length < seconds * RATE:
+    with soundfile.SoundFile(path, "w", SAMPLING_RATE, 1) as file:
+        while length < seconds * SAMPLING_RATE:
             order.shuffle(rows)
             for row in rows:
-                pause = np.zeros(round(order.uniform(0.1, 1.5) * RATE), np.float32)
-                sound = np.concatenate([load(row.audio, start_s=row.start_s, end_s=row.end_s).samples, pause])
-                file.write(sound[: round(seconds * RATE) - length])
+                pause = np.zeros(round(order.uniform(0.1, 1.5) * SAMPLING_RATE), np.float32)
+                sound = np.concatenate([load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples, pause])
+                file.write(sound[: round(seconds * SAMPLING_RATE) - length])
                 length += len(sound)
-                if length >= seconds * RATE:
+                if length >= seconds * SAMPLING_RATE:
                     break
     return path
 

@@ -19,8 +19,7 @@ from itertools import accumulate
 import jiwer
 import numpy as np
 
-from asrkit.audio import segmentation
-from asrkit.audio.loading import RATE, load
+from asrkit.audio import SAMPLING_RATE, load_audio, segmentation
 from asrkit.data import sources
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.protocols import Decoder
@@ -43,7 +42,7 @@ def main() -> None:
     source = sources.load(options.dataset)
     rows = list(source.eval or source.train)
     rows = rows if options.half is None else rows[options.half :: 2]
-    clips = [load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in rows]
+    clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in rows]
     said = [normalise(row.text, "basic").split() for row in rows]
     warnings.simplefilter("ignore", FutureWarning)  # silero-vad's own loader
     if not len(silero(clips[0])):
@@ -71,7 +70,7 @@ def shown(figures: np.ndarray) -> str:
 def recordings(clips: Sequence[np.ndarray], gap_s: float) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(background, samples, where clips meet) of each kind."""
     rng = np.random.default_rng(0)
-    hush = [(0.0003 * rng.standard_normal(round(gap_s * RATE))).astype(np.float32) for _ in clips]
+    hush = [(0.0003 * rng.standard_normal(round(gap_s * SAMPLING_RATE))).astype(np.float32) for _ in clips]
     sound = np.concatenate([part for pair in zip(clips, hush, strict=True) for part in pair])
     edges = np.array(list(accumulate(len(clip) + len(rest) for clip, rest in zip(clips, hush, strict=True))))[:-1]
     made: dict[str, Callable[[], np.ndarray]] = {
@@ -94,17 +93,22 @@ def compared(
 ) -> dict[str, np.ndarray]:
     """name -> (WER, missing, extra, WER at seams, pieces, of them cut, times real time)."""
     begun = time.perf_counter()
-    ours = segmentation.split(sound)
+    ours = segmentation.segment_audio(sound)
     took = time.perf_counter() - begun
-    speed = len(sound) / RATE / took
+    speed = len(sound) / SAMPLING_RATE / took
     found = {
         "ours": np.array(
-            [*errors(said, listener.listen([sound], greedy).text), len(ours), sum(piece.cut for piece in ours), speed]
+            [
+                *errors(said, listener.listen([sound], greedy).text),
+                len(ours),
+                sum(piece.is_forced_cut for piece in ours),
+                speed,
+            ]
         )
     }
     begun = time.perf_counter()
     if parts := silero(sound):
-        speed = len(sound) / RATE / (time.perf_counter() - begun)
+        speed = len(sound) / SAMPLING_RATE / (time.perf_counter() - begun)
         found["silero-vad"] = np.array([*errors(said, joined(listener, greedy, parts)), len(parts), 0, speed])
     parts = np.split(sound, edges)
     found["cut where clips meet"] = np.array([*errors(said, joined(listener, greedy, parts)), len(parts), 0, np.inf])

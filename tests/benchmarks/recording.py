@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import sources
 from tests.browser.conftest import FLAGS, App
 from tests.support.talking import open_tab, part, spoken
@@ -97,7 +97,9 @@ def told(what: str, took: list[float], seconds: float) -> None:
 def clip(seconds: float) -> Waveform:
     """Words of the demo behind one another."""
     rows = sources.load(str(Path(__file__).resolve().parents[1].parent / "assets" / "demo" / "callsigns")).eval
-    return Waveform(np.concatenate([load(row.audio).samples for row in rows[:12]])[: round(seconds * RATE)])
+    return Waveform(
+        np.concatenate([load_audio(row.audio).samples for row in rows[:12]])[: round(seconds * SAMPLING_RATE)]
+    )
 
 
 def recorded(browser: Browser, url: str, model: str, seconds: float, looks_s: float = 0.0) -> float:

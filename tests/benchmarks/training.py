@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from asrkit import config as configs
-from asrkit.audio import loading as audio
+from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.models import resolution
 from asrkit.runs import events, preparation
 from asrkit.runs.store import RunStore
@@ -75,9 +75,9 @@ def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepare
 def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
     """The same for bare steps on packed audio."""
     _, model = loading.load(str(resolution.fetch(config.model, store)), config, [row.text for row in data.train])
-    heard = np.concatenate([audio.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train])
-    length = int(np.median([row.duration_s for row in data.train]) * audio.RATE)
-    clips = max(1, int(config.batch_seconds * audio.RATE / length))
+    heard = np.concatenate([load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train])
+    length = int(np.median([row.duration_s for row in data.train]) * SAMPLING_RATE)
+    clips = max(1, int(config.batch_seconds * SAMPLING_RATE / length))
     labels = int(np.median([len(row.text) for row in data.train]))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device).train()
@@ -95,7 +95,7 @@ def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepar
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return (steps - WARM) * clips * length / audio.RATE / (time.perf_counter() - begun)
+    return (steps - WARM) * clips * length / SAMPLING_RATE / (time.perf_counter() - begun)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import sources
 from asrkit.decoding.transcript import text_of
 from asrkit.models.resolution import STARTER_DIR
@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     source = sources.load(options.data)
     rows = [*source.eval, *source.train]
-    waves = [load(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
+    waves = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
     references = [normalise(row.text, "basic") for row in rows]
     ours = Transcriber(options.model)
     if options.precision:
@@ -90,7 +90,7 @@ def whole(ours: Transcriber, theirs: Callable, wave: Waveform, said: str) -> Non
 
 def piped(theirs: Callable, name: str, waves: list[Waveform], references: list[str], size: int, **more: float) -> float:
     """Seconds that the pipeline takes."""
-    inputs = [{"raw": wave.samples, "sampling_rate": RATE} for wave in waves]
+    inputs = [{"raw": wave.samples, "sampling_rate": SAMPLING_RATE} for wave in waves]
     spent, told = timed(lambda: theirs([dict(one) for one in inputs], batch_size=size, **more))
     report(
         f"{name}, pipeline, batches of {size}",
@@ -122,7 +122,7 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
         print(f"live, {name}: WER {rates[0]:.2%}, of the same sound as a file {rates[1]:.2%}")
         again = 0.0
         for end_s in np.arange(30.0, min(120.0, wave.duration_s) + 1, 30.0):
-            buffer = Waveform(wave.samples[: round(end_s * RATE)])
+            buffer = Waveform(wave.samples[: round(end_s * SAMPLING_RATE)])
             begun = time.perf_counter()
             ours.log_probabilities(buffer)
             again += (time.perf_counter() - begun) * 30 / CHUNK_S
@@ -185,17 +185,17 @@ def joined(rows: list, references: list[str], seconds: float) -> tuple[Waveform,
     parts, said, length = [], [], 0
     for row, text in itertools.cycle(zip(rows, references, strict=True)):
         parts += [
-            load(row.audio, start_s=row.start_s, end_s=row.end_s).samples,
-            np.zeros(round(PAUSE_S * RATE), np.float32),
+            load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples,
+            np.zeros(round(PAUSE_S * SAMPLING_RATE), np.float32),
         ]
         said.append(text)
         length += len(parts[-2]) + len(parts[-1])
-        if length >= seconds * RATE:
+        if length >= seconds * SAMPLING_RATE:
             return Waveform(np.concatenate(parts)), " ".join(said)
 
 
 def blocks(wave: Waveform, seconds: float) -> list[np.ndarray]:
-    size = round(seconds * RATE)
+    size = round(seconds * SAMPLING_RATE)
     return [wave.samples[at : at + size] for at in range(0, len(wave.samples), size)]
 
 

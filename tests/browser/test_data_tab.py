@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
-from asrkit.audio import loading
+from asrkit.audio import SAMPLING_RATE, load_audio
 from tests.support.waiting import wait_for
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
@@ -127,11 +127,11 @@ def reader(folder):
     """A WAV file in which somebody says the same over and over, as Chromium's microphone hears it."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         row = next(row for row in csv.DictReader(file) if len(row["text"].split()) == 4)
-    clip = loading.load(CALLSIGNS / row["file_name"]).samples
-    at = np.arange(0, len(clip), loading.RATE / RECORDER_HZ)
+    clip = load_audio(CALLSIGNS / row["file_name"]).samples
+    at = np.arange(0, len(clip), SAMPLING_RATE / RECORDER_HZ)
     loud = np.interp(at, np.arange(len(clip)), clip) * 0.5 / np.abs(clip).max()
     soundfile.write(folder / "voice.wav", loud, RECORDER_HZ, subtype="PCM_16")
-    return folder / "voice.wav", row["text"], len(clip) / loading.RATE
+    return folder / "voice.wav", row["text"], len(clip) / SAMPLING_RATE
 
 
 def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page, app, speaker, tmp_path):
@@ -179,7 +179,7 @@ def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page
     run = next(iter(app.store.all()))
     recorded = sorted((app.store.data_dir / "my test voice" / "clips").glob("*.flac"))
     assert len(recorded) == 5
-    heard = Transcriber(str(run.model_dir)).transcribe(loading.load(recorded[0])).text
+    heard = Transcriber(str(run.model_dir)).transcribe(load_audio(recorded[0])).text
     assert set(heard.split()) & set(text.split())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from playwright.sync_api import Page, expect
 
-from asrkit.audio import loading
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.runs import supervisor
 from asrkit.runs.store import Run
 from tests.support.talking import part, record, spoken, upload
@@ -62,16 +62,16 @@ def few_words(folder: Path) -> Path:
     return folder
 
 
-def best_heard(folder: Path, run: Run) -> tuple[str, loading.Waveform]:
+def best_heard(folder: Path, run: Run) -> tuple[str, Waveform]:
     """A word, and a recording of it (a clip between two silences) that the run's model hears rightly."""
     from asrkit.transcription.transcriber import Transcriber
 
     model = Transcriber(str(run.model_dir))
-    silence = np.zeros(loading.RATE, np.float32)
+    silence = np.zeros(SAMPLING_RATE, np.float32)
     with open(folder / "metadata.csv", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            clip = loading.load(folder / row["file_name"])
-            wave = loading.Waveform(np.concatenate([silence, clip.samples, silence]))
+            clip = load_audio(folder / row["file_name"])
+            wave = Waveform(np.concatenate([silence, clip.samples, silence]))
             if model.listen([wave.samples]).text == row["text"]:
                 return row["text"], wave
     raise AssertionError("the model knows none of the words that it was taught")
@@ -113,7 +113,7 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     with page.expect_response(re.compile("/clip/")) as clip:
         play.click()
     heard, rate = soundfile.read(io.BytesIO(clip.value.body()))
-    assert rate == loading.RATE and np.abs(heard).max() > 0.05
+    assert rate == SAMPLING_RATE and np.abs(heard).max() > 0.05
     expect(play).to_have_text("■")
     expect(play).to_have_text("▶")  # it was played to its end
 
@@ -124,7 +124,7 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     record(talking, wave.duration_s)
     expect(part(talking, "note")).to_contain_text(f"{run.id} · ")
     expect(part(talking, "words")).to_have_text(said)
-    soundfile.write(tmp_path / "file.wav", wave.samples, loading.RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "file.wav", wave.samples, SAMPLING_RATE, subtype="FLOAT")
     upload(talking, tmp_path / "file.wav")
     expect(part(talking, "note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of sound")
     expect(part(talking, "words")).to_have_text(said)

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
-from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import collection
 from asrkit.models.resolution import STARTER_DIR
 from tests.support import hub
@@ -60,11 +60,11 @@ def speech(tmp_path_factory) -> tuple[Path, list[dict]]:
     of it."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "eval"][:4]
-    parts = [np.zeros(RATE // 2, np.float32)]
+    parts = [np.zeros(SAMPLING_RATE // 2, np.float32)]
     for row in rows:
-        parts += [load(CALLSIGNS / row["file_name"]).samples, np.zeros(int(0.7 * RATE), np.float32)]
+        parts += [load_audio(CALLSIGNS / row["file_name"]).samples, np.zeros(int(0.7 * SAMPLING_RATE), np.float32)]
     path = tmp_path_factory.mktemp("speech") / "a talk.wav"
-    soundfile.write(path, np.concatenate(parts[:-1]), RATE)
+    soundfile.write(path, np.concatenate(parts[:-1]), SAMPLING_RATE)
     told = subprocess.run(
         [sys.executable, "-m", "asrkit", "transcribe", str(path), "--format", "json", "--model", "starter"],
         capture_output=True,
@@ -85,7 +85,7 @@ def alike(found: list[str], wanted: list[dict]) -> float:
 
 def test_text_comes_while_speaking_stays_and_ends_with_the_tail(open_page, speaker, speech, tmp_path):
     path, wanted = speech
-    wave = load(path)
+    wave = load_audio(path)
     page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
     part(page, "record").click()
     expect(part(page, "record")).to_have_text("Stop")
@@ -107,7 +107,7 @@ def test_text_comes_while_speaking_stays_and_ends_with_the_tail(open_page, speak
 
 def test_what_is_said_while_the_app_cannot_be_reached_is_sent_later(open_page, speaker, speech, tmp_path):
     path, wanted = speech
-    wave = load(path)
+    wave = load_audio(path)
     page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
     asked = []
 
@@ -132,7 +132,7 @@ def test_what_is_said_while_the_app_cannot_be_reached_is_sent_later(open_page, s
 
 def test_looking_at_a_file_while_recording_mixes_nothing(open_page, speaker, speech, tmp_path):
     path, wanted = speech
-    wave = load(path)
+    wave = load_audio(path)
     page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
     upload(page, path)
     expect(part(page, "done")).to_be_visible()
@@ -160,7 +160,7 @@ def test_looking_at_a_file_while_recording_mixes_nothing(open_page, speaker, spe
 
 def test_two_visitors_speak_at_once(open_page, speaker, speech, tmp_path):
     path, wanted = speech
-    wave = load(path)
+    wave = load_audio(path)
     half = Waveform(wave.samples[: len(wave.samples) // 2])
     first = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "one.wav"))), "starter")
     second = open_tab(open_page(within=speaker(spoken(half, tmp_path / "two.wav"))), "starter")
@@ -214,8 +214,10 @@ def test_a_file_its_words_and_subtitles(open_page, app, speech, tmp_path):
 def test_several_files_at_once(open_page, speech, tmp_path):
     path, wanted = speech
     (tmp_path / "words.wav").write_text("no sound at all")
-    soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
-    soundfile.write(tmp_path / "six.wav", np.stack([np.repeat(load(path).samples, 6)] * 6, axis=1), 6 * RATE)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(SAMPLING_RATE), SAMPLING_RATE)
+    soundfile.write(
+        tmp_path / "six.wav", np.stack([np.repeat(load_audio(path).samples, 6)] * 6, axis=1), 6 * SAMPLING_RATE
+    )
     page = open_tab(open_page(), "starter")
     upload(page, path, tmp_path / "words.wav", tmp_path / "silence.wav", tmp_path / "six.wav")
     rows = part(page, "rows").locator(".row")
@@ -253,7 +255,7 @@ def test_cancel_means_the_files_that_are_still_sent_too(open_page, speech, tmp_p
 
 def test_everything_by_keyboard(open_page, speaker, speech, tmp_path):
     """Record keeps the focus until the words stand there; so do Compare and Evaluate."""
-    page = open_tab(open_page(within=speaker(spoken(load(speech[0]), tmp_path / "mic.wav"))), "starter")
+    page = open_tab(open_page(within=speaker(spoken(load_audio(speech[0]), tmp_path / "mic.wav"))), "starter")
     part(page, "record").focus()
     page.keyboard.press("Space")
     expect(part(page, "record")).to_have_text("Stop")
@@ -289,7 +291,9 @@ def test_a_file_without_speech_is_one_sentence(open_page, tmp_path, name, conten
 
 
 def test_a_recording_of_nothing_is_one_sentence(open_page, speaker, tmp_path):
-    page = open_tab(open_page(within=speaker(spoken(Waveform(np.zeros(RATE, np.float32)), tmp_path / "mic.wav"))))
+    page = open_tab(
+        open_page(within=speaker(spoken(Waveform(np.zeros(SAMPLING_RATE, np.float32)), tmp_path / "mic.wav")))
+    )
     record(page, 1.0)
     expect(part(page, "doubt")).to_contain_text("silent")
 
@@ -343,7 +347,7 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
 def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_path, monkeypatch):
     """Its fetch is seen while somebody speaks, and nothing of that is lost; then by a file, and by an evaluation."""
     path, wanted = speech
-    wave = load(path)
+    wave = load_audio(path)
     for name in ("a", "b", "c"):
         shutil.copytree(STARTER_DIR, tmp_path / f"hub/models/tiny/{name}")
     with hub.serve(tmp_path / "hub") as served:

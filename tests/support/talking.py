@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 
-from asrkit.audio.loading import RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform
 
 RECORDER_HZ = 48_000
 TAIL_S = 6.0
@@ -44,7 +44,7 @@ def upload(page: Page, *paths: Path | Sequence[Path]) -> None:
 
 def spoken(wave: Waveform, path: Path) -> Path:
     """A WAV file as Chromium's microphone hears it from the moment that it is opened: at 48 kHz, silence after it."""
-    at = np.arange(0, len(wave.samples), RATE / RECORDER_HZ)
+    at = np.arange(0, len(wave.samples), SAMPLING_RATE / RECORDER_HZ)
     clip = np.interp(at, np.arange(len(wave.samples)), wave.samples)
     soundfile.write(path, np.concatenate([clip, np.zeros(round(TAIL_S * RECORDER_HZ))]), RECORDER_HZ, subtype="PCM_16")
     return path

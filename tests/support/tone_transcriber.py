@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asrkit.audio.loading import RATE
-from asrkit.audio.segmentation import Piece
+from asrkit.audio import SAMPLING_RATE
+from asrkit.audio.segmentation import Segment
 from asrkit.decoding.transcript import Seams, Word
 from asrkit.transcription.transcriber import Transcriber
 from tests.support import tiny
@@ -19,19 +19,19 @@ class ToneTranscriber(Transcriber):
     def __init__(self) -> None:
         pass
 
-    def words_of(self, pieces: Sequence[Piece], seams: Seams, decoder: object = None) -> list[Word]:
+    def words_of(self, pieces: Sequence[Segment], seams: Seams, decoder: object = None) -> list[Word]:
         words = []
         for piece in pieces:
             words += seams.add(
-                [word.later(piece.start / RATE) for word in decode_tones(piece.samples)],
-                piece.keep_to / RATE if piece.cut else None,
+                [word.later(piece.start / SAMPLING_RATE) for word in decode_tones(piece.samples)],
+                piece.keep_to / SAMPLING_RATE if piece.is_forced_cut else None,
             )
         return words
 
 
 def decode_tones(samples: np.ndarray) -> list[Word]:
     """Tones -> words with times; a tone that is cut off counts if half of it is there."""
-    size = RATE // 100
+    size = SAMPLING_RATE // 100
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     loud = (frames**2).mean(axis=1) > 0.01
     edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]])))
@@ -44,7 +44,7 @@ def decode_tones(samples: np.ndarray) -> list[Word]:
             letters_ = ""
         begin = begin if letters_ else first
         sound = samples[first * size : stop * size]
-        pitch = np.abs(np.fft.rfft(sound)).argmax() * RATE / len(sound)
+        pitch = np.abs(np.fft.rfft(sound)).argmax() * SAMPLING_RATE / len(sound)
         letters_ += min(tiny.HERTZ, key=lambda letter: abs(tiny.HERTZ[letter] - pitch))
         last = stop
     if letters_:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from asrkit.audio import loading
+from asrkit.audio import read_duration_s
 from asrkit.data import access
 from asrkit.data.manifest import UNREADABLE_S, Utterance
 from asrkit.data.readers import spreadsheets
@@ -171,7 +171,7 @@ def utterance(row: Mapping[str, Any], columns: Columns, where: str, file: str) -
 def measure(file: str, start_s: float = 0.0, end_s: float | None = None) -> float:
     """Seconds from start_s to end_s by the header; UNREADABLE_S for what is not audio, which the audit reports."""
     try:
-        whole_s = loading.duration_s(file)
+        whole_s = read_duration_s(file)
     except AudioError:
         return UNREADABLE_S
     return max(0.0, (whole_s if end_s is None else min(end_s, whole_s)) - start_s)

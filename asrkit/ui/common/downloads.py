@@ -14,7 +14,7 @@ from fastapi.params import Depends
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 
-from asrkit.audio.loading import as_wav, load
+from asrkit.audio import encode_wav, load_audio
 from asrkit.data import manifest
 from asrkit.errors import AsrkitError, RunError
 from asrkit.runs.report import export
@@ -79,7 +79,7 @@ def _clip(run: Run, wanted: str) -> bytes:
     row = _rows(path, path.stat().st_mtime_ns).get(wanted)
     if row is None:
         raise RunError(f"There is no clip {wanted!r} in the evaluation set of run {run.id}.")
-    return as_wav(load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
+    return encode_wav(load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ from typing import Any
 from gradio.utils import get_upload_folder
 
 from asrkit import config as configs
-from asrkit.audio import loading
+from asrkit.audio import decode_audio, encode_wav
 from asrkit.audit import selection
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
@@ -141,8 +141,8 @@ class Desk:
         if asked.get("id") not in (None, row.id):  # somebody has looked since, and found other rows
             raise DataError("The dataset has changed; look at it again.")
         end_s = min(row.end_s or float("inf"), row.start_s + LONGEST_CLIP_S)
-        rate, samples = loading.decode(row.audio, start_s=row.start_s, end_s=end_s)
-        return {"wav": base64.b64encode(loading.as_wav(samples, rate)).decode()}
+        rate, samples = decode_audio(row.audio, start_s=row.start_s, end_s=end_s)
+        return {"wav": base64.b64encode(encode_wav(samples, rate)).decode()}
 
     @answering
     def preview(self, asked: Asked) -> dict[str, Any]:

@@ -197,5 +197,5 @@ def _detail(found: Inspection, each: Finding, place: int) -> str:
     if one.heard and each.code == "noisy" and one.heard.snr_db is not None:
         return f"{one.heard.snr_db:.0f} dB"
     if one.heard and each.code == "clipped":
-        return f"{math.ceil(1000 * one.heard.clipped) / 10:g} % cut off"
+        return f"{math.ceil(1000 * one.heard.clipped_fraction) / 10:g} % cut off"
     return ""

@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Any
 
-from asrkit.audio import loading
+from asrkit.audio import load_audio
 from asrkit.data import access, collection, prompts
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
@@ -55,7 +55,7 @@ class Recorder:
         kept once however often it is sent."""
         mine, text = self._collection(asked), " ".join(str(asked.get("text") or "").split())
         speaker = " ".join(str(asked.get("speaker") or "")[:80].split())
-        wave = loading.load(_decoded(asked.get("wav")))
+        wave = load_audio(_decoded(asked.get("wav")))
         before = next(
             (clip.file_name for clip in mine.clips() if speaker and (clip.text, clip.speaker) == (text, speaker)), ""
         )

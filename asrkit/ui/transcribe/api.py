@@ -17,8 +17,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from asrkit.audio.blocks import Resampler
-from asrkit.audio.loading import Waveform, as_wav
+from asrkit.audio import StreamResampler, Waveform, encode_wav
 from asrkit.data import access, collection
 from asrkit.decoding.transcript import Word, described, text_of
 from asrkit.errors import AsrkitError, DataError
@@ -77,7 +76,7 @@ class Talk:
 
     def start(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A new recording from the microphone: {model, rate, name, expect, hot, lm} -> {id}."""
-        resampler = Resampler(int(asked["rate"]))
+        resampler = StreamResampler(int(asked["rate"]))
         recording = Recording(
             str(asked.get("name") or "Recording"),
             str(asked["model"]),
@@ -170,7 +169,7 @@ class Talk:
         start_s, end_s = float(asked["start_s"]), float(asked["end_s"])
         recording = self.recordings.get(asked["id"])
         wave = recording.part(start_s, min(end_s, start_s + MOST_PLAYED_S))
-        return {"wav": base64.b64encode(as_wav(wave.samples)).decode()}
+        return {"wav": base64.b64encode(encode_wav(wave.samples)).decode()}
 
     def text(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A recording in one of the formats."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from asrkit import units
-from asrkit.audio.loading import Waveform
+from asrkit.audio import Waveform
 from asrkit.decoding.expected import Expected
 from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import model_choices

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from asrkit import units
-from asrkit.audio.loading import as_wav, load
+from asrkit.audio import encode_wav, load_audio
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AsrkitError, DataError
@@ -136,7 +136,11 @@ class Judge:
         """The sound of one of the worst clips, as a WAV file."""
         worst = self._report(asked).worst(WORST)
         row = worst[int(asked["place"]) % len(worst)].utterance
-        return {"wav": base64.b64encode(as_wav(load(row.audio, start_s=row.start_s, end_s=row.end_s).samples)).decode()}
+        return {
+            "wav": base64.b64encode(
+                encode_wav(load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
+            ).decode()
+        }
 
     def _get(self, asked: dict[str, Any]) -> Job:
         job = self._jobs.get(str(asked.get("id")))

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.audio.blocks import Resampler, blocks
-from asrkit.audio.loading import check_speech
+from asrkit.audio import StreamResampler, check_speech, stream_blocks
 from asrkit.data import access
 from asrkit.decoding.expected import Expected
 from asrkit.decoding.transcript import text_of
@@ -127,7 +126,7 @@ def fetched(model: str, message: str, done: int, total: int) -> str:
 class Live:
     """What a microphone needs until it is stopped."""
 
-    def __init__(self, resampler: Resampler) -> None:
+    def __init__(self, resampler: StreamResampler) -> None:
         self.resampler, self.session, self.chunks = resampler, None, 0
 
 
@@ -240,7 +239,9 @@ def _hear_file(store: RunStore, recording: Recording, path: Path) -> None:
 
     stop_if_cancelled()
     recording.state = WORKING
-    files.transcribe_blocks(map(kept, blocks(path)), files.expected_s(path), listener, progress, recording.expect)
+    files.transcribe_blocks(
+        map(kept, stream_blocks(path)), files.expected_s(path), listener, progress, recording.expect
+    )
 
 
 def done(recording: Recording) -> None:

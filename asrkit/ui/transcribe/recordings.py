@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.audio.loading import RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.decoding.expected import Expected
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import DataError
@@ -24,7 +24,7 @@ IDLE_S = 3600.0
 MOST = 200
 """Recordings held; beyond that the one that was longest not asked for goes, of those that are over."""
 MOST_LIVE_S = 4 * 3600.0
-COLUMN = RATE // 50
+COLUMN = SAMPLING_RATE // 50
 """Samples that one column of the finest waveform stands for."""
 HEADROOM = 2**15 - 1
 
@@ -60,7 +60,7 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
-        return self._samples / RATE
+        return self._samples / SAMPLING_RATE
 
     @property
     def transcript(self) -> Transcript:
@@ -80,7 +80,7 @@ class Recording:
 
     def part(self, start_s: float, end_s: float) -> Waveform:
         """The sound between two moments, as far as there is any."""
-        first, last = (min(self._samples, max(0, round(at * RATE))) for at in (start_s, end_s))
+        first, last = (min(self._samples, max(0, round(at * SAMPLING_RATE))) for at in (start_s, end_s))
         with self._sound_lock:
             self._sound.seek(2 * first)
             held = self._sound.read(2 * max(0, last - first))

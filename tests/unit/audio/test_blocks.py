@@ -5,19 +5,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrkit.audio.blocks import Resampler, blocks
-from asrkit.audio.loading import RATE, load
+from asrkit.audio import SAMPLING_RATE, StreamResampler, load_audio, stream_blocks
 from asrkit.errors import AudioError
 
 
 def joined(path):
-    return np.concatenate(list(blocks(path)))
+    return np.concatenate(list(stream_blocks(path)))
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000])
 def test_blocks_together_are_the_recording(clip, rate):
     path = clip("a.wav", seconds=23.4, rate=rate)
-    found, whole = joined(path), load(path).samples
+    found, whole = joined(path), load_audio(path).samples
     assert abs(len(found) - len(whole)) <= 2
     size = min(len(found), len(whole)) - 200
     np.testing.assert_allclose(found[200:size], whole[200:size], atol=0.01)
@@ -26,7 +25,7 @@ def test_blocks_together_are_the_recording(clip, rate):
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3"])
 def test_compressed_formats(clip, name):
     path = clip(name, seconds=12)
-    assert len(joined(path)) == pytest.approx(12 * RATE, abs=0.1 * RATE)
+    assert len(joined(path)) == pytest.approx(12 * SAMPLING_RATE, abs=0.1 * SAMPLING_RATE)
 
 
 def test_m4a_is_decoded_as_a_stream(tmp_path, sine):
@@ -39,21 +38,21 @@ def test_m4a_is_decoded_as_a_stream(tmp_path, sine):
             frame.sample_rate, frame.pts = 44_100, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    found = list(blocks(path))
-    assert len(found) >= 3 and sum(map(len, found)) == pytest.approx(25 * RATE, abs=0.2 * RATE)
-    np.testing.assert_allclose(joined(path), load(path).samples[: sum(map(len, found))], atol=0.02)
+    found = list(stream_blocks(path))
+    assert len(found) >= 3 and sum(map(len, found)) == pytest.approx(25 * SAMPLING_RATE, abs=0.2 * SAMPLING_RATE)
+    np.testing.assert_allclose(joined(path), load_audio(path).samples[: sum(map(len, found))], atol=0.02)
 
 
 def test_six_channels_at_96_khz(tmp_path, sine):
     soundfile.write(tmp_path / "six.wav", np.stack([sine(11, 96_000)] * 6, axis=1), 96_000)
-    assert len(joined(tmp_path / "six.wav")) == pytest.approx(11 * RATE, abs=2)
+    assert len(joined(tmp_path / "six.wav")) == pytest.approx(11 * SAMPLING_RATE, abs=2)
 
 
 def test_what_is_no_recording(tmp_path, clip):
     (tmp_path / "text.wav").write_text("Dear friend,")
     (tmp_path / "none.wav").write_bytes(b"")
-    soundfile.write(tmp_path / "zero.wav", np.zeros(0), RATE)
-    soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "zero.wav", np.zeros(0), SAMPLING_RATE)
+    soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), SAMPLING_RATE, subtype="FLOAT")
     whole = clip("whole.wav", seconds=30).read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
     for name, words in {
@@ -67,7 +66,7 @@ def test_what_is_no_recording(tmp_path, clip):
         with pytest.raises(AudioError, match=words):
             joined(tmp_path / name)
     with pytest.raises(AudioError, match="sampling rate of 500 Hz"):
-        Resampler(500)
+        StreamResampler(500)
 
 
 def test_a_damaged_mp3_is_one_sentence(clip, tmp_path):
@@ -85,7 +84,7 @@ def test_an_hour_takes_the_memory_of_seconds(tmp_path):
         for _ in range(60):
             file.write(np.zeros(60 * 8_000, np.float32))
     tracemalloc.start()
-    assert sum(map(len, blocks(tmp_path / "hour.wav"))) == pytest.approx(3600 * RATE, abs=10)
+    assert sum(map(len, stream_blocks(tmp_path / "hour.wav"))) == pytest.approx(3600 * SAMPLING_RATE, abs=10)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12e6, "a block of ten seconds, several times over"

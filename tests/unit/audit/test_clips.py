@@ -64,7 +64,7 @@ def test_too_short_and_too_long(clip):
 
 
 def test_what_is_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
-    monkeypatch.setattr("asrkit.audit.clips.hear", None)
+    monkeypatch.setattr("asrkit.audit.clips.measure_clip", None)
     _, told = audit([row(clip("l.wav", 3.0))], normaliser="basic", max_duration_s=2.0, decode=True)
     assert [found.code for found in told.findings] == ["too-long"]
 

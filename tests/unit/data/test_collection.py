@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrkit.audio import loading
-from asrkit.audio.loading import Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import sources
 from asrkit.data.collection import Collection, all_in, open_in
 from asrkit.errors import AudioError, DataError
@@ -28,7 +27,7 @@ def test_it_is_a_dataset_after_each_clip(wave, tmp_path):
     rows = sources.load(str(mine.folder)).train
     assert [row.text for row in rows] == ["Hello, you", 'say "hi" now', "你好"]
     assert {(row.speaker, row.duration_s) for row in rows} == {("ann", 0.5)}
-    np.testing.assert_allclose(loading.load(rows[0].audio).samples, wave.samples, atol=1e-4)
+    np.testing.assert_allclose(load_audio(rows[0].audio).samples, wave.samples, atol=1e-4)
     assert [found.name for found in all_in(tmp_path / "data")] == ["My voice"]
 
 
@@ -133,7 +132,7 @@ def test_somebody_elses_table_is_left_alone(wave, tmp_path, content):
 
 def test_recordings_with_transcripts_beside_them_are_left_alone(wave, tmp_path):
     (tmp_path / "mine").mkdir()
-    soundfile.write(tmp_path / "mine/a.wav", wave.samples, loading.RATE)
+    soundfile.write(tmp_path / "mine/a.wav", wave.samples, SAMPLING_RATE)
     (tmp_path / "mine/a.txt").write_text("hello")
     with pytest.raises(DataError, match="choose another name"):
         open_in(tmp_path, "mine").add(wave, "hi")

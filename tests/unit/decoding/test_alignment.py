@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrkit.audio.loading import RATE, Waveform, load
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.decoding import ctc
 from asrkit.decoding.alignment import align
 from asrkit.decoding.tokens import spell_words
@@ -110,7 +110,7 @@ def test_any_text_keeps_its_words_in_order_within_the_clip(words, seed):
 
 def test_the_same_on_a_real_checkpoint(tmp_path):
     speaker = Transcriber(str(tiny.write_checkpoint(tmp_path / "tiny")))
-    wave = Waveform(np.random.default_rng(0).standard_normal(RATE).astype(np.float32))
+    wave = Waveform(np.random.default_rng(0).standard_normal(SAMPLING_RATE).astype(np.float32))
     told = align(speaker, wave, "ab cde")
     assert [word.word for word in told.words] == ["ab", "cde"] and np.isfinite(told.score)
 
@@ -121,11 +121,11 @@ def test_the_starter_finds_known_boundaries():
         rows = [row for row in csv.DictReader(file) if row["split"] == "eval" and " " not in row["text"]][:12]
     pieces, spans, at = [], [], 0.0
     for row in rows:
-        clip, gap = load(CALLSIGNS / row["file_name"]).samples, np.zeros(RATE // 4, np.float32)
+        clip, gap = load_audio(CALLSIGNS / row["file_name"]).samples, np.zeros(SAMPLING_RATE // 4, np.float32)
         loud = np.flatnonzero((level := np.convolve(clip**2, np.ones(160), "same")) > level.max() / 100)
-        spans.append((at + 0.25 + loud[0] / RATE, at + 0.25 + loud[-1] / RATE))
+        spans.append((at + 0.25 + loud[0] / SAMPLING_RATE, at + 0.25 + loud[-1] / SAMPLING_RATE))
         pieces += [gap, clip]
-        at += (len(clip) + len(gap)) / RATE
+        at += (len(clip) + len(gap)) / SAMPLING_RATE
     told = align(Transcriber(str(STARTER_DIR)), Waveform(np.concatenate(pieces)), " ".join(row["text"] for row in rows))
     off = [
         abs(found - known)

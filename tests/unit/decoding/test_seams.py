@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asrkit.audio.loading import RATE
-from asrkit.audio.segmentation import split
+from asrkit.audio import SAMPLING_RATE
+from asrkit.audio.segmentation import segment_audio
 from asrkit.decoding.transcript import Seams, Word
 from tests.support import tiny
 from tests.support.tone_transcriber import ToneTranscriber
@@ -60,7 +60,7 @@ def test_a_pause_needs_no_seam():
 
 def letters(text, rng):
     """A word of the tiny language with a gap of 0.14 s to the next: it parts words, and is too short for a pause."""
-    return tiny.synthesize(text, rng)[RATE // 20 : -RATE // 20]
+    return tiny.synthesize(text, rng)[SAMPLING_RATE // 20 : -SAMPLING_RATE // 20]
 
 
 def test_joined_clips_are_read_as_one_by_one():
@@ -70,10 +70,11 @@ def test_joined_clips_are_read_as_one_by_one():
     words = ["".join(rng.choice(list("abcde"), rng.integers(2, 5))) for _ in range(70)]
     for pause_s in (0.0, 0.7):
         sound = np.concatenate(
-            [np.concatenate([letters(word, rng), np.zeros(int(pause_s * RATE), np.float32)]) for word in words]
+            [np.concatenate([letters(word, rng), np.zeros(int(pause_s * SAMPLING_RATE), np.float32)]) for word in words]
         )
-        pieces = split(sound)
-        assert [piece.cut for piece in pieces].count(True) == (0 if pause_s else len(pieces) - 1) and len(pieces) > 2
+        pieces = segment_audio(sound)
+        forced_cuts = sum(piece.is_forced_cut for piece in pieces)
+        assert forced_cuts == (0 if pause_s else len(pieces) - 1) and len(pieces) > 2
         told = ToneTranscriber().listen([sound])
         assert [word.word for word in told.words] == words
-        assert told.duration_s == pytest.approx(len(sound) / RATE)
+        assert told.duration_s == pytest.approx(len(sound) / SAMPLING_RATE)

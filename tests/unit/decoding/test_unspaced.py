@@ -7,7 +7,7 @@ import numpy as np
 import pysubs2
 import pytest
 
-from asrkit.audio.loading import Waveform
+from asrkit.audio import Waveform
 from asrkit.decoding.alignment import align
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWords

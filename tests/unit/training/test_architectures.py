@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asrkit import config as configs
-from asrkit.audio.loading import RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
@@ -65,7 +65,7 @@ def test_it_trains_resumes_and_transcribes(checkpoint, clips, tmp_path, kind, he
     assert halfway.name == "checkpoint-2"
     trainer(run, config, reload(halfway, config), rows).train(resume_from_checkpoint=str(halfway))
     assert losses(run)[4] == pytest.approx(whole[4], rel=1e-3), "resumed, it goes on as if nothing had happened"
-    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE).astype(np.float32)
     heard = Transcriber(str(run.model_dir)).transcribe(Waveform(0.1 * noise))
     assert set(heard.text) <= set("abcde ")
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from asrkit.audio import loading
+from asrkit.audio import load_audio
 from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
+from asrkit.training import data
 from asrkit.training.cache import Kept
 from asrkit.training.data import SpeechDataset
 from asrkit.training.model import load
@@ -100,8 +101,8 @@ def test_no_gradient_is_computed_for_what_is_frozen(checkpoint, freeze):
 
 
 def test_audio_is_decoded_once(checkpoint, build, clips, monkeypatch):
-    decoded, real = [], loading.load
-    monkeypatch.setattr(loading, "load", lambda path, **where: decoded.append(path) or real(path, **where))
+    decoded, real = [], load_audio
+    monkeypatch.setattr(data, "load_audio", lambda path, **where: decoded.append(path) or real(path, **where))
     made = build(checkpoint())
     rows, room = made.train_rows, 4 * 16_000
     for kept, times in ((0, 8), (room, 7), (10 * room, 4)):  # a second: the first clip, of 0.9 s

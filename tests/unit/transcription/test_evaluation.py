@@ -4,7 +4,7 @@ import io
 import pytest
 import soundfile
 
-from asrkit.audio.loading import RATE
+from asrkit.audio import SAMPLING_RATE
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, ConfigError, DataError
@@ -39,7 +39,7 @@ def parrot(tmp_path):
     def add(reference, hypothesis, seconds=None, speaker=None):
         milliseconds = round(1000 * (seconds or 1 + len(rows) / 100))
         path = tmp_path / f"{len(rows)}.wav"
-        soundfile.write(path, [0.1] * (milliseconds * RATE // 1000), RATE)
+        soundfile.write(path, [0.1] * (milliseconds * SAMPLING_RATE // 1000), SAMPLING_RATE)
         listener.said[milliseconds] = hypothesis
         rows.append(Utterance(str(path), reference, milliseconds / 1000, speaker))
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrkit.audio.loading import RATE
+from asrkit.audio import SAMPLING_RATE
 from asrkit.transcription import stream
 from asrkit.transcription.stream import LiveSession
 from tests.support import tiny
@@ -19,7 +19,7 @@ def speech(seed, words=24, pause_s=(0.0, 0.3, 0.9)):
     parts = [
         part
         for word in said
-        for part in (tiny.synthesize(word, rng), np.zeros(int(rng.choice(pause_s) * RATE), np.float32))
+        for part in (tiny.synthesize(word, rng), np.zeros(int(rng.choice(pause_s) * SAMPLING_RATE), np.float32))
     ]
     return np.concatenate(parts), said
 
@@ -37,17 +37,17 @@ def test_what_is_final_is_what_a_file_says_and_the_tail_is_there(seed, size):
     final += live.finish().final
     assert [word.word for word in final] == said
     assert final == ToneTranscriber().listen([samples]).words
-    assert live.duration_s == pytest.approx(len(samples) / RATE)
+    assert live.duration_s == pytest.approx(len(samples) / SAMPLING_RATE)
 
 
 def test_text_is_there_while_somebody_speaks_and_final_at_a_pause():
     rng = np.random.default_rng(0)
     live = LiveSession(ToneTranscriber())
-    hush = np.zeros(int(0.7 * RATE), np.float32)
-    told = [live.push(chunk) for chunk in chunks(tiny.synthesize("abc de", rng), RATE // 5)]
+    hush = np.zeros(int(0.7 * SAMPLING_RATE), np.float32)
+    told = [live.push(chunk) for chunk in chunks(tiny.synthesize("abc de", rng), SAMPLING_RATE // 5)]
     assert not any(heard.final for heard in told)
     assert [word.word for word in told[-1].partial][0] == "abc"
-    after = [live.push(chunk) for chunk in chunks(hush, RATE // 5)]
+    after = [live.push(chunk) for chunk in chunks(hush, SAMPLING_RATE // 5)]
     assert [word.word for heard in after for word in heard.final] == ["abc", "de"]
     assert list(after[-1].partial) == [] and list(live.finish().final) == []
 
@@ -59,9 +59,9 @@ def test_a_chunk_costs_the_same_after_an_hour():
         reader.words_of = lambda pieces, *_, heard=heard: heard.append(sum(len(one.samples) for one in pieces)) or []
         live, samples = LiveSession(reader), speech(1, 60, pause_s)[0]
         for _ in range(4):
-            for chunk in chunks(samples, RATE // 2):
+            for chunk in chunks(samples, SAMPLING_RATE // 2):
                 live.push(chunk)
-        assert max(heard) <= 17 * RATE
+        assert max(heard) <= 17 * SAMPLING_RATE
         quarter = len(heard) // 4
         assert sum(heard[-quarter:]) == pytest.approx(sum(heard[:quarter]), rel=0.2)
 
@@ -80,18 +80,21 @@ def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
     reader.words_of = slow
     live = LiveSession(reader)
     samples = np.concatenate(
-        [tiny.synthesize("abcde", np.random.default_rng(n))[RATE // 10 : -RATE // 7] for n in range(40)]
+        [
+            tiny.synthesize("abcde", np.random.default_rng(n))[SAMPLING_RATE // 10 : -SAMPLING_RATE // 7]
+            for n in range(40)
+        ]
     )
-    for chunk in chunks(samples, RATE // 2):
+    for chunk in chunks(samples, SAMPLING_RATE // 2):
         live.push(chunk)
     assert len(spent) > 2
-    assert sum(spent) <= stream.SHARE * len(samples) / RATE + 2 * 0.5, "plus the pieces that ended"
+    assert sum(spent) <= stream.SHARE * len(samples) / SAMPLING_RATE + 2 * 0.5, "plus the pieces that ended"
 
 
 def test_silence_says_nothing_and_hears_nothing():
     reader = ToneTranscriber()
     reader.words_of = lambda *_: pytest.fail("silence was given to the model")
     live = LiveSession(reader)
-    for chunk in chunks(np.zeros(40 * RATE, np.float32), RATE // 2):
+    for chunk in chunks(np.zeros(40 * SAMPLING_RATE, np.float32), SAMPLING_RATE // 2):
         assert live.push(chunk) == stream.Heard([], [])
     assert live.finish() == stream.Heard([], [])

@@ -12,7 +12,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asrkit.audio.loading import RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.decoding import alignment
 from asrkit.decoding.expected import Expected
 from asrkit.decoding.transcript import describe
@@ -24,7 +24,7 @@ from asrkit.transcription.transcriber import OVERLAP_S, UTTERANCE_S, Transcriber
 from tests.support import tiny
 from tests.support.waiting import wait_for
 
-SIZE, OVERLAP = int(UTTERANCE_S * RATE), int(OVERLAP_S * RATE)
+SIZE, OVERLAP = int(UTTERANCE_S * SAMPLING_RATE), int(OVERLAP_S * SAMPLING_RATE)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_every_sample_is_answered_for_once(samples):
 
 
 def test_a_minute_in_windows():
-    second = RATE
+    second = SAMPLING_RATE
     assert list(windows(60 * second)) == [
         (0, 24 * second, 0, 22 * second),
         (20 * second, 44 * second, 22 * second, 42 * second),
@@ -95,14 +95,14 @@ def test_a_minute_in_windows():
 def test_too_short_to_hold_a_frame(listener):
     for samples in (1, 100, 399):
         heard = listener.transcribe(noise(samples))
-        assert (heard.text, heard.words) == ("", []) and heard.duration_s == samples / RATE
+        assert (heard.text, heard.words) == ("", []) and heard.duration_s == samples / SAMPLING_RATE
 
 
-@pytest.mark.parametrize("samples", [400, 719, 16_000, 5 * RATE, SIZE + RATE, 2 * SIZE + 12_345])
+@pytest.mark.parametrize("samples", [400, 719, 16_000, 5 * SAMPLING_RATE, SIZE + SAMPLING_RATE, 2 * SIZE + 12_345])
 def test_words_are_in_order_within_the_recording(listener, samples):
     heard = listener.transcribe(noise(samples))
     assert heard.text == " ".join(word.word for word in heard.words)
-    assert heard.duration_s == samples / RATE
+    assert heard.duration_s == samples / SAMPLING_RATE
     for word in heard.words:
         assert word.word and 0 <= word.start_s < word.end_s <= heard.duration_s + 1e-6 and 0 < word.confidence <= 1
     for before, after in zip(heard.words, heard.words[1:], strict=False):
@@ -111,7 +111,9 @@ def test_words_are_in_order_within_the_recording(listener, samples):
 
 def test_a_long_recording_is_heard_to_its_end(listener):
     whole = noise(3 * SIZE)
-    loudness = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * np.arange(3 * SIZE) / RATE)  # what never wavers is background
+    loudness = 0.6 + 0.4 * np.sin(
+        2 * np.pi * 4 * np.arange(3 * SIZE) / SAMPLING_RATE
+    )  # what never wavers is background
     heard = listener.transcribe(Waveform((whole.samples * loudness).astype(np.float32)))
     starts = np.array([word.start_s for word in heard.words])
     assert np.histogram(starts, bins=9, range=(0, heard.duration_s))[0].min() > 10
@@ -146,7 +148,7 @@ def test_clips_heard_together_are_heard_as_alone(tmp_path, norm):
     assert [len(found) for found in together][1:8:6] == [0, 0]
 
 
-@given(st.lists(st.integers(0, 30 * RATE), max_size=30))
+@given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
 def test_every_clip_is_in_one_batch_with_clips_like_it(lengths):
     groups = batches(lengths, 24.0, 0.8)
     assert sorted(place for group in groups for place in group) == [
@@ -155,12 +157,14 @@ def test_every_clip_is_in_one_batch_with_clips_like_it(lengths):
     for group in groups:
         inside = [lengths[place] for place in group]
         assert min(inside) >= 0.8 * max(inside)
-        assert len(inside) == 1 or len(inside) * max(inside) <= 24 * RATE
+        assert len(inside) == 1 or len(inside) * max(inside) <= 24 * SAMPLING_RATE
 
 
 def test_the_same_recording_gives_the_same_text(listener):
-    assert listener.transcribe(noise(2 * RATE)) == listener.transcribe(noise(2 * RATE))
-    assert listener.transcribe(noise(2 * RATE, seed=1)).text != listener.transcribe(noise(2 * RATE)).text
+    assert listener.transcribe(noise(2 * SAMPLING_RATE)) == listener.transcribe(noise(2 * SAMPLING_RATE))
+    assert (
+        listener.transcribe(noise(2 * SAMPLING_RATE, seed=1)).text != listener.transcribe(noise(2 * SAMPLING_RATE)).text
+    )
 
 
 class Script(torch.nn.Module):
@@ -183,7 +187,7 @@ def test_words_times_and_confidence(checkpoint):
     tokens = [0, 3, 0, 3, 3, 4, 2, 2, 4, 0]
     sure = [0.9, 0.9, 0.9, 0.5, 0.7, 0.8, 0.9, 0.9, 0.6, 0.9]
     listener.engine.model = Script(tokens, sure)
-    heard = listener.transcribe(noise(RATE))
+    heard = listener.transcribe(noise(SAMPLING_RATE))
     assert heard.text == "aab b"
     told = describe(heard)
     assert [(word["word"], word["start_s"], word["end_s"]) for word in told["words"]] == [
@@ -201,7 +205,7 @@ def test_words_times_and_confidence(checkpoint):
 def test_nothing_said(checkpoint, tokens):
     listener = Transcriber(str(checkpoint))
     listener.engine.model = Script(tokens, [0.9] * 10)
-    assert describe(listener.transcribe(noise(RATE))) == {"text": "", "words": [], "duration_s": 1.0}
+    assert describe(listener.transcribe(noise(SAMPLING_RATE))) == {"text": "", "words": [], "duration_s": 1.0}
 
 
 # Loading
@@ -241,7 +245,7 @@ def test_one_thread_listens_while_a_run_is_under_way(store, checkpoint, monkeypa
     busy = get(str(checkpoint), store)
     before = torch.get_num_threads()
     try:
-        busy.transcribe(noise(RATE))
+        busy.transcribe(noise(SAMPLING_RATE))
         assert busy.engine.threads == torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -290,7 +294,9 @@ class Crowded(Engine):
 def test_where_the_gpu_is_full_the_processor_listens(checkpoint, monkeypatch):
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     engine = Crowded(str(checkpoint), "cuda")
-    (there,), (here,) = (one.log_probabilities([noise(RATE).samples]) for one in (engine, Engine(str(checkpoint))))
+    (there,), (here,) = (
+        one.log_probabilities([noise(SAMPLING_RATE).samples]) for one in (engine, Engine(str(checkpoint)))
+    )
     assert engine.device.type == "cpu"
     np.testing.assert_array_equal(there, here)
 
@@ -305,7 +311,7 @@ def test_a_model_that_does_not_fit_on_the_gpu_stays_on_the_processor(checkpoint,
 
     monkeypatch.setattr(torch.nn.Module, "to", to)
     engine = Engine(str(checkpoint), "cuda")
-    assert engine.device.type == "cpu" and len(engine.log_probabilities([noise(RATE).samples])[0])
+    assert engine.device.type == "cpu" and len(engine.log_probabilities([noise(SAMPLING_RATE).samples])[0])
 
 
 def test_the_watch_on_the_gpu_outlives_a_disk_that_cannot_be_read(store, monkeypatch):
@@ -400,7 +406,7 @@ def test_broken_weights_are_one_sentence(tmp_path, expect):
     with torch.no_grad():
         model.lm_head.bias[0] = float("nan")
     model.save_pretrained(folder)
-    listener, wave = Transcriber(str(folder)), noise(RATE)
+    listener, wave = Transcriber(str(folder)), noise(SAMPLING_RATE)
     with pytest.raises(ModelError, match="broken answers with what is no number .NaN.: its weights are broken"):
         listener.transcribe(wave, expect.decoder(listener))
     with pytest.raises(ModelError, match="weights are broken"):
@@ -416,7 +422,7 @@ def test_one_thread_hears_for_all_that_ask(listener, monkeypatch):
         return real(self, clips)
 
     monkeypatch.setattr(Engine, "_hear", hear)
-    askers = [threading.Thread(target=listener.transcribe, args=[noise(RATE, seed)]) for seed in range(3)]
+    askers = [threading.Thread(target=listener.transcribe, args=[noise(SAMPLING_RATE, seed)]) for seed in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
@@ -424,4 +430,4 @@ def test_one_thread_hears_for_all_that_ask(listener, monkeypatch):
     assert len(seen) == 1 and not seen & {asker.ident for asker in askers}
     monkeypatch.setattr(Engine, "_hear", lambda self, clips: 1 / 0)
     with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
-        pool.submit(listener.transcribe, noise(RATE)).result()
+        pool.submit(listener.transcribe, noise(SAMPLING_RATE)).result()

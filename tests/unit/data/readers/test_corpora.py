@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from asrkit.audio import loading
+from asrkit.audio import load_audio
 from asrkit.data import sources
 
 
@@ -142,7 +142,7 @@ def test_every_layout(make, tmp_path, layout, packed):
     assert [(row.text, row.speaker) for row in source.eval] == [("two", "bob")]
     for row in source.utterances:
         assert row.duration_s == pytest.approx(2.0, abs=0.1) or layout is kaldi
-        assert loading.load(row.audio, start_s=row.start_s, end_s=row.end_s).duration_s > 1.4
+        assert load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).duration_s > 1.4
         assert row.row
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from asrkit.audio import loading
+from asrkit.audio import load_audio
 from asrkit.data import sources
 from asrkit.errors import DataError
 
@@ -27,7 +27,7 @@ def test_saved_dict(clip, tmp_path):
     source = sources.load(str(tmp_path / "saved"), hub_dir=tmp_path / "clips")
     assert [(u.text, u.duration_s, u.speaker) for u in source.train] == [("one", 1.5, "7"), ("two", 0.5, "8")]
     assert [(u.text, u.split, u.row) for u in source.eval] == [("three", "test", "saved test row 0")]
-    assert loading.load(source.train[0].audio).duration_s == 1.5
+    assert load_audio(source.train[0].audio).duration_s == 1.5
     assert source.train[0].audio.endswith(".flac")
     again = sources.load(str(tmp_path / "saved"), hub_dir=tmp_path / "clips")
     assert again == source

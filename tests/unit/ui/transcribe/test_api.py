@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from gradio.utils import get_upload_folder
 
-from asrkit.audio.loading import RATE
+from asrkit.audio import SAMPLING_RATE
 from asrkit.data import access, collection
 from asrkit.decoding.expected import Expected
 from asrkit.errors import ModelError
@@ -53,7 +53,7 @@ def pcm(samples):
     return base64.b64encode((32767 * samples).astype("<i2").tobytes()).decode()
 
 
-def speak(booth, recording, samples, rate=RATE, size=0.3, last=True):
+def speak(booth, recording, samples, rate=SAMPLING_RATE, size=0.3, last=True):
     """Post chunk after chunk; the answers."""
     step = round(size * rate)
     parts = [samples[at : at + step] for at in range(0, len(samples), step)] + [samples[:0]]
@@ -69,7 +69,7 @@ def text(answer):
     return " ".join(word["word"] for word in answer["words"])
 
 
-def uploaded(booth, name, samples, rate=RATE):
+def uploaded(booth, name, samples, rate=SAMPLING_RATE):
     path = uploads() / name
     soundfile.write(path, samples, rate)
     return booth.open({"path": str(path), "name": name, "model": "any"})["id"]
@@ -86,26 +86,26 @@ def ended(booth, recording):
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 def test_a_microphone_at_any_rate_is_heard_to_its_last_sample(booth, rate):
     samples = said("abc de", 1)
-    at = np.arange(0, len(samples), RATE / rate)
+    at = np.arange(0, len(samples), SAMPLING_RATE / rate)
     mine = booth.start({"model": "any", "rate": rate})["id"]
     *before, end = speak(booth, mine, np.interp(at, np.arange(len(samples)), samples), rate)
     assert before[0]["state"] == "working" and any(answer["partial"] for answer in before)
     assert (text(end), end["state"], end["partial"]) == ("abc de", "done", "")
-    assert end["duration_s"] == pytest.approx(len(samples) / RATE, abs=0.01)
+    assert end["duration_s"] == pytest.approx(len(samples) / SAMPLING_RATE, abs=0.01)
 
 
 def test_a_chunk_that_was_sent_twice_counts_once(booth):
-    mine = booth.start({"model": "any", "rate": RATE})["id"]
+    mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
     chunk = {"id": mine, "pcm": pcm(said("ab")), "seen": 0, "last": False}
     for number in (0, 0, 0, 1, 0):
         answer = booth.hear(chunk | {"number": number})
-    assert answer["duration_s"] == pytest.approx(2 * len(said("ab")) / RATE)
+    assert answer["duration_s"] == pytest.approx(2 * len(said("ab")) / SAMPLING_RATE)
     done = booth.hear(chunk | {"number": 2, "pcm": "", "last": True})
     assert booth.hear(chunk | {"number": 2, "pcm": "", "last": True}) == done
 
 
 def test_only_words_that_the_page_has_not_seen_are_sent(booth):
-    mine = booth.start({"model": "any", "rate": RATE})["id"]
+    mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
     speak(booth, mine, said("ab cd"))
     assert text(booth.hear({"id": mine, "number": 99, "pcm": "", "seen": 1})) == "cd"
 
@@ -115,7 +115,7 @@ def test_two_visitors_at_once_hear_their_own_words(booth):
     answers = {}
 
     def visit(place):
-        mine = booth.start({"model": "any", "rate": RATE})["id"]
+        mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
         answers[place] = text(speak(booth, mine, said(texts[place], place))[-1])
 
     visitors = [threading.Thread(target=visit, args=[place]) for place in range(len(texts))]
@@ -127,8 +127,8 @@ def test_two_visitors_at_once_hear_their_own_words(booth):
 
 
 def test_a_file_is_read_shown_played_and_written(booth):
-    samples = np.concatenate([said("abc de"), np.zeros(RATE, np.float32), said("cab")])
-    mine = uploaded(booth, "a talk.wav", samples, RATE)
+    samples = np.concatenate([said("abc de"), np.zeros(SAMPLING_RATE, np.float32), said("cab")])
+    mine = uploaded(booth, "a talk.wav", samples, SAMPLING_RATE)
     row = ended(booth, mine)
     assert (row["state"], row["share"], row["text"], row["notice"]) == ("done", 1.0, "abc de cab", "")
     told = booth.show({"id": mine})
@@ -136,8 +136,8 @@ def test_a_file_is_read_shown_played_and_written(booth):
     assert 0 < len(told["peaks"]) <= 900 and max(told["peaks"]) == 100 and min(told["peaks"]) >= 0
     word = told["words"][-1]
     heard, rate = soundfile.read(io.BytesIO(base64.b64decode(booth.sound({"id": mine, **word})["wav"])))
-    assert rate == RATE
-    first = round(word["start_s"] * RATE)
+    assert rate == SAMPLING_RATE
+    first = round(word["start_s"] * SAMPLING_RATE)
     np.testing.assert_allclose(heard, samples[first : first + len(heard)], atol=1e-3)
     told = booth.text({"id": mine, "format": "srt"})
     assert told["name"] == "a talk.srt" and "abc de" in told["text"]
@@ -169,10 +169,10 @@ def test_many_files_and_a_zip_of_those_that_worked(booth):
 @pytest.mark.parametrize(
     ("name", "samples", "words"),
     [
-        ("silence.wav", np.zeros(RATE), "silent"),
+        ("silence.wav", np.zeros(SAMPLING_RATE), "silent"),
         ("blink.wav", np.full(800, 0.3), "0.05 s long"),
-        ("long silence.wav", np.zeros(40 * RATE), "silent"),
-        ("noise.wav", 0.1 * np.random.default_rng(0).standard_normal(4 * RATE), "No speech was heard"),
+        ("long silence.wav", np.zeros(40 * SAMPLING_RATE), "silent"),
+        ("noise.wav", 0.1 * np.random.default_rng(0).standard_normal(4 * SAMPLING_RATE), "No speech was heard"),
     ],
 )
 def test_a_file_without_speech_is_one_sentence(booth, name, samples, words):
@@ -181,9 +181,9 @@ def test_a_file_without_speech_is_one_sentence(booth, name, samples, words):
 
 
 def test_a_recording_without_speech_is_one_sentence(booth):
-    mine = booth.start({"model": "any", "rate": RATE})["id"]
-    assert "silent" in speak(booth, mine, np.zeros(2 * RATE))[-1]["notice"]
-    blink = booth.start({"model": "any", "rate": RATE})["id"]
+    mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
+    assert "silent" in speak(booth, mine, np.zeros(2 * SAMPLING_RATE))[-1]["notice"]
+    blink = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
     assert "0.05 s long" in speak(booth, blink, np.full(800, 0.3))[-1]["notice"]
 
 
@@ -202,12 +202,12 @@ def test_cancelled_files_stop(booth):
 
 def test_what_the_page_may_not_ask(booth, tmp_path):
     secret = tmp_path / "secret.wav"
-    soundfile.write(secret, said("abc"), RATE)
+    soundfile.write(secret, said("abc"), SAMPLING_RATE)
     for path in (secret, uploads() / ".." / "secret.wav", uploads(), uploads() / "gone.wav"):
         told = answering(booth.open)({"path": str(path), "name": "a.wav", "model": "any"})
         assert "not uploaded here" in told["error"]
     assert "no longer held" in answering(booth.show)({"id": "guess"})["error"]
-    mine = booth.start({"model": "broken", "rate": RATE})["id"]
+    mine = booth.start({"model": "broken", "rate": SAMPLING_RATE})["id"]
     hear = answering(booth.hear)
     assert "no model 'broken'" in hear({"id": mine, "number": 0, "pcm": pcm(said("a")), "last": False})["error"]
     assert "no format" in answering(booth.text)({"id": mine, "format": "exe"})["error"]
@@ -221,7 +221,7 @@ def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
     assert "now has 1 clips" in told["done"]
     (clip,) = collection.open_in(booth.store.data_dir, "my words").clips()
     assert (clip.text, clip.speaker) == ("abd", "ann")
-    assert clip.duration_s == pytest.approx(len(said("abc")) / RATE, abs=0.01)
+    assert clip.duration_s == pytest.approx(len(said("abc")) / SAMPLING_RATE, abs=0.01)
     keep = answering(booth.keep)
     assert "cannot name a dataset" in keep({"id": mine, "text": "a", "dataset": "../up"})["error"]
     assert "transcript is empty" in keep({"id": mine, "text": " ", "dataset": "mine"})["error"]
@@ -260,7 +260,7 @@ def fetching(booth, monkeypatch):
 
 def test_a_recording_tells_what_it_waits_for(fetching):
     booth, gate, loaded = fetching
-    mine, other = (booth.start({"model": "far/away", "rate": RATE})["id"] for _ in range(2))
+    mine, other = (booth.start({"model": "far/away", "rate": SAMPLING_RATE})["id"] for _ in range(2))
     wait_for(lambda: booth.ready({"id": mine})["waits"] == "Fetching far/away: 120 of 360 MB", "the fetch to be told")
     assert booth.ready({"id": other})["waits"] == "Fetching far/away: 120 of 360 MB"
     gate.set()
@@ -272,7 +272,7 @@ def test_a_recording_tells_what_it_waits_for(fetching):
 
 def test_a_recording_whose_model_cannot_be_had_fails_at_once(fetching):
     booth, _, _ = fetching
-    mine = booth.start({"model": "broken", "rate": RATE})["id"]
+    mine = booth.start({"model": "broken", "rate": SAMPLING_RATE})["id"]
     assert "no model 'broken'" in answering(booth.ready)({"id": mine})["error"]
     assert state(booth, mine)["state"] == "failed" and "no model 'broken'" in state(booth, mine)["notice"]
 
@@ -286,7 +286,7 @@ def test_what_lies_here_is_loaded_ahead_and_nothing_is_fetched_for_that(fetching
 
 def test_a_fetch_that_nobody_waits_for_ends(fetching, monkeypatch):
     booth, gate, _ = fetching
-    mine = booth.start({"model": "far/away", "rate": RATE})["id"]
+    mine = booth.start({"model": "far/away", "rate": SAMPLING_RATE})["id"]
     assert booth.ready({"id": mine})["waits"]
     monkeypatch.setattr("asrkit.ui.transcribe.hearing.ABANDONED_S", -1.0)
     gate.set()
@@ -316,7 +316,7 @@ def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
 
 
 def test_a_chunk_that_fails_ends_the_recording_and_is_not_taken_again(booth, monkeypatch):
-    mine = booth.start({"model": "any", "rate": RATE})["id"]
+    mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
     chunk = {"id": mine, "pcm": pcm(said("ab")), "seen": 0, "last": False}
     booth.hear(chunk | {"number": 0})
 

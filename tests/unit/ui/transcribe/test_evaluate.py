@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrkit.audio.loading import RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.config import preset
 from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
@@ -74,7 +74,7 @@ def test_a_dataset_is_judged_shown_heard_and_written(store, data):
     rows = list(csv.DictReader(io.StringIO(judge.table({"id": job})["csv"])))
     assert len(rows) == 6 and any(float(row["wer"]) > 0 for row in rows)
     heard, rate = soundfile.read(io.BytesIO(base64.b64decode(judge.clip({"id": job, "place": 0})["wav"])))
-    assert rate == RATE and len(heard) > 0.3 * RATE
+    assert rate == SAMPLING_RATE and len(heard) > 0.3 * SAMPLING_RATE
 
 
 def test_what_is_expected_is_listened_for(store, data, monkeypatch):
@@ -94,7 +94,7 @@ def test_what_is_expected_is_listened_for(store, data, monkeypatch):
 def test_the_clips_of_its_own_run(store, data):
     run = store.create(preset("demo").config, "20260101-000000-mine")
     rng = np.random.default_rng(0)
-    soundfile.write(data / "own.wav", tiny.synthesize("abc", rng), RATE)
+    soundfile.write(data / "own.wav", tiny.synthesize("abc", rng), SAMPLING_RATE)
     manifest.write(run.path / "eval.jsonl", [Utterance(str(data / "own.wav"), "abc", 0.6)])
     _, told = judged(Judge(store), model=run.id)
     assert "1 clips" in told["html"] and "Every clip is right." in told["html"]
@@ -233,7 +233,7 @@ def test_the_checkpoints_of_a_run_in_turn(store, tmp_path):
 
 
 def test_the_endpoint_answers_as_the_command_line_does(store, tmp_path):
-    soundfile.write(tmp_path / "a.wav", tiny.synthesize("abc de", np.random.default_rng(0)), RATE)
+    soundfile.write(tmp_path / "a.wav", tiny.synthesize("abc de", np.random.default_rng(0)), SAMPLING_RATE)
     told = endpoint.transcribed(store, str(tmp_path / "a.wav"), "good")
     assert told["text"] == "abc de" and list(told["words"][0]) == ["word", "start_s", "end_s", "confidence"]
     assert endpoint.transcribed(store, str(tmp_path / "a.wav"), "good", Expected()) == told

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrkit.audio import blocks, containers, loading
+from asrkit.audio import SAMPLING_RATE, Waveform, check_speech, containers, load_audio, read_duration_s, stream_blocks
 from asrkit.errors import AudioError
 
 
@@ -23,7 +23,7 @@ def test_imports_no_heavy_package():
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
 def test_loads_every_format_that_libsndfile_decodes(clip, name):
-    wave = loading.load(clip(name, 1.0))
+    wave = load_audio(clip(name, 1.0))
     assert wave.samples.dtype == np.float32
     assert wave.samples.ndim == 1
     assert wave.duration_s == pytest.approx(1.0, abs=0.08)
@@ -32,12 +32,12 @@ def test_loads_every_format_that_libsndfile_decodes(clip, name):
 
 def test_bytes_equal_the_file(clip):
     path = clip("a.flac")
-    assert np.array_equal(loading.load(path.read_bytes()).samples, loading.load(str(path)).samples)
+    assert np.array_equal(load_audio(path.read_bytes()).samples, load_audio(str(path)).samples)
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 44_099])
 def test_resampling_keeps_duration_and_pitch(rate, sine):
-    samples = loading.load((rate, sine(1.0, rate, hertz=1000))).samples
+    samples = load_audio((rate, sine(1.0, rate, hertz=1000))).samples
     assert len(samples) == pytest.approx(16_000, abs=5)
     assert np.argmax(np.abs(np.fft.rfft(samples, 16_000))) == pytest.approx(1000, abs=1)
 
@@ -53,22 +53,22 @@ def test_resampling_keeps_duration_and_pitch(rate, sine):
     ],
 )
 def test_numbers_are_scaled_by_their_range(dtype, values, expected):
-    assert loading.load((16_000, np.array(values, dtype))).samples.tolist() == expected
+    assert load_audio((16_000, np.array(values, dtype))).samples.tolist() == expected
 
 
 def test_channels_are_averaged():
     stereo = np.array([[0.2, 0.4], [1.0, 0.0]], np.float32)
-    assert loading.load((16_000, stereo)).samples == pytest.approx([0.3, 0.5])
+    assert load_audio((16_000, stereo)).samples == pytest.approx([0.3, 0.5])
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
 def test_a_part_is_that_part(clip, name):
     path = clip(name, 3.0)
-    whole = loading.load(path).samples
-    part = loading.load(path, start_s=1.0, end_s=1.5).samples
+    whole = load_audio(path).samples
+    part = load_audio(path, start_s=1.0, end_s=1.5).samples
     assert part == pytest.approx(whole[16_000:24_000], abs=1e-3)
-    assert loading.load(path, start_s=2.5).duration_s == pytest.approx(0.5)
-    assert loading.load((16_000, whole), start_s=1.0, end_s=1.5).samples == pytest.approx(whole[16_000:24_000])
+    assert load_audio(path, start_s=2.5).duration_s == pytest.approx(0.5)
+    assert load_audio((16_000, whole), start_s=1.0, end_s=1.5).samples == pytest.approx(whole[16_000:24_000])
 
 
 def test_a_part_is_sought_not_read_through(clip, monkeypatch):
@@ -80,17 +80,17 @@ def test_a_part_is_sought_not_read_through(clip, monkeypatch):
         return plain(self, frames, *args, **kwargs)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", spy)
-    loading.load(path, start_s=50.0, end_s=51.0)
+    load_audio(path, start_s=50.0, end_s=51.0)
     assert read == [16_000]
 
 
 def test_duration_by_the_header(clip):
-    assert loading.duration_s(clip("a.flac", 1.25)) == 1.25
-    assert loading.duration_s(clip("b.wav", 0.5, rate=44_100)) == 0.5
-    assert loading.duration_s(clip("empty.wav", 0.0)) == 0.0
+    assert read_duration_s(clip("a.flac", 1.25)) == 1.25
+    assert read_duration_s(clip("b.wav", 0.5, rate=44_100)) == 0.5
+    assert read_duration_s(clip("empty.wav", 0.0)) == 0.0
 
 
-@pytest.mark.parametrize("call", [loading.load, loading.duration_s])
+@pytest.mark.parametrize("call", [load_audio, read_duration_s])
 class TestBadFiles:
     def test_missing(self, call, tmp_path):
         with pytest.raises(AudioError, match=r"gone\.wav does not exist; check the path"):
@@ -114,23 +114,23 @@ class TestBadFiles:
 
 def test_zero_frames(clip):
     with pytest.raises(AudioError, match=r"holds no audio \(zero frames\)"):
-        loading.load(clip("a.wav", 0.0))
+        load_audio(clip("a.wav", 0.0))
     with pytest.raises(AudioError, match=r"The recording holds no audio \(zero frames\)"):
-        loading.load((16_000, np.zeros(0, np.int16)))
+        load_audio((16_000, np.zeros(0, np.int16)))
 
 
 def test_part_outside_the_file(clip):
     with pytest.raises(AudioError, match="zero frames after 2 s"):
-        loading.load(clip("a.wav", 1.0), start_s=2.0)
+        load_audio(clip("a.wav", 1.0), start_s=2.0)
     with pytest.raises(AudioError, match="from 2 s to 1 s; give 0 <= start < end"):
-        loading.load(clip("a.wav", 1.0), start_s=2.0, end_s=1.0)
+        load_audio(clip("a.wav", 1.0), start_s=2.0, end_s=1.0)
 
 
 def test_empty_and_foreign_bytes():
     with pytest.raises(AudioError, match=r"The uploaded audio \(0 bytes\) is empty"):
-        loading.load(b"")
+        load_audio(b"")
     with pytest.raises(AudioError, match=r"The uploaded audio \(5 bytes\) cannot be read as audio"):
-        loading.load(b"hello")
+        load_audio(b"hello")
 
 
 def test_not_finite(tmp_path, sine):
@@ -138,7 +138,7 @@ def test_not_finite(tmp_path, sine):
     samples[7] = np.nan
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
     with pytest.raises(AudioError, match=r"a\.wav has 1 samples that are not finite"):
-        loading.load(tmp_path / "a.wav")
+        load_audio(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
@@ -146,7 +146,7 @@ def test_cut_off_files_are_told(clip, name):
     path = clip(name, 3.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match="is cut off|cannot be read as audio"):
-        loading.load(path)
+        load_audio(path)
 
 
 def test_wav_of_unknown_length_loads(sine):
@@ -156,29 +156,29 @@ def test_wav_of_unknown_length_loads(sine):
     content = bytearray(buffer.getvalue())
     at = content.index(b"data") + 4
     content[at : at + 4] = b"\xff\xff\xff\xff"
-    assert loading.load(bytes(content)).duration_s == 1.0
+    assert load_audio(bytes(content)).duration_s == 1.0
 
 
 def test_wrong_arrays():
     with pytest.raises(AudioError, match=r"shape \(2, 2, 2\)"):
-        loading.load((16_000, np.zeros((2, 2, 2))))
+        load_audio((16_000, np.zeros((2, 2, 2))))
     with pytest.raises(AudioError, match="type bool"):
-        loading.load((16_000, np.zeros(9, bool)))
+        load_audio((16_000, np.zeros(9, bool)))
     with pytest.raises(AudioError, match="sampling rate of 10 Hz"):
-        loading.load((10, np.zeros(9)))
+        load_audio((10, np.zeros(9)))
 
 
 def test_check_speech(sine):
-    loading.check_speech(loading.Waveform(sine(0.5)))
+    check_speech(Waveform(sine(0.5)))
     with pytest.raises(AudioError, match=r"The recording is 0\.10 s long; speak for at least 0\.2 s"):
-        loading.check_speech(loading.Waveform(sine(0.1)))
+        check_speech(Waveform(sine(0.1)))
     for silent in (np.zeros(16_000, np.float32), np.full(16_000, 0.2, np.float32), sine(1.0, peak=1e-4)):
         with pytest.raises(AudioError, match="The recording is silent; check that the right microphone is selected"):
-            loading.check_speech(loading.Waveform(silent))
+            check_speech(Waveform(silent))
 
 
 def test_a_word_in_a_long_silence_is_speech(sine):
-    loading.check_speech(loading.Waveform(np.concatenate([np.zeros(160_000, np.float32), sine(0.3, peak=0.01)])))
+    check_speech(Waveform(np.concatenate([np.zeros(160_000, np.float32), sine(0.3, peak=0.01)])))
 
 
 def encode(path, samples, codec, rate=16_000, container=None):
@@ -207,13 +207,13 @@ def encode(path, samples, codec, rate=16_000, container=None):
 )
 def test_pyav_reads_what_libsndfile_cannot(tmp_path, sine, name, codec, rate):
     path = encode(tmp_path / name, sine(2.0), codec, rate)
-    wave = loading.load(path)
+    wave = load_audio(path)
     assert wave.duration_s == pytest.approx(2.0, abs=0.15)
     assert np.abs(wave.samples[8_000:24_000]).max() == pytest.approx(0.5, abs=0.12)
-    assert loading.load(path, start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
-    assert loading.duration_s(path) == pytest.approx(2.0, abs=0.15)
+    assert load_audio(path, start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
+    assert read_duration_s(path) == pytest.approx(2.0, abs=0.15)
     if name != "a.g722":  # bytes have no name that tells
-        assert loading.load(path.read_bytes()).duration_s == pytest.approx(2.0, abs=0.15)
+        assert load_audio(path.read_bytes()).duration_s == pytest.approx(2.0, abs=0.15)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_pyav_reads_what_libsndfile_cannot(tmp_path, sine, name, codec, rate):
 def test_wav_of_every_width(tmp_path, sine, subtype):
     channels = 1 if subtype in ("GSM610", "G721_32") else 2
     soundfile.write(tmp_path / "a.wav", np.stack([sine(1.0, 8_000)] * channels, 1), 8_000, subtype=subtype)
-    wave = loading.load(tmp_path / "a.wav")
+    wave = load_audio(tmp_path / "a.wav")
     assert wave.duration_s == pytest.approx(1.0, abs=0.05)
     assert np.abs(wave.samples[4000:12_000]).max() == pytest.approx(0.5, abs=0.05)
 
@@ -245,13 +245,13 @@ def test_wav_of_every_width(tmp_path, sine, subtype):
 def test_telephone_audio_without_a_header(tmp_path, sine, suffix, law):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, sine(1.0, 8_000), 8_000, format="RAW", subtype=law)
-    assert (loading.duration_s(path), loading.load(path).duration_s) == (1.0, 1.0)
-    assert np.abs(loading.load(path).samples[4000:12_000]).max() == pytest.approx(0.5, abs=0.03)
+    assert (read_duration_s(path), load_audio(path).duration_s) == (1.0, 1.0)
+    assert np.abs(load_audio(path).samples[4000:12_000]).max() == pytest.approx(0.5, abs=0.03)
 
 
 def test_nist_sphere(tmp_path, sine):
     soundfile.write(tmp_path / "sa1.wav", sine(1.0), 16_000, format="NIST", subtype="PCM_16")
-    assert loading.load(tmp_path / "sa1.wav").duration_s == 1.0
+    assert load_audio(tmp_path / "sa1.wav").duration_s == 1.0
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_nist_sphere(tmp_path, sine):
 def test_a_playlist_does_not_reach_other_files(clip, tmp_path, content, name):
     (tmp_path / name).write_text(content.format(other=clip("secret.mp3")))
     with pytest.raises(AudioError, match="cannot be read as audio"):
-        loading.load(tmp_path / name)
+        load_audio(tmp_path / name)
 
 
 def test_a_flac_that_was_written_to_a_pipe(clip):
@@ -274,17 +274,17 @@ def test_a_flac_that_was_written_to_a_pipe(clip):
     content[21] &= 0xF0  # 36 bits of total samples: 0 where the writer could not know
     content[22:26] = bytes(4)
     path.write_bytes(content)
-    assert loading.duration_s(path) == pytest.approx(2.0)
+    assert read_duration_s(path) == pytest.approx(2.0)
     for source in (path, bytes(content)):
-        assert loading.load(source).duration_s == pytest.approx(2.0)
-    assert loading.load(path, start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
-    assert sum(map(len, blocks.blocks(path))) == 2 * loading.RATE
+        assert load_audio(source).duration_s == pytest.approx(2.0)
+    assert load_audio(path, start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
+    assert sum(map(len, stream_blocks(path))) == 2 * SAMPLING_RATE
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".wav", "caf\udce9.wav"])
 def test_a_name_that_cannot_be_opened(tmp_path, name):
     with pytest.raises(AudioError, match="cannot be opened|is not UTF-8"):
-        loading.load(tmp_path / name)
+        load_audio(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.au", "a.aiff"])
@@ -301,13 +301,13 @@ def test_a_header_that_promises_hours_takes_no_memory(clip, tmp_path, name):
     path.write_bytes(content)
     tracemalloc.start()
     with pytest.raises(AudioError, match="is cut off") if name == "a.wav" else contextlib.nullcontext():
-        assert loading.load(path).duration_s < 1
+        assert load_audio(path).duration_s < 1
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
 
 
 def test_without_pyav_the_message_names_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(containers, "available", lambda: False)
+    monkeypatch.setattr(containers, "is_available", lambda: False)
     (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(99))
     with pytest.raises(AudioError, match=r"install PyAV \(pip install av\)"):
-        loading.load(tmp_path / "a.m4a")
+        load_audio(tmp_path / "a.m4a")

@@ -7,24 +7,19 @@ known by the file's name. What it cannot read goes to PyAV: m4a, webm, AMR, G.72
 from __future__ import annotations
 
 import io
-import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from asrkit.audio import containers
+from asrkit.audio.resampling import resample
+from asrkit.audio.waveform import MIN_SAMPLING_RATE, Waveform
 from asrkit.errors import AudioError
 
-RATE = 16_000
-SILENCE_DBFS = -60.0
-SILENCE_WINDOW_S = 0.1
-LOWEST_RATE = 1_000
-
 # Decoded audio may fall this far short of what its header promises (MP3 headers are estimates); more means a cut file.
-CUT_OFF_SHARE = 0.1
+MAX_MISSING_FRACTION = 0.1
 
 # A recorder that writes to a pipe does not know the length and leaves a huge one in the WAV header.
 _UNKNOWN_LENGTH = 0x7FFF0000
@@ -50,18 +45,7 @@ _HEADERLESS = {
 Source = str | Path | bytes | tuple[int, np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class Waveform:
-    """samples: (n,) float32, mono, 16 kHz, full scale at ±1."""
-
-    samples: np.ndarray
-
-    @property
-    def duration_s(self) -> float:
-        return len(self.samples) / RATE
-
-
-def load(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
+def load_audio(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
     """Decode, mix to mono and resample `source`, or its part from start_s to end_s.
 
     source: a path, the bytes of an encoded file, or `(rate, array)` as gr.Audio hands it, where the array is (n,) or
@@ -71,52 +55,29 @@ def load(source: Source, *, start_s: float = 0.0, end_s: float | None = None) ->
     Raises AudioError for a file that is missing, empty, cut off or not audio, and for samples that are not finite.
     """
     rate, samples = _decode(source, start_s, end_s)
-    return Waveform(_resample(samples.mean(axis=1, dtype=np.float32), rate))
+    return Waveform(resample(samples.mean(axis=1, dtype=np.float32), rate))
 
 
-def duration_s(path: str | Path) -> float:
+def read_duration_s(path: str | Path) -> float:
     """Seconds of audio in a file by its header alone; 0.0 for a header without audio.
 
     Raises AudioError for a file that is missing, empty (0 bytes) or not audio.
     """
-    _check_file(path)
+    check_file(path)
     try:
-        with _open(path) as file:
+        with open_sound_file(path) as file:
             return file.frames / file.samplerate
     except (soundfile.LibsndfileError, TypeError) as error:
-        length = containers.duration_s(path)
+        length = containers.read_duration_s(path)
         if length is None:
-            raise _not_audio(path) from error
+            raise not_audio_error(path) from error
         return length
 
 
-def decode(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> tuple[int, np.ndarray]:
-    """-> (its own rate, (n,) mono float32), for those who listen without a model. Raises as `load` does."""
+def decode_audio(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> tuple[int, np.ndarray]:
+    """-> (its own rate, (n,) mono float32), for those who listen without a model. Raises as `load_audio` does."""
     rate, samples = _decode(source, start_s, end_s)
     return rate, samples.mean(axis=1, dtype=np.float32)
-
-
-def as_wav(samples: np.ndarray, rate: int = RATE) -> bytes:
-    """(samples,) floating point -> a WAV file of 16 bit."""
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-def check_speech(wave: Waveform, minimum_s: float = 0.2) -> None:
-    """Raise AudioError for a recording that is too short to hold a word, or silent.
-
-    Silent: no 0.1 s of it reaches -60 dBFS (RMS, offset removed), which is what a muted microphone delivers.
-    """
-    if wave.duration_s < minimum_s:
-        raise AudioError(
-            f"The recording is {wave.duration_s:.2f} s long; speak for at least {minimum_s:g} s between start and stop."
-        )
-    if loudest_rms(wave.samples) < 10 ** (SILENCE_DBFS / 20):
-        raise AudioError(
-            "The recording is silent; check that the right microphone is selected, that it is not muted, and that the "
-            "browser may use it."
-        )
 
 
 def _decode(source: Source, start_s: float, end_s: float | None) -> tuple[int, np.ndarray]:
@@ -128,8 +89,10 @@ def _decode(source: Source, start_s: float, end_s: float | None) -> tuple[int, n
         samples = samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
     else:
         rate, samples = _from_encoded(source, start_s, end_s)
-    if rate < LOWEST_RATE:
-        raise AudioError(f"{_name(source)} has a sampling rate of {rate} Hz; speech needs at least {LOWEST_RATE} Hz.")
+    if rate < MIN_SAMPLING_RATE:
+        raise AudioError(
+            f"{_name(source)} has a sampling rate of {rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz."
+        )
     if not len(samples):
         part = f" after {start_s:g} s" if start_s else ""
         raise AudioError(f"{_name(source)} holds no audio (zero frames{part}); record it again or leave it out.")
@@ -144,19 +107,19 @@ def _from_encoded(source: str | Path | bytes, start_s: float, end_s: float | Non
         if not source:
             raise AudioError(f"{_name(source)} is empty (0 bytes); send the whole file.")
     else:
-        _check_file(source)
+        check_file(source)
     try:
-        with _open(source) as file:
+        with open_sound_file(source) as file:
             return file.samplerate, _read(file, _name(source), start_s, end_s)
     except (soundfile.LibsndfileError, TypeError) as error:
         decoded = containers.decode(source)
         if decoded is None:
-            raise _not_audio(source) from error
+            raise not_audio_error(source) from error
         rate, samples = decoded
         return rate, samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
 
 
-def _open(source: str | Path | bytes) -> soundfile.SoundFile:
+def open_sound_file(source: str | Path | bytes) -> soundfile.SoundFile:
     """Raises LibsndfileError where this is not audio or, without a length, cannot be read to its end by libsndfile, and
     TypeError for `.raw`, which has no header to read."""
     law = None if isinstance(source, bytes) else _HEADERLESS.get(Path(source).suffix.lower())
@@ -175,8 +138,8 @@ def _read(file: soundfile.SoundFile, name: str, start_s: float, end_s: float | N
     if first:
         file.seek(first)
     samples = _read_blocks(file, last - first)
-    share = min(_share_of_data_chunk(file), len(samples) / (last - first) if last > first else 1.0)
-    if share < 1 - CUT_OFF_SHARE:
+    share = min(data_chunk_fraction(file), len(samples) / (last - first) if last > first else 1.0)
+    if share < 1 - MAX_MISSING_FRACTION:
         raise AudioError(f"{name} is cut off: only {share:.0%} of the audio is there; copy or download it again.")
     return samples
 
@@ -193,7 +156,7 @@ def _read_blocks(file: soundfile.SoundFile, wanted: int) -> np.ndarray:
     return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
 
-def _share_of_data_chunk(file: soundfile.SoundFile) -> float:
+def data_chunk_fraction(file: soundfile.SoundFile) -> float:
     """The share of a WAV file's promised audio that is there. libsndfile mends a short file and tells only its log."""
     cut = _CUT_DATA_CHUNK.search(file.extra_info)
     if not cut or not 0 < int(cut[1]) < _UNKNOWN_LENGTH:
@@ -219,30 +182,7 @@ def _from_array(rate: int, array: np.ndarray) -> tuple[int, np.ndarray]:
     return int(rate), samples if samples.ndim == 2 else samples[:, None]
 
 
-def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
-    """(n,) at `rate` -> (ceil(n * 16000 / rate),) float32 at 16 kHz."""
-    if rate == RATE:
-        return samples
-    if RATE // math.gcd(rate, RATE) > 1600:
-        # The filter bank has rate * RATE / gcd² taps: gigabytes for 44,099 Hz. To 10 Hz nobody hears the difference.
-        rate = round(rate, -1)
-    import torch
-    from torchaudio.functional import resample
-
-    return resample(torch.from_numpy(samples), rate, RATE).numpy()
-
-
-def loudest_rms(samples: np.ndarray, rate: int = RATE) -> float:
-    """RMS of the loudest 0.1 s of (n,) samples, offset removed."""
-    window = round(SILENCE_WINDOW_S * rate)
-    samples = samples - samples.mean(dtype=np.float64).astype(samples.dtype)
-    whole = len(samples) // window * window
-    frames, rest = samples[:whole].reshape(-1, window), samples[whole:]
-    power = max(np.einsum("ij,ij->i", frames, frames).max(initial=0.0), float(rest @ rest))
-    return float(np.sqrt(power / window))
-
-
-def _check_file(path: str | Path) -> None:
+def check_file(path: str | Path) -> None:
     path = Path(path)
     try:
         str(path).encode("utf-8")  # libsndfile takes no other names
@@ -258,12 +198,12 @@ def _check_file(path: str | Path) -> None:
         raise AudioError(f"{str(path)!r:.200} cannot be opened ({error!r:.80}); check the path.") from error
 
 
-def _not_audio(source: Source) -> AudioError:
+def not_audio_error(source: Source) -> AudioError:
     # libsndfile's own reason stays in __cause__: for a damaged MP3 it says that the file does not exist.
     return AudioError(
         f"{_name(source)} cannot be read as audio: it is damaged or in another format; export it as WAV, FLAC, "
         "OGG/Opus or MP3"
-        + ("." if containers.available() else ", or install PyAV (pip install av) to read m4a, webm and others.")
+        + ("." if containers.is_available() else ", or install PyAV (pip install av) to read m4a, webm and others.")
     )
 
 
