@@ -17,6 +17,7 @@ from asrkit.data import access
 from asrkit.errors import RunError
 from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
+from asrkit.ui import strings
 from asrkit.ui.common import downloads, receiving, theme
 from asrkit.ui.common.receiving import Receiving
 from asrkit.ui.common.visitors import Visitors
@@ -28,7 +29,7 @@ from asrkit.ui.train import tab as train_tab
 from asrkit.ui.transcribe import api as transcribe_api
 from asrkit.ui.transcribe import tab as transcribe_tab
 
-MASTHEAD = '<h1>asrkit</h1><p class="quiet">Teach a speech recogniser your words, watch it learn, then talk to it.</p>'
+MASTHEAD = f'<h1>{strings.text("app.title")}</h1><p class="quiet">{strings.text("app.subtitle")}</p>'
 STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_api.STYLE]
 SPACE_DISK = Path("/data")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -51,16 +52,16 @@ def default_runs() -> Path:
 def build(store: RunStore) -> gr.Blocks:
     """The page over a directory of runs. Loads neither torch nor a model."""
     desk = Desk(store)
-    with gr.Blocks(title="asrkit", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
-            with gr.Tab("Data", id="data"):
+            with gr.Tab(strings.text("tab.data"), id="data"):
                 data = data_tab.build(store, desk)
-            with gr.Tab("Train", id="train"):
+            with gr.Tab(strings.text("tab.train"), id="train"):
                 panel, form_fields = train_tab.build(store, page, data, desk.forecast)
-            with gr.Tab("Runs", id="runs"):
+            with gr.Tab(strings.text("tab.runs"), id="runs"):
                 listed = runs_tab.build(store)
-            with gr.Tab("Transcribe", id="transcribe"):
+            with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
                 model, chosen = transcribe_tab.build(store)
         gr.on(
             [page.load, panel.change],

@@ -12,6 +12,7 @@ import orjson
 from starlette.responses import Response
 
 from asrkit.errors import AsrkitError
+from asrkit.ui import strings
 
 UI = Path(__file__).parents[1]
 FIRST = "common/page.js"
@@ -21,8 +22,8 @@ Asked = dict[str, Any]
 
 
 def template(name: str) -> str:
-    """The text of a file of the page, such as `train/live_panel.html`."""
-    return (UI / name).read_text(encoding="utf-8")
+    """Read a file of the page, such as `train/live_panel.html`, and fill in its texts (`strings`)."""
+    return strings.fill_template((UI / name).read_text(encoding="utf-8"))
 
 
 def script(*names: str) -> str:

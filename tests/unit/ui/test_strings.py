@@ -1,0 +1,110 @@
+"""The catalogue of the page's texts: every key that is used exists, none is unused, and placeholders match."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from asrkit.ui import strings
+from asrkit.ui.common.component import UI
+
+CATALOGUE = strings.load_catalogue()
+PLURAL = re.compile(r"\.(one|other)$")
+KEYS = {PLURAL.sub("", key) for key in CATALOGUE}
+TEMPLATE_KEY = re.compile(r"\{\{t:([^}]*)\}\}")
+SCRIPT_KEY = re.compile(r"""\bt\(\s*["']([\w.-]+)["']\s*([,)])""")
+SCRIPT_PREFIX = re.compile(r"\bt\(\s*`([\w.-]+)\$\{")
+SCRIPT_VALUES = re.compile(r"""\bt\(\s*["']([\w.-]+)["']\s*,\s*\{([^{}()`]*)\}\s*,?\s*\)""")
+
+
+def python_calls() -> Iterator[tuple[str, ast.Call]]:
+    """(where, call) of each `strings.text(...)`, or `text(...)`, in ui/."""
+    for path in UI.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "strings.text":
+                yield f"{path.relative_to(UI)}:{node.lineno}", node
+
+
+def used() -> tuple[dict[str, str], dict[str, str]]:
+    """(keys, prefixes of computed keys), each with where it is used."""
+    keys, prefixes = {}, {}
+    for where, call in python_calls():
+        first = call.args[0]
+        if isinstance(first, ast.Constant):
+            keys[first.value] = where
+        else:
+            assert isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant), (
+                f"{where}: {ast.unparse(first)}"
+            )
+            prefixes[first.values[0].value] = where
+    for path in [*UI.rglob("*.html"), *UI.rglob("*.js")]:
+        content, where = path.read_text(encoding="utf-8"), str(path.relative_to(UI))
+        keys |= dict.fromkeys(TEMPLATE_KEY.findall(content), where)
+        if path.suffix == ".js":
+            keys |= dict.fromkeys([key for key, _ in SCRIPT_KEY.findall(content)], where)
+            prefixes |= dict.fromkeys(SCRIPT_PREFIX.findall(content), where)
+    return keys, prefixes
+
+
+def placeholders(key: str) -> set[str]:
+    return set().union(
+        *(re.findall(r"\{(\w+)\}", text) for known, text in CATALOGUE.items() if PLURAL.sub("", known) == key)
+    )
+
+
+def test_every_used_key_exists():
+    keys, prefixes = used()
+    assert {key: where for key, where in keys.items() if key not in KEYS} == {}
+    assert {
+        prefix: where for prefix, where in prefixes.items() if not any(key.startswith(prefix) for key in KEYS)
+    } == {}
+
+
+def test_no_key_is_unused():
+    keys, prefixes = used()
+    assert [key for key in sorted(KEYS - set(keys)) if not key.startswith(tuple(prefixes) or "-")] == []
+
+
+def test_python_passes_every_placeholder():
+    for where, call in python_calls():
+        if isinstance(call.args[0], ast.Constant):
+            given = {keyword.arg for keyword in call.keywords}
+            assert placeholders(call.args[0].value) | ({"count"} & given) == given, f"{where}: {call.args[0].value}"
+
+
+def test_scripts_pass_every_placeholder():
+    for path in UI.rglob("*.js"):
+        for key, values in SCRIPT_VALUES.findall(path.read_text(encoding="utf-8")):
+            if "..." not in values:
+                given = {value.split(":")[0].strip() for value in values.split(",") if value.strip()}
+                assert placeholders(key) | ({"count"} & given) == given, f"{path.name}: {key}"
+
+
+def test_templates_use_only_texts_without_placeholders():
+    for path in UI.rglob("*.html"):
+        for key in TEMPLATE_KEY.findall(path.read_text(encoding="utf-8")):
+            assert not placeholders(key), f"{path.name}: {key}"
+
+
+def test_catalogue_is_sorted_and_plurals_are_complete():
+    assert list(CATALOGUE) == sorted(CATALOGUE)
+    assert {key for key in CATALOGUE if PLURAL.search(key)} == {
+        f"{key}.{form}" for key in KEYS - set(CATALOGUE) for form in ("one", "other")
+    }
+
+
+def test_text_fills_values_and_chooses_the_plural(monkeypatch):
+    catalogue = {"a": "Run {run} of {total}", "clips.one": "{count} clip", "clips.other": "{count} clips"}
+    monkeypatch.setattr(strings, "load_catalogue", lambda: catalogue)
+    assert strings.text("a", run=1, total="<2>") == "Run 1 of <2>"
+    assert [strings.text("clips", count=count) for count in (0, 1, 2)] == ["0 clips", "1 clip", "2 clips"]
+    with pytest.raises(KeyError):
+        strings.text("a", run=1)
+    with pytest.raises(KeyError):
+        strings.text("b")
+
+
+def test_template_texts_are_escaped(monkeypatch):
+    monkeypatch.setattr(strings, "load_catalogue", lambda: {"a.b": 'Say "<b>"'})
+    assert strings.fill_template("<i>{{t:a.b}}</i>") == "<i>Say &quot;&lt;b&gt;&quot;</i>"
