@@ -1,8 +1,8 @@
 """Every text of the page, by key, in one JSON file per language.
 
 Python reads a text with `text("train.start")`, a template with `{{t:train.start}}`, a script with `t("train.start")`
-of `common/strings.js`. Values in braces are replaced: `text("queue.moved", run=run_id, position=2)`. A text that depends
-on a number has two keys that end in `.one` and `.other`; `count` chooses between them.
+of `common/strings.js`. Values in braces are replaced: `text("queue.moved", run=run_id, position=2)`. A text that
+depends on a number has two keys that end in `.one` and `.other`; `count` chooses between them.
 """
 
 from __future__ import annotations
