@@ -59,7 +59,7 @@ class Limits:
 
     rules: str = "basic"
     vocabulary: set[str] | None = None
-    frames_of: Callable[[float], int] = ctc.frames
+    frames_of: Callable[[float], int] = ctc.num_frames
     min_duration_s: float = 0.1
     max_duration_s: float = 30.0
 
@@ -183,11 +183,13 @@ def _check_duration(seconds: float, limits: Limits) -> str | None:
 def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, str, frozenset[str]]:
     if not text:
         return "empty-transcript", f"text {row.text!r}", frozenset()
-    unknown = frozenset() if limits.vocabulary is None else frozenset(ctc.characters([text])) - limits.vocabulary
+    unknown = (
+        frozenset() if limits.vocabulary is None else frozenset(ctc.collect_characters([text])) - limits.vocabulary
+    )
     if unknown:
         return "unknown-characters", "".join(sorted(unknown)), unknown
     tokens, frames = text.replace(" ", ctc.DELIMITER), limits.frames_of(row.duration_s)
-    if not ctc.feasible(tokens, frames):
+    if not ctc.is_feasible(tokens, frames):
         return "label-too-long", f"{len(tokens)} characters in {frames} frames", unknown
     return None, "", unknown
 

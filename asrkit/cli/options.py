@@ -15,13 +15,13 @@ POLL_S = 0.3
 
 
 def expected(options: argparse.Namespace) -> Any:
-    from asrkit.decoding.expected import Expected
+    from asrkit.decoding.hints import DecodingHints
 
     try:
         text = Path(options.expect).read_text(encoding="utf-8") if options.expect else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--expect {options.expect}: the text cannot be read ({error}).") from error
-    return Expected(text, options.hot_words, options.language_model)
+    return DecodingHints(text, options.hot_words, options.language_model)
 
 
 def settings_of(options: argparse.Namespace) -> configs.TrainConfig:

@@ -116,7 +116,7 @@ def evaluate(options: argparse.Namespace) -> None:
     name = options.model or model_choices.default_model(store)
     model = transcriber.get(name, store, _print_progress)
     report = evaluation.evaluate(
-        model, source.unseen, options.normaliser, decoder=given.expected(options).decoder(model)
+        model, source.unseen, options.normaliser, decoder=given.expected(options).build_decoder(model)
     )
     figures = report.summary()
     if options.json:
@@ -135,7 +135,6 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def transcribe(options: argparse.Namespace) -> int:
-    from asrkit.decoding.transcript import describe
     from asrkit.transcription import files, subtitles
 
     store = RunStore(options.runs_dir)
@@ -162,7 +161,7 @@ def transcribe(options: argparse.Namespace) -> int:
         if options.output:
             files.write_text(Path(options.output) / f"{stem}.{options.format}", text)
         elif options.format == "json":
-            told.append({"file": name, **describe(transcript)})
+            told.append({"file": name, **transcript.to_dict()})
         elif options.format == "txt" and len(options.files) > 1:
             print(f"{name}: {transcript.text}", flush=True)
         else:

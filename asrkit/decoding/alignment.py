@@ -14,7 +14,7 @@ from asrkit.audio import Waveform
 from asrkit.decoding import ctc
 from asrkit.decoding.protocols import AcousticModel
 from asrkit.decoding.tokens import spell_words
-from asrkit.decoding.transcript import sounding
+from asrkit.decoding.transcript import extend_word_ends
 from asrkit.errors import DataError
 from asrkit.text.normalizers import joined_tokens
 
@@ -79,7 +79,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     path, scores = forced(log_probabilities, tokens, model.blank_id)
     found = spans(path, scores, tokens, model.blank_id)
     frame_s = wave.duration_s / frames
-    aligned = sounding(_words(words, found, word_of, frame_s), wave.duration_s)
+    aligned = extend_word_ends(_words(words, found, word_of, frame_s), wave.duration_s)
     best = float(log_probabilities.max(axis=1).sum())
     return Alignment(aligned, float(scores.sum()) / len(tokens), unknown, best / len(tokens))
 

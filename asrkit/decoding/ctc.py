@@ -17,7 +17,7 @@ from asrkit.audio import SAMPLING_RATE
 BLANK, UNKNOWN, DELIMITER = "<pad>", "<unk>", "|"
 
 
-def frames(
+def num_frames(
     duration_s: float,
     kernels: Sequence[int] = (10, 3, 3, 3, 3, 2, 2),
     strides: Sequence[int] = (5, 2, 2, 2, 2, 2, 2),
@@ -41,7 +41,7 @@ def required_frames(tokens: Sequence[Hashable]) -> int:
     return len(tokens) + sum(left == right for left, right in pairwise(tokens))
 
 
-def feasible(tokens: Sequence[Hashable], frames: int) -> bool:
+def is_feasible(tokens: Sequence[Hashable], frames: int) -> bool:
     """Whether some path of `frames` frames collapses to `tokens`; where none does, the CTC loss is infinite."""
     return required_frames(tokens) <= frames
 
@@ -71,18 +71,18 @@ def collapse(ids: Sequence[int], blank_id: int) -> list[int]:
     return [run.token for run in token_runs(ids, blank_id)]
 
 
-def characters(texts: Iterable[str]) -> list[str]:
+def collect_characters(texts: Iterable[str]) -> list[str]:
     """The characters of all texts, sorted, without white space."""
     return sorted({character for text in texts for character in text if not character.isspace()})
 
 
-def vocabulary(texts: Iterable[str]) -> dict[str, int]:
+def build_vocabulary(texts: Iterable[str]) -> dict[str, int]:
     """token -> id in Wav2Vec2's layout: blank 0, unknown 1, word delimiter 2, then the sorted characters."""
-    tokens = dict.fromkeys([BLANK, UNKNOWN, DELIMITER, *characters(texts)])
+    tokens = dict.fromkeys([BLANK, UNKNOWN, DELIMITER, *collect_characters(texts)])
     return {token: number for number, token in enumerate(tokens)}
 
 
-def lowered(known: dict[str, int], texts: Iterable[str]) -> dict[str, int]:
+def lowercase_vocabulary(known: dict[str, int], texts: Iterable[str]) -> dict[str, int]:
     """`known` with its letters in lower case, if it has capitals alone and the texts need small ones.
 
     Many English models know A to Z only, and texts are lowered so that WER does not count case: without this, every
@@ -105,7 +105,7 @@ def lowered(known: dict[str, int], texts: Iterable[str]) -> dict[str, int]:
 
 def merge_vocabulary(known: dict[str, int], texts: Iterable[str]) -> tuple[dict[str, int], list[str]]:
     """-> (`known` with every id kept and the texts' new characters behind the last id, those characters, sorted)."""
-    added = [character for character in characters(texts) if character not in known]
+    added = [character for character in collect_characters(texts) if character not in known]
     first = max(known.values(), default=-1) + 1
     return known | {character: first + number for number, character in enumerate(added)}, added
 

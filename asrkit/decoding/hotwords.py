@@ -19,7 +19,7 @@ from asrkit.decoding.confidence import logistic
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.tokens import spell_words, token_texts
-from asrkit.decoding.transcript import Word, text_of
+from asrkit.decoding.transcript import Word, join_words
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import joined_tokens
 
@@ -151,14 +151,14 @@ class HotWords:
             place
             for first in range(len(heard))
             for last in range(first + 1, min(len(heard), first + self.longest) + 1)
-            if text_of(heard[first:last]).casefold() in self.known
+            if join_words(heard[first:last]).casefold() in self.known
             for place in range(first, last)
         }
 
     def _better(
         self, hot: _Spelled, span: np.ndarray, between: np.ndarray, begin: int, first: int, last: int, joined: bool
     ) -> _Found | None:
-        if not ctc.feasible(hot.tokens, len(span)):
+        if not ctc.is_feasible(hot.tokens, len(span)):
             return None
         path, said = alignment.forced(between, hot.tokens, self.blank_id)
         gain = float(said.sum() - span.max(axis=1).sum()) + BONUS * len(hot.tokens)

@@ -66,9 +66,9 @@ def language_vocabulary(nested: dict[str, dict[str, int]], language: str, name: 
 
 def known_characters(path: Path, language: str = "") -> set[str] | None:
     """The characters that a local CTC checkpoint can spell, also in lower case where it has capitals alone (see
-    `ctc.lowered`), or None where it has no output layer yet."""
+    `ctc.lowercase_vocabulary`), or None where it has no output layer yet."""
     vocabulary = read_vocabulary(path, language)
     if not vocabulary:
         return None
-    known = {token for token in (vocabulary | ctc.lowered(vocabulary, ["a"])) if len(token) == 1}
+    known = {token for token in (vocabulary | ctc.lowercase_vocabulary(vocabulary, ["a"])) if len(token) == 1}
     return known - {ctc.DELIMITER}

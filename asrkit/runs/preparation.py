@@ -185,8 +185,8 @@ def _sentence(found: Finding, config: TrainConfig) -> str:
 def _frames_of(model: Path | None) -> Callable[[float], int]:
     told = checkpoints.read_config(model) or {} if model else {}
     if "conv_kernel" not in told or "conv_stride" not in told:
-        return ctc.frames
-    return functools.partial(ctc.frames, kernels=tuple(told["conv_kernel"]), strides=tuple(told["conv_stride"]))
+        return ctc.num_frames
+    return functools.partial(ctc.num_frames, kernels=tuple(told["conv_kernel"]), strides=tuple(told["conv_stride"]))
 
 
 def _joined(train: Audit, held_out: Audit) -> Audit:

@@ -36,7 +36,7 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, tor
     not know a character and the vocabulary is to be kept.
     """
     if config.vocabulary == "fresh" or _tokenizer(base) is None:
-        vocabulary = ctc.vocabulary(texts)
+        vocabulary = ctc.build_vocabulary(texts)
         processor = _processor(base, vocabulary)
         model = _pretrained(
             base,
@@ -73,7 +73,7 @@ def _warm(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, to
         model = _pretrained(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)
     else:
         model = _pretrained(base, config)
-    known = ctc.lowered(processor.tokenizer.get_vocab(), texts)
+    known = ctc.lowercase_vocabulary(processor.tokenizer.get_vocab(), texts)
     vocabulary, added = ctc.merge_vocabulary(known, texts)
     if added and config.vocabulary == "keep":
         raise ModelError(

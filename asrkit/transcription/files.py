@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asrkit.audio import SAMPLING_RATE, Waveform, check_speech, read_duration_s, stream_blocks
-from asrkit.decoding.expected import Expected
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, ConfigError
 
 if TYPE_CHECKING:
     from asrkit.transcription.transcriber import Transcriber
 
-NOTHING = Expected()
 UNSURE = 0.15
 """A mean confidence under which the words are hardly what was said."""
 
@@ -38,7 +37,7 @@ def transcribe_file(
     path: str | Path,
     listener: Callable[[], Transcriber],
     *,
-    expect: Expected = NOTHING,
+    expect: DecodingHints = NO_HINTS,
     progress: Callable[[Progress], None] = lambda told: None,
 ) -> Transcript:
     """The words of one file. Raises AudioError where it cannot be read, is silent or shorter than a word.
@@ -55,14 +54,14 @@ def transcribe_blocks(
     duration_s: float,
     listener: Callable[[], Transcriber],
     progress: Callable[[Progress], None],
-    expect: Expected = NOTHING,
+    expect: DecodingHints = NO_HINTS,
 ) -> Transcript:
     """The same for blocks at 16 kHz; duration_s is what is expected of them."""
     late = checked(sound)
     first = next(late, None)
     words, position = [], 0
     ready = listener()
-    for position, found in ready.follow(_chain(first, late), expect.decoder(ready)):
+    for position, found in ready.follow(_chain(first, late), expect.build_decoder(ready)):
         words += found
         progress(Progress(position / SAMPLING_RATE, max(duration_s, position / SAMPLING_RATE), found))
     return Transcript(words, position / SAMPLING_RATE)

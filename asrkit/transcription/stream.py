@@ -16,7 +16,8 @@ import numpy as np
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.audio.segmentation import Segment, Segmenter
-from asrkit.decoding.transcript import Seams, Word
+from asrkit.decoding.segment_merger import SegmentMerger
+from asrkit.decoding.transcript import Word
 
 if TYPE_CHECKING:
     from asrkit.decoding.protocols import Decoder
@@ -41,7 +42,7 @@ class LiveSession:
 
     def __init__(self, transcriber: Transcriber, decoder: Decoder | None = None) -> None:
         self._transcriber, self._decoder = transcriber, decoder
-        self._segmenter, self._seams = Segmenter(), Seams()
+        self._segmenter, self._merger = Segmenter(), SegmentMerger()
         self._partial: list[Word] = []
         self._due = 0  # the sample from which on the partial text is to be said anew
 
@@ -64,11 +65,11 @@ class LiveSession:
         return Heard(self._finished(self._segmenter.finish()), [])
 
     def _finished(self, pieces: list[Segment]) -> list[Word]:
-        return self._transcriber.words_of(pieces, self._seams, self._decoder) if pieces else []
+        return self._transcriber.words_of(pieces, self._merger, self._decoder) if pieces else []
 
     def _so_far(self) -> list[Word]:
         begun, piece = time.monotonic(), self._segmenter.pending
-        words = self._transcriber.words_of([piece], Seams(), self._decoder)
+        words = self._transcriber.words_of([piece], SegmentMerger(), self._decoder)
         pause_s = max(LEAST_S, (time.monotonic() - begun) / SHARE)
         self._due = self._segmenter.position + round(pause_s * SAMPLING_RATE)
-        return self._seams.beyond(words)
+        return self._merger.preview(words)

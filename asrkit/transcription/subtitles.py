@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from asrkit.decoding.transcript import Transcript, Word, describe, text_of
+from asrkit.decoding.transcript import Transcript, Word, join_words
 
 LINE, LINES = 42, 2
 """Characters in a line and lines in a caption (the BBC's and Netflix's guides ask for 37 to 42 and 2)."""
@@ -31,15 +31,15 @@ class Caption:
     def lines(self) -> list[str]:
         """One line where it fits, else two of about the same length; at a space where there is one that lets both
         fit."""
-        if _width(text_of(self.words)) <= LINE or len(self.words) == 1:
-            return [text_of(self.words)]
+        if _width(join_words(self.words)) <= LINE or len(self.words) == 1:
+            return [join_words(self.words)]
         places = range(1, len(self.words))
         spaces = [place for place in places if not self.words[place].joined]
-        splits = [[text_of(self.words[:place]), text_of(self.words[place:])] for place in spaces or places]
+        splits = [[join_words(self.words[:place]), join_words(self.words[place:])] for place in spaces or places]
         even = min(splits, key=_unevenness)
         if max(map(_width, even)) > LINE:
             even = min(
-                ([text_of(self.words[:place]), text_of(self.words[place:])] for place in places), key=_unevenness
+                ([join_words(self.words[:place]), join_words(self.words[place:])] for place in places), key=_unevenness
             )
         return even
 
@@ -75,7 +75,7 @@ def _width(text: str) -> float:
 
 
 def _fits(group: list[Word], word: Word) -> bool:
-    length = _width(text_of([*group, word]))
+    length = _width(join_words([*group, word]))
     return (
         word.start_s - group[-1].end_s < PAUSE_S
         and word.end_s - group[0].start_s <= LONGEST_S
@@ -116,7 +116,7 @@ def txt(transcript: Transcript) -> str:
 
 
 def as_json(transcript: Transcript) -> str:
-    return json.dumps(describe(transcript), ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(transcript.to_dict(), ensure_ascii=False, indent=2) + "\n"
 
 
 FORMATS: dict[str, Callable[[Transcript], str]] = {"txt": txt, "srt": srt, "vtt": vtt, "tsv": tsv, "json": as_json}

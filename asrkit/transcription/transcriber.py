@@ -19,7 +19,8 @@ from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.audio.segmentation import Segment, Segmenter
 from asrkit.decoding.loading import load_decoder
 from asrkit.decoding.protocols import Decoder
-from asrkit.decoding.transcript import Seams, Transcript, Word, sounding
+from asrkit.decoding.segment_merger import SegmentMerger
+from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
 from asrkit.errors import AsrkitError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
@@ -70,25 +71,25 @@ class Transcriber:
 
     def follow(self, blocks: Iterable[np.ndarray], decoder: Decoder | None = None) -> Iterator[tuple[int, list[Word]]]:
         """As `listen`, telling on the way: (samples taken in, words that are new). No word ever changes."""
-        segmenter, seams, waiting = Segmenter(), Seams(), []
+        segmenter, merger, waiting = Segmenter(), SegmentMerger(), []
         for block in blocks:
             waiting += segmenter.push(block)
             if sum(len(piece.samples) for piece in waiting) >= TOGETHER_S * SAMPLING_RATE:
-                yield segmenter.position, self.words_of(waiting, seams, decoder)
+                yield segmenter.position, self.words_of(waiting, merger, decoder)
                 waiting = []
                 give_back()
         waiting += segmenter.finish()
-        yield segmenter.position, self.words_of(waiting, seams, decoder)
+        yield segmenter.position, self.words_of(waiting, merger, decoder)
 
-    def words_of(self, pieces: Sequence[Segment], seams: Seams, decoder: Decoder | None = None) -> list[Word]:
+    def words_of(self, pieces: Sequence[Segment], merger: SegmentMerger, decoder: Decoder | None = None) -> list[Word]:
         """The words of pieces that follow each other, with their times in the recording."""
         words: list[Word] = []
         for piece, scores in zip(
             pieces, self.engine.log_probabilities([piece.samples for piece in pieces]), strict=True
         ):
             heard = self._words(Waveform(piece.samples), scores, decoder)
-            words += seams.add(
-                [word.later(piece.start / SAMPLING_RATE) for word in heard],
+            words += merger.push(
+                [word.shift(piece.start / SAMPLING_RATE) for word in heard],
                 piece.keep_to / SAMPLING_RATE if piece.is_forced_cut else None,
             )
         return words
@@ -96,7 +97,7 @@ class Transcriber:
     def _words(self, wave: Waveform, scores: np.ndarray, decoder: Decoder | None) -> list[Word]:
         frame_s = wave.duration_s / max(1, len(scores))
         torch.set_num_threads(self.engine.threads)  # each thread has a number of its own
-        return sounding((decoder or self.decoder).decode(scores, frame_s), wave.duration_s)
+        return extend_word_ends((decoder or self.decoder).decode(scores, frame_s), wave.duration_s)
 
     def log_probabilities(self, wave: Waveform) -> np.ndarray:
         """(frames, tokens) float32 log posteriors, evenly spread over the wave; no frames for one that holds none.

@@ -30,7 +30,7 @@ from asrkit.decoding.hotwords import HotWords
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.protocols import Decoder
-from asrkit.decoding.transcript import text_of
+from asrkit.decoding.transcript import join_words
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
 from asrkit.transcription import evaluation
@@ -134,9 +134,9 @@ def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, 
     used = beam.LM_WEIGHT, beam.LETTER_BONUS
     for pair in WEIGHTS:
         beam.LM_WEIGHT, beam.LETTER_BONUS = pair
-        found[pair] = [normalise(text_of(searching.decode(one, 0.02)), "basic") for one in scores]
+        found[pair] = [normalise(join_words(searching.decode(one, 0.02)), "basic") for one in scores]
     beam.LM_WEIGHT, beam.LETTER_BONUS = used
-    found_plain = [normalise(text_of(greedy.decode(one, 0.02)), "basic") for one in scores]
+    found_plain = [normalise(join_words(greedy.decode(one, 0.02)), "basic") for one in scores]
     references: list[str] = []
     hypotheses: list[str] = []
     for picking, scoring in ((0, 1), (1, 0)):
@@ -204,7 +204,7 @@ def live(listener: Transcriber, decoder: Decoder, sound: np.ndarray) -> str:
     session, size, words = LiveSession(listener, decoder), round(CHUNK_S * SAMPLING_RATE), []
     for at in range(0, len(sound), size):
         words += session.push(sound[at : at + size]).final
-    return text_of([*words, *session.finish().final])
+    return join_words([*words, *session.finish().final])
 
 
 def music(samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -254,7 +254,7 @@ def boundaries(listener: Transcriber, greedy: Decoder) -> None:
                 (one.start_s - begin, one.end_s - end) for one, (begin, end) in zip(told, spans, strict=True)
             ]
             for one in listener.transcribe(wave, greedy).words:
-                begin, end = min(spans, key=lambda span, one=one: abs(sum(span) / 2 - one.middle_s))
+                begin, end = min(spans, key=lambda span, one=one: abs(sum(span) / 2 - one.midpoint_s))
                 if one.start_s < end and one.end_s > begin and len(one.word) > 2:  # pieces of a word have no known edge
                     off["greedy"].append((one.start_s - begin, one.end_s - end))
         for name, pairs in off.items():

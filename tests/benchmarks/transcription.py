@@ -22,7 +22,7 @@ import numpy as np
 
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import sources
-from asrkit.decoding.transcript import text_of
+from asrkit.decoding.transcript import join_words
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalise
@@ -118,7 +118,7 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
     )
     if said is not None:
         filed = ours.listen(blocks(wave, 10.0))
-        rates = [metrics.score([said], [normalise(text, "basic")]).wer.rate for text in (text_of(words), filed.text)]
+        rates = [metrics.score([said], [normalise(text, "basic")]).wer.rate for text in (join_words(words), filed.text)]
         print(f"live, {name}: WER {rates[0]:.2%}, of the same sound as a file {rates[1]:.2%}")
         again = 0.0
         for end_s in np.arange(30.0, min(120.0, wave.duration_s) + 1, 30.0):

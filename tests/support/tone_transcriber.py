@@ -8,7 +8,8 @@ import numpy as np
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.audio.segmentation import Segment
-from asrkit.decoding.transcript import Seams, Word
+from asrkit.decoding.segment_merger import SegmentMerger
+from asrkit.decoding.transcript import Word
 from asrkit.transcription.transcriber import Transcriber
 from tests.support import tiny
 
@@ -19,11 +20,11 @@ class ToneTranscriber(Transcriber):
     def __init__(self) -> None:
         pass
 
-    def words_of(self, pieces: Sequence[Segment], seams: Seams, decoder: object = None) -> list[Word]:
+    def words_of(self, pieces: Sequence[Segment], merger: SegmentMerger, decoder: object = None) -> list[Word]:
         words = []
         for piece in pieces:
-            words += seams.add(
-                [word.later(piece.start / SAMPLING_RATE) for word in decode_tones(piece.samples)],
+            words += merger.push(
+                [word.shift(piece.start / SAMPLING_RATE) for word in decode_tones(piece.samples)],
                 piece.keep_to / SAMPLING_RATE if piece.is_forced_cut else None,
             )
         return words

@@ -19,7 +19,7 @@ import numpy as np
 
 from asrkit.audio import StreamResampler, Waveform, encode_wav
 from asrkit.data import access, collection
-from asrkit.decoding.transcript import Word, described, text_of
+from asrkit.decoding.transcript import Word, join_words
 from asrkit.errors import AsrkitError, DataError
 from asrkit.models import resolution
 from asrkit.runs import model_choices
@@ -138,7 +138,7 @@ class Talk:
                     "waits": one.waits,
                     "duration_s": one.duration_s,
                     "seconds": one.seconds,
-                    "text": text_of(one.words[:40]),
+                    "text": join_words(one.words[:40]),
                 }
             )
         return {"rows": rows}
@@ -148,7 +148,7 @@ class Talk:
     def _news(self, recording: Recording, seen: int) -> dict[str, Any]:
         return {
             "state": recording.state,
-            "words": [described(word) for word in recording.words[seen:]],
+            "words": [word.to_dict() for word in recording.words[seen:]],
             "partial": recording.partial,
             "duration_s": recording.duration_s,
             "seconds": recording.seconds,

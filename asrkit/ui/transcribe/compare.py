@@ -6,13 +6,12 @@ from html import escape
 
 from asrkit import units
 from asrkit.audio import Waveform
-from asrkit.decoding.expected import Expected
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text import metrics
 from asrkit.text.normalizers import mixed_tokens, normalise
-from asrkit.transcription.files import NOTHING
 from asrkit.ui.common import samples
 
 CHECKPOINTS = "checkpoints of "
@@ -29,7 +28,7 @@ def rivals(store: RunStore) -> list[dict[str, str]]:
 
 
 def compared(
-    store: RunStore, wave: Waveform, model: str, other: str, reference: str, expect: Expected = NOTHING
+    store: RunStore, wave: Waveform, model: str, other: str, reference: str, expect: DecodingHints = NO_HINTS
 ) -> str:
     """A table as HTML: what each of the two hears (or each checkpoint, oldest first), its errors marked where there is
     a reference. All of them expect the same; one that cannot spell it, or whose weights are broken, says so. Raises
@@ -53,18 +52,18 @@ def _listeners(store: RunStore, model: str, other: str) -> list[tuple[str, str]]
     return steps + ([("best", str(run.model_dir))] if run.has_model() else [])
 
 
-def _told(store: RunStore, name: str, listener: str, wave: Waveform, expect: Expected, said: str) -> str:
+def _told(store: RunStore, name: str, listener: str, wave: Waveform, expect: DecodingHints, said: str) -> str:
     try:
         return _row(name, _heard(store, listener, wave, expect), said)
     except (ConfigError, ModelError) as error:
         return f'<tr><td>{escape(name)}</td><td colspan="{2 if said else 1}"><i>{escape(str(error))}</i></td></tr>'
 
 
-def _heard(store: RunStore, listener: str, wave: Waveform, expect: Expected) -> str:
+def _heard(store: RunStore, listener: str, wave: Waveform, expect: DecodingHints) -> str:
     from asrkit.transcription import transcriber
 
     ready = transcriber.get(listener, store)
-    return ready.listen([wave.samples], expect.decoder(ready)).text
+    return ready.listen([wave.samples], expect.build_decoder(ready)).text
 
 
 def _row(name: str, text: str, said: str) -> str:

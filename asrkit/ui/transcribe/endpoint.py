@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from asrkit.decoding.expected import Expected
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import AsrkitError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
@@ -48,13 +48,10 @@ def transcribe_endpoint(store: RunStore) -> None:
     )
 
 
-def transcribed(store: RunStore, path: str, model: str, expect: Expected = files.NOTHING) -> dict[str, Any]:
+def transcribed(store: RunStore, path: str, model: str, expect: DecodingHints = NO_HINTS) -> dict[str, Any]:
     """What the endpoint answers. Raises AudioError, ModelError and ConfigError."""
-    from asrkit.decoding.transcript import describe
     from asrkit.transcription import transcriber
 
-    return describe(
-        files.transcribe_file(
-            path, lambda: transcriber.get(model or model_choices.default_model(store), store), expect=expect
-        )
-    )
+    return files.transcribe_file(
+        path, lambda: transcriber.get(model or model_choices.default_model(store), store), expect=expect
+    ).to_dict()

@@ -16,6 +16,7 @@ from asrkit import units
 from asrkit.audio import encode_wav, load_audio
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
@@ -25,7 +26,6 @@ from asrkit.ui.common.component import forgiving, script, template
 from asrkit.ui.transcribe import hearing
 
 if TYPE_CHECKING:
-    from asrkit.decoding.expected import Expected
     from asrkit.transcription.evaluation import Group, Report
 
 HELD = 20
@@ -79,7 +79,7 @@ class Judge:
         ).start()
         return {"id": job.id}
 
-    def _work(self, job: Job, dataset: str, model: str, normaliser: str, expect: Expected) -> None:
+    def _work(self, job: Job, dataset: str, model: str, normaliser: str, expect: DecodingHints) -> None:
         def progress(message: str, done: int, total: int) -> None:
             job.share = done / total
             if job.cancelled:
@@ -97,15 +97,15 @@ class Judge:
                 return
             try:
                 clips = clips_of(dataset, model, self.store)
-                from asrkit.transcription import evaluation, files, transcriber
+                from asrkit.transcription import evaluation, transcriber
 
                 job.words = f"Loading {model}…"
                 ready = transcriber.get(model, self.store, told)
                 report = evaluation.evaluate(
-                    ready, clips, normaliser, decoder=expect.decoder(ready), on_progress=progress
+                    ready, clips, normaliser, decoder=expect.build_decoder(ready), on_progress=progress
                 )
                 title = f"{model} on {dataset or 'its own evaluation clips'}"
-                job.html = written(report, f"{title}, with words to expect" if expect != files.NOTHING else title)
+                job.html = written(report, f"{title}, with words to expect" if expect != NO_HINTS else title)
                 job.report = report
             except _Cancelled:
                 job.error = CANCELLED

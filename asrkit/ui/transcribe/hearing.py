@@ -13,8 +13,8 @@ import numpy as np
 
 from asrkit.audio import StreamResampler, check_speech, stream_blocks
 from asrkit.data import access
-from asrkit.decoding.expected import Expected
-from asrkit.decoding.transcript import text_of
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
+from asrkit.decoding.transcript import join_words
 from asrkit.errors import AsrkitError, DataError, ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
@@ -36,12 +36,12 @@ class _Cancelled(Exception):
     """The visitor does not want this file any more."""
 
 
-def expected(asked: dict[str, Any]) -> Expected:
+def expected(asked: dict[str, Any]) -> DecodingHints:
     """What the fields of `expect.html` say: {expect, hot, lm}. Raises DataError for too much text."""
     text, hot_words, model = (str(asked.get(name) or "") for name in ("expect", "hot", "lm"))
     if len(text) + len(hot_words) > MOST_EXPECTED:
         raise DataError(f"The text of what to expect is too long; give at most {MOST_EXPECTED} characters.")
-    return Expected(text, hot_words, model)
+    return DecodingHints(text, hot_words, model)
 
 
 def with_expected(page: str) -> str:
@@ -68,10 +68,10 @@ class Loading:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._steps: dict[tuple[str, str, Expected], _Step] = {}
+        self._steps: dict[tuple[str, str, DecodingHints], _Step] = {}
         self._lock = threading.Lock()
 
-    def waits(self, model: str, expect: Expected = files.NOTHING, patience_s: float = PATIENCE_S) -> str:
+    def waits(self, model: str, expect: DecodingHints = NO_HINTS, patience_s: float = PATIENCE_S) -> str:
         """What is being done, in words, before the model can listen for what is expected; nothing once it can.
 
         Whoever waits asks again and again: a fetch that nobody asks for ends. Raises what loading raises.
@@ -97,7 +97,7 @@ class Loading:
             raise step.error.with_traceback(None)  # which would hold the model
         return ""
 
-    def _load(self, model: str, expect: Expected, step: _Step) -> None:
+    def _load(self, model: str, expect: DecodingHints, step: _Step) -> None:
         def told(message: str, done: int, total: int) -> None:
             step.words = fetched(model, message, done, total)
             if time.monotonic() - step.asked > ABANDONED_S:
@@ -108,7 +108,7 @@ class Loading:
 
             ready = transcriber.prepare(model, self.store, told)
             step.words = "Reading the words to expect…"
-            expect.decoder(ready)
+            expect.build_decoder(ready)
         except AsrkitError as error:
             step.error = error
         except BaseException:
@@ -156,13 +156,13 @@ def _take(store: RunStore, recording: Recording, live: Live, pcm: bytes, last: b
         from asrkit.transcription.stream import LiveSession
 
         ready = transcriber.get(recording.model, store)
-        live.session = LiveSession(ready, recording.expect.decoder(ready))
+        live.session = LiveSession(ready, recording.expect.build_decoder(ready))
     begun = time.monotonic()
     recording.append(samples)
     heard = live.session.push(samples)
     live.chunks += 1
     recording.words += heard.final
-    recording.partial = text_of(heard.partial)
+    recording.partial = join_words(heard.partial)
     if last:
         recording.words += live.session.finish().final
         recording.partial, recording.live = "", None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from asrkit.audio import SAMPLING_RATE, Waveform
-from asrkit.decoding.expected import Expected
+from asrkit.decoding.hints import DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import DataError
 
@@ -37,7 +37,7 @@ class Recording:
 
     name: str
     model: str
-    expect: Expected = field(default_factory=Expected)
+    expect: DecodingHints = field(default_factory=DecodingHints)
     state: str = WAITING
     notice: str = ""
     waits: str = ""  # for its model, in words

@@ -9,7 +9,7 @@ from asrkit.decoding.beam import BeamSearch, of_file, of_text
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWords
 from asrkit.decoding.ngram import LanguageModel
-from asrkit.decoding.transcript import text_of
+from asrkit.decoding.transcript import join_words
 from asrkit.errors import ConfigError
 from tests.support import tiny
 
@@ -64,7 +64,7 @@ def test_without_a_known_word_near_it_hears_what_greedy_hears(processor, path, s
     scores[np.arange(len(path)), np.where(np.array(path) == 5, 0, path)] = np.log(sure)
     decoder = search(processor, "c ccc")
     told, plain = decoder.decode(scores, 0.02), GreedyDecoder(processor, 0).decode(scores, 0.02)
-    assert text_of(told) == text_of(plain)
+    assert join_words(told) == join_words(plain)
 
 
 def test_the_likelier_order_wins_where_the_sound_does_not_tell(processor):
@@ -80,7 +80,7 @@ def test_characters_of_a_script_without_spaces_are_its_words(tmp_path):
     unsure = frames([0, 3, 0, 5, 0, 6, 7, 0], 0.9, {3: (4, 0.3)})  # 我去ab, where 去 may be 们
     decoder = of_text(types.SimpleNamespace(processor=processor, blank_id=0), "我们 我们ab\n我们")
     words = decoder.decode(unsure, 0.02)
-    assert text_of(words) == "我们ab" and [one.joined for one in words] == [False, True, True]
+    assert join_words(words) == "我们ab" and [one.joined for one in words] == [False, True, True]
 
 
 def test_decoders_are_made_once_a_text(processor):

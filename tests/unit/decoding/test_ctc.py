@@ -15,24 +15,24 @@ IDS = st.lists(st.integers(0, 3), max_size=12)
     [(0, 0), (399, 0), (400, 1), (719, 1), (720, 2), (16_000, 49), (160_000, 499)],
 )
 def test_frames(samples, expected):
-    assert ctc.frames(samples / 16_000) == expected
+    assert ctc.num_frames(samples / 16_000) == expected
 
 
 @given(st.integers(0, 480_000))
 def test_frames_lose_no_sample_to_rounding(samples):
-    assert ctc.frames(samples / 16_000) == max(0, (samples - 400) // 320 + 1)
+    assert ctc.num_frames(samples / 16_000) == max(0, (samples - 400) // 320 + 1)
 
 
 def test_frames_of_another_model():
-    assert ctc.frames(1.0, kernels=(10,), strides=(5,)) == 3199
+    assert ctc.num_frames(1.0, kernels=(10,), strides=(5,)) == 3199
 
 
 def test_feasibility():
     assert ctc.required_frames("hello") == 6
     assert ctc.required_frames("aaa") == 5
     assert ctc.required_frames("") == 0
-    assert ctc.feasible("hello", 6)
-    assert not ctc.feasible("hello", 5)
+    assert ctc.is_feasible("hello", 6)
+    assert not ctc.is_feasible("hello", 5)
 
 
 def test_collapse_by_hand():
@@ -45,7 +45,7 @@ def test_collapse_by_hand():
 def test_collapse_has_no_blank_and_fits_its_frames(ids):
     labels = ctc.collapse(ids, 0)
     assert 0 not in labels
-    assert ctc.feasible(labels, len(ids))
+    assert ctc.is_feasible(labels, len(ids))
 
 
 @given(IDS)
@@ -57,12 +57,12 @@ def test_collapse_undoes_blanks_between_labels(ids):
 def test_feasible_is_exactly_what_some_path_reaches():
     reached = {tuple(ctc.collapse(path, 0)) for path in product(range(3), repeat=4)}
     labels = (label for length in range(5) for label in product((1, 2), repeat=length))
-    assert all(ctc.feasible(label, 4) == (label in reached) for label in labels)
+    assert all(ctc.is_feasible(label, 4) == (label in reached) for label in labels)
 
 
 def test_vocabulary():
-    assert ctc.characters(["b a", "é\tb"]) == ["a", "b", "é"]
-    assert ctc.vocabulary(["b a", "c|"]) == {"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "b": 4, "c": 5}
+    assert ctc.collect_characters(["b a", "é\tb"]) == ["a", "b", "é"]
+    assert ctc.build_vocabulary(["b a", "c|"]) == {"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "b": 4, "c": 5}
 
 
 def test_merge_keeps_ids():

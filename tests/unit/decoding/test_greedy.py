@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import Wav2Vec2CTCTokenizer
 
 from asrkit.decoding.greedy import GreedyDecoder
-from asrkit.decoding.transcript import text_of
+from asrkit.decoding.transcript import join_words
 
 TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "|", "a", "b", "'", "去", "们"]
 WRITTEN = {5: "a", 6: "b", 7: "'", 8: "去", 9: "们"}
@@ -40,7 +40,7 @@ def log_posteriors(path) -> np.ndarray:
 @given(st.lists(st.integers(0, NUM_OUTPUTS - 1), max_size=30))
 def test_path_text_and_decoded_words_agree(decoder, path):
     """Training decodes paths, transcription posteriors; special, unknown and surplus outputs write nothing in both."""
-    assert decoder.to_text(path) == text_of(decoder.decode(log_posteriors(path).reshape(-1, NUM_OUTPUTS), 0.02))
+    assert decoder.to_text(path) == join_words(decoder.decode(log_posteriors(path).reshape(-1, NUM_OUTPUTS), 0.02))
     assert decoder.to_text(path) == spell_path(path)
 
 
@@ -49,7 +49,7 @@ def test_path_text_and_decoded_words_agree(decoder, path):
 def test_random_posteriors_decode_to_the_text_of_their_best_path(decoder, frames, seed):
     scores = np.log(np.random.default_rng(seed).dirichlet([0.2] * NUM_OUTPUTS, frames) + 1e-9).astype(np.float32)
     scores = scores.reshape(frames, NUM_OUTPUTS)
-    assert text_of(decoder.decode(scores, 0.02)) == decoder.to_text(scores.argmax(-1).tolist())
+    assert join_words(decoder.decode(scores, 0.02)) == decoder.to_text(scores.argmax(-1).tolist())
 
 
 def test_repeats_merge_and_blanks_separate(processor):

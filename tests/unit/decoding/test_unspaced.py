@@ -11,7 +11,8 @@ from asrkit.audio import Waveform
 from asrkit.decoding.alignment import align
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWords
-from asrkit.decoding.transcript import Seams, Transcript, Word, describe, sounding, text_of
+from asrkit.decoding.segment_merger import SegmentMerger
+from asrkit.decoding.transcript import Transcript, Word, extend_word_ends, join_words
 from asrkit.transcription.subtitles import FORMATS, captions
 from tests.support import tiny
 
@@ -42,9 +43,9 @@ def test_each_character_has_its_time_and_its_confidence(processor):
         ("去", 0.22, 0.24, False),
         ("我", 0.26, 0.28, True),
     ]
-    assert text_of(words) == "我们ab 去我"
+    assert join_words(words) == "我们ab 去我"
     assert words[1].confidence < words[0].confidence == pytest.approx(words[4].confidence)
-    told = describe(Transcript(words, 0.3))
+    told = Transcript(words, 0.3).to_dict()
     assert told["text"] == "我们ab 去我"
     assert [word.get("joined", False) for word in told["words"]] == [False, True, True, False, True]
 
@@ -65,12 +66,12 @@ def test_a_correction_is_timed_by_character(processor):
     )
     told = align(listener, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
     heard = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(SAID, 0.9), 0.02)
-    assert times(told.words) == times(sounding(heard, len(SAID) * 0.02))
+    assert times(told.words) == times(extend_word_ends(heard, len(SAID) * 0.02))
 
 
 def test_a_hot_word_of_several_characters(processor):
     unsure = tiny.make_log_probs([0, 3, 0, 6, 0, 7, 2, 0], 0.9, {3: (4, 0.3)})  # 我ab, where the a might be 们
-    assert text_of(HotWords(processor, 0, ["去去"]).decode(unsure, 0.02)) == "我ab"
+    assert join_words(HotWords(processor, 0, ["去去"]).decode(unsure, 0.02)) == "我ab"
     assert times(
         HotWords(processor, 0, ["我们"]).decode(tiny.make_log_probs([0, 3, 0, 5, 0, 2], 0.9, {3: (4, 0.3)}), 0.02)
     ) == [
@@ -78,7 +79,7 @@ def test_a_hot_word_of_several_characters(processor):
         ("们", 0.06, 0.08, True),
     ]
     assert (
-        text_of(
+        join_words(
             HotWords(processor, 0, ["们去我"]).decode(
                 tiny.make_log_probs([3, 0, 4, 0, 3, 0, 3, 0, 6], 0.9, {4: (5, 0.3)}), 0.02
             )
@@ -90,8 +91,8 @@ def test_a_hot_word_of_several_characters(processor):
 @pytest.mark.parametrize("word", ["我们去我", "我们去", "们去我"])
 def test_no_character_of_a_hot_word_that_was_heard_is_said_twice(processor, word):
     said = tiny.make_log_probs([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
-    assert text_of(GreedyDecoder(processor, 0).decode(said, 0.02)) == "我们去我"
-    assert text_of(HotWords(processor, 0, [word]).decode(said, 0.02)) == "我们去我"
+    assert join_words(GreedyDecoder(processor, 0).decode(said, 0.02)) == "我们去我"
+    assert join_words(HotWords(processor, 0, [word]).decode(said, 0.02)) == "我们去我"
 
 
 @pytest.mark.parametrize("delimiter", ["|", None])
@@ -114,17 +115,17 @@ def test_a_model_without_a_delimiter(tmp_path, delimiter):
     listener = types.SimpleNamespace(
         processor=types.SimpleNamespace(tokenizer=tokenizer), blank_id=0, log_probabilities=lambda wave: said
     )
-    assert text_of(HotWords(listener.processor, 0, ["我去"]).decode(said, 0.02)) == "我们ab"
+    assert join_words(HotWords(listener.processor, 0, ["我去"]).decode(said, 0.02)) == "我们ab"
     told = align(listener, Waveform(np.zeros(len(said) * 320, np.float32)), "我 们 ab").words
     assert [(one.word, round(one.start_s, 2)) for one in told] == [("我", 0.02), ("们", 0.06), ("ab", 0.1)]
 
 
 def test_where_pieces_meet_no_space_is_made(processor):
-    seams = Seams()
-    first = seams.add([Word("我", 0, 1, 1)], None)
-    second = seams.add([Word("们", 1, 2, 1), Word("ab", 2, 3, 1)], None)
-    third = seams.add([Word("去", 3, 4, 1)], None)
-    assert text_of(first + second + third) == "我们 ab 去"
+    merger = SegmentMerger()
+    first = merger.push([Word("我", 0, 1, 1)], None)
+    second = merger.push([Word("们", 1, 2, 1), Word("ab", 2, 3, 1)], None)
+    third = merger.push([Word("去", 3, 4, 1)], None)
+    assert join_words(first + second + third) == "我们 ab 去"
 
 
 def test_captions_hold_sixteen_characters_a_line():

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.decoding import alignment
-from asrkit.decoding.expected import Expected
-from asrkit.decoding.transcript import describe
+from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
@@ -189,7 +188,7 @@ def test_words_times_and_confidence(checkpoint):
     listener.engine.model = Script(tokens, sure)
     heard = listener.transcribe(noise(SAMPLING_RATE))
     assert heard.text == "aab b"
-    told = describe(heard)
+    told = heard.to_dict()
     assert [(word["word"], word["start_s"], word["end_s"]) for word in told["words"]] == [
         ("aab", 0.1, 0.65),
         ("b", 0.8, 0.95),
@@ -205,7 +204,7 @@ def test_words_times_and_confidence(checkpoint):
 def test_nothing_said(checkpoint, tokens):
     listener = Transcriber(str(checkpoint))
     listener.engine.model = Script(tokens, [0.9] * 10)
-    assert describe(listener.transcribe(noise(SAMPLING_RATE))) == {"text": "", "words": [], "duration_s": 1.0}
+    assert listener.transcribe(noise(SAMPLING_RATE)).to_dict() == {"text": "", "words": [], "duration_s": 1.0}
 
 
 # Loading
@@ -396,7 +395,9 @@ def test_an_encoder_without_an_output_layer(store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "expect", [Expected(), Expected(text="ab cd"), Expected(hot_words="abc")], ids=["greedy", "text", "hot words"]
+    "expect",
+    [DecodingHints(), DecodingHints(text="ab cd"), DecodingHints(hot_words="abc")],
+    ids=["greedy", "text", "hot words"],
 )
 def test_broken_weights_are_one_sentence(tmp_path, expect):
     from transformers import AutoModelForCTC
@@ -408,7 +409,7 @@ def test_broken_weights_are_one_sentence(tmp_path, expect):
     model.save_pretrained(folder)
     listener, wave = Transcriber(str(folder)), noise(SAMPLING_RATE)
     with pytest.raises(ModelError, match="broken answers with what is no number .NaN.: its weights are broken"):
-        listener.transcribe(wave, expect.decoder(listener))
+        listener.transcribe(wave, expect.build_decoder(listener))
     with pytest.raises(ModelError, match="weights are broken"):
         alignment.align(listener, wave, "ab")
 

@@ -14,7 +14,7 @@ from gradio.utils import get_upload_folder
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.data import access, collection
-from asrkit.decoding.expected import Expected
+from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
@@ -146,7 +146,7 @@ def test_a_file_is_read_shown_played_and_written(booth):
 
 def test_a_file_is_heard_as_the_visitor_who_sent_it(booth, monkeypatch):
     asked = []
-    monkeypatch.setattr(Expected, "decoder", lambda self, ready: asked.append(access.visitor()))
+    monkeypatch.setattr(DecodingHints, "build_decoder", lambda self, ready: asked.append(access.visitor()))
     with access.as_visitor("somebody"):
         recording = uploaded(booth, "a.wav", said("abc"))
     wait_for(lambda: state(booth, recording)["state"] == "done", "the file")

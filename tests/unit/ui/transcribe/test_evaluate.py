@@ -14,7 +14,7 @@ from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.config import preset
 from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
-from asrkit.decoding.expected import Expected
+from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
 from asrkit.transcription import transcriber
@@ -32,8 +32,8 @@ class Listener(ToneTranscriber):
     def __init__(self, deaf=False):
         self.deaf = deaf
 
-    def words_of(self, pieces, seams, decoder=None):
-        words = super().words_of(pieces, seams, decoder)
+    def words_of(self, pieces, merger, decoder=None):
+        words = super().words_of(pieces, merger, decoder)
         return [replace(one, word=one.word.replace("e", "a"), confidence=0.4) if self.deaf else one for one in words]
 
     def transcribe_all(self, waves, decoder=None):
@@ -79,9 +79,9 @@ def test_a_dataset_is_judged_shown_heard_and_written(store, data):
 
 def test_what_is_expected_is_listened_for(store, data, monkeypatch):
     asked = []
-    monkeypatch.setattr(Expected, "decoder", lambda self, ready: asked.append(self))
+    monkeypatch.setattr(DecodingHints, "build_decoder", lambda self, ready: asked.append(self))
     told = judged(Judge(store), dataset=str(data), expect="ae", hot="abc, de")[1]
-    assert asked == [Expected("ae", "abc, de")] and "with words to expect" in told["html"]
+    assert asked == [DecodingHints("ae", "abc, de")] and "with words to expect" in told["html"]
     assert "with words to expect" not in judged(Judge(store), dataset=str(data))[1]["html"]
     assert (
         "too long"
@@ -188,7 +188,7 @@ def test_two_models_side_by_side(store, tmp_path):
 
 def test_what_is_expected_counts_for_both(store):
     class Loud:
-        def decoder(self, ready):
+        def build_decoder(self, ready):
             asked.append(ready)
 
     asked = []
@@ -197,22 +197,22 @@ def test_what_is_expected_counts_for_both(store):
 
 
 def test_who_cannot_spell_what_is_expected_says_so_in_its_row(store, monkeypatch):
-    def decoder(self, ready):
+    def build_decoder(self, ready):
         if ready.deaf:
             raise ConfigError("The model cannot spell the hot word 'é'.")
 
-    monkeypatch.setattr(Expected, "decoder", decoder)
+    monkeypatch.setattr(DecodingHints, "build_decoder", build_decoder)
     wave = Waveform(tiny.synthesize("abe", np.random.default_rng(0)))
     for reference in ("", "abe"):
-        html = compare.compared(store, wave, "good", "deaf", reference, Expected(hot_words="é"))
+        html = compare.compared(store, wave, "good", "deaf", reference, DecodingHints(hot_words="é"))
         assert "abe" in html and "cannot spell the hot word &#x27;é&#x27;" in html
 
 
 def test_a_checkpoint_with_broken_weights_says_so_in_its_row(store, monkeypatch):
-    def words_of(self, pieces, seams, decoder=None):
+    def words_of(self, pieces, merger, decoder=None):
         if self.deaf:
             raise ModelError("The model deaf answers with what is no number (NaN).")
-        return ToneTranscriber.words_of(self, pieces, seams, decoder)
+        return ToneTranscriber.words_of(self, pieces, merger, decoder)
 
     monkeypatch.setattr(Listener, "words_of", words_of)
     html = compare.compared(store, Waveform(tiny.synthesize("abe", np.random.default_rng(0))), "good", "deaf", "abe")
@@ -236,7 +236,7 @@ def test_the_endpoint_answers_as_the_command_line_does(store, tmp_path):
     soundfile.write(tmp_path / "a.wav", tiny.synthesize("abc de", np.random.default_rng(0)), SAMPLING_RATE)
     told = endpoint.transcribed(store, str(tmp_path / "a.wav"), "good")
     assert told["text"] == "abc de" and list(told["words"][0]) == ["word", "start_s", "end_s", "confidence"]
-    assert endpoint.transcribed(store, str(tmp_path / "a.wav"), "good", Expected()) == told
+    assert endpoint.transcribed(store, str(tmp_path / "a.wav"), "good", DecodingHints()) == told
     (tmp_path / "b.wav").write_text("no sound")
     with pytest.raises(AudioError, match="cannot be read as audio"):
         endpoint.transcribed(store, str(tmp_path / "b.wav"), "")

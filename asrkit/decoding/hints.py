@@ -14,7 +14,7 @@ from asrkit.text.normalizers import normalise
 
 
 @dataclass(frozen=True)
-class Expected:
+class DecodingHints:
     """text: sentences, one a line, whose words are preferred, most of all in likely orders. language_model: the path of
     a KenLM file that says the same. hot_words: names and rare words, apart by commas or white space, preferred too.
 
@@ -28,7 +28,7 @@ class Expected:
     hot_words: str = ""
     language_model: str = ""
 
-    def decoder(self, model: AcousticModel) -> Decoder | None:
+    def build_decoder(self, model: AcousticModel) -> Decoder | None:
         """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `LexiconDecoder`
         do, and for both a text and a file."""
         words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
@@ -58,3 +58,6 @@ class Expected:
         if words and not spelled:
             raise ConfigError(beam.NO_WORD)
         return spelled
+
+
+NO_HINTS = DecodingHints()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.audio.segmentation import segment_audio
-from asrkit.decoding.transcript import Seams, Word
+from asrkit.decoding.segment_merger import SegmentMerger
+from asrkit.decoding.transcript import Word
 from tests.support import tiny
 from tests.support.tone_transcriber import ToneTranscriber
 
@@ -30,7 +31,7 @@ def heard(words, start_s, stop_s, shift=0.0):
     inside = [word for word in words if word.end_s > start_s + 0.02 and word.start_s < stop_s - 0.02]
     return [
         Word(
-            word.word if start_s < word.middle_s < stop_s else f"part of {word.word}",
+            word.word if start_s < word.midpoint_s < stop_s else f"part of {word.word}",
             max(start_s, word.start_s + shift),
             min(stop_s, word.end_s + shift),
             1.0,
@@ -42,20 +43,20 @@ def heard(words, start_s, stop_s, shift=0.0):
 @given(speech(), st.lists(st.floats(2.0, 15.0), min_size=1, max_size=5), st.floats(-0.01, 0.01))
 def test_each_word_is_said_once(words, lengths, shift):
     """Both sides of a cut hear a second or more across it, with times that differ a little."""
-    seams, found, at, end = Seams(), [], 0.0, words[-1].end_s + 2
+    merger, found, at, end = SegmentMerger(), [], 0.0, words[-1].end_s + 2
     for length in lengths:
         if at + length + 2.5 > end:
             break
-        found += seams.add(heard(words, max(0, at - 1.5), at + length + 1), at + length)
+        found += merger.push(heard(words, max(0, at - 1.5), at + length + 1), at + length)
         at += length
-    found += seams.add(heard(words, max(0, at - 1.5), end, shift if at else 0.0), None)
+    found += merger.push(heard(words, max(0, at - 1.5), end, shift if at else 0.0), None)
     assert [word.word for word in found] == [word.word for word in words]
     assert all(before.start_s <= after.start_s for before, after in pairwise(found))
 
 
 def test_a_pause_needs_no_seam():
-    seams = Seams()
-    assert seams.add([Word("one", 0, 1, 1)], None) and seams.add([Word("two", 0.9, 1.5, 1)], None)
+    merger = SegmentMerger()
+    assert merger.push([Word("one", 0, 1, 1)], None) and merger.push([Word("two", 0.9, 1.5, 1)], None)
 
 
 def letters(text, rng):
