@@ -312,12 +312,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
-            object.__setattr__(self, spec.name, _checked(spec, getattr(self, spec.name)))
+            object.__setattr__(self, spec.name, _validate(spec, getattr(self, spec.name)))
         for name in ("model", "train"):
             if not getattr(self, name).strip():
-                raise ConfigError(f"{label(name)} is empty; say what to use.")
+                raise ConfigError(f"{field_label(name)} is empty; say what to use.")
         if self.preset:
-            _known(self.preset)
+            _check_preset(self.preset)
         self._check_device()
         if self.processes > 1 and self.layerdrop:
             raise ConfigError(
@@ -353,7 +353,7 @@ class TrainConfig:
         pairs = " ".join(self.character_map.split())
         return f"{self.normaliser}{numbers}{f'+map:{pairs}' if pairs else ''}"
 
-    def changed(self, values: dict[str, Any]) -> TrainConfig:
+    def replace(self, values: dict[str, Any]) -> TrainConfig:
         """A copy with `values`; text is read as the field's type. ConfigError for a name that does not exist."""
         for name in values:
             if name not in FIELDS:
@@ -365,15 +365,15 @@ FIELDS: dict[str, dataclasses.Field] = {spec.name: spec for spec in dataclasses.
 _TYPES = typing.get_type_hints(TrainConfig)
 
 
-def label(name: str) -> str:
+def field_label(name: str) -> str:
     """What a person calls the field."""
     return FIELDS[name].metadata["label"]
 
 
-def _checked(spec: dataclasses.Field, value: Any) -> Any:
+def _validate(spec: dataclasses.Field, value: Any) -> Any:
     """`value` as the field's type and within its bounds, else ConfigError in one sentence."""
     meta, wanted = spec.metadata, _TYPES[spec.name]
-    value = _converted(spec.name, value, wanted)
+    value = _convert(spec.name, value, wanted)
     if meta["choices"] and value not in meta["choices"]:
         raise ConfigError(f"{meta['label']} ({spec.name}) is {value!r}; choose one of {', '.join(meta['choices'])}.")
     low, high = meta["low"], meta["high"]
@@ -382,9 +382,9 @@ def _checked(spec: dataclasses.Field, value: Any) -> Any:
     return value
 
 
-def _converted(name: str, value: Any, wanted: type) -> Any:
+def _convert(name: str, value: Any, wanted: type) -> Any:
     """`value` as `wanted`. Numbers may come as text (flags) or as floats (forms); 8.0 is a whole number, 8.5 is not."""
-    problem = ConfigError(f"{label(name)} ({name}) is {value!r}; it must be {_WORDS[wanted]}.")
+    problem = ConfigError(f"{field_label(name)} ({name}) is {value!r}; it must be {_TYPE_NAMES[wanted]}.")
     if wanted is bool:
         if isinstance(value, str) and value.lower() in ("true", "false", "1", "0", "yes", "no"):
             return value.lower() in ("true", "1", "yes")
@@ -404,13 +404,13 @@ def _converted(name: str, value: Any, wanted: type) -> Any:
     return wanted(number)
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def from_dict(values: dict[str, Any]) -> TrainConfig:
     """A TrainConfig from plain values: the preset named in them (if any) is the base, the rest overrides it."""
-    base = preset(values["preset"]).config if values.get("preset") else TrainConfig()
-    return base.changed(values)
+    base = load_preset(values["preset"]).config if values.get("preset") else TrainConfig()
+    return base.replace(values)
 
 
 def from_file(path: str | Path) -> TrainConfig:
@@ -437,20 +437,20 @@ class Preset:
     config: TrainConfig
 
 
-def preset(name: str) -> Preset:
+def load_preset(name: str) -> Preset:
     """The shipped preset of that name. ConfigError if there is none."""
-    _known(name)
+    _check_preset(name)
     told = json.loads((PRESETS_DIR / f"{name}.json").read_text(encoding="utf-8"))
-    config = TrainConfig().changed({"preset": name, **told["values"]})
+    config = TrainConfig().replace({"preset": name, **told["values"]})
     return Preset(name, told["title"], told["summary"], told["source"], config)
 
 
-def _known(name: str) -> None:
-    if name not in preset_names():
-        raise ConfigError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
+def _check_preset(name: str) -> None:
+    if name not in list_presets():
+        raise ConfigError(f"There is no preset {name!r}; choose one of {', '.join(list_presets())}.")
 
 
-def preset_names() -> list[str]:
+def list_presets() -> list[str]:
     """Names of the shipped presets, the demo first."""
     names = sorted(path.stem for path in PRESETS_DIR.glob("*.json"))
     return sorted(names, key=lambda name: name != "demo")

@@ -144,7 +144,7 @@ def _with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("--preset", help=", ".join(configs.preset_names()))
+    parser.add_argument("--preset", help=", ".join(configs.list_presets()))
     parser.add_argument("--config", metavar="FILE", help="JSON file of settings, as a run's config.json")
     parser.add_argument("--train", metavar="DATA")
     parser.add_argument("--eval", metavar="DATA")

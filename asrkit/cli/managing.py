@@ -10,18 +10,19 @@ from typing import Any
 from asrkit.cli import options as given
 from asrkit.errors import RunError
 from asrkit.files import readable_disk_errors
-from asrkit.runs import events, supervisor, view
+from asrkit.runs import events, lifecycle, queue, summary, supervisor, view
 from asrkit.runs.report import export
-from asrkit.runs.store import STOP, Run, RunStore
+from asrkit.runs.run import STOP, Run
+from asrkit.runs.store import RunStore
 
 
 def train(options: argparse.Namespace) -> int:
     store = RunStore(options.runs_dir)
     run = supervisor.start(store, given.settings_of(options), options.run_id)
     print(f"Run {run.id} in {run.path}", flush=True)
-    if supervisor.status(run) == supervisor.QUEUED:
-        ahead = supervisor.ahead(run, supervisor.under_way(store), supervisor.line(store))
-        print(f"It waits in line, behind {', '.join([*ahead.busy, *ahead.before])}.", flush=True)
+    if lifecycle.get_status(run) == lifecycle.QUEUED:
+        ahead = queue.get_queue_status(run, lifecycle.iter_active_runs(store), queue.list_queue(store))
+        print(f"It waits in line, behind {', '.join([*ahead.running_ids, *ahead.queued_ids])}.", flush=True)
     return _follow(store, run)
 
 
@@ -31,9 +32,9 @@ def _follow(store: RunStore, run: Run) -> int:
     while True:
         try:
             store.get(run.id)  # it may have been deleted while it waited
-            over = (now := supervisor.status(run)) not in supervisor.ACTIVE and now != supervisor.QUEUED
-            if now == supervisor.QUEUED:
-                supervisor.advance(store)
+            over = (now := lifecycle.get_status(run)) not in lifecycle.ACTIVE and now != lifecycle.QUEUED
+            if now == lifecycle.QUEUED:
+                queue.start_ready_runs(store)
             fresh, offset = run.events(offset)
             for told in fresh:
                 seen.apply(told)
@@ -42,19 +43,19 @@ def _follow(store: RunStore, run: Run) -> int:
                 break
             time.sleep(given.POLL_S)
         except KeyboardInterrupt:
-            if run.flag(STOP):
+            if run.has_flag(STOP):
                 print(f"\nRun {run.id} goes on saving in the background.", flush=True)
                 return 130
             supervisor.stop(run)
             print("\nStopping and saving; press Ctrl-C again to leave that to the background.", flush=True)
-    if now in (supervisor.FINISHED, supervisor.STOPPED):
+    if now in (lifecycle.FINISHED, lifecycle.STOPPED):
         return 0
     raise RunError(_why(run, seen, now))
 
 
 def _why(run: Run, seen: view.RunView, status: str) -> str:
-    told = view.failure(run, status, seen)
-    if status == supervisor.FAILED:
+    told = summary.describe_failure(run, status, seen)
+    if status == lifecycle.FAILED:
         return f"{told['message']} {told['remedy']}".strip()
     return f"Run {run.id} {status}. {told['message']} See {run.log_path}, then `python -m asrkit runs resume {run.id}`."
 
@@ -88,10 +89,10 @@ def _number(value: float | None) -> str:
 
 def list_all(options: argparse.Namespace) -> None:
     store = RunStore(options.runs_dir)
-    rows = [view.summary(run) for run in store.all()]
+    rows = [summary.summarize_run(run) for run in store.all()]
     if options.json:
         return given.dump(rows)
-    line = [run.id for run in supervisor.line(store)]
+    line = [run.id for run in queue.list_queue(store)]
     for row in rows:
         if row["run_id"] in line:
             row["status"] += f" ({line.index(row['run_id']) + 1} of {len(line)})"
@@ -104,7 +105,7 @@ def show_one(options: argparse.Namespace) -> None:
 
 
 def _show(run: Run, as_json: bool) -> None:
-    row = view.summary(run)
+    row = summary.summarize_run(run)
     if as_json:
         return given.dump(row)
     for name, value in row.items():
@@ -129,13 +130,13 @@ def archive(options: argparse.Namespace) -> None:
     run = RunStore(options.runs_dir).get(options.run_id)
     path = options.file or Path(f"{run.id}.zip")
     with readable_disk_errors(path):
-        export.archive_to(run, path)
+        export.write_archive(run, path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def publish(options: argparse.Namespace) -> None:
     run = RunStore(options.runs_dir).get(options.run_id)
-    print(export.publish(run, options.name, options.private))
+    print(export.publish_model(run, options.name, options.private))
 
 
 def acting(action: Any) -> Any:
@@ -148,11 +149,11 @@ def acting(action: Any) -> Any:
 
 
 def put_first(run: Run) -> None:
-    supervisor.move(RunStore(run.path.parent), run, 1)
+    queue.move(RunStore(run.path.parent), run, 1)
 
 
 def move(options: argparse.Namespace) -> None:
     store = RunStore(options.runs_dir)
     run = store.get(options.run_id)
-    supervisor.move(store, run, options.position)
+    queue.move(store, run, options.position)
     _show(run, options.json)

@@ -28,13 +28,15 @@ def settings_of(options: argparse.Namespace) -> configs.TrainConfig:
     """The TrainConfig that the flags describe. ConfigError if they do not fit together."""
     if options.preset and options.config:
         raise ConfigError("Give --preset or --config, not both.")
-    config = configs.from_file(options.config) if options.config else configs.preset(options.preset or "demo").config
+    config = (
+        configs.from_file(options.config) if options.config else configs.load_preset(options.preset or "demo").config
+    )
     values: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("train", "eval", "model", "processes")
         if getattr(options, name) is not None
     }
-    return config.changed(values | changes_of(options))
+    return config.replace(values | changes_of(options))
 
 
 def changes_of(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from asrkit.audit import selection
 from asrkit.cli import options as given
 from asrkit.errors import AudioError
 from asrkit.models import resolution
-from asrkit.runs import diagnosis, model_choices, preparation, view
+from asrkit.runs import diagnosis, model_choices, preparation, summary
 from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
 
 
 def presets(options: argparse.Namespace) -> None:
-    shipped = [configs.preset(name) for name in configs.preset_names()]
+    shipped = [configs.load_preset(name) for name in configs.list_presets()]
     if options.json:
         return given.dump([dataclasses.asdict(preset) for preset in shipped])
     for preset in shipped:
@@ -34,9 +34,9 @@ def audit(options: argparse.Namespace) -> int:
 
     store = RunStore(options.runs_dir)
     asked = {"preset": "", "train": options.data, "max_duration_s": 30}
-    config = configs.TrainConfig().changed(asked | given.changes_of(options))
+    config = configs.TrainConfig().replace(asked | given.changes_of(options))
     if options.model:
-        limits = preparation.limits_of(
+        limits = preparation.make_limits(
             config,
             resolution.fetch(options.model, store, language=config.adapter_language, on_progress=_print_progress),
         )
@@ -55,13 +55,13 @@ def audit(options: argparse.Namespace) -> int:
     if options.align:
         from asrkit.transcription.scoring import scorer
 
-        score = scorer(options.model or model_choices.default_model(store), store)
+        score = scorer(options.model or model_choices.find_default_model(store), store)
     found = inspection.inspect(
         source,
         limits,
         score=score,
         keeps_vocabulary=limits.vocabulary is not None,
-        hold_out=functools.partial(preparation.hold_out, config),
+        hold_out=functools.partial(preparation.split_rows, config),
         on_progress=_progress_line(),
     )
     path = selection.write(store.data_dir, options.data, found, options.leave_out) if options.leave_out else None
@@ -97,7 +97,7 @@ def _print_audit(source: Any, told: Any) -> None:
 
 def diagnose(options: argparse.Namespace) -> None:
     name, store = options.run, RunStore(options.runs_dir)
-    history = published.read_card(name) if Path(name).is_file() else view.history(store.get(name))
+    history = published.load_card(name) if Path(name).is_file() else summary.load_history(store.get(name))
     found = diagnosis.diagnose(history)
     if options.json:
         return given.dump([finding.to_run_dict() for finding in found])
@@ -113,7 +113,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
     store = RunStore(options.runs_dir)
     source = sources.load(options.data, on_progress=_print_progress)
-    name = options.model or model_choices.default_model(store)
+    name = options.model or model_choices.find_default_model(store)
     model = transcriber.get(name, store, _print_progress)
     report = evaluation.evaluate(
         model, source.unseen, options.normaliser, decoder=given.expected(options).build_decoder(model)
@@ -143,7 +143,7 @@ def transcribe(options: argparse.Namespace) -> int:
         # Loaded only now: a file that cannot be read is said at once, not after the seconds that torch takes.
         from asrkit.transcription import transcriber
 
-        name = options.model or model_choices.default_model(store)
+        name = options.model or model_choices.find_default_model(store)
         return transcriber.get(name, store, _print_progress)
 
     expect = given.expected(options)

@@ -8,13 +8,13 @@ import socket
 from typing import Any
 
 from asrkit.files import free_bytes
-from asrkit.runs.processes import alive
-from asrkit.runs.store import Run
+from asrkit.runs.processes import is_alive
+from asrkit.runs.run import Run
 
 FULL_BYTES = 1 << 20
 """With less than this free, a disk is full for our purposes."""
 
-MOST_SAID = 300
+MAX_LOG_LINE = 300
 """Letters of a line of the log that are told."""
 
 SIGNALS = {
@@ -27,7 +27,7 @@ SIGNALS = {
 """Exit code -> words, where a signal ended the process."""
 
 
-def explain(run: Run) -> tuple[str, str]:
+def explain_crash(run: Run) -> tuple[str, str]:
     """(what happened, what to do) for a run whose last life told no end; the likeliest cause that can still be seen
     comes first."""
     process = run.process() or {}
@@ -70,11 +70,13 @@ def _out_of_sight(run: Run, process: dict[str, Any]) -> str:
     host = process.get("host", socket.gethostname())
     if host != socket.gethostname():
         return f"The training process was started on {host}; whether it lives cannot be seen from here."
-    return "This is a copy of a run that is under way in another folder." if alive(process) else ""
+    return "This is a copy of a run that is under way in another folder." if is_alive(process) else ""
 
 
 def _last_line(run: Run, process: dict[str, Any]) -> str:
     """The last line that the last life of the run wrote into the log, as a sentence; empty where it wrote none."""
     told = run.log_tail(since=process["log_from"]) if "log_from" in process else ""
     lines = [line.strip() for line in told.splitlines() if line.strip()]
-    return f" The last line of its log: {lines[-1][:MOST_SAID]}" + "." * (lines[-1][-1:] not in ".!?") if lines else ""
+    return (
+        f" The last line of its log: {lines[-1][:MAX_LOG_LINE]}" + "." * (lines[-1][-1:] not in ".!?") if lines else ""
+    )

@@ -13,13 +13,13 @@ import numpy as np
 
 from asrkit.runs.events import Event
 
-SLACK = 6
+THINNING_FACTOR = 6
 """A curve is thinned when it has this many times the points that it may have."""
 
-WAITING = 20_000
+MAX_PENDING_EVENTS = 20_000
 """Most events that wait to become points."""
 
-Names = dict[str, str]
+CurveNames = dict[str, str]
 """Field of an event -> the curve that it is a point of."""
 
 
@@ -33,7 +33,7 @@ class Point(NamedTuple):
     elapsed_s: float
 
 
-def points_of(names: Names, told: Event, elapsed_s: float) -> Iterator[tuple[str, Point]]:
+def iter_points(names: CurveNames, told: Event, elapsed_s: float) -> Iterator[tuple[str, Point]]:
     """(curve, point) of everything that an event tells."""
     step, epoch = told.step or 0, told.epoch or 0.0
     return (
@@ -46,7 +46,7 @@ def points_of(names: Names, told: Event, elapsed_s: float) -> Iterator[tuple[str
 _TOLD = attrgetter("step", "time")
 
 
-def thinned(points: list[Point], most: int) -> list[Point]:
+def thin(points: list[Point], most: int) -> list[Point]:
     """At most about `most` of the points: of equal stretches of steps the lowest, the highest and a gap, in order.
 
     The first and the last point stay. Thinning what was thinned before keeps the extremes too, so a curve that grows
@@ -89,13 +89,13 @@ class Curves:
     def __init__(self, most: int | None = None) -> None:
         self.most = most
         self._points: dict[str, list[Point]] = {}
-        self._waiting: dict[str, tuple[Names, list[tuple[Event, float]]]] = {}
+        self._waiting: dict[str, tuple[CurveNames, list[tuple[Event, float]]]] = {}
 
-    def add(self, names: Names, told: Event, elapsed_s: float) -> None:
+    def add(self, names: CurveNames, told: Event, elapsed_s: float) -> None:
         """One event; elapsed_s: seconds of work until then. An event kind has one set of names."""
         _, waiting = self._waiting.setdefault(told.kind, (names, []))
         waiting.append((told, elapsed_s))
-        if len(waiting) >= WAITING:
+        if len(waiting) >= MAX_PENDING_EVENTS:
             self._settle()
 
     def all(self) -> dict[str, list[Point]]:
@@ -119,12 +119,12 @@ class Curves:
 
     def _extend(self, curve: str, name: str, told: list[tuple[Event, float]]) -> None:
         points = self._points.setdefault(curve, [])
-        if self.most and len(told) > SLACK * self.most:
+        if self.most and len(told) > THINNING_FACTOR * self.most:
             steps = [one.step or 0 for one, _ in told]
             chosen = _extremes(steps, [one.data[name] for one, _ in told], self.most, min(steps), max(steps))
             told = [told[place] for place in sorted({0, *chosen, len(told) - 1})]
         points += [
             Point(one.step or 0, one.epoch or 0.0, one.time, one.data[name], elapsed_s) for one, elapsed_s in told
         ]
-        if self.most and len(points) > SLACK * self.most:
-            points[:] = thinned(points, self.most)
+        if self.most and len(points) > THINNING_FACTOR * self.most:
+            points[:] = thin(points, self.most)

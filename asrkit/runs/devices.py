@@ -1,8 +1,8 @@
 """Which devices this machine has for runs, and which run gets which. Asks the system, never torch.
 
-A device is cuda:0, cuda:1, ... (behind the colon stands what CUDA_VISIBLE_DEVICES calls it), mps or cpu. The GPUs that
-may be seen are all there is to be had; without any it is Apple's, else the processor. `$ASRKIT_DEVICES` names others,
-`$ASRKIT_SLOTS` says how many runs may share one of them.
+A device is cuda:0, cuda:1, ... (after the colon stands its name in CUDA_VISIBLE_DEVICES), mps or cpu. Runs use the
+visible GPUs; without any, Apple's GPU, else the processor. `$ASRKIT_DEVICES` overrides this, and `$ASRKIT_SLOTS` sets
+how many runs may share a device.
 """
 
 from __future__ import annotations
@@ -23,45 +23,45 @@ CPU, CUDA = "cpu", "cuda:"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a run is to have: these devices (any, where none is named), one for each of its processes."""
+class DeviceRequest:
+    """The devices that a run needs: those in `names` (any, where it is empty), one for each process."""
 
     names: tuple[str, ...]
-    processes: int
+    num_processes: int
 
     @classmethod
-    def of(cls, config: TrainConfig) -> Wish:
+    def from_config(cls, config: TrainConfig) -> DeviceRequest:
         return cls(() if config.device == "auto" else tuple(config.device.split(",")), config.processes)
 
 
-def found() -> list[str]:
-    """The devices that runs take of their own accord. RunError where `$ASRKIT_DEVICES` names something else."""
+def list_devices() -> list[str]:
+    """List the devices that runs with `device=auto` use. RunError if `$ASRKIT_DEVICES` is malformed."""
     if names := os.environ.get(ALLOWED, "").replace(" ", ""):
         if not all(map(DEVICE.fullmatch, names.split(","))):
             raise RunError(f"{ALLOWED} is {names!r}; name devices as in cuda:0,cuda:1 or cpu.")
         return list(dict.fromkeys(names.split(",")))
-    if gpus := [f"{CUDA}{name}" for name in _visible()]:
+    if gpus := [f"{CUDA}{name}" for name in _visible_gpus()]:
         return gpus
     return ["mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else CPU]
 
 
-def _visible() -> list[str]:
-    """The GPUs that CUDA lets this process see, by the names that CUDA_VISIBLE_DEVICES has for them."""
+def _visible_gpus() -> list[str]:
+    """List the GPUs that CUDA shows to this process, by their names in CUDA_VISIBLE_DEVICES."""
     visible = os.environ.get(VISIBLE)
     if visible is not None and visible.strip() in ("", "-1"):
-        return []  # nobody has to wait for the driver
+        return []  # no need to wait for the driver
     try:
-        count = _installed()
+        count = _count_gpus()
     except LookupError:
         return []
     if visible is None:
         return [str(number) for number in range(count)]
     names = [name.strip() for name in visible.split(",")]
-    # CUDA stops at the first that is none (programming guide, environment variables).
+    # CUDA stops at the first invalid name (programming guide, environment variables).
     end = next(
         (
-            place
-            for place, name in enumerate(names)
+            index
+            for index, name in enumerate(names)
             if not name or name.startswith("-") or (name.isdecimal() and int(name) >= count)
         ),
         len(names),
@@ -70,76 +70,78 @@ def _visible() -> list[str]:
 
 
 @functools.cache
-def _installed() -> int:
-    """How many GPUs the driver tells of. LookupError (asked again the next time) where there is none."""
-    if count := len(system.gpus()):
+def _count_gpus() -> int:
+    """Count the GPUs that the driver reports. LookupError, which is not cached, if there are none."""
+    if count := len(system.query_gpus()):
         return count
     raise LookupError("no GPU")
 
 
-def slots() -> int:
-    """How many runs may share a device. RunError where `$ASRKIT_SLOTS` is no such number."""
-    told = os.environ.get(SLOTS) or "1"
-    if not told.isdecimal() or not int(told):
-        raise RunError(f"{SLOTS} is {told!r}; it must be a whole number, 1 or more.")
-    return int(told)
+def slots_per_device() -> int:
+    """Return how many runs may share a device. RunError if `$ASRKIT_SLOTS` is not a positive number."""
+    value = os.environ.get(SLOTS) or "1"
+    if not value.isdecimal() or not int(value):
+        raise RunError(f"{SLOTS} is {value!r}; it must be a whole number, 1 or more.")
+    return int(value)
 
 
-def places() -> Counter[str]:
-    """Device -> how many runs it takes. The processor is there even where no run takes it of its own accord."""
-    return Counter(dict.fromkeys([*found(), CPU], slots()))
+def count_slots() -> Counter[str]:
+    """Map each device to the number of runs it takes. The processor is always included, for runs that name it."""
+    return Counter(dict.fromkeys([*list_devices(), CPU], slots_per_device()))
 
 
-def check(config: TrainConfig) -> None:
-    """RunError for a run that would wait for ever: this machine does not have what it wants."""
-    wish, known, have = Wish.of(config), places(), found()
-    missing = [name for name in wish.names if name not in known]
+def check_available(config: TrainConfig) -> None:
+    """Raise RunError if this machine lacks the devices of `config`, so that the run would wait for ever."""
+    request, known, available = DeviceRequest.from_config(config), count_slots(), list_devices()
+    missing = [name for name in request.names if name not in known]
     if missing:
         raise RunError(
             f"There is no device {missing[0]} for runs here; set Device (device) to auto or of {', '.join(known)}."
         )
-    if _wants_more(wish, have):
+    if _exceeds_gpus(request, available):
         raise RunError(
-            f"The run wants {wish.processes} GPUs (processes), one for each process, and there are "
-            f"{len(have)} for runs here; set Processes to {len(have)} or less."
+            f"The run needs {request.num_processes} GPUs (processes), one for each process, and there are "
+            f"{len(available)} for runs here; set Processes to {len(available)} or less."
         )
 
 
-def _wants_more(wish: Wish, have: list[str]) -> bool:
-    return not wish.names and have[0].startswith(CUDA) and wish.processes > len(have)
+def _exceeds_gpus(request: DeviceRequest, available: list[str]) -> bool:
+    return not request.names and available[0].startswith(CUDA) and request.num_processes > len(available)
 
 
-def shared_out(wishes: Sequence[Wish], taken: Iterable[str]) -> list[list[str]]:
-    """What each of the runs in line gets, in this order; nothing for one that has to wait.
+def assign_devices(requests: Sequence[DeviceRequest], in_use: Iterable[str]) -> list[list[str]]:
+    """Assign devices to queued runs in this order; an empty list for a run that has to wait.
 
-    What a run waits for is kept for it: of two devices that it needs, nobody behind it takes the one that is free. One
-    that wants more GPUs than there are is left to a machine that has them.
+    Devices are reserved for a waiting run: if one of the two that it needs is free, no run behind it gets that one. A
+    run that needs more GPUs than there are reserves nothing.
     """
-    free, all_of_them, given = places(), found(), []
-    free.subtract(taken)
-    for wish in wishes:
-        wanted = [] if _wants_more(wish, all_of_them) else _wanted(wish, free, all_of_them)
-        given.append(wanted if all(free[name] >= count for name, count in Counter(wanted).items()) else [])
-        free.subtract(wanted)
-    return given
+    free, available, assigned = count_slots(), list_devices(), []
+    free.subtract(in_use)
+    for request in requests:
+        chosen = [] if _exceeds_gpus(request, available) else _choose_devices(request, free, available)
+        assigned.append(chosen if all(free[name] >= count for name, count in Counter(chosen).items()) else [])
+        free.subtract(chosen)
+    return assigned
 
 
-def _wanted(wish: Wish, free: Counter[str], have: list[str]) -> list[str]:
-    """The devices that a run takes as soon as they are free: those with the most room, where it named none."""
-    chosen = list(wish.names) or sorted(have, key=lambda name: -free[name])[: wish.processes]
-    # Of a device that is alone every process has a share, as far as there are shares.
-    return chosen * min(wish.processes, slots()) if len(chosen) == 1 else chosen
+def _choose_devices(request: DeviceRequest, free: Counter[str], available: list[str]) -> list[str]:
+    """Choose the devices for a run: those that it names, else those with the most free slots."""
+    chosen = list(request.names) or sorted(available, key=lambda name: -free[name])[: request.num_processes]
+    # On a single device, every process of the run takes a slot, as far as there are slots.
+    return chosen * min(request.num_processes, slots_per_device()) if len(chosen) == 1 else chosen
 
 
-def environment(taken: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """What a worker is told so that it sees its devices and no others, and still knows which there are for the next
-    run in line. given: what it is told otherwise."""
-    told = {ALLOWED: ",".join(found())}
-    gpus = [name.removeprefix(CUDA) for name in taken if name.startswith(CUDA)]
-    if gpus or found()[0].startswith(CUDA):
-        told[VISIBLE] = ",".join(dict.fromkeys(gpus)) or "-1"
-        if VISIBLE not in given:  # the driver's order, which the numbers are from; not the fastest first
-            told["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    if slots() > 1 and not gpus and "OMP_NUM_THREADS" not in given:
-        told["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // slots()))
-    return told
+def worker_environment(assigned: Sequence[str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables that limit a worker to its devices.
+
+    `$ASRKIT_DEVICES` still names all devices, for the next queued run, which this worker starts when it ends.
+    """
+    environment = {ALLOWED: ",".join(list_devices())}
+    gpus = [name.removeprefix(CUDA) for name in assigned if name.startswith(CUDA)]
+    if gpus or list_devices()[0].startswith(CUDA):
+        environment[VISIBLE] = ",".join(dict.fromkeys(gpus)) or "-1"
+        if VISIBLE not in inherited:  # GPU numbers follow the driver's order, not the fastest first
+            environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    if slots_per_device() > 1 and not gpus and "OMP_NUM_THREADS" not in inherited:
+        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // slots_per_device()))
+    return environment

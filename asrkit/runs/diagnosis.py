@@ -51,7 +51,7 @@ TINY_UPDATE_S = 15.0
 
 
 @dataclass(frozen=True)
-class Score:
+class EvaluationScore:
     """One evaluation. Rates are fractions; None where the number was not told or not finite."""
 
     step: int
@@ -67,7 +67,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class History:
+class RunHistory:
     """What the rules look at. settings: names as in TrainConfig. losses: (step, epoch, training loss or None).
 
     label_entropy: nats a label, of the training texts. update_s: seconds of audio an optimizer step. parameters: of the
@@ -75,7 +75,7 @@ class History:
     """
 
     settings: dict[str, Any]
-    scores: list[Score]
+    scores: list[EvaluationScore]
     losses: list[tuple[int, float, float | None]] = field(default_factory=list)
     label_entropy: float | None = None
     update_s: float | None = None
@@ -96,7 +96,7 @@ class History:
         return float(self.settings.get("learning_rate") or 0)
 
     @property
-    def too_fast(self) -> bool:
+    def has_high_learning_rate(self) -> bool:
         """Whether the learning rate is far above what a model of this size takes."""
         return self.big and self.learning_rate > BIG_MODEL_RATE
 
@@ -105,13 +105,13 @@ class History:
         return int(self.settings.get("warmup_steps") or 0)
 
 
-def diagnose(history: History) -> list[Finding]:
+def diagnose(history: RunHistory) -> list[Finding]:
     """The findings, each once and where it first held, in order of step."""
     found = (next(rule(history), None) for rule in _RULES)
     return sorted((one for one in found if one), key=lambda one: one.step)
 
 
-def _non_finite(history: History) -> Iterator[Finding]:
+def _non_finite(history: RunHistory) -> Iterator[Finding]:
     broken = [(step, epoch) for step, epoch, loss in history.losses if loss is None]
     broken += [(score.step, score.epoch) for score in history.scores if score.loss is None]
     for step, epoch in sorted(broken):
@@ -124,7 +124,7 @@ def _non_finite(history: History) -> Iterator[Finding]:
         )
 
 
-def _collapse(history: History) -> Iterator[Finding]:
+def _collapse(history: RunHistory) -> Iterator[Finding]:
     """After warm-up, error rates near 1 and a loss that stands still or still is the entropy of the labels."""
     later = [score for score in history.scores if score.step > history.warmup_steps and score.step > 0]
     for earlier, now in zip(later, later[1:], strict=False):
@@ -142,13 +142,13 @@ def _collapse(history: History) -> Iterator[Finding]:
             )
 
 
-def _hopeless(score: Score) -> bool:
+def _hopeless(score: EvaluationScore) -> bool:
     rates = [rate for rate in (score.wer, score.cer) if rate is not None]
     silent = score.blank_share is not None and score.blank_share > COLLAPSED_RATE
     return score.loss is not None and bool(rates) and (silent or min(rates) >= COLLAPSED_RATE)
 
 
-def _collapse_cause(history: History, score: Score) -> str:
+def _collapse_cause(history: RunHistory, score: EvaluationScore) -> str:
     evidence = [f"the evaluation loss stands at {score.loss:.2f}"]
     if history.label_entropy:
         evidence.append(f"knowing only the letters' frequencies gives about {history.label_entropy + 0.1:.2f}")
@@ -166,7 +166,7 @@ def _collapse_cause(history: History, score: Score) -> str:
     return seen + ", ".join(evidence) + "." + (" Likely because " + "; ".join(likely) + "." if likely else "")
 
 
-def _collapse_remedies(history: History) -> list[str]:
+def _collapse_remedies(history: RunHistory) -> list[str]:
     known = [what for _, what in _suspects(history)]
     return [
         *known,
@@ -175,10 +175,10 @@ def _collapse_remedies(history: History) -> list[str]:
     ]
 
 
-def _suspects(history: History) -> Iterator[tuple[str, str]]:
+def _suspects(history: RunHistory) -> Iterator[tuple[str, str]]:
     """(why, what to do) for each setting that is known to keep models on the blank."""
     settings, rate = history.settings, history.learning_rate
-    if history.too_fast:
+    if history.has_high_learning_rate:
         yield (
             f"the learning rate, {rate:g}, is several times what models of this size take (5e-5 to 1e-4)",
             f"Divide the learning rate by 3 to 5 (to about {rate / 4:.0e}).",
@@ -188,7 +188,7 @@ def _suspects(history: History) -> Iterator[tuple[str, str]]:
             f"an update sees only {history.update_s:.0f} s of audio",
             "Raise the batch or the gradient accumulation to 100 s of audio an update or more.",
         )
-    if 0 < history.warmup_steps < 1000 and history.too_fast:
+    if 0 < history.warmup_steps < 1000 and history.has_high_learning_rate:
         yield (f"warm-up is short ({history.warmup_steps} steps) for that rate", "Warm up for 1,000 to 2,000 steps.")
     if (
         float(settings.get("mask_time_prob") or 0)
@@ -198,7 +198,7 @@ def _suspects(history: History) -> Iterator[tuple[str, str]]:
         yield "masks of 200 ms hide much of short clips", "Set mask_time_length to 2."
 
 
-def _diverged(history: History) -> Iterator[Finding]:
+def _diverged(history: RunHistory) -> Iterator[Finding]:
     """Two evaluations in a row whose loss is half as high again as the best before them."""
     known = [score for score in history.scores if score.loss is not None and score.step > 0]
     for index in range(2, len(known)):
@@ -213,12 +213,12 @@ def _diverged(history: History) -> Iterator[Finding]:
             )
 
 
-def _worse(scores: list[Score]) -> bool:
+def _worse(scores: list[EvaluationScore]) -> bool:
     rates = [score.wer for score in scores if score.wer is not None]
     return len(rates) > 1 and rates[-1] > min(rates[:-1])
 
 
-def _overfitting(history: History) -> Iterator[Finding]:
+def _overfitting(history: RunHistory) -> Iterator[Finding]:
     """The loss rises for several evaluations while the error rate no longer falls."""
     known = [score for score in history.scores if score.loss is not None and score.wer is not None and score.step > 0]
     for index in range(OVERFIT_EVALUATIONS, len(known)):
@@ -235,7 +235,7 @@ def _overfitting(history: History) -> Iterator[Finding]:
             )
 
 
-def _plateau(history: History) -> Iterator[Finding]:
+def _plateau(history: RunHistory) -> Iterator[Finding]:
     """Much is still wrong and nothing has got better for a while, though something was learned."""
     known = [score for score in history.scores if score.wer is not None and score.step > history.warmup_steps]
     for index in range(PLATEAU_EVALUATIONS, len(known)):
@@ -252,10 +252,10 @@ def _plateau(history: History) -> Iterator[Finding]:
             )
 
 
-def _high_rate(history: History) -> Iterator[Finding]:
+def _high_rate(history: RunHistory) -> Iterator[Finding]:
     """Told before the first step, while it costs nothing to begin again."""
     rate = history.learning_rate
-    if history.too_fast:
+    if history.has_high_learning_rate:
         yield Finding(
             "learning-rate-high",
             cause=f"The learning rate, {rate:g}, is several times what models like "
@@ -265,7 +265,7 @@ def _high_rate(history: History) -> Iterator[Finding]:
         )
 
 
-def _tiny_update(history: History) -> Iterator[Finding]:
+def _tiny_update(history: RunHistory) -> Iterator[Finding]:
     """Told before the first step, too."""
     if history.big and history.update_s is not None and history.update_s < TINY_UPDATE_S:
         yield Finding(
@@ -276,7 +276,7 @@ def _tiny_update(history: History) -> Iterator[Finding]:
         )
 
 
-def _over_masked(history: History) -> Iterator[Finding]:
+def _over_masked(history: RunHistory) -> Iterator[Finding]:
     """Told before the first step: masks that hide most of a usual clip of this data."""
     share = float(history.settings.get("mask_time_prob") or 0)
     length = int(history.settings.get("mask_time_length") or 10)
@@ -296,7 +296,7 @@ def _over_masked(history: History) -> Iterator[Finding]:
         )
 
 
-def _unknown(history: History) -> Iterator[Finding]:
+def _unknown(history: RunHistory) -> Iterator[Finding]:
     """The token for no letter is written, which a reader never sees."""
     for score in history.scores:
         if score.step > 0 and (score.unknown_share or 0) > UNKNOWN_SHARE:
@@ -310,7 +310,7 @@ def _unknown(history: History) -> Iterator[Finding]:
             )
 
 
-def _small_evaluation(history: History) -> Iterator[Finding]:
+def _small_evaluation(history: RunHistory) -> Iterator[Finding]:
     """The evaluation set cannot tell good from bad."""
     for score in history.scores:
         if score.wer_interval and score.step > 0:
@@ -326,7 +326,7 @@ def _small_evaluation(history: History) -> Iterator[Finding]:
                 )
 
 
-_RULES: tuple[Callable[[History], Iterator[Finding]], ...] = (
+_RULES: tuple[Callable[[RunHistory], Iterator[Finding]], ...] = (
     _high_rate,
     _tiny_update,
     _over_masked,

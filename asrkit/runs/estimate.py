@@ -24,12 +24,13 @@ from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
 from asrkit.models import checkpoints, resolution
 from asrkit.runs import events
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 
 FRAMES_A_SECOND = 50
-CORE_SPEED = 2.5e8  # weights x seconds of audio a second, for one core
-MOST_SPEED = 85.0  # seconds of audio a second a core: small models wait for other things
-_RUNS_LOOKED_AT = 20
+SPEED_PER_CORE = 2.5e8  # weights x seconds of audio a second, for one core
+MAX_SPEED_PER_CORE = 85.0  # seconds of audio a second a core: small models wait for other things
+MAX_RUNS_READ = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Estimate:
     seconds: float | None
     basis: str
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """For the page."""
         time = "" if self.seconds is None else f", {_duration(self.seconds)}"
         return (
@@ -50,13 +51,13 @@ class Estimate:
         )
 
 
-def estimate(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
+def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
     """For training on clips of these lengths; None for a base model that is not on this machine. ModelError for a
     damaged one."""
     path = resolution.resolve(config.model, store)
     if path is None:
         return None
-    told, weights = checkpoints.read_config(path), count_weights(path)
+    told, weights = checkpoints.read_config(path), count_parameters(path)
     if not told or not weights or not clips_s:
         return None
     batch_s = config.batch_seconds or config.train_batch_size * max(clips_s)
@@ -82,7 +83,7 @@ def _duration(seconds: float) -> str:
     return f"{max(1, round(seconds))} s"
 
 
-def count_weights(path: Path) -> int:
+def count_parameters(path: Path) -> int:
     """Numbers in the checkpoint's safetensors files, by their headers; 0 where there are none."""
     total = 0
     for file in path.glob("*.safetensors"):
@@ -124,7 +125,7 @@ def _base(run: Run) -> str | None:
 
 
 def _speed(model: str, weights: int, store: RunStore) -> tuple[float | None, str]:
-    for run in store.all()[:_RUNS_LOOKED_AT]:
+    for run in store.all()[:MAX_RUNS_READ]:
         if _base(run) == model:
             rates = [
                 told.data.get("audio_seconds_per_second") for told in run.last_events() if told.kind == events.TRAIN
@@ -135,4 +136,4 @@ def _speed(model: str, weights: int, store: RunStore) -> tuple[float | None, str
     if shutil.which("nvidia-smi"):
         return None, "a run on this GPU will tell"
     cores = os.cpu_count() or 1
-    return min(CORE_SPEED / weights, MOST_SPEED) * cores, f"for {cores} processor cores"
+    return min(SPEED_PER_CORE / weights, MAX_SPEED_PER_CORE) * cores, f"for {cores} processor cores"

@@ -18,9 +18,9 @@ import orjson
 STARTED, PHASE, TRAIN, EVAL = "started", "phase", "train", "eval"
 CHECKPOINT, FINDING = "checkpoint", "finding"
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
-ENDS = frozenset({FINISHED, STOPPED, FAILED})
+END_KINDS = frozenset({FINISHED, STOPPED, FAILED})
 _TRAIN_LINE = b'"kind": "train"'
-KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, CHECKPOINT, FINDING}) | ENDS
+KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, CHECKPOINT, FINDING}) | END_KINDS
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Event:
     step: int | None = None
     epoch: float | None = None
     data: dict[str, Any] = field(default_factory=dict)
-    at: int | None = field(default=None, compare=False)
+    offset: int | None = field(default=None, compare=False)
     """Byte at which its line begins, where it was read from a file."""
 
     def to_line(self) -> str:
@@ -65,12 +65,12 @@ class Event:
         return cls(record.pop("kind"), float(when), record.pop("step", None), record.pop("epoch", None), record, at)
 
 
-def is_train(line: bytes) -> bool:
+def is_train_line(line: bytes) -> bool:
     """Whether a line that `to_line` wrote is a `train` event, told without reading it as JSON."""
     return _TRAIN_LINE in line[:64]
 
 
-def event(kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> Event:
+def make_event(kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> Event:
     """An event of now. ValueError for a kind that no reader knows."""
     if kind not in KINDS:
         raise ValueError(f"unknown event kind {kind!r}")

@@ -19,25 +19,25 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from asrkit.runs.store import Run
+from asrkit.runs.run import Run
 
 EVERY_S = 1.0
 SILENT_S = 30.0
 """After so long without a sign of life a page says so: while a library is loaded nobody may beat for some seconds."""
 
-AWAKE_S = 0.002
+MIN_CPU_TIME_S = 0.002
 """Processor time between two beats from which on the process has done something; waiting threads take less."""
 
 
-ROOM = 64
+FILE_BYTES = 64
 """Bytes of the file."""
 
 PAUSED_S = 10.0
-UNFINISHED_S = 200.0
+MAX_UNFINISHED_S = 200.0
 """A step that is not over counts as one that took so long at most: it may never be over."""
 
 
-class Sign(NamedTuple):
+class HeartbeatStatus(NamedTuple):
     """age_s: seconds since the last one. longest_s: the longest time the worker has gone without looking whether
     somebody wants it to end, a step of training for instance; 0 before it is known."""
 
@@ -45,33 +45,33 @@ class Sign(NamedTuple):
     longest_s: float
 
     @property
-    def silent(self) -> bool:
+    def is_silent(self) -> bool:
         return self.age_s >= SILENT_S
 
 
-def last(run: Run) -> Sign | None:
+def read_heartbeat(run: Run) -> HeartbeatStatus | None:
     """The last sign of life of the run's worker; None for one that gives none (an older version's)."""
     try:
         told = json.loads(run.heartbeat_path.read_bytes())
-        return Sign(max(0.0, time.monotonic() - float(told["beat"])), float(told["longest_s"]))
+        return HeartbeatStatus(max(0.0, time.monotonic() - float(told["beat"])), float(told["longest_s"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 class Heartbeat:
-    """The worker's side. `beat` is called by a thread of its own, `looked` by the loop.
+    """The worker's side. `beat` is called by a thread of its own, `on_poll` by the loop.
 
     alone: of several processes one may do nothing while it waits for the others; it lives as long as it can beat.
     """
 
-    def __init__(self, run: Run, alone: bool = True) -> None:
-        self.run, self.alone = run, alone
+    def __init__(self, run: Run, is_alone: bool = True) -> None:
+        self.run, self.is_alone = run, is_alone
         self._longest = 0.0
         self._looked: float | None = None
         self._beaten = time.monotonic() - EVERY_S
         self._work = (float("-inf"), 0)
 
-    def looked(self) -> None:
+    def on_poll(self) -> None:
         """The worker has looked whether somebody wants it to end."""
         now = time.monotonic()
         if self._looked is not None and not self._paused(now):
@@ -86,9 +86,9 @@ class Heartbeat:
         if self._paused(now):
             self._looked = now
         self._beaten = now
-        if not (self._worked() or not self.alone or _waits_for_disk()):
+        if not (self._worked() or not self.is_alone or _is_waiting_for_disk()):
             return
-        under_way = min(now - self._looked, UNFINISHED_S) if self._looked is not None else 0.0
+        under_way = min(now - self._looked, MAX_UNFINISHED_S) if self._looked is not None else 0.0
         longest = max(self._longest, under_way)
         # On a disk that is full or read-only the worker ends by its next event, which says so.
         with contextlib.suppress(OSError):
@@ -102,19 +102,19 @@ class Heartbeat:
         """Whether the process has computed or read from the disk since this was asked last, apart from asking."""
         before = self._work
         self._work = (time.process_time() - time.thread_time(), resource.getrusage(resource.RUSAGE_SELF).ru_majflt)
-        return self._work[0] - before[0] > AWAKE_S or self._work[1] > before[1]
+        return self._work[0] - before[0] > MIN_CPU_TIME_S or self._work[1] > before[1]
 
 
 def _write(path: Path, sign: dict[str, float]) -> None:
     """In place and of one length: it needs no room of the disk, and no reader finds half of it."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
-        os.pwrite(handle, json.dumps(sign).ljust(ROOM).encode(), 0)
+        os.pwrite(handle, json.dumps(sign).ljust(FILE_BYTES).encode(), 0)
     finally:
         os.close(handle)
 
 
-def _waits_for_disk() -> bool:
+def _is_waiting_for_disk() -> bool:
     """Whether the main thread waits for a disk: writing a checkpoint out may take a minute (proc(5), state D)."""
     try:
         stat = Path(f"/proc/self/task/{threading.main_thread().native_id}/stat").read_text()

@@ -23,7 +23,8 @@ from asrkit.errors import DataError
 from asrkit.files import write_json
 from asrkit.jobs import ProgressCallback
 from asrkit.models import checkpoints, resolution, vocabularies
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from asrkit.text import normalizers
 
 HUB = "hub:"
@@ -31,7 +32,7 @@ LEAK = "leak-"  # how the codes of such findings begin
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedData:
     """The frozen manifests of a run and what was found out about them. References are normalised already.
 
     selection: what somebody left out after an audit, where the data is such a `selection`."""
@@ -54,7 +55,7 @@ def is_local(config: TrainConfig) -> bool:
     return not (config.train.startswith(HUB) or config.eval.startswith(HUB))
 
 
-def check_reach(config: TrainConfig) -> None:
+def check_access(config: TrainConfig) -> None:
     """Raise DataError unless whoever asks may read the data of `config`. The worker, which asks for nobody, reads what
     lies where the run's data does."""
     for name in (config.train, config.eval):
@@ -62,13 +63,13 @@ def check_reach(config: TrainConfig) -> None:
             sources.check_reach(name)
 
 
-def prepare(
+def prepare_data(
     config: TrainConfig,
     store: RunStore,
     hub_dir: Path | None = None,
     model: Path | None = None,
     on_progress: ProgressCallback | None = None,
-) -> Prepared:
+) -> PreparedData:
     """Read, split, normalise and audit the data of `config`.
 
     model: the base model's directory, where it was fetched already. on_progress: how much of the data is fetched.
@@ -103,7 +104,7 @@ def prepare(
     for side, name in ((kept, "train"), (kept_eval, "evaluate")):
         if not side:
             raise DataError(f"{config.train}: no clip is left to {name} on; add data or change the clip length limits.")
-    return Prepared(kept, kept_eval, told, selection.record(config.train))
+    return PreparedData(kept, kept_eval, told, selection.record(config.train))
 
 
 def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashable | None]) -> manifest.Halves:
@@ -116,10 +117,10 @@ def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashabl
         raise DataError(
             f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, or name an evaluation dataset."
         )
-    return hold_out(config, rows, [prints[row.id] for row in rows])
+    return split_rows(config, rows, [prints[row.id] for row in rows])
 
 
-def told_leaks(run: Run) -> list[dict[str, Any]]:
+def load_leak_findings(run: Run) -> list[dict[str, Any]]:
     """What `prepare` found that both sides of the run's split share: findings as `audit --json` prints them."""
     try:
         told = json.loads(run.audit_path.read_text(encoding="utf-8"))
@@ -128,7 +129,7 @@ def told_leaks(run: Run) -> list[dict[str, Any]]:
     return [each for each in told["findings"] if each["code"].startswith(LEAK)]
 
 
-def hold_out(config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Hashable | None]) -> manifest.Halves:
+def split_rows(config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Hashable | None]) -> manifest.Halves:
     """The split that a run with these settings makes of data without one. Texts are those after the rules."""
     return manifest.split(
         rows, eval_share=config.eval_share, count=config.eval_count, seed=config.seed, by=config.split_by, prints=prints
@@ -154,7 +155,7 @@ def _leaks(
     return [one for one in found if one.code != "leak-text" or config.decoding != "words"]
 
 
-def limits_of(config: TrainConfig, model: Path | None) -> Limits:
+def make_limits(config: TrainConfig, model: Path | None) -> Limits:
     """What the clips of a run are checked against; model: None where it is not on this machine.
 
     ModelError for a damaged checkpoint at `model`.
@@ -165,7 +166,7 @@ def limits_of(config: TrainConfig, model: Path | None) -> Limits:
 
 
 def _checked(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
-    kept, told = audit(rows, limits_of(config, model))
+    kept, told = audit(rows, make_limits(config, model))
     blocking = [found for found in told.findings if found.code not in _HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_sentence(blocking[0], config))

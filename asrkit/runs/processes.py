@@ -26,7 +26,8 @@ import psutil
 from asrkit import child
 from asrkit.files import readable_disk_errors, write_json
 from asrkit.runs import devices
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 
 TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)")
 """Names of the environment variables that torchrun sets for its processes."""
@@ -37,7 +38,7 @@ TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
 _WORKER = "asrkit.training.worker"
 
 
-def spawn(run: Run, taken: Sequence[str]) -> None:
+def spawn_worker(run: Run, taken: Sequence[str]) -> None:
     """Start the worker of `run` on the devices `taken`, detached, and write down who it is and what it has: torchrun
     where there are to be several.
 
@@ -57,7 +58,9 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
     if launched:
         inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
-    environment = child.environment({**inherited, **devices.environment(taken, inherited), "PYTHONUNBUFFERED": "1"})
+    environment = child.environment(
+        {**inherited, **devices.worker_environment(taken, inherited), "PYTHONUNBUFFERED": "1"}
+    )
     events_from = run.events_size()
     run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life: nobody is silent since then
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
@@ -71,7 +74,7 @@ def spawn(run: Run, taken: Sequence[str]) -> None:
             env=environment,
         )
         try:
-            introduce(run, worker.pid, command, events_from, taken, log_from)
+            write_process_info(run, worker.pid, command, events_from, taken, log_from)
         except BaseException:
             worker.kill()
             worker.wait()
@@ -101,7 +104,7 @@ def _kills_for_memory() -> int:
     return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("oom_kill ")), 0)
 
 
-def introduce(
+def write_process_info(
     run: Run,
     pid: int,
     command: list[str],
@@ -115,17 +118,17 @@ def introduce(
     write_json(
         run.process_path,
         {
-            **identity(pid),
+            **identify_process(pid),
             "host": socket.gethostname(),
             "command": command,
-            "folder": folder(run),
+            "folder": get_folder_inode(run),
             "events_from": events_from,
             **has,
         },
     )
 
 
-def identity(pid: int) -> dict[str, Any]:
+def identify_process(pid: int) -> dict[str, Any]:
     """Pid and start of a process. `start` is exact and does not move with the clock; `start_time` is for people."""
     return {"pid": pid, "start": _start(pid), "start_time": time.time()}
 
@@ -148,7 +151,7 @@ def _start(pid: int) -> str | None:
         return None
 
 
-def alive(process: dict[str, Any] | None) -> bool:
+def is_alive(process: dict[str, Any] | None) -> bool:
     """Whether the process that `process.json` names still runs on this machine."""
     if not process or process.get("start") is None:
         return False
@@ -158,13 +161,13 @@ def alive(process: dict[str, Any] | None) -> bool:
     return _start(int(process["pid"])) == process["start"]
 
 
-def works(run: Run) -> bool:
+def is_worker_alive(run: Run) -> bool:
     """Whether the worker of the run lives. One that works in the folder of which this is a copy is not its worker."""
     process = run.process()
-    return alive(process) and process.get("folder", folder(run)) == folder(run)
+    return is_alive(process) and process.get("folder", get_folder_inode(run)) == get_folder_inode(run)
 
 
-def folder(run: Run) -> int | None:
+def get_folder_inode(run: Run) -> int | None:
     """What a copy of the run's folder does not have in common with it (its inode); None where it cannot be seen."""
     try:
         return run.path.stat().st_ino
@@ -172,12 +175,12 @@ def folder(run: Run) -> int | None:
         return None
 
 
-def kill(run: Run, wait_s: float = 10.0) -> None:
+def kill_worker(run: Run, wait_s: float = 10.0) -> None:
     """End the worker's whole session at once: the last resort, after stop and cancel were not heard."""
     process = run.process()
-    if works(run):
+    if is_worker_alive(run):
         with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
             os.killpg(process["pid"], signal.SIGKILL)
         deadline = time.monotonic() + wait_s
-        while alive(process) and time.monotonic() < deadline:
+        while is_alive(process) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The sole owner of paths in a run directory: atomic writes, appends, tails, listings.
+"""A directory of runs: create, find, list and delete them.
 
 A run directory appears whole or not at all: it is made under a hidden name and renamed when its configuration is in it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -15,21 +14,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from asrkit import config as configs
 from asrkit.errors import RunError
-from asrkit.files import readable_disk_errors, write_json
-from asrkit.runs.events import ENDS, Event, is_train
+from asrkit.files import free_bytes, readable_disk_errors, write_json
+from asrkit.runs.run import Run
 
-STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
-FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TIMED_ID = re.compile(r"\d{8}-\d{6}-")
-CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
-RESERVE_BYTES = 1 << 16
-"""Room for the last words of a run and their traceback."""
+MIN_FREE_BYTES = 200 * 2**20
+"""Free disk space without which no run is started: a small model, its checkpoints and its history."""
 
 
 def default_runs_dir() -> Path:
@@ -40,301 +35,6 @@ def default_runs_dir() -> Path:
 def default_data_dir(runs_dir: Path) -> Path:
     """`$ASRKIT_DATA`, else `data` beside the runs directory: where what was uploaded and recorded in the app lies."""
     return Path(os.environ.get("ASRKIT_DATA") or runs_dir.parent / "data")
-
-
-class Run:
-    """One run directory. Holds a path and nothing else: every call reads what is on disk now."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-
-    def __repr__(self) -> str:
-        return f"Run({self.id})"
-
-    @property
-    def id(self) -> str:
-        return self.path.name
-
-    @property
-    def config_path(self) -> Path:
-        return self.path / "config.json"
-
-    @property
-    def process_path(self) -> Path:
-        return self.path / "process.json"
-
-    @property
-    def place_path(self) -> Path:
-        """There while the run waits in line; see `supervisor`."""
-        return self.path / "queue.json"
-
-    @property
-    def events_path(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def heartbeat_path(self) -> Path:
-        """Written while the worker works; see `heartbeat`."""
-        return self.path / "heartbeat.json"
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / "log.txt"
-
-    @property
-    def checkpoints_dir(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def model_dir(self) -> Path:
-        return self.path / "model"
-
-    @property
-    def evaluation_path(self) -> Path:
-        """The evaluation of the weights in `model/`, as one line of events; not there where they were not evaluated."""
-        return self.model_dir / "evaluation.json"
-
-    @property
-    def audit_path(self) -> Path:
-        return self.path / "audit.json"
-
-    def manifest_path(self, split: str) -> Path:
-        """`split` is train or eval."""
-        return self.path / f"{split}.jsonl"
-
-    def config(self) -> configs.TrainConfig:
-        return configs.from_file(self.config_path)
-
-    def process(self) -> dict[str, Any] | None:
-        """What the supervisor wrote about the worker, or None before it did."""
-        try:
-            return json.loads(self.process_path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-
-    # Events
-
-    def append(self, told: Event) -> None:
-        """Add one event, whole or not at all. Called by the worker alone; it is with the system when this returns.
-
-        OSError if the disk is full or cannot be written.
-        """
-        line = told.to_line().encode("utf-8")
-        handle = os.open(self.events_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            size, written = os.fstat(handle).st_size, 0
-            try:
-                while written < len(line):
-                    written += os.write(handle, line[written:])
-            except OSError:
-                os.ftruncate(handle, size)
-                raise
-        finally:
-            os.close(handle)
-
-    def repair_events(self) -> None:
-        """Cut off a half-written last line, so that the next event starts on a line of its own (before a resume)."""
-        with contextlib.suppress(FileNotFoundError), open(self.events_path, "r+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            while end > 0:
-                begin = max(0, end - 65_536)
-                file.seek(begin)
-                if newline := file.read(end - begin).rfind(b"\n") + 1:
-                    file.truncate(begin + newline)
-                    return
-                end = begin
-            file.truncate(0)
-
-    def events(self, after: int = 0, limit_bytes: int | None = None, skim: bool = False) -> tuple[list[Event], int]:
-        """Events from byte offset `after`, and the offset to go on from. A half-written last line is left for later.
-
-        If the file is shorter than `after` (another run took its place) reading starts again at 0.
-        skim: of several `train` events in a row only the last is read, and those with a number that is not finite, for
-        who does not need the curves.
-        """
-        try:
-            with open(self.events_path, "rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                start = after if after <= size else 0
-                file.seek(start)
-                block = file.read(-1 if limit_bytes is None else limit_bytes)
-        except FileNotFoundError:
-            return [], 0
-        whole = block.rfind(b"\n") + 1
-        if not whole and len(block) < size - start:  # one line is longer than the limit
-            return self.events(start, 4 * len(block) + 4096, skim)
-        lines = _lines(block[:whole], start)
-        chosen = _skimmed(lines) if skim else lines
-        return [told for at, line in chosen if (told := Event.from_line(line, at))], start + whole
-
-    def events_size(self) -> int:
-        """Bytes of events so far."""
-        try:
-            return self.events_path.stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def last_events(self, size: int = 65_536, since: int = 0) -> list[Event]:
-        """The events in the last `size` bytes, or more where the last event is longer: enough to judge a run by.
-
-        Nothing before byte `since` is read.
-        """
-        length = self.events_size()
-        while True:
-            found = self.events(after=max(since, length - size))[0] if since < length else []
-            if found or size >= length - since:
-                return found
-            size *= 4
-
-    def ended(self) -> bool:
-        """Whether the last word of the present worker, or of the last one, is the end of the run."""
-        last = self.last_events(size=4096, since=(self.process() or {}).get("events_from", 0))
-        return bool(last) and last[-1].kind in ENDS
-
-    def hold_reserve(self) -> None:
-        """Take a little of the disk, so that a run can still say so when the disk is full."""
-        self._reserve_path.write_bytes(bytes(RESERVE_BYTES))
-
-    def release_reserve(self) -> None:
-        """Give the room back; `last_words` that wait in it stay."""
-        if self.last_words() is None:
-            self._reserve_path.unlink(missing_ok=True)
-
-    def end(self, told: Event) -> None:
-        """Append the event with which the run ends, with the room of the reserve. Where something else fills the disk
-        faster than room can be given back to it, the words stay in the reserve itself: see `last_words`.
-
-        OSError if no reserve is held and the disk is full or cannot be written.
-        """
-        try:
-            with open(self._reserve_path, "r+b") as file:  # what is overwritten needs no more room
-                file.write(told.to_line().encode("utf-8"))
-                file.truncate()
-        except FileNotFoundError:
-            self.append(told)
-            return
-        with contextlib.suppress(OSError):
-            self.append(told)
-            self._reserve_path.unlink()
-
-    def last_words(self) -> Event | None:
-        """The end of the run where it could not be appended, because the disk was full; None otherwise."""
-        try:
-            line = self._reserve_path.read_bytes()
-        except FileNotFoundError:
-            return None
-        return Event.from_line(line) if line.endswith(b"\n") else None
-
-    def append_last_words(self) -> None:
-        """Append them now that there is room, if there are any (before a resume)."""
-        if told := self.last_words():
-            if not self.ended():
-                self.append(told)
-            self._reserve_path.unlink()
-
-    def claim(self, wait_s: float = 5.0) -> int | None:
-        """Take the run for this process until it ends; None if another one has it and keeps it for `wait_s`.
-
-        A record lock, not flock: it is not inherited by the processes that read clips, which may outlive the worker.
-        The handle has to stay open.
-        """
-        handle = os.open(self.path / ".claim", os.O_CREAT | os.O_RDWR, 0o644)
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    os.close(handle)
-                    return None
-                time.sleep(0.05)
-
-    @property
-    def _reserve_path(self) -> Path:
-        return self.path / ".reserve"
-
-    # Control flags
-
-    def raise_flag(self, flag: str) -> None:
-        """Ask the worker for something. Asking twice is asking once."""
-        if flag not in FLAGS:
-            raise ValueError(f"unknown flag {flag!r}")
-        control = self.path / "control"
-        control.mkdir(exist_ok=True)
-        (control / flag).touch()
-
-    def flag(self, flag: str) -> bool:
-        return (self.path / "control" / flag).exists()
-
-    def lower_flags(self, *flags: str) -> None:
-        for flag in flags or FLAGS:
-            (self.path / "control" / flag).unlink(missing_ok=True)
-
-    # Checkpoints and log
-
-    def checkpoints(self) -> list[Path]:
-        """Whole checkpoints, oldest first."""
-        found = [
-            (int(match[1]), path)
-            for path in self.checkpoints_dir.glob("checkpoint-*")
-            if (match := CHECKPOINT.fullmatch(path.name))
-        ]
-        return [path for _, path in sorted(found)]
-
-    def has_model(self) -> bool:
-        return (self.model_dir / "config.json").exists()
-
-    def draft_bytes(self) -> int:
-        """How much is written of a checkpoint or a model that is being saved."""
-        total = 0
-        for draft in (self.checkpoints_dir / ".partial", self.path / ".model-draft"):
-            for folder, _, names in os.walk(draft):
-                for name in names:
-                    with contextlib.suppress(FileNotFoundError):
-                        total += os.lstat(os.path.join(folder, name)).st_size
-        return total
-
-    def throw_away(self) -> None:
-        """Remove checkpoints and model, whole ones and halves: the history is kept."""
-        for path in (self.checkpoints_dir, self.model_dir, *self.path.glob(".model-*")):
-            shutil.rmtree(path, ignore_errors=True)
-
-    def log_tail(self, size: int = 20_000, since: int = 0) -> str:
-        """The last `size` bytes of the worker's output, or what was written after byte `since` if that is less."""
-        try:
-            with open(self.log_path, "rb") as file:
-                file.seek(max(since, file.seek(0, os.SEEK_END) - size))
-                return file.read().decode("utf-8", errors="replace")
-        except FileNotFoundError:
-            return ""
-
-
-def _lines(block: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, line) of each line of a block that begins at byte `at` of its file."""
-    # Not splitlines: a transcript may hold U+2028, which JSON leaves as it is.
-    for line in block.split(b"\n"):
-        yield at, line
-        at += len(line) + 1
-
-
-def _skimmed(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Without those `train` events that another one follows: the last before anything else says when that was."""
-    held = None
-    for at, line in lines:
-        if is_train(line):
-            if b": null" in line:
-                yield at, line
-                held = None
-            else:
-                held = at, line
-        elif line:
-            if held:
-                yield held
-                held = None
-            yield at, line
-    if held:
-        yield held
 
 
 class RunStore:
@@ -412,6 +112,15 @@ class RunStore:
                 begun = name if TIMED_ID.match(name) else _stamp(time.localtime(written))
                 found.append((begun[:15], name))
         return [Run(self.root / name) for _, name in sorted(found, reverse=True)]
+
+    def check_free_space(self) -> None:
+        """Raise RunError if the disk has less than MIN_FREE_BYTES free."""
+        free = free_bytes(self.root)
+        if free < MIN_FREE_BYTES:
+            raise RunError(
+                f"The disk that holds {self.root} is full ({free / 2**20:.0f} MB free); "
+                f"free at least {MIN_FREE_BYTES / 2**20:.0f} MB and start again."
+            )
 
     def delete(self, run: Run) -> None:
         """Remove the directory: first out of sight, then for good."""

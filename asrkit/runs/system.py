@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 
-EVERY_S = 2.0
+MIN_INTERVAL_S = 2.0
 """Least time between two looks, however many pages ask."""
 
-TIMEOUT_S, REST_S = 10.0, 120.0
+TIMEOUT_S, RETRY_S = 10.0, 120.0
 """Seconds that a GPU's driver has to answer, and for which one that did not is left alone."""
 
 QUERY = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu")
@@ -25,35 +25,35 @@ class Gpu:
     """utilisation is a share, memory in bytes, temperature in degrees Celsius; None where the driver does not say."""
 
     name: str
-    utilisation: float | None
-    memory_used: float | None
-    memory_total: float | None
-    temperature: float | None
+    utilization: float | None
+    memory_used_bytes: float | None
+    memory_total_bytes: float | None
+    temperature_c: float | None
 
 
 @dataclass(frozen=True)
-class Load:
+class SystemLoad:
     """cpu: share of all cores. Memory in bytes; `used` is what is not available."""
 
     cpu: float
-    memory_used: int
-    memory_total: int
+    memory_used_bytes: int
+    memory_total_bytes: int
     gpus: list[Gpu] = field(default_factory=list)
 
 
-class System:
+class SystemMonitor:
     """The load of a moment ago. A GPU's driver may take seconds to answer, so nobody waits for it: a thread looks."""
 
     def __init__(self) -> None:
-        self._known: Load | None = None
+        self._known: SystemLoad | None = None
         self._asked = float("-inf")
         self._lock = threading.Lock()
         self._times = psutil.cpu_times()
 
-    def load(self) -> Load | None:
+    def load(self) -> SystemLoad | None:
         """None before the first look is over."""
         with self._lock:
-            stale = time.monotonic() - self._asked > EVERY_S
+            stale = time.monotonic() - self._asked > MIN_INTERVAL_S
             if stale:
                 self._asked = time.monotonic()
         if stale:
@@ -62,16 +62,16 @@ class System:
 
     def _look(self) -> None:
         before, self._times = self._times, psutil.cpu_times()
-        self._known = look(busy(before, self._times))
+        self._known = measure_load(cpu_utilization(before, self._times))
 
 
-def look(cpu: float) -> Load:
+def measure_load(cpu: float) -> SystemLoad:
     """The load now, where the share of the processor is known."""
     memory = psutil.virtual_memory()
-    return Load(cpu, memory.total - memory.available, memory.total, gpus())
+    return SystemLoad(cpu, memory.total - memory.available, memory.total, query_gpus())
 
 
-def busy(before: Any, now: Any) -> float:
+def cpu_utilization(before: Any, now: Any) -> float:
     """Share of the time between two `psutil.cpu_times()` in which the cores worked.
 
     Not `psutil.cpu_percent`: it remembers for each thread of its own, and ours look once.
@@ -82,7 +82,7 @@ def busy(before: Any, now: Any) -> float:
     return min(1.0, max(0.0, 1 - idle / whole)) if whole > 0 else 0.0
 
 
-class Driver:
+class NvidiaSmi:
     """`nvidia-smi`, asked by one at a time. One that failed or hangs is taken for no GPU at once, by everybody, and
     asked again every REST_S while nobody waits for it."""
 
@@ -99,7 +99,7 @@ class Driver:
             failed = self._failed.get(program)
             if failed is None:
                 return self._ask(program)
-            if time.monotonic() - failed > REST_S:
+            if time.monotonic() - failed > RETRY_S:
                 self._failed[program] = time.monotonic()
                 threading.Thread(target=self._ask, args=[program], daemon=True, name="driver").start()
         return []
@@ -114,7 +114,7 @@ class Driver:
         return found
 
 
-gpus = Driver().gpus
+query_gpus = NvidiaSmi().gpus
 
 
 def _said(program: str) -> str:

@@ -6,11 +6,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from asrkit.runs import crash, events, supervisor
+from asrkit.runs import events
 from asrkit.runs.curves import Curves, Point
-from asrkit.runs.diagnosis import History, Score
 from asrkit.runs.events import Event
-from asrkit.runs.store import Run
+from asrkit.runs.run import Run
 
 TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second", "memory_gb")
 EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "greedy_wer", "greedy_cer")
@@ -21,19 +20,17 @@ EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
 ASLEEP_S = 600.0
 """A shorter silence is never taken for a machine that was suspended."""
 
-RESULT = ("step", "loss", "wer", "cer", "mer")
-
 
 @dataclass
 class RunView:
     """What is known of a run after the events applied so far.
 
     most_points: curves are thinned to about that many when they have several times as many, and evaluations lose their
-    samples (`Event.at` says where they are), so that memory does not grow with the run. None keeps everything.
+    samples (`Event.offset` says where they are), so that memory does not grow with the run. None keeps everything.
     """
 
     run_id: str
-    most_points: int | None = None
+    max_points: int | None = None
     evaluations: list[Event] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] = field(default_factory=dict)
@@ -77,12 +74,12 @@ class RunView:
         elif told.kind == events.EVAL:
             self.phase = None
             self._curves.add(EVAL_CURVES, told, self.worked_s(told.time))
-            self.evaluations.append(told if self.most_points is None else _without_samples(told))
+            self.evaluations.append(told if self.max_points is None else _without_samples(told))
         elif told.kind == events.CHECKPOINT:
             self.phase = None
         elif told.kind == events.FINDING:
             self.findings.append({"step": told.step, "epoch": told.epoch, **told.data})
-        elif told.kind in events.ENDS:
+        elif told.kind in events.END_KINDS:
             self.phase, self.end = None, told
 
     def _asleep_s(self, told: Event) -> float:
@@ -115,7 +112,7 @@ class RunView:
         self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]
 
     def __post_init__(self) -> None:
-        self._curves = Curves(self.most_points)
+        self._curves = Curves(self.max_points)
 
     @property
     def series(self) -> dict[str, list[Point]]:
@@ -160,118 +157,13 @@ class RunView:
         return max(0.0, (self.total_steps - last) * a_step - since)
 
 
-class Present:
-    """The present by the clock that a run is told by, for who looks again and again: after the newest event it goes on
-    by itself, whatever is done to the system's clock, and stands still while the machine sleeps."""
-
-    def __init__(self) -> None:
-        self._last: float | None = None
-        self._ahead_s = 0.0
-
-    def of(self, seen: RunView) -> float:
-        """Unix seconds, never before the last event."""
-        if self._last is None or seen.last_time != self._last:
-            self._last = seen.last_time
-            self._ahead_s = max(time.time(), seen.last_time or 0.0) - time.monotonic()
-        return self._ahead_s + time.monotonic()
-
-
 def _without_samples(told: Event) -> Event:
     return replace(told, data={name: value for name, value in told.data.items() if name != "samples"})
 
 
-def result(told: Event | None) -> dict[str, Any] | None:
-    """The figures of an evaluation as `runs show --json` gives them."""
-    return told and {name: told.step if name == "step" else told.data.get(name) for name in RESULT}
-
-
-def view(run: Run, skim: bool = False) -> RunView:
+def load_view(run: Run, skim: bool = False) -> RunView:
     """The run as its whole history tells it; `skim` as in `Run.events`."""
     seen = RunView(run.id)
     for told in run.events(skim=skim)[0]:
         seen.apply(told)
     return seen
-
-
-def kept(run: Run, seen: RunView) -> Event | None:
-    """The best evaluation: that of the weights in `model/`, else the best that is told.
-
-    They are not always the same: after a kill, a run goes on from its last checkpoint and evaluates again what came
-    after it; one that is stopped before has weights from further on than it is.
-    """
-    try:
-        told = Event.from_line(run.evaluation_path.read_bytes())
-    except OSError:
-        told = None
-    return told or seen.best
-
-
-def ahead_of_itself(run: Run, seen: RunView) -> str:
-    """One sentence about weights that are from further on than the run is; empty for all others."""
-    told = kept(run, seen)
-    if not run.has_model() or told is None or (told.step or 0) <= seen.step:
-        return ""
-    return f"The model is that of step {told.step}, which the run had reached before it was resumed."
-
-
-def history(run: Run) -> History:
-    """The run as the rules of `diagnosis` read it."""
-    seen = view(run, skim=True)  # the rules look at no training loss but one that is not finite
-    scores = [
-        Score(
-            told.step or 0,
-            told.epoch or 0.0,
-            *(told.data.get(name) for name in EVAL_SERIES[:4]),
-            blank_share=told.data.get("blank_share"),
-            length_ratio=told.data.get("length_ratio"),
-            unknown_share=told.data.get("unknown_share"),
-            wer_interval=told.data.get("wer_interval"),
-        )
-        for told in seen.evaluations
-    ]
-    losses = [(point.step, point.epoch, point.value) for point in seen.series.get("train/loss", [])]
-    return History(
-        run.config().to_dict(),
-        scores,
-        losses,
-        seen.started.get("label_entropy"),
-        seen.started.get("update_s"),
-        seen.started.get("parameters"),
-        seen.started.get("clip_s"),
-    )
-
-
-def end(run: Run, seen: RunView) -> Event | None:
-    """With which words the present or the last life of the run ended; None where it has told none. What an earlier life
-    ended with is not what ended this one."""
-    return seen.end if run.ended() else run.last_words()
-
-
-def failure(run: Run, status: str, seen: RunView) -> dict[str, str] | None:
-    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None."""
-    told = end(run, seen) if status == supervisor.FAILED else None
-    if told:
-        return {name: str(told.data.get(name) or "") for name in ("message", "remedy", "traceback")}
-    if status in (supervisor.CRASHED, supervisor.FAILED):
-        message, remedy = crash.explain(run)
-        return {"message": message, "remedy": remedy, "traceback": ""}
-    return None
-
-
-def summary(run: Run) -> dict[str, Any]:
-    """One run as `runs list --json` and `runs show --json` print it."""
-    status = supervisor.status(run)
-    seen, process = view(run, skim=True), run.process()
-    return {
-        "run_id": run.id,
-        "status": status,
-        "step": seen.step,
-        "total_steps": seen.total_steps,
-        "epoch": round(seen.epoch, 3),
-        "pid": process["pid"] if process else None,
-        "last_eval": result(seen.evaluations[-1] if seen.evaluations else None),
-        "best": result(kept(run, seen)),
-        "findings": seen.findings,
-        "error": told["message"] if (told := failure(run, status, seen)) else None,
-        "path": str(run.path),
-    }

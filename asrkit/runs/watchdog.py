@@ -17,23 +17,24 @@ from collections.abc import Callable
 from typing import Any
 
 from asrkit.errors import AsrkitError
-from asrkit.runs import events, heartbeat, processes, supervisor
-from asrkit.runs.store import CANCEL, STOP, Run, RunStore
+from asrkit.runs import events, heartbeat, lifecycle, processes, queue
+from asrkit.runs.run import CANCEL, STOP, Run
+from asrkit.runs.store import RunStore
 
-STOP_S, CANCEL_S, STEPS = 600.0, 120.0, 3
+STOP_LIMIT_S, CANCEL_LIMIT_S, LIMIT_STEPS = 600.0, 120.0, 3
 GRACE_S = 20.0
 """How much longer an app waits than the worker itself."""
 
 
-def given_s(run: Run) -> float:
+def shutdown_limit_s(run: Run) -> float:
     """Seconds that a run has to end by itself once it was asked to. A worker that gives no sign of life gets no more
     than anybody for being slow."""
-    given = CANCEL_S if run.flag(CANCEL) else STOP_S
-    sign = heartbeat.last(run)
-    return given if sign is None or sign.silent else max(given, STEPS * sign.longest_s)
+    given = CANCEL_LIMIT_S if run.has_flag(CANCEL) else STOP_LIMIT_S
+    sign = heartbeat.read_heartbeat(run)
+    return given if sign is None or sign.is_silent else max(given, LIMIT_STEPS * sign.longest_s)
 
 
-class Patience:
+class ShutdownTimer:
     """How long runs that were asked to end have been at it, by a clock that does not jump."""
 
     def __init__(self) -> None:
@@ -41,20 +42,20 @@ class Patience:
         self._saved: dict[str, int] = {}
 
     def asked(self, run: Run) -> bool:
-        return run.flag(STOP) or run.flag(CANCEL)
+        return run.has_flag(STOP) or run.has_flag(CANCEL)
 
     def over(self, run: Run, grace_s: float = 0.0) -> float | None:
         """Seconds that the run was given, once they are over; else None. A stop that still saves has its time anew."""
         now = time.monotonic()
-        if run.flag(STOP) and self._saves(run):
+        if run.has_flag(STOP) and self._saves(run):
             self._since[run.id, STOP] = now
         waited = 0.0
         for flag in (STOP, CANCEL):  # a stop that is cancelled has the time of a cancel, from then on
-            if not run.flag(flag):
+            if not run.has_flag(flag):
                 self._since.pop((run.id, flag), None)
             else:
                 waited = now - self._since.setdefault((run.id, flag), now)
-        given = given_s(run) if self.asked(run) else 0.0
+        given = shutdown_limit_s(run) if self.asked(run) else 0.0
         return given if waited > given + grace_s else None
 
     def _saves(self, run: Run) -> bool:
@@ -64,30 +65,35 @@ class Patience:
         return written > before
 
 
-def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5, alone: bool = True) -> heartbeat.Heartbeat:
+def guard_worker(
+    run: Run, interrupt: Callable[[], None], every_s: float = 0.5, is_alone: bool = True
+) -> heartbeat.Heartbeat:
     """Watch over the worker that calls this, from a thread of its own; -> its heart, which that thread lets beat.
 
     interrupt: called again and again once somebody wants the run to end; it breaks off what can be broken off.
     alone: as Heartbeat has it.
     """
-    heart, home = heartbeat.Heartbeat(run, alone), processes.folder(run)
+    heart, home = heartbeat.Heartbeat(run, is_alone), processes.get_folder_inode(run)
     with contextlib.suppress(OSError):  # removed already
         os.open(run.path, os.O_RDONLY)  # never closed: while it is open, no other folder gets its number
 
     def watch() -> None:
-        patience = Patience()
+        patience = ShutdownTimer()
         while True:
             time.sleep(every_s)
-            if processes.folder(run) not in (home, None):  # it was removed, and this is another run of its name
+            if processes.get_folder_inode(run) not in (
+                home,
+                None,
+            ):  # it was removed, and this is another run of its name
                 os.killpg(os.getpgrp(), signal.SIGKILL)
             heart.beat()
             given = patience.over(run)
             if given is not None:
                 try:  # a full disk or a torn run of the line must not leave a worker that nobody watches over
-                    _try(_tell, run, given)
-                    _try(supervisor.advance, RunStore(run.path.parent))
+                    _log_errors(_append_forced_end, run, given)
+                    _log_errors(queue.start_ready_runs, RunStore(run.path.parent))
                 finally:
-                    processes.kill(run)
+                    processes.kill_worker(run)
             elif patience.asked(run):
                 interrupt()
 
@@ -95,7 +101,7 @@ def guard(run: Run, interrupt: Callable[[], None], every_s: float = 0.5, alone: 
     return heart
 
 
-def _try(step: Callable[..., object], *arguments: Any) -> None:
+def _log_errors(step: Callable[..., object], *arguments: Any) -> None:
     """Do it, and print what comes between: the log may lie on the disk that is full."""
     try:
         step(*arguments)
@@ -104,45 +110,45 @@ def _try(step: Callable[..., object], *arguments: Any) -> None:
             traceback.print_exc()
 
 
-def keep(store: RunStore, every_s: float = 5.0) -> None:
+def watch_forever(store: RunStore, every_s: float = 5.0) -> None:
     """Start waiting runs and end overdue ones for ever, in a thread of an app."""
-    patience = Patience()
+    patience = ShutdownTimer()
     while True:
         time.sleep(every_s)
-        _try(look, store, patience)  # a full disk, a directory that is away: it is tried again
+        _log_errors(tick, store, patience)  # a full disk, a directory that is away: it is tried again
 
 
-def look(store: RunStore, patience: Patience) -> None:
+def tick(store: RunStore, patience: ShutdownTimer) -> None:
     """One round of `keep`: a worker that was killed could not start the next one, nor end itself."""
-    for run in list(supervisor.under_way(store)) if any(store.root.glob("*/control/*")) else []:
+    for run in list(lifecycle.iter_active_runs(store)) if any(store.root.glob("*/control/*")) else []:
         given = patience.over(run, GRACE_S)
         if given is not None:
-            end_by_force(run, given)
+            force_stop(run, given)
     if any(store.root.glob("*/queue.json")):
-        supervisor.advance(store)
+        queue.start_ready_runs(store)
 
 
-def end_by_force(run: Run, given_s: float | None = None) -> None:
+def force_stop(run: Run, given_s: float | None = None) -> None:
     """Kill the worker of a run that did not end when asked, in `given_s` or soon enough for somebody, and say so in
     its history. Of a cancelled run nothing else is kept."""
-    processes.kill(run)
+    processes.kill_worker(run)
     with RunStore(run.path.parent).lock():
-        if supervisor.status(run) == supervisor.CRASHED:
+        if lifecycle.get_status(run) == lifecycle.CRASHED:
             run.repair_events()
-            _tell(run, given_s)
+            _append_forced_end(run, given_s)
 
 
-def _tell(run: Run, given_s: float | None) -> None:
-    if run.ended():  # its worker came first by a hair
+def _append_forced_end(run: Run, given_s: float | None) -> None:
+    if run.has_ended():  # its worker came first by a hair
         return
-    cancelled = run.flag(CANCEL)
+    cancelled = run.has_flag(CANCEL)
     if cancelled:
-        run.throw_away()
+        run.delete_weights()
     within = f" within {given_s / 60:.0f} min" if given_s else ""
     kept = "Cancelled; only the history was kept. " if cancelled else ""
     way_on = "Resume goes on from its last checkpoint." if run.checkpoints() else "Resume begins again."
-    run.end(
-        events.event(
+    run.append_end_event(
+        events.make_event(
             events.STOPPED,
             saved=run.has_model(),
             model="model" if run.has_model() else None,
@@ -150,4 +156,4 @@ def _tell(run: Run, given_s: float | None) -> None:
             message=f"{kept}It did not end{within} when asked, so it was ended by force. {way_on}",
         )
     )
-    run.lower_flags()
+    run.clear_flags()

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from asrkit.files import restore_directory
-from asrkit.runs.store import Run
+from asrkit.runs.run import Run
 
 
 def partial_dir(run: Run) -> Path:

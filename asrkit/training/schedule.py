@@ -8,7 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from asrkit.runs import diagnosis, events
-from asrkit.runs.store import CANCEL, EVALUATE, SAVE
+from asrkit.runs.run import CANCEL, EVALUATE, SAVE
 from asrkit.training import distributed
 
 
@@ -70,7 +70,7 @@ class Schedule(TrainerCallback):
         control.should_evaluate |= EVALUATE in asked
         control.should_save |= SAVE in asked
         if distributed.FIRST and asked:
-            self.trainer.run.lower_flags(*asked)
+            self.trainer.run.clear_flags(*asked)
         return control
 
     def on_epoch_end(self, args, state, control, **_):

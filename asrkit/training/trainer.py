@@ -20,9 +20,9 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import lexicon
 from asrkit.files import commit_directory, remove_directory, replace_directory
-from asrkit.runs import diagnosis, events, view
+from asrkit.runs import diagnosis, events, summary
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, FLAGS, STOP, Run
+from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
 from asrkit.training import distributed, evaluation
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatches
@@ -193,7 +193,7 @@ class CtcTrainer(Trainer):
 
     def emit(self, kind: str, **data: Any) -> None:
         if distributed.FIRST:
-            self.run.append(events.event(kind, self.state.global_step, self.state.epoch or 0.0, **data))
+            self.run.append(events.make_event(kind, self.state.global_step, self.state.epoch or 0.0, **data))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Trainer's report of the last `logging_steps` steps, as a `train` event."""
@@ -243,7 +243,7 @@ class CtcTrainer(Trainer):
             )
         except evaluation.Interrupted:  # on every process, whichever saw the flag
             self._interrupt()
-            if distributed.agreed(self.run.flag(CANCEL)):
+            if distributed.agreed(self.run.has_flag(CANCEL)):
                 self.control.should_save = False  # decided before the evaluation began
         else:
             enough = distributed.agreed(self._judge(told.to_data()) if distributed.FIRST else False)
@@ -263,13 +263,13 @@ class CtcTrainer(Trainer):
         self.diagnose()
         if self.record.add(told):
             figures = {name: value for name, value in told.items() if name != "samples"}
-            self.save_best(events.event(events.EVAL, self.state.global_step, self.state.epoch or 0.0, **figures))
+            self.save_best(events.make_event(events.EVAL, self.state.global_step, self.state.epoch or 0.0, **figures))
         patience = self.config.early_stopping_patience
         return bool(patience and self.record.stale >= patience)
 
     def diagnose(self, evidence: str = "") -> None:
         """Tell what is going wrong, each finding once."""
-        for finding in diagnosis.diagnose(view.history(self.run)):
+        for finding in diagnosis.diagnose(summary.load_history(self.run)):
             if finding.code not in self._found:
                 self._found.add(finding.code)
                 cause = finding.cause + (evidence if finding.code == "non-finite" else "")
@@ -295,7 +295,7 @@ class CtcTrainer(Trainer):
     def _flags(self) -> set[str]:
         """What somebody asks of the run, as this process sees it now."""
         self._looked()
-        return {flag for flag in FLAGS if self.run.flag(flag)}
+        return {flag for flag in FLAGS if self.run.has_flag(flag)}
 
     def asked(self) -> set[str]:
         """The same, as rank 0 sees it after this step. It alone decides: the others may see a flag a step later."""

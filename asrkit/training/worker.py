@@ -26,10 +26,11 @@ from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
-from asrkit.runs import events, preparation, processes, supervisor, view, watchdog
+from asrkit.runs import events, preparation, processes, queue, view, watchdog
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
-from asrkit.runs.store import CANCEL, STOP, Run, RunStore
+from asrkit.runs.run import CANCEL, STOP, Run
+from asrkit.runs.store import RunStore
 from asrkit.training import distributed
 from asrkit.training.checkpoint_files import tidy
 
@@ -49,16 +50,16 @@ def main(arguments: list[str]) -> int:
     """Exit code 0 for a run that finished or was stopped, 1 for one that failed."""
     run = Run(Path(arguments[0]).resolve())
     distributed.die_with_leader()
-    signal.signal(signal.SIGTERM, lambda *_: run.raise_flag(STOP))
+    signal.signal(signal.SIGTERM, lambda *_: run.set_flag(STOP))
     if distributed.FIRST and not _mine(run):
         print("Another process works on this run; this one leaves it alone.", flush=True)
         return 0
-    looked = Heartbeat(run).looked
+    looked = Heartbeat(run).on_poll
     try:
         if distributed.FIRST:
             _introduce(run)
-            run.hold_reserve()
-            looked = _watch(run).looked
+            run.reserve_disk()
+            looked = _watch(run).on_poll
         _train(run, looked)
         distributed.part()
     except StopRequested:
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> int:
     finally:
         if distributed.FIRST:
             run.release_reserve()
-            supervisor.advance(RunStore(run.path.parent))
+            queue.start_ready_runs(RunStore(run.path.parent))
     return 0
 
 
@@ -77,7 +78,7 @@ def _mine(run: Run) -> bool:
 
     def ended() -> bool:
         told = run.last_events(size=4096)
-        return bool(told) and told[-1].kind in events.ENDS
+        return bool(told) and told[-1].kind in events.END_KINDS
 
     before = ended()
     return run.claim() is not None and ended() == before
@@ -100,7 +101,7 @@ def _watch(run: Run) -> Heartbeat:
 
     _loading.set()
     signal.signal(signal.SIGUSR1, stop)
-    return watchdog.guard(run, interrupt, alone=distributed.WORLD == 1)
+    return watchdog.guard_worker(run, interrupt, is_alone=distributed.WORLD == 1)
 
 
 def _introduce(run: Run) -> None:
@@ -109,7 +110,7 @@ def _introduce(run: Run) -> None:
         if (run.process() or {}).get("pid") == distributed.leader():
             return
         time.sleep(0.05)
-    processes.introduce(run, distributed.leader(), sys.argv, run.events_size())
+    processes.write_process_info(run, distributed.leader(), sys.argv, run.events_size())
 
 
 def _failed(run: Run, error: BaseException) -> int:
@@ -121,11 +122,11 @@ def _failed(run: Run, error: BaseException) -> int:
     told = explain(error)
     life = run.last_events(since=(run.process() or {}).get("events_from", 0))
     # Of several processes the first that fails knows why; the others notice only that it is gone.
-    ended = any(one.kind in events.ENDS for one in life) or run.last_words() is not None
+    ended = any(one.kind in events.END_KINDS for one in life) or run.pending_end_event() is not None
     if ended or (told.error == "process-lost" and not distributed.FIRST):
         return 1
-    run.end(
-        events.event(
+    run.append_end_event(
+        events.make_event(
             events.FAILED,
             error=told.error,
             message=told.message,
@@ -156,7 +157,7 @@ def _train(run: Run, looked: Callable[[], None]) -> None:
     set_seed(config.seed)
     processor, model = _model(run, config, checkpoint or base, [row.text for row in train])
     _check_stop(run)
-    seen = view.view(run) if checkpoint else view.RunView(run.id)
+    seen = view.load_view(run) if checkpoint else view.RunView(run.id)
     step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
     scored = [told for told in seen.evaluations if (told.step or 0) <= step]
     parts = max((one.data.get("parts", 1) for one in run.events(skim=True)[0]), default=1)
@@ -179,7 +180,7 @@ def _train(run: Run, looked: Callable[[], None]) -> None:
         clip_s=round(statistics.median(row.duration_s for row in train), 2),
         label_entropy=round(ctc.label_entropy(row.text for row in train), 4),
     )
-    for leak in preparation.told_leaks(run):
+    for leak in preparation.load_leak_findings(run):
         if leak["code"] not in found:
             _tell(run, events.FINDING, step, code=leak["code"], cause=leak["effect"], remedy=leak["fix"])
     _loading.clear()
@@ -215,7 +216,7 @@ def _data(
     if distributed.FIRST and not run.manifest_path("eval").exists():
         say(run, "loading", f"Loading the data from {config.train}")
         with access.as_owner_of(config.train, config.eval), contextlib.suppress(StopRequested):
-            preparation.prepare(
+            preparation.prepare_data(
                 config,
                 RunStore(run.path.parent),
                 hub_dir=run.path / "audio",
@@ -232,7 +233,7 @@ def _fetch_progress(run: Run) -> ProgressCallback:
 
     def on_progress(message: str, done: int, total: int) -> None:
         nonlocal emitted_at
-        if run.flag(STOP) or run.flag(CANCEL):
+        if run.has_flag(STOP) or run.has_flag(CANCEL):
             raise StopRequested
         if time.monotonic() - emitted_at > FETCHING_S:
             emitted_at = time.monotonic()
@@ -285,13 +286,13 @@ def _version(name: str) -> str | None:
 def _finish(run: Run, trainer: Any) -> None:
     if not distributed.FIRST:
         return
-    if run.flag(CANCEL):
-        run.throw_away()
+    if run.has_flag(CANCEL):
+        run.delete_weights()
         _end(run, saved=False, trainer=trainer)
         return
     if not run.has_model():
         trainer.save_best()
-    card.write(run)
+    card.write_card(run)
     stopped = trainer.interrupted
     words = "Stopped and saved" if stopped else "Finished"
     _end(run, saved=True, message=f"{words} at step {trainer.state.global_step}.", trainer=trainer, stopped=stopped)
@@ -302,8 +303,8 @@ def _stopped_early(run: Run) -> None:
     _loading.clear()
     if not distributed.FIRST:
         return
-    if run.flag(CANCEL):
-        run.throw_away()
+    if run.has_flag(CANCEL):
+        run.delete_weights()
     words = "what it had saved before is kept" if run.has_model() else "there was nothing to save"
     _end(run, saved=run.has_model(), message=f"Stopped before training began; {words}.")
 
@@ -311,11 +312,11 @@ def _stopped_early(run: Run) -> None:
 def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopped: bool = True) -> None:
     if not distributed.FIRST:
         return
-    if run.flag(CANCEL) and not saved:
+    if run.has_flag(CANCEL) and not saved:
         message = "Cancelled; only the history was kept."
     state = trainer.state if trainer else None
     run.append(
-        events.event(
+        events.make_event(
             events.STOPPED if stopped else events.FINISHED,
             state and state.global_step,
             state and state.epoch,
@@ -324,7 +325,7 @@ def _end(run: Run, *, saved: bool, message: str = "", trainer: Any = None, stopp
             model="model" if saved else None,
         )
     )
-    run.lower_flags()
+    run.clear_flags()
 
 
 def say(run: Run, phase: str, text: str, **data: Any) -> None:
@@ -336,11 +337,11 @@ def say(run: Run, phase: str, text: str, **data: Any) -> None:
 
 def _tell(run: Run, kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> None:
     if distributed.FIRST:
-        run.append(events.event(kind, step, epoch, **data))
+        run.append(events.make_event(kind, step, epoch, **data))
 
 
 def _check_stop(run: Run) -> None:
-    if distributed.agreed(run.flag(STOP) or run.flag(CANCEL)):
+    if distributed.agreed(run.has_flag(STOP) or run.has_flag(CANCEL)):
         raise StopRequested
 
 

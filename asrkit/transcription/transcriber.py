@@ -24,7 +24,7 @@ from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
 from asrkit.errors import AsrkitError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
-from asrkit.runs import supervisor
+from asrkit.runs import lifecycle
 from asrkit.runs.store import RunStore
 from asrkit.transcription.engine import ALL_THREADS, FIRST_FRAME, Engine, best_device
 
@@ -150,7 +150,7 @@ def get(model: str, store: RunStore, on_progress: ProgressCallback | None = None
 
     While a run is under way the machine is the run's: its GPU is left to it, and one thread is enough.
     """
-    busy = supervisor.active(store) is not None
+    busy = lifecycle.find_active_run(store) is not None
     transcriber = of_checkpoint(
         str(resolution.fetch(model, store, on_progress=on_progress)), "cpu" if busy else best_device()
     )
@@ -192,7 +192,7 @@ def give_way(store: RunStore) -> None:
     """
     while torch.cuda.is_available():
         try:
-            if _on_gpu() and supervisor.active(store):
+            if _on_gpu() and lifecycle.find_active_run(store):
                 release_gpu()
         except (OSError, RuntimeError, AsrkitError):
             traceback.print_exc()  # for the log; the next look may fare better, and nobody else would look

@@ -127,7 +127,7 @@ def launch(store: RunStore, host: str, port: int) -> None:
     downloads.serve(page.app, store)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
-    threading.Thread(target=watchdog.keep, args=[store], daemon=True, name="line").start()
+    threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="line").start()
     with contextlib.suppress(KeyboardInterrupt):
         page.block_thread()
 

@@ -34,7 +34,7 @@ def main() -> None:
         hours = make(Path(folder), options.clips)
         before, begun = memory_mb(), time.perf_counter()
         config = configs.TrainConfig(preset="", train=str(Path(folder) / "metadata.csv"))
-        prepared = preparation.prepare(config, RunStore(Path(folder) / "runs"))
+        prepared = preparation.prepare_data(config, RunStore(Path(folder) / "runs"))
         run = RunStore(Path(folder) / "runs").create(config, fill=prepared.write)
         spent = time.perf_counter() - begun
         size = run.manifest_path("train").stat().st_size / 2**20

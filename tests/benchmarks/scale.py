@@ -35,9 +35,10 @@ import psutil
 
 from asrkit import config
 from asrkit.files import write_json
-from asrkit.runs import processes, supervisor
+from asrkit.runs import lifecycle, processes, supervisor
 from asrkit.runs.events import Event
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from asrkit.ui.common.viewers import TOGETHER_S
 from asrkit.ui.runs.api import RunsTable
 from asrkit.ui.train.live_panel import LiveRun
@@ -195,7 +196,7 @@ def trained(store: RunStore) -> Iterator[Run]:
     """A run that is in the middle of its training."""
     run = supervisor.start(
         store,
-        config.preset("demo").config.changed(
+        config.load_preset("demo").config.replace(
             {"num_epochs": 1000, "eval_on_start": False, "eval_steps": 100_000, "logging_steps": 1}
         ),
         "watched",
@@ -205,7 +206,7 @@ def trained(store: RunStore) -> Iterator[Run]:
             time.sleep(0.5)
         yield run
     finally:
-        processes.kill(run)
+        processes.kill_worker(run)
 
 
 def told_between(shares: list[float]) -> str:
@@ -227,7 +228,7 @@ def speed(run: Run, seconds: float) -> float | None:
     """Seconds of audio trained on a second, over a while; None where too few steps were told."""
     since = time.time()
     time.sleep(seconds)
-    assert supervisor.status(run) == supervisor.RUNNING, run.log_tail(2000)
+    assert lifecycle.get_status(run) == lifecycle.RUNNING, run.log_tail(2000)
     told = [one for one in run.last_events() if one.kind == "train" and one.time >= since]
     if len(told) <= FEW:
         return None
@@ -330,8 +331,8 @@ class Pages:
 
 
 def made(store: RunStore, run_id: str, **changes) -> Run:
-    run = store.create(config.preset("demo").config.changed(changes), run_id)
-    write_json(run.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname()})
+    run = store.create(config.load_preset("demo").config.replace(changes), run_id)
+    write_json(run.process_path, {**processes.identify_process(os.getpid()), "host": socket.gethostname()})
     return run
 
 

@@ -50,13 +50,13 @@ def main() -> None:
             save_steps=10**6,
             logging_steps=1,
         )
-        data = preparation.prepare(config, store)
+        data = preparation.prepare_data(config, store)
         rounds = [(ours(store, config, data), limit(store, config, data)) for _ in range(2)]
     reached, possible = (max(figures) for figures in zip(*rounds, strict=True))
     print(f"ours {reached:.1f}, limit {possible:.1f} audio seconds a second: {reached / possible:.2f} of the limit")
 
 
-def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
+def ours(store: RunStore, config: configs.TrainConfig, data: preparation.PreparedData) -> float:
     """Unpadded seconds of audio a second, from the first steps on, evaluation and saving not counted."""
     run = store.create(config)
     processor, model = loading.load(
@@ -72,7 +72,7 @@ def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepare
     return heard / (told[-1].time - told[WARM].time)
 
 
-def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepared) -> float:
+def limit(store: RunStore, config: configs.TrainConfig, data: preparation.PreparedData) -> float:
     """The same for bare steps on packed audio."""
     _, model = loading.load(str(resolution.fetch(config.model, store)), config, [row.text for row in data.train])
     heard = np.concatenate([load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train])

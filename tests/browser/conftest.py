@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwrig
 
 from asrkit import config
 from asrkit.runs import processes
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -85,7 +86,7 @@ def app(serving: App) -> Iterator[App]:
     """The app, with no runs before and none left after."""
     yield serving
     for run in serving.store.all():
-        processes.kill(run)
+        processes.kill_worker(run)
         serving.store.delete(run)
 
 
@@ -153,7 +154,7 @@ def play(app: App) -> Iterator[Callable[..., Run]]:
     players: list[subprocess.Popen] = []
 
     def start(*options: str, run_id: str | None = None, run: Run | None = None) -> Run:
-        played = run or app.store.create(config.preset("demo").config, run_id)
+        played = run or app.store.create(config.load_preset("demo").config, run_id)
         command = [sys.executable, PROJECT / "tests/browser/fake_run.py", played.path, *options]
         players.append(subprocess.Popen(command, start_new_session=True))
         wait_for(lambda: (played.process() or {}).get("pid") == players[-1].pid, "the faked worker")

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from asrkit.files import write_json
 from asrkit.runs import processes
-from asrkit.runs.events import event
-from asrkit.runs.store import CANCEL, STOP, Run
+from asrkit.runs.events import make_event
+from asrkit.runs.run import CANCEL, STOP, Run
 
 CLIPS = (
     "november four two lima",
@@ -36,7 +36,9 @@ WRONG = {"four": "for", "two": "too", "kilo": "keelo", "one": "won", "niner": "n
 def main() -> None:
     options = _options()
     run = Run(options.run_dir)
-    write_json(run.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname(), "command": sys.argv})
+    write_json(
+        run.process_path, {**processes.identify_process(os.getpid()), "host": socket.gethostname(), "command": sys.argv}
+    )
     play(run, options.steps, options.pause, options.fail, options.from_step)
 
 
@@ -45,7 +47,7 @@ def play(run: Run, steps: int, pause: float, fail: bool, from_step: int = 0) -> 
     _prepare(run, pause)
     if fail:
         run.append(
-            event(
+            make_event(
                 "failed",
                 error="DataError",
                 message="metadata.csv names 3 clips that do not exist.",
@@ -55,7 +57,7 @@ def play(run: Run, steps: int, pause: float, fail: bool, from_step: int = 0) -> 
         )
         return
     run.append(
-        event(
+        make_event(
             "started",
             step=from_step,
             epoch=0.0,
@@ -73,7 +75,7 @@ def play(run: Run, steps: int, pause: float, fail: bool, from_step: int = 0) -> 
         time.sleep(pause)
         share = step / steps
         run.append(
-            event(
+            make_event(
                 "train",
                 step=step,
                 epoch=6 * share,
@@ -84,29 +86,31 @@ def play(run: Run, steps: int, pause: float, fail: bool, from_step: int = 0) -> 
             )
         )
         _log(run, f"step {step} of {steps}")
-        if run.flag(CANCEL):
-            run.append(event("stopped", step=step, message="Cancelled.", saved=False, model=None))
+        if run.has_flag(CANCEL):
+            run.append(make_event("stopped", step=step, message="Cancelled.", saved=False, model=None))
             return
         if step % max(1, steps // 6) == 0 or step == steps:
             _evaluate(run, step, steps, pause)
-        if run.flag(STOP):
+        if run.has_flag(STOP):
             _save(run, pause)
-            run.append(event("stopped", step=step, message="Stopped and saved.", saved=True, model=str(run.model_dir)))
+            run.append(
+                make_event("stopped", step=step, message="Stopped and saved.", saved=True, model=str(run.model_dir))
+            )
             return
     _save(run, pause)
-    run.append(event("finished", step=steps, message="Finished.", saved=True, model=str(run.model_dir)))
+    run.append(make_event("finished", step=steps, message="Finished.", saved=True, model=str(run.model_dir)))
 
 
 def _prepare(run: Run, pause: float) -> None:
     for phase, text, total in (("loading", "Loading the base model", None), ("preparing", "Reading 480 clips", 480)):
         for done in (0, 240, 480) if total else (None,):
-            run.append(event("phase", step=0, phase=phase, text=text, done=done, total=total))
+            run.append(make_event("phase", step=0, phase=phase, text=text, done=done, total=total))
             time.sleep(2 * pause)
 
 
 def _evaluate(run: Run, step: int, steps: int, pause: float) -> None:
     for done in (24, 60, 100):
-        run.append(event("phase", step=step, phase="evaluating", text="Evaluating", done=done, total=100))
+        run.append(make_event("phase", step=step, phase="evaluating", text="Evaluating", done=done, total=100))
         time.sleep(pause)
     share = step / steps
     chance = random.Random(step)
@@ -116,7 +120,7 @@ def _evaluate(run: Run, step: int, steps: int, pause: float) -> None:
     ]
     wer = 0.9 * math.exp(-3.4 * share)
     run.append(
-        event(
+        make_event(
             "eval",
             step=step,
             epoch=6 * share,
@@ -146,7 +150,7 @@ def _heard(text: str, badness: float, chance: random.Random) -> str:
 
 
 def _save(run: Run, pause: float) -> None:
-    run.append(event("phase", phase="saving", text="Saving the model"))
+    run.append(make_event("phase", phase="saving", text="Saving the model"))
     time.sleep(pause)
     run.model_dir.mkdir(exist_ok=True)
     (run.model_dir / "config.json").write_text("{}")

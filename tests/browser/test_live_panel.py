@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from asrkit import config
 from asrkit.files import write_json
-from asrkit.runs import processes, supervisor
-from asrkit.runs.store import CANCEL, STOP, Run
+from asrkit.runs import lifecycle, processes, queue, supervisor
+from asrkit.runs.run import CANCEL, STOP, Run
 from tests.support.waiting import wait_for
 
 LONG = ("--steps", "2000", "--pause", "0.1")
@@ -87,7 +87,7 @@ def killed(open_page, play, after: int) -> tuple[Page, Run]:
     run = play(*LONG)
     page = open_page()
     drawn(page, after)
-    processes.kill(run)
+    processes.kill_worker(run)
     expect(status(page)).to_have_text("Interrupted")
     return page, run
 
@@ -121,13 +121,13 @@ def test_a_failed_run_says_what_to_do_and_shows_its_traceback(open_page, play):
 
 def test_a_finished_run_leads_to_the_transcribe_tab(open_page, play):
     older = play(*SHORT, run_id="20260101-000000-demo")
-    wait_for(lambda: supervisor.status(older) == "finished", "the older run")
+    wait_for(lambda: lifecycle.get_status(older) == "finished", "the older run")
     newer = play(*SHORT, run_id="20260202-000000-demo")
     page = open_page(f"?run={older.id}")
     expect(page.locator("#live [data-part=outcome]")).to_contain_text(
         re.compile(r"Finished\. WER \d+\.\d % \(best at step 12\)\. Talk to it in the Transcribe tab\.")
     )
-    wait_for(lambda: supervisor.status(newer) == "finished", "the newer run")
+    wait_for(lambda: lifecycle.get_status(newer) == "finished", "the newer run")
     page.get_by_role("button", name="Open Transcribe").click()
     expect(page.locator("#model input")).to_have_value(f"Run {older.id}")
     assert page.url.endswith(f"?run={older.id}")
@@ -153,7 +153,7 @@ def test_stop_and_save_is_heard(open_page, play):
     page.get_by_role("button", name="Stop and save").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text(re.compile(r"Stopped and saved at step \d+\."))
     expect(page.get_by_role("button", name="Start training")).to_be_enabled()
-    assert run.flag(STOP) and run.has_model()
+    assert run.has_flag(STOP) and run.has_model()
 
 
 def test_cancel_asks_twice_and_keeps_the_history_alone(open_page, play):
@@ -161,7 +161,7 @@ def test_cancel_asks_twice_and_keeps_the_history_alone(open_page, play):
     page = open_page()
     drawn(page, 2)
     page.get_by_role("button", name="Cancel").click()
-    assert not run.flag(CANCEL)
+    assert not run.has_flag(CANCEL)
     page.get_by_role("button", name="Cancel for good?").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled")
     expect(page.get_by_role("button", name="Open Transcribe")).to_be_hidden()
@@ -257,7 +257,7 @@ def more(page: Page, name: str):
 def test_start_again_from_the_settings_of_a_run(open_page, play):
     """The form takes them over, so that one of them can be changed."""
     run = play(*SHORT)
-    write_json(run.config_path, run.config().changed({"learning_rate": 0.00123, "seed": 7}).to_dict())
+    write_json(run.config_path, run.config().replace({"learning_rate": 0.00123, "seed": 7}).to_dict())
     page = open_page(f"?run={run.id}")
     expect(status(page)).to_have_text("Finished")
     more(page, "Fill the form with its settings").click()
@@ -433,7 +433,7 @@ def in_line(play, app):
     busy = play(*LONG, run_id="busy")
     runs = [
         app.store.create(
-            config.preset("demo").config, name, lambda run, at=at: write_json(run.place_path, {"place": at})
+            config.load_preset("demo").config, name, lambda run, at=at: write_json(run.queue_path, {"place": at})
         )
         for at, name in enumerate(("a", "b", "c"))
     ]
@@ -469,7 +469,7 @@ def test_the_line_is_put_in_order_by_keyboard_and_by_two_visitors(open_page, app
     wait_for(lambda: line_of(one) == ["c", "b", "a"], "a last")
     other.get_by_role("button", name="Take b out of the line").dblclick()
     wait_for(lambda: line_of(one) == ["c", "a"], "b gone")
-    assert [run.id for run in supervisor.line(app.store)] == ["c", "a"]
+    assert [run.id for run in queue.list_queue(app.store)] == ["c", "a"]
 
 
 def test_the_focus_stays_where_something_is_after_an_action(open_page, play, app, in_line):

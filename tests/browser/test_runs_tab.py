@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from asrkit import config
 from asrkit.files import write_json
-from asrkit.runs import supervisor
+from asrkit.runs import lifecycle
 from tests.support.waiting import wait_for
 
 QUICK = ("--steps", "12", "--pause", "0.02")
@@ -24,10 +24,10 @@ def three(play):
     runs = []
     for number, changes in enumerate(({"learning_rate": 1e-3}, {"learning_rate": 2e-4, "seed": 7}, {})):
         run = play(*QUICK, run_id=f"2026010{number + 1}-000000-demo")
-        write_json(run.config_path, config.preset("demo").config.changed(changes).to_dict())
+        write_json(run.config_path, config.load_preset("demo").config.replace(changes).to_dict())
         runs.append(run)
     for run in runs:
-        wait_for(lambda run=run: supervisor.status(run) == supervisor.FINISHED, "the run")
+        wait_for(lambda run=run: lifecycle.get_status(run) == lifecycle.FINISHED, "the run")
     return runs
 
 

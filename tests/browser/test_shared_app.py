@@ -18,7 +18,7 @@ def shared(serving, tmp_path, monkeypatch):
     app.start()
     yield app
     for run in app.store.all():
-        processes.kill(run)
+        processes.kill_worker(run)
     app.kill()
 
 

@@ -13,8 +13,8 @@ import soundfile
 from playwright.sync_api import Page, expect
 
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
-from asrkit.runs import supervisor
-from asrkit.runs.store import Run
+from asrkit.runs import lifecycle
+from asrkit.runs.run import Run
 from tests.support.talking import part, record, spoken, upload
 from tests.support.waiting import wait_for
 
@@ -169,4 +169,4 @@ def test_three_runs_from_the_page_take_their_turns(open_page, app):
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel for good?").click()
     expect(live.locator("[data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
-    assert [supervisor.status(run) for run in (first, second, third)] == [supervisor.STOPPED] * 3
+    assert [lifecycle.get_status(run) for run in (first, second, third)] == [lifecycle.STOPPED] * 3

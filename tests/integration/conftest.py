@@ -29,7 +29,7 @@ def settings(speech: Path, base: Path) -> Callable[..., TrainConfig]:
 
     def make(**changes) -> TrainConfig:
         values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, **changes}
-        return TrainConfig().changed(values)
+        return TrainConfig().replace(values)
 
     return make
 
@@ -39,4 +39,4 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
     kept = RunStore(tmp_path / "runs")
     yield kept
     for run in kept.all():
-        processes.kill(run)
+        processes.kill_worker(run)

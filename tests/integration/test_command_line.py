@@ -87,13 +87,13 @@ def test_control_c_stops_and_saves(tmp_path, speech, base):
                 lambda: (tmp_path / "long" / "config.json").exists() and RunStore(tmp_path).get("long"), "the run"
             )
         )
-        wait_for(lambda: view.view(run).step >= 3, "step 3")
+        wait_for(lambda: view.load_view(run).step >= 3, "step 3")
         os.kill(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=120)
     finally:
         process.kill()
         for left in RunStore(tmp_path).all():
-            processes.kill(left)
+            processes.kill_worker(left)
     assert process.returncode == 0, output
     assert b"Stopping and saving" in output and run.has_model()
 

@@ -21,8 +21,9 @@ import pytest
 
 from asrkit.errors import RunError
 from asrkit.files import write_json
-from asrkit.runs import events, processes, supervisor, view, watchdog
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs import events, lifecycle, processes, summary, supervisor, watchdog
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from tests.support import disks
 from tests.support.runs import assert_same_ending, train_undisturbed, wait_for_end
 from tests.support.waiting import wait_for
@@ -35,7 +36,7 @@ from asrkit.runs import supervisor, watchdog
 from asrkit.runs.store import RunStore
 store = RunStore(sys.argv[1])
 supervisor.start(store, config.from_file(sys.argv[2]), "hit")
-watchdog.keep(store, every_s=0.2)
+watchdog.watch_forever(store, every_s=0.2)
 """
 """What of the app has to do with a run: it starts it, and looks after the line."""
 
@@ -70,9 +71,9 @@ def test_what_is_killed_ends_as_if_nothing_had_happened(store, settings, undistu
             if pid := worker_of(store):
                 os.kill(pid, signal.SIGKILL)
                 print(f"{who} {seed}: killed after {(store.get('hit').last_events() or ['nothing'])[-1]}")
-                wait_for(lambda: not processes.alive(store.get("hit").process()), "its death")
+                wait_for(lambda: not processes.is_alive(store.get("hit").process()), "its death")
         run = carried_on(store, config, app)
-        assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+        assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     finally:
         app.kill()
         app.wait()
@@ -104,7 +105,7 @@ def moment(store: RunStore, chance: random.Random, calm: Run, seconds: float) ->
 
 
 def over(store: RunStore) -> bool:
-    return bool(run := present(store)) and supervisor.status(run) == supervisor.FINISHED
+    return bool(run := present(store)) and lifecycle.get_status(run) == lifecycle.FINISHED
 
 
 def present(store: RunStore) -> Run | None:
@@ -116,7 +117,7 @@ def present(store: RunStore) -> Run | None:
 
 def worker_of(store: RunStore) -> int | None:
     process = (run := present(store)) and run.process()
-    return process["pid"] if process and processes.alive(process) else None
+    return process["pid"] if process and processes.is_alive(process) else None
 
 
 def begins(store: RunStore, config, app: subprocess.Popen) -> bool:
@@ -132,12 +133,12 @@ def carried_on(store: RunStore, config, app: subprocess.Popen) -> Run:
     if app.poll() is None:
         wait_for(lambda: present(store), "the run to be made")
     run = present(store) or supervisor.start(store, config, "hit")
-    if supervisor.status(run) == supervisor.CRASHED:  # a worker that lives may be removing an old checkpoint
+    if lifecycle.get_status(run) == lifecycle.CRASHED:  # a worker that lives may be removing an old checkpoint
         assert_whole(run)
     before = history(run)
-    if supervisor.status(run) in (supervisor.CRASHED, supervisor.QUEUED):
+    if lifecycle.get_status(run) in (lifecycle.CRASHED, lifecycle.QUEUED):
         supervisor.resume(store, run)
-    wait_for(lambda: supervisor.status(run) in supervisor.ACTIVE or over(store), "the run to go on")
+    wait_for(lambda: lifecycle.get_status(run) in lifecycle.ACTIVE or over(store), "the run to go on")
     assert history(run).startswith(before[: before.rfind(b"\n") + 1]), "history is never rewritten"
     return run
 
@@ -162,7 +163,7 @@ def assert_nothing_twice(run: Run) -> None:
         assert steps == list(range(life[0].step + 1, life[0].step + 1 + len(steps)))
         scored = [told.step for told in life if told.kind == events.EVAL]
         assert len(scored) == len(set(scored))
-    assert [told.kind for told in lives[-1] if told.kind in events.ENDS] == [events.FINISHED]
+    assert [told.kind for told in lives[-1] if told.kind in events.END_KINDS] == [events.FINISHED]
 
 
 def assert_whole(run: Run) -> None:
@@ -192,7 +193,7 @@ def test_two_workers_of_one_run_are_one(store, settings):
     assert second.returncode == 0 and "Another process works on this run" in second.stdout
     wait_for(lambda: events.STARTED in [told.kind for told in run.events()[0]], "the beginning of the training")
     supervisor.stop(run)
-    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
     assert [told.kind for told in run.events()[0]].count(events.STARTED) == 1
 
 
@@ -204,7 +205,7 @@ def at_phase(run: Run, phase: str) -> None:
         told = run.last_events()
         return bool(told) and told[-1].data.get("phase") == phase
 
-    wait_for(lambda: there() or supervisor.status(run) not in supervisor.ACTIVE, f"phase {phase}")
+    wait_for(lambda: there() or lifecycle.get_status(run) not in lifecycle.ACTIVE, f"phase {phase}")
 
 
 @pytest.mark.parametrize("phase", ["evaluating", "saving"])
@@ -214,7 +215,7 @@ def test_stop_while_evaluating_or_saving_is_heard(store, settings, speech, phase
     )
     at_phase(run, phase)
     supervisor.stop(run)
-    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
     assert run.has_model()
     assert_whole(run)
 
@@ -230,7 +231,7 @@ def test_stop_is_heard_while_a_library_waits_for_a_file(store, settings, base, t
     run = supervisor.start(store, settings(model=str(stuck)), "stuck")
     wait_for(lambda: "Loading the base model" in run.log_tail(), "the worker to load")
     supervisor.stop(run)
-    wait_for(lambda: supervisor.status(run) == supervisor.STOPPED, "the end", seconds=30)
+    wait_for(lambda: lifecycle.get_status(run) == lifecycle.STOPPED, "the end", seconds=30)
     assert "nothing to save" in run.last_events()[-1].data["message"]
 
 
@@ -239,8 +240,8 @@ def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, setting
     script = tmp_path / "deaf.py"
     script.write_text(
         "import os, sys, time\nfrom asrkit.runs import processes, watchdog\n"
-        "from asrkit.runs.store import Run\nrun = Run(sys.argv[1])\nwatchdog.STOP_S = 0.5\n"
-        "processes.introduce(run, os.getpid(), [], 0)\nwatchdog.guard(run, lambda: None, 0.1)\n"
+        "from asrkit.runs.run import Run\nrun = Run(sys.argv[1])\nwatchdog.STOP_LIMIT_S = 0.5\n"
+        "processes.write_process_info(run, os.getpid(), [], 0)\nwatchdog.guard_worker(run, lambda: None, 0.1)\n"
         "time.sleep(600)\n"
     )
     worker = subprocess.Popen(
@@ -251,7 +252,7 @@ def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, setting
     wait_for(run.process, "the worker")
     supervisor.stop(run)
     assert worker.wait(60) == -signal.SIGKILL
-    assert supervisor.status(run) == supervisor.STOPPED
+    assert lifecycle.get_status(run) == lifecycle.STOPPED
     assert "ended by force" in run.last_events()[-1].data["message"]
 
 
@@ -284,8 +285,8 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settin
     try:
         wait_for(lambda: run.checkpoints(), "a checkpoint")
         filler = fill(disk)
-        assert wait_for_end(run) in (supervisor.FAILED, supervisor.FINISHED), run.log_tail()
-        assert supervisor.status(run) == supervisor.FAILED, "it was too quick to notice"
+        assert wait_for_end(run) in (lifecycle.FAILED, lifecycle.FINISHED), run.log_tail()
+        assert lifecycle.get_status(run) == lifecycle.FAILED, "it was too quick to notice"
         told = run.last_events()[-1]
         assert (told.data["error"], told.data["message"]) == ("disk-full", "The disk is full.")
         assert "resume" in told.data["remedy"]
@@ -294,11 +295,11 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settin
             supervisor.resume(store, run)
         filler.unlink()
         supervisor.resume(store, run)
-        assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+        assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
         assert_same_ending(run, undisturbed[0])
         assert_whole(run)
     finally:
-        processes.kill(run)
+        processes.kill_worker(run)
 
 
 def test_who_fills_the_disk_faster_than_a_run_can_speak_cannot_silence_it(disk, settings):
@@ -312,36 +313,36 @@ def test_who_fills_the_disk_faster_than_a_run_can_speak_cannot_silence_it(disk, 
                 with contextlib.suppress(OSError):
                     file.write(bytes(1 << 12))
 
-    wait_for(lambda: supervisor.status(run) == supervisor.RUNNING, "the training")
+    wait_for(lambda: lifecycle.get_status(run) == lifecycle.RUNNING, "the training")
     filling = threading.Thread(target=greedy)
     filling.start()
     try:
-        assert wait_for_end(run) == supervisor.FAILED, run.log_tail()
+        assert wait_for_end(run) == lifecycle.FAILED, run.log_tail()
     finally:
         over.set()
         filling.join()
-        processes.kill(run)
-    assert view.summary(run)["error"] == "The disk is full."
+        processes.kill_worker(run)
+    assert summary.summarize_run(run)["error"] == "The disk is full."
     (disk / "filler").unlink()
-    assert view.summary(run)["error"] == "The disk is full.", "it is known later, too"
+    assert summary.summarize_run(run)["error"] == "The disk is full.", "it is known later, too"
     supervisor.resume(store, run)
     assert [told.data["error"] for told in run.events()[0] if told.kind == events.FAILED] == ["disk-full"]
     supervisor.cancel(run)
-    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
 
 
 def test_a_directory_that_becomes_read_only_stops_the_run(store, settings):
     run = supervisor.start(store, settings(max_steps=2000, num_epochs=2000), "locked")
-    wait_for(lambda: supervisor.status(run) == supervisor.RUNNING, "the training")
+    wait_for(lambda: lifecycle.get_status(run) == lifecycle.RUNNING, "the training")
     locked = subprocess.run(["chattr", "+i", str(run.events_path)], capture_output=True)
     if locked.returncode:
         pytest.skip(f"a file cannot be locked here: {locked.stderr.decode().strip()}")
     try:
-        wait_for(lambda: not processes.alive(run.process()), "the end of the worker")
+        wait_for(lambda: not processes.is_alive(run.process()), "the end of the worker")
     finally:
         subprocess.run(["chattr", "-i", str(run.events_path)], check=True)
-    assert supervisor.status(run) == supervisor.FAILED
-    assert "Operation not permitted" in view.summary(run)["error"]
+    assert lifecycle.get_status(run) == lifecycle.FAILED
+    assert "Operation not permitted" in summary.summarize_run(run)["error"]
     assert "Operation not permitted" in run.log_tail()
     assert_whole(run)
 
@@ -350,4 +351,4 @@ def test_in_a_read_only_directory_nothing_is_started_and_it_is_said(disk, settin
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     with pytest.raises(RunError, match="cannot be written"):
         supervisor.start(RunStore(disk / "runs"), settings())
-    watchdog.look(RunStore(disk / "runs"), watchdog.Patience())
+    watchdog.tick(RunStore(disk / "runs"), watchdog.ShutdownTimer())

@@ -3,7 +3,7 @@
 import csv
 
 from asrkit.data import sources
-from asrkit.runs import supervisor, view
+from asrkit.runs import lifecycle, supervisor, view
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data.api import Desk
 from tests.support.runs import wait_for_end
@@ -18,8 +18,8 @@ def test_twenty_clips_make_the_starter_hear_a_new_voice(store, tmp_path):
             csv.writer(file).writerows([("file_name", "text"), *((row.audio, row.text) for row in rows)])
     proposed = Desk(store).choose({"data": str(tmp_path / "mine.csv")})["settings"]
     assert (proposed["preset"], proposed["decoding"]) == ("few-clips", "greedy")
-    run = supervisor.start(store, DEFAULTS.changed(proposed | {"eval": str(tmp_path / "others.csv")}))
-    assert wait_for_end(run) == supervisor.FINISHED
-    scores = [told.data for told in view.view(run).evaluations]
+    run = supervisor.start(store, DEFAULTS.replace(proposed | {"eval": str(tmp_path / "others.csv")}))
+    assert wait_for_end(run) == lifecycle.FINISHED
+    scores = [told.data for told in view.load_view(run).evaluations]
     assert min(told["wer"] for told in scores) < 0.9 * scores[0]["wer"]
     assert min(told["cer"] for told in scores) < 0.75 * scores[0]["cer"]

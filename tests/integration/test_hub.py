@@ -17,7 +17,7 @@ import datasets
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs import supervisor, view
+from asrkit.runs import lifecycle, supervisor, view
 from asrkit.runs.store import RunStore
 from tests.support import hub, tiny
 from tests.support.waiting import wait_for
@@ -192,7 +192,7 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
     done = asrkit("train", "--model", "tiny/tones", "--train", "hub:tiny/folder", "--run-id", "one", *settings())
     assert done.returncode == 0, done.stderr
     assert not any("msgpack" in asked for asked in calm.asked)
-    assert supervisor.status(RunStore(tmp_path).get("one")) == "finished"
+    assert lifecycle.get_status(RunStore(tmp_path).get("one")) == "finished"
     clip = next((speech / "audio").glob("*.wav"))
     heard = asrkit("transcribe", clip, "--model", "tiny/tones", "--format", "json", HF_HUB_OFFLINE="1")
     assert json.loads(heard.stdout)[0]["file"] == str(clip), heard.stderr
@@ -225,7 +225,7 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
 def test_a_model_that_cannot_be_had(asrkit, speech, tmp_path, model, code, words):
     told = asrkit("train", "--model", model, "--train", speech, "--run-id", "one", *settings())
     assert told.returncode == 1 and words in told.stderr
-    told = view.view(RunStore(tmp_path).get("one")).end.data
+    told = view.load_view(RunStore(tmp_path).get("one")).end.data
     assert (told["error"], words in told["message"]) == (code, True)
 
 
@@ -233,8 +233,8 @@ def test_a_slow_fetch_says_how_far_it_is_and_can_be_stopped(calm, store, tmp_pat
     calm.bytes_a_second = 20_000.0
     for name, value in calm.env(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
-    config = TrainConfig().changed({"preset": "", "model": "tiny/tones", "train": str(speech), **tiny.SETTINGS})
+    config = TrainConfig().replace({"preset": "", "model": "tiny/tones", "train": str(speech), **tiny.SETTINGS})
     run = supervisor.start(store, config)
     wait_for(lambda: "Fetching tiny/tones: " in run.log_path.read_text(), "a word about the fetch")
     supervisor.stop(run)
-    wait_for(lambda: supervisor.status(run) == "stopped", "the end")
+    wait_for(lambda: lifecycle.get_status(run) == "stopped", "the end")

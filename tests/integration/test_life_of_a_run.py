@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from asrkit.errors import RunError
-from asrkit.runs import events, supervisor, view
+from asrkit.runs import events, lifecycle, supervisor, view
 from tests.support.runs import assert_same_ending, loss_curve, train_undisturbed, wait_for_end, wait_for_step
 from tests.support.waiting import wait_for
 
@@ -27,7 +27,7 @@ def test_a_run_learns_and_tells_everything(undisturbed):
     assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
     losses = loss_curve(undisturbed)
     assert [step for step, _ in losses] == list(range(1, 13))
-    first, evaluation = (view.view(undisturbed).evaluations[place].data for place in (0, -1))
+    first, evaluation = (view.load_view(undisturbed).evaluations[place].data for place in (0, -1))
     assert evaluation["loss"] < 0.8 * first["loss"]
     assert evaluation["normaliser"] == "basic" and evaluation["utterances"] == 6
     assert len(evaluation["samples"]) >= 5 and {"reference", "hypothesis", "audio"} <= set(evaluation["samples"][0])
@@ -56,11 +56,11 @@ def test_stop_saves_and_resume_ends_as_if_nothing_had_happened(store, settings, 
     wait_for_step(run, 5)
     supervisor.stop(run)
     supervisor.stop(run)
-    assert wait_for_end(run) == supervisor.STOPPED
+    assert wait_for_end(run) == lifecycle.STOPPED
     assert run.has_model() and run.checkpoints()
     before = run.events_path.read_bytes()
     supervisor.resume(store, run)
-    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     assert run.events_path.read_bytes().startswith(before)
     assert_same_ending(run, undisturbed)
 
@@ -69,11 +69,11 @@ def test_a_killed_worker_is_a_crashed_run_that_resumes_to_the_same_end(store, se
     run = supervisor.start(store, settings(augmentation="light"), "killed")
     wait_for_step(run, 6)
     os.kill(run.process()["pid"], signal.SIGKILL)
-    assert wait_for_end(run) == supervisor.CRASHED
+    assert wait_for_end(run) == lifecycle.CRASHED
     before = run.events_path.read_bytes()
-    assert view.view(run).step >= 6
+    assert view.load_view(run).step >= 6
     supervisor.resume(store, run)
-    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     assert run.events_path.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
     assert_same_ending(run, undisturbed)
 
@@ -82,17 +82,17 @@ def test_cancel_keeps_nothing_but_the_history(store, settings):
     run = supervisor.start(store, settings(max_steps=500, num_epochs=500), "cancelled")
     wait_for_step(run, 5)
     supervisor.cancel(run)
-    assert wait_for_end(run) == supervisor.STOPPED
+    assert wait_for_end(run) == lifecycle.STOPPED
     assert not run.has_model() and not run.checkpoints()
     assert len(loss_curve(run)) >= 5
-    assert view.view(run).end.data["saved"] is False
+    assert view.load_view(run).end.data["saved"] is False
 
 
 def test_stop_while_loading_is_heard(store, settings):
     run = supervisor.start(store, settings(), "early")
     supervisor.stop(run)
-    assert wait_for_end(run) == supervisor.STOPPED
-    assert view.view(run).step == 0
+    assert wait_for_end(run) == lifecycle.STOPPED
+    assert view.load_view(run).step == 0
 
 
 GPUS = """#!/bin/sh
@@ -115,17 +115,17 @@ def test_two_runs_beside_each_other_and_the_third_on_what_is_free_first(store, s
     first, second = (supervisor.start(store, settings(max_steps=500, num_epochs=500), name) for name in "ab")
     third = supervisor.start(store, settings(max_steps=2), "third")
     assert [run.process()["devices"] for run in (first, second)] == mine
-    assert supervisor.status(third) == supervisor.QUEUED
+    assert lifecycle.get_status(third) == lifecycle.QUEUED
     wait_for_step(first, 2)
     wait_for_step(second, 2)
-    assert [supervisor.status(run) for run in (first, second)] == [supervisor.RUNNING] * 2
-    with pytest.raises(RunError, match="under way"):
+    assert [lifecycle.get_status(run) for run in (first, second)] == [lifecycle.RUNNING] * 2
+    with pytest.raises(RunError, match="still running"):
         supervisor.delete(store, first)
     supervisor.stop(second)
-    wait_for(lambda: supervisor.status(third) == supervisor.FINISHED, "the end of the third, which nobody started")
-    assert third.process()["devices"] == mine[1] and supervisor.status(first) == supervisor.RUNNING
+    wait_for(lambda: lifecycle.get_status(third) == lifecycle.FINISHED, "the end of the third, which nobody started")
+    assert third.process()["devices"] == mine[1] and lifecycle.get_status(first) == lifecycle.RUNNING
     supervisor.stop(first)
-    assert wait_for_end(first) == supervisor.STOPPED
+    assert wait_for_end(first) == lifecycle.STOPPED
 
 
 def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):
@@ -151,6 +151,6 @@ def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):
     os.kill(app.pid, signal.SIGKILL)
     app.wait()
     run = store.get("orphan")
-    assert supervisor.status(run) in supervisor.ACTIVE
-    assert wait_for_end(run) == supervisor.FINISHED
+    assert lifecycle.get_status(run) in lifecycle.ACTIVE
+    assert wait_for_end(run) == lifecycle.FINISHED
     assert len(loss_curve(run)) == 12

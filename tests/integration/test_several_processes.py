@@ -15,7 +15,7 @@ import pytest
 
 from asrkit.data import manifest
 from asrkit.errors import ConfigError
-from asrkit.runs import events, supervisor, view
+from asrkit.runs import events, lifecycle, supervisor, view
 from tests.support.runs import assert_same_ending, loss_curve, train_undisturbed, wait_for_end, wait_for_step
 from tests.support.waiting import wait_for
 
@@ -40,13 +40,13 @@ def alone(tmp_path_factory, speech, base):
 
 def test_two_processes_draw_the_curve_of_one(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "two")
-    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     assert [value for _, value in loss_curve(run)] == pytest.approx([value for _, value in loss_curve(alone)], rel=1e-4)
     told, _ = run.events()
     assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
     assert [one.step for one in told if one.kind == events.TRAIN] == list(range(1, 13)), "one of them alone tells"
-    assert view.view(run).started["processes"] == 2
-    scored, alike = (view.view(one).evaluations[-1].data for one in (run, alone))
+    assert view.load_view(run).started["processes"] == 2
+    scored, alike = (view.load_view(one).evaluations[-1].data for one in (run, alone))
     assert scored["utterances"] == 6 and scored["wer"] == alike["wer"]
     assert scored["loss"] == pytest.approx(alike["loss"], rel=1e-3)
     assert [row["id"] for row in scored["samples"]] == [row["id"] for row in alike["samples"]]
@@ -56,10 +56,10 @@ def test_stop_and_resume(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "stopped")
     wait_for_step(run, 5)
     supervisor.stop(run)
-    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
     assert run.has_model() and len(run.checkpoints()) >= 1
     supervisor.resume(store, run)
-    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     assert_same_ending(run, alone)
 
 
@@ -69,13 +69,13 @@ def test_a_killed_launcher_leaves_nobody_behind_and_the_run_resumes(store, setti
     workers = ranks(run)
     assert len(workers) == 2
     os.kill(run.process()["pid"], signal.SIGKILL)
-    assert wait_for_end(run) == supervisor.CRASHED
+    assert wait_for_end(run) == lifecycle.CRASHED
     wait_for(
         lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers),
         "the end of both workers",
     )
     supervisor.resume(store, run)
-    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     assert_same_ending(run, alone)
 
 
@@ -84,8 +84,8 @@ def test_one_killed_process_ends_the_run_and_says_so(store, settings):
     wait_for_step(run, 3)
     second = next(worker for worker in ranks(run) if worker.environ()["RANK"] == "1")
     second.kill()
-    assert wait_for_end(run) == supervisor.FAILED, run.log_tail()
-    assert view.view(run).end.data["error"] == "process-lost", view.view(run).end
+    assert wait_for_end(run) == lifecycle.FAILED, run.log_tail()
+    assert view.load_view(run).end.data["error"] == "process-lost", view.load_view(run).end
 
 
 def test_the_process_that_fails_says_why(store, settings, speech):
@@ -94,12 +94,12 @@ def test_the_process_that_fails_says_why(store, settings, speech):
     wait_for_step(run, 1)
     rows = manifest.read(run.manifest_path("train"))
     supervisor.stop(run)
-    assert wait_for_end(run) == supervisor.STOPPED, run.log_tail()
+    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
     broken = dataclasses.replace(rows[5], audio=str(run.path / "gone.wav"))
     manifest.write(run.manifest_path("train"), [*rows[:5], broken, *rows[6:]])
     supervisor.resume(store, run)
-    assert wait_for_end(run) == supervisor.FAILED, run.log_tail()
-    assert "gone.wav" in view.view(run).end.data["message"], view.view(run).end
+    assert wait_for_end(run) == lifecycle.FAILED, run.log_tail()
+    assert "gone.wav" in view.load_view(run).end.data["message"], view.load_view(run).end
 
 
 def test_two_machines(store, settings, alone, monkeypatch):
@@ -127,7 +127,7 @@ def test_two_machines(store, settings, alone, monkeypatch):
         text=True,
     )
     try:
-        assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+        assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
         assert [value for _, value in loss_curve(run)] == pytest.approx(
             [value for _, value in loss_curve(alone)], rel=1e-4
         )

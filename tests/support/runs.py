@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs import supervisor, view
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs import lifecycle, supervisor, view
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from tests.support import tiny
 from tests.support.waiting import wait_for
 
@@ -16,26 +17,30 @@ from tests.support.waiting import wait_for
 def train_undisturbed(folder: Path, speech: Path, base: Path, **changes) -> Run:
     """A run of seconds that nobody touches, finished."""
     values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, **changes}
-    run = supervisor.start(RunStore(folder), TrainConfig().changed(values), "calm")
-    assert wait_for_end(run) == supervisor.FINISHED, run.log_tail()
+    run = supervisor.start(RunStore(folder), TrainConfig().replace(values), "calm")
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     return run
 
 
 def wait_for_end(run: Run) -> str:
-    return wait_for(lambda: (now := supervisor.status(run)) not in supervisor.ACTIVE and now, f"the end of {run.id}")
+    return wait_for(lambda: (now := lifecycle.get_status(run)) not in lifecycle.ACTIVE and now, f"the end of {run.id}")
 
 
 def wait_for_step(run: Run, step: int) -> None:
-    wait_for(lambda: view.view(run).step >= step or supervisor.status(run) not in supervisor.ACTIVE, f"step {step}")
-    assert view.view(run).step >= step, run.log_tail()
+    wait_for(
+        lambda: view.load_view(run).step >= step or lifecycle.get_status(run) not in lifecycle.ACTIVE, f"step {step}"
+    )
+    assert view.load_view(run).step >= step, run.log_tail()
 
 
 def loss_curve(run: Run) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in view.view(run).series["train/loss"]]
+    return [(point.step, point.value) for point in view.load_view(run).series["train/loss"]]
 
 
 def evaluation_results(run: Run) -> list[tuple]:
-    return [(told.step, told.data["loss"], told.data["wer"], told.data["cer"]) for told in view.view(run).evaluations]
+    return [
+        (told.step, told.data["loss"], told.data["wer"], told.data["cer"]) for told in view.load_view(run).evaluations
+    ]
 
 
 def assert_same_ending(run: Run, undisturbed: Run) -> None:

@@ -13,7 +13,8 @@ import soundfile
 from asrkit import config as configs
 from asrkit.files import write_json
 from asrkit.runs.events import Event
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from tests.support import disks
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"

@@ -12,12 +12,13 @@ import pytest
 import soundfile
 
 from asrkit import cli, transcription
-from asrkit.config import TrainConfig, preset, preset_names
+from asrkit.config import TrainConfig, list_presets, load_preset
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import ModelError
-from asrkit.runs import supervisor
+from asrkit.runs import queue, supervisor
 from asrkit.runs.events import Event
-from asrkit.runs.store import STOP, RunStore
+from asrkit.runs.run import STOP
+from asrkit.runs.store import RunStore
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def settings(*flags: str) -> TrainConfig:
 
 
 def test_the_demo_is_what_is_trained_without_flags():
-    assert settings() == preset("demo").config
+    assert settings() == load_preset("demo").config
 
 
 def test_a_preset_is_the_base_and_flags_change_it():
@@ -118,7 +119,7 @@ def test_a_preset_is_the_base_and_flags_change_it():
         "--set",
         " language = en",
     )
-    assert found == preset("quick").config.changed(
+    assert found == load_preset("quick").config.replace(
         {
             "train": "/data",
             "eval": "hub:a/b",
@@ -167,7 +168,7 @@ def test_a_file_of_settings(tmp_path):
 @pytest.mark.parametrize("command", [["train"], ["runs", "start"]], ids=" ".join)
 def test_settings_that_cannot_work_start_nothing(refused, store, monkeypatch, command, flags, words):
     if "--run-id" in flags:
-        monkeypatch.setattr(supervisor.preparation, "prepare", lambda *_: None)
+        monkeypatch.setattr(supervisor.preparation, "prepare_data", lambda *_: None)
     assert words in refused(*command, *flags)
     assert store.all() == []
 
@@ -212,7 +213,7 @@ def test_one_run_is_shown(asrkit, ended):
 @pytest.mark.parametrize("action", ["stop", "cancel"])
 def test_a_run_that_has_ended_is_not_asked_again(asrkit, ended, action):
     code, out, _ = asrkit("runs", action, ended.id, "--json")
-    assert code == 0 and json.loads(out)["status"] == "finished" and not ended.flag(STOP)
+    assert code == 0 and json.loads(out)["status"] == "finished" and not ended.has_flag(STOP)
 
 
 def test_delete(asrkit, store, ended):
@@ -250,7 +251,7 @@ def test_runs_dir_comes_from_the_environment(monkeypatch, capsys, store, ended):
 def test_presets(asrkit):
     code, out, err = asrkit("presets", "--json")
     told = json.loads(out)
-    assert (code, err) == (0, "") and [row["name"] for row in told] == preset_names()
+    assert (code, err) == (0, "") and [row["name"] for row in told] == list_presets()
     assert set(told[0]) == {"name", "title", "summary", "source", "config"}
     assert {row["name"]: row["config"]["learning_rate"] for row in told}["english-xlsr-53"] == 0.0001
     code, out, _ = asrkit("presets")
@@ -449,12 +450,12 @@ def test_audit_without_data(refused, tmp_path):
 def test_the_line_is_put_in_order_from_a_terminal(asrkit, store):
     for place, name in enumerate("abc"):
         run = store.create(TrainConfig(), name)
-        run.place_path.write_text(f'{{"place": {place}}}')
+        run.queue_path.write_text(f'{{"place": {place}}}')
     code, out, _ = asrkit("runs", "move", "c", 2, "--json")
     assert (code, json.loads(out)["status"]) == (0, "queued")
-    assert [run.id for run in supervisor.line(store)] == ["a", "c", "b"]
+    assert [run.id for run in queue.list_queue(store)] == ["a", "c", "b"]
     asrkit("runs", "next", "b")
-    assert [run.id for run in supervisor.line(store)] == ["b", "a", "c"]
+    assert [run.id for run in queue.list_queue(store)] == ["b", "a", "c"]
     told = asrkit("runs", "list")[1].splitlines()
     assert sorted(line.split("  ")[:2] for line in told) == [
         ["a", "queued (2 of 3)"],

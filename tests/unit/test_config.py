@@ -28,7 +28,7 @@ def refused(name, value):
     with pytest.raises(ConfigError) as caught:
         made(name, value)
     sentence = str(caught.value)
-    assert config.label(name) in sentence and f"({name})" in sentence and "\n" not in sentence
+    assert config.field_label(name) in sentence and f"({name})" in sentence and "\n" not in sentence
     return sentence
 
 
@@ -132,7 +132,7 @@ def test_fields_that_contradict_each_other():
 @pytest.mark.parametrize("name", ["model", "train"])
 def test_nothing_to_train_from_is_refused(name):
     for value in ("", "  ", None):
-        with pytest.raises(ConfigError, match=f"{config.label(name)} is empty"):
+        with pytest.raises(ConfigError, match=f"{config.field_label(name)} is empty"):
             TrainConfig(**{name: value})
 
 
@@ -143,10 +143,10 @@ def test_a_config_cannot_be_changed_in_place():
 
 def test_changed_keeps_the_rest_and_refuses_unknown_names():
     base = TrainConfig(seed=7)
-    after = base.changed({"learning_rate": "2e-5"})
+    after = base.replace({"learning_rate": "2e-5"})
     assert (after.seed, after.learning_rate, base.learning_rate) == (7, 2e-5, 5e-4)
     with pytest.raises(ConfigError, match="no setting 'lr'; the settings are preset, model"):
-        base.changed({"lr": 1e-4})
+        base.replace({"lr": 1e-4})
 
 
 @pytest.mark.parametrize("name", list(FIELDS))
@@ -154,18 +154,18 @@ def test_every_field_can_be_put_in_a_form(name):
     spec = FIELDS[name].metadata
     assert spec["label"] and spec["help"].endswith(".")
     assert spec["group"] in ("Data", "Training", "Model", "Evaluation")
-    assert TYPES[name] in config._WORDS
+    assert TYPES[name] in config._TYPE_NAMES
 
 
 def test_labels_are_unique():
-    assert len({config.label(name) for name in FIELDS}) == len(FIELDS)
+    assert len({config.field_label(name) for name in FIELDS}) == len(FIELDS)
 
 
 # Presets
 
 
 def test_shipped_presets_are_those_of_the_design():
-    assert set(config.preset_names()) == {
+    assert set(config.list_presets()) == {
         "demo",
         "few-clips",
         "quick",
@@ -176,12 +176,12 @@ def test_shipped_presets_are_those_of_the_design():
         "ascend-xls-r-300m",
         "ascend-repaired",
     }
-    assert config.preset_names()[0] == "demo"
+    assert config.list_presets()[0] == "demo"
 
 
-@pytest.mark.parametrize("name", config.preset_names())
+@pytest.mark.parametrize("name", config.list_presets())
 def test_every_preset_loads(name):
-    preset = config.preset(name)
+    preset = config.load_preset(name)
     assert preset.config.preset == preset.name == name
     assert preset.title and preset.summary.endswith(".") and preset.source
     assert config.from_dict(preset.config.to_dict()) == preset.config
@@ -228,7 +228,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_presets_are_verbatim(name):
-    told = config.preset(name).config.to_dict()
+    told = config.load_preset(name).config.to_dict()
     assert {field: told[field] for field in PUBLISHED[name]} == PUBLISHED[name]
     # Both counted clips, not seconds, and ran for all their epochs.
     assert told["batch_seconds"] == told["max_steps"] == told["early_stopping_patience"] == 0
@@ -236,11 +236,11 @@ def test_published_presets_are_verbatim(name):
 
 def test_unknown_preset():
     with pytest.raises(ConfigError, match="no preset 'nonsense'; choose one of demo, "):
-        config.preset("nonsense")
+        config.load_preset("nonsense")
     with pytest.raises(ConfigError, match=r"no preset '\.\./config'"):
-        config.preset("../config")
+        config.load_preset("../config")
     with pytest.raises(ConfigError, match="no preset 'nonsense'"):
-        TrainConfig().changed({"preset": "nonsense"})
+        TrainConfig().replace({"preset": "nonsense"})
 
 
 # Files

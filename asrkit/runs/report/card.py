@@ -11,8 +11,9 @@ from asrkit.models import resolution
 from asrkit.runs import events
 from asrkit.runs.preparation import HUB, LEAK
 from asrkit.runs.report import picture
-from asrkit.runs.store import Run
-from asrkit.runs.view import RunView, ahead_of_itself, kept, view
+from asrkit.runs.run import Run
+from asrkit.runs.summary import describe_model_step, get_best_evaluation
+from asrkit.runs.view import RunView, load_view
 
 PICTURE = "curve.png"
 HYPERPARAMETERS = (
@@ -52,14 +53,14 @@ LICENSES = {
 """What base models of these names come under; of others nothing is claimed."""
 
 
-def model_card(run: Run, drawn: bool = False, published: str = "") -> str:
+def render_card(run: Run, drawn: bool = False, published: str = "") -> str:
     """The card of a run as Markdown with a YAML front matter that the Hub reads.
 
     drawn: the curves lie beside it. published: the Hub id that the model gets; folders of this machine are then called
     by their last name alone.
     """
-    seen, config = view(run), run.config().to_dict()
-    best = kept(run, seen)
+    seen, config = load_view(run), run.config().to_dict()
+    best = get_best_evaluation(run, seen)
     if published:
         config |= {name: _last_name(config[name]) for name in ("train", "eval")}
         if not resolution.HUB_ID.fullmatch(config["model"]):
@@ -78,10 +79,10 @@ def model_card(run: Run, drawn: bool = False, published: str = "") -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write(run: Run) -> None:
+def write_card(run: Run) -> None:
     """Put the card and the picture of the curves beside the weights."""
-    drawn = picture.draw(view(run), run.model_dir / PICTURE)
-    (run.model_dir / "README.md").write_text(model_card(run, drawn), encoding="utf-8")
+    drawn = picture.draw_curves(load_view(run), run.model_dir / PICTURE)
+    (run.model_dir / "README.md").write_text(render_card(run, drawn), encoding="utf-8")
 
 
 def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
@@ -129,7 +130,7 @@ def _opening(run: Run, seen: RunView, best: events.Event | None, config: dict[st
         f"{text}\nBest evaluation (step {best.step}, by {seen.metric.upper()}, references and hypotheses "
         f"through the normaliser `{best.data.get('normaliser', run.config().text_rules)}`):\n"
         + "\n".join(figures)
-        + "".join(f"\n\n{told}" for told in [ahead_of_itself(run, seen)] if told)
+        + "".join(f"\n\n{told}" for told in [describe_model_step(run, seen)] if told)
     )
 
 

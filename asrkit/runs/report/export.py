@@ -15,7 +15,7 @@ from asrkit.errors import RunError
 from asrkit.runs import events
 from asrkit.runs.events import Event
 from asrkit.runs.report import card
-from asrkit.runs.store import Run
+from asrkit.runs.run import Run
 from asrkit.runs.view import EVAL_SERIES, TRAIN_SERIES
 
 BLOCK_BYTES = 1 << 20
@@ -24,12 +24,12 @@ PACKED = frozenset({".safetensors", ".pt", ".pth", ".bin", ".flac", ".ogg", ".mp
 """Suffixes of files that do not get smaller."""
 
 
-def figures(run: Run) -> Iterator[str]:
+def iter_metrics_csv(run: Run) -> Iterator[str]:
     """Every point of every curve as CSV in the order of events: step, epoch, time (Unix seconds), series, value.
 
     Points that a resume rewound are left out, as in the charts.
     """
-    rewinds = [(told.at, told.step or -1) for told in run.events(skim=True)[0] if told.kind == events.STARTED]
+    rewinds = [(told.offset, told.step or -1) for told in run.events(skim=True)[0] if told.kind == events.STARTED]
     yield "step,epoch,time,series,value\n"
     offset = 0
     while True:
@@ -43,7 +43,7 @@ def figures(run: Run) -> Iterator[str]:
 
 
 def _rewound(told: Event, rewinds: list[tuple[int, int]]) -> bool:
-    return any(at > told.at and (told.step or 0) > step for at, step in rewinds)
+    return any(at > told.offset and (told.step or 0) > step for at, step in rewinds)
 
 
 def _rows(history: list[Event]) -> str:
@@ -59,7 +59,7 @@ def _rows(history: list[Event]) -> str:
     return table.getvalue()
 
 
-def archive(run: Run) -> Iterator[bytes]:
+def iter_archive(run: Run) -> Iterator[bytes]:
     """The run directory as a zip, in pieces. Drafts (hidden names) are left out, and so is a file that vanishes
     meanwhile: a run under way removes old checkpoints."""
     pipe = _Pipe()
@@ -102,19 +102,19 @@ class _Pipe(io.RawIOBase):
         return held
 
 
-def archive_to(run: Run, path: Path) -> None:
+def write_archive(run: Run, path: Path) -> None:
     """The same zip as a file, there whole or not at all."""
     draft = path.with_name(f".{path.name}-draft")
     try:
         with open(draft, "wb") as file:
-            for block in archive(run):
+            for block in iter_archive(run):
                 file.write(block)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def disk_bytes(run: Run) -> int:
+def measure_disk_usage(run: Run) -> int:
     """What the run takes up on the disk."""
     total = 0
     for path in run.path.rglob("*"):
@@ -125,7 +125,7 @@ def disk_bytes(run: Run) -> int:
     return total
 
 
-def publish(run: Run, name: str, private: bool) -> str:
+def publish_model(run: Run, name: str, private: bool) -> str:
     """Put the run's model and its card into the Hub's repository `name`. -> its address.
 
     Raises RunError for a run without a model, HubError as `hub.publish` does.
@@ -136,4 +136,4 @@ def publish(run: Run, name: str, private: bool) -> str:
         path.relative_to(run.model_dir).as_posix(): path for path in sorted(run.model_dir.rglob("*")) if path.is_file()
     }
     drawn = card.PICTURE in files
-    return hub.publish(name, {**files, "README.md": card.model_card(run, drawn, name).encode("utf-8")}, private)
+    return hub.publish(name, {**files, "README.md": card.render_card(run, drawn, name).encode("utf-8")}, private)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from asrkit.runs.view import Point, RunView
+from asrkit.runs.curves import Point
+from asrkit.runs.view import RunView
 
 SIZE, SCALE = (920, 330), 2
 PAPER, INK, GRID = "#ffffff", "#475569", "#e2e8f0"
@@ -15,7 +16,7 @@ LOSS = {"train/loss": ("Training", "#94a3b8"), "eval/loss": ("Evaluation", "#0f7
 RATES = {"eval/wer": ("WER", "#b45309"), "eval/cer": ("CER", "#2563eb")}
 
 
-def draw(seen: RunView, path: Path) -> bool:
+def draw_curves(seen: RunView, path: Path) -> bool:
     """Write the loss and the error rates over steps, side by side; False (and no file) where nothing was told yet."""
     if not any(_known(seen.series.get(name, [])) for name in (*LOSS, *RATES)):
         return False

@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 from asrkit.errors import DataError
-from asrkit.runs.diagnosis import History, Score
+from asrkit.runs.diagnosis import EvaluationScore, RunHistory
 
-SHIPPED = Path(__file__).with_name("published.json")
+PUBLISHED_PATH = Path(__file__).with_name("published.json")
 """The figures of the two published results tables."""
 
 _SETTING = re.compile(r"^- (\w+): (.+)$", re.MULTILINE)
@@ -21,16 +21,16 @@ _THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _NAMES = {"lr_scheduler_warmup_steps": "warmup_steps"}
 
 
-def read_card(path: str | Path) -> History:
+def load_card(path: str | Path) -> RunHistory:
     """The settings and evaluations of the card at `path`. DataError if it is unreadable or holds no results table."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as text ({error}); give a model card in Markdown.") from error
-    return parse(text, str(path))
+    return parse_card(text, str(path))
 
 
-def parse(text: str, name: str) -> History:
+def parse_card(text: str, name: str) -> RunHistory:
     """The same of the card's text, called `name` in errors."""
     rows = _table(text)
     if not rows:
@@ -42,20 +42,22 @@ def parse(text: str, name: str) -> History:
     base = _BASE.search(text)
     settings["model"] = base[1] if base else ""
     scores = [
-        Score(int(row["step"]), row.get("epoch") or 0.0, row.get("validation loss"), row.get("wer"), row.get("cer"))
+        EvaluationScore(
+            int(row["step"]), row.get("epoch") or 0.0, row.get("validation loss"), row.get("wer"), row.get("cer")
+        )
         for row in rows
     ]
     losses = [
         (int(row["step"]), row.get("epoch") or 0.0, row["training loss"]) for row in rows if "training loss" in row
     ]
-    return History(settings, scores, losses)
+    return RunHistory(settings, scores, losses)
 
 
 Curves = dict[str, list[tuple[int, float, float | None]]]
 """Series -> (step, epoch, value) in order."""
 
 
-def curves(history: History) -> Curves:
+def get_curves(history: RunHistory) -> Curves:
     """The results table as curves, each under its series' name; what it does not tell is left out."""
     found: Curves = {"train/loss": list(history.losses)}
     for name in ("loss", "wer", "cer"):
@@ -63,9 +65,9 @@ def curves(history: History) -> Curves:
     return {name: points for name, points in found.items() if any(value is not None for *_, value in points)}
 
 
-def shipped() -> dict[str, tuple[str, Curves]]:
+def load_published_curves() -> dict[str, tuple[str, Curves]]:
     """Name of the preset -> (title, curves) of the published runs that two presets follow."""
-    told = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    told = json.loads(PUBLISHED_PATH.read_text(encoding="utf-8"))
     return {
         name: (
             card["title"],

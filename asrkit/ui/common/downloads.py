@@ -18,7 +18,8 @@ from asrkit.audio import encode_wav, load_audio
 from asrkit.data import manifest
 from asrkit.errors import AsrkitError, RunError
 from asrkit.runs.report import export
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 
 
 def serve(app: FastAPI, store: RunStore) -> None:
@@ -35,13 +36,13 @@ def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
     """
 
     def figures(asked: Request, run: Run) -> Response:
-        return _attached(StreamingResponse(export.figures(run), media_type="text/csv"), f"{run.id}.csv")
+        return _attached(StreamingResponse(export.iter_metrics_csv(run), media_type="text/csv"), f"{run.id}.csv")
 
     def settings(asked: Request, run: Run) -> Response:
         return _attached(Response(run.config_path.read_bytes(), media_type="application/json"), f"{run.id}.json")
 
     def archive(asked: Request, run: Run) -> Response:
-        return _attached(StreamingResponse(export.archive(run), media_type="application/zip"), f"{run.id}.zip")
+        return _attached(StreamingResponse(export.iter_archive(run), media_type="application/zip"), f"{run.id}.zip")
 
     def clip(asked: Request, run: Run) -> Response:
         return Response(

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from asrkit import config as configs
-from asrkit.config import FIELDS, TrainConfig, label
+from asrkit.config import FIELDS, TrainConfig, field_label
 from asrkit.errors import ConfigError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore, default_runs_dir
@@ -17,7 +17,7 @@ from asrkit.runs.store import RunStore, default_runs_dir
 NAMES = tuple(FIELDS)
 """The settings in the order of the form's values."""
 
-DEFAULTS = configs.preset("demo").config
+DEFAULTS = configs.load_preset("demo").config
 DATASETS = [("Radio callsigns (comes with asrkit)", "callsigns")]
 HUB_MODELS = (
     "facebook/wav2vec2-base",
@@ -32,7 +32,7 @@ Form = dict[str, gr.components.Component]
 
 def base_models(store: RunStore) -> list[tuple[str, str]]:
     """(label, value) to offer as a base: the starter, the runs, then well-known Hub ids. Anything else can be typed."""
-    return [*reversed(model_choices.model_choices(store)), *((name, name) for name in HUB_MODELS)]
+    return [*reversed(model_choices.list_models(store)), *((name, name) for name in HUB_MODELS)]
 
 
 def field(name: str, store: RunStore) -> gr.components.Component:
@@ -47,8 +47,8 @@ def field(name: str, store: RunStore) -> gr.components.Component:
         "min_width": 130,
     }
     if name == "preset":
-        titles = [(configs.preset(known).title, known) for known in configs.preset_names()]
-        return gr.Dropdown(choices=titles, **common | {"info": configs.preset("demo").summary})
+        titles = [(configs.load_preset(known).title, known) for known in configs.list_presets()]
+        return gr.Dropdown(choices=titles, **common | {"info": configs.load_preset("demo").summary})
     if name in ("model", "train"):
         offered = base_models(store) if name == "model" else DATASETS
         return gr.Dropdown(choices=offered, allow_custom_value=True, **common)
@@ -91,20 +91,20 @@ def read(values: Sequence[Any]) -> TrainConfig:
     given = dict(zip(NAMES, values, strict=True))
     for name, value in given.items():
         if value is None and not isinstance(getattr(DEFAULTS, name), str):
-            raise ConfigError(f"{label(name)} ({name}) is empty; give a number.")
-    return TrainConfig().changed(given)
+            raise ConfigError(f"{field_label(name)} ({name}) is empty; give a number.")
+    return TrainConfig().replace(given)
 
 
 def values_of(preset: str) -> list[Any]:
     """The form's values for a preset."""
-    told = configs.preset(preset).config.to_dict()
+    told = configs.load_preset(preset).config.to_dict()
     return [told[name] for name in NAMES]
 
 
 def shown(preset: str, values: Sequence[Any]) -> list[Any]:
     """What the fields are to show, with the preset's own words beside its name."""
     return [
-        gr.update(value=preset, info=configs.preset(preset).summary) if name == "preset" else value
+        gr.update(value=preset, info=configs.load_preset(preset).summary) if name == "preset" else value
         for name, value in zip(NAMES, values, strict=True)
     ]
 
@@ -112,7 +112,7 @@ def shown(preset: str, values: Sequence[Any]) -> list[Any]:
 def command(config: TrainConfig, store: RunStore) -> str:
     """The same run, from a terminal: the preset and what differs from it."""
     preset = config.preset or DEFAULTS.preset
-    told, base = config.to_dict(), configs.preset(preset).config.to_dict()
+    told, base = config.to_dict(), configs.load_preset(preset).config.to_dict()
     changed = [f"{name}={_plain(value)}" for name, value in told.items() if value != base[name]]
     words = ["python", "-m", "asrkit", "train", "--preset", preset]
     for setting in changed:

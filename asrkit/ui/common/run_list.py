@@ -7,11 +7,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-from asrkit.runs import supervisor
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs import lifecycle, queue
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from asrkit.ui.common import words
 
-SETTLED = frozenset({supervisor.STOPPED, supervisor.FINISHED, supervisor.FAILED, supervisor.CRASHED})
+SETTLED = frozenset({lifecycle.STOPPED, lifecycle.FINISHED, lifecycle.FAILED, lifecycle.CRASHED})
 SHARE = 10
 """A list is good for ten times as long as it took: with a few runs it is made for every page that asks, with thousands
 it does not take more than a tenth of the time."""
@@ -37,7 +38,7 @@ class Row:
 
     @property
     def active(self) -> bool:
-        return self.status in supervisor.ACTIVE
+        return self.status in lifecycle.ACTIVE
 
 
 class RunList:
@@ -67,7 +68,7 @@ class RunList:
         known = self._settled.get(run.id)
         if known and known[0] == stamp:
             return Row(run, known[1], stamp)
-        status = supervisor.status(run)
+        status = lifecycle.get_status(run)
         if status in SETTLED:
             self._settled[run.id] = (stamp, status)
         return Row(run, status, stamp)
@@ -75,8 +76,8 @@ class RunList:
 
 def waiting(rows: list[Row]) -> list[Run]:
     """The runs in line, the next one first."""
-    queued = (row.run for row in rows if row.status == supervisor.QUEUED)
-    return supervisor.in_turn(run for run in queued if run.place_path.exists())
+    queued = (row.run for row in rows if row.status == lifecycle.QUEUED)
+    return queue.sort_queue(run for run in queued if run.queue_path.exists())
 
 
 def first(rows: list[Row]) -> str:

@@ -234,8 +234,8 @@ class Desk:
         ]
         if source.eval is None and not config.eval:
             lengths = lengths[config.eval_count or round(config.eval_share * len(lengths)) :]
-        made = estimate.estimate(config, lengths, self.store)
-        return made.sentence() if made else ""
+        made = estimate.estimate_run(config, lengths, self.store)
+        return made.describe() if made else ""
 
     def _estimate(self, asked: Asked, found: Inspection) -> str:
         """For the settings that “Train on this” leads to, on what can be used."""
@@ -245,15 +245,15 @@ class Desk:
             for place, one in enumerate(found.clips)
             if one.code is None and place not in found.held_out
         ]
-        made = estimate.estimate(config, lengths, self.store)
+        made = estimate.estimate_run(config, lengths, self.store)
         if not made:
             return ""
-        title = configs.preset(config.preset).title if config.preset else "no preset"
+        title = configs.load_preset(config.preset).title if config.preset else "no preset"
         if self._is_proposed(asked, config):
             return (
-                f"So little speech has to be heard often: “Train on this” takes the preset {title}. {made.sentence()}"
+                f"So little speech has to be heard often: “Train on this” takes the preset {title}. {made.describe()}"
             )
-        return f"With {config.model} and the settings of Train ({title}): {made.sentence()}"
+        return f"With {config.model} and the settings of Train ({title}): {made.describe()}"
 
     def _is_proposed(self, asked: Asked, config: TrainConfig) -> bool:
         return config.preset == proposals.FEW != proposals.held(asked.get("settings")).preset
@@ -303,11 +303,11 @@ class Desk:
         held, model = proposals.held(asked.get("settings")), str(asked.get("model") or resolution.STARTER)
         fixes = asked.get("fixes") or {}
         given |= {name: fixes[name] for name in SPLIT_SETTINGS if name in fixes}
-        return held.changed(proposals.recipe(held, model, self._source(asked)) | given)
+        return held.replace(proposals.recipe(held, model, self._source(asked)) | given)
 
     def _limits(self, asked: Asked) -> Any:
         name = str(asked.get("model") or resolution.STARTER)
-        return preparation.limits_of(self._config(asked), resolution.resolve(name, self.store))
+        return preparation.make_limits(self._config(asked), resolution.resolve(name, self.store))
 
 
 def _megabytes(size: int) -> str:

@@ -82,7 +82,7 @@ def inspect(
         limits,
         keeps_vocabulary=limits.vocabulary is not None,
         score=score,
-        hold_out=functools.partial(preparation.hold_out, config),
+        hold_out=functools.partial(preparation.split_rows, config),
         on_progress=on_progress,
     )
 

@@ -28,7 +28,7 @@ def held(settings: Any) -> TrainConfig:
     if not isinstance(settings, dict):
         return DEFAULTS
     try:
-        return DEFAULTS.changed({name: value for name, value in settings.items() if name in form.NAMES})
+        return DEFAULTS.replace({name: value for name, value in settings.items() if name in form.NAMES})
     except ConfigError:
         return DEFAULTS
 
@@ -39,7 +39,7 @@ def recipe(config: TrainConfig, model: str, source: Source) -> dict[str, Any]:
     theirs = any(getattr(config, name) != getattr(DEFAULTS, name) for name in RECIPE if name != "decoding")
     if model != resolution.STARTER or theirs or seconds > FEW_S:
         return {}
-    few = configs.preset(FEW).config
+    few = configs.load_preset(FEW).config
     return {"preset": FEW} | {name: getattr(few, name) for name in RECIPE}
 
 

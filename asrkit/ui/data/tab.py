@@ -81,4 +81,4 @@ def filled(settings: dict[str, Any]) -> list[Any]:
         settings[name] if name in settings and form.offered(name, settings[name]) else gr.skip() for name in form.NAMES
     ]
     preset = settings.get("preset")
-    return form.shown(preset, values) if preset in configs.preset_names() else values
+    return form.shown(preset, values) if preset in configs.list_presets() else values

@@ -14,13 +14,16 @@ import uuid
 from typing import Any
 
 from asrkit import units
-from asrkit.config import FIELDS, label
+from asrkit.config import FIELDS, field_label
 from asrkit.errors import AsrkitError, DataError
-from asrkit.runs import supervisor
-from asrkit.runs.curves import thinned
+from asrkit.runs import lifecycle
+from asrkit.runs.clock import RunClock
+from asrkit.runs.curves import thin
 from asrkit.runs.report import export, published
-from asrkit.runs.store import Run, RunStore
-from asrkit.runs.view import Present, RunView, kept
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
+from asrkit.runs.summary import get_best_evaluation
+from asrkit.runs.view import RunView
 from asrkit.ui.common import words
 from asrkit.ui.common.run_list import Row, RunList
 from asrkit.ui.common.viewers import Viewers
@@ -52,11 +55,11 @@ class Digest:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.settings = _settings(run)
-        self._disk, self._measured, self._present = 0, float("-inf"), Present()
+        self._disk, self._measured, self._present = 0, float("-inf"), RunClock()
         self._begin()
 
     def _begin(self) -> None:
-        self.view, self.offset = RunView(self.run.id, most_points=TREND_POINTS), 0
+        self.view, self.offset = RunView(self.run.id, max_points=TREND_POINTS), 0
 
     def catch_up(self) -> None:
         while True:
@@ -73,13 +76,13 @@ class Digest:
     def row(self, status: str) -> dict[str, Any]:
         """What the table shows of the run, without its settings."""
         seen, now = self.view, time.monotonic()
-        if status not in supervisor.ACTIVE or now - self._measured > DISK_EVERY_S:
-            self._disk, self._measured = export.disk_bytes(self.run), now
-        best = kept(self.run, seen)
+        if status not in lifecycle.ACTIVE or now - self._measured > DISK_EVERY_S:
+            self._disk, self._measured = export.measure_disk_usage(self.run), now
+        best = get_best_evaluation(self.run, seen)
         told = best.data if best else {}
-        going = status in supervisor.ACTIVE
+        going = status in lifecycle.ACTIVE
         elapsed = seen.elapsed_s(self._present.of(seen) if going else seen.last_time)
-        trend = thinned(seen.series.get(f"eval/{seen.metric}", []), TREND_POINTS)
+        trend = thin(seen.series.get(f"eval/{seen.metric}", []), TREND_POINTS)
         return {
             "id": self.run.id,
             "status": status,
@@ -130,7 +133,7 @@ class RunsTable:
                 told |= {
                     "ids": self._ids,
                     "fields": [
-                        {"name": name, "label": label(name) if name in FIELDS else name} for name in self._fields
+                        {"name": name, "label": field_label(name) if name in FIELDS else name} for name in self._fields
                     ],
                 }
         told["curves"] = self._compared(asked.get("compare") or {}, str(asked.get("series")))
@@ -190,7 +193,7 @@ class RunsTable:
             news = follower.since(follower.offset)
             key = f"{series}@{news.offset}"
             if key != offset and news.read == 1.0:
-                points = thinned(follower.view.series.get(series, []), COMPARED_POINTS)
+                points = thin(follower.view.series.get(series, []), COMPARED_POINTS)
                 curves[run_id] = {
                     "key": key,
                     "x": [point.step for point in points],
@@ -204,11 +207,11 @@ class RunsTable:
         """A published results table as curves: a shipped one by `name`, or the `text` of a card; or what is wrong."""
         name, text = str(asked.get("name") or ""), str(asked.get("text") or "")
         try:
-            shipped = published.shipped()
+            shipped = published.load_published_curves()
             title, curves = (
                 shipped[name]
                 if name in shipped
-                else ("Pasted card", published.curves(published.parse(text, "The pasted text")))
+                else ("Pasted card", published.get_curves(published.parse_card(text, "The pasted text")))
             )
         except DataError as error:
             return {"notice": str(error)}

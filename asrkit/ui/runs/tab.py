@@ -28,7 +28,7 @@ def build(store: RunStore) -> gr.HTML:
         server_functions=functions(runs, "poll", "card"),
         plotly_src=f"gradio_api/file={PLOTLY}",
         series=SERIES,
-        cards={name: title for name, (title, _) in published.shipped().items()},
+        cards={name: title for name, (title, _) in published.load_published_curves().items()},
     )
 
 

@@ -15,11 +15,14 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from asrkit.errors import RunError
-from asrkit.runs import events, heartbeat, supervisor
-from asrkit.runs.curves import Point, points_of, thinned
+from asrkit.runs import events, heartbeat, lifecycle, queue
+from asrkit.runs.clock import RunClock
+from asrkit.runs.curves import Point, iter_points, thin
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, Run, RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, Present, RunView, kept
+from asrkit.runs.run import CANCEL, Run
+from asrkit.runs.store import RunStore
+from asrkit.runs.summary import get_best_evaluation
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView
 from asrkit.ui.common import samples, words
 
 LOSSES = ("train/loss", "eval/loss")
@@ -65,20 +68,20 @@ class _Recent:
     @cached_property
     def points(self) -> dict[str, Point]:
         """Curve -> its point, as the page gets it: made once for all who look."""
-        return {name: _rounded(point) for name, point in points_of(KINDS[self.told.kind], self.told, self.worked_s)}
+        return {name: _rounded(point) for name, point in iter_points(KINDS[self.told.kind], self.told, self.worked_s)}
 
 
 class Follower:
     """One run, folded up to a byte offset of its events. Safe to call from several threads."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.present = run, Present()
+        self.run, self.present = run, RunClock()
         self._lock = threading.Lock()
         self._shown: dict[str, Any] = {}
         self._begin()
 
     def _begin(self) -> None:
-        self.view = RunView(self.run.id, most_points=MOST_POINTS)
+        self.view = RunView(self.run.id, max_points=MOST_POINTS)
         self.offset = 0
         self._recent: deque[_Recent] = deque()
         self._rewound = self._forgotten = -1  # bytes of the last start, and of the last event that is not recent
@@ -90,11 +93,11 @@ class Follower:
             if self.offset < size:
                 return News(False, {}, 0, self.offset / size)
             if max(self._rewound, self._forgotten, 0) < after <= self.offset:
-                fresh = [one.points for one in self._recent if one.told.at >= after]
+                fresh = [one.points for one in self._recent if one.told.offset >= after]
                 curves = {name: [one[name] for one in fresh if name in one] for name in _shown(self.view)}
                 return News(
                     False,
-                    {name: _columns(thinned(points, MOST_NEWS)) for name, points in curves.items() if points},
+                    {name: _columns(thin(points, MOST_NEWS)) for name, points in curves.items() if points},
                     self.offset,
                     1.0,
                 )
@@ -130,18 +133,18 @@ class Follower:
         for place, told in enumerate(fresh):
             self.view.apply(told)
             if told.kind == events.STARTED:
-                self._rewound = told.at
+                self._rewound = told.offset
             elif place >= old and told.kind in KINDS:
                 self._recent.append(_Recent(told, self.view.worked_s(told.time)))
         if old:
-            self._forgotten = fresh[old - 1].at
-        while self._recent and (len(self._recent) > MOST_RECENT or self._recent[0].told.at <= self._forgotten):
-            self._forgotten = max(self._forgotten, self._recent.popleft().told.at)
+            self._forgotten = fresh[old - 1].offset
+        while self._recent and (len(self._recent) > MOST_RECENT or self._recent[0].told.offset <= self._forgotten):
+            self._forgotten = max(self._forgotten, self._recent.popleft().told.offset)
 
     def _curves(self) -> Curves:
         series = self.view.series
         return {
-            name: _columns([_rounded(point) for point in thinned(series.get(name, []), MOST_POINTS)])
+            name: _columns([_rounded(point) for point in thin(series.get(name, []), MOST_POINTS)])
             for name in _shown(self.view)
         }
 
@@ -160,7 +163,7 @@ class Follower:
 
     def samples(self, told: Event) -> Event:
         """The evaluation with its samples, read from where it lies."""
-        whole = self.run.events(told.at, 65_536)[0] if told.at is not None else []
+        whole = self.run.events(told.offset, 65_536)[0] if told.offset is not None else []
         return whole[0] if whole and (whole[0].kind, whole[0].step) == (told.kind, told.step) else told
 
 
@@ -193,13 +196,13 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
     """What the panel shows of a run now. `asked`: {after, evaluation: key shown, at_step: wanted, log: is it open}.
     under_way, waiting: the runs that are, those in line in their order."""
     run = follower.run
-    status = supervisor.status(run)
+    status = lifecycle.get_status(run)
     news = follower.since(int(asked.get("after") or 0))
     seen = follower.view
-    ended = status not in supervisor.ACTIVE and status != supervisor.QUEUED
-    ahead = supervisor.ahead(run, under_way, waiting) if status == supervisor.QUEUED else None
-    best, now = kept(run, seen), follower.present.of(seen)
-    sign = heartbeat.last(run) if status in supervisor.ACTIVE else None
+    ended = status not in lifecycle.ACTIVE and status != lifecycle.QUEUED
+    ahead = queue.get_queue_status(run, under_way, waiting) if status == lifecycle.QUEUED else None
+    best, now = get_best_evaluation(run, seen), follower.present.of(seen)
+    sign = heartbeat.read_heartbeat(run) if status in lifecycle.ACTIVE else None
     return {
         "run": run.id,
         "offset": news.offset,
@@ -213,7 +216,7 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
         "said": words.said(status, seen),
         "activity": "" if ended else words.activity(run, status, seen, now, ahead, sign),
         "silence": words.silence(status, sign),
-        "progress": 1.0 if status == supervisor.FINISHED else seen.progress(),
+        "progress": 1.0 if status == lifecycle.FINISHED else seen.progress(),
         "line": words.progress_line(seen, status, now),
         "entropy": seen.started.get("label_entropy"),
         "step": seen.step,
@@ -232,17 +235,17 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
     }
 
 
-def _actions(status: str, run: Run, ahead: supervisor.Ahead | None) -> list[str]:
+def _actions(status: str, run: Run, ahead: queue.QueueStatus | None) -> list[str]:
     """What can be done with the run now. ahead: why it waits, where it does."""
     if ahead:
-        if not run.place_path.exists():  # made, but cut off before it was started
+        if not run.queue_path.exists():  # made, but cut off before it was started
             return ["resume", "delete"]
-        return ["next", "leave"] if ahead.before else ["leave"]
-    if status in (supervisor.STARTING, supervisor.RUNNING):
-        return ["stop", "cancel", *(["evaluate", "save"] if status == supervisor.RUNNING else [])]
-    if status == supervisor.STOPPING:
-        return ["kill"] if run.flag(CANCEL) else ["cancel"]
-    return ["resume", "delete"] if status in supervisor.RESUMABLE else ["delete"]
+        return ["next", "leave"] if ahead.queued_ids else ["leave"]
+    if status in (lifecycle.STARTING, lifecycle.RUNNING):
+        return ["stop", "cancel", *(["evaluate", "save"] if status == lifecycle.RUNNING else [])]
+    if status == lifecycle.STOPPING:
+        return ["kill"] if run.has_flag(CANCEL) else ["cancel"]
+    return ["resume", "delete"] if status in lifecycle.RESUMABLE else ["delete"]
 
 
 def _evaluation(follower: Follower, at_step: int | None, shown: str | None) -> dict[str, Any] | None:

@@ -17,10 +17,11 @@ import plotly
 
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import free_bytes
-from asrkit.runs import supervisor, watchdog
+from asrkit.runs import lifecycle, queue, supervisor, watchdog
 from asrkit.runs.report import export
-from asrkit.runs.store import Run, RunStore
-from asrkit.runs.system import System
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
+from asrkit.runs.system import SystemMonitor
 from asrkit.ui.common import form, run_list, words
 from asrkit.ui.common.component import UI, functions, script, template
 from asrkit.ui.common.viewers import Viewers
@@ -36,7 +37,7 @@ ACTIONS = {
     "stop": supervisor.stop,
     "cancel": supervisor.cancel,
     "leave": supervisor.stop,
-    "kill": watchdog.end_by_force,
+    "kill": watchdog.force_stop,
     "save": supervisor.save_now,
     "evaluate": supervisor.evaluate_now,
 }
@@ -60,7 +61,7 @@ class LiveRun:
         self.store = store
         self.followers = Followers(store)
         self.list = run_list.RunList(store)
-        self.system, self.viewers = System(), Viewers()
+        self.system, self.viewers = SystemMonitor(), Viewers()
         self._disk: dict[str, tuple[float, int]] = {}
 
     def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +92,9 @@ class LiveRun:
         rows, trouble = self.list.rows(), ""
         waiting = run_list.waiting(rows)
         try:
-            if supervisor.ready([row.run for row in rows if row.active], waiting) and supervisor.advance(self.store):
+            if queue.find_startable([row.run for row in rows if row.active], waiting) and queue.start_ready_runs(
+                self.store
+            ):
                 rows = self.list.rows(now=True)
                 waiting = run_list.waiting(rows)
         except (AsrkitError, OSError) as error:
@@ -102,9 +105,9 @@ class LiveRun:
         """How busy the machine is while the run is under way, and how much disk the run takes."""
         measured, size = self._disk.get(run.id, (float("-inf"), 0))
         if time.monotonic() - measured > DISK_EVERY_S:
-            size = export.disk_bytes(run)
+            size = export.measure_disk_usage(run)
             self._disk[run.id] = (time.monotonic(), size)
-        load = self.system.load() if status in supervisor.ACTIVE else None
+        load = self.system.load() if status in lifecycle.ACTIVE else None
         return words.machine(load, size, free_bytes(run.path))
 
     def act(self, asked: dict[str, Any]) -> dict[str, str]:
@@ -115,7 +118,7 @@ class LiveRun:
         try:
             run = self.store.get(str(asked.get("run")))
             if action == MOVE:
-                supervisor.move(self.store, run, int(asked.get("position") or 1))
+                queue.move(self.store, run, int(asked.get("position") or 1))
             elif action in STORE_ACTIONS:
                 STORE_ACTIONS[action](self.store, run)
             else:

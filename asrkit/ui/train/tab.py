@@ -14,7 +14,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError
-from asrkit.runs import supervisor
+from asrkit.runs import lifecycle, queue, supervisor
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form, visitors
 from asrkit.ui.train.live_panel import live_chart
@@ -126,7 +126,7 @@ def _kept(values: tuple[Any, ...]) -> dict[str, Any]:
 def _restored(kept: Any) -> list[Any]:
     """The form as it was left in this browser; what this version does not know is passed over."""
     known = kept if isinstance(kept, dict) else {}
-    if not known or known.get("preset") not in configs.preset_names():
+    if not known or known.get("preset") not in configs.list_presets():
         return [gr.skip()] * len(form.NAMES)
     return form.shown(
         known["preset"],
@@ -185,10 +185,10 @@ def _start(store: RunStore, values: tuple[Any, ...], asked: gr.Request | None = 
 
 def _refreshed(store: RunStore, told: str) -> tuple[Any, Any, Any]:
     """Start, its message and the base models, after a run began or ended. `told` is the message; a failure stays."""
-    busy = [run.id for run in supervisor.under_way(store)]
+    busy = [run.id for run in lifecycle.iter_active_runs(store)]
     if busy:
         under_way = f"Run {busy[0]} is" if len(busy) == 1 else f"{len(busy)} runs are"
-        mine = supervisor.share(store, form.DEFAULTS)
+        mine = queue.assignable_devices(store, form.DEFAULTS)
         turn = f"begins beside it, on {mine[0]}" if mine else "will wait in the queue"
         note = _message(f"{under_way} under way. A new run {turn}.")
     else:

@@ -274,7 +274,7 @@ def recorder(store: RunStore) -> gr.HTML:
         "compare",
     )
     return gr.HTML(
-        value=model_choices.default_model(store),
+        value=model_choices.find_default_model(store),
         elem_id="talk",
         apply_default_css=False,
         html_template=hearing.with_expected(template("transcribe/recorder.html")),

@@ -24,7 +24,7 @@ def rivals(store: RunStore) -> list[dict[str, str]]:
         for run in store.all()
         if len(run.checkpoints()) > 1
     ]
-    return [{"label": label, "value": value} for label, value in model_choices.model_choices(store)] + steps
+    return [{"label": label, "value": value} for label, value in model_choices.list_models(store)] + steps
 
 
 def compared(

@@ -53,5 +53,5 @@ def transcribed(store: RunStore, path: str, model: str, expect: DecodingHints = 
     from asrkit.transcription import transcriber
 
     return files.transcribe_file(
-        path, lambda: transcriber.get(model or model_choices.default_model(store), store), expect=expect
+        path, lambda: transcriber.get(model or model_choices.find_default_model(store), store), expect=expect
     ).to_dict()

@@ -279,7 +279,7 @@ def evaluation(store: RunStore) -> gr.HTML:
     judge = Judge(store)
     functions = forgiving(judge, "evaluate", "progress", "abandon", "table", "clip")
     return gr.HTML(
-        value=model_choices.default_model(store),
+        value=model_choices.find_default_model(store),
         elem_id="judge",
         apply_default_css=False,
         html_template=hearing.with_expected(template("transcribe/evaluate.html")),

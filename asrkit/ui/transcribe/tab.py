@@ -20,8 +20,8 @@ def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
     chosen = gr.State(False)
     with gr.Column(elem_id="transcribe"):
         model = gr.Dropdown(
-            choices=model_choices.model_choices(store),
-            value=model_choices.default_model(store),
+            choices=model_choices.list_models(store),
+            value=model_choices.find_default_model(store),
             allow_custom_value=True,
             label="Model",
             info="A run, a checkpoint directory, a Hub id, or the starter.",
@@ -41,5 +41,5 @@ def refreshed(store: RunStore, model: str, chosen: bool) -> Any:
 
     What is on choice already is not set again: the answer may come late, after the visitor has chosen another.
     """
-    wanted = model if chosen and model else model_choices.default_model(store)
-    return gr.update(choices=model_choices.model_choices(store), **({} if wanted == model else {"value": wanted}))
+    wanted = model if chosen and model else model_choices.find_default_model(store)
+    return gr.update(choices=model_choices.list_models(store), **({} if wanted == model else {"value": wanted}))

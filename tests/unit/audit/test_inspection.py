@@ -115,7 +115,7 @@ def test_leaks(data):
 
 
 def by(**settings):
-    return functools.partial(preparation.hold_out, TrainConfig().changed({"preset": "", **settings}))
+    return functools.partial(preparation.split_rows, TrainConfig().replace({"preset": "", **settings}))
 
 
 def test_leaks_of_the_split_that_a_run_would_make(data):

@@ -122,32 +122,32 @@ def test_broken_directories(store, tmp_path, config, weights, words):
 
 
 def test_choices_are_the_runs_with_a_model_newest_first(store, make_run):
-    assert model_choices.model_choices(store) == [("Starter (general English, small)", "starter")]
+    assert model_choices.list_models(store) == [("Starter (general English, small)", "starter")]
     give_model(make_run("20260101-000000-demo"))
     give_model(make_run("20260103-000000-demo"))
     make_run("20260104-000000-demo")
-    assert [value for _, value in model_choices.model_choices(store)] == [
+    assert [value for _, value in model_choices.list_models(store)] == [
         "20260103-000000-demo",
         "20260101-000000-demo",
         "starter",
     ]
-    assert model_choices.model_choices(store)[0][0] == "Run 20260103-000000-demo"
+    assert model_choices.list_models(store)[0][0] == "Run 20260103-000000-demo"
 
 
 def test_the_default_is_the_newest_run_that_ended_well(store, make_run):
     def ended(run_id, *kinds):
         return make_run(run_id, [Event(kind, 1000.0, 1) for kind in kinds])
 
-    assert model_choices.default_model(store) == "starter"
+    assert model_choices.find_default_model(store) == "starter"
     give_model(ended("20260101-000000-demo", "started", "eval"))
     give_model(ended("20260102-000000-demo", "started", "failed"))
     ended("20260103-000000-demo", "started", "finished")
-    assert model_choices.default_model(store) == "starter"
+    assert model_choices.find_default_model(store) == "starter"
     give_model(ended("20260104-000000-demo", "started", "finished"))
-    assert model_choices.default_model(store) == "20260104-000000-demo"
+    assert model_choices.find_default_model(store) == "20260104-000000-demo"
     give_model(ended("20260105-000000-demo", "started", "stopped"))
     give_model(ended("20260106-000000-demo", "started", "train"))
-    assert model_choices.default_model(store) == "20260105-000000-demo"
+    assert model_choices.find_default_model(store) == "20260105-000000-demo"
 
 
 # Vocabularies

@@ -37,7 +37,7 @@ def worker(monkeypatch, tmp_path, store):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
     yield
     for run in store.all():
-        processes.kill(run)
+        processes.kill_worker(run)
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, RunError
-from asrkit.runs import devices, processes, supervisor, system
-from asrkit.runs.devices import Wish
+from asrkit.runs import devices, lifecycle, processes, queue, supervisor, system
+from asrkit.runs.devices import DeviceRequest
 
-ANY = Wish((), 1)
+ANY = DeviceRequest((), 1)
 
 
 @pytest.fixture(autouse=True)
@@ -18,12 +18,12 @@ def machine(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def has(gpus):
-        monkeypatch.setattr(system, "gpus", lambda: ["a GPU"] * gpus)
-        devices._installed.cache_clear()
+        monkeypatch.setattr(system, "query_gpus", lambda: ["a GPU"] * gpus)
+        devices._count_gpus.cache_clear()
 
     has(2)
     yield has
-    devices._installed.cache_clear()
+    devices._count_gpus.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -44,29 +44,29 @@ def test_what_cuda_lets_be_seen_is_there_to_be_had(machine, monkeypatch, gpus, v
     monkeypatch.setattr(devices.platform, "system", lambda: "Linux")
     if visible is not None:
         monkeypatch.setenv(devices.VISIBLE, visible)
-    assert devices.found() == known
+    assert devices.list_devices() == known
 
 
 def test_a_mac_without_a_gpu_of_nvidias_has_its_own(machine, monkeypatch):
     machine(0)
     monkeypatch.setattr(devices.platform, "system", lambda: "Darwin")
     monkeypatch.setattr(devices.platform, "machine", lambda: "arm64")
-    assert devices.found() == ["mps"]
+    assert devices.list_devices() == ["mps"]
 
 
 def test_somebody_may_name_the_devices_for_runs(monkeypatch):
     monkeypatch.setenv(devices.ALLOWED, "cuda:1, cpu")
-    assert devices.found() == ["cuda:1", "cpu"]
+    assert devices.list_devices() == ["cuda:1", "cpu"]
     monkeypatch.setenv(devices.ALLOWED, "gpu1")
     with pytest.raises(RunError, match="ASRKIT_DEVICES is 'gpu1'; name devices as in"):
-        devices.found()
+        devices.list_devices()
 
 
 @pytest.mark.parametrize("told", ["0", "-1", "two"])
 def test_slots_are_a_number(monkeypatch, told):
     monkeypatch.setenv(devices.SLOTS, told)
     with pytest.raises(RunError, match="ASRKIT_SLOTS is .* it must be a whole number"):
-        devices.slots()
+        devices.slots_per_device()
 
 
 @pytest.mark.parametrize(
@@ -74,29 +74,29 @@ def test_slots_are_a_number(monkeypatch, told):
     [
         ([ANY, ANY, ANY], [], [["cuda:0"], ["cuda:1"], []]),
         ([ANY], ["cuda:0"], [["cuda:1"]]),
-        ([Wish(("cuda:0",), 1), ANY], ["cuda:0"], [[], ["cuda:1"]]),
-        ([Wish((), 2)], [], [["cuda:0", "cuda:1"]]),
-        ([Wish((), 2), ANY], ["cuda:0"], [[], []]),
-        ([Wish((), 3), ANY], [], [[], ["cuda:0"]]),
-        ([Wish(("cuda:1", "cuda:0"), 2), Wish(("cuda:1",), 1)], ["cuda:0"], [[], []]),
-        ([Wish(("cpu",), 1), Wish(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
+        ([DeviceRequest(("cuda:0",), 1), ANY], ["cuda:0"], [[], ["cuda:1"]]),
+        ([DeviceRequest((), 2)], [], [["cuda:0", "cuda:1"]]),
+        ([DeviceRequest((), 2), ANY], ["cuda:0"], [[], []]),
+        ([DeviceRequest((), 3), ANY], [], [[], ["cuda:0"]]),
+        ([DeviceRequest(("cuda:1", "cuda:0"), 2), DeviceRequest(("cuda:1",), 1)], ["cuda:0"], [[], []]),
+        ([DeviceRequest(("cpu",), 1), DeviceRequest(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
     ],
 )
 def test_who_gets_what(wishes, taken, given):
     """The first that is free; the one that was named; what one waits for is kept for it."""
-    assert devices.shared_out(wishes, taken) == given
+    assert devices.assign_devices(wishes, taken) == given
 
 
 def test_of_devices_that_are_shared_the_emptiest_comes_first(monkeypatch):
     monkeypatch.setenv(devices.SLOTS, "2")
-    assert devices.shared_out([ANY] * 5, []) == [["cuda:0"], ["cuda:1"], ["cuda:0"], ["cuda:1"], []]
+    assert devices.assign_devices([ANY] * 5, []) == [["cuda:0"], ["cuda:1"], ["cuda:0"], ["cuda:1"], []]
 
 
 def test_the_processes_of_a_run_share_the_processor(machine, monkeypatch):
     machine(0)
-    assert devices.shared_out([Wish((), 4), ANY], []) == [["cpu"], []]
+    assert devices.assign_devices([DeviceRequest((), 4), ANY], []) == [["cpu"], []]
     monkeypatch.setenv(devices.SLOTS, "3")
-    assert devices.shared_out([Wish((), 2), ANY, ANY], []) == [["cpu", "cpu"], ["cpu"], []]
+    assert devices.assign_devices([DeviceRequest((), 2), ANY, ANY], []) == [["cpu", "cpu"], ["cpu"], []]
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_the_processes_of_a_run_share_the_processor(machine, monkeypatch):
             {"device": "cuda:2"},
             "There is no device cuda:2 for runs here; set Device .device. to auto or of cuda:0, cuda:1",
         ),
-        ({"processes": 3}, "The run wants 3 GPUs .processes., one for each process, and there are 2"),
+        ({"processes": 3}, "The run needs 3 GPUs .processes., one for each process, and there are 2"),
     ],
 )
 def test_what_would_wait_for_ever_is_refused(changes, words):
     with pytest.raises(RunError, match=words):
-        devices.check(TrainConfig().changed(changes))
-    devices.check(TrainConfig().changed({"device": "cpu", "processes": 3}))
+        devices.check_available(TrainConfig().replace(changes))
+    devices.check_available(TrainConfig().replace({"device": "cpu", "processes": 3}))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_would_wait_for_ever_is_refused(changes, words):
 )
 def test_a_device_that_means_nothing_is_refused(device, processes):
     with pytest.raises(ConfigError, match="Device .device."):
-        TrainConfig().changed({"device": device, "processes": processes})
+        TrainConfig().replace({"device": device, "processes": processes})
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,13 @@ def test_a_device_that_means_nothing_is_refused(device, processes):
     ],
 )
 def test_a_worker_sees_its_devices_alone_and_knows_of_the_others(taken, given, told):
-    assert devices.environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **told}
+    assert devices.worker_environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **told}
 
 
 def test_what_a_run_on_the_processor_starts_next_has_the_gpu_that_is_meant():
     """Its worker starts it. Without the driver's order CUDA would count the fastest first."""
-    inherited = devices.environment(["cpu"], {})
-    assert {**inherited, **devices.environment(["cuda:1"], inherited)} == {
+    inherited = devices.worker_environment(["cpu"], {})
+    assert {**inherited, **devices.worker_environment(["cuda:1"], inherited)} == {
         "ASRKIT_DEVICES": "cuda:0,cuda:1",
         "CUDA_VISIBLE_DEVICES": "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
@@ -151,19 +151,19 @@ def test_runs_that_share_the_processor_share_its_cores(machine, monkeypatch):
     machine(0)
     monkeypatch.setenv(devices.SLOTS, "2")
     monkeypatch.setattr(devices.os, "cpu_count", lambda: 8)
-    assert devices.environment(["cpu"], {}) == {"ASRKIT_DEVICES": "cpu", "OMP_NUM_THREADS": "4"}
-    assert "OMP_NUM_THREADS" not in devices.environment(["cpu"], {"OMP_NUM_THREADS": "1"})
+    assert devices.worker_environment(["cpu"], {}) == {"ASRKIT_DEVICES": "cpu", "OMP_NUM_THREADS": "4"}
+    assert "OMP_NUM_THREADS" not in devices.worker_environment(["cpu"], {"OMP_NUM_THREADS": "1"})
 
 
 # Runs on the two
 
 
 def begun(store):
-    return [run.id for run in supervisor.advance(store)]
+    return [run.id for run in queue.start_ready_runs(store)]
 
 
 def ahead(store, run):
-    return supervisor.ahead(run, supervisor.under_way(store), supervisor.line(store))
+    return queue.get_queue_status(run, lifecycle.iter_active_runs(store), queue.list_queue(store))
 
 
 def where(run):
@@ -172,26 +172,26 @@ def where(run):
 
 def test_a_run_on_each_gpu_and_the_next_on_the_one_that_is_free_first(store, config, worker):
     one, two, three, named = (
-        supervisor.start(store, config.changed({"device": device}), name)
+        supervisor.start(store, config.replace({"device": device}), name)
         for name, device in (("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0"))
     )
     assert [where(one), where(two)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
     assert ahead(store, three) == (["two", "one"], [], 1, "")
     assert ahead(store, named) == (["one"], ["three"], 1, "")
-    processes.kill(two)
+    processes.kill_worker(two)
     assert begun(store) == ["three"] and where(three) == (["cuda:1"], "1")
-    processes.kill(one)
+    processes.kill_worker(one)
     assert begun(store) == ["named"] and where(named) == (["cuda:0"], "0")
 
 
 def test_a_run_of_two_processes_waits_for_both(store, config, worker):
     one = supervisor.start(store, config, "one")
-    both = supervisor.start(store, config.changed({"processes": 2}), "both")
+    both = supervisor.start(store, config.replace({"processes": 2}), "both")
     behind = supervisor.start(store, config, "behind")
-    assert [supervisor.status(run) for run in (both, behind)] == ["queued", "queued"]
-    processes.kill(one)
+    assert [lifecycle.get_status(run) for run in (both, behind)] == ["queued", "queued"]
+    processes.kill_worker(one)
     assert begun(store) == ["both"] and where(both) == (["cuda:0", "cuda:1"], "0,1")
-    assert supervisor.status(behind) == "queued"
+    assert lifecycle.get_status(behind) == "queued"
 
 
 def test_two_apps_fill_each_gpu_once(store, config, worker):
@@ -199,37 +199,37 @@ def test_two_apps_fill_each_gpu_once(store, config, worker):
     for number in range(5):
         supervisor.start(store, config, f"next-{number}")
     for run in first:
-        processes.kill(run)
+        processes.kill_worker(run)
     with concurrent.futures.ThreadPoolExecutor(8) as apps:
-        begun = [run for runs in apps.map(lambda _: supervisor.advance(store), range(16)) for run in runs]
+        begun = [run for runs in apps.map(lambda _: queue.start_ready_runs(store), range(16)) for run in runs]
     assert [run.id for run in begun] == ["next-0", "next-1"]
     assert sorted(run.process()["devices"][0] for run in begun) == ["cuda:0", "cuda:1"]
 
 
 def test_a_worker_that_does_not_say_what_it_has_has_everything(make_run, store, config, worker, child):
     """It was started by an older version, or its app died before it wrote that down."""
-    make_run("old", [], processes.identity(child.pid))
-    assert supervisor.status(supervisor.start(store, config, "new")) == "queued"
+    make_run("old", [], processes.identify_process(child.pid))
+    assert lifecycle.get_status(supervisor.start(store, config, "new")) == "queued"
 
 
 def test_a_machine_with_fewer_gpus_leaves_a_run_of_several_in_line(store, config, worker, machine):
     """Its app looks at the same runs directory."""
     one = supervisor.start(store, config, "one")
-    both = supervisor.start(store, config.changed({"processes": 2}), "both")
-    processes.kill(one)
+    both = supervisor.start(store, config.replace({"processes": 2}), "both")
+    processes.kill_worker(one)
     machine(1)
-    assert supervisor.advance(store) == [] and supervisor.status(both) == "queued"
-    assert "The run wants 2 GPUs" in ahead(store, both).in_vain
+    assert queue.start_ready_runs(store) == [] and lifecycle.get_status(both) == "queued"
+    assert "The run needs 2 GPUs" in ahead(store, both).error_message
     machine(2)
     assert begun(store) == ["both"]
 
 
 def test_who_waits_for_a_device_that_is_gone_is_told_and_holds_up_nobody(store, config, worker, machine):
     one = supervisor.start(store, config, "one")
-    two = supervisor.start(store, config.changed({"device": "cuda:0"}), "two")
-    assert ahead(store, two).in_vain == ""
+    two = supervisor.start(store, config.replace({"device": "cuda:0"}), "two")
+    assert ahead(store, two).error_message == ""
     machine(0)
-    assert supervisor.status(supervisor.start(store, config, "three")) == "starting", "the processor was free"
-    processes.kill(one)
-    assert supervisor.advance(store) == [] and supervisor.status(two) == "queued"
-    assert "There is no device cuda:0 for runs here" in ahead(store, two).in_vain
+    assert lifecycle.get_status(supervisor.start(store, config, "three")) == "starting", "the processor was free"
+    processes.kill_worker(one)
+    assert queue.start_ready_runs(store) == [] and lifecycle.get_status(two) == "queued"
+    assert "There is no device cuda:0 for runs here" in ahead(store, two).error_message

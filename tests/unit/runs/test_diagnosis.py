@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from asrkit.errors import DataError
-from asrkit.runs.diagnosis import History, Score, diagnose
-from asrkit.runs.report.published import read_card
+from asrkit.runs.diagnosis import EvaluationScore, RunHistory, diagnose
+from asrkit.runs.report.published import load_card
 
 ASCEND = """\
 This model is a fine-tuned version of [facebook/wav2vec2-xls-r-300m](https://example.invalid) on an unknown dataset.
@@ -59,14 +59,14 @@ This model is a fine-tuned version of [facebook/wav2vec2-large-xlsr-53](https://
 
 @pytest.fixture
 def card(tmp_path):
-    def write(text: str) -> History:
+    def write(text: str) -> RunHistory:
         (tmp_path / "card.md").write_text(text)
-        return read_card(tmp_path / "card.md")
+        return load_card(tmp_path / "card.md")
 
     return write
 
 
-def after(history: History, evaluations: int) -> History:
+def after(history: RunHistory, evaluations: int) -> RunHistory:
     """What was known after so many evaluations."""
     return dataclasses.replace(history, scores=history.scores[:evaluations], losses=history.losses[:evaluations])
 
@@ -92,12 +92,12 @@ def test_a_cause_is_named_only_where_the_settings_support_it(card):
     assert "learning rate," not in finding.cause
 
 
-def scores(*rows: tuple[float | None, float]) -> list[Score]:
-    return [Score(100 * number, float(number), loss, wer) for number, (loss, wer) in enumerate(rows, start=1)]
+def scores(*rows: tuple[float | None, float]) -> list[EvaluationScore]:
+    return [EvaluationScore(100 * number, float(number), loss, wer) for number, (loss, wer) in enumerate(rows, start=1)]
 
 
 def codes(*rows: tuple[float | None, float], **changes) -> list[str]:
-    return [finding.code for finding in diagnose(History({}, scores(*rows), **changes))]
+    return [finding.code for finding in diagnose(RunHistory({}, scores(*rows), **changes))]
 
 
 def test_rates_of_one_are_no_collapse_while_the_loss_still_falls():
@@ -126,7 +126,7 @@ def test_a_loss_far_above_the_letter_frequencies_that_still_falls_is_on_its_way(
     ],
 )
 def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
-    found = diagnose(History({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
+    found = diagnose(RunHistory({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
     assert [finding.code for finding in found] == ["learning-rate-high"] * told
 
 
@@ -140,7 +140,7 @@ def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
     ],
 )
 def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, parameters, told):
-    found = diagnose(History({}, [], parameters=parameters, update_s=update_s))
+    found = diagnose(RunHistory({}, [], parameters=parameters, update_s=update_s))
     assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * told
 
 
@@ -156,13 +156,13 @@ def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, paramet
     ],
 )
 def test_masks_that_hide_most_of_a_clip(settings, clip_s, told):
-    found = diagnose(History(settings, [], clip_s=clip_s))
+    found = diagnose(RunHistory(settings, [], clip_s=clip_s))
     assert [(finding.code, finding.step) for finding in found] == [("over-masking", 0)] * bool(told)
     assert not told or told in found[0].cause
 
 
 def test_a_lost_number_is_told_with_its_step():
-    (finding,) = diagnose(History({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
+    (finding,) = diagnose(RunHistory({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
     assert (finding.code, finding.step) == ("non-finite", 20)
     assert codes((2.0, 0.9), (None, 1.0)) == ["non-finite"]
 
@@ -193,25 +193,31 @@ def test_plateau():
     ],
 )
 def test_an_evaluation_set_that_cannot_tell_good_from_bad(interval, told):
-    scored = [Score(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)), Score(10, 1.0, 1.0, 0.25, wer_interval=interval)]
-    assert [finding.code for finding in diagnose(History({}, scored))] == told
+    scored = [
+        EvaluationScore(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)),
+        EvaluationScore(10, 1.0, 1.0, 0.25, wer_interval=interval),
+    ]
+    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == told
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.2, ["unknown-tokens"]), (0.01, []), (None, [])])
 def test_letters_that_the_vocabulary_lacks(share, told):
     """Not of the base model as it came: that of step 0 is nobody's fault yet."""
-    scored = [Score(0, 0.0, 2.0, 0.5, unknown_share=0.9), Score(10, 1.0, 1.0, 0.4, unknown_share=share)]
-    assert [finding.code for finding in diagnose(History({}, scored))] == told
+    scored = [
+        EvaluationScore(0, 0.0, 2.0, 0.5, unknown_share=0.9),
+        EvaluationScore(10, 1.0, 1.0, 0.4, unknown_share=share),
+    ]
+    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == told
 
 
 def test_nonsense_is_not_called_silence():
     """Blanks are named only where there are blanks."""
     rows = [
-        Score(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)
+        EvaluationScore(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)
         for blanks in (0.2, 0.97)
         for step in (1, 2)
     ]
-    babble, silence = (diagnose(History({}, part))[0] for part in (rows[:2], rows[2:]))
+    babble, silence = (diagnose(RunHistory({}, part))[0] for part in (rows[:2], rows[2:]))
     assert babble.cause.startswith("What the model writes has nothing to do with what it hears")
     assert silence.cause.startswith("The model answers with blanks")
 
@@ -219,6 +225,6 @@ def test_nonsense_is_not_called_silence():
 def test_a_card_without_a_table_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "card.md").write_text("# A model\n")
     with pytest.raises(DataError, match="holds no results table"):
-        read_card(tmp_path / "card.md")
+        load_card(tmp_path / "card.md")
     with pytest.raises(DataError, match="cannot be read"):
-        read_card(tmp_path / "nowhere.md")
+        load_card(tmp_path / "nowhere.md")

@@ -31,8 +31,8 @@ def config(base):
 
 
 def test_an_epoch_and_its_memory(config, store):
-    made = estimate.estimate(config, CLIPS, store)
-    assert made.steps == 100 and estimate.estimate(config.changed({"max_steps": 7}), CLIPS, store).steps == 7
+    made = estimate.estimate_run(config, CLIPS, store)
+    assert made.steps == 100 and estimate.estimate_run(config.replace({"max_steps": 7}), CLIPS, store).steps == 7
     assert 2e9 < made.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
 
 
@@ -47,8 +47,8 @@ def test_an_epoch_and_its_memory(config, store):
     ],
 )
 def test_settings_change_the_memory(config, store, change, less):
-    before = estimate.estimate(config, CLIPS, store).memory_bytes
-    after = estimate.estimate(config.changed(change), CLIPS, store).memory_bytes
+    before = estimate.estimate_run(config, CLIPS, store).memory_bytes
+    after = estimate.estimate_run(config.replace(change), CLIPS, store).memory_bytes
     assert (after < before) == less
 
 
@@ -56,13 +56,13 @@ def test_an_earlier_run_tells_the_time(config, store):
     run = store.create(config, "20260101-000000-before")
     run.append(Event("train", 1.0, 1, data={"loss": 1.0, "audio_seconds_per_second": 20.0}))
     run.append(Event("train", 2.0, 2, data={"loss": 1.0, "audio_seconds_per_second": 40.0}))
-    made = estimate.estimate(config, CLIPS, store)
+    made = estimate.estimate_run(config, CLIPS, store)
     assert made.seconds == 5 * 600 / 30 and made.basis == "as run 20260101-000000-before went"
 
 
 def test_the_sentence_of_a_page():
     told = [
-        estimate.Estimate(2**30, steps, seconds, "as before").sentence()
+        estimate.Estimate(2**30, steps, seconds, "as before").describe()
         for steps, seconds in ((1, 20.4), (12_345, 4000.0), (9, 1e6), (9, None))
     ]
     assert [each.partition(" (")[0] for each in told] == [
@@ -75,8 +75,8 @@ def test_the_sentence_of_a_page():
 
 
 def test_what_nobody_can_tell(config, store, base):
-    assert estimate.estimate(config.changed({"model": "facebook/wav2vec2-base"}), CLIPS, store) is None
-    assert estimate.estimate(config, [], store) is None
+    assert estimate.estimate_run(config.replace({"model": "facebook/wav2vec2-base"}), CLIPS, store) is None
+    assert estimate.estimate_run(config, [], store) is None
     (base / "model.safetensors").unlink()
     (base / "pytorch_model.bin").write_bytes(b"weights")
-    assert estimate.estimate(config, CLIPS, store) is None
+    assert estimate.estimate_run(config, CLIPS, store) is None

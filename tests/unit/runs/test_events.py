@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from asrkit.runs import events
-from asrkit.runs.events import Event, event
+from asrkit.runs.events import Event, make_event
 
 
 def test_round_trip():
@@ -89,6 +89,6 @@ def test_a_newer_worker_may_tell_more():
 
 
 def test_event_knows_its_kinds():
-    assert event(events.TRAIN, 3, 0.5, loss=1.0).data == {"loss": 1.0}
+    assert make_event(events.TRAIN, 3, 0.5, loss=1.0).data == {"loss": 1.0}
     with pytest.raises(ValueError, match="unknown event kind 'trian'"):
-        event("trian")
+        make_event("trian")

@@ -9,11 +9,11 @@ import time
 import pytest
 
 from asrkit import units
-from asrkit.runs import heartbeat, processes, supervisor, watchdog
+from asrkit.runs import heartbeat, lifecycle, processes, supervisor, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Heartbeat
-from asrkit.runs.store import CANCEL, STOP
-from asrkit.runs.view import RunView, view
+from asrkit.runs.run import CANCEL, STOP
+from asrkit.runs.view import RunView, load_view
 from asrkit.ui.common import words
 from asrkit.ui.common.run_list import RunList
 from tests.support.waiting import wait_for
@@ -21,9 +21,9 @@ from tests.support.waiting import wait_for
 WORKER = """
 import pathlib, sys, threading, time
 from asrkit.runs import watchdog
-from asrkit.runs.store import Run
+from asrkit.runs.run import Run
 
-watchdog.guard(Run(pathlib.Path(sys.argv[1])), lambda: None, every_s=0.1)
+watchdog.guard_worker(Run(pathlib.Path(sys.argv[1])), lambda: None, every_s=0.1)
 {work}
 """
 BUSY, STUCK = "while True: sum(range(100_000))", "threading.Lock().acquire(); threading.Event().wait(); time.sleep(600)"
@@ -40,9 +40,9 @@ def works(make_run, monkeypatch):
         worker = subprocess.Popen(
             [sys.executable, "-c", WORKER.format(work=work), str(run.path)], start_new_session=True
         )
-        processes.introduce(run, worker.pid, [], 0)
+        processes.write_process_info(run, worker.pid, [], 0)
         started.append(worker)
-        wait_for(lambda: heartbeat.last(run), "the first sign of life", seconds=20)
+        wait_for(lambda: heartbeat.read_heartbeat(run), "the first sign of life", seconds=20)
         return run, worker
 
     yield make
@@ -57,19 +57,19 @@ def beaten(run, age_s, longest_s=1.0):
 
 
 def age(run):
-    return heartbeat.last(run).age_s
+    return heartbeat.read_heartbeat(run).age_s
 
 
 def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
     run, worker = works(BUSY)
     begun = time.monotonic()
     wait_for(lambda: time.monotonic() - begun > 3 and age(run) < 2, "a sign of life after so long", seconds=20)
-    said = words.activity(run, supervisor.STARTING, view(run), time.time(), None, heartbeat.last(run))
+    said = words.activity(run, lifecycle.STARTING, load_view(run), time.time(), None, heartbeat.read_heartbeat(run))
     assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last sign of life \d s ago\)", said), said
     os.kill(worker.pid, signal.SIGSTOP)
-    wait_for(lambda: heartbeat.last(run).silent, "silence", seconds=20)
-    assert supervisor.status(run) == supervisor.STARTING and words.status_word(run, "starting") == "Starting, silent"
-    assert RunList(store).rows()[0].status == supervisor.STARTING
+    wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "silence", seconds=20)
+    assert lifecycle.get_status(run) == lifecycle.STARTING and words.status_word(run, "starting") == "Starting, silent"
+    assert RunList(store).rows()[0].status == lifecycle.STARTING
     os.kill(worker.pid, signal.SIGCONT)
     wait_for(lambda: age(run) < 2, "life", seconds=20)
     assert words.status_word(run, "starting") == "Starting"
@@ -77,7 +77,7 @@ def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
 
 def test_who_waits_for_ever_is_silent_though_its_threads_live(works):
     run, _ = works(STUCK)
-    wait_for(lambda: heartbeat.last(run).silent, "silence", seconds=20)
+    wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "silence", seconds=20)
 
 
 def test_of_several_processes_one_may_wait_for_the_others(make_run):
@@ -102,7 +102,7 @@ def step(heart, clock, seconds):
         clock[0] += 1.0
         heart._worked = lambda: True
         heart.beat()
-    heart.looked()
+    heart.on_poll()
 
 
 def test_the_longest_step_is_told_and_one_that_is_not_over_counts_up_to_a_bound(make_run, clock):
@@ -112,11 +112,11 @@ def test_the_longest_step_is_told_and_one_that_is_not_over_counts_up_to_a_bound(
         step(heart, clock, seconds)
     clock[0] += 1
     heart.beat()
-    assert heartbeat.last(run).longest_s == pytest.approx(60, rel=0.1)
+    assert heartbeat.read_heartbeat(run).longest_s == pytest.approx(60, rel=0.1)
     for _ in range(3000):
         clock[0] += 1
         heart.beat()
-    assert heartbeat.last(run).longest_s == pytest.approx(heartbeat.UNFINISHED_S, rel=0.1)
+    assert heartbeat.read_heartbeat(run).longest_s == pytest.approx(heartbeat.MAX_UNFINISHED_S, rel=0.1)
 
 
 @pytest.mark.parametrize("who_wakes_first", ["loop", "thread"])
@@ -126,20 +126,20 @@ def test_a_pause_is_no_step(make_run, clock, who_wakes_first):
     for seconds in (1, 2):
         step(heart, clock, seconds)
     clock[0] += 3600
-    for wakes in (heart.looked, heart.beat) if who_wakes_first == "loop" else (heart.beat, heart.looked):
+    for wakes in (heart.on_poll, heart.beat) if who_wakes_first == "loop" else (heart.beat, heart.on_poll):
         wakes()
     step(heart, clock, 2)
-    assert heartbeat.last(run).longest_s < 3
+    assert heartbeat.read_heartbeat(run).longest_s < 3
 
 
 def test_who_is_resumed_is_not_silent_since_the_life_before(store, config, worker):
     run = supervisor.start(store, config, "one")
-    processes.kill(run)
+    processes.kill_worker(run)
     beaten(run, 7200, 90)
     supervisor.resume(store, run)
-    sign = heartbeat.last(run)
-    assert words.status_word(run, supervisor.status(run)) == "Starting"
-    assert words.silence(supervisor.STARTING, sign) == ""
+    sign = heartbeat.read_heartbeat(run)
+    assert words.status_word(run, lifecycle.get_status(run)) == "Starting"
+    assert words.silence(lifecycle.STARTING, sign) == ""
 
 
 def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkeypatch):
@@ -164,10 +164,10 @@ def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s,
     run = make_run()
     if longest is not None:
         beaten(run, age_s, longest)
-    run.raise_flag(flag)
-    assert watchdog.given_s(run) == given
-    said = words.activity(run, supervisor.STOPPING, RunView("one"), 0.0, None, heartbeat.last(run))
-    slower = given > (watchdog.CANCEL_S if flag == CANCEL else watchdog.STOP_S)
+    run.set_flag(flag)
+    assert watchdog.shutdown_limit_s(run) == given
+    said = words.activity(run, lifecycle.STOPPING, RunView("one"), 0.0, None, heartbeat.read_heartbeat(run))
+    slower = given > (watchdog.CANCEL_LIMIT_S if flag == CANCEL else watchdog.STOP_LIMIT_S)
     assert (
         f"by force after {units.format_rough_duration(given)}" in said and ("for a step of it took" in said) == slower
     )

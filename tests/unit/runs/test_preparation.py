@@ -10,7 +10,7 @@ import soundfile
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
 from asrkit.errors import DataError, ModelError
-from asrkit.runs.preparation import is_local, prepare, told_leaks
+from asrkit.runs.preparation import is_local, load_leak_findings, prepare_data
 from asrkit.runs.report import card
 
 GOOD = [("one", "Hello, one!"), ("two", "hello two"), ("three", "It's three"), ("four", "hello four")]
@@ -43,8 +43,8 @@ def data(tmp_path):
 @pytest.fixture
 def prepared(store, base):
     def make(folder, **settings):
-        return prepare(
-            TrainConfig().changed({"train": str(folder), "model": str(base), "eval_count": 1, **settings}), store
+        return prepare_data(
+            TrainConfig().replace({"train": str(folder), "model": str(base), "eval_count": 1, **settings}), store
         )
 
     return make
@@ -111,8 +111,8 @@ def test_what_both_sides_share_is_recorded(prepared, data, store):
     assert not prepared(folder, eval_count=4, decoding="words").audit.findings
     assert not prepared(folder, eval=str(data([("x", "goodbye")], name="other"))).audit.findings
     run = store.create(TrainConfig(preset="", train=str(folder)), fill=found.write)
-    assert [leak["code"] for leak in told_leaks(run)] == ["leak-text"]
-    assert "say a sentence that is trained on" in card.model_card(run)
+    assert [leak["code"] for leak in load_leak_findings(run)] == ["leak-text"]
+    assert "say a sentence that is trained on" in card.render_card(run)
 
 
 def test_transcripts_go_through_the_rules(prepared, data):
@@ -286,7 +286,7 @@ def test_the_base_model_is_looked_at_first(store, tmp_path):
     bert.mkdir()
     (bert / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="no CTC speech model"):
-        prepare(TrainConfig(model=str(bert), train=str(tmp_path / "gone")), store)
+        prepare_data(TrainConfig(model=str(bert), train=str(tmp_path / "gone")), store)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from asrkit.errors import RunError
 from asrkit.files import free_bytes, write_json
 from asrkit.runs import store as stores
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, FLAGS, STOP, Run, RunStore
+from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
+from asrkit.runs.store import RunStore
 
 CONFIG = TrainConfig(preset="quick", seed=7)
 
@@ -216,28 +217,28 @@ def test_the_last_event_is_found_however_long_it_is(make_run):
 def test_flags_are_idempotent(make_run):
     run = make_run()
     for flag in FLAGS:
-        assert not run.flag(flag)
-        run.raise_flag(flag)
-        run.raise_flag(flag)
-        assert run.flag(flag)
-    run.lower_flags(STOP)
-    run.lower_flags(STOP)
-    assert not run.flag(STOP) and run.flag(CANCEL)
-    run.lower_flags()
-    assert not any(map(run.flag, FLAGS))
+        assert not run.has_flag(flag)
+        run.set_flag(flag)
+        run.set_flag(flag)
+        assert run.has_flag(flag)
+    run.clear_flags(STOP)
+    run.clear_flags(STOP)
+    assert not run.has_flag(STOP) and run.has_flag(CANCEL)
+    run.clear_flags()
+    assert not any(map(run.has_flag, FLAGS))
 
 
 def test_unknown_flags_are_refused(make_run):
     with pytest.raises(ValueError, match="unknown flag"):
-        make_run().raise_flag("../config.json")
+        make_run().set_flag("../config.json")
 
 
 def test_a_flag_needs_no_control_directory(tmp_path):
     (tmp_path / "old").mkdir()
     run = Run(tmp_path / "old")
-    run.lower_flags()
-    run.raise_flag(STOP)
-    assert run.flag(STOP)
+    run.clear_flags()
+    run.set_flag(STOP)
+    assert run.has_flag(STOP)
 
 
 # Checkpoints, log, process
@@ -354,7 +355,7 @@ def test_skimming_reads_no_training_but_the_last_before_something_else_and_what_
     ]
     assert offset == run.events_size()
     whole = run.events_path.read_bytes()
-    assert [whole[one.at :].split(b"\n")[0] for one in seen] == [
+    assert [whole[one.offset :].split(b"\n")[0] for one in seen] == [
         one.to_line().strip().encode() for one in (told[0], told[2], told[3], told[4], told[6])
     ]
 
@@ -410,24 +411,24 @@ FAILED = Event("failed", 100.0, data={"message": "The disk is full."})
 
 def test_last_words_that_cannot_be_appended_wait_in_the_reserve(store, full_disk):
     run = store.create(CONFIG)
-    run.hold_reserve()
-    assert run.last_words() is None
-    run.end(FAILED)
+    run.reserve_disk()
+    assert run.pending_end_event() is None
+    run.append_end_event(FAILED)
     run.release_reserve()
-    assert run.last_words() == FAILED and run.events()[0] == []
+    assert run.pending_end_event() == FAILED and run.events()[0] == []
     full_disk.undo()
-    run.append_last_words()
-    run.append_last_words()
-    assert run.last_words() is None and run.events()[0] == [FAILED]
+    run.append_pending_end_event()
+    run.append_pending_end_event()
+    assert run.pending_end_event() is None and run.events()[0] == [FAILED]
 
 
 def test_last_words_that_are_appended_leave_no_reserve(store):
     run = store.create(CONFIG)
-    run.hold_reserve()
-    run.end(FAILED)
+    run.reserve_disk()
+    run.append_end_event(FAILED)
     assert run.events()[0] == [FAILED] and not (run.path / ".reserve").exists()
 
 
 def test_without_a_reserve_a_full_disk_is_not_hidden(store, full_disk):
     with pytest.raises(OSError, match="No space left"):
-        store.create(CONFIG).end(FAILED)
+        store.create(CONFIG).append_end_event(FAILED)

@@ -12,9 +12,10 @@ import pytest
 
 from asrkit.cli import managing
 from asrkit.errors import DataError, ModelError, RunError
-from asrkit.runs import processes, supervisor, view
+from asrkit.runs import lifecycle, processes, queue, summary, supervisor, view
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, STOP, RunStore
+from asrkit.runs.run import CANCEL, STOP
+from asrkit.runs.store import RunStore
 from asrkit.ui.train.live_panel import LiveRun
 from tests.support.waiting import wait_for
 
@@ -24,14 +25,14 @@ BEFORE, AFTER = NOW - 100, NOW + 100
 
 @pytest.fixture
 def living(child):
-    return {**processes.identity(child.pid), "start_time": NOW}
+    return {**processes.identify_process(child.pid), "start_time": NOW}
 
 
 @pytest.fixture
 def dead():
     """What `process.json` says of a process that has gone."""
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    told = processes.identity(process.pid)
+    told = processes.identify_process(process.pid)
     process.communicate()
     return {**told, "start_time": NOW}
 
@@ -47,18 +48,18 @@ STARTED, PHASE, TRAIN, EVAL = (said(kind) for kind in ("started", "phase", "trai
 
 
 def test_queued_until_there_is_a_process(make_run):
-    assert supervisor.status(make_run()) == "queued"
+    assert lifecycle.get_status(make_run()) == "queued"
 
 
 def test_starting_until_the_worker_has_loaded(make_run, living):
-    assert supervisor.status(make_run("one", [], living)) == "starting"
+    assert lifecycle.get_status(make_run("one", [], living)) == "starting"
     loading = said("phase", phase="loading", text="Loading PyTorch")
-    assert supervisor.status(make_run("two", [loading, loading], living)) == "starting"
+    assert lifecycle.get_status(make_run("two", [loading, loading], living)) == "starting"
 
 
 @pytest.mark.parametrize("event", [STARTED, TRAIN, EVAL, said("checkpoint"), said("finding"), said("newer-kind")])
 def test_running(make_run, living, event):
-    assert supervisor.status(make_run("one", [PHASE, event, PHASE], living)) == "running"
+    assert lifecycle.get_status(make_run("one", [PHASE, event, PHASE], living)) == "running"
 
 
 def test_running_through_an_evaluation_of_hours(make_run, living):
@@ -66,55 +67,55 @@ def test_running_through_an_evaluation_of_hours(make_run, living):
     waiting = said("phase", phase="evaluating", text="Evaluating 8 of 100000 clips" + "." * 2000)
     run = make_run("one", [STARTED, *[waiting] * 40], living)
     assert STARTED not in run.last_events()
-    assert supervisor.status(run) == "running"
+    assert lifecycle.get_status(run) == "running"
 
 
 @pytest.mark.parametrize("flag", [STOP, CANCEL])
 def test_stopping(make_run, living, dead, flag):
     for name, told in (("loads", []), ("trains", [STARTED, TRAIN])):
         run = make_run(name, told, living)
-        run.raise_flag(flag)
-        assert supervisor.status(run) == "stopping"
+        run.set_flag(flag)
+        assert lifecycle.get_status(run) == "stopping"
     run = make_run("crashed", [STARTED, TRAIN], dead)
-    run.raise_flag(flag)
-    assert supervisor.status(run) == "crashed"
+    run.set_flag(flag)
+    assert lifecycle.get_status(run) == "crashed"
 
 
 @pytest.mark.parametrize("kind", ["stopped", "finished", "failed"])
 def test_ended(make_run, living, dead, kind):
     end = said(kind)
-    assert supervisor.status(make_run("gone", [STARTED, end], dead)) == kind
-    assert supervisor.status(make_run("leaving", [STARTED, end], living)) == kind
-    assert supervisor.status(make_run("copied", [STARTED, end])) == kind
+    assert lifecycle.get_status(make_run("gone", [STARTED, end], dead)) == kind
+    assert lifecycle.get_status(make_run("leaving", [STARTED, end], living)) == kind
+    assert lifecycle.get_status(make_run("copied", [STARTED, end])) == kind
 
 
 @pytest.mark.parametrize("told", [[], [PHASE], [STARTED, TRAIN], [said("stopped", BEFORE), said("phase")]])
 def test_crashed(make_run, dead, told):
-    assert supervisor.status(make_run("one", told, dead)) == "crashed"
+    assert lifecycle.get_status(make_run("one", told, dead)) == "crashed"
 
 
 def test_a_resumed_worker_that_died_before_its_first_word_is_crashed(make_run, dead):
     """Whatever the clocks say: the old end lies before the byte from which the new worker tells."""
     old = [said("started"), said("finished")]
     dead = {**dead, "events_from": sum(len(event.to_line()) for event in old)}
-    assert supervisor.status(make_run("one", old, dead)) == "crashed"
+    assert lifecycle.get_status(make_run("one", old, dead)) == "crashed"
 
 
 def test_a_worker_whose_last_words_are_in_its_reserve_has_failed_as_they_say(make_run, dead):
     run = make_run("one", [STARTED, TRAIN], dead)
-    run.hold_reserve()
-    assert supervisor.status(run) == "crashed", "an untouched reserve says nothing"
+    run.reserve_disk()
+    assert lifecycle.get_status(run) == "crashed", "an untouched reserve says nothing"
     line = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some."}).to_line()
     (run.path / ".reserve").write_text(line)
-    assert supervisor.status(run) == "failed" and view.summary(run)["error"] == "The disk is full."
-    assert view.failure(run, "failed", view.view(run))["remedy"] == "Free some."
+    assert lifecycle.get_status(run) == "failed" and summary.summarize_run(run)["error"] == "The disk is full."
+    assert summary.describe_failure(run, "failed", view.load_view(run))["remedy"] == "Free some."
 
 
 def test_a_torn_end_is_no_end(make_run, dead):
     run = make_run("one", [STARTED], dead)
     with open(run.events_path, "ab") as file:
         file.write(said("finished").to_line().encode()[:-1])
-    assert supervisor.status(run) == "crashed"
+    assert lifecycle.get_status(run) == "crashed"
 
 
 @pytest.mark.parametrize("kind", ["stopped", "failed"])
@@ -122,32 +123,32 @@ def test_a_resumed_run_is_alive_again(make_run, living, kind):
     """The end of an earlier life is older than the present worker."""
     old = [said("started", BEFORE), said(kind, BEFORE)]
     living = {**living, "events_from": sum(len(event.to_line()) for event in old)}
-    assert supervisor.status(make_run("loads", old, living)) == "starting"
-    assert supervisor.status(make_run("trains", [*old, said("phase"), said("started")], living)) == "running"
-    assert supervisor.status(make_run("ended", [*old, said("started"), said("finished")], living)) == "finished"
+    assert lifecycle.get_status(make_run("loads", old, living)) == "starting"
+    assert lifecycle.get_status(make_run("trains", [*old, said("phase"), said("started")], living)) == "running"
+    assert lifecycle.get_status(make_run("ended", [*old, said("started"), said("finished")], living)) == "finished"
 
 
 # Who is alive
 
 
 def test_alive(child):
-    process = {**processes.identity(child.pid), "host": socket.gethostname()}
-    assert processes.alive(process)
-    assert not processes.alive(None)
-    assert not processes.alive({**process, "start": "another-boot:12"})
-    assert not processes.alive({**process, "host": "elsewhere", "start": "1763766000.0"})
-    assert not processes.alive({**process, "start": None})
+    process = {**processes.identify_process(child.pid), "host": socket.gethostname()}
+    assert processes.is_alive(process)
+    assert not processes.is_alive(None)
+    assert not processes.is_alive({**process, "start": "another-boot:12"})
+    assert not processes.is_alive({**process, "host": "elsewhere", "start": "1763766000.0"})
+    assert not processes.is_alive({**process, "start": None})
 
 
 def test_a_reused_pid_is_another_process(make_run, child):
-    run = make_run("one", [STARTED, TRAIN], {**processes.identity(os.getpid()), "pid": child.pid})
-    assert not processes.alive(run.process())
-    assert supervisor.status(run) == "crashed"
+    run = make_run("one", [STARTED, TRAIN], {**processes.identify_process(os.getpid()), "pid": child.pid})
+    assert not processes.is_alive(run.process())
+    assert lifecycle.get_status(run) == "crashed"
 
 
 def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
     away = {**living, "host": "elsewhere", "start": "another-boot:12"}
-    assert supervisor.status(make_run("one", [STARTED], away)) == "crashed"
+    assert lifecycle.get_status(make_run("one", [STARTED], away)) == "crashed"
 
 
 @pytest.mark.parametrize(
@@ -162,12 +163,14 @@ def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
 )
 def test_nobody_says_that_a_worker_has_died_who_cannot_see_it(make_run, living, where, told):
     run = make_run("one", [STARTED], {**living, **where})
-    assert supervisor.status(run) == "crashed" and told in view.summary(run)["error"]
-    assert "ended without a word" in view.summary(make_run("two", [STARTED], {**living, "start": "x:1"}))["error"]
+    assert lifecycle.get_status(run) == "crashed" and told in summary.summarize_run(run)["error"]
+    assert (
+        "ended without a word" in summary.summarize_run(make_run("two", [STARTED], {**living, "start": "x:1"}))["error"]
+    )
 
 
 def test_a_machine_that_was_renamed_knows_its_run(make_run, living):
-    assert supervisor.status(make_run("one", [STARTED], {**living, "host": "before"})) == "running"
+    assert lifecycle.get_status(make_run("one", [STARTED], {**living, "host": "before"})) == "running"
 
 
 CLAIMS = """
@@ -186,7 +189,7 @@ def test_what_somebody_unseen_works_on_is_left_alone(make_run, store, dead, chan
         [sys.executable, "-c", CLAIMS, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"mine\n"
-        with pytest.raises(RunError, match="Run one is under way on elsewhere; stop it there first"):
+        with pytest.raises(RunError, match="Run one is still running on elsewhere; stop it there first"):
             change(store, run)
         other.stdin.close()
     assert run.path.exists()
@@ -199,27 +202,27 @@ def test_a_copy_of_a_run_under_way_is_not_under_way(store, config, worker):
     copy = store.root / "copy"
     shutil.copytree(run.path, copy)
     copied = store.get("copy")
-    assert [supervisor.status(one) for one in (run, copied)] == ["starting", "crashed"]
-    processes.kill(copied)
+    assert [lifecycle.get_status(one) for one in (run, copied)] == ["starting", "crashed"]
+    processes.kill_worker(copied)
     supervisor.delete(store, copied)
-    assert supervisor.status(run) == "starting"
+    assert lifecycle.get_status(run) == "starting"
 
 
 def test_a_zombie_is_dead(make_run, child):
-    run = make_run("one", [STARTED], processes.identity(child.pid))
-    assert processes.alive(run.process())
+    run = make_run("one", [STARTED], processes.identify_process(child.pid))
+    assert processes.is_alive(run.process())
     child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended and is not reaped
-    assert not processes.alive(run.process())
-    assert processes.identity(child.pid)["start"] is None
+    assert not processes.is_alive(run.process())
+    assert processes.identify_process(child.pid)["start"] is None
     child.stdin = None
 
 
 def test_a_process_has_one_start(child):
-    first = processes.identity(child.pid)
-    again = processes.identity(child.pid)
+    first = processes.identify_process(child.pid)
+    again = processes.identify_process(child.pid)
     assert first["start"] == again["start"] and first["pid"] == child.pid
-    assert first["start"] != processes.identity(os.getpid())["start"]
+    assert first["start"] != processes.identify_process(os.getpid())["start"]
     assert abs(first["start_time"] - time.time()) < 60
 
 
@@ -232,12 +235,12 @@ def test_stop_and_cancel_ask_only_what_is_under_way(make_run, living, dead):
         ask(running)
         ask(running)
         ask(ended)
-        assert running.flag(flag) and not ended.flag(flag)
+        assert running.has_flag(flag) and not ended.has_flag(flag)
 
 
 def test_a_run_under_way_is_not_deleted(make_run, store, living, dead):
     busy, crashed = make_run("busy", [STARTED], living), make_run("crashed", [STARTED], dead)
-    with pytest.raises(RunError, match="Run busy is under way; stop or cancel it before deleting it"):
+    with pytest.raises(RunError, match="Run busy is still running; stop or cancel it before deleting it"):
         supervisor.delete(store, busy)
     supervisor.delete(store, crashed)
     assert [run.id for run in store.all()] == ["busy"]
@@ -245,9 +248,9 @@ def test_a_run_under_way_is_not_deleted(make_run, store, living, dead):
 
 def test_which_run_is_under_way(make_run, store, living):
     make_run("crashed", [STARTED], {**living, "start": "another-boot:12"})
-    assert supervisor.active(store) is None
+    assert lifecycle.find_active_run(store) is None
     busy = make_run("busy", [STARTED], living)
-    assert supervisor.active(store).id == "busy"
+    assert lifecycle.find_active_run(store).id == "busy"
     assert supervisor.resume(store, busy).process() == living | {"host": socket.gethostname(), "command": ["worker"]}
 
 
@@ -265,41 +268,41 @@ def test_a_worker_is_started_detached(store, config, worker):
     process = run.process()
     assert os.getsid(process["pid"]) == process["pid"] != os.getsid(0)
     assert process["host"] == socket.gethostname() and process["command"][-1] == str(run.path.resolve())
-    assert supervisor.status(run) == "starting"
+    assert lifecycle.get_status(run) == "starting"
     wait_for(lambda: run.log_tail() == "hello from one\ntrouble\n", "the worker's words", seconds=20)
     assert sorted(path.name for path in run.path.glob("*.jsonl")) == ["eval.jsonl", "train.jsonl"]
 
-    processes.kill(run)
-    assert supervisor.status(run) == "crashed"
+    processes.kill_worker(run)
+    assert lifecycle.get_status(run) == "crashed"
 
 
 # The line
 
 
 def waiting(store):
-    return [run.id for run in supervisor.line(store)]
+    return [run.id for run in queue.list_queue(store)]
 
 
 def begun(store):
-    return [run.id for run in supervisor.advance(store)]
+    return [run.id for run in queue.start_ready_runs(store)]
 
 
 def ahead(store, run):
-    return supervisor.ahead(run, supervisor.under_way(store), supervisor.line(store))
+    return queue.get_queue_status(run, lifecycle.iter_active_runs(store), queue.list_queue(store))
 
 
 def test_runs_wait_in_line_and_begin_in_turn(store, config, worker):
     first, second, third = (supervisor.start(store, config, name) for name in ("c-first", "a-second", "b-third"))
-    assert [supervisor.status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
+    assert [lifecycle.get_status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
     assert waiting(store) == ["a-second", "b-third"]
     assert ahead(store, third) == (["c-first"], ["a-second"], 1, "")
-    assert supervisor.advance(store) == [], "one is under way"
-    supervisor.move(store, third, 1)
+    assert queue.start_ready_runs(store) == [], "one is under way"
+    queue.move(store, third, 1)
     assert waiting(store) == ["b-third", "a-second"]
-    processes.kill(first)
+    processes.kill_worker(first)
     assert begun(store) == ["b-third"]
-    assert supervisor.status(third) == "starting" and waiting(store) == ["a-second"]
-    supervisor.move(store, first, 1)
+    assert lifecycle.get_status(third) == "starting" and waiting(store) == ["a-second"]
+    queue.move(store, first, 1)
     assert waiting(store) == ["a-second"], "what does not wait has no place"
 
 
@@ -310,7 +313,7 @@ def test_a_run_is_moved_in_line(store, config, worker, position, line):
     supervisor.start(store, config, "busy")
     runs = {name: supervisor.start(store, config, name) for name in "abcd"}
     for _ in range(2):
-        supervisor.move(store, runs["c"], position)
+        queue.move(store, runs["c"], position)
         assert waiting(store) == list(line), "once or twice"
     again = type(store)(store.root)
     supervisor.start(again, config, "e")
@@ -322,30 +325,30 @@ def test_a_line_that_is_shuffled_for_long_stays_a_line(store, config, worker):
     supervisor.start(store, config, "busy")
     runs = [supervisor.start(store, config, name) for name in "abc"]
     for number in range(60):
-        supervisor.move(store, runs[2 - number % 2], 2)
+        queue.move(store, runs[2 - number % 2], 2)
     assert waiting(store) == ["a", "b", "c"]
-    supervisor.move(store, runs[2], 1)
+    queue.move(store, runs[2], 1)
     assert waiting(store) == ["c", "a", "b"]
 
 
 def test_a_clock_that_was_set_back_does_not_let_anybody_push_in(store, config, worker, monkeypatch):
     supervisor.start(store, config, "busy")
     supervisor.start(store, config, "first")
-    monkeypatch.setattr(supervisor.time, "time", lambda: 1000.0)
+    monkeypatch.setattr(queue.time, "time", lambda: 1000.0)
     supervisor.start(store, config, "second")
     assert waiting(store) == ["first", "second"]
 
 
 def test_a_crashed_run_waits_for_its_turn_to_go_on(store, config, worker):
     crashed = supervisor.start(store, config, "crashed")
-    processes.kill(crashed)
+    processes.kill_worker(crashed)
     busy = supervisor.start(store, config, "busy")
     for _ in range(2):
         supervisor.resume(store, crashed)
-    assert (supervisor.status(crashed), waiting(store)) == ("queued", ["crashed"])
-    processes.kill(busy)
-    supervisor.advance(store)
-    assert supervisor.status(crashed) == "starting"
+    assert (lifecycle.get_status(crashed), waiting(store)) == ("queued", ["crashed"])
+    processes.kill_worker(busy)
+    queue.start_ready_runs(store)
+    assert lifecycle.get_status(crashed) == "starting"
 
 
 @pytest.mark.parametrize("leave", [supervisor.stop, supervisor.cancel])
@@ -354,7 +357,7 @@ def test_taken_out_of_the_line(store, config, worker, leave):
     run = supervisor.start(store, config, "waits")
     for _ in range(2):
         leave(run)
-    assert supervisor.status(run) == "stopped" and waiting(store) == []
+    assert lifecycle.get_status(run) == "stopped" and waiting(store) == []
     end = run.events()[0][-1].data
     assert end["message"] == "Removed from the queue before it began." and end["begins"], "nobody worked until then"
     supervisor.resume(store, run)
@@ -366,46 +369,46 @@ def test_taken_out_of_the_line(store, config, worker, leave):
 def test_two_apps_start_the_next_run_once(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     supervisor.start(store, config, "next")
-    processes.kill(busy)
+    processes.kill_worker(busy)
     with concurrent.futures.ThreadPoolExecutor(8) as apps:
-        started = [run.id for runs in apps.map(lambda _: supervisor.advance(store), range(16)) for run in runs]
+        started = [run.id for runs in apps.map(lambda _: queue.start_ready_runs(store), range(16)) for run in runs]
     assert started == ["next"]
 
 
 def test_a_run_that_cannot_begin_has_failed_and_the_next_one_begins(store, config, worker, monkeypatch):
     busy = supervisor.start(store, config, "a-busy")
     first, second = (supervisor.start(store, config, name) for name in ("b-first", "c-second"))
-    processes.kill(busy)
-    spawn = supervisor.spawn
+    processes.kill_worker(busy)
+    spawn = queue.spawn_worker
 
     def fails_once(run, devices):
         if run.id == "b-first":
             raise OSError(12, "Cannot allocate memory")
         spawn(run, devices)
 
-    monkeypatch.setattr(supervisor, "spawn", fails_once)
+    monkeypatch.setattr(queue, "spawn_worker", fails_once)
     assert begun(store) == ["c-second"]
-    assert supervisor.status(first) == "failed" and supervisor.status(second) == "starting"
+    assert lifecycle.get_status(first) == "failed" and lifecycle.get_status(second) == "starting"
 
 
 def test_a_torn_place_does_not_hold_up_the_line(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     run = supervisor.start(store, config, "torn")
-    run.place_path.write_text("{")
-    processes.kill(busy)
+    run.queue_path.write_text("{")
+    processes.kill_worker(busy)
     assert begun(store) == ["torn"]
 
 
 def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
     run = supervisor.start(store, config, "one")
     supervisor.stop(run)
-    processes.kill(run)
+    processes.kill_worker(run)
     run.append(said("train", NOW))
     with open(run.events_path, "ab") as file:
         file.write(b'{"torn')
     first = run.process()
     supervisor.resume(store, run)
-    assert supervisor.status(run) == "starting" and not run.flag(STOP)
+    assert lifecycle.get_status(run) == "starting" and not run.has_flag(STOP)
     assert run.process()["pid"] != first["pid"]
     assert run.events_path.read_bytes().endswith(b"}\n")
 
@@ -413,16 +416,16 @@ def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
 def test_a_worker_that_ends_at_once_leaves_no_zombie(store, config, worker, monkeypatch):
     monkeypatch.setattr(processes, "_WORKER", "no_such_worker")
     run = supervisor.start(store, config, "one")
-    wait_for(lambda: supervisor.status(run) == "crashed", "the crash", seconds=20)
+    wait_for(lambda: lifecycle.get_status(run) == "crashed", "the crash", seconds=20)
     assert "No module named no_such_worker" in run.log_tail()
 
 
 def test_an_error_before_the_start_leaves_no_run(store, config, worker, monkeypatch, tmp_path):
     with pytest.raises(ModelError):
-        supervisor.start(store, config.changed({"model": "nonsense"}))
+        supervisor.start(store, config.replace({"model": "nonsense"}))
     with pytest.raises(DataError):
-        supervisor.start(store, config.changed({"train": str(tmp_path / "nowhere")}))
-    monkeypatch.setattr(supervisor, "free_bytes", lambda where: 100 * 2**20)
+        supervisor.start(store, config.replace({"train": str(tmp_path / "nowhere")}))
+    monkeypatch.setattr("asrkit.runs.store.free_bytes", lambda where: 100 * 2**20)
     with pytest.raises(RunError) as caught:
         supervisor.start(store, config)
     assert str(caught.value) == (
@@ -442,22 +445,22 @@ def test_a_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatc
 
 
 def test_what_lies_on_the_hub_is_not_read_before_the_start(store, config, worker):
-    run = supervisor.start(store, config.changed({"train": "hub:owner/name"}), "one")
-    assert supervisor.status(run) == "starting" and not run.manifest_path("train").exists()
+    run = supervisor.start(store, config.replace({"train": "hub:owner/name"}), "one")
+    assert lifecycle.get_status(run) == "starting" and not run.manifest_path("train").exists()
 
 
 def test_a_waiting_run_that_cannot_be_read_does_not_hold_up_the_line(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     torn, fine = (supervisor.start(store, config, name) for name in ("a-torn", "b-fine"))
     torn.config_path.write_text("{")
-    processes.kill(busy)
+    processes.kill_worker(busy)
     assert begun(store) == ["b-fine"]
-    assert supervisor.status(torn) == "failed" and supervisor.status(fine) == "starting"
+    assert lifecycle.get_status(torn) == "failed" and lifecycle.get_status(fine) == "starting"
 
 
 def test_a_base_model_is_found_from_any_working_directory(store, config, worker, base, monkeypatch):
     monkeypatch.chdir(base.parent)
-    run = supervisor.start(store, config.changed({"model": base.name}), "one")
+    run = supervisor.start(store, config.replace({"model": base.name}), "one")
     assert run.config().model == str(base)
 
 
@@ -485,7 +488,7 @@ def test_a_directory_called_starter_is_not_the_starter(store, config, worker, mo
     """Names come before directories, wherever the app was started."""
     (tmp_path / "starter").mkdir()
     monkeypatch.chdir(tmp_path)
-    run = supervisor.start(store, config.changed({"model": "starter"}), "one")
+    run = supervisor.start(store, config.replace({"model": "starter"}), "one")
     assert run.config().model == "starter"
 
 
@@ -518,8 +521,8 @@ def test_what_ended_an_earlier_life_is_not_told_of_this_one(make_run, dead, proc
     run, store = lived_again(make_run, dead, log, **process)
     shown = LiveRun(store).poll({"run": run.id})
     assert shown["status"] == "crashed" and told in shown["error"]["message"] and not shown["error"]["traceback"]
-    assert view.summary(run)["error"] == shown["error"]["message"]
-    assert told in managing._why(run, view.view(run), "crashed")
+    assert summary.summarize_run(run)["error"] == shown["error"]["message"]
+    assert told in managing._why(run, view.load_view(run), "crashed")
 
 
 def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_run, dead):
@@ -527,8 +530,8 @@ def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_ru
     words = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some.", "traceback": "new"})
     (run.path / ".reserve").write_text(words.to_line())
     assert LiveRun(store).poll({"run": run.id})["error"] == words.data
-    assert view.summary(run)["error"] == "The disk is full."
-    assert managing._why(run, view.view(run), "failed") == "The disk is full. Free some."
+    assert summary.summarize_run(run)["error"] == "The disk is full."
+    assert managing._why(run, view.load_view(run), "failed") == "The disk is full. Free some."
     (run.path / ".reserve").write_text(
         Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line()
     )
@@ -542,7 +545,7 @@ def test_what_many_press_at_once_is_done_once(store, config, worker):
         wait_for(lambda: run.log_tail().count("hello from") == count, f"life {count}", seconds=30)
 
     lives(1)
-    processes.kill(run)
+    processes.kill_worker(run)
     live = LiveRun(store)
 
     def press(action):
@@ -555,7 +558,7 @@ def test_what_many_press_at_once_is_done_once(store, config, worker):
     assert press("resume") == {""}
     lives(2)
     assert press("stop") == press("cancel") == press("save") == press("kill") == {""}
-    assert [told.kind for told in run.events()[0]] == ["stopped"] and supervisor.status(run) == "stopped"
+    assert [told.kind for told in run.events()[0]] == ["stopped"] and lifecycle.get_status(run) == "stopped"
     assert press("resume") == {""}
     lives(3)
     press("kill")

@@ -25,16 +25,16 @@ def driver(tmp_path, monkeypatch):
 
 def test_gpus_as_the_driver_tells_them(driver):
     driver("echo 'NVIDIA H100, 87, 11264, 81559, 64'; echo 'GRID, [N/A], 100, 200, [N/A]'")
-    first, second = system.gpus()
-    assert (first.name, first.utilisation, first.temperature) == ("NVIDIA H100", 0.87, 64.0)
-    assert first.memory_used == 11264 * 2**20
-    assert (second.utilisation, second.temperature) == (None, None)
+    first, second = system.query_gpus()
+    assert (first.name, first.utilization, first.temperature_c) == ("NVIDIA H100", 0.87, 64.0)
+    assert first.memory_used_bytes == 11264 * 2**20
+    assert (second.utilization, second.temperature_c) == (None, None)
 
 
 @pytest.mark.parametrize("script", ["exit 9", "echo nonsense"])
 def test_a_driver_that_fails_is_no_gpu(driver, script):
     driver(script)
-    assert system.gpus() == []
+    assert system.query_gpus() == []
 
 
 @pytest.mark.parametrize("script", ["exit 9", "sleep 60"])
@@ -44,18 +44,18 @@ def test_a_driver_that_fails_or_hangs_is_left_alone_for_a_while(driver, tmp_path
     asked = tmp_path / "asked"
     driver(f"echo >> {asked}; {script}")
     begun = time.monotonic()
-    assert [system.gpus() for _ in range(20)] == [[]] * 20
+    assert [system.query_gpus() for _ in range(20)] == [[]] * 20
     assert time.monotonic() - begun < 5 and asked.read_text() == "\n"
     driver("sleep 1; echo 'NVIDIA H100, 87, 11264, 81559, 64'")
     monkeypatch.setattr(system, "TIMEOUT_S", 30.0)
-    monkeypatch.setattr(system, "REST_S", 0.0)
-    assert system.gpus() == [], "it is asked again, and nobody waits for that"
-    assert wait_for(system.gpus, "the driver that was mended")[0].name == "NVIDIA H100"
+    monkeypatch.setattr(system, "RETRY_S", 0.0)
+    assert system.query_gpus() == [], "it is asked again, and nobody waits for that"
+    assert wait_for(system.query_gpus, "the driver that was mended")[0].name == "NVIDIA H100"
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert system.gpus() == []
+    assert system.query_gpus() == []
 
 
 def test_nobody_waits_for_a_driver_that_takes_its_time(monkeypatch):
@@ -64,10 +64,10 @@ def test_nobody_waits_for_a_driver_that_takes_its_time(monkeypatch):
     def slow(cpu):
         asked.append(1)
         answers.wait(60)
-        return system.Load(0.5, 1, 2)
+        return system.SystemLoad(0.5, 1, 2)
 
-    monkeypatch.setattr(system, "look", slow)
-    seen = system.System()
+    monkeypatch.setattr(system, "measure_load", slow)
+    seen = system.SystemMonitor()
     assert seen.load() is None and seen.load() is None
     answers.set()
     assert wait_for(seen.load, "the load").cpu == 0.5
@@ -88,11 +88,11 @@ Times = namedtuple("Times", "user system idle iowait guest")
     ],
 )
 def test_the_share_of_the_processor(now, share):
-    assert system.busy(Times(10, 0, 10, 0, 0), now) == pytest.approx(share)
+    assert system.cpu_utilization(Times(10, 0, 10, 0, 0), now) == pytest.approx(share)
 
 
 def test_work_is_seen():
     """One core at work all the time, seen among all of them."""
-    seen, wanted = system.System(), 0.3 / (os.cpu_count() or 1)
+    seen, wanted = system.SystemMonitor(), 0.3 / (os.cpu_count() or 1)
     seen.load()
     wait_for(lambda: sum(range(10_000_000)) and (load := seen.load()) and load.cpu > wanted, "the work of this test")

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asrkit.runs import view as views
-from asrkit.runs.curves import Point, thinned
+from asrkit.runs import clock, summary
+from asrkit.runs.curves import Point, thin
 from asrkit.runs.events import Event
-from asrkit.runs.view import RunView, view
+from asrkit.runs.view import RunView, load_view
 
 
 def event(kind, time, step=None, epoch=None, **data):
@@ -181,7 +181,7 @@ KEYS = ["run_id", "status", "step", "total_steps", "epoch", "pid", "last_eval", 
 
 def test_summary_of_a_run_that_waits(make_run):
     run = make_run("one")
-    assert views.summary(run) == dict(
+    assert summary.summarize_run(run) == dict(
         zip(KEYS, ["one", "queued", 0, None, 0.0, None, None, None, [], None, str(run.path)], strict=True)
     )
 
@@ -206,8 +206,8 @@ def test_summary(make_run):
         ),
     ]
     run = make_run("one", told, {"pid": 1, "start": "another boot", "start_time": 900.0})
-    assert view(run).end.data["remedy"] == "Halve it."
-    found = views.summary(run)
+    assert load_view(run).end.data["remedy"] == "Halve it."
+    found = summary.summarize_run(run)
     assert list(found) == KEYS
     assert found == {
         "run_id": "one",
@@ -247,7 +247,7 @@ def points(values):
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1, max_size=400), st.integers(4, 40))
 def test_a_thinned_curve_keeps_its_ends_its_extremes_and_its_order(values, most):
     before = points(values)
-    after = thinned(before, most)
+    after = thin(before, most)
     assert (after[0], after[-1]) == (before[0], before[-1])
     assert after == sorted(after, key=lambda point: point.step) and set(after) <= set(before)
     assert len(after) <= 1.5 * most + 4
@@ -259,7 +259,7 @@ def test_a_thinned_curve_keeps_its_ends_its_extremes_and_its_order(values, most)
 
 
 def test_a_long_run_is_kept_short_and_its_spike_stays():
-    long, step = RunView("one", most_points=50), 0
+    long, step = RunView("one", max_points=50), 0
     for step in range(1, 20_001):
         long.apply(event("train", 1000.0 + step, step, step / 10, loss=99.0 if step == 7 else 1 / step))
     kept = curve(long, "train/loss")
@@ -310,12 +310,12 @@ def test_a_clock_that_is_set_changes_neither_time_nor_pace(jump_s):
 
 @pytest.mark.parametrize("jump_s", [HOUR, -HOUR])
 def test_the_present_goes_on_when_the_clock_is_set(monkeypatch, jump_s):
-    clock = {"time": 1035.0, "monotonic": 7.0}
-    for name in clock:
-        monkeypatch.setattr(views.time, name, lambda name=name: clock[name])
-    told, present = seen(STARTED, event("train", 1030.0, 3, loss=1.0)), views.Present()
+    now = {"time": 1035.0, "monotonic": 7.0}
+    for name in now:
+        monkeypatch.setattr(clock.time, name, lambda name=name: now[name])
+    told, present = seen(STARTED, event("train", 1030.0, 3, loss=1.0)), clock.RunClock()
     assert present.of(told) == 1035.0
-    clock["time"], clock["monotonic"] = 1036.0 + jump_s, 8.0
+    now["time"], now["monotonic"] = 1036.0 + jump_s, 8.0
     assert present.of(told) == 1036.0
     told.apply(event("train", 1040.0 + jump_s, 4, loss=1.0))
     assert present.of(told) == max(1036.0, 1040.0) + jump_s, "never before the last event"

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from asrkit.files import write_json
-from asrkit.runs import crash, processes, supervisor, watchdog
+from asrkit.runs import crash, lifecycle, processes, watchdog
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, STOP
+from asrkit.runs.run import CANCEL, STOP
 from tests.support.waiting import wait_for
 
 
@@ -19,49 +19,51 @@ def deaf(make_run):
     """A run whose worker hears nothing."""
     run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9}), Event("train", 1001.0, 3, 0.1, {})])
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    write_json(run.process_path, {**processes.identity(worker.pid), "host": socket.gethostname(), "events_from": 0})
+    write_json(
+        run.process_path, {**processes.identify_process(worker.pid), "host": socket.gethostname(), "events_from": 0}
+    )
     yield run
     worker.kill()
     worker.wait()
 
 
-@pytest.mark.parametrize(("flag", "limit"), [(STOP, "STOP_S"), (CANCEL, "CANCEL_S")])
+@pytest.mark.parametrize(("flag", "limit"), [(STOP, "STOP_LIMIT_S"), (CANCEL, "CANCEL_LIMIT_S")])
 def test_a_run_that_does_not_end_is_ended_and_says_so(store, deaf, monkeypatch, flag, limit):
-    patience = watchdog.Patience()
+    patience = watchdog.ShutdownTimer()
     monkeypatch.setattr(watchdog, "GRACE_S", 0.0)
-    deaf.raise_flag(flag)
-    watchdog.look(store, patience)
-    assert supervisor.status(deaf) == supervisor.STOPPING, "it has its time"
+    deaf.set_flag(flag)
+    watchdog.tick(store, patience)
+    assert lifecycle.get_status(deaf) == lifecycle.STOPPING, "it has its time"
     monkeypatch.setattr(watchdog, limit, 0.0)
-    watchdog.look(store, patience)
-    assert supervisor.status(deaf) == supervisor.STOPPED
+    watchdog.tick(store, patience)
+    assert lifecycle.get_status(deaf) == lifecycle.STOPPED
     last = deaf.last_events()[-1]
     assert "ended by force. Resume begins again." in last.data["message"] and last.data["forced"]
     assert last.data["message"].startswith("Cancelled; only the history was kept.") == (flag == CANCEL)
-    watchdog.look(store, patience)
+    watchdog.tick(store, patience)
     assert deaf.last_events()[-1] == last, "told once"
 
 
 def test_nobody_is_ended_who_was_not_asked(store, deaf, monkeypatch):
-    monkeypatch.setattr(watchdog, "STOP_S", 0.0)
+    monkeypatch.setattr(watchdog, "STOP_LIMIT_S", 0.0)
     monkeypatch.setattr(watchdog, "GRACE_S", 0.0)
-    watchdog.look(store, watchdog.Patience())
-    assert supervisor.status(deaf) == supervisor.RUNNING
+    watchdog.tick(store, watchdog.ShutdownTimer())
+    assert lifecycle.get_status(deaf) == lifecycle.RUNNING
 
 
 def test_the_time_counts_from_when_it_was_asked(deaf, monkeypatch):
-    patience = watchdog.Patience()
+    patience = watchdog.ShutdownTimer()
     now = [100.0]
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
-    deaf.raise_flag(STOP)
+    deaf.set_flag(STOP)
     assert patience.over(deaf) is None
-    now[0] += watchdog.STOP_S - 1
+    now[0] += watchdog.STOP_LIMIT_S - 1
     assert patience.over(deaf) is None
     now[0] += 2
-    assert patience.over(deaf) == watchdog.STOP_S
-    deaf.lower_flags()
+    assert patience.over(deaf) == watchdog.STOP_LIMIT_S
+    deaf.clear_flags()
     assert patience.over(deaf) is None
-    deaf.raise_flag(STOP)
+    deaf.set_flag(STOP)
     assert patience.over(deaf) is None, "asked anew"
 
 
@@ -70,38 +72,38 @@ def test_of_a_cancelled_run_only_the_history_is_kept(deaf, flag, kept):
     for folder in (deaf.checkpoints_dir / "checkpoint-3", deaf.model_dir):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
-    deaf.raise_flag(flag)
-    watchdog.end_by_force(deaf, 60.0)
+    deaf.set_flag(flag)
+    watchdog.force_stop(deaf, 60.0)
     assert (bool(deaf.checkpoints()), deaf.has_model(), deaf.last_events()[-1].data["saved"]) == (kept, kept, kept)
 
 
 def test_a_stop_that_still_saves_is_waited_for(deaf, monkeypatch):
-    patience = watchdog.Patience()
+    patience = watchdog.ShutdownTimer()
     now = [100.0]
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
     draft = deaf.checkpoints_dir / ".partial" / "checkpoint-3"
     draft.mkdir(parents=True)
-    deaf.raise_flag(STOP)
+    deaf.set_flag(STOP)
     for size in (1, 2, 3):
         (draft / "model.safetensors").write_bytes(bytes(size))
         assert patience.over(deaf) is None
-        now[0] += watchdog.STOP_S + 1
-    assert patience.over(deaf) == watchdog.STOP_S, "it grows no more"
+        now[0] += watchdog.STOP_LIMIT_S + 1
+    assert patience.over(deaf) == watchdog.STOP_LIMIT_S, "it grows no more"
 
 
 GUARDED = """
 import pathlib, sys, time
-from asrkit.runs import supervisor, watchdog
-from asrkit.runs.store import Run
+from asrkit.runs import queue, watchdog
+from asrkit.runs.run import Run
 
 run = Run(pathlib.Path(sys.argv[1]))
-watchdog.STOP_S = 0.0
+watchdog.STOP_LIMIT_S = 0.0
 
 def fails(*_):
     raise {error}
 
 {what} = fails
-watchdog.guard(run, lambda: None, every_s=0.05)
+watchdog.guard_worker(run, lambda: None, every_s=0.05)
 time.sleep(600)
 """
 
@@ -109,9 +111,9 @@ time.sleep(600)
 @pytest.mark.parametrize(
     ("what", "error"),
     [
-        ("watchdog._tell", "OSError(28, 'No space left on device')"),
-        ("supervisor.advance", "OSError(5, 'Input/output')"),
-        ("supervisor.advance", "TypeError('a defect')"),
+        ("watchdog._append_forced_end", "OSError(28, 'No space left on device')"),
+        ("queue.start_ready_runs", "OSError(5, 'Input/output')"),
+        ("queue.start_ready_runs", "TypeError('a defect')"),
     ],
 )
 def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, error):
@@ -122,8 +124,8 @@ def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, e
         stderr=subprocess.DEVNULL,
     )
     try:
-        processes.introduce(run, worker.pid, [], 0)
-        run.raise_flag(STOP)
+        processes.write_process_info(run, worker.pid, [], 0)
+        run.set_flag(STOP)
         assert worker.wait(20) == -signal.SIGKILL
     finally:
         worker.kill()
@@ -135,12 +137,12 @@ def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its
     """Many file systems give the number of a folder that is gone to the next one."""
     run = make_run()
     worker = subprocess.Popen(
-        [sys.executable, "-c", GUARDED.format(what="watchdog._tell", error="OSError()"), str(run.path)],
+        [sys.executable, "-c", GUARDED.format(what="watchdog._append_forced_end", error="OSError()"), str(run.path)],
         start_new_session=True,
     )
     try:
         wait_for(run.heartbeat_path.exists, "the worker", seconds=20)
-        number = processes.folder(run)
+        number = processes.get_folder_inode(run)
         run.path.rename(gone := run.path.with_name("gone"))
         if deleted:
             shutil.rmtree(gone)
@@ -156,7 +158,7 @@ def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its
 
 def test_an_end_that_the_worker_told_itself_is_not_told_again(deaf):
     deaf.append(Event("stopped", 1002.0, 3, 0.1, {"saved": True, "message": "Stopped and saved at step 3."}))
-    watchdog._tell(deaf, 600.0)
+    watchdog._append_forced_end(deaf, 600.0)
     assert [told.kind for told in deaf.events()[0]] == ["started", "train", "stopped"]
 
 
@@ -171,24 +173,24 @@ def test_an_end_that_the_worker_told_itself_is_not_told_again(deaf):
 )
 def test_why_a_worker_is_gone(make_run, process, words):
     run = make_run(process={"pid": 1, "start": "x", **process})
-    told, remedy = crash.explain(run)
+    told, remedy = crash.explain_crash(run)
     assert words in told and remedy.endswith("Resume begins again.")
 
 
 def test_a_full_disk_is_seen_from_outside(make_run, monkeypatch):
     monkeypatch.setattr(crash, "free_bytes", lambda where: 0)
-    assert "the disk is full" in crash.explain(make_run())[0]
+    assert "the disk is full" in crash.explain_crash(make_run())[0]
 
 
 def test_a_directory_that_became_read_only_is_seen_from_outside(make_run, monkeypatch):
     monkeypatch.setattr(crash.os, "access", lambda path, how: how != os.W_OK)
-    assert "read-only" in crash.explain(make_run())[0]
+    assert "read-only" in crash.explain_crash(make_run())[0]
 
 
 def test_how_a_worker_ended_is_written_down(store, make_run, monkeypatch):
     run = make_run()
     worker = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"], stderr=subprocess.DEVNULL)
-    processes.introduce(run, worker.pid, [], 0)
+    processes.write_process_info(run, worker.pid, [], 0)
     processes._outlive(run, worker, 0)
     assert run.process()["exit"] == -signal.SIGABRT and run.process()["pid"] == worker.pid
-    assert "abort" in crash.explain(run)[0]
+    assert "abort" in crash.explain_crash(run)[0]

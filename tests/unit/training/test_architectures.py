@@ -70,12 +70,12 @@ def test_it_trains_resumes_and_transcribes(checkpoint, clips, tmp_path, kind, he
     assert set(heard.text) <= set("abcde ")
 
 
-@pytest.mark.parametrize("name", configs.preset_names())
+@pytest.mark.parametrize("name", configs.list_presets())
 def test_every_preset_trains_for_two_steps(checkpoint, clips, tmp_path, name):
     """On a tiny model of its architecture, with all its settings but the data and the number of steps."""
-    shipped = configs.preset(name).config
+    shipped = configs.load_preset(name).config
     base = checkpoint("wav2vec2", head=shipped.model == "starter")
-    config = shipped.changed({"model": str(base), "max_steps": 2, "logging_steps": 1})
+    config = shipped.replace({"model": str(base), "max_steps": 2, "logging_steps": 1})
     run = RunStore(tmp_path / "runs").create(config)
     made = trainer(run, config, load(str(base), config, TEXTS), clips(0.9, 0.4, 0.7, 0.55, texts=TEXTS))
     made.train()

@@ -3,7 +3,8 @@ import pytest
 from asrkit import files
 from asrkit.config import TrainConfig
 from asrkit.files import replace_directory
-from asrkit.runs.store import Run, RunStore
+from asrkit.runs.run import Run
+from asrkit.runs.store import RunStore
 from asrkit.training.checkpoint_files import partial_dir, tidy
 
 

@@ -11,7 +11,8 @@ from transformers import AutoModelForCTC, AutoProcessor, Trainer, TrainerCallbac
 
 from asrkit.config import TrainConfig
 from asrkit.runs import events
-from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore
+from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
+from asrkit.runs.store import RunStore
 from asrkit.training import evaluation, trainer
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
@@ -345,7 +346,7 @@ def test_a_flag_ends_it_between_steps(build, flag, saved):
     class Ask(TrainerCallback):
         def on_step_begin(self, args, state, control, **_):
             if state.global_step == 1:
-                made.run.raise_flag(flag)
+                made.run.set_flag(flag)
 
     made.add_callback(Ask())
     made.train()
@@ -358,10 +359,10 @@ def test_a_flag_ends_it_between_steps(build, flag, saved):
 def test_something_is_asked_for_in_between(build, flag, kind):
     """It is done after the step, once."""
     made = build(max_steps=4)
-    made.run.raise_flag(flag)
+    made.run.set_flag(flag)
     made.train()
     asked = [step for what, step in stories(made.run) if what == kind and step < 4]
-    assert asked == [1] and not made.run.flag(flag)
+    assert asked == [1] and not made.run.has_flag(flag)
 
 
 def test_cancel_during_an_evaluation_saves_nothing_first(build, monkeypatch):
@@ -369,7 +370,7 @@ def test_cancel_during_an_evaluation_saves_nothing_first(build, monkeypatch):
     real = evaluation.evaluate
 
     def cancelled(*arguments, **more):
-        made.run.raise_flag(CANCEL)
+        made.run.set_flag(CANCEL)
         return real(*arguments, **more)
 
     monkeypatch.setattr(evaluation, "evaluate", cancelled)
@@ -379,7 +380,7 @@ def test_cancel_during_an_evaluation_saves_nothing_first(build, monkeypatch):
 
 def test_a_flag_ends_an_evaluation(build):
     made = build(max_steps=9, eval_on_start=True)
-    made.run.raise_flag(STOP)
+    made.run.set_flag(STOP)
     made.train()
     assert made.interrupted and "eval" not in [kind for kind, _ in stories(made.run)]
 
@@ -392,14 +393,14 @@ def test_an_evaluation_that_was_broken_off_is_made_up_for(build, monkeypatch, ev
 
     def stopped(*arguments, **more):
         if made.state.global_step == stop_at:
-            made.run.raise_flag(STOP)
+            made.run.set_flag(STOP)
         return real(*arguments, **more)
 
     monkeypatch.setattr(evaluation, "evaluate", stopped)
     made.train()
     assert made.interrupted and [step for kind, step in stories(made.run) if kind == "eval"] == []
     monkeypatch.setattr(evaluation, "evaluate", real)
-    made.run.lower_flags()
+    made.run.clear_flags()
     again = build(4, run=made.run, train_batch_size=1, max_steps=8, eval_steps=eval_steps, save_steps=0)
     again.train(resume_from_checkpoint=str(made.run.checkpoints()[-1]))
     assert [step for kind, step in stories(made.run) if kind == "eval"] == list(range(stop_at, 9, stop_at))

@@ -7,10 +7,10 @@ from PIL import Image
 from asrkit.data import manifest
 from asrkit.files import write_json
 from asrkit.models.resolution import HUB_ID
-from asrkit.runs import view
+from asrkit.runs import summary, view
 from asrkit.runs.events import Event
 from asrkit.runs.report import card
-from asrkit.runs.report.card import model_card
+from asrkit.runs.report.card import render_card
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import words
 from asrkit.ui.runs.api import RunsTable
@@ -66,7 +66,7 @@ def card_of_a_run(make_run):
         learning_rate=1e-4,
         warmup_steps=1000,
     )
-    return model_card(run)
+    return render_card(run)
 
 
 def test_the_hub_can_read_it(card):
@@ -87,17 +87,17 @@ def test_the_hub_can_read_it(card):
     ],
 )
 def test_no_licence_is_claimed_that_the_base_model_does_not_give(make_run, model, terms):
-    assert ModelCard(model_card(make_run("one", HISTORY, model=model))).data.license == terms
+    assert ModelCard(render_card(make_run("one", HISTORY, model=model))).data.license == terms
 
 
 def test_every_rule_for_the_texts_is_told(make_run):
-    text = model_card(make_run("one", HISTORY[:1] + HISTORY[2:3], spell_numbers="en", character_map="ß=ss"))
+    text = render_card(make_run("one", HISTORY[:1] + HISTORY[2:3], spell_numbers="en", character_map="ß=ss"))
     assert "- spell_numbers: en" in text and "- character_map: ß=ss" in text
 
 
 @pytest.mark.parametrize("train", ["callsigns", '/data/my: speech "set" #1', "données/été", "*&!%@`|>"])
 def test_odd_names_do_not_break_the_front_matter(make_run, train):
-    card = ModelCard(model_card(make_run("one", HISTORY, train=train)))
+    card = ModelCard(render_card(make_run("one", HISTORY, train=train)))
     assert card.data.eval_results[0].dataset_name == train
     assert card.data.datasets is None
 
@@ -105,7 +105,7 @@ def test_odd_names_do_not_break_the_front_matter(make_run, train):
 @pytest.mark.parametrize("model", ["starter", "/home/me/base", "./base", "runs/one/model", "~/base"])
 def test_a_directory_is_no_base_model_that_the_hub_knows(make_run, model):
     assert not HUB_ID.fullmatch(model)
-    assert ModelCard(model_card(make_run("one", HISTORY, model=model))).data.base_model is None
+    assert ModelCard(render_card(make_run("one", HISTORY, model=model))).data.base_model is None
 
 
 def table(card):
@@ -159,18 +159,18 @@ def test_the_snippet_is_python(card):
 
 
 def test_a_run_that_was_never_evaluated(make_run):
-    card = model_card(make_run("one", [STARTED]))
+    card = render_card(make_run("one", [STARTED]))
     assert "It was not evaluated." in card and len(table(card)) == 2
     assert ModelCard(card).data.eval_results is None
 
 
 def test_a_run_that_told_nothing(make_run):
-    ModelCard(model_card(make_run("one")))
+    ModelCard(render_card(make_run("one")))
 
 
 def test_numbers_that_were_not_finite(make_run):
     told = [STARTED, train(10, None), train(11, 2.0), train(12, None), scores(12, None, 1.0, 1.0)]
-    card = model_card(make_run("one", told))
+    card = render_card(make_run("one", told))
     assert table(card)[2] == ["2.0000", "1.20", "12", "not finite", "1.0000", "1.0000"]
     assert "- Wer: 1.0000" in card and "- Loss" not in card
 
@@ -191,7 +191,7 @@ def test_nothing_is_left_to_be_filled_in(make_run):
     manifest.write(run.manifest_path("eval"), [manifest.Utterance("c.wav", "a", 1.0, "cyd")])
     write_json(run.audit_path, {"dropped": 4, "findings": [{"code": "silent", "count": 4}]})
     run.model_dir.mkdir()
-    card.write(run)
+    card.write_card(run)
     text = (run.model_dir / "README.md").read_text()
     assert "## Intended use and limits" in text and "in the language `sw`" in text
     assert "between 0.150 and 0.260 in 95 of 100 cases" in text and "hears these words and no others" in text
@@ -209,7 +209,7 @@ def test_nothing_is_left_to_be_filled_in(make_run):
 def test_a_run_without_a_number_has_no_picture(make_run, told):
     run = make_run("one", told)
     run.model_dir.mkdir()
-    card.write(run)
+    card.write_card(run)
     assert not (run.model_dir / "curve.png").exists() and "curve.png" not in (run.model_dir / "README.md").read_text()
 
 
@@ -225,7 +225,7 @@ def test_what_somebody_left_out_before_the_run(make_run):
         "It is a selection from `clips.zip`: 90 clips stayed; left out were noisy 7, silent 3. The audit left no "
         "clip "
         "out."
-    ) in model_card(run)
+    ) in render_card(run)
 
 
 def test_a_published_card_tells_nothing_of_this_machine(make_run):
@@ -234,8 +234,8 @@ def test_a_published_card_tells_nothing_of_this_machine(make_run):
         run.audit_path,
         {"dropped": 0, "findings": [], "selection": {"data": "/home/ana/all", "kept": 3, "left_out": []}},
     )
-    assert "/home/ana/clips" in model_card(run)
-    card = model_card(run, published="ana/tiny")
+    assert "/home/ana/clips" in render_card(run)
+    card = render_card(run, published="ana/tiny")
     assert "/home" not in card and "`clips`" in card and "`all`" in card and 'from_pretrained("ana/tiny")' in card
 
 
@@ -243,22 +243,22 @@ def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run
     """It was killed after step 20, resumed from 10 and stopped at 15: `model/` is that of step 20."""
     again = Event("started", 2000.0, 10, data=STARTED.data)
     run = make_run("one", [*HISTORY, again, train(15, 1.0), Event("stopped", 2001.0, 15, data={"saved": True})])
-    assert view.view(run).best.step == 10
+    assert view.load_view(run).best.step == 10
     run.model_dir.mkdir()
     (run.model_dir / "config.json").write_text("{}")
-    assert "step 10, by WER" in model_card(run), "made before evaluations were kept with the weights"
+    assert "step 10, by WER" in render_card(run), "made before evaluations were kept with the weights"
     run.evaluation_path.write_text(HISTORY[-1].to_line())
-    text = model_card(run)
+    text = render_card(run)
     assert "Best evaluation (step 20, by WER" in text and "- Wer: 0.3033" in text
     assert "The model is that of step 20, which the run had reached before it was resumed." in text
     assert ModelCard(text).data.eval_results[0].metric_value == 0.3033
-    said = words.outcome(run, "stopped", view.view(run))
+    said = words.outcome(run, "stopped", view.load_view(run))
     assert said.startswith(
         "Stopped and saved at step 15. WER 30.3 % (best at step 20). The model is that of step 20, "
         "which the run had reached before it was resumed."
     )
-    assert view.summary(run)["best"]["step"] == 20, "the command line tells the same"
+    assert summary.summarize_run(run)["best"]["step"] == 20, "the command line tells the same"
     assert LiveRun(RunStore(run.path.parent)).poll({"run": run.id})["best"] == {"step": 20, "words": "WER 30.3 %"}
     assert RunsTable(RunStore(run.path.parent)).poll({})["rows"][0]["best_step"] == 20
     run.append(train(20, 1.0))
-    assert view.ahead_of_itself(run, view.view(run)) == ""
+    assert summary.describe_model_step(run, view.load_view(run)) == ""

@@ -15,7 +15,7 @@ TOLD = [
 
 
 def rows(run):
-    return list(csv.reader(io.StringIO("".join(export.figures(run)))))
+    return list(csv.reader(io.StringIO("".join(export.iter_metrics_csv(run)))))
 
 
 def test_figures(make_run):
@@ -49,7 +49,7 @@ def test_the_archive_holds_the_run_and_no_drafts(make_run):
     weights = run.checkpoints_dir / "checkpoint-2" / "model.safetensors"
     weights.parent.mkdir()
     weights.write_bytes(b"w" * 3_000_000)
-    with zipfile.ZipFile(io.BytesIO(b"".join(export.archive(run)))) as packed:
+    with zipfile.ZipFile(io.BytesIO(b"".join(export.iter_archive(run)))) as packed:
         assert packed.testzip() is None
         assert set(packed.namelist()) == {
             "one/config.json",
@@ -65,7 +65,7 @@ def test_an_archive_is_never_in_memory(make_run, tmp_path):
     with open(run.path / "big.safetensors", "wb") as file:
         file.truncate(200_000_000)
     tracemalloc.start()
-    size = sum(len(block) for block in export.archive(run))
+    size = sum(len(block) for block in export.iter_archive(run))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 200_000_000 and peak < 20_000_000
@@ -73,6 +73,6 @@ def test_an_archive_is_never_in_memory(make_run, tmp_path):
 
 def test_an_archive_as_a_file_and_its_size(make_run, tmp_path):
     run = make_run(told=TOLD)
-    export.archive_to(run, tmp_path / "one.zip")
+    export.write_archive(run, tmp_path / "one.zip")
     assert zipfile.is_zipfile(tmp_path / "one.zip") and list(tmp_path.glob(".*")) == []
-    assert export.disk_bytes(run) >= run.events_path.stat().st_size + run.config_path.stat().st_size
+    assert export.measure_disk_usage(run) >= run.events_path.stat().st_size + run.config_path.stat().st_size

@@ -23,7 +23,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def run(store, tmp_path):
-    made = store.create(config.preset("demo").config, "one")
+    made = store.create(config.load_preset("demo").config, "one")
     made.append(Event("train", 1000.0, 1, 0.1, {"loss": 2.5}))
     sound = 0.1 * np.sin(np.arange(16_000) / 10)
     soundfile.write(tmp_path / "a.wav", sound, 16_000)

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from asrkit import cli
-from asrkit.config import FIELDS, TrainConfig, preset, preset_names
+from asrkit.config import FIELDS, TrainConfig, list_presets, load_preset
 from asrkit.errors import ConfigError
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
@@ -21,9 +21,9 @@ def changed(**values):
     return [values.get(name, value) for name, value in zip(form.NAMES, form.values_of("demo"), strict=True)]
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_a_preset_fills_the_form_with_what_it_says(name):
-    assert form.read(form.values_of(name)) == preset(name).config
+    assert form.read(form.values_of(name)) == load_preset(name).config
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -75,7 +75,7 @@ def test_the_command_makes_the_same_run(store):
 def test_the_command_of_an_untouched_preset_is_short(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASRKIT_RUNS", raising=False)
-    assert form.command(preset("demo").config, RunStore()) == "python -m asrkit train --preset demo"
+    assert form.command(load_preset("demo").config, RunStore()) == "python -m asrkit train --preset demo"
 
 
 @pytest.mark.parametrize(

@@ -197,12 +197,12 @@ def test_an_audit_is_for_the_settings_of_the_form(desk, folder):
 
 
 def test_train_tells_what_a_run_will_take(desk, folder):
-    config = form.DEFAULTS.changed({"train": str(folder)})
+    config = form.DEFAULTS.replace({"train": str(folder)})
     assert desk.forecast(config) == "" and desk.forecast(form.DEFAULTS).startswith("About ")
     desk.look({"data": str(folder)})
-    before = desk.forecast(config.changed({"num_epochs": 10}))
-    assert before.startswith("About 20 steps") and before != desk.forecast(config.changed({"batch_seconds": 40}))
-    assert desk.forecast(config.changed({"model": "facebook/wav2vec2-base"})) == ""
+    before = desk.forecast(config.replace({"num_epochs": 10}))
+    assert before.startswith("About 20 steps") and before != desk.forecast(config.replace({"batch_seconds": 40}))
+    assert desk.forecast(config.replace({"model": "facebook/wav2vec2-base"})) == ""
 
 
 @pytest.mark.parametrize(

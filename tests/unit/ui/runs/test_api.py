@@ -42,8 +42,8 @@ def table(store):
 
 def made(store, run_id, *wers, finished=True, **changes):
     """A run with an evaluation every 10 steps; one that is not finished is this very process."""
-    run = store.create(config.preset("demo").config.changed(changes), run_id)
-    write_json(run.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname()})
+    run = store.create(config.load_preset("demo").config.replace(changes), run_id)
+    write_json(run.process_path, {**processes.identify_process(os.getpid()), "host": socket.gethostname()})
     run.append(Event("started", NOW, 0, 0.0, {"total_steps": 100, "metric_for_best_model": "wer"}))
     for number, wer in enumerate(wers):
         step = 10 * number

@@ -11,9 +11,10 @@ import pytest
 from asrkit import config
 from asrkit.errors import RunError
 from asrkit.files import write_json
-from asrkit.runs import processes, supervisor
+from asrkit.runs import processes, queue
 from asrkit.runs.events import Event
-from asrkit.runs.store import CANCEL, EVALUATE, SAVE, STOP, RunStore
+from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
+from asrkit.runs.store import RunStore
 from asrkit.ui.common import run_list, viewers
 from asrkit.ui.train import follow, live_panel
 from asrkit.ui.train.live_panel import LiveRun
@@ -29,8 +30,10 @@ def store(tmp_path):
 @pytest.fixture
 def run(store):
     """A run whose worker is this very process, so that it counts as alive."""
-    made = store.create(config.preset("demo").config, "20260101-000000-demo")
-    write_json(made.process_path, {**processes.identity(os.getpid()), "host": socket.gethostname(), "start_time": NOW})
+    made = store.create(config.load_preset("demo").config, "20260101-000000-demo")
+    write_json(
+        made.process_path, {**processes.identify_process(os.getpid()), "host": socket.gethostname(), "start_time": NOW}
+    )
     return made
 
 
@@ -224,7 +227,7 @@ def test_buttons_and_words_follow_what_was_asked(store, run, flags, can, activit
     begin(run)
     tell(run, "train", 1, loss=1.0)
     for flag in flags:
-        run.raise_flag(flag)
+        run.set_flag(flag)
     told = poll(store, run)
     assert (told["can"], told["activity"]) == (can, activity)
 
@@ -259,7 +262,7 @@ def test_the_log_comes_when_its_fold_is_open(store, run):
 
 
 def test_who_asks_for_no_run_gets_the_active_one_else_the_newest(store, run):
-    store.create(config.preset("demo").config, "20270101-000000-demo")
+    store.create(config.load_preset("demo").config, "20270101-000000-demo")
     begin(run)
     told = LiveRun(store).poll({"run": ""})
     assert told["run"] == run.id
@@ -287,7 +290,7 @@ def test_only_the_known_actions_are_done(store, run):
 def test_a_run_under_way_is_not_deleted_and_one_that_ended_is(store, run):
     live = LiveRun(store)
     begin(run)
-    assert "under way" in live.act({"action": "delete", "run": run.id})["notice"] and run.config_path.exists()
+    assert "still running" in live.act({"action": "delete", "run": run.id})["notice"] and run.config_path.exists()
     tell(run, "finished", 20, message="Finished.", saved=False)
     assert live.act({"action": "delete", "run": run.id}) == {"notice": ""} and store.all() == []
 
@@ -295,11 +298,11 @@ def test_a_run_under_way_is_not_deleted_and_one_that_ended_is(store, run):
 @pytest.mark.parametrize(("action", "flag"), [("save", SAVE), ("evaluate", EVALUATE)])
 def test_what_is_asked_of_a_run_under_way(store, run, action, flag):
     begin(run)
-    assert LiveRun(store).act({"action": action, "run": run.id}) == {"notice": ""} and run.flag(flag)
-    run.lower_flags()
+    assert LiveRun(store).act({"action": action, "run": run.id}) == {"notice": ""} and run.has_flag(flag)
+    run.clear_flags()
     tell(run, "finished", 20, message="Finished.", saved=False)
     LiveRun(store).act({"action": action, "run": run.id})
-    assert not run.flag(flag), "a run that has ended is not asked for anything"
+    assert not run.has_flag(flag), "a run that has ended is not asked for anything"
 
 
 def seen_first(store, run):
@@ -390,10 +393,10 @@ def test_the_command_of_a_run(store, run):
 def test_the_pages_thread_starts_what_waits(store, run, monkeypatch):
     """A run whose turn has come is started by a poll of any page."""
     begun = []
-    monkeypatch.setattr(supervisor, "spawn", lambda run, devices: begun.append(run))
-    waits = store.create(config.preset("demo").config, "waits")
+    monkeypatch.setattr(queue, "spawn_worker", lambda run, devices: begun.append(run))
+    waits = store.create(config.load_preset("demo").config, "waits")
     LiveRun(store).poll({})
-    write_json(waits.place_path, {"place": 1})
+    write_json(waits.queue_path, {"place": 1})
     begin(run)
     assert poll(store, waits)["activity"] == f"Waiting for run {run.id} to finish…" and begun == []
     assert poll(store, waits)["can"] == ["leave"]
@@ -423,8 +426,10 @@ def test_what_the_system_refuses_is_said_as_it_is(store, run, monkeypatch):
 
     monkeypatch.setitem(live_panel.ACTIONS, "stop", fails)
     assert "Input/output error" in live_of(store).act({"action": "stop", "run": run.id})["notice"]
-    monkeypatch.setattr(live_panel.supervisor, "advance", fails)
-    waits = store.create(config.preset("demo").config, "waits", lambda made: write_json(made.place_path, {"place": 1}))
+    monkeypatch.setattr(live_panel.queue, "start_ready_runs", fails)
+    waits = store.create(
+        config.load_preset("demo").config, "waits", lambda made: write_json(made.queue_path, {"place": 1})
+    )
     tell(run, "finished", 20, message="")
     told = poll(store, waits)
     assert "cannot be started" in told["notice"] and told["status"] == "queued"
@@ -433,7 +438,7 @@ def test_what_the_system_refuses_is_said_as_it_is(store, run, monkeypatch):
 def test_only_the_runs_that_are_looked_at_are_kept_in_memory(store, monkeypatch):
     monkeypatch.setattr(follow, "MOST_KEPT", 2)
     followers, listed = follow.Followers(store), run_list.RunList(store)
-    runs = [store.create(config.preset("demo").config, name) for name in ("a", "b", "c")]
+    runs = [store.create(config.load_preset("demo").config, name) for name in ("a", "b", "c")]
     for one in runs:
         tell(one, "finished", 20, message="")
     kept = [weakref.ref(followers.get(name)) for name in ("a", "b", "a", "c")]
@@ -458,8 +463,8 @@ def test_what_is_read_out_changes_with_the_phase_and_not_with_every_figure(store
 
 def test_why_a_run_waits_is_told_without_another_look_at_all_runs(store, run, monkeypatch):
     tell(run, "train", 1, loss=1.0)
-    waits = store.create(config.preset("demo").config, "20260101-000001-waits")
-    write_json(waits.place_path, {"place": 1.0})
+    waits = store.create(config.load_preset("demo").config, "20260101-000001-waits")
+    write_json(waits.queue_path, {"place": 1.0})
     looks, everything = [], store.all
     monkeypatch.setattr(RunStore, "all", lambda self: looks.append(1) or everything())
     assert poll(store, waits)["activity"] == f"Waiting for run {run.id} to finish…"
@@ -471,5 +476,5 @@ def test_a_run_that_is_to_end_is_not_said_to_train_on(store, run):
     for step in (1, 2, 3):
         tell(run, "train", step, at=NOW + 10 * step, loss=1.0)
     assert poll(store, run)["line"].endswith("about 2 min 50 s left")
-    run.raise_flag(STOP)
+    run.set_flag(STOP)
     assert poll(store, run)["line"].endswith("30 s so far")

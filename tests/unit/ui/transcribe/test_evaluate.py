@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from asrkit.audio import SAMPLING_RATE, Waveform
-from asrkit.config import preset
+from asrkit.config import load_preset
 from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.hints import DecodingHints
@@ -92,7 +92,7 @@ def test_what_is_expected_is_listened_for(store, data, monkeypatch):
 
 
 def test_the_clips_of_its_own_run(store, data):
-    run = store.create(preset("demo").config, "20260101-000000-mine")
+    run = store.create(load_preset("demo").config, "20260101-000000-mine")
     rng = np.random.default_rng(0)
     soundfile.write(data / "own.wav", tiny.synthesize("abc", rng), SAMPLING_RATE)
     manifest.write(run.path / "eval.jsonl", [Utterance(str(data / "own.wav"), "abc", 0.6)])
@@ -220,7 +220,7 @@ def test_a_checkpoint_with_broken_weights_says_so_in_its_row(store, monkeypatch)
 
 
 def test_the_checkpoints_of_a_run_in_turn(store, tmp_path):
-    run = store.create(preset("demo").config, "20260101-000000-mine")
+    run = store.create(load_preset("demo").config, "20260101-000000-mine")
     for step in (1, 2):
         tiny.write_checkpoint(run.checkpoints_dir / f"checkpoint-{step}")
     tiny.write_checkpoint(run.model_dir)
