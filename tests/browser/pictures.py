@@ -23,7 +23,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 from asrkit import config
-from asrkit.audio.loading import SAMPLING_RATE, Waveform, load_audio
+from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.runs import supervisor
 from asrkit.runs.store import Run
 from tests.browser.conftest import FLAGS, App
