@@ -19,7 +19,7 @@ from asrkit.audit.texts import guess_language
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import AudioError
-from asrkit.text.normalizers import normalise
+from asrkit.text.normalizers import normalize
 
 CHARACTERS = 20  # how many unknown characters a message lists
 _AHEAD = 64  # clips decoded before they are asked for
@@ -53,7 +53,7 @@ class Audit:
 class Limits:
     """What a clip is checked against.
 
-    rules: a normaliser, or more (`text.rules_of`). vocabulary: the characters the model can write; None when it will be
+    rules: as `normalize` takes them. vocabulary: the characters the model can write; None when it will be
     built from this text, so that none is unknown. frames_of: seconds of audio -> CTC frames of the model.
     """
 
@@ -92,7 +92,7 @@ def audit(utterances: Iterable[Utterance], limits: Limits, decode: bool = False)
 
 def check_each(utterances: Iterable[Utterance], limits: Limits, decode: bool) -> Iterator[Checked]:
     """Each clip checked for itself, in order; decoding goes on ahead on all cores. Raises ConfigError as `audit`."""
-    normalise("", limits.rules)  # an unknown name is told before hours of audio are read
+    normalize("", limits.rules)  # an unknown name is told before hours of audio are read
     if not decode:
         yield from (_check(row, limits, False) for row in utterances)
         return
@@ -153,7 +153,7 @@ def _check(row: Utterance, limits: Limits, decode: bool) -> Checked:
             seconds = heard.duration_s
     except AudioError as error:
         return Checked(row, "", "unreadable-audio", str(error))
-    row, text = replace(row, duration_s=seconds), normalise(row.text, limits.rules)
+    row, text = replace(row, duration_s=seconds), normalize(row.text, limits.rules)
     code = _check_duration(seconds, limits)
     if code:
         return Checked(row, text, code, f"{seconds:.2f} s", heard)

@@ -16,7 +16,7 @@ from asrkit.decoding.protocols import AcousticModel
 from asrkit.decoding.tokens import spell_words
 from asrkit.decoding.transcript import extend_word_ends
 from asrkit.errors import DataError
-from asrkit.text.normalizers import joined_tokens
+from asrkit.text.scripts import tokenize_with_joins
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Alignment:
 
 
 def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
-    """Times of the words of `text` (`text.mixed_tokens`), all of it, in `wave`.
+    """Times of the words of `text` (`text.scripts.tokenize_mixed`), all of it, in `wave`.
 
     Characters are looked up as they are, then in upper and in lower case. Those that the model does not know are left
     out; a word of nothing else gets the moment between its neighbours. An empty text has no words and scores 0.
@@ -57,7 +57,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     Raises DataError where no character is known, or where the clip is too short to say them all (each takes a frame of
     20 ms, and one more between two that are equal).
     """
-    words = joined_tokens(text)
+    words = tokenize_with_joins(text)
     if not words:
         return Alignment([], 0.0, [])
     tokens, word_of, unknown = spell_words(model.processor.tokenizer, words)

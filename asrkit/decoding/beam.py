@@ -27,7 +27,8 @@ from asrkit.decoding.protocols import AcousticModel
 from asrkit.decoding.tokens import CharacterTokens, token_texts
 from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
-from asrkit.text.normalizers import ZERO_WIDTH_SPACE, continues, mixed_tokens, normalise
+from asrkit.text.normalizers import normalize
+from asrkit.text.scripts import ZERO_WIDTH_SPACE, is_continuation, tokenize_mixed
 
 LM_WEIGHT, LETTER_BONUS = 0.8, 2.5
 """A known word of n letters is worth LETTER_BONUS * n + LM_WEIGHT * ln P nats, if that is more than nothing.
@@ -43,7 +44,7 @@ TOKENS, LEAST_SHARE = 10, 0.002
 KNOWN_SURE, UNKNOWN_SURE = (5.0, 0.6), (0.7, 3.5)
 """Confidence is the logistic function of a + b x: x is ln P of a known word behind the others; of one that is not
 known, the sum of the logarithms of its letters' posteriors."""
-NO_WORD = "The model can spell no word of this text; normalise it, or choose a model of its language."
+NO_WORD = "The model can spell no word of this text; normalize it, or choose a model of its language."
 
 
 class Vocabulary:
@@ -185,7 +186,7 @@ class BeamSearch:
         else:
             text = self.texts[token]
             begun = prefix
-            if prefix.text and not continues(prefix.text, text[0]):
+            if prefix.text and not is_continuation(prefix.text, text[0]):
                 begun = self._ended(prefix)
             behind = _Prefix(token, begun.state, begun.base, begun.said, begun.joined)
             behind.letters, behind.text = (*begun.letters, token), begun.text + text
@@ -246,7 +247,7 @@ def of_file(model: AcousticModel, path: str, known: Sequence[str] = ()) -> BeamS
 
 def of_text(model: AcousticModel, text: str, known: Sequence[str] = ()) -> BeamSearch | None:
     """The decoder for that model and text, one sentence a line, which knows these words too. None for an empty text."""
-    texts = [" ".join(mixed_tokens(normalise(line, "basic"))) for line in text.splitlines()]
+    texts = [" ".join(tokenize_mixed(normalize(line, "basic"))) for line in text.splitlines()]
     texts = [line for line in texts if line]
     if not texts:
         return None
@@ -269,7 +270,7 @@ def _kept(acoustic_model: AcousticModel, name: str, made: Callable[[], WordModel
         if decoder is None:
             model = next((one.model for (_, known), one in _made.items() if known == name), None) or made()
             decoder = BeamSearch(
-                processor, acoustic_model.blank_id, model, [normalise(word, "basic") for word in known]
+                processor, acoustic_model.blank_id, model, [normalize(word, "basic") for word in known]
             )
         _made[key] = decoder
         while len(_made) > KEPT:

@@ -11,7 +11,7 @@ import numpy as np
 from asrkit.decoding import ctc
 from asrkit.decoding.tokens import token_texts
 from asrkit.decoding.transcript import Word
-from asrkit.text.normalizers import continues
+from asrkit.text.scripts import is_continuation
 
 LETTERS_POWER, FRAMES_POWER = 2.0, 0.25
 """Confidence of a word: (product of its letters' posteriors, each at its best frame) ** 2 * (product of the best
@@ -81,7 +81,7 @@ class GreedyDecoder:
                 open_group, after_delimiter = False, True
             elif text := self.texts.get(run.token):
                 letter = _Letter(text, run.start, run.end)
-                if open_group and continues(groups[-1].text, text[0]):
+                if open_group and is_continuation(groups[-1].text, text[0]):
                     groups[-1].letters.append(letter)
                 else:
                     groups.append(_LetterGroup([letter], joined=not after_delimiter))

@@ -10,7 +10,7 @@ from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.protocols import AcousticModel, Decoder
 from asrkit.decoding.tokens import CharacterTokens
 from asrkit.errors import ConfigError
-from asrkit.text.normalizers import normalise
+from asrkit.text.normalizers import normalize
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DecodingHints:
     def build_decoder(self, model: AcousticModel) -> Decoder | None:
         """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `LexiconDecoder`
         do, and for both a text and a file."""
-        words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
+        words = list(dict.fromkeys(normalize(re.sub("[,;]", " ", self.hot_words), "basic").split()))
         text, file = self.text.strip(), self.language_model.strip()
         if not (text or file or words):
             return None
@@ -53,7 +53,7 @@ class DecodingHints:
     def _of_text(self, model: AcousticModel) -> set[str]:
         """The words of the text that the model can spell. ConfigError where that is none of them."""
         letters = CharacterTokens(model.processor.tokenizer)
-        words = set(normalise(self.text, "basic").split())
+        words = set(normalize(self.text, "basic").split())
         spelled = {word for word in words if None not in map(letters.__getitem__, word)}
         if words and not spelled:
             raise ConfigError(beam.NO_WORD)

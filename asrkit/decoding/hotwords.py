@@ -21,7 +21,7 @@ from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.tokens import spell_words, token_texts
 from asrkit.decoding.transcript import Word, join_words
 from asrkit.errors import ConfigError
-from asrkit.text.normalizers import joined_tokens
+from asrkit.text.scripts import tokenize_with_joins
 
 BONUS = 1.2
 """Nats a letter. On 98 clips of human speech, of 35 times that one of 25 long words was said the tuned starter heard 14
@@ -37,7 +37,7 @@ MOST, MARGIN = 100, 2
 @dataclass(frozen=True)
 class _Spelled:
     """A hot word: its tokens, which of its `pieces` each belongs to, and these as the model writes them
-    (`text.joined_tokens`): one, but for a script without word spaces."""
+    (`text.scripts.tokenize_with_joins`): one, but for a script without word spaces."""
 
     tokens: list[int]
     piece_of: list[int | None]
@@ -47,7 +47,7 @@ class _Spelled:
 def spelled(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
     """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell
     it."""
-    tokens, piece_of, unknown = spell_words(tokenizer, joined_tokens(word))
+    tokens, piece_of, unknown = spell_words(tokenizer, tokenize_with_joins(word))
     if unknown or not tokens:
         raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
     return tokens, piece_of
@@ -78,7 +78,7 @@ class HotWords:
             tokens, piece_of = spelled(processor.tokenizer, word)
             pieces = [
                 "".join(texts[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
-                for number in range(len(joined_tokens(word)))
+                for number in range(len(tokenize_with_joins(word)))
             ]
             self.spelled.append(_Spelled(tokens, piece_of, pieces))
         self.counts = np.zeros((len(words), len(processor.tokenizer)), np.float32)  # of each token in each hot word

@@ -112,7 +112,7 @@ class LanguageModel:
 
 class KenLM:
     """A KenLM file, .arpa (compressed or not) or binary, by the package kenlm: a model of words as
-    `text.mixed_tokens` gives them.
+    `text.scripts.tokenize_mixed` gives them.
 
     Raises ConfigError where the package is missing, the file is no such model, or it does not hold its words.
     """

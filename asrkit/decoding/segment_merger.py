@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from asrkit.decoding.transcript import Word
-from asrkit.text.normalizers import unspaced
+from asrkit.text.scripts import is_unspaced
 
 
 class SegmentMerger:
@@ -42,7 +42,7 @@ class SegmentMerger:
         kept = [word for word in words if self._seam_s is None or word.midpoint_s >= self._seam_s]
         if kept:
             first = kept[0]
-            joined = unspaced(self._last_word) and unspaced(first.word) if first is words[0] else first.joined
+            joined = is_unspaced(self._last_word) and is_unspaced(first.word) if first is words[0] else first.joined
             kept[0] = replace(first, joined=bool(self._last_word) and joined)
         return kept
 

@@ -30,7 +30,7 @@ class CharacterTokens(dict[str, int | None]):
 
 
 def spell_words(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list[int], list[int | None], list[str]]:
-    """Spell words as `text.normalizers.joined_tokens` gives them: (word, whether it joins the word before).
+    """Spell words as `text.scripts.tokenize_with_joins` gives them: (word, whether it joins the word before).
 
     Returns the token ids, with a delimiter between words that are not joined; for each token the index of its word,
     None for a delimiter; and the characters without a token, sorted.

@@ -170,7 +170,7 @@ def _checked(rows: list[Utterance], config: TrainConfig, model: Path | None) -> 
     blocking = [found for found in told.findings if found.code not in _HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_sentence(blocking[0], config))
-    return [replace(row, text=normalizers.normalise(row.text, config.text_rules)) for row in kept], told
+    return [replace(row, text=normalizers.normalize(row.text, config.text_rules)) for row in kept], told
 
 
 _HARMLESS = frozenset({"too-long", "too-short"})

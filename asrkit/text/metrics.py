@@ -4,7 +4,7 @@ An error rate is (substitutions + deletions + insertions) / reference tokens, su
 division, so that long utterances count for more, as in sclite. Edits are those of jiwer's minimal alignment.
 
 MER here is the *mixed* error rate of code-switched speech (Chinese by character, English by word), on
-`text.mixed_tokens`. It is not `jiwer.mer`, the match error rate.
+`text.scripts.tokenize_mixed`. It is not `jiwer.mer`, the match error rate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jiwer
 import numpy as np
 
 from asrkit.errors import DataError
-from asrkit.text.normalizers import mixed_tokens
+from asrkit.text.scripts import tokenize_mixed
 
 Operation = Literal["equal", "substitute", "delete", "insert"]
 
@@ -61,12 +61,14 @@ def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
     return Scores(
         wer=_pooled(references, hypotheses, str.split),
         cer=cer,
-        mer=_pooled(references, hypotheses, mixed_tokens),
+        mer=_pooled(references, hypotheses, tokenize_mixed),
         length_ratio=_length_ratio(cer),
     )
 
 
-def wer_interval(references: Sequence[str], hypotheses: Sequence[str], resamples: int = 1000) -> tuple[float, float]:
+def bootstrap_wer_interval(
+    references: Sequence[str], hypotheses: Sequence[str], resamples: int = 1000
+) -> tuple[float, float]:
     """Bounds that WER keeps within in 95 of 100 draws of as many utterances from these, with replacement.
 
     Percentile bootstrap over utterances (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
@@ -75,11 +77,11 @@ def wer_interval(references: Sequence[str], hypotheses: Sequence[str], resamples
     return _interval(references, hypotheses, str.split, resamples)
 
 
-def intervals(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """The bounds of `wer_interval` for wer, cer and mer."""
+def bootstrap_intervals(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """The bounds of `bootstrap_wer_interval` for wer, cer and mer."""
     return {
         name: _interval(references, hypotheses, tokens, 1000)
-        for name, tokens in (("wer", str.split), ("cer", _characters), ("mer", mixed_tokens))
+        for name, tokens in (("wer", str.split), ("cer", _characters), ("mer", tokenize_mixed))
     }
 
 
@@ -107,14 +109,14 @@ def _interval(
     return float(low), float(high)
 
 
-def align(reference: str, hypothesis: str) -> list[tuple[Operation, list[str], list[str]]]:
+def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[str], list[str]]]:
     """Runs of equal, substituted, deleted or inserted words, in order: (operation, reference words, hypothesis words).
-    A character of a script without word spaces is a word (`text.mixed_tokens`).
+    A character of a script without word spaces is a word (`text.scripts.tokenize_mixed`).
 
     A substitution has as many words on both sides; the reference side of an insertion and the hypothesis side of a
     deletion are empty.
     """
-    output = _process([mixed_tokens(reference)], [mixed_tokens(hypothesis)])
+    output = _process([tokenize_mixed(reference)], [tokenize_mixed(hypothesis)])
     (expected,), (heard,) = output.references, output.hypotheses
     return [
         (

@@ -1,6 +1,6 @@
-"""Named normalisers, the same for training and scoring, and tokens for scripts written without spaces.
+"""Named normalizers, the same for training and scoring, and tokens for scripts written without spaces.
 
-A run records its rules, so a score can be made again: the name of a normaliser, and behind it what else is done, as in
+A run records its rules, so a score can be made again: the name of a normalizer, and behind it what else is done, as in
 "german+numbers:de+map:№=Nummer". None of them strips combining marks in general: in Devanagari, Thai, Arabic or Tamil
 these carry the vowels.
 """
@@ -15,13 +15,11 @@ from functools import lru_cache
 
 from asrkit.errors import ConfigError
 from asrkit.text import numbers
+from asrkit.text.scripts import HAN, JOINERS, ZERO_WIDTH_SPACE, is_mark
 
 APOSTROPHE = "'"
 # U+2018, U+2019, U+02BC, U+FF07: written for the apostrophe by keyboards, word processors and linguists.
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", APOSTROPHE))
-
-# Zero-width (non-)joiners spell in Persian and in Indic scripts; elsewhere (emoji) they are litter.
-_JOINERS = "\u200c\u200d"
 
 # NFKC takes these Thai and Lao letters apart, though everybody types and reads them as one.
 _WHOLE_LETTERS = re.compile("([\u0e33\u0eb3\u0edc\u0edd])")
@@ -29,27 +27,15 @@ _WHOLE_LETTERS = re.compile("([\u0e33\u0eb3\u0edc\u0edd])")
 _LATIN_LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
 _LATIN_MARKS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 
-_HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_HAN_GAP = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
-_HAN_SIDE = re.compile(f"(?<=[{_HAN}]) | (?=[{_HAN}])")
+_HAN_GAP = re.compile(f"(?<=[{HAN}]) (?=[{HAN}])")
+_HAN_SIDE = re.compile(f"(?<=[{HAN}]) | (?=[{HAN}])")
 
 # Malayalam consonant + virama + zero-width joiner, as before Unicode 5.1, and the letter that says the same.
 _CHILLUS = {f"{base}\u0d4d\u200d": chillu for base, chillu in zip("ണനരലളക", "ൺൻർൽൾൿ", strict=True)}
 
-_KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-_THAI_LAO = "\u0e00-\u0eff"
-_MYANMAR = "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"
-_KHMER = "\u1780-\u17ff\u19e0-\u19ff"
-_UNSPACED = re.compile(f"[{_HAN}{_KANA}{_THAI_LAO}{_MYANMAR}{_KHMER}]")
-ZERO_WIDTH_SPACE = "\u200b"
-_HANGING = "\u0e33\u0eb3"
-"""Vowels of Thai and Lao that are written onto their consonant, though they are no marks (Unicode UAX #29)."""
-_STACKING = "\u17d2\u1039"
-"""Khmer and Burmese: the consonant behind it is written below."""
-
 
 @dataclass(frozen=True)
-class Normaliser:
+class Normalizer:
     """A named function from text to text; idempotent. `summary` is its one line on the page."""
 
     name: str
@@ -60,15 +46,15 @@ class Normaliser:
         return self.function(text)
 
 
-def normalise(text: str, rules: str) -> str:
-    """Apply what `rules_of` made, or the normaliser of that name. Raises ConfigError for what is neither."""
+def normalize(text: str, rules: str) -> str:
+    """Apply what `make_rules` made, or the normalizer of that name. Raises ConfigError for what is neither."""
     return _compiled(rules)(text)
 
 
-def rules_of(normaliser: str, language: str = "", character_map: str = "") -> str:
+def make_rules(normalizer: str, language: str = "", character_map: str = "") -> str:
     """The rules as one name. language: of spelled-out numbers; character_map: "ё=е №=number", parted by spaces;
     nothing behind = removes, and ␣ stands for a space."""
-    rules = normaliser
+    rules = normalizer
     if language.strip():
         rules += f"{_NUMBERS}{language.strip()}"
     if character_map.strip():
@@ -83,22 +69,22 @@ _NUMBERS, _MAP = "+numbers:", "+map:"
 def _compiled(rules: str) -> Callable[[str], str]:
     named, _, pairs = rules.partition(_MAP)
     name, _, language = named.partition(_NUMBERS)
-    if name not in NORMALISERS:
-        raise ConfigError(f"There is no normaliser {name!r}; choose one of {', '.join(NORMALISERS)}.")
-    mapped, normaliser = _parse_map(pairs), NORMALISERS[name]
+    if name not in NORMALIZERS:
+        raise ConfigError(f"There is no normalizer {name!r}; choose one of {', '.join(NORMALIZERS)}.")
+    mapped, normalizer = _parse_map(pairs), NORMALIZERS[name]
     if language:
-        numbers.check(language)
+        numbers.check_language(language)
     if not (language or mapped):
-        return normaliser
+        return normalizer
 
     def apply(text: str) -> str:
-        # Before, for what the normaliser would remove; and after, for what it has made.
-        text = normaliser(spelled(_replace(text, mapped)))
-        # Twice, for a normaliser may have made digits: ½ is 1 and 2 to it.
-        return _collapse(_replace(normaliser(spelled(text)) if language else text, mapped))
+        # Before, for what the normalizer would remove; and after, for what it has made.
+        text = normalizer(spelled(_replace(text, mapped)))
+        # Twice, for a normalizer may have made digits: ½ is 1 and 2 to it.
+        return _collapse(_replace(normalizer(spelled(text)) if language else text, mapped))
 
     def spelled(text: str) -> str:
-        return numbers.spell(text, language) if language else text
+        return numbers.spell_numbers(text, language) if language else text
 
     return apply
 
@@ -122,44 +108,6 @@ def _replace(text: str, pairs: dict[str, str]) -> str:
     for old, new in pairs.items():
         text = text.replace(old, new)
     return text
-
-
-def mixed_tokens(text: str) -> list[str]:
-    """What counts as a word: each character of a script without word spaces, and each word of the rest.
-
-    The scripts: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar. Combining marks and joiners stay with their base,
-    as does what is stacked below it.
-    """
-    return [token for token, _ in joined_tokens(text)]
-
-
-def joined_tokens(text: str) -> list[tuple[str, bool]]:
-    """The same, each with whether it stands behind the one before without a space."""
-    tokens: list[tuple[str, bool]] = []
-    for word in text.split():
-        begin = len(tokens)
-        for part in word.split(ZERO_WIDTH_SPACE):
-            token = ""
-            for character in part:
-                if token and not continues(token, character):
-                    tokens.append((token, len(tokens) > begin))
-                    token = ""
-                token += character
-            if token:
-                tokens.append((token, len(tokens) > begin))
-    return tokens
-
-
-def continues(token: str, character: str) -> bool:
-    """Whether a character that stands behind a token is part of it."""
-    if _is_mark(character) or character in _JOINERS or character in _HANGING or token[-1] in _STACKING:
-        return True
-    return not (_UNSPACED.match(character) or _UNSPACED.match(token))
-
-
-def unspaced(token: str) -> bool:
-    """Whether it is of a script without word spaces."""
-    return bool(_UNSPACED.match(token))
 
 
 def _collapse(text: str) -> str:
@@ -209,7 +157,7 @@ def _indic(text: str) -> str:
     """Chillus that are spelled with a joiner become the letters of their own; other joiners are not heard."""
     for spelled, letter in _CHILLUS.items():
         text = text.replace(spelled, letter)
-    return _basic(text.translate(dict.fromkeys(map(ord, _JOINERS))))
+    return _basic(text.translate(dict.fromkeys(map(ord, JOINERS))))
 
 
 def _fold_compatible(text: str) -> str:
@@ -230,19 +178,15 @@ def _words_only(text: str) -> str:
         inside = kept[-1] != " " and unicodedata.category(after)[0] in "LN"
         if kind[0] in "LN":
             kept.append(here)
-        elif _is_mark(here):
+        elif is_mark(here):
             if kept[-1] != " " and not _selects_variation(here):
                 kept.append(here)
-        elif here in _JOINERS:
-            if inside or (kept[-1] != " " and _is_mark(after) and not _selects_variation(after)):
+        elif here in JOINERS:
+            if inside or (kept[-1] != " " and is_mark(after) and not _selects_variation(after)):
                 kept.append(here)
         elif kind != "Cf" or here == ZERO_WIDTH_SPACE:  # soft hyphens and direction marks vanish; they part no words
             kept.append(here if here == APOSTROPHE and inside else " ")
     return "".join(kept)
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character) in ("Mn", "Mc")
 
 
 def _selects_variation(character: str) -> bool:
@@ -250,38 +194,38 @@ def _selects_variation(character: str) -> bool:
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
 
 
-NORMALISERS = {
-    normaliser.name: normaliser
-    for normaliser in (
-        Normaliser("none", "Leaves the text as it is; only white space is collapsed.", _collapse),
-        Normaliser(
+NORMALIZERS = {
+    normalizer.name: normalizer
+    for normalizer in (
+        Normalizer("none", "Leaves the text as it is; only white space is collapsed.", _collapse),
+        Normalizer(
             "basic",
             "Lower case, punctuation and symbols removed; accents, vowel signs and the apostrophe inside words stay. "
             "For any language.",
             _basic,
         ),
-        Normaliser("english", "Basic, with accents removed and & and % written as words. Digits stay.", _english),
-        Normaliser(
+        Normalizer("english", "Basic, with accents removed and & and % written as words. Digits stay.", _english),
+        Normalizer(
             "german",
             "Basic, with ä, ö, ü and ß kept, other accents removed, & and % written as words.",
             _european("äöüß", "prozent", "und"),
         ),
-        Normaliser(
+        Normalizer(
             "spanish",
             "Basic, with á, é, í, ó, ú, ü, ñ kept, other accents removed, & and % written as words.",
             _european("áéíóúüñ", "por ciento", "y"),
         ),
-        Normaliser(
+        Normalizer(
             "french",
             "Basic, with the accents of French kept, others removed, & and % written as words.",
             _european("àâæçéèêëîïôœùûüÿ", "pour cent", "et"),
         ),
-        Normaliser("chinese", "Basic, without any space beside a Chinese character.", _chinese),
-        Normaliser(
+        Normalizer("chinese", "Basic, without any space beside a Chinese character.", _chinese),
+        Normalizer(
             "code-switched",
             "Basic, without the spaces between Chinese characters, as ASCEND is scored.",
             _code_switched,
         ),
-        Normaliser("indic", "Basic; vowel signs stay, joiners go, Malayalam chillus are written in one way.", _indic),
+        Normalizer("indic", "Basic; vowel signs stay, joiners go, Malayalam chillus are written in one way.", _indic),
     )
 }

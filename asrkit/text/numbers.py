@@ -33,7 +33,7 @@ _ALPHABETS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "GEORGIAN", "ARABIC", "H
 _CHINESE = frozenset("zh zh_Hant yue yue_Hans".split())
 
 
-def check(language: str) -> None:
+def check_language(language: str) -> None:
     """Raise ConfigError unless numbers can be spelled in `language`."""
     if language not in _languages():
         raise ConfigError(
@@ -42,9 +42,12 @@ def check(language: str) -> None:
         )
 
 
-def spell(text: str, language: str) -> str:
-    """`text` with its numbers as words, parted by spaces from what they are glued to. Raises ConfigError as `check`."""
-    check(language)
+def spell_numbers(text: str, language: str) -> str:
+    """Write the numbers in `text` as words, separated by spaces from what they touch.
+
+    Raises ConfigError as `check_language` does.
+    """
+    check_language(language)
     if not any(letter.isdecimal() for letter in text):
         return text
     text = _PHONE.sub(lambda found: f" {_one_by_one(found[0], language)} ", text)

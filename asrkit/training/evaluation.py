@@ -16,7 +16,7 @@ from asrkit.decoding import ctc
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.text import metrics
-from asrkit.text.normalizers import normalise
+from asrkit.text.normalizers import normalize
 from asrkit.training import distributed, failures
 from asrkit.training.data import Collator, SpeechDataset, wants_mask
 from asrkit.training.model import frame_counts
@@ -112,14 +112,14 @@ def evaluate(
     if None in parts:
         raise Interrupted
     losses = [loss for part in parts for loss in part.losses.values()]
-    references = [normalise(row.text, normaliser) for row in utterances]
+    references = [normalize(row.text, normaliser) for row in utterances]
     greedy = _in_order([part.greedy for part in parts], normaliser)
     hypotheses = _in_order([part.hypotheses for part in parts], normaliser) if loop else greedy
     return Evaluation(
         float(np.mean(losses)),
         metrics.score(references, hypotheses),
         metrics.score(references, greedy) if loop else None,
-        metrics.wer_interval(references, hypotheses),
+        metrics.bootstrap_wer_interval(references, hypotheses),
         sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)),
         sum(part.unknown for part in parts) / max(1, sum(part.written for part in parts)),
         len(losses),
@@ -131,7 +131,7 @@ def evaluate(
 
 def _in_order(parts: list[dict[int, str]], normaliser: str) -> list[str]:
     texts = {place: text for part in parts for place, text in part.items()}
-    return [normalise(texts[place], normaliser) for place in sorted(texts)]
+    return [normalize(texts[place], normaliser) for place in sorted(texts)]
 
 
 def _hear(

@@ -18,7 +18,8 @@ from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.text import metrics
-from asrkit.text.normalizers import mixed_tokens, normalise
+from asrkit.text.normalizers import normalize
+from asrkit.text.scripts import tokenize_mixed
 
 if TYPE_CHECKING:
     from asrkit.decoding.protocols import Decoder
@@ -88,7 +89,7 @@ class Report:
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """95 % bootstrap intervals of wer, cer and mer."""
-        return metrics.intervals(*self._texts())
+        return metrics.bootstrap_intervals(*self._texts())
 
     @property
     def audio_s(self) -> float:
@@ -120,7 +121,7 @@ class Report:
         """(said, heard, how often), most frequent first; an empty side is a word missing or extra."""
         counts: Counter[tuple[str, str]] = Counter()
         for clip in self.clips:
-            for operation, said, heard in metrics.align(clip.reference, clip.hypothesis):
+            for operation, said, heard in metrics.align_words(clip.reference, clip.hypothesis):
                 if operation != "equal":
                     counts.update(zip_longest(said, heard, fillvalue=""))
         ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -245,7 +246,7 @@ def evaluate(
     """
     if not utterances:
         raise DataError("There is no clip to evaluate on; choose a dataset that has some.")
-    normalise("", normaliser)  # a wrong name is said before hours of work
+    normalize("", normaliser)  # a wrong name is said before hours of work
     begun, clips, failed = time.monotonic(), {}, []
     for chosen in _parts([row.duration_s for row in utterances]):
         on_progress("Transcribing the clips", len(clips) + len(failed), len(utterances))
@@ -261,7 +262,7 @@ def evaluate(
         for place, told in zip(waves, transcriber.transcribe_all(list(waves.values()), decoder), strict=True):
             row = utterances[place]
             clips[place] = Clip(
-                row, normalise(row.text, normaliser), normalise(told.text, normaliser), told.words, told.duration_s
+                row, normalize(row.text, normaliser), normalize(told.text, normaliser), told.words, told.duration_s
             )
     on_progress("Transcribing the clips", len(utterances), len(utterances))
     if not clips:
@@ -284,10 +285,10 @@ def _parts(durations_s: Sequence[float]) -> Iterator[list[int]]:
 
 def _judged(clip: Clip) -> Iterator[tuple[float, bool]]:
     """(confidence, whether it was said) of each word heard."""
-    if len(mixed_tokens(clip.hypothesis)) != len(clip.words):
+    if len(tokenize_mixed(clip.hypothesis)) != len(clip.words):
         return
     place = 0
-    for operation, _, heard in metrics.align(clip.reference, clip.hypothesis):
+    for operation, _, heard in metrics.align_words(clip.reference, clip.hypothesis):
         for _ in heard:
             yield clip.words[place].confidence, operation == "equal"
             place += 1

@@ -32,7 +32,8 @@ from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import join_words
 from asrkit.text import metrics
-from asrkit.text.normalizers import mixed_tokens, normalise
+from asrkit.text.normalizers import normalize
+from asrkit.text.scripts import tokenize_mixed
 from asrkit.transcription import evaluation
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber
@@ -53,7 +54,7 @@ def main() -> None:
     listener = Transcriber(options.model)
     source = sources.load(options.dataset)
     heard = list(source.eval or source.train[::2])
-    texts = [normalise(row.text, "basic") for row in (source.train if source.eval else source.train[1::2])]
+    texts = [normalize(row.text, "basic") for row in (source.train if source.eval else source.train[1::2])]
     other = (
         Path(options.other).read_text(encoding="utf-8").splitlines()
         if options.other
@@ -61,10 +62,10 @@ def main() -> None:
     )
     greedy = GreedyDecoder(listener.processor, listener.blank_id)
     print(f"{options.model} on {len(heard)} clips; {len(texts)} sentences of other clips")
-    decoders(listener, heard, greedy, texts, [normalise(text, "basic") for text in other])
+    decoders(listener, heard, greedy, texts, [normalize(text, "basic") for text in other])
     weights(listener, heard, greedy, texts)
     clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
-    seams(listener, greedy, clips, [normalise(row.text, "basic") for row in heard], options.background)
+    seams(listener, greedy, clips, [normalize(row.text, "basic") for row in heard], options.background)
     if options.dataset != str(CALLSIGNS):
         print("word times, of single words of the demo behind one another:")
     boundaries(listener, greedy)
@@ -77,13 +78,15 @@ def decoders(
     listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str], other: list[str]
 ) -> None:
     processor, blank_id = listener.processor, listener.blank_id
-    said = [normalise(row.text, "basic") for row in heard]
+    said = [normalize(row.text, "basic") for row in heard]
     letters = set(processor.tokenizer.get_vocab())
-    spelled = sorted({word for text in [*texts, *said] for word in mixed_tokens(text) if set(word) <= letters})
-    long = sorted({word for text in said for word in mixed_tokens(text) if len(word) >= HOT_LETTERS and word.isalpha()})
+    spelled = sorted({word for text in [*texts, *said] for word in tokenize_mixed(text) if set(word) <= letters})
+    long = sorted(
+        {word for text in said for word in tokenize_mixed(text) if len(word) >= HOT_LETTERS and word.isalpha()}
+    )
     hot = random.Random(0).sample(long, min(HOT, len(long)))
-    known = {word for text in texts for word in mixed_tokens(text)}
-    unknown = np.mean([word not in known for text in said for word in mixed_tokens(text)])
+    known = {word for text in texts for word in tokenize_mixed(text)}
+    unknown = np.mean([word not in known for text in said for word in tokenize_mixed(text)])
     print(f"{unknown:.1%} of the words said are not in the text of the language model")
     shown(listener, heard, "greedy", greedy, hot)
     shown(
@@ -111,7 +114,7 @@ def shown(listener: Transcriber, heard: Sequence[Utterance], name: str, decoder:
     low, high = told.intervals["wer"]
     right = missed = false = 0
     for clip in told.clips:
-        said, found = (collections.Counter(mixed_tokens(text)) for text in (clip.reference, clip.hypothesis))
+        said, found = (collections.Counter(tokenize_mixed(text)) for text in (clip.reference, clip.hypothesis))
         right += sum(min(said[word], found[word]) for word in hot)
         missed += sum(max(0, said[word] - found[word]) for word in hot)
         false += sum(max(0, found[word] - said[word]) for word in hot)
@@ -128,15 +131,15 @@ def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, 
     scores = listener.engine.log_probabilities(
         [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
     )
-    said = [normalise(row.text, "basic") for row in heard]
+    said = [normalize(row.text, "basic") for row in heard]
     searching = BeamSearch(listener.processor, listener.blank_id, LanguageModel(texts))
     found: dict[tuple[float, float], list[str]] = {}
     used = beam.LM_WEIGHT, beam.LETTER_BONUS
     for pair in WEIGHTS:
         beam.LM_WEIGHT, beam.LETTER_BONUS = pair
-        found[pair] = [normalise(join_words(searching.decode(one, 0.02)), "basic") for one in scores]
+        found[pair] = [normalize(join_words(searching.decode(one, 0.02)), "basic") for one in scores]
     beam.LM_WEIGHT, beam.LETTER_BONUS = used
-    found_plain = [normalise(join_words(greedy.decode(one, 0.02)), "basic") for one in scores]
+    found_plain = [normalize(join_words(greedy.decode(one, 0.02)), "basic") for one in scores]
     references: list[str] = []
     hypotheses: list[str] = []
     for picking, scoring in ((0, 1), (1, 0)):
@@ -186,9 +189,9 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
                 pieces["split by silero-vad"] = joined(listener, decoder, parts_of)
             figures = []
             for name, text in pieces.items():
-                rate = metrics.score([" ".join(said)], [normalise(text, "basic")]).wer
+                rate = metrics.score([" ".join(said)], [normalize(text, "basic")]).wer
                 figures.append(f"{name} {rate.rate:.1%} ({rate.deletions} missing, {rate.insertions} extra)")
-            same = wer([normalise(filed, "basic")], [normalise(pieces["live"], "basic")])
+            same = wer([normalize(filed, "basic")], [normalize(pieces["live"], "basic")])
             print(
                 f"clips joined with {gap_s} s between, {kind}: WER {', '.join(figures)}; live against the file "
                 f"{same:.1%}; {len(segmentation.segment_audio(mixed))} pieces",

@@ -21,7 +21,8 @@ from asrkit.decoding.beam import Vocabulary
 from asrkit.decoding.hotwords import MOST, HotWords
 from asrkit.decoding.tokens import spell_words
 from asrkit.models.resolution import STARTER_DIR
-from asrkit.text.normalizers import joined_tokens, normalise
+from asrkit.text.normalizers import normalize
+from asrkit.text.scripts import tokenize_with_joins
 from asrkit.transcription.transcriber import Transcriber
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
@@ -51,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     ours, model = Transcriber(options.model), Made()
     tokenizer = ours.processor.tokenizer
-    spelled, _ = timed(lambda: [spell_words(tokenizer, joined_tokens(word)) for word in model.words])
+    spelled, _ = timed(lambda: [spell_words(tokenizer, tokenize_with_joins(word)) for word in model.words])
     made, _ = timed(lambda: Vocabulary(model, tokenizer))
     print(
         f"{WORDS:,} words of a language model: {made:.2f} s; spelling each by itself alone takes "
@@ -59,7 +60,7 @@ def main() -> None:
     )
 
     rows = sources.load(options.data).unseen
-    said = {word for row in rows for word in normalise(row.text, "basic").split()}
+    said = {word for row in rows for word in normalize(row.text, "basic").split()}
     hot = sorted(word for word in said if len(word) >= LEAST_LETTERS)[:MOST]
     waves = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
     heard = ours.engine.log_probabilities([wave.samples for wave in waves])

@@ -25,7 +25,7 @@ from asrkit.data import sources
 from asrkit.decoding.transcript import join_words
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.text import metrics
-from asrkit.text.normalizers import normalise
+from asrkit.text.normalizers import normalize
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber
 
@@ -46,7 +46,7 @@ def main() -> None:
     source = sources.load(options.data)
     rows = [*source.eval, *source.train]
     waves = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
-    references = [normalise(row.text, "basic") for row in rows]
+    references = [normalize(row.text, "basic") for row in rows]
     ours = Transcriber(options.model)
     if options.precision:
         precisions("the same model", ours, waves, references)
@@ -118,7 +118,7 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
     )
     if said is not None:
         filed = ours.listen(blocks(wave, 10.0))
-        rates = [metrics.score([said], [normalise(text, "basic")]).wer.rate for text in (join_words(words), filed.text)]
+        rates = [metrics.score([said], [normalize(text, "basic")]).wer.rate for text in (join_words(words), filed.text)]
         print(f"live, {name}: WER {rates[0]:.2%}, of the same sound as a file {rates[1]:.2%}")
         again = 0.0
         for end_s in np.arange(30.0, min(120.0, wave.duration_s) + 1, 30.0):
@@ -150,7 +150,7 @@ def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: 
             spent, told[kind] = timed(lambda: ours.transcribe_all(waves), 1)
             together[kind] = min(together[kind], spent)
     for kind in models:
-        texts = [normalise(one.text, "basic") for one in told[kind]]
+        texts = [normalize(one.text, "basic") for one in told[kind]]
         wer = f", WER {metrics.score(references[: len(waves)], texts).wer.rate:.1%}" if references else ""
         print(
             f"{name}, {kind}: {seconds / alone[kind]:.1f} x real time clip by clip, "
@@ -210,7 +210,7 @@ def timed(work: Callable, goes: int = 2) -> tuple[float, object]:
 
 
 def report(name: str, audio_s: float, spent: float, references: list[str], hypotheses: list[str]) -> None:
-    wer = metrics.score(references, [normalise(text, "basic") for text in hypotheses]).wer.rate
+    wer = metrics.score(references, [normalize(text, "basic") for text in hypotheses]).wer.rate
     print(f"{name}: {audio_s / spent:.0f} x real time, WER {wer:.2%}", flush=True)
 
 

@@ -300,8 +300,8 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 @pytest.mark.parametrize(("numbers", "pairs"), [("", ""), ("de", ""), ("", " ё=е  №= "), ("en", "a=b")])
 def test_text_rules_are_those_that_speech_knows(numbers, pairs):
-    from asrkit.text.normalizers import normalise, rules_of
+    from asrkit.text.normalizers import make_rules, normalize
 
     config = TrainConfig(normaliser="german", spell_numbers=numbers, character_map=pairs)
-    assert config.text_rules == rules_of("german", numbers, pairs)
-    assert normalise("5 ё №", config.text_rules) is not None
+    assert config.text_rules == make_rules("german", numbers, pairs)
+    assert normalize("5 ё №", config.text_rules) is not None

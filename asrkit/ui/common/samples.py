@@ -8,7 +8,7 @@ from typing import Any
 
 from asrkit.runs.events import Event
 from asrkit.text import metrics
-from asrkit.text.normalizers import joined_tokens
+from asrkit.text.scripts import tokenize_with_joins
 from asrkit.ui.common import words
 
 MOST_SAMPLES = 20
@@ -51,8 +51,8 @@ def _row(sample: dict[str, Any]) -> str:
 def marked(reference: str, hypothesis: str) -> str:
     """The hypothesis with its errors marked: <mark> for a wrong word, <del> for a missing, <ins> for an extra one."""
     shown: list[str] = []
-    said, told = iter(joined_tokens(reference)), iter(joined_tokens(hypothesis))
-    for operation, expected, heard in metrics.align(reference, hypothesis):
+    said, told = iter(tokenize_with_joins(reference)), iter(tokenize_with_joins(hypothesis))
+    for operation, expected, heard in metrics.align_words(reference, hypothesis):
         wanted, found = list(islice(said, len(expected))), list(islice(told, len(heard)))
         for place, (word, joined) in enumerate(wanted if operation == "delete" else found):
             if shown and not joined:

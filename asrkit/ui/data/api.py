@@ -27,7 +27,7 @@ from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
-from asrkit.text.normalizers import normalise
+from asrkit.text.normalizers import normalize
 from asrkit.ui.common.component import Asked, answering
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data import audit_report, proposals
@@ -149,7 +149,7 @@ class Desk:
         """Sentences before and after the rules, those that change most first; and the vocabulary they leave."""
         rows, rules = self._source(asked).utterances, self._config(asked).text_rules
         raw = [row.text for row in rows[:LOOKED_AT]]
-        done = [normalise(text, rules) for text in raw]
+        done = [normalize(text, rules) for text in raw]
         known = self._limits(asked).vocabulary
         return {
             "pairs": audit_report.telling_pairs(raw, done, PREVIEWED),

@@ -9,7 +9,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
-from asrkit.text.normalizers import NORMALISERS
+from asrkit.text.normalizers import NORMALIZERS
 from asrkit.ui.common import form
 from asrkit.ui.common.component import UI, functions, script, template
 from asrkit.ui.data.api import Desk
@@ -68,7 +68,7 @@ def build(store: RunStore, desk: Desk) -> gr.HTML:
             *functions(desk, "known", "offer", "look", "hear", "preview", "check", "choose", "take"),
             *functions(recorder, "lists", "begin", "progress", "keep"),
         ],
-        normalisers=[(name, each.summary) for name, each in NORMALISERS.items()],
+        normalisers=[(name, each.summary) for name, each in NORMALIZERS.items()],
         numbers=list(NUMBER_LANGUAGES),
         models=form.base_models(store),
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),

@@ -11,7 +11,8 @@ from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text import metrics
-from asrkit.text.normalizers import mixed_tokens, normalise
+from asrkit.text.normalizers import normalize
+from asrkit.text.scripts import tokenize_mixed
 from asrkit.ui.common import samples
 
 CHECKPOINTS = "checkpoints of "
@@ -33,11 +34,11 @@ def compared(
     """A table as HTML: what each of the two hears (or each checkpoint, oldest first), its errors marked where there is
     a reference. All of them expect the same; one that cannot spell it, or whose weights are broken, says so. Raises
     RunError where there is no such run."""
-    said = normalise(reference, "basic")
+    said = normalize(reference, "basic")
     rows = "".join(
         _told(store, name, listener, wave, expect, said) for name, listener in _listeners(store, model, other)
     )
-    score = f"<th>{'WER' if mixed_tokens(said) == said.split() else 'MER'}</th>" if said else ""
+    score = f"<th>{'WER' if tokenize_mixed(said) == said.split() else 'MER'}</th>" if said else ""
     return f"<table><thead><tr><th>Model</th><th>Hears</th>{score}</tr></thead><tbody>{rows}</tbody></table>"
 
 
@@ -67,7 +68,7 @@ def _heard(store: RunStore, listener: str, wave: Waveform, expect: DecodingHints
 
 
 def _row(name: str, text: str, said: str) -> str:
-    heard = normalise(text, "basic") if said else text
+    heard = normalize(text, "basic") if said else text
     shown = samples.marked(said, heard) if said else escape(heard)
     rate = f"<td>{units.format_rate(metrics.score([said], [heard]).mer.rate)}</td>" if said else ""
     return f"<tr><td>{escape(name)}</td><td>{shown or '<i>nothing</i>'}</td>{rate}</tr>"

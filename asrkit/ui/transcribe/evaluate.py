@@ -20,7 +20,7 @@ from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
-from asrkit.text.normalizers import NORMALISERS
+from asrkit.text.normalizers import NORMALIZERS
 from asrkit.ui.common import samples
 from asrkit.ui.common.component import forgiving, script, template
 from asrkit.ui.transcribe import hearing
@@ -64,7 +64,7 @@ class Judge:
     def evaluate(self, asked: dict[str, Any]) -> dict[str, Any]:
         """{dataset, model, normaliser, expect, hot, lm} -> {id}. An empty dataset is the one that the model's run was
         judged on."""
-        if asked.get("normaliser") not in NORMALISERS:
+        if asked.get("normaliser") not in NORMALIZERS:
             raise DataError(f"There is no normaliser {asked.get('normaliser')!r}.")
         expect = hearing.expected(asked)
         job = Job()
@@ -285,5 +285,5 @@ def evaluation(store: RunStore) -> gr.HTML:
         html_template=hearing.with_expected(template("transcribe/evaluate.html")),
         js_on_load=script("common/polling.js", "transcribe/evaluate.js"),
         server_functions=functions,
-        normalisers=list(NORMALISERS),
+        normalisers=list(NORMALIZERS),
     )

@@ -118,7 +118,7 @@ def test_five_examples_and_json(clip):
 
 
 def test_unknown_normaliser_is_told_at_once():
-    with pytest.raises(ConfigError, match="no normaliser 'nope'"):
+    with pytest.raises(ConfigError, match="no normalizer 'nope'"):
         audit([], normaliser="nope")
 
 

@@ -237,5 +237,5 @@ def test_progress_is_told(data):
 
 
 def test_rules_that_do_not_exist(data):
-    with pytest.raises(ConfigError, match="no normaliser 'nope'"):
+    with pytest.raises(ConfigError, match="no normalizer 'nope'"):
         data.inspect(rules="nope")

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.errors import DataError
-from asrkit.text.metrics import ErrorRate, align, score, wer_interval
-from asrkit.text.normalizers import mixed_tokens
+from asrkit.text.metrics import ErrorRate, align_words, bootstrap_wer_interval, score
+from asrkit.text.scripts import tokenize_mixed
 
 WORDS = st.lists(st.sampled_from(["a", "bb", "c", "我", "好的"]), max_size=6).map(" ".join)
 PAIRS = st.lists(st.tuples(WORDS, WORDS), max_size=5)
@@ -79,7 +79,7 @@ def test_counts_add_up(pairs):
 
 
 def test_align_by_hand():
-    assert align("the cat sat on the big mat", "oh the cat sit on big mat") == [
+    assert align_words("the cat sat on the big mat", "oh the cat sit on big mat") == [
         ("insert", [], ["oh"]),
         ("equal", ["the", "cat"], ["the", "cat"]),
         ("substitute", ["sat"], ["sit"]),
@@ -90,26 +90,26 @@ def test_align_by_hand():
 
 
 def test_align_empty_sides():
-    assert align("", "") == []
-    assert align("", "a b") == [("insert", [], ["a", "b"])]
-    assert align("a", "") == [("delete", ["a"], [])]
+    assert align_words("", "") == []
+    assert align_words("", "a b") == [("insert", [], ["a", "b"])]
+    assert align_words("a", "") == [("delete", ["a"], [])]
 
 
 @given(WORDS, WORDS)
 def test_align_rebuilds_both_sides(reference, hypothesis):
-    chunks = align(reference, hypothesis)
-    assert [word for _, words, _ in chunks for word in words] == mixed_tokens(reference)
-    assert [word for _, _, words in chunks for word in words] == mixed_tokens(hypothesis)
+    chunks = align_words(reference, hypothesis)
+    assert [word for _, words, _ in chunks for word in words] == tokenize_mixed(reference)
+    assert [word for _, _, words in chunks for word in words] == tokenize_mixed(hypothesis)
 
 
 def test_the_interval_of_wer_holds_it_and_narrows_with_more_clips():
     references, hypotheses = ["a b c d"] * 40, ["a b c d"] * 30 + ["a x c"] * 10
-    low, high = wer_interval(references, hypotheses)
+    low, high = bootstrap_wer_interval(references, hypotheses)
     rate = score(references, hypotheses).wer.rate
     assert 0 < low < rate == 0.125 < high < 0.3
     # The standard error of 40 clips, of which a quarter have 2 errors of 4: 0.5 * sqrt(0.25 * 0.75 / 40) = 0.034.
     assert high - low == pytest.approx(2 * 1.96 * 0.034, rel=0.15)
-    wide = wer_interval(references[25:35], hypotheses[25:35])
+    wide = bootstrap_wer_interval(references[25:35], hypotheses[25:35])
     assert wide[1] - wide[0] > 1.5 * (high - low)
-    assert wer_interval(["a"], ["a"]) == (0, 0)
-    assert wer_interval([""], ["a"]) == (1, 1) and wer_interval([""], [""]) == (0, 0)
+    assert bootstrap_wer_interval(["a"], ["a"]) == (0, 0)
+    assert bootstrap_wer_interval([""], ["a"]) == (1, 1) and bootstrap_wer_interval([""], [""]) == (0, 0)

@@ -117,7 +117,7 @@ def test_what_cannot_be_evaluated(parrot):
         evaluate(parrot, [], "basic")
     with pytest.raises(AudioError, match="gone.wav"):
         evaluate(parrot, [Utterance("gone.wav", "a", 1.0)], "basic")
-    with pytest.raises(ConfigError, match="normaliser"):
+    with pytest.raises(ConfigError, match="normalizer"):
         evaluate(parrot, [Utterance("gone.wav", "a", 1.0)], "nosuch")
     parrot.add("a", "a")
 
