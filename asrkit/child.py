@@ -1,4 +1,4 @@
-"""Another Python process that finds this package, whatever folder the present one was started in."""
+"""Child Python processes that find this package, whatever the working directory of the parent is."""
 
 import os
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
-def module(name: str) -> list[str]:
-    """The command that runs the module of that name with this Python."""
+def module_command(name: str) -> list[str]:
+    """Return the command that runs a module with this Python."""
     return [sys.executable, "-m", name]
 
 
-def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """`given`, with this package in front of what else is looked up on PYTHONPATH."""
-    return {**given, "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))}
+def environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Return `base` with this package first on PYTHONPATH."""
+    return {**base, "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))}

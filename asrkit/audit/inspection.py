@@ -16,8 +16,9 @@ from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.audit import leaks, texts
 from asrkit.audit.clips import Audit, Checked, Limits, check_each, example, report
 from asrkit.audit.findings import Finding, make_finding
-from asrkit.data.manifest import Halves, Utterance
+from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
+from asrkit.data.splitting import TrainEval
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
 
@@ -29,7 +30,7 @@ BINS = 24  # of the histogram of durations
 ALIGNMENT_OUTLIER = 3.5  # robust deviations below the median
 ALIGNMENT_LEAST = 0.5  # nats a letter: smaller deviations are none, however even the others are
 
-HoldOut = Callable[[Sequence[Utterance], Sequence[Hashable | None]], Halves]
+HoldOut = Callable[[Sequence[Utterance], Sequence[Hashable | None]], TrainEval]
 """(rows with the text after the rules, a print of the audio of each) -> (to train on, to evaluate on)"""
 
 Score = Callable[[Waveform, str], float]

@@ -20,19 +20,19 @@ from pathlib import Path
 
 from asrkit.errors import DataError
 
-VARIABLE, VISITORS = "ASRKIT_READABLE", "ASRKIT_VISITORS"
-FOLDER = ".visitors"  # of the data root: hidden, so that no dataset is looked for in it from above
+READABLE_VARIABLE, VISITORS_VARIABLE = "ASRKIT_READABLE", "ASRKIT_VISITORS"
+VISITORS_FOLDER = ".visitors"  # of the data root: hidden, so that no dataset is looked for in it from above
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
-def limit_to(folder: Path) -> None:
+def limit_reads(folder: Path) -> None:
     """From now on read only what lies in `folder`, here and in processes started from here, unless a limit is set."""
-    os.environ.setdefault(VARIABLE, str(folder.absolute()))
+    os.environ.setdefault(READABLE_VARIABLE, str(folder.absolute()))
 
 
-def part_visitors(data_dir: Path) -> None:
+def isolate_visitors(data_dir: Path) -> None:
     """From now on each visitor has a folder of their own in the data root, which others do not read."""
-    os.environ[VISITORS] = str(data_dir.absolute() / FOLDER)
+    os.environ[VISITORS_VARIABLE] = str(data_dir.absolute() / VISITORS_FOLDER)
 
 
 _visitor: ContextVar[str] = ContextVar("visitor", default="")
@@ -50,26 +50,26 @@ def as_visitor(name: str) -> Iterator[None]:
 
 def as_owner_of(*paths: str) -> contextlib.AbstractContextManager[None]:
     """As the one visitor in whose folder these lie: for the worker of a run, whose data was checked when it began."""
-    root = os.environ.get(VISITORS, "")
+    root = os.environ.get(VISITORS_VARIABLE, "")
     below = [os.path.relpath(os.path.realpath(path), os.path.realpath(root)) for path in paths if path and root]
     owners = {path.split(os.sep)[0] for path in below if not path.startswith(os.pardir)}
     return as_visitor(owners.pop() if len(owners) == 1 else "")
 
 
-def visitor() -> str:
+def current_visitor() -> str:
     return _visitor.get()
 
 
-def home(data_dir: Path) -> Path:
+def visitor_dir(data_dir: Path) -> Path:
     """Where what the visitor makes lies: the data root, or the visitor's own folder in it."""
-    if VISITORS not in os.environ:
+    if VISITORS_VARIABLE not in os.environ:
         return data_dir
-    if not visitor():
+    if not current_visitor():
         raise DataError(
             "This browser keeps no cookies, without which nobody else could be kept from what you upload; "
             "allow them for this page and load it again."
         )
-    return Path(os.environ[VISITORS], visitor())
+    return Path(os.environ[VISITORS_VARIABLE], current_visitor())
 
 
 def check(path: Path) -> None:
@@ -79,30 +79,30 @@ def check(path: Path) -> None:
 
 def check_all(paths: Iterable[Path], also: Iterable[Path] = ()) -> None:
     """`check` for many paths. also: folders that may be read as well."""
-    gate = Gate(also)
+    policy = ReadPolicy(also)
     for path in paths:
-        if not gate.opens(path):
+        if not policy.allows(path):
             raise DataError(
                 f"{path} may not be read here: this app reads only what was uploaded to it or lies in its "
-                f"data folder; upload it, or let whoever runs the app add its folder to {VARIABLE}."
+                f"data folder; upload it, or let whoever runs the app add its folder to {READABLE_VARIABLE}."
             )
 
 
-class Gate:
+class ReadPolicy:
     """The limit for many paths; the links of each folder are followed once. also: folders that may be read as well."""
 
     def __init__(self, also: Iterable[Path] = ()) -> None:
-        limit = os.environ.get(VARIABLE)
+        limit = os.environ.get(READABLE_VARIABLE)
         folders = (*limit.split(os.pathsep), ASSETS, *_fetched(), *also) if limit else ()
         self._visitors, self._own = None, None
-        if limit and (root := os.environ.get(VISITORS)):
+        if limit and (root := os.environ.get(VISITORS_VARIABLE)):
             self._visitors = Path(os.path.realpath(root))
-            self._own = self._visitors / visitor() if visitor() else None
+            self._own = self._visitors / current_visitor() if current_visitor() else None
             folders = (*folders, *filter(None, [self._own]))
         self._folders = [Path(os.path.realpath(folder)) for folder in folders if str(folder)]
         self._real: dict[Path, str] = {}
 
-    def opens(self, path: Path) -> bool:
+    def allows(self, path: Path) -> bool:
         """Whether `path` may be read. Ask before its existence is looked up, which would tell of it."""
         if not self._folders:
             return True

@@ -26,14 +26,14 @@ from typing import IO
 from asrkit.errors import DataError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-MOST_FILES = 500_000
-MOST_BYTES = 400 * 2**30
+MAX_FILES = 500_000
+MAX_BYTES = 400 * 2**30
 SPARE_BYTES = 1 << 30  # left free on the disk
 BOMB_RATIO = 500  # of unpacked to packed, beyond BOMB_FLOOR bytes: no audio and no transcripts pack so well
 BOMB_FLOOR = 64 << 20
-LONGEST_NAME = 255  # bytes of one part of a path
-MOST_DEPTH = 30
-LONGEST_HEADER = 1 << 20  # bytes of what tar stores beside a member
+MAX_NAME_BYTES = 255  # bytes of one part of a path
+MAX_DEPTH = 30
+MAX_HEADER_BYTES = 1 << 20  # bytes of what tar stores beside a member
 _COPY_BYTES = 1 << 20
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -55,7 +55,7 @@ def stem(path: Path) -> str:
     return path.name[: -len(next(suffix for suffix in longest_first if path.name.lower().endswith(suffix)))]
 
 
-def unpacked(archive: Path, cache: Path) -> Path:
+def unpack_cached(archive: Path, cache: Path) -> Path:
     """The folder in `cache` with what is in `archive`; unpacked when it is first asked for. Raises as `unpack` does."""
     told = archive.stat()
     identity = f"{archive.absolute()} {told.st_size} {told.st_mtime_ns}"
@@ -65,15 +65,17 @@ def unpacked(archive: Path, cache: Path) -> Path:
 
 
 def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
-    """Fill a new folder in `folder`, which is called as `settle` has it; -> it. Raises DataError, in one sentence, for
-    an archive that cannot be taken."""
+    """Unpack an archive into a new folder in `folder`, with the first free one of `names`, and return it.
+
+    Raises DataError for an archive that is damaged, unsafe or too large.
+    """
     draft: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
-        room = max(0, min(MOST_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES))
+        room = max(0, min(MAX_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES))
         _fill(draft, archive, room)
-        return settle(draft, names)
+        return claim_name(draft, names)
     except OSError as error:
         raise DataError(
             f"{archive.name} cannot be unpacked into {folder} ({error.strerror or error}); free some "
@@ -99,7 +101,7 @@ def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def settle(draft: Path, names: Iterable[str]) -> Path:
+def claim_name(draft: Path, names: Iterable[str]) -> Path:
     """Call a folder by the first name that is free beside it; where none is, the last one's folder is taken for it.
 
     Known by trying: somebody else may take a name at any moment, and what is large has been copied for long by then.
@@ -121,8 +123,8 @@ def _fill(folder: Path, archive: Path, room: int) -> None:
     packed, written, count = max(1, archive.stat().st_size), 0, 0
     for member in _members(archive):
         count += 1
-        if count > MOST_FILES:
-            raise DataError(f"{archive.name} holds more than {MOST_FILES:,} files; split it into several datasets.")
+        if count > MAX_FILES:
+            raise DataError(f"{archive.name} holds more than {MAX_FILES:,} files; split it into several datasets.")
         path = folder.joinpath(*_parts(member.name, archive.name))
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
@@ -155,7 +157,7 @@ def _parts(name: str, archive: str) -> tuple[str, ...]:
         )
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         raise DataError(f"{archive} holds {name!r:.80}, a name with line breaks or control characters; rename it.")
-    if len(path.parts) > MOST_DEPTH or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
+    if len(path.parts) > MAX_DEPTH or any(len(part.encode()) > MAX_NAME_BYTES for part in path.parts):
         raise DataError(f"{archive} holds {name!r:.80}, whose path is too long or too deep; shorten it.")
     return path.parts
 
@@ -170,8 +172,8 @@ def _members(archive: Path) -> Iterator[_Member]:
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:
-    if _zip_count(archive) > MOST_FILES:  # before the list of them is read
-        raise DataError(f"{archive.name} holds more than {MOST_FILES:,} files; split it into several datasets.")
+    if _zip_count(archive) > MAX_FILES:  # before the list of them is read
+        raise DataError(f"{archive.name} holds more than {MAX_FILES:,} files; split it into several datasets.")
     with zipfile.ZipFile(archive) as packed:
         for entry in packed.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -213,7 +215,7 @@ class _ShortHeader(tarfile.TarInfo):
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
         """Raises tarfile.ReadError for a name that no path can be."""
         entry = super().frombuf(buf, encoding, errors)
-        if entry.type in cls._NAMES and entry.size > LONGEST_HEADER:
+        if entry.type in cls._NAMES and entry.size > MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {entry.size} bytes")
         return entry
 

@@ -33,11 +33,11 @@ METADATA, PROMPTS, CLIPS, LOCK = "metadata.csv", "prompts.txt", "clips", ".lock"
 SELECTIONS = "selections"  # the folder of the data root that is no dataset: `runs.selection` writes there
 NAME = re.compile(r"[^\W_](?:[\w -]{0,62}[^\W_])?")
 TAKE = re.compile("[0-9a-f]{16}")
-MOST_TEXT = 2_000  # characters of one transcript
+MAX_TEXT_CHARS = 2_000  # characters of one transcript
 
 
 @dataclass(frozen=True)
-class Clip:
+class RecordedClip:
     """One row of metadata.csv. file_name: relative to the collection's folder."""
 
     file_name: str
@@ -56,10 +56,12 @@ class Collection:
     def name(self) -> str:
         return self.folder.name
 
-    def add(self, wave: Waveform, text: str, *, speaker: str = "", instead_of: str = "", take: str = "") -> Clip:
+    def add(
+        self, wave: Waveform, text: str, *, speaker: str = "", replaces: str = "", take_id: str = ""
+    ) -> RecordedClip:
         """Keep a recording with its transcript; the folder is made by the first one.
 
-        instead_of: the file_name of a clip that this one takes the place of (a redo), if it is still there. take: a
+        replaces: the file_name of a clip that this one takes the place of (a redo), if it is still there. take: a
         name of this very recording, of 16 hexadecimal digits: sent a second time, it is not kept twice.
 
         Raises AudioError for a recording that is silent or shorter than a word, and DataError for a transcript that is
@@ -69,23 +71,25 @@ class Collection:
         text, speaker = _one_line(text), _one_line(speaker)
         if not text:
             raise DataError("The transcript is empty; write what is said in the clip.")
-        if len(text) > MOST_TEXT:
-            raise DataError(f"The transcript has {len(text)} characters; give at most {MOST_TEXT}, or cut the clip.")
-        if take and not TAKE.fullmatch(take):
-            raise DataError(f"{take!r:.40} cannot name a recording; record it again.")
+        if len(text) > MAX_TEXT_CHARS:
+            raise DataError(
+                f"The transcript has {len(text)} characters; give at most {MAX_TEXT_CHARS}, or cut the clip."
+            )
+        if take_id and not TAKE.fullmatch(take_id):
+            raise DataError(f"{take_id!r:.40} cannot name a recording; record it again.")
         check_speech(wave)
         with _writable(self.folder), self._lock():
-            file_name = f"{CLIPS}/{_slug(text)}-{take or uuid.uuid4().hex[:8]}.flac"
-            clip, before = Clip(file_name, text, speaker, round(wave.duration_s, 3)), self.clips()
-            if take and (kept := next((row for row in before if row.file_name == file_name), None)):
+            file_name = f"{CLIPS}/{_slug(text)}-{take_id or uuid.uuid4().hex[:8]}.flac"
+            clip, before = RecordedClip(file_name, text, speaker, round(wave.duration_s, 3)), self.clips()
+            if take_id and (kept := next((row for row in before if row.file_name == file_name), None)):
                 return kept
             self._write_audio(clip.file_name, wave)
             try:
-                self._write(METADATA, _table([*(row for row in before if row.file_name != instead_of), clip]))
+                self._write(METADATA, _table([*(row for row in before if row.file_name != replaces), clip]))
             except BaseException:
                 (self.folder / clip.file_name).unlink(missing_ok=True)
                 raise
-            self._forget_audio(instead_of)
+            self._forget_audio(replaces)
         return clip
 
     def remove(self, file_name: str) -> None:
@@ -98,10 +102,10 @@ class Collection:
             self._write(METADATA, _table(after))
             self._forget_audio(file_name)
 
-    def clips(self) -> list[Clip]:
+    def clips(self) -> list[RecordedClip]:
         """What has been kept, in that order. Raises DataError for a metadata.csv that is not one of ours."""
         path = self.folder / METADATA
-        names = [field.name for field in fields(Clip)]
+        names = [field.name for field in fields(RecordedClip)]
         try:
             with open(path, encoding="utf-8", newline="") as file:
                 table = csv.DictReader(file)
@@ -109,7 +113,8 @@ class Collection:
             if table.fieldnames != names:  # more columns would be lost with the next clip
                 raise ValueError(f"columns {table.fieldnames}")
             return [
-                Clip(**{name: row[name] for name in names} | {"duration_s": float(row["duration_s"])}) for row in rows
+                RecordedClip(**{name: row[name] for name in names} | {"duration_s": float(row["duration_s"])})
+                for row in rows
             ]
         except FileNotFoundError:
             return []
@@ -180,7 +185,7 @@ class Collection:
             os.close(handle)
 
 
-def open_in(root: Path, name: str) -> Collection:
+def open_collection(root: Path, name: str) -> Collection:
     """The collection of that name below the data root; made by the first clip or prompt.
 
     Raises DataError for a name that could mean another place: only letters, digits, spaces, - and _ are taken.
@@ -196,7 +201,7 @@ def open_in(root: Path, name: str) -> Collection:
     return Collection(root / name)
 
 
-def all_in(root: Path) -> list[Collection]:
+def list_collections(root: Path) -> list[Collection]:
     """Every collection below the data root that has a clip or a prompt, by name."""
     found = {path.parent for name in (METADATA, PROMPTS) for path in root.glob(f"*/{name}")}
     return [
@@ -204,10 +209,10 @@ def all_in(root: Path) -> list[Collection]:
     ]
 
 
-def _table(clips: Iterable[Clip]) -> str:
+def _table(clips: Iterable[RecordedClip]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([field.name for field in fields(Clip)])
+    rows.writerow([field.name for field in fields(RecordedClip)])
     rows.writerows(astuple(clip) for clip in clips)
     return text.getvalue()
 

@@ -1,4 +1,4 @@
-"""Clips that are only bytes in a table (parquet, `datasets`): written to a file, named by their content."""
+"""Clips that are only bytes in a table (parquet, `datasets`): written to files, named by their content."""
 
 from __future__ import annotations
 
@@ -10,45 +10,48 @@ from typing import Any
 
 from asrkit.data import access
 from asrkit.errors import DataError
+from asrkit.files import write_atomic
 
 _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff", ".mp3"))
 
 
 def cache_dir() -> Path:
-    """The user's cache for what was taken out of tables and archives."""
+    """Return the user's cache folder for clips of tables and unpacked archives."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asrkit"
 
 
-class Clips:
-    """Where such bytes become files. folder: the user's cache by default."""
+class ClipExtractor:
+    """Writes clips to files in `folder`, which is in the user's cache by default."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = (folder or cache_dir() / "clips").absolute()
-        self._gate = access.Gate()
+        self._policy = access.ReadPolicy()
 
-    def file_of(self, value: Any, where: str, column: str) -> str:
-        """The file of `value`, which is {"bytes", "path"}, bytes, or a path. Raises DataError for anything else."""
+    def extract(self, value: Any, where: str, column: str) -> str:
+        """Return the file of `value`, which is {"bytes", "path"}, bytes, or a path.
+
+        Raises DataError, naming the row and the column, for any other value.
+        """
         if isinstance(value, Mapping):
             content, path = value.get("bytes"), value.get("path")
         else:
             content, path = (value, None) if isinstance(value, bytes) else (None, value)
         if content:
-            return str(self._write_once(content, Path(path or "").suffix))
-        # What may not be read is not looked for: `sources` refuses it, whether it is there or not.
-        if isinstance(path, str) and (not self._gate.opens(Path(path)) or os.path.isfile(path)):
+            return str(self._write(content, Path(path or "").suffix))
+        # A path that may not be read is not looked up: `sources` refuses it, whether it exists or not.
+        if isinstance(path, str) and (not self._policy.allows(Path(path)) or os.path.isfile(path)):
             return os.path.abspath(path)
         raise DataError(
             f"{where}: {column} holds neither the bytes of a recording nor the path of a file that exists "
             f"({str(path)[:60]!r}); choose the audio column with audio_column, or save the dataset with its audio."
         )
 
-    def _write_once(self, content: bytes, suffix: str) -> Path:
-        """A second call finds it; written whole or not at all."""
+    def _write(self, content: bytes, suffix: str) -> Path:
+        """Write the clip atomically, unless its file exists."""
         suffix = suffix or next((ending for magic, ending in _MAGIC if content.startswith(magic)), ".audio")
         path = self.folder / f"{hashlib.sha1(content, usedforsecurity=False).hexdigest()[:20]}{suffix}"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}")
-            partial.write_bytes(content)
-            os.replace(partial, path)
+            with write_atomic(path) as file:
+                file.write(content)
         return path

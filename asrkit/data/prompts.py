@@ -1,6 +1,6 @@
 """Sentences to read aloud: lists that come with asrkit, and those that somebody pastes or uploads.
 
-A shipped list is assets/prompts/<name>.txt: its title behind "# " in the first line, then one prompt a line.
+A list_bundled list is assets/prompts/<name>.txt: its title behind "# " in the first line, then one prompt a line.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from asrkit.data.access import ASSETS
 from asrkit.errors import DataError
 
 FOLDER = ASSETS / "prompts"
-MOST = 5_000
-LONGEST = 400  # characters: nobody reads more than that in one breath or two
+MAX_PROMPTS = 5_000
+MAX_PROMPT_CHARS = 400  # characters: nobody reads more than that in one breath or two
 
 
-def shipped() -> dict[str, str]:
+def list_bundled() -> dict[str, str]:
     """name -> title of the lists that come with asrkit, English first."""
     names = sorted((path.stem for path in FOLDER.glob("*.txt")), key=lambda name: (name != "en", name))
     return {name: (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name in names}
 
 
 def load(name: str) -> list[str]:
-    """The prompts of a shipped list. Raises DataError for a name that is not one."""
-    if name not in shipped():
-        raise DataError(f"There is no list of prompts {name!r}; choose one of {', '.join(shipped())}.")
+    """The prompts of a list_bundled list. Raises DataError for a name that is not one."""
+    if name not in list_bundled():
+        raise DataError(f"There is no list of prompts {name!r}; choose one of {', '.join(list_bundled())}.")
     return (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[1:]
 
 
@@ -31,11 +31,12 @@ def parse(text: str) -> list[str]:
     found = list(dict.fromkeys(filter(None, (" ".join(line.split()) for line in text.splitlines()))))
     if not found:
         raise DataError("There is no prompt; write what is to be read, one sentence a line.")
-    if len(found) > MOST:
-        raise DataError(f"{len(found):,} prompts are more than anybody reads; give at most {MOST:,}.")
+    if len(found) > MAX_PROMPTS:
+        raise DataError(f"{len(found):,} prompts are more than anybody reads; give at most {MAX_PROMPTS:,}.")
     for number, line in enumerate(found, 1):
-        if len(line) > LONGEST:
+        if len(line) > MAX_PROMPT_CHARS:
             raise DataError(
-                f"Prompt {number} has {len(line)} characters; give at most {LONGEST}, or make two of it: {line[:40]}…"
+                f"Prompt {number} has {len(line)} characters; give at most {MAX_PROMPT_CHARS}, or make two of it: "
+                f"{line[:40]}…"
             )
     return found

@@ -10,14 +10,14 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from asrkit.data import archives
+from asrkit.data import archives, files
 from asrkit.data.readers import parquet, tables
 from asrkit.errors import DataError
 
-TAKEN = frozenset([*tables.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
+TAKEN = frozenset([*files.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
 
 
-def receive(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
+def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
     """Put the files, each (where it lies, its name at the sender's), into a new folder; an archive alone is unpacked.
 
     Raises DataError for nothing at all, two files of one name, a name that is none, a kind of file that no dataset has,
@@ -30,8 +30,8 @@ def receive(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
         raise DataError(f"{packed[0]} came together with other files; upload an archive by itself.")
     if packed:
         source, name = files[0]
-        return _unpack(source, plain_name(name), data_dir)
-    names = [plain_name(name) for _, name in files]
+        return _unpack(source, sanitize_file_name(name), data_dir)
+    names = [sanitize_file_name(name) for _, name in files]
     for name in names:
         if Path(name).suffix.lower() not in TAKEN:
             raise DataError(
@@ -46,7 +46,7 @@ def receive(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
             for (source, _), name in zip(files, names, strict=True):
                 shutil.copyfile(source, Path(draft) / name)
-            target = archives.settle(Path(draft), _names(Path(tabular[0] if len(tabular) == 1 else names[0]).stem))
+            target = archives.claim_name(Path(draft), _names(Path(tabular[0] if len(tabular) == 1 else names[0]).stem))
             Path(draft).mkdir()  # for the temporary directory to remove
     except OSError as error:
         raise DataError(f"{data_dir} cannot be written ({error.strerror or error}); free some space.") from error
@@ -62,12 +62,12 @@ def _unpack(source: Path, name: str, data_dir: Path) -> Path:
         return archives.unpack(link, data_dir, _names(archives.stem(Path(name))))
 
 
-def plain_name(name: str) -> str:
+def sanitize_file_name(name: str) -> str:
     """The last part of a path of any system. Raises DataError for what cannot name a file."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1]).strip()
     if last in ("", ".", "..") or last.startswith(".") or any(unicodedata.category(c) in ("Cc", "Cs") for c in last):
         raise DataError(f"{name!r:.80} cannot name a file; rename it with letters and digits.")
-    if len(last.encode()) > archives.LONGEST_NAME - 20:
+    if len(last.encode()) > archives.MAX_NAME_BYTES - 20:
         raise DataError(f"{last[:40]}… is too long a name ({len(last.encode())} bytes); shorten it.")
     return last
 

@@ -68,7 +68,7 @@ def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCal
 def _apart(repository: Repository, paths: list[str], total: int, on_progress: ProgressCallback | None) -> None:
     """Fetch `paths` in a process, and end it whatever happens here."""
     process = subprocess.Popen(
-        child.module(__name__),
+        child.module_command(__name__),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,85 +1,88 @@
-"""What is in a repository: asked of the Hub, remembered for when it cannot be asked; and a model put there."""
+"""Repositories on the Hub: their files, cached for when the Hub cannot be reached, and publication of models."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from asrkit.errors import HubError
+from asrkit.files import write_json
 from asrkit.hub.errors import translate_errors
 
 Kind = Literal["model", "dataset"]
-OLD_WEIGHTS = (".safetensors", ".bin", ".index.json", "words.txt")
-"""Of a model that is replaced: what would be loaded beside the new one."""
+REPLACED_SUFFIXES = (".safetensors", ".bin", ".index.json", "words.txt")
+"""Files of a published model that would be loaded beside those of the new one, and are removed."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """One state of a repository: sizes has each of its files, in bytes. remembered: the Hub could not be asked."""
+    """One state (commit) of a repository.
+
+    sizes: file -> bytes. offline: whether the state comes from the cache, because the Hub could not be reached.
+    """
 
     name: str
     kind: Kind
     commit: str
     sizes: Mapping[str, int]
-    remembered: bool = False
+    offline: bool = False
 
-    def remember(self, about: str, told: Any) -> None:
-        """Keep something that is true of this state, as JSON."""
-        path = self._memory(about)
+    def save_cached(self, key: str, value: Any) -> None:
+        """Cache `value`, which is true of this state, as JSON."""
+        path = self._cache_path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(json.dumps(told), encoding="utf-8")
-        os.replace(partial, path)
+        write_json(path, value)
 
-    def recall(self, about: str) -> Any | None:
-        """What was kept of this state, or None."""
+    def load_cached(self, key: str) -> Any | None:
+        """Load a value cached for this state; None if there is none."""
         try:
-            return json.loads(self._memory(about).read_text(encoding="utf-8"))
+            return json.loads(self._cache_path(key).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
 
-    def _memory(self, about: str) -> Path:
+    def _cache_path(self, key: str) -> Path:
         from huggingface_hub import constants
 
         folder = f"{self.kind}s--{self.name.replace('/', '--')}"
-        return Path(constants.HF_HOME, "asrkit", folder, self.commit, f"{about or '-'}.json")
+        return Path(constants.HF_HOME, "asrkit", folder, self.commit, f"{key or '-'}.json")
 
 
 def inspect_repository(name: str, kind: Kind, revision: str | None = None) -> Repository:
-    """What is in the repository now; where the Hub cannot be reached, what was there when it was looked at last.
+    """List the files of a repository; if the Hub cannot be reached, those of the last inspection.
 
-    Raises GatedError, NotOnHubError or HubError if it is not for everybody, not there, or not reached.
+    Raises GatedError, NotOnHubError or HubError for a repository that is gated, does not exist, or cannot be reached.
     """
     from huggingface_hub import HfApi, errors
 
     api = HfApi()
     with translate_errors(name, kind):
-        commit = str(api.resolve_revision(name, repo_type=kind, revision=revision).resolved)  # which remembers it
+        # Resolves to the last known commit without a network.
+        commit = str(api.resolve_revision(name, repo_type=kind, revision=revision).resolved)
         try:
-            told = api.repo_info(name, repo_type=kind, revision=commit, files_metadata=True)
-            if told.gated:  # its list of files is for everybody, the files are not
+            info = api.repo_info(name, repo_type=kind, revision=commit, files_metadata=True)
+            if info.gated:  # everybody may list its files, but not fetch them
                 api.auth_check(name, repo_type=kind)
         except (errors.HTTPError, OSError) as error:
             status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 500
-            sizes = Repository(name, kind, commit, {}).recall("sizes") if status >= 500 else None
+            sizes = Repository(name, kind, commit, {}).load_cached("sizes") if status >= 500 else None
             if sizes is None:
                 raise
-            return Repository(name, kind, commit, sizes, remembered=True)
-        found = Repository(name, kind, commit, {file.rfilename: file.size or 0 for file in told.siblings})
-        found.remember("sizes", dict(found.sizes))
-    return found
+            return Repository(name, kind, commit, sizes, offline=True)
+        repository = Repository(name, kind, commit, {file.rfilename: file.size or 0 for file in info.siblings or []})
+        repository.save_cached("sizes", dict(repository.sizes))
+    return repository
 
 
 def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
-    """Put `files` into the model repository `name`, made where there is none, in one commit; weights of another model
-    that lie there are removed. -> its address.
+    """Upload `files` to the model repository `name` in one commit, and return its address.
 
-    Raises HubError if this machine's token may not write there, if the repository is there and public though it is to
-    be private, or the Hub cannot be reached.
+    The repository is created if it does not exist. Weights of an earlier model in it are removed.
+
+    Raises HubError if this machine's token may not write there, if a repository that should be private exists and is
+    public, or if the Hub cannot be reached.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
 
@@ -87,25 +90,25 @@ def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
         raise HubError(f"{name!r} is no name for a model; write OWNER/NAME.")
     api = HfApi()
     with translate_errors(name, "model", writing=True):
+        replaced: list[str] = []
         try:
-            there = api.repo_info(name)
+            info = api.repo_info(name)
         except errors.RepositoryNotFoundError:
             api.create_repo(name, private=private)
-            old: list[str] = []
         else:
-            if private and not there.private:
+            if private and not info.private:
                 raise HubError(
                     f"{name} is on the Hugging Face Hub already, for everybody; make it private in its "
                     "settings first, or choose another name."
                 )
-            old = [
-                file.rfilename
-                for file in there.siblings
-                if file.rfilename.endswith(OLD_WEIGHTS) and file.rfilename not in files
-            ]
+            present = [file.rfilename for file in info.siblings or []]
+            replaced = [path for path in present if path.endswith(REPLACED_SUFFIXES) and path not in files]
         api.create_commit(
             name,
-            [*(CommitOperationAdd(path, content) for path, content in files.items()), *map(CommitOperationDelete, old)],
+            [
+                *(CommitOperationAdd(path, content) for path, content in files.items()),
+                *map(CommitOperationDelete, replaced),
+            ],
             commit_message="Model trained with asrkit",
         )
     return f"{api.endpoint}/{name}"

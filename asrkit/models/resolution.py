@@ -50,7 +50,7 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
         return _of_run(run)
     # os.path, for a name that is no path at all is then no directory, instead of an exception.
     path = Path(os.path.expanduser(name))
-    if not access.Gate([store.root]).opens(path.absolute()):
+    if not access.ReadPolicy([store.root]).allows(path.absolute()):
         if HUB_ID.fullmatch(name):
             return None
         raise ModelError(

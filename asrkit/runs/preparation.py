@@ -16,7 +16,7 @@ from asrkit.audit import leaks, selection
 from asrkit.audit.clips import Audit, Limits, audit
 from asrkit.audit.findings import Finding
 from asrkit.config import TrainConfig
-from asrkit.data import manifest, sources
+from asrkit.data import manifest, sources, splitting
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import DataError
@@ -60,7 +60,7 @@ def check_access(config: TrainConfig) -> None:
     lies where the run's data does."""
     for name in (config.train, config.eval):
         if name and not name.startswith(HUB) and name not in sources.BUILT_IN:
-            sources.check_reach(name)
+            sources.check_access(name)
 
 
 def prepare_data(
@@ -107,7 +107,7 @@ def prepare_data(
     return PreparedData(kept, kept_eval, told, selection.record(config.train))
 
 
-def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashable | None]) -> manifest.Halves:
+def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashable | None]) -> splitting.TrainEval:
     """Among the clips that can be used: of a few that are held out, none may be lost to the audit afterwards."""
     if config.eval:
         raise DataError(f"{config.eval} holds no clips to evaluate on; give another evaluation dataset.")
@@ -129,10 +129,17 @@ def load_leak_findings(run: Run) -> list[dict[str, Any]]:
     return [each for each in told["findings"] if each["code"].startswith(LEAK)]
 
 
-def split_rows(config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Hashable | None]) -> manifest.Halves:
+def split_rows(
+    config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Hashable | None]
+) -> splitting.TrainEval:
     """The split that a run with these settings makes of data without one. Texts are those after the rules."""
-    return manifest.split(
-        rows, eval_share=config.eval_share, count=config.eval_count, seed=config.seed, by=config.split_by, prints=prints
+    return splitting.split_utterances(
+        rows,
+        eval_share=config.eval_share,
+        count=config.eval_count,
+        seed=config.seed,
+        by=config.split_by,
+        audio_fingerprints=prints,
     )
 
 

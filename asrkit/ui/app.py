@@ -104,8 +104,8 @@ def launch(store: RunStore, host: str, port: int) -> None:
     check_port(host, port)
     shared = host not in LOOPBACK
     if shared:
-        access.limit_to(store.data_dir)
-        access.part_visitors(store.data_dir)
+        access.limit_reads(store.data_dir)
+        access.isolate_visitors(store.data_dir)
     receiving.own_folder(port)
     page = build(store)
     page.launch(

@@ -12,7 +12,7 @@ from asrkit.runs import processes
 
 @pytest.fixture
 def shared(serving, tmp_path, monkeypatch):
-    for name in (access.VARIABLE, access.VISITORS):
+    for name in (access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     app = type(serving)(tmp_path / "runs", options=["--host", "0.0.0.0"])
     app.start()

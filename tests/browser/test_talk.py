@@ -207,7 +207,7 @@ def test_a_file_its_words_and_subtitles(open_page, app, speech, tmp_path):
     part(page, "dataset").fill("my words")
     part(page, "keep").click()
     expect(part(page, "kept")).to_contain_text("now has 1 clips")
-    (clip,) = collection.open_in(app.store.data_dir, "my words").clips()
+    (clip,) = collection.open_collection(app.store.data_dir, "my words").clips()
     assert clip.text == "golf echo oscar five"
 
 

@@ -91,7 +91,7 @@ def test_a_full_disk_while_files_are_taken_leaves_nothing(tmp_path):
     sent = [(tmp_path / name, name) for name in ("a.wav", "b.wav")]
     with mounted(tmp_path / "small", "700k") as disk:
         with pytest.raises(DataError, match="cannot be written .*free some space"):
-            uploads.receive(sent, disk / "data")
+            uploads.save_upload(sent, disk / "data")
         assert not files_in(disk) and not list((disk / "data").iterdir())
 
 
@@ -107,5 +107,5 @@ def test_a_full_disk_while_an_archive_is_unpacked_leaves_nothing(tmp_path, monke
             free = archives.shutil.disk_usage(disk)
             monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: free._replace(free=1 << 40))
         with pytest.raises(DataError, match="unpacks to more than the 0.0 GB" if spare else "cannot be unpacked into"):
-            uploads.receive([(tmp_path / "a.zip", "a.zip")], disk / "data")
+            uploads.save_upload([(tmp_path / "a.zip", "a.zip")], disk / "data")
         assert not files_in(disk) and not list((disk / "data").iterdir())

@@ -1,4 +1,4 @@
-"""Parquet files of recordings, as the Hub keeps them: bytes and transcripts in one table. Read a few rows at a time."""
+"""Parquet files with audio and transcripts in one table, as on the Hub -> utterances. Read a few rows at a time."""
 
 from __future__ import annotations
 
@@ -11,38 +11,43 @@ from asrkit.data.readers import tables
 from asrkit.errors import DataError, first_line
 
 SUFFIX = ".parquet"
-_ROWS = 64  # at a time: a row holds a whole recording
+_BATCH_ROWS = 64
+"""Few, because each row contains a whole recording."""
 
 
-def read(path: Path, clips_dir: Path | None, wanted: tables.Wanted) -> tables.Table:
-    """The utterances of one file. Raises DataError for a damaged one and as `tables.read` does."""
+def read(path: Path, clips_dir: Path | None, choice: tables.ColumnChoice) -> tables.Table:
+    """Read the utterances of a file. Raises DataError for a damaged one and as `tables.read` does."""
     import pyarrow
     from pyarrow import parquet
 
-    clips, found = embedded.Clips(clips_dir), []
+    clips = embedded.ClipExtractor(clips_dir)
+    utterances: list[Utterance] = []
     try:
         file = parquet.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
-        bytes_columns = [field.name for field in file.schema_arrow if _holds_bytes(field.type)]
+        bytes_columns = [field.name for field in file.schema_arrow if _is_bytes_column(field.type)]
         columns = tables.choose_columns(
             names,
             str(path),
-            tables.Wanted(wanted.text, wanted.audio or (bytes_columns[0] if bytes_columns else None), wanted.speaker),
+            tables.ColumnChoice(
+                choice.text, choice.audio or (bytes_columns[0] if bytes_columns else None), choice.speaker
+            ),
         )
-        for batch in file.iter_batches(batch_size=_ROWS, columns=columns.used):
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns.names):
             for row in batch.to_pylist():
-                found.append(_utterance(row, columns, f"{path.name} row {len(found)}", clips, path.parent))
+                where = f"{path.name} row {len(utterances)}"
+                utterances.append(_make_utterance(row, columns, where, clips, path.parent))
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
             f"{path} cannot be read as parquet ({first_line(error)}); download or save it again."
         ) from error
-    if not found:
+    if not utterances:
         raise DataError(f"{path} has no rows; add one row for each recording.")
-    return tables.Table(found, names, columns)
+    return tables.Table(utterances, names, columns)
 
 
-def count(path: Path) -> int:
-    """The rows of one file; 1 for a damaged one, of which `read` says so."""
+def count_rows(path: Path) -> int:
+    """Return the number of rows of a file; 1 for a damaged one, for which `read` raises."""
     import pyarrow
     from pyarrow import parquet
 
@@ -52,16 +57,16 @@ def count(path: Path) -> int:
         return 1
 
 
-def _utterance(
-    row: dict[str, Any], columns: tables.Columns, where: str, clips: embedded.Clips, folder: Path
+def _make_utterance(
+    row: dict[str, Any], columns: tables.Columns, where: str, clips: embedded.ClipExtractor, folder: Path
 ) -> Utterance:
     value = row[columns.audio]
     if isinstance(value, str):
         value = str(folder / value)
-    return tables.utterance(row, columns, where, clips.file_of(value, where, columns.audio))
+    return tables.make_utterance(row, columns, where, clips.extract(value, where, columns.audio))
 
 
-def _holds_bytes(kind: Any) -> bool:
+def _is_bytes_column(kind: Any) -> bool:
     from pyarrow import types
 
     if types.is_struct(kind):

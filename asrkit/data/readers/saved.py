@@ -1,6 +1,6 @@
-"""What `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote -> utterances.
+"""Directories written by `Dataset.save_to_disk` or `DatasetDict.save_to_disk` -> utterances.
 
-Audio is never decoded by `datasets`, which would need torchcodec and a matching FFmpeg: columns are cast to
+`datasets` never decodes audio, which would need torchcodec and a matching FFmpeg: columns are cast to
 `Audio(decode=False)`, and bytes without a file are written to one (`embedded`).
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asrkit.data import embedded
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers import tables
-from asrkit.data.readers.hub import side
+from asrkit.data.split_names import split_role
 from asrkit.errors import DataError, first_line
 
 if TYPE_CHECKING:
@@ -22,30 +22,32 @@ if TYPE_CHECKING:
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
+    """Return whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def load(folder: Path, hub_dir: Path | None, wanted: tables.Wanted) -> tables.Table:
-    """Raises DataError for a damaged directory and as `_utterances` does."""
+def load(folder: Path, clips_dir: Path | None, choice: tables.ColumnChoice) -> tables.Table:
+    """Read a saved dataset. Raises DataError for a damaged directory, missing columns, and a dataset without rows."""
     import datasets
 
     try:
         loaded = datasets.load_from_disk(str(folder))
-    except IndexError as error:  # how `datasets` says that there is nothing
+    except IndexError as error:  # raised by `datasets` for a dataset without rows
         raise DataError(f"{folder} has no rows; save a dataset that has some.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:  # what its JSON files lack is told by KeyErrors
+    except (OSError, ValueError, KeyError, TypeError) as error:  # KeyError: a key missing in its JSON files
         raise DataError(
             f"{folder} cannot be read as a saved dataset ({first_line(error)}); save it to disk again."
         ) from error
-    return _utterances(_by_split(loaded, folder.name), folder.name, hub_dir, wanted)
+    return _read_splits(_splits_with_roles(loaded, folder.name), folder.name, clips_dir, choice)
 
 
-def _by_split(loaded: datasets.Dataset | datasets.DatasetDict, name: str) -> dict[str | None, Any]:
-    """-> split name -> Dataset; None for a lone Dataset, whose rows may say their split."""
+def _splits_with_roles(
+    loaded: datasets.Dataset | datasets.DatasetDict, name: str
+) -> Mapping[str | None, datasets.Dataset]:
+    """Return split -> Dataset; the split of a lone Dataset, whose rows may name their own, is None."""
     if not isinstance(loaded, Mapping):
         return {None: loaded}
-    known = {part: dataset for part, dataset in loaded.items() if side(part)}
+    known = {split: dataset for split, dataset in loaded.items() if split_role(split)}
     if not known:
         raise DataError(
             f"{name} has no split that is named like train, validation or test, only "
@@ -54,34 +56,35 @@ def _by_split(loaded: datasets.Dataset | datasets.DatasetDict, name: str) -> dic
     return known
 
 
-def _utterances(
-    splits: Mapping[str | None, datasets.Dataset], name: str, hub_dir: Path | None, wanted: tables.Wanted
+def _read_splits(
+    splits: Mapping[str | None, datasets.Dataset], name: str, clips_dir: Path | None, choice: tables.ColumnChoice
 ) -> tables.Table:
     """Raises DataError for missing columns, audio that is neither bytes nor a file, or no rows at all."""
     utterances: list[Utterance] = []
-    clips = embedded.Clips(hub_dir)
+    clips = embedded.ClipExtractor(clips_dir)
     for split, dataset in splits.items():
-        columns, found = _rows(dataset, split, f"{name} {split}" if split else name, clips, wanted)
-        utterances += found
+        columns, rows = _read_rows(dataset, split, f"{name} {split}" if split else name, clips, choice)
+        utterances += rows
     if not utterances:
         raise DataError(f"{name} has no rows; save one that has some.")
     return tables.Table(utterances, tuple(dataset.column_names), columns)
 
 
-def _rows(
-    dataset: datasets.Dataset, split: str | None, where: str, clips: embedded.Clips, wanted: tables.Wanted
+def _read_rows(
+    dataset: datasets.Dataset, split: str | None, where: str, clips: embedded.ClipExtractor, choice: tables.ColumnChoice
 ) -> tuple[tables.Columns, list[Utterance]]:
-    """Rows are numbered as the dataset does, from 0."""
+    """Read the rows of one split. They are numbered from 0, as in the dataset."""
     import datasets
 
-    heard = [column for column, feature in dataset.features.items() if isinstance(feature, datasets.Audio)]
-    wanted = replace(wanted, audio=wanted.audio or (heard[0] if heard else None))
-    columns = tables.choose_columns(dataset.column_names, where, wanted)
-    if columns.audio in heard:
+    audio_columns = [column for column, feature in dataset.features.items() if isinstance(feature, datasets.Audio)]
+    choice = replace(choice, audio=choice.audio or (audio_columns[0] if audio_columns else None))
+    columns = tables.choose_columns(dataset.column_names, where, choice)
+    if columns.audio in audio_columns:
         dataset = dataset.cast_column(columns.audio, datasets.Audio(decode=False))
-    found = []
-    for number, row in enumerate(dataset.select_columns(columns.used)):
-        place = f"{where} row {number}"
-        utterance = tables.utterance(row, columns, place, clips.file_of(row[columns.audio], place, columns.audio))
-        found.append(utterance if split is None else replace(utterance, split=split))
-    return columns, found
+    rows = []
+    for number, row in enumerate(dataset.select_columns(columns.names)):
+        origin = f"{where} row {number}"
+        file = clips.extract(row[columns.audio], origin, columns.audio)
+        utterance = tables.make_utterance(row, columns, origin, file)
+        rows.append(utterance if split is None else replace(utterance, split=split))
+    return columns, rows

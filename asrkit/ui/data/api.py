@@ -21,7 +21,8 @@ from asrkit.audit import selection
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
-from asrkit.data.readers import hub, spreadsheets
+from asrkit.data.readers import hub_datasets, spreadsheets
+from asrkit.data.split_names import split_role
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
@@ -56,7 +57,7 @@ class Desk:
     @answering
     def known(self, asked: Asked) -> dict[str, Any]:
         """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
-        folders = dict.fromkeys([access.home(self.store.data_dir), self.store.data_dir])  # one's own first
+        folders = dict.fromkeys([access.visitor_dir(self.store.data_dir), self.store.data_dir])  # one's own first
         made = [
             path
             for folder in folders
@@ -70,7 +71,7 @@ class Desk:
     @answering
     def look(self, asked: Asked) -> dict[str, Any]:
         """What is at `data`, read anew; or, of what comes from the Hub, how far it is."""
-        if str(asked.get("data")).startswith(hub.PREFIX):
+        if str(asked.get("data")).startswith(hub_datasets.PREFIX):
             job = self.fetches.get(
                 self._key(asked),
                 again=bool(asked.get("again")),
@@ -96,11 +97,11 @@ class Desk:
             "test": len(source.test or []),
             "hours": sum(known_s) / 3600,
             "speakers": len({row.speaker for row in rows if row.speaker}),
-            "found": list(source.found),
+            "found": list(source.column_names),
             "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
             if columns
             else {},
-            "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET)[2]] for sheet in source.sheets],
+            "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET_SEPARATOR)[2]] for sheet in source.sheets],
             "sheet": source.sheet,
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
         }
@@ -110,10 +111,10 @@ class Desk:
         """The configurations and splits of a dataset of the Hub: each a name of what to look at, and its words. split
         is empty where a configuration is to be chosen first."""
         data = str(asked.get("data") or "").strip()
-        name, made = hub.Name.of(data), hub.offer(data)
-        whole = f"{hub.PREFIX}{name.dataset}"
+        name, made = hub_datasets.DatasetName.parse(data), hub_datasets.list_choices(data)
+        whole = f"{hub_datasets.PREFIX}{name.dataset}"
         config = whole if len(made.configs) == 1 else f"{whole}:{made.config}"
-        usual = [split for split in made.splits if hub.side(split)]
+        usual = [split for split in made.splits if split_role(split)]
         size = _megabytes(sum(made.splits[each] for each in usual))
         splits = [[config, f"{' and '.join(usual)} ({size})"]] if usual else []
         splits += [
@@ -198,7 +199,7 @@ class Desk:
         without = [str(code) for code in asked.get("without") or []]
         dropped = found.audit.dropped if found else 0
         if found and (without or dropped):
-            path = selection.write(access.home(self.store.data_dir), str(asked["data"]), found, without)
+            path = selection.write(access.visitor_dir(self.store.data_dir), str(asked["data"]), found, without)
             self._source({"data": str(path)})  # for the forecast in Train
             return {"settings": settings | {"train": str(path), "eval": "", **dict.fromkeys(COLUMNS, "")}}
         columns = {name: str(asked.get(name) or "") for name in COLUMNS}
@@ -215,7 +216,7 @@ class Desk:
                 raise DataError("That file was not uploaded here; choose it again.")
             files.append((path, str(each.get("name") or path.name)))
         try:
-            return {"data": str(uploads.receive(files, access.home(self.store.data_dir)))}
+            return {"data": str(uploads.save_upload(files, access.visitor_dir(self.store.data_dir)))}
         finally:
             for path, _ in files:
                 path.unlink(missing_ok=True)
@@ -260,7 +261,11 @@ class Desk:
 
     def _key(self, asked: Asked) -> tuple[str, ...]:
         """What was asked for, and by whom: what one visitor has looked at, another may not."""
-        return (str(asked.get("data") or ""), *(str(asked.get(name) or "") for name in COLUMNS), access.visitor())
+        return (
+            str(asked.get("data") or ""),
+            *(str(asked.get(name) or "") for name in COLUMNS),
+            access.current_visitor(),
+        )
 
     def _audit_key(self, asked: Asked) -> tuple[str, ...]:
         """What an audit depends on: the rows as well, for a dataset may have grown since."""

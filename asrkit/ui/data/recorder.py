@@ -25,8 +25,8 @@ class Recorder:
     @answering
     def lists(self, asked: Asked) -> dict[str, Any]:
         """The shipped lists of prompts, and the datasets that can be gone on with."""
-        made = collection.all_in(access.home(self.store.data_dir))
-        return {"lists": list(prompts.shipped().items()), "collections": [mine.name for mine in made]}
+        made = collection.list_collections(access.visitor_dir(self.store.data_dir))
+        return {"lists": list(prompts.list_bundled().items()), "collections": [mine.name for mine in made]}
 
     @answering
     def begin(self, asked: Asked) -> dict[str, Any]:
@@ -59,11 +59,11 @@ class Recorder:
         before = next(
             (clip.file_name for clip in mine.clips() if speaker and (clip.text, clip.speaker) == (text, speaker)), ""
         )
-        mine.add(wave, text, speaker=speaker, instead_of=before, take=str(asked.get("take") or ""))
+        mine.add(wave, text, speaker=speaker, replaces=before, take_id=str(asked.get("take") or ""))
         return self._state(mine)
 
     def _collection(self, asked: Asked) -> collection.Collection:
-        return collection.open_in(access.home(self.store.data_dir), str(asked.get("name") or ""))
+        return collection.open_collection(access.visitor_dir(self.store.data_dir), str(asked.get("name") or ""))
 
     def _state(self, mine: collection.Collection) -> dict[str, Any]:
         clips = mine.clips()

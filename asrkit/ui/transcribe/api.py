@@ -211,7 +211,7 @@ class Talk:
     def keep(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {notice}."""
         _, wave = self._whole(asked)
-        kept = collection.open_in(access.home(self.store.data_dir), str(asked["dataset"]))
+        kept = collection.open_collection(access.visitor_dir(self.store.data_dir), str(asked["dataset"]))
         clip = kept.add(wave, str(asked["text"]), speaker=str(asked.get("speaker") or ""))
         return {
             "done": f"Kept as {clip.file_name} in {kept.folder}, which now has {len(kept.clips())} clips. Train on "

@@ -76,7 +76,7 @@ class Loading:
 
         Whoever waits asks again and again: a fetch that nobody asks for ends. Raises what loading raises.
         """
-        key = (access.visitor(), model, expect)
+        key = (access.current_visitor(), model, expect)
         with self._lock:
             for name in [name for name, one in self._steps.items() if one.stale]:
                 del self._steps[name]

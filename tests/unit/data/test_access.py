@@ -11,9 +11,9 @@ from tests.support.sheets import cells, xlsx
 
 @pytest.fixture
 def limited(tmp_path, monkeypatch):
-    monkeypatch.delenv(access.VARIABLE, raising=False)
+    monkeypatch.delenv(access.READABLE_VARIABLE, raising=False)
     (tmp_path / "data").mkdir()
-    monkeypatch.setenv(access.VARIABLE, str(tmp_path / "data"))
+    monkeypatch.setenv(access.READABLE_VARIABLE, str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("spoil", ["", "../../secret.wav", "{root}/secret.wav", "link.wav", "folder/secret.wav"])
@@ -77,14 +77,14 @@ def test_what_comes_with_asrkit_may_be_read(limited):
 
 
 def test_without_a_limit_everything_is_read(clip, table, tmp_path, monkeypatch):
-    monkeypatch.delenv(access.VARIABLE, raising=False)
+    monkeypatch.delenv(access.READABLE_VARIABLE, raising=False)
     clip("a.wav")
     assert len(sources.load(str(table("m.csv", "file_name,text", f"{tmp_path}/a.wav,hi"))).train) == 1
 
 
 def test_whoever_runs_the_app_has_the_last_word(tmp_path, monkeypatch):
-    monkeypatch.setenv(access.VARIABLE, f"{tmp_path}/mine:{tmp_path}/ours")
-    access.limit_to(tmp_path / "data")
+    monkeypatch.setenv(access.READABLE_VARIABLE, f"{tmp_path}/mine:{tmp_path}/ours")
+    access.limit_reads(tmp_path / "data")
     access.check(tmp_path / "ours" / "a.wav")
     with pytest.raises(DataError, match="may not be read here"):
         access.check(tmp_path / "data" / "a.wav")
@@ -99,9 +99,9 @@ def test_the_hub_is_no_way_round(name):
 @pytest.fixture
 def parted(tmp_path, monkeypatch, limited):
     """Two visitors, ann and bob, and what lies there for everybody."""
-    monkeypatch.setenv(access.VISITORS, "")
-    access.part_visitors(tmp_path / "data")
-    return tmp_path / "data" / access.FOLDER
+    monkeypatch.setenv(access.VISITORS_VARIABLE, "")
+    access.isolate_visitors(tmp_path / "data")
+    return tmp_path / "data" / access.VISITORS_FOLDER
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -115,7 +115,7 @@ def test_nobody_reads_or_learns_of_what_another_visitor_has(clip, table, tmp_pat
     told = set()
     with access.as_visitor("ann"):
         assert len(sources.load(f"{parted}/ann/hers").train) == 1
-        assert access.home(tmp_path / "data") == parted / "ann"
+        assert access.visitor_dir(tmp_path / "data") == parted / "ann"
         for name in (f"{parted}/bob/mine", f"{parted}/ann/../bob/mine", f"{parted}/bob", str(parted)):
             with pytest.raises(DataError, match="may not be read here") as caught:
                 sources.load(name)
@@ -144,10 +144,10 @@ def test_a_worker_reads_as_the_owner_of_its_data(tmp_path, parted):
         (("callsigns", ""), ""),
     ):
         with access.as_owner_of(*paths):
-            assert access.visitor() == owner
-    assert access.visitor() == ""
+            assert access.current_visitor() == owner
+    assert access.current_visitor() == ""
 
 
 def test_a_browser_without_cookies_is_told(tmp_path, parted):
     with pytest.raises(DataError, match="keeps no cookies"):
-        access.home(tmp_path / "data")
+        access.visitor_dir(tmp_path / "data")

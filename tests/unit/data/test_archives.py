@@ -160,7 +160,7 @@ def test_an_endless_name_takes_no_memory(tmp_path):
 
 
 def test_more_files_than_a_corpus_has(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MOST_FILES", 3)
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
     for path in (
         tarred(tmp_path, *((f"{n}.wav", b"x") for n in range(4))),
         zipped(tmp_path, *((f"{n}.wav", b"x") for n in range(4))),
@@ -170,7 +170,7 @@ def test_more_files_than_a_corpus_has(tmp_path, monkeypatch):
 
 
 def test_more_bytes_than_there_is_room_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MOST_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
     with pytest.raises(DataError, match="there is room for"):
         archives.unpack(zipped(tmp_path, ("a.wav", os.urandom(2000))), tmp_path / "in", ["data"])
 
@@ -196,7 +196,7 @@ def test_two_that_ask_for_one_archive_at_once_both_have_it(tmp_path, monkeypatch
     path, both, rename = zipped(tmp_path, ("a.wav", b"one"), name="ok.zip"), threading.Barrier(2), os.rename
     monkeypatch.setattr(os, "rename", lambda *names: (both.wait(10), rename(*names)))
     with concurrent.futures.ThreadPoolExecutor(2) as askers:
-        one, two = askers.map(lambda _: archives.unpacked(path, tmp_path / "in" / "data"), range(2))
+        one, two = askers.map(lambda _: archives.unpack_cached(path, tmp_path / "in" / "data"), range(2))
     assert one == two and (one / "a.wav").read_bytes() == b"one"
     assert list((tmp_path / "in" / "data").iterdir()) == [one]
 

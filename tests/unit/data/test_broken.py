@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asrkit.audit import inspection
 from asrkit.audit.clips import Limits
-from asrkit.data import prompts, sources, uploads
+from asrkit.data import files, prompts, sources, uploads
 from asrkit.data.readers import tables
 from asrkit.errors import AsrkitError, DataError
 
@@ -225,7 +225,7 @@ def test_a_broken_recording(tmp_path, name):
 def test_an_upload_that_is_refused(tmp_path, names, words):
     sound(tmp_path / "sent.wav")
     with pytest.raises(DataError, match=words):
-        uploads.receive([(tmp_path / "sent.wav", name) for name in names], tmp_path / "data")
+        uploads.save_upload([(tmp_path / "sent.wav", name) for name in names], tmp_path / "data")
     assert not list((tmp_path / "data").glob("*"))
 
 
@@ -233,7 +233,7 @@ def test_an_upload_that_is_taken(tmp_path):
     sound(tmp_path / "sent.wav")
     (tmp_path / "sent.csv").write_text("file_name,text\na.wav,hi\n")
     files = [(tmp_path / "sent.wav", "C:\\clips\\a.wav"), (tmp_path / "sent.csv", "my table.csv")]
-    folders = [uploads.receive(files, tmp_path / "data") for _ in range(2)]
+    folders = [uploads.save_upload(files, tmp_path / "data") for _ in range(2)]
     assert [folder.name for folder in folders] == ["my-table", "my-table-2"]
     assert sources.load(str(folders[1])).train[0].text == "hi"
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"my-table", "my-table-2"}
@@ -249,7 +249,7 @@ def test_two_uploads_of_one_name_at_once_are_both_taken(tmp_path, monkeypatch, p
     both, rename, first = threading.Barrier(2), os.rename, iter([True, True])
     monkeypatch.setattr(os, "rename", lambda *names: (next(first, False) and both.wait(10), rename(*names)))
     with concurrent.futures.ThreadPoolExecutor(2) as senders:
-        folders = list(senders.map(lambda _: uploads.receive([file], tmp_path / "data"), range(2)))
+        folders = list(senders.map(lambda _: uploads.save_upload([file], tmp_path / "data"), range(2)))
     assert sorted(folder.name for folder in folders) == ["sent", "sent-2"]
     assert [len(list(folder.iterdir())) for folder in folders] == [1, 1]
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"sent", "sent-2"}
@@ -270,7 +270,7 @@ def test_prompts_that_are_none(text, words):
 
 
 def test_shipped_prompts_can_be_read():
-    for name, title in prompts.shipped().items():
+    for name, title in prompts.list_bundled().items():
         lines = prompts.load(name)
         assert title and len(lines) >= 20 and prompts.parse("\n".join(lines)) == lines
     with pytest.raises(DataError, match="no list of prompts '../x'"):
@@ -342,7 +342,7 @@ def test_any_archive(tmp_path, content, suffix, magic):
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=600),
-    suffix=st.sampled_from(sorted(tables.AUDIO_SUFFIXES)),
+    suffix=st.sampled_from(sorted(files.AUDIO_SUFFIXES)),
     magic=st.sampled_from(
         [
             b"",

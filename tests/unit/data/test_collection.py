@@ -9,7 +9,7 @@ import soundfile
 
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import sources
-from asrkit.data.collection import Collection, all_in, open_in
+from asrkit.data.collection import Collection, list_collections, open_collection
 from asrkit.errors import AudioError, DataError
 
 
@@ -19,8 +19,8 @@ def wave(sine):
 
 
 def test_it_is_a_dataset_after_each_clip(wave, tmp_path):
-    mine = open_in(tmp_path / "data", "My voice")
-    assert mine.clips() == [] and all_in(tmp_path / "data") == []
+    mine = open_collection(tmp_path / "data", "My voice")
+    assert mine.clips() == [] and list_collections(tmp_path / "data") == []
     for number, text in enumerate(["Hello, you", 'say "hi"\nnow', "你好"], 1):
         mine.add(wave, text, speaker="ann")
         assert len(sources.load(str(mine.folder)).train) == number
@@ -28,13 +28,13 @@ def test_it_is_a_dataset_after_each_clip(wave, tmp_path):
     assert [row.text for row in rows] == ["Hello, you", 'say "hi" now', "你好"]
     assert {(row.speaker, row.duration_s) for row in rows} == {("ann", 0.5)}
     np.testing.assert_allclose(load_audio(rows[0].audio).samples, wave.samples, atol=1e-4)
-    assert [found.name for found in all_in(tmp_path / "data")] == ["My voice"]
+    assert [found.name for found in list_collections(tmp_path / "data")] == ["My voice"]
 
 
 def test_a_clip_is_taken_again_or_out(wave, sine, tmp_path):
     mine = Collection(tmp_path / "mine")
     first, second = mine.add(wave, "one"), mine.add(wave, "two")
-    better = mine.add(Waveform(sine(0.8)), "one", instead_of=first.file_name)
+    better = mine.add(Waveform(sine(0.8)), "one", replaces=first.file_name)
     assert mine.clips() == [second, better]
     mine.remove(second.file_name)
     assert mine.clips() == [better]
@@ -48,7 +48,7 @@ def test_what_a_page_names_removes_nothing_else(wave, tmp_path):
     mine.add(wave, "one")
     (tmp_path / "other.txt").write_text("keep me")
     for name in ("../other.txt", "clips/../../other.txt", "metadata.csv", str(tmp_path / "other.txt")):
-        mine.add(wave, "two", instead_of=name)
+        mine.add(wave, "two", replaces=name)
     assert (tmp_path / "other.txt").exists() and len(mine.clips()) == 5
 
 
@@ -99,7 +99,7 @@ def test_prompts_are_kept(wave, tmp_path):
     mine = Collection(tmp_path / "mine")
     mine.prompts = ["One.", "", " Two  three. ", "One."]
     assert Collection(tmp_path / "mine").prompts == ["One.", "Two three."]
-    assert [found.name for found in all_in(tmp_path)] == ["mine"]
+    assert [found.name for found in list_collections(tmp_path)] == ["mine"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_prompts_are_kept(wave, tmp_path):
 )
 def test_a_name_that_could_mean_another_place(tmp_path, name):
     with pytest.raises(DataError, match="cannot name a dataset; use up to 64 letters"):
-        open_in(tmp_path, name)
+        open_collection(tmp_path, name)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_recordings_with_transcripts_beside_them_are_left_alone(wave, tmp_path):
     soundfile.write(tmp_path / "mine/a.wav", wave.samples, SAMPLING_RATE)
     (tmp_path / "mine/a.txt").write_text("hello")
     with pytest.raises(DataError, match="choose another name"):
-        open_in(tmp_path, "mine").add(wave, "hi")
+        open_collection(tmp_path, "mine").add(wave, "hi")
     assert [row.text for row in sources.load(str(tmp_path / "mine")).train] == ["hello"]
 
 
 @pytest.mark.parametrize("name", ["selections", "Selections"])
 def test_the_name_of_the_folder_of_selections_is_taken(tmp_path, name):
     with pytest.raises(DataError, match="another name"):
-        open_in(tmp_path, name)
+        open_collection(tmp_path, name)

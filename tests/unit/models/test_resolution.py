@@ -179,7 +179,7 @@ def test_a_damaged_vocabulary(tmp_path, content):
 
 
 def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store, make_run, tmp_path, monkeypatch):
-    monkeypatch.setenv(access.VARIABLE, str(store.data_dir))
+    monkeypatch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
     checkpoint(tmp_path / "other")
     names = [tmp_path / "other", tmp_path / "gone", tmp_path / "other/config.json", "nonsense", "a\0b"]
     told = {refused(name, store).replace(repr(str(name)), "") for name in names}

@@ -196,7 +196,7 @@ def test_the_guess_is_shown_and_can_be_changed(make, tmp_path):
     path = make("x.csv", "path,sentence,other,who,noise", "a.wav,said,not said,ann,b.wav")
     guess = sources.load(str(path))
     assert (guess.columns.audio, guess.columns.text, guess.columns.speaker) == ("path", "sentence", None)
-    assert guess.found == ("path", "sentence", "other", "who", "noise")
+    assert guess.column_names == ("path", "sentence", "other", "who", "noise")
     named = make("y.csv", "path,sentence,speaker", "a.wav,said,ann")
     assert sources.load(str(named)).train[0].speaker == "ann"
     assert sources.load(str(named), speaker_column="-").train[0].speaker is None

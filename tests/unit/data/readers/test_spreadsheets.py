@@ -24,7 +24,7 @@ def test_the_first_sheet_is_a_table(clip, tmp_path):
     ]
     assert (source.layout, source.sheet) == ("spreadsheet", f"{tmp_path}/x.xlsx#clips")
     assert source.sheets == (f"{tmp_path}/x.xlsx#clips", f"{tmp_path}/x.xlsx#notes")
-    assert source.found == tuple(HEADER) and source.columns.speaker == "speaker"
+    assert source.column_names == tuple(HEADER) and source.columns.speaker == "speaker"
 
 
 def test_a_sheet_that_is_named(clip, tmp_path):
@@ -108,7 +108,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_hostile_costs_a_sentence(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(spreadsheets, "MOST_SECONDS", 20)
+    monkeypatch.setattr(spreadsheets, "MAX_SECONDS", 20)
     make, words = HOSTILE[name]
     with pytest.raises(DataError, match=words) as caught:
         load(make(tmp_path / "x.xlsx"))

@@ -24,12 +24,12 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
-        patch.delenv(access.VARIABLE, raising=False)
-        for name in (access.VARIABLE, access.VISITORS):
+        patch.delenv(access.READABLE_VARIABLE, raising=False)
+        for name in (access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
             patch.setenv(name, "")  # so that what the app sets is gone afterwards
         store = RunStore(folder / "runs")
-        patch.setenv(access.VARIABLE, str(store.data_dir))
-        access.part_visitors(store.data_dir)
+        patch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
+        access.isolate_visitors(store.data_dir)
         built = app.build(store)
         _, address, _ = built.launch(
             server_name="127.0.0.1",

@@ -253,7 +253,7 @@ def test_only_what_was_uploaded_is_taken(desk, folder, store, path):
 
 
 def test_other_files_are_not_read_where_others_can_reach_the_app(desk, folder, monkeypatch, store):
-    monkeypatch.setenv(access.VARIABLE, str(store.data_dir))
+    monkeypatch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
     for question in (desk.look, desk.hear, desk.preview, desk.check):
         assert "may not be read here" in question(asked(folder, place=0))["error"]
 

@@ -146,7 +146,7 @@ def test_a_file_is_read_shown_played_and_written(booth):
 
 def test_a_file_is_heard_as_the_visitor_who_sent_it(booth, monkeypatch):
     asked = []
-    monkeypatch.setattr(DecodingHints, "build_decoder", lambda self, ready: asked.append(access.visitor()))
+    monkeypatch.setattr(DecodingHints, "build_decoder", lambda self, ready: asked.append(access.current_visitor()))
     with access.as_visitor("somebody"):
         recording = uploaded(booth, "a.wav", said("abc"))
     wait_for(lambda: state(booth, recording)["state"] == "done", "the file")
@@ -219,7 +219,7 @@ def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
     ended(booth, mine)
     told = booth.keep({"id": mine, "text": "abd", "dataset": "my words", "speaker": "ann"})
     assert "now has 1 clips" in told["done"]
-    (clip,) = collection.open_in(booth.store.data_dir, "my words").clips()
+    (clip,) = collection.open_collection(booth.store.data_dir, "my words").clips()
     assert (clip.text, clip.speaker) == ("abd", "ann")
     assert clip.duration_s == pytest.approx(len(said("abc")) / SAMPLING_RATE, abs=0.01)
     keep = answering(booth.keep)

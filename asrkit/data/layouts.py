@@ -1,0 +1,239 @@
+"""A path on this machine, in any layout -> its utterances, with the splits that the layout names.
+
+A folder is recognised in this order: written by datasets' save_to_disk; a corpus or toolkit that `corpora` knows; a
+metadata table; folders or else tables named like splits; a single table; a single folder; recordings with transcripts
+beside them; archives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asrkit.data import access, archives, embedded, files
+from asrkit.data.manifest import Utterance
+from asrkit.data.readers import corpora, parquet, saved, spreadsheets, tables
+from asrkit.data.split_names import split_role
+from asrkit.errors import DataError
+from asrkit.jobs import ProgressCallback
+
+BUILT_IN = {"callsigns": access.ASSETS / "demo" / "callsigns"}
+MAX_DEPTH = 6
+"""Of folders that contain nothing but a folder or an archive."""
+_HIDDEN = (".", "~$", "__MACOSX")  # files of the system, of an open spreadsheet, of macOS
+TABLE_SUFFIXES = (*tables.SUFFIXES, parquet.SUFFIX)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The utterances of a dataset and how they were read.
+
+    layout: the name of the recognised layout. column_names, columns, sheet, sheets: as in `tables.Table`; empty and
+    None for a layout without columns.
+    """
+
+    utterances: list[Utterance]
+    layout: str
+    column_names: tuple[str, ...] = ()
+    columns: tables.Columns | None = None
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
+
+    @classmethod
+    def from_table(cls, table: tables.Table, layout: str) -> Contents:
+        return cls(table.utterances, layout, table.column_names, table.columns, table.sheet, table.sheets)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a dataset.
+
+    choice: the columns to use. clips_dir: where clips that are only bytes in a table are written; the user's cache by
+    default. on_progress: called while files are fetched from the Hub. depth: of nested folders, counted here.
+    """
+
+    choice: tables.ColumnChoice
+    clips_dir: Path | None = None
+    on_progress: ProgressCallback | None = None
+    depth: int = 0
+
+    def nested(self) -> ReadOptions:
+        return replace(self, depth=self.depth + 1)
+
+
+def read_path(data: str, options: ReadOptions) -> Contents:
+    """Read a file, a folder or a built-in dataset.
+
+    Raises DataError for a path that does not exist, may not be read, or is in no known layout.
+    """
+    # Absolute, because the worker that reads the manifest may be started in another folder.
+    path = (BUILT_IN.get(data) or Path(data).expanduser()).absolute()
+    if data.strip() and "\0" not in data:
+        access.check(path)
+        path, sheet = spreadsheets.split_sheet_name(path)
+        access.check(path)  # again: without the sheet's name it may be a link
+        options = replace(options, choice=replace(options.choice, sheet=sheet))
+    if not data.strip() or "\0" in data or not path.exists():
+        raise DataError(
+            f"There is no data at {data!r}; give a folder, a table ({', '.join(TABLE_SUFFIXES)}), hub:owner/name, or "
+            f"one of the built-in names: {', '.join(BUILT_IN)}."
+        )
+    if path.is_file() and archives.is_archive(path):
+        path = archives.unpack_cached(path, embedded.cache_dir() / "unpacked")
+    if path.is_dir():
+        return read_folder(path, options)
+    suffix = path.suffix.lower()
+    if suffix == ".numbers":
+        raise DataError(f"{path} is a spreadsheet of Numbers; export it as Excel or CSV and give that.")
+    if suffix in TABLE_SUFFIXES:
+        return read_table(path, options)
+    raise DataError(
+        f"{path} is not a table of recordings; give a folder, an archive or a {', '.join(TABLE_SUFFIXES)} file."
+    )
+
+
+def read_table(path: Path, options: ReadOptions) -> Contents:
+    """Read a table in any format. Raises DataError as `tables.read` and `parquet.read` do."""
+    if path.suffix.lower() == parquet.SUFFIX:
+        return Contents.from_table(parquet.read(path, options.clips_dir, options.choice), "parquet")
+    table = tables.read(path, options.choice)
+    return Contents.from_table(table, _name_table_layout(table, path.suffix.lower()))
+
+
+def read_folder(folder: Path, options: ReadOptions) -> Contents:
+    """Read a folder. Raises DataError for one that is empty or in no known layout."""
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_HIDDEN))
+    if not entries:
+        raise DataError(f"{folder} is empty; put recordings and a metadata.csv, or a .txt beside each, into it.")
+    if saved.is_saved(folder):
+        return Contents.from_table(saved.load(folder, options.clips_dir, options.choice), "saved by datasets")
+    if layout := corpora.recognise(folder):
+        return Contents(layout.read(folder), layout.title)
+    table_files = [entry for entry in entries if entry.suffix.lower() in TABLE_SUFFIXES and entry.is_file()]
+    if metadata := next((entry for entry in table_files if entry.stem.lower() == "metadata"), None):
+        contents = read_table(metadata, options)
+        is_plain = contents.layout.endswith((" table", "spreadsheet"))
+        return replace(contents, layout="folder with a metadata table") if is_plain else contents
+    contents = (
+        _read_splits(entries, table_files, options)
+        or _read_single_table(folder, table_files, options)
+        or _read_single_folder(entries, table_files, options)
+        or _read_transcribed_files(folder)
+        or _read_archives(entries, options)
+    )
+    if contents is None:
+        raise DataError(
+            f"{folder} is in no known layout; it needs one of: a metadata.csv or metadata.jsonl with file_name and "
+            "text, folders train/ and test/, tables train.tsv and test.tsv, a .txt beside each recording, or what "
+            "datasets' save_to_disk writes."
+        )
+    return contents
+
+
+def _name_table_layout(table: tables.Table, suffix: str) -> str:
+    """Name the program that wrote a table, by its columns."""
+    if {"client_id", "path", "sentence"} <= set(table.column_names):
+        return "Common Voice"
+    if {"audio_filepath", "text"} <= set(table.column_names):
+        return "NeMo manifest"
+    if {"raw_text", "normalized_text"} <= set(table.column_names):
+        return "VoxPopuli"
+    return "spreadsheet" if table.sheet else f"{suffix.lstrip('.').upper()} table"
+
+
+def _read_splits(entries: list[Path], table_files: list[Path], options: ReadOptions) -> Contents | None:
+    """Read folders, or else tables, that are named like splits.
+
+    Rows of a folder name it, as "train/metadata.csv row 7". Beside a table, a folder of recordings alone is no dataset:
+    the table contains its transcripts.
+    """
+    named = [entry for entry in entries if split_role(entry.stem)]
+    folders = [entry for entry in named if entry.is_dir() and not (table_files and _has_only_audio(entry))]
+    parts = [(entry.name, read_folder(entry, options), f"{entry.name}/") for entry in folders]
+    if not parts:
+        parts = [(entry.stem, read_table(entry, options), "") for entry in named if entry in table_files]
+    if not parts:
+        return None
+    rows = [replace(row, split=split, row=prefix + row.row) for split, part, prefix in parts for row in part.utterances]
+    # Of several files, no other sheet can be chosen.
+    return replace(parts[0][1], utterances=rows, sheet="", sheets=())
+
+
+def _has_only_audio(folder: Path) -> bool:
+    return all(map(files.is_audio, files.list_files(folder)))
+
+
+def _read_single_table(folder: Path, table_files: list[Path], options: ReadOptions) -> Contents | None:
+    """Read the only table, or validated.tsv, which is the one to read of the several tables of Common Voice."""
+    validated = folder / "validated.tsv"
+    if validated in table_files:
+        return read_table(validated, options)
+    return read_table(table_files[0], options) if len(table_files) == 1 else None
+
+
+def _read_single_folder(entries: list[Path], table_files: list[Path], options: ReadOptions) -> Contents | None:
+    """Read the only folder, if there are neither tables nor recordings beside it."""
+    folders = [entry for entry in entries if entry.is_dir()]
+    if len(folders) != 1 or table_files or any(map(files.is_audio, entries)) or options.depth >= MAX_DEPTH:
+        return None
+    return read_folder(folders[0], options.nested())
+
+
+def _read_transcribed_files(folder: Path) -> Contents | None:
+    """Read audio files with transcripts beside them; if only some have one, the others get an empty text."""
+    paths = files.list_files(folder)
+    clips = list(filter(files.is_audio, paths))
+    if not clips:
+        return None
+    title, transcripts = corpora.recognise_transcripts(paths)
+    if title:
+        corpus_rows = [
+            _make_row(path, folder, text, speaker or None, _split_from_path(path, folder))
+            for path, (text, speaker) in transcripts.items()
+        ]
+        return Contents(corpus_rows, title)
+    with_text = {path.with_suffix("") for path in paths if path.suffix == ".txt"}
+    if not any(path.with_suffix("") in with_text for path in clips):
+        raise DataError(
+            f"{folder} holds {len(clips)} recordings but no transcripts; add a metadata.csv with file_name and text, "
+            f"or a .txt beside each (such as {clips[0].with_suffix('.txt').name})."
+        )
+    rows = [
+        _make_row(path, folder, _read_transcript(path) if path.with_suffix("") in with_text else "") for path in clips
+    ]
+    return Contents(rows, "recordings with a .txt beside each")
+
+
+def _read_archives(entries: list[Path], options: ReadOptions) -> Contents | None:
+    """Read every archive; those named like splits are splits."""
+    if options.depth >= MAX_DEPTH:
+        return None
+    parts = [
+        (entry, read_path(str(entry), options.nested()))
+        for entry in entries
+        if entry.is_file() and archives.is_archive(entry)
+    ]
+    if not parts:
+        return None
+    return replace(parts[0][1], utterances=list(_name_splits(parts)))
+
+
+def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
+    for entry, part in parts:
+        for row in part.utterances:
+            yield replace(row, split=entry.stem) if split_role(entry.stem) else row
+
+
+def _make_row(path: Path, folder: Path, text: str, speaker: str | None = None, split: str | None = None) -> Utterance:
+    duration_s = files.measure_duration(path)
+    return Utterance(str(path), text, duration_s, speaker, split, row=str(path.relative_to(folder)))
+
+
+def _split_from_path(path: Path, folder: Path) -> str | None:
+    """Return the split that a folder of the path names, as in LibriSpeech/dev-clean/84/121123."""
+    return next((part for part in path.relative_to(folder).parts[:-1] if split_role(part)), None)
+
+
+def _read_transcript(path: Path) -> str:
+    return " ".join(files.read_text(path.with_suffix(".txt")).split())
