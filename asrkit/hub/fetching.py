@@ -50,7 +50,7 @@ def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCal
     where = functools.partial(try_to_load_from_cache, name, revision=repository.commit, repo_type=kind)
     wanted = list(paths)
     missing = [path for path in wanted if not isinstance(where(path), str)]
-    if missing and repository.remembered:
+    if missing and repository.offline:
         raise HubError(
             f"Of {name}, {len(missing)} of {len(wanted)} files were not fetched before, and the Hugging "
             "Face Hub cannot be reached; check the network and try again."
