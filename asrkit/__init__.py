@@ -1,1 +1,3 @@
-"""asrkit: teach a speech recogniser your own language, voice or vocabulary, and talk to the result."""
+"""asrkit: fine-tune a speech recognizer for your own language, voice or vocabulary, and talk to the result."""
+
+__version__ = "0.2.0"

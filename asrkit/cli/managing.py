@@ -65,7 +65,7 @@ def _print(told: events.Event, seen: view.RunView) -> None:
     if told.kind == events.PHASE:
         print(data.get("text", data.get("phase")), flush=True)
     elif told.kind == events.TRAIN:
-        eta = seen.eta_s(told.time)
+        eta = seen.eta_s()
         left = f", about {eta:.0f} s left" if eta is not None else ""
         print(f"step {told.step} of {seen.total_steps}  loss {_number(data['loss'])}{left}", flush=True)
     elif told.kind == events.EVAL:

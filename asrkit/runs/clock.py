@@ -1,4 +1,4 @@
-"""The present moment of a run, for a reader that polls it."""
+"""Elapsed time: the worker stamps its events with it, and a reader that polls a run goes on counting between them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from asrkit.runs.view import RunView
 
 
 class RunClock:
-    """The present by the clock that a run is told by, for who looks again and again: after the newest event it goes on
-    by itself, whatever is done to the system's clock, and stands still while the machine sleeps."""
+    """Counts on from the newest event by the monotonic clock of the reader's machine.
+
+    Setting the system clock does not change it, and it stands still while the machine is suspended.
+    """
 
     def __init__(self) -> None:
-        self._last: float | None = None
-        self._ahead_s = 0.0
+        self._last_event: tuple[float | None, float] | None = None
+        self._origin_s = 0.0
 
-    def of(self, seen: RunView) -> float:
-        """Unix seconds, never before the last event."""
-        if self._last is None or seen.last_time != self._last:
-            self._last = seen.last_time
-            self._ahead_s = max(time.time(), seen.last_time or 0.0) - time.monotonic()
-        return self._ahead_s + time.monotonic()
+    def elapsed_s(self, run_view: RunView) -> float:
+        """Return the seconds of work up to now, which is never before the last event."""
+        last_event = run_view.last_time, run_view.elapsed_s
+        if last_event != self._last_event:
+            self._last_event = last_event
+            age_s = max(0.0, time.time() - run_view.last_time) if run_view.last_time is not None else 0.0
+            self._origin_s = run_view.elapsed_s + age_s - time.monotonic()
+        return self._origin_s + time.monotonic()

@@ -1,8 +1,8 @@
-"""What a run tells: event types <-> one JSON line each.
+"""The events of a run <-> lines of JSON.
 
-Every event has `time` (Unix seconds) and `kind`; `step` counts optimizer steps. A number that is not finite is written
-as null and its name is listed under `non_finite`, so that every line is valid JSON. Unknown kinds and fields survive
-reading, so an old app can show a newer run.
+Every event has `time` (Unix seconds) and `kind`; `step` counts optimizer steps. Those of a worker have `elapsed_s`, by
+its monotonic clock. A number that is not finite is written as null and its name is listed under `non_finite`, so that
+every line is valid JSON. Unknown kinds and fields survive reading, so an old app can show a newer run.
 """
 
 from __future__ import annotations
@@ -19,70 +19,82 @@ STARTED, PHASE, TRAIN, EVAL = "started", "phase", "train", "eval"
 CHECKPOINT, FINDING = "checkpoint", "finding"
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 END_KINDS = frozenset({FINISHED, STOPPED, FAILED})
-_TRAIN_LINE = b'"kind": "train"'
 KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, CHECKPOINT, FINDING}) | END_KINDS
+_TRAIN_LINE = b'"kind": "train"'
 
 
 @dataclass(slots=True)
 class Event:
-    """One line of `events.jsonl`. `data` holds what the kind adds, such as `loss` or `samples`. Never changed; not
-    frozen, because a history may have a million, and each would take half as long again to make."""
+    """One line of `events.jsonl`. `data` holds what the kind adds, such as `loss` or `samples`.
+
+    elapsed_s: seconds of work since the run began, pauses between two lives of the worker not counted; None in events
+    that no worker wrote, and in those of older versions. offset: the byte at which the line begins, where the event was
+    read from a file. Events are never changed; they are not frozen because a history may have a million, and making
+    frozen ones takes half as long again.
+    """
 
     kind: str
     time: float
     step: int | None = None
     epoch: float | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    elapsed_s: float | None = None
     offset: int | None = field(default=None, compare=False)
-    """Byte at which its line begins, where it was read from a file."""
 
     def to_line(self) -> str:
-        """The event as one line of JSON, newline included."""
-        bad: list[str] = []
+        """Return the event as one line of JSON, newline included."""
+        non_finite: list[str] = []
         record: dict[str, Any] = {"time": round(self.time, 3), "kind": self.kind}
         if self.step is not None:
             record["step"] = self.step
         if self.epoch is not None:
             record["epoch"] = round(self.epoch, 4)
-        record |= _finite(self.data, "", bad)
-        if bad:
-            record["non_finite"] = bad
+        if self.elapsed_s is not None:
+            record["elapsed_s"] = round(self.elapsed_s, 3)
+        record |= _replace_non_finite(self.data, "", non_finite)
+        if non_finite:
+            record["non_finite"] = non_finite
         return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_line(cls, line: str | bytes, at: int | None = None) -> Event | None:
-        """The event of one line, or None where the line is none (torn, or not ours)."""
+    def from_line(cls, line: str | bytes, offset: int | None = None) -> Event | None:
+        """Parse one line; None if it is no event (half-written, or not ours)."""
         try:
-            record = orjson.loads(line)  # a quarter of json's time, and a long run has a million lines
+            record = orjson.loads(line)  # takes a quarter of json's time, and a long run has a million lines
         except ValueError:
-            # A damaged letter costs that letter, not the line.
-            return None if isinstance(line, str) else cls.from_line(line.decode("utf-8", errors="replace"), at)
+            # A damaged character costs that character, not the line.
+            return None if isinstance(line, str) else cls.from_line(line.decode("utf-8", errors="replace"), offset)
         if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
             return None
-        when = record.pop("time", None)
-        if not isinstance(when, int | float):
+        time = record.pop("time", None)
+        if not isinstance(time, int | float):
             return None
-        return cls(record.pop("kind"), float(when), record.pop("step", None), record.pop("epoch", None), record, at)
+        kind, step, epoch = record.pop("kind"), record.pop("step", None), record.pop("epoch", None)
+        return cls(kind, float(time), step, epoch, record, record.pop("elapsed_s", None), offset)
 
 
 def is_train_line(line: bytes) -> bool:
-    """Whether a line that `to_line` wrote is a `train` event, told without reading it as JSON."""
+    """Whether a line written by `Event.to_line` is a `train` event, without parsing its JSON."""
     return _TRAIN_LINE in line[:64]
 
 
 def make_event(kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> Event:
-    """An event of now. ValueError for a kind that no reader knows."""
+    """Make an event of now. ValueError for an unknown kind."""
     if kind not in KINDS:
         raise ValueError(f"unknown event kind {kind!r}")
     return Event(kind, clock.time(), step, epoch, data)
 
 
-def _finite(value: Any, name: str, bad: list[str]) -> Any:
+def _replace_non_finite(value: Any, path: str, non_finite: list[str]) -> Any:
+    """Replace numbers that are not finite by None, and append their paths to `non_finite`."""
     if isinstance(value, float) and not math.isfinite(value):
-        bad.append(name)
+        non_finite.append(path)
         return None
     if isinstance(value, dict):
-        return {key: _finite(item, f"{name}.{key}" if name else str(key), bad) for key, item in value.items()}
+        return {
+            key: _replace_non_finite(item, f"{path}.{key}" if path else str(key), non_finite)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_finite(item, f"{name}[{index}]", bad) for index, item in enumerate(value)]
+        return [_replace_non_finite(item, f"{path}[{index}]", non_finite) for index, item in enumerate(value)]
     return value

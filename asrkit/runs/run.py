@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,15 @@ FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 RESERVE_BYTES = 1 << 16
-"""Room for the last words of a run and their traceback."""
+"""Room for the end event of a run and its traceback."""
 
 
 class Run:
-    """One run directory. Holds a path and nothing else: every call reads what is on disk now."""
+    """One run directory. Apart from the worker's clock it holds only a path: every call reads what is on disk now."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._clock_origin_s: float | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
@@ -50,7 +52,7 @@ class Run:
 
     @property
     def queue_path(self) -> Path:
-        """There while the run waits in line; see `supervisor`."""
+        """Exists while the run is queued; see `queue`."""
         return self.path / "queue.json"
 
     @property
@@ -59,7 +61,7 @@ class Run:
 
     @property
     def heartbeat_path(self) -> Path:
-        """Written while the worker works; see `heartbeat`."""
+        """Written while the worker is alive; see `heartbeat`."""
         return self.path / "heartbeat.json"
 
     @property
@@ -76,7 +78,7 @@ class Run:
 
     @property
     def evaluation_path(self) -> Path:
-        """The evaluation of the weights in `model/`, as one line of events; not there where they were not evaluated."""
+        """The evaluation of the weights in `model/` as one event line. Missing if they were not evaluated."""
         return self.model_dir / "evaluation.json"
 
     @property
@@ -84,41 +86,59 @@ class Run:
         return self.path / "audit.json"
 
     def manifest_path(self, split: str) -> Path:
-        """`split` is train or eval."""
+        """Return the path of a manifest; `split` is train or eval."""
         return self.path / f"{split}.jsonl"
 
+    @property
+    def _reserve_path(self) -> Path:
+        return self.path / ".reserve"
+
     def config(self) -> configs.TrainConfig:
+        """Read the configuration. ConfigError if this version cannot."""
         return configs.from_file(self.config_path)
 
     def process(self) -> dict[str, Any] | None:
-        """What the supervisor wrote about the worker, or None before it did."""
+        """Read what the supervisor wrote about the worker; None if there is nothing yet."""
         try:
-            return json.loads(self.process_path.read_text(encoding="utf-8"))
+            process = json.loads(self.process_path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
+        return process if isinstance(process, dict) else None
 
-    # Events
+    # Writing events
 
-    def append(self, told: Event) -> None:
-        """Add one event, whole or not at all. Called by the worker alone; it is with the system when this returns.
+    def start_clock(self, elapsed_s: float) -> None:
+        """From now on, stamp appended events with seconds of work by the monotonic clock (in the worker).
 
-        OSError if the disk is full or cannot be written.
+        elapsed_s: seconds of work in earlier lives of the worker.
         """
-        line = told.to_line().encode("utf-8")
-        handle = os.open(self.events_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._clock_origin_s = elapsed_s - time.monotonic()
+
+    def append(self, event: Event) -> None:
+        """Append one event, whole or not at all. It is handed to the system when this returns.
+
+        Only the worker calls this while the run is active. OSError if the disk is full or cannot be written.
+        """
+        line = self._to_line(event)
+        descriptor = os.open(self.events_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            size, written = os.fstat(handle).st_size, 0
+            size, written = os.fstat(descriptor).st_size, 0
             try:
                 while written < len(line):
-                    written += os.write(handle, line[written:])
+                    written += os.write(descriptor, line[written:])
             except OSError:
-                os.ftruncate(handle, size)
+                os.ftruncate(descriptor, size)
                 raise
         finally:
-            os.close(handle)
+            os.close(descriptor)
+
+    def _to_line(self, event: Event) -> bytes:
+        if event.elapsed_s is None and self._clock_origin_s is not None:
+            event = replace(event, elapsed_s=self._clock_origin_s + time.monotonic())
+        return event.to_line().encode("utf-8")
 
     def repair_events(self) -> None:
-        """Cut off a half-written last line, so that the next event starts on a line of its own (before a resume)."""
+        """Cut off a half-written last line, so that the next event gets a line of its own (before a resume)."""
         with contextlib.suppress(FileNotFoundError), open(self.events_path, "r+b") as file:
             end = file.seek(0, os.SEEK_END)
             while end > 0:
@@ -130,12 +150,57 @@ class Run:
                 end = begin
             file.truncate(0)
 
-    def events(self, after: int = 0, limit_bytes: int | None = None, skim: bool = False) -> tuple[list[Event], int]:
-        """Events from byte offset `after`, and the offset to go on from. A half-written last line is left for later.
+    # The end event, for which a little of the disk is reserved
 
-        If the file is shorter than `after` (another run took its place) reading starts again at 0.
-        skim: of several `train` events in a row only the last is read, and those with a number that is not finite, for
-        who does not need the curves.
+    def reserve_disk(self) -> None:
+        """Occupy a little of the disk, so that the end event can be written when the disk is full."""
+        self._reserve_path.write_bytes(bytes(RESERVE_BYTES))
+
+    def release_reserve(self) -> None:
+        """Free the reserve, unless the end event had to be written into it."""
+        if self.pending_end_event() is None:
+            self._reserve_path.unlink(missing_ok=True)
+
+    def append_end_event(self, event: Event) -> None:
+        """Append the event that ends the run, with the help of the reserve.
+
+        If something else fills the disk faster than the reserve can be freed, the event stays in the reserve: see
+        `pending_end_event`. OSError if there is no reserve and the disk is full or cannot be written.
+        """
+        try:
+            with open(self._reserve_path, "r+b") as file:  # overwriting needs no more room
+                file.write(self._to_line(event))
+                file.truncate()
+        except FileNotFoundError:
+            self.append(event)
+            return
+        with contextlib.suppress(OSError):
+            self.append(event)
+            self._reserve_path.unlink()
+
+    def pending_end_event(self) -> Event | None:
+        """Return the end event that could not be appended because the disk was full; None if there is none."""
+        try:
+            line = self._reserve_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return Event.from_line(line) if line.endswith(b"\n") else None
+
+    def append_pending_end_event(self) -> None:
+        """Append the pending end event, if there is one, now that there is room (before a resume)."""
+        if event := self.pending_end_event():
+            if not self.has_ended():
+                self.append(event)
+            self._reserve_path.unlink()
+
+    # Reading events
+
+    def events(self, after: int = 0, limit_bytes: int | None = None, skim: bool = False) -> tuple[list[Event], int]:
+        """Read the events from byte offset `after`; return them and the offset to continue from.
+
+        A half-written last line is left for later. If the file is shorter than `after`, another run has replaced this
+        one, and reading starts again at 0. skim: of consecutive `train` events, read only the last and those with a
+        number that is not finite, for readers that do not need the curves.
         """
         try:
             with open(self.events_path, "rb") as file:
@@ -145,104 +210,56 @@ class Run:
                 block = file.read(-1 if limit_bytes is None else limit_bytes)
         except FileNotFoundError:
             return [], 0
-        whole = block.rfind(b"\n") + 1
-        if not whole and len(block) < size - start:  # one line is longer than the limit
+        complete = block.rfind(b"\n") + 1
+        if not complete and len(block) < size - start:  # one line is longer than the limit
             return self.events(start, 4 * len(block) + 4096, skim)
-        lines = _lines(block[:whole], start)
-        chosen = _skimmed(lines) if skim else lines
-        return [told for at, line in chosen if (told := Event.from_line(line, at))], start + whole
+        lines = _split_lines(block[:complete], start)
+        chosen = _skim(lines) if skim else lines
+        return [event for offset, line in chosen if (event := Event.from_line(line, offset))], start + complete
 
     def events_size(self) -> int:
-        """Bytes of events so far."""
+        """Return the size of the events in bytes."""
         try:
             return self.events_path.stat().st_size
         except FileNotFoundError:
             return 0
 
     def last_events(self, size: int = 65_536, since: int = 0) -> list[Event]:
-        """The events in the last `size` bytes, or more where the last event is longer: enough to judge a run by.
-
-        Nothing before byte `since` is read.
-        """
+        """Read the events in the last `size` bytes, or in more if the last event is longer. Starts at byte `since`."""
         length = self.events_size()
         while True:
-            found = self.events(after=max(since, length - size))[0] if since < length else []
-            if found or size >= length - since:
-                return found
+            events = self.events(after=max(since, length - size))[0] if since < length else []
+            if events or size >= length - since:
+                return events
             size *= 4
 
     def has_ended(self) -> bool:
-        """Whether the last word of the present worker, or of the last one, is the end of the run."""
+        """Whether the last event of the present worker, or of the last one, is an end event."""
         last = self.last_events(size=4096, since=(self.process() or {}).get("events_from", 0))
         return bool(last) and last[-1].kind in END_KINDS
 
-    def reserve_disk(self) -> None:
-        """Take a little of the disk, so that a run can still say so when the disk is full."""
-        self._reserve_path.write_bytes(bytes(RESERVE_BYTES))
-
-    def release_reserve(self) -> None:
-        """Give the room back; `last_words` that wait in it stay."""
-        if self.pending_end_event() is None:
-            self._reserve_path.unlink(missing_ok=True)
-
-    def append_end_event(self, told: Event) -> None:
-        """Append the event with which the run ends, with the room of the reserve. Where something else fills the disk
-        faster than room can be given back to it, the words stay in the reserve itself: see `last_words`.
-
-        OSError if no reserve is held and the disk is full or cannot be written.
-        """
-        try:
-            with open(self._reserve_path, "r+b") as file:  # what is overwritten needs no more room
-                file.write(told.to_line().encode("utf-8"))
-                file.truncate()
-        except FileNotFoundError:
-            self.append(told)
-            return
-        with contextlib.suppress(OSError):
-            self.append(told)
-            self._reserve_path.unlink()
-
-    def pending_end_event(self) -> Event | None:
-        """The end of the run where it could not be appended, because the disk was full; None otherwise."""
-        try:
-            line = self._reserve_path.read_bytes()
-        except FileNotFoundError:
-            return None
-        return Event.from_line(line) if line.endswith(b"\n") else None
-
-    def append_pending_end_event(self) -> None:
-        """Append them now that there is room, if there are any (before a resume)."""
-        if told := self.pending_end_event():
-            if not self.has_ended():
-                self.append(told)
-            self._reserve_path.unlink()
-
     def claim(self, wait_s: float = 5.0) -> int | None:
-        """Take the run for this process until it ends; None if another one has it and keeps it for `wait_s`.
+        """Lock the run for this process until it ends, and return the descriptor, which has to stay open.
 
-        A record lock, not flock: it is not inherited by the processes that read clips, which may outlive the worker.
-        The handle has to stay open.
+        None if another process holds the lock for longer than `wait_s`. This is a record lock, not flock: the processes
+        that decode audio do not inherit it, and they may outlive the worker.
         """
-        handle = os.open(self.path / ".claim", os.O_CREAT | os.O_RDWR, 0o644)
+        descriptor = os.open(self.path / ".claim", os.O_CREAT | os.O_RDWR, 0o644)
         deadline = time.monotonic() + wait_s
         while True:
             try:
-                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return descriptor
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    os.close(handle)
+                    os.close(descriptor)
                     return None
                 time.sleep(0.05)
-
-    @property
-    def _reserve_path(self) -> Path:
-        return self.path / ".reserve"
 
     # Control flags
 
     def set_flag(self, flag: str) -> None:
-        """Ask the worker for something. Asking twice is asking once."""
+        """Ask the worker for something. Setting a flag twice is the same as setting it once."""
         if flag not in FLAGS:
             raise ValueError(f"unknown flag {flag!r}")
         control = self.path / "control"
@@ -253,25 +270,26 @@ class Run:
         return (self.path / "control" / flag).exists()
 
     def clear_flags(self, *flags: str) -> None:
+        """Remove these flags, or all of them."""
         for flag in flags or FLAGS:
             (self.path / "control" / flag).unlink(missing_ok=True)
 
-    # Checkpoints and log
+    # Checkpoints, model and log
 
     def checkpoints(self) -> list[Path]:
-        """Whole checkpoints, oldest first."""
-        found = [
+        """List the complete checkpoints, oldest first."""
+        steps = [
             (int(match[1]), path)
             for path in self.checkpoints_dir.glob("checkpoint-*")
             if (match := CHECKPOINT.fullmatch(path.name))
         ]
-        return [path for _, path in sorted(found)]
+        return [path for _, path in sorted(steps)]
 
     def has_model(self) -> bool:
         return (self.model_dir / "config.json").exists()
 
     def draft_bytes(self) -> int:
-        """How much is written of a checkpoint or a model that is being saved."""
+        """Return how much has been written of a checkpoint or a model that is being saved."""
         total = 0
         for draft in (self.checkpoints_dir / ".partial", self.path / ".model-draft"):
             for folder, _, names in os.walk(draft):
@@ -281,12 +299,12 @@ class Run:
         return total
 
     def delete_weights(self) -> None:
-        """Remove checkpoints and model, whole ones and halves: the history is kept."""
+        """Delete checkpoints and model, drafts included; the history stays."""
         for path in (self.checkpoints_dir, self.model_dir, *self.path.glob(".model-*")):
             shutil.rmtree(path, ignore_errors=True)
 
     def log_tail(self, size: int = 20_000, since: int = 0) -> str:
-        """The last `size` bytes of the worker's output, or what was written after byte `since` if that is less."""
+        """Read the last `size` bytes of the worker's output, or less if it has written less since byte `since`."""
         try:
             with open(self.log_path, "rb") as file:
                 file.seek(max(since, file.seek(0, os.SEEK_END) - size))
@@ -295,28 +313,28 @@ class Run:
             return ""
 
 
-def _lines(block: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, line) of each line of a block that begins at byte `at` of its file."""
-    # Not splitlines: a transcript may hold U+2028, which JSON leaves as it is.
+def _split_lines(block: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, line) for each line of a block that begins at byte `offset` of its file."""
+    # Not splitlines: a transcript may contain U+2028, which JSON leaves unescaped.
     for line in block.split(b"\n"):
-        yield at, line
-        at += len(line) + 1
+        yield offset, line
+        offset += len(line) + 1
 
 
-def _skimmed(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Without those `train` events that another one follows: the last before anything else says when that was."""
-    held = None
-    for at, line in lines:
+def _skim(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Drop `train` events that are followed by another one. Those with a null are kept."""
+    pending = None
+    for offset, line in lines:
         if is_train_line(line):
             if b": null" in line:
-                yield at, line
-                held = None
+                yield offset, line
+                pending = None
             else:
-                held = at, line
+                pending = offset, line
         elif line:
-            if held:
-                yield held
-                held = None
-            yield at, line
-    if held:
-        yield held
+            if pending:
+                yield pending
+                pending = None
+            yield offset, line
+    if pending:
+        yield pending

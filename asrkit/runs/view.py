@@ -1,8 +1,10 @@
-"""Events -> RunView: series, progress, ETA, best result. A pure fold, so any reader of the events sees the same run."""
+"""Events -> RunView: curves, progress, ETA, best result.
+
+A pure fold, so that every reader of the events sees the same run.
+"""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,18 +17,16 @@ TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second"
 EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "greedy_wer", "greedy_cer")
 TRAIN_CURVES = {name: f"train/{name}" for name in TRAIN_SERIES}
 EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
-"""Field of an event -> the curve that it is a point of."""
-
-ASLEEP_S = 600.0
-"""A shorter silence is never taken for a machine that was suspended."""
+"""Field of an event -> its curve."""
 
 
 @dataclass
 class RunView:
-    """What is known of a run after the events applied so far.
+    """The state of a run after the events applied so far.
 
-    most_points: curves are thinned to about that many when they have several times as many, and evaluations lose their
-    samples (`Event.offset` says where they are), so that memory does not grow with the run. None keeps everything.
+    elapsed_s: seconds of work up to the last event; pauses between two lives of the worker are not counted.
+    max_points: curves with several times as many points are thinned to about that many, and evaluations lose their
+    samples (`Event.offset` tells where to read them), so that memory does not grow with the run. None keeps all.
     """
 
     run_id: str
@@ -35,84 +35,63 @@ class RunView:
     findings: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] = field(default_factory=dict)
     phase: Event | None = None
-    phase_since_s: float = 0.0
+    phase_started_s: float = 0.0
     end: Event | None = None
     step: int = 0
     epoch: float = 0.0
-    first_time: float | None = None
     last_time: float | None = None
-    idle_s: float = 0.0
+    elapsed_s: float = 0.0
     _pace: list[tuple[float, int]] = field(default_factory=list)
-    _interval_s: float = 0.0
-
-    def apply(self, told: Event) -> None:
-        """Add one event."""
-        if self.first_time is None:
-            self.first_time = told.time
-        if told.data.get("begins") or self.end:
-            # A worker begins again: nobody worked between the last word of the one before it and this.
-            self.idle_s += told.time - (self.last_time or told.time)
-        else:
-            self.idle_s += self._asleep_s(told)
-        self.last_time = told.time
-        if told.step is not None:
-            self.step = told.step
-        if told.epoch is not None:
-            self.epoch = told.epoch
-        if told.kind == events.STARTED:
-            self._begin(told)
-        elif told.kind == events.PHASE:
-            if self.phase is None or self.phase.data.get("phase") != told.data.get("phase"):
-                self.phase_since_s = self.worked_s(told.time)
-            self.phase, self.end = told, None
-        elif told.kind == events.TRAIN:
-            self.phase = None
-            worked = self.worked_s(told.time)
-            self._curves.add(TRAIN_CURVES, told, worked)
-            self._interval_s = worked - self._pace[-1][0] if self._pace else 0.0
-            self._pace = [*self._pace[:1], (worked, told.step or 0)]
-        elif told.kind == events.EVAL:
-            self.phase = None
-            self._curves.add(EVAL_CURVES, told, self.worked_s(told.time))
-            self.evaluations.append(told if self.max_points is None else _without_samples(told))
-        elif told.kind == events.CHECKPOINT:
-            self.phase = None
-        elif told.kind == events.FINDING:
-            self.findings.append({"step": told.step, "epoch": told.epoch, **told.data})
-        elif told.kind in events.END_KINDS:
-            self.phase, self.end = None, told
-
-    def _asleep_s(self, told: Event) -> float:
-        """Seconds before `told` in which the machine was suspended, or by which its clock was set: a silence far longer
-        than the work ever makes, or shorter than none."""
-        silence = told.time - (self.last_time or told.time)
-        if 0 <= silence < ASLEEP_S:
-            return 0.0
-        training = told.kind == events.TRAIN and self.phase is None
-        usual = ((told.step or 0) - self.step) * (self._step_s() or 0.0) if training else 0.0
-        if silence < 0:
-            return silence - usual
-        if self.phase is not None:  # an evaluation says every few seconds how far it is; a download may be silent
-            return silence if self.phase.data.get("phase") == "evaluating" else 0.0
-        return silence - usual if usual and silence > 10 * usual else 0.0
-
-    def _step_s(self) -> float | None:
-        """Seconds of work of a step in this life of the worker, evaluations included; None before it is known."""
-        if len(self._pace) < 2:
-            return None
-        (begun, first), (reached, last) = self._pace[0], self._pace[-1]
-        return (reached - begun) / (last - first) if last > first and reached > begun else None
-
-    def _begin(self, told: Event) -> None:
-        """A worker begins or, after a resume, begins again at `step`: what was past that step will be told anew."""
-        self.started, self.end, self._pace = told.data, None, []
-        step = told.step or -1  # from the very beginning, the evaluation before the first step is told anew too
-        self._curves.rewind(step)
-        self.evaluations = [old for old in self.evaluations if (old.step or 0) <= step]
-        self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]
+    """(elapsed_s, step) of the first and the last `train` event of this life of the worker."""
+    _train_interval_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._curves = Curves(self.max_points)
+
+    def apply(self, event: Event) -> None:
+        """Add one event."""
+        self._advance_clock(event)
+        if event.step is not None:
+            self.step = event.step
+        if event.epoch is not None:
+            self.epoch = event.epoch
+        if event.kind == events.STARTED:
+            self._start(event)
+        elif event.kind == events.PHASE:
+            if self.phase is None or self.phase.data.get("phase") != event.data.get("phase"):
+                self.phase_started_s = self.elapsed_s
+            self.phase, self.end = event, None
+        elif event.kind == events.TRAIN:
+            self.phase = None
+            self._curves.add(TRAIN_CURVES, event, self.elapsed_s)
+            self._train_interval_s = self.elapsed_s - self._pace[-1][0] if self._pace else 0.0
+            self._pace = [*self._pace[:1], (self.elapsed_s, event.step or 0)]
+        elif event.kind == events.EVAL:
+            self.phase = None
+            self._curves.add(EVAL_CURVES, event, self.elapsed_s)
+            self.evaluations.append(event if self.max_points is None else _without_samples(event))
+        elif event.kind == events.CHECKPOINT:
+            self.phase = None
+        elif event.kind == events.FINDING:
+            self.findings.append({"step": event.step, "epoch": event.epoch, **event.data})
+        elif event.kind in events.END_KINDS:
+            self.phase, self.end = None, event
+
+    def _advance_clock(self, event: Event) -> None:
+        if event.elapsed_s is not None:
+            self.elapsed_s = event.elapsed_s
+        elif self.last_time is not None and not (event.data.get("begins") or self.end):
+            # Not from a worker, or from one of an older version. No work is done between two lives of a worker.
+            self.elapsed_s += max(0.0, event.time - self.last_time)
+        self.last_time = event.time
+
+    def _start(self, event: Event) -> None:
+        """Begin a life of the worker. After a resume, what lies past its first step is about to be written again."""
+        self.started, self.end, self._pace = event.data, None, []
+        step = event.step or -1  # from step 0, the evaluation before the first step is repeated too
+        self._curves.rewind(step)
+        self.evaluations = [old for old in self.evaluations if (old.step or 0) <= step]
+        self.findings = [old for old in self.findings if (old.get("step") or 0) <= step]
 
     @property
     def series(self) -> dict[str, list[Point]]:
@@ -125,45 +104,46 @@ class RunView:
 
     @property
     def metric(self) -> str:
-        return self.started.get("metric_for_best_model", "wer")
+        return str(self.started.get("metric_for_best_model", "wer"))
 
     @property
     def best(self) -> Event | None:
-        """The evaluation with the lowest chosen metric; the first of equals. See `kept` for what is left of a run."""
-        known = [told for told in self.evaluations if told.data.get(self.metric) is not None]
-        return min(known, key=lambda told: told.data[self.metric], default=None)
+        """The evaluation with the lowest chosen metric; the first of equals.
+
+        See `summary.get_best_evaluation` for the one of the weights in `model/`.
+        """
+        scored = [event for event in self.evaluations if event.data.get(self.metric) is not None]
+        return min(scored, key=lambda event: event.data[self.metric], default=None)
 
     def progress(self) -> float:
-        """Share of the optimizer steps that are done, 0 to 1."""
+        """Return the share of the optimizer steps that are done, 0 to 1."""
         return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
 
-    def elapsed_s(self, now: float | None = None) -> float:
-        """Seconds of work since the first event, up to the end if the run has ended; pauses between two lives of its
-        worker are not counted."""
-        return self.worked_s(self.end.time if self.end else (time.time() if now is None else now))
+    def eta_s(self, elapsed_s: float | None = None) -> float | None:
+        """Estimate the seconds to go, by the pace of this life of the worker, evaluations included.
 
-    def worked_s(self, until: float) -> float:
-        """Seconds of work from the first event up to the moment `until`."""
-        return 0.0 if self.first_time is None else max(0.0, until - self.first_time - self.idle_s)
-
-    def eta_s(self, now: float | None = None) -> float | None:
-        """Seconds to go at the pace of this life of the worker, evaluations included; None before it is known."""
-        a_step = self._step_s()
-        if a_step is None or not self.total_steps or self.end:
+        elapsed_s: the present moment, as `RunClock.elapsed_s` returns it; None for that of the last event. The result
+        is None while the pace is unknown and once the run has ended.
+        """
+        if len(self._pace) < 2 or not self.total_steps or self.end:
             return None
-        reached, last = self._pace[-1]
-        # Longer than from one step that is told to the next, nothing is known to go on: it evaluates, or was suspended.
-        since = min(self.worked_s(time.time() if now is None else now) - reached, self._interval_s)
-        return max(0.0, (self.total_steps - last) * a_step - since)
+        (first_s, first_step), (last_s, last_step) = self._pace
+        if last_step <= first_step or last_s <= first_s:
+            return None
+        step_s = (last_s - first_s) / (last_step - first_step)
+        now_s = self.elapsed_s if elapsed_s is None else elapsed_s
+        # A `train` event that is overdue means that the run evaluates, so the estimate stands still.
+        since_s = min(now_s - last_s, self._train_interval_s)
+        return max(0.0, (self.total_steps - last_step) * step_s - since_s)
 
 
-def _without_samples(told: Event) -> Event:
-    return replace(told, data={name: value for name, value in told.data.items() if name != "samples"})
+def _without_samples(event: Event) -> Event:
+    return replace(event, data={name: value for name, value in event.data.items() if name != "samples"})
 
 
 def load_view(run: Run, skim: bool = False) -> RunView:
-    """The run as its whole history tells it; `skim` as in `Run.events`."""
-    seen = RunView(run.id)
-    for told in run.events(skim=skim)[0]:
-        seen.apply(told)
-    return seen
+    """Fold the whole history of a run; `skim` as in `Run.events`."""
+    run_view = RunView(run.id)
+    for event in run.events(skim=skim)[0]:
+        run_view.apply(event)
+    return run_view

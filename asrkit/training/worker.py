@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from asrkit import __version__
 from asrkit.config import TrainConfig
 from asrkit.data import access, manifest
 from asrkit.decoding import ctc
@@ -58,6 +59,7 @@ def main(arguments: list[str]) -> int:
     try:
         if distributed.FIRST:
             _introduce(run)
+            run.start_clock(view.load_view(run, skim=True).elapsed_s)
             run.reserve_disk()
             looked = _watch(run).on_poll
         _train(run, looked)
@@ -272,7 +274,7 @@ def _facts(config: TrainConfig, model: Any, train: list, held_out: list, torch: 
         "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})",
         "processes": distributed.WORLD,
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {"asrkit": __version__, **{name: _version(name) for name in PACKAGES}},
     }
 
 

@@ -274,6 +274,14 @@ def _findings(seen: RunView, drawn: bool) -> str:
 
 
 def _versions(seen: RunView) -> str:
-    names = {"transformers": "Transformers", "torch": "Pytorch", "datasets": "Datasets", "tokenizers": "Tokenizers"}
+    names = {
+        "asrkit": "asrkit",
+        "transformers": "Transformers",
+        "torch": "Pytorch",
+        "datasets": "Datasets",
+        "tokenizers": "Tokenizers",
+    }
     versions = seen.started.get("versions", {})
-    return "### Framework versions\n\n" + "\n".join(f"- {names[key]} {versions.get(key)}" for key in names)
+    return "### Framework versions\n\n" + "\n".join(
+        f"- {title} {versions[name]}" for name, title in names.items() if versions.get(name)
+    )

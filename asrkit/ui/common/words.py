@@ -58,11 +58,11 @@ def activity(
     run: Run,
     status: str,
     seen: RunView,
-    now: float,
+    elapsed_s: float,
     ahead: queue.QueueStatus | None = None,
     sign: HeartbeatStatus | None = None,
 ) -> str:
-    """What a run that has not ended is doing at the moment `now`. ahead: why it waits, where it does."""
+    """What a run that has not ended is doing now. elapsed_s: seconds of work so far. ahead: why it waits."""
     if ahead:
         return f"{waiting(ahead)}…"
     if status == lifecycle.STOPPING:
@@ -79,10 +79,10 @@ def activity(
         slow = f", for a step of it took {format_duration(sign.longest_s)}" if sign and given > usual else ""
         return f"{doing}… (by force after {format_rough_duration(given)}{slow})"
     if seen.phase is not None:
-        return f"{phase(seen.phase).rstrip('.…')}…{_so_far(seen.worked_s(now) - seen.phase_since_s, sign)}"
+        return f"{phase(seen.phase).rstrip('.…')}…{_so_far(elapsed_s - seen.phase_started_s, sign)}"
     if status == lifecycle.STARTING:
         return "Starting the worker…"
-    return f"Training…{_so_far(now - seen.last_time, sign)}" if seen.last_time else "Training…"
+    return f"Training…{_so_far(elapsed_s - seen.elapsed_s, sign)}"
 
 
 def _so_far(taken: float, sign: HeartbeatStatus | None) -> str:
@@ -136,17 +136,17 @@ def said(status: str, seen: RunView) -> str:
     return f"{STATUS[status]}: {doing}" if doing else STATUS[status]
 
 
-def progress_line(seen: RunView, status: str, now: float) -> str:
-    """`step 120 of 300 · epoch 2.4 · 1 min 10 s so far · about 50 s left`, at the moment `now`."""
+def progress_line(seen: RunView, status: str, elapsed_s: float) -> str:
+    """`step 120 of 300 · epoch 2.4 · 1 min 10 s so far · about 50 s left`."""
     parts = []
     if seen.total_steps:
         parts += [f"step {seen.step} of {seen.total_steps}", f"epoch {seen.epoch:.1f}"]
-    if seen.first_time is not None:
+    if seen.last_time is not None:
         going = status in lifecycle.ACTIVE
-        elapsed = seen.elapsed_s(now if going else seen.last_time)
+        elapsed = elapsed_s if going else seen.elapsed_s
         so_far = going or status == lifecycle.QUEUED
         parts.append(f"{format_duration(elapsed)} so far" if so_far else f"ended after {format_duration(elapsed)}")
-        left = seen.eta_s(now) if going and status != lifecycle.STOPPING else None
+        left = seen.eta_s(elapsed_s) if going and status != lifecycle.STOPPING else None
         if left is not None and seen.step < (seen.total_steps or 0):
             parts.append(f"about {format_rough_duration(left)} left")
     return " · ".join(parts)

@@ -55,7 +55,7 @@ class Digest:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.settings = _settings(run)
-        self._disk, self._measured, self._present = 0, float("-inf"), RunClock()
+        self._disk, self._measured, self._clock = 0, float("-inf"), RunClock()
         self._begin()
 
     def _begin(self) -> None:
@@ -81,7 +81,7 @@ class Digest:
         best = get_best_evaluation(self.run, seen)
         told = best.data if best else {}
         going = status in lifecycle.ACTIVE
-        elapsed = seen.elapsed_s(self._present.of(seen) if going else seen.last_time)
+        elapsed = self._clock.elapsed_s(seen) if going else seen.elapsed_s
         trend = thin(seen.series.get(f"eval/{seen.metric}", []), TREND_POINTS)
         return {
             "id": self.run.id,
@@ -93,7 +93,7 @@ class Digest:
             "step": seen.step,
             "total_steps": seen.total_steps,
             "duration_s": round(elapsed),
-            "duration": units.format_duration(elapsed) if seen.first_time is not None else "",
+            "duration": units.format_duration(elapsed) if seen.last_time is not None else "",
             "disk_bytes": self._disk,
             "disk": units.format_size(self._disk),
             "findings": [finding.get("code", "") for finding in seen.findings],

@@ -62,20 +62,20 @@ class News(NamedTuple):
 class _Recent:
     """An event with points, and the seconds of work until then."""
 
-    def __init__(self, told: Event, worked_s: float) -> None:
-        self.told, self.worked_s = told, worked_s
+    def __init__(self, told: Event, elapsed_s: float) -> None:
+        self.told, self.elapsed_s = told, elapsed_s
 
     @cached_property
     def points(self) -> dict[str, Point]:
         """Curve -> its point, as the page gets it: made once for all who look."""
-        return {name: _rounded(point) for name, point in iter_points(KINDS[self.told.kind], self.told, self.worked_s)}
+        return {name: _rounded(point) for name, point in iter_points(KINDS[self.told.kind], self.told, self.elapsed_s)}
 
 
 class Follower:
     """One run, folded up to a byte offset of its events. Safe to call from several threads."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.present = run, RunClock()
+        self.run, self.clock = run, RunClock()
         self._lock = threading.Lock()
         self._shown: dict[str, Any] = {}
         self._begin()
@@ -135,7 +135,7 @@ class Follower:
             if told.kind == events.STARTED:
                 self._rewound = told.offset
             elif place >= old and told.kind in KINDS:
-                self._recent.append(_Recent(told, self.view.worked_s(told.time)))
+                self._recent.append(_Recent(told, self.view.elapsed_s))
         if old:
             self._forgotten = fresh[old - 1].offset
         while self._recent and (len(self._recent) > MOST_RECENT or self._recent[0].told.offset <= self._forgotten):
@@ -201,7 +201,7 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
     seen = follower.view
     ended = status not in lifecycle.ACTIVE and status != lifecycle.QUEUED
     ahead = queue.get_queue_status(run, under_way, waiting) if status == lifecycle.QUEUED else None
-    best, now = get_best_evaluation(run, seen), follower.present.of(seen)
+    best, elapsed_s = get_best_evaluation(run, seen), follower.clock.elapsed_s(seen)
     sign = heartbeat.read_heartbeat(run) if status in lifecycle.ACTIVE else None
     return {
         "run": run.id,
@@ -214,10 +214,10 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
         "ended": ended,
         "can": _actions(status, run, ahead),
         "said": words.said(status, seen),
-        "activity": "" if ended else words.activity(run, status, seen, now, ahead, sign),
+        "activity": "" if ended else words.activity(run, status, seen, elapsed_s, ahead, sign),
         "silence": words.silence(status, sign),
         "progress": 1.0 if status == lifecycle.FINISHED else seen.progress(),
-        "line": words.progress_line(seen, status, now),
+        "line": words.progress_line(seen, status, elapsed_s),
         "entropy": seen.started.get("label_entropy"),
         "step": seen.step,
         "total_steps": seen.total_steps,

@@ -25,7 +25,7 @@ def test_round_trip():
     assert Event.from_line(line) == told
 
 
-def test_step_and_epoch_are_left_out_where_there_are_none():
+def test_missing_step_epoch_and_elapsed_time_are_left_out():
     record = json.loads(Event("phase", 1.0, data={"text": "Loading"}).to_line())
     assert record == {"time": 1.0, "kind": "phase", "text": "Loading"}
     assert Event.from_line(json.dumps(record)) == Event("phase", 1.0, None, None, {"text": "Loading"})

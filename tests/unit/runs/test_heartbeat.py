@@ -10,6 +10,7 @@ import pytest
 
 from asrkit import units
 from asrkit.runs import heartbeat, lifecycle, processes, supervisor, watchdog
+from asrkit.runs.clock import RunClock
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.run import CANCEL, STOP
@@ -64,7 +65,10 @@ def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
     run, worker = works(BUSY)
     begun = time.monotonic()
     wait_for(lambda: time.monotonic() - begun > 3 and age(run) < 2, "a sign of life after so long", seconds=20)
-    said = words.activity(run, lifecycle.STARTING, load_view(run), time.time(), None, heartbeat.read_heartbeat(run))
+    run_view = load_view(run)
+    said = words.activity(
+        run, lifecycle.STARTING, run_view, RunClock().elapsed_s(run_view), None, heartbeat.read_heartbeat(run)
+    )
     assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last sign of life \d s ago\)", said), said
     os.kill(worker.pid, signal.SIGSTOP)
     wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "silence", seconds=20)

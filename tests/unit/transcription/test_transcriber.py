@@ -240,7 +240,7 @@ def test_a_model_that_was_let_go_leaves_the_memory(store, tmp_path):
 
 def test_one_thread_listens_while_a_run_is_under_way(store, checkpoint, monkeypatch):
     assert get(str(checkpoint), store).engine.threads == transcriber.ALL_THREADS
-    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: object())
+    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: object())
     busy = get(str(checkpoint), store)
     before = torch.get_num_threads()
     try:
@@ -263,16 +263,16 @@ def test_the_gpu_is_a_runs_while_it_is_under_way(store, checkpoint, monkeypatch)
             self.engine.device = torch.device(device)
 
     monkeypatch.setattr(transcriber, "Transcriber", Pretended)
-    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: None)
+    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: None)
     first = get(str(checkpoint), store)
     assert get(str(checkpoint), store) is first and first.engine.device.type == "cuda"
     transcriber._loaded.clear()  # others came; this one is still listened with
-    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: object())
+    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: object())
     monkeypatch.setattr(transcriber, "WATCH_S", 0.01)
     threading.Thread(target=transcriber.give_way, args=[store], daemon=True).start()
     wait_for(lambda: first.engine.device.type == "cpu", "the GPU to be let go")
     assert (second := get(str(checkpoint), store)).engine.device.type == "cpu"
-    monkeypatch.setattr(transcriber.supervisor, "active", lambda store: None)
+    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: None)
     assert get(str(checkpoint), store) is second and second.engine.device.type == "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # ends the thread
 
@@ -322,7 +322,7 @@ def test_the_watch_on_the_gpu_outlives_a_disk_that_cannot_be_read(store, monkeyp
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: len(looks) < 3)
     monkeypatch.setattr(transcriber, "_on_gpu", lambda: [object()])
-    monkeypatch.setattr(transcriber.supervisor, "active", active)
+    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", active)
     monkeypatch.setattr(transcriber, "WATCH_S", 0.0)
     transcriber.give_way(store)
     assert len(looks) == 3
