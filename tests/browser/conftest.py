@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -20,6 +19,8 @@ from asrkit import config
 from asrkit.runs import processes
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
+from tests.browser import fake_run
+from tests.support.ports import find_free_port
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,7 @@ FLAGS = [
     "--no-first-run",
     "--disable-quic",
 ]
+MAX_INSTANT_STEPS = 12  # of a faked run that needs no process
 expect.set_options(timeout=60_000)
 
 
@@ -42,7 +44,7 @@ class App:
     def __init__(self, runs_dir: Path, log: Path | None = None, options: Sequence[str] = ()) -> None:
         self.store = RunStore(runs_dir)
         self.options = options
-        self.port = _free_port()
+        self.port = find_free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = log or runs_dir.with_name("app.log")
         self.process: subprocess.Popen | None = None
@@ -150,11 +152,14 @@ def outside(url: str, app: App) -> bool:
 
 @pytest.fixture
 def play(app: App) -> Iterator[Callable[..., Run]]:
-    """Start a faked run (`fake_run.py`) in a process of its own."""
+    """Start a faked run (`fake_run.py`) in a process of its own; one of a few steps is played to its end at once."""
     players: list[subprocess.Popen] = []
 
     def start(*options: str, run_id: str | None = None, run: Run | None = None) -> Run:
         played = run or app.store.create(config.load_preset("demo").config, run_id)
+        if "--steps" in options and int(options[options.index("--steps") + 1]) <= MAX_INSTANT_STEPS:
+            fake_run.play_instantly(played, options)
+            return played
         command = [sys.executable, PROJECT / "tests/browser/fake_run.py", played.path, *options]
         players.append(subprocess.Popen(command, start_new_session=True))
         wait_for(lambda: (played.process() or {}).get("pid") == players[-1].pid, "the faked worker")
@@ -165,8 +170,3 @@ def play(app: App) -> Iterator[Callable[..., Run]]:
         if player.poll() is None:
             player.kill()
         player.wait(30)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]

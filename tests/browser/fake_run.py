@@ -13,6 +13,7 @@ import random
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -34,12 +35,20 @@ WRONG = {"four": "for", "two": "too", "kilo": "keelo", "one": "won", "niner": "n
 
 
 def main() -> None:
-    options = _options()
+    options = _options(sys.argv[1:])
     run = Run(options.run_dir)
     write_json(
         run.process_path, {**processes.identify_process(os.getpid()), "host": socket.gethostname(), "command": sys.argv}
     )
     play(run, options.steps, options.pause, options.fail, options.from_step)
+
+
+def play_instantly(run: Run, arguments: Sequence[str]) -> None:
+    """Play a whole run in this process, without pauses, as that of a worker that has ended."""
+    options = _options([str(run.path), *arguments])
+    ended = {**processes.identify_process(os.getpid()), "start": "ended"}
+    write_json(run.process_path, {**ended, "host": socket.gethostname(), "command": []})
+    play(run, options.steps, 0, options.fail, options.from_step)
 
 
 def play(run: Run, steps: int, pause: float, fail: bool, from_step: int = 0) -> None:
@@ -161,14 +170,14 @@ def _log(run: Run, line: str) -> None:
         print(line, file=log)
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--pause", type=float, default=0.3)
     parser.add_argument("--from-step", type=int, default=0)
     parser.add_argument("--fail", action="store_true")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

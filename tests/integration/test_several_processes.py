@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from asrkit.data import manifest
 from asrkit.errors import ConfigError
 from asrkit.runs import events, lifecycle, supervisor, view
+from tests.support.ports import find_free_port
 from tests.support.runs import assert_same_ending, loss_curve, train_undisturbed, wait_for_end, wait_for_step
 from tests.support.waiting import wait_for
 
@@ -104,10 +104,7 @@ def test_the_process_that_fails_says_why(store, settings, speech):
 
 def test_two_machines(store, settings, alone, monkeypatch):
     """Two torchruns that meet at a port of this machine stand for two machines that share the runs directory."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    meeting = f"--nnodes=2 --master-addr=127.0.0.1 --master-port={port}"
+    meeting = f"--nnodes=2 --master-addr=127.0.0.1 --master-port={find_free_port()}"
     monkeypatch.setenv("ASRKIT_TORCHRUN", f"{meeting} --node-rank=0")
     run = supervisor.start(store, settings(**TWO | {"processes": 1}), "two-machines")
     second = subprocess.Popen(

@@ -13,6 +13,7 @@ import pytest
 from asrkit.data import archives, uploads
 from asrkit.errors import DataError
 from tests.support.disks import mounted
+from tests.support.ports import find_free_port
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
@@ -24,9 +25,7 @@ def serve(tmp_path):
     started = []
 
     def start(folder):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = find_free_port()
         env = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "ASRKIT_MOST_UPLOAD": "1mb"}
         with open(tmp_path / "log", "wb") as log:
             started.append(
