@@ -1,1 +1,1 @@
-"""The worker's side: imported by the training process alone."""
+"""Training of a run. Only the worker process imports this package."""

@@ -1,7 +1,6 @@
-"""Waveform augmentation: another speaker, another room, another line, another background.
+"""Waveform augmentation: speaker (warp), room, channel and background noise.
 
-Everything is drawn from the generator that is passed in, so a step that is repeated after a resume hears the same
-waveform.
+All randomness comes from the generator that is passed in, so a step repeated after a resume gets the same waveform.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ class Augmentation:
 
     warp: factor by which pitch, formants and tempo move together (a vocal tract longer or shorter).
     snr_db: signal-to-noise ratio of the added coloured noise.
-    cut_s: most that is cut off each end, as a recorder that starts late does; edge_s: most silence put there instead.
+    cut_s: longest cut at each end, as of a recorder that starts late; edge_s: longest silence added at each end.
     reverberation_s: time for the synthetic room's response to fall by 60 dB.
     """
 
@@ -38,7 +37,7 @@ class Augmentation:
     edge_s: float = 0.0
 
     def __call__(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(samples,) float32 at 16 kHz -> the same utterance, changed; its length changes with warp and edges."""
+        """(samples,) float32 at 16 kHz -> the augmented utterance; warp and edges change its length."""
         if rng.random() < self.warp_probability:
             samples = warp(samples, float(np.exp(rng.uniform(*np.log(self.warp)))))
         if self.cut_s and rng.random() < 0.5:
@@ -62,7 +61,7 @@ class Augmentation:
         band, tilt = rng.random() < self.band_probability, rng.random() < self.tilt_probability
         if not (band or tilt):
             return samples
-        size = smooth(len(samples))
+        size = next_fast_length(len(samples))
         spectrum, hertz = np.fft.rfft(samples, size), np.fft.rfftfreq(size, 1 / RATE)
         if tilt:
             slope_db = rng.uniform(-6, 6)  # per octave around 1 kHz, flat outside 100 Hz to 6 kHz
@@ -102,76 +101,76 @@ STRENGTHS = {
 }
 
 
-TRIED = 24
-"""Lengths that a warp chooses from; the longest is about a tenth longer than the clip."""
+NUM_WARP_LENGTHS = 24
+"""Number of lengths that a warp chooses from; the longest is about a tenth longer than the clip."""
 
 
 @functools.cache
-def _smooth_lengths() -> np.ndarray:
-    """Every length up to two minutes whose prime factors are 2, 3, 5 and 7, ascending: what a Fourier transform is
-    fast at. From half a second on, neighbours are at most 2 % apart."""
+def _fast_lengths() -> np.ndarray:
+    """All lengths up to two minutes whose prime factors are 2, 3, 5 and 7, ascending: Fourier transforms of these are
+    fast. From half a second on, neighbours are at most 2 % apart."""
     limit = 120 * RATE
     lengths = [1]
     for prime in (2, 3, 5, 7):
-        for length in lengths:  # grows while it is walked, so that every power is reached
+        for length in lengths:  # the list grows during the loop, which reaches every power
             if length * prime <= limit:
                 lengths.append(length * prime)
     return np.unique(lengths)
 
 
-def smooth(length: int) -> int:
-    """The next length that a Fourier transform is fast at; `length` itself beyond two minutes."""
-    lengths = _smooth_lengths()
+def next_fast_length(length: int) -> int:
+    """The smallest length >= `length` with a fast Fourier transform; `length` itself beyond two minutes."""
+    lengths = _fast_lengths()
     return int(lengths[np.searchsorted(lengths, length)]) if length <= lengths[-1] else length
 
 
 def warp(samples: np.ndarray, factor: float) -> np.ndarray:
     """Play `samples` `factor` times faster: band-limited resampling by the discrete Fourier transform.
 
-    The transform is taken between two lengths that it is fast at and whose ratio is nearly `factor`.
+    The transform uses two lengths that it is fast at and whose ratio is nearly `factor`.
     """
-    lengths, wanted = _smooth_lengths(), max(1, round(len(samples) / factor))
-    sizes = lengths[np.searchsorted(lengths, len(samples)) :][:TRIED]
-    if len(sizes) < TRIED:  # beyond two minutes
-        size, length = len(samples), wanted
+    lengths, target = _fast_lengths(), max(1, round(len(samples) / factor))
+    sizes = lengths[np.searchsorted(lengths, len(samples)) :][:NUM_WARP_LENGTHS]
+    if len(sizes) < NUM_WARP_LENGTHS:  # beyond two minutes
+        size, length = len(samples), target
     else:
         nearest = lengths[np.minimum(np.searchsorted(lengths, sizes / factor), len(lengths) - 1)]
         best = np.argmin(np.abs(nearest * factor / sizes - 1))
         size, length = int(sizes[best]), int(nearest[best])
     spectrum = np.fft.rfft(samples, size)
-    kept = np.zeros(length // 2 + 1, spectrum.dtype)
-    shared = min(len(spectrum), len(kept))
-    kept[:shared] = spectrum[:shared]
-    played = np.fft.irfft(kept, length)[:wanted] * (length / size)
-    return np.pad(played, (0, wanted - len(played)))
+    resampled = np.zeros(length // 2 + 1, spectrum.dtype)
+    shared = min(len(spectrum), len(resampled))
+    resampled[:shared] = spectrum[:shared]
+    warped = np.fft.irfft(resampled, length)[:target] * (length / size)
+    return np.pad(warped, (0, target - len(warped)))
 
 
 def reverberate(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Convolve with a decaying noise tail (Polack's model) behind the direct sound; same length, same energy."""
+    """Convolve with a decaying noise tail (Polack's model) after the direct sound; length and energy stay the same."""
     tail = int(seconds * RATE)
     response = rng.standard_normal(tail, np.float32) * 10 ** (-3 * np.arange(tail) / tail)
     response *= rng.uniform(0.15, 0.7) / np.sqrt((response**2).sum() + 1e-9)
     response[: int(0.002 * RATE)] = 0
     response[0] = 1
-    size = smooth(len(samples) + tail)
+    size = next_fast_length(len(samples) + tail)
     wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
     return wet * np.sqrt((samples**2).sum() / ((wet**2).sum() + 1e-9))
 
 
 def add_noise(samples: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
     """Add noise whose power falls as 1/f**k, k from 0 (white) to 2 (brown), at `snr_db`."""
-    size = smooth(len(samples))
+    size = next_fast_length(len(samples))
     spectrum = np.fft.rfft(rng.standard_normal(size, np.float32))
     spectrum[1:] *= np.arange(1, len(spectrum), dtype=np.float32) ** (-rng.uniform(0, 2) / 2)
     spectrum[0] = 0
     noise = np.fft.irfft(spectrum, size)[: len(samples)]
-    wanted = (samples**2).mean() / 10 ** (snr_db / 10)
-    return samples + noise * np.sqrt(wanted / ((noise**2).mean() + 1e-12))
+    noise_power = (samples**2).mean() / 10 ** (snr_db / 10)
+    return samples + noise * np.sqrt(noise_power / ((noise**2).mean() + 1e-12))
 
 
 def mu_law(samples: np.ndarray) -> np.ndarray:
-    """Through 8-bit companding and back, as a telephone line does (ITU-T G.711, continuous form, mu = 255)."""
+    """Apply 8-bit companding and expansion, as a telephone line does (ITU-T G.711, continuous form, mu = 255)."""
     peak = np.abs(samples).max(initial=1e-6)
     compressed = np.sign(samples) * np.log1p(255 * np.abs(samples) / peak) / np.log(256)
-    stepped = np.round(compressed * 127) / 127
-    return np.sign(stepped) * np.expm1(np.abs(stepped) * np.log(256)) / 255 * peak
+    quantized = np.round(compressed * 127) / 127
+    return np.sign(quantized) * np.expm1(np.abs(quantized) * np.log(256)) / 255 * peak

@@ -1,10 +1,11 @@
-"""Batches with little padding, the same for the same seed and epoch.
+"""Batches with little padding, identical for the same seed and epoch.
 
-Clips are sorted by length and cut into batches; an epoch mixes the clips of neighbouring batches (a window of them,
-which moves by half its width every other epoch, so that clips travel) and then shuffles the batches. The cuts depend on
-lengths alone, so every epoch has the same number of batches and a run that is resumed at batch k goes on with exactly
-what it would have seen. The first epoch begins with the batches that need most memory, so that what does not fit is
-found out in the first minute: enough for two updates, because the optimizer takes its memory at the end of the first.
+Clips are sorted by length and cut into batches. An epoch mixes the clips of neighbouring batches (a window of them,
+which moves by half its width every other epoch, so that clips travel) and then shuffles the batches. The cuts depend
+on the lengths alone: every epoch has the same number of batches, and a run that resumes at batch k continues with
+exactly the batches it would have had. The first epoch begins with the batches that need most memory, so that a run that
+does not fit fails in its first minute. There are enough of them for two updates, because the optimizer allocates its
+state at the end of the first.
 """
 
 from __future__ import annotations
@@ -13,81 +14,88 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-WINDOWS = 32
-"""Least number of windows of an epoch, of two batches or more: fewer mix clips better, more pad less."""
+MIN_WINDOWS = 32
+"""Windows of an epoch, each of at least two batches: fewer windows mix clips better, more pad less."""
 
 
-class LengthBatches:
-    """A batch sampler: lists of `(epoch, index)` for one process of `world`.
+class LengthBatchSampler:
+    """A batch sampler that yields lists of `(epoch, index)` for one process of `world_size`.
 
-    durations: seconds of each clip, (clips,).
-    seconds: bound on a batch's padded length (clips x longest); 0 takes `clips` clips a batch whatever their length.
-    update: batches of an optimizer step, over all processes.
+    durations_s: seconds of each clip, (clips,).
+    batch_seconds: bound on a batch's padded length (clips x longest); 0 puts `batch_size` clips into each batch.
+    batches_per_update: batches of an optimizer step, over all processes.
     """
 
     def __init__(
         self,
-        durations: Sequence[float],
+        durations_s: Sequence[float],
         *,
-        seconds: float,
-        clips: int,
+        batch_seconds: float,
+        batch_size: int,
         seed: int,
         rank: int = 0,
-        world: int = 1,
-        update: int = 1,
+        world_size: int = 1,
+        batches_per_update: int = 1,
     ) -> None:
-        self.seed, self.rank, self.world, self.update, self.epoch = seed, rank, world, update, 0
-        self.durations = np.asarray(durations, float)
-        self.order = np.argsort(-self.durations, kind="stable")
-        falling = self.durations[self.order]
-        self.alone = int((falling > seconds).sum()) if seconds else 0
-        tight = _cuts(falling, seconds, clips, self.alone, 1)
-        self.width = max(2, (len(tight) - 1) // WINDOWS)
-        self.cuts = _cuts(falling, seconds, clips, self.alone, self.width)
-        self.count = -(-(len(self.cuts) - 1) // world)
+        self.seed, self.rank, self.world_size, self.epoch = seed, rank, world_size, 0
+        self.batches_per_update = batches_per_update
+        self.durations_s = np.asarray(durations_s, float)
+        self.order = np.argsort(-self.durations_s, kind="stable")
+        descending = self.durations_s[self.order]
+        # Clips over the bound are a batch each.
+        self.num_oversized = int((descending > batch_seconds).sum()) if batch_seconds else 0
+        unmixed = _cut_batches(descending, batch_seconds, batch_size, self.num_oversized, 1)
+        self.window = max(2, (len(unmixed) - 1) // MIN_WINDOWS)
+        self.cuts = _cut_batches(descending, batch_seconds, batch_size, self.num_oversized, self.window)
+        self.num_batches = -(-(len(self.cuts) - 1) // world_size)
 
     def __len__(self) -> int:
-        """Batches an epoch for each process."""
-        return self.count
+        """Batches per epoch of each process."""
+        return self.num_batches
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        batches = self._mixed(rng)
+        batches = self._mix(rng)
         order = rng.permutation(len(batches))
         if self.epoch == 0:
-            padded = np.array([len(batch) * self.durations[batch].max() for batch in batches])
-            largest = np.argsort(-padded, kind="stable")[: 2 * self.update]
+            padded_s = np.array([len(batch) * self.durations_s[batch].max() for batch in batches])
+            largest = np.argsort(-padded_s, kind="stable")[: 2 * self.batches_per_update]
             order = np.concatenate([largest, order[~np.isin(order, largest)]])
-        # Every process takes equally many; the few that are missing are taken from the start again.
-        order = np.resize(order, self.count * self.world)[self.rank :: self.world]
+        # Every process gets the same number of batches; missing ones are repeated from the start.
+        order = np.resize(order, self.num_batches * self.world_size)[self.rank :: self.world_size]
         for number in order:
             yield [(self.epoch, int(index)) for index in batches[number]]
 
-    def _mixed(self, rng: np.random.Generator) -> list[np.ndarray]:
-        """This epoch's batches, from the longest clips down."""
-        last, batches = len(self.cuts) - 1, [self.order[clip : clip + 1] for clip in range(self.alone)]
-        first, shift = self.alone, self.width // 2 * (self.epoch % 2)
+    def _mix(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Clip indices of this epoch's batches, from the longest clips to the shortest."""
+        last = len(self.cuts) - 1
+        batches = [self.order[clip : clip + 1] for clip in range(self.num_oversized)]
+        first, shift = self.num_oversized, self.window // 2 * (self.epoch % 2)
         while first < last:
-            stop = min(last, first + (shift or self.width))
+            stop = min(last, first + (shift or self.window))
             cuts, shift = self.cuts[first : stop + 1], 0
             batches += np.split(rng.permutation(self.order[cuts[0] : cuts[-1]]), cuts[1:-1] - cuts[0])
             first = stop
         return batches
 
 
-def _cuts(falling: np.ndarray, seconds: float, clips: int, alone: int, width: int) -> np.ndarray:
-    """(batches + 1,) places in `falling`, the durations from the longest down, at which batches begin and end.
+def _cut_batches(
+    descending: np.ndarray, batch_seconds: float, batch_size: int, num_oversized: int, window: int
+) -> np.ndarray:
+    """(batches + 1,) positions in `descending`, durations from the longest to the shortest, at which batches begin.
 
-    The first `alone` clips are a batch each. No other exceeds `seconds`, whichever clips of the `width` batches around
-    it are mixed in.
+    The first `num_oversized` clips are a batch each. No other batch exceeds `batch_seconds`, whichever clips of the
+    `window` batches around it are mixed in.
     """
-    cuts = list(range(alone + 1))
-    while cuts[-1] < len(falling):
-        longest = max(falling[cuts[max(alone, len(cuts) - width)]], 0.01)
-        cuts.append(min(len(falling), cuts[-1] + (max(1, int(seconds / longest)) if seconds else clips)))
-    if len(cuts) > alone + 2 and 2 * (cuts[-1] - cuts[-2]) < cuts[-2] - cuts[-3]:
-        cuts[-2] = (cuts[-3] + cuts[-1] + 1) // 2  # a few clips that are left would weigh as much as a whole batch
+    cuts = list(range(num_oversized + 1))
+    while cuts[-1] < len(descending):
+        longest = max(descending[cuts[max(num_oversized, len(cuts) - window)]], 0.01)
+        size = max(1, int(batch_seconds / longest)) if batch_seconds else batch_size
+        cuts.append(min(len(descending), cuts[-1] + size))
+    if len(cuts) > num_oversized + 2 and 2 * (cuts[-1] - cuts[-2]) < cuts[-2] - cuts[-3]:
+        # A small last batch would weigh as much as a full one.
+        cuts[-2] = (cuts[-3] + cuts[-1] + 1) // 2
     return np.array(cuts)

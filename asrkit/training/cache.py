@@ -1,88 +1,117 @@
-"""What is computed once and read again at every epoch: decoded audio, and what a frozen feature encoder makes of it.
+"""Caches of what every epoch reads again: decoded audio, and the output of a frozen feature encoder.
 
-Both stay within a number of bytes; what does not fit is computed again each time. Results are the same either way.
+Both are limited in bytes; what does not fit is computed again. The results are the same with and without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
 
-import numpy as np
 import torch
 
-Key = Any
+from asrkit.training.model import CtcModel
 
 
-class Kept:
-    """Arrays or tensors by key, until they fill `limit` bytes. The first to come stay: an epoch needs all of them once,
-    so that throwing out the oldest would throw out what is needed next."""
+class HasBytes(Protocol):
+    """A NumPy array or a tensor."""
 
-    def __init__(self, limit: float) -> None:
-        self.room = limit
-        self.kept: dict[Key, Any] = {}
-
-    def get(self, key: Key, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """What is kept under `key`, else what `make` gives, kept if there is room."""
-        found = self.kept.get(key)
-        if found is None:
-            found = make()
-            self.put(key, found)
-        return found
-
-    def put(self, key: Key, value: np.ndarray | torch.Tensor) -> None:
-        if key not in self.kept and value.nbytes <= self.room:
-            self.kept[key] = value
-            self.room -= value.nbytes
+    @property
+    def nbytes(self) -> int: ...
 
 
-class EncoderMemory:
-    """Stands before the frozen convolutions of a wav2vec2-like model and remembers what they made of each clip.
+Value = TypeVar("Value", bound=HasBytes)
 
-    Exact only where a clip's frames depend on its own samples alone and these are the same at every epoch: see
-    `is_exact`. While `clips` is None (evaluation) nothing is remembered or looked up.
+
+class ByteLimitedCache(Generic[Value]):
+    """Arrays or tensors by key, up to `max_bytes` in total.
+
+    Nothing is evicted: an epoch reads every entry once, so evicting the oldest would evict the one needed next.
     """
 
-    def __init__(self, model: torch.nn.Module, limit: float) -> None:
-        self.encoder, self.counts = model.base_model.feature_extractor, model._get_feat_extract_output_lengths
-        self.convolve, self.clips, self.mask = self.encoder.forward, None, None
-        self.frames = Kept(limit)
-        self.encoder.forward = self
+    def __init__(self, max_bytes: float) -> None:
+        self.free_bytes = max_bytes
+        self.entries: dict[Hashable, Value] = {}
 
-    def expect(self, clips: list[int], mask: torch.Tensor) -> None:
-        """The next batch is of these clips, whose true samples are those of mask, (clips, samples)."""
-        self.clips, self.mask = clips, mask
+    def get_or_compute(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """Return the entry of `key`, or the result of `compute`, which is stored if it fits."""
+        value = self.entries.get(key)
+        if value is None:
+            value = compute()
+            self.put(key, value)
+        return value
 
-    @torch.compiler.disable
+    def has_room(self, key: Hashable, value: HasBytes) -> bool:
+        """Whether `put` would store `value`."""
+        return key not in self.entries and value.nbytes <= self.free_bytes
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Store `value` if it fits and `key` is new."""
+        if self.has_room(key, value):
+            self.entries[key] = value
+            self.free_bytes -= value.nbytes
+
+
+class EncoderCache:
+    """Wraps the frozen convolutions of a wav2vec2-like model and caches their output for each clip.
+
+    Exact only where a clip's frames depend on its own samples alone and these are the same in every epoch: see
+    `is_exact`. Without a preceding `set_batch` (evaluation) the cache is neither read nor written.
+    """
+
+    def __init__(self, model: CtcModel, max_bytes: float) -> None:
+        encoder = model.base_model.feature_extractor
+        self.count_frames = model._get_feat_extract_output_lengths
+        self.convolve: Callable[[torch.Tensor], torch.Tensor] = encoder.forward
+        self.frames: ByteLimitedCache[torch.Tensor] = ByteLimitedCache(max_bytes)
+        self._batch: tuple[list[int], torch.Tensor] | None = None
+        encoder.forward = self
+
+    def set_batch(self, clips: list[int], mask: torch.Tensor) -> None:
+        """Announce the clips of the next batch. mask: (clips, samples), 1 on true samples, 0 on padding."""
+        self._batch = clips, mask
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch does not annotate it
     def __call__(self, input_values: torch.Tensor) -> torch.Tensor:
-        """(batch, samples) -> (batch, channels, frames). Frames of padding are zero where they come from memory; the
-        model masks them."""
-        clips, self.clips = self.clips, None
-        if clips is None:
+        """(batch, samples) -> (batch, channels, frames).
+
+        Padding frames are zero where they come from the cache; the model masks them.
+        """
+        batch, self._batch = self._batch, None
+        if batch is None:
             return self.convolve(input_values)
-        known = [self.frames.kept.get(clip) for clip in clips]
-        if any(one is None for one in known):
-            made, lengths = self.convolve(input_values), self.counts(self.mask.sum(-1)).tolist()
-            for clip, frames, length in zip(clips, made.detach().transpose(1, 2), lengths, strict=True):
-                if clip not in self.frames.kept and frames[:length].nbytes <= self.frames.room:
-                    self.frames.put(clip, frames[:length].to("cpu", copy=True))
-            return made
-        total = int(self.counts(torch.tensor(input_values.shape[-1])))
-        batch = known[0].new_zeros(len(known), total, known[0].shape[-1])
-        for row, frames in zip(batch, known, strict=True):
+        clips, mask = batch
+        cached = [self.frames.entries[clip] for clip in clips if clip in self.frames.entries]
+        if len(cached) < len(clips):
+            return self._compute(input_values, clips, mask)
+        num_frames = int(self.count_frames(torch.tensor(input_values.shape[-1])))
+        output = cached[0].new_zeros(len(cached), num_frames, cached[0].shape[-1])
+        for row, frames in zip(output, cached, strict=True):
             row[: len(frames)] = frames
-        return batch.to(input_values.device).transpose(1, 2)
+        return output.to(input_values.device).transpose(1, 2)
+
+    def _compute(self, input_values: torch.Tensor, clips: list[int], mask: torch.Tensor) -> torch.Tensor:
+        """Run the convolutions and cache the true frames of each clip."""
+        output = self.convolve(input_values)
+        lengths = self.count_frames(mask.sum(-1)).tolist()
+        for clip, frames, length in zip(clips, output.detach().transpose(1, 2), lengths, strict=True):
+            if self.frames.has_room(clip, frames[:length]):
+                self.frames.put(clip, frames[:length].to("cpu", copy=True))
+        return output
 
 
-def is_exact(model: torch.nn.Module, *, masked: bool, augmented: bool) -> bool:
-    """Whether `EncoderMemory` changes nothing: frozen convolutions that normalise within a frame ("layer" norm, where
-    the model is given a mask), and no augmentation of the waveform."""
+def is_exact(model: CtcModel, *, masked: bool, augmented: bool) -> bool:
+    """Whether `EncoderCache` leaves results unchanged.
+
+    It does for frozen convolutions that normalise within a frame ("layer" norm, where the model is given a mask), and
+    without augmentation of the waveform.
+    """
     encoder = getattr(model.base_model, "feature_extractor", None)
     return (
         encoder is not None
         and masked
         and not augmented
         and getattr(model.config, "feat_extract_norm", "layer") == "layer"
-        and not getattr(model.config, "add_adapter", False)  # which shortens the frames behind the encoder
+        and not getattr(model.config, "add_adapter", False)  # an adapter shortens the frames behind the encoder
         and not any(parameter.requires_grad for parameter in encoder.parameters())
     )

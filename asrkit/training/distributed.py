@@ -1,7 +1,7 @@
-"""The processes that train one run together: one alone, or several under `torchrun`.
+"""The processes that train one run: a single one, or several that `torchrun` starts.
 
-Rank 0 reads the flags, writes the events and decides; the others are told. A decision that each process took for itself
-from a file would be taken at different steps, and the rest would wait for ever.
+Rank 0 reads the control flags, writes the events and makes every decision; the other ranks receive its decisions. If
+each process read the flags itself, they could act at different steps, and the rest would wait for ever.
 """
 
 from __future__ import annotations
@@ -11,72 +11,77 @@ import os
 import signal
 import sys
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
-RANK, WORLD = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-FIRST = RANK == 0
-HERE = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-"""How many of them run on this machine."""
-LAUNCHED = "TORCHELASTIC_RUN_ID" in os.environ
-"""Whether torchrun started this process; its parent is then who lives as long as the run."""
+T = TypeVar("T")
+
+RANK, WORLD_SIZE = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+IS_MAIN = RANK == 0
+LOCAL_WORLD_SIZE = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+"""Number of the run's processes on this machine."""
+IS_LAUNCHED = "TORCHELASTIC_RUN_ID" in os.environ
+"""Whether torchrun started this process; its parent then lives as long as the run."""
 
 _PR_SET_PDEATHSIG = 1
 
 
-def leader() -> int:
-    """Process id that stands for the whole team on this machine."""
-    return os.getppid() if LAUNCHED else os.getpid()
+def launcher_pid() -> int:
+    """Process id that stands for all of the run's processes on this machine."""
+    return os.getppid() if IS_LAUNCHED else os.getpid()
 
 
-def die_with_leader() -> None:
-    """End this process when torchrun is killed: it keeps its children in sessions of their own, out of a kill's reach.
+def die_with_launcher() -> None:
+    """End this process when torchrun is killed.
 
-    Only Linux knows how (prctl(2), PR_SET_PDEATHSIG); elsewhere the next exchange between processes fails instead.
+    torchrun starts its children in sessions of their own, so killing its process group does not reach them. Only Linux
+    supports this (prctl(2), PR_SET_PDEATHSIG); elsewhere the next exchange between the processes fails instead.
     """
-    if LAUNCHED and sys.platform == "linux":
+    if IS_LAUNCHED and sys.platform == "linux":
         launcher = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != launcher:  # it died before we asked
+        if os.getppid() != launcher:  # it died before the call
             os._exit(1)
 
 
-def join() -> None:
-    """Meet the others. Does nothing for one process alone."""
-    if WORLD > 1:
+def initialize() -> None:
+    """Create the process group. Does nothing for a single process."""
+    if WORLD_SIZE > 1:
         import torch
         from accelerate import PartialState
 
-        # A member that is gone is noticed by torchrun; one that waits for a download or an evaluation is not lost.
+        # torchrun notices a process that died; one that waits for a download or an evaluation must not time out.
         PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=1))
 
 
-def part() -> None:
-    """Take leave of the others once the work is done: whatever still listens for them would abort this process as it
-    ends (seen once, under load: "terminate called without an active exception")."""
-    if WORLD > 1:
+def shutdown() -> None:
+    """Destroy the process group before the process exits.
+
+    Its background threads could otherwise abort the process ("terminate called without an active exception").
+    """
+    if WORLD_SIZE > 1:
         from torch import distributed
 
         if distributed.is_initialized():
             distributed.destroy_process_group()
 
 
-def agreed(word: Any) -> Any:
-    """Rank 0's `word`, on every process."""
-    if WORLD == 1:
-        return word
+def broadcast(value: T) -> T:
+    """Return rank 0's `value` on every process."""
+    if WORLD_SIZE == 1:
+        return value
     from torch import distributed
 
-    words = [word]
-    distributed.broadcast_object_list(words, src=0)
-    return words[0]
+    values = [value]
+    distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
-def gathered(part: Any) -> list[Any]:
-    """What every process brings, in order of rank, on every process."""
-    if WORLD == 1:
-        return [part]
+def all_gather(value: T) -> list[T]:
+    """Return every process's `value`, in order of rank, on every process."""
+    if WORLD_SIZE == 1:
+        return [value]
     from torch import distributed
 
-    parts: list[Any] = [None] * WORLD
-    distributed.all_gather_object(parts, part)
-    return parts
+    values: list[T] = [value] * WORLD_SIZE
+    distributed.all_gather_object(values, value)
+    return values

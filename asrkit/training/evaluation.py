@@ -1,8 +1,11 @@
-"""Hypotheses and scores of a model on a manifest. What is kept for each clip is its text, so memory does not grow with
-the vocabulary or with the length of the clips."""
+"""Evaluate a model on a manifest: decode every clip and score the texts.
+
+Only the text of each clip is kept, so memory does not grow with the vocabulary or the length of the clips.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,18 +21,25 @@ from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalize
 from asrkit.training import distributed, failures
-from asrkit.training.data import Collator, SpeechDataset, wants_mask
-from asrkit.training.model import frame_counts
+from asrkit.training.data import Batch, Collator, SpeechDataset, uses_mask
+from asrkit.training.model import CtcModel, count_frames
 
-SAMPLES_FIXED, SAMPLES_WORST = 5, 3
+logger = logging.getLogger(__name__)
+
+NUM_FIXED_SAMPLES, NUM_WORST_SAMPLES = 5, 3
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """loss: mean over clips of the CTC loss a label (nats). blank_share: share of true frames whose best token is the
-    blank. unknown_share: share of the written tokens that stand for no letter. samples: `{"id", "audio", "reference",
-    "hypothesis", "worst"}`. greedy: where `scores` are those of a word list, the scores of the greedy decoding of the
-    same frames: what the acoustic model hears by itself. wer_interval: 95 %, by the bootstrap."""
+    """Result of one evaluation.
+
+    loss: mean over clips of the CTC loss per label (nats).
+    greedy: with a word list, the scores of greedy decoding on the same frames (the acoustic model alone).
+    wer_interval: 95 % confidence, by the bootstrap.
+    blank_share: share of true frames whose most likely token is the blank.
+    unknown_share: share of the decoded tokens that are the unknown token.
+    samples: `{"id", "audio", "reference", "hypothesis", "worst"}`.
+    """
 
     loss: float
     scores: metrics.Scores
@@ -42,8 +52,8 @@ class Evaluation:
     seconds: float
     samples: list[dict[str, Any]]
 
-    def to_data(self) -> dict[str, Any]:
-        """What an `eval` event holds."""
+    def to_event_data(self) -> dict[str, Any]:
+        """Return the data of an `eval` event."""
         rates = {"wer": self.scores.wer, "cer": self.scores.cer, "mer": self.scores.mer}
         return {
             "loss": self.loss,
@@ -70,149 +80,155 @@ class Evaluation:
 
 
 class Interrupted(Exception):
-    """Somebody asked for the end of the run while it was being evaluated."""
+    """The evaluation ended early because the run is to stop."""
 
 
 @dataclass
-class _Heard:
-    """What one process found: by place in the manifest, the text and the loss of each clip; counts over all of them."""
+class _ProcessResult:
+    """Result of one process: text and loss of each clip by its index in the manifest, and totals over its clips."""
 
     hypotheses: dict[int, str] = field(default_factory=dict)
     greedy: dict[int, str] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
-    blanks: int = 0
-    frames: int = 0
-    unknown: int = 0
-    written: int = 0
+    num_blanks: int = 0
+    num_frames: int = 0
+    num_unknown: int = 0
+    num_tokens: int = 0
     audio_seconds: float = 0.0
 
 
 def evaluate(
-    model: torch.nn.Module,
+    model: CtcModel,
     processor: Any,
     utterances: Sequence[Utterance],
     *,
     batch_size: int,
     normaliser: str,
-    loop: LexiconDecoder | None = None,
-    progress: Callable[[int, int], bool] = lambda done, total: True,
+    lexicon_decoder: LexiconDecoder | None = None,
+    on_progress: Callable[[int, int], bool] = lambda done, total: True,
 ) -> Evaluation:
-    """Decode (greedily, or with the words of `loop`) and score; both sides go through the same normaliser.
+    """Decode (greedily, or with `lexicon_decoder`) and score; references and hypotheses are normalised alike.
 
-    Where several processes train the run, each hears its share and every one of them gets the whole result.
-    progress: called with clips done and all clips; when it answers False, `Interrupted` is raised, on every process.
+    Each of several processes evaluates its share of the clips, and all of them return the whole result.
+    on_progress: called with the number of evaluated clips and of all clips; if it returns False on one process,
+    `Interrupted` is raised on all of them.
     """
-    begun, was_training = time.monotonic(), model.training
+    start, was_training = time.monotonic(), model.training
     model.eval()
     try:
-        mine = _hear(model, processor, utterances, batch_size, loop, progress)
+        result = _evaluate_share(model, processor, utterances, batch_size, lexicon_decoder, on_progress)
     finally:
         model.train(was_training)
-    parts = distributed.gathered(mine)
-    if None in parts:
+    gathered = distributed.all_gather(result)
+    results = [each for each in gathered if each is not None]
+    if len(results) < len(gathered):
         raise Interrupted
-    losses = [loss for part in parts for loss in part.losses.values()]
+    losses = [loss for each in results for loss in each.losses.values()]
     references = [normalize(row.text, normaliser) for row in utterances]
-    greedy = _in_order([part.greedy for part in parts], normaliser)
-    hypotheses = _in_order([part.hypotheses for part in parts], normaliser) if loop else greedy
+    greedy = _merge_texts([each.greedy for each in results], normaliser)
+    hypotheses = _merge_texts([each.hypotheses for each in results], normaliser) if lexicon_decoder else greedy
     return Evaluation(
-        float(np.mean(losses)),
-        metrics.score(references, hypotheses),
-        metrics.score(references, greedy) if loop else None,
-        metrics.bootstrap_wer_interval(references, hypotheses),
-        sum(part.blanks for part in parts) / max(1, sum(part.frames for part in parts)),
-        sum(part.unknown for part in parts) / max(1, sum(part.written for part in parts)),
-        len(losses),
-        sum(part.audio_seconds for part in parts),
-        time.monotonic() - begun,
-        _samples(utterances, references, hypotheses),
+        loss=float(np.mean(losses)),
+        scores=metrics.score(references, hypotheses),
+        greedy=metrics.score(references, greedy) if lexicon_decoder else None,
+        wer_interval=metrics.bootstrap_wer_interval(references, hypotheses),
+        blank_share=sum(each.num_blanks for each in results) / max(1, sum(each.num_frames for each in results)),
+        unknown_share=sum(each.num_unknown for each in results) / max(1, sum(each.num_tokens for each in results)),
+        utterances=len(losses),
+        audio_seconds=sum(each.audio_seconds for each in results),
+        seconds=time.monotonic() - start,
+        samples=_select_samples(utterances, references, hypotheses),
     )
 
 
-def _in_order(parts: list[dict[int, str]], normaliser: str) -> list[str]:
-    texts = {place: text for part in parts for place, text in part.items()}
-    return [normalize(texts[place], normaliser) for place in sorted(texts)]
+def _merge_texts(shares: list[dict[int, str]], normaliser: str) -> list[str]:
+    """Normalised texts of all processes, in the order of the manifest."""
+    texts = {index: text for share in shares for index, text in share.items()}
+    return [normalize(texts[index], normaliser) for index in sorted(texts)]
 
 
-def _hear(
-    model: torch.nn.Module,
+def _evaluate_share(
+    model: CtcModel,
     processor: Any,
     utterances: Sequence[Utterance],
     batch_size: int,
-    loop: LexiconDecoder | None,
-    progress: Callable[[int, int], bool],
-) -> _Heard | None:
-    """This process's share of the clips, or None where it was told to stop."""
-    dataset, collator, heard = SpeechDataset(utterances, processor), Collator(processor), _Heard()
+    lexicon_decoder: LexiconDecoder | None,
+    on_progress: Callable[[int, int], bool],
+) -> _ProcessResult | None:
+    """Evaluate this process's share of the clips; None if `on_progress` returned False."""
+    dataset, collator, result = SpeechDataset(utterances, processor), Collator(processor), _ProcessResult()
     greedy = GreedyDecoder(processor, model.config.pad_token_id)
-    # Without a mask, padding changes what a clip's own frames see: such models are evaluated clip by clip.
-    size = batch_size if wants_mask(processor.feature_extractor) else 1
-    left = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)[
-        distributed.RANK :: distributed.WORLD
-    ]
-    while left:
-        if not progress(len(utterances) - len(left) * distributed.WORLD, len(utterances)):
+    # Without a mask, padding changes a clip's own frames: such models are evaluated clip by clip.
+    size = batch_size if uses_mask(processor.feature_extractor) else 1
+    longest_first = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)
+    remaining = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
+    while remaining:
+        if not on_progress(len(utterances) - len(remaining) * distributed.WORLD_SIZE, len(utterances)):
             return None
-        chosen = left[:size]
-        batch = collator([dataset[index] for index in chosen])
+        indices = remaining[:size]
+        batch = collator([dataset[index] for index in indices])
         try:
-            _listen(model, greedy, processor.tokenizer.unk_token_id, batch, chosen, loop, heard)
+            _decode_batch(model, greedy, processor.tokenizer.unk_token_id, batch, indices, lexicon_decoder, result)
         except RuntimeError as error:
-            if not failures.out_of_memory(error) or len(chosen) == 1:
+            if not failures.is_out_of_memory(error) or len(indices) == 1:
                 raise
-            size = len(chosen) // 2
-            print(f"{len(chosen)} clips did not fit into memory at once; going on with {size}.", flush=True)
+            size = len(indices) // 2
+            logger.warning("%d clips do not fit into memory at once; continuing with %d.", len(indices), size)
         else:
-            left = left[size:]
-    return heard
+            remaining = remaining[size:]
+    return result
 
 
-def _listen(
-    model: torch.nn.Module,
+def _decode_batch(
+    model: CtcModel,
     greedy: GreedyDecoder,
     unknown_id: int,
-    batch: dict[str, Any],
-    chosen: list[int],
-    loop: LexiconDecoder | None,
-    heard: _Heard,
+    batch: Batch,
+    indices: list[int],
+    lexicon_decoder: LexiconDecoder | None,
+    result: _ProcessResult,
 ) -> None:
-    """Add what the model makes of a Batch, whose clips have the places `chosen` in the manifest, to `heard`."""
+    """Add texts, losses and totals of a batch to `result`. indices: positions of its clips in the manifest."""
     device = next(model.parameters()).device
     inputs = {name: value.to(device) for name, value in batch.items() if name != "about"}
     with torch.inference_mode():
-        answer = model(**inputs)
-    ids, counts = answer.logits.argmax(-1).cpu(), frame_counts(model, inputs).cpu()
-    heard.audio_seconds += batch["about"]["audio_seconds"]
+        output = model(**inputs)
+    ids, frame_counts = output.logits.argmax(-1).cpu(), count_frames(model, inputs).cpu()
+    result.audio_seconds += batch["about"]["audio_seconds"]
     # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
-    heard.losses |= dict.fromkeys(chosen, float(answer.loss))
-    for index, row, count in zip(chosen, ids, counts, strict=True):
-        true = row[:count].tolist()
-        heard.blanks += true.count(greedy.blank_id)
-        heard.frames += int(count)
-        labels = ctc.collapse(true, greedy.blank_id)
-        heard.written += len(labels)
-        heard.unknown += labels.count(unknown_id)
-        heard.greedy[index] = greedy.to_text(true)
-    if loop:
-        seen = answer.logits.float().softmax(-1).cpu().numpy()
-        heard.hypotheses |= {
-            index: " ".join(one.word for one in loop.search(frames[:count]))
-            for index, frames, count in zip(chosen, seen, counts, strict=True)
+    result.losses |= dict.fromkeys(indices, float(output.loss))
+    for index, row, count in zip(indices, ids, frame_counts, strict=True):
+        true_ids = row[:count].tolist()
+        result.num_blanks += true_ids.count(greedy.blank_id)
+        result.num_frames += int(count)
+        tokens = ctc.collapse(true_ids, greedy.blank_id)
+        result.num_tokens += len(tokens)
+        result.num_unknown += tokens.count(unknown_id)
+        result.greedy[index] = greedy.to_text(true_ids)
+    if lexicon_decoder:
+        probs = output.logits.float().softmax(-1).cpu().numpy()
+        result.hypotheses |= {
+            index: " ".join(word.word for word in lexicon_decoder.search(frames[:count]))
+            for index, frames, count in zip(indices, probs, frame_counts, strict=True)
         }
 
 
-def _samples(rows: Sequence[Utterance], references: list[str], hypotheses: list[str]) -> list[dict[str, Any]]:
-    """The same few clips each time, spread over the set, and the worst by CER."""
-    fixed = sorted({round(place) for place in np.linspace(0, len(rows) - 1, min(SAMPLES_FIXED, len(rows)))})
-    errors = [metrics.score([r], [h]).cer.rate for r, h in zip(references, hypotheses, strict=True)]
-    worst = [index for index in np.argsort(errors)[::-1] if index not in fixed and errors[index] > 0][:SAMPLES_WORST]
+def _select_samples(
+    utterances: Sequence[Utterance], references: list[str], hypotheses: list[str]
+) -> list[dict[str, Any]]:
+    """A few clips spread over the set, the same in every evaluation, and those with the highest CER."""
+    spread = np.linspace(0, len(utterances) - 1, min(NUM_FIXED_SAMPLES, len(utterances)))
+    fixed = sorted({round(index) for index in spread})
+    rates = [metrics.score([r], [h]).cer.rate for r, h in zip(references, hypotheses, strict=True)]
+    by_rate = [int(index) for index in np.argsort(rates)[::-1]]
+    worst = [index for index in by_rate if index not in fixed and rates[index] > 0][:NUM_WORST_SAMPLES]
     return [
         {
-            "id": rows[index].id,
-            "audio": rows[index].audio,
+            "id": utterances[index].id,
+            "audio": utterances[index].audio,
             "reference": references[index],
             "hypothesis": hypotheses[index],
             "worst": index in worst,
         }
-        for index in [*fixed, *map(int, worst)]
+        for index in [*fixed, *worst]
     ]

@@ -1,8 +1,9 @@
-"""Updates that fit into memory: a batch that does not is computed in parts, with the same gradient.
+"""Updates that fit into memory: a batch that does not fit is computed in parts, with the same gradient.
 
-One process may find out at any time. Of several, none may while its gradients are being added to the others' (these
-would wait for ever), so the first updates, which have the largest batches, are computed by each on its own and added up
-afterwards; what they needed holds for the rest of the run.
+A single process may split its batch at any time. Of several processes, none may do so while its gradients are being
+added to the others', which would wait for ever. So each process computes the first updates, which have the largest
+batches, on its own, and averages the gradients afterwards; the number of parts they needed holds for the rest of the
+run.
 """
 
 from __future__ import annotations
@@ -15,104 +16,117 @@ import torch
 
 from asrkit.training import distributed as team
 from asrkit.training import failures
+from asrkit.training.data import Batch
 
-PROBED = 2
-"""Updates that are computed apart: the optimizer takes its memory at the end of the first."""
+NUM_UNSYNCED_UPDATES = 2
+"""Updates that each process computes on its own: the optimizer allocates its state at the end of the first."""
 
-Step = Callable[[torch.nn.Module, dict[str, Any]], torch.Tensor]
+TrainingStep = Callable[[torch.nn.Module, Batch], torch.Tensor]
 
 
-class Fitting:
-    """How many parts a batch is computed in. `told` is called with the number when it grows.
+class MicroBatcher:
+    """Computes a batch in `num_parts` parts, and in more where memory runs out.
 
-    no_sync: of a model, a context in which a backward pass leaves its gradients to this process. parts: what the life
-    before found out, where the run is resumed: its first updates have no longer the largest batches.
+    on_split: called with the number of parts when it grows.
+    no_sync: context of a model in which a backward pass leaves its gradients in this process.
+    num_parts: the number that the run needed before it was resumed, whose first updates are not the largest any more.
     """
 
     def __init__(
-        self, told: Callable[[int], None], no_sync: Callable[[Any], AbstractContextManager], parts: int = 1
+        self,
+        on_split: Callable[[int], None],
+        no_sync: Callable[[Any], AbstractContextManager[Any]],
+        num_parts: int = 1,
     ) -> None:
-        self.told, self.no_sync = told, no_sync
-        self.parts, self.updates, self.taken = parts, 0, []
+        self.on_split, self.no_sync = on_split, no_sync
+        self.num_parts, self.num_updates = num_parts, 0
+        self._update_batches: list[Batch] = []
 
-    def begin(self) -> None:
-        """A new update."""
-        self.updates, self.taken = self.updates + 1, []
+    def begin_update(self) -> None:
+        """Start a new optimizer step."""
+        self.num_updates, self._update_batches = self.num_updates + 1, []
 
-    def step(self, compute: Step, model: torch.nn.Module, batch: dict[str, Any], last: bool) -> torch.Tensor:
-        """Forward and backward of a batch; -> its loss. last: whether the update ends with it.
+    def step(self, compute: TrainingStep, model: torch.nn.Module, batch: Batch, is_last: bool) -> torch.Tensor:
+        """Run forward and backward on a batch and return its loss. is_last: whether the update ends with it.
 
-        Raises what `compute` does where a single clip does not fit, or, of several processes, a batch after the first
-        updates.
+        Raises the out-of-memory error of `compute` where a single clip does not fit, or, with several processes, for a
+        batch after the first updates.
         """
-        self.taken.append(batch)
-        if team.WORLD == 1:
-            return self._fitted(compute, model, batch)
-        if self.updates > PROBED:
-            *firsts, final = parts_of(batch, self.parts)
+        self._update_batches.append(batch)
+        if team.WORLD_SIZE == 1:
+            return self._compute_fitting(compute, model, batch)
+        if self.num_updates > NUM_UNSYNCED_UPDATES:
+            *firsts, final = split_batch(batch, self.num_parts)
             with self.no_sync(model):
-                told = sum(compute(model, part) for part in firsts)
-            return told + compute(model, final)
+                losses = [compute(model, part) for part in firsts]
+            return _sum([*losses, compute(model, final)])
         with self.no_sync(model):
-            told = self._fitted(compute, model, batch)
-        if last:
+            loss = self._compute_fitting(compute, model, batch)
+        if is_last:
             average_gradients(model)
-            self._grow(max(team.gathered(self.parts)))
-        return told
+            self._grow(max(team.all_gather(self.num_parts)))
+        return loss
 
-    def _fitted(self, compute: Step, model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    def _compute_fitting(self, compute: TrainingStep, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         batches = [batch]
         while True:
             try:
-                return [sum(compute(model, part) for part in parts_of(one, self.parts)) for one in batches][-1]
+                losses = [
+                    _sum([compute(model, part) for part in split_batch(each, self.num_parts)]) for each in batches
+                ]
+                return losses[-1]
             except RuntimeError as error:
-                if not failures.out_of_memory(error) or self.parts >= len(batch["labels"]):
+                if not failures.is_out_of_memory(error) or self.num_parts >= len(batch["labels"]):
                     raise
-            # A backward pass that broke off has left part of its gradient: the whole update is computed again. Outside
-            # the handler, because the exception holds on to the memory.
-            self._grow(self.parts * 2)
+            # The failed backward pass has left part of its gradient, so the whole update is computed again. This is
+            # outside the handler because the exception holds on to the memory.
+            self._grow(self.num_parts * 2)
             model.zero_grad()
-            batches = self.taken
+            batches = self._update_batches
 
-    def _grow(self, parts: int) -> None:
-        if parts > self.parts:
-            self.parts = parts
+    def _grow(self, num_parts: int) -> None:
+        if num_parts > self.num_parts:
+            self.num_parts = num_parts
             free_memory()
-            self.told(parts)
+            self.on_split(num_parts)
 
 
-def parts_of(batch: dict[str, Any], parts: int) -> Iterator[dict[str, Any]]:
-    """A Batch in at most `parts` of (nearly) equally many clips, without copying; the seconds of audio are counted with
-    the first."""
-    about, clips = batch["about"], len(batch["labels"])
-    size = -(-clips // parts)
-    for start in range(0, clips, size):
-        chosen = slice(start, start + size)
-        rows = {name: value[chosen] for name, value in batch.items() if name != "about"}
-        yield {
-            **rows,
-            "about": {"audio_seconds": about["audio_seconds"] if start == 0 else 0.0, "clips": about["clips"][chosen]},
-        }
+def _sum(losses: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack(losses).sum()
+
+
+def split_batch(batch: Batch, num_parts: int) -> Iterator[Batch]:
+    """Yield at most `num_parts` parts of (nearly) equally many clips, without copying.
+
+    The first part counts all seconds of audio.
+    """
+    about, num_clips = batch["about"], len(batch["labels"])
+    size = -(-num_clips // num_parts)
+    for start in range(0, num_clips, size):
+        rows = slice(start, start + size)
+        tensors = {name: value[rows] for name, value in batch.items() if name != "about"}
+        audio_seconds = about["audio_seconds"] if start == 0 else 0.0
+        yield {**tensors, "about": {"audio_seconds": audio_seconds, "clips": about["clips"][rows]}}
 
 
 def average_gradients(model: torch.nn.Module) -> None:
-    """Replace each gradient by its mean over the processes. What none of them has a gradient for is left without."""
+    """Replace each gradient by its mean over the processes; a parameter without any gradient keeps none."""
     from torch import distributed
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    known = torch.tensor(
+    has_gradient = torch.tensor(
         [parameter.grad is not None for parameter in trained], dtype=torch.int, device=trained[0].device
     )
-    distributed.all_reduce(known)
-    for parameter, processes in zip(trained, known.tolist(), strict=True):
-        if processes:
+    distributed.all_reduce(has_gradient)
+    for parameter, num_processes in zip(trained, has_gradient.tolist(), strict=True):
+        if num_processes:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)
-            parameter.grad /= team.WORLD
+            parameter.grad /= team.WORLD_SIZE
 
 
 def free_memory() -> None:
-    """Give back what a GPU's allocator holds on to."""
+    """Release unused memory that a GPU's allocator holds."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -3,77 +3,85 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from asrkit.runs import diagnosis, events
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE
 from asrkit.training import distributed
 
+if TYPE_CHECKING:
+    from asrkit.training.trainer import CtcTrainer
 
-class Record:
-    """The best evaluation so far and how many there have been without getting better.
 
-    While nothing is recognised yet, the error rate cannot get better; a loss that falls does then: a model that is
-    still on the blank may be about to leave it.
+class BestTracker:
+    """The best evaluation so far, and the number of evaluations since the last improvement.
+
+    While nothing is recognised yet, the error rate cannot improve. A falling loss counts as an improvement then: a
+    model that outputs only blanks may be about to stop doing so.
     """
 
     def __init__(self, metric: str) -> None:
-        self.metric, self.best, self.lowest_loss, self.stale = metric, math.inf, math.inf, 0
+        self.metric, self.best, self.lowest_loss, self.num_stale = metric, math.inf, math.inf, 0
 
-    def add(self, told: dict[str, Any]) -> bool:
-        """Whether the evaluation whose event holds `told` is the best; of equals, the first."""
-        value, loss = told[self.metric], told.get("loss")
-        known = value is not None and math.isfinite(value)
-        better = known and value < self.best
-        hopeless = known and self.metric != "loss" and min(value, self.best) >= diagnosis.COLLAPSED_RATE
-        falling = hopeless and loss is not None and loss < self.lowest_loss
-        self.stale = 0 if better or falling else self.stale + 1
-        if better:
+    def add(self, metrics: Mapping[str, Any]) -> bool:
+        """Add the metrics of an evaluation; return whether it is the best. Of equals, the first is."""
+        value, loss = metrics[self.metric], metrics.get("loss")
+        is_known = value is not None and math.isfinite(value)
+        is_better = is_known and value < self.best
+        is_collapsed = is_known and self.metric != "loss" and min(value, self.best) >= diagnosis.COLLAPSED_RATE
+        is_loss_falling = loss is not None and loss < self.lowest_loss
+        self.num_stale = 0 if is_better or (is_collapsed and is_loss_falling) else self.num_stale + 1
+        if is_better:
             self.best = value
         if loss is not None and loss < self.lowest_loss:
             self.lowest_loss = loss
-        return better
+        return is_better
 
 
 class Schedule(TrainerCallback):
-    """When a CtcTrainer evaluates, saves and stops. Trainer's own strategies are switched off, so this is the only
-    place."""
+    """Decides when a CtcTrainer evaluates, saves and stops. Trainer's own strategies are switched off."""
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: CtcTrainer) -> None:
         self.trainer = trainer
 
-    def on_train_begin(self, args, state, control, **_):
-        if distributed.FIRST:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if distributed.IS_MAIN:
             self.trainer.diagnose()
-        if self.trainer.config.eval_on_start if state.global_step == 0 else self._left_out(state):
+        if self.trainer.config.eval_on_start if state.global_step == 0 else self._is_evaluation_missing(state):
             self.trainer.evaluate()
         self.trainer.emit(events.PHASE, phase="training", text="Training")
 
-    def _left_out(self, state) -> bool:
-        """Whether the evaluation of the step that is resumed from was broken off by the end of the life before."""
+    def _is_evaluation_missing(self, state: TrainerState) -> bool:
+        """Whether the run was stopped before the evaluation of the step that it resumes from was complete."""
         every = self.trainer.config.eval_steps
-        due = state.global_step % every == 0 if every else float(state.epoch or 0).is_integer()
-        return due and self.trainer.scored_at < state.global_step
+        is_due = state.global_step % every == 0 if every else float(state.epoch or 0).is_integer()
+        return is_due and self.trainer.last_evaluated_step < state.global_step
 
-    def on_step_end(self, args, state, control, **_):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
         config, step = self.trainer.config, state.global_step
-        last, asked = step >= state.max_steps, self.trainer.asked()
+        is_last, flags = step >= state.max_steps, self.trainer.poll_flags()
         if self.trainer.interrupted:
-            control.should_save = CANCEL not in asked
+            control.should_save = CANCEL not in flags
             control.should_training_stop, control.should_evaluate = True, False
             return control
-        # An end of epoch that is also the end of training is evaluated in on_epoch_end, not twice.
-        control.should_evaluate = bool(config.eval_steps and (step % config.eval_steps == 0 or last))
+        # on_epoch_end evaluates at the end of an epoch; the end of training is not evaluated twice.
+        control.should_evaluate = bool(config.eval_steps and (step % config.eval_steps == 0 or is_last))
         control.should_save = bool(step % config.save_steps == 0 if config.save_steps else control.should_evaluate)
-        control.should_evaluate |= EVALUATE in asked
-        control.should_save |= SAVE in asked
-        if distributed.FIRST and asked:
-            self.trainer.run.clear_flags(*asked)
+        control.should_evaluate |= EVALUATE in flags
+        control.should_save |= SAVE in flags
+        if distributed.IS_MAIN and flags:
+            self.trainer.run.clear_flags(*flags)
         return control
 
-    def on_epoch_end(self, args, state, control, **_):
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
         if self.trainer.interrupted:
             control.should_evaluate = control.should_save = False
         elif not self.trainer.config.eval_steps:
@@ -83,13 +91,20 @@ class Schedule(TrainerCallback):
 
 
 class HeadFirst(TrainerCallback):
-    """Holds everything but the output layer still for the first steps, by dropping the other gradients."""
+    """Trains the output layer alone in the first steps, by dropping all other gradients."""
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+    def __init__(self, num_steps: int) -> None:
+        self.num_steps = num_steps
 
-    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
-        if state.global_step < self.steps:
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module | None = None,
+        **_: Any,
+    ) -> None:
+        if model is not None and state.global_step < self.num_steps:
             for name, parameter in model.named_parameters():
                 if "lm_head" not in name:
                     parameter.grad = None

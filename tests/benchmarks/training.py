@@ -23,7 +23,8 @@ from asrkit.models import resolution
 from asrkit.runs import events, preparation
 from asrkit.runs.store import RunStore
 from asrkit.training import model as loading
-from asrkit.training.trainer import CtcTrainer, precision_for
+from asrkit.training.arguments import resolve_precision
+from asrkit.training.trainer import CtcTrainer
 
 WARM = 5
 
@@ -82,7 +83,7 @@ def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepar
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device).train()
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-5, fused=True)
-    bf16, begun = precision_for("auto") == "bf16", 0.0
+    bf16, begun = resolve_precision("auto") == "bf16", 0.0
     steps = max(WARM + 10, config.max_steps)
     for step in range(steps):
         if step == WARM:

@@ -10,7 +10,7 @@ from transformers import Wav2Vec2ForCTC
 
 from asrkit.training import distributed, worker
 
-ROOM = 4 if distributed.FIRST else 2
+ROOM = 4 if distributed.IS_MAIN else 2
 forward = Wav2Vec2ForCTC.forward
 
 

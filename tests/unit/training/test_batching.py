@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from asrkit.training.batching import LengthBatches
+from asrkit.training.batching import LengthBatchSampler
 
 LOG_NORMAL = np.exp(np.random.default_rng(0).normal(1.5, 0.6, 3000)).clip(0.5, 20)
 """Seconds: median 4.5, as read speech has it."""
@@ -16,7 +16,7 @@ def epoch(batches, number=0):
 
 
 def sampler(durations=LOG_NORMAL, seconds=60.0, clips=8, seed=1, **where):
-    return LengthBatches(durations, seconds=seconds, clips=clips, seed=seed, **where)
+    return LengthBatchSampler(durations, batch_seconds=seconds, batch_size=clips, seed=seed, **where)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 7.5, 60.0])
@@ -96,7 +96,7 @@ def test_every_epoch_has_equally_many_batches():
 def test_processes_share_the_batches(world):
     """Equally many each; together all of them, and no more than `world - 1` twice."""
     alone = epoch(sampler(), 4)
-    shares = [epoch(sampler(rank=rank, world=world), 4) for rank in range(world)]
+    shares = [epoch(sampler(rank=rank, world_size=world), 4) for rank in range(world)]
     assert len({len(share) for share in shares}) == 1
     dealt = [tuple(batch) for share in shares for batch in share]
     assert set(dealt) == set(map(tuple, alone))
@@ -104,7 +104,7 @@ def test_processes_share_the_batches(world):
 
 
 def test_more_processes_than_batches():
-    shares = [epoch(sampler([1.0, 1.0], seconds=0, clips=8, rank=rank, world=3)) for rank in range(3)]
+    shares = [epoch(sampler([1.0, 1.0], seconds=0, clips=8, rank=rank, world_size=3)) for rank in range(3)]
     assert [sorted(batch) for share in shares for batch in share] == [[0, 1]] * 3
 
 
@@ -116,7 +116,8 @@ def test_the_first_two_updates_are_those_that_need_most_memory(world, accumulati
         return len(batch) * LOG_NORMAL[batch].max()
 
     every = [
-        epoch(sampler(seconds=0, clips=8, rank=rank, world=world, update=world * accumulation)) for rank in range(world)
+        epoch(sampler(seconds=0, clips=8, rank=rank, world_size=world, batches_per_update=world * accumulation))
+        for rank in range(world)
     ]
     first = [padded(batch) for ranked in every for batch in ranked[: 2 * accumulation]]
     rest = [padded(batch) for ranked in every for batch in ranked[2 * accumulation :]]
@@ -125,5 +126,5 @@ def test_the_first_two_updates_are_those_that_need_most_memory(world, accumulati
 
 def test_several_processes_share_the_order_of_one():
     """So that the same update is made of the same clips."""
-    one, two = epoch(sampler()), [epoch(sampler(rank=rank, world=2)) for rank in range(2)]
+    one, two = epoch(sampler()), [epoch(sampler(rank=rank, world_size=2)) for rank in range(2)]
     assert [batch for pair in zip(*two, strict=True) for batch in pair][: len(one)] == one

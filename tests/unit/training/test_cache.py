@@ -9,7 +9,7 @@ from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
 from asrkit.training import data
-from asrkit.training.cache import Kept
+from asrkit.training.cache import ByteLimitedCache
 from asrkit.training.data import SpeechDataset
 from asrkit.training.model import load
 from asrkit.training.trainer import CtcTrainer
@@ -56,8 +56,8 @@ def curve(made):
 def test_remembered_convolutions_give_the_same_curve(checkpoint, build, kind):
     base = checkpoint(kind)
     made, heard = build(base), []
-    convolve = made.memory.convolve
-    made.memory.convolve = lambda values: heard.append(values.shape) or convolve(values)
+    convolve = made.encoder_cache.convolve
+    made.encoder_cache.convolve = lambda values: heard.append(values.shape) or convolve(values)
     assert curve(made) == pytest.approx(curve(build(base, cache_gb=0)), rel=1e-4)
     training = [shape for shape in heard if shape[0] == 2]
     assert len(training) == 2 + 2, "two batches of the first epoch and two evaluations"
@@ -66,9 +66,11 @@ def test_remembered_convolutions_give_the_same_curve(checkpoint, build, kind):
 def test_a_memory_that_is_too_small_changes_nothing_either(checkpoint, build):
     base = checkpoint()
     made = build(base)
-    made.memory.frames.room = 50 * 16 * 4  # a second of 16 channels at 50 frames a second: two of four clips at most
+    made.encoder_cache.frames.free_bytes = (
+        50 * 16 * 4
+    )  # a second of 16 channels at 50 frames a second: two of four clips at most
     assert curve(made) == pytest.approx(curve(build(base, cache_gb=0)), rel=1e-4)
-    assert 1 <= len(made.memory.frames.kept) <= 2
+    assert 1 <= len(made.encoder_cache.frames.entries) <= 2
 
 
 @pytest.mark.parametrize(
@@ -83,11 +85,11 @@ def test_a_memory_that_is_too_small_changes_nothing_either(checkpoint, build):
 )
 def test_nothing_is_remembered_where_it_would_not_be_the_same(checkpoint, build, changes, settings):
     """A trained encoder, another waveform at every epoch, a norm over the padded clip, frames that are joined later."""
-    assert build(checkpoint(**changes), **settings).memory is None
+    assert build(checkpoint(**changes), **settings).encoder_cache is None
 
 
 def test_mel_features_have_no_convolutions_to_remember(checkpoint, build):
-    assert build(checkpoint("wav2vec2-bert")).memory is None
+    assert build(checkpoint("wav2vec2-bert")).encoder_cache is None
 
 
 @pytest.mark.parametrize("freeze", ["feature-encoder", "all-but-head"])
@@ -114,7 +116,7 @@ def test_audio_is_decoded_once(checkpoint, build, clips, monkeypatch):
 
 
 def test_what_came_first_stays():
-    kept = Kept(24)
+    kept = ByteLimitedCache(24)
     for key in "abc":
-        kept.get(key, lambda: np.zeros(4, np.float32))
-    assert list(kept.kept) == ["a"] and kept.room == 8
+        kept.get_or_compute(key, lambda: np.zeros(4, np.float32))
+    assert list(kept.entries) == ["a"] and kept.free_bytes == 8

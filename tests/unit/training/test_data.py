@@ -7,7 +7,7 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError
 from asrkit.training.augment import STRENGTHS
-from asrkit.training.data import IGNORED, Collator, SpeechDataset
+from asrkit.training.data import IGNORED_LABEL, Collator, SpeechDataset
 from asrkit.training.model import load
 
 
@@ -54,7 +54,7 @@ def test_a_batch(processor, clips):
     assert batch["attention_mask"].sum(-1).tolist() == [8000, 4000]
     assert (batch["input_values"][1, 4000:] == 0).all()
     assert torch.equal(batch["input_values"][1, :4000], torch.from_numpy(dataset[1]["features"]))
-    assert batch["labels"].tolist() == [[3, 2, 5, 3, 4], [4, *[IGNORED] * 4]]
+    assert batch["labels"].tolist() == [[3, 2, 5, 3, 4], [4, *[IGNORED_LABEL] * 4]]
     assert batch["about"] == {"audio_seconds": 0.75, "clips": [0, 1]}
 
 

@@ -65,7 +65,7 @@ def test_a_model_without_a_mask_is_evaluated_clip_by_clip(talkative, clips, monk
 def test_out_of_memory_takes_fewer_clips_at_once_and_changes_nothing(talkative, clips, monkeypatch):
     processor, model = talkative()
     rows, forward, sizes = clips(0.5, 1.2, 0.8, 0.3, 0.9), model.forward, []
-    wanted = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_data()
+    wanted = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_event_data()
 
     def cramped(*args, **batch):
         sizes.append(len(batch["labels"]))
@@ -74,7 +74,7 @@ def test_out_of_memory_takes_fewer_clips_at_once_and_changes_nothing(talkative, 
         return forward(*args, **batch)
 
     monkeypatch.setattr(model, "forward", cramped)
-    found = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_data()
+    found = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_event_data()
     assert sizes == [5, 2, 1, 1, 1, 1, 1]
     assert found.pop("loss") == pytest.approx(wanted.pop("loss"), rel=1e-5)
     assert found | {"seconds": 0} == wanted | {"seconds": 0}
@@ -169,7 +169,7 @@ def test_few_clips_have_few_samples(processor, clips):
 
 
 def test_what_an_event_holds(processor, clips):
-    told = run(processor, Told(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_data()
+    told = run(processor, Told(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_event_data()
     assert set(told) == {
         "loss",
         "wer",
@@ -191,10 +191,10 @@ def test_what_an_event_holds(processor, clips):
 
 def test_progress_is_told_and_may_end_it(processor, clips):
     model, told = Told().train(), []
-    run(processor, model, clips(*[0.1] * 5), 2, progress=lambda done, total: not told.append((done, total)))
+    run(processor, model, clips(*[0.1] * 5), 2, on_progress=lambda done, total: not told.append((done, total)))
     assert told == [(0, 5), (2, 5), (4, 5)] and model.training
     with pytest.raises(Interrupted):
-        run(processor, model, clips(*[0.1] * 5), 2, progress=lambda done, total: done < 2)
+        run(processor, model, clips(*[0.1] * 5), 2, on_progress=lambda done, total: done < 2)
     assert model.training, "training goes on as before"
 
 
@@ -212,11 +212,11 @@ def test_a_word_list_is_scored_beside_what_is_heard_without_it(talkative, clips)
     """`wer` is that of the words; `greedy_wer` is that of the same frames decoded freely."""
     processor, model = talkative()
     rows = clips(*LENGTHS)
-    free = run(processor, model, rows, 2).to_data()
+    free = run(processor, model, rows, 2).to_event_data()
     assert "greedy_wer" not in free
     listed = run(
-        processor, model, rows, 2, loop=LexiconDecoder.from_processor(["ab", "cab", "deed"], processor)
-    ).to_data()
+        processor, model, rows, 2, lexicon_decoder=LexiconDecoder.from_processor(["ab", "cab", "deed"], processor)
+    ).to_event_data()
     assert (listed["greedy_wer"], listed["greedy_cer"]) == (free["wer"], free["cer"])
     assert listed["wer"] != listed["greedy_wer"]
     assert all(set(sample["hypothesis"].split()) <= {"ab", "cab", "deed"} for sample in listed["samples"])

@@ -5,7 +5,7 @@ from asrkit.config import TrainConfig
 from asrkit.files import replace_directory
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.training.checkpoint_files import partial_dir, tidy
+from asrkit.training.checkpointing import partial_dir, repair_checkpoints
 
 
 class Broken(Exception):
@@ -45,7 +45,7 @@ def killed_run(tmp_path):
 
 
 def test_tidying_finishes_or_undoes_what_was_under_way(killed_run):
-    tidy(killed_run)
+    repair_checkpoints(killed_run)
     assert sorted(path.name for path in killed_run.checkpoints_dir.iterdir()) == ["checkpoint-4", "checkpoint-6"]
     assert (killed_run.checkpoints_dir / "checkpoint-6" / "weights").read_text() == ".checkpoint-6-old"
     assert not (killed_run.path / ".model-draft").exists()

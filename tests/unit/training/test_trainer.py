@@ -13,11 +13,13 @@ from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import evaluation, trainer
+from asrkit.training import arguments, evaluation
+from asrkit.training.arguments import resolve_precision
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
-from asrkit.training.schedule import Record
-from asrkit.training.trainer import CtcTrainer, precision_for
+from asrkit.training.resume import ResumeState
+from asrkit.training.schedule import BestTracker
+from asrkit.training.trainer import CtcTrainer
 
 LENGTHS, TEXTS = (0.9, 0.4, 0.7, 0.55), ("ab", "a cab bad", "deed", "c")
 """Clips and texts of unlike lengths: a mean of the means of batches would be another number."""
@@ -48,7 +50,7 @@ def build(base, clips, tmp_path):
     """build(count, settings) -> a CtcTrainer on the first `count` clips, evaluated on the last two."""
     store, rows = RunStore(tmp_path / "runs"), clips(*LENGTHS, texts=TEXTS)
 
-    def make(count=4, run=None, scored=(), parts=1, **changes):
+    def make(count=4, run=None, resume_state=None, **changes):
         settings = {
             "preset": "",
             "model": str(base),
@@ -66,7 +68,7 @@ def build(base, clips, tmp_path):
         config = TrainConfig(**settings)
         processor, model = load(str(base), config, TEXTS)
         run = run or store.create(config)
-        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], scored=scored, parts=parts)
+        made = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], resume_state)
         made.args.dataloader_num_workers = 0
         return made
 
@@ -216,11 +218,11 @@ def test_one_loss_that_is_lost_is_not_every_later_one(build, monkeypatch):
 
 
 def test_a_resumed_run_knows_how_much_fits(build):
-    made = build(4, parts=2)
+    made = build(4, resume_state=ResumeState(num_parts=2))
     seen, forward = [], made.model.forward
     made.model.forward = lambda **batch: seen.append(len(batch["labels"])) or forward(**batch)
     made.train()
-    assert set(seen[:2]) == {2} and made.fitting.parts == 2
+    assert set(seen[:2]) == {2} and made.micro_batcher.num_parts == 2
 
 
 def test_one_clip_that_does_not_fit_ends_the_run(build, monkeypatch):
@@ -288,7 +290,7 @@ def planned(monkeypatch, *rates):
 
     def evaluate(*_, **__):
         rate = left.pop(0)
-        return types.SimpleNamespace(to_data=lambda: {"loss": 1.0, "wer": rate, "cer": rate, "mer": rate})
+        return types.SimpleNamespace(to_event_data=lambda: {"loss": 1.0, "wer": rate, "cer": rate, "mer": rate})
 
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
 
@@ -309,7 +311,7 @@ def test_the_best_model_is_kept(build, monkeypatch):
 def test_a_resumed_run_knows_the_best_of_its_first_life(build, monkeypatch):
     planned(monkeypatch, 0.5, 0.4)
     best = events.Event("eval", 1.0, 7, 0.5, {"wer": 0.3})
-    made = build(max_steps=2, eval_steps=1, scored=[best])
+    made = build(max_steps=2, eval_steps=1, resume_state=ResumeState(evaluations=[best]))
     made.train()
     assert not made.run.has_model()
 
@@ -324,19 +326,19 @@ def test_early_stopping(build, monkeypatch):
 
 @pytest.mark.parametrize(("losses", "stale"), [((9.0, 7.0, 5.0), 0), ((9.0, 7.0, 7.1), 1), ((9.0, 9.0, 9.0), 2)])
 def test_patience_waits_for_a_model_that_is_about_to_leave_the_blank(losses, stale):
-    record = Record("wer")
+    record = BestTracker("wer")
     assert [record.add({"wer": 1.0, "loss": loss}) for loss in losses] == [True, False, False]
-    assert record.stale == stale
+    assert record.num_stale == stale
 
 
 def test_a_falling_loss_is_no_excuse_once_something_is_recognised():
-    record = Record("wer")
+    record = BestTracker("wer")
     assert [record.add({"wer": rate, "loss": loss}) for rate, loss in ((0.5, 3.0), (0.5, 2.0), (None, 1.0))] == [
         True,
         False,
         False,
     ]
-    assert record.stale == 2 and record.best == 0.5
+    assert record.num_stale == 2 and record.best == 0.5
 
 
 @pytest.mark.parametrize(("flag", "saved"), [(STOP, ["checkpoint-2"]), (CANCEL, [])])
@@ -451,7 +453,7 @@ def test_a_compiled_model_learns_the_same_and_is_saved_as_an_ordinary_one(build,
     plain = build(**settings)
     plain.train()
     traced = functools.partial(TrainingArguments, torch_compile_backend="eager")
-    monkeypatch.setattr(trainer, "TrainingArguments", traced)
+    monkeypatch.setattr(arguments, "TrainingArguments", traced)
     compiled = build(**settings, torch_compile=True)
     compiled.train()
     assert type(compiled.model_wrapped).__name__ == "OptimizedModule"
@@ -548,10 +550,10 @@ def test_settings_reach_the_arguments(build):
 
 def test_precision(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert [precision_for(wanted) for wanted in ("no", "bf16", "fp16")] == ["no", "bf16", "no"]
-    assert precision_for("auto") in ("no", "bf16")
+    assert [resolve_precision(wanted) for wanted in ("no", "bf16", "fp16")] == ["no", "bf16", "no"]
+    assert resolve_precision("auto") in ("no", "bf16")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for native, wanted in ((True, "bf16"), (False, "no")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, native=native: native)
-        assert precision_for("auto") == wanted
-    assert precision_for("fp16") == "fp16"
+        assert resolve_precision("auto") == wanted
+    assert resolve_precision("fp16") == "fp16"

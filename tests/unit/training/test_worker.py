@@ -5,23 +5,24 @@ import pytest
 from asrkit.config import TrainConfig
 from asrkit.runs.run import STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import distributed, worker
+from asrkit.training import distributed, inputs
+from asrkit.training.stopping import StopRequested
 
 
-@pytest.mark.parametrize("hub", ["model", "train"])
-def test_a_stop_while_the_first_of_several_fetches_is_told_to_the_others(tmp_path, monkeypatch, hub):
-    """They wait for its word; without one they would wait for ever."""
+@pytest.mark.parametrize("source", ["model", "train"])
+def test_stop_during_download_is_broadcast_to_other_processes(tmp_path, monkeypatch, source):
+    """They wait for rank 0's answer and would wait for ever without one."""
     config = TrainConfig().replace({"train": "hub:owner/name", "model": "owner/name"})
     run = RunStore(tmp_path / "runs").create(config, "one")
     run.set_flag(STOP)
-    told = []
-    monkeypatch.setattr(distributed, "agreed", lambda word: told.append(word) or word)
+    broadcasts = []
+    monkeypatch.setattr(distributed, "broadcast", lambda value: broadcasts.append(value) or value)
 
-    def fetch(*_, **options):
-        options["on_progress"]("Fetching", 1, 2)
+    def fetch(*_, on_progress, **__):
+        on_progress("Fetching", 1, 2)
 
-    monkeypatch.setattr(worker.resolution, "fetch", fetch)
-    monkeypatch.setattr(worker.preparation, "prepare_data", fetch)
-    with pytest.raises(worker.StopRequested):
-        worker._base(run, config) if hub == "model" else worker._data(run, config, None)
-    assert told == [True]
+    monkeypatch.setattr(inputs.resolution, "fetch", fetch)
+    monkeypatch.setattr(inputs.preparation, "prepare_data", fetch)
+    with pytest.raises(StopRequested):
+        inputs.fetch_base_model(run, config) if source == "model" else inputs.load_data(run, config, None)
+    assert broadcasts == [True]

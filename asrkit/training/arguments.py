@@ -1,0 +1,84 @@
+"""Map a TrainConfig to transformers' TrainingArguments, with device, precision and loader processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from asrkit.config import TrainConfig
+from asrkit.runs.run import Run
+from asrkit.training import distributed
+
+
+def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
+    """Return `config` as TrainingArguments. Evaluation and saving are left to `Schedule`."""
+    precision = resolve_precision(config.mixed_precision)
+    return TrainingArguments(
+        output_dir=str(run.checkpoints_dir),
+        seed=config.seed,
+        data_seed=config.seed,
+        per_device_train_batch_size=config.train_batch_size,
+        per_device_eval_batch_size=config.eval_batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler_type,
+        warmup_steps=config.warmup_steps,
+        num_train_epochs=config.num_epochs,
+        max_steps=config.max_steps or -1,
+        weight_decay=config.weight_decay,
+        adam_beta1=config.adam_beta1,
+        adam_beta2=config.adam_beta2,
+        adam_epsilon=config.adam_epsilon,
+        max_grad_norm=config.max_grad_norm,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        logging_strategy="steps",
+        logging_steps=config.logging_steps,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        save_strategy="no",
+        dataloader_num_workers=num_loader_workers(),
+        remove_unused_columns=False,
+        use_cpu=config.device == "cpu" or not torch.accelerator.is_available(),
+        report_to="none",
+        disable_tqdm=True,
+        ddp_find_unused_parameters=True,
+        torch_compile=config.torch_compile,
+    )
+
+
+def num_loader_workers() -> int:
+    """Number of processes that decode audio ahead of the training step.
+
+    Where the step itself uses all cores, a further process slows it down, unless there are many cores.
+    """
+    num_cores = (os.cpu_count() or 2) // distributed.LOCAL_WORLD_SIZE
+    return min(4, max(1, num_cores - 1) if torch.accelerator.is_available() else num_cores // 4)
+
+
+def resolve_precision(setting: str) -> str:
+    """Resolve `auto` to bf16 where the device computes it in hardware, else to float32 (`no`).
+
+    fp16 is used only where it is set explicitly and there is a GPU.
+    """
+    if setting != "auto":
+        return setting if setting != "fp16" or torch.cuda.is_available() else "no"
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    cpu_info = Path("/proc/cpuinfo")
+    has_bf16 = cpu_info.exists() and any(flag in cpu_info.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if has_bf16 else "no"
+
+
+def peak_memory_bytes() -> int:
+    """Return this process's peak memory: on the GPU where there is one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    # getrusage counts in kilobytes, on macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

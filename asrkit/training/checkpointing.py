@@ -1,0 +1,42 @@
+"""Checkpoints of a run: drafts, completion, and repair after a killed worker."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from asrkit.files import commit_directory, remove_directory, restore_directory
+from asrkit.runs.run import Run
+
+
+def partial_dir(run: Run) -> Path:
+    """Directory in which a checkpoint is written before it gets its name."""
+    return run.checkpoints_dir / ".partial"
+
+
+def discard_partial(run: Run) -> None:
+    """Delete an incomplete checkpoint."""
+    shutil.rmtree(partial_dir(run), ignore_errors=True)
+
+
+def commit_checkpoint(run: Run, name: str, max_checkpoints: int) -> None:
+    """Move the finished checkpoint `name` to its final path and delete all but the newest `max_checkpoints`."""
+    commit_directory(partial_dir(run) / name, run.checkpoints_dir / name)
+    partial_dir(run).rmdir()
+    for old in run.checkpoints()[:-max_checkpoints]:
+        remove_directory(old)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Optimizer step of a checkpoint directory, `checkpoint-<step>`."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def repair_checkpoints(run: Run) -> None:
+    """Complete or undo the changes to checkpoints and model during which a worker was killed."""
+    restore_directory(run.model_dir)
+    for leftover in [*run.path.glob(f".{run.model_dir.name}-*"), *run.checkpoints_dir.glob(".*")]:
+        if leftover.name.endswith("-old"):
+            restore_directory(leftover.with_name(leftover.name[1:].removesuffix("-old")))
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)

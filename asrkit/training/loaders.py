@@ -1,0 +1,65 @@
+"""The data loader of the training manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import TrainingArguments
+
+from asrkit.config import TrainConfig
+from asrkit.data.manifest import Utterance
+from asrkit.training.augment import STRENGTHS
+from asrkit.training.batching import LengthBatchSampler
+from asrkit.training.data import Collator, Item, SpeechDataset
+
+
+class EpochDataLoader(DataLoader[Item]):
+    """A DataLoader that passes the epoch on to its batch sampler; Trainer calls `set_epoch`."""
+
+    def set_epoch(self, epoch: int) -> None:
+        assert isinstance(self.batch_sampler, LengthBatchSampler)
+        self.batch_sampler.set_epoch(epoch)
+
+
+def make_train_loader(
+    config: TrainConfig, args: TrainingArguments, rows: Sequence[Utterance], processor: Any, cache_bytes: float
+) -> EpochDataLoader:
+    """Return the loader of one process. cache_bytes: decoded audio to keep where only one process decodes."""
+    sampler = LengthBatchSampler(
+        [row.duration_s for row in rows],
+        batch_seconds=config.batch_seconds,
+        batch_size=config.train_batch_size,
+        seed=config.seed,
+        rank=args.process_index,
+        world_size=args.world_size,
+        batches_per_update=args.world_size * config.gradient_accumulation_steps,
+    )
+    num_workers = args.dataloader_num_workers
+    dataset = SpeechDataset(
+        rows,
+        processor,
+        None if config.augmentation == "none" else STRENGTHS[config.augmentation],
+        config.seed,
+        cache_bytes=cache_bytes if num_workers < 2 else 0,  # several workers would each cache the same clips
+    )
+    return EpochDataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=Collator(processor, _min_length(config, processor)),
+        num_workers=num_workers,
+        prefetch_factor=4 if num_workers else None,
+        persistent_workers=bool(num_workers),
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _min_length(config: TrainConfig, processor: Any) -> int:
+    """Smallest padded length: SpecAugment refuses a batch with fewer frames than a mask is long."""
+    if not config.mask_time_prob:
+        return 0
+    if "input_features" in processor.feature_extractor.model_input_names:
+        return config.mask_time_length + 1
+    return 400 + 320 * config.mask_time_length

@@ -1,0 +1,40 @@
+"""What a resumed run knows of its earlier processes, read from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asrkit.runs import view
+from asrkit.runs.events import Event
+from asrkit.runs.run import Run
+from asrkit.training.checkpointing import step_of
+
+
+@dataclass(frozen=True)
+class ResumeState:
+    """State of a run before its next step.
+
+    evaluations: `eval` events up to the step. finding_codes: codes of the findings reported up to it.
+    num_parts: number of parts in which a batch had to be computed (see MicroBatcher).
+    """
+
+    step: int = 0
+    evaluations: Sequence[Event] = ()
+    finding_codes: frozenset[str] = frozenset()
+    num_parts: int = 1
+
+
+def read_resume_state(run: Run, checkpoint: Path | None) -> ResumeState:
+    """Read the state at `checkpoint`; without one the run starts at step 0, and only `num_parts` is kept."""
+    num_parts = max((event.data.get("parts", 1) for event in run.events(skim=True)[0]), default=1)
+    if checkpoint is None:
+        return ResumeState(num_parts=num_parts)
+    run_view, step = view.load_view(run), step_of(checkpoint)
+    return ResumeState(
+        step,
+        [event for event in run_view.evaluations if (event.step or 0) <= step],
+        frozenset(finding["code"] for finding in run_view.findings if (finding.get("step") or 0) <= step),
+        num_parts,
+    )
