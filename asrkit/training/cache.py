@@ -6,11 +6,12 @@ Both are limited in bytes; what does not fit is computed again. The results are 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import torch
 
-from asrkit.training.model import CtcModel
+if TYPE_CHECKING:
+    from asrkit.training.model import CtcModel
 
 
 class HasBytes(Protocol):

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,7 +22,10 @@ from asrkit.text import metrics
 from asrkit.text.normalizers import normalize
 from asrkit.training import distributed, failures
 from asrkit.training.data import Batch, Collator, SpeechDataset, uses_mask
-from asrkit.training.model import CtcModel, count_frames
+from asrkit.training.model import count_frames
+
+if TYPE_CHECKING:
+    from asrkit.training.model import CtcModel
 
 logger = logging.getLogger(__name__)
 

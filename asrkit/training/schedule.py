@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from asrkit.config import TrainConfig
 from asrkit.runs import diagnosis, events
-from asrkit.runs.run import CANCEL, EVALUATE, SAVE
+from asrkit.runs.run import CANCEL, EVALUATE, SAVE, Run
 from asrkit.training import distributed
-
-if TYPE_CHECKING:
-    from asrkit.training.trainer import CtcTrainer
 
 
 class BestTracker:
@@ -42,10 +40,27 @@ class BestTracker:
         return is_better
 
 
+class ScheduledTrainer(Protocol):
+    """What `Schedule` needs of a CtcTrainer."""
+
+    run: Run
+    config: TrainConfig
+    interrupted: bool
+    last_evaluated_step: int
+
+    def diagnose(self) -> None: ...
+
+    def evaluate(self) -> Any: ...
+
+    def emit(self, kind: str, **data: Any) -> None: ...
+
+    def poll_flags(self) -> set[str]: ...
+
+
 class Schedule(TrainerCallback):
     """Decides when a CtcTrainer evaluates, saves and stops. Trainer's own strategies are switched off."""
 
-    def __init__(self, trainer: CtcTrainer) -> None:
+    def __init__(self, trainer: ScheduledTrainer) -> None:
         self.trainer = trainer
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -16,7 +16,7 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import lexicon
 from asrkit.files import replace_directory
-from asrkit.runs import diagnosis, events
+from asrkit.runs import diagnosis, events, summary
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
 from asrkit.training import checkpointing, distributed, evaluation
@@ -25,10 +25,12 @@ from asrkit.training.cache import EncoderCache, is_exact
 from asrkit.training.data import uses_mask
 from asrkit.training.loaders import make_train_loader
 from asrkit.training.micro_batching import MicroBatcher
-from asrkit.training.model import CtcModel
 from asrkit.training.reporting import emit
 from asrkit.training.resume import ResumeState
 from asrkit.training.schedule import BestTracker, HeadFirst, Schedule
+
+if TYPE_CHECKING:
+    from asrkit.training.model import CtcModel
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
-from asrkit.runs import events, preparation, processes
+from asrkit.runs import events, preparation, processes, queue
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
 from asrkit.runs.run import CANCEL, STOP, Run
