@@ -23,7 +23,7 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
-from asrkit.runs import events, preparation, processes, queue
+from asrkit.runs import events, preparation, processes, queue, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
 from asrkit.runs.run import CANCEL, STOP, Run
@@ -57,6 +57,7 @@ def main(arguments: list[str]) -> int:
     try:
         if distributed.IS_MAIN:
             _write_process_info(run)
+            run.start_clock(view.load_view(run, skim=True).elapsed_s)
             run.reserve_disk()
             on_poll = stopping.start_watchdog(run).on_poll
         _train(run, on_poll)
@@ -177,7 +178,7 @@ def _describe_run(
         "vocabulary": model.config.vocab_size,
         "processes": distributed.WORLD_SIZE,
         "python": platform.python_version(),
-        "versions": {name: _installed_version(name) for name in PACKAGES},
+        "versions": {"asrkit": __version__, **{name: _installed_version(name) for name in PACKAGES}},
     }
 
 
