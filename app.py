@@ -1,22 +1,35 @@
-"""Opens the app: python app.py [--host HOST] [--port PORT] [--runs-dir DIR]."""
+"""Open the app: python app.py [--host ADDRESS] [--port N] [--runs-dir DIR]."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from asrkit.errors import AsrkitError
-from asrkit.runs.store import RunStore
-from asrkit.ui import app
+from asrkit import startup
+
+startup.check_python()
+with startup.explain_missing_requirements():
+    from asrkit import logs
+    from asrkit.errors import AsrkitError
+    from asrkit.runs.store import RunStore
+    from asrkit.ui import app
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Train a speech recogniser from a web page.")
-    parser.add_argument("--host", default=app.default_host(), help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    """Parse the command line and serve the page until it is interrupted."""
+    parser = argparse.ArgumentParser(description="Train a speech recognizer on a web page, and talk to it.")
     parser.add_argument(
-        "--runs-dir", type=Path, default=app.default_runs(), help="where runs are kept (default: %(default)s)"
+        "--host", metavar="ADDRESS", default=app.default_host(), help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument("--port", metavar="N", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--runs-dir",
+        metavar="DIR",
+        type=Path,
+        default=app.default_runs(),
+        help="where runs are kept (default: %(default)s)",
     )
     options = parser.parse_args()
+    logs.configure("%(levelname)s %(name)s: %(message)s")
     try:
         app.launch(RunStore(options.runs_dir), options.host, options.port)
     except AsrkitError as error:

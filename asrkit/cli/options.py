@@ -1,31 +1,85 @@
-"""What flags say: the settings of a run, a text of expected words; and JSON on the way out."""
+"""Flags that several commands share, and the objects that they describe."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asrkit import config as configs
 from asrkit.errors import ConfigError
+from asrkit.jobs import ProgressCallback
+from asrkit.runs.store import RunStore
 
-POLL_S = 0.3
-"""How often a terminal is told."""
-
-
-def expected(options: argparse.Namespace) -> Any:
+if TYPE_CHECKING:
     from asrkit.decoding.hints import DecodingHints
 
-    try:
-        text = Path(options.expect).read_text(encoding="utf-8") if options.expect else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--expect {options.expect}: the text cannot be read ({error}).") from error
-    return DecodingHints(text, options.hot_words, options.language_model)
+POLL_INTERVAL_S = 0.3
+"""Least time between two updates of a terminal."""
+
+Command = Callable[[argparse.Namespace], int | None]
+Commands = Any
+"""What `ArgumentParser.add_subparsers` returns; its class is private."""
+
+# Parsers
 
 
-def settings_of(options: argparse.Namespace) -> configs.TrainConfig:
-    """The TrainConfig that the flags describe. ConfigError if they do not fit together."""
+def add_parser(commands: Commands, name: str, command: Command, help: str) -> argparse.ArgumentParser:
+    """Add a command with the flag that every command has."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    parser.set_defaults(command=command)
+    parser.add_argument("--runs-dir", metavar="DIR", help="where runs are kept (default: $ASRKIT_RUNS, else runs/)")
+    return parser
+
+
+def add_json_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `make_config` reads."""
+    parser.add_argument("--preset", metavar="NAME", help=", ".join(configs.list_presets()))
+    parser.add_argument("--config", metavar="FILE", help="JSON file of settings, such as a run's config.json")
+    parser.add_argument("--train", metavar="DATA", help="training data: a folder, table, archive or hub:owner/name")
+    parser.add_argument("--eval", metavar="DATA", help="evaluation data (default: its own split, else a share)")
+    parser.add_argument("--model", metavar="BASE", help="base model: starter, a Hub id or a checkpoint directory")
+    parser.add_argument("--processes", metavar="N", help="worker processes under torchrun, one for each GPU")
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="change any setting; may be repeated",
+    )
+    parser.add_argument("--run-id", metavar="ID", help="default: the time and the preset")
+
+
+def add_hint_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `load_hints` reads."""
+    parser.add_argument("--expect", metavar="FILE", help="text like that of the speech, one sentence per line")
+    parser.add_argument(
+        "--language-model",
+        metavar="FILE",
+        default="",
+        help="a KenLM language model, .arpa or binary (needs the package kenlm)",
+    )
+    parser.add_argument("--hot-words", metavar="WORDS", default="", help="names and rare words, separated by commas")
+
+
+# Values
+
+
+def open_store(options: argparse.Namespace) -> RunStore:
+    return RunStore(options.runs_dir)
+
+
+def make_config(options: argparse.Namespace) -> configs.TrainConfig:
+    """Return the TrainConfig that the flags describe. ConfigError if they do not fit together."""
     if options.preset and options.config:
         raise ConfigError("Give --preset or --config, not both.")
     config = (
@@ -36,15 +90,13 @@ def settings_of(options: argparse.Namespace) -> configs.TrainConfig:
         for name in ("train", "eval", "model", "processes")
         if getattr(options, name) is not None
     }
-    return config.replace(values | changes_of(options))
+    return config.replace(values | parse_changes(options.changes))
 
 
-def changes_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What --set and --normaliser change."""
+def parse_changes(changes: list[str]) -> dict[str, Any]:
+    """Parse the values of `--set FIELD=VALUE`. ConfigError for one without an equals sign."""
     values: dict[str, Any] = {}
-    if getattr(options, "normaliser", None):
-        values["normaliser"] = options.normaliser
-    for change in options.changes:
+    for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
             raise ConfigError(f"--set {change}: write FIELD=VALUE, such as --set learning_rate=1e-4.")
@@ -52,5 +104,38 @@ def changes_of(options: argparse.Namespace) -> dict[str, Any]:
     return values
 
 
-def dump(value: Any) -> None:
+def load_hints(options: argparse.Namespace) -> DecodingHints:
+    """Load what `--expect`, `--hot-words` and `--language-model` name. ConfigError if a file cannot be read."""
+    from asrkit.decoding.hints import DecodingHints
+
+    try:
+        text = Path(options.expect).read_text(encoding="utf-8") if options.expect else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--expect {options.expect}: the text cannot be read ({error}).") from error
+    return DecodingHints(text, options.hot_words, options.language_model)
+
+
+# Output
+
+
+def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_progress(message: str, done: int, total: int) -> None:
+    """Show a message in place on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{message}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+
+
+def make_counter() -> ProgressCallback:
+    """Return a callback that shows `message: done of total` on a terminal, a few times a second."""
+    last_s = float("-inf")
+
+    def on_progress(message: str, done: int, total: int) -> None:
+        nonlocal last_s
+        if done == total or time.monotonic() - last_s > POLL_INTERVAL_S:
+            last_s = time.monotonic()
+            print_progress(f"{message}: {done} of {total}", done, total)
+
+    return on_progress

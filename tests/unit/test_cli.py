@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from asrkit import cli, transcription
+from asrkit.cli.options import make_config
 from asrkit.config import TrainConfig, list_presets, load_preset
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import ModelError
@@ -95,7 +96,7 @@ def test_help(arguments, capsys):
 
 
 def settings(*flags: str) -> TrainConfig:
-    return cli.settings_of(cli._parser().parse_args(["train", *flags]))
+    return make_config(cli.build_parser().parse_args(["train", *flags]))
 
 
 def test_the_demo_is_what_is_trained_without_flags():

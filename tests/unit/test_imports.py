@@ -22,6 +22,8 @@ FLOOR = {
     "config": 1,
     "files": 1,
     "jobs": 1,
+    "logs": 1,
+    "startup": 1,
     "units": 1,
     "hub": 2,
     "text": 2,

@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from asrkit.cli import managing
+from asrkit.cli import train
 from asrkit.errors import DataError, ModelError, RunError
 from asrkit.runs import lifecycle, processes, queue, summary, supervisor, view
 from asrkit.runs.events import Event
@@ -522,7 +522,7 @@ def test_what_ended_an_earlier_life_is_not_told_of_this_one(make_run, dead, proc
     shown = LiveRun(store).poll({"run": run.id})
     assert shown["status"] == "crashed" and told in shown["error"]["message"] and not shown["error"]["traceback"]
     assert summary.summarize_run(run)["error"] == shown["error"]["message"]
-    assert told in managing._why(run, view.load_view(run), "crashed")
+    assert told in train._explain_failure(run, view.load_view(run), "crashed")
 
 
 def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_run, dead):
@@ -531,7 +531,7 @@ def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_ru
     (run.path / ".reserve").write_text(words.to_line())
     assert LiveRun(store).poll({"run": run.id})["error"] == words.data
     assert summary.summarize_run(run)["error"] == "The disk is full."
-    assert managing._why(run, view.load_view(run), "failed") == "The disk is full. Free some."
+    assert train._explain_failure(run, view.load_view(run), "failed") == "The disk is full. Free some."
     (run.path / ".reserve").write_text(
         Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line()
     )

@@ -1,0 +1,104 @@
+"""`audit`: find what is wrong with a dataset."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from typing import TYPE_CHECKING
+
+from asrkit import config as configs
+from asrkit.audit import selection
+from asrkit.cli import options as shared
+from asrkit.models import resolution
+from asrkit.runs import model_choices, preparation
+
+if TYPE_CHECKING:
+    from asrkit.audit.clips import Audit, Limits
+    from asrkit.data.sources import Source
+    from asrkit.runs.store import RunStore
+
+
+def add_command(commands: shared.Commands) -> None:
+    parser = shared.add_parser(commands, "audit", run, "find what is wrong with a dataset")
+    shared.add_json_flag(parser)
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("--model", default="", help="check against this base model's vocabulary")
+    parser.add_argument("--normaliser", help="same as --set normaliser=NAME (default: basic)")
+    parser.add_argument(
+        "--align",
+        action="store_true",
+        help="check transcripts by forced alignment with that model or the newest; the worst come first",
+    )
+    parser.add_argument(
+        "--leave-out",
+        metavar="CODE",
+        nargs="+",
+        help="write the dataset without the clips of these findings, and print its path",
+        default=[],
+    )
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="a setting of the run that the data is for, such as max_duration_s=20",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from asrkit.audit import inspection
+    from asrkit.data import sources
+
+    store = shared.open_store(options)
+    defaults = {"preset": "", "train": options.data, "max_duration_s": 30}
+    normaliser = {"normaliser": options.normaliser} if options.normaliser else {}
+    config = configs.TrainConfig().replace(defaults | normaliser | shared.parse_changes(options.changes))
+    limits = _make_limits(config, options.model, store)
+    source = sources.load(
+        options.data,
+        text_column=config.text_column or None,
+        audio_column=config.audio_column or None,
+        speaker_column=config.speaker_column or None,
+        on_progress=shared.print_progress,
+    )
+    score = None
+    if options.align:
+        from asrkit.transcription.scoring import scorer
+
+        score = scorer(options.model or model_choices.find_default_model(store), store)
+    result = inspection.inspect(
+        source,
+        limits,
+        score=score,
+        keeps_vocabulary=limits.vocabulary is not None,
+        hold_out=functools.partial(preparation.split_rows, config),
+        on_progress=shared.make_counter(),
+    )
+    path = selection.write(store.data_dir, options.data, result, options.leave_out) if options.leave_out else None
+    if options.json:
+        shared.print_json(result.audit.to_dict())
+    else:
+        _print_audit(source, result.audit)
+    if path:
+        print(
+            f"The clips without {', '.join(options.leave_out)}: {path}", file=sys.stderr if options.json else sys.stdout
+        )
+    return 1 if result.audit.verdict == "not-ready" else 0
+
+
+def _make_limits(config: configs.TrainConfig, model: str, store: RunStore) -> Limits:
+    from asrkit.audit.clips import Limits
+
+    if model:
+        path = resolution.fetch(model, store, language=config.adapter_language, on_progress=shared.print_progress)
+        return preparation.make_limits(config, path)
+    return Limits(config.text_rules, min_duration_s=config.min_duration_s, max_duration_s=config.max_duration_s)
+
+
+def _print_audit(source: Source, audit: Audit) -> None:
+    print(f"{source.description}; recognised as: {source.layout}")
+    print(f"{audit.verdict}: {audit.utterances} clips, {audit.hours:.2f} hours, {audit.dropped} left out")
+    for finding in audit.findings:
+        print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy} {'; '.join(finding.examples)}")

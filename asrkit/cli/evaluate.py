@@ -1,0 +1,45 @@
+"""`evaluate`: WER, CER and MER of a model on a dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from asrkit.cli import options as shared
+from asrkit.runs import model_choices
+
+
+def add_command(commands: shared.Commands) -> None:
+    parser = shared.add_parser(commands, "evaluate", run, "WER, CER and MER of a model on a dataset")
+    shared.add_json_flag(parser)
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("--model", default="", help="default: the newest finished run, else the starter")
+    parser.add_argument("--normaliser", default="basic", help="applied to both sides (default: %(default)s)")
+    shared.add_hint_flags(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    from asrkit.data import sources
+    from asrkit.transcription import evaluation, transcriber
+
+    store = shared.open_store(options)
+    source = sources.load(options.data, on_progress=shared.print_progress)
+    name = options.model or model_choices.find_default_model(store)
+    model = transcriber.get(name, store, shared.print_progress)
+    report = evaluation.evaluate(
+        model, source.unseen, options.normaliser, decoder=shared.load_hints(options).build_decoder(model)
+    )
+    metrics = report.summary()
+    if options.json:
+        return shared.print_json(metrics)
+    low, high = report.intervals["wer"]
+    if report.unreadable:
+        print(
+            f"{len(report.unreadable)} clips could not be read and are in no figure; one of them: "
+            f"{report.unreadable[0]}",
+            file=sys.stderr,
+        )
+    print(
+        f"WER {metrics['wer']:.2%} (95 % interval {low:.2%} to {high:.2%})  CER {metrics['cer']:.2%}  "
+        f"MER {metrics['mer']:.2%}  ({metrics['utterances']} clips, {metrics['rtfx']:.0f} x real time)"
+    )
