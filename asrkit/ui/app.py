@@ -18,7 +18,8 @@ from asrkit.errors import RunError
 from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
-from asrkit.ui.common import downloads, receiving, theme
+from asrkit.ui.common import downloads, receiving, scripts, theme
+from asrkit.ui.common.audio_files import AudioFiles
 from asrkit.ui.common.receiving import Receiving
 from asrkit.ui.common.visitors import Visitors
 from asrkit.ui.data import tab as data_tab
@@ -49,20 +50,21 @@ def default_runs() -> Path:
     return default_runs_dir()
 
 
-def build(store: RunStore) -> gr.Blocks:
-    """The page over a directory of runs. Loads neither torch nor a model."""
+def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
+    """Build the page over a directory of runs, and register its sounds in `audio`. Loads neither torch nor a model."""
+    audio = audio or AudioFiles()
     desk = Desk(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             with gr.Tab(strings.text("tab.data"), id="data"):
-                data = data_tab.build(store, desk)
+                data = data_tab.build(store, desk, audio)
             with gr.Tab(strings.text("tab.train"), id="train"):
                 panel, form_fields = train_tab.build(store, page, data, desk.forecast)
             with gr.Tab(strings.text("tab.runs"), id="runs"):
                 listed = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
-                model, chosen = transcribe_tab.build(store)
+                model, chosen = transcribe_tab.build(store, audio)
         gr.on(
             [page.load, panel.change],
             lambda name, mine: transcribe_tab.refreshed(store, name, mine),
@@ -107,13 +109,14 @@ def launch(store: RunStore, host: str, port: int) -> None:
         access.limit_reads(store.data_dir)
         access.isolate_visitors(store.data_dir)
     receiving.own_folder(port)
-    page = build(store)
+    audio = AudioFiles()
+    page = build(store, audio)
     page.launch(
         server_name=host,
         server_port=port,
         theme=theme.theme(),
         css_paths=STYLES,
-        head=live_panel.PRELOAD,
+        head=live_panel.PRELOAD + scripts.preload_links(),
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
@@ -122,9 +125,12 @@ def launch(store: RunStore, host: str, port: int) -> None:
         quiet=True,
         prevent_thread_lock=True,
         max_file_size=MOST_UPLOAD,
-        app_kwargs={"middleware": [Middleware(Receiving), *([Middleware(Visitors)] if shared else [])]},
+        app_kwargs={
+            "middleware": [Middleware(Receiving), *([Middleware(Visitors)] if shared else [])],
+            "routes": [scripts.route()],
+        },
     )
-    downloads.serve(page.app, store)
+    downloads.serve(page.app, store, audio)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="line").start()

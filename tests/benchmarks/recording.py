@@ -30,7 +30,7 @@ CLIPS_S, TIMES = (2, 5, 15), 3
 LOOKS_S, READS_S = (1.0, 0.0), 3.0
 SHARE = 0.3
 STOP = """() => new Promise((resolve) => {
-  const part = (name) => document.querySelector(`#talk [data-part=${name}]`), begun = performance.now();
+  const part = (name) => document.querySelector(`#recorder [data-part=${name}]`), begun = performance.now();
   part("record").click();
   const look = () => {
     if (part("note").textContent.includes("transcribed in") && part("done").offsetParent) resolve(performance.now() - begun);
@@ -110,7 +110,7 @@ def recorded(browser: Browser, url: str, model: str, seconds: float, looks_s: fl
     open_tab(page, model)
     page.wait_for_timeout(1000 * looks_s)
     part(page, "record").click()
-    page.wait_for_function("document.querySelector('#talk [data-part=record]').textContent === 'Stop'")
+    page.wait_for_function("document.querySelector('#recorder [data-part=record]').textContent === 'Stop'")
     page.wait_for_timeout(1000 * seconds)
     took = page.evaluate(STOP) / 1000
     window.close()

@@ -35,7 +35,7 @@ def open_data(open_page, **options) -> Page:
 
 def look(page: Page, data: object) -> None:
     part(page, "path").fill(str(data))
-    page.get_by_role("button", name="Look", exact=True).click()
+    page.get_by_role("button", name="Load", exact=True).click()
     expect(part(page, "clips").locator("tr").first).to_be_visible()
 
 
@@ -73,7 +73,7 @@ def test_a_dataset_is_looked_at_heard_checked_and_trained_on_without_its_faults(
     expect(silent).to_contain_text("Nothing can be heard")
     digits = page.locator("[data-finding=unknown-characters]")
     digits.locator("summary").click()
-    digits.get_by_role("button", name="Do it: numbers in en").click()
+    digits.get_by_role("button", name="Apply: numbers in en").click()
     expect(part(page, "verdict")).to_contain_text("1 clip cannot be used")
     expect(part(page, "pairs").locator("tr").first).to_contain_text("alpha forty two")
     expect(part(page, "train-note")).to_contain_text("Without 3 clips")  # the copies of two recordings, and silence
@@ -118,9 +118,9 @@ def test_an_upload_that_is_no_dataset_is_one_sentence(open_page, app, tmp_path, 
 def test_a_place_without_data_is_one_sentence(open_page):
     page = open_data(open_page)
     part(page, "path").fill("/nothing/here")
-    page.get_by_role("button", name="Look", exact=True).click()
+    page.get_by_role("button", name="Load", exact=True).click()
     expect(part(page, "notice")).to_contain_text("There is no data at '/nothing/here'")
-    expect(part(page, "looked")).to_be_hidden()
+    expect(part(page, "summary")).to_be_hidden()
 
 
 def reader(folder):
@@ -152,10 +152,10 @@ def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page
             page.wait_for_timeout(1500)
             page.reload()
             page.get_by_role("tab", name="Data").click()
-            expect(part(page, "record-note")).to_contain_text("Hear it, or keep it.")
+            expect(part(page, "record-note")).to_contain_text("Play it, or save it.")
         else:
             part(page, "record-stop").click()
-        expect(part(page, "record-note")).to_contain_text("Hear it, or keep it.")
+        expect(part(page, "record-note")).to_contain_text("Play it, or save it.")
         if number == 2:
             page.reload()
             page.get_by_role("tab", name="Data").click()
@@ -163,7 +163,7 @@ def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page
             expect(part(page, "prompt")).to_have_text(f"{text} kilo")
         part(page, "record-keep").click()
     expect(part(page, "prompt")).to_have_text("All sentences are recorded.")
-    page.get_by_role("button", name="Look at what you have").click()
+    page.get_by_role("button", name="Load this dataset").click()
     expect(part(page, "facts")).to_contain_text("5 clips")
     page.get_by_role("button", name="Check", exact=True).click()
     expect(part(page, "verdict")).to_contain_text("Ready to train on.")
@@ -207,7 +207,7 @@ def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page
     part(page, "record-start").dblclick()  # before the microphone is open
     expect(part(page, "record-stop")).to_be_visible()
     page.wait_for_timeout(700)  # a recording takes the time that it takes
-    page.locator("#data [data-way='bring']").click()
+    page.locator("#data [data-source='add']").click()
     assert page.evaluate("() => window.heard.map((stream) => stream.active)") == [False]
     page.get_by_role("button", name="Record your own").click()
     expect(part(page, "record-keep")).to_be_visible()

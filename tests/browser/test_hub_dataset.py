@@ -66,7 +66,7 @@ def part(page, name):
 
 def look(page, name):
     part(page, "path").fill(name)
-    page.get_by_role("button", name="Look", exact=True).click()
+    page.get_by_role("button", name="Load", exact=True).click()
 
 
 def options(page, name):
@@ -90,13 +90,13 @@ def test_what_is_on_the_hub_is_chosen_from_lists_and_fetched(page, served):
         "validation",
     ]
     served.bytes_a_second = 40_000
-    page.get_by_role("button", name="Fetch", exact=True).click()
+    page.get_by_role("button", name="Download", exact=True).click()
     expect(part(page, "busy")).to_contain_text("MB")
     served.bytes_a_second = None
     expect(part(page, "facts")).to_contain_text("5 to train on, 3 to evaluate on")
     assert part(page, "path").input_value() == "hub:tiny/two:en"
     part(page, "split").select_option("hub:tiny/two:en:validation")
-    page.get_by_role("button", name="Fetch", exact=True).click()
+    page.get_by_role("button", name="Download", exact=True).click()
     expect(part(page, "facts")).to_contain_text("3 clips")
     assert {"sentence", "audio"} <= set(options(page, "text_column"))
     page.get_by_role("button", name="Train on this").click()

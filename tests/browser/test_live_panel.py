@@ -281,7 +281,7 @@ def test_the_figures_are_downloaded_as_a_table(open_page, play):
     page = open_page(f"?run={run.id}")
     expect(status(page)).to_have_text("Finished")
     with page.expect_download() as download:
-        more(page, "Download its figures").click()
+        more(page, "Download its metrics").click()
     assert download.value.suggested_filename == f"{run.id}.csv"
     lines = download.value.path().read_text().splitlines()
     assert lines[0] == "step,epoch,time,series,value" and sum(",train/loss," in line for line in lines) == 12
@@ -392,7 +392,7 @@ TAKEN = {
     "Download its charts (PNG)": (".png", b"\x89PNG"),
     "Download its charts (HTML)": (".html", b"<!doctype html>"),
     "Download its settings (JSON)": (".json", b"{"),
-    "Download all of it (ZIP)": (".zip", b"PK"),
+    "Download the whole run (ZIP)": (".zip", b"PK"),
 }
 
 
@@ -450,7 +450,7 @@ def line_of(page: Page) -> list[str]:
 def test_the_line_is_put_in_order_by_keyboard_and_by_two_visitors(open_page, app, in_line):
     one, other = open_page(), open_page()
     wait_for(lambda: line_of(one) == line_of(other) == ["a", "b", "c"], "the line")
-    up = one.get_by_role("button", name="Move c up in line")
+    up = one.get_by_role("button", name="Move c up in the queue")
     up.focus()
     one.keyboard.press("Enter")
     wait_for(lambda: line_of(one) == ["a", "c", "b"], "c before b")
@@ -461,13 +461,13 @@ def test_the_line_is_put_in_order_by_keyboard_and_by_two_visitors(open_page, app
     expect(up).to_be_focused()
     expect(up).to_have_attribute("aria-disabled", "true")
     for page in (one, other):  # both saw the same line
-        page.evaluate("document.querySelector('[aria-label=\"Move a down in line\"]').click()")
+        page.evaluate("document.querySelector('[aria-label=\"Move a down in the queue\"]').click()")
     wait_for(lambda: line_of(one) == line_of(other) == ["c", "b", "a"], "a moved once")
-    other.get_by_role("button", name="Move a next in line").click()
+    other.get_by_role("button", name="Move a to the front of the queue").click()
     wait_for(lambda: line_of(one) == ["a", "c", "b"], "a first")
-    other.get_by_role("button", name="Move a to the end of the line").click()
+    other.get_by_role("button", name="Move a to the end of the queue").click()
     wait_for(lambda: line_of(one) == ["c", "b", "a"], "a last")
-    other.get_by_role("button", name="Take b out of the line").dblclick()
+    other.get_by_role("button", name="Remove b from the queue").dblclick()
     wait_for(lambda: line_of(one) == ["c", "a"], "b gone")
     assert [run.id for run in queue.list_queue(app.store)] == ["c", "a"]
 

@@ -31,7 +31,7 @@ CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns
 
 
 WATCH = """() => {
-  const part = (name) => document.querySelector(`#talk [data-part=${name}]`);
+  const part = (name) => document.querySelector(`#recorder [data-part=${name}]`);
   window.seen = []; window.partials = 0;
   new MutationObserver(() => {
     window.seen.push([...part("words").querySelectorAll(".word")].map((word) => word.textContent));
@@ -47,7 +47,7 @@ PLAYING = """() => {
   HTMLMediaElement.prototype.play = function () {
     window.played.push(this);
     const told = play.call(this);
-    window.most = Math.max(window.most, window.played.filter((one) => !one.paused).length);
+    window.most = Math.max(window.most, new Set(window.played.filter((one) => !one.paused)).size);
     return told;
   };
 }"""
@@ -186,7 +186,7 @@ def test_a_file_its_words_and_subtitles(open_page, app, speech, tmp_path):
     expect(part(page, "lanes").locator(".word")).to_have_count(len(wanted))
     for name in ("srt", "vtt", "tsv", "json", "txt"):
         with page.expect_download() as saved:
-            page.locator(f"#talk [data-format={name}]").click()
+            page.locator(f"#recorder [data-format={name}]").click()
         assert saved.value.suggested_filename == f"a talk.{name}"
         saved.value.save_as(tmp_path / f"out.{name}")
     for name in ("srt", "vtt"):
@@ -194,11 +194,11 @@ def test_a_file_its_words_and_subtitles(open_page, app, speech, tmp_path):
         assert " ".join(line.plaintext.replace("\n", " ") for line in read).split() == shown(page)
     assert json.loads((tmp_path / "out.json").read_text())["words"] == wanted
     part(page, "lanes").locator(".word").first.click()
-    expect(page.locator("#talk .word.playing").first).to_be_visible()
-    expect(page.locator("#talk .word.playing")).to_have_count(0)
+    expect(page.locator("#recorder .word.playing").first).to_be_visible()
+    expect(page.locator("#recorder .word.playing")).to_have_count(0)
     part(page, "play").dblclick()
     expect(part(page, "play")).to_have_text("Stop")
-    expect(page.locator("#talk .word.playing").first).to_be_visible()  # a double click is one: it plays
+    expect(page.locator("#recorder .word.playing").first).to_be_visible()  # a double click is one: it plays
     part(page, "play").click()
     expect(part(page, "play")).to_have_text("Play")
 
@@ -227,7 +227,7 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     expect(rows.nth(2)).to_contain_text("silent")
     for width in (1280, 390):  # why it failed is there to be read, all of it
         page.set_viewport_size({"width": width, "height": 900})
-        assert rows.nth(1).locator(".said").evaluate("(one) => one.scrollWidth <= one.clientWidth")
+        assert rows.nth(1).locator(".row-text").evaluate("(one) => one.scrollWidth <= one.clientWidth")
     rows.nth(0).click()
     expect(part(page, "note")).to_contain_text("a talk.wav · starter · ")
     assert shown(page) == [word["word"] for word in wanted]
@@ -265,11 +265,11 @@ def test_everything_by_keyboard(open_page, speaker, speech, tmp_path):
     expect(part(page, "record")).to_have_text("Record")
     expect(part(page, "record")).to_be_focused()
     page.get_by_text("Evaluate the model on a dataset").click()
-    page.locator("#judge [data-part=dataset]").fill("no dataset at all")
-    page.locator("#judge [data-part=evaluate]").focus()
+    page.locator("#evaluation [data-part=dataset]").fill("no dataset at all")
+    page.locator("#evaluation [data-part=evaluate]").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#judge [data-part=error]")).to_be_visible()
-    expect(page.locator("#judge [data-part=evaluate]")).to_be_focused()
+    expect(page.locator("#evaluation [data-part=error]")).to_be_visible()
+    expect(page.locator("#evaluation [data-part=evaluate]")).to_be_focused()
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_recording_of_nothing_is_one_sentence(open_page, speaker, tmp_path):
         open_page(within=speaker(spoken(Waveform(np.zeros(SAMPLING_RATE, np.float32)), tmp_path / "mic.wav")))
     )
     record(page, 1.0)
-    expect(part(page, "doubt")).to_contain_text("silent")
+    expect(part(page, "warning")).to_contain_text("silent")
 
 
 def test_compare_and_evaluate(open_page, speech, tmp_path):
@@ -306,7 +306,7 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
         table = csv.writer(file)
         table.writerows([["file_name", "text"], *([CALLSIGNS / row["file_name"], row["text"]] for row in rows)])
     page = open_tab(open_page(), "starter")
-    page.locator("#talk").get_by_text("Words to expect").click()
+    page.locator("#recorder").get_by_text("Words to expect").click()
     part(page, "expect").fill("\n".join(row["text"] for row in rows))
     expect(part(page, "expecting")).to_be_visible()
     upload(page, speech[0])
@@ -322,7 +322,7 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
     expect(part(page, "compared").locator("mark").first).to_be_visible()
 
     page.get_by_text("Evaluate the model on a dataset").click()
-    judge = page.locator("#judge")
+    judge = page.locator("#evaluation")
     judge.locator("[data-part=evaluate]").click()
     expect(judge.locator("[data-part=error]")).to_contain_text("Say which dataset")
     judge.locator("[data-part=dataset]").fill(str(tmp_path / "few.csv"))
@@ -381,7 +381,7 @@ def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_p
             served.bytes_a_second = 500_000
             open_tab(page, "tiny/c")
             page.get_by_text("Evaluate the model on a dataset").click()
-            judge = page.locator("#judge")
+            judge = page.locator("#evaluation")
             judge.locator("[data-part=dataset]").fill("callsigns")
             judge.locator("[data-part=evaluate]").click()
             expect(judge.locator("[data-part=note]")).to_contain_text("Fetching tiny/c: ")

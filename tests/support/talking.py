@@ -16,7 +16,7 @@ TAIL_S = 6.0
 
 
 def part(page: Page, name: str) -> Locator:
-    return page.locator(f"#talk [data-part={name}]")
+    return page.locator(f"#recorder [data-part={name}]")
 
 
 def open_tab(page: Page, model: str = "") -> Page:
@@ -25,7 +25,9 @@ def open_tab(page: Page, model: str = "") -> Page:
     if model:
         page.locator("#model input").fill(model)
         page.locator("#model input").press("Enter")
-        page.wait_for_function("name => document.querySelector('#talk .talk').dataset.model === name", arg=model)
+        page.wait_for_function(
+            "name => document.querySelector('#recorder .recorder').dataset.model === name", arg=model
+        )
     return page
 
 

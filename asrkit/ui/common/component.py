@@ -15,20 +15,12 @@ from asrkit.errors import AsrkitError
 from asrkit.ui import strings
 
 UI = Path(__file__).parents[1]
-FIRST = "common/page.js"
-"""The chapter that every script begins with."""
-
 Asked = dict[str, Any]
 
 
 def template(name: str) -> str:
     """Read a file of the page, such as `train/live_panel.html`, and fill in its texts (`strings`)."""
     return strings.fill_template((UI / name).read_text(encoding="utf-8"))
-
-
-def script(*names: str) -> str:
-    """One script of several chapters: Gradio takes the body of one function."""
-    return "\n".join(template(name) for name in (FIRST, *names))
 
 
 def functions(thing: Any, *names: str) -> list[Callable[[Asked], Response]]:

@@ -20,13 +20,15 @@ from asrkit.errors import AsrkitError, RunError
 from asrkit.runs.report import export
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
+from asrkit.ui.common.audio_files import AudioBytes, AudioFiles, make_response
 
 
-def serve(app: FastAPI, store: RunStore) -> None:
-    """Add to a page of Gradio's what can be taken away, for those who may see the page: with the checks that its own
+def serve(app: FastAPI, store: RunStore, audio: AudioFiles | None = None) -> None:
+    """Add to a page of Gradio's the downloads and sounds, for those who may see the page: with the checks that its own
     `/config` has."""
     page = next(route for route in app.routes if isinstance(route, APIRoute) and route.path == "/config")
-    app.router.routes[:0] = routes(store, page.dependencies)  # ahead of Gradio's own, which answer to any path
+    sounds = audio.routes(page.dependencies) if audio else []
+    app.router.routes[:0] = [*routes(store, page.dependencies), *sounds]  # ahead of Gradio's, which match any path
 
 
 def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
@@ -45,11 +47,7 @@ def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
         return _attached(StreamingResponse(export.iter_archive(run), media_type="application/zip"), f"{run.id}.zip")
 
     def clip(asked: Request, run: Run) -> Response:
-        return Response(
-            _clip(run, asked.path_params["clip"]),
-            media_type="audio/wav",
-            headers={"Cache-Control": "private, max-age=3600"},
-        )
+        return make_response(asked, AudioBytes(_clip(run, asked.path_params["clip"])))
 
     def served(answer):
         def endpoint(asked: Request) -> Response:

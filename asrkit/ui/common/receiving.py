@@ -10,6 +10,8 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
+from asrkit.errors import DataError
+
 UPLOAD = "/upload"
 
 
@@ -38,6 +40,20 @@ class Receiving:
             self._under_way -= 1
             if not self._under_way:
                 _remove_parts()
+
+
+def check_uploaded(path: Any, max_bytes: int | None = None) -> Path:
+    """Return the path of a file that was uploaded to this app. Raises DataError for any other, and a larger one."""
+    folder, checked = Path(get_upload_folder()).resolve(), Path(str(path)).resolve()
+    try:
+        size = checked.stat().st_size if checked.is_relative_to(folder) and checked.is_file() else None
+    except OSError:
+        size = None
+    if size is None:
+        raise DataError("That file was not uploaded here; choose it again.")
+    if max_bytes is not None and size > max_bytes:
+        raise DataError(f"That file is larger than {max_bytes / 1e6:.0f} MB; choose a smaller one.")
+    return checked
 
 
 def _remove_parts() -> None:

@@ -6,10 +6,10 @@ is kept for a visitor: a dataset that was looked at is remembered for whoever as
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalize
+from asrkit.ui.common.audio_files import AudioBytes, AudioFile
 from asrkit.ui.common.component import Asked, answering
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data import audit_report, proposals
@@ -131,19 +132,18 @@ class Desk:
             "split": chosen,
         }
 
-    @answering
-    def hear(self, asked: Asked) -> dict[str, Any]:
-        """The clip at `place` as a WAV file in base64; its first part where it is long."""
-        rows = self._source(asked).utterances
-        place = asked.get("place")
-        if not isinstance(place, int) or not 0 <= place < len(rows):
-            raise DataError("That clip is not there any more; look at the dataset again.")
-        row = rows[place]
-        if asked.get("id") not in (None, row.id):  # somebody has looked since, and found other rows
-            raise DataError("The dataset has changed; look at it again.")
+    def open_clip(self, query: Mapping[str, str]) -> AudioFile:
+        """Open the clip `index` of a dataset, whose id must be `id`; the first part of a long one."""
+        rows = self._source(dict(query)).utterances
+        index = query.get("index", "")
+        if not index.isdecimal() or int(index) >= len(rows):
+            raise DataError("That clip is not there any more; load the dataset again.")
+        row = rows[int(index)]
+        if query.get("id") not in (None, row.id):  # somebody has loaded it since, with other rows
+            raise DataError("The dataset has changed; load it again.")
         end_s = min(row.end_s or float("inf"), row.start_s + LONGEST_CLIP_S)
         rate, samples = decode_audio(row.audio, start_s=row.start_s, end_s=end_s)
-        return {"wav": base64.b64encode(encode_wav(samples, rate)).decode()}
+        return AudioBytes(encode_wav(samples, rate))
 
     @answering
     def preview(self, asked: Asked) -> dict[str, Any]:

@@ -1,286 +1,297 @@
-// Third chapter of the Data tab: a small recording studio. One sentence at a time; what is kept is on disk at once, and what
-// is not kept yet, and where one was, is in the browser, second by second, so that a reload loses nothing.
+// Records a dataset, one prompt at a time. What is kept is on disk at once; what is not kept yet, and which prompt it
+// is, is in the browser, second by second, so that a reload loses nothing.
 
-const KEPT_HERE = "asrkit-recorder";
-const CLIP_AT = 0.985, QUIET_AT = 0.02; // of full scale
-const LEAST_S = 0.4, MOST_S = 60;
+import { fillOptions, make, setText } from "../common/dom.js";
+import { asSentence } from "../common/formats.js";
+import { openMicrophone } from "../common/microphone.js";
+import { t } from "../common/strings.js";
+import { Meter } from "./meter.js";
+import { encodeWav, findFault, joinChunks, measureTake, peakOf } from "./take.js";
+import { TakeStorage } from "./take_storage.js";
 
-let studio = { name: "", waiting: [], at: 0 };
-let microphone = null;   // { stream, context, node }
-let chunks = null;       // what is being recorded
-let take_now = null;     // { id, wav (base64), text, seconds, peak, clipped }
-let unwritten = [];      // of what is being recorded, not in the browser's database yet
+const STORAGE_KEY = "asrkit-recorder";
+const MAX_S = 60;
+const CHUNK_S = 0.01;
+const OWN_PROMPTS = "own";
 
-function remembered(key) { try { return JSON.parse(localStorage.getItem(key)) || {}; } catch { return {}; } }
-function remember(key, value) {
-  try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* this browser keeps nothing: one begins where the dataset is */ }
+function loadSetup() {
+  try {
+    return JSON.parse(localStorage.getItem(STORAGE_KEY)) || {};
+  } catch {
+    return {};
+  }
 }
 
-// ---- the take in the browser's database: who and what it is, and its samples in pieces
-
-let holds = true; // whether this browser keeps takes at all
-const database = new Promise((ready, fail) => {
-  const asked = indexedDB.open("asrkit-recorder", 1);
-  asked.onupgradeneeded = () => { asked.result.createObjectStore("take"); asked.result.createObjectStore("pieces", { autoIncrement: true }); };
-  asked.onsuccess = () => ready(asked.result);
-  asked.onerror = () => fail(asked.error);
-});
-database.catch((error) => { holds = false; console.warn("asrkit: takes are not kept in this browser", error); });
-
-async function in_database(work) {
+function saveSetup(setup) {
   try {
-    const change = (await database).transaction(["take", "pieces"], "readwrite");
-    const asked = work(change.objectStore("take"), change.objectStore("pieces"));
-    await new Promise((done, fail) => { change.oncomplete = done; change.onabort = change.onerror = () => fail(change.error); });
-    return asked && asked.map((each) => each.result);
-  } catch (error) {
-    if (holds) console.warn("asrkit: the take could not be kept in this browser", error);
-    holds = false;
+    localStorage.setItem(STORAGE_KEY, JSON.stringify(setup));
+  } catch { /* this browser keeps nothing: one begins where the dataset is */ }
+}
+
+/** 16 random hexadecimal digits. */
+const createTakeId = () =>
+  [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export class Recorder {
+  constructor(tab) {
+    this.tab = tab;
+    this.part = tab.part;
+    this.dataset = { name: "", waiting: [] }; // as the server describes it; waiting: prompts without a clip
+    this.index = 0; // of the prompt on view
+    this.microphone = null;
+    this.opening = null; // a promise of it: pressing twice before it is open gives one microphone
+    this.recording = null; // {id, name, text, rate, chunks} while it is recorded
+    this.take = null; // {id, text, wav, seconds, peak, isClipped}: recorded, not kept yet
+    this.meter = new Meter(tab.part("meter"));
+    this.storage = new TakeStorage();
+    this.wireControls();
+  }
+
+  wireControls() {
+    const { part } = this, onClick = (name, action) => part(name).addEventListener("click", action);
+    part("record-list").addEventListener("change", () => this.showOwnPrompts());
+    part("record-file").addEventListener("change", async (event) => {
+      part("record-text").value = await event.target.files[0].text();
+    });
+    part("record-setup").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.begin(false);
+    });
+    onClick("record-replace", () => this.begin(true));
+    onClick("record-start", () => this.start());
+    onClick("record-again", () => this.start());
+    onClick("record-stop", () => this.stop());
+    onClick("record-keep", () => this.keep());
+    onClick("record-play", () => this.play());
+    onClick("record-skip", () => this.skip());
+    onClick("record-done", () => this.finish());
+  }
+
+  // ---- the dataset
+
+  async loadPrompts() {
+    const { part, tab } = this, reply = await tab.post("lists", {}), setup = loadSetup();
+    if (!reply) return;
+    const others = [[OWN_PROMPTS, t("recorder.own_prompts")], ["", t("recorder.its_prompts")]];
+    fillOptions(part("record-list"), [...reply.lists, ...others], setup.list ?? "en");
+    part("collections").replaceChildren(...reply.collections.map((value) => make("option", { value })));
+    if (setup.name) part("record-name").value = setup.name;
+    if (setup.speaker) part("record-speaker").value = setup.speaker;
+    this.showOwnPrompts();
+    if (!setup.name || !setup.open || !reply.collections.includes(setup.name)) return;
+    tab.chooseSource("record");
+    this.open(await tab.post("progress", { name: setup.name }));
+  }
+
+  showOwnPrompts() {
+    const isOwn = this.part("record-list").value === OWN_PROMPTS;
+    for (const name of ["own-prompts", "own-file"]) this.part(name).hidden = !isOwn;
+  }
+
+  async begin(replace) {
+    const { part, tab } = this, chosen = part("record-list").value, isOwn = chosen === OWN_PROMPTS;
+    tab.showNotice("");
+    this.stop(); // it belongs to the prompt on view
+    if (isOwn && !part("record-text").value.trim()) {
+      tab.showNotice(t("recorder.no_prompts"));
+      return;
+    }
+    const prompts = { list: isOwn ? "" : chosen, text: isOwn ? part("record-text").value : "" };
+    this.open(await tab.post("begin", { name: part("record-name").value, ...prompts, replace }));
+  }
+
+  /** Go on with a dataset, and with a take of it that a reload has left. */
+  async open(dataset) {
+    const { part } = this;
+    if (!dataset) return;
+    this.dataset = dataset;
+    this.index = 0;
+    this.take = null;
+    const list = part("record-list").value, speaker = part("record-speaker").value;
+    saveSetup({ name: dataset.name, list, speaker, open: true });
+    part("studio").hidden = false;
+    part("others").hidden = !dataset.others;
+    const left = await this.storage.load();
+    if (left && !this.recording && left.take.name === dataset.name && dataset.waiting.includes(left.take.text)) {
+      this.index = dataset.waiting.indexOf(left.take.text);
+      this.setTake(left.take, left.samples);
+    }
+    this.show();
+  }
+
+  finish() {
+    const { part, tab } = this;
+    this.tab.player.stop();
+    this.closeMicrophone();
+    part("path").value = this.dataset.data;
+    tab.dataset.load(this.dataset.data);
+  }
+
+  // ---- the prompt on view
+
+  prompt() {
+    return this.dataset.waiting[this.index];
+  }
+
+  show() {
+    const { part, dataset, take, recording } = this, prompt = this.prompt(), hasPrompt = prompt !== undefined;
+    const kept = t("recorder.kept", { count: dataset.kept, minutes: dataset.minutes.toFixed(1) });
+    setText(part("record-count"), `${kept} · ${t("recorder.to_go", { count: dataset.to_go })}`);
+    const { prompts, to_go: toGo } = dataset;
+    part("record-bar").style.width = prompts ? `${100 * (prompts - toGo) / prompts}%` : "0";
+    setText(part("prompt"), prompt ?? t(prompts ? "recorder.all_recorded" : "recorder.no_prompts_yet"));
+    part("prompt").dir = "auto";
+    part("record-done").disabled = !dataset.kept;
+    part("record-start").hidden = !hasPrompt || take !== null || recording !== null;
+    part("record-stop").hidden = recording === null;
+    part("record-skip").hidden = !hasPrompt || recording !== null;
+    for (const name of ["record-play", "record-keep", "record-again"]) {
+      part(name).hidden = take === null || recording !== null;
+    }
+    this.showNote(hasPrompt);
+  }
+
+  showNote(hasPrompt) {
+    if (this.take) {
+      const fault = findFault(this.take), seconds = this.take.seconds.toFixed(1);
+      this.setNote(t(fault || "recorder.good", { seconds }), fault ? "warn-text" : "quiet");
+    } else if (this.recording) this.setNote(t("recorder.listening"));
+    else if (!hasPrompt) this.setNote("");
+    else this.setNote(t(this.storage.isWorking ? "recorder.press_record" : "recorder.press_record_unkept"));
+  }
+
+  setNote(text, style = "quiet") {
+    setText(this.part("record-note"), text);
+    this.part("record-note").className = `record-note ${style}`;
+  }
+
+  skip() {
+    this.dropTake();
+    this.index = (this.index + 1) % Math.max(1, this.dataset.waiting.length);
+    this.show();
+  }
+
+  // ---- the microphone
+
+  requireMicrophone() {
+    this.opening ??= this.openMicrophone().finally(() => { this.opening = null; });
+    return this.opening;
+  }
+
+  /** -> null if the visitor has left the recorder meanwhile. */
+  async openMicrophone() {
+    if (this.microphone?.isActive()) {
+      await this.microphone.resume();
+      return this.microphone;
+    }
+    const microphone = await openMicrophone({
+      chunkS: CHUNK_S,
+      autoGainControl: false,
+      onChunk: (samples) => this.onChunk(samples),
+      onEnd: () => this.onMicrophoneEnd(),
+    });
+    this.microphone = microphone;
+    if (!this.part("record").hidden) return microphone;
+    this.closeMicrophone();
     return null;
   }
-}
 
-function begin_take(told) { unwritten = []; return in_database((take, pieces) => { pieces.clear(); take.put(told, "now"); }); }
-function forget_take() { unwritten = []; in_database((take, pieces) => { pieces.clear(); take.clear(); }); }
-function write_pieces() {
-  if (!unwritten.length) return;
-  const piece = joined(unwritten);
-  unwritten = [];
-  in_database((take, pieces) => { pieces.add(piece); });
-}
+  closeMicrophone() {
+    this.stop();
+    this.microphone?.close();
+  }
 
-function joined(parts) {
-  const samples = new Float32Array(parts.reduce((sum, each) => sum + each.length, 0));
-  let at = 0;
-  for (const each of parts) { samples.set(each, at); at += each.length; }
-  return samples;
-}
+  onMicrophoneEnd() {
+    this.stop();
+    this.microphone = null;
+    this.meter.clear();
+  }
 
-function record_note(words, style = "quiet") {
-  part("record-note").textContent = words;
-  part("record-note").className = `record-note ${style}`;
-}
+  onChunk(samples) {
+    const { recording } = this, rate = this.microphone?.sampleRate;
+    this.meter.add(peakOf(samples));
+    if (!recording) return;
+    recording.chunks.push(samples);
+    this.storage.add(samples, rate);
+    if (recording.chunks.length * samples.length > MAX_S * rate) this.stop();
+  }
 
-// ---- setting up
+  // ---- takes
 
-async function list_prompts() {
-  const told = await ask("lists", {}), before = remembered(KEPT_HERE);
-  if (!told) return;
-  options(part("record-list"), [...told.lists, ["own", "My own sentences"], ["", "Those of this dataset, as they are"]], before.list ?? "en");
-  part("collections").replaceChildren(...told.collections.map((name) => make("option", { value: name })));
-  if (before.name) part("record-name").value = before.name;
-  if (before.speaker) part("record-speaker").value = before.speaker;
-  own_prompts();
-  if (before.name && before.open && told.collections.includes(before.name)) {
-    choose_way("record");
-    enter(await ask("progress", { name: before.name }));
+  async start() {
+    const { part, tab } = this;
+    this.tab.player.stop();
+    let microphone;
+    try {
+      microphone = await this.requireMicrophone();
+    } catch (error) {
+      tab.showNotice(asSentence(error.message));
+      return;
+    }
+    if (!microphone || this.recording) return;
+    tab.showNotice("");
+    this.take = null; // only now: a microphone that does not open costs no take
+    const take = { id: createTakeId(), name: this.dataset.name, text: this.prompt(), rate: microphone.sampleRate };
+    this.storage.begin(take);
+    this.recording = { ...take, chunks: [] };
+    this.show();
+    part("record-stop").focus({ preventScroll: true });
+  }
+
+  stop() {
+    const { recording } = this;
+    if (!recording) return;
+    this.storage.flush();
+    this.recording = null;
+    this.setTake(recording, joinChunks(recording.chunks));
+    this.show();
+    this.part("record-keep").focus({ preventScroll: true });
+  }
+
+  setTake({ id, text, rate }, samples) {
+    // Its own name: Gradio keeps uploads of the same name and content in one place.
+    const wav = new File([encodeWav(samples, rate)], `take-${id}.wav`, { type: "audio/wav" });
+    this.take = { id, text, wav, ...measureTake(samples, rate) };
+  }
+
+  dropTake() {
+    this.take = null;
+    this.storage.clear();
+    this.tab.player.stop();
+  }
+
+  play() {
+    URL.revokeObjectURL(this.takeUrl);
+    this.takeUrl = URL.createObjectURL(this.take.wav);
+    this.tab.player.play(this.takeUrl);
+  }
+
+  async keep() {
+    const { part, tab, take } = this;
+    if (!take) return;
+    this.tab.player.stop();
+    part("record-keep").disabled = true;
+    const dataset = await this.send(take);
+    part("record-keep").disabled = false;
+    if (!dataset) return; // the take stays, here and in the browser
+    this.dropTake();
+    this.dataset = dataset;
+    this.index = Math.min(this.index, Math.max(0, dataset.waiting.length - 1));
+    tab.showNotice("");
+    this.show();
+    part("record-start").focus({ preventScroll: true });
+  }
+
+  /** -> the dataset with this take, or null after a notice. */
+  async send({ id, text, wav }) {
+    const { part, tab } = this, speaker = part("record-speaker").value;
+    let path;
+    try {
+      ({ path } = await tab.upload(wav));
+    } catch (error) {
+      tab.showNotice(t("recorder.not_sent", { reason: error.message || error }));
+      return null;
+    }
+    return tab.post("keep", { name: this.dataset.name, text, speaker, path, take: id });
   }
 }
-
-function own_prompts() {
-  const own = part("record-list").value === "own";
-  part("own-prompts").hidden = part("own-file").hidden = !own;
-}
-part("record-list").addEventListener("change", own_prompts);
-part("record-file").addEventListener("change", async (event) => { part("record-text").value = await event.target.files[0].text(); });
-
-async function begin(replace) {
-  notice("");
-  stop_recording(); // it belongs to the sentence that is shown now
-  const list = part("record-list").value;
-  if (list === "own" && !part("record-text").value.trim()) { notice("Write the sentences to read, one a line."); return; }
-  enter(await ask("begin", { name: part("record-name").value, list: list === "own" ? "" : list, text: list === "own" ? part("record-text").value : "", replace }));
-}
-part("record-setup").addEventListener("submit", (event) => { event.preventDefault(); begin(false); });
-part("record-replace").addEventListener("click", () => begin(true));
-
-async function enter(told) {
-  if (!told) return;
-  studio = { ...told, at: 0 };
-  remember(KEPT_HERE, { name: told.name, list: part("record-list").value, speaker: part("record-speaker").value, open: true });
-  part("studio").hidden = false;
-  part("others").hidden = !told.others;
-  take_now = null;
-  const [pending, pieces] = await in_database((take, kept) => [take.get("now"), kept.getAll()]) || [];
-  if (pending && pieces.length && !chunks && pending.name === told.name && told.waiting.includes(pending.text)) {
-    studio.at = told.waiting.indexOf(pending.text);
-    take_now = measured(pending, joined(pieces));
-  }
-  show_prompt();
-}
-
-// ---- one prompt
-
-function show_prompt() {
-  const all = studio.prompts, prompt = studio.waiting[studio.at];
-  part("record-count").textContent = `${plural(studio.kept, "clip")} kept, ${studio.minutes.toFixed(1)} min · ${plural(studio.to_go, "sentence")} to go`;
-  part("record-bar").style.width = all ? `${100 * (all - studio.to_go) / all}%` : "0";
-  part("prompt").textContent = prompt ?? (all ? "All sentences are recorded." : "This dataset has no sentences yet: choose some above.");
-  part("prompt").dir = "auto";
-  part("record-done").disabled = !studio.kept;
-  const ready = prompt !== undefined;
-  part("record-start").hidden = !ready || take_now !== null || chunks !== null;
-  part("record-stop").hidden = chunks === null;
-  part("record-skip").hidden = !ready || chunks !== null;
-  for (const name of ["record-play", "record-keep", "record-again"]) part(name).hidden = take_now === null || chunks !== null;
-  if (!take_now && !chunks) record_note(!ready ? "" : holds ? "Press Record and read it aloud."
-    : "Press Record and read it aloud. This browser keeps nothing for a page: what is not kept here before a reload is lost.");
-  if (take_now) judge();
-}
-
-function judge() {
-  if (take_now.seconds < LEAST_S) record_note("That was very short. Did you press Stop too early?", "warn-text");
-  else if (take_now.clipped) record_note("Too loud: the recording is clipped. Move away a little and try again.", "warn-text");
-  else if (take_now.peak < QUIET_AT) record_note("Very quiet. Come closer, or check which microphone is used.", "warn-text");
-  else record_note(`${take_now.seconds.toFixed(1)} s. Hear it, or keep it.`);
-}
-
-part("record-skip").addEventListener("click", () => {
-  drop_take();
-  studio.at = (studio.at + 1) % Math.max(1, studio.waiting.length);
-  show_prompt();
-});
-
-function drop_take() { take_now = null; forget_take(); hush(); }
-
-// ---- recording
-
-const WORKLET = `registerProcessor("asrkit-tap", class extends AudioWorkletProcessor {
-  process(inputs) { if (inputs[0][0]) this.port.postMessage(inputs[0][0].slice()); return true; }
-});`;
-
-let opening = null; // who presses twice before it is open has one microphone all the same
-function open_microphone() { return opening ??= opened_microphone().finally(() => { opening = null; }); }
-
-async function opened_microphone() {
-  if (microphone && microphone.stream.active) { await wake(microphone.context); return microphone; }
-  const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
-  const context = new AudioContext();
-  microphone = { stream, context };
-  try {
-    const source = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
-    await context.audioWorklet.addModule(source);
-    URL.revokeObjectURL(source);
-    const node = new AudioWorkletNode(context, "asrkit-tap");
-    context.createMediaStreamSource(stream).connect(node);
-    node.port.onmessage = (event) => hear_chunk(event.data);
-    await wake(context);
-  } catch (error) {
-    close_microphone(); // or its light stays on
-    throw error;
-  }
-  if (part("record").hidden) { close_microphone(); return null; } // left while the browser asked
-  return microphone;
-}
-
-function close_microphone() {
-  stop_recording();
-  if (!microphone) return;
-  microphone.stream.getTracks().forEach((track) => track.stop());
-  microphone.context.close();
-  microphone = null;
-  show_level(0);
-}
-
-let level = 0, loud_until = 0;
-function hear_chunk(samples) {
-  let peak = 0;
-  for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
-  level = Math.max(peak, level * 0.92);
-  if (peak >= CLIP_AT) loud_until = performance.now() + 1500;
-  show_level(level);
-  if (!chunks) return;
-  chunks.push(samples);
-  unwritten.push(samples);
-  if (unwritten.length * samples.length > microphone.context.sampleRate) write_pieces();
-  if (chunks.length * samples.length > MOST_S * microphone.context.sampleRate) stop_recording();
-}
-
-function show_level(peak) {
-  const share = peak > 0 ? Math.max(0, 1 + Math.log10(peak) / 2.5) : 0; // -50 dB to 0 dB
-  const meter = part("meter");
-  meter.firstElementChild.style.width = `${100 * share}%`;
-  meter.setAttribute("aria-valuenow", Math.round(100 * share));
-  meter.classList.toggle("clipping", performance.now() < loud_until);
-}
-
-async function start_recording() {
-  hush();
-  try { if (!await open_microphone() || chunks) return; } catch (error) {
-    const why = navigator.mediaDevices ? error instanceof DOMException ? `the browser says ${error.name}` : error.message : "a page that is not on this machine needs https for it";
-    notice(`The microphone cannot be used (${why}); allow it for this page, or plug one in.`);
-    return;
-  }
-  notice("");
-  take_now = null; // only now: a microphone that does not open costs no take
-  recording = { id: [...crypto.getRandomValues(new Uint8Array(8))].map((each) => each.toString(16).padStart(2, "0")).join(""),
-    name: studio.name, text: studio.waiting[studio.at], rate: microphone.context.sampleRate };
-  begin_take(recording);
-  chunks = [];
-  show_prompt();
-  record_note("Listening…");
-  part("record-stop").focus({ preventScroll: true });
-}
-
-let recording = null; // { id, name, text, rate } of what is being recorded
-
-function stop_recording() {
-  if (!chunks) return;
-  write_pieces();
-  take_now = measured(recording, joined(chunks));
-  chunks = null;
-  show_prompt();
-  part("record-keep").focus({ preventScroll: true });
-}
-
-// A take as it is judged, heard and sent.
-function measured({ id, text, rate }, samples) {
-  let peak = 0, run = 0, clipped = false;
-  for (const sample of samples) {
-    peak = Math.max(peak, Math.abs(sample));
-    run = Math.abs(sample) >= CLIP_AT ? run + 1 : 0;
-    clipped ||= run >= 3;
-  }
-  return { id, wav: to_base64(to_wav(samples, rate)), text, seconds: samples.length / rate, peak, clipped };
-}
-
-// Mono, 16 bit, at the microphone's own rate: the server resamples.
-function to_wav(samples, rate) {
-  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
-  const words = (at, text) => [...text].forEach((letter, place) => view.setUint8(at + place, letter.charCodeAt(0)));
-  words(0, "RIFF"); view.setUint32(4, 36 + 2 * samples.length, true); words(8, "WAVEfmt ");
-  view.setUint32(16, 16, true); view.setUint16(20, 1, true); view.setUint16(22, 1, true);
-  view.setUint32(24, rate, true); view.setUint32(28, 2 * rate, true); view.setUint16(32, 2, true); view.setUint16(34, 16, true);
-  words(36, "data"); view.setUint32(40, 2 * samples.length, true);
-  samples.forEach((sample, place) => view.setInt16(44 + 2 * place, Math.max(-1, Math.min(1, sample)) * 32767, true));
-  return new Uint8Array(view.buffer);
-}
-
-function to_base64(bytes) {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
-  return btoa(text);
-}
-
-async function keep_take() {
-  if (!take_now) return;
-  hush();
-  part("record-keep").disabled = true;
-  const told = await ask("keep", { name: studio.name, text: take_now.text, speaker: part("record-speaker").value, wav: take_now.wav, take: take_now.id });
-  part("record-keep").disabled = false;
-  if (!told) return; // the take stays, here and in the browser
-  drop_take();
-  const next = Math.min(studio.at, Math.max(0, told.waiting.length - 1));
-  studio = { ...told, at: next };
-  notice("");
-  show_prompt();
-  part("record-start").focus({ preventScroll: true });
-}
-
-part("record-start").addEventListener("click", start_recording);
-part("record-stop").addEventListener("click", stop_recording);
-part("record-again").addEventListener("click", start_recording);
-part("record-keep").addEventListener("click", keep_take);
-part("record-play").addEventListener("click", () => { hush(); player.src = `data:audio/wav;base64,${take_now.wav}`; player.play().catch(hush); });
-part("record-done").addEventListener("click", () => { hush(); close_microphone(); part("path").value = studio.data; look(studio.data); });
-list_prompts();

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 from asrkit.audio import load_audio
 from asrkit.data import access, collection, prompts
-from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
+from asrkit.ui.common import receiving
 from asrkit.ui.common.component import Asked, answering
 
-MOST_AUDIO = 64 << 20  # bytes of one recording, sent in base64
+MAX_TAKE_BYTES = 48 << 20  # of one recording
 SENT_BACK = 400  # prompts and clips that a page gets at once
 
 
@@ -50,12 +48,16 @@ class Recorder:
 
     @answering
     def keep(self, asked: Asked) -> dict[str, Any]:
-        """Keep the recording `wav` (base64) of the prompt `text`; it takes the place of one of the same prompt by the
-        same speaker. Who gives no name may be anybody, so replaces nothing. take: a name of the recording, which is
+        """Keep the uploaded recording at `path` of the prompt `text`; it replaces one of the same prompt by the same
+        speaker. Who gives no name may be anybody, so replaces nothing. take: a name of the recording, which is
         kept once however often it is sent."""
         mine, text = self._collection(asked), " ".join(str(asked.get("text") or "").split())
         speaker = " ".join(str(asked.get("speaker") or "")[:80].split())
-        wave = load_audio(_decoded(asked.get("wav")))
+        path = receiving.check_uploaded(asked.get("path"), max_bytes=MAX_TAKE_BYTES)
+        try:
+            wave = load_audio(path)
+        finally:
+            path.unlink(missing_ok=True)
         before = next(
             (clip.file_name for clip in mine.clips() if speaker and (clip.text, clip.speaker) == (text, speaker)), ""
         )
@@ -78,12 +80,3 @@ class Recorder:
             "kept": len(clips),
             "minutes": sum(clip.duration_s for clip in clips) / 60,
         }
-
-
-def _decoded(sent: Any) -> bytes:
-    try:
-        if not isinstance(sent, str) or len(sent) > MOST_AUDIO:
-            raise ValueError
-        return base64.b64decode(sent, validate=True)
-    except (ValueError, binascii.Error):
-        raise DataError("The recording did not arrive whole; record it again.") from None

@@ -10,13 +10,13 @@ from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALIZERS
-from asrkit.ui.common import form
-from asrkit.ui.common.component import UI, functions, script, template
+from asrkit.ui.common import form, scripts
+from asrkit.ui.common.audio_files import AudioFiles
+from asrkit.ui.common.component import UI, functions, template
 from asrkit.ui.data.api import Desk
 from asrkit.ui.data.recorder import Recorder
 
 STYLE = UI / "data/tab.css"
-SCRIPTS = ("data/tab.js", "data/audit.js", "data/recorder.js")
 NUMBER_LANGUAGES = (
     ("", "leave digits"),
     ("en", "English"),
@@ -54,18 +54,19 @@ NUMBER_LANGUAGES = (
 )
 
 
-def build(store: RunStore, desk: Desk) -> gr.HTML:
+def build(store: RunStore, desk: Desk, audio: AudioFiles) -> gr.HTML:
     """Lay out the tab. Its value is what the form of Train holds, as JSON. It triggers `select` when somebody wants to
     train: the event's data has `settings` for the form."""
     recorder = Recorder(store)
+    audio.register("dataset", desk.open_clip)
     return gr.HTML(
         value="",
         elem_id="data",
         apply_default_css=False,
         html_template=template("data/tab.html"),
-        js_on_load=script(*SCRIPTS),
+        js_on_load=scripts.mount_module("data/tab.js"),
         server_functions=[
-            *functions(desk, "known", "offer", "look", "hear", "preview", "check", "choose", "take"),
+            *functions(desk, "known", "offer", "look", "preview", "check", "choose", "take"),
             *functions(recorder, "lists", "begin", "progress", "keep"),
         ],
         normalisers=[(name, each.summary) for name, each in NORMALIZERS.items()],

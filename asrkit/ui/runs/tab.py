@@ -8,12 +8,12 @@ import gradio as gr
 
 from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
-from asrkit.ui.common.component import UI, functions, script, template
+from asrkit.ui.common import scripts
+from asrkit.ui.common.component import UI, functions, template
 from asrkit.ui.runs.api import SERIES, RunsTable
 from asrkit.ui.train.live_panel import PLOTLY
 
 STYLE = UI / "runs/tab.css"
-SCRIPTS = ("common/plots.js", "runs/compare.js", "runs/tab.js")
 
 
 def build(store: RunStore) -> gr.HTML:
@@ -24,7 +24,7 @@ def build(store: RunStore) -> gr.HTML:
         elem_id="runs",
         apply_default_css=False,
         html_template=template("runs/tab.html"),
-        js_on_load=script(*SCRIPTS),
+        js_on_load=scripts.mount_module("runs/tab.js"),
         server_functions=functions(runs, "poll", "card"),
         plotly_src=f"gradio_api/file={PLOTLY}",
         series=SERIES,

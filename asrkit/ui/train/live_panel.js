@@ -1,266 +1,280 @@
-// Last chapter of the body of the function that Gradio calls once the panel is in the page; element, props, server,
-// trigger and watch are its arguments. The panel asks the server for news and changes the page in place. It shows text
-// from a run through textContent only; the one piece of ready HTML (evaluation.html) was escaped by the server.
+// The live panel: polls the server for news of one run, changes the page in place, and sends actions.
+
+import { saveAsPage, saveAsPicture } from "../common/chart_export.js";
+import { downloadFile, make, partsOf, setText, showMessage, watchColourScheme } from "../common/dom.js";
+import { loadPlotly } from "../common/plots.js";
+import { call, createPageId, warnNoAnswer } from "../common/server.js";
+import { t } from "../common/strings.js";
+import { Charts } from "./charts.js";
+import { createConfirmation } from "./confirm.js";
+import { Queue } from "./queue.js";
+import { RunDetails } from "./run_details.js";
+import { Samples } from "./samples.js";
 
 const OFFLINE_MS = 2000;
-const PAGE = Math.random().toString(36).slice(2); // so that the server can count who looks
-const HIDDEN_MS = 15000;  // between two looks while nobody sees the page: its title says how far the run is
-const AWAY_MS = 5000;     // and while they see another tab of it
-const SURE_MS = 10000;    // how long "Cancel" waits for the second click
-const SURE = { cancel: "Cancel for good?", delete: "Delete it for good?" };
-const DOUBLE_MS = 400;    // two clicks within are one
-const PATIENCE_MS = 15000; // how long a cancelled worker may go on before it can be ended by force
+const HIDDEN_MS = 15000; // between two polls while nobody sees the page: its title shows how far the run is
+const OTHER_TAB_MS = 5000; // and while another tab of it is shown
+const CONFIRM = { cancel: "train.confirm_cancel", delete: "train.confirm_delete" };
 
-let run = new URLSearchParams(location.search).get("run") || "";
-let shown = { after: 0, signature: null, models: false };
-let timer = null, asking = false, again = false, pace = 1000;
-let cancelledAt = null, armed = null, due = performance.now() + AWAY_MS, wasThere = true;
-let elsewhere = /[?&]compare=/.test(location.search); // such an address is about to open another tab
-
-// ---- asking
-
-async function ask() {
-  clearTimeout(timer);
-  if (!element.isConnected) return;
-  if (asking) { again = true; return; }
-  if (!seen() && performance.now() < due) { timer = setTimeout(ask, due - performance.now()); return; }
-  asking = true; again = false;
-  const asked = { run, after: charts.tooLong() ? 0 : shown.after, ...hearing.asked(), signature: shown.signature,
-                  log: part("log").open, page: PAGE };
-  try {
-    const told = await server.poll(asked);
-    part("offline").hidden = true;
-    if (asked.run === run) show(told);
-  } catch (error) {
-    console.warn("asrkit: no answer", error);
-    part("offline").hidden = false;
-    pace = OFFLINE_MS;
+class LivePanel {
+  constructor({ element, props, server, trigger, watch }) {
+    Object.assign(this, { element, props, server, trigger });
+    this.part = partsOf(element);
+    this.run = new URLSearchParams(location.search).get("run") || "";
+    this.known = { after: 0, signature: null, hasModel: false }; // what the page has from earlier replies
+    this.paceMs = 1000;
+    this.timer = null;
+    this.isPolling = this.pollAgain = false;
+    this.pollDue = performance.now() + OTHER_TAB_MS; // while nobody sees the panel
+    this.wasShown = true;
+    this.opensElsewhere = /[?&]compare=/.test(location.search); // such an address is about to open another tab
+    this.pageId = createPageId();
+    this.confirmation = createConfirmation();
+    this.charts = new Charts(element, this.part);
+    this.details = new RunDetails(element, this.part);
+    this.samples = new Samples(this.part, {
+      clipUrl: (clip) => `${this.downloadUrl("clip")}/${encodeURIComponent(clip)}.wav`,
+      onStepMissing: () => this.poll(),
+      onError: (message) => this.showNotice(message),
+    });
+    this.queue = new Queue(this.part, {
+      onOpen: (id) => this.chooseRun(id),
+      onAction: (id, action, position) => this.sendAction({ run: id, action, position }),
+    });
+    this.wireControls();
+    watch("value", () => this.showChosen());
+    this.showChosen();
+    const onFailure = () => this.showNotice(t("charts.not_loaded"));
+    loadPlotly(props.plotly_src).then(() => this.charts.draw(), onFailure);
+    this.poll();
   }
-  asking = false;
-  due = performance.now() + (document.hidden ? HIDDEN_MS : AWAY_MS);
-  timer = setTimeout(ask, again ? 0 : seen() ? pace : Math.max(pace, due - performance.now()));
-}
 
-function seen() { return !document.hidden && element.offsetParent && !elsewhere; }
-
-// The panel is shown, hidden or of another size now.
-function placed() {
-  charts.fit();
-  const there = Boolean(element.offsetParent);
-  if (there && !wasThere) ask();
-  if (!there) elsewhere = false;
-  wasThere = there;
-}
-
-function choose(id, kept) {
-  calm();
-  run = id;
-  shown = { after: 0, signature: shown.signature, models: shown.models };
-  hearing.forget();
-  notice("");
-  if (kept) {
-    const address = new URL(location.href);
-    if (id) address.searchParams.set("run", id); else address.searchParams.delete("run");
-    history.replaceState(history.state, "", address);
-  }
-  ask();
-}
-
-async function act(action, clicked) {
-  if (SURE[action] && armed?.button !== clicked) { makeSure(clicked, SURE[action]); return; }
-  if (clicked.ariaDisabled) return;
-  calm();
-  fold();
-  try {
-    const told = await server.act(action === "next" ? { action: "move", run, position: 1 } : { action, run });
-    if (action === "delete" && !told.notice) { part("runs").focus(); choose("", true); return; }
-    notice(told.notice);
-  } catch { part("offline").hidden = false; }
-  ask();
-}
-
-// Close the menu. Who was in it is at its button then, not nowhere.
-function fold() {
-  if (part("more").querySelector("div").contains(document.activeElement)) part("more").querySelector("summary").focus();
-  part("more").open = false;
-}
-
-// What throws something away takes a second click, later than a double click and while the same run is shown.
-function makeSure(button, question) {
-  calm();
-  armed = { button, words: button.textContent, timer: setTimeout(calm, SURE_MS) };
-  button.classList.add("sure");
-  button.textContent = question;
-  button.ariaDisabled = "true"; // one that is disabled would lose the focus
-  setTimeout(() => { button.ariaDisabled = null; }, DOUBLE_MS);
-}
-
-function calm() {
-  if (!armed) return;
-  clearTimeout(armed.timer);
-  armed.button.classList.remove("sure");
-  armed.button.textContent = armed.words;
-  armed = null;
-}
-
-// ---- showing
-
-function show(told) {
-  shown.signature = told.signature;
-  if (told.runs) { listRuns(told.runs); queue.show(told.queue); }
-  // Something else on the page may have to change: what can be started, and which models there are.
-  const models = told.run === run ? Boolean(told.has_model) : shown.models;
-  if (told.runs || models !== shown.models) trigger("change");
-  shown.models = models;
-  if (told.notice) { notice(told.notice); part("body").hidden = false; part("empty").hidden = true; }
-  pace = told.read < 1 ? 0 : told.pace_ms;
-  part("body").classList.toggle("gone", !told.run);
-  if (!told.run) { showNone(told.notice); return; }
-  run = told.run;
-  shown.after = told.offset;
-  part("empty").hidden = true;
-  part("body").hidden = false;
-  part("runs").value = run;
-  showState(told);
-  showError(told.error);
-  showFindings(told.findings);
-  if (told.read === 1) {
-    charts.add(told);
-    hearing.add(told);
-  }
-  if (told.log !== null) showLog(told.log);
-}
-
-// There is no run, or none of the name in the address: nothing of another run may stand here as if it were this one.
-function showNone(told) {
-  part("empty").hidden = Boolean(told);
-  part("body").hidden = !told;
-  document.title = "asrkit";
-  const choice = part("runs");
-  if (choice.selectedIndex < 0) choice.prepend(Object.assign(new Option("choose a run", "", true, true), { disabled: true }));
-}
-
-function showState(told) {
-  text("status", told.status_word);
-  part("status").dataset.status = told.status;
-  cancelledAt = told.can.includes("kill") ? cancelledAt ?? performance.now() : null;
-  const held = document.activeElement;
-  for (const button of element.querySelectorAll("[data-action]")) {
-    const early = button.dataset.action === "kill" && performance.now() - cancelledAt < PATIENCE_MS;
-    button.hidden = early || !told.can.includes(button.dataset.action);
-  }
-  // What was pressed may be gone. Not to the next button: who presses twice by accident would press that.
-  if (held.dataset?.action && held.hidden) part("status").focus({ preventScroll: true });
-  text("said", told.said);
-  text("activity", told.read < 1 ? `Reading its history, ${Math.floor(100 * told.read)} %…` : told.activity);
-  text("silence", told.silence);
-  part("silence").hidden = !told.silence;
-  text("machine", told.machine);
-  text("line", told.line);
-  const percent = Math.floor(100 * told.progress);
-  const waiting = !told.ended && !told.total_steps;
-  text("percent", waiting ? "" : `${percent} %`);
-  part("progress").hidden = told.ended && told.read === 1;
-  part("track").hidden = told.status === "queued";
-  part("track").classList.toggle("waiting", waiting);
-  part("track").setAttribute("aria-valuenow", percent);
-  part("bar").style.width = waiting ? "" : `${100 * told.progress}%`;
-  part("outcome").hidden = !told.outcome;
-  text("outcome-text", told.outcome);
-  part("talk").hidden = !told.has_model;
-  document.title = told.ended || waiting ? "asrkit" : `${percent} % · asrkit`;
-}
-
-function showError(error) {
-  part("error").hidden = !error;
-  if (!error) return;
-  text("message", error.message);
-  text("remedy", error.remedy);
-  text("traceback", error.traceback);
-  part("trace-fold").hidden = !error.traceback;
-}
-
-function showFindings(findings) {
-  const told = JSON.stringify(findings);
-  if (part("findings").dataset.told === told) return; // what somebody selects in it stays selected
-  part("findings").dataset.told = told;
-  part("findings").replaceChildren(...findings.map((finding) => {
-    const box = document.createElement("div");
-    box.className = "callout warn";
-    for (const words of [finding.cause, finding.remedy].filter(Boolean)) {
-      box.append(Object.assign(document.createElement("p"), { textContent: words }));
+  wireControls() {
+    const { element, part } = this;
+    part("runs").addEventListener("change", () => this.chooseRun(part("runs").value));
+    part("log").addEventListener("toggle", () => this.poll());
+    part("talk").addEventListener("click", () => this.trigger("select", { run: this.run, wanted: "talk" }));
+    part("reuse").addEventListener("click", () => {
+      this.closeMenu();
+      this.trigger("select", { run: this.run, wanted: "reuse" });
+    });
+    part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
+    for (const button of element.querySelectorAll("[data-action]")) {
+      button.addEventListener("click", () => this.act(button));
     }
-    return box;
-  }));
-}
+    for (const button of element.querySelectorAll("[data-download]")) {
+      button.addEventListener("click", () => this.download(button.dataset.download));
+    }
+    document.addEventListener("click", (event) => {
+      if (!part("more").contains(event.target)) part("more").open = false;
+    });
+    document.addEventListener("visibilitychange", () => this.poll());
+    watchColourScheme(() => this.charts.recolour());
+    new ResizeObserver(() => this.onResize()).observe(element);
+  }
 
-function showLog(log) {
-  const tail = part("tail"), end = tail.scrollHeight - tail.scrollTop - tail.clientHeight < 40;
-  tail.textContent = log || "Nothing has been written yet.";
-  if (end) tail.scrollTop = tail.scrollHeight;
-}
+  // ---- polling
 
-// What can be taken away: files of the server's, and what only the page can make.
-const TAKEN = {
-  figures: () => follow("figures.csv"), settings: () => follow("config.json"), archive: () => follow("run.zip"),
-  picture: () => asPicture(charts.all(), run, `${run}.png`),
-  page: () => asPage(charts.all(), run, `${run}.html`),
-  command: copyCommand,
-};
+  isSeen() {
+    return !document.hidden && this.element.offsetParent && !this.opensElsewhere;
+  }
 
-function follow(name) {
-  const link = document.createElement("a");
-  link.href = `download/${encodeURIComponent(run)}/${name}`;
-  link.download = "";
-  link.click();
-}
+  async poll() {
+    clearTimeout(this.timer);
+    if (!this.element.isConnected) return;
+    if (this.isPolling) {
+      this.pollAgain = true;
+      return;
+    }
+    if (!this.isSeen() && performance.now() < this.pollDue) {
+      this.pollIn(this.pollDue - performance.now());
+      return;
+    }
+    this.isPolling = true;
+    this.pollAgain = false;
+    await this.requestNews();
+    this.isPolling = false;
+    this.pollDue = performance.now() + (document.hidden ? HIDDEN_MS : OTHER_TAB_MS);
+    const waitMs = this.isSeen() ? this.paceMs : Math.max(this.paceMs, this.pollDue - performance.now());
+    this.pollIn(this.pollAgain ? 0 : waitMs);
+  }
 
-async function copyCommand() {
-  const told = await server.command({ run });
-  notice(told.notice);
-  if (told.notice) return;
-  text("command-line", told.command);
-  part("command-shown").hidden = false;
-  try { await navigator.clipboard.writeText(told.command); text("copied", "Copied:"); } catch { text("copied", "Copy this:"); }
-}
+  pollIn(ms) {
+    this.timer = setTimeout(() => this.poll(), ms);
+  }
 
-async function take(what) {
-  fold();
-  try { await TAKEN[what](); } catch (error) {
-    console.warn("asrkit: not taken", error);
-    part("offline").hidden = false;
+  async requestNews() {
+    const { run, known, part } = this;
+    const after = this.charts.isTooLong() ? 0 : known.after;
+    const request = { run, after, signature: known.signature, log: part("log").open, page: this.pageId };
+    try {
+      const reply = await call(this.server, "poll", { ...request, ...this.samples.request() });
+      part("offline").hidden = true;
+      if (run === this.run) this.show(reply);
+    } catch (error) {
+      warnNoAnswer(error);
+      part("offline").hidden = false;
+      this.paceMs = OFFLINE_MS;
+    }
+  }
+
+  show(reply) {
+    const { part, known } = this;
+    known.signature = reply.signature;
+    if (reply.runs) {
+      this.listRuns(reply.runs);
+      this.queue.show(reply.queue);
+    }
+    this.announceChange(reply);
+    if (reply.notice) {
+      this.showNotice(reply.notice);
+      part("body").hidden = false;
+      part("empty").hidden = true;
+    }
+    this.paceMs = reply.read < 1 ? 0 : reply.pace_ms;
+    part("body").classList.toggle("gone", !reply.run);
+    if (!reply.run) {
+      // Nothing of another run may stand here as if it were this one.
+      this.details.showNone(Boolean(reply.notice));
+      return;
+    }
+    this.run = reply.run;
+    known.after = reply.offset;
+    part("empty").hidden = true;
+    part("body").hidden = false;
+    part("runs").value = this.run;
+    this.details.show(reply);
+    if (reply.read < 1) return;
+    this.charts.update(reply);
+    this.samples.update(reply);
+  }
+
+  /** Something else on the page may have to change: what can be started, and which models there are. */
+  announceChange(reply) {
+    const hasModel = reply.run === this.run ? Boolean(reply.has_model) : this.known.hasModel;
+    if (reply.runs || hasModel !== this.known.hasModel) this.trigger("change");
+    this.known.hasModel = hasModel;
+  }
+
+  listRuns(runs) {
+    const options = runs.map((row) => make("option", { textContent: row.label, value: row.id }));
+    this.part("runs").replaceChildren(...options);
+    this.part("runs").value = this.run;
+  }
+
+  showNotice(message) {
+    showMessage(this.part("notice"), message);
+  }
+
+  /** The panel is shown, hidden or of another size now. */
+  onResize() {
+    this.charts.fit();
+    const isShown = Boolean(this.element.offsetParent);
+    if (isShown && !this.wasShown) this.poll();
+    if (!isShown) this.opensElsewhere = false;
+    this.wasShown = isShown;
+  }
+
+  // ---- choosing a run
+
+  /** The run that the rest of the page has chosen. Behind its id may stand what makes the value a new one. */
+  showChosen() {
+    if (!this.props.value) return;
+    this.chooseRun(this.props.value.split(" ")[0]);
+    const isBelow = this.element.getBoundingClientRect().top > innerHeight * 0.6;
+    if (isBelow) this.element.scrollIntoView({ behavior: "smooth" });
+  }
+
+  chooseRun(id) {
+    this.confirmation.reset();
+    this.run = id;
+    this.known.after = 0;
+    this.samples.clear();
+    this.showNotice("");
+    const address = new URL(location.href);
+    if (id) address.searchParams.set("run", id);
+    else address.searchParams.delete("run");
+    history.replaceState(history.state, "", address);
+    this.poll();
+  }
+
+  // ---- actions
+
+  async act(button) {
+    const { action } = button.dataset;
+    if (CONFIRM[action] && !this.confirmation.isArmed(button)) {
+      this.confirmation.arm(button, t(CONFIRM[action]));
+      return;
+    }
+    if (button.ariaDisabled) return;
+    this.confirmation.reset();
+    this.closeMenu();
+    const request = action === "next" ? { action: "move", position: 1 } : { action };
+    const reply = await this.sendAction({ ...request, run: this.run });
+    if (action !== "delete" || !reply || reply.notice) return;
+    this.part("runs").focus();
+    this.chooseRun("");
+  }
+
+  /** -> the reply, or null where the app is gone. */
+  async sendAction(request) {
+    let reply = null;
+    try {
+      reply = await call(this.server, "act", request);
+      this.showNotice(reply.notice);
+    } catch (error) {
+      this.showOffline(error);
+    }
+    this.poll();
+    return reply;
+  }
+
+  showOffline(error) {
+    warnNoAnswer(error);
+    this.part("offline").hidden = false;
+  }
+
+  /** Close the menu. A focus that was in it goes to its button. */
+  closeMenu() {
+    const menu = this.part("more");
+    if (menu.querySelector("div").contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.open = false;
+  }
+
+  // ---- downloads
+
+  downloadUrl(name) {
+    return `download/${encodeURIComponent(this.run)}/${name}`;
+  }
+
+  async download(what) {
+    this.closeMenu();
+    const { charts, run, props } = this;
+    try {
+      if (what === "command") await this.showCommand();
+      else if (what === "picture") {
+        await saveAsPicture(charts.exported(), run, `${run}.png`, charts.colour("--curve-text"));
+      } else if (what === "page") await saveAsPage(charts.exported(), run, `${run}.html`, props.plotly_src);
+      else downloadFile(this.downloadUrl(what));
+    } catch (error) {
+      this.showOffline(error);
+    }
+  }
+
+  async showCommand() {
+    const { part } = this, reply = await call(this.server, "command", { run: this.run });
+    this.showNotice(reply.notice);
+    if (reply.notice) return;
+    setText(part("command-line"), reply.command);
+    part("command-shown").hidden = false;
+    let isCopied = true;
+    try {
+      await navigator.clipboard.writeText(reply.command);
+    } catch {
+      isCopied = false;
+    }
+    setText(part("copied"), t(isCopied ? "train.copied" : "train.copy_this"));
   }
 }
 
-function listRuns(runs) {
-  part("runs").replaceChildren(...runs.map((row) => new Option(row.label, row.id)));
-  part("runs").value = run;
-}
-
-function notice(words) { text("notice", words); part("notice").hidden = !words; }
-function text(name, words) { if (part(name).textContent !== words) part(name).textContent = words; }
-
-// ---- wiring
-
-part("runs").addEventListener("change", (event) => choose(event.target.value, true));
-part("log").addEventListener("toggle", ask);
-part("talk").addEventListener("click", () => trigger("select", { run, wanted: "talk" }));
-part("reuse").addEventListener("click", () => { fold(); trigger("select", { run, wanted: "reuse" }); });
-for (const button of element.querySelectorAll("[data-take]")) button.addEventListener("click", () => take(button.dataset.take));
-part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
-charts.listen();
-hearing.listen();
-document.addEventListener("click", (event) => { if (!part("more").contains(event.target)) part("more").open = false; });
-for (const button of element.querySelectorAll("[data-action]")) {
-  button.addEventListener("click", () => act(button.dataset.action, button));
-}
-document.addEventListener("visibilitychange", ask);
-new MutationObserver(charts.recolour).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-new ResizeObserver(placed).observe(element);
-watch("value", () => {
-  if (!props.value) return;
-  choose(props.value.split(" ")[0], true); // behind the id may stand what makes the value a new one
-  if (element.getBoundingClientRect().top > innerHeight * 0.6) element.scrollIntoView({ behavior: "smooth" });
-});
-plotly.then(charts.draw, () => notice("The charts could not be loaded; reload the page to try again."));
-ask();
+export const mount = (component) => new LivePanel(component);

@@ -22,8 +22,8 @@ from asrkit.runs.report import export
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.system import SystemMonitor
-from asrkit.ui.common import form, run_list, words
-from asrkit.ui.common.component import UI, functions, script, template
+from asrkit.ui.common import form, run_list, scripts, words
+from asrkit.ui.common.component import UI, functions, template
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.train.follow import Followers, answer
 
@@ -32,7 +32,6 @@ PRELOAD = f'<link rel="preload" as="script" href="gradio_api/file={PLOTLY}">'
 """For the head of the page: Plotly is large, and is fetched while Gradio still builds the page."""
 
 STYLE = UI / "train/live_panel.css"
-SCRIPTS = ("common/plots.js", "train/curves.js", "train/samples.js", "train/queue.js", "train/live_panel.js")
 ACTIONS = {
     "stop": supervisor.stop,
     "cancel": supervisor.cancel,
@@ -149,7 +148,7 @@ def live_chart(store: RunStore) -> gr.HTML:
         elem_id="live",
         apply_default_css=False,
         html_template=template("train/live_panel.html"),
-        js_on_load=script(*SCRIPTS),
+        js_on_load=scripts.mount_module("train/live_panel.js"),
         server_functions=functions(live, "poll", "act", "command"),
         plotly_src=f"gradio_api/file={PLOTLY}",
     )

@@ -1,60 +1,74 @@
-// Chapter of the live panel: the runs in line. A run is moved to a position that is named, so pressing twice, or two
-// visitors who press the same, move it once. What has the focus keeps it wherever its run goes.
+// The queued runs. A run is moved to a position that is named, so pressing twice, or two visitors who press the same,
+// move it once. What has the focus keeps it wherever its run goes.
 
-const queue = (() => {
-  const rows = new Map(); // id -> its line
-  let ids = [];
-  const MOVES = [["first", "⤒", "next in line", () => 1], ["up", "↑", "up in line", (at) => at], ["down", "↓", "down in line", (at) => at + 2],
-                 ["last", "⤓", "to the end of the line", () => ids.length]];
+import { make, makeInPageLink, setText } from "../common/dom.js";
+import { t } from "../common/strings.js";
 
-  function show(fresh) {
-    const held = document.activeElement, moved = ids.length === fresh.length && ids.some((id, at) => id !== fresh[at]);
-    ids = fresh;
-    for (const [id, row] of rows) if (!ids.includes(id)) { row.remove(); rows.delete(id); }
-    ids.forEach((id, at) => {
-      if (!rows.has(id)) rows.set(id, line(id));
-      const row = rows.get(id);
-      if (part("queue").children[at] !== row) part("queue").insertBefore(row, part("queue").children[at] ?? null);
+/** [name, sign, position (from 1) for a run at an index (from 0) of a queue of that length] */
+export const MOVES = [
+  ["first", "⤒", () => 1],
+  ["up", "↑", (index) => index],
+  ["down", "↓", (index) => index + 2],
+  ["last", "⤓", (index, length) => length],
+];
+
+export class Queue {
+  /** onOpen(run_id): show a run. onAction(run_id, action, position): move it, or take it out. */
+  constructor(part, { onOpen, onAction }) {
+    this.part = part;
+    this.onOpen = onOpen;
+    this.onAction = onAction;
+    this.ids = [];
+    this.rows = new Map(); // id -> <li>
+  }
+
+  show(ids) {
+    const focused = document.activeElement, before = this.ids, list = this.part("queue");
+    const wasReordered = before.length === ids.length && before.some((id, index) => id !== ids[index]);
+    this.ids = ids;
+    for (const [id, row] of this.rows) {
+      if (ids.includes(id)) continue;
+      row.remove();
+      this.rows.delete(id);
+    }
+    ids.forEach((id, index) => {
+      if (!this.rows.has(id)) this.rows.set(id, this.makeRow(id));
+      const row = this.rows.get(id);
+      if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
       for (const button of row.querySelectorAll("[data-move]")) {
-        const end = ["first", "up"].includes(button.dataset.move) ? at === 0 : at === ids.length - 1;
-        button.ariaDisabled = end ? "true" : null; // one that is disabled would lose the focus
+        const isAtEnd = ["first", "up"].includes(button.dataset.move) ? index === 0 : index === ids.length - 1;
+        button.ariaDisabled = isAtEnd ? "true" : null; // a disabled one would lose the focus
       }
     });
-    part("line-up").hidden = !ids.length;
-    const mine = held?.closest?.("[data-queued]")?.dataset.queued;
-    if (held?.isConnected && mine && held !== document.activeElement) held.focus({ preventScroll: true });
-    if (moved && mine) text("moved", `${mine} is number ${ids.indexOf(mine) + 1} of ${ids.length} in line.`);
+    this.part("queue-section").hidden = !ids.length;
+    const focusedId = focused?.closest?.("[data-queued]")?.dataset.queued;
+    if (!focusedId) return;
+    if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+    if (!wasReordered) return;
+    const position = ids.indexOf(focusedId) + 1;
+    setText(this.part("moved"), t("queue.moved", { run: focusedId, position, length: ids.length }));
   }
 
-  function line(id) {
-    const row = document.createElement("li"), name = document.createElement("a");
-    row.dataset.queued = id;
-    Object.assign(name, { href: `?run=${encodeURIComponent(id)}`, textContent: id });
-    name.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      choose(id, true);
+  makeRow(id) {
+    const link = makeInPageLink(`?run=${encodeURIComponent(id)}`, id, () => this.onOpen(id));
+    const moves = MOVES.map(([name, sign, position]) => {
+      const onPress = () => this.onAction(id, "move", position(this.ids.indexOf(id), this.ids.length));
+      const button = makeButton(sign, t(`queue.move_${name}`, { run: id }), onPress);
+      button.dataset.move = name;
+      return button;
     });
-    const buttons = document.createElement("span");
-    buttons.append(...MOVES.map(([move, sign, words, to]) => pressed(sign, `Move ${id} ${words}`, move, () => send(id, "move", to(ids.indexOf(id))))),
-                   pressed("✕", `Take ${id} out of the line`, "", () => send(id, "leave")));
-    row.append(name, buttons);
+    const leave = makeButton("✕", t("queue.remove", { run: id }), () => this.onAction(id, "leave"));
+    const row = make("li", {}, link, make("span", {}, ...moves, leave));
+    row.dataset.queued = id;
     return row;
   }
+}
 
-  function pressed(sign, words, move, action) {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: sign, title: words });
-    button.setAttribute("aria-label", words);
-    button.className = "small";
-    if (move) button.dataset.move = move;
-    button.addEventListener("click", () => { if (!button.ariaDisabled) action(); });
-    return button;
-  }
-
-  async function send(id, action, position) {
-    try { notice((await server.act({ action, run: id, position })).notice); } catch { part("offline").hidden = false; }
-    ask();
-  }
-
-  return { show };
-})();
+function makeButton(sign, label, onPress) {
+  const button = make("button", { type: "button", className: "small", textContent: sign, title: label });
+  button.setAttribute("aria-label", label);
+  button.addEventListener("click", () => {
+    if (!button.ariaDisabled) onPress();
+  });
+  return button;
+}

@@ -1,67 +1,77 @@
-// Chapter of the live panel: the same clips through all evaluations. Dragging shows what was heard at each; what has been
-// shown once is kept here, so going back and forth asks for nothing.
+// The same clips through all evaluations. Dragging shows what the model wrote at each; what has been shown once is
+// kept here, so that going back and forth asks for nothing.
 
-const hearing = (() => {
-  let steps = [], kept = new Map(), wanted = null, playing = null;
+import { setText } from "../common/dom.js";
+import { createClipPlayer } from "../common/player.js";
+import { t } from "../common/strings.js";
 
-  function add(news) {
-    if (news.reset) kept = new Map();
-    if (news.evaluations) {
-      steps = news.evaluations;
-      part("steps").max = Math.max(0, steps.length - 1);
-      if (wanted !== null && !steps.includes(wanted)) wanted = null;
-    }
-    part("evaluation").hidden = !steps.length;
-    if (news.evaluation) {
-      kept.set(news.evaluation.step, news.evaluation);
-      const step = wanted ?? steps.at(-1);
-      if (kept.has(step)) show(kept.get(step));
-    }
-    place();
-  }
-
-  function place() {
-    const index = wanted === null ? steps.length - 1 : steps.indexOf(wanted);
-    part("steps").value = index;
-    const words = wanted === null ? `step ${steps.at(-1)}, the latest` : `step ${wanted}`;
-    text("step-shown", words);
-    part("steps").setAttribute("aria-valuetext", words);
-    part("steps").disabled = steps.length < 2;
-  }
-
-  function show(evaluation) {
-    text("caption", evaluation.caption);
-    part("samples").innerHTML = evaluation.html;
-  }
-
-  function drag() {
-    const index = Number(part("steps").value);
-    wanted = index === steps.length - 1 ? null : steps[index];
-    const step = steps[index];
-    place();
-    if (kept.has(step)) show(kept.get(step)); else ask();
-  }
-
-  async function play(button) {
-    if (playing) { playing.pause(); playing.button.textContent = "▶"; }
-    if (playing?.button === button) { playing = null; return; }
-    playing = Object.assign(new Audio(`download/${encodeURIComponent(run)}/clip/${encodeURIComponent(button.dataset.clip)}.wav`), { button });
-    playing.onended = () => { button.textContent = "▶"; playing = null; };
-    button.textContent = "■";
-    try { await playing.play(); } catch { button.textContent = "▶"; playing = null; notice("This clip cannot be played any more: its file is gone."); }
-  }
-
-  function forget() { kept = new Map(); steps = []; wanted = null; }
-
-  function listen() {
-    part("steps").addEventListener("input", drag);
+export class Samples {
+  /** clipUrl: id of a clip -> its address. onStepMissing: the step that was chosen has to be asked for. */
+  constructor(part, { clipUrl, onStepMissing, onError }) {
+    this.part = part;
+    this.onStepMissing = onStepMissing;
+    this.clear();
+    const player = createClipPlayer(() => onError(t("train.clip_gone")));
+    part("steps").addEventListener("input", () => this.chooseStep());
     part("samples").addEventListener("click", (event) => {
       const button = event.target.closest("button[data-clip]");
-      if (button) play(button);
+      if (button) player.toggle(button, clipUrl(button.dataset.clip));
     });
   }
 
-  // What to ask for: the step that is looked at, and which evaluation of it is known.
-  const asked = () => ({ at_step: wanted, evaluation: kept.get(wanted ?? steps.at(-1))?.key ?? null, evaluations: steps.length });
-  return { add, asked, forget, listen };
-})();
+  clear() {
+    this.steps = [];
+    this.evaluations = new Map(); // step -> evaluation
+    this.chosenStep = null; // null: the latest
+  }
+
+  shownStep() {
+    return this.chosenStep ?? this.steps.at(-1);
+  }
+
+  /** What a poll asks for: the step that is shown, and which evaluation of it is known. */
+  request() {
+    const evaluation = this.evaluations.get(this.shownStep())?.key ?? null;
+    return { at_step: this.chosenStep, evaluation, evaluations: this.steps.length };
+  }
+
+  update(reply) {
+    if (reply.reset) this.evaluations = new Map();
+    if (reply.evaluations) {
+      this.steps = reply.evaluations;
+      this.part("steps").max = Math.max(0, this.steps.length - 1);
+      if (this.chosenStep !== null && !this.steps.includes(this.chosenStep)) this.chosenStep = null;
+    }
+    this.part("evaluation").hidden = !this.steps.length;
+    if (reply.evaluation) {
+      this.evaluations.set(reply.evaluation.step, reply.evaluation);
+      this.showEvaluation();
+    }
+    this.showStep();
+  }
+
+  chooseStep() {
+    const index = Number(this.part("steps").value);
+    this.chosenStep = index === this.steps.length - 1 ? null : this.steps[index];
+    this.showStep();
+    if (!this.showEvaluation()) this.onStepMissing();
+  }
+
+  showStep() {
+    const slider = this.part("steps"), isLatest = this.chosenStep === null;
+    slider.value = isLatest ? this.steps.length - 1 : this.steps.indexOf(this.chosenStep);
+    const label = t(isLatest ? "train.latest_step" : "train.at_step", { step: String(this.shownStep()) });
+    setText(this.part("step-shown"), label);
+    slider.setAttribute("aria-valuetext", label);
+    slider.disabled = this.steps.length < 2;
+  }
+
+  /** -> whether the evaluation of the step is known. */
+  showEvaluation() {
+    const evaluation = this.evaluations.get(this.shownStep());
+    if (!evaluation) return false;
+    setText(this.part("caption"), evaluation.caption);
+    this.part("samples").innerHTML = evaluation.html; // escaped by the server
+    return true;
+  }
+}

@@ -1,4 +1,4 @@
-"""The recorder: one component with a script (`talk.js`) that captures the microphone itself and posts it in order.
+"""The recorder: one component with a script (`recorder.js`) that captures the microphone itself and posts it in order.
 
 `gr.Audio` can lose the last chunk of a stream when Stop is pressed; here the script waits for it. The same panel takes
 files, shows the words under the waveform, plays them, and keeps corrections. Nothing is kept per session: each
@@ -11,13 +11,14 @@ import base64
 import contextlib
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from asrkit.audio import StreamResampler, Waveform, encode_wav
+from asrkit.audio import StreamResampler, Waveform
 from asrkit.data import access, collection
 from asrkit.decoding.transcript import Word, join_words
 from asrkit.errors import AsrkitError, DataError
@@ -25,21 +26,14 @@ from asrkit.models import resolution
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files, subtitles
-from asrkit.ui.common.component import UI, forgiving, script, template
+from asrkit.ui.common import scripts
+from asrkit.ui.common.audio_files import AudioFile, AudioFiles
+from asrkit.ui.common.component import UI, forgiving, template
 from asrkit.ui.transcribe import compare, hearing
 from asrkit.ui.transcribe.recordings import CANCELLED, DONE, WAITING, WORKING, Recording, Recordings
 
 STYLE = UI / "transcribe/recorder.css"
-SCRIPTS = (
-    "common/polling.js",
-    "transcribe/microphone.js",
-    "transcribe/player.js",
-    "transcribe/words.js",
-    "transcribe/files.js",
-    "transcribe/recorder.js",
-)
 MOST_COLUMNS = 900
-MOST_PLAYED_S = 30.0
 MOST_ALIGNED_S = 600.0
 
 
@@ -164,12 +158,9 @@ class Talk:
             "peaks": recording.peaks(MOST_COLUMNS),
         }
 
-    def sound(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """The sound from start_s to end_s as a WAV file, at most half a minute of it."""
-        start_s, end_s = float(asked["start_s"]), float(asked["end_s"])
-        recording = self.recordings.get(asked["id"])
-        wave = recording.part(start_s, min(end_s, start_s + MOST_PLAYED_S))
-        return {"wav": base64.b64encode(encode_wav(wave.samples)).decode()}
+    def open_recording(self, query: Mapping[str, str]) -> AudioFile:
+        """Open the sound of the recording `id`."""
+        return self.recordings.get(query.get("id"))
 
     def text(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A recording in one of the formats."""
@@ -252,9 +243,10 @@ def _format(name: Any) -> str:
     return name
 
 
-def recorder(store: RunStore) -> gr.HTML:
+def recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
     """The component. Its value is the model to listen with, set once the page has one."""
     talk = Talk(store)
+    audio.register("recording", talk.open_recording)
     functions = forgiving(
         talk,
         "ahead",
@@ -265,7 +257,6 @@ def recorder(store: RunStore) -> gr.HTML:
         "cancel",
         "poll",
         "show",
-        "sound",
         "text",
         "bundle",
         "correct",
@@ -275,9 +266,9 @@ def recorder(store: RunStore) -> gr.HTML:
     )
     return gr.HTML(
         value=model_choices.find_default_model(store),
-        elem_id="talk",
+        elem_id="recorder",
         apply_default_css=False,
         html_template=hearing.with_expected(template("transcribe/recorder.html")),
-        js_on_load=script(*SCRIPTS),
+        js_on_load=scripts.mount_module("transcribe/recorder.js"),
         server_functions=functions,
     )

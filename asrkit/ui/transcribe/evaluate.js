@@ -1,62 +1,96 @@
-// Body of the function that Gradio calls once the evaluation section is in the page. The report is ready HTML, escaped
-// by the server.
+// Evaluates a model on a dataset: starts the evaluation, follows it, shows its report and plays its worst clips. The
+// report is ready HTML, escaped by the server.
+
+import { isBusy, make, partsOf, saveFile, setBusy, setText, showMessage, sleep } from "../common/dom.js";
+import { mountExpectedWords } from "../common/expected_words.js";
+import { formatWholePercent } from "../common/formats.js";
+import { audioUrl, createClipPlayer } from "../common/player.js";
+import { createPost } from "../common/server.js";
+import { t } from "../common/strings.js";
 
 const POLL_MS = 500;
-let job = null, playing = null;
 
-
-function working(on) {
-  hold(part("evaluate"), on);
-  part("cancel").hidden = true; // until it is known what to cancel
-  if (on) part("csv").hidden = true; else part("note").textContent = "";
-}
-
-async function evaluate() {
-  if (held(part("evaluate"))) return;
-  complain("");
-  part("report").textContent = "";
-  working(true);
-  part("note").textContent = "Reading the dataset…";
-  const told = await ask("evaluate", { dataset: part("dataset").value, model: props.value, normaliser: part("normaliser").value, ...expected() });
-  if (!told) { working(false); return; }
-  job = told.id;
-  part("cancel").hidden = false;
-  poll(job);
-}
-
-async function poll(mine) {
-  if (mine !== job || !element.isConnected) return;
-  const told = await ask("progress", { id: mine });
-  if (!told || told.failed || told.html) {
-    working(false);
-    if (told?.failed) complain(told.failed);
-    if (told?.html) { part("report").innerHTML = told.html; part("csv").hidden = false; }
-    return;
+class Evaluation {
+  constructor({ element, props, server }) {
+    this.element = element;
+    this.props = props;
+    this.part = partsOf(element);
+    this.post = createPost(server, (message) => this.showError(message));
+    this.expectedWords = mountExpectedWords(this.part);
+    this.player = createClipPlayer((message) => this.showError(message));
+    this.id = null;
+    const { part } = this, names = props.normalisers;
+    part("normaliser").replaceChildren(...names.map((name) => make("option", { textContent: name, value: name })));
+    part("normaliser").value = "basic";
+    part("evaluate").addEventListener("click", () => this.start());
+    part("cancel").addEventListener("click", () => this.post("abandon", { id: this.id }));
+    part("csv").addEventListener("click", () => this.saveTable());
+    part("report").addEventListener("click", (event) => {
+      const button = event.target.closest("[data-clip]");
+      if (button) this.player.play(audioUrl("evaluation", { id: this.id, index: button.dataset.clip }));
+    });
   }
-  part("note").textContent = told.waits ? "Waiting for another evaluation to end…"
-    : told.share ? `Listening: ${Math.floor(100 * told.share)} %` : told.words || "Reading the dataset…";
-  setTimeout(() => poll(mine), POLL_MS);
+
+  showError(message) {
+    showMessage(this.part("error"), message);
+  }
+
+  setWorking(isWorking) {
+    const { part } = this;
+    setBusy(part("evaluate"), isWorking);
+    part("cancel").hidden = true; // until there is something to cancel
+    if (isWorking) part("csv").hidden = true;
+    setText(part("note"), isWorking ? t("evaluate.reading") : "");
+  }
+
+  async start() {
+    const { part } = this;
+    if (isBusy(part("evaluate"))) return;
+    this.showError("");
+    this.player.stop();
+    part("report").textContent = "";
+    this.setWorking(true);
+    const [dataset, normaliser] = ["dataset", "normaliser"].map((name) => part(name).value);
+    const request = { dataset, model: this.props.value, normaliser, ...this.expectedWords() };
+    const reply = await this.post("evaluate", request);
+    if (!reply) {
+      this.setWorking(false);
+      return;
+    }
+    this.id = reply.id;
+    part("cancel").hidden = false;
+    this.poll(reply.id);
+  }
+
+  async poll(id) {
+    while (id === this.id && this.element.isConnected) {
+      const reply = await this.post("progress", { id });
+      if (!reply || reply.failed || reply.html) {
+        this.finish(reply);
+        return;
+      }
+      setText(this.part("note"), describeProgress(reply));
+      await sleep(POLL_MS);
+    }
+  }
+
+  finish(reply) {
+    this.setWorking(false);
+    if (reply?.failed) this.showError(reply.failed);
+    if (!reply?.html) return;
+    this.part("report").innerHTML = reply.html; // escaped by the server
+    this.part("csv").hidden = false;
+  }
+
+  async saveTable() {
+    const reply = await this.post("table", { id: this.id });
+    if (reply) saveFile(reply.csv, "text/csv", "evaluation.csv");
+  }
 }
 
-// Of two quick clicks the second is heard alone.
-async function play(place) {
-  playing?.pause();
-  const mine = playing = new Audio();
-  const told = await ask("clip", { id: job, place });
-  if (!told || playing !== mine) return;
-  mine.src = `data:audio/wav;base64,${told.wav}`;
-  mine.play().catch((error) => { if (playing === mine) complain(`The browser does not play it (${error.message}).`); });
+function describeProgress({ waits, share, words }) {
+  if (waits) return t("evaluate.waiting");
+  return share ? t("evaluate.progress", { percent: formatWholePercent(share) }) : words || t("evaluate.reading");
 }
 
-part("normaliser").replaceChildren(...props.normalisers.map((name) => new Option(name, name)));
-part("normaliser").value = "basic";
-part("evaluate").addEventListener("click", evaluate);
-part("cancel").addEventListener("click", () => ask("abandon", { id: job }));
-part("report").addEventListener("click", (event) => {
-  const place = event.target.closest("[data-clip]")?.dataset.clip;
-  if (place !== undefined) play(Number(place));
-});
-part("csv").addEventListener("click", async () => {
-  const told = await ask("table", { id: job });
-  if (told) saveAs(told.csv, "text/csv", "evaluation.csv");
-});
+export const mount = (component) => new Evaluation(component);

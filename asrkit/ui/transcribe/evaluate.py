@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import contextvars
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,9 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALIZERS
-from asrkit.ui.common import samples
-from asrkit.ui.common.component import forgiving, script, template
+from asrkit.ui.common import samples, scripts
+from asrkit.ui.common.audio_files import AudioBytes, AudioFile, AudioFiles
+from asrkit.ui.common.component import forgiving, template
 from asrkit.ui.transcribe import hearing
 
 if TYPE_CHECKING:
@@ -132,23 +132,22 @@ class Judge:
         """Every clip as CSV."""
         return {"csv": self._report(asked).table()}
 
-    def clip(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """The sound of one of the worst clips, as a WAV file."""
-        worst = self._report(asked).worst(WORST)
-        row = worst[int(asked["place"]) % len(worst)].utterance
-        return {
-            "wav": base64.b64encode(
-                encode_wav(load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
-            ).decode()
-        }
+    def open_clip(self, query: Mapping[str, str]) -> AudioFile:
+        """Open one of the worst clips of an evaluation: its `id` and the clip's `index`."""
+        worst = self._report(query).worst(WORST)
+        index = query.get("index", "")
+        if not index.isdecimal() or int(index) >= len(worst):
+            raise DataError("That clip is not one of the evaluation's worst clips.")
+        row = worst[int(index)].utterance
+        return AudioBytes(encode_wav(load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples))
 
-    def _get(self, asked: dict[str, Any]) -> Job:
+    def _get(self, asked: Mapping[str, Any]) -> Job:
         job = self._jobs.get(str(asked.get("id")))
         if job is None:
             raise DataError("That evaluation is no longer held; press Evaluate again.")
         return job
 
-    def _report(self, asked: dict[str, Any]) -> Report:
+    def _report(self, asked: Mapping[str, Any]) -> Report:
         report = self._get(asked).report
         if report is None:
             raise DataError("That evaluation is not done yet.")
@@ -274,16 +273,17 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note
     )
 
 
-def evaluation(store: RunStore) -> gr.HTML:
+def evaluation(store: RunStore, audio: AudioFiles) -> gr.HTML:
     """The section. Its value is the model to evaluate."""
     judge = Judge(store)
-    functions = forgiving(judge, "evaluate", "progress", "abandon", "table", "clip")
+    audio.register("evaluation", judge.open_clip)
+    functions = forgiving(judge, "evaluate", "progress", "abandon", "table")
     return gr.HTML(
         value=model_choices.find_default_model(store),
-        elem_id="judge",
+        elem_id="evaluation",
         apply_default_css=False,
         html_template=hearing.with_expected(template("transcribe/evaluate.html")),
-        js_on_load=script("common/polling.js", "transcribe/evaluate.js"),
+        js_on_load=scripts.mount_module("transcribe/evaluate.js"),
         server_functions=functions,
         normalisers=list(NORMALIZERS),
     )

@@ -7,6 +7,7 @@ nobody has asked for it for an hour, or when there is too much of it.
 from __future__ import annotations
 
 import secrets
+import struct
 import tempfile
 import threading
 import time
@@ -27,6 +28,7 @@ MOST_LIVE_S = 4 * 3600.0
 COLUMN = SAMPLING_RATE // 50
 """Samples that one column of the finest waveform stands for."""
 HEADROOM = 2**15 - 1
+WAV_HEADER_BYTES = 44
 
 WAITING, WORKING, DONE, FAILED, CANCELLED = "waiting", "working", "done", "failed", "cancelled"
 
@@ -86,6 +88,19 @@ class Recording:
             held = self._sound.read(2 * max(0, last - first))
         return Waveform(np.frombuffer(held, "<i2").astype(np.float32) / HEADROOM)
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of the recording as a WAV file."""
+        return WAV_HEADER_BYTES + 2 * self._samples
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Read bytes of the recording as a WAV file."""
+        header = _make_wav_header(self._samples)[start:stop]
+        first, last = max(0, start - WAV_HEADER_BYTES), stop - WAV_HEADER_BYTES
+        with self._sound_lock:
+            self._sound.seek(first)
+            return header + self._sound.read(max(0, last - first))
+
     def peaks(self, most: int) -> list[int]:
         """The loudest of each of at most so many stretches of equal length, 0 to 100."""
         with self._sound_lock:
@@ -99,6 +114,13 @@ class Recording:
     def close(self) -> None:
         self.cancelled = True
         self._sound.close()
+
+
+def _make_wav_header(num_samples: int) -> bytes:
+    """Return the header of a WAV file: mono, 16 bit."""
+    size = 2 * num_samples
+    sound = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLING_RATE, 2 * SAMPLING_RATE, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + sound + struct.pack("<4sI", b"data", size)
 
 
 class Recordings:

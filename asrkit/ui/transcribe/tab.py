@@ -8,6 +8,7 @@ import gradio as gr
 
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
+from asrkit.ui.common.audio_files import AudioFiles
 from asrkit.ui.transcribe.api import recorder
 from asrkit.ui.transcribe.endpoint import transcribe_endpoint
 from asrkit.ui.transcribe.evaluate import evaluation
@@ -15,7 +16,7 @@ from asrkit.ui.transcribe.evaluate import evaluation
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
+def build(store: RunStore, audio: AudioFiles) -> tuple[gr.Dropdown, gr.State]:
     """Lay out the tab and wire it; returns the choice of the model and whether the visitor has made it."""
     chosen = gr.State(False)
     with gr.Column(elem_id="transcribe"):
@@ -28,8 +29,8 @@ def build(store: RunStore) -> tuple[gr.Dropdown, gr.State]:
             interactive=True,
             elem_id="model",
         )
-        talk = recorder(store)
-        judge = evaluation(store)
+        talk = recorder(store, audio)
+        judge = evaluation(store, audio)
         transcribe_endpoint(store)
     model.change(lambda name: [name, name], model, [talk, judge], **QUIET)
     model.input(lambda: True, None, chosen, **QUIET)

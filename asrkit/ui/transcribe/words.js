@@ -1,63 +1,62 @@
-// The words on view and the waveform under them; `shown` and `playhead` are talk.js's.
+// Words of a transcript: {word, start_s, end_s, confidence, joined}. `joined` stands behind the one before without a
+// space.
 
-const textOf = (words) => words.map((one, place) => (one.joined || !place ? "" : " ") + one.word).join("");
+import { make } from "../common/dom.js";
+import { formatClock } from "../common/formats.js";
+import { t } from "../common/strings.js";
 
-// New words go behind those on view. A long pause begins a paragraph with its time.
-function addWords(words) {
-  const into = part("words"), long = shown.duration_s > TIMELINE_S;
-  for (const one of words) {
-    const before = shown.words.at(-1);
-    if (long && (!before || one.start_s - before.end_s > PARAGRAPH_S)) {
-      into.append(make("span", "at", { textContent: clock(one.start_s) }));
+const LONG_S = 60; // of a recording whose words stand in paragraphs
+const PARAGRAPH_PAUSE_S = 2.0;
+export const EDGE_S = 0.05; // played before and after a word
+
+/** The text that the words make. */
+export const joinWords = (words) =>
+  words.map((each, index) => (each.joined || !index ? "" : " ") + each.word).join("");
+
+/** Whether a word begins a paragraph, which long recordings do after a long pause. */
+export const startsParagraph = (word, before, durationS) =>
+  durationS > LONG_S && (!before || word.start_s - before.end_s > PARAGRAPH_PAUSE_S);
+
+/** The index of the word that is spoken at a time, or -1. */
+export const findWordAt = (words, timeS) =>
+  words.findIndex((word) => word.start_s - EDGE_S <= timeS && timeS < word.end_s + EDGE_S);
+
+/** Append words to `recording.words`, and show them in `into`. */
+export function appendWords(recording, words, into) {
+  for (const word of words) {
+    const before = recording.words.at(-1);
+    if (startsParagraph(word, before, recording.duration_s)) {
+      into.append(make("span", { className: "at", textContent: formatClock(word.start_s) }));
     }
-    shown.words.push(one);
-    into.append(one.joined || !before ? "" : " ", wordButton(one, shown.words.length - 1));
+    recording.words.push(word);
+    into.append(word.joined || !before ? "" : " ", makeWordButton(word, recording.words.length - 1));
   }
 }
 
-function wordButton(one, place) {
-  const button = make("button", one.joined ? "word joined" : "word", { type: "button", textContent: one.word, tabIndex: place ? -1 : 0 });
-  button.dataset.place = place;
-  button.style.setProperty("--sure", one.confidence);
-  button.title = `${one.start_s.toFixed(2)} to ${one.end_s.toFixed(2)} s · ${Math.round(100 * one.confidence)} % sure`;
+export function makeWordButton(word, index) {
+  const button = make("button", {
+    className: word.joined ? "word joined" : "word",
+    type: "button",
+    textContent: word.word,
+    tabIndex: index ? -1 : 0,
+    title: t("transcribe.word_title", {
+      start: word.start_s.toFixed(2), end: word.end_s.toFixed(2), percent: Math.round(100 * word.confidence),
+    }),
+  });
+  button.dataset.index = index;
+  button.style.setProperty("--confidence", word.confidence);
   return button;
 }
 
-function drawTimeline() {
-  const wide = part("timeline").clientWidth, strip = shown.duration_s <= TIMELINE_S;
-  shown.width = strip ? Math.max(wide, Math.round(shown.duration_s * PIXELS_A_SECOND)) : wide;
-  drawWave();
-  part("lanes").replaceChildren();
-  part("lanes").style.width = `${shown.width}px`;
-  if (!strip) { part("lanes").style.height = 0; return; }
-  const ends = [];
-  shown.words.forEach((one, place) => {
-    const button = wordButton(one, place), left = one.start_s / shown.duration_s * shown.width;
-    button.tabIndex = -1;
-    part("lanes").append(button);
-    let lane = ends.findIndex((end) => end <= left);
-    if (lane < 0) lane = ends.length;
-    ends[lane] = left + button.offsetWidth + 4;
-    button.style.left = `${left}px`;
-    button.style.top = `${lane * 1.9}rem`;
+/** Arrow keys go from word to word; Enter, on a button, is a click. */
+export function enableArrowKeys(container) {
+  container.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], index = Number(event.target.dataset?.index);
+    const next = step && container.querySelector(`[data-index="${index + step}"]`);
+    if (!next) return;
+    event.preventDefault();
+    event.target.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
   });
-  part("lanes").style.height = `${ends.length * 1.9}rem`;
-}
-
-function drawWave() {
-  if (!shown?.peaks || !shown.width) return;
-  const canvas = part("wave"), dense = window.devicePixelRatio || 1, height = 72, peaks = shown.peaks;
-  canvas.width = shown.width * dense;
-  canvas.height = height * dense;
-  canvas.style.width = `${shown.width}px`;
-  const pen = canvas.getContext("2d"), step = canvas.width / Math.max(1, peaks.length);
-  pen.fillStyle = colour("--curve-eval-loss");
-  peaks.forEach((peak, place) => {
-    const tall = Math.max(1, peak / 100 * canvas.height);
-    pen.fillRect(place * step, (canvas.height - tall) / 2, Math.max(1, step - 1), tall);
-  });
-  if (playhead !== null) {
-    pen.fillStyle = colour("--curve-eval-wer");
-    pen.fillRect(playhead / shown.duration_s * canvas.width, 0, 2 * dense, canvas.height);
-  }
 }

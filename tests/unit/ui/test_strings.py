@@ -14,6 +14,7 @@ PLURAL = re.compile(r"\.(one|other)$")
 KEYS = {PLURAL.sub("", key) for key in CATALOGUE}
 TEMPLATE_KEY = re.compile(r"\{\{t:([^}]*)\}\}")
 SCRIPT_KEY = re.compile(r"""\bt\(\s*["']([\w.-]+)["']\s*([,)])""")
+SCRIPT_QUOTED = re.compile(r"""["']([\w.-]+)["']""")
 SCRIPT_PREFIX = re.compile(r"\bt\(\s*`([\w.-]+)\$\{")
 SCRIPT_VALUES = re.compile(r"""\bt\(\s*["']([\w.-]+)["']\s*,\s*\{([^{}()`]*)\}\s*,?\s*\)""")
 
@@ -43,6 +44,8 @@ def used() -> tuple[dict[str, str], dict[str, str]]:
         keys |= dict.fromkeys(TEMPLATE_KEY.findall(content), where)
         if path.suffix == ".js":
             keys |= dict.fromkeys([key for key, _ in SCRIPT_KEY.findall(content)], where)
+            # A key may be chosen before it is passed to t().
+            keys |= {key: where for key in SCRIPT_QUOTED.findall(content) if key in KEYS}
             prefixes |= dict.fromkeys(SCRIPT_PREFIX.findall(content), where)
     return keys, prefixes
 

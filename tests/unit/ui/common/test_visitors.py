@@ -1,8 +1,8 @@
 """Where an app has many visitors, what one of them uploads and records is nobody else's. The page's own server, asked
 as two browsers ask it."""
 
-import base64
 import io
+import secrets
 import threading
 
 import gradio as gr
@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 from asrkit.data import access
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
-from asrkit.ui.common import visitors
+from asrkit.ui.common import downloads, visitors
+from asrkit.ui.common.audio_files import AudioFiles
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,8 @@ def page(tmp_path_factory):
         store = RunStore(folder / "runs")
         patch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
         access.isolate_visitors(store.data_dir)
-        built = app.build(store)
+        audio = AudioFiles()
+        built = app.build(store, audio)
         _, address, _ = built.launch(
             server_name="127.0.0.1",
             quiet=True,
@@ -38,6 +40,7 @@ def page(tmp_path_factory):
             ssr_mode=False,
             app_kwargs={"middleware": [Middleware(visitors.Visitors)]},
         )
+        downloads.serve(built.app, store, audio)
         yield address, store, built
         built.close()
 
@@ -61,6 +64,9 @@ class Browser:
         answer.raise_for_status()
         return answer.json()
 
+    def play(self, data):
+        return self.client.get("/audio/dataset.wav", params={"data": data, "index": 0})
+
     def upload(self, name, content):
         (path,) = self.client.post("/gradio_api/upload", files={"files": (name, content)}).json()
         return self.ask("take", {"files": [{"path": path, "name": name}]})
@@ -74,7 +80,8 @@ def wav():
 
 def record(browser, name):
     browser.ask("begin", {"name": name, "text": "Mine."})
-    return browser.ask("keep", {"name": name, "text": "Mine.", "wav": base64.b64encode(wav()).decode()})
+    (path,) = browser.client.post("/gradio_api/upload", files={"files": (f"{secrets.token_hex(4)}.wav", wav())}).json()
+    return browser.ask("keep", {"name": name, "text": "Mine.", "path": path})
 
 
 def test_a_visitor_gets_an_id_that_nobody_guesses_and_keeps_it(page):
@@ -114,11 +121,13 @@ def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
     assert not set(listed) & {each["value"] for each in bob.ask("known", {})["known"]} - {"callsigns"}
     assert bob.ask("lists", {})["collections"] == []
     gone = mine["data"].replace("my voice", "no voice")
-    for question in ("look", "preview", "check", "hear", "choose"):
+    for question in ("look", "preview", "check", "choose"):
         errors = {
             bob.ask(question, {"data": path, "place": 0})["error"].replace(path, "") for path in (mine["data"], gone)
         }
         assert len(errors) == 1 and "may not be read here" in errors.pop(), question
+    clips = [browser.play(mine["data"]) for browser in (ann, bob)]
+    assert [clip.status_code for clip in clips] == [200, 404] and "may not be read here" in clips[1].text
     clip = next((page[1].data_dir / ".visitors").glob("*/my voice/clips/*.flac"))
     for place in (clip, clip.parents[1] / "metadata.csv", "app.py", "/etc/passwd"):
         for browser in (ann, bob):

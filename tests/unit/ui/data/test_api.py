@@ -1,9 +1,10 @@
 """What the Data tab's script gets to hear: answers, and one sentence for what is wrong. Nothing in it is trusted."""
 
-import base64
 import io
 import json
+import secrets
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,11 +90,12 @@ def test_another_sheet_can_be_chosen_in_a_folder_too(desk, folder):
 
 
 def test_a_clip_is_heard(desk, folder):
-    wav = base64.b64decode(desk.hear(asked(folder, place=3))["wav"])
-    samples, rate = soundfile.read(io.BytesIO(wav))
+    clip = desk.open_clip({"data": str(folder), "index": "3"})
+    samples, rate = soundfile.read(io.BytesIO(clip.read(0, clip.size_bytes)))
     assert (len(samples), rate) == (RATE, RATE)
-    for place in (99, -1, "0", None, 1.5):
-        assert "not there any more" in desk.hear(asked(folder, place=place))["error"]
+    for index in ("99", "-1", "", "1.5", "x"):
+        with pytest.raises(DataError, match="not there any more"):
+            desk.open_clip({"data": str(folder), "index": index})
 
 
 def test_transcripts_are_previewed(desk, folder):
@@ -129,8 +131,10 @@ def test_a_dataset_that_has_grown_is_checked_anew(desk, folder):
     assert "changed since it was checked" in desk.choose(given | {"checked": True})["error"]
     told = audited(desk, given)
     assert (told["utterances"], desk.choose(given | {"checked": True}).get("error")) == (13, None)
-    assert "wav" in desk.hear(given | {"place": 13, "id": clip["id"]})
-    assert "has changed" in desk.hear(given | {"place": 0, "id": clip["id"] + "x"})["error"]
+    query = {"data": given["data"], "id": clip["id"]}
+    assert desk.open_clip(query | {"index": "13"}).size_bytes > 1000
+    with pytest.raises(DataError, match="has changed"):
+        desk.open_clip(query | {"index": "0", "id": clip["id"] + "x"})
 
 
 def test_an_error_is_told_once(desk, folder, monkeypatch):
@@ -218,8 +222,10 @@ def test_commands_are_told_from_sentences(desk, store, tmp_path, texts, decoding
 
 
 def test_what_is_wrong_is_one_sentence(desk, folder, tmp_path):
-    for question in (desk.look, desk.preview, desk.check, desk.hear):
+    for question in (desk.look, desk.preview, desk.check):
         assert "There is no data at" in question(asked(tmp_path / "gone"))["error"]
+    with pytest.raises(DataError, match="There is no data at"):
+        desk.open_clip({"data": str(tmp_path / "gone"), "index": "0"})
     assert "There is no model 'gone'" in desk.check(asked(folder) | {"model": "gone"})["error"]
     assert "There is no data at ''" in desk.look({})["error"]
 
@@ -254,22 +260,37 @@ def test_only_what_was_uploaded_is_taken(desk, folder, store, path):
 
 def test_other_files_are_not_read_where_others_can_reach_the_app(desk, folder, monkeypatch, store):
     monkeypatch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
-    for question in (desk.look, desk.hear, desk.preview, desk.check):
-        assert "may not be read here" in question(asked(folder, place=0))["error"]
+    for question in (desk.look, desk.preview, desk.check):
+        assert "may not be read here" in question(asked(folder))["error"]
+    with pytest.raises(DataError, match="may not be read here"):
+        desk.open_clip({"data": str(folder), "index": "0"})
 
 
 def wav_of(samples):
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, 48_000, format="WAV")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
-def test_prompts_are_recorded_and_a_second_take_replaces_the_first(store):
+@pytest.fixture
+def uploaded(tmp_path):
+    """Put a file where the page's uploads lie; -> what names it in a request."""
+
+    def upload(content):
+        path = tmp_path / "uploads" / secrets.token_hex(4) / "take.wav"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        return {"path": str(path)}
+
+    return upload
+
+
+def test_prompts_are_recorded_and_a_second_take_replaces_the_first(store, uploaded):
     recorder = Recorder(store)
     assert recorder.begin({"name": "me", "text": "One.\nTwo.\n"})["waiting"] == ["One.", "Two."]
     sound = wav_of(0.3 * np.sin(np.arange(48_000) / 20))
     for _ in range(2):
-        told = recorder.keep({"name": "me", "text": "One.", "speaker": "ann", "wav": sound})
+        told = recorder.keep({"name": "me", "text": "One.", "speaker": "ann", **uploaded(sound)})
         assert (told["kept"], told["waiting"], told["to_go"]) == (1, ["Two."], 1)
     assert recorder.progress({"name": "me"}) == told
     (row,) = sources.load(told["data"]).train
@@ -278,24 +299,24 @@ def test_prompts_are_recorded_and_a_second_take_replaces_the_first(store):
 
 
 @pytest.mark.parametrize(("speaker", "kept"), [("ann", 1), ("bob", 2), ("", 2)])
-def test_a_recording_replaces_none_of_somebody_else(store, speaker, kept):
+def test_a_recording_replaces_none_of_somebody_else(store, uploaded, speaker, kept):
     recorder, sound = Recorder(store), wav_of(0.3 * np.sin(np.arange(48_000) / 20))
-    recorder.keep({"name": "me", "text": "One.", "speaker": "ann", "wav": sound})
-    given = {"name": "me", "text": "One.", "speaker": speaker, "wav": sound}
-    assert recorder.keep(given)["kept"] == kept
-    assert recorder.keep(given)["kept"] == (kept if speaker else kept + 1)
+    recorder.keep({"name": "me", "text": "One.", "speaker": "ann", **uploaded(sound)})
+    given = {"name": "me", "text": "One.", "speaker": speaker}
+    assert recorder.keep(given | uploaded(sound))["kept"] == kept
+    assert recorder.keep(given | uploaded(sound))["kept"] == (kept if speaker else kept + 1)
 
 
-def test_a_recording_that_is_sent_twice_is_kept_once(store):
+def test_a_recording_that_is_sent_twice_is_kept_once(store, uploaded):
     """The answer was lost on the way, so the page sends it again."""
     recorder = Recorder(store)
     sound = wav_of(0.3 * np.sin(np.arange(48_000) / 20))
-    given = {"name": "me", "text": "One.", "take": "0123456789abcdef", "wav": sound}
+    given = {"name": "me", "text": "One.", "take": "0123456789abcdef"}
     for speaker in ("", "", "ann"):
-        assert recorder.keep(given | {"speaker": speaker})["kept"] == 1
-    assert recorder.keep(given | {"take": "0123456789abcde0"})["kept"] == 2
+        assert recorder.keep(given | {"speaker": speaker} | uploaded(sound))["kept"] == 1
+    assert recorder.keep(given | {"take": "0123456789abcde0"} | uploaded(sound))["kept"] == 2
     assert len(list((store.data_dir / "me/clips").iterdir())) == 2
-    assert "cannot name a recording" in recorder.keep(given | {"take": "../../x"})["error"]
+    assert "cannot name a recording" in recorder.keep(given | {"take": "../../x"} | uploaded(sound))["error"]
 
 
 def test_prompts_of_a_dataset_are_replaced_only_on_demand(store):
@@ -325,14 +346,20 @@ def test_a_recording_session_that_cannot_begin(store, given, words):
 @pytest.mark.parametrize(
     ("wav", "words"),
     [
-        ("no base64!", "did not arrive whole"),
-        (None, "did not arrive whole"),
-        ("aGVsbG8=", "cannot be read as audio"),
-        ("", "is empty"),
+        (b"hello", "cannot be read as audio"),
+        (b"", "0 bytes"),
         (wav_of(np.zeros(48_000)), "silent"),
         (wav_of(np.ones(4_800)), "0.10 s long"),
     ],
 )
-def test_a_recording_that_is_none(store, wav, words):
-    assert words in Recorder(store).keep({"name": "me", "text": "hi", "wav": wav})["error"]
-    assert not store.data_dir.exists()
+def test_a_recording_that_is_none(store, uploaded, wav, words):
+    sent = uploaded(wav)
+    assert words in Recorder(store).keep({"name": "me", "text": "hi", **sent})["error"]
+    assert not store.data_dir.exists() and not Path(sent["path"]).exists()
+
+
+def test_only_an_uploaded_recording_is_kept(store, folder):
+    for path in (folder / "0.wav", "", None):
+        told = Recorder(store).keep({"name": "me", "text": "hi", "path": path and str(path)})
+        assert "was not uploaded here" in told["error"]
+    assert (folder / "0.wav").exists() and not store.data_dir.exists()

@@ -1,0 +1,71 @@
+"""The page's scripts: ES modules, served as they lie in the package, and the catalogue of texts that they import.
+
+Their address names their content, so that browsers keep them for good and never mix two versions. It is relative to the
+page, which may lie under any path.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+UI = Path(__file__).parents[1]
+MEDIA_TYPES = {".js": "text/javascript", ".json": "application/json"}
+CACHE_CONTROL = "public, max-age=31536000, immutable"
+WORKLET = "common/capture_worklet.js"
+"""Not a module of the page: it runs in the browser's audio thread, once somebody records."""
+
+
+@functools.cache
+def load_files() -> Mapping[str, bytes]:
+    """Return the content of each script and catalogue by its path in this package, such as `train/live_panel.js`."""
+    paths = sorted(path for path in UI.rglob("*") if path.suffix in MEDIA_TYPES)
+    return {path.relative_to(UI).as_posix(): path.read_bytes() for path in paths}
+
+
+@functools.cache
+def compute_version() -> str:
+    """Return a hash of all files: a script's address must change with any that it imports."""
+    digest = hashlib.sha256()
+    for name, content in load_files().items():
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def make_url(name: str) -> str:
+    """Return the address of a file, relative to the page."""
+    return f"scripts/{compute_version()}/{name}"
+
+
+def mount_module(name: str) -> str:
+    """Return the `js_on_load` of a component: it imports a module and calls its `mount`."""
+    return (
+        f'import(new URL("{make_url(name)}", document.baseURI)).then(\n'
+        "  (module) => module.mount({ element, trigger, props, server, upload, watch }),\n"
+        ").catch((error) => console.error('asrkit: a script cannot be loaded', error));"
+    )
+
+
+def preload_links() -> str:
+    """Return what makes the browser fetch every module while Gradio still builds the page, as HTML for its head."""
+    modules = [name for name in load_files() if name.endswith(".js") and name != WORKLET]
+    return "".join(f'<link rel="modulepreload" href="{make_url(name)}">' for name in modules)
+
+
+def route() -> Route:
+    """Return the route that serves the files."""
+    return Route("/scripts/{version}/{name:path}", _serve)
+
+
+async def _serve(request: Request) -> Response:
+    content = load_files().get(request.path_params["name"])
+    if content is None or request.path_params["version"] != compute_version():
+        return PlainTextResponse("There is no such script in this version of asrkit; reload the page.", status_code=404)
+    media_type = MEDIA_TYPES[Path(request.path_params["name"]).suffix]
+    return Response(content, media_type=media_type, headers={"Cache-Control": CACHE_CONTROL})

@@ -1,0 +1,34 @@
+// Which rows of the table of runs are shown, and in which order. Pure: nothing here knows the page.
+
+import { formatSetting } from "../common/formats.js";
+
+const isUnknown = (value) => value === null || value === undefined || value === "";
+
+/**
+ * Whether a row matches a filter: each of its words must occur somewhere in the row, and name=value is the beginning of
+ * a setting's value. `fields`: the settings' [{name}].
+ */
+export function matchesFilter(row, filter, fields) {
+  const texts = [row.id, row.status_word, ...row.findings, ...Object.values(row.settings).map(formatSetting)];
+  return filter.toLowerCase().split(/\s+/).filter(Boolean).every((word) => {
+    const [name, value] = word.split("=");
+    if (value !== undefined && fields.some((field) => field.name === name)) {
+      return formatSetting(row.settings[name]).toLowerCase().startsWith(value);
+    }
+    return texts.some((text) => text.toLowerCase().includes(word));
+  });
+}
+
+/** Rows in the order of `valueOf`; those without a value come last either way. */
+export function sortRows(rows, valueOf, isDescending) {
+  const sign = isDescending ? -1 : 1;
+  return [...rows].sort((first, second) => {
+    const a = valueOf(first), b = valueOf(second);
+    if (isUnknown(a) || isUnknown(b)) return isUnknown(a) - isUnknown(b);
+    return sign * (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
+  });
+}
+
+/** Fields of which the rows have different values. */
+export const differingFields = (rows, fields) =>
+  fields.filter((field) => new Set(rows.map((row) => row.settings[field.name])).size > 1);

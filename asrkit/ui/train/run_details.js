@@ -1,0 +1,98 @@
+// What the live panel shows of a run besides charts, samples and queue. Text from a run goes through textContent only.
+
+import { make, setText, showMessage } from "../common/dom.js";
+import { formatWholePercent } from "../common/formats.js";
+import { t } from "../common/strings.js";
+
+const FORCE_STOP_AFTER_MS = 15000; // a cancelled worker has that long to end by itself
+const LOG_END_PX = 40; // who is that near to the end of the log follows it
+
+export class RunDetails {
+  constructor(element, part) {
+    this.element = element;
+    this.part = part;
+    this.cancelledAt = null;
+  }
+
+  /** No run is shown: none exists, or none of the name in the address (then `isNotice`). */
+  showNone(isNotice) {
+    this.part("empty").hidden = isNotice;
+    this.part("body").hidden = !isNotice;
+    document.title = "asrkit";
+    const choice = this.part("runs");
+    if (choice.selectedIndex >= 0) return;
+    choice.prepend(make("option", { textContent: t("train.choose_run"), value: "", selected: true, disabled: true }));
+  }
+
+  show(reply) {
+    this.showStatus(reply);
+    this.showProgress(reply);
+    this.showError(reply.error);
+    this.showFindings(reply.findings);
+    if (reply.log !== null) this.showLog(reply.log);
+  }
+
+  showStatus(reply) {
+    const { part } = this;
+    setText(part("status"), reply.status_word);
+    part("status").dataset.status = reply.status;
+    this.showActions(reply.can);
+    setText(part("said"), reply.said);
+    showMessage(part("silence"), reply.silence);
+    setText(part("machine"), reply.machine);
+    setText(part("line"), reply.line);
+    part("outcome").hidden = !reply.outcome;
+    setText(part("outcome-text"), reply.outcome);
+    part("talk").hidden = !reply.has_model;
+  }
+
+  showActions(allowed) {
+    this.cancelledAt = allowed.includes("kill") ? this.cancelledAt ?? performance.now() : null;
+    const focused = document.activeElement;
+    for (const button of this.element.querySelectorAll("[data-action]")) {
+      const { action } = button.dataset;
+      const isEarly = action === "kill" && performance.now() - this.cancelledAt < FORCE_STOP_AFTER_MS;
+      button.hidden = isEarly || !allowed.includes(action);
+    }
+    // What was pressed may be gone. Not to the next button: a second, accidental press would press that.
+    if (focused.dataset?.action && focused.hidden) this.part("status").focus({ preventScroll: true });
+  }
+
+  showProgress(reply) {
+    const { part } = this, percent = Math.floor(100 * reply.progress);
+    const isReading = reply.read < 1, isUnknown = !reply.ended && !reply.total_steps;
+    const reading = isReading && t("train.reading_history", { percent: formatWholePercent(reply.read) });
+    setText(part("activity"), reading || reply.activity);
+    setText(part("percent"), isUnknown ? "" : `${percent} %`);
+    part("progress").hidden = reply.ended && !isReading;
+    part("track").hidden = reply.status === "queued";
+    part("track").classList.toggle("waiting", isUnknown);
+    part("track").setAttribute("aria-valuenow", percent);
+    part("bar").style.width = isUnknown ? "" : `${100 * reply.progress}%`;
+    document.title = reply.ended || isUnknown ? "asrkit" : `${percent} % · asrkit`;
+  }
+
+  showError(error) {
+    const { part } = this;
+    part("error").hidden = !error;
+    if (!error) return;
+    for (const name of ["message", "remedy", "traceback"]) setText(part(name), error[name]);
+    part("trace-fold").hidden = !error.traceback;
+  }
+
+  showFindings(findings) {
+    const box = this.part("findings"), key = JSON.stringify(findings);
+    if (box.dataset.key === key) return; // a selection in it survives
+    box.dataset.key = key;
+    box.replaceChildren(...findings.map(({ cause, remedy }) => {
+      const paragraphs = [cause, remedy].filter(Boolean).map((text) => make("p", { textContent: text }));
+      return make("div", { className: "callout warn" }, ...paragraphs);
+    }));
+  }
+
+  showLog(log) {
+    const tail = this.part("tail"), isAtEnd = tail.scrollHeight - tail.scrollTop - tail.clientHeight < LOG_END_PX;
+    tail.textContent = log || t("train.log_empty");
+    if (isAtEnd) tail.scrollTop = tail.scrollHeight;
+  }
+}

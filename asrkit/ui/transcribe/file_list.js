@@ -1,0 +1,162 @@
+// The list of recordings and files: sending files, how far each is, and opening one.
+
+import { acceptDrops, make, onFilesChosen } from "../common/dom.js";
+import { formatClock, formatWholePercent } from "../common/formats.js";
+import { call, warnNoAnswer } from "../common/server.js";
+import { t } from "../common/strings.js";
+
+const POLL_MS = 500;
+const KEEP_MS = 300000; // what no page asks for is deleted after an hour
+const OPEN_STATES = ["waiting", "working"];
+const ROW_STATUS = { working: "running", done: "finished", failed: "failed" };
+
+const isOpen = (row) => OPEN_STATES.includes(row.state);
+
+export class FileList {
+  constructor(panel) {
+    this.panel = panel;
+    this.part = panel.part;
+    this.ids = []; // of recordings and files, in order
+    this.timer = null;
+    this.numCancels = 0; // how often Cancel was pressed: files that are still to be sent are not sent then
+    const { part } = this;
+    part("pick").addEventListener("click", () => part("files").click());
+    onFilesChosen(part("files"), (files) => this.send(files));
+    acceptDrops(panel.element, part("drop"), (files) => this.send(files));
+    part("cancel").addEventListener("click", () => this.cancel());
+  }
+
+  add(id) {
+    this.ids.push(id);
+    this.poll();
+  }
+
+  cancel() {
+    this.numCancels += 1;
+    this.panel.request("cancel", { ids: this.ids.filter((id) => !this.panel.isLive(id)) });
+  }
+
+  // ---- sending
+
+  async send(files) {
+    const { panel } = this, numCancels = this.numCancels;
+    if (!files.length) return;
+    panel.showError("");
+    // One file is put on view while it is sent.
+    const shown = files.length === 1 && !panel.live ? { id: null, words: [], state: "", duration_s: 0 } : null;
+    if (shown) panel.result.open(shown, t("transcribe.sending", { name: files[0].name }));
+    for (const [index, file] of files.entries()) {
+      if (this.numCancels > numCancels) {
+        panel.showError(t("transcribe.not_all_sent", { rest: files.length - index, total: files.length }));
+        return;
+      }
+      const id = await this.sendFile(file);
+      if (id && shown) shown.id = id;
+      if (id && this.numCancels > numCancels) await panel.request("cancel", { ids: [id] });
+      this.poll();
+    }
+  }
+
+  /** -> the id of the recording, or null after an error was shown. */
+  async sendFile(file) {
+    const { panel } = this;
+    try {
+      const { path } = await panel.upload(file);
+      const request = { path, name: file.name, model: panel.props.value, ...panel.expectedWords() };
+      const reply = await call(panel.server, "open", request);
+      if (!reply.error) {
+        this.ids.push(reply.id);
+        return reply.id;
+      }
+      panel.showError(reply.error);
+    } catch (error) {
+      panel.showError(t("transcribe.not_sent", { name: file.name, reason: error.message ?? error }));
+    }
+    return null;
+  }
+
+  // ---- polling
+
+  async poll() {
+    clearTimeout(this.timer);
+    if (!this.ids.length || !this.panel.element.isConnected) return;
+    let hasOpen = true;
+    try {
+      const reply = await call(this.panel.server, "poll", { ids: this.ids });
+      if (reply.error) {
+        this.panel.showError(reply.error);
+        return;
+      }
+      this.show(reply.rows.filter((row) => !this.dropDeleted(row)));
+      hasOpen = reply.rows.some((row) => this.isBusy(row));
+      const { shown } = this.panel.result;
+      const row = reply.rows.find((each) => each.id === shown?.id && shown !== this.panel.live);
+      if (row) await this.panel.showProgress(row, isOpen(row));
+    } catch (error) {
+      warnNoAnswer(error);
+    }
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.poll(), hasOpen ? POLL_MS : KEEP_MS);
+  }
+
+  isBusy(row) {
+    return isOpen(row) && !this.panel.isLive(row.id);
+  }
+
+  /** -> whether the server has deleted that recording. */
+  dropDeleted(row) {
+    if (row.state !== "gone") return false;
+    this.ids = this.ids.filter((id) => id !== row.id);
+    this.panel.showError(t("transcribe.deleted"));
+    return true;
+  }
+
+  // ---- showing
+
+  show(rows) {
+    const { part, panel } = this, into = part("rows");
+    part("listed").hidden = !rows.length;
+    part("cancel").hidden = !rows.some((row) => this.isBusy(row));
+    part("bundle").hidden = !rows.some((row) => row.state === "done");
+    rows.forEach((row, index) => {
+      const key = JSON.stringify([row, panel.isLive(row.id)]), before = into.children[index];
+      if (before?.dataset.key === key) return; // what has the focus keeps it
+      const line = this.makeRow(row);
+      line.dataset.key = key;
+      if (before) before.replaceWith(line);
+      else into.append(line);
+    });
+    while (into.children.length > rows.length) into.lastChild.remove();
+    this.markShown();
+  }
+
+  makeRow(row) {
+    const isLive = this.panel.isLive(row.id), isFailed = row.state === "failed";
+    const pill = make("span", { className: "pill", textContent: describeState(row) });
+    pill.dataset.status = ROW_STATUS[row.state] ?? "";
+    const text = row.text || row.notice || row.waits;
+    const line = make("button", { className: "row", type: "button", disabled: row.state !== "done" && !isLive },
+      make("b", { textContent: row.name }),
+      pill,
+      make("span", { className: "quiet", textContent: row.duration_s ? formatClock(row.duration_s) : "" }),
+      make("span", { className: isFailed ? "row-text bad" : "row-text quiet", textContent: text }));
+    line.addEventListener("click", () => {
+      if (this.panel.isLive(row.id)) this.panel.showLive();
+      else this.panel.open(row.id);
+    });
+    return line;
+  }
+
+  /** Mark the row of the recording on view. */
+  markShown() {
+    const id = this.panel.result.shown?.id;
+    [...this.part("rows").children].forEach((row, index) => {
+      row.setAttribute("aria-current", String(this.ids[index] === id));
+    });
+  }
+}
+
+function describeState({ state, waits, share }) {
+  if (waits) return t("transcribe.state.loading");
+  return state === "working" && share ? formatWholePercent(share) : t(`transcribe.state.${state}`);
+}

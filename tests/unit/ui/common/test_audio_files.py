@@ -1,0 +1,82 @@
+"""Sounds by their address: ranges, what is not there, and who may fetch them."""
+
+import pytest
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.testclient import TestClient
+
+from asrkit.errors import DataError
+from asrkit.ui.common import audio_files
+from asrkit.ui.common.audio_files import AudioBytes, AudioFiles, parse_range
+
+CONTENT = bytes(range(200))
+
+
+def open_sound(query):
+    if query.get("id") != "a":
+        raise DataError("There is no such sound.")
+    return AudioBytes(CONTENT)
+
+
+def make_client(checks=()):
+    audio, app = AudioFiles(), FastAPI()
+    audio.register("test", open_sound)
+    app.router.routes[:0] = audio.routes(checks)
+    return TestClient(app)
+
+
+def fetch(client, header="", path="/audio/test.wav?id=a"):
+    return client.get(path, headers={"Range": header} if header else {})
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", None),
+        ("bytes=0-", (0, 200)),
+        ("bytes=10-19", (10, 20)),
+        ("bytes=190-999", (190, 200)),
+        ("bytes=-5", (195, 200)),
+        ("bytes=-999", (0, 200)),
+        ("bytes=200-", (200, 200)),
+        ("bytes=-0", (200, 200)),
+        ("bytes=-", None),
+        ("bytes=9-3", None),
+        ("bytes=0-1,5-6", None),
+        ("lines=0-1", None),
+        ("bytes=a-b", None),
+    ],
+)
+def test_range_header_is_parsed(header, expected):
+    assert parse_range(header, 200) == expected
+
+
+def test_whole_file_without_range():
+    answer = fetch(make_client())
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert answer.headers["accept-ranges"] == "bytes" and answer.headers["content-type"] == "audio/wav"
+
+
+def test_part_of_a_file(monkeypatch):
+    monkeypatch.setattr(audio_files, "BLOCK_BYTES", 16)
+    answer = fetch(make_client(), "bytes=10-89")
+    assert (answer.status_code, answer.content) == (206, CONTENT[10:90])
+    assert answer.headers["content-range"] == "bytes 10-89/200" and answer.headers["content-length"] == "80"
+
+
+def test_range_beyond_the_end_is_refused():
+    answer = fetch(make_client(), "bytes=200-")
+    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */200")
+
+
+def test_what_cannot_be_opened_is_a_sentence():
+    client = make_client()
+    answer = fetch(client, path="/audio/test.wav?id=b")
+    assert (answer.status_code, answer.text) == (404, "There is no such sound.")
+    assert fetch(client, path="/audio/other.wav?id=a").status_code == 404
+
+
+def test_checks_come_before_the_sound():
+    def refuse():
+        raise HTTPException(401)
+
+    assert fetch(make_client([Depends(refuse)])).status_code == 401

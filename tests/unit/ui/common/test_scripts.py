@@ -1,0 +1,54 @@
+"""How scripts reach the page: one address for each version, kept by browsers, and nothing else is served."""
+
+import re
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from asrkit.ui.common import scripts
+
+IMPORT = re.compile(r'^(?:import|export) .*?from "([^"]+)"', re.MULTILINE)
+URL = re.compile(r'new URL\("(scripts/[^"]+)", document\.baseURI\)')
+
+
+@pytest.fixture
+def client():
+    return TestClient(Starlette(routes=[scripts.route()]))
+
+
+def test_module_and_its_imports_are_served(client):
+    (url,) = URL.findall(scripts.mount_module("train/live_panel.js"))
+    answer = client.get(f"/{url}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    assert "immutable" in answer.headers["cache-control"] and "export const mount" in answer.text
+    catalogue = client.get("/" + scripts.make_url("strings/en.json"))
+    assert catalogue.headers["content-type"] == "application/json" and catalogue.json()
+
+
+def test_every_import_is_a_file_of_the_package():
+    files = scripts.load_files()
+    for name, content in files.items():
+        for target in IMPORT.findall(content.decode()):
+            path = (scripts.UI / name).parent.joinpath(target).resolve()
+            assert path.relative_to(scripts.UI).as_posix() in files, f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("name", ["app.py", "train/nothing.js", "../app.py", "common/style.css", ""])
+def test_nothing_but_scripts_is_served(client, name):
+    assert client.get(f"/scripts/{scripts.compute_version()}/{name}").status_code == 404
+
+
+def test_another_version_is_not_served(client):
+    answer = client.get("/scripts/0123456789abcdef/train/live_panel.js")
+    assert answer.status_code == 404 and "reload the page" in answer.text
+
+
+def test_every_module_is_preloaded():
+    links = scripts.preload_links()
+    modules = {name for name in scripts.load_files() if name.endswith(".js")}
+    assert {name for name in modules if f'href="{scripts.make_url(name)}"' in links} == modules - {scripts.WORKLET}
+
+
+def test_address_is_relative_to_the_page():
+    assert not scripts.make_url("train/live_panel.js").startswith("/")
