@@ -65,9 +65,9 @@ def run(options: argparse.Namespace) -> int:
     )
     score = None
     if options.align:
-        from asrkit.transcription.scoring import scorer
+        from asrkit.transcription.scoring import make_scorer
 
-        score = scorer(options.model or model_choices.find_default_model(store), store)
+        score = make_scorer(options.model or model_choices.find_default_model(store), store)
     result = inspection.inspect(
         source,
         limits,

@@ -20,12 +20,13 @@ def add_command(commands: shared.Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from asrkit.data import sources
-    from asrkit.transcription import evaluation, transcriber
+    from asrkit.transcription import evaluation
+    from asrkit.transcription.model_cache import get_transcriber
 
     store = shared.open_store(options)
     source = sources.load(options.data, on_progress=shared.print_progress)
     name = options.model or model_choices.find_default_model(store)
-    model = transcriber.get(name, store, shared.print_progress)
+    model = get_transcriber(name, store, shared.print_progress)
     report = evaluation.evaluate(
         model, source.unseen, options.normaliser, decoder=shared.load_hints(options).build_decoder(model)
     )

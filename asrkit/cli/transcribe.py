@@ -26,31 +26,31 @@ def add_command(commands: shared.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from asrkit.transcription import files, subtitles
+    from asrkit.transcription import files, writers
 
     store = shared.open_store(options)
 
     def load_model() -> Any:
         # Loaded on first use: a file that cannot be read is reported at once, not after the seconds that torch takes.
-        from asrkit.transcription import transcriber
+        from asrkit.transcription.model_cache import get_transcriber
 
         name = options.model or model_choices.find_default_model(store)
-        return transcriber.get(name, store, shared.print_progress)
+        return get_transcriber(name, store, shared.print_progress)
 
     hints = shared.load_hints(options)
     rows, has_failed = [], False
-    for name, stem in zip(options.files, files.stems(options.files), strict=True):
+    for name, stem in zip(options.files, files.unique_stems(options.files), strict=True):
         try:
-            transcript = files.transcribe_file(name, load_model, expect=hints, progress=_make_progress(name))
+            transcript = files.transcribe_file(name, load_model, hints=hints, on_update=_make_progress(name))
         except AudioError as error:
             print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
             has_failed = True
             continue
-        if warning := files.doubt(transcript):
+        if warning := files.quality_warning(transcript):
             print(f"asrkit: {name}: {warning}", file=sys.stderr)
-        text = subtitles.FORMATS[options.format](transcript)
+        text = writers.WRITERS[options.format](transcript)
         if options.output:
-            files.write_text(Path(options.output) / f"{stem}.{options.format}", text)
+            writers.write_text(Path(options.output) / f"{stem}.{options.format}", text)
         elif options.format == "json":
             rows.append({"file": name, **transcript.to_dict()})
         elif options.format == "txt" and len(options.files) > 1:
@@ -67,7 +67,7 @@ def _make_progress(name: str) -> Callable[[Any], None]:
 
     def on_progress(update: Any) -> None:
         if update.duration_s > MIN_PROGRESS_S:
-            done, total = round(update.heard_s), round(update.duration_s)
-            shared.print_progress(f"{name}: {update.heard_s / update.duration_s:.0%}", done, total)
+            done, total = round(update.processed_s), round(update.duration_s)
+            shared.print_progress(f"{name}: {update.processed_s / update.duration_s:.0%}", done, total)
 
     return on_progress

@@ -1,7 +1,7 @@
-"""A text that is known to be right -> when each of its words was said, by forced alignment.
+"""Forced alignment: when each word of a known text is spoken.
 
 The likeliest CTC path that spells the text (Viterbi; Graves et al., ICML 2006), as `torchaudio.functional.forced_align`
-finds it. A letter begins and ends with the frames that say it; blanks belong to no word.
+finds it. A letter lasts for the frames that emit it; blanks belong to no word.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from asrkit.decoding.tokens import spell_words
 from asrkit.decoding.transcript import extend_word_ends
 from asrkit.errors import DataError
 from asrkit.text.scripts import tokenize_with_joins
+
+TokenSpan = tuple[int, int, float]
+"""First frame, the one after the last, and the mean log posterior of a token on a path."""
+MAX_QUOTED = 40
+"""Characters of a text that an error message quotes."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +40,29 @@ class AlignedWord:
 
 @dataclass(frozen=True)
 class Alignment:
-    """score: log probability of the whole path (blanks too) / tokens of the text, 0 at best.
+    """The words of a text, timed.
 
-    Speech that the text leaves out lowers the score as well as text that was not said, so clips can be ranked by it.
-    best: the same of the likeliest path of any text; a clip that is hard to hear has a low one, whatever its text.
-    unknown: characters that the model has no token for; they were passed over.
+    score: log probability of the whole path (blanks too) by tokens of the text, 0 at best. Speech that the text leaves
+    out lowers it as well as text that was not spoken, so clips can be ranked by it.
+    unknown: characters that the model has no token for; they were skipped.
+    best_score: the score of the likeliest path of any text; low for a clip that is hard to recognise, whatever its
+    text.
     """
 
     words: list[AlignedWord]
     score: float
     unknown: list[str]
-    best: float = 0.0
+    best_score: float = 0.0
 
 
 def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
-    """Times of the words of `text` (`text.scripts.tokenize_mixed`), all of it, in `wave`.
+    """Time every word of `text` (`text.scripts.tokenize_mixed`) in `wave`.
 
     Characters are looked up as they are, then in upper and in lower case. Those that the model does not know are left
     out; a word of nothing else gets the moment between its neighbours. An empty text has no words and scores 0.
 
-    Raises DataError where no character is known, or where the clip is too short to say them all (each takes a frame of
-    20 ms, and one more between two that are equal).
+    Raises DataError where no character is known, or where the clip is too short to speak them all (each takes a frame
+    of 20 ms, and one more between two equal ones).
     """
     words = tokenize_with_joins(text)
     if not words:
@@ -63,29 +70,32 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     tokens, word_of, unknown = spell_words(model.processor.tokenizer, words)
     if not tokens:
         raise DataError(
-            f"The model knows none of the characters of {_short(text)}, so it cannot be aligned; normalise "
+            f"The model knows none of the characters of {_quote(text)}, so it cannot be aligned; normalise "
             "the text, or choose a model of its language."
         )
     log_probabilities = model.log_probabilities(wave)
-    # A tokenizer adds a delimiter of its own where the model has no output for one.
-    said = [place for place, token in enumerate(tokens) if token < log_probabilities.shape[1]]
-    tokens, word_of = [tokens[place] for place in said], [word_of[place] for place in said]
-    needed, frames = ctc.required_frames(tokens), len(log_probabilities)
-    if frames < needed:
+    # A tokenizer may add a delimiter that the model has no output for.
+    known = [index for index, token in enumerate(tokens) if token < log_probabilities.shape[1]]
+    tokens, word_of = [tokens[index] for index in known], [word_of[index] for index in known]
+    required, num_frames = ctc.required_frames(tokens), len(log_probabilities)
+    if num_frames < required:
         raise DataError(
-            f"The text {_short(text)} needs {needed} frames of 20 ms, but its clip of "
-            f"{wave.duration_s:.2f} s has {frames}: it is the text of another clip, or the clip was cut."
+            f"The text {_quote(text)} needs {required} frames of 20 ms, but its clip of "
+            f"{wave.duration_s:.2f} s has {num_frames}: it is the text of another clip, or the clip was cut."
         )
-    path, scores = forced(log_probabilities, tokens, model.blank_id)
-    found = spans(path, scores, tokens, model.blank_id)
-    frame_s = wave.duration_s / frames
-    aligned = extend_word_ends(_words(words, found, word_of, frame_s), wave.duration_s)
+    path, scores = force_align(log_probabilities, tokens, model.blank_id)
+    spans = token_spans(path, scores, tokens, model.blank_id)
+    frame_s = wave.duration_s / num_frames
+    aligned = extend_word_ends(_time_words(words, spans, word_of, frame_s), wave.duration_s)
     best = float(log_probabilities.max(axis=1).sum())
     return Alignment(aligned, float(scores.sum()) / len(tokens), unknown, best / len(tokens))
 
 
-def forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """(frames, tokens) -> the token of each frame of the best path, and its log posterior."""
+def force_align(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the token of each frame on the best path that spells `tokens`, and its log posterior.
+
+    log_probabilities: (frames, tokens).
+    """
     import torch
     from torchaudio.functional import forced_align
 
@@ -94,44 +104,47 @@ def forced(log_probabilities: np.ndarray, tokens: list[int], blank_id: int) -> t
     return path[0].numpy(), scores[0].numpy()
 
 
-def spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int) -> list[tuple[int, int, float]]:
-    """For each token: its first frame, the one behind its last, and its mean log posterior."""
+def token_spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_id: int) -> list[TokenSpan]:
+    """Return the span of each token on a path that spells `tokens`."""
     runs = ctc.token_runs(path.tolist(), blank_id)
-    assert len(runs) == len(tokens)  # a path that forced_align made spells its targets
+    assert len(runs) == len(tokens)  # a path of force_align spells its tokens
     return [(run.start, run.end, float(scores[run.start : run.end].mean())) for run in runs]
 
 
-def locate(
+def locate_words(
     log_probabilities: np.ndarray, blank_id: int, tokens: list[int], word_of: list[int | None]
 ) -> list[tuple[int, int, float]]:
-    """Of each word: its first frame, the one behind its last, and the sum of its letters' log posteriors, each at its
-    surest frame, on the likeliest path that spells them all."""
-    path, said = forced(log_probabilities, tokens, blank_id)
+    """Locate words on the likeliest path that spells `tokens`; word_of: the index of each token's word, or None.
+
+    Returns for each word its first frame, the one after its last, and the sum of its letters' log posteriors, each at
+    its best frame.
+    """
+    path, scores = force_align(log_probabilities, tokens, blank_id)
     words: dict[int, tuple[int, int, float]] = {}
-    for (begin, end, _), number in zip(spans(path, said, tokens, blank_id), word_of, strict=True):
+    for (start, end, _), number in zip(token_spans(path, scores, tokens, blank_id), word_of, strict=True):
         if number is not None:
-            first, _, spelled = words.get(number, (begin, end, 0.0))
-            words[number] = (first, end, spelled + float(said[begin:end].max()))
+            first, _, spelled = words.get(number, (start, end, 0.0))
+            words[number] = (first, end, spelled + float(scores[start:end].max()))
     return [words[number] for number in sorted(words)]
 
 
-def _words(
-    words: list[tuple[str, bool]], spans: list[tuple[int, int, float]], word_of: list[int | None], frame_s: float
+def _time_words(
+    words: list[tuple[str, bool]], spans: list[TokenSpan], word_of: list[int | None], frame_s: float
 ) -> list[AlignedWord]:
-    letters: dict[int, list[tuple[int, int, float]]] = {}
+    letters: dict[int, list[TokenSpan]] = {}
     for span, number in zip(spans, word_of, strict=True):
         if number is not None:
             letters.setdefault(number, []).append(span)
-    aligned, before = [], 0.0
+    aligned, previous_end_s = [], 0.0
     for number, (word, joined) in enumerate(words):
-        if said := letters.get(number):
-            score = sum(span[2] for span in said) / len(said)
-            aligned.append(AlignedWord(word, said[0][0] * frame_s, said[-1][1] * frame_s, score, joined))
-            before = said[-1][1] * frame_s
+        if word_spans := letters.get(number, []):
+            score = sum(span[2] for span in word_spans) / len(word_spans)
+            aligned.append(AlignedWord(word, word_spans[0][0] * frame_s, word_spans[-1][1] * frame_s, score, joined))
+            previous_end_s = word_spans[-1][1] * frame_s
         else:
-            aligned.append(AlignedWord(word, before, before, None, joined))
+            aligned.append(AlignedWord(word, previous_end_s, previous_end_s, None, joined))
     return aligned
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:40].rstrip()}…")
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED].rstrip()}…")

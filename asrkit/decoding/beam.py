@@ -131,7 +131,7 @@ class BeamSearch:
             word_of += [number] * len(one.letters)
         if not said:
             return []
-        places = alignment.locate(log_probabilities, self.blank_id, tokens, word_of)
+        places = alignment.locate_words(log_probabilities, self.blank_id, tokens, word_of)
         return [
             Word(one.text, begin * frame_s, end * frame_s, _sure(one.likely, spelled), one.joined)
             for one, (begin, end, spelled) in zip(said, places, strict=True)

@@ -160,11 +160,11 @@ class HotWords:
     ) -> _Found | None:
         if not ctc.is_feasible(hot.tokens, len(span)):
             return None
-        path, said = alignment.forced(between, hot.tokens, self.blank_id)
+        path, said = alignment.force_align(between, hot.tokens, self.blank_id)
         gain = float(said.sum() - span.max(axis=1).sum()) + BONUS * len(hot.tokens)
         if gain <= 0:
             return None
-        spans = alignment.spans(path, said, hot.tokens, self.blank_id)
+        spans = alignment.token_spans(path, said, hot.tokens, self.blank_id)
         words = []
         for number, piece in enumerate(hot.pieces):
             letters = [one for one, place in zip(spans, hot.piece_of, strict=True) if place == number]

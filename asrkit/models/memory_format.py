@@ -18,7 +18,7 @@ MOST_HEADS = 64
 """Attention heads in all layers together up to which attention is plain: 20 s of audio keep a matrix of 4 MB a head."""
 
 
-def straighten(model: Any) -> Any:
+def use_channels_last(model: Any) -> Any:
     """Give `model`, a wav2vec2-like CTC model on the CPU, the faster order, in place; returns it.
 
     Weights, names, results (to float rounding) and what `save_pretrained` writes stay the same. A model with none of

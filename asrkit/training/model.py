@@ -79,7 +79,7 @@ def _prepare_for_training(model: CtcModel, config: TrainConfig) -> CtcModel:
         model.activation_checkpointing_enable({"use_reentrant": False})
     freeze(model, config.freeze)
     if not torch.accelerator.is_available():
-        memory_format.straighten(model)
+        memory_format.use_channels_last(model)
     return model
 
 

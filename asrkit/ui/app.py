@@ -151,6 +151,6 @@ def check_port(host: str, port: int) -> None:
 
 def warm_up(store: RunStore) -> None:
     """Import what transcription needs, so that the first recording does not wait for it; then mind the GPU."""
-    from asrkit.transcription import transcriber
+    from asrkit.transcription.gpu import yield_gpu
 
-    transcriber.give_way(store)
+    yield_gpu(store)

@@ -31,7 +31,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from asrkit.models.memory_format import straighten
+from asrkit.models.memory_format import use_channels_last
 from asrkit.training.augment import RATE, STRENGTHS
 
 ALPHABET = ["<pad>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz"]
@@ -236,7 +236,7 @@ def main() -> None:
     if step == 0 and not options.base and options.spectra:
         see_spectra(model, loader, options.spectra)
         average.load_state_dict(model.state_dict())
-    straighten(model)
+    use_channels_last(model)
     checks = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in options.check}
     budget, begun, saved, heard, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
     while spent < budget:

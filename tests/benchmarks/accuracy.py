@@ -120,7 +120,7 @@ def shown(listener: Transcriber, heard: Sequence[Utterance], name: str, decoder:
         false += sum(max(0, found[word] - said[word]) for word in hot)
     print(
         f"{name}: WER {told.scores.wer.rate:.1%} ({low:.1%} to {high:.1%}), confidence off by "
-        f"{told.calibration_error():.1%}, {told.audio_s / told.seconds:.0f} x real time; of {right + missed} times a "
+        f"{told.calibration_error():.1%}, {told.audio_s / told.elapsed_s:.0f} x real time; of {right + missed} times a "
         f"hot word {right} heard, {false} false",
         flush=True,
     )
@@ -179,7 +179,7 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
         for kind, made in kinds.items():
             under = made(len(sound))
             mixed = (sound + 0.1 * loud * under).astype(np.float32)
-            filed = listener.listen([mixed], decoder).text
+            filed = listener.transcribe_blocks([mixed], decoder).text
             pieces = {
                 "split": filed,
                 "cut where clips meet": joined(listener, decoder, np.split(mixed, edges[1:-1])),
@@ -200,13 +200,13 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
 
 
 def joined(listener: Transcriber, decoder: Decoder, parts: Sequence[np.ndarray]) -> str:
-    return " ".join(told.text for told in listener.transcribe_all([Waveform(part) for part in parts], decoder))
+    return " ".join(told.text for told in listener.transcribe_batch([Waveform(part) for part in parts], decoder))
 
 
 def live(listener: Transcriber, decoder: Decoder, sound: np.ndarray) -> str:
     session, size, words = LiveSession(listener, decoder), round(CHUNK_S * SAMPLING_RATE), []
     for at in range(0, len(sound), size):
-        words += session.push(sound[at : at + size]).final
+        words += session.push_chunk(sound[at : at + size]).final
     return join_words([*words, *session.finish().final])
 
 

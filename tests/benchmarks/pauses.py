@@ -99,7 +99,7 @@ def compared(
     found = {
         "ours": np.array(
             [
-                *errors(said, listener.listen([sound], greedy).text),
+                *errors(said, listener.transcribe_blocks([sound], greedy).text),
                 len(ours),
                 sum(piece.is_forced_cut for piece in ours),
                 speed,

@@ -74,14 +74,14 @@ def pipeline(model: str) -> object:
 
 def short(ours: Transcriber, theirs: Callable, waves: list[Waveform], references: list[str]) -> None:
     seconds = sum(wave.duration_s for wave in waves)
-    mine, told = timed(lambda: ours.transcribe_all(waves))
+    mine, told = timed(lambda: ours.transcribe_batch(waves))
     report("short clips, asrkit", seconds, mine, references, [one.text for one in told])
     best = min(piped(theirs, "short clips", waves, references, size) for size in BATCH_SIZES)
     print(f"{len(waves)} short clips: {best / mine:.2f} times as fast as the pipeline at its best batch size")
 
 
 def whole(ours: Transcriber, theirs: Callable, wave: Waveform, said: str) -> None:
-    mine, told = timed(lambda: ours.listen(blocks(wave, 10.0)))
+    mine, told = timed(lambda: ours.transcribe_blocks(blocks(wave, 10.0)))
     report("one file, asrkit", wave.duration_s, mine, [said], [told.text])
     best = min(piped(theirs, "one file", [wave], [said], size, chunk_length_s=30) for size in BATCH_SIZES)
     minutes = wave.duration_s / 60
@@ -107,7 +107,7 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
     session, spent, words = LiveSession(ours), [], []
     for chunk in blocks(wave, CHUNK_S):
         begun = time.perf_counter()
-        words += session.push(chunk).final
+        words += session.push_chunk(chunk).final
         spent.append(time.perf_counter() - begun)
     words += session.finish().final
     minute = round(60 / CHUNK_S)
@@ -117,7 +117,7 @@ def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None
         f"{1000 * max(spent):.0f} ms"
     )
     if said is not None:
-        filed = ours.listen(blocks(wave, 10.0))
+        filed = ours.transcribe_blocks(blocks(wave, 10.0))
         rates = [metrics.score([said], [normalize(text, "basic")]).wer.rate for text in (join_words(words), filed.text)]
         print(f"live, {name}: WER {rates[0]:.2%}, of the same sound as a file {rates[1]:.2%}")
         again = 0.0
@@ -147,7 +147,7 @@ def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: 
     for _ in range(ROUNDS):  # in turn, for other programs come and go
         for kind, (ours.engine.model, ours.engine.precision) in models.items():
             alone[kind] = min(alone[kind], timed(lambda: [ours.transcribe(wave) for wave in waves], 1)[0])
-            spent, told[kind] = timed(lambda: ours.transcribe_all(waves), 1)
+            spent, told[kind] = timed(lambda: ours.transcribe_batch(waves), 1)
             together[kind] = min(together[kind], spent)
     for kind in models:
         texts = [normalize(one.text, "basic") for one in told[kind]]

@@ -157,7 +157,7 @@ def speech_for(run: Run, path: Path) -> Waveform:
             if row["split"] == "train" or row["speaker"] in chosen or len(row["text"].split()) < MIN_WORDS:
                 continue
             samples = load_audio(CALLSIGNS / row["file_name"]).samples
-            if model.listen([np.concatenate([silence, samples, silence])]).text == row["text"]:
+            if model.transcribe_blocks([np.concatenate([silence, samples, silence])]).text == row["text"]:
                 chosen[row["speaker"]] = samples
             if len(chosen) == 3:
                 break

@@ -20,7 +20,9 @@ class ToneTranscriber(Transcriber):
     def __init__(self) -> None:
         pass
 
-    def words_of(self, pieces: Sequence[Segment], merger: SegmentMerger, decoder: object = None) -> list[Word]:
+    def transcribe_segments(
+        self, pieces: Sequence[Segment], merger: SegmentMerger, decoder: object = None
+    ) -> list[Word]:
         words = []
         for piece in pieces:
             words += merger.push(

@@ -280,25 +280,25 @@ def listener(monkeypatch):
     """A transcriber that hears the length of what it is given; it keeps the names of the models asked for."""
     asked = []
 
-    def get(model, store, on_progress=None):
+    def get_transcriber(model, store, on_progress=None):
         if model == "broken":
             raise ModelError("The model broken cannot be loaded for transcription: no.")
         asked.append(model)
-        return types.SimpleNamespace(follow=follow, transcribe_all=transcribe_all)
+        return types.SimpleNamespace(iter_words=iter_words, transcribe_batch=transcribe_batch)
 
-    def follow(blocks, decoder):
+    def iter_words(blocks, decoder):
         samples = sum(len(block) for block in blocks)
         yield samples, [Word(f"{samples / 16_000:g}", 0.1, 0.5, 0.9), Word("seconds", 0.6, 0.9, 0.8)]
 
-    def transcribe_all(waves, decoder):
+    def transcribe_batch(waves, decoder):
         return [
-            Transcript([word for _, words in follow([wave.samples], decoder) for word in words], wave.duration_s)
+            Transcript([word for _, words in iter_words([wave.samples], decoder) for word in words], wave.duration_s)
             for wave in waves
         ]
 
-    stub = types.SimpleNamespace(get=get)
-    monkeypatch.setitem(sys.modules, "asrkit.transcription.transcriber", stub)
-    monkeypatch.setattr(transcription, "transcriber", stub, raising=False)
+    stub = types.SimpleNamespace(get_transcriber=get_transcriber)
+    monkeypatch.setitem(sys.modules, "asrkit.transcription.model_cache", stub)
+    monkeypatch.setattr(transcription, "model_cache", stub, raising=False)
     return asked
 
 

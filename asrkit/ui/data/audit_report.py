@@ -74,9 +74,9 @@ def inspect(
     if model:
         on_progress("Loading the model", 0, 0)
         # Imported here because it brings torch, for which the page must not wait.
-        from asrkit.transcription.scoring import scorer
+        from asrkit.transcription.scoring import make_scorer
 
-        score = scorer(model, store)
+        score = make_scorer(model, store)
     return inspection.inspect(
         source,
         limits,

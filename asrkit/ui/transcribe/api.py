@@ -25,7 +25,7 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.models import resolution
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
-from asrkit.transcription import files, subtitles
+from asrkit.transcription import files, writers
 from asrkit.ui.common import scripts
 from asrkit.ui.common.audio_files import AudioFile, AudioFiles
 from asrkit.ui.common.component import UI, forgiving, template
@@ -166,15 +166,15 @@ class Talk:
         """A recording in one of the formats."""
         recording = self.recordings.get(asked["id"])
         name = _format(asked["format"])
-        return {"name": f"{Path(recording.name).stem}.{name}", "text": subtitles.FORMATS[name](recording.transcript)}
+        return {"name": f"{Path(recording.name).stem}.{name}", "text": writers.WRITERS[name](recording.transcript)}
 
     def bundle(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A zip of all that are done, in every format."""
         done = [one for one in map(self.recordings.find, asked["ids"]) if one and one.state == DONE]
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for stem, one in zip(files.stems([one.name for one in done]), done, strict=True):
-                for name, write in subtitles.FORMATS.items():
+            for stem, one in zip(files.unique_stems([one.name for one in done]), done, strict=True):
+                for name, write in writers.WRITERS.items():
                     archive.writestr(f"{stem}.{name}", write(one.transcript))
         return {"name": "transcripts.zip", "zip": base64.b64encode(packed.getvalue()).decode()}
 
@@ -183,12 +183,12 @@ class Talk:
     def correct(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The words of a corrected text, timed by forced alignment; from now on they are what was said."""
         from asrkit.decoding import alignment
-        from asrkit.transcription import transcriber
+        from asrkit.transcription.model_cache import get_transcriber
 
         if not str(asked["text"]).strip():
             raise DataError("Write what was said; the words are then found in the recording.")
         recording, wave = self._whole(asked)
-        told = alignment.align(transcriber.get(recording.model, self.store), wave, str(asked["text"]))
+        told = alignment.align(get_transcriber(recording.model, self.store), wave, str(asked["text"]))
         with recording.lock:
             recording.words = [
                 Word(
@@ -238,8 +238,8 @@ class Talk:
 
 
 def _format(name: Any) -> str:
-    if name not in subtitles.FORMATS:
-        raise DataError(f"There is no format {name!r}; choose one of {', '.join(subtitles.FORMATS)}.")
+    if name not in writers.WRITERS:
+        raise DataError(f"There is no format {name!r}; choose one of {', '.join(writers.WRITERS)}.")
     return name
 
 

@@ -61,10 +61,10 @@ def _told(store: RunStore, name: str, listener: str, wave: Waveform, expect: Dec
 
 
 def _heard(store: RunStore, listener: str, wave: Waveform, expect: DecodingHints) -> str:
-    from asrkit.transcription import transcriber
+    from asrkit.transcription.model_cache import get_transcriber
 
-    ready = transcriber.get(listener, store)
-    return ready.listen([wave.samples], expect.build_decoder(ready)).text
+    ready = get_transcriber(listener, store)
+    return ready.transcribe_blocks([wave.samples], expect.build_decoder(ready)).text
 
 
 def _row(name: str, text: str, said: str) -> str:

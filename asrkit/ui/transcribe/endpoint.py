@@ -50,8 +50,8 @@ def transcribe_endpoint(store: RunStore) -> None:
 
 def transcribed(store: RunStore, path: str, model: str, expect: DecodingHints = NO_HINTS) -> dict[str, Any]:
     """What the endpoint answers. Raises AudioError, ModelError and ConfigError."""
-    from asrkit.transcription import transcriber
+    from asrkit.transcription.model_cache import get_transcriber
 
     return files.transcribe_file(
-        path, lambda: transcriber.get(model or model_choices.find_default_model(store), store), expect=expect
+        path, lambda: get_transcriber(model or model_choices.find_default_model(store), store), hints=expect
     ).to_dict()

@@ -26,7 +26,7 @@ from asrkit.ui.common.component import forgiving, template
 from asrkit.ui.transcribe import hearing
 
 if TYPE_CHECKING:
-    from asrkit.transcription.evaluation import Group, Report
+    from asrkit.transcription.report import ClipGroup, EvaluationReport
 
 HELD = 20
 """Evaluations whose clips can still be heard; none goes before it is over."""
@@ -45,7 +45,7 @@ class Job:
         self.id, self.share, self.error, self.cancelled = secrets.token_urlsafe(16), 0.0, "", False
         self.waits = True
         self.words = ""  # what it does before it listens
-        self.report: Report | None = None
+        self.report: EvaluationReport | None = None
         self.html = ""
 
     @property
@@ -97,10 +97,11 @@ class Judge:
                 return
             try:
                 clips = clips_of(dataset, model, self.store)
-                from asrkit.transcription import evaluation, transcriber
+                from asrkit.transcription import evaluation
+                from asrkit.transcription.model_cache import get_transcriber
 
                 job.words = f"Loading {model}…"
-                ready = transcriber.get(model, self.store, told)
+                ready = get_transcriber(model, self.store, told)
                 report = evaluation.evaluate(
                     ready, clips, normaliser, decoder=expect.build_decoder(ready), on_progress=progress
                 )
@@ -130,11 +131,11 @@ class Judge:
 
     def table(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Every clip as CSV."""
-        return {"csv": self._report(asked).table()}
+        return {"csv": self._report(asked).to_csv()}
 
     def open_clip(self, query: Mapping[str, str]) -> AudioFile:
         """Open one of the worst clips of an evaluation: its `id` and the clip's `index`."""
-        worst = self._report(query).worst(WORST)
+        worst = self._report(query).worst_clips(WORST)
         index = query.get("index", "")
         if not index.isdecimal() or int(index) >= len(worst):
             raise DataError("That clip is not one of the evaluation's worst clips.")
@@ -147,7 +148,7 @@ class Judge:
             raise DataError("That evaluation is no longer held; press Evaluate again.")
         return job
 
-    def _report(self, asked: Mapping[str, Any]) -> Report:
+    def _report(self, asked: Mapping[str, Any]) -> EvaluationReport:
         report = self._get(asked).report
         if report is None:
             raise DataError("That evaluation is not done yet.")
@@ -168,7 +169,7 @@ def clips_of(dataset: str, model: str, store: RunStore) -> Sequence[Utterance]:
     return manifest.read(frozen)
 
 
-def written(report: Report, title: str) -> str:
+def written(report: EvaluationReport, title: str) -> str:
     """The report as HTML; everything in it is escaped."""
     scores, bounds = report.scores, report.intervals
     figures = "".join(
@@ -179,7 +180,7 @@ def written(report: Report, title: str) -> str:
     mer = scores.mer
     line = (
         f"{title} · {len(report.clips)} clips, {units.format_duration(report.audio_s)} of sound, "
-        f"heard in {report.seconds:.1f} s · {mer.substitutions} words wrong, {mer.deletions} missing, "
+        f"heard in {report.elapsed_s:.1f} s · {mer.substitutions} words wrong, {mer.deletions} missing, "
         f"{mer.insertions} extra"
     )
     return "".join(
@@ -189,15 +190,15 @@ def written(report: Report, title: str) -> str:
             _worst(report),
             '<div class="tables">',
             _confusions(report),
-            _groups("Speaker", report.by_speaker()[:SPEAKERS]),
-            _groups("Length", report.by_length()),
+            _groups("Speaker", report.group_by_speaker()[:SPEAKERS]),
+            _groups("Length", report.group_by_length()),
             _calibration(report),
             "</div>",
         ]
     )
 
 
-def _unread(report: Report) -> str:
+def _unread(report: EvaluationReport) -> str:
     if not report.unreadable:
         return ""
     return (
@@ -206,12 +207,12 @@ def _unread(report: Report) -> str:
     )
 
 
-def _worst(report: Report) -> str:
+def _worst(report: EvaluationReport) -> str:
     rows = "".join(
         f'<tr><td><button type="button" data-clip="{place}" aria-label="Play {escape(one.reference)}">▶</button></td>'
         f"<td>{escape(one.reference)}</td>"
         f"<td>{samples.marked(one.reference, one.hypothesis) or '<i>nothing</i>'}</td></tr>"
-        for place, one in enumerate(report.worst(WORST))
+        for place, one in enumerate(report.worst_clips(WORST))
     )
     if not rows:
         return '<p class="callout good">Every clip is right.</p>'
@@ -221,7 +222,7 @@ def _worst(report: Report) -> str:
     )
 
 
-def _confusions(report: Report) -> str:
+def _confusions(report: EvaluationReport) -> str:
     rows = [
         (escape(said) or "<i>(nothing)</i>", escape(heard) or "<i>(nothing)</i>", str(count))
         for said, heard, count in report.confusions(CONFUSIONS)
@@ -230,14 +231,14 @@ def _confusions(report: Report) -> str:
     return _table("Most often", ("Said", "Heard", "Times"), rows)
 
 
-def _groups(name: str, groups: Sequence[Group]) -> str:
+def _groups(name: str, groups: Sequence[ClipGroup]) -> str:
     return _table(
         f"By {name.lower()}",
         (name, "Clips", "Sound", "WER", "CER"),
         [
             (
                 escape(one.name),
-                str(one.clips),
+                str(one.num_clips),
                 units.format_duration(one.audio_s),
                 units.format_rate(one.scores.wer.rate),
                 units.format_rate(one.scores.cer.rate),
@@ -247,15 +248,15 @@ def _groups(name: str, groups: Sequence[Group]) -> str:
     )
 
 
-def _calibration(report: Report) -> str:
+def _calibration(report: EvaluationReport) -> str:
     rows = [
         (
             f"{one.low:.2f} to {one.high:.2f}",
-            str(one.words),
+            str(one.num_words),
             units.format_rate(one.confidence),
-            units.format_rate(one.right),
+            units.format_rate(one.accuracy),
         )
-        for one in report.calibration()
+        for one in report.calibration_bins()
     ]
     error = f"Expected calibration error {units.format_rate(report.calibration_error())}" if rows else ""
     return _table("What confidence is worth", ("Confidence", "Words", "Mean", "Right"), rows, error)

@@ -104,9 +104,9 @@ class Loading:
                 raise ModelError(f"Nobody waited for {model} any more; ask for it again.")
 
         try:
-            from asrkit.transcription import transcriber
+            from asrkit.transcription.model_cache import prepare_transcriber
 
-            ready = transcriber.prepare(model, self.store, told)
+            ready = prepare_transcriber(model, self.store, told)
             step.words = "Reading the words to expect…"
             expect.build_decoder(ready)
         except AsrkitError as error:
@@ -152,14 +152,14 @@ def _take(store: RunStore, recording: Recording, live: Live, pcm: bytes, last: b
     if last:
         samples = np.concatenate([samples, live.resampler.finish()])
     if live.session is None:
-        from asrkit.transcription import transcriber
+        from asrkit.transcription.model_cache import get_transcriber
         from asrkit.transcription.stream import LiveSession
 
-        ready = transcriber.get(recording.model, store)
+        ready = get_transcriber(recording.model, store)
         live.session = LiveSession(ready, recording.expect.build_decoder(ready))
     begun = time.monotonic()
     recording.append(samples)
-    heard = live.session.push(samples)
+    heard = live.session.push_chunk(samples)
     live.chunks += 1
     recording.words += heard.final
     recording.partial = join_words(heard.partial)
@@ -212,10 +212,10 @@ class Uploads:
 
 def _hear_file(store: RunStore, recording: Recording, path: Path) -> None:
     def listener() -> Any:
-        from asrkit.transcription import transcriber
+        from asrkit.transcription.model_cache import get_transcriber
 
         recording.waits = f"Loading {recording.model}…"
-        ready = transcriber.get(recording.model, store, told)
+        ready = get_transcriber(recording.model, store, told)
         recording.waits = ""
         return ready
 
@@ -223,9 +223,9 @@ def _hear_file(store: RunStore, recording: Recording, path: Path) -> None:
         recording.waits = fetched(recording.model, message, done, total)
         stop_if_cancelled()
 
-    def progress(told: files.Progress) -> None:
+    def progress(told: files.FileUpdate) -> None:
         recording.words += told.words
-        recording.heard_s, recording.expected_s = told.heard_s, told.duration_s
+        recording.heard_s, recording.expected_s = told.processed_s, told.duration_s
         stop_if_cancelled()
 
     def stop_if_cancelled() -> None:
@@ -240,13 +240,13 @@ def _hear_file(store: RunStore, recording: Recording, path: Path) -> None:
     stop_if_cancelled()
     recording.state = WORKING
     files.transcribe_blocks(
-        map(kept, stream_blocks(path)), files.expected_s(path), listener, progress, recording.expect
+        map(kept, stream_blocks(path)), files.header_duration_s(path), listener, progress, recording.expect
     )
 
 
 def done(recording: Recording) -> None:
     """It is over, and what is to be said of it is."""
-    recording.notice = files.doubt(recording.transcript)
+    recording.notice = files.quality_warning(recording.transcript)
     if not recording.words and recording.duration_s:
         recording.notice = _why_nothing(recording) or recording.notice
     recording.heard_s = recording.expected_s = recording.duration_s

@@ -9,7 +9,7 @@ from asrkit.decoding.hints import DecodingHints
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.transcript import join_words
 from asrkit.errors import ConfigError
-from asrkit.transcription.files import stems
+from asrkit.transcription.files import unique_stems
 from tests.support import tiny
 
 
@@ -70,4 +70,4 @@ def test_a_hot_word_that_cannot_be_spelled_is_told_beside_a_text_too(capitals):
 
 
 def test_no_two_files_are_written_under_one_name():
-    assert stems(["x/a.wav", "y/a.mp3", "a-2.wav", "b.wav"]) == ["a", "a-2", "a-2-2", "b"]
+    assert unique_stems(["x/a.wav", "y/a.mp3", "a-2.wav", "b.wav"]) == ["a", "a-2", "a-2-2", "b"]

@@ -76,6 +76,6 @@ def test_joined_clips_are_read_as_one_by_one():
         pieces = segment_audio(sound)
         forced_cuts = sum(piece.is_forced_cut for piece in pieces)
         assert forced_cuts == (0 if pause_s else len(pieces) - 1) and len(pieces) > 2
-        told = ToneTranscriber().listen([sound])
+        told = ToneTranscriber().transcribe_blocks([sound])
         assert [word.word for word in told.words] == words
         assert told.duration_s == pytest.approx(len(sound) / SAMPLING_RATE)

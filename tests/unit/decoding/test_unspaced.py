@@ -13,7 +13,8 @@ from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWords
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends, join_words
-from asrkit.transcription.subtitles import FORMATS, captions
+from asrkit.transcription.writers import WRITERS
+from asrkit.transcription.writers.captions import split_captions
 from tests.support import tiny
 
 
@@ -131,13 +132,13 @@ def test_where_pieces_meet_no_space_is_made(processor):
 def test_captions_hold_sixteen_characters_a_line():
     words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, place > 0) for place, one in enumerate("我们去" * 20)]
     told = Transcript(words, 8.0)
-    shown = list(captions(told))
+    shown = list(split_captions(told))
     assert all(len(one.lines) <= 2 and max(map(len, one.lines)) <= 16 for one in shown)
-    read = pysubs2.SSAFile.from_string(FORMATS["srt"](told), format_="srt")
+    read = pysubs2.SSAFile.from_string(WRITERS["srt"](told), format_="srt")
     assert "".join(line.plaintext.replace("\n", "") for line in read) == "我们去" * 20
 
 
 def test_lines_break_at_spaces_where_there_are_some():
     words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, one != "我") for place, one in enumerate("我们去们去" * 5)]
-    (shown,) = captions(Transcript(words, 4.0))
+    (shown,) = split_captions(Transcript(words, 4.0))
     assert [len(line.replace(" ", "")) for line in shown.lines] in ([10, 15], [15, 10])

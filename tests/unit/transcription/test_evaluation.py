@@ -18,7 +18,7 @@ class Parrot:
     def __init__(self):
         self.said, self.asked = {}, []
 
-    def transcribe_all(self, waves, decoder):
+    def transcribe_batch(self, waves, decoder):
         self.asked.append(len(waves))
         return [
             Transcript(
@@ -57,20 +57,20 @@ def test_counts_and_groups_by_hand(parrot):
     low, high = told.intervals["wer"]
     assert 0 <= low < 5 / 9 < high
     assert [clip.hypothesis for clip in told.clips] == ["one two three", "one too three", "four two too", ""]
-    assert [clip.utterance.audio[-5:] for clip in told.worst(2)] == ["2.wav", "3.wav"]
+    assert [clip.utterance.audio[-5:] for clip in told.worst_clips(2)] == ["2.wav", "3.wav"]
     assert told.confusions(9)[:2] == [("two", "", 2), ("", "too", 1)]
     assert ("two", "too", 1) in told.confusions(9) and len(told.confusions(1)) == 1
-    assert [(group.name, group.clips, round(group.scores.wer.rate, 2)) for group in told.by_speaker()] == [
+    assert [(group.name, group.num_clips, round(group.scores.wer.rate, 2)) for group in told.group_by_speaker()] == [
         ("(not said)", 1, 1.0),
         ("bob", 2, 0.75),
         ("ann", 1, 0.0),
     ]
-    assert [(group.name, group.clips) for group in told.by_length()] == [
+    assert [(group.name, group.num_clips) for group in told.group_by_length()] == [
         ("under 2 s", 1),
         ("2 to 5 s", 2),
         ("over 20 s", 1),
     ]
-    rows = list(csv.DictReader(io.StringIO(told.table())))
+    rows = list(csv.DictReader(io.StringIO(told.to_csv())))
     assert [row["wer"] for row in rows] == ["0.0", "0.3333", "2.0", "1.0"] and rows[0]["reference"] == "one two three"
 
 
@@ -79,7 +79,7 @@ def test_confidence_against_truth(parrot):
     parrot.add("a b", "a~0.995 b~1.0")
     parrot.add("it's here", "don.t~0.2 here~0.2")  # the normaliser makes three words of two: not judged
     told = evaluate(parrot, parrot.rows, "basic")
-    rows = [(row.low, row.words, round(row.confidence, 3), row.right) for row in told.calibration()]
+    rows = [(row.low, row.num_words, round(row.confidence, 3), row.accuracy) for row in told.calibration_bins()]
     assert rows == [(0.5, 4, 0.6, 0.5), (0.99, 2, 0.998, 1.0)]
     assert told.calibration_error() == pytest.approx((4 * 0.1 + 2 * 0.0025) / 6)
 
@@ -91,7 +91,7 @@ def test_clips_are_heard_with_others_of_their_length_and_told_in_their_order(par
     told = evaluate(parrot, parrot.rows, "basic", on_progress=lambda message, done, total: seen.append((done, total)))
     assert told.scores.wer.rate == 0
     assert parrot.asked == [64, 64, 22] and seen == [(0, 150), (64, 150), (128, 150), (150, 150)]
-    assert told.by_speaker() == []
+    assert told.group_by_speaker() == []
 
 
 def test_a_clip_that_cannot_be_read_is_left_out_and_told(parrot, tmp_path):
@@ -105,7 +105,7 @@ def test_a_clip_that_cannot_be_read_is_left_out_and_told(parrot, tmp_path):
 
 
 def test_long_clips_are_not_all_held_at_once(parrot, monkeypatch):
-    monkeypatch.setattr(evaluation, "TOGETHER_S", 4.0)
+    monkeypatch.setattr(evaluation, "MAX_GROUP_S", 4.0)
     for number in range(5):
         parrot.add("a", "a", 1.5 + number / 100)
     assert evaluate(parrot, parrot.rows, "basic").scores.wer.rate == 0

@@ -33,10 +33,10 @@ def chunks(samples, size):
 def test_what_is_final_is_what_a_file_says_and_the_tail_is_there(seed, size):
     samples, said = speech(seed)
     live = LiveSession(ToneTranscriber())
-    final = [word for chunk in chunks(samples, size) for word in live.push(chunk).final]
+    final = [word for chunk in chunks(samples, size) for word in live.push_chunk(chunk).final]
     final += live.finish().final
     assert [word.word for word in final] == said
-    assert final == ToneTranscriber().listen([samples]).words
+    assert final == ToneTranscriber().transcribe_blocks([samples]).words
     assert live.duration_s == pytest.approx(len(samples) / SAMPLING_RATE)
 
 
@@ -44,10 +44,10 @@ def test_text_is_there_while_somebody_speaks_and_final_at_a_pause():
     rng = np.random.default_rng(0)
     live = LiveSession(ToneTranscriber())
     hush = np.zeros(int(0.7 * SAMPLING_RATE), np.float32)
-    told = [live.push(chunk) for chunk in chunks(tiny.synthesize("abc de", rng), SAMPLING_RATE // 5)]
+    told = [live.push_chunk(chunk) for chunk in chunks(tiny.synthesize("abc de", rng), SAMPLING_RATE // 5)]
     assert not any(heard.final for heard in told)
     assert [word.word for word in told[-1].partial][0] == "abc"
-    after = [live.push(chunk) for chunk in chunks(hush, SAMPLING_RATE // 5)]
+    after = [live.push_chunk(chunk) for chunk in chunks(hush, SAMPLING_RATE // 5)]
     assert [word.word for heard in after for word in heard.final] == ["abc", "de"]
     assert list(after[-1].partial) == [] and list(live.finish().final) == []
 
@@ -56,11 +56,13 @@ def test_a_chunk_costs_the_same_after_an_hour():
     """What is heard for a chunk is bounded, with and without pauses, and does not grow with the session."""
     for pause_s in ((0.0,), (0.9,)):
         reader, heard = ToneTranscriber(), []
-        reader.words_of = lambda pieces, *_, heard=heard: heard.append(sum(len(one.samples) for one in pieces)) or []
+        reader.transcribe_segments = lambda pieces, *_, heard=heard: (
+            heard.append(sum(len(one.samples) for one in pieces)) or []
+        )
         live, samples = LiveSession(reader), speech(1, 60, pause_s)[0]
         for _ in range(4):
             for chunk in chunks(samples, SAMPLING_RATE // 2):
-                live.push(chunk)
+                live.push_chunk(chunk)
         assert max(heard) <= 17 * SAMPLING_RATE
         quarter = len(heard) // 4
         assert sum(heard[-quarter:]) == pytest.approx(sum(heard[:quarter]), rel=0.2)
@@ -77,7 +79,7 @@ def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
         return []
 
     reader = ToneTranscriber()
-    reader.words_of = slow
+    reader.transcribe_segments = slow
     live = LiveSession(reader)
     samples = np.concatenate(
         [
@@ -86,15 +88,15 @@ def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
         ]
     )
     for chunk in chunks(samples, SAMPLING_RATE // 2):
-        live.push(chunk)
+        live.push_chunk(chunk)
     assert len(spent) > 2
-    assert sum(spent) <= stream.SHARE * len(samples) / SAMPLING_RATE + 2 * 0.5, "plus the pieces that ended"
+    assert sum(spent) <= stream.MAX_PARTIAL_SHARE * len(samples) / SAMPLING_RATE + 2 * 0.5, "plus the pieces that ended"
 
 
 def test_silence_says_nothing_and_hears_nothing():
     reader = ToneTranscriber()
-    reader.words_of = lambda *_: pytest.fail("silence was given to the model")
+    reader.transcribe_segments = lambda *_: pytest.fail("silence was given to the model")
     live = LiveSession(reader)
     for chunk in chunks(np.zeros(40 * SAMPLING_RATE, np.float32), SAMPLING_RATE // 2):
-        assert live.push(chunk) == stream.Heard([], [])
-    assert live.finish() == stream.Heard([], [])
+        assert live.push_chunk(chunk) == stream.LiveUpdate([], [])
+    assert live.finish() == stream.LiveUpdate([], [])

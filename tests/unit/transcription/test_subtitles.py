@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.decoding.transcript import Transcript, Word
-from asrkit.transcription.subtitles import FORMATS, LINE, captions, srt, vtt
+from asrkit.transcription.writers import WRITERS
+from asrkit.transcription.writers.captions import MAX_LINE_WIDTH, split_captions
+from asrkit.transcription.writers.subtitles import to_srt, to_vtt
 
 LETTERS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12)
 
@@ -33,17 +35,17 @@ def transcripts(draw):
 
 def test_what_a_player_reads_in_srt():
     told = spoken(3725.0, "one", "two", 2.0, "three")
-    assert srt(told) == ("1\n01:02:05,000 --> 01:02:06,000\none two\n\n2\n01:02:07,800 --> 01:02:08,200\nthree\n")
+    assert to_srt(told) == ("1\n01:02:05,000 --> 01:02:06,000\none two\n\n2\n01:02:07,800 --> 01:02:08,200\nthree\n")
 
 
 def test_what_a_browser_reads_in_vtt():
-    assert vtt(spoken("a&b", "<i>")) == "WEBVTT\n\n00:00:00.000 --> 00:00:00.800\na&amp;b &lt;i&gt;\n"
+    assert to_vtt(spoken("a&b", "<i>")) == "WEBVTT\n\n00:00:00.000 --> 00:00:00.800\na&amp;b &lt;i&gt;\n"
 
 
 @pytest.mark.parametrize("name", ["srt", "vtt"])
 @given(told=transcripts())
 def test_a_library_reads_back_every_word_in_order(name, told):
-    read = pysubs2.SSAFile.from_string(FORMATS[name](told), format_=name)
+    read = pysubs2.SSAFile.from_string(WRITERS[name](told), format_=name)
     assert " ".join(line.plaintext.replace("\n", " ") for line in read).split() == [word.word for word in told.words]
     for before, after in zip(read, list(read)[1:], strict=False):
         assert before.start < before.end <= after.start
@@ -51,20 +53,20 @@ def test_a_library_reads_back_every_word_in_order(name, told):
 
 @given(told=transcripts())
 def test_captions_can_be_read(told):
-    shown = list(captions(told))
+    shown = list(split_captions(told))
     assert [word for one in shown for word in one.words] == told.words
     for one in shown:
         assert one.end_s - one.start_s <= 7.01
-        assert len(one.lines) <= 2 and all(len(line) <= LINE + 12 for line in one.lines)
+        assert len(one.lines) <= 2 and all(len(line) <= MAX_LINE_WIDTH + 12 for line in one.lines)
 
 
 def test_nothing_was_said():
     nothing = Transcript([], 2.0)
-    assert FORMATS["srt"](nothing) == "" and FORMATS["txt"](nothing) == "\n"
-    assert FORMATS["vtt"](nothing) == "WEBVTT\n"
-    assert json.loads(FORMATS["json"](nothing)) == {"text": "", "words": [], "duration_s": 2.0}
+    assert WRITERS["srt"](nothing) == "" and WRITERS["txt"](nothing) == "\n"
+    assert WRITERS["vtt"](nothing) == "WEBVTT\n"
+    assert json.loads(WRITERS["json"](nothing)) == {"text": "", "words": [], "duration_s": 2.0}
 
 
 def test_words_as_a_table():
-    table = list(csv.DictReader(io.StringIO(FORMATS["tsv"](spoken("one", "two"))), delimiter="\t"))
+    table = list(csv.DictReader(io.StringIO(WRITERS["tsv"](spoken("one", "two"))), delimiter="\t"))
     assert [(row["start"], row["end"], row["word"]) for row in table] == [("0", "300", "one"), ("400", "700", "two")]

@@ -17,13 +17,14 @@ from asrkit.decoding import alignment
 from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
-from asrkit.transcription import transcriber
-from asrkit.transcription.engine import Engine, batches
-from asrkit.transcription.transcriber import OVERLAP_S, UTTERANCE_S, Transcriber, get, windows
+from asrkit.transcription import gpu, model_cache
+from asrkit.transcription.engine import Engine, make_batches
+from asrkit.transcription.model_cache import get_transcriber
+from asrkit.transcription.transcriber import MAX_CLIP_S, OVERLAP_S, Transcriber, split_windows
 from tests.support import tiny
 from tests.support.waiting import wait_for
 
-SIZE, OVERLAP = int(UTTERANCE_S * SAMPLING_RATE), int(OVERLAP_S * SAMPLING_RATE)
+SIZE, OVERLAP = int(MAX_CLIP_S * SAMPLING_RATE), int(OVERLAP_S * SAMPLING_RATE)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def listener(checkpoint):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(transcriber, "_loaded", {})
+    monkeypatch.setattr(model_cache, "_cached", {})
     return RunStore(tmp_path / "runs")
 
 
@@ -65,7 +66,7 @@ def noise(samples, seed=0):
 @example(2 * SIZE - OVERLAP)
 @example(2 * SIZE - OVERLAP + 1)
 def test_every_sample_is_answered_for_once(samples):
-    spans = list(windows(samples))
+    spans = list(split_windows(samples))
     if samples < 400:
         assert spans == []
         return
@@ -81,7 +82,7 @@ def test_every_sample_is_answered_for_once(samples):
 
 def test_a_minute_in_windows():
     second = SAMPLING_RATE
-    assert list(windows(60 * second)) == [
+    assert list(split_windows(60 * second)) == [
         (0, 24 * second, 0, 22 * second),
         (20 * second, 44 * second, 22 * second, 42 * second),
         (40 * second, 60 * second, 42 * second, 60 * second),
@@ -149,7 +150,7 @@ def test_clips_heard_together_are_heard_as_alone(tmp_path, norm):
 
 @given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
 def test_every_clip_is_in_one_batch_with_clips_like_it(lengths):
-    groups = batches(lengths, 24.0, 0.8)
+    groups = make_batches(lengths, 24.0, 0.8)
     assert sorted(place for group in groups for place in group) == [
         place for place, length in enumerate(lengths) if length >= 400
     ]
@@ -211,41 +212,41 @@ def test_nothing_said(checkpoint, tokens):
 
 
 def test_a_model_is_loaded_once_and_again_when_it_was_replaced(store, checkpoint):
-    first = get(str(checkpoint), store)
-    assert get(str(checkpoint), store) is first
+    first = get_transcriber(str(checkpoint), store)
+    assert get_transcriber(str(checkpoint), store) is first
     config = checkpoint / "config.json"
     os.utime(config, ns=(0, config.stat().st_mtime_ns + 10**9))
-    second = get(str(checkpoint), store)
-    assert second is not first and get(str(checkpoint), store) is second
+    second = get_transcriber(str(checkpoint), store)
+    assert second is not first and get_transcriber(str(checkpoint), store) is second
 
 
 def test_only_a_few_models_are_held(store, tmp_path, checkpoint):
     folders = [tiny.write_checkpoint(tmp_path / name) for name in ("one", "two", "three")]
-    first, second = (get(str(folder), store) for folder in folders[:2])
-    assert get(str(folders[0]), store) is first
-    third = get(str(folders[2]), store)
-    assert len(transcriber._loaded) == 2
-    assert get(str(folders[0]), store) is first and get(str(folders[2]), store) is third
-    assert get(str(folders[1]), store) is not second
+    first, second = (get_transcriber(str(folder), store) for folder in folders[:2])
+    assert get_transcriber(str(folders[0]), store) is first
+    third = get_transcriber(str(folders[2]), store)
+    assert len(model_cache._cached) == 2
+    assert get_transcriber(str(folders[0]), store) is first and get_transcriber(str(folders[2]), store) is third
+    assert get_transcriber(str(folders[1]), store) is not second
 
 
 def test_a_model_that_was_let_go_leaves_the_memory(store, tmp_path):
     folders = [tiny.write_checkpoint(tmp_path / name) for name in ("one", "two", "three")]
-    first = weakref.ref(get(str(folders[0]), store))
+    first = weakref.ref(get_transcriber(str(folders[0]), store))
     for folder in folders[1:]:
-        get(str(folder), store)
+        get_transcriber(str(folder), store)
     gc.collect()
     assert first() is None
 
 
 def test_one_thread_listens_while_a_run_is_under_way(store, checkpoint, monkeypatch):
-    assert get(str(checkpoint), store).engine.threads == transcriber.ALL_THREADS
-    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: object())
-    busy = get(str(checkpoint), store)
+    assert get_transcriber(str(checkpoint), store).engine.num_threads == model_cache.ALL_THREADS
+    monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: object())
+    busy = get_transcriber(str(checkpoint), store)
     before = torch.get_num_threads()
     try:
         busy.transcribe(noise(SAMPLING_RATE))
-        assert busy.engine.threads == torch.get_num_threads() == 1
+        assert busy.engine.num_threads == torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
 
@@ -257,37 +258,37 @@ def test_the_gpu_is_a_runs_while_it_is_under_way(store, checkpoint, monkeypatch)
 
     class Pretended:
         def __init__(self, checkpoint, device):
-            self.engine = types.SimpleNamespace(device=torch.device(device), move=self.move)
+            self.engine = types.SimpleNamespace(device=torch.device(device), move_to=self.move_to)
 
-        def move(self, device):
+        def move_to(self, device):
             self.engine.device = torch.device(device)
 
-    monkeypatch.setattr(transcriber, "Transcriber", Pretended)
-    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: None)
-    first = get(str(checkpoint), store)
-    assert get(str(checkpoint), store) is first and first.engine.device.type == "cuda"
-    transcriber._loaded.clear()  # others came; this one is still listened with
-    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: object())
-    monkeypatch.setattr(transcriber, "WATCH_S", 0.01)
-    threading.Thread(target=transcriber.give_way, args=[store], daemon=True).start()
+    monkeypatch.setattr(model_cache, "Transcriber", Pretended)
+    monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: None)
+    first = get_transcriber(str(checkpoint), store)
+    assert get_transcriber(str(checkpoint), store) is first and first.engine.device.type == "cuda"
+    model_cache._cached.clear()  # others came; this one is still listened with
+    monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: object())
+    monkeypatch.setattr(gpu, "POLL_S", 0.01)
+    threading.Thread(target=gpu.yield_gpu, args=[store], daemon=True).start()
     wait_for(lambda: first.engine.device.type == "cpu", "the GPU to be let go")
-    assert (second := get(str(checkpoint), store)).engine.device.type == "cpu"
-    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", lambda store: None)
-    assert get(str(checkpoint), store) is second and second.engine.device.type == "cuda"
+    assert (second := get_transcriber(str(checkpoint), store)).engine.device.type == "cpu"
+    monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: None)
+    assert get_transcriber(str(checkpoint), store) is second and second.engine.device.type == "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # ends the thread
 
 
 class Crowded(Engine):
     """On a GPU that is no GPU, and full whenever something is heard there."""
 
-    def _settle(self, device):
-        super()._settle("cpu")
+    def _place_model(self, device):
+        super()._place_model("cpu")
         self.device = torch.device(device)
 
-    def _hear(self, clips):
+    def _infer(self, clips):
         if self.device.type == "cuda":
             raise torch.OutOfMemoryError("full")
-        return super()._hear(clips)
+        return super()._infer(clips)
 
 
 def test_where_the_gpu_is_full_the_processor_listens(checkpoint, monkeypatch):
@@ -321,16 +322,16 @@ def test_the_watch_on_the_gpu_outlives_a_disk_that_cannot_be_read(store, monkeyp
         raise OSError("no disk")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: len(looks) < 3)
-    monkeypatch.setattr(transcriber, "_on_gpu", lambda: [object()])
-    monkeypatch.setattr(transcriber.lifecycle, "find_active_run", active)
-    monkeypatch.setattr(transcriber, "WATCH_S", 0.0)
-    transcriber.give_way(store)
+    monkeypatch.setattr(model_cache, "transcribers_on_gpu", lambda: [object()])
+    monkeypatch.setattr(model_cache.lifecycle, "find_active_run", active)
+    monkeypatch.setattr(gpu, "POLL_S", 0.0)
+    gpu.yield_gpu(store)
     assert len(looks) == 3
 
 
 def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, monkeypatch):
     other, gate, begun = tiny.write_checkpoint(tmp_path / "slow"), threading.Event(), threading.Event()
-    real = transcriber.Transcriber
+    real = model_cache.Transcriber
 
     def load(name, device):
         if name == str(other):
@@ -338,11 +339,11 @@ def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, mon
             gate.wait(60)
         return real(name, device)
 
-    monkeypatch.setattr(transcriber, "Transcriber", load)
-    slow = threading.Thread(target=get, args=[str(other), store], daemon=True)
+    monkeypatch.setattr(model_cache, "Transcriber", load)
+    slow = threading.Thread(target=get_transcriber, args=[str(other), store], daemon=True)
     slow.start()
     begun.wait(60)
-    quick = threading.Thread(target=get, args=[str(checkpoint), store], daemon=True)
+    quick = threading.Thread(target=get_transcriber, args=[str(checkpoint), store], daemon=True)
     quick.start()
     quick.join(20)
     stuck = quick.is_alive()
@@ -381,7 +382,7 @@ def test_what_cannot_be_loaded(store, tmp_path, spoil):
     folder = tiny.write_checkpoint(tmp_path / "mine")
     spoil(folder)
     with pytest.raises(ModelError, match=f"{folder} ") as caught:
-        get(str(folder), store)
+        get_transcriber(str(folder), store)
     assert "\n" not in str(caught.value)
 
 
@@ -391,7 +392,7 @@ def test_an_encoder_without_an_output_layer(store, tmp_path):
     told = json.loads((folder / "config.json").read_text()) | {"architectures": ["Wav2Vec2Model"]}
     (folder / "config.json").write_text(json.dumps(told))
     with pytest.raises(ModelError):
-        get(str(folder), store)
+        get_transcriber(str(folder), store)
 
 
 @pytest.mark.parametrize(
@@ -416,19 +417,19 @@ def test_broken_weights_are_one_sentence(tmp_path, expect):
 
 def test_one_thread_hears_for_all_that_ask(listener, monkeypatch):
     """Each that calculates keeps memory of its own for as long as it lives."""
-    seen, real = set(), Engine._hear
+    seen, real = set(), Engine._infer
 
     def hear(self, clips):
         seen.add(threading.get_ident())
         return real(self, clips)
 
-    monkeypatch.setattr(Engine, "_hear", hear)
+    monkeypatch.setattr(Engine, "_infer", hear)
     askers = [threading.Thread(target=listener.transcribe, args=[noise(SAMPLING_RATE, seed)]) for seed in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
         asker.join()
     assert len(seen) == 1 and not seen & {asker.ident for asker in askers}
-    monkeypatch.setattr(Engine, "_hear", lambda self, clips: 1 / 0)
+    monkeypatch.setattr(Engine, "_infer", lambda self, clips: 1 / 0)
     with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
         pool.submit(listener.transcribe, noise(SAMPLING_RATE)).result()

@@ -17,7 +17,7 @@ from asrkit.data import access, collection
 from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import ModelError
 from asrkit.runs.store import RunStore
-from asrkit.transcription import transcriber
+from asrkit.transcription import model_cache
 from asrkit.ui.common.component import answering
 from asrkit.ui.transcribe import recordings
 from asrkit.ui.transcribe.api import Talk
@@ -35,7 +35,7 @@ def booth(tmp_path, monkeypatch):
             raise ModelError("There is no model 'broken'.")
         return ToneTranscriber()
 
-    monkeypatch.setattr(transcriber, "get", get)
+    monkeypatch.setattr(model_cache, "get_transcriber", get)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     (tmp_path / "uploads").mkdir()
     return Talk(RunStore(tmp_path / "runs"))
@@ -235,7 +235,7 @@ def test_a_corrected_text_is_timed_anew(booth, tmp_path, monkeypatch):
     mine = uploaded(booth, "a.wav", said("abc de"))
     ended(booth, mine)
     real = Transcriber(str(tiny.write_checkpoint(tmp_path / "tiny")))
-    monkeypatch.setattr(transcriber, "get", lambda model, store, on_progress=None: real)
+    monkeypatch.setattr(model_cache, "get_transcriber", lambda model, store, on_progress=None: real)
     told = booth.correct({"id": mine, "text": "abd é e"})
     assert text(told) == "abd é e" and told["notice"] == "The model has no letter for é."
     assert told["words"][1]["confidence"] == 0
@@ -253,9 +253,9 @@ def fetching(booth, monkeypatch):
             on_progress(f"Fetching {model}: 120 of 360 MB", 120_000_000, 360_000_000)
             gate.wait(60)
             on_progress(f"Fetching {model}: 360 of 360 MB", 360_000_000, 360_000_000)
-        return transcriber.get(model, store)
+        return model_cache.get_transcriber(model, store)
 
-    monkeypatch.setattr(transcriber, "prepare", prepare)
+    monkeypatch.setattr(model_cache, "prepare_transcriber", prepare)
     yield booth, gate, loaded
     gate.set()
 
@@ -304,7 +304,7 @@ def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
         on_progress(f"Fetching {model}: 360 of 360 MB", 360_000_000, 360_000_000)
         return ToneTranscriber()
 
-    monkeypatch.setattr(transcriber, "get", get)
+    monkeypatch.setattr(model_cache, "get_transcriber", get)
     mine = uploaded(booth, "a.wav", said("abc"))
     wait_for(lambda: state(booth, mine)["waits"] == "Fetching any: 120 of 360 MB", "the fetch to be told")
     gate.set()
@@ -325,7 +325,7 @@ def test_a_chunk_that_fails_ends_the_recording_and_is_not_taken_again(booth, mon
     def out_of_memory(session, samples):
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr("asrkit.transcription.stream.LiveSession.push", out_of_memory)
+    monkeypatch.setattr("asrkit.transcription.stream.LiveSession.push_chunk", out_of_memory)
     with pytest.raises(RuntimeError):
         booth.hear(chunk | {"number": 1})
     lengths = set()

@@ -16,7 +16,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
-from asrkit.transcription import transcriber
+from asrkit.transcription import model_cache
 from asrkit.ui.common.component import answering
 from asrkit.ui.transcribe import compare, endpoint
 from asrkit.ui.transcribe.evaluate import Judge, clips_of
@@ -31,12 +31,12 @@ class Listener(ToneTranscriber):
     def __init__(self, deaf=False):
         self.deaf = deaf
 
-    def words_of(self, pieces, merger, decoder=None):
-        words = super().words_of(pieces, merger, decoder)
+    def transcribe_segments(self, pieces, merger, decoder=None):
+        words = super().transcribe_segments(pieces, merger, decoder)
         return [replace(one, word=one.word.replace("e", "a"), confidence=0.4) if self.deaf else one for one in words]
 
-    def transcribe_all(self, waves, decoder=None):
-        return [self.listen([wave.samples]) for wave in waves]
+    def transcribe_batch(self, waves, decoder=None):
+        return [self.transcribe_blocks([wave.samples]) for wave in waves]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def store(tmp_path, monkeypatch):
     def of_checkpoint(checkpoint):
         return Listener(deaf="deaf" in checkpoint or "checkpoint-1" in checkpoint)
 
-    monkeypatch.setattr(transcriber, "get", lambda model, store, on_progress=None: of_checkpoint(model))
+    monkeypatch.setattr(model_cache, "get_transcriber", lambda model, store, on_progress=None: of_checkpoint(model))
     return RunStore(tmp_path / "runs")
 
 
@@ -144,13 +144,13 @@ def test_one_that_waits_for_another_says_so_and_can_be_cancelled(store, data, mo
 
 def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
     judge, gate = Judge(store), threading.Event()
-    real = transcriber.get
+    real = model_cache.get_transcriber
 
     def slow(model, store, on_progress=None):
         gate.wait(60)
         return real(model, store)
 
-    monkeypatch.setattr(transcriber, "get", slow)
+    monkeypatch.setattr(model_cache, "get_transcriber", slow)
     job = judge.evaluate({"dataset": str(data), "model": "good", "normaliser": "basic"})["id"]
     judge.abandon({"id": job})
     gate.set()
@@ -166,7 +166,7 @@ def test_a_fetch_is_told(store, data, monkeypatch):
         gate.wait(60)
         on_progress(f"Fetching {model}: 360 of 360 MB", 360_000_000, 360_000_000)
 
-    monkeypatch.setattr(transcriber, "get", far)
+    monkeypatch.setattr(model_cache, "get_transcriber", far)
     job = judge.evaluate({"dataset": str(data), "model": "far/away", "normaliser": "basic"})["id"]
     wait_for(lambda: judge.progress({"id": job})["words"] == "Fetching far/away: 120 of 360 MB", "the fetch")
     judge.abandon({"id": job})
@@ -209,12 +209,12 @@ def test_who_cannot_spell_what_is_expected_says_so_in_its_row(store, monkeypatch
 
 
 def test_a_checkpoint_with_broken_weights_says_so_in_its_row(store, monkeypatch):
-    def words_of(self, pieces, merger, decoder=None):
+    def transcribe_segments(self, pieces, merger, decoder=None):
         if self.deaf:
             raise ModelError("The model deaf answers with what is no number (NaN).")
-        return ToneTranscriber.words_of(self, pieces, merger, decoder)
+        return ToneTranscriber.transcribe_segments(self, pieces, merger, decoder)
 
-    monkeypatch.setattr(Listener, "words_of", words_of)
+    monkeypatch.setattr(Listener, "transcribe_segments", transcribe_segments)
     html = compare.compared(store, Waveform(tiny.synthesize("abe", np.random.default_rng(0))), "good", "deaf", "abe")
     assert "0.0 %" in html and "no number (NaN)" in html
 
