@@ -123,7 +123,7 @@ class Segmenter:
         """The last piece, if it holds any sound."""
         rest = self._waiting
         levels = _levels(np.pad(rest, (0, -len(rest) % FRAME)))
-        told = np.concatenate([self._heard, self._detector.push(np.pad(rest, (0, vad.FRAME)))])
+        told = np.concatenate([self._heard, self._detector.push(np.pad(rest, (0, vad.FRAME_SAMPLES)))])
         self._append(rest, levels, np.full(len(levels), told.max(initial=0.0), np.float32))
         self._waiting = rest[:0]
         if self._frames and self._levels[: self._frames].max() > self._audible and not self._voiceless(SURE):
@@ -140,9 +140,9 @@ class Segmenter:
         self._taken += len(samples)
         self._heard = np.concatenate([self._heard, self._detector.push(samples)])
         ends = np.arange(begun + FRAME, self._taken + 1, FRAME)
-        last = -(-ends // (STEP * FRAME)) * (STEP * FRAME) // vad.FRAME - 1
-        first = self._taken // vad.FRAME - len(self._heard)
-        found = self._heard[np.minimum((ends - 1) // vad.FRAME, last) - first]
+        last = -(-ends // (STEP * FRAME)) * (STEP * FRAME) // vad.FRAME_SAMPLES - 1
+        first = self._taken // vad.FRAME_SAMPLES - len(self._heard)
+        found = self._heard[np.minimum((ends - 1) // vad.FRAME_SAMPLES, last) - first]
         self._heard = self._heard[-2:]
         return found
 
