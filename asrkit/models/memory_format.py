@@ -1,9 +1,9 @@
-"""The same arithmetic in a memory order that a processor is fast at. Imports torch when called.
+"""The same arithmetic in a memory format that is faster on a CPU. torch is imported on the first call.
 
 The layer-norm feature encoders (XLS-R, MMS, HuBERT large, WavLM large, data2vec, the starter) normalise over channels
 between convolutions over time, and Hugging Face's code transposes there and back in every layer; the activation and its
 gradient then walk memory against the grain. A convolution in channels-last order leaves its output as the norm and the
-activation want it. Attention over a few hundred frames is faster as plain matrix products than through the fused CPU
+activation need it. Attention over a few hundred frames is faster as plain matrix products than through the fused CPU
 kernel; it keeps every head's matrix for the backward pass, so only small models get it. `tests/benchmarks/layout.py`
 measures both.
 """
@@ -14,15 +14,15 @@ from types import MethodType
 from typing import Any
 
 LAYERS = ("LayerNormConvLayer", "Data2VecAudioConvLayer")
-MOST_HEADS = 64
+MAX_EAGER_HEADS = 64
 """Attention heads in all layers together up to which attention is plain: 20 s of audio keep a matrix of 4 MB a head."""
 
 
 def use_channels_last(model: Any) -> Any:
-    """Give `model`, a wav2vec2-like CTC model on the CPU, the faster order, in place; returns it.
+    """Make a wav2vec2-like CTC model on the CPU use the channels-last format and plain attention, in place; return it.
 
     Weights, names, results (to float rounding) and what `save_pretrained` writes stay the same. A model with none of
-    the layers in question is left as it is.
+    these layers stays as it is.
     """
     from torch import nn
 
@@ -38,13 +38,13 @@ def use_channels_last(model: Any) -> Any:
         ):
             layer.forward = MethodType(_convolve, layer)
     heads = model.config.num_hidden_layers * model.config.num_attention_heads
-    if model.config._attn_implementation == "sdpa" and heads <= MOST_HEADS:
+    if model.config._attn_implementation == "sdpa" and heads <= MAX_EAGER_HEADS:
         model.set_attn_implementation("eager")
     return model
 
 
-def _convolve(self, hidden_states):
-    """(batch, channels, time) -> (batch, channels, shorter time), held in memory as (batch, time, channels)."""
+def _convolve(self: Any, hidden_states: Any) -> Any:
+    """Apply a layer to (batch, channels, time); the shorter result is laid out in memory as (batch, time, channels)."""
     import torch
     from torch.nn import functional
 

@@ -1,4 +1,4 @@
-"""The processor of a checkpoint. Imports transformers when called."""
+"""Processors of checkpoints. transformers is imported on the first call."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def load_processor(checkpoint: str | Path) -> Any:
-    """The processor of a checkpoint: feature extractor and tokenizer, or the former alone where there is no more.
+    """Return the processor of a checkpoint: feature extractor and tokenizer, or the former alone where it has no more.
 
-    One that was published with a language model is taken without it: transformers needs pyctcdecode for that, and what
-    comes out would no longer be what the model hears. Raises what transformers does.
+    A language model in the processor is left out: transformers needs pyctcdecode for it, and its output would no longer
+    be that of the acoustic model. Raises what transformers does.
     """
     from transformers import (
         AutoFeatureExtractor,
@@ -21,11 +21,11 @@ def load_processor(checkpoint: str | Path) -> Any:
     )
 
     try:
-        loaded = AutoProcessor.from_pretrained(checkpoint)
+        processor = AutoProcessor.from_pretrained(checkpoint)
     except ImportError:
-        loaded = None
-    if loaded is not None and not type(loaded).__name__.endswith("WithLM"):
-        return loaded
+        processor = None
+    if processor is not None and not type(processor).__name__.endswith("WithLM"):
+        return processor
     extractor = AutoFeatureExtractor.from_pretrained(checkpoint)
-    kind = Wav2Vec2BertProcessor if "input_features" in extractor.model_input_names else Wav2Vec2Processor
-    return kind(extractor, AutoTokenizer.from_pretrained(checkpoint))
+    processor_class = Wav2Vec2BertProcessor if "input_features" in extractor.model_input_names else Wav2Vec2Processor
+    return processor_class(extractor, AutoTokenizer.from_pretrained(checkpoint))

@@ -1,4 +1,4 @@
-"""What a MODEL argument means: a run id, a run or checkpoint directory, a Hub id, or `starter`."""
+"""Resolution of MODEL arguments: a run id, a run or checkpoint directory, a Hub id, or `starter`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asrkit import hub
 from asrkit.data import access
 from asrkit.errors import ModelError
 from asrkit.jobs import ProgressCallback
-from asrkit.models.checkpoints import WEIGHTS, check_directory, check_type
+from asrkit.models.checkpoints import WEIGHT_FILES, check_directory, check_type
 
 STARTER = "starter"
 STARTER_DIR = Path(__file__).resolve().parents[2] / "assets" / "starter"
@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 class RunDirectory(Protocol):
-    """A run as far as it concerns a base model: where its weights lie."""
+    """A run as far as its model is concerned."""
 
     @property
     def id(self) -> str: ...
@@ -33,7 +33,7 @@ class RunDirectory(Protocol):
 
 
 class RunDirectories(Protocol):
-    """The runs that a model's name may mean; `runs.store.RunStore` is one."""
+    """The runs that a model's name may refer to; `runs.store.RunStore` is one."""
 
     root: Path
 
@@ -43,12 +43,12 @@ class RunDirectories(Protocol):
 
 
 def resolve(name: str, store: RunDirectories) -> Path | None:
-    """The checkpoint's directory; None for a Hub id. ModelError in one sentence where `name` is neither."""
+    """Return the checkpoint's directory, None for a Hub id. Raises ModelError where `name` is neither."""
     if name in ("", STARTER):
         return STARTER_DIR
     if run := store.find(name):
-        return _of_run(run)
-    # os.path, for a name that is no path at all is then no directory, instead of an exception.
+        return _run_checkpoint(run)
+    # os.path, unlike Path, answers False for a name that cannot be a path, instead of raising.
     path = Path(os.path.expanduser(name))
     if not access.ReadPolicy([store.root]).allows(path.absolute()):
         if HUB_ID.fullmatch(name):
@@ -59,7 +59,7 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
         )
     if os.path.isdir(path):
         if (path / "events.jsonl").exists() or (path / "checkpoints").is_dir():
-            return _of_run(store.at(path))
+            return _run_checkpoint(store.at(path))
         check_directory(path)
         return path
     if os.path.exists(path):
@@ -73,41 +73,40 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
 
 
 def fetch(name: str, store: RunDirectories, *, language: str = "", on_progress: ProgressCallback | None = None) -> Path:
-    """The directory of the checkpoint, on this disk; on_progress: how much of one from the Hub is there.
+    """Return the checkpoint's directory on this disk; a model on the Hub is downloaded.
 
-    language: of an MMS model, of whose thousand adapters only that one is fetched. ModelError as `resolve` raises it
-    and for what is no CTC speech model, before its weights are fetched; HubError for what cannot be had from the Hub.
+    language: of an MMS model, of whose thousand adapters only that one is downloaded. on_progress: called with bytes
+    downloaded. Raises ModelError as `resolve` does and for what is no CTC speech model, before its weights are
+    downloaded; HubError for what the Hub does not provide.
     """
-    found = resolve(name, store)
-    if found:
-        return found
-    known = _fetched.get((name, language))
-    if known is None or not known.is_dir():
+    if local := resolve(name, store):
+        return local
+    directory = _fetched.get((name, language))
+    if directory is None or not directory.is_dir():
         repository = hub.inspect_repository(name, "model")
-        called = f"model {name} on the Hugging Face Hub"
-        needed = _needed(list(repository.sizes), language)
+        label = f"model {name} on the Hugging Face Hub"
+        needed = _select_files(list(repository.sizes), language)
         if "config.json" not in needed:
-            raise ModelError(f"The {called} is no model: it has no config.json; give a Hugging Face checkpoint.")
-        check_type(hub.fetch(repository, ["config.json"], on_progress), called)
-        known = hub.fetch(repository, needed, on_progress)
-        check_directory(known, called)
-        _fetched[name, language] = known
-    return known
+            raise ModelError(f"The {label} is no model: it has no config.json; give a Hugging Face checkpoint.")
+        check_type(hub.fetch(repository, ["config.json"], on_progress), label)
+        directory = hub.fetch(repository, needed, on_progress)
+        check_directory(directory, label)
+        _fetched[name, language] = directory
+    return directory
 
 
 def is_local(name: str, store: RunDirectories) -> bool:
-    """Whether it lies on this disk, as far as that is known without asking the Hub. ModelError as `resolve` raises
-    it."""
+    """Return whether the model is on this disk, as far as this process knows. Raises ModelError as `resolve` does."""
     return resolve(name, store) is not None or (name, "") in _fetched
 
 
 _fetched: dict[tuple[str, str], Path] = {}
-"""(Hub id, language) -> folder: the Hub is asked once in the life of a process."""
+"""(Hub id, language) -> directory: each model is requested from the Hub once in the life of a process."""
 
 
-def _needed(paths: list[str], language: str) -> list[str]:
-    """Settings and vocabularies, and the weights once, though a repository may hold them for three frameworks."""
-    weights = next((name for name in WEIGHTS if name in paths), "")
+def _select_files(paths: list[str], language: str) -> list[str]:
+    """Select configuration, vocabularies and one set of weights; a repository may hold some for three frameworks."""
+    weights = next((name for name in WEIGHT_FILES if name in paths), "")
     shards = weights.removesuffix(".index.json").rpartition(".") if weights.endswith(".index.json") else None
     adapters = (f"adapter.{language}.safetensors", f"adapter.{language}.bin")
     adapter = next((name for name in adapters if name in paths), "")
@@ -125,18 +124,18 @@ def _needed(paths: list[str], language: str) -> list[str]:
 
 
 def absolute_name(name: str, store: RunDirectories) -> str:
-    """`name` so that it means the same from any working directory. ModelError as `resolve` raises it."""
-    if resolve(name, store) is None or _is_name(name, store):
+    """Return `name` such that it means the same in any working directory. Raises ModelError as `resolve` does."""
+    if resolve(name, store) is None or _is_reserved(name, store):
         return name
     return os.path.abspath(os.path.expanduser(name))
 
 
-def _is_name(name: str, store: RunDirectories) -> bool:
-    """Whether `name` is the starter or a run of the store: these come before a directory that is called so."""
+def _is_reserved(name: str, store: RunDirectories) -> bool:
+    """Return whether `name` is the starter or a run: these take precedence over a directory of that name."""
     return name in ("", STARTER) or store.find(name) is not None
 
 
-def _of_run(run: RunDirectory) -> Path:
+def _run_checkpoint(run: RunDirectory) -> Path:
     if run.has_model():
         return run.model_dir
     if run.checkpoints():

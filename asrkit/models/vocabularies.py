@@ -1,4 +1,4 @@
-"""The vocabulary of a checkpoint: token -> id, for each language of an MMS model."""
+"""The vocabulary of a checkpoint: token -> id; an MMS model has one for each language."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from asrkit.errors import ModelError
 
 
 def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
-    """Token -> id of a local CTC checkpoint, or None where it has no output layer yet.
+    """Return token -> id of a local CTC checkpoint, None where it has no output layer yet.
 
-    An MMS vocabulary is nested by language: that of `language` is taken, else of the one its tokenizer is set to.
-    ModelError where it has none for `language`.
+    An MMS vocabulary is nested by language: that of `language` is returned, else of the one its tokenizer is set to.
+    Raises ModelError where it has none for `language`.
     """
-    told = _vocabulary_file(path)
-    if told is None:
-        return None
-    if is_nested(told):
-        if language:
-            return language_vocabulary(told, language, str(path))
-        settings = path / "tokenizer_config.json"
-        language = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
-        told = told.get(language) or next(iter(told.values()))
-    return told
+    vocabulary = _read_file(path)
+    if vocabulary is None or not is_nested(vocabulary):
+        return vocabulary
+    if language:
+        return select_language(vocabulary, language, str(path))
+    settings = path / "tokenizer_config.json"
+    default = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
+    return vocabulary.get(default) or next(iter(vocabulary.values()))
 
 
-def _vocabulary_file(path: Path) -> dict[str, Any] | None:
+def _read_file(path: Path) -> dict[str, Any] | None:
     try:
-        told = json.loads((path / "vocab.json").read_text(encoding="utf-8"))
+        vocabulary = json.loads((path / "vocab.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise ModelError(f"{path / 'vocab.json'} is not valid JSON ({error}); the checkpoint is damaged.") from error
-    if not isinstance(told, dict):
+    if not isinstance(vocabulary, dict):
         raise ModelError(f"{path / 'vocab.json'} holds no vocabulary; the checkpoint is damaged.")
-    return told
+    return vocabulary
 
 
 def is_nested(vocabulary: dict[str, Any]) -> bool:
-    """Whether it is one of MMS: a vocabulary for each language."""
+    """Return whether it is one of MMS: a vocabulary for each language."""
     return bool(vocabulary) and all(isinstance(value, dict) for value in vocabulary.values())
 
 
 def check_language(path: Path, language: str) -> None:
-    """ModelError if the local MMS checkpoint at `path` has no adapter for `language`; others have one vocabulary."""
-    told = _vocabulary_file(path)
-    if told is not None and is_nested(told):
-        language_vocabulary(told, language, str(path))
+    """Raise ModelError if `path` is an MMS checkpoint without `language`; other models have one vocabulary."""
+    vocabulary = _read_file(path)
+    if vocabulary is not None and is_nested(vocabulary):
+        select_language(vocabulary, language, str(path))
 
 
-def language_vocabulary(nested: dict[str, dict[str, int]], language: str, name: str) -> dict[str, int]:
-    """The vocabulary of one language of the MMS model called `name`. ModelError if it does not have that language."""
+def select_language(nested: dict[str, dict[str, int]], language: str, name: str) -> dict[str, int]:
+    """Return the vocabulary of one language of an MMS model; name: what a ModelError calls it if it has none."""
     if language in nested:
         return nested[language]
     known = ", ".join(sorted(nested)[:8]) + (" and others" if len(nested) > 8 else "")
-    wanted = f"has no language {language!r}" if language else f"has a vocabulary for each of {len(nested)} languages"
+    problem = f"has no language {language!r}" if language else f"has a vocabulary for each of {len(nested)} languages"
     raise ModelError(
-        f"The base model {name} {wanted}; set MMS language (adapter_language) to one of {known}, "
+        f"The base model {name} {problem}; set MMS language (adapter_language) to one of {known}, "
         "or Vocabulary to fresh."
     )
 
 
 def known_characters(path: Path, language: str = "") -> set[str] | None:
-    """The characters that a local CTC checkpoint can spell, also in lower case where it has capitals alone (see
-    `ctc.lowercase_vocabulary`), or None where it has no output layer yet."""
+    """Return the characters that a local CTC checkpoint can spell, None where it has no output layer yet.
+
+    Where it has capitals alone, lower-case letters count too (see `ctc.lowercase_vocabulary`).
+    """
     vocabulary = read_vocabulary(path, language)
     if not vocabulary:
         return None

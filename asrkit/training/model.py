@@ -88,7 +88,7 @@ def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[A
     processor = processors.load_processor(base)
     nested = getattr(processor.tokenizer, "vocab", {})
     if vocabularies.is_nested(nested):  # MMS: an adapter and a head for each language
-        letters = vocabularies.language_vocabulary(nested, config.adapter_language, base)
+        letters = vocabularies.select_language(nested, config.adapter_language, base)
         processor = _make_processor(base, letters, like=processor.tokenizer)
         model = _load_model(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)
     else:

@@ -24,7 +24,7 @@ def give_model(run):
     return run
 
 
-def refused(name, store):
+def resolution_error(name, store):
     with pytest.raises(ModelError) as caught:
         resolution.resolve(str(name), store)
     assert "\n" not in str(caught.value)
@@ -32,48 +32,50 @@ def refused(name, store):
 
 
 @pytest.mark.parametrize("name", ["", "starter"])
-def test_the_starter(store, name):
+def test_starter_resolves_to_its_directory(store, name):
     assert resolution.resolve(name, store) == resolution.STARTER_DIR
 
 
-def test_a_run_by_id_and_by_directory(store, make_run):
+def test_run_resolves_by_id_and_directory(store, make_run):
     run = give_model(make_run("one"))
     (run.checkpoints_dir / "checkpoint-9").mkdir(parents=True)
     assert resolution.resolve("one", store) == resolution.resolve(str(run.path), store) == run.model_dir
 
 
-def test_a_run_without_a_best_model_answers_with_its_last_checkpoint(store, make_run):
+def test_run_without_best_model_resolves_to_last_checkpoint(store, make_run):
     run = make_run("one")
     for step in (9, 10):
         (run.checkpoints_dir / f"checkpoint-{step}").mkdir(parents=True)
     assert resolution.resolve("one", store) == run.checkpoints_dir / "checkpoint-10"
 
 
-def test_a_run_without_a_model(store, make_run):
+def test_run_without_a_model_raises(store, make_run):
     make_run("one")
-    assert refused("one", store) == ("Run one has no model yet; wait for its first evaluation, or choose another.")
+    assert resolution_error("one", store) == (
+        "Run one has no model yet; wait for its first evaluation, or choose another."
+    )
 
 
-@pytest.mark.parametrize("weights", checkpoints.WEIGHTS)
-def test_a_checkpoint_directory(store, tmp_path, weights):
+@pytest.mark.parametrize("weights", checkpoints.WEIGHT_FILES)
+def test_checkpoint_directory_resolves_to_itself(store, tmp_path, weights):
     folder = checkpoint(tmp_path / "mine", weights=weights)
     assert resolution.resolve(str(folder), store) == folder
 
 
 @pytest.mark.parametrize("kind", ["hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "data2vec-audio"])
-def test_other_ctc_families(store, tmp_path, kind):
+def test_every_ctc_family_is_accepted(store, tmp_path, kind):
     folder = checkpoint(tmp_path / "mine", json.dumps({"model_type": kind}))
     assert resolution.resolve(str(folder), store) == folder
 
 
-def test_a_home_directory(store, tmp_path, monkeypatch):
+def test_home_directory_is_expanded(store, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = checkpoint(tmp_path / "mine")
     assert resolution.resolve("~/mine", store) == folder
 
 
 @pytest.mark.parametrize("name", ["facebook/wav2vec2-xls-r-300m", "owner/name.with_dots-2"])
-def test_a_hub_id(store, name):
+def test_hub_id_resolves_to_none(store, name):
     assert resolution.resolve(name, store) is None
 
 
@@ -92,17 +94,19 @@ def test_a_hub_id(store, name):
         "a\0b",
     ],
 )
-def test_what_is_no_model(store, name):
-    assert re.match(r"There is no model .*: it is no run in .*runs, no directory and no Hub id", refused(name, store))
+def test_invalid_names_raise(store, name):
+    assert re.match(
+        r"There is no model .*: it is no run in .*runs, no directory and no Hub id", resolution_error(name, store)
+    )
 
 
-def test_a_file_is_no_model(store, tmp_path):
+def test_file_raises(store, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    assert "is a file; give the checkpoint's directory" in refused(tmp_path / "model.safetensors", store)
+    assert "is a file; give the checkpoint's directory" in resolution_error(tmp_path / "model.safetensors", store)
 
 
 @pytest.mark.parametrize(
-    ("config", "weights", "words"),
+    ("config", "weights", "message"),
     [
         (None, "model.safetensors", "is no model: it has no config.json"),
         (
@@ -116,12 +120,12 @@ def test_a_file_is_no_model(store, tmp_path):
         ("[]", "model.safetensors", "config.json holds no settings; the checkpoint is damaged"),
     ],
 )
-def test_broken_directories(store, tmp_path, config, weights, words):
-    sentence = refused(checkpoint(tmp_path / "mine", config, weights), store)
-    assert words in sentence and str(tmp_path / "mine") in sentence
+def test_broken_checkpoint_directories_raise(store, tmp_path, config, weights, message):
+    sentence = resolution_error(checkpoint(tmp_path / "mine", config, weights), store)
+    assert message in sentence and str(tmp_path / "mine") in sentence
 
 
-def test_choices_are_the_runs_with_a_model_newest_first(store, make_run):
+def test_choices_list_runs_with_a_model_newest_first(store, make_run):
     assert model_choices.list_models(store) == [("Starter (general English, small)", "starter")]
     give_model(make_run("20260101-000000-demo"))
     give_model(make_run("20260103-000000-demo"))
@@ -134,7 +138,7 @@ def test_choices_are_the_runs_with_a_model_newest_first(store, make_run):
     assert model_choices.list_models(store)[0][0] == "Run 20260103-000000-demo"
 
 
-def test_the_default_is_the_newest_run_that_ended_well(store, make_run):
+def test_default_model_is_the_newest_run_that_ended_well(store, make_run):
     def ended(run_id, *kinds):
         return make_run(run_id, [Event(kind, 1000.0, 1) for kind in kinds])
 
@@ -153,37 +157,37 @@ def test_the_default_is_the_newest_run_that_ended_well(store, make_run):
 # Vocabularies
 
 
-def vocabulary(folder, told, **settings):
+def vocabulary(folder, content, **settings):
     folder.mkdir()
-    (folder / "vocab.json").write_text(told if isinstance(told, str) else json.dumps(told))
+    (folder / "vocab.json").write_text(content if isinstance(content, str) else json.dumps(content))
     if settings:
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return vocabularies.read_vocabulary(folder)
 
 
-def test_vocabulary(tmp_path):
+def test_read_vocabulary(tmp_path):
     assert vocabulary(tmp_path / "one", {"<pad>": 0, "a": 1}) == {"<pad>": 0, "a": 1}
     assert vocabularies.read_vocabulary(tmp_path) is None
 
 
-def test_a_vocabulary_for_each_language(tmp_path):
-    told = {"eng": {"<pad>": 0, "a": 1}, "spa": {"<pad>": 0, "ñ": 1}}
-    assert vocabulary(tmp_path / "spa", told, target_lang="spa") == told["spa"]
-    assert vocabulary(tmp_path / "none", told) == told["eng"]
+def test_nested_vocabulary_of_the_default_language_is_read(tmp_path):
+    content = {"eng": {"<pad>": 0, "a": 1}, "spa": {"<pad>": 0, "ñ": 1}}
+    assert vocabulary(tmp_path / "spa", content, target_lang="spa") == content["spa"]
+    assert vocabulary(tmp_path / "none", content) == content["eng"]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "3"])
-def test_a_damaged_vocabulary(tmp_path, content):
+def test_damaged_vocabulary_raises(tmp_path, content):
     with pytest.raises(ModelError, match=r"vocab\.json .*the checkpoint is damaged"):
         vocabulary(tmp_path / "one", content)
 
 
-def test_other_directories_are_not_told_of_where_others_can_reach_the_app(store, make_run, tmp_path, monkeypatch):
+def test_shared_app_reveals_no_other_directories(store, make_run, tmp_path, monkeypatch):
     monkeypatch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
     checkpoint(tmp_path / "other")
     names = [tmp_path / "other", tmp_path / "gone", tmp_path / "other/config.json", "nonsense", "a\0b"]
-    told = {refused(name, store).replace(repr(str(name)), "") for name in names}
-    assert len(told) == 1 and "may be read here" in told.pop()
+    content = {resolution_error(name, store).replace(repr(str(name)), "") for name in names}
+    assert len(content) == 1 and "may be read here" in content.pop()
     run = give_model(make_run())
     run.checkpoints_dir.mkdir()
     for name in (run.id, run.path):
@@ -214,6 +218,6 @@ ADAPTERS = [f"adapter.{language}.{kind}" for language in ("deu", "eng") for kind
         ),
     ],
 )
-def test_what_is_fetched_of_a_repository(paths, language, weights):
+def test_files_fetched_from_a_repository(paths, language, weights):
     """Weights once, of a thousand adapters one, and none of what other frameworks need."""
-    assert sorted(resolution._needed([*SETTINGS, *paths], language)) == sorted([*SETTINGS, *weights])
+    assert sorted(resolution._select_files([*SETTINGS, *paths], language)) == sorted([*SETTINGS, *weights])
