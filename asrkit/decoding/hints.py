@@ -1,11 +1,13 @@
-"""What somebody expects to be said -> the decoder that listens for it."""
+"""Hints about what is going to be spoken, and the decoder that prefers it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from asrkit.decoding import beam, hotwords, lexicon
+from asrkit.decoding import beam_cache, lexicon
+from asrkit.decoding.beam import NO_SPELLABLE_WORD
+from asrkit.decoding.hotwords import HotWordDecoder, spell_hot_word
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.protocols import AcousticModel, Decoder
 from asrkit.decoding.tokens import CharacterTokens
@@ -15,13 +17,15 @@ from asrkit.text.normalizers import normalize
 
 @dataclass(frozen=True)
 class DecodingHints:
-    """text: sentences, one a line, whose words are preferred, most of all in likely orders. language_model: the path of
-    a KenLM file that says the same. hot_words: names and rare words, apart by commas or white space, preferred too.
+    """Words to prefer while decoding.
 
-    Any other word can still be heard, but by a model that was tuned to hear a list of words: these join that list. A
-    language model would hear them worse (the demo on its own clips: WER 4.9 % with the list, 22 % with its words in a
-    language model, 22 to 65 % with the text alone). What is too much for a list, as a file is, becomes a language model
-    that knows the list's words too.
+    text: sentences, one a line, whose words are preferred, most of all in likely orders. hot_words: names and rare
+    words, separated by commas or white space. language_model: the path of a KenLM file, in place of `text`.
+
+    Any other word can still be recognised, except by a model with a word list: the words join that list. A language
+    model would be worse for it (the demo on its own clips: WER 4.9 % with the list, 22 % with its words in a language
+    model, 22 to 65 % with the text alone). Where the list would become too long, and for a file, a language model is
+    used that knows the list's words too.
     """
 
     text: str = ""
@@ -29,35 +33,38 @@ class DecodingHints:
     language_model: str = ""
 
     def build_decoder(self, model: AcousticModel) -> Decoder | None:
-        """None where nothing is expected. Raises ConfigError as `BeamSearch`, `KenLM`, `HotWords` and `LexiconDecoder`
-        do, and for both a text and a file."""
-        words = list(dict.fromkeys(normalize(re.sub("[,;]", " ", self.hot_words), "basic").split()))
-        text, file = self.text.strip(), self.language_model.strip()
-        if not (text or file or words):
+        """Return the decoder of these hints, None where there are none.
+
+        Raises ConfigError as `BeamSearch`, `KenLM`, `HotWordDecoder` and `LexiconDecoder` do, and for both a text and
+        a file.
+        """
+        hot_words = list(dict.fromkeys(normalize(re.sub("[,;]", " ", self.hot_words), "basic").split()))
+        text, path = self.text.strip(), self.language_model.strip()
+        if not (text or path or hot_words):
             return None
-        if text and file:
+        if text and path:
             raise ConfigError("Give sentences to expect or a language model file, not both.")
         if text:
-            for word in words:
-                hotwords.spelled(model.processor.tokenizer, word)
+            for word in hot_words:
+                spell_hot_word(model.processor.tokenizer, word)
         known = model.decoder.words if isinstance(model.decoder, LexiconDecoder) else []
-        if known and not file:
-            more = {*words, *self._of_text(model)}
-            if not text or sum(map(len, {*known, *more})) <= lexicon.MAX_LETTERS:
-                return model.decoder.with_words(more, model.processor)
+        if isinstance(model.decoder, LexiconDecoder) and not path:
+            added = {*hot_words, *self._spellable_words(model)}
+            if not text or sum(map(len, {*known, *added})) <= lexicon.MAX_LETTERS:
+                return model.decoder.with_words(added, model.processor)
         if text:
-            return beam.of_text(model, "\n".join([text, *words]), known)
-        likely = beam.of_file(model, file, known) if file else None
-        return hotwords.HotWords(model.processor, model.blank_id, words, likely) if words else likely
+            return beam_cache.build_from_text(model, "\n".join([text, *hot_words]), known)
+        decoder = beam_cache.load_from_file(model, path, known) if path else None
+        return HotWordDecoder(model.processor, model.blank_id, hot_words, decoder) if hot_words else decoder
 
-    def _of_text(self, model: AcousticModel) -> set[str]:
-        """The words of the text that the model can spell. ConfigError where that is none of them."""
-        letters = CharacterTokens(model.processor.tokenizer)
+    def _spellable_words(self, model: AcousticModel) -> set[str]:
+        """Return the words of the text that the model can spell. Raises ConfigError where that is none of them."""
+        characters = CharacterTokens(model.processor.tokenizer)
         words = set(normalize(self.text, "basic").split())
-        spelled = {word for word in words if None not in map(letters.__getitem__, word)}
-        if words and not spelled:
-            raise ConfigError(beam.NO_WORD)
-        return spelled
+        spellable = {word for word in words if all(characters[character] is not None for character in word)}
+        if words and not spellable:
+            raise ConfigError(NO_SPELLABLE_WORD)
+        return spellable
 
 
 NO_HINTS = DecodingHints()

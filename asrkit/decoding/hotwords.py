@@ -1,9 +1,9 @@
-"""Names and rare words that a model misspells: heard where the sound fits them nearly as well as what was heard.
+"""Hot words: names and rare words that a model misspells, put where they fit the sound nearly as well.
 
-Each word heard, and each two neighbours together, is compared with each hot word (one of a script without word
+Each decoded word, and each two neighbours together, is compared with each hot word (one of a script without word
 spaces with as many characters, one fewer or one more): the likeliest CTC path that spells the hot word in those frames
-may be worse than the path heard by BONUS for each of its letters. All other words stay as they are, so any word can
-still be heard.
+may be worse than the best path by BONUS for each of its letters. All other words stay as they are, so any word can
+still be recognised.
 """
 
 from __future__ import annotations
@@ -24,38 +24,32 @@ from asrkit.errors import ConfigError
 from asrkit.text.scripts import tokenize_with_joins
 
 BONUS = 1.2
-"""Nats a letter. On 98 clips of human speech, of 35 times that one of 25 long words was said the tuned starter heard 14
-greedily; with 0.8, 1.2, 2.0: 27, 26, 29, with 1, 2, 5 false alarms. Ten words that nobody said changed nothing."""
-SURE = (1.0, 2.0)
-"""Confidence of a hot word: the logistic function of a + b x, where x is what is left of the bonus, a letter."""
-SLACK = 1e-3
+"""Nats a letter. On 98 clips of human speech, in which 25 long words occur 35 times, the fine-tuned starter got 14 of
+these greedily; with 0.8, 1.2, 2.0: 27, 26, 29, with 1, 2, 5 false alarms. Ten words that do not occur had no effect."""
+CONFIDENCE_FIT = (1.0, 2.0)
+"""Confidence of a hot word: the logistic function of a + b x, where x is the unused part of the bonus, a letter."""
+TOLERANCE = 1e-3
 """Nats: sums are of 32-bit numbers."""
-MOST, MARGIN = 100, 2
-"""Hot words; frames of what surrounds words that are looked at too."""
+MAX_HOT_WORDS, CONTEXT_FRAMES = 100, 2
+"""Hot words; frames around decoded words that are searched too."""
 
 
 @dataclass(frozen=True)
-class _Spelled:
-    """A hot word: its tokens, which of its `pieces` each belongs to, and these as the model writes them
-    (`text.scripts.tokenize_with_joins`): one, but for a script without word spaces."""
+class _HotWord:
+    """A hot word in tokens.
+
+    pieces: its words as the model writes them (`text.scripts.tokenize_with_joins`): one, except in a script without
+    word spaces. piece_of: the index of each token's piece.
+    """
 
     tokens: list[int]
     piece_of: list[int | None]
     pieces: list[str]
 
 
-def spelled(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
-    """The tokens of a hot word, and which of its pieces each belongs to. ConfigError where the model cannot spell
-    it."""
-    tokens, piece_of, unknown = spell_words(tokenizer, tokenize_with_joins(word))
-    if unknown or not tokens:
-        raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
-    return tokens, piece_of
-
-
 @dataclass(frozen=True)
-class _Found:
-    """A hot word in place of words `first` to before `last`; frames in place of seconds."""
+class _Replacement:
+    """A hot word in place of the decoded words `first` to before `last`; the times of `words` are frames."""
 
     gain: float
     first: int
@@ -63,118 +57,149 @@ class _Found:
     words: list[Word]
 
 
-class HotWords:
-    """A decoder on top of another, greedy if none is given. Raises ConfigError for a word that the model cannot spell,
-    or for too many."""
+@dataclass(frozen=True)
+class _Span:
+    """The decoded words `first` to before `last`, and the log posteriors of their frames, the first being `start`.
+
+    with_delimiters: the same, where a blank may be a delimiter too.
+    """
+
+    first: int
+    last: int
+    joined: bool
+    start: int
+    scores: np.ndarray
+    with_delimiters: np.ndarray
+
+
+def spell_hot_word(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
+    """Return the tokens of a hot word, and the index of each one's piece.
+
+    Raises ConfigError where the model cannot spell it.
+    """
+    tokens, piece_of, unknown = spell_words(tokenizer, tokenize_with_joins(word))
+    if unknown or not tokens:
+        raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
+    return tokens, piece_of
+
+
+class HotWordDecoder:
+    """Replaces words of another decoder, greedy if none is given, by hot words.
+
+    Raises ConfigError for a word that the model cannot spell, or for too many.
+    """
 
     def __init__(self, processor: Any, blank_id: int, words: Sequence[str], decoder: Decoder | None = None) -> None:
-        if len(words) > MOST:
-            raise ConfigError(f"There are {len(words)} hot words; give at most {MOST}, or a text of what to expect.")
+        if len(words) > MAX_HOT_WORDS:
+            raise ConfigError(
+                f"There are {len(words)} hot words; give at most {MAX_HOT_WORDS}, or a text of what to expect."
+            )
         self.blank_id, self.decoder = blank_id, decoder or GreedyDecoder(processor, blank_id)
         self.delimiter_id = processor.tokenizer.word_delimiter_token_id
         texts = token_texts(processor.tokenizer)
-        self.spelled: list[_Spelled] = []
+        self.hot_words: list[_HotWord] = []
         for word in words:
-            tokens, piece_of = spelled(processor.tokenizer, word)
+            tokens, piece_of = spell_hot_word(processor.tokenizer, word)
             pieces = [
-                "".join(texts[token] for token, place in zip(tokens, piece_of, strict=True) if place == number)
-                for number in range(len(tokenize_with_joins(word)))
+                "".join(texts[token] for token, index in zip(tokens, piece_of, strict=True) if index == piece)
+                for piece in range(len(tokenize_with_joins(word)))
             ]
-            self.spelled.append(_Spelled(tokens, piece_of, pieces))
-        self.counts = np.zeros((len(words), len(processor.tokenizer)), np.float32)  # of each token in each hot word
-        for row, one in zip(self.counts, self.spelled, strict=True):
-            np.add.at(row, one.tokens, 1)
-        self.longest = max((len(one.pieces) for one in self.spelled), default=0)
-        self.known = {word.casefold() for word in words}
+            self.hot_words.append(_HotWord(tokens, piece_of, pieces))
+        # (hot words, tokens): how often each token occurs in each hot word.
+        self.token_counts = np.zeros((len(words), len(processor.tokenizer)), np.float32)
+        for counts, hot_word in zip(self.token_counts, self.hot_words, strict=True):
+            np.add.at(counts, hot_word.tokens, 1)
+        self.max_pieces = max((len(hot_word.pieces) for hot_word in self.hot_words), default=0)
+        self.casefolded = {word.casefold() for word in words}
 
     def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
-        heard = self.decoder.decode(log_probabilities, 1.0)
-        found = sorted(self._candidates(heard, log_probabilities), key=lambda one: -one.gain)
-        taken: list[_Found] = []
-        for one in found:
-            if all(one.last <= other.first or other.last <= one.first for other in taken):
-                taken.append(one)
-        inside = {place for one in taken for place in range(one.first, one.last)}
-        kept = [word for place, word in enumerate(heard) if place not in inside]
-        kept += [word for one in taken for word in one.words]
+        """Return the words of (frames, tokens) log posteriors."""
+        decoded = self.decoder.decode(log_probabilities, 1.0)
+        replacements: list[_Replacement] = []
+        for candidate in sorted(self._find_candidates(decoded, log_probabilities), key=lambda one: -one.gain):
+            if all(candidate.last <= other.first or other.last <= candidate.first for other in replacements):
+                replacements.append(candidate)
+        replaced = {index for one in replacements for index in range(one.first, one.last)}
+        words = [word for index, word in enumerate(decoded) if index not in replaced]
+        words += [word for one in replacements for word in one.words]
         return [
             replace(word, start_s=word.start_s * frame_s, end_s=word.end_s * frame_s)
-            for word in sorted(kept, key=lambda word: word.start_s)
+            for word in sorted(words, key=lambda word: word.start_s)
         ]
 
-    def _candidates(self, heard: list[Word], scores: np.ndarray) -> list[_Found]:
-        """What each hot word would gain in place of as many words as it has pieces, one fewer or one more. What was
-        heard as a hot word stays, every piece of it: a bonus would pay for dropping it, or for saying a piece again."""
-        found, right = [], self._right(heard)
-        for first in range(len(heard)):
-            for last in range(first + 1, min(len(heard), first + self.longest + 1) + 1):
-                if last - 1 in right:
+    def _find_candidates(self, decoded: list[Word], scores: np.ndarray) -> list[_Replacement]:
+        """Try each hot word in place of as many words as it has pieces, one fewer or one more.
+
+        Words that already form a hot word stay, all of them: the bonus would pay for dropping or repeating a piece.
+        """
+        candidates, correct = [], self._find_correct(decoded)
+        for first in range(len(decoded)):
+            for last in range(first + 1, min(len(decoded), first + self.max_pieces + 1) + 1):
+                if last - 1 in correct:
                     break
-                begin = max(round(heard[first].start_s) - MARGIN, round(heard[first - 1].end_s) if first else 0)
-                end = min(
-                    round(heard[last - 1].end_s) + MARGIN,
-                    round(heard[last].start_s) if last < len(heard) else len(scores),
-                )
-                if begin >= end:
+                span = self._cut_span(decoded, first, last, scores)
+                if span is None:
                     continue
-                span = scores[begin:end]
-                between = self._between(span)
-                better = [
-                    self._better(self.spelled[place], span, between, begin, first, last, heard[first].joined)
-                    for place in self._hopeful(span, between)
-                    if abs(last - first - len(self.spelled[place].pieces)) <= 1
-                ]
-                found += [one for one in better if one]
-        return found
+                for index in self._find_plausible(span.scores, span.with_delimiters):
+                    hot_word = self.hot_words[index]
+                    if abs(last - first - len(hot_word.pieces)) <= 1 and (
+                        candidate := self._try_replacement(hot_word, span)
+                    ):
+                        candidates.append(candidate)
+        return candidates
 
-    def _between(self, span: np.ndarray) -> np.ndarray:
-        """The same with a delimiter as good as a blank, as in `alignment.align`."""
-        if self.delimiter_id is None or self.delimiter_id >= span.shape[1]:
-            return span
-        between = span.copy()
-        between[:, self.blank_id] = np.logaddexp(span[:, self.blank_id], span[:, self.delimiter_id])
-        return between
+    def _cut_span(self, decoded: list[Word], first: int, last: int, scores: np.ndarray) -> _Span | None:
+        """Return the frames of words and of a little context, up to the words around them; None for no frame."""
+        start = max(round(decoded[first].start_s) - CONTEXT_FRAMES, round(decoded[first - 1].end_s) if first else 0)
+        end = min(
+            round(decoded[last - 1].end_s) + CONTEXT_FRAMES,
+            round(decoded[last].start_s) if last < len(decoded) else len(scores),
+        )
+        if start >= end:
+            return None
+        span = scores[start:end]
+        with_delimiters = span
+        if self.delimiter_id is not None and self.delimiter_id < span.shape[1]:
+            with_delimiters = span.copy()
+            with_delimiters[:, self.blank_id] = np.logaddexp(span[:, self.blank_id], span[:, self.delimiter_id])
+        return _Span(first, last, decoded[first].joined, start, span, with_delimiters)
 
-    def _hopeful(self, span: np.ndarray, between: np.ndarray) -> list[int]:
-        """The places of the hot words that may gain: each of their letters costs at least what it does in the frame
-        that says it best, and no blank is worth more than it is. So most are left out without a search."""
-        top = span.max(axis=1)
-        cost = (top[:, None] - span).min(axis=0)
-        most = float(np.maximum(0, between[:, self.blank_id] - top).sum())
-        counts = self.counts[:, : len(cost)]
-        gains = most + BONUS * counts.sum(axis=1) - counts @ cost
-        return np.flatnonzero(gains > -SLACK).tolist()
+    def _find_plausible(self, scores: np.ndarray, with_delimiters: np.ndarray) -> list[int]:
+        """Return the indices of hot words that may gain, by an upper bound that needs no search.
 
-    def _right(self, heard: list[Word]) -> set[int]:
-        """The places of the words that are hot words, or pieces of one, as they were heard."""
+        Each letter costs at least what it does in its best frame, and no blank gains more than its own score.
+        """
+        best = scores.max(axis=1)
+        costs = (best[:, None] - scores).min(axis=0)
+        max_blank_gain = float(np.maximum(0, with_delimiters[:, self.blank_id] - best).sum())
+        counts = self.token_counts[:, : len(costs)]
+        gains = max_blank_gain + BONUS * counts.sum(axis=1) - counts @ costs
+        return np.flatnonzero(gains > -TOLERANCE).tolist()
+
+    def _find_correct(self, decoded: list[Word]) -> set[int]:
+        """Return the indices of decoded words that are hot words, or pieces of one."""
         return {
-            place
-            for first in range(len(heard))
-            for last in range(first + 1, min(len(heard), first + self.longest) + 1)
-            if join_words(heard[first:last]).casefold() in self.known
-            for place in range(first, last)
+            index
+            for first in range(len(decoded))
+            for last in range(first + 1, min(len(decoded), first + self.max_pieces) + 1)
+            if join_words(decoded[first:last]).casefold() in self.casefolded
+            for index in range(first, last)
         }
 
-    def _better(
-        self, hot: _Spelled, span: np.ndarray, between: np.ndarray, begin: int, first: int, last: int, joined: bool
-    ) -> _Found | None:
-        if not ctc.is_feasible(hot.tokens, len(span)):
+    def _try_replacement(self, hot_word: _HotWord, span: _Span) -> _Replacement | None:
+        """Return the hot word in place of the span's words, None where it gains nothing."""
+        num_tokens = len(hot_word.tokens)
+        if not ctc.is_feasible(hot_word.tokens, len(span.scores)):
             return None
-        path, said = alignment.force_align(between, hot.tokens, self.blank_id)
-        gain = float(said.sum() - span.max(axis=1).sum()) + BONUS * len(hot.tokens)
+        path, scores = alignment.force_align(span.with_delimiters, hot_word.tokens, self.blank_id)
+        gain = float(scores.sum() - span.scores.max(axis=1).sum()) + BONUS * num_tokens
         if gain <= 0:
             return None
-        spans = alignment.token_spans(path, said, hot.tokens, self.blank_id)
+        token_spans = alignment.token_spans(path, scores, hot_word.tokens, self.blank_id)
+        confidence = logistic(*CONFIDENCE_FIT, gain / num_tokens)
         words = []
-        for number, piece in enumerate(hot.pieces):
-            letters = [one for one, place in zip(spans, hot.piece_of, strict=True) if place == number]
-            words.append(
-                Word(
-                    piece,
-                    begin + letters[0][0],
-                    begin + letters[-1][1],
-                    logistic(*SURE, gain / len(hot.tokens)),
-                    joined or number > 0,
-                )
-            )
-        return _Found(gain, first, last, words)
+        for number, piece in enumerate(hot_word.pieces):
+            letters = [one for one, index in zip(token_spans, hot_word.piece_of, strict=True) if index == number]
+            start, end = span.start + letters[0][0], span.start + letters[-1][1]
+            words.append(Word(piece, start, end, confidence, span.joined or number > 0))
+        return _Replacement(gain, span.first, span.last, words)

@@ -17,7 +17,7 @@ later than their last frame (three models, with and without pauses between the w
 class Word:
     """A recognised word. confidence: 0 to 1, from the posteriors of its letters; each decoder documents how.
 
-    In scripts without word spaces each character is a word (`text.normalizers.mixed_tokens`). joined: no space
+    In scripts without word spaces each character is a word (`text.scripts.tokenize_mixed`). joined: no space
     separates it from the word before it.
     """
 

@@ -26,7 +26,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding import alignment, beam
 from asrkit.decoding.beam import BeamSearch
 from asrkit.decoding.greedy import GreedyDecoder
-from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.hotwords import HotWordDecoder
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.protocols import Decoder
@@ -103,7 +103,7 @@ def decoders(
         BeamSearch(processor, blank_id, LanguageModel(other)),
         hot,
     )
-    shown(listener, heard, f"{len(hot)} hot words", HotWords(processor, blank_id, hot), hot)
+    shown(listener, heard, f"{len(hot)} hot words", HotWordDecoder(processor, blank_id, hot), hot)
     shown(
         listener, heard, f"a list of all {len(spelled)} words", LexiconDecoder.from_processor(spelled, processor), hot
     )

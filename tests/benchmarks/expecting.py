@@ -1,9 +1,9 @@
-"""What it costs to expect words: a language model of 190,000 of them, and 100 hot words, each against the plain way.
+"""The cost of decoding hints: a language model of 190,000 words, and 100 hot words, each against a plain way.
 
     python -m tests.benchmarks.expecting [--data DATASET] [--model CHECKPOINT]
 
-The plain way spells each word of the language model by itself (`spell_words`), and looks for each hot word at each
-place. The hot words are words of the dataset; both ways must hear the same.
+The plain way spells each word of the language model by itself (`spell_words`), and tries each hot word at each
+position. The hot words are words of the dataset; both ways must give the same words.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from unittest import mock
 
 from asrkit.audio import load_audio
 from asrkit.data import sources
-from asrkit.decoding.beam import Vocabulary
-from asrkit.decoding.hotwords import MOST, HotWords
+from asrkit.decoding.beam import WordTrie
+from asrkit.decoding.hotwords import MAX_HOT_WORDS, HotWordDecoder
 from asrkit.decoding.tokens import spell_words
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.text.normalizers import normalize
@@ -26,20 +27,22 @@ from asrkit.text.scripts import tokenize_with_joins
 from asrkit.transcription.transcriber import Transcriber
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
-WORDS, CLIPS, LEAST_LETTERS = 190_000, 100, 4
+NUM_WORDS, NUM_CLIPS, MIN_LETTERS = 190_000, 100, 4
+
+Result = TypeVar("Result")
 
 
-class Made:
-    """A language model of words that nobody says, each as likely as the others."""
+class RandomWordModel:
+    """A language model of random words, each as likely as the others."""
 
     start = ()
 
     def __init__(self) -> None:
-        letters = random.Random(0)
-        made: set[str] = set()
-        while len(made) < WORDS:
-            made.add("".join(letters.choices("etaoinshrdlucmfwypvbgk", k=letters.randint(3, 12))))
-        self.words = sorted(made)
+        rng = random.Random(0)
+        words: set[str] = set()
+        while len(words) < NUM_WORDS:
+            words.add("".join(rng.choices("etaoinshrdlucmfwypvbgk", k=rng.randint(3, 12))))
+        self.words = sorted(words)
 
     def follow(self, state: tuple, word: str) -> tuple[tuple, float]:
         return state, -9.0
@@ -50,35 +53,41 @@ def main() -> None:
     parser.add_argument("--model", default=str(STARTER_DIR))
     parser.add_argument("--data", default=str(CALLSIGNS))
     options = parser.parse_args()
-    ours, model = Transcriber(options.model), Made()
-    tokenizer = ours.processor.tokenizer
-    spelled, _ = timed(lambda: [spell_words(tokenizer, tokenize_with_joins(word)) for word in model.words])
-    made, _ = timed(lambda: Vocabulary(model, tokenizer))
+    transcriber, model = Transcriber(options.model), RandomWordModel()
+    tokenizer = transcriber.processor.tokenizer
+    plain_s, _ = measure(lambda: [spell_words(tokenizer, tokenize_with_joins(word)) for word in model.words])
+    trie_s, _ = measure(lambda: WordTrie(model, tokenizer))
     print(
-        f"{WORDS:,} words of a language model: {made:.2f} s; spelling each by itself alone takes "
-        f"{spelled / made:.1f} times as long"
+        f"{NUM_WORDS:,} words of a language model: {trie_s:.2f} s; spelling each by itself alone takes "
+        f"{plain_s / trie_s:.1f} times as long"
     )
 
-    rows = sources.load(options.data).unseen
-    said = {word for row in rows for word in normalize(row.text, "basic").split()}
-    hot = sorted(word for word in said if len(word) >= LEAST_LETTERS)[:MOST]
-    waves = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
-    heard = ours.engine.log_probabilities([wave.samples for wave in waves])
-    decoder = HotWords(ours.processor, ours.blank_id, hot)
-    fast, told = timed(lambda: [decoder.decode(scores, 0.02) for scores in heard])
-    with mock.patch.object(HotWords, "_hopeful", lambda self, span, between: range(len(self.spelled))):
-        slow, plain = timed(lambda: [decoder.decode(scores, 0.02) for scores in heard])
-    seconds = sum(wave.duration_s for wave in waves)
+    utterances = sources.load(options.data).unseen
+    words = {word for utterance in utterances for word in normalize(utterance.text, "basic").split()}
+    hot_words = sorted(word for word in words if len(word) >= MIN_LETTERS)[:MAX_HOT_WORDS]
+    waves = [
+        load_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
+        for utterance in utterances[:NUM_CLIPS]
+    ]
+    clips = transcriber.engine.log_probabilities([wave.samples for wave in waves])
+    decoder = HotWordDecoder(transcriber.processor, transcriber.blank_id, hot_words)
+    fast_s, fast_words = measure(lambda: [decoder.decode(scores, 0.02) for scores in clips])
+    with mock.patch.object(
+        HotWordDecoder, "_find_plausible", lambda self, scores, with_delimiters: range(len(self.hot_words))
+    ):
+        slow_s, slow_words = measure(lambda: [decoder.decode(scores, 0.02) for scores in clips])
+    audio_s = sum(wave.duration_s for wave in waves)
     print(
-        f"{len(hot)} hot words: {seconds / fast:.0f} x real time, {slow / fast:.1f} times as fast as looking for "
-        f"each at each place ({'the same' if told == plain else 'NOT the same'} words)"
+        f"{len(hot_words)} hot words: {audio_s / fast_s:.0f} x real time, {slow_s / fast_s:.1f} times as fast as "
+        f"trying each at each position ({'the same' if fast_words == slow_words else 'NOT the same'} words)"
     )
 
 
-def timed(work: Callable) -> tuple[float, object]:
-    begun = time.perf_counter()
-    told = work()
-    return time.perf_counter() - begun, told
+def measure(work: Callable[[], Result]) -> tuple[float, Result]:
+    """Return the seconds that `work` takes, and its result."""
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Hours of speech through the page in a real Chromium, twice: the memory of the app, and how long it takes.
+"""Hours of speech through the page in a real Chromium, twice: memory of the app, and duration.
 
     python -m tests.benchmarks.hours DATASET [--hours 3] [--model starter]
 
-The clips of the dataset behind one another, in another order each time, with pauses of 0.1 to 1.5 s between them, so
-that no two pieces are of one length. Told are the resident memory before, every ten seconds and at the end of each.
+The clips of the dataset are joined, shuffled anew each time, with pauses of 0.1 to 1.5 s between them, so that no two
+segments have the same length. Prints the resident memory before, every ten seconds, and at the end of each file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from asrkit.data import sources
 from tests.browser.conftest import FLAGS, App
 from tests.support.talking import open_tab, part, upload
 
-EVERY_S = 10.0
+SAMPLE_INTERVAL_S = 10.0
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         files = [
-            joined(options.data, 3600 * options.hours, Path(folder) / f"{name}.flac", seed)
+            join_clips(options.data, 3600 * options.hours, Path(folder) / f"{name}.flac", seed)
             for seed, name in enumerate(("first", "second"))
         ]
         app = App(Path(folder) / "runs")
@@ -47,52 +47,55 @@ def main() -> None:
             page = browser.new_page()
             page.goto(app.url)
             open_tab(page, options.model)
-            upload(page, joined(options.data, 60.0, Path(folder) / "a minute.flac", 2))
-            page.wait_for_function(OVER, arg=1)
+            upload(page, join_clips(options.data, 60.0, Path(folder) / "a minute.flac", 2))
+            page.wait_for_function(ALL_DONE, arg=1)
             for number, file in enumerate(files, 2):
-                heard(page, file, number, psutil.Process(app.process.pid))
+                transcribe_file(page, file, number, psutil.Process(app.process.pid))
             browser.close()
         finally:
             app.kill(signal.SIGTERM)
 
 
-OVER = """(count) => {
+ALL_DONE = """(count) => {
   const pills = [...document.querySelectorAll("#talk .row .pill")].map((one) => one.textContent);
   return pills.length === count && pills.every((one) => ["Done", "Failed"].includes(one));
 }"""
 
 
-def heard(page: Page, file: Path, number: int, app: psutil.Process) -> None:
-    before, begun = megabytes(app), time.monotonic()
+def transcribe_file(page: Page, file: Path, number: int, app: psutil.Process) -> None:
+    before_mb, started = resident_mb(app), time.monotonic()
     upload(page, file)
-    seen = [megabytes(app)]
+    memory_mb = [resident_mb(app)]
     page.wait_for_function("(count) => document.querySelectorAll('#talk .row').length === count", arg=number)
-    while not page.evaluate(OVER, number):
-        page.wait_for_timeout(1000 * EVERY_S)
-        seen.append(megabytes(app))
+    while not page.evaluate(ALL_DONE, number):
+        page.wait_for_timeout(1000 * SAMPLE_INTERVAL_S)
+        memory_mb.append(resident_mb(app))
     seconds = soundfile.info(file).duration
-    told = part(page, "rows").locator(".row").last.inner_text()[:60]
+    row = part(page, "rows").locator(".row").last.inner_text()[:60]
     print(
-        f"{file.stem} file of {seconds / 3600:.1f} h: {before} MB before, then {', '.join(map(str, seen))} MB; "
-        f"{time.monotonic() - begun:.0f} s; {told!r}",
+        f"{file.stem} file of {seconds / 3600:.1f} h: {before_mb} MB before, then {', '.join(map(str, memory_mb))} MB; "
+        f"{time.monotonic() - started:.0f} s; {row!r}",
         flush=True,
     )
 
 
-def megabytes(app: psutil.Process) -> int:
+def resident_mb(app: psutil.Process) -> int:
     return round(app.memory_info().rss / 1e6)
 
 
-def joined(data: str, seconds: float, path: Path, seed: int) -> Path:
-    order, rows, length = random.Random(seed), list(sources.load(data).unseen), 0
+def join_clips(data: str, seconds: float, path: Path, seed: int) -> Path:
+    """Write clips of a dataset and pauses to `path`, `seconds` long in all."""
+    rng, rows, length = random.Random(seed), list(sources.load(data).unseen), 0
     with soundfile.SoundFile(path, "w", SAMPLING_RATE, 1) as file:
         while length < seconds * SAMPLING_RATE:
-            order.shuffle(rows)
-            for row in rows:
-                pause = np.zeros(round(order.uniform(0.1, 1.5) * SAMPLING_RATE), np.float32)
-                sound = np.concatenate([load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples, pause])
-                file.write(sound[: round(seconds * SAMPLING_RATE) - length])
-                length += len(sound)
+            rng.shuffle(rows)
+            for clip in rows:
+                pause = np.zeros(round(rng.uniform(0.1, 1.5) * SAMPLING_RATE), np.float32)
+                samples = np.concatenate(
+                    [load_audio(clip.audio, start_s=clip.start_s, end_s=clip.end_s).samples, pause]
+                )
+                file.write(samples[: round(seconds * SAMPLING_RATE) - length])
+                length += len(samples)
                 if length >= seconds * SAMPLING_RATE:
                     break
     return path

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrkit.decoding.beam import BeamSearch, of_file, of_text
+from asrkit.decoding.beam import BeamSearch
+from asrkit.decoding.beam_cache import build_from_text, load_from_file
 from asrkit.decoding.greedy import GreedyDecoder
-from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.hotwords import HotWordDecoder
 from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.transcript import join_words
 from asrkit.errors import ConfigError
@@ -22,11 +23,11 @@ def search(processor, *texts):
     return BeamSearch(processor, 0, LanguageModel(texts))
 
 
-def heard(processor, scores, *texts):
+def decode(processor, scores, *texts):
     return [one.word for one in search(processor, *texts).decode(scores, 0.02)]
 
 
-def test_words_of_the_text_are_heard_with_their_times(processor):
+def test_beam_search_times_known_words(processor):
     decoder = search(processor, "ab cd", "cd ab")
     words = decoder.decode(frames([0, 3, 3, 4, 0, 2, 0, 5, 0, 6, 0], 0.9), 0.02)
     assert [(one.word, round(one.start_s, 2), round(one.end_s, 2)) for one in words] == [
@@ -41,97 +42,97 @@ def test_words_of_the_text_are_heard_with_their_times(processor):
 MISSPELLED = frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0], 0.9, also={3: (7, 0.6)})  # "ae cd", where the e is not so sure
 
 
-def test_a_misspelling_becomes_the_word_that_the_text_has(processor):
-    assert heard(processor, frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0]), "ab cd") == ["ab", "cd"]
-    assert heard(processor, MISSPELLED, "ab cd") == ["ab", "cd"]
+def test_beam_search_corrects_misspelled_known_word(processor):
+    assert decode(processor, frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0]), "ab cd") == ["ab", "cd"]
+    assert decode(processor, MISSPELLED, "ab cd") == ["ab", "cd"]
 
 
-def test_a_word_that_the_text_has_not_is_still_heard(processor):
+def test_beam_search_keeps_unknown_word(processor):
     words = search(processor, "ab").decode(frames([0, 3, 0, 4, 0, 2, 5, 0, 5, 0, 7, 0], 0.95), 0.02)
     assert [one.word for one in words] == ["ab", "cce"]
     assert words[0].confidence > words[1].confidence > 0.5
 
 
-def test_what_the_model_is_sure_of_is_not_overruled(processor):
-    assert heard(processor, frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0], 0.999), "ab cd") == ["ae", "cd"]
+def test_confident_letters_are_not_overruled(processor):
+    assert decode(processor, frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0], 0.999), "ab cd") == ["ae", "cd"]
 
 
 @settings(deadline=None, max_examples=60)
 @given(path=st.lists(st.integers(0, 7), min_size=1, max_size=25), sure=st.floats(0.3, 0.99))
-def test_without_a_known_word_near_it_hears_what_greedy_hears(processor, path, sure):
+def test_beam_search_equals_greedy_without_similar_known_word(processor, path, sure):
     scores = frames(path, sure)
     scores[:, 5] = -20.0  # a letter that is never heard, and of which the known words are made
     scores[np.arange(len(path)), np.where(np.array(path) == 5, 0, path)] = np.log(sure)
     decoder = search(processor, "c ccc")
-    told, plain = decoder.decode(scores, 0.02), GreedyDecoder(processor, 0).decode(scores, 0.02)
-    assert join_words(told) == join_words(plain)
+    result, plain = decoder.decode(scores, 0.02), GreedyDecoder(processor, 0).decode(scores, 0.02)
+    assert join_words(result) == join_words(plain)
 
 
-def test_the_likelier_order_wins_where_the_sound_does_not_tell(processor):
+def test_likelier_word_order_wins_for_ambiguous_sound(processor):
     unsure = frames([0, 3, 0, 2, 4, 0, 0], also={4: (5, 0.3)})  # "a b", or "a c"
-    assert heard(processor, unsure, *["a c"] * 9, "b", "e b") == ["a", "c"]
-    assert heard(processor, unsure, *["a b"] * 9, "c") == ["a", "b"]
+    assert decode(processor, unsure, *["a c"] * 9, "b", "e b") == ["a", "c"]
+    assert decode(processor, unsure, *["a b"] * 9, "c") == ["a", "b"]
 
 
-def test_characters_of_a_script_without_spaces_are_its_words(tmp_path):
+def test_characters_of_an_unspaced_script_are_words(tmp_path):
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "han", letters="我们去ab"))
     unsure = frames([0, 3, 0, 5, 0, 6, 7, 0], 0.9, {3: (4, 0.3)})  # 我去ab, where 去 may be 们
-    decoder = of_text(types.SimpleNamespace(processor=processor, blank_id=0), "我们 我们ab\n我们")
+    decoder = build_from_text(types.SimpleNamespace(processor=processor, blank_id=0), "我们 我们ab\n我们")
     words = decoder.decode(unsure, 0.02)
     assert join_words(words) == "我们ab" and [one.joined for one in words] == [False, True, True]
 
 
-def test_decoders_are_made_once_a_text(processor):
-    listener = types.SimpleNamespace(processor=processor, blank_id=0)
-    assert of_text(listener, " \n") is None
-    first = of_text(listener, "Ab cd!\n")
-    assert of_text(listener, "ab CD") is first
-    assert of_text(listener, "ab") is not first
+def test_decoder_of_a_text_is_cached(processor):
+    transcriber = types.SimpleNamespace(processor=processor, blank_id=0)
+    assert build_from_text(transcriber, " \n") is None
+    first = build_from_text(transcriber, "Ab cd!\n")
+    assert build_from_text(transcriber, "ab CD") is first
+    assert build_from_text(transcriber, "ab") is not first
 
 
-def test_a_kenlm_file(processor, tmp_path):
+def test_kenlm_file_guides_the_search(processor, tmp_path):
     pytest.importorskip("kenlm")
-    listener = types.SimpleNamespace(processor=processor, blank_id=0)
+    transcriber = types.SimpleNamespace(processor=processor, blank_id=0)
     path = tmp_path / "lm.arpa"
     path.write_text(
         "\\data\\\nngram 1=5\nngram 2=2\n\n\\1-grams:\n-99\t<s>\t0\n-1\t</s>\n-3\t<unk>\n-0.7\tab\t0\n"
         "-0.7\tcd\t0\n\n\\2-grams:\n-0.1\tab cd\n-0.1\t<s> ab\n\n\\end\\\n"
     )
-    decoder = of_file(listener, str(path))
+    decoder = load_from_file(transcriber, str(path))
     assert [one.word for one in decoder.decode(MISSPELLED, 0.02)] == ["ab", "cd"]
-    assert of_file(listener, str(path)) is decoder
-    hot = HotWords(processor, 0, ["cde"], decoder)
+    assert load_from_file(transcriber, str(path)) is decoder
+    hot = HotWordDecoder(processor, 0, ["cde"], decoder)
     said = frames([0, 3, 0, 4, 0, 2, 5, 0, 6, 0, 0], 0.9, {9: (7, 0.2)})
     assert [one.word for one in hot.decode(said, 0.02)] == ["ab", "cde"]
     with pytest.raises(ConfigError, match="There is no language model"):
-        of_file(listener, str(tmp_path / "none.arpa"))
+        load_from_file(transcriber, str(tmp_path / "none.arpa"))
 
 
-def test_models_share_a_language_model(processor, tmp_path):
+def test_decoders_share_a_language_model(processor, tmp_path):
     from transformers import AutoProcessor
 
     other = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "other"))
     first, second = (
-        of_text(types.SimpleNamespace(processor=one, blank_id=0), "ab cd ab") for one in (processor, other)
+        build_from_text(types.SimpleNamespace(processor=one, blank_id=0), "ab cd ab") for one in (processor, other)
     )
     assert first is not second and first.model is second.model
 
 
 @pytest.mark.parametrize("path", ["a" * 5000, "~/none.arpa", "~nobody-here/lm.arpa", "no\0path.arpa"])
-def test_a_path_that_leads_nowhere_is_one_sentence(processor, path):
+def test_missing_language_model_file_raises(processor, path):
     with pytest.raises(ConfigError, match="There is no language model"):
-        of_file(types.SimpleNamespace(processor=processor, blank_id=0), path)
+        load_from_file(types.SimpleNamespace(processor=processor, blank_id=0), path)
 
 
-def test_a_path_may_begin_at_home(processor, tmp_path, monkeypatch):
+def test_home_directory_is_expanded(processor, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "lm.arpa").write_text("no language model")
     with pytest.raises(ConfigError, match="cannot be read as a KenLM|needs the package kenlm"):
-        of_file(types.SimpleNamespace(processor=processor, blank_id=0), "~/lm.arpa")
+        load_from_file(types.SimpleNamespace(processor=processor, blank_id=0), "~/lm.arpa")
 
 
-def test_what_cannot_be_expected(processor):
+def test_text_without_spellable_word_raises(processor):
     with pytest.raises(ConfigError, match="can spell no word"):
         search(processor, "xyz")

@@ -13,35 +13,40 @@ from asrkit.transcription.files import unique_stems
 from tests.support import tiny
 
 
-def test_hot_words_join_the_list_that_a_model_was_tuned_to_hear(tmp_path):
+def test_hot_words_extend_the_word_list_of_a_model(tmp_path):
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "tiny"))
-    listener = SimpleNamespace(
+    transcriber = SimpleNamespace(
         processor=processor, blank_id=0, decoder=LexiconDecoder.from_processor(["ab", "ced"], processor)
     )
-    decoder = DecodingHints(hot_words="Dab, ab").build_decoder(listener)
+    decoder = DecodingHints(hot_words="Dab, ab").build_decoder(transcriber)
     assert decoder.words == ["ab", "ced", "dab"]
     probabilities = np.full((7, 8), 0.01)
     probabilities[np.arange(7), [0, 6, 0, 3, 0, 4, 0]] = 0.93
     assert [one.word for one in decoder.decode(np.log(probabilities), 0.02)] == ["dab"]
     with pytest.raises(ConfigError, match="no token for"):
-        DecodingHints(hot_words="xyz").build_decoder(listener)
+        DecodingHints(hot_words="xyz").build_decoder(transcriber)
 
 
-def test_words_of_a_text_join_that_list_and_a_long_text_keeps_it(tmp_path, monkeypatch):
+def test_text_extends_the_word_list_and_a_long_one_keeps_it(tmp_path, monkeypatch):
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "tiny"))
-    listener = SimpleNamespace(
+    transcriber = SimpleNamespace(
         processor=processor, blank_id=0, decoder=LexiconDecoder.from_processor(["ab", "ced"], processor)
     )
-    assert DecodingHints(text=" \n").build_decoder(listener) is None
-    assert DecodingHints(text="Ab dab xyz", hot_words="ee").build_decoder(listener).words == ["ab", "ced", "dab", "ee"]
+    assert DecodingHints(text=" \n").build_decoder(transcriber) is None
+    assert DecodingHints(text="Ab dab xyz", hot_words="ee").build_decoder(transcriber).words == [
+        "ab",
+        "ced",
+        "dab",
+        "ee",
+    ]
     with pytest.raises(ConfigError, match="can spell no word of this text"):
-        DecodingHints(text="xyz").build_decoder(listener)
+        DecodingHints(text="xyz").build_decoder(transcriber)
     monkeypatch.setattr(lexicon, "MAX_LETTERS", 10)
-    decoder = DecodingHints(text="dab dab ebed").build_decoder(listener)
+    decoder = DecodingHints(text="dab dab ebed").build_decoder(transcriber)
     said = tiny.make_log_probs([0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)})  # ceb (or ced?) dab
     assert join_words(GreedyDecoder(processor, 0).decode(said, 0.02)) == "ceb dab"
     assert join_words(decoder.decode(said, 0.02)) == "ced dab"
@@ -57,17 +62,17 @@ def capitals(tmp_path):
 
 
 @pytest.mark.parametrize("expect", [DecodingHints(hot_words="ab"), DecodingHints(text="ab")], ids=["hot words", "text"])
-def test_expected_words_are_written_as_the_model_writes(capitals, expect):
+def test_hinted_words_are_written_in_the_case_of_the_model(capitals, expect):
     said = tiny.make_log_probs([0, 3, 0, 4, 4, 0, 2, 5, 0, 6, 0], 0.6, {3: (7, 0.41), 4: (7, 0.41)})
     assert join_words(capitals.decoder.decode(said, 0.02)) == "AE CD"
     assert join_words(expect.build_decoder(capitals).decode(said, 0.02)) == "AB CD"
 
 
-def test_a_hot_word_that_cannot_be_spelled_is_told_beside_a_text_too(capitals):
+def test_unspellable_hot_word_raises_also_beside_a_text(capitals):
     for expect in (DecodingHints(hot_words="ab xyz"), DecodingHints(text="ab cd", hot_words="ab xyz")):
         with pytest.raises(ConfigError, match="cannot spell the hot word 'xyz'"):
             expect.build_decoder(capitals)
 
 
-def test_no_two_files_are_written_under_one_name():
+def test_unique_stems_numbers_duplicates():
     assert unique_stems(["x/a.wav", "y/a.mp3", "a-2.wav", "b.wav"]) == ["a", "a-2", "a-2-2", "b"]

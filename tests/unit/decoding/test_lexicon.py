@@ -14,7 +14,7 @@ TOKENS = {"<pad>": 0, "|": 1, "a": 2, "b": 3}
 WORDS = ["ab", "b", "aa"]
 
 
-def loop(words=WORDS) -> LexiconDecoder:
+def make_decoder(words=WORDS) -> LexiconDecoder:
     return LexiconDecoder(words, TOKENS, 0, 1)
 
 
@@ -25,11 +25,11 @@ def posteriors(ids, sure=0.9) -> np.ndarray:
     return table
 
 
-def heard(table, words=WORDS) -> list[str]:
-    return [one.word for one in loop(words).search(table)]
+def decode(table, words=WORDS) -> list[str]:
+    return [one.word for one in make_decoder(words).search(table)]
 
 
-def spelled(path) -> list[str] | None:
+def spell_path(path) -> list[str] | None:
     """The words of a path of ids if all are in the list, else None."""
     text = "".join(" ab"[max(0, token - 1)] for token in collapse(path, 0))
     words = text.split()
@@ -38,36 +38,36 @@ def spelled(path) -> list[str] | None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5), st.integers(0, 2**31))
-def test_it_finds_the_best_of_all_paths(frames, seed):
+def test_search_finds_the_best_of_all_paths(frames, seed):
     table = np.random.default_rng(seed).dirichlet([0.5] * 4, frames)
     smooth = np.log((1 - lexicon.SMOOTHING) * table + lexicon.SMOOTHING / 4)
-    paths = [path for path in itertools.product(range(4), repeat=frames) if spelled(path) is not None]
+    paths = [path for path in itertools.product(range(4), repeat=frames) if spell_path(path) is not None]
     best = max(paths, key=lambda path: smooth[np.arange(frames), path].sum())
-    assert heard(table) == spelled(best)
+    assert decode(table) == spell_path(best)
 
 
 def test_one_wrong_letter_is_outvoted():
-    assert heard(posteriors([2, 2, 0, 2, 3]), ["ab", "b"]) == ["ab"]
-    assert heard(posteriors([0, 2, 3, 1, 1, 3, 0])) == ["ab", "b"]
+    assert decode(posteriors([2, 2, 0, 2, 3]), ["ab", "b"]) == ["ab"]
+    assert decode(posteriors([0, 2, 3, 1, 1, 3, 0])) == ["ab", "b"]
 
 
 def test_a_doubled_letter_needs_a_blank_between():
-    assert heard(posteriors([2, 0, 2])) == ["aa"]
+    assert decode(posteriors([2, 0, 2])) == ["aa"]
 
 
-def test_blanks_alone_are_no_words():
-    assert heard(posteriors([0, 0, 0], sure=0.99)) == []
-    assert heard(np.zeros((0, 4))) == []
+def test_blanks_alone_have_no_words():
+    assert decode(posteriors([0, 0, 0], sure=0.99)) == []
+    assert decode(np.zeros((0, 4))) == []
 
 
-def test_frames_and_confidence():
-    (one,) = loop().search(posteriors([0, 2, 2, 0, 3, 0]))
+def test_decoded_word_has_frames_and_confidence():
+    (one,) = make_decoder().search(posteriors([0, 2, 2, 0, 3, 0]))
     assert (one.word, one.start, one.end) == ("ab", 1, 5)
     assert one.confidence == pytest.approx(0.9)
 
 
-def test_a_list_that_cannot_work_is_refused():
+def test_invalid_word_lists_raise():
     with pytest.raises(ConfigError, match="needs 1 to"):
-        loop([])
+        make_decoder([])
     with pytest.raises(ConfigError, match="'z', which the model has no token for"):
-        loop(["az"])
+        make_decoder(["az"])

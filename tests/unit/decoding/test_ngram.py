@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrkit.decoding.ngram import BEGIN, END, UNKNOWN, KenLM, LanguageModel, _words_of
+from asrkit.decoding.kenlm_model import KenLM, read_words
+from asrkit.decoding.ngram import BEGIN, END, UNKNOWN, LanguageModel
 from asrkit.errors import ConfigError, DataError
 
 TEXTS = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=6).map(" ".join), min_size=1, max_size=12)
@@ -17,7 +18,7 @@ TEXTS = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=6).map(
 
 @settings(deadline=None)
 @given(TEXTS, st.integers(1, 4))
-def test_after_any_words_the_chances_of_the_next_add_up_to_one(texts, order):
+def test_next_word_probabilities_sum_to_one(texts, order):
     model = LanguageModel(texts, order)
     choices = [*model.words, END, UNKNOWN]
     histories = [(), *itertools.product([*model.words, BEGIN, "zebra"], repeat=2)]
@@ -26,7 +27,7 @@ def test_after_any_words_the_chances_of_the_next_add_up_to_one(texts, order):
         assert sum(10 ** model.score(known, word) for word in choices) == pytest.approx(1, abs=1e-6)
 
 
-def test_what_was_said_often_is_likely_and_a_word_of_many_contexts_more_than_one_of_a_single_one():
+def test_frequent_words_and_words_of_many_contexts_are_likelier():
     model = LanguageModel(["press star to go on"] * 4 + ["press star to stop", "press pound to stop"])
     chances = [model.score((BEGIN, "press"), word) for word in ("star", "pound", "go")]
     assert chances == sorted(chances, reverse=True) and len(set(chances)) == 3
@@ -35,7 +36,7 @@ def test_what_was_said_often_is_likely_and_a_word_of_many_contexts_more_than_one
     assert texts.score((), "zebra") == texts.score((), UNKNOWN)
 
 
-def test_what_is_behind_a_word_follows_from_it():
+def test_follow_scores_words_after_their_history():
     model = LanguageModel(["press star to go on"] * 4 + ["press pound to stop"])
     state, first = model.follow(model.start, "press")
     _, star = model.follow(state, "star")
@@ -63,7 +64,7 @@ ngram 2=2
 """
 
 
-def test_a_file_of_kenlms(tmp_path, capfd):
+def test_kenlm_file_scores_words(tmp_path, capfd):
     pytest.importorskip("kenlm")
     (tmp_path / "lm.arpa").write_text(ARPA, encoding="utf-8")
     model = KenLM(tmp_path / "lm.arpa")
@@ -76,7 +77,7 @@ def test_a_file_of_kenlms(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("packed", [gzip, bz2, lzma])
-def test_a_file_of_kenlms_may_be_compressed(tmp_path, packed):
+def test_compressed_kenlm_file_is_read(tmp_path, packed):
     pytest.importorskip("kenlm")
     (tmp_path / "lm.arpa").write_bytes(packed.compress(ARPA.encode()))
     assert KenLM(tmp_path / "lm.arpa").words == ["press", "äpfel"]
@@ -85,19 +86,19 @@ def test_a_file_of_kenlms_may_be_compressed(tmp_path, packed):
         KenLM(tmp_path / "lm.arpa")
 
 
-def test_what_would_take_long_is_refused_before_it_is_read(tmp_path, monkeypatch):
+def test_too_large_kenlm_files_raise_before_loading(tmp_path, monkeypatch):
     kenlm = pytest.importorskip("kenlm")
     (tmp_path / "lm.arpa").write_text(ARPA, encoding="utf-8")
     monkeypatch.setattr(kenlm, "Model", None)
-    monkeypatch.setattr("asrkit.decoding.ngram.MOST_KNOWN", 1)
+    monkeypatch.setattr("asrkit.decoding.kenlm_model.MAX_KNOWN_WORDS", 1)
     with pytest.raises(ConfigError, match="more than 1 words"):
         KenLM(tmp_path / "lm.arpa")
-    monkeypatch.setattr("asrkit.decoding.ngram.MOST_TEXT_MB", 0)
+    monkeypatch.setattr("asrkit.decoding.kenlm_model.MAX_TEXT_MB", 0)
     with pytest.raises(ConfigError, match="build_binary"):
         KenLM(tmp_path / "lm.arpa")
 
 
-def test_the_words_that_a_binary_file_ends_in(tmp_path):
+def test_words_of_a_binary_file_are_listed(tmp_path):
     """As KenLM's build_binary writes it: a magic line, tables of numbers, then the words, each ended by a zero."""
     path = tmp_path / "lm.bin"
     path.write_bytes(
@@ -106,10 +107,10 @@ def test_the_words_that_a_binary_file_ends_in(tmp_path):
         + b"<unk>\0<s>\0"
         + "press\0äpfel\0".encode()
     )
-    assert list(_words_of(path)) == ["<unk>", "<s>", "press", "äpfel"]
+    assert list(read_words(path)) == ["<unk>", "<s>", "press", "äpfel"]
 
 
-def test_a_file_that_is_none(tmp_path, monkeypatch):
+def test_invalid_kenlm_file_raises(tmp_path, monkeypatch):
     (tmp_path / "lm.arpa").write_text("no language model")
     with pytest.raises(ConfigError, match="cannot be read as a KenLM language model|needs the package kenlm"):
         KenLM(tmp_path / "lm.arpa")
@@ -118,6 +119,6 @@ def test_a_file_that_is_none(tmp_path, monkeypatch):
         KenLM(tmp_path / "lm.arpa")
 
 
-def test_no_text():
+def test_language_model_without_text_raises():
     with pytest.raises(DataError, match="needs some text"):
         LanguageModel(["", "  "])

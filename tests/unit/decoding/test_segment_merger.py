@@ -1,4 +1,4 @@
-"""Joined clips of known text: no word is lost or doubled, wherever the recording is cut."""
+"""Joined clips of known text: no word is lost or repeated, wherever the recording is cut."""
 
 from itertools import pairwise
 
@@ -26,8 +26,8 @@ def speech(draw):
     return words
 
 
-def heard(words, start_s, stop_s, shift=0.0):
-    """What a model says of a stretch: words that it hears in part too, under their name if it heard their middle."""
+def decode_part(words, start_s, stop_s, shift=0.0):
+    """Words that a model recognises in part of a recording; a cut word keeps its name if its middle is inside."""
     inside = [word for word in words if word.end_s > start_s + 0.02 and word.start_s < stop_s - 0.02]
     return [
         Word(
@@ -41,41 +41,43 @@ def heard(words, start_s, stop_s, shift=0.0):
 
 
 @given(speech(), st.lists(st.floats(2.0, 15.0), min_size=1, max_size=5), st.floats(-0.01, 0.01))
-def test_each_word_is_said_once(words, lengths, shift):
-    """Both sides of a cut hear a second or more across it, with times that differ a little."""
-    merger, found, at, end = SegmentMerger(), [], 0.0, words[-1].end_s + 2
+def test_each_word_appears_once(words, lengths, shift):
+    """The segments at a cut overlap by a second or more, with times that differ a little."""
+    merger, merged, at, end = SegmentMerger(), [], 0.0, words[-1].end_s + 2
     for length in lengths:
         if at + length + 2.5 > end:
             break
-        found += merger.push(heard(words, max(0, at - 1.5), at + length + 1), at + length)
+        merged += merger.push(decode_part(words, max(0, at - 1.5), at + length + 1), at + length)
         at += length
-    found += merger.push(heard(words, max(0, at - 1.5), end, shift if at else 0.0), None)
-    assert [word.word for word in found] == [word.word for word in words]
-    assert all(before.start_s <= after.start_s for before, after in pairwise(found))
+    merged += merger.push(decode_part(words, max(0, at - 1.5), end, shift if at else 0.0), None)
+    assert [word.word for word in merged] == [word.word for word in words]
+    assert all(before.start_s <= after.start_s for before, after in pairwise(merged))
 
 
-def test_a_pause_needs_no_seam():
+def test_segments_apart_keep_all_words():
     merger = SegmentMerger()
     assert merger.push([Word("one", 0, 1, 1)], None) and merger.push([Word("two", 0.9, 1.5, 1)], None)
 
 
-def letters(text, rng):
-    """A word of the tiny language with a gap of 0.14 s to the next: it parts words, and is too short for a pause."""
+def synthesize_word(text, rng):
+    """A word of the tiny language and a gap of 0.14 s: long enough to end a word, too short for a pause."""
     return tiny.synthesize(text, rng)[SAMPLING_RATE // 20 : -SAMPLING_RATE // 20]
 
 
-def test_joined_clips_are_read_as_one_by_one():
-    """A tuned model reads a minute of words without a pause (so that it is cut in the middle of speech) as it does each
-    word alone; and the same with pauses."""
+def test_joined_clips_are_transcribed_as_single_ones():
+    """A minute of words without a pause is cut in the middle of speech; each word is still recognised."""
     rng = np.random.default_rng(3)
     words = ["".join(rng.choice(list("abcde"), rng.integers(2, 5))) for _ in range(70)]
     for pause_s in (0.0, 0.7):
         sound = np.concatenate(
-            [np.concatenate([letters(word, rng), np.zeros(int(pause_s * SAMPLING_RATE), np.float32)]) for word in words]
+            [
+                np.concatenate([synthesize_word(word, rng), np.zeros(int(pause_s * SAMPLING_RATE), np.float32)])
+                for word in words
+            ]
         )
         pieces = segment_audio(sound)
         forced_cuts = sum(piece.is_forced_cut for piece in pieces)
         assert forced_cuts == (0 if pause_s else len(pieces) - 1) and len(pieces) > 2
-        told = ToneTranscriber().transcribe_blocks([sound])
-        assert [word.word for word in told.words] == words
-        assert told.duration_s == pytest.approx(len(sound) / SAMPLING_RATE)
+        transcript = ToneTranscriber().transcribe_blocks([sound])
+        assert [word.word for word in transcript.words] == words
+        assert transcript.duration_s == pytest.approx(len(sound) / SAMPLING_RATE)

@@ -10,7 +10,7 @@ import pytest
 from asrkit.audio import Waveform
 from asrkit.decoding.alignment import align
 from asrkit.decoding.greedy import GreedyDecoder
-from asrkit.decoding.hotwords import HotWords
+from asrkit.decoding.hotwords import HotWordDecoder
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends, join_words
 from asrkit.transcription.writers import WRITERS
@@ -35,7 +35,7 @@ def times(words):
 SAID = [0, 3, 0, 4, 4, 0, 6, 0, 7, 2, 2, 5, 0, 3, 0]  # 我们ab 去我
 
 
-def test_each_character_has_its_time_and_its_confidence(processor):
+def test_each_character_has_times_and_confidence(processor):
     words = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(SAID, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
     assert times(words) == [
         ("我", 0.02, 0.04, False),
@@ -46,9 +46,9 @@ def test_each_character_has_its_time_and_its_confidence(processor):
     ]
     assert join_words(words) == "我们ab 去我"
     assert words[1].confidence < words[0].confidence == pytest.approx(words[4].confidence)
-    told = Transcript(words, 0.3).to_dict()
-    assert told["text"] == "我们ab 去我"
-    assert [word.get("joined", False) for word in told["words"]] == [False, True, True, False, True]
+    result = Transcript(words, 0.3).to_dict()
+    assert result["text"] == "我们ab 去我"
+    assert [word.get("joined", False) for word in result["words"]] == [False, True, True, False, True]
 
 
 def test_marks_stay_with_their_base(tmp_path):
@@ -61,27 +61,27 @@ def test_marks_stay_with_their_base(tmp_path):
     assert [one.word for one in GreedyDecoder(processor, 0).decode(scores, 0.02)] == ["กำ", "ก", "ខ្ខ"]
 
 
-def test_a_correction_is_timed_by_character(processor):
-    listener = types.SimpleNamespace(
+def test_alignment_times_each_character(processor):
+    transcriber = types.SimpleNamespace(
         processor=processor, blank_id=0, log_probabilities=lambda wave: tiny.make_log_probs(SAID, 0.9)
     )
-    told = align(listener, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
+    result = align(transcriber, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
     heard = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(SAID, 0.9), 0.02)
-    assert times(told.words) == times(extend_word_ends(heard, len(SAID) * 0.02))
+    assert times(result.words) == times(extend_word_ends(heard, len(SAID) * 0.02))
 
 
-def test_a_hot_word_of_several_characters(processor):
+def test_hot_word_of_several_characters_replaces_similar_ones(processor):
     unsure = tiny.make_log_probs([0, 3, 0, 6, 0, 7, 2, 0], 0.9, {3: (4, 0.3)})  # 我ab, where the a might be 们
-    assert join_words(HotWords(processor, 0, ["去去"]).decode(unsure, 0.02)) == "我ab"
+    assert join_words(HotWordDecoder(processor, 0, ["去去"]).decode(unsure, 0.02)) == "我ab"
     assert times(
-        HotWords(processor, 0, ["我们"]).decode(tiny.make_log_probs([0, 3, 0, 5, 0, 2], 0.9, {3: (4, 0.3)}), 0.02)
+        HotWordDecoder(processor, 0, ["我们"]).decode(tiny.make_log_probs([0, 3, 0, 5, 0, 2], 0.9, {3: (4, 0.3)}), 0.02)
     ) == [
         ("我", 0.02, 0.04, False),
         ("们", 0.06, 0.08, True),
     ]
     assert (
         join_words(
-            HotWords(processor, 0, ["们去我"]).decode(
+            HotWordDecoder(processor, 0, ["们去我"]).decode(
                 tiny.make_log_probs([3, 0, 4, 0, 3, 0, 3, 0, 6], 0.9, {4: (5, 0.3)}), 0.02
             )
         )
@@ -90,14 +90,14 @@ def test_a_hot_word_of_several_characters(processor):
 
 
 @pytest.mark.parametrize("word", ["我们去我", "我们去", "们去我"])
-def test_no_character_of_a_hot_word_that_was_heard_is_said_twice(processor, word):
+def test_correct_hot_word_repeats_no_character(processor, word):
     said = tiny.make_log_probs([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
     assert join_words(GreedyDecoder(processor, 0).decode(said, 0.02)) == "我们去我"
-    assert join_words(HotWords(processor, 0, [word]).decode(said, 0.02)) == "我们去我"
+    assert join_words(HotWordDecoder(processor, 0, [word]).decode(said, 0.02)) == "我们去我"
 
 
 @pytest.mark.parametrize("delimiter", ["|", None])
-def test_a_model_without_a_delimiter(tmp_path, delimiter):
+def test_model_without_delimiter_decodes_and_aligns(tmp_path, delimiter):
     """Its tokenizer has none, or adds one that the model has no output for."""
     from transformers import Wav2Vec2CTCTokenizer
 
@@ -113,15 +113,15 @@ def test_a_model_without_a_delimiter(tmp_path, delimiter):
         word_delimiter_token=delimiter,
     )
     said = tiny.make_log_probs([0, 3, 0, 4, 0, 6, 7, 0], 0.9)
-    listener = types.SimpleNamespace(
+    transcriber = types.SimpleNamespace(
         processor=types.SimpleNamespace(tokenizer=tokenizer), blank_id=0, log_probabilities=lambda wave: said
     )
-    assert join_words(HotWords(listener.processor, 0, ["我去"]).decode(said, 0.02)) == "我们ab"
-    told = align(listener, Waveform(np.zeros(len(said) * 320, np.float32)), "我 们 ab").words
-    assert [(one.word, round(one.start_s, 2)) for one in told] == [("我", 0.02), ("们", 0.06), ("ab", 0.1)]
+    assert join_words(HotWordDecoder(transcriber.processor, 0, ["我去"]).decode(said, 0.02)) == "我们ab"
+    result = align(transcriber, Waveform(np.zeros(len(said) * 320, np.float32)), "我 们 ab").words
+    assert [(one.word, round(one.start_s, 2)) for one in result] == [("我", 0.02), ("们", 0.06), ("ab", 0.1)]
 
 
-def test_where_pieces_meet_no_space_is_made(processor):
+def test_merged_segments_get_no_space_between_characters(processor):
     merger = SegmentMerger()
     first = merger.push([Word("我", 0, 1, 1)], None)
     second = merger.push([Word("们", 1, 2, 1), Word("ab", 2, 3, 1)], None)
@@ -129,16 +129,16 @@ def test_where_pieces_meet_no_space_is_made(processor):
     assert join_words(first + second + third) == "我们 ab 去"
 
 
-def test_captions_hold_sixteen_characters_a_line():
+def test_captions_have_at_most_sixteen_full_width_characters_a_line():
     words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, place > 0) for place, one in enumerate("我们去" * 20)]
-    told = Transcript(words, 8.0)
-    shown = list(split_captions(told))
+    result = Transcript(words, 8.0)
+    shown = list(split_captions(result))
     assert all(len(one.lines) <= 2 and max(map(len, one.lines)) <= 16 for one in shown)
-    read = pysubs2.SSAFile.from_string(WRITERS["srt"](told), format_="srt")
+    read = pysubs2.SSAFile.from_string(WRITERS["srt"](result), format_="srt")
     assert "".join(line.plaintext.replace("\n", "") for line in read) == "我们去" * 20
 
 
-def test_lines_break_at_spaces_where_there_are_some():
+def test_caption_lines_break_at_spaces():
     words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, one != "我") for place, one in enumerate("我们去们去" * 5)]
     (shown,) = split_captions(Transcript(words, 4.0))
     assert [len(line.replace(" ", "")) for line in shown.lines] in ([10, 15], [15, 10])

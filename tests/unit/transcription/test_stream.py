@@ -30,7 +30,7 @@ def chunks(samples, size):
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 1000), st.integers(200, 20_000))
-def test_what_is_final_is_what_a_file_says_and_the_tail_is_there(seed, size):
+def test_final_words_equal_those_of_a_file_to_the_end(seed, size):
     samples, said = speech(seed)
     live = LiveSession(ToneTranscriber())
     final = [word for chunk in chunks(samples, size) for word in live.push_chunk(chunk).final]
@@ -40,35 +40,35 @@ def test_what_is_final_is_what_a_file_says_and_the_tail_is_there(seed, size):
     assert live.duration_s == pytest.approx(len(samples) / SAMPLING_RATE)
 
 
-def test_text_is_there_while_somebody_speaks_and_final_at_a_pause():
+def test_words_are_partial_during_speech_and_final_after_a_pause():
     rng = np.random.default_rng(0)
     live = LiveSession(ToneTranscriber())
-    hush = np.zeros(int(0.7 * SAMPLING_RATE), np.float32)
-    told = [live.push_chunk(chunk) for chunk in chunks(tiny.synthesize("abc de", rng), SAMPLING_RATE // 5)]
-    assert not any(heard.final for heard in told)
-    assert [word.word for word in told[-1].partial][0] == "abc"
-    after = [live.push_chunk(chunk) for chunk in chunks(hush, SAMPLING_RATE // 5)]
-    assert [word.word for heard in after for word in heard.final] == ["abc", "de"]
+    silence = np.zeros(int(0.7 * SAMPLING_RATE), np.float32)
+    updates = [live.push_chunk(chunk) for chunk in chunks(tiny.synthesize("abc de", rng), SAMPLING_RATE // 5)]
+    assert not any(update.final for update in updates)
+    assert [word.word for word in updates[-1].partial][0] == "abc"
+    after = [live.push_chunk(chunk) for chunk in chunks(silence, SAMPLING_RATE // 5)]
+    assert [word.word for update in after for word in update.final] == ["abc", "de"]
     assert list(after[-1].partial) == [] and list(live.finish().final) == []
 
 
-def test_a_chunk_costs_the_same_after_an_hour():
-    """What is heard for a chunk is bounded, with and without pauses, and does not grow with the session."""
+def test_cost_of_a_chunk_does_not_grow():
+    """What is num_samples for a chunk is bounded, with and without pauses, and does not grow with the session."""
     for pause_s in ((0.0,), (0.9,)):
-        reader, heard = ToneTranscriber(), []
-        reader.transcribe_segments = lambda pieces, *_, heard=heard: (
-            heard.append(sum(len(one.samples) for one in pieces)) or []
+        transcriber, num_samples = ToneTranscriber(), []
+        transcriber.transcribe_segments = lambda pieces, *_, num_samples=num_samples: (
+            num_samples.append(sum(len(one.samples) for one in pieces)) or []
         )
-        live, samples = LiveSession(reader), speech(1, 60, pause_s)[0]
+        live, samples = LiveSession(transcriber), speech(1, 60, pause_s)[0]
         for _ in range(4):
             for chunk in chunks(samples, SAMPLING_RATE // 2):
                 live.push_chunk(chunk)
-        assert max(heard) <= 17 * SAMPLING_RATE
-        quarter = len(heard) // 4
-        assert sum(heard[-quarter:]) == pytest.approx(sum(heard[:quarter]), rel=0.2)
+        assert max(num_samples) <= 17 * SAMPLING_RATE
+        quarter = len(num_samples) // 4
+        assert sum(num_samples[-quarter:]) == pytest.approx(sum(num_samples[:quarter]), rel=0.2)
 
 
-def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
+def test_slow_model_updates_partial_words_less_often(monkeypatch):
     clock = types.SimpleNamespace(now=0.0)
     monkeypatch.setattr(stream.time, "monotonic", lambda: clock.now)
     spent = []
@@ -78,9 +78,9 @@ def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
         clock.now += 0.5
         return []
 
-    reader = ToneTranscriber()
-    reader.transcribe_segments = slow
-    live = LiveSession(reader)
+    transcriber = ToneTranscriber()
+    transcriber.transcribe_segments = slow
+    live = LiveSession(transcriber)
     samples = np.concatenate(
         [
             tiny.synthesize("abcde", np.random.default_rng(n))[SAMPLING_RATE // 10 : -SAMPLING_RATE // 7]
@@ -93,10 +93,10 @@ def test_a_slow_model_says_less_often_what_may_change(monkeypatch):
     assert sum(spent) <= stream.MAX_PARTIAL_SHARE * len(samples) / SAMPLING_RATE + 2 * 0.5, "plus the pieces that ended"
 
 
-def test_silence_says_nothing_and_hears_nothing():
-    reader = ToneTranscriber()
-    reader.transcribe_segments = lambda *_: pytest.fail("silence was given to the model")
-    live = LiveSession(reader)
+def test_silence_is_never_decoded():
+    transcriber = ToneTranscriber()
+    transcriber.transcribe_segments = lambda *_: pytest.fail("silence was given to the model")
+    live = LiveSession(transcriber)
     for chunk in chunks(np.zeros(40 * SAMPLING_RATE, np.float32), SAMPLING_RATE // 2):
         assert live.push_chunk(chunk) == stream.LiveUpdate([], [])
     assert live.finish() == stream.LiveUpdate([], [])

@@ -33,40 +33,44 @@ def transcripts(draw):
     return spoken(*parts, 0.5)
 
 
-def test_what_a_player_reads_in_srt():
-    told = spoken(3725.0, "one", "two", 2.0, "three")
-    assert to_srt(told) == ("1\n01:02:05,000 --> 01:02:06,000\none two\n\n2\n01:02:07,800 --> 01:02:08,200\nthree\n")
+def test_srt_format():
+    transcript = spoken(3725.0, "one", "two", 2.0, "three")
+    assert to_srt(transcript) == (
+        "1\n01:02:05,000 --> 01:02:06,000\none two\n\n2\n01:02:07,800 --> 01:02:08,200\nthree\n"
+    )
 
 
-def test_what_a_browser_reads_in_vtt():
+def test_vtt_format():
     assert to_vtt(spoken("a&b", "<i>")) == "WEBVTT\n\n00:00:00.000 --> 00:00:00.800\na&amp;b &lt;i&gt;\n"
 
 
 @pytest.mark.parametrize("name", ["srt", "vtt"])
-@given(told=transcripts())
-def test_a_library_reads_back_every_word_in_order(name, told):
-    read = pysubs2.SSAFile.from_string(WRITERS[name](told), format_=name)
-    assert " ".join(line.plaintext.replace("\n", " ") for line in read).split() == [word.word for word in told.words]
+@given(transcript=transcripts())
+def test_pysubs2_reads_every_word_back_in_order(name, transcript):
+    read = pysubs2.SSAFile.from_string(WRITERS[name](transcript), format_=name)
+    assert " ".join(line.plaintext.replace("\n", " ") for line in read).split() == [
+        word.word for word in transcript.words
+    ]
     for before, after in zip(read, list(read)[1:], strict=False):
         assert before.start < before.end <= after.start
 
 
-@given(told=transcripts())
-def test_captions_can_be_read(told):
-    shown = list(split_captions(told))
-    assert [word for one in shown for word in one.words] == told.words
+@given(transcript=transcripts())
+def test_captions_are_short_and_have_every_word(transcript):
+    shown = list(split_captions(transcript))
+    assert [word for one in shown for word in one.words] == transcript.words
     for one in shown:
         assert one.end_s - one.start_s <= 7.01
         assert len(one.lines) <= 2 and all(len(line) <= MAX_LINE_WIDTH + 12 for line in one.lines)
 
 
-def test_nothing_was_said():
+def test_silence_has_no_words():
     nothing = Transcript([], 2.0)
     assert WRITERS["srt"](nothing) == "" and WRITERS["txt"](nothing) == "\n"
     assert WRITERS["vtt"](nothing) == "WEBVTT\n"
     assert json.loads(WRITERS["json"](nothing)) == {"text": "", "words": [], "duration_s": 2.0}
 
 
-def test_words_as_a_table():
+def test_tsv_format():
     table = list(csv.DictReader(io.StringIO(WRITERS["tsv"](spoken("one", "two"))), delimiter="\t"))
     assert [(row["start"], row["end"], row["word"]) for row in table] == [("0", "300", "one"), ("400", "700", "two")]

@@ -29,7 +29,7 @@ SIZE, OVERLAP = int(MAX_CLIP_S * SAMPLING_RATE), int(OVERLAP_S * SAMPLING_RATE)
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A random model whose output layer is scaled up, so that it writes many letters."""
+    """A random model whose output layer is scaled up, so that it emits many letters."""
     folder = tiny.write_checkpoint(tmp_path_factory.mktemp("base") / "tiny")
     from transformers import AutoModelForCTC
 
@@ -41,7 +41,7 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def listener(checkpoint):
+def transcriber(checkpoint):
     return Transcriber(str(checkpoint))
 
 
@@ -65,7 +65,7 @@ def noise(samples, seed=0):
 @example(SIZE + 1)
 @example(2 * SIZE - OVERLAP)
 @example(2 * SIZE - OVERLAP + 1)
-def test_every_sample_is_answered_for_once(samples):
+def test_windows_cover_every_sample_once(samples):
     spans = list(split_windows(samples))
     if samples < 400:
         assert spans == []
@@ -76,11 +76,11 @@ def test_every_sample_is_answered_for_once(samples):
     for start, stop, keep_from, keep_to in spans:
         assert 0 <= start <= keep_from < keep_to <= stop <= samples
         assert stop - start <= SIZE
-        assert keep_from - start == (OVERLAP // 2 if start else 0), "what is kept is heard with what came before it"
+        assert keep_from - start == (OVERLAP // 2 if start else 0), "kept samples have context before them"
         assert stop - keep_to == (0 if stop == samples else OVERLAP // 2)
 
 
-def test_a_minute_in_windows():
+def test_windows_of_a_minute():
     second = SAMPLING_RATE
     assert list(split_windows(60 * second)) == [
         (0, 24 * second, 0, 22 * second),
@@ -92,49 +92,50 @@ def test_a_minute_in_windows():
 # Transcribing
 
 
-def test_too_short_to_hold_a_frame(listener):
+def test_clip_without_a_frame_has_no_words(transcriber):
     for samples in (1, 100, 399):
-        heard = listener.transcribe(noise(samples))
-        assert (heard.text, heard.words) == ("", []) and heard.duration_s == samples / SAMPLING_RATE
+        transcript = transcriber.transcribe(noise(samples))
+        assert (transcript.text, transcript.words) == ("", []) and transcript.duration_s == samples / SAMPLING_RATE
 
 
 @pytest.mark.parametrize("samples", [400, 719, 16_000, 5 * SAMPLING_RATE, SIZE + SAMPLING_RATE, 2 * SIZE + 12_345])
-def test_words_are_in_order_within_the_recording(listener, samples):
-    heard = listener.transcribe(noise(samples))
-    assert heard.text == " ".join(word.word for word in heard.words)
-    assert heard.duration_s == samples / SAMPLING_RATE
-    for word in heard.words:
-        assert word.word and 0 <= word.start_s < word.end_s <= heard.duration_s + 1e-6 and 0 < word.confidence <= 1
-    for before, after in zip(heard.words, heard.words[1:], strict=False):
+def test_words_are_in_order_within_the_recording(transcriber, samples):
+    transcript = transcriber.transcribe(noise(samples))
+    assert transcript.text == " ".join(word.word for word in transcript.words)
+    assert transcript.duration_s == samples / SAMPLING_RATE
+    for word in transcript.words:
+        assert word.word and 0 <= word.start_s < word.end_s <= transcript.duration_s + 1e-6 and 0 < word.confidence <= 1
+    for before, after in zip(transcript.words, transcript.words[1:], strict=False):
         assert before.end_s <= after.start_s
 
 
-def test_a_long_recording_is_heard_to_its_end(listener):
+def test_long_recording_is_transcribed_to_its_end(transcriber):
     whole = noise(3 * SIZE)
-    loudness = 0.6 + 0.4 * np.sin(
-        2 * np.pi * 4 * np.arange(3 * SIZE) / SAMPLING_RATE
-    )  # what never wavers is background
-    heard = listener.transcribe(Waveform((whole.samples * loudness).astype(np.float32)))
-    starts = np.array([word.start_s for word in heard.words])
-    assert np.histogram(starts, bins=9, range=(0, heard.duration_s))[0].min() > 10
+    loudness = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * np.arange(3 * SIZE) / SAMPLING_RATE)  # a steady level is background
+    transcript = transcriber.transcribe(Waveform((whole.samples * loudness).astype(np.float32)))
+    starts = np.array([word.start_s for word in transcript.words])
+    assert np.histogram(starts, bins=9, range=(0, transcript.duration_s))[0].min() > 10
 
 
-def test_a_window_answers_as_it_would_alone(listener):
-    """The first of three windows answers for 22 s with what the first 24 s alone say up to there."""
+def test_window_scores_equal_those_of_the_window_alone(transcriber):
+    """The first of three windows gives the scores of 22 s; they equal those of the first 24 s alone."""
     whole = noise(3 * SIZE)
-    first, early = listener.log_probabilities(Waveform(whole.samples[:SIZE])), listener.log_probabilities(whole)
+    first, early = (
+        transcriber.log_probabilities(Waveform(whole.samples[:SIZE])),
+        transcriber.log_probabilities(whole),
+    )
     frames = round(21.9 / 24 * len(first))
     np.testing.assert_allclose(early[:frames], first[:frames], atol=1e-4)
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
-def test_clips_heard_together_are_heard_as_alone(tmp_path, norm):
-    """Batches of like lengths: padding changes nothing, whether the model was trained with a mask or not."""
+def test_batching_does_not_change_scores(tmp_path, norm):
+    """Padding changes nothing, whether the model was trained with a mask or not."""
     folder = tiny.write_checkpoint(tmp_path / norm, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer")
     if norm == "group":
-        told = json.loads((folder / "processor_config.json").read_text())
-        told["feature_extractor"]["return_attention_mask"] = False
-        (folder / "processor_config.json").write_text(json.dumps(told))
+        data = json.loads((folder / "processor_config.json").read_text())
+        data["feature_extractor"]["return_attention_mask"] = False
+        (folder / "processor_config.json").write_text(json.dumps(data))
     engine = Engine(str(folder))
     clips = [
         noise(length, seed).samples
@@ -149,7 +150,7 @@ def test_clips_heard_together_are_heard_as_alone(tmp_path, norm):
 
 
 @given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
-def test_every_clip_is_in_one_batch_with_clips_like_it(lengths):
+def test_batches_hold_every_clip_once_with_similar_lengths(lengths):
     groups = make_batches(lengths, 24.0, 0.8)
     assert sorted(place for group in groups for place in group) == [
         place for place, length in enumerate(lengths) if length >= 400
@@ -160,15 +161,16 @@ def test_every_clip_is_in_one_batch_with_clips_like_it(lengths):
         assert len(inside) == 1 or len(inside) * max(inside) <= 24 * SAMPLING_RATE
 
 
-def test_the_same_recording_gives_the_same_text(listener):
-    assert listener.transcribe(noise(2 * SAMPLING_RATE)) == listener.transcribe(noise(2 * SAMPLING_RATE))
+def test_transcription_is_deterministic(transcriber):
+    assert transcriber.transcribe(noise(2 * SAMPLING_RATE)) == transcriber.transcribe(noise(2 * SAMPLING_RATE))
     assert (
-        listener.transcribe(noise(2 * SAMPLING_RATE, seed=1)).text != listener.transcribe(noise(2 * SAMPLING_RATE)).text
+        transcriber.transcribe(noise(2 * SAMPLING_RATE, seed=1)).text
+        != transcriber.transcribe(noise(2 * SAMPLING_RATE)).text
     )
 
 
-class Script(torch.nn.Module):
-    """A model that says one token a frame of 320 samples, as written, with a given certainty."""
+class ScriptedModel(torch.nn.Module):
+    """A model that emits one given token for each frame of 320 samples, with a given probability."""
 
     def __init__(self, tokens, certainty):
         super().__init__()
@@ -183,35 +185,35 @@ class Script(torch.nn.Module):
 
 def test_words_times_and_confidence(checkpoint):
     """Blank 0, delimiter 2, a 3, b 4: "aab" in frames 1 to 5, "b" in frame 8; ten frames of a tenth of a second."""
-    listener = Transcriber(str(checkpoint))
+    transcriber = Transcriber(str(checkpoint))
     tokens = [0, 3, 0, 3, 3, 4, 2, 2, 4, 0]
     sure = [0.9, 0.9, 0.9, 0.5, 0.7, 0.8, 0.9, 0.9, 0.6, 0.9]
-    listener.engine.model = Script(tokens, sure)
-    heard = listener.transcribe(noise(SAMPLING_RATE))
-    assert heard.text == "aab b"
-    told = heard.to_dict()
-    assert [(word["word"], word["start_s"], word["end_s"]) for word in told["words"]] == [
+    transcriber.engine.model = ScriptedModel(tokens, sure)
+    transcript = transcriber.transcribe(noise(SAMPLING_RATE))
+    assert transcript.text == "aab b"
+    data = transcript.to_dict()
+    assert [(word["word"], word["start_s"], word["end_s"]) for word in data["words"]] == [
         ("aab", 0.1, 0.65),
         ("b", 0.8, 0.95),
-    ], "a letter sounds 50 ms beyond its last frame"
-    # Letters at their surest frames: 0.9, 0.7 and 0.8 for aab, 0.6 for b; then all frames of the word.
+    ], "a word ends 50 ms after its last frame"
+    # Letters at their best frames: 0.9, 0.7 and 0.8 for aab, 0.6 for b; then all frames of the word.
     expected = [(0.9 * 0.7 * 0.8) ** 2 * (0.9 * 0.9 * 0.5 * 0.7 * 0.8) ** 0.25, 0.6**2 * 0.6**0.25]
-    assert [word["confidence"] for word in told["words"]] == pytest.approx(expected, abs=1e-4)
-    assert told["text"] == "aab b" and told["duration_s"] == 1.0
-    json.dumps(told)
+    assert [word["confidence"] for word in data["words"]] == pytest.approx(expected, abs=1e-4)
+    assert data["text"] == "aab b" and data["duration_s"] == 1.0
+    json.dumps(data)
 
 
 @pytest.mark.parametrize("tokens", [[0] * 10, [2] * 10, [2, 0, 2, 2, 0, 0, 2, 0, 2, 2]])
-def test_nothing_said(checkpoint, tokens):
-    listener = Transcriber(str(checkpoint))
-    listener.engine.model = Script(tokens, [0.9] * 10)
-    assert listener.transcribe(noise(SAMPLING_RATE)).to_dict() == {"text": "", "words": [], "duration_s": 1.0}
+def test_blanks_and_delimiters_have_no_words(checkpoint, tokens):
+    transcriber = Transcriber(str(checkpoint))
+    transcriber.engine.model = ScriptedModel(tokens, [0.9] * 10)
+    assert transcriber.transcribe(noise(SAMPLING_RATE)).to_dict() == {"text": "", "words": [], "duration_s": 1.0}
 
 
 # Loading
 
 
-def test_a_model_is_loaded_once_and_again_when_it_was_replaced(store, checkpoint):
+def test_replaced_checkpoint_is_loaded_again(store, checkpoint):
     first = get_transcriber(str(checkpoint), store)
     assert get_transcriber(str(checkpoint), store) is first
     config = checkpoint / "config.json"
@@ -220,7 +222,7 @@ def test_a_model_is_loaded_once_and_again_when_it_was_replaced(store, checkpoint
     assert second is not first and get_transcriber(str(checkpoint), store) is second
 
 
-def test_only_a_few_models_are_held(store, tmp_path, checkpoint):
+def test_least_recently_used_model_is_dropped(store, tmp_path, checkpoint):
     folders = [tiny.write_checkpoint(tmp_path / name) for name in ("one", "two", "three")]
     first, second = (get_transcriber(str(folder), store) for folder in folders[:2])
     assert get_transcriber(str(folders[0]), store) is first
@@ -230,7 +232,7 @@ def test_only_a_few_models_are_held(store, tmp_path, checkpoint):
     assert get_transcriber(str(folders[1]), store) is not second
 
 
-def test_a_model_that_was_let_go_leaves_the_memory(store, tmp_path):
+def test_dropped_model_is_freed(store, tmp_path):
     folders = [tiny.write_checkpoint(tmp_path / name) for name in ("one", "two", "three")]
     first = weakref.ref(get_transcriber(str(folders[0]), store))
     for folder in folders[1:]:
@@ -239,7 +241,7 @@ def test_a_model_that_was_let_go_leaves_the_memory(store, tmp_path):
     assert first() is None
 
 
-def test_one_thread_listens_while_a_run_is_under_way(store, checkpoint, monkeypatch):
+def test_one_thread_is_used_while_a_run_is_active(store, checkpoint, monkeypatch):
     assert get_transcriber(str(checkpoint), store).engine.num_threads == model_cache.ALL_THREADS
     monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: object())
     busy = get_transcriber(str(checkpoint), store)
@@ -251,35 +253,35 @@ def test_one_thread_listens_while_a_run_is_under_way(store, checkpoint, monkeypa
         torch.set_num_threads(before)
 
 
-def test_the_gpu_is_a_runs_while_it_is_under_way(store, checkpoint, monkeypatch):
-    """There is no GPU here: what is loaded is said to be on one. Who listens keeps listening, on the processor."""
+def test_gpu_is_yielded_while_a_run_is_active(store, checkpoint, monkeypatch):
+    """Fake transcribers claim to be on the GPU; one that the cache has dropped is moved too."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
 
-    class Pretended:
+    class FakeTranscriber:
         def __init__(self, checkpoint, device):
             self.engine = types.SimpleNamespace(device=torch.device(device), move_to=self.move_to)
 
         def move_to(self, device):
             self.engine.device = torch.device(device)
 
-    monkeypatch.setattr(model_cache, "Transcriber", Pretended)
+    monkeypatch.setattr(model_cache, "Transcriber", FakeTranscriber)
     monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: None)
     first = get_transcriber(str(checkpoint), store)
     assert get_transcriber(str(checkpoint), store) is first and first.engine.device.type == "cuda"
-    model_cache._cached.clear()  # others came; this one is still listened with
+    model_cache._cached.clear()  # other models came; this one is still in use
     monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: object())
     monkeypatch.setattr(gpu, "POLL_S", 0.01)
     threading.Thread(target=gpu.yield_gpu, args=[store], daemon=True).start()
-    wait_for(lambda: first.engine.device.type == "cpu", "the GPU to be let go")
+    wait_for(lambda: first.engine.device.type == "cpu", "the model to move to the CPU")
     assert (second := get_transcriber(str(checkpoint), store)).engine.device.type == "cpu"
     monkeypatch.setattr(model_cache.lifecycle, "find_active_run", lambda store: None)
     assert get_transcriber(str(checkpoint), store) is second and second.engine.device.type == "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # ends the thread
 
 
-class Crowded(Engine):
-    """On a GPU that is no GPU, and full whenever something is heard there."""
+class FullGpuEngine(Engine):
+    """Pretends to be on a GPU that is full at every batch."""
 
     def _place_model(self, device):
         super()._place_model("cpu")
@@ -291,9 +293,9 @@ class Crowded(Engine):
         return super()._infer(clips)
 
 
-def test_where_the_gpu_is_full_the_processor_listens(checkpoint, monkeypatch):
+def test_full_gpu_falls_back_to_the_cpu(checkpoint, monkeypatch):
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    engine = Crowded(str(checkpoint), "cuda")
+    engine = FullGpuEngine(str(checkpoint), "cuda")
     (there,), (here,) = (
         one.log_probabilities([noise(SAMPLING_RATE).samples]) for one in (engine, Engine(str(checkpoint)))
     )
@@ -301,7 +303,7 @@ def test_where_the_gpu_is_full_the_processor_listens(checkpoint, monkeypatch):
     np.testing.assert_array_equal(there, here)
 
 
-def test_a_model_that_does_not_fit_on_the_gpu_stays_on_the_processor(checkpoint, monkeypatch):
+def test_model_too_large_for_the_gpu_stays_on_the_cpu(checkpoint, monkeypatch):
     real = torch.nn.Module.to
 
     def to(self, device, *others):
@@ -314,29 +316,29 @@ def test_a_model_that_does_not_fit_on_the_gpu_stays_on_the_processor(checkpoint,
     assert engine.device.type == "cpu" and len(engine.log_probabilities([noise(SAMPLING_RATE).samples])[0])
 
 
-def test_the_watch_on_the_gpu_outlives_a_disk_that_cannot_be_read(store, monkeypatch):
-    looks = []
+def test_yield_gpu_survives_disk_errors(store, monkeypatch):
+    polls = []
 
     def active(store):
-        looks.append(1)
+        polls.append(1)
         raise OSError("no disk")
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: len(looks) < 3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: len(polls) < 3)
     monkeypatch.setattr(model_cache, "transcribers_on_gpu", lambda: [object()])
     monkeypatch.setattr(model_cache.lifecycle, "find_active_run", active)
     monkeypatch.setattr(gpu, "POLL_S", 0.0)
     gpu.yield_gpu(store)
-    assert len(looks) == 3
+    assert len(polls) == 3
 
 
-def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, monkeypatch):
-    other, gate, begun = tiny.write_checkpoint(tmp_path / "slow"), threading.Event(), threading.Event()
+def test_loading_one_model_does_not_block_another(store, checkpoint, tmp_path, monkeypatch):
+    other, release, begun = tiny.write_checkpoint(tmp_path / "slow"), threading.Event(), threading.Event()
     real = model_cache.Transcriber
 
     def load(name, device):
         if name == str(other):
             begun.set()
-            gate.wait(60)
+            release.wait(60)
         return real(name, device)
 
     monkeypatch.setattr(model_cache, "Transcriber", load)
@@ -347,19 +349,19 @@ def test_a_slow_model_keeps_nobody_from_another(store, checkpoint, tmp_path, mon
     quick.start()
     quick.join(20)
     stuck = quick.is_alive()
-    gate.set()
+    release.set()
     slow.join(60)
     assert not stuck
 
 
-def test_half_precision_answers_in_float32(tmp_path):
+def test_half_precision_weights_load_as_float32(tmp_path):
     folder = tiny.write_checkpoint(tmp_path / "half")
     from transformers import AutoModelForCTC
 
     AutoModelForCTC.from_pretrained(folder).half().save_pretrained(folder)
-    listener = Transcriber(str(folder))
-    assert {part.dtype for part in listener.engine.model.parameters()} == {torch.float32}
-    assert not listener.engine.model.training
+    transcriber = Transcriber(str(folder))
+    assert {part.dtype for part in transcriber.engine.model.parameters()} == {torch.float32}
+    assert not transcriber.engine.model.training
 
 
 def broken_weights(folder):
@@ -377,20 +379,20 @@ def nothing_but_weights(folder):
             path.unlink()
 
 
-@pytest.mark.parametrize("spoil", [broken_weights, no_tokenizer, nothing_but_weights])
-def test_what_cannot_be_loaded(store, tmp_path, spoil):
+@pytest.mark.parametrize("damage", [broken_weights, no_tokenizer, nothing_but_weights])
+def test_broken_checkpoints_raise(store, tmp_path, damage):
     folder = tiny.write_checkpoint(tmp_path / "mine")
-    spoil(folder)
+    damage(folder)
     with pytest.raises(ModelError, match=f"{folder} ") as caught:
         get_transcriber(str(folder), store)
     assert "\n" not in str(caught.value)
 
 
-def test_an_encoder_without_an_output_layer(store, tmp_path):
+def test_encoder_without_output_layer_raises(store, tmp_path):
     folder = tiny.write_checkpoint(tmp_path / "mine")
     no_tokenizer(folder)
-    told = json.loads((folder / "config.json").read_text()) | {"architectures": ["Wav2Vec2Model"]}
-    (folder / "config.json").write_text(json.dumps(told))
+    data = json.loads((folder / "config.json").read_text()) | {"architectures": ["Wav2Vec2Model"]}
+    (folder / "config.json").write_text(json.dumps(data))
     with pytest.raises(ModelError):
         get_transcriber(str(folder), store)
 
@@ -400,7 +402,7 @@ def test_an_encoder_without_an_output_layer(store, tmp_path):
     [DecodingHints(), DecodingHints(text="ab cd"), DecodingHints(hot_words="abc")],
     ids=["greedy", "text", "hot words"],
 )
-def test_broken_weights_are_one_sentence(tmp_path, expect):
+def test_nan_scores_raise(tmp_path, expect):
     from transformers import AutoModelForCTC
 
     folder = tiny.write_checkpoint(tmp_path / "broken")
@@ -408,15 +410,15 @@ def test_broken_weights_are_one_sentence(tmp_path, expect):
     with torch.no_grad():
         model.lm_head.bias[0] = float("nan")
     model.save_pretrained(folder)
-    listener, wave = Transcriber(str(folder)), noise(SAMPLING_RATE)
+    transcriber, wave = Transcriber(str(folder)), noise(SAMPLING_RATE)
     with pytest.raises(ModelError, match="broken answers with what is no number .NaN.: its weights are broken"):
-        listener.transcribe(wave, expect.build_decoder(listener))
+        transcriber.transcribe(wave, expect.build_decoder(transcriber))
     with pytest.raises(ModelError, match="weights are broken"):
-        alignment.align(listener, wave, "ab")
+        alignment.align(transcriber, wave, "ab")
 
 
-def test_one_thread_hears_for_all_that_ask(listener, monkeypatch):
-    """Each that calculates keeps memory of its own for as long as it lives."""
+def test_one_thread_runs_all_inference(transcriber, monkeypatch):
+    """Each thread that calculates keeps memory of its own as long as it lives."""
     seen, real = set(), Engine._infer
 
     def hear(self, clips):
@@ -424,12 +426,12 @@ def test_one_thread_hears_for_all_that_ask(listener, monkeypatch):
         return real(self, clips)
 
     monkeypatch.setattr(Engine, "_infer", hear)
-    askers = [threading.Thread(target=listener.transcribe, args=[noise(SAMPLING_RATE, seed)]) for seed in range(3)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    assert len(seen) == 1 and not seen & {asker.ident for asker in askers}
+    callers = [threading.Thread(target=transcriber.transcribe, args=[noise(SAMPLING_RATE, seed)]) for seed in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(seen) == 1 and not seen & {caller.ident for caller in callers}
     monkeypatch.setattr(Engine, "_infer", lambda self, clips: 1 / 0)
     with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
-        pool.submit(listener.transcribe, noise(SAMPLING_RATE)).result()
+        pool.submit(transcriber.transcribe, noise(SAMPLING_RATE)).result()
