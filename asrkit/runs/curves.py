@@ -1,6 +1,6 @@
-"""The curves of a run: points by name, few enough to keep and to draw, with their extremes.
+"""The curves of a run: points by name, thinned so that few are kept and drawn, with their extremes.
 
-A long run tells a million of them; what is not going to be kept is not even made into a point.
+A long run has a million points; those that will not be kept are not even made.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ THINNING_FACTOR = 6
 """A curve is thinned when it has this many times the points that it may have."""
 
 MAX_PENDING_EVENTS = 20_000
-"""Most events that wait to become points."""
+"""Events that may wait to become points."""
 
 CurveNames = dict[str, str]
-"""Field of an event -> the curve that it is a point of."""
+"""Field of an event -> its curve."""
 
 
 class Point(NamedTuple):
@@ -33,98 +33,102 @@ class Point(NamedTuple):
     elapsed_s: float
 
 
-def iter_points(names: CurveNames, told: Event, elapsed_s: float) -> Iterator[tuple[str, Point]]:
-    """(curve, point) of everything that an event tells."""
-    step, epoch = told.step or 0, told.epoch or 0.0
+def iter_points(names: CurveNames, event: Event, elapsed_s: float) -> Iterator[tuple[str, Point]]:
+    """Iterate over the (curve, point) pairs of an event."""
+    step, epoch = event.step or 0, event.epoch or 0.0
     return (
-        (curve, Point(step, epoch, told.time, told.data[name], elapsed_s))
+        (curve, Point(step, epoch, event.time, event.data[name], elapsed_s))
         for name, curve in names.items()
-        if name in told.data
+        if name in event.data
     )
 
 
-_TOLD = attrgetter("step", "time")
+_ORDER = attrgetter("step", "time")
 
 
-def thin(points: list[Point], most: int) -> list[Point]:
-    """At most about `most` of the points: of equal stretches of steps the lowest, the highest and a gap, in order.
+def thin(points: list[Point], max_points: int) -> list[Point]:
+    """Reduce a curve to about `max_points`: the lowest, the highest and a missing value of equal stretches of steps.
 
-    The first and the last point stay. Thinning what was thinned before keeps the extremes too, so a curve that grows
-    can be kept short by thinning it now and then.
+    The first and the last point stay. Thinning a thinned curve keeps the extremes too, so a growing curve can be kept
+    short by thinning it now and then.
     """
-    if len(points) <= most:
+    if len(points) <= max_points:
         return points
-    kept = _extremes(
+    kept = _find_extremes(
         [point.step for point in points[1:-1]],
         [point.value for point in points[1:-1]],
-        most,
+        max_points,
         points[0].step,
         points[-1].step,
     )
-    return [points[0], *sorted((points[1 + place] for place in kept), key=_TOLD), points[-1]]
+    return [points[0], *sorted((points[1 + index] for index in kept), key=_ORDER), points[-1]]
 
 
-def _extremes(steps: Sequence[int], values: Sequence[float | None], most: int, first: int, last: int) -> list[int]:
-    """Places of the lowest, the highest and the first missing value of each of the equal stretches of steps between
-    `first` and `last`."""
-    width = (last - first + 1) / max(1, most // 2 - 1)
-    stretch = (np.asarray(steps) - first) // width
-    bounds = [0, *(np.flatnonzero(np.diff(stretch)) + 1).tolist(), len(steps)]
-    known = np.array(values, dtype=float)  # None becomes nan
-    gaps = np.isnan(known)
-    low, high = np.where(gaps, np.inf, known), np.where(gaps, -np.inf, known)
+def _find_extremes(
+    steps: Sequence[int], values: Sequence[float | None], max_points: int, first_step: int, last_step: int
+) -> list[int]:
+    """Return the indices of the lowest, the highest and the first missing value of each stretch of steps."""
+    width = (last_step - first_step + 1) / max(1, max_points // 2 - 1)
+    stretches = (np.asarray(steps) - first_step) // width
+    bounds = [0, *(np.flatnonzero(np.diff(stretches)) + 1).tolist(), len(steps)]
+    numbers = np.array(values, dtype=float)  # None becomes nan
+    is_missing = np.isnan(numbers)
+    low, high = np.where(is_missing, np.inf, numbers), np.where(is_missing, -np.inf, numbers)
     kept: list[int] = []
     for begin, end in zip(bounds, bounds[1:], strict=False):
-        missing = gaps[begin:end]
-        here = set() if missing.all() else {int(low[begin:end].argmin()), int(high[begin:end].argmax())}
+        missing = is_missing[begin:end]
+        chosen = set() if missing.all() else {int(low[begin:end].argmin()), int(high[begin:end].argmax())}
         if missing.any():
-            here.add(int(missing.argmax()))
-        kept += [begin + place for place in here]
+            chosen.add(int(missing.argmax()))
+        kept += [begin + index for index in chosen]
     return kept
 
 
 class Curves:
-    """most: points that a curve may have, None for all; it has up to SLACK times as many now and then."""
+    """All curves of a run. max_points: points of a thinned curve, None for all; at times it has THINNING_FACTOR times
+    as many."""
 
-    def __init__(self, most: int | None = None) -> None:
-        self.most = most
+    def __init__(self, max_points: int | None = None) -> None:
+        self.max_points = max_points
         self._points: dict[str, list[Point]] = {}
-        self._waiting: dict[str, tuple[CurveNames, list[tuple[Event, float]]]] = {}
+        self._pending: dict[str, tuple[CurveNames, list[tuple[Event, float]]]] = {}
 
-    def add(self, names: CurveNames, told: Event, elapsed_s: float) -> None:
-        """One event; elapsed_s: seconds of work until then. An event kind has one set of names."""
-        _, waiting = self._waiting.setdefault(told.kind, (names, []))
-        waiting.append((told, elapsed_s))
-        if len(waiting) >= MAX_PENDING_EVENTS:
-            self._settle()
+    def add(self, names: CurveNames, event: Event, elapsed_s: float) -> None:
+        """Add the values of an event; elapsed_s: seconds of work until then. Each event kind has one set of names."""
+        _, pending = self._pending.setdefault(event.kind, (names, []))
+        pending.append((event, elapsed_s))
+        if len(pending) >= MAX_PENDING_EVENTS:
+            self._make_points()
 
     def all(self) -> dict[str, list[Point]]:
-        """Curve -> its points in the order in which they were told."""
-        if self._waiting:
-            self._settle()
+        """Return curve -> its points in the order of events."""
+        if self._pending:
+            self._make_points()
         return self._points
 
     def rewind(self, step: int) -> None:
-        """Take back what lies past a step."""
+        """Remove all points after a step."""
         for points in self.all().values():
             points[:] = [point for point in points if point.step <= step]
 
-    def _settle(self) -> None:
-        fresh, self._waiting = self._waiting, {}
-        for names, told in fresh.values():
+    def _make_points(self) -> None:
+        pending, self._pending = self._pending, {}
+        for names, history in pending.values():
             for name, curve in names.items():
-                mine = [one for one in told if name in one[0].data]
-                if mine:
-                    self._extend(curve, name, mine)
+                chosen = [(event, elapsed_s) for event, elapsed_s in history if name in event.data]
+                if chosen:
+                    self._extend(curve, name, chosen)
 
-    def _extend(self, curve: str, name: str, told: list[tuple[Event, float]]) -> None:
+    def _extend(self, curve: str, name: str, history: list[tuple[Event, float]]) -> None:
         points = self._points.setdefault(curve, [])
-        if self.most and len(told) > THINNING_FACTOR * self.most:
-            steps = [one.step or 0 for one, _ in told]
-            chosen = _extremes(steps, [one.data[name] for one, _ in told], self.most, min(steps), max(steps))
-            told = [told[place] for place in sorted({0, *chosen, len(told) - 1})]
+        if self.max_points and len(history) > THINNING_FACTOR * self.max_points:
+            steps = [event.step or 0 for event, _ in history]
+            values = [event.data[name] for event, _ in history]
+            kept = _find_extremes(steps, values, self.max_points, min(steps), max(steps))
+            history = [history[index] for index in sorted({0, *kept, len(history) - 1})]
         points += [
-            Point(one.step or 0, one.epoch or 0.0, one.time, one.data[name], elapsed_s) for one, elapsed_s in told
+            Point(event.step or 0, event.epoch or 0.0, event.time, event.data[name], elapsed_s)
+            for event, elapsed_s in history
         ]
-        if self.most and len(points) > THINNING_FACTOR * self.most:
-            points[:] = thin(points, self.most)
+        if self.max_points and len(points) > THINNING_FACTOR * self.max_points:
+            points[:] = thin(points, self.max_points)

@@ -1,12 +1,13 @@
-"""How much memory a run will need and how long it will take, before it starts: to the nearest half or double.
+"""Estimate the memory and the time of a run before it starts, to within a factor of two.
 
-Memory: 4 bytes a weight, and 12 more for each that is trained (its gradient and Adam's two moments), all in float32;
-and what the forward pass keeps for the backward pass: a Transformer layer about 16 hidden-sized and 3
-intermediate-sized values a frame, the convolutions, where they are trained, 2.5 values an output. Counted with
-PyTorch's hooks on wav2vec2 base and on a small one, in float32: 0.7 to 1.1 of what they kept.
+Memory: 4 bytes a weight, and 12 more for each trained one (its gradient and Adam's two moments), all in float32; and
+the activations kept for the backward pass: a Transformer layer keeps about 16 hidden-sized and 3 intermediate-sized
+values a frame, a trained convolution 2.5 values an output. Counted with PyTorch's hooks on wav2vec2 base and on a small
+model, in float32: 0.7 to 1.1 of what they kept.
 
-Time: what the latest run of the same base model did here; without one, two processor cores take about 5e8 / weights
-seconds of audio a second (measured at 94 M, 5.6 M and 1 M weights: 5.7e8, 3.7e8, 1.7e8). For a GPU only a run can tell.
+Time: as the latest run of the same base model on this machine; without one, two processor cores take about
+5e8 / weights seconds of audio a second (measured at 94 M, 5.6 M and 1 M weights: 5.7e8, 3.7e8, 1.7e8). The time on a
+GPU is unknown before the first run.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ from asrkit.models import checkpoints, resolution
 from asrkit.runs import events
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
+from asrkit.units import format_rough_duration
 
-FRAMES_A_SECOND = 50
+FRAMES_PER_SECOND = 50
 SPEED_PER_CORE = 2.5e8  # weights x seconds of audio a second, for one core
-MAX_SPEED_PER_CORE = 85.0  # seconds of audio a second a core: small models wait for other things
+MAX_SPEED_PER_CORE = 85.0  # seconds of audio a second: other work limits small models
 MAX_RUNS_READ = 20
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """steps: of the whole run, and seconds, None where nobody can tell yet. basis: where the time comes from."""
+    """steps, seconds: of the whole run; seconds is None where it is unknown. basis: where the time comes from."""
 
     memory_bytes: int
     steps: int
@@ -43,8 +45,8 @@ class Estimate:
     basis: str
 
     def describe(self) -> str:
-        """For the page."""
-        time = "" if self.seconds is None else f", {_duration(self.seconds)}"
+        """Return the estimate as a sentence for the page."""
+        time = "" if self.seconds is None else f", {format_rough_duration(self.seconds)}"
         return (
             f"About {self.steps:,} step{'s' * (self.steps > 1)}{time} ({self.basis}), and "
             f"{self.memory_bytes / 2**30:.1f} GB of memory for the model and a batch."
@@ -52,39 +54,33 @@ class Estimate:
 
 
 def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
-    """For training on clips of these lengths; None for a base model that is not on this machine. ModelError for a
-    damaged one."""
+    """Estimate training on clips of these lengths in seconds.
+
+    None if the base model is not on this machine. ModelError for a damaged one.
+    """
     path = resolution.resolve(config.model, store)
     if path is None:
         return None
-    told, weights = checkpoints.read_config(path), count_parameters(path)
-    if not told or not weights or not clips_s:
+    model_config, weights = checkpoints.read_config(path), count_parameters(path)
+    if not model_config or not weights or not clips_s:
         return None
     batch_s = config.batch_seconds or config.train_batch_size * max(clips_s)
     update_s = config.gradient_accumulation_steps * (
         config.batch_seconds or config.train_batch_size * sum(clips_s) / len(clips_s)
     )
-    speed, basis = _speed(config.model, weights, store)
+    speed, basis = _estimate_speed(config.model, weights, store)
     epoch = max(1, math.ceil(sum(clips_s) / update_s))
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
     return Estimate(
-        round(_memory(config, told, weights, min(batch_s, sum(clips_s)))),
+        round(_estimate_memory(config, model_config, weights, min(batch_s, sum(clips_s)))),
         steps,
         steps / epoch * sum(clips_s) / speed if speed else None,
         basis,
     )
 
 
-def _duration(seconds: float) -> str:
-    """As exact as such a guess can be: 40 s, 12 min, 3.5 hours, 2 days."""
-    for unit, length, least in (("days", 86_400, 2 * 86_400), ("hours", 3600, 5400), ("min", 60, 90)):
-        if seconds >= least:
-            return f"{seconds / length:.2g} {unit}"
-    return f"{max(1, round(seconds))} s"
-
-
 def count_parameters(path: Path) -> int:
-    """Numbers in the checkpoint's safetensors files, by their headers; 0 where there are none."""
+    """Count the weights of a checkpoint by the headers of its safetensors files; 0 where there are none."""
     total = 0
     for file in path.glob("*.safetensors"):
         with open(file, "rb") as opened:
@@ -93,47 +89,49 @@ def count_parameters(path: Path) -> int:
     return total
 
 
-def _memory(config: TrainConfig, told: dict[str, Any], weights: int, batch_s: float) -> float:
-    hidden, layers = told.get("hidden_size", 768), told.get("num_hidden_layers", 12)
-    inner = told.get("intermediate_size", 4 * hidden)
+def _estimate_memory(config: TrainConfig, model_config: dict[str, Any], weights: int, batch_s: float) -> float:
+    """Estimate the bytes for the model, its optimizer and a batch of `batch_s` seconds."""
+    hidden, layers = model_config.get("hidden_size", 768), model_config.get("num_hidden_layers", 12)
+    inner = model_config.get("intermediate_size", 4 * hidden)
     width = 4 if config.mixed_precision == "no" else 2
     trained = weights if config.freeze in ("nothing", "feature-encoder") else 0.02 * weights
-    kept = batch_s * FRAMES_A_SECOND * layers * (16 * hidden + 3 * inner) * width
+    kept = batch_s * FRAMES_PER_SECOND * layers * (16 * hidden + 3 * inner) * width
     if config.gradient_checkpointing:
-        kept = kept / layers + batch_s * FRAMES_A_SECOND * layers * hidden * width
+        kept = kept / layers + batch_s * FRAMES_PER_SECOND * layers * hidden * width
     if config.freeze == "nothing":
-        kept += 2.5 * width * _convolution_outputs(told, batch_s)
+        kept += 2.5 * width * _count_convolution_outputs(model_config, batch_s)
     if config.freeze == "all-but-head":
-        kept = batch_s * FRAMES_A_SECOND * hidden * width
+        kept = batch_s * FRAMES_PER_SECOND * hidden * width
     return 4 * weights + 12 * trained + kept
 
 
-def _convolution_outputs(told: dict[str, Any], batch_s: float) -> float:
+def _count_convolution_outputs(model_config: dict[str, Any], batch_s: float) -> float:
     samples, total = 16_000 * batch_s, 0.0
-    for channels, stride in zip(told.get("conv_dim", ()), told.get("conv_stride", ()), strict=False):
+    for channels, stride in zip(model_config.get("conv_dim", ()), model_config.get("conv_stride", ()), strict=False):
         samples /= stride
         total += channels * samples
     return total
 
 
-def _base(run: Run) -> str | None:
-    """The base model of a run, None where its configuration cannot be read (by this version)."""
+def _read_base_model(run: Run) -> str | None:
+    """Read the base model of a run; None if this version cannot read its configuration."""
     try:
         return run.config().model
     except ConfigError:
         return None
 
 
-def _speed(model: str, weights: int, store: RunStore) -> tuple[float | None, str]:
+def _estimate_speed(model: str, weights: int, store: RunStore) -> tuple[float | None, str]:
+    """Return (seconds of audio a second or None, where this comes from)."""
     for run in store.all()[:MAX_RUNS_READ]:
-        if _base(run) == model:
+        if _read_base_model(run) == model:
             rates = [
-                told.data.get("audio_seconds_per_second") for told in run.last_events() if told.kind == events.TRAIN
+                event.data.get("audio_seconds_per_second") for event in run.last_events() if event.kind == events.TRAIN
             ]
-            known = [rate for rate in rates if rate]
-            if known:
-                return sum(known) / len(known), f"as run {run.id} went"
+            measured = [rate for rate in rates if rate]
+            if measured:
+                return sum(measured) / len(measured), f"as in run {run.id}"
     if shutil.which("nvidia-smi"):
-        return None, "a run on this GPU will tell"
+        return None, "the time on this GPU is unknown before the first run"
     cores = os.cpu_count() or 1
     return min(SPEED_PER_CORE / weights, MAX_SPEED_PER_CORE) * cores, f"for {cores} processor cores"

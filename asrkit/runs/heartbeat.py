@@ -1,10 +1,10 @@
-"""Signs of life of a worker: a file that is written while something goes on in it, so that a phase of an hour is no
-silence. Not an event: it would be one a second.
+"""The heartbeat of a worker: a file that is written while the worker makes progress.
 
-The moment is told by the clock that counts from the start of the machine and is the same in all its processes: it is
-not set, and stands still while the machine sleeps.
+It tells a phase that takes an hour from one that hangs. It is not an event, because it is written every second. Its
+time is monotonic: it is the same in all processes of the machine, is never set, and stops while the machine is
+suspended.
 
-What is stopped, deadlocked or waits for an answer that does not come gives no sign: the thread that beats looks whether
+A worker that is stopped, deadlocked or waits for an answer has no heartbeat: the thread that writes it checks whether
 the process has computed, or read from the disk, since the last beat.
 """
 
@@ -23,23 +23,20 @@ from asrkit.runs.run import Run
 
 EVERY_S = 1.0
 SILENT_S = 30.0
-"""After so long without a sign of life a page says so: while a library is loaded nobody may beat for some seconds."""
+"""Age from which a heartbeat is reported as missing. Loading a library may hold the interpreter for some seconds."""
 
 MIN_CPU_TIME_S = 0.002
 """Processor time between two beats from which on the process has done something; waiting threads take less."""
 
-
 FILE_BYTES = 64
-"""Bytes of the file."""
-
 PAUSED_S = 10.0
 MAX_UNFINISHED_S = 200.0
-"""A step that is not over counts as one that took so long at most: it may never be over."""
+"""A step that has not ended yet counts as at most this long: it may never end."""
 
 
 class HeartbeatStatus(NamedTuple):
-    """age_s: seconds since the last one. longest_s: the longest time the worker has gone without looking whether
-    somebody wants it to end, a step of training for instance; 0 before it is known."""
+    """age_s: seconds since the last beat. longest_s: the longest time that the worker has gone without polling for
+    control flags, such as a step of training; 0 while unknown."""
 
     age_s: float
     longest_s: float
@@ -50,72 +47,73 @@ class HeartbeatStatus(NamedTuple):
 
 
 def read_heartbeat(run: Run) -> HeartbeatStatus | None:
-    """The last sign of life of the run's worker; None for one that gives none (an older version's)."""
+    """Read the heartbeat of a run; None if there is none (as in older versions)."""
     try:
-        told = json.loads(run.heartbeat_path.read_bytes())
-        return HeartbeatStatus(max(0.0, time.monotonic() - float(told["beat"])), float(told["longest_s"]))
+        record = json.loads(run.heartbeat_path.read_bytes())
+        return HeartbeatStatus(max(0.0, time.monotonic() - float(record["beat"])), float(record["longest_s"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 class Heartbeat:
-    """The worker's side. `beat` is called by a thread of its own, `on_poll` by the loop.
+    """The worker's side. `beat` is called by a thread of its own, `on_poll` by the training loop.
 
-    alone: of several processes one may do nothing while it waits for the others; it lives as long as it can beat.
+    is_alone: False for one of several processes, which may do nothing while it waits for the others; it counts as alive
+    as long as its thread runs.
     """
 
     def __init__(self, run: Run, is_alone: bool = True) -> None:
         self.run, self.is_alone = run, is_alone
-        self._longest = 0.0
-        self._looked: float | None = None
-        self._beaten = time.monotonic() - EVERY_S
+        self._longest_s = 0.0
+        self._polled_at: float | None = None
+        self._beaten_at = time.monotonic() - EVERY_S
         self._work = (float("-inf"), 0)
 
     def on_poll(self) -> None:
-        """The worker has looked whether somebody wants it to end."""
+        """Note that the worker has polled for control flags."""
         now = time.monotonic()
-        if self._looked is not None and not self._paused(now):
-            self._longest = max(self._longest, now - self._looked)
-        self._looked = now
+        if self._polled_at is not None and not self._was_paused(now):
+            self._longest_s = max(self._longest_s, now - self._polled_at)
+        self._polled_at = now
 
     def beat(self) -> None:
-        """Give a sign of life if there was life since the last one, at most every EVERY_S."""
+        """Write the heartbeat if the process has made progress since the last beat, at most every EVERY_S."""
         now = time.monotonic()
-        if now - self._beaten < EVERY_S:
+        if now - self._beaten_at < EVERY_S:
             return
-        if self._paused(now):
-            self._looked = now
-        self._beaten = now
-        if not (self._worked() or not self.is_alone or _is_waiting_for_disk()):
+        if self._was_paused(now):
+            self._polled_at = now
+        self._beaten_at = now
+        if not (self._has_worked() or not self.is_alone or _is_waiting_for_disk()):
             return
-        under_way = min(now - self._looked, MAX_UNFINISHED_S) if self._looked is not None else 0.0
-        longest = max(self._longest, under_way)
-        # On a disk that is full or read-only the worker ends by its next event, which says so.
+        unfinished_s = min(now - self._polled_at, MAX_UNFINISHED_S) if self._polled_at is not None else 0.0
+        longest_s = max(self._longest_s, unfinished_s)
+        # If the disk is full or read-only, the next event ends the worker and says so.
         with contextlib.suppress(OSError):
-            _write(self.run.heartbeat_path, {"beat": round(now, 3), "longest_s": round(longest, 3)})
+            _write(self.run.heartbeat_path, {"beat": round(now, 3), "longest_s": round(longest_s, 3)})
 
-    def _paused(self, now: float) -> bool:
-        """Whether nothing at all has gone on in the process: somebody stopped it. No step took that long."""
-        return now - self._beaten > PAUSED_S
+    def _was_paused(self, now: float) -> bool:
+        """Whether the whole process was stopped for a while. No step took that time."""
+        return now - self._beaten_at > PAUSED_S
 
-    def _worked(self) -> bool:
-        """Whether the process has computed or read from the disk since this was asked last, apart from asking."""
+    def _has_worked(self) -> bool:
+        """Whether the process has computed or read from the disk since the last call, apart from this thread."""
         before = self._work
         self._work = (time.process_time() - time.thread_time(), resource.getrusage(resource.RUSAGE_SELF).ru_majflt)
         return self._work[0] - before[0] > MIN_CPU_TIME_S or self._work[1] > before[1]
 
 
-def _write(path: Path, sign: dict[str, float]) -> None:
-    """In place and of one length: it needs no room of the disk, and no reader finds half of it."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+def _write(path: Path, record: dict[str, float]) -> None:
+    """Write in place and always with the same length: this needs no disk space, and no reader finds half of it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
-        os.pwrite(handle, json.dumps(sign).ljust(FILE_BYTES).encode(), 0)
+        os.pwrite(descriptor, json.dumps(record).ljust(FILE_BYTES).encode(), 0)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 def _is_waiting_for_disk() -> bool:
-    """Whether the main thread waits for a disk: writing a checkpoint out may take a minute (proc(5), state D)."""
+    """Whether the main thread waits for a disk: writing a checkpoint may take a minute (proc(5), state D)."""
     try:
         stat = Path(f"/proc/self/task/{threading.main_thread().native_id}/stat").read_text()
     except OSError:

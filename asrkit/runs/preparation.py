@@ -1,6 +1,6 @@
-"""Data and base model of a run, checked before anything starts: what is wrong is said now, not after the download.
+"""Check the data and the base model of a run before it starts, so that errors are reported before any download.
 
-Used by the supervisor for what is on this machine, and by the worker for what comes from the Hub.
+The supervisor uses it for what is on this machine, the worker for what comes from the Hub.
 """
 
 from __future__ import annotations
@@ -28,14 +28,22 @@ from asrkit.runs.store import RunStore
 from asrkit.text import normalizers
 
 HUB = "hub:"
-LEAK = "leak-"  # how the codes of such findings begin
+LEAK = "leak-"
+"""Prefix of the codes of findings about leaks between the splits."""
+
+HARMLESS = frozenset({"too-long", "too-short"})
+"""Clips outside the length limits are left out and counted, as in every recipe; that is what the limits are for."""
+
+Fingerprints = dict[str, Hashable | None]
+"""Id of an utterance -> fingerprint of its audio, None where the audio cannot be read."""
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The frozen manifests of a run and what was found out about them. References are normalised already.
+    """The frozen manifests of a run, with normalized references, and their audit.
 
-    selection: what somebody left out after an audit, where the data is such a `selection`."""
+    selection: what was left out after an earlier audit, where the data is such a `selection`.
+    """
 
     train: list[Utterance]
     eval: list[Utterance]
@@ -43,21 +51,23 @@ class PreparedData:
     selection: dict[str, Any] | None = None
 
     def write(self, run: Run) -> None:
-        """Put the manifests and the audit into the run directory."""
+        """Write the manifests and the audit into the run directory."""
         manifest.write(run.manifest_path("train"), self.train)
         manifest.write(run.manifest_path("eval"), self.eval)
-        chosen = {"selection": self.selection} if self.selection else {}
-        write_json(run.audit_path, self.audit.to_dict() | chosen)
+        selected = {"selection": self.selection} if self.selection else {}
+        write_json(run.audit_path, self.audit.to_dict() | selected)
 
 
 def is_local(config: TrainConfig) -> bool:
-    """Whether everything needed to check the data lies on this machine."""
+    """Whether everything needed to check the data is on this machine."""
     return not (config.train.startswith(HUB) or config.eval.startswith(HUB))
 
 
 def check_access(config: TrainConfig) -> None:
-    """Raise DataError unless whoever asks may read the data of `config`. The worker, which asks for nobody, reads what
-    lies where the run's data does."""
+    """Raise DataError unless the current visitor may read the data of `config`.
+
+    The worker, which acts for no visitor, reads what the owner of the run may read.
+    """
     for name in (config.train, config.eval):
         if name and not name.startswith(HUB) and name not in sources.BUILT_IN:
             sources.check_access(name)
@@ -70,12 +80,12 @@ def prepare_data(
     model: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> PreparedData:
-    """Read, split, normalise and audit the data of `config`.
+    """Read, split, normalize and audit the data of `config`. The evaluation split is audited like the training split.
 
-    model: the base model's directory, where it was fetched already. on_progress: how much of the data is fetched.
+    model: the base model's directory, where it was fetched already. on_progress: called while data is fetched.
 
     DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; ModelError if
-    the base model is not one. The evaluation split is audited as the training split is.
+    the base model is none.
     """
     model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
@@ -89,26 +99,27 @@ def prepare_data(
         hub_dir=hub_dir,
         on_progress=on_progress,
     )
-    check = functools.partial(_checked, config=config, model=model)
-    kept, told = check(source.train)
+    train, result = _audit_rows(source.train, config, model)
+    held_out: list[Utterance] = []
     if source.eval:
-        kept_eval, told_eval = check(source.eval)
-        told = _joined(told, told_eval)
-    else:
-        kept_eval = []
-    rows = [*kept, *kept_eval]
-    prints = dict(zip([row.id for row in rows], leaks.audio_fingerprints(rows), strict=True))
+        held_out, eval_result = _audit_rows(source.eval, config, model)
+        result = _merge_audits(result, eval_result)
+    rows = [*train, *held_out]
+    fingerprints = dict(zip([row.id for row in rows], leaks.audio_fingerprints(rows), strict=True))
     if source.eval is None:
-        kept, kept_eval = _split(kept, config, prints)
-    told = replace(told, findings=[*told.findings, *_leaks(kept, kept_eval, config, prints, source.eval is None)])
-    for side, name in ((kept, "train"), (kept_eval, "evaluate")):
-        if not side:
-            raise DataError(f"{config.train}: no clip is left to {name} on; add data or change the clip length limits.")
-    return PreparedData(kept, kept_eval, told, selection.record(config.train))
+        train, held_out = _split_usable(train, config, fingerprints)
+    found = _find_leaks(train, held_out, config, fingerprints, own=source.eval is None)
+    for split, purpose in ((train, "train"), (held_out, "evaluate")):
+        if not split:
+            raise DataError(
+                f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
+            )
+    result = replace(result, findings=[*result.findings, *found])
+    return PreparedData(train, held_out, result, selection.record(config.train))
 
 
-def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashable | None]) -> splitting.TrainEval:
-    """Among the clips that can be used: of a few that are held out, none may be lost to the audit afterwards."""
+def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fingerprints) -> splitting.TrainEval:
+    """Split after the audit: of a few clips to evaluate on, it must not drop any."""
     if config.eval:
         raise DataError(f"{config.eval} holds no clips to evaluate on; give another evaluation dataset.")
     if not rows:
@@ -117,88 +128,84 @@ def _split(rows: list[Utterance], config: TrainConfig, prints: dict[str, Hashabl
         raise DataError(
             f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, or name an evaluation dataset."
         )
-    return split_rows(config, rows, [prints[row.id] for row in rows])
-
-
-def load_leak_findings(run: Run) -> list[dict[str, Any]]:
-    """What `prepare` found that both sides of the run's split share: findings as `audit --json` prints them."""
-    try:
-        told = json.loads(run.audit_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:  # a run of an earlier version, or one whose lists were made by hand
-        return []
-    return [each for each in told["findings"] if each["code"].startswith(LEAK)]
+    return split_rows(config, rows, [fingerprints[row.id] for row in rows])
 
 
 def split_rows(
-    config: TrainConfig, rows: Sequence[Utterance], prints: Sequence[Hashable | None]
+    config: TrainConfig, rows: Sequence[Utterance], fingerprints: Sequence[Hashable | None]
 ) -> splitting.TrainEval:
-    """The split that a run with these settings makes of data without one. Texts are those after the rules."""
+    """Split data without an evaluation split as a run of `config` does. Texts are normalized already."""
     return splitting.split_utterances(
         rows,
         eval_share=config.eval_share,
         count=config.eval_count,
         seed=config.seed,
         by=config.split_by,
-        audio_fingerprints=prints,
+        audio_fingerprints=fingerprints,
     )
 
 
-def _leaks(
-    train: list[Utterance],
-    held_out: list[Utterance],
-    config: TrainConfig,
-    prints: dict[str, Hashable | None],
-    own: bool,
+def load_leak_findings(run: Run) -> list[dict[str, Any]]:
+    """Read the findings about leaks between the splits of a run, in the format of `audit --json`."""
+    try:
+        audit = json.loads(run.audit_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # a run of an older version, or one with hand-made manifests
+        return []
+    return [finding for finding in audit["findings"] if finding["code"].startswith(LEAK)]
+
+
+def _find_leaks(
+    train: list[Utterance], held_out: list[Utterance], config: TrainConfig, fingerprints: Fingerprints, own: bool
 ) -> list[Finding]:
-    """What both sides share. Commands are to be known, so their sentences are not told of."""
+    """Find what both splits share. With a fixed set of commands, shared sentences are intended."""
     rows = [*train, *held_out]
-    seen = [leaks.ClipIdentity(index, row.text, row.speaker, prints[row.id]) for index, row in enumerate(rows)]
-    found = leaks.find_leaks(
-        seen[: len(train)],
-        seen[len(train) :],
+    clips = [leaks.ClipIdentity(index, row.text, row.speaker, fingerprints[row.id]) for index, row in enumerate(rows)]
+    findings = leaks.find_leaks(
+        clips[: len(train)],
+        clips[len(train) :],
         lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail})",
         own=own,
     )
-    return [one for one in found if one.code != "leak-text" or config.decoding != "words"]
+    return [finding for finding in findings if finding.code != "leak-text" or config.decoding != "words"]
 
 
 def make_limits(config: TrainConfig, model: Path | None) -> Limits:
-    """What the clips of a run are checked against; model: None where it is not on this machine.
+    """Return the limits that the clips of a run are audited against.
 
-    ModelError for a damaged checkpoint at `model`.
+    model: the base model's directory; None where it is not on this machine. ModelError for a damaged checkpoint.
     """
-    keeps = model and config.vocabulary == "keep"
-    known = vocabularies.known_characters(model, config.adapter_language) if keeps else None
-    return Limits(config.text_rules, known, _frames_of(model), config.min_duration_s, config.max_duration_s)
+    characters = (
+        vocabularies.known_characters(model, config.adapter_language) if model and config.vocabulary == "keep" else None
+    )
+    frames = _make_frame_counter(model)
+    return Limits(config.text_rules, characters, frames, config.min_duration_s, config.max_duration_s)
 
 
-def _checked(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
-    kept, told = audit(rows, make_limits(config, model))
-    blocking = [found for found in told.findings if found.code not in _HARMLESS]
+def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
+    """Return the usable rows, with normalized texts, and their audit."""
+    kept, result = audit(rows, make_limits(config, model))
+    blocking = [finding for finding in result.findings if finding.code not in HARMLESS]
     if blocking and not config.drop_bad_clips:
-        raise DataError(_sentence(blocking[0], config))
-    return [replace(row, text=normalizers.normalize(row.text, config.text_rules)) for row in kept], told
+        raise DataError(_describe_blocking(blocking[0], config))
+    return [replace(row, text=normalizers.normalize(row.text, config.text_rules)) for row in kept], result
 
 
-_HARMLESS = frozenset({"too-long", "too-short"})
-"""Clips outside the length limits are left out and counted, as every recipe does; that is what the limits are for."""
+def _describe_blocking(finding: Finding, config: TrainConfig) -> str:
+    where = finding.examples[0] if finding.examples else config.train
+    others = f" ({finding.count} clips in all)" if finding.count > 1 else ""
+    return f"{where}{others}: {finding.cause} {finding.remedy} Or switch on “Leave out bad clips” (drop_bad_clips)."
 
 
-def _sentence(found: Finding, config: TrainConfig) -> str:
-    where = found.examples[0] if found.examples else config.train
-    others = f" ({found.count} clips in all)" if found.count > 1 else ""
-    return f"{where}{others}: {found.cause} {found.remedy} Or switch on “Leave out bad clips” (drop_bad_clips)."
-
-
-def _frames_of(model: Path | None) -> Callable[[float], int]:
-    told = checkpoints.read_config(model) or {} if model else {}
-    if "conv_kernel" not in told or "conv_stride" not in told:
+def _make_frame_counter(model: Path | None) -> Callable[[float], int]:
+    """Return a function from seconds to frames of the model's output."""
+    config = checkpoints.read_config(model) or {} if model else {}
+    if "conv_kernel" not in config or "conv_stride" not in config:
         return ctc.num_frames
-    return functools.partial(ctc.num_frames, kernels=tuple(told["conv_kernel"]), strides=tuple(told["conv_stride"]))
+    return functools.partial(ctc.num_frames, kernels=tuple(config["conv_kernel"]), strides=tuple(config["conv_stride"]))
 
 
-def _joined(train: Audit, held_out: Audit) -> Audit:
-    """One audit for both splits: counts added up, findings one after the other."""
+def _merge_audits(train: Audit, held_out: Audit) -> Audit:
+    """Merge the audits of both splits: add the counts, concatenate the findings."""
     verdicts = ("ready", "ready-with-drops", "not-ready")
     worst = max((train.verdict, held_out.verdict), key=verdicts.index)
     return Audit(

@@ -1,8 +1,8 @@
-"""The worker of a run as a process: started detached, known again, ended by force.
+"""The worker of a run as a process: start it detached, recognize it, kill it.
 
-It has a session of its own and its output goes to a file: nothing that happens to the app reaches it. Whether it lives
-is asked of the system each time: pid *and* start time, so a pid that was given to another program is not mistaken for
-the worker.
+The worker has a session of its own and writes its output to a file, so nothing that happens to the app reaches it.
+Whether it is alive is asked of the system each time, by pid *and* start time, so that another program with the same pid
+is not mistaken for the worker.
 """
 
 from __future__ import annotations
@@ -30,39 +30,24 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
 TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)")
-"""Names of the environment variables that torchrun sets for its processes."""
+"""Environment variables that torchrun sets for its processes."""
 
 TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
-"""Environment variable with flags for torchrun, where other machines take part."""
+"""Environment variable with flags for torchrun, for runs on several machines."""
 
 _WORKER = "asrkit.training.worker"
 
 
-def spawn_worker(run: Run, taken: Sequence[str]) -> None:
-    """Start the worker of `run` on the devices `taken`, detached, and write down who it is and what it has: torchrun
-    where there are to be several.
+def spawn_worker(run: Run, assigned: Sequence[str]) -> None:
+    """Start the worker of `run` on the devices `assigned`, detached, and write `process.json`.
 
-    `$ASRKIT_TORCHRUN` has torchrun's own flags where other machines take part (README). ValueError if it cannot be
-    read.
+    Several processes are started by torchrun, with the flags in `$ASRKIT_TORCHRUN` where other machines take part.
+    ValueError if these cannot be parsed.
     """
-    processes, flags = run.config().processes, shlex.split(os.environ.get(TORCHRUN_FLAGS, ""))
-    alone = processes == 1 and not flags
-    several = ["-m", "torch.distributed.run", *(flags or ["--standalone"]), f"--nproc-per-node={processes}"]
-    command = [sys.executable, *([] if alone else several), "-m", _WORKER, str(run.path.resolve())]
-    # A worker that ends starts the next in line; what torchrun told it about itself is not for the next. A cluster or
-    # a container may have left such words too, and a worker alone would wait for a team that never comes.
-    launched = "TORCHELASTIC_RUN_ID" in os.environ
-    inherited = {
-        name: value for name, value in os.environ.items() if not ((launched or alone) and TORCHRUN.fullmatch(name))
-    }
-    if launched:
-        inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several
-    inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts when it ends
-    environment = child.environment(
-        {**inherited, **devices.worker_environment(taken, inherited), "PYTHONUNBUFFERED": "1"}
-    )
+    command = _worker_command(run)
+    environment = _worker_environment(run, assigned)
     events_from = run.events_size()
-    run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life: nobody is silent since then
+    run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life, whose silence does not count
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         log_from = log.tell()
         worker = subprocess.Popen(
@@ -74,34 +59,62 @@ def spawn_worker(run: Run, taken: Sequence[str]) -> None:
             env=environment,
         )
         try:
-            write_process_info(run, worker.pid, command, events_from, taken, log_from)
+            write_process_info(run, worker.pid, command, events_from, assigned, log_from)
         except BaseException:
             worker.kill()
             worker.wait()
             raise
-    # Waited for in the background: a child that ended and is not waited for stays in the process table.
-    threading.Thread(target=_outlive, args=[run, worker, _kills_for_memory()], daemon=True).start()
+    # A child that has ended stays in the process table until somebody waits for it.
+    threading.Thread(target=_record_exit, args=[run, worker, _count_oom_kills()], daemon=True).start()
 
 
-def _outlive(run: Run, worker: subprocess.Popen, kills: int) -> None:
-    """Wait for the worker and, if it ended badly, write down how: a negative number is the signal that killed it."""
+def _is_single_process(run: Run) -> bool:
+    return run.config().processes == 1 and not os.environ.get(TORCHRUN_FLAGS, "").strip()
+
+
+def _worker_command(run: Run) -> list[str]:
+    flags = shlex.split(os.environ.get(TORCHRUN_FLAGS, ""))
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        *(flags or ["--standalone"]),
+        f"--nproc-per-node={run.config().processes}",
+    ]
+    launcher = [] if _is_single_process(run) else torchrun
+    return [sys.executable, *launcher, "-m", _WORKER, str(run.path.resolve())]
+
+
+def _worker_environment(run: Run, assigned: Sequence[str]) -> dict[str, str]:
+    # A worker that ends starts the next queued run, which must not inherit torchrun's variables. A cluster or a
+    # container may have set some too, and a single process would then wait for others that never come.
+    is_launched = "TORCHELASTIC_RUN_ID" in os.environ
+    is_cleared = is_launched or _is_single_process(run)
+    inherited = {name: value for name, value in os.environ.items() if not (is_cleared and TORCHRUN.fullmatch(name))}
+    if is_launched:
+        inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several processes
+    inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts
+    return child.environment({**inherited, **devices.worker_environment(assigned, inherited), "PYTHONUNBUFFERED": "1"})
+
+
+def _record_exit(run: Run, worker: subprocess.Popen[bytes], oom_kills: int) -> None:
+    """Wait for the worker and write its exit code if it is not 0. A negative code is the signal that killed it."""
     code = worker.wait()
     if code == 0:
         return
-    # On a full disk this cannot be written down; what the worker said at its end waits in its reserve.
+    # On a full disk this cannot be written; the end event of the worker is in its reserve then.
     with contextlib.suppress(OSError), RunStore(run.path.parent).lock():
         process = run.process()
         if process and process.get("pid") == worker.pid:
-            write_json(run.process_path, {**process, "exit": code, "for_memory": _kills_for_memory() > kills})
+            write_json(run.process_path, {**process, "exit": code, "for_memory": _count_oom_kills() > oom_kills})
 
 
-def _kills_for_memory() -> int:
-    """How many processes the system killed for memory in this control group (cgroup v2); 0 where it does not say."""
+def _count_oom_kills() -> int:
+    """Count the processes of this control group that were killed for memory (cgroup v2); 0 where that is unknown."""
     try:
-        told = Path("/sys/fs/cgroup/memory.events").read_text()
+        text = Path("/sys/fs/cgroup/memory.events").read_text()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("oom_kill ")), 0)
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
 
 
 def write_process_info(
@@ -109,12 +122,15 @@ def write_process_info(
     pid: int,
     command: list[str],
     events_from: int,
-    taken: Sequence[str] | None = None,
+    assigned: Sequence[str] | None = None,
     log_from: int | None = None,
 ) -> None:
-    """Write `process.json`: who works on the run in which folder, from which byte of the events on it is he who tells,
-    and, where that is known, which devices he has and from which byte on the log is his."""
-    has = ({} if taken is None else {"devices": list(taken)}) | ({} if log_from is None else {"log_from": log_from})
+    """Write `process.json`.
+
+    events_from, log_from: the bytes of the events and of the log from which on they are this worker's. assigned: its
+    devices. The latter two may be unknown.
+    """
+    optional = {"devices": None if assigned is None else list(assigned), "log_from": log_from}
     write_json(
         run.process_path,
         {
@@ -123,18 +139,18 @@ def write_process_info(
             "command": command,
             "folder": get_folder_inode(run),
             "events_from": events_from,
-            **has,
+            **{name: value for name, value in optional.items() if value is not None},
         },
     )
 
 
 def identify_process(pid: int) -> dict[str, Any]:
-    """Pid and start of a process. `start` is exact and does not move with the clock; `start_time` is for people."""
-    return {"pid": pid, "start": _start(pid), "start_time": time.time()}
+    """Return pid and start of a process. `start` is exact and independent of the clock; `start_time` is for people."""
+    return {"pid": pid, "start": _start_token(pid), "start_time": time.time()}
 
 
-def _start(pid: int) -> str | None:
-    """A token that no other process of this machine, before or after, has together with the pid; None if it is gone."""
+def _start_token(pid: int) -> str | None:
+    """Return a token that no other process with this pid ever has on this machine; None if the process is gone."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.parent.parent.joinpath("stat").exists():
         try:
@@ -155,20 +171,23 @@ def is_alive(process: dict[str, Any] | None) -> bool:
     """Whether the process that `process.json` names still runs on this machine."""
     if not process or process.get("start") is None:
         return False
-    # The start that Linux tells is of one boot of one machine, whose name may change; elsewhere the name has to say.
+    # On Linux the token is of one boot of one machine, whose name may change; elsewhere the host name has to decide.
     if ":" not in process["start"] and process.get("host") != socket.gethostname():
         return False
-    return _start(int(process["pid"])) == process["start"]
+    return _start_token(int(process["pid"])) == process["start"]
 
 
 def is_worker_alive(run: Run) -> bool:
-    """Whether the worker of the run lives. One that works in the folder of which this is a copy is not its worker."""
+    """Whether the worker of the run is alive. In a copy of a run directory, the worker is that of the original."""
     process = run.process()
-    return is_alive(process) and process.get("folder", get_folder_inode(run)) == get_folder_inode(run)
+    if process is None or not is_alive(process):
+        return False
+    inode = get_folder_inode(run)
+    return bool(process.get("folder", inode) == inode)
 
 
 def get_folder_inode(run: Run) -> int | None:
-    """What a copy of the run's folder does not have in common with it (its inode); None where it cannot be seen."""
+    """Return the inode of the run directory, which differs from that of a copy; None if there is no such directory."""
     try:
         return run.path.stat().st_ino
     except OSError:
@@ -176,9 +195,9 @@ def get_folder_inode(run: Run) -> int | None:
 
 
 def kill_worker(run: Run, wait_s: float = 10.0) -> None:
-    """End the worker's whole session at once: the last resort, after stop and cancel were not heard."""
+    """Kill the worker's whole session: the last resort, when stop and cancel had no effect."""
     process = run.process()
-    if is_worker_alive(run):
+    if process is not None and is_worker_alive(run):
         with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
             os.killpg(process["pid"], signal.SIGKILL)
         deadline = time.monotonic() + wait_s

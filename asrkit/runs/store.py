@@ -33,7 +33,7 @@ def default_runs_dir() -> Path:
 
 
 def default_data_dir(runs_dir: Path) -> Path:
-    """`$ASRKIT_DATA`, else `data` beside the runs directory: where what was uploaded and recorded in the app lies."""
+    """`$ASRKIT_DATA`, else `data` beside the runs directory: holds uploads and recordings of the app."""
     return Path(os.environ.get("ASRKIT_DATA") or runs_dir.parent / "data")
 
 
@@ -45,22 +45,22 @@ class RunStore:
 
     @property
     def data_dir(self) -> Path:
-        """Where datasets made in the app lie: one folder each. Absolute, for a run may name it."""
+        """The folder of the datasets made in the app, one folder each. Absolute, because runs may refer to it."""
         return default_data_dir(self.root).absolute()
 
     def create(
         self, config: configs.TrainConfig, run_id: str | None = None, fill: Callable[[Run], None] = lambda run: None
     ) -> Run:
-        """A new run directory with its configuration and what `fill` puts into it, there whole or not at all.
+        """Create a run directory with its configuration and what `fill` puts into it, whole or not at all.
 
         RunError if the id is taken or is no file name, or the disk is full.
         """
-        named = run_id or self._free_id(config)
-        if not RUN_ID.fullmatch(named):
-            raise RunError(f"Run id {named!r} cannot be used; take letters, digits, dots, dashes and underscores.")
-        target = self.root / named
+        chosen_id = run_id or self._make_id(config)
+        if not RUN_ID.fullmatch(chosen_id):
+            raise RunError(f"Run id {chosen_id!r} cannot be used; take letters, digits, dots, dashes and underscores.")
+        target = self.root / chosen_id
         if target.exists():
-            raise RunError(f"Run {named} exists already in {self.root}; choose another id or delete it first.")
+            raise RunError(f"Run {chosen_id} exists already in {self.root}; choose another id or delete it first.")
         with readable_disk_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
@@ -75,43 +75,42 @@ class RunStore:
                 raise
         return Run(target)
 
-    def _free_id(self, config: configs.TrainConfig) -> str:
+    def _make_id(self, config: configs.TrainConfig) -> str:
         stem = f"{_stamp(time.localtime())}-{config.preset or 'custom'}"
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
         return next(name for name in names if not (self.root / name).exists())
 
     def get(self, run_id: str) -> Run:
-        """The run of that id. RunError if there is none."""
+        """Return the run of that id. RunError if there is none."""
         run = self.find(run_id)
         if run is None:
             raise RunError(f"There is no run {run_id!r} in {self.root}; `python -m asrkit runs list` shows them.")
         return run
 
     def find(self, run_id: str) -> Run | None:
-        """The run of that id, or None."""
+        """Return the run of that id, or None."""
         run = Run(self.root / run_id)
         return run if RUN_ID.fullmatch(run_id) and run.config_path.exists() else None
 
     def at(self, path: Path) -> Run:
-        """The run whose directory `path` is, in this store or elsewhere."""
+        """Return the run in the directory `path`, in this store or elsewhere."""
         return Run(path)
 
     def all(self) -> list[Run]:
-        """Every run, newest first: by the time in its id, else by that of its configuration, which is never
-        rewritten."""
+        """List all runs, newest first: by the time in the id, else by that of the configuration file."""
         try:
             names = [name for name in os.listdir(self.root) if not name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        # os.path, not pathlib: pages ask for this every second, of hundreds of runs.
+        # os.path is faster than pathlib: pages list hundreds of runs every second.
         root = os.fspath(self.root)
-        found = []
+        dated = []
         for name in names:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                written = os.stat(os.path.join(root, name, "config.json")).st_mtime
-                begun = name if TIMED_ID.match(name) else _stamp(time.localtime(written))
-                found.append((begun[:15], name))
-        return [Run(self.root / name) for _, name in sorted(found, reverse=True)]
+                mtime = os.stat(os.path.join(root, name, "config.json")).st_mtime
+                created = name if TIMED_ID.match(name) else _stamp(time.localtime(mtime))
+                dated.append((created[:15], name))
+        return [Run(self.root / name) for _, name in sorted(dated, reverse=True)]
 
     def check_free_space(self) -> None:
         """Raise RunError if the disk has less than MIN_FREE_BYTES free."""
@@ -123,24 +122,24 @@ class RunStore:
             )
 
     def delete(self, run: Run) -> None:
-        """Remove the directory: first out of sight, then for good."""
+        """Delete the directory, which is hidden first, so that nobody sees half of it."""
         hidden = self.root / f".deleted-{run.id}-{os.getpid()}"
         os.rename(run.path, hidden)
         shutil.rmtree(hidden)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while a run is started, so that two apps on this directory start one run and not two."""
+        """Hold the lock of this directory, so that two apps on it never start the same run."""
         with readable_disk_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.root / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+            descriptor = os.open(self.root / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(handle)
+            os.close(descriptor)
 
 
 def _stamp(when: time.struct_time) -> str:
-    """How ids begin that were not chosen by a person."""
+    """Return the beginning of generated ids."""
     return time.strftime("%Y%m%d-%H%M%S", when)

@@ -8,75 +8,76 @@ from asrkit.runs import crash, lifecycle
 from asrkit.runs.diagnosis import EvaluationScore, RunHistory
 from asrkit.runs.events import Event
 from asrkit.runs.run import Run
-from asrkit.runs.view import EVAL_SERIES, RunView, load_view
+from asrkit.runs.view import RunView, load_view
 
-RESULT = ("step", "loss", "wer", "cer", "mer")
-
-
-def get_evaluation_metrics(told: Event | None) -> dict[str, Any] | None:
-    """The figures of an evaluation as `runs show --json` gives them."""
-    return told and {name: told.step if name == "step" else told.data.get(name) for name in RESULT}
+METRICS = ("loss", "wer", "cer", "mer")
 
 
-def get_best_evaluation(run: Run, seen: RunView) -> Event | None:
-    """The best evaluation: that of the weights in `model/`, else the best that is told.
+def get_evaluation_metrics(event: Event | None) -> dict[str, Any] | None:
+    """Return step and metrics of an evaluation as `runs show --json` prints them."""
+    return event and {"step": event.step, **{name: event.data.get(name) for name in METRICS}}
 
-    They are not always the same: after a kill, a run goes on from its last checkpoint and evaluates again what came
-    after it; one that is stopped before has weights from further on than it is.
+
+def get_best_evaluation(run: Run, run_view: RunView) -> Event | None:
+    """Return the evaluation of the weights in `model/`, else the best one in the history.
+
+    They may differ: a run that was killed continues from its last checkpoint and evaluates again what came after it. If
+    it is stopped before that, its weights are from a later step than its history.
     """
     try:
-        told = Event.from_line(run.evaluation_path.read_bytes())
+        event = Event.from_line(run.evaluation_path.read_bytes())
     except OSError:
-        told = None
-    return told or seen.best
+        event = None
+    return event or run_view.best
 
 
-def describe_model_step(run: Run, seen: RunView) -> str:
-    """One sentence about weights that are from further on than the run is; empty for all others."""
-    told = get_best_evaluation(run, seen)
-    if not run.has_model() or told is None or (told.step or 0) <= seen.step:
+def describe_model_step(run: Run, run_view: RunView) -> str:
+    """Return a sentence about weights from a later step than the history; empty for all others."""
+    event = get_best_evaluation(run, run_view)
+    if not run.has_model() or event is None or (event.step or 0) <= run_view.step:
         return ""
-    return f"The model is that of step {told.step}, which the run had reached before it was resumed."
+    return f"The model is that of step {event.step}, which the run had reached before it was resumed."
 
 
 def load_history(run: Run) -> RunHistory:
-    """The run as the rules of `diagnosis` read it."""
-    seen = load_view(run, skim=True)  # the rules look at no training loss but one that is not finite
+    """Return the run as the rules of `diagnosis` read it."""
+    run_view = load_view(run, skim=True)  # of the training losses, the rules need only those that are not finite
     scores = [
         EvaluationScore(
-            told.step or 0,
-            told.epoch or 0.0,
-            *(told.data.get(name) for name in EVAL_SERIES[:4]),
-            blank_share=told.data.get("blank_share"),
-            length_ratio=told.data.get("length_ratio"),
-            unknown_share=told.data.get("unknown_share"),
-            wer_interval=told.data.get("wer_interval"),
+            event.step or 0,
+            event.epoch or 0.0,
+            *(event.data.get(name) for name in METRICS),
+            blank_share=event.data.get("blank_share"),
+            length_ratio=event.data.get("length_ratio"),
+            unknown_share=event.data.get("unknown_share"),
+            wer_interval=event.data.get("wer_interval"),
         )
-        for told in seen.evaluations
+        for event in run_view.evaluations
     ]
-    losses = [(point.step, point.epoch, point.value) for point in seen.series.get("train/loss", [])]
     return RunHistory(
         run.config().to_dict(),
         scores,
-        losses,
-        seen.started.get("label_entropy"),
-        seen.started.get("update_s"),
-        seen.started.get("parameters"),
-        seen.started.get("clip_s"),
+        [(point.step, point.epoch, point.value) for point in run_view.series.get("train/loss", [])],
+        run_view.started.get("label_entropy"),
+        run_view.started.get("update_s"),
+        run_view.started.get("parameters"),
+        run_view.started.get("clip_s"),
     )
 
 
-def get_end_event(run: Run, seen: RunView) -> Event | None:
-    """With which words the present or the last life of the run ended; None where it has told none. What an earlier life
-    ended with is not what ended this one."""
-    return seen.end if run.has_ended() else run.pending_end_event()
+def get_end_event(run: Run, run_view: RunView) -> Event | None:
+    """Return the event that ended the present or last life of the run; None if it wrote none.
+
+    The end of an earlier life does not count.
+    """
+    return run_view.end if run.has_ended() else run.pending_end_event()
 
 
-def describe_failure(run: Run, status: str, seen: RunView) -> dict[str, str] | None:
-    """`{"message", "remedy", "traceback"}` of a run that failed or vanished, else None."""
-    told = get_end_event(run, seen) if status == lifecycle.FAILED else None
-    if told:
-        return {name: str(told.data.get(name) or "") for name in ("message", "remedy", "traceback")}
+def describe_failure(run: Run, status: str, run_view: RunView) -> dict[str, str] | None:
+    """Return `{"message", "remedy", "traceback"}` of a run that failed or crashed, else None."""
+    event = get_end_event(run, run_view) if status == lifecycle.FAILED else None
+    if event:
+        return {name: str(event.data.get(name) or "") for name in ("message", "remedy", "traceback")}
     if status in (lifecycle.CRASHED, lifecycle.FAILED):
         message, remedy = crash.explain_crash(run)
         return {"message": message, "remedy": remedy, "traceback": ""}
@@ -84,19 +85,20 @@ def describe_failure(run: Run, status: str, seen: RunView) -> dict[str, str] | N
 
 
 def summarize_run(run: Run) -> dict[str, Any]:
-    """One run as `runs list --json` and `runs show --json` print it."""
+    """Return the run as `runs list --json` and `runs show --json` print it."""
     status = lifecycle.get_status(run)
-    seen, process = load_view(run, skim=True), run.process()
+    run_view, process = load_view(run, skim=True), run.process()
+    failure = describe_failure(run, status, run_view)
     return {
         "run_id": run.id,
         "status": status,
-        "step": seen.step,
-        "total_steps": seen.total_steps,
-        "epoch": round(seen.epoch, 3),
+        "step": run_view.step,
+        "total_steps": run_view.total_steps,
+        "epoch": round(run_view.epoch, 3),
         "pid": process["pid"] if process else None,
-        "last_eval": get_evaluation_metrics(seen.evaluations[-1] if seen.evaluations else None),
-        "best": get_evaluation_metrics(get_best_evaluation(run, seen)),
-        "findings": seen.findings,
-        "error": told["message"] if (told := describe_failure(run, status, seen)) else None,
+        "last_eval": get_evaluation_metrics(run_view.evaluations[-1] if run_view.evaluations else None),
+        "best": get_evaluation_metrics(get_best_evaluation(run, run_view)),
+        "findings": run_view.findings,
+        "error": failure["message"] if failure else None,
         "path": str(run.path),
     }

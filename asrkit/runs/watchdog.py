@@ -1,18 +1,19 @@
-"""What nobody presses a button for: the next run in line begins, and one that was asked to end does end.
+"""Start the next queued run, and end runs that do not end when asked.
 
-A run that was asked to stop has STOP_S to finish its step and save, one that was cancelled CANCEL_S; one that lives and
-has taken long for a step has STEPS times as long as that (`given_s`). Then its worker ends itself by force (`guard`);
-where not even that works, an app that looks does it (`keep`). Either says so in the run's last event.
+A run that was asked to stop has STOP_LIMIT_S to finish its step and save, a cancelled one CANCEL_LIMIT_S. One that is
+alive and takes long for a step has LIMIT_STEPS times as long as its longest step (`shutdown_limit_s`). After that, its
+worker kills itself (`guard_worker`); where not even that works, a polling app does it (`watch_forever`). Either one
+writes this into the run's end event.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -20,140 +21,148 @@ from asrkit.errors import AsrkitError
 from asrkit.runs import events, heartbeat, lifecycle, processes, queue
 from asrkit.runs.run import CANCEL, STOP, Run
 from asrkit.runs.store import RunStore
+from asrkit.units import format_duration
 
 STOP_LIMIT_S, CANCEL_LIMIT_S, LIMIT_STEPS = 600.0, 120.0, 3
 GRACE_S = 20.0
 """How much longer an app waits than the worker itself."""
 
+logger = logging.getLogger(__name__)
+
 
 def shutdown_limit_s(run: Run) -> float:
-    """Seconds that a run has to end by itself once it was asked to. A worker that gives no sign of life gets no more
-    than anybody for being slow."""
-    given = CANCEL_LIMIT_S if run.has_flag(CANCEL) else STOP_LIMIT_S
-    sign = heartbeat.read_heartbeat(run)
-    return given if sign is None or sign.is_silent else max(given, LIMIT_STEPS * sign.longest_s)
+    """Return how long a run may take to end after it was asked to.
+
+    A worker without a heartbeat gets no extra time for slow steps.
+    """
+    limit_s = CANCEL_LIMIT_S if run.has_flag(CANCEL) else STOP_LIMIT_S
+    status = heartbeat.read_heartbeat(run)
+    return limit_s if status is None or status.is_silent else max(limit_s, LIMIT_STEPS * status.longest_s)
 
 
 class ShutdownTimer:
-    """How long runs that were asked to end have been at it, by a clock that does not jump."""
+    """Measures how long runs have been asked to end, by the monotonic clock."""
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], float] = {}
-        self._saved: dict[str, int] = {}
+        self._draft_bytes: dict[str, int] = {}
 
-    def asked(self, run: Run) -> bool:
+    def is_requested(self, run: Run) -> bool:
+        """Whether the run was asked to end."""
         return run.has_flag(STOP) or run.has_flag(CANCEL)
 
-    def over(self, run: Run, grace_s: float = 0.0) -> float | None:
-        """Seconds that the run was given, once they are over; else None. A stop that still saves has its time anew."""
+    def exceeded_limit_s(self, run: Run, grace_s: float = 0.0) -> float | None:
+        """Return the time limit of the run once it is exceeded by `grace_s`; else None.
+
+        The limit of a stop starts again whenever the run saves.
+        """
         now = time.monotonic()
-        if run.has_flag(STOP) and self._saves(run):
+        if run.has_flag(STOP) and self._is_saving(run):
             self._since[run.id, STOP] = now
-        waited = 0.0
-        for flag in (STOP, CANCEL):  # a stop that is cancelled has the time of a cancel, from then on
+        waited_s = 0.0
+        for flag in (STOP, CANCEL):  # the limit of a cancel counts from the cancel, also after a stop
             if not run.has_flag(flag):
                 self._since.pop((run.id, flag), None)
             else:
-                waited = now - self._since.setdefault((run.id, flag), now)
-        given = shutdown_limit_s(run) if self.asked(run) else 0.0
-        return given if waited > given + grace_s else None
+                waited_s = now - self._since.setdefault((run.id, flag), now)
+        limit_s = shutdown_limit_s(run) if self.is_requested(run) else 0.0
+        return limit_s if waited_s > limit_s + grace_s else None
 
-    def _saves(self, run: Run) -> bool:
-        """Whether more of a checkpoint or a model is written than when this was asked before."""
-        before, written = self._saved.get(run.id, 0), run.draft_bytes()
-        self._saved[run.id] = written
+    def _is_saving(self, run: Run) -> bool:
+        """Whether more of a checkpoint or a model has been written since the last call."""
+        before, written = self._draft_bytes.get(run.id, 0), run.draft_bytes()
+        self._draft_bytes[run.id] = written
         return written > before
 
 
 def guard_worker(
     run: Run, interrupt: Callable[[], None], every_s: float = 0.5, is_alone: bool = True
 ) -> heartbeat.Heartbeat:
-    """Watch over the worker that calls this, from a thread of its own; -> its heart, which that thread lets beat.
+    """Watch the calling worker from a thread of its own, which also writes the heartbeat; return the heartbeat.
 
-    interrupt: called again and again once somebody wants the run to end; it breaks off what can be broken off.
-    alone: as Heartbeat has it.
+    interrupt: called repeatedly once the run is asked to end; it interrupts what can be interrupted. is_alone: as in
+    `Heartbeat`.
     """
-    heart, home = heartbeat.Heartbeat(run, is_alone), processes.get_folder_inode(run)
-    with contextlib.suppress(OSError):  # removed already
-        os.open(run.path, os.O_RDONLY)  # never closed: while it is open, no other folder gets its number
+    pulse, inode = heartbeat.Heartbeat(run, is_alone), processes.get_folder_inode(run)
+    with contextlib.suppress(OSError):  # deleted already
+        os.open(run.path, os.O_RDONLY)  # never closed: while it is open, no other directory gets its inode
 
     def watch() -> None:
-        patience = ShutdownTimer()
+        timer = ShutdownTimer()
         while True:
             time.sleep(every_s)
-            if processes.get_folder_inode(run) not in (
-                home,
-                None,
-            ):  # it was removed, and this is another run of its name
+            if processes.get_folder_inode(run) not in (inode, None):  # deleted, and replaced by another run of its name
                 os.killpg(os.getpgrp(), signal.SIGKILL)
-            heart.beat()
-            given = patience.over(run)
-            if given is not None:
-                try:  # a full disk or a torn run of the line must not leave a worker that nobody watches over
-                    _log_errors(_append_forced_end, run, given)
+            pulse.beat()
+            limit_s = timer.exceeded_limit_s(run)
+            if limit_s is not None:
+                try:  # whatever fails, such as a full disk, the worker must not go on without a guard
+                    _log_errors(_append_forced_end, run, limit_s)
                     _log_errors(queue.start_ready_runs, RunStore(run.path.parent))
                 finally:
                     processes.kill_worker(run)
-            elif patience.asked(run):
+            elif timer.is_requested(run):
                 interrupt()
 
     threading.Thread(target=watch, daemon=True, name="guard").start()
-    return heart
+    return pulse
 
 
-def _log_errors(step: Callable[..., object], *arguments: Any) -> None:
-    """Do it, and print what comes between: the log may lie on the disk that is full."""
+def _log_errors(function: Callable[..., object], *arguments: Any) -> None:
+    """Call the function and log its errors. The log may lie on the disk that is full."""
     try:
-        step(*arguments)
-    except (AsrkitError, OSError):
+        function(*arguments)
+    except (AsrkitError, OSError) as error:
         with contextlib.suppress(OSError):
-            traceback.print_exc()
+            logger.exception("%s", error)
 
 
 def watch_forever(store: RunStore, every_s: float = 5.0) -> None:
-    """Start waiting runs and end overdue ones for ever, in a thread of an app."""
-    patience = ShutdownTimer()
+    """Start queued runs and kill overdue ones, for ever; for a thread of the app."""
+    timer = ShutdownTimer()
     while True:
         time.sleep(every_s)
-        _log_errors(tick, store, patience)  # a full disk, a directory that is away: it is tried again
+        _log_errors(tick, store, timer)  # a full disk or a missing directory may be back at the next tick
 
 
-def tick(store: RunStore, patience: ShutdownTimer) -> None:
-    """One round of `keep`: a worker that was killed could not start the next one, nor end itself."""
+def tick(store: RunStore, timer: ShutdownTimer) -> None:
+    """Do one round of `watch_forever`: a killed worker could neither start the next run nor end itself."""
     for run in list(lifecycle.iter_active_runs(store)) if any(store.root.glob("*/control/*")) else []:
-        given = patience.over(run, GRACE_S)
-        if given is not None:
-            force_stop(run, given)
+        limit_s = timer.exceeded_limit_s(run, GRACE_S)
+        if limit_s is not None:
+            force_stop(run, limit_s)
     if any(store.root.glob("*/queue.json")):
         queue.start_ready_runs(store)
 
 
-def force_stop(run: Run, given_s: float | None = None) -> None:
-    """Kill the worker of a run that did not end when asked, in `given_s` or soon enough for somebody, and say so in
-    its history. Of a cancelled run nothing else is kept."""
+def force_stop(run: Run, limit_s: float | None = None) -> None:
+    """Kill the worker of a run and write that into its history. A cancelled run keeps nothing else.
+
+    limit_s: the time limit that it has exceeded; None where somebody forced the stop.
+    """
     processes.kill_worker(run)
     with RunStore(run.path.parent).lock():
         if lifecycle.get_status(run) == lifecycle.CRASHED:
             run.repair_events()
-            _append_forced_end(run, given_s)
+            _append_forced_end(run, limit_s)
 
 
-def _append_forced_end(run: Run, given_s: float | None) -> None:
-    if run.has_ended():  # its worker came first by a hair
+def _append_forced_end(run: Run, limit_s: float | None) -> None:
+    if run.has_ended():  # the worker ended by itself at the last moment
         return
-    cancelled = run.has_flag(CANCEL)
-    if cancelled:
+    is_cancelled = run.has_flag(CANCEL)
+    if is_cancelled:
         run.delete_weights()
-    within = f" within {given_s / 60:.0f} min" if given_s else ""
-    kept = "Cancelled; only the history was kept. " if cancelled else ""
-    way_on = "Resume goes on from its last checkpoint." if run.checkpoints() else "Resume begins again."
+    within = f" within {format_duration(limit_s)}" if limit_s else ""
+    kept = "Cancelled; only the history was kept. " if is_cancelled else ""
+    resume = "Resume continues from its last checkpoint." if run.checkpoints() else "Resume begins again."
     run.append_end_event(
         events.make_event(
             events.STOPPED,
             saved=run.has_model(),
             model="model" if run.has_model() else None,
             forced=True,
-            message=f"{kept}It did not end{within} when asked, so it was ended by force. {way_on}",
+            message=f"{kept}It did not end{within} when asked, so it was ended by force. {resume}",
         )
     )
     run.clear_flags()

@@ -115,7 +115,7 @@ def test_a_published_card_is_a_dashed_reference(tab, three):
     tab.locator("#runs [data-part=card]").select_option("paste")
     tab.get_by_label("Results table of a model card").fill("no table")
     tab.get_by_role("button", name="Draw it").click()
-    expect(tab.locator("#runs [data-part=notice]")).to_contain_text("holds no results table")
+    expect(tab.locator("#runs [data-part=notice]")).to_contain_text("has no results table")
     tab.get_by_label("Results table of a model card").fill(CARD)
     tab.get_by_role("button", name="Draw it").click()
     wait_for(lambda: "Pasted card" in curves(tab), "the pasted curve")

@@ -50,43 +50,43 @@ LICENSES = {
     "facebook/mms-": "cc-by-nc-4.0",
     "facebook/w2v-bert-": "mit",
 }
-"""What base models of these names come under; of others nothing is claimed."""
+"""Prefix of a base model's name -> its licence. The card of any other model names none."""
 
 
-def render_card(run: Run, drawn: bool = False, published: str = "") -> str:
-    """The card of a run as Markdown with a YAML front matter that the Hub reads.
+def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> str:
+    """Render the card of a run as Markdown with a YAML front matter that the Hub reads.
 
-    drawn: the curves lie beside it. published: the Hub id that the model gets; folders of this machine are then called
-    by their last name alone.
+    has_picture: the curves are beside it. published_id: the Hub id that the model gets; local folders are then given by
+    their names alone.
     """
-    seen, config = load_view(run), run.config().to_dict()
-    best = get_best_evaluation(run, seen)
-    if published:
+    run_view, config = load_view(run), run.config().to_dict()
+    best = get_best_evaluation(run, run_view)
+    if published_id:
         config |= {name: _last_name(config[name]) for name in ("train", "eval")}
         if not resolution.HUB_ID.fullmatch(config["model"]):
             config["model"] = _last_name(config["model"])
     parts = [
         _front_matter(run, best, config),
-        _opening(run, seen, best, config),
-        _usage(published or run.model_dir.name),
+        _opening(run, run_view, best, config),
+        _usage(published_id or run.model_dir.name),
         _limits(best, config),
-        _data(run, seen, config, bool(published)),
-        _procedure(seen, config),
-        _results(seen, best),
-        _findings(seen, drawn),
-        _versions(seen),
+        _data(run, run_view, config, bool(published_id)),
+        _procedure(run_view, config),
+        _results(run_view, best),
+        _findings(run_view, has_picture),
+        _versions(run_view),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def write_card(run: Run) -> None:
-    """Put the card and the picture of the curves beside the weights."""
-    drawn = picture.draw_curves(load_view(run), run.model_dir / PICTURE)
-    (run.model_dir / "README.md").write_text(render_card(run, drawn), encoding="utf-8")
+    """Write the card and the picture of the curves beside the weights."""
+    has_picture = picture.draw_curves(load_view(run), run.model_dir / PICTURE)
+    (run.model_dir / "README.md").write_text(render_card(run, has_picture), encoding="utf-8")
 
 
 def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
-    # YAML reads JSON, so quoting is left to a library that knows it.
+    # YAML is a superset of JSON, so the JSON library does the quoting.
     terms = next((terms for known, terms in LICENSES.items() if config["model"].startswith(known)), None)
     lines = [
         "---",
@@ -117,7 +117,7 @@ def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -
     return "\n".join([*lines, "---"])
 
 
-def _opening(run: Run, seen: RunView, best: events.Event | None, config: dict[str, Any]) -> str:
+def _opening(run: Run, run_view: RunView, best: events.Event | None, config: dict[str, Any]) -> str:
     text = f"# {run.id}\n\nA fine-tuned version of `{config['model']}` on `{config['train']}`, made with asrkit."
     if not best:
         return text + "\nIt was not evaluated."
@@ -127,16 +127,16 @@ def _opening(run: Run, seen: RunView, best: events.Event | None, config: dict[st
         if best.data.get(key) is not None
     ]
     return (
-        f"{text}\nBest evaluation (step {best.step}, by {seen.metric.upper()}, references and hypotheses "
+        f"{text}\nBest evaluation (step {best.step}, by {run_view.metric.upper()}, references and hypotheses "
         f"through the normaliser `{best.data.get('normaliser', run.config().text_rules)}`):\n"
         + "\n".join(figures)
-        + "".join(f"\n\n{told}" for told in [describe_model_step(run, seen)] if told)
+        + "".join(f"\n\n{note}" for note in [describe_model_step(run, run_view)] if note)
     )
 
 
-def _last_name(given: str) -> str:
-    """Of a folder or file; what is none stays as it is."""
-    return given if given.startswith(HUB) else Path(given).name
+def _last_name(data: str) -> str:
+    """Return the name of a folder or file without its path. Other data stays as it is."""
+    return data if data.startswith(HUB) else Path(data).name
 
 
 def _usage(model: str) -> str:
@@ -157,7 +157,7 @@ print(processor.batch_decode(ids)[0])
 
 
 def _limits(best: events.Event | None, config: dict[str, Any]) -> str:
-    """What it is for, and where the figures say nothing."""
+    """State the intended use, and what the evaluation does not cover."""
     language = f" in the language `{config['language']}`" if config["language"] else ""
     lines = [
         f"It turns speech{language} into text, for speech like that of its training data. On other voices, "
@@ -166,8 +166,8 @@ def _limits(best: events.Event | None, config: dict[str, Any]) -> str:
     ]
     if config["decoding"] == "words":
         lines.append(
-            "It was evaluated with `words.txt`, the words of its training transcripts: asrkit hears these "
-            "words and no others. The code above ignores that list."
+            "It was evaluated with `words.txt`, the words of its training transcripts: asrkit decodes only "
+            "these words. The code above ignores that list."
         )
     interval = (best.data.get("wer_interval") if best else None) or ()
     if interval:
@@ -178,11 +178,11 @@ def _limits(best: events.Event | None, config: dict[str, Any]) -> str:
     return "## Intended use and limits\n\n" + "\n\n".join(lines)
 
 
-def _data(run: Run, seen: RunView, config: dict[str, Any], published: bool) -> str:
-    told = seen.started
+def _data(run: Run, run_view: RunView, config: dict[str, Any], published: bool) -> str:
+    facts = run_view.started
     text = (
-        f"## Data\n\n{told.get('train_utterances', '?')} clips to train on ({told.get('train_hours', 0):.2f} h), "
-        f"{told.get('eval_utterances', '?')} to evaluate on ({told.get('eval_hours', 0):.2f} h), "
+        f"## Data\n\n{facts.get('train_utterances', '?')} clips to train on ({facts.get('train_hours', 0):.2f} h), "
+        f"{facts.get('eval_utterances', '?')} to evaluate on ({facts.get('eval_hours', 0):.2f} h), "
         f"from `{config['train']}`" + (f" and `{config['eval']}`." if config["eval"] else ".")
     )
     return " ".join([text, *_speakers(run), *_audited(run, published)])
@@ -194,7 +194,7 @@ def _speakers(run: Run) -> list[str]:
         return []
     train, held_out = ({row.speaker for row in manifest.read(path) if row.speaker} for path in paths)
     if not train or not held_out:
-        return ["Speakers are not known."]
+        return ["Speakers are unknown."]
     shared = len(train & held_out)
     apart = "none of them in both" if not shared else f"{shared} of them in both"
     return [f"{len(train)} speakers to train on and {len(held_out)} to evaluate on, {apart}."]
@@ -203,19 +203,19 @@ def _speakers(run: Run) -> list[str]:
 def _audited(run: Run, published: bool) -> list[str]:
     if not run.audit_path.exists():
         return []
-    told = json.loads(run.audit_path.read_text(encoding="utf-8"))
-    chosen = _chosen(told.get("selection"), published)
-    shared = [found["effect"] for found in told["findings"] if found["code"].startswith(LEAK)]
+    audit = json.loads(run.audit_path.read_text(encoding="utf-8"))
+    selected = _describe_selection(audit.get("selection"), published)
+    shared = [found["effect"] for found in audit["findings"] if found["code"].startswith(LEAK)]
     reasons = ", ".join(
-        f"{found['code']} {found['count']}" for found in told["findings"] if not found["code"].startswith(LEAK)
+        f"{found['code']} {found['count']}" for found in audit["findings"] if not found["code"].startswith(LEAK)
     )
-    if not told["dropped"]:
-        return [*chosen, "The audit left no clip out.", *shared]
-    return [*chosen, f"The audit left {told['dropped']} clips out ({reasons}).", *shared]
+    if not audit["dropped"]:
+        return [*selected, "The audit left no clip out.", *shared]
+    return [*selected, f"The audit left {audit['dropped']} clips out ({reasons}).", *shared]
 
 
-def _chosen(selection: dict[str, Any] | None, published: bool) -> list[str]:
-    """What somebody left out before the run, where its data is a selection."""
+def _describe_selection(selection: dict[str, Any] | None, published: bool) -> list[str]:
+    """Say what was left out before the run, where its data is a selection."""
     if not selection:
         return []
     reasons = ", ".join(f"{left['code']} {left['count']}" for left in selection["left_out"])
@@ -223,35 +223,35 @@ def _chosen(selection: dict[str, Any] | None, published: bool) -> list[str]:
     return [f"It is a selection from `{data}`: {selection['kept']} clips stayed; left out were {reasons or 'none'}."]
 
 
-def _procedure(seen: RunView, config: dict[str, Any]) -> str:
+def _procedure(run_view: RunView, config: dict[str, Any]) -> str:
     lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS if config[name] != ""]
     adam = f"({config['adam_beta1']},{config['adam_beta2']}) and epsilon={config['adam_epsilon']:g}"
     lines.insert(HYPERPARAMETERS.index("lr_scheduler_type"), f"- optimizer: AdamW with betas={adam}")
-    lines.append(f"- device: {seen.started.get('hardware', 'unknown')}, {seen.started.get('precision', 'no')}")
+    lines.append(f"- device: {run_view.started.get('hardware', 'unknown')}, {run_view.started.get('precision', 'no')}")
     return "## Training procedure\n\n### Training hyperparameters\n\n" + "\n".join(lines)
 
 
-def _results(seen: RunView, best: events.Event | None) -> str:
+def _results(run_view: RunView, best: events.Event | None) -> str:
     """The table of the published cards: training loss, epoch, step, validation loss, WER, CER."""
     rows = [
         "| Training Loss | Epoch | Step | Validation Loss | Wer | Cer |",
         "|:-------------:|:-----:|:----:|:---------------:|:------:|:------:|",
     ]
-    losses = seen.series.get("train/loss", [])
-    for told in seen.evaluations:
-        before = [point.value for point in losses if point.step <= (told.step or 0) and point.value is not None]
+    losses = run_view.series.get("train/loss", [])
+    for event in run_view.evaluations:
+        before = [point.value for point in losses if point.step <= (event.step or 0) and point.value is not None]
         cells = [
             f"{before[-1]:.4f}" if before else "No log",
-            f"{told.epoch or 0:.2f}",
-            str(told.step),
-            *(_figure(told, name) for name in ("loss", "wer", "cer")),
+            f"{event.epoch or 0:.2f}",
+            str(event.step),
+            *(_format_metric(event, name) for name in ("loss", "wer", "cer")),
         ]
         rows.append("| " + " | ".join(cells) + " |")
-    return "### Training results\n\n" + "\n".join(rows) + _without_words(best)
+    return "### Training results\n\n" + "\n".join(rows) + _greedy_rates(best)
 
 
-def _without_words(best: events.Event | None) -> str:
-    """What the acoustic model does alone, where a word list did the decoding."""
+def _greedy_rates(best: events.Event | None) -> str:
+    """Report the greedy error rates, where a word list was used for decoding."""
     if not best or best.data.get("greedy_wer") is None:
         return ""
     return (
@@ -260,20 +260,22 @@ def _without_words(best: events.Event | None) -> str:
     )
 
 
-def _figure(told: events.Event, name: str) -> str:
-    value = told.data.get(name)
+def _format_metric(event: events.Event, name: str) -> str:
+    value = event.data.get(name)
     return "not finite" if value is None else f"{value:.4f}"
 
 
-def _findings(seen: RunView, drawn: bool) -> str:
-    """What asrkit said was going wrong, and the curves to see it by."""
-    told = [f"- `{found['code']}` at step {found.get('step') or 0}: {found['cause']}" for found in seen.findings]
-    text = "\n".join(told) if told else "The checks that ran during training found nothing wrong."
-    curve = f"\n\n![Loss and error rates over steps]({PICTURE})" if drawn else ""
+def _findings(run_view: RunView, has_picture: bool) -> str:
+    """List the findings of the diagnosis, and show the curves."""
+    lines = [
+        f"- `{finding['code']}` at step {finding.get('step') or 0}: {finding['cause']}" for finding in run_view.findings
+    ]
+    text = "\n".join(lines) or "The checks that ran during training found nothing wrong."
+    curve = f"\n\n![Loss and error rates over steps]({PICTURE})" if has_picture else ""
     return f"### Findings\n\n{text}{curve}"
 
 
-def _versions(seen: RunView) -> str:
+def _versions(run_view: RunView) -> str:
     names = {
         "asrkit": "asrkit",
         "transformers": "Transformers",
@@ -281,7 +283,7 @@ def _versions(seen: RunView) -> str:
         "datasets": "Datasets",
         "tokenizers": "Tokenizers",
     }
-    versions = seen.started.get("versions", {})
+    versions = run_view.started.get("versions", {})
     return "### Framework versions\n\n" + "\n".join(
         f"- {title} {versions[name]}" for name, title in names.items() if versions.get(name)
     )

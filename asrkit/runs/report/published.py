@@ -1,4 +1,4 @@
-"""Somebody's model card -> the History of the run behind it, for `diagnose` and for comparison.
+"""A published model card -> the history of its run, for `diagnose` and for comparison.
 
 Reads what transformers' Trainer writes: a list of hyperparameters and a results table.
 """
@@ -13,7 +13,7 @@ from asrkit.errors import DataError
 from asrkit.runs.diagnosis import EvaluationScore, RunHistory
 
 PUBLISHED_PATH = Path(__file__).with_name("published.json")
-"""The figures of the two published results tables."""
+"""The two published results tables that presets follow."""
 
 _SETTING = re.compile(r"^- (\w+): (.+)$", re.MULTILINE)
 _BASE = re.compile(r"fine-tuned version of \[?`?([^\]\s`]+)")
@@ -22,7 +22,7 @@ _NAMES = {"lr_scheduler_warmup_steps": "warmup_steps"}
 
 
 def load_card(path: str | Path) -> RunHistory:
-    """The settings and evaluations of the card at `path`. DataError if it is unreadable or holds no results table."""
+    """Load the history of a model card. DataError if it cannot be read or has no results table."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -31,14 +31,16 @@ def load_card(path: str | Path) -> RunHistory:
 
 
 def parse_card(text: str, name: str) -> RunHistory:
-    """The same of the card's text, called `name` in errors."""
-    rows = _table(text)
+    """Parse the text of a model card, called `name` in errors."""
+    rows = _parse_table(text)
     if not rows:
         raise DataError(
-            f"{name} holds no results table with the columns Step and Validation Loss; "
+            f"{name} has no results table with the columns Step and Validation Loss; "
             "give a model card as transformers' Trainer writes it."
         )
-    settings: dict[str, object] = {_NAMES.get(name, name): _number(value) for name, value in _SETTING.findall(text)}
+    settings: dict[str, object] = {
+        _NAMES.get(name, name): _parse_number(value) for name, value in _SETTING.findall(text)
+    }
     base = _BASE.search(text)
     settings["model"] = base[1] if base else ""
     scores = [
@@ -54,36 +56,38 @@ def parse_card(text: str, name: str) -> RunHistory:
 
 
 Curves = dict[str, list[tuple[int, float, float | None]]]
-"""Series -> (step, epoch, value) in order."""
+"""Curve -> (step, epoch, value) in order."""
 
 
 def get_curves(history: RunHistory) -> Curves:
-    """The results table as curves, each under its series' name; what it does not tell is left out."""
-    found: Curves = {"train/loss": list(history.losses)}
+    """Return the results table as curves. Columns that it lacks are left out."""
+    series: Curves = {"train/loss": list(history.losses)}
     for name in ("loss", "wer", "cer"):
-        found[f"eval/{name}"] = [(score.step, score.epoch, getattr(score, name)) for score in history.scores]
-    return {name: points for name, points in found.items() if any(value is not None for *_, value in points)}
+        series[f"eval/{name}"] = [(score.step, score.epoch, getattr(score, name)) for score in history.scores]
+    return {name: points for name, points in series.items() if any(value is not None for *_, value in points)}
 
 
 def load_published_curves() -> dict[str, tuple[str, Curves]]:
-    """Name of the preset -> (title, curves) of the published runs that two presets follow."""
-    told = json.loads(PUBLISHED_PATH.read_text(encoding="utf-8"))
+    """Load the published runs that presets follow: name of the preset -> (title, curves)."""
+    cards = json.loads(PUBLISHED_PATH.read_text(encoding="utf-8"))
     return {
         name: (
             card["title"],
             {
-                column: [(row[0], row[1], row[place]) for row in card["rows"]]
-                for place, column in enumerate(card["columns"])
-                if place > 1
+                column: [(row[0], row[1], row[index]) for row in card["rows"]]
+                for index, column in enumerate(card["columns"])
+                if index > 1
             },
         )
-        for name, card in told.items()
+        for name, card in cards.items()
     }
 
 
-def _table(text: str) -> list[dict[str, float | None]]:
-    """Rows of the first Markdown table that has a step and a validation loss; names in lower case. A row without a
-    whole number of steps, such as a summary, is left out."""
+def _parse_table(text: str) -> list[dict[str, float | None]]:
+    """Parse the first Markdown table with a step and a validation loss; names in lower case.
+
+    Rows without a whole number of steps, such as a summary, are left out.
+    """
     names: list[str] = []
     rows = []
     for line in text.splitlines():
@@ -94,20 +98,20 @@ def _table(text: str) -> list[dict[str, float | None]]:
         elif not cells:
             break
         elif len(cells) == len(names) and not set("".join(cells)) <= set(":- "):
-            row = {name: _number(cell) for name, cell in zip(names, cells, strict=True)}
+            row = {name: _parse_number(cell) for name, cell in zip(names, cells, strict=True)}
             if not (isinstance(row["step"], float) and row["step"].is_integer()):
                 continue
-            # "No log" stands where nothing had been logged yet; nan is a number that was lost.
-            rows.append({name: _finite(value) for name, value in row.items() if value != "No log"})
+            # "No log" means that nothing had been logged yet; nan is a number that was lost.
+            rows.append({name: _to_finite(value) for name, value in row.items() if value != "No log"})
     return rows
 
 
-def _finite(value: float | str) -> float | None:
+def _to_finite(value: float | str) -> float | None:
     return value if isinstance(value, float) and abs(value) < float("inf") else None
 
 
-def _number(text: str) -> float | str:
-    """The number that a cell shows, bold or with commas between its thousands as it may be; else its text."""
+def _parse_number(text: str) -> float | str:
+    """Parse a cell as a number, which may be bold or have commas between its thousands; else return its text."""
     plain = text.strip("*")
     try:
         return float(plain.replace(",", "") if _THOUSANDS.fullmatch(plain) else plain)

@@ -147,7 +147,7 @@ def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, paramet
 @pytest.mark.parametrize(
     ("settings", "clip_s", "told"),
     [
-        ({"mask_time_prob": 0.05}, 0.35, "one mask of 10 frames hides 57% of a usual clip"),
+        ({"mask_time_prob": 0.05}, 0.35, "one mask of 10 frames hides 57% of a typical clip"),
         ({"mask_time_prob": 0.05, "mask_time_length": 2}, 0.35, None),
         ({"mask_time_prob": 0.05}, 4.0, None),
         ({"mask_time_prob": 0.6}, 4.0, "masks hide 60% of every clip"),
@@ -218,13 +218,13 @@ def test_nonsense_is_not_called_silence():
         for step in (1, 2)
     ]
     babble, silence = (diagnose(RunHistory({}, part))[0] for part in (rows[:2], rows[2:]))
-    assert babble.cause.startswith("What the model writes has nothing to do with what it hears")
-    assert silence.cause.startswith("The model answers with blanks")
+    assert babble.cause.startswith("The model's output does not depend on its input")
+    assert silence.cause.startswith("The model outputs only blanks")
 
 
 def test_a_card_without_a_table_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "card.md").write_text("# A model\n")
-    with pytest.raises(DataError, match="holds no results table"):
+    with pytest.raises(DataError, match="has no results table"):
         load_card(tmp_path / "card.md")
     with pytest.raises(DataError, match="cannot be read"):
         load_card(tmp_path / "nowhere.md")

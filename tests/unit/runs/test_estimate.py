@@ -57,7 +57,7 @@ def test_an_earlier_run_tells_the_time(config, store):
     run.append(Event("train", 1.0, 1, data={"loss": 1.0, "audio_seconds_per_second": 20.0}))
     run.append(Event("train", 2.0, 2, data={"loss": 1.0, "audio_seconds_per_second": 40.0}))
     made = estimate.estimate_run(config, CLIPS, store)
-    assert made.seconds == 5 * 600 / 30 and made.basis == "as run 20260101-000000-before went"
+    assert made.seconds == 5 * 600 / 30 and made.basis == "as in run 20260101-000000-before"
 
 
 def test_the_sentence_of_a_page():
@@ -67,8 +67,8 @@ def test_the_sentence_of_a_page():
     ]
     assert [each.partition(" (")[0] for each in told] == [
         "About 1 step, 20 s",
-        "About 12,345 steps, 67 min",
-        "About 9 steps, 12 days",
+        "About 12,345 steps, 1 h 7 min",
+        "About 9 steps, 11 d 13 h",
         "About 9 steps",
     ]
     assert told[0].endswith("(as before), and 1.0 GB of memory for the model and a batch.")

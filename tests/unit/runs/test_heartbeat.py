@@ -88,8 +88,8 @@ def test_of_several_processes_one_may_wait_for_the_others(make_run):
     run, now = make_run(), time.monotonic()
     for alone, beats in ((True, False), (False, True)):
         heart = Heartbeat(run, alone)
-        heart._worked = lambda: False
-        heart._beaten = now - 2 * heartbeat.EVERY_S
+        heart._has_worked = lambda: False
+        heart._beaten_at = now - 2 * heartbeat.EVERY_S
         heart.beat()
         assert run.heartbeat_path.exists() == beats
 
@@ -104,7 +104,7 @@ def clock(monkeypatch):
 def step(heart, clock, seconds):
     for _ in range(int(seconds)):
         clock[0] += 1.0
-        heart._worked = lambda: True
+        heart._has_worked = lambda: True
         heart.beat()
     heart.on_poll()
 

@@ -156,16 +156,17 @@ def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
     [
         (
             {"host": "elsewhere", "start": "another-boot:12"},
-            "was started on elsewhere; whether it lives cannot be seen",
+            "was started on elsewhere; whether it is alive cannot be seen",
         ),
-        ({"folder": 1}, "a copy of a run that is under way in another folder"),
+        ({"folder": 1}, "a copy of a run that is active in another folder"),
     ],
 )
 def test_nobody_says_that_a_worker_has_died_who_cannot_see_it(make_run, living, where, told):
     run = make_run("one", [STARTED], {**living, **where})
     assert lifecycle.get_status(run) == "crashed" and told in summary.summarize_run(run)["error"]
     assert (
-        "ended without a word" in summary.summarize_run(make_run("two", [STARTED], {**living, "start": "x:1"}))["error"]
+        "ended without a message"
+        in summary.summarize_run(make_run("two", [STARTED], {**living, "start": "x:1"}))["error"]
     )
 
 
@@ -506,12 +507,12 @@ def lived_again(make_run, dead, log="", **process):
 @pytest.mark.parametrize(
     ("process", "log", "told"),
     [
-        ({"log_from": 9}, "", "ended without a word: it was killed, or ran out of memory. Its history is kept."),
+        ({"log_from": 9}, "", "ended without a message: it was killed, or ran out of memory. Its history is kept."),
         ({"log_from": 9}, "OSError: no space\n", "Its history is kept. The last line of its log: OSError: no space."),
         (
             {"log_from": 9, "exit": 1},
             "No module named 'torch'\n",
-            "with exit code 1 and no other word. Its history is kept. "
+            "with exit code 1 and no other message. Its history is kept. "
             "The last line of its log: No module named 'torch'.",
         ),
         ({"exit": -signal.SIGSEGV}, "", "segmentation fault"),

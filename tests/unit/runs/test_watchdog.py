@@ -56,15 +56,15 @@ def test_the_time_counts_from_when_it_was_asked(deaf, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
     deaf.set_flag(STOP)
-    assert patience.over(deaf) is None
+    assert patience.exceeded_limit_s(deaf) is None
     now[0] += watchdog.STOP_LIMIT_S - 1
-    assert patience.over(deaf) is None
+    assert patience.exceeded_limit_s(deaf) is None
     now[0] += 2
-    assert patience.over(deaf) == watchdog.STOP_LIMIT_S
+    assert patience.exceeded_limit_s(deaf) == watchdog.STOP_LIMIT_S
     deaf.clear_flags()
-    assert patience.over(deaf) is None
+    assert patience.exceeded_limit_s(deaf) is None
     deaf.set_flag(STOP)
-    assert patience.over(deaf) is None, "asked anew"
+    assert patience.exceeded_limit_s(deaf) is None, "asked anew"
 
 
 @pytest.mark.parametrize(("flag", "kept"), [(STOP, True), (CANCEL, False)])
@@ -86,9 +86,9 @@ def test_a_stop_that_still_saves_is_waited_for(deaf, monkeypatch):
     deaf.set_flag(STOP)
     for size in (1, 2, 3):
         (draft / "model.safetensors").write_bytes(bytes(size))
-        assert patience.over(deaf) is None
+        assert patience.exceeded_limit_s(deaf) is None
         now[0] += watchdog.STOP_LIMIT_S + 1
-    assert patience.over(deaf) == watchdog.STOP_LIMIT_S, "it grows no more"
+    assert patience.exceeded_limit_s(deaf) == watchdog.STOP_LIMIT_S, "it grows no more"
 
 
 GUARDED = """
@@ -165,10 +165,10 @@ def test_an_end_that_the_worker_told_itself_is_not_told_again(deaf):
 @pytest.mark.parametrize(
     ("process", "words"),
     [
-        ({"exit": -9, "for_memory": True}, "killed the training process for memory"),
-        ({"exit": -9, "for_memory": False}, "without a word: it was killed"),
+        ({"exit": -9, "for_memory": True}, "killed the training process because memory ran out"),
+        ({"exit": -9, "for_memory": False}, "without a message: it was killed"),
         ({"exit": -signal.SIGSEGV}, "segmentation fault"),
-        ({}, "without a word"),
+        ({}, "without a message"),
     ],
 )
 def test_why_a_worker_is_gone(make_run, process, words):
@@ -191,6 +191,6 @@ def test_how_a_worker_ended_is_written_down(store, make_run, monkeypatch):
     run = make_run()
     worker = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"], stderr=subprocess.DEVNULL)
     processes.write_process_info(run, worker.pid, [], 0)
-    processes._outlive(run, worker, 0)
+    processes._record_exit(run, worker, 0)
     assert run.process()["exit"] == -signal.SIGABRT and run.process()["pid"] == worker.pid
     assert "abort" in crash.explain_crash(run)[0]

@@ -194,7 +194,7 @@ def test_nothing_is_left_to_be_filled_in(make_run):
     card.write_card(run)
     text = (run.model_dir / "README.md").read_text()
     assert "## Intended use and limits" in text and "in the language `sw`" in text
-    assert "between 0.150 and 0.260 in 95 of 100 cases" in text and "hears these words and no others" in text
+    assert "between 0.150 and 0.260 in 95 of 100 cases" in text and "asrkit decodes only these words" in text
     assert "2 speakers to train on and 1 to evaluate on, none of them in both." in text
     assert "The audit left 4 clips out (silent 4)." in text
     assert "- `plateau` at step 15: WER stands still." in text
@@ -235,7 +235,7 @@ def test_a_published_card_tells_nothing_of_this_machine(make_run):
         {"dropped": 0, "findings": [], "selection": {"data": "/home/ana/all", "kept": 3, "left_out": []}},
     )
     assert "/home/ana/clips" in render_card(run)
-    card = render_card(run, published="ana/tiny")
+    card = render_card(run, published_id="ana/tiny")
     assert "/home" not in card and "`clips`" in card and "`all`" in card and 'from_pretrained("ana/tiny")' in card
 
 

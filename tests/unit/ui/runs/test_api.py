@@ -141,7 +141,7 @@ def test_a_pasted_card_becomes_curves(table):
     assert told["notice"] == ""
     assert told["curves"]["eval/wer"] == {"x": [100, 200], "e": [1.0, 2.0], "y": [0.9, 0.5]}
     assert "eval/cer" not in told["curves"]
-    assert "holds no results table" in table.card({"name": "paste", "text": "hello"})["notice"]
+    assert "has no results table" in table.card({"name": "paste", "text": "hello"})["notice"]
 
 
 @pytest.mark.parametrize(
