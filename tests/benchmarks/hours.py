@@ -24,7 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.data import sources
 from tests.browser.conftest import FLAGS, App
-from tests.support.talking import open_tab, part, upload
+from tests.support.transcribe_page import open_tab, part, upload
 
 SAMPLE_INTERVAL_S = 10.0
 

@@ -1,4 +1,4 @@
-"""The app as a process, Chromium with a fake microphone, and a page that may not reach outside."""
+"""The app as a process, Chromium with a fake microphone, and pages that may reach nothing but the app."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class App:
 
 
 @pytest.fixture(scope="session")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def session_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     started = App(tmp_path_factory.mktemp("app") / "runs")
     started.start()
     yield started
@@ -84,12 +84,12 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 @pytest.fixture
-def app(serving: App) -> Iterator[App]:
+def app(session_app: App) -> Iterator[App]:
     """The app, with no runs before and none left after."""
-    yield serving
-    for run in serving.store.all():
+    yield session_app
+    for run in session_app.store.all():
         processes.kill_worker(run)
-        serving.store.delete(run)
+        session_app.store.delete(run)
 
 
 @pytest.fixture(scope="session")
@@ -106,8 +106,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def speaker(playwright: Playwright) -> Iterator[Callable[[Path], Browser]]:
-    """Start a Chromium whose microphone hears a WAV file, over and over."""
+def mic_browser(playwright: Playwright) -> Iterator[Callable[[Path], Browser]]:
+    """Launch a Chromium whose microphone plays a WAV file in a loop."""
     browsers: list[Browser] = []
 
     def start(speech: Path) -> Browser:
@@ -121,12 +121,12 @@ def speaker(playwright: Playwright) -> Iterator[Callable[[Path], Browser]]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, speaker: object, app: App) -> Iterator[Callable[..., Page]]:
-    """Open the app in a window of its own. The test fails if any page asked anybody else for anything, or broke.
+def open_page(browser: Browser, mic_browser: object, app: App) -> Iterator[Callable[..., Page]]:
+    """Open the app in a window of its own. The test fails if a page sends a request elsewhere, or raises an error.
 
-    (It asks for `speaker` so that its windows are closed before the browsers that they are in.)
+    (It depends on `mic_browser` so that its windows are closed before the browsers that they are in.)
     """
-    wrong: list[str] = []
+    problems: list[str] = []
     windows = []
 
     def open_it(query: str = "", within: Browser = browser, **options) -> Page:
@@ -134,8 +134,11 @@ def open_page(browser: Browser, speaker: object, app: App) -> Iterator[Callable[
         window = within.new_context(permissions=["microphone"], **options)
         windows.append(window)
         page = window.new_page()
-        page.on("request", lambda asked: wrong.append(f"request to {asked.url}") if outside(asked.url, app) else None)
-        page.on("pageerror", lambda error: wrong.append(f"error in the page: {error}"))
+        page.on(
+            "request",
+            lambda request: problems.append(f"request to {request.url}") if is_outside(request.url, app) else None,
+        )
+        page.on("pageerror", lambda error: problems.append(f"error in the page: {error}"))
         page.goto(app.url + query)
         expect(page.get_by_role("button", name="Start training")).to_be_visible()
         return page
@@ -143,10 +146,10 @@ def open_page(browser: Browser, speaker: object, app: App) -> Iterator[Callable[
     yield open_it
     for window in windows:
         window.close()
-    assert wrong == []
+    assert problems == []
 
 
-def outside(url: str, app: App) -> bool:
+def is_outside(url: str, app: App) -> bool:
     return not url.startswith((app.url, app.url.replace("http:", "ws:"), "data:", "blob:", "about:"))
 
 

@@ -27,7 +27,7 @@ from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.runs import supervisor
 from asrkit.runs.store import Run
 from tests.browser.conftest import FLAGS, App
-from tests.support.talking import open_tab, part, spoken, upload
+from tests.support.transcribe_page import open_tab, part, upload, write_mic_file
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ VIEWPORT = {"width": 1280, "height": 900}
 WIDTH = 960  # pixels of the animation
 MAX_BYTES = 4_000_000
 TRAINING_SPEEDUP = 6  # the animation shows training this many times as fast as it was; speech is shown as it was
-PAUSE_S = 0.7  # between the clips that are spoken
+PAUSE_S = 0.7  # between the clips
 MIN_WORDS = 3  # of each of them
 END_HOLD_S = 3.0
 POINTER = """([x, y]) => {
@@ -162,7 +162,7 @@ def speech_for(run: Run, path: Path) -> Waveform:
             if len(chosen) == 3:
                 break
     wave = Waveform(np.concatenate([silence, *(part for clip in chosen.values() for part in (clip, silence))]))
-    spoken(wave, path)
+    write_mic_file(wave, path)
     return wave
 
 

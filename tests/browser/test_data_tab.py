@@ -1,4 +1,4 @@
-"""The Data tab: bring a dataset, hear it, see what is wrong with it, train on the rest; or record one."""
+"""The Data tab: load a dataset, play its clips, check it, train on what can be used; or record one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_data(open_page, **options) -> Page:
     return page
 
 
-def look(page: Page, data: object) -> None:
+def load(page: Page, data: object) -> None:
     part(page, "path").fill(str(data))
     page.get_by_role("button", name="Load", exact=True).click()
     expect(part(page, "clips").locator("tr").first).to_be_visible()
@@ -41,24 +41,24 @@ def look(page: Page, data: object) -> None:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Thirty clips of the demo, a silent one, one that is there twice, and one whose digits are no words."""
-    made = tmp_path / "mine"
-    (made / "audio").mkdir(parents=True)
+    """Thirty clips of the demo, a silent one, a duplicate, and one with digits in its text."""
+    dataset = tmp_path / "mine"
+    (dataset / "audio").mkdir(parents=True)
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = [(row["file_name"], row["text"], row["speaker"]) for row in list(csv.DictReader(file))[:30]]
     for name, _, _ in rows:
-        shutil.copy(CALLSIGNS / name, made / name)
-    soundfile.write(made / "silent.wav", np.zeros(16_000), 16_000)
-    shutil.copy(CALLSIGNS / rows[0][0], made / "again.ogg")
+        shutil.copy(CALLSIGNS / name, dataset / name)
+    soundfile.write(dataset / "silent.wav", np.zeros(16_000), 16_000)
+    shutil.copy(CALLSIGNS / rows[0][0], dataset / "again.ogg")
     rows += [("silent.wav", "hello", "ann"), ("again.ogg", rows[0][1], rows[0][2]), (rows[1][0], "Alpha 42!", "ann")]
-    with open(made / "metadata.csv", "w", encoding="utf-8", newline="") as file:
+    with open(dataset / "metadata.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("file_name", "text", "speaker"), *rows])
-    return made
+    return dataset
 
 
-def test_a_dataset_is_looked_at_heard_checked_and_trained_on_without_its_faults(open_page, app, folder):
+def test_dataset_is_loaded_played_checked_and_trained_on_without_its_faults(open_page, app, folder):
     page = open_data(open_page)
-    look(page, folder)
+    load(page, folder)
     expect(part(page, "layout")).to_have_text("folder with a metadata table")
     expect(part(page, "facts")).to_contain_text("33 clips")
     expect(part(page, "text_column")).to_have_value("text")
@@ -90,7 +90,7 @@ def test_a_dataset_is_looked_at_heard_checked_and_trained_on_without_its_faults(
     assert run.config().text_rules == "basic+numbers:en"
 
 
-def test_an_archive_is_uploaded(open_page, folder, app):
+def test_uploaded_archive_becomes_a_dataset(open_page, folder, app):
     archive = shutil.make_archive(str(folder.parent / "My clips (1)"), "zip", folder)
     page = open_data(open_page)
     part(page, "files").set_input_files(archive)
@@ -106,7 +106,7 @@ def test_an_archive_is_uploaded(open_page, folder, app):
         ("virus.exe", b"MZ", "virus.exe is neither a recording nor a table nor an archive"),
     ],
 )
-def test_an_upload_that_is_no_dataset_is_one_sentence(open_page, app, tmp_path, name, content, words):
+def test_invalid_upload_shows_one_sentence(open_page, app, tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     before = set(app.store.data_dir.glob("*"))
     page = open_data(open_page)
@@ -115,7 +115,7 @@ def test_an_upload_that_is_no_dataset_is_one_sentence(open_page, app, tmp_path, 
     assert set(app.store.data_dir.glob("*")) == before
 
 
-def test_a_place_without_data_is_one_sentence(open_page):
+def test_missing_path_shows_one_sentence(open_page):
     page = open_data(open_page)
     part(page, "path").fill("/nothing/here")
     page.get_by_role("button", name="Load", exact=True).click()
@@ -123,8 +123,8 @@ def test_a_place_without_data_is_one_sentence(open_page):
     expect(part(page, "summary")).to_be_hidden()
 
 
-def reader(folder):
-    """A WAV file in which somebody says the same over and over, as Chromium's microphone hears it."""
+def write_voice(folder):
+    """Write a WAV file for Chromium's microphone, which repeats it; return its path, its text and its seconds."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         row = next(row for row in csv.DictReader(file) if len(row["text"].split()) == 4)
     clip = load_audio(CALLSIGNS / row["file_name"]).samples
@@ -134,10 +134,10 @@ def reader(folder):
     return folder / "voice.wav", row["text"], len(clip) / SAMPLING_RATE
 
 
-def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page, app, speaker, tmp_path):
-    """The whole way of somebody who has nothing but a voice; a reload in the middle loses nothing."""
-    voice, text, seconds = reader(tmp_path)
-    page = open_data(open_page, within=speaker(voice))
+def test_five_recorded_sentences_train_a_model(open_page, app, mic_browser, tmp_path):
+    """From a microphone alone to a trained model; a reload in the middle loses nothing."""
+    voice, text, seconds = write_voice(tmp_path)
+    page = open_data(open_page, within=mic_browser(voice))
     page.get_by_role("button", name="Record your own").click()
     part(page, "record-name").fill("my test voice")
     part(page, "record-list").select_option("own")
@@ -183,8 +183,8 @@ def test_five_sentences_are_recorded_checked_trained_on_and_understood(open_page
     assert set(heard.split()) & set(text.split())
 
 
-def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page, speaker, tmp_path):
-    page = open_data(open_page, within=speaker(reader(tmp_path)[0]))
+def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page, mic_browser, tmp_path):
+    page = open_data(open_page, within=mic_browser(write_voice(tmp_path)[0]))
     page.evaluate("""() => {
       const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
       window.heard = [];

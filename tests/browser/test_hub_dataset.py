@@ -1,5 +1,7 @@
-"""A dataset of the Hub: its configurations and splits are offered, and its download is watched. A stand-in of the Hub
-on the loopback, asked by the Hub's own client in the app's process."""
+"""A dataset of the Hub: its configurations and splits are offered, and its download shows progress.
+
+The app's Hub client talks to a fake Hub on the loopback.
+"""
 
 from pathlib import Path
 
@@ -22,7 +24,7 @@ configs:
 
 
 @pytest.fixture
-def served(tmp_path):
+def hub_server(tmp_path):
     clips = sources.load("callsigns").train[:10]
     for split, some in (("en/train", clips[:5]), ("en/validation", clips[5:8]), ("es/train", clips[8:])):
         file = tmp_path / f"hub/datasets/tiny/two/{split}-00000-of-00001.parquet"
@@ -47,11 +49,11 @@ def served(tmp_path):
 
 
 @pytest.fixture
-def page(served, serving, browser, tmp_path, monkeypatch):
-    for name, value in served.env(tmp_path / "home").items():
+def page(hub_server, session_app, browser, tmp_path, monkeypatch):
+    for name, value in hub_server.env(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    app = type(serving)(tmp_path / "runs")
+    app = type(session_app)(tmp_path / "runs")
     app.start()
     opened = browser.new_context().new_page()
     opened.goto(app.url)
@@ -64,7 +66,7 @@ def part(page, name):
     return page.locator(f"#data [data-part='{name}']")
 
 
-def look(page, name):
+def load(page, name):
     part(page, "path").fill(name)
     page.get_by_role("button", name="Load", exact=True).click()
 
@@ -73,13 +75,13 @@ def options(page, name):
     return part(page, name).locator("option").all_inner_texts()
 
 
-def test_what_is_on_the_hub_is_chosen_from_lists_and_fetched(page, served):
-    look(page, "hub:tiny/nothing")
+def test_hub_dataset_is_chosen_from_lists_and_downloaded(page, hub_server):
+    load(page, "hub:tiny/nothing")
     expect(part(page, "notice")).to_contain_text("tiny/nothing")
-    look(page, "hub:tiny/gated")
+    load(page, "hub:tiny/gated")
     expect(part(page, "notice")).to_contain_text("gated")
     expect(part(page, "offer")).to_be_hidden()
-    look(page, "hub:tiny/two")
+    load(page, "hub:tiny/two")
     expect(part(page, "offer")).to_be_visible()
     assert options(page, "config") == ["choose one", "en", "es"] and part(page, "fetch").is_disabled()
     part(page, "config").select_option("en")
@@ -89,10 +91,10 @@ def test_what_is_on_the_hub_is_chosen_from_lists_and_fetched(page, served):
         "train",
         "validation",
     ]
-    served.bytes_a_second = 40_000
+    hub_server.bytes_a_second = 40_000
     page.get_by_role("button", name="Download", exact=True).click()
     expect(part(page, "busy")).to_contain_text("MB")
-    served.bytes_a_second = None
+    hub_server.bytes_a_second = None
     expect(part(page, "facts")).to_contain_text("5 to train on, 3 to evaluate on")
     assert part(page, "path").input_value() == "hub:tiny/two:en"
     part(page, "split").select_option("hub:tiny/two:en:validation")
@@ -101,7 +103,7 @@ def test_what_is_on_the_hub_is_chosen_from_lists_and_fetched(page, served):
     assert {"sentence", "audio"} <= set(options(page, "text_column"))
     page.get_by_role("button", name="Train on this").click()
     expect(page.locator("#field-train input")).to_have_value("hub:tiny/two:en:validation")
-    served.broken.add("tiny/two")
+    hub_server.broken.add("tiny/two")
     page.get_by_role("tab", name="Data").click()
-    look(page, "hub:tiny/other")
+    load(page, "hub:tiny/other")
     expect(part(page, "notice")).to_contain_text("tiny/other")

@@ -1,4 +1,4 @@
-"""The Runs tab on faked runs: the table, what is ticked, and where its links lead."""
+"""The Runs tab on faked runs: the table, the comparison of ticked runs, and links."""
 
 import re
 
@@ -19,7 +19,7 @@ CARD = """| Training Loss | Epoch | Step | Validation Loss | Wer |
 
 
 @pytest.fixture
-def three(play):
+def finished_runs(play):
     """Three finished runs that differ in two settings."""
     runs = []
     for number, changes in enumerate(({"learning_rate": 1e-3}, {"learning_rate": 2e-4, "seed": 7}, {})):
@@ -32,7 +32,7 @@ def three(play):
 
 
 @pytest.fixture
-def tab(open_page, three):
+def tab(open_page, finished_runs):
     page = open_page()
     page.get_by_role("tab", name="Runs").click()
     expect(rows(page)).to_have_count(3)
@@ -51,7 +51,7 @@ def curves(page: Page) -> list[str]:
     return page.evaluate("(document.querySelector('#runs [data-part=plot]')?.data ?? []).map((one) => one.name)")
 
 
-def shown_to(page: Page) -> float:
+def axis_end(page: Page) -> float:
     return page.evaluate("document.querySelector('#runs [data-part=plot]').layout.xaxis.range[1]")
 
 
@@ -59,29 +59,29 @@ def tick(page: Page, run) -> None:
     page.get_by_role("checkbox", name=f"Compare {run.id}").check()
 
 
-def test_the_table_tells_what_differs_and_sorts(tab, three):
+def test_table_shows_differing_settings_and_sorts(tab, finished_runs):
     heads = tab.locator("#runs thead th").all_inner_texts()
     assert {"Best WER", "Duration", "Disk", "Learning rate", "Seed"} <= set(heads)
     expect(rows(tab).first).to_contain_text("Finished")
     expect(rows(tab).first.locator("polyline")).to_have_count(1)
-    assert names(tab) == [run.id for run in reversed(three)]
+    assert names(tab) == [run.id for run in reversed(finished_runs)]
     tab.get_by_role("button", name="Learning rate").click()
-    assert names(tab)[0] == three[1].id
+    assert names(tab)[0] == finished_runs[1].id
     tab.get_by_role("button", name="Learning rate").click()
-    assert names(tab)[-1] == three[1].id
+    assert names(tab)[-1] == finished_runs[1].id
 
 
-def test_the_filter_looks_at_names_and_settings(tab, three):
+def test_filter_matches_names_and_settings(tab, finished_runs):
     tab.get_by_label("Filter the runs").fill("seed=7")
     expect(rows(tab)).to_have_count(1)
     expect(tab.locator("#runs [data-part=count]")).to_have_text("1 of 3 runs")
     tab.get_by_label("Filter the runs").fill("20260101 finished")
-    assert names(tab) == [three[0].id]
+    assert names(tab) == [finished_runs[0].id]
 
 
-def test_ticked_runs_are_laid_over_each_other_and_the_address_says_so(tab, three, open_page):
-    tick(tab, three[0])
-    tick(tab, three[1])
+def test_ticked_runs_are_compared_and_in_the_address(tab, finished_runs, open_page):
+    tick(tab, finished_runs[0])
+    tick(tab, finished_runs[1])
     wait_for(lambda: len(curves(tab)) == 2, "two curves")
     expect(tab.locator("#runs [data-part=differences]")).to_contain_text("Learning rate")
     another = open_page()
@@ -90,8 +90,8 @@ def test_ticked_runs_are_laid_over_each_other_and_the_address_says_so(tab, three
     expect(another.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
 
 
-def test_losses_can_be_drawn_logarithmically_and_error_rates_cannot(tab, three):
-    tick(tab, three[0])
+def test_only_losses_have_a_logarithmic_axis(tab, finished_runs):
+    tick(tab, finished_runs[0])
     axis, series = "document.querySelector('#runs [data-part=plot]').layout?.yaxis.type", "#runs [data-part=series]"
     logarithmic = tab.locator("#runs").get_by_label("Logarithmic (not error rates)")
     expect(logarithmic).to_be_disabled()
@@ -102,16 +102,16 @@ def test_losses_can_be_drawn_logarithmically_and_error_rates_cannot(tab, three):
     wait_for(lambda: tab.evaluate(axis) == "linear", "the error rate")
 
 
-def test_a_published_card_is_a_dashed_reference(tab, three):
-    tick(tab, three[0])
+def test_published_card_is_a_dashed_reference(tab, finished_runs):
+    tick(tab, finished_runs[0])
     tab.locator("#runs [data-part=card]").select_option(label="XLS-R 53 English (published)")
     wait_for(lambda: "XLS-R 53 English (published)" in curves(tab), "the published curve")
     assert tab.evaluate("document.querySelector('#runs [data-part=plot]').data.at(-1).line.dash") == "dash"
-    assert shown_to(tab) < 50, "a card of thousands of steps does not squeeze a run of twelve"
+    assert axis_end(tab) < 50, "a card of thousands of steps does not squeeze a run of twelve"
     tab.get_by_role("button", name="Whole card").click()
-    wait_for(lambda: shown_to(tab) > 1000, "the whole card")
+    wait_for(lambda: axis_end(tab) > 1000, "the whole card")
     tab.get_by_role("button", name="Near the runs").click()
-    wait_for(lambda: shown_to(tab) < 50, "the run")
+    wait_for(lambda: axis_end(tab) < 50, "the run")
     tab.locator("#runs [data-part=card]").select_option("paste")
     tab.get_by_label("Results table of a model card").fill("no table")
     tab.get_by_role("button", name="Draw it").click()
@@ -122,19 +122,19 @@ def test_a_published_card_is_a_dashed_reference(tab, three):
     expect(tab.locator("#runs [data-part=notice]")).to_be_hidden()
 
 
-def test_a_row_opens_the_run_in_the_panel(tab, three):
-    tab.get_by_role("link", name=three[0].id).click()
-    expect(tab.locator("#live [data-part=runs]")).to_have_value(three[0].id)
+def test_row_opens_its_run_in_the_panel(tab, finished_runs):
+    tab.get_by_role("link", name=finished_runs[0].id).click()
+    expect(tab.locator("#live [data-part=runs]")).to_have_value(finished_runs[0].id)
     expect(tab.locator("#live [data-part=status]")).to_have_text("Finished")
-    assert tab.url.endswith(f"?run={three[0].id}")
-    tab.locator("#live [data-part=runs]").select_option(three[1].id)
+    assert tab.url.endswith(f"?run={finished_runs[0].id}")
+    tab.locator("#live [data-part=runs]").select_option(finished_runs[1].id)
     tab.get_by_role("tab", name="Runs").click()
-    tab.get_by_role("link", name=three[0].id).click()
-    expect(tab.locator("#live [data-part=runs]")).to_have_value(three[0].id)
+    tab.get_by_role("link", name=finished_runs[0].id).click()
+    expect(tab.locator("#live [data-part=runs]")).to_have_value(finished_runs[0].id)
 
 
-def test_what_is_pressed_stays_while_a_run_goes_on(tab, play):
-    """A button that was made anew between pressing and letting go would not hear of it."""
+def test_buttons_survive_updates(tab, play):
+    """A button that is replaced between pressing and releasing gets no click."""
     play("--steps", "2000", "--pause", "0.2", run_id="20260201-000000-demo")
     expect(rows(tab)).to_have_count(4, timeout=15_000)
     steps = rows(tab).first.locator("td.number").nth(3)
@@ -145,20 +145,20 @@ def test_what_is_pressed_stays_while_a_run_goes_on(tab, play):
     assert tab.evaluate("kept.length > 4 && kept.every((one) => one.isConnected)")
 
 
-def test_a_new_run_appears_and_a_deleted_one_goes(tab, three, play, app):
+def test_new_runs_appear_and_deleted_ones_disappear(tab, finished_runs, play, app):
     play(*QUICK, run_id="20260201-000000-demo")
     expect(rows(tab)).to_have_count(4, timeout=15_000)
     expect(rows(tab).first).to_contain_text("Finished", timeout=15_000)
-    app.store.delete(three[0])
+    app.store.delete(finished_runs[0])
     expect(rows(tab)).to_have_count(3, timeout=15_000)
 
 
-def test_on_a_phone_the_table_scrolls_in_its_frame(open_page, three):
+def test_table_scrolls_in_its_frame_on_a_phone(open_page, finished_runs):
     page = open_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     page.get_by_role("tab", name="Runs").click()
     expect(rows(page)).to_have_count(3)
-    tick(page, three[0])
-    tick(page, three[1])
+    tick(page, finished_runs[0])
+    tick(page, finished_runs[1])
     wait_for(lambda: len(curves(page)) == 2, "the curves")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     card = page.locator("#runs .runs > div").bounding_box()
@@ -168,10 +168,10 @@ def test_on_a_phone_the_table_scrolls_in_its_frame(open_page, three):
             assert box["x"] + box["width"] <= card["x"] + card["width"], control.evaluate("(one) => one.outerHTML")
 
 
-def test_it_can_be_used_by_keyboard(tab, three):
-    tab.get_by_role("checkbox", name=f"Compare {three[0].id}").focus()
+def test_table_works_by_keyboard(tab, finished_runs):
+    tab.get_by_role("checkbox", name=f"Compare {finished_runs[0].id}").focus()
     tab.keyboard.press("Space")
     wait_for(lambda: len(curves(tab)) == 1, "the curve")
-    expect(tab.get_by_role("checkbox", name=f"Compare {three[0].id}")).to_be_focused()
-    tab.get_by_role("link", name=three[0].id).press("Enter")
-    expect(tab.locator("#live [data-part=runs]")).to_have_value(re.compile(three[0].id))
+    expect(tab.get_by_role("checkbox", name=f"Compare {finished_runs[0].id}")).to_be_focused()
+    tab.get_by_role("link", name=finished_runs[0].id).press("Enter")
+    expect(tab.locator("#live [data-part=runs]")).to_have_value(re.compile(finished_runs[0].id))

@@ -11,10 +11,10 @@ from asrkit.runs import processes
 
 
 @pytest.fixture
-def shared(serving, tmp_path, monkeypatch):
+def shared(session_app, tmp_path, monkeypatch):
     for name in (access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    app = type(serving)(tmp_path / "runs", options=["--host", "0.0.0.0"])
+    app = type(session_app)(tmp_path / "runs", options=["--host", "0.0.0.0"])
     app.start()
     yield app
     for run in app.store.all():

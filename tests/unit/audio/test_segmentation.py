@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from asrkit.audio import SAMPLING_RATE, segmentation
 from asrkit.audio.segmentation import LOOK_BACK_S, MAX_SEGMENT_S, Segmenter, segment_audio
-from tests.support.spoken import clips
+from tests.support.demo_clips import load_clips
 
 
 def tone(seconds, peak=0.3, hertz=200.0):
@@ -171,7 +171,7 @@ def answered(samples, spans):
 def sentences(pause_s, loudness=(1.0,)):
     """Clips of the demo with pauses before and between them, and the seconds in which each is said."""
     hushed, parts, spans, at = np.zeros(round(pause_s * SAMPLING_RATE), np.float32), [], [], 0.0
-    for number, clip in enumerate(clips(8)):
+    for number, clip in enumerate(load_clips(8)):
         loud = np.flatnonzero(np.abs(clip) > 0.1 * np.abs(clip).max())
         at += pause_s
         spans.append((at + loud[0] / SAMPLING_RATE, at + loud[-1] / SAMPLING_RATE))

@@ -4,12 +4,12 @@ import pytest
 from asrkit.audio import SAMPLING_RATE, vad
 from asrkit.audio.vad import FRAME_SAMPLES, SileroVad
 from asrkit.errors import ConfigError
-from tests.support.spoken import clips
+from tests.support.demo_clips import load_clips
 
 
 @pytest.mark.parametrize("size", [1, 100, 511, 512, 1600, 70_000])
 def test_block_size_does_not_change_a_bit(size):
-    samples = np.concatenate([*clips(2), np.zeros(SAMPLING_RATE, np.float32), 0.001 * clips(1)[0]])
+    samples = np.concatenate([*load_clips(2), np.zeros(SAMPLING_RATE, np.float32), 0.001 * load_clips(1)[0]])
     samples = samples[: 2 * SAMPLING_RATE if size == 1 else None]
     detector = SileroVad()
     in_blocks = [detector.push(samples[start : start + size]) for start in range(0, len(samples), size)]
@@ -25,7 +25,7 @@ def test_probabilities_equal_those_of_silero_vads_own_code(monkeypatch):
 
     reference = load_silero_vad(onnx=True)
     monkeypatch.setattr(SileroVad, "_gains", lambda self, frames: np.ones(len(frames), np.float32))
-    for clip in clips(30):
+    for clip in load_clips(30):
         clip = clip[: len(clip) // FRAME_SAMPLES * FRAME_SAMPLES]
         expected = reference.audio_forward(torch.from_numpy(clip)[None], SAMPLING_RATE)[0].numpy()
         np.testing.assert_allclose(SileroVad().push(clip), expected, atol=1e-3)
@@ -33,7 +33,7 @@ def test_probabilities_equal_those_of_silero_vads_own_code(monkeypatch):
 
 @pytest.mark.parametrize("dbfs", [-20, -40, -60])
 def test_speech_is_detected_at_any_level(dbfs):
-    soft_clips = [clip * np.float32(10 ** (dbfs / 20)) / np.sqrt((clip**2).mean()) for clip in clips(30)]
+    soft_clips = [clip * np.float32(10 ** (dbfs / 20)) / np.sqrt((clip**2).mean()) for clip in load_clips(30)]
     padding = np.zeros(FRAME_SAMPLES, np.float32)
     highest = [SileroVad().push(np.concatenate([clip, padding])).max() for clip in soft_clips]
     assert sum(probability > 0.5 for probability in highest) >= 29

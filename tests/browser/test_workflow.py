@@ -1,4 +1,4 @@
-"""The whole job through the page, with real training: start, watch, reload, stop and save, talk to the result."""
+"""The whole workflow through the page, with real training: start, watch, reload, stop and save, transcribe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.runs import lifecycle
 from asrkit.runs.run import Run
-from tests.support.talking import part, record, spoken, upload
+from tests.support.transcribe_page import part, record, upload, write_mic_file
 from tests.support.waiting import wait_for
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
@@ -42,13 +42,13 @@ def points(page: Page, plot: str, curve: int) -> list[float]:
     return page.evaluate(f"document.querySelector('#live [data-part={plot}]')?.data?.[{curve}]?.x ?? []")
 
 
-def started(app) -> Run:
+def wait_for_run(app) -> Run:
     return wait_for(lambda: next(iter(app.store.all()), None), "a run")
 
 
-def few_words(folder: Path) -> Path:
-    """A small part of the demo's data: the clips of four single words. Some of them are evaluated on as well: whether
-    the model carries over to other voices is not for a test of the page."""
+def write_few_words(folder: Path) -> Path:
+    """Write a small part of the demo's data: the clips of four single words. Some of them are evaluated on as well:
+    whether the model generalises is not for a test of the page."""
     folder.mkdir()
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train" and row["text"] in WORDS]
@@ -62,8 +62,8 @@ def few_words(folder: Path) -> Path:
     return folder
 
 
-def best_heard(folder: Path, run: Run) -> tuple[str, Waveform]:
-    """A word, and a recording of it (a clip between two silences) that the run's model hears rightly."""
+def find_recognised_word(folder: Path, run: Run) -> tuple[str, Waveform]:
+    """Return a word, and a recording of it (a clip between two silences) that the run's model recognises."""
     from asrkit.transcription.transcriber import Transcriber
 
     model = Transcriber(str(run.model_dir))
@@ -74,16 +74,16 @@ def best_heard(folder: Path, run: Run) -> tuple[str, Waveform]:
             wave = Waveform(np.concatenate([silence, clip.samples, silence]))
             if model.transcribe_blocks([wave.samples]).text == row["text"]:
                 return row["text"], wave
-    raise AssertionError("the model knows none of the words that it was taught")
+    raise AssertionError("the model recognises none of its training words")
 
 
-def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_path):
+def test_train_stop_and_transcribe(open_page, app, mic_browser, tmp_path):
     """The demo's recipe on a few of its words, so that it takes seconds."""
     page = open_page()
     page.get_by_role("button", name="Advanced").click()
     fill(
         page,
-        train=few_words(tmp_path / "words"),
+        train=write_few_words(tmp_path / "words"),
         batch_seconds=12,
         num_epochs=1000,
         logging_steps=1,
@@ -92,7 +92,7 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     )
     choose(page, augmentation="light")
     page.get_by_role("button", name="Start training").click()
-    run = started(app)
+    run = wait_for_run(app)
     expect(page.locator("#live [data-part=activity]")).not_to_be_empty()
     assert f"?run={run.id}" in page.url
     expect(page.locator("#start-message")).to_contain_text("is under way. A new run will wait in the queue.")
@@ -117,23 +117,23 @@ def test_from_the_first_click_to_the_right_words(open_page, app, speaker, tmp_pa
     expect(play).to_have_text("■")
     expect(play).to_have_text("▶")  # it was played to its end
 
-    said, wave = best_heard(tmp_path / "words", run)
-    talking = open_page(within=speaker(spoken(wave, tmp_path / "spoken.wav")))
-    talking.get_by_role("tab", name="Transcribe").click()
-    expect(talking.locator("#model input")).to_have_value(f"Run {run.id}")
-    record(talking, wave.duration_s)
-    expect(part(talking, "note")).to_contain_text(f"{run.id} · ")
-    expect(part(talking, "words")).to_have_text(said)
+    text, wave = find_recognised_word(tmp_path / "words", run)
+    listener = open_page(within=mic_browser(write_mic_file(wave, tmp_path / "spoken.wav")))
+    listener.get_by_role("tab", name="Transcribe").click()
+    expect(listener.locator("#model input")).to_have_value(f"Run {run.id}")
+    record(listener, wave.duration_s)
+    expect(part(listener, "note")).to_contain_text(f"{run.id} · ")
+    expect(part(listener, "words")).to_have_text(text)
     soundfile.write(tmp_path / "file.wav", wave.samples, SAMPLING_RATE, subtype="FLOAT")
-    upload(talking, tmp_path / "file.wav")
-    expect(part(talking, "note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of sound")
-    expect(part(talking, "words")).to_have_text(said)
+    upload(listener, tmp_path / "file.wav")
+    expect(part(listener, "note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of sound")
+    expect(part(listener, "words")).to_have_text(text)
 
 
-def test_the_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
+def test_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
     page = open_page()
     page.get_by_role("button", name="Start training").click()
-    run = started(app)
+    run = wait_for_run(app)
     expect(page.locator("#live [data-part=status]")).to_have_text("Running", timeout=180_000)
     expect(page.locator("#live [data-part=samples] tbody tr").first).to_be_visible(timeout=180_000)
     expect(page.locator("#live [data-part=line]")).to_contain_text(re.compile(r"step \d+ of \d+ · epoch \d"))
@@ -143,8 +143,8 @@ def test_the_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
     assert not run.has_model()
 
 
-def test_three_runs_from_the_page_take_their_turns(open_page, app):
-    """The second and the third wait; the third is let first, the second is taken out, and nobody starts the third."""
+def test_three_runs_are_queued_and_reordered(open_page, app):
+    """The third of three runs is moved ahead of the second, which is removed; the third then starts by itself."""
     page = open_page()
     start = page.get_by_role("button", name="Start training")
     for count in (1, 2, 3):

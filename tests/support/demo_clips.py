@@ -1,4 +1,4 @@
-"""Clips of the demo: synthetic speech, for tests that tones are not enough for."""
+"""Clips of the demo: synthetic speech, for tests that need more than tones."""
 
 import csv
 from pathlib import Path
@@ -10,8 +10,8 @@ from asrkit.audio import load_audio
 CALLSIGNS = Path(__file__).parents[2] / "assets" / "demo" / "callsigns"
 
 
-def clips(count: int) -> list[np.ndarray]:
-    """Spread over the speakers."""
+def load_clips(count: int) -> list[np.ndarray]:
+    """Load so many clips, spread over the speakers."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         names = [row["file_name"] for row in csv.DictReader(file)]
     return [load_audio(CALLSIGNS / name).samples for name in names[:: len(names) // count][:count]]

@@ -1,4 +1,4 @@
-"""The recorder of the Transcribe tab, as a visitor uses it."""
+"""The Transcribe tab, as a visitor uses it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def part(page: Page, name: str) -> Locator:
 
 
 def open_tab(page: Page, model: str = "") -> Page:
-    """The Transcribe tab with that model chosen."""
+    """Open the Transcribe tab, and choose a model."""
     page.get_by_role("tab", name="Transcribe").click()
     if model:
         page.locator("#model input").fill(model)
@@ -32,7 +32,7 @@ def open_tab(page: Page, model: str = "") -> Page:
 
 
 def record(page: Page, seconds: float) -> None:
-    """Press Record, let it listen for that long, press Stop, wait for the result."""
+    """Press Record, wait for so many seconds, press Stop, wait for the result."""
     part(page, "record").click()
     expect(part(page, "record")).to_have_text("Stop")
     page.wait_for_timeout(1000 * seconds)  # not a wait for something: speaking takes the time that it takes
@@ -44,8 +44,8 @@ def upload(page: Page, *paths: Path | Sequence[Path]) -> None:
     part(page, "files").set_input_files(list(paths))
 
 
-def spoken(wave: Waveform, path: Path) -> Path:
-    """A WAV file as Chromium's microphone hears it from the moment that it is opened: at 48 kHz, silence after it."""
+def write_mic_file(wave: Waveform, path: Path) -> Path:
+    """Write a WAV file for Chromium's microphone, which plays it once it is opened: at 48 kHz, silence last."""
     at = np.arange(0, len(wave.samples), SAMPLING_RATE / RECORDER_HZ)
     clip = np.interp(at, np.arange(len(wave.samples)), wave.samples)
     soundfile.write(path, np.concatenate([clip, np.zeros(round(TAIL_S * RECORDER_HZ))]), RECORDER_HZ, subtype="PCM_16")

@@ -1,7 +1,7 @@
-"""The recorder in a real browser with a fake microphone: live text, the tail, files, subtitles, several visitors.
+"""The Transcribe tab in a real browser with a fake microphone: live text, files, subtitles, several visitors.
 
-The starter hears synthetic callsigns wrongly, but always the same: what is compared is what the page says of a sound
-against what the same sound says as a file.
+The starter misrecognises synthetic callsigns, but always in the same way: the page's text of a sound is compared with
+the command line's text of the same sound as a file.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import collection
 from asrkit.models.resolution import STARTER_DIR
 from tests.support import hub
-from tests.support.talking import open_tab, part, record, spoken, upload
+from tests.support.transcribe_page import open_tab, part, record, upload, write_mic_file
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 
 
-WATCH = """() => {
+RECORD_TEXTS = """() => {
   const part = (name) => document.querySelector(`#recorder [data-part=${name}]`);
   window.seen = []; window.partials = 0;
   new MutationObserver(() => {
@@ -38,26 +38,25 @@ WATCH = """() => {
     if (part("partial").textContent) window.partials += 1;
   }).observe(part("transcript"), { childList: true, subtree: true, characterData: true });
 }"""
-"""Keeps every text that was on view."""
+"""Records every text that is shown."""
 
 
-PLAYING = """() => {
+COUNT_PLAYING = """() => {
   window.played = []; window.most = 0;
   const play = HTMLMediaElement.prototype.play;
   HTMLMediaElement.prototype.play = function () {
     window.played.push(this);
-    const told = play.call(this);
+    const result = play.call(this);
     window.most = Math.max(window.most, new Set(window.played.filter((one) => !one.paused)).size);
-    return told;
+    return result;
   };
 }"""
-"""Counts how many sounds are heard at the same time."""
+"""Counts how many sounds play at the same time."""
 
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory) -> tuple[Path, list[dict]]:
-    """Four clips with a pause between each two, spoken at once and to the last sample; and what the command line makes
-    of it."""
+    """Four clips with pauses between them, without silence at the end; and the words that the command line gives."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "eval"][:4]
     parts = [np.zeros(SAMPLING_RATE // 2, np.float32)]
@@ -65,50 +64,50 @@ def speech(tmp_path_factory) -> tuple[Path, list[dict]]:
         parts += [load_audio(CALLSIGNS / row["file_name"]).samples, np.zeros(int(0.7 * SAMPLING_RATE), np.float32)]
     path = tmp_path_factory.mktemp("speech") / "a talk.wav"
     soundfile.write(path, np.concatenate(parts[:-1]), SAMPLING_RATE)
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "asrkit", "transcribe", str(path), "--format", "json", "--model", "starter"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return path, json.loads(told.stdout)[0]["words"]
+    return path, json.loads(result.stdout)[0]["words"]
 
 
 def shown(page: Page) -> list[str]:
     return part(page, "words").locator(".word").all_inner_texts()
 
 
-def alike(found: list[str], wanted: list[dict]) -> float:
-    """How alike two texts are, 0 to 1. A recording begins at another sample than the file, so letters may differ."""
+def similarity(found: list[str], wanted: list[dict]) -> float:
+    """How similar two texts are, 0 to 1. A recording begins at another sample than the file: letters may differ."""
     return difflib.SequenceMatcher(None, " ".join(found), " ".join(word["word"] for word in wanted)).ratio()
 
 
-def test_text_comes_while_speaking_stays_and_ends_with_the_tail(open_page, speaker, speech, tmp_path):
+def test_live_text_never_changes_and_includes_the_tail(open_page, mic_browser, speech, tmp_path):
     path, wanted = speech
     wave = load_audio(path)
-    page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
+    page = open_tab(open_page(within=mic_browser(write_mic_file(wave, tmp_path / "mic.wav"))), "starter")
     part(page, "record").click()
     expect(part(page, "record")).to_have_text("Stop")
-    page.evaluate(WATCH)
+    page.evaluate(RECORD_TEXTS)
     page.wait_for_timeout(1000 * wave.duration_s)  # the last word ends as Stop is pressed
     part(page, "record").click()
     expect(part(page, "record")).to_have_text("Record")
     seen = page.evaluate("window.seen")
-    assert page.evaluate("window.partials") >= 3, "text while somebody speaks"
+    assert page.evaluate("window.partials") >= 3, "text appears while somebody speaks"
     grown = [words for words in seen if words]
     final = shown(page)
     live = [words for words in grown if len(words) < len(final)]
     assert live and all(final[: len(words)] == words for words in live), "a word once final never changes"
-    assert alike(final, wanted) > 0.75, (final, wanted)
+    assert similarity(final, wanted) > 0.75, (final, wanted)
     last = part(page, "words").locator(".word").last.get_attribute("title")  # "8.03 to 8.56 s · 97 % sure"
     assert float(last.split()[2]) > wave.duration_s - 1.0, "the tail is there"
     expect(part(page, "note")).to_contain_text("starter · ")
 
 
-def test_what_is_said_while_the_app_cannot_be_reached_is_sent_later(open_page, speaker, speech, tmp_path):
+def test_chunks_are_sent_again_after_lost_requests(open_page, mic_browser, speech, tmp_path):
     path, wanted = speech
     wave = load_audio(path)
-    page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
+    page = open_tab(open_page(within=mic_browser(write_mic_file(wave, tmp_path / "mic.wav"))), "starter")
     asked = []
 
     def route(one):
@@ -126,14 +125,14 @@ def test_what_is_said_while_the_app_cannot_be_reached_is_sent_later(open_page, s
     part(page, "record").click()
     expect(part(page, "record")).to_have_text("Record")
     assert len(asked) > 4, "two that did not arrive were sent again"
-    assert alike(shown(page), wanted) > 0.75
+    assert similarity(shown(page), wanted) > 0.75
     expect(part(page, "error")).to_be_hidden()
 
 
-def test_looking_at_a_file_while_recording_mixes_nothing(open_page, speaker, speech, tmp_path):
+def test_viewing_a_file_while_recording_keeps_both_apart(open_page, mic_browser, speech, tmp_path):
     path, wanted = speech
     wave = load_audio(path)
-    page = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "mic.wav"))), "starter")
+    page = open_tab(open_page(within=mic_browser(write_mic_file(wave, tmp_path / "mic.wav"))), "starter")
     upload(page, path)
     expect(part(page, "done")).to_be_visible()
     part(page, "record").click()
@@ -155,15 +154,15 @@ def test_looking_at_a_file_while_recording_mixes_nothing(open_page, speaker, spe
     assert shown(page) == [word["word"] for word in wanted]
     rows.nth(1).click()
     expect(part(page, "note")).to_contain_text("Recording 1 · starter")
-    assert alike(shown(page), wanted) > 0.75
+    assert similarity(shown(page), wanted) > 0.75
 
 
-def test_two_visitors_speak_at_once(open_page, speaker, speech, tmp_path):
+def test_two_visitors_record_at_once(open_page, mic_browser, speech, tmp_path):
     path, wanted = speech
     wave = load_audio(path)
     half = Waveform(wave.samples[: len(wave.samples) // 2])
-    first = open_tab(open_page(within=speaker(spoken(wave, tmp_path / "one.wav"))), "starter")
-    second = open_tab(open_page(within=speaker(spoken(half, tmp_path / "two.wav"))), "starter")
+    first = open_tab(open_page(within=mic_browser(write_mic_file(wave, tmp_path / "one.wav"))), "starter")
+    second = open_tab(open_page(within=mic_browser(write_mic_file(half, tmp_path / "two.wav"))), "starter")
     for page in (first, second):
         part(page, "record").click()
         expect(part(page, "record")).to_have_text("Stop")
@@ -172,12 +171,12 @@ def test_two_visitors_speak_at_once(open_page, speaker, speech, tmp_path):
         part(page, "record").click()
     for page in (first, second):
         expect(part(page, "record")).to_have_text("Record")
-    assert alike(shown(first), wanted) > 0.75
+    assert similarity(shown(first), wanted) > 0.75
     assert 0 < len(shown(second)) < len(shown(first))
-    assert alike(shown(second), [word for word in wanted if word["end_s"] < half.duration_s]) > 0.6
+    assert similarity(shown(second), [word for word in wanted if word["end_s"] < half.duration_s]) > 0.6
 
 
-def test_a_file_its_words_and_subtitles(open_page, app, speech, tmp_path):
+def test_file_transcript_playback_and_subtitles(open_page, app, speech, tmp_path):
     path, wanted = speech
     page = open_tab(open_page(), "starter")
     upload(page, path)
@@ -243,7 +242,7 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     expect(rows.nth(0)).to_be_focused()
 
 
-def test_cancel_means_the_files_that_are_still_sent_too(open_page, speech, tmp_path):
+def test_cancel_stops_files_that_are_not_sent_yet(open_page, speech, tmp_path):
     files = [shutil.copy(speech[0], tmp_path / f"{number:02d}.wav") for number in range(30)]
     page = open_tab(open_page(), "starter")
     upload(page, *files)
@@ -253,9 +252,12 @@ def test_cancel_means_the_files_that_are_still_sent_too(open_page, speech, tmp_p
     assert part(page, "rows").locator(".row").count() < 30
 
 
-def test_everything_by_keyboard(open_page, speaker, speech, tmp_path):
-    """Record keeps the focus until the words stand there; so do Compare and Evaluate."""
-    page = open_tab(open_page(within=speaker(spoken(load_audio(speech[0]), tmp_path / "mic.wav"))), "starter")
+def test_focus_stays_on_the_pressed_button(open_page, mic_browser, speech, tmp_path):
+    """Record keeps the focus until its words are shown; so does Evaluate."""
+    page = open_tab(
+        open_page(within=mic_browser(write_mic_file(load_audio(speech[0]), tmp_path / "mic.wav"))),
+        "starter",
+    )
     part(page, "record").focus()
     page.keyboard.press("Space")
     expect(part(page, "record")).to_have_text("Stop")
@@ -281,7 +283,7 @@ def test_everything_by_keyboard(open_page, speaker, speech, tmp_path):
         ("blink.wav", np.full(800, 0.3), "0.05 s long"),
     ],
 )
-def test_a_file_without_speech_is_one_sentence(open_page, tmp_path, name, content, words):
+def test_file_without_speech_shows_one_sentence(open_page, tmp_path, name, content, words):
     path = tmp_path / name
     path.write_bytes(content) if isinstance(content, bytes) else soundfile.write(path, content, 16_000)
     page = open_tab(open_page())
@@ -290,16 +292,18 @@ def test_a_file_without_speech_is_one_sentence(open_page, tmp_path, name, conten
     expect(part(page, "words")).to_be_empty()
 
 
-def test_a_recording_of_nothing_is_one_sentence(open_page, speaker, tmp_path):
+def test_silent_recording_shows_one_sentence(open_page, mic_browser, tmp_path):
     page = open_tab(
-        open_page(within=speaker(spoken(Waveform(np.zeros(SAMPLING_RATE, np.float32)), tmp_path / "mic.wav")))
+        open_page(
+            within=mic_browser(write_mic_file(Waveform(np.zeros(SAMPLING_RATE, np.float32)), tmp_path / "mic.wav"))
+        )
     )
     record(page, 1.0)
     expect(part(page, "warning")).to_contain_text("silent")
 
 
 def test_compare_and_evaluate(open_page, speech, tmp_path):
-    """The starter against itself, and on four clips of the demo; the report can be read, heard and downloaded."""
+    """The starter against itself, and on four clips of the demo; the report can be read, played and downloaded."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "eval"][:4]
     with open(tmp_path / "few.csv", "w", encoding="utf-8", newline="") as file:
@@ -312,8 +316,8 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
     upload(page, speech[0])
     expect(part(page, "done")).to_be_visible()
     said = [{"word": word} for row in rows for word in row["text"].split()]
-    greedy = alike([word["word"] for word in speech[1]], said)
-    assert alike(shown(page), said) > max(0.7, greedy + 0.1), "what is expected is heard"
+    greedy = similarity([word["word"] for word in speech[1]], said)
+    assert similarity(shown(page), said) > max(0.7, greedy + 0.1), "expected words are recognised"
     page.get_by_text("Compare with another model").click()
     part(page, "other").select_option("starter")
     part(page, "reference").fill(" ".join(row["text"] for row in rows))
@@ -322,30 +326,30 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
     expect(part(page, "compared").locator("mark").first).to_be_visible()
 
     page.get_by_text("Evaluate the model on a dataset").click()
-    judge = page.locator("#evaluation")
-    judge.locator("[data-part=evaluate]").click()
-    expect(judge.locator("[data-part=error]")).to_contain_text("Say which dataset")
-    judge.locator("[data-part=dataset]").fill(str(tmp_path / "few.csv"))
-    judge.get_by_text("Words to expect").click()
-    judge.locator("[data-part=hot]").fill("november, oscar")
-    judge.locator("[data-part=evaluate]").click()
-    expect(judge.locator(".figures")).to_contain_text("95 % interval")
-    expect(judge.locator("[data-part=report]")).to_contain_text("starter on")
-    expect(judge.locator("[data-part=report]")).to_contain_text("with words to expect")
-    expect(judge.locator("[data-clip]").first).to_be_visible()
-    page.evaluate(PLAYING)
-    judge.locator("[data-clip]").first.dblclick()
+    evaluation = page.locator("#evaluation")
+    evaluation.locator("[data-part=evaluate]").click()
+    expect(evaluation.locator("[data-part=error]")).to_contain_text("Say which dataset")
+    evaluation.locator("[data-part=dataset]").fill(str(tmp_path / "few.csv"))
+    evaluation.get_by_text("Words to expect").click()
+    evaluation.locator("[data-part=hot]").fill("november, oscar")
+    evaluation.locator("[data-part=evaluate]").click()
+    expect(evaluation.locator(".figures")).to_contain_text("95 % interval")
+    expect(evaluation.locator("[data-part=report]")).to_contain_text("starter on")
+    expect(evaluation.locator("[data-part=report]")).to_contain_text("with words to expect")
+    expect(evaluation.locator("[data-clip]").first).to_be_visible()
+    page.evaluate(COUNT_PLAYING)
+    evaluation.locator("[data-clip]").first.dblclick()
     page.wait_for_function("window.played.some((one) => one.ended)")
-    expect(judge.locator("[data-part=error]")).to_be_hidden()
+    expect(evaluation.locator("[data-part=error]")).to_be_hidden()
     assert page.evaluate("window.most") == 1, "one at a time"
     with page.expect_download() as saved:
-        judge.locator("[data-part=csv]").click()
+        evaluation.locator("[data-part=csv]").click()
     saved.value.save_as(tmp_path / "out.csv")
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 5
 
 
-def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_path, monkeypatch):
-    """Its fetch is seen while somebody speaks, and nothing of that is lost; then by a file, and by an evaluation."""
+def test_download_progress_of_a_hub_model_is_shown(session_app, mic_browser, speech, tmp_path, monkeypatch):
+    """Its download is shown while somebody speaks, of which nothing is lost; then for a file, and for an evaluation."""
     path, wanted = speech
     wave = load_audio(path)
     for name in ("a", "b", "c"):
@@ -353,10 +357,10 @@ def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_p
     with hub.serve(tmp_path / "hub") as served:
         for name, value in served.env(tmp_path / "home").items():
             monkeypatch.setenv(name, value)
-        app = type(serving)(tmp_path / "runs")
+        app = type(session_app)(tmp_path / "runs")
         app.start()
         try:
-            window = speaker(spoken(wave, tmp_path / "mic.wav")).new_context(permissions=["microphone"])
+            window = mic_browser(write_mic_file(wave, tmp_path / "mic.wav")).new_context(permissions=["microphone"])
             page = window.new_page()
             page.goto(app.url)
             open_tab(page, "tiny/a")
@@ -368,7 +372,7 @@ def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_p
             expect(part(page, "record")).to_have_text("Finishing…")
             served.bytes_a_second = None
             expect(part(page, "note")).to_contain_text("tiny/a · ")
-            assert alike(shown(page), wanted) > 0.75
+            assert similarity(shown(page), wanted) > 0.75
 
             served.bytes_a_second = 500_000
             open_tab(page, "tiny/b")
@@ -381,12 +385,12 @@ def test_a_model_on_its_way_from_the_hub_is_told(serving, speaker, speech, tmp_p
             served.bytes_a_second = 500_000
             open_tab(page, "tiny/c")
             page.get_by_text("Evaluate the model on a dataset").click()
-            judge = page.locator("#evaluation")
-            judge.locator("[data-part=dataset]").fill("callsigns")
-            judge.locator("[data-part=evaluate]").click()
-            expect(judge.locator("[data-part=note]")).to_contain_text("Fetching tiny/c: ")
-            judge.locator("[data-part=cancel]").click()
-            expect(judge.locator("[data-part=error]")).to_contain_text("Cancelled")
+            evaluation = page.locator("#evaluation")
+            evaluation.locator("[data-part=dataset]").fill("callsigns")
+            evaluation.locator("[data-part=evaluate]").click()
+            expect(evaluation.locator("[data-part=note]")).to_contain_text("Fetching tiny/c: ")
+            evaluation.locator("[data-part=cancel]").click()
+            expect(evaluation.locator("[data-part=error]")).to_contain_text("Cancelled")
 
             app.kill()
             part(page, "play").click()
