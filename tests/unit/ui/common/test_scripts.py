@@ -52,3 +52,10 @@ def test_every_module_is_preloaded():
 
 def test_address_is_relative_to_the_page():
     assert not scripts.make_url("train/live_panel.js").startswith("/")
+
+
+@pytest.mark.parametrize("suffix", [".js", ".html", ".css"])
+def test_no_line_is_over_120_characters(suffix):
+    for path in scripts.UI.rglob(f"*{suffix}"):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            assert len(line) <= 120, f"{path.relative_to(scripts.UI)}:{number}"
