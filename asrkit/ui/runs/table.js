@@ -53,7 +53,7 @@ export class Table {
     return sortRows(known.filter((row) => matchesFilter(row, filter, this.fields)), column.valueOf, isDescending);
   }
 
-  // ---- drawing. What is pressed must still be there when it is let go: nothing that stays is taken out of the page.
+  // ---- drawing. Elements that stay are not replaced: a button that is replaced while it is pressed gets no click.
 
   draw() {
     const columns = this.columns(), rows = this.shownRows(), focused = document.activeElement?.dataset?.focus;

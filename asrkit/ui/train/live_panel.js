@@ -12,7 +12,7 @@ import { RunDetails } from "./run_details.js";
 import { Samples } from "./samples.js";
 
 const OFFLINE_MS = 2000;
-const HIDDEN_MS = 15000; // between two polls while nobody sees the page: its title shows how far the run is
+const HIDDEN_MS = 15000; // between two polls while the page is hidden: its title shows the progress
 const OTHER_TAB_MS = 5000; // and while another tab of it is shown
 const CONFIRM = { cancel: "train.confirm_cancel", delete: "train.confirm_delete" };
 
@@ -25,7 +25,7 @@ class LivePanel {
     this.paceMs = 1000;
     this.timer = null;
     this.isPolling = this.pollAgain = false;
-    this.pollDue = performance.now() + OTHER_TAB_MS; // while nobody sees the panel
+    this.pollDue = performance.now() + OTHER_TAB_MS; // while the panel is hidden
     this.wasShown = true;
     this.opensElsewhere = /[?&]compare=/.test(location.search); // such an address is about to open another tab
     this.pageId = createPageId();

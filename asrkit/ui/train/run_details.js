@@ -37,7 +37,7 @@ export class RunDetails {
     setText(part("status"), reply.status_word);
     part("status").dataset.status = reply.status;
     this.showActions(reply.can);
-    setText(part("said"), reply.said);
+    setText(part("announcement"), reply.said);
     showMessage(part("silence"), reply.silence);
     setText(part("machine"), reply.machine);
     setText(part("line"), reply.line);

@@ -66,7 +66,7 @@ class TranscribePanel {
     this.preload();
   }
 
-  /** The chosen model is loaded once the tab is on view, before anybody has spoken. */
+  /** The chosen model is loaded as soon as the tab is shown, before the first recording. */
   watchVisibility() {
     this.isVisible = false;
     new IntersectionObserver((entries) => {
