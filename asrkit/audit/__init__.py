@@ -1,1 +1,1 @@
-"""The audit: what is wrong with a dataset, why it matters, and the remedy."""
+"""The audit: problems of a dataset, their causes and their remedies."""

@@ -1,4 +1,4 @@
-"""What is wrong with this data, why it matters, and what would be dropped before training."""
+"""The check of each clip by itself: what would be dropped before training, and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -15,37 +15,38 @@ from typing import Any, Literal
 from asrkit.audio import read_duration_s
 from asrkit.audio.clip_stats import ClipStats, measure_clip
 from asrkit.audit.findings import EXPLANATIONS, Finding, make_finding
-from asrkit.audit.texts import guess_language
+from asrkit.audit.texts import guess_language, join_characters
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import AudioError
 from asrkit.text.normalizers import normalize
 
-CHARACTERS = 20  # how many unknown characters a message lists
-_AHEAD = 64  # clips decoded before they are asked for
+Verdict = Literal["ready", "ready-with-drops", "not-ready"]
+_PREFETCHED_CLIPS = 64
 
 
 @dataclass(frozen=True)
 class Audit:
-    """utterances and hours are those that are kept.
+    """The result of an audit.
 
-    verdict: "not-ready" when nothing is left or more than half is dropped, "ready" when nothing is dropped.
+    verdict: "not-ready" if more than half of the clips, or all, are dropped; "ready" if none is. utterances, hours: of
+    the clips that are kept.
     """
 
-    verdict: Literal["ready", "ready-with-drops", "not-ready"]
+    verdict: Verdict
     utterances: int
     hours: float
     dropped: int
     findings: list[Finding]
 
     def to_dict(self) -> dict[str, Any]:
-        """As `audit --json` prints it."""
+        """Return the audit as `audit --json` prints it."""
         return {
             "verdict": self.verdict,
             "utterances": self.utterances,
             "hours": self.hours,
             "dropped": self.dropped,
-            "findings": [found.to_audit_dict() for found in self.findings],
+            "findings": [finding.to_audit_dict() for finding in self.findings],
         }
 
 
@@ -53,8 +54,8 @@ class Audit:
 class Limits:
     """What a clip is checked against.
 
-    rules: as `normalize` takes them. vocabulary: the characters the model can write; None when it will be
-    built from this text, so that none is unknown. frames_of: seconds of audio -> CTC frames of the model.
+    rules: one or more normalizers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
+    if the vocabulary will be built from this text. frames_of: seconds of audio -> CTC frames of the model.
     """
 
     rules: str = "basic"
@@ -65,111 +66,116 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """One clip: with its real duration, its text after the rules, and what it is dropped for (None: it is kept).
+class CheckedClip:
+    """A clip after its check.
 
-    heard: None where it was not decoded."""
+    row: with the real duration. text: normalized. code: the finding that it is dropped for; None if it is kept. stats:
+    None if it was not decoded. unknown: characters of the text that the model cannot write.
+    """
 
     row: Utterance
     text: str
     code: str | None
     detail: str = ""
-    heard: ClipStats | None = None
+    stats: ClipStats | None = None
     unknown: frozenset[str] = field(default_factory=frozenset)
 
 
-def audit(utterances: Iterable[Utterance], limits: Limits, decode: bool = False) -> tuple[list[Utterance], Audit]:
-    """-> (the utterances to train on, what was found). Texts stay raw; durations become those of the audio itself.
+def audit_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool = False) -> tuple[list[Utterance], Audit]:
+    """Check each clip by itself, quickly, as before a run; `inspection` does the complete audit.
 
-    The quick check before a run, of each clip for itself; `inspection` looks at them together as well. decode: decode
-    every clip, which finds files that are cut off or damaged behind a good header, and silent ones; else headers only.
+    decode: decode every clip, which finds truncated, damaged and silent files; else only headers are read.
 
+    Returns (the utterances to train on, the audit). Texts stay as written; durations become those of the audio itself.
     Raises ConfigError for rules that do not exist.
     """
-    checked = list(check_each(utterances, limits, decode))
-    return [one.row for one in checked if one.code is None], report(checked, limits)
+    clips = list(check_clips(utterances, limits, decode))
+    return [clip.row for clip in clips if clip.code is None], build_audit(clips, limits)
 
 
-def check_each(utterances: Iterable[Utterance], limits: Limits, decode: bool) -> Iterator[Checked]:
-    """Each clip checked for itself, in order; decoding goes on ahead on all cores. Raises ConfigError as `audit`."""
-    normalize("", limits.rules)  # an unknown name is told before hours of audio are read
+def check_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool) -> Iterator[CheckedClip]:
+    """Check each clip by itself, in order. Clips are decoded in advance, on all cores.
+
+    Raises ConfigError for rules that do not exist, before any audio is read.
+    """
+    normalize("", limits.rules)
     if not decode:
-        yield from (_check(row, limits, False) for row in utterances)
+        yield from (_check_clip(row, limits, False) for row in utterances)
         return
-    rows, ahead = iter(utterances), deque()
+    pending: deque[Future[CheckedClip]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         try:
-            for row in rows:
-                ahead.append(threads.submit(_check, row, limits, True))
-                if len(ahead) >= _AHEAD:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+            for row in utterances:
+                pending.append(threads.submit(_check_clip, row, limits, True))
+                if len(pending) >= _PREFETCHED_CLIPS:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             threads.shutdown(cancel_futures=True)
 
 
-def report(checked: list[Checked], limits: Limits, others: Iterable[Finding] = ()) -> Audit:
-    """The audit of clips that were checked, with other findings behind those that drop clips."""
-    kept = [one for one in checked if one.code is None]
-    lost = len(checked) - len(kept)
-    verdict: Any = "ready" if not lost else "ready-with-drops"
-    if not kept or lost > len(kept):
+def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterable[Finding] = ()) -> Audit:
+    """Build the audit of checked clips, with other findings after those that drop clips."""
+    kept = [clip for clip in clips if clip.code is None]
+    num_dropped = len(clips) - len(kept)
+    verdict: Verdict = "ready" if not num_dropped else "ready-with-drops"
+    if not kept or num_dropped > len(kept):
         verdict = "not-ready"
-    places: dict[str, list[int]] = {}
-    for place, one in enumerate(checked):
-        if one.code is not None:
-            places.setdefault(one.code, []).append(place)
-    unknown = frozenset().union(*(one.unknown for one in checked)) if checked else frozenset()
-    found = [
+    indices: dict[str, list[int]] = {}
+    for index, clip in enumerate(clips):
+        if clip.code is not None:
+            indices.setdefault(clip.code, []).append(index)
+    unknown = frozenset[str]().union(*(clip.unknown for clip in clips))
+    findings = [
         make_finding(
             code,
-            places[code],
-            [example(checked[place]) for place in islice(places[code], 9)],
-            settings=_way_out(checked, unknown) if code == "unknown-characters" else None,
+            indices[code],
+            [format_example(clips[index]) for index in islice(indices[code], 9)],
+            settings=_settings_for_unknown(clips, unknown) if code == "unknown-characters" else None,
             minimum=limits.min_duration_s,
             maximum=limits.max_duration_s,
-            characters=_listed(unknown),
+            characters=join_characters(unknown),
         )
         for code in EXPLANATIONS
-        if code in places
+        if code in indices
     ]
-    hours = sum(one.row.duration_s for one in kept) / 3600
-    return Audit(verdict, len(kept), round(hours, 4), lost, [*found, *others])
+    hours = sum(clip.row.duration_s for clip in kept) / 3600
+    return Audit(verdict, len(kept), round(hours, 4), num_dropped, [*findings, *other_findings])
 
 
-def example(one: Checked, detail: str | None = None) -> str:
-    """metadata.csv row 3: clip.flac (0.05 s)"""
-    place = f"{one.row.row}: " if one.row.row else ""
-    return f"{place}{Path(one.row.audio).name} ({one.detail if detail is None else detail})"
+def format_example(clip: CheckedClip, detail: str | None = None) -> str:
+    """Format a clip as "metadata.csv row 3: clip.flac (0.05 s)"."""
+    where = f"{clip.row.row}: " if clip.row.row else ""
+    return f"{where}{Path(clip.row.audio).name} ({clip.detail if detail is None else detail})"
 
 
-def _check(row: Utterance, limits: Limits, decode: bool) -> Checked:
-    heard = None
+def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
+    stats = None
     try:
-        seconds = _measure(row)
-        if decode and 0 < seconds <= limits.max_duration_s:  # an hour by its header is not decoded to be dropped
-            heard = measure_clip(row.audio, start_s=row.start_s, end_s=row.end_s)
-            seconds = heard.duration_s
+        seconds = _read_duration(row)
+        if decode and 0 < seconds <= limits.max_duration_s:  # a longer clip is dropped, so it is not decoded
+            stats = measure_clip(row.audio, start_s=row.start_s, end_s=row.end_s)
+            seconds = stats.duration_s
     except AudioError as error:
-        return Checked(row, "", "unreadable-audio", str(error))
+        return CheckedClip(row, "", "unreadable-audio", str(error))
     row, text = replace(row, duration_s=seconds), normalize(row.text, limits.rules)
     code = _check_duration(seconds, limits)
     if code:
-        return Checked(row, text, code, f"{seconds:.2f} s", heard)
-    if heard and heard.is_silent:
-        return Checked(row, text, "silent", f"{heard.loudest_dbfs:.0f} dBFS at most", heard)
+        return CheckedClip(row, text, code, f"{seconds:.2f} s", stats)
+    if stats and stats.is_silent:
+        return CheckedClip(row, text, "silent", f"{stats.loudest_dbfs:.0f} dBFS at most", stats)
     code, detail, unknown = _check_text(row, text, limits)
-    return Checked(row, text, code, detail, heard, unknown)
+    return CheckedClip(row, text, code, detail, stats, unknown)
 
 
-def _measure(row: Utterance) -> float:
-    """Seconds of audio by the header, 0.0 for none. Raises AudioError."""
+def _read_duration(row: Utterance) -> float:
+    """Return the seconds of audio by the header, 0.0 for none. Raises AudioError."""
     path = Path(row.audio)
     if path.is_file() and path.stat().st_size == 0:
         return 0.0
-    whole_s = read_duration_s(path)
-    return max(0.0, (whole_s if row.end_s is None else min(row.end_s, whole_s)) - row.start_s)
+    file_s = read_duration_s(path)
+    return max(0.0, (file_s if row.end_s is None else min(row.end_s, file_s)) - row.start_s)
 
 
 def _check_duration(seconds: float, limits: Limits) -> str | None:
@@ -181,26 +187,22 @@ def _check_duration(seconds: float, limits: Limits) -> str | None:
 
 
 def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, str, frozenset[str]]:
+    """Return (code, detail, unknown characters)."""
     if not text:
         return "empty-transcript", f"text {row.text!r}", frozenset()
-    unknown = (
-        frozenset() if limits.vocabulary is None else frozenset(ctc.collect_characters([text])) - limits.vocabulary
-    )
+    unknown = frozenset[str]()
+    if limits.vocabulary is not None:
+        unknown = frozenset(ctc.collect_characters([text])) - limits.vocabulary
     if unknown:
         return "unknown-characters", "".join(sorted(unknown)), unknown
-    tokens, frames = text.replace(" ", ctc.DELIMITER), limits.frames_of(row.duration_s)
-    if not ctc.is_feasible(tokens, frames):
-        return "label-too-long", f"{len(tokens)} characters in {frames} frames", unknown
+    tokens, num_frames = text.replace(" ", ctc.DELIMITER), limits.frames_of(row.duration_s)
+    if not ctc.is_feasible(tokens, num_frames):
+        return "label-too-long", f"{len(tokens)} characters in {num_frames} frames", unknown
     return None, "", unknown
 
 
-def _way_out(checked: list[Checked], unknown: frozenset[str]) -> dict[str, Any]:
-    """Digits can be spelled out; other characters need a larger vocabulary."""
+def _settings_for_unknown(clips: list[CheckedClip], unknown: frozenset[str]) -> dict[str, Any]:
+    """Return the settings that solve unknown characters: digits can be spelled out, others need a larger vocabulary."""
     if all(character.isdecimal() for character in unknown):
-        return {"spell_numbers": guess_language(one.text for one in checked) or "en"}
+        return {"spell_numbers": guess_language(clip.text for clip in clips) or "en"}
     return {"vocabulary": "extend"}
-
-
-def _listed(unknown: frozenset[str]) -> str:
-    listed = " ".join(sorted(unknown)[:CHARACTERS])
-    return listed + (f" and {len(unknown) - CHARACTERS} more" if len(unknown) > CHARACTERS else "")

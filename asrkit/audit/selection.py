@@ -1,6 +1,6 @@
-"""Clips that somebody chose after an audit: a manifest in the data folder, with a record of what was left out and why.
+"""Selections: manifests in the data folder of the clips that were kept after an audit, with a record of the others.
 
-It is a dataset like any other, so a run can be started on it again and again; the run copies the record.
+A selection is a dataset like any other, so that several runs can use it; each run copies the record.
 """
 
 from __future__ import annotations
@@ -19,50 +19,51 @@ from asrkit.errors import DataError
 from asrkit.files import readable_disk_errors, write_json
 
 FOLDER = collection.SELECTIONS
-SUFFIX = ".left-out.json"
+RECORD_SUFFIX = ".left-out.json"
 
 
-def write(data_dir: Path, name: str, inspection: Inspection, without: Sequence[str]) -> Path:
-    """The manifest of what remains without the clips of the findings `without`. The same choice is the same file.
+def write(data_dir: Path, name: str, inspection: Inspection, excluded_codes: Sequence[str]) -> Path:
+    """Write the manifest of the clips that none of these findings concerns, and return its path.
 
-    name: of the data that was looked at. Raises DataError where nothing would remain.
+    The same choice has the same path. name: of the audited data. Raises DataError for an unknown code, or if no clip
+    would remain.
     """
-    for code in without:
+    for code in excluded_codes:
         if code not in EXPLANATIONS:
             raise DataError(f"{code!r} is no finding; choose of {', '.join(EXPLANATIONS)}.")
-    kept = inspection.left(without)
+    kept = inspection.remaining_rows(excluded_codes)
     if not kept:
-        raise DataError(f"No clip of {name} is left without {', '.join(without)}; leave out less.")
+        raise DataError(f"No clip of {name} is left without {', '.join(excluded_codes)}; leave out less.")
     identity = json.dumps([name, [row.id for row in kept]])
     stem = re.sub(r"[^\w-]+", "-", Path(name).name).strip("-")[:40] or "data"
     key = hashlib.sha1(identity.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:8]
     path = data_dir / FOLDER / f"{stem}-{key}.jsonl"
+    record = {"data": name, "kept": len(kept), "left_out": _list_excluded(inspection, excluded_codes)}
     with readable_disk_errors(data_dir):
         path.parent.mkdir(parents=True, exist_ok=True)
-        told = {"data": name, "kept": len(kept), "left_out": _left_out(inspection, without)}
-        write_json(path.with_suffix(SUFFIX), told)
+        write_json(path.with_suffix(RECORD_SUFFIX), record)
         manifest.write(path, kept)
     return path
 
 
-def record(data: str) -> dict[str, Any] | None:
-    """What was left out of the selection at the path `data`; None for any other data."""
+def read_record(data: str) -> dict[str, Any] | None:
+    """Read what was left out of the selection at the path `data`; None for any other data."""
     try:
-        told = json.loads(Path(data).with_suffix(SUFFIX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no file of ours is there, or it is no path at all
+        record = json.loads(Path(data).with_suffix(RECORD_SUFFIX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # there is no record, or `data` is no path
         return None
-    return told if isinstance(told, dict) else None
+    return record if isinstance(record, dict) else None
 
 
-def _left_out(inspection: Inspection, without: Sequence[str]) -> list[dict[str, Any]]:
-    """Each finding with the clips that went for it: those that cannot be used, and those that were chosen."""
+def _list_excluded(inspection: Inspection, excluded_codes: Sequence[str]) -> list[dict[str, Any]]:
+    """List each finding whose clips were left out: clips that cannot be used, and those that were chosen."""
     return [
         {
-            "code": found.code,
-            "effect": found.cause,
-            "count": len(found.clips),
-            "clips": [inspection.clips[place].row.id for place in found.clips],
+            "code": finding.code,
+            "effect": finding.cause,
+            "count": len(finding.clips),
+            "clips": [inspection.clips[index].row.id for index in finding.clips],
         }
-        for found in inspection.audit.findings
-        if found.clips and (found.kind == "drop" or found.code in without)
+        for finding in inspection.audit.findings
+        if finding.clips and (finding.kind == "drop" or finding.code in excluded_codes)
     ]

@@ -1,13 +1,13 @@
 """Which files may be read because somebody named their path: all of them, or those in a few folders.
 
-An app that others can reach must not read this machine's files to them: a dataset that names /etc/passwd as a recording
-would tell whether it is there. `ASRKIT_READABLE` holds the folders, parted as PATH is; where it is not set, every path
-is read. It is a variable of the environment so that the worker of a run obeys it too. The app sets it to the data root
-when it listens to more than this machine. What comes with asrkit, and what was fetched from the Hub, may always be
-read.
+An app that others can reach must not read this machine's files for them: a dataset that names /etc/passwd as a clip
+would reveal whether it exists. `ASRKIT_READABLE` lists the readable folders, separated as in PATH; if it is not set,
+every path may be read. It is an environment variable so that the worker of a run obeys it too. The app sets it to the
+data root if it listens on more than this machine. The files of asrkit itself and files fetched from the Hub may always
+be read.
 
-Of the visitors of such an app each has a folder below `ASRKIT_VISITORS`, in which nobody else may read. Who asks is
-known to the thread that answers (`as_visitor`).
+Each visitor of such an app has a folder below `ASRKIT_VISITORS`, which no other visitor may read. The current visitor
+is a context variable (`as_visitor`).
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from pathlib import Path
 from asrkit.errors import DataError
 
 READABLE_VARIABLE, VISITORS_VARIABLE = "ASRKIT_READABLE", "ASRKIT_VISITORS"
-VISITORS_FOLDER = ".visitors"  # of the data root: hidden, so that no dataset is looked for in it from above
+VISITORS_FOLDER = ".visitors"
+"""In the data root. It is hidden, so that no dataset is searched for in it."""
+
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def limit_reads(folder: Path) -> None:
-    """From now on read only what lies in `folder`, here and in processes started from here, unless a limit is set."""
+    """Allow reads only in `folder`, for this process and its children, unless a limit is set already."""
     os.environ.setdefault(READABLE_VARIABLE, str(folder.absolute()))
 
 
 def isolate_visitors(data_dir: Path) -> None:
-    """From now on each visitor has a folder of their own in the data root, which others do not read."""
+    """Give each visitor a folder of their own in the data root, which other visitors may not read."""
     os.environ[VISITORS_VARIABLE] = str(data_dir.absolute() / VISITORS_FOLDER)
 
 
@@ -40,7 +42,7 @@ _visitor: ContextVar[str] = ContextVar("visitor", default="")
 
 @contextlib.contextmanager
 def as_visitor(name: str) -> Iterator[None]:
-    """What is asked within is asked by the visitor whose folder is called so; by nobody in particular if empty."""
+    """Act for the visitor whose folder has this name; for no visitor if it is empty."""
     token = _visitor.set(name)
     try:
         yield
@@ -49,19 +51,23 @@ def as_visitor(name: str) -> Iterator[None]:
 
 
 def as_owner_of(*paths: str) -> contextlib.AbstractContextManager[None]:
-    """As the one visitor in whose folder these lie: for the worker of a run, whose data was checked when it began."""
+    """Act for the visitor whose folder contains these paths; for no visitor if there is none, or more than one.
+
+    For the worker of a run, whose data was checked when the run was created.
+    """
     root = os.environ.get(VISITORS_VARIABLE, "")
-    below = [os.path.relpath(os.path.realpath(path), os.path.realpath(root)) for path in paths if path and root]
-    owners = {path.split(os.sep)[0] for path in below if not path.startswith(os.pardir)}
+    relative = [os.path.relpath(os.path.realpath(path), os.path.realpath(root)) for path in paths if path and root]
+    owners = {path.split(os.sep)[0] for path in relative if not path.startswith(os.pardir)}
     return as_visitor(owners.pop() if len(owners) == 1 else "")
 
 
 def current_visitor() -> str:
+    """Return the name of the current visitor's folder; empty for no visitor."""
     return _visitor.get()
 
 
 def visitor_dir(data_dir: Path) -> Path:
-    """Where what the visitor makes lies: the data root, or the visitor's own folder in it."""
+    """Return the folder for what the current visitor creates: the data root, or the visitor's own folder in it."""
     if VISITORS_VARIABLE not in os.environ:
         return data_dir
     if not current_visitor():
@@ -73,12 +79,12 @@ def visitor_dir(data_dir: Path) -> Path:
 
 
 def check(path: Path) -> None:
-    """Raise DataError unless `path`, with every link in it followed, may be read."""
+    """Raise DataError unless `path`, with every link in it resolved, may be read."""
     check_all([path])
 
 
 def check_all(paths: Iterable[Path], also: Iterable[Path] = ()) -> None:
-    """`check` for many paths. also: folders that may be read as well."""
+    """Raise DataError unless all paths may be read. also: further readable folders."""
     policy = ReadPolicy(also)
     for path in paths:
         if not policy.allows(path):
@@ -89,42 +95,46 @@ def check_all(paths: Iterable[Path], also: Iterable[Path] = ()) -> None:
 
 
 class ReadPolicy:
-    """The limit for many paths; the links of each folder are followed once. also: folders that may be read as well."""
+    """The limit, for many paths: the links of each folder are resolved only once. also: further readable folders."""
 
     def __init__(self, also: Iterable[Path] = ()) -> None:
         limit = os.environ.get(READABLE_VARIABLE)
-        folders = (*limit.split(os.pathsep), ASSETS, *_fetched(), *also) if limit else ()
-        self._visitors, self._own = None, None
-        if limit and (root := os.environ.get(VISITORS_VARIABLE)):
-            self._visitors = Path(os.path.realpath(root))
-            self._own = self._visitors / current_visitor() if current_visitor() else None
-            folders = (*folders, *filter(None, [self._own]))
+        folders: list[str | Path] = []
+        self._visitors: Path | None = None
+        self._own: Path | None = None
+        if limit:
+            folders = [*limit.split(os.pathsep), ASSETS, _hub_cache(), *also]
+            if root := os.environ.get(VISITORS_VARIABLE):
+                self._visitors = Path(os.path.realpath(root))
+                if current_visitor():
+                    self._own = self._visitors / current_visitor()
+                    folders.append(self._own)
         self._folders = [Path(os.path.realpath(folder)) for folder in folders if str(folder)]
-        self._real: dict[Path, str] = {}
+        self._real_parents: dict[Path, str] = {}
 
     def allows(self, path: Path) -> bool:
-        """Whether `path` may be read. Ask before its existence is looked up, which would tell of it."""
+        """Return whether `path` may be read. Call it before looking the path up, which would reveal its existence."""
         if not self._folders:
             return True
         try:
-            parent = self._real.get(path.parent)
+            parent = self._real_parents.get(path.parent)
             if parent is None:
-                parent = self._real[path.parent] = os.path.realpath(path.parent)
-            target = os.path.join(parent, path.name)
-            target = Path(os.path.realpath(target) if _may_lead_away(path) else target)
-        except ValueError:  # NUL, which no path can have
+                parent = self._real_parents[path.parent] = os.path.realpath(path.parent)
+            joined = os.path.join(parent, path.name)
+            target = Path(os.path.realpath(joined) if _leads_elsewhere(path) else joined)
+        except ValueError:  # NUL, which no path can contain
             return False
         if self._visitors and target.is_relative_to(self._visitors):
             return self._own is not None and target.is_relative_to(self._own)
         return any(target.is_relative_to(folder) for folder in self._folders)
 
 
-def _may_lead_away(path: Path) -> bool:
+def _leads_elsewhere(path: Path) -> bool:
     return path.name in ("", "..") or os.path.islink(path)
 
 
-def _fetched() -> list[Path]:
-    """Where the Hub's client keeps files; beside it lies its token, which nobody reads."""
+def _hub_cache() -> Path:
+    """Return the folder of the Hub client's files. Its token, which may not be read, lies outside it."""
     from huggingface_hub import constants
 
-    return [Path(constants.HF_HUB_CACHE)]
+    return Path(constants.HF_HUB_CACHE)

@@ -112,9 +112,9 @@ def read_folder(folder: Path, options: ReadOptions) -> Contents:
         return Contents(layout.read(folder), layout.title)
     table_files = [entry for entry in entries if entry.suffix.lower() in TABLE_SUFFIXES and entry.is_file()]
     if metadata := next((entry for entry in table_files if entry.stem.lower() == "metadata"), None):
-        contents = read_table(metadata, options)
-        is_plain = contents.layout.endswith((" table", "spreadsheet"))
-        return replace(contents, layout="folder with a metadata table") if is_plain else contents
+        table = read_table(metadata, options)
+        is_plain = table.layout.endswith((" table", "spreadsheet"))
+        return replace(table, layout="folder with a metadata table") if is_plain else table
     contents = (
         _read_splits(entries, table_files, options)
         or _read_single_table(folder, table_files, options)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.audit import leaks, selection
-from asrkit.audit.clips import Audit, Limits, audit
+from asrkit.audit.clips import Audit, Limits, audit_clips
 from asrkit.audit.findings import Finding
 from asrkit.config import TrainConfig
 from asrkit.data import manifest, sources, splitting
@@ -115,7 +115,7 @@ def prepare_data(
                 f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
             )
     result = replace(result, findings=[*result.findings, *found])
-    return PreparedData(train, held_out, result, selection.record(config.train))
+    return PreparedData(train, held_out, result, selection.read_record(config.train))
 
 
 def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fingerprints) -> splitting.TrainEval:
@@ -183,7 +183,7 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
 
 def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalized texts, and their audit."""
-    kept, result = audit(rows, make_limits(config, model))
+    kept, result = audit_clips(rows, make_limits(config, model))
     blocking = [finding for finding in result.findings if finding.code not in HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_describe_blocking(blocking[0], config))

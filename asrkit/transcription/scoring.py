@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from asrkit.audio import Waveform
-from asrkit.audit.inspection import Score
+from asrkit.audit.inspection import AlignmentScorer
 from asrkit.decoding import alignment
 from asrkit.runs.store import RunStore
 from asrkit.transcription.model_cache import get_transcriber
 
 
-def make_scorer(model: str, store: RunStore) -> Score:
+def make_scorer(model: str, store: RunStore) -> AlignmentScorer:
     """Return a function that scores a clip and its text: log P(text) - log P(the likeliest text), a letter; 0 at best.
 
     The difference does not blame a text for a clip that the model recognises badly. On 300 clips of real English, of

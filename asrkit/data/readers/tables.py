@@ -111,8 +111,14 @@ def read(path: Path, choice: ColumnChoice = ColumnChoice()) -> Table:
     utterances = [
         make_utterance(row, columns, where, str(file)) for (where, row), file in zip(rows, paths, strict=True)
     ]
-    sheets = [f"{path}{spreadsheets.SHEET_SEPARATOR}{name}" for name in (sheet.name, *sheet.names) if name]
-    return Table(utterances, column_names, columns, *sheets[:1], sheets=tuple(sheets[1:]))
+    prefix = f"{path}{spreadsheets.SHEET_SEPARATOR}"
+    return Table(
+        utterances,
+        column_names,
+        columns,
+        sheet=prefix + sheet.name if sheet.name else "",
+        sheets=tuple(prefix + name for name in sheet.names if name),
+    )
 
 
 def choose_columns(column_names: Iterable[str], where: str, choice: ColumnChoice = ColumnChoice()) -> Columns:

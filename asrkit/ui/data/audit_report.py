@@ -15,7 +15,7 @@ from asrkit.audit import inspection
 from asrkit.audit.clips import Limits
 from asrkit.audit.findings import Finding
 from asrkit.audit.inspection import Inspection
-from asrkit.audit.texts import RARE
+from asrkit.audit.texts import MIN_OCCURRENCES
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
@@ -162,7 +162,7 @@ def _marked(counted: Sequence[tuple[str, int]], known: set[str] | None) -> list[
         {
             "character": letter,
             "count": count,
-            "rare": count < RARE,
+            "rare": count < MIN_OCCURRENCES,
             "unknown": known is not None and letter not in known,
         }
         for letter, count in counted[:MOST_CHARACTERS]
@@ -194,8 +194,8 @@ def _detail(found: Inspection, each: Finding, place: int) -> str:
         return f"score {found.scores[place]:.2f}"
     if each.code in ("fast-speech", "slow-speech"):
         return f"{len(one.text.replace(' ', '')) / one.row.duration_s:.1f} letters a second"
-    if one.heard and each.code == "noisy" and one.heard.snr_db is not None:
-        return f"{one.heard.snr_db:.0f} dB"
-    if one.heard and each.code == "clipped":
-        return f"{math.ceil(1000 * one.heard.clipped_fraction) / 10:g} % cut off"
+    if one.stats and each.code == "noisy" and one.stats.snr_db is not None:
+        return f"{one.stats.snr_db:.0f} dB"
+    if one.stats and each.code == "clipped":
+        return f"{math.ceil(1000 * one.stats.clipped_fraction) / 10:g} % cut off"
     return ""

@@ -11,7 +11,7 @@ from asrkit.errors import ConfigError
 
 def audit(rows, *, normaliser, decode=False, vocabulary=None, min_duration_s=0.1, max_duration_s=30.0, **more):
     limits = Limits(normaliser, vocabulary, min_duration_s=min_duration_s, max_duration_s=max_duration_s, **more)
-    return audits.audit(rows, limits, decode)
+    return audits.audit_clips(rows, limits, decode)
 
 
 def row(path, text="hello there", number=2, **fields):

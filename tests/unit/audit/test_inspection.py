@@ -83,7 +83,7 @@ def test_recordings_that_may_be_left_out(data, code, spoil):
     found = data.found()
     assert list(found) == [code] and found[code].clips == (place,) and found[code].kind == "suspect"
     assert f"rows row {place}: rows-{place}.wav (" in found[code].examples[0]
-    assert len(data.inspect().left([code])) == 40 and len(data.inspect().left([])) == 41
+    assert len(data.inspect().remaining_rows([code])) == 40 and len(data.inspect().remaining_rows([])) == 41
 
 
 def test_telephone_speech(data):
@@ -111,7 +111,7 @@ def test_leaks(data):
     assert found["leak-audio"].clips == (place,)
     assert "1 of 2 clips to evaluate on says a sentence" in found["leak-text"].cause
     assert "1 speaker is both" in found["leak-speaker"].cause
-    assert len(data.inspect().left(["leak-audio"])) == 42
+    assert len(data.inspect().remaining_rows(["leak-audio"])) == 42
 
 
 def by(**settings):
