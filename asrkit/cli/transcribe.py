@@ -11,6 +11,8 @@ from typing import Any
 from asrkit.cli import options as shared
 from asrkit.errors import AudioError
 from asrkit.runs import model_choices
+from asrkit.transcription import files
+from asrkit.transcription.writers import WRITERS, write_text
 
 MIN_PROGRESS_S = 60.0
 """Progress is shown for recordings longer than this."""
@@ -20,14 +22,12 @@ def add_command(commands: shared.Commands) -> None:
     parser = shared.add_parser(commands, "transcribe", run, "audio files to text")
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--model", default="", help="default: the newest finished run, else the starter")
-    parser.add_argument("--format", choices=("txt", "json", "srt", "vtt", "tsv"), default="txt")
+    parser.add_argument("--format", choices=tuple(WRITERS), default="txt")
     shared.add_hint_flags(parser)
     parser.add_argument("--output", metavar="DIR", help="write one file per recording there instead of to stdout")
 
 
 def run(options: argparse.Namespace) -> int:
-    from asrkit.transcription import files, writers
-
     store = shared.open_store(options)
 
     def load_model() -> Any:
@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
             continue
         if warning := files.quality_warning(transcript):
             print(f"asrkit: {name}: {warning}", file=sys.stderr)
-        text = writers.WRITERS[options.format](transcript)
+        text = WRITERS[options.format](transcript)
         if options.output:
-            writers.write_text(Path(options.output) / f"{stem}.{options.format}", text)
+            write_text(Path(options.output) / f"{stem}.{options.format}", text)
         elif options.format == "json":
             rows.append({"file": name, **transcript.to_dict()})
         elif options.format == "txt" and len(options.files) > 1:

@@ -1,4 +1,4 @@
-"""What CTC needs to know about labels and time: frames, feasibility, vocabulary, blank and collapse.
+"""CTC arithmetic: output frames, feasibility of labels, collapsing of paths, vocabularies.
 
 Source: Graves et al., "Connectionist Temporal Classification", ICML 2006. The blank is token 0 of the vocabularies made
 here. Hugging Face keeps the blank's id in `pad_token_id`: the padding token of the labels is the blank of the outputs.
@@ -22,12 +22,12 @@ def num_frames(
     kernels: Sequence[int] = (10, 3, 3, 3, 3, 2, 2),
     strides: Sequence[int] = (5, 2, 2, 2, 2, 2, 2),
 ) -> int:
-    """Output frames for `duration_s` of 16 kHz audio behind wav2vec2's convolutions (the default kernels and strides).
+    """Return the output frames of wav2vec2's convolutions (the defaults) for `duration_s` of 16 kHz audio.
 
     Each layer without padding: n -> floor((n - kernel) / stride) + 1. 400 samples give the first frame, then one each
     320 samples (20 ms). 0 for audio shorter than the receptive field.
     """
-    # A thousandth of a sample, or 1001 samples that were stored as 1001 / 16000 seconds would come back as 1000.
+    # Plus a thousandth of a sample: 1001 samples, stored as 1001 / 16000 seconds, would else come back as 1000.
     length = int(duration_s * SAMPLING_RATE + 1e-3)
     for kernel, stride in zip(kernels, strides, strict=True):
         if length < kernel:
@@ -37,12 +37,12 @@ def num_frames(
 
 
 def required_frames(tokens: Sequence[Hashable]) -> int:
-    """The fewest frames that can emit `tokens`: one each, and a blank between two that are equal."""
+    """Return the fewest frames that can emit `tokens`: one each, and a blank between two equal ones."""
     return len(tokens) + sum(left == right for left, right in pairwise(tokens))
 
 
 def is_feasible(tokens: Sequence[Hashable], frames: int) -> bool:
-    """Whether some path of `frames` frames collapses to `tokens`; where none does, the CTC loss is infinite."""
+    """Return whether a path of `frames` frames can collapse to `tokens`; where none can, the CTC loss is infinite."""
     return required_frames(tokens) <= frames
 
 
@@ -72,28 +72,28 @@ def collapse(ids: Sequence[int], blank_id: int) -> list[int]:
 
 
 def collect_characters(texts: Iterable[str]) -> list[str]:
-    """The characters of all texts, sorted, without white space."""
+    """Return the characters of all texts, sorted, without white space."""
     return sorted({character for text in texts for character in text if not character.isspace()})
 
 
 def build_vocabulary(texts: Iterable[str]) -> dict[str, int]:
-    """token -> id in Wav2Vec2's layout: blank 0, unknown 1, word delimiter 2, then the sorted characters."""
+    """Return token -> id in Wav2Vec2's layout: blank 0, unknown 1, word delimiter 2, then the sorted characters."""
     tokens = dict.fromkeys([BLANK, UNKNOWN, DELIMITER, *collect_characters(texts)])
     return {token: number for number, token in enumerate(tokens)}
 
 
 def lowercase_vocabulary(known: dict[str, int], texts: Iterable[str]) -> dict[str, int]:
-    """`known` with its letters in lower case, if it has capitals alone and the texts need small ones.
+    """Return `known` with lower-case letters, if it has capitals alone and the texts have lower-case letters.
 
     Many English models know A to Z only, and texts are lowered so that WER does not count case: without this, every
-    letter would be new to the model. Ids stay, so that what it has learned of A is known of a.
+    letter would be new to the model. Ids stay, so what the model has learned of A applies to a.
     """
     letters = {token for token in known if len(token) == 1 and token.isalpha()}
-    small = {token.lower() for token in letters}
+    lowered = {token.lower() for token in letters}
     if (
         not any(letter.isupper() for letter in letters)
         or any(letter.islower() for letter in letters)
-        or len(small) < len(letters)
+        or len(lowered) < len(letters)
         or not any(character.islower() for text in texts for character in text)
     ):
         return known
@@ -104,16 +104,16 @@ def lowercase_vocabulary(known: dict[str, int], texts: Iterable[str]) -> dict[st
 
 
 def merge_vocabulary(known: dict[str, int], texts: Iterable[str]) -> tuple[dict[str, int], list[str]]:
-    """-> (`known` with every id kept and the texts' new characters behind the last id, those characters, sorted)."""
+    """Return `known` with the texts' new characters after the last id, and these characters, sorted."""
     added = [character for character in collect_characters(texts) if character not in known]
     first = max(known.values(), default=-1) + 1
     return known | {character: first + number for number, character in enumerate(added)}, added
 
 
 def label_entropy(texts_tokens: Iterable[Iterable[Hashable]]) -> float:
-    """Entropy in nats of the unigram token distribution over all texts: -sum p ln p; 0.0 without tokens.
+    """Return the entropy in nats of the unigram token distribution: -sum p ln p; 0.0 without tokens.
 
-    A model that has learned nothing but how frequent each token is cannot score a lower loss per token.
+    A model that has learned only the token frequencies cannot reach a lower loss per token.
     """
     counts = Counter(token for tokens in texts_tokens for token in tokens)
     total = counts.total()

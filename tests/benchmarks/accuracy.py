@@ -1,10 +1,10 @@
-"""What transcription is worth on a dataset: each way of decoding, confidence, word times, seams, live against file.
+"""Accuracy on a dataset: every decoder, calibration, word times, segmentation, live against file.
 
     python -m tests.benchmarks.accuracy DATASET --model CHECKPOINT [--other TEXT] [--background]
 
-Of the dataset's clips, those of its evaluation part are heard (half of them where it has none); the texts of the rest
-make the language model and, with the words of those heard, the word list. Its weights are picked on every second clip
-heard and scored on the others, and the other way round. --other: a text of another domain, one sentence a line, whose
+The clips of the evaluation part are transcribed (half of all where there is none); the texts of the rest make the
+language model and, with the words of the transcribed ones, the word list. Weights are chosen on every second clip and
+scored on the others, and the other way round. --other: a text of another domain, one sentence a line, whose
 language model should change nothing; without it, the demo's callsigns. --background: joined clips under noise and music
 too, and, where the package silero-vad is installed, split by it.
 """
@@ -40,7 +40,7 @@ from asrkit.transcription.transcriber import Transcriber
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 WEIGHTS = [(weight, bonus) for weight in (0.4, 0.8, 1.2) for bonus in (1.5, 2.0, 2.5, 3.0)]
-HOT, HOT_LETTERS = 25, 7
+NUM_HOT_WORDS, MIN_HOT_LETTERS = 25, 7
 GAPS_S, CHUNK_S = (0.0, 0.1, 0.4, 0.8), 0.3
 
 
@@ -51,88 +51,98 @@ def main() -> None:
     parser.add_argument("--other", default="")
     parser.add_argument("--background", action="store_true")
     options = parser.parse_args()
-    listener = Transcriber(options.model)
+    transcriber = Transcriber(options.model)
     source = sources.load(options.dataset)
-    heard = list(source.eval or source.train[::2])
+    utterances = list(source.eval or source.train[::2])
     texts = [normalize(row.text, "basic") for row in (source.train if source.eval else source.train[1::2])]
     other = (
         Path(options.other).read_text(encoding="utf-8").splitlines()
         if options.other
         else [row.text for row in sources.load(str(CALLSIGNS)).train]
     )
-    greedy = GreedyDecoder(listener.processor, listener.blank_id)
-    print(f"{options.model} on {len(heard)} clips; {len(texts)} sentences of other clips")
-    decoders(listener, heard, greedy, texts, [normalize(text, "basic") for text in other])
-    weights(listener, heard, greedy, texts)
-    clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
-    seams(listener, greedy, clips, [normalize(row.text, "basic") for row in heard], options.background)
-    if options.dataset != str(CALLSIGNS):
-        print("word times, of single words of the demo behind one another:")
-    boundaries(listener, greedy)
-
-
-# ---- ways of decoding, and what their confidence is worth
-
-
-def decoders(
-    listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str], other: list[str]
-) -> None:
-    processor, blank_id = listener.processor, listener.blank_id
-    said = [normalize(row.text, "basic") for row in heard]
-    letters = set(processor.tokenizer.get_vocab())
-    spelled = sorted({word for text in [*texts, *said] for word in tokenize_mixed(text) if set(word) <= letters})
-    long = sorted(
-        {word for text in said for word in tokenize_mixed(text) if len(word) >= HOT_LETTERS and word.isalpha()}
+    greedy = GreedyDecoder(transcriber.processor, transcriber.blank_id)
+    print(f"{options.model} on {len(utterances)} clips; {len(texts)} sentences of other clips")
+    compare_decoders(transcriber, utterances, greedy, texts, [normalize(text, "basic") for text in other])
+    cross_validate_weights(transcriber, utterances, greedy, texts)
+    clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in utterances]
+    compare_segmentations(
+        transcriber, greedy, clips, [normalize(row.text, "basic") for row in utterances], options.background
     )
-    hot = random.Random(0).sample(long, min(HOT, len(long)))
+    if options.dataset != str(CALLSIGNS):
+        print("word times, of joined single words of the demo:")
+    measure_word_times(transcriber, greedy)
+
+
+# ---- decoders and their calibration
+
+
+def compare_decoders(
+    transcriber: Transcriber, utterances: Sequence[Utterance], greedy: Decoder, texts: list[str], other: list[str]
+) -> None:
+    processor, blank_id = transcriber.processor, transcriber.blank_id
+    spoken = [normalize(row.text, "basic") for row in utterances]
+    letters = set(processor.tokenizer.get_vocab())
+    spelled = sorted({word for text in [*texts, *spoken] for word in tokenize_mixed(text) if set(word) <= letters})
+    long = sorted(
+        {word for text in spoken for word in tokenize_mixed(text) if len(word) >= MIN_HOT_LETTERS and word.isalpha()}
+    )
+    hot = random.Random(0).sample(long, min(NUM_HOT_WORDS, len(long)))
     known = {word for text in texts for word in tokenize_mixed(text)}
-    unknown = np.mean([word not in known for text in said for word in tokenize_mixed(text)])
-    print(f"{unknown:.1%} of the words said are not in the text of the language model")
-    shown(listener, heard, "greedy", greedy, hot)
-    shown(
-        listener,
-        heard,
+    unknown = np.mean([word not in known for text in spoken for word in tokenize_mixed(text)])
+    print(f"{unknown:.1%} of the spoken words are not in the text of the language model")
+    print_scores(transcriber, utterances, "greedy", greedy, hot)
+    print_scores(
+        transcriber,
+        utterances,
         "a language model of the other clips' texts",
         BeamSearch(processor, blank_id, LanguageModel(texts)),
         hot,
     )
-    shown(
-        listener,
-        heard,
+    print_scores(
+        transcriber,
+        utterances,
         "a language model of another domain",
         BeamSearch(processor, blank_id, LanguageModel(other)),
         hot,
     )
-    shown(listener, heard, f"{len(hot)} hot words", HotWordDecoder(processor, blank_id, hot), hot)
-    shown(
-        listener, heard, f"a list of all {len(spelled)} words", LexiconDecoder.from_processor(spelled, processor), hot
+    print_scores(transcriber, utterances, f"{len(hot)} hot words", HotWordDecoder(processor, blank_id, hot), hot)
+    print_scores(
+        transcriber,
+        utterances,
+        f"a list of all {len(spelled)} words",
+        LexiconDecoder.from_processor(spelled, processor),
+        hot,
     )
 
 
-def shown(listener: Transcriber, heard: Sequence[Utterance], name: str, decoder: Decoder, hot: list[str]) -> None:
-    told = evaluation.evaluate(listener, heard, "basic", decoder=decoder)
-    low, high = told.intervals["wer"]
+def print_scores(
+    transcriber: Transcriber, utterances: Sequence[Utterance], name: str, decoder: Decoder, hot: list[str]
+) -> None:
+    result = evaluation.evaluate(transcriber, utterances, "basic", decoder=decoder)
+    low, high = result.intervals["wer"]
     right = missed = false = 0
-    for clip in told.clips:
-        said, found = (collections.Counter(tokenize_mixed(text)) for text in (clip.reference, clip.hypothesis))
-        right += sum(min(said[word], found[word]) for word in hot)
-        missed += sum(max(0, said[word] - found[word]) for word in hot)
-        false += sum(max(0, found[word] - said[word]) for word in hot)
+    for clip in result.clips:
+        spoken, found = (collections.Counter(tokenize_mixed(text)) for text in (clip.reference, clip.hypothesis))
+        right += sum(min(spoken[word], found[word]) for word in hot)
+        missed += sum(max(0, spoken[word] - found[word]) for word in hot)
+        false += sum(max(0, found[word] - spoken[word]) for word in hot)
     print(
-        f"{name}: WER {told.scores.wer.rate:.1%} ({low:.1%} to {high:.1%}), confidence off by "
-        f"{told.calibration_error():.1%}, {told.audio_s / told.elapsed_s:.0f} x real time; of {right + missed} times a "
-        f"hot word {right} heard, {false} false",
+        f"{name}: WER {result.scores.wer.rate:.1%} ({low:.1%} to {high:.1%}), confidence off by "
+        f"{result.calibration_error():.1%}, {result.audio_s / result.elapsed_s:.0f} x real time; of "
+        f"{right + missed} times a hot word {right} recognised, {false} false",
         flush=True,
     )
 
 
-def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, texts: list[str]) -> None:
-    """The best weights of one half of the clips, on the other half."""
-    scores = listener.engine.log_probabilities(
-        [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in heard]
+def cross_validate_weights(
+    transcriber: Transcriber, utterances: Sequence[Utterance], greedy: Decoder, texts: list[str]
+) -> None:
+    """Score the best weights of one half of the clips on the other half."""
+    scores = transcriber.engine.log_probabilities(
+        [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in utterances]
     )
-    said = [normalize(row.text, "basic") for row in heard]
-    searching = BeamSearch(listener.processor, listener.blank_id, LanguageModel(texts))
+    spoken = [normalize(row.text, "basic") for row in utterances]
+    searching = BeamSearch(transcriber.processor, transcriber.blank_id, LanguageModel(texts))
     found: dict[tuple[float, float], list[str]] = {}
     used = beam.LM_WEIGHT, beam.LETTER_BONUS
     for pair in WEIGHTS:
@@ -143,14 +153,14 @@ def weights(listener: Transcriber, heard: Sequence[Utterance], greedy: Decoder, 
     references: list[str] = []
     hypotheses: list[str] = []
     for picking, scoring in ((0, 1), (1, 0)):
-        best = min(WEIGHTS, key=lambda pair, half=picking: wer(said[half::2], found[pair][half::2]))
-        references += said[scoring::2]
+        best = min(WEIGHTS, key=lambda pair, half=picking: wer(spoken[half::2], found[pair][half::2]))
+        references += spoken[scoring::2]
         hypotheses += found[best][scoring::2]
         print(
-            f"weights picked on half of the clips: {best}; on the other half WER "
-            f"{wer(said[scoring::2], found[best][scoring::2]):.1%}, with those in use {used} "
-            f"{wer(said[scoring::2], found[used][scoring::2]):.1%}, greedily "
-            f"{wer(said[scoring::2], found_plain[scoring::2]):.1%}"
+            f"weights chosen on half of the clips: {best}; on the other half WER "
+            f"{wer(spoken[scoring::2], found[best][scoring::2]):.1%}, with those in use {used} "
+            f"{wer(spoken[scoring::2], found[used][scoring::2]):.1%}, greedily "
+            f"{wer(spoken[scoring::2], found_plain[scoring::2]):.1%}"
         )
     print(f"both halves, each with the weights of the other: WER {wer(references, hypotheses):.1%}", flush=True)
 
@@ -159,11 +169,13 @@ def wer(references: Sequence[str], hypotheses: Sequence[str]) -> float:
     return metrics.score(references, hypotheses).wer.rate
 
 
-# ---- recordings that are split
+# ---- segmentation
 
 
-def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said: list[str], background: bool) -> None:
-    """Clips joined into one recording: split by us, cut where the clips meet, live; under noise and music."""
+def compare_segmentations(
+    transcriber: Transcriber, decoder: Decoder, clips: list[np.ndarray], spoken: list[str], background: bool
+) -> None:
+    """Join clips into one recording: segmented, cut where the clips meet, live; with noise and music."""
     rng = np.random.default_rng(0)
     for gap_s in GAPS_S:
         parts = [np.concatenate([clip, 0.0003 * rng.standard_normal(round(gap_s * SAMPLING_RATE))]) for clip in clips]
@@ -174,22 +186,22 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
         if background:
             kinds |= {
                 "noise at 20 dB": lambda size: rng.standard_normal(size),
-                "music at 20 dB": lambda size: music(size, rng),
+                "music at 20 dB": lambda size: make_music(size, rng),
             }
         for kind, made in kinds.items():
             under = made(len(sound))
             mixed = (sound + 0.1 * loud * under).astype(np.float32)
-            filed = listener.transcribe_blocks([mixed], decoder).text
+            filed = transcriber.transcribe_blocks([mixed], decoder).text
             pieces = {
                 "split": filed,
-                "cut where clips meet": joined(listener, decoder, np.split(mixed, edges[1:-1])),
-                "live": live(listener, decoder, mixed),
+                "cut where clips meet": transcribe_parts(transcriber, decoder, np.split(mixed, edges[1:-1])),
+                "live": transcribe_live(transcriber, decoder, mixed),
             }
-            if background and (parts_of := silero(mixed)):
-                pieces["split by silero-vad"] = joined(listener, decoder, parts_of)
+            if background and (parts_of := split_by_silero(mixed)):
+                pieces["split by silero-vad"] = transcribe_parts(transcriber, decoder, parts_of)
             figures = []
             for name, text in pieces.items():
-                rate = metrics.score([" ".join(said)], [normalize(text, "basic")]).wer
+                rate = metrics.score([" ".join(spoken)], [normalize(text, "basic")]).wer
                 figures.append(f"{name} {rate.rate:.1%} ({rate.deletions} missing, {rate.insertions} extra)")
             same = wer([normalize(filed, "basic")], [normalize(pieces["live"], "basic")])
             print(
@@ -199,19 +211,19 @@ def seams(listener: Transcriber, decoder: Decoder, clips: list[np.ndarray], said
             )
 
 
-def joined(listener: Transcriber, decoder: Decoder, parts: Sequence[np.ndarray]) -> str:
-    return " ".join(told.text for told in listener.transcribe_batch([Waveform(part) for part in parts], decoder))
+def transcribe_parts(transcriber: Transcriber, decoder: Decoder, parts: Sequence[np.ndarray]) -> str:
+    return " ".join(result.text for result in transcriber.transcribe_batch([Waveform(part) for part in parts], decoder))
 
 
-def live(listener: Transcriber, decoder: Decoder, sound: np.ndarray) -> str:
-    session, size, words = LiveSession(listener, decoder), round(CHUNK_S * SAMPLING_RATE), []
+def transcribe_live(transcriber: Transcriber, decoder: Decoder, sound: np.ndarray) -> str:
+    session, size, words = LiveSession(transcriber, decoder), round(CHUNK_S * SAMPLING_RATE), []
     for at in range(0, len(sound), size):
         words += session.push_chunk(sound[at : at + size]).final
     return join_words([*words, *session.finish().final])
 
 
-def music(samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Plucked chords and a drum, 150 beats a minute, of power 1."""
+def make_music(samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return plucked chords and a drum, 150 beats a minute, of power 1."""
     sound = np.zeros(samples)
     for begin in range(0, samples, round(0.4 * SAMPLING_RATE)):
         at = np.arange(min(samples - begin, round(0.39 * SAMPLING_RATE))) / SAMPLING_RATE
@@ -221,8 +233,8 @@ def music(samples: int, rng: np.random.Generator) -> np.ndarray:
     return sound / np.sqrt((sound**2).mean())
 
 
-def silero(sound: np.ndarray) -> list[np.ndarray]:
-    """Stretches of speech by silero-vad; none where it is not installed."""
+def split_by_silero(sound: np.ndarray) -> list[np.ndarray]:
+    """Return segments of speech by silero-vad; none where it is not installed."""
     try:
         import torch
         from silero_vad import get_speech_timestamps, load_silero_vad
@@ -242,8 +254,8 @@ def silero(sound: np.ndarray) -> list[np.ndarray]:
 # ---- word times
 
 
-def boundaries(listener: Transcriber, greedy: Decoder) -> None:
-    """Single words of the demo behind one another: where they begin and end is known from their loudness."""
+def measure_word_times(transcriber: Transcriber, greedy: Decoder) -> None:
+    """Join single words of the demo, whose begin and end are known from their loudness."""
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if " " not in row["text"]]
     rng = np.random.default_rng(0)
@@ -251,12 +263,12 @@ def boundaries(listener: Transcriber, greedy: Decoder) -> None:
         off: dict[str, list[tuple[float, float]]] = {"greedy": [], "forced alignment": []}
         for _ in range(12):
             chosen = [rows[place] for place in rng.choice(len(rows), 12)]
-            wave, spans = behind_one_another(chosen, gap_s)
-            told = alignment.align(listener, wave, " ".join(row["text"] for row in chosen)).words
+            wave, spans = join_words_of_clips(chosen, gap_s)
+            result = alignment.align(transcriber, wave, " ".join(row["text"] for row in chosen)).words
             off["forced alignment"] += [
-                (one.start_s - begin, one.end_s - end) for one, (begin, end) in zip(told, spans, strict=True)
+                (one.start_s - begin, one.end_s - end) for one, (begin, end) in zip(result, spans, strict=True)
             ]
-            for one in listener.transcribe(wave, greedy).words:
+            for one in transcriber.transcribe(wave, greedy).words:
                 begin, end = min(spans, key=lambda span, one=one: abs(sum(span) / 2 - one.midpoint_s))
                 if one.start_s < end and one.end_s > begin and len(one.word) > 2:  # pieces of a word have no known edge
                     off["greedy"].append((one.start_s - begin, one.end_s - end))
@@ -270,8 +282,8 @@ def boundaries(listener: Transcriber, greedy: Decoder) -> None:
             )
 
 
-def behind_one_another(rows: Sequence[dict[str, str]], gap_s: float) -> tuple[Waveform, list[tuple[float, float]]]:
-    """One recording, and from when to when each word sounds (above a tenth of its greatest loudness)."""
+def join_words_of_clips(rows: Sequence[dict[str, str]], gap_s: float) -> tuple[Waveform, list[tuple[float, float]]]:
+    """Return one recording, and begin and end of each word (above a tenth of its greatest loudness)."""
     parts, spans, at_s = [], [], 0.0
     for row in rows:
         clip = load_audio(CALLSIGNS / row["file_name"]).samples

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.transcription [--model CHECKPOINT] [--data DATASET] [--minutes 10] [--big]
 
-200 short clips; one long file of clips behind one another (the pipeline with its chunking on); live chunks of half a
+200 short clips; one long file of joined clips (the pipeline with its chunking on); live chunks of half a
 second against transcribing the buffer again. The pipeline is given each of several batch sizes; its best one counts.
---big adds a model of wav2vec2-base's shape (94 M random parameters) to the live part. --precision only tells what
-float32, bfloat16 and dynamic int8 are worth on this processor, for this model and, with --big, for that one.
+--big adds a model of wav2vec2-base's shape (94 M random parameters) to the live part. --precision only compares
+float32, bfloat16 and dynamic int8 on this processor, for this model and, with --big, for that one.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ def main() -> None:
     rows = [*source.eval, *source.train]
     waves = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
     references = [normalize(row.text, "basic") for row in rows]
-    ours = Transcriber(options.model)
+    transcriber = Transcriber(options.model)
     if options.precision:
-        precisions("the same model", ours, waves, references)
+        compare_precisions("the same model", transcriber, waves, references)
         if options.big:
-            precisions("94 M parameters", big(), waves[:BIG_CLIPS], None)
+            compare_precisions("94 M parameters", make_large_transcriber(), waves[:BIG_CLIPS], None)
         return
-    theirs = pipeline(options.model)
-    print(f"{options.model}, {ours.engine.precision}")
-    short(ours, theirs, waves, references[:CLIPS])
-    long, said = joined(rows, references, 60 * options.minutes)
-    whole(ours, theirs, long, said)
-    live("the same model", ours, long, said)
+    reference = load_pipeline(options.model)
+    print(f"{options.model}, {transcriber.engine.dtype}")
+    compare_short_clips(transcriber, reference, waves, references[:CLIPS])
+    long, texts = join_clips(rows, references, 60 * options.minutes)
+    compare_file(transcriber, reference, long, texts)
+    measure_live("the same model", transcriber, long, texts)
     if options.big:
-        live("94 M parameters", big(), long, None)
+        measure_live("94 M parameters", make_large_transcriber(), long, None)
 
 
-def pipeline(model: str) -> object:
+def load_pipeline(model: str) -> object:
     """In float32: the checkpoint's own half precision would be several times slower on a processor."""
     import torch
     import transformers
@@ -72,85 +72,93 @@ def pipeline(model: str) -> object:
     return transformers.pipeline("automatic-speech-recognition", model=model, device="cpu", dtype=torch.float32)
 
 
-def short(ours: Transcriber, theirs: Callable, waves: list[Waveform], references: list[str]) -> None:
+def compare_short_clips(
+    transcriber: Transcriber, reference: Callable, waves: list[Waveform], references: list[str]
+) -> None:
     seconds = sum(wave.duration_s for wave in waves)
-    mine, told = timed(lambda: ours.transcribe_batch(waves))
-    report("short clips, asrkit", seconds, mine, references, [one.text for one in told])
-    best = min(piped(theirs, "short clips", waves, references, size) for size in BATCH_SIZES)
-    print(f"{len(waves)} short clips: {best / mine:.2f} times as fast as the pipeline at its best batch size")
+    own_s, results = measure(lambda: transcriber.transcribe_batch(waves))
+    print_result("short clips, asrkit", seconds, own_s, references, [one.text for one in results])
+    best = min(run_pipeline(reference, "short clips", waves, references, size) for size in BATCH_SIZES)
+    print(f"{len(waves)} short clips: {best / own_s:.2f} times as fast as the pipeline at its best batch size")
 
 
-def whole(ours: Transcriber, theirs: Callable, wave: Waveform, said: str) -> None:
-    mine, told = timed(lambda: ours.transcribe_blocks(blocks(wave, 10.0)))
-    report("one file, asrkit", wave.duration_s, mine, [said], [told.text])
-    best = min(piped(theirs, "one file", [wave], [said], size, chunk_length_s=30) for size in BATCH_SIZES)
+def compare_file(transcriber: Transcriber, reference: Callable, wave: Waveform, texts: str) -> None:
+    own_s, results = measure(lambda: transcriber.transcribe_blocks(blocks(wave, 10.0)))
+    print_result("one file, asrkit", wave.duration_s, own_s, [texts], [results.text])
+    best = min(run_pipeline(reference, "one file", [wave], [texts], size, chunk_length_s=30) for size in BATCH_SIZES)
     minutes = wave.duration_s / 60
-    print(f"one file of {minutes:.0f} minutes: {best / mine:.2f} times as fast as the pipeline at its best batch size")
+    print(f"one file of {minutes:.0f} minutes: {best / own_s:.2f} times as fast as the pipeline at its best batch size")
 
 
-def piped(theirs: Callable, name: str, waves: list[Waveform], references: list[str], size: int, **more: float) -> float:
-    """Seconds that the pipeline takes."""
+def run_pipeline(
+    reference: Callable, name: str, waves: list[Waveform], references: list[str], size: int, **more: float
+) -> float:
+    """Return the seconds that the pipeline takes."""
     inputs = [{"raw": wave.samples, "sampling_rate": SAMPLING_RATE} for wave in waves]
-    spent, told = timed(lambda: theirs([dict(one) for one in inputs], batch_size=size, **more))
-    report(
+    elapsed_s, results = measure(lambda: reference([dict(one) for one in inputs], batch_size=size, **more))
+    print_result(
         f"{name}, pipeline, batches of {size}",
         sum(wave.duration_s for wave in waves),
-        spent,
+        elapsed_s,
         references,
-        [one["text"] for one in told],
+        [one["text"] for one in results],
     )
-    return spent
+    return elapsed_s
 
 
-def live(name: str, ours: Transcriber, wave: Waveform, said: str | None) -> None:
-    """Chunk after chunk as from a microphone, and what hearing the whole buffer again each time would take."""
-    session, spent, words = LiveSession(ours), [], []
+def measure_live(name: str, transcriber: Transcriber, wave: Waveform, texts: str | None) -> None:
+    """Measure live chunks, and transcribing the whole buffer again at each chunk."""
+    session, elapsed_s, words = LiveSession(transcriber), [], []
     for chunk in blocks(wave, CHUNK_S):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         words += session.push_chunk(chunk).final
-        spent.append(time.perf_counter() - begun)
+        elapsed_s.append(time.perf_counter() - started)
     words += session.finish().final
     minute = round(60 / CHUNK_S)
     print(
-        f"live, {name}: {np.sum(spent) / wave.duration_s:.3f} of real time; the last two minutes take "
-        f"{np.sum(spent[-2 * minute :]) / np.sum(spent[: 2 * minute]):.2f} of the first two; the slowest chunk "
-        f"{1000 * max(spent):.0f} ms"
+        f"live, {name}: {np.sum(elapsed_s) / wave.duration_s:.3f} of real time; the last two minutes take "
+        f"{np.sum(elapsed_s[-2 * minute :]) / np.sum(elapsed_s[: 2 * minute]):.2f} of the first two; the slowest chunk "
+        f"{1000 * max(elapsed_s):.0f} ms"
     )
-    if said is not None:
-        filed = ours.transcribe_blocks(blocks(wave, 10.0))
-        rates = [metrics.score([said], [normalize(text, "basic")]).wer.rate for text in (join_words(words), filed.text)]
-        print(f"live, {name}: WER {rates[0]:.2%}, of the same sound as a file {rates[1]:.2%}")
+    if texts is not None:
+        filed = transcriber.transcribe_blocks(blocks(wave, 10.0))
+        rates = [
+            metrics.score([texts], [normalize(text, "basic")]).wer.rate for text in (join_words(words), filed.text)
+        ]
+        print(f"live, {name}: WER {rates[0]:.2%}, of the same audio as a file {rates[1]:.2%}")
         again = 0.0
         for end_s in np.arange(30.0, min(120.0, wave.duration_s) + 1, 30.0):
             buffer = Waveform(wave.samples[: round(end_s * SAMPLING_RATE)])
-            begun = time.perf_counter()
-            ours.log_probabilities(buffer)
-            again += (time.perf_counter() - begun) * 30 / CHUNK_S
+            started = time.perf_counter()
+            transcriber.log_probabilities(buffer)
+            again += (time.perf_counter() - started) * 30 / CHUNK_S
+        ratio = again / np.sum(elapsed_s[: 4 * 60])
         print(
-            f"live, {name}: hearing the buffer again at each chunk takes {again / np.sum(spent[: 4 * 60]):.0f} times "
-            "as long over two minutes"
+            f"live, {name}: transcribing the buffer again at each chunk takes {ratio:.0f} times as long over two minutes"
         )
 
 
-def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: list[str] | None) -> None:
-    """Each number format on the same clips, one by one and in batches. references: of a model that has learned."""
+def compare_precisions(
+    name: str, transcriber: Transcriber, waves: list[Waveform], references: list[str] | None
+) -> None:
+    """Compare number formats on the same clips, one by one and in batches; references: None for a random model."""
     import torch
 
-    print(f"{name}: in use is {ours.engine.precision}")
-    seconds, whole = sum(wave.duration_s for wave in waves), ours.engine.model.float()
+    print(f"{name}: in use is {transcriber.engine.dtype}")
+    seconds, whole = sum(wave.duration_s for wave in waves), transcriber.engine.model.float()
     models = {
         "float32": (whole, torch.float32),
         "bfloat16": (copy.deepcopy(whole).bfloat16(), torch.bfloat16),
         "int8": (torch.ao.quantization.quantize_dynamic(whole, {torch.nn.Linear}, torch.qint8), torch.float32),
     }
-    alone, together, told = dict.fromkeys(models, np.inf), dict.fromkeys(models, np.inf), {}
-    for _ in range(ROUNDS):  # in turn, for other programs come and go
-        for kind, (ours.engine.model, ours.engine.precision) in models.items():
-            alone[kind] = min(alone[kind], timed(lambda: [ours.transcribe(wave) for wave in waves], 1)[0])
-            spent, told[kind] = timed(lambda: ours.transcribe_batch(waves), 1)
-            together[kind] = min(together[kind], spent)
+    alone, together, results = dict.fromkeys(models, np.inf), dict.fromkeys(models, np.inf), {}
+    for _ in range(ROUNDS):  # alternately, as the load of the machine varies
+        for kind, (transcriber.engine.model, transcriber.engine.dtype) in models.items():
+            alone[kind] = min(alone[kind], measure(lambda: [transcriber.transcribe(wave) for wave in waves], 1)[0])
+            elapsed_s, results[kind] = measure(lambda: transcriber.transcribe_batch(waves), 1)
+            together[kind] = min(together[kind], elapsed_s)
     for kind in models:
-        texts = [normalize(one.text, "basic") for one in told[kind]]
+        texts = [normalize(one.text, "basic") for one in results[kind]]
         wer = f", WER {metrics.score(references[: len(waves)], texts).wer.rate:.1%}" if references else ""
         print(
             f"{name}, {kind}: {seconds / alone[kind]:.1f} x real time clip by clip, "
@@ -159,8 +167,8 @@ def precisions(name: str, ours: Transcriber, waves: list[Waveform], references: 
         )
 
 
-def big() -> Transcriber:
-    """wav2vec2-base's shape with the layer norms of XLS-R, at random."""
+def make_large_transcriber() -> Transcriber:
+    """Return a random model of wav2vec2-base's shape with the layer norms of XLS-R."""
     import torch
     from transformers import AutoProcessor, Wav2Vec2Config, Wav2Vec2ForCTC
 
@@ -180,18 +188,18 @@ def big() -> Transcriber:
         return Transcriber(folder)
 
 
-def joined(rows: list, references: list[str], seconds: float) -> tuple[Waveform, str]:
-    """Clips behind one another, with a pause between each two, until it is so long; and what is said."""
-    parts, said, length = [], [], 0
+def join_clips(rows: list, references: list[str], seconds: float) -> tuple[Waveform, str]:
+    """Join clips with pauses to a recording of that length; return it and its text."""
+    parts, texts, length = [], [], 0
     for row, text in itertools.cycle(zip(rows, references, strict=True)):
         parts += [
             load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples,
             np.zeros(round(PAUSE_S * SAMPLING_RATE), np.float32),
         ]
-        said.append(text)
+        texts.append(text)
         length += len(parts[-2]) + len(parts[-1])
         if length >= seconds * SAMPLING_RATE:
-            return Waveform(np.concatenate(parts)), " ".join(said)
+            return Waveform(np.concatenate(parts)), " ".join(texts)
 
 
 def blocks(wave: Waveform, seconds: float) -> list[np.ndarray]:
@@ -199,19 +207,19 @@ def blocks(wave: Waveform, seconds: float) -> list[np.ndarray]:
     return [wave.samples[at : at + size] for at in range(0, len(wave.samples), size)]
 
 
-def timed(work: Callable, goes: int = 2) -> tuple[float, object]:
-    """Seconds of the fastest go, and what came out."""
-    spent = []
-    for _ in range(goes):
-        begun = time.perf_counter()
-        told = work()
-        spent.append(time.perf_counter() - begun)
-    return min(spent), told
+def measure(work: Callable, runs: int = 2) -> tuple[float, object]:
+    """Return the seconds of the fastest of several runs, and the result."""
+    elapsed_s = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        results = work()
+        elapsed_s.append(time.perf_counter() - started)
+    return min(elapsed_s), results
 
 
-def report(name: str, audio_s: float, spent: float, references: list[str], hypotheses: list[str]) -> None:
+def print_result(name: str, audio_s: float, elapsed_s: float, references: list[str], hypotheses: list[str]) -> None:
     wer = metrics.score(references, [normalize(text, "basic") for text in hypotheses]).wer.rate
-    print(f"{name}: {audio_s / spent:.0f} x real time, WER {wer:.2%}", flush=True)
+    print(f"{name}: {audio_s / elapsed_s:.0f} x real time, WER {wer:.2%}", flush=True)
 
 
 if __name__ == "__main__":
