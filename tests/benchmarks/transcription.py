@@ -133,9 +133,7 @@ def measure_live(name: str, transcriber: Transcriber, wave: Waveform, texts: str
             transcriber.log_probabilities(buffer)
             again += (time.perf_counter() - started) * 30 / CHUNK_S
         ratio = again / np.sum(elapsed_s[: 4 * 60])
-        print(
-            f"live, {name}: transcribing the buffer again at each chunk takes {ratio:.0f} times as long over two minutes"
-        )
+        print(f"live, {name}: transcribing the buffer again at each chunk takes {ratio:.0f} times as long (2 min)")
 
 
 def compare_precisions(
