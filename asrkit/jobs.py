@@ -41,9 +41,17 @@ class Job(Generic[Result]):
         work: gets the job, reports to its `on_progress` and returns the result. It runs in the context (`contextvars`)
             of the caller that makes the job.
         patience_s: the job is abandoned when nobody has called `touch` for so many seconds.
+        on_end: called once with the job when it has ended, also if it never began.
     """
 
-    def __init__(self, kind: str, work: Callable[[Job[Result]], Result], *, patience_s: float = math.inf) -> None:
+    def __init__(
+        self,
+        kind: str,
+        work: Callable[[Job[Result]], Result],
+        *,
+        patience_s: float = math.inf,
+        on_end: Callable[[Job[Result]], None] | None = None,
+    ) -> None:
         self.kind = kind
         self.state = WAITING
         self.message, self.done, self.total = "", 0, 0
@@ -51,7 +59,7 @@ class Job(Generic[Result]):
         self.error: AsrkitError | None = None
         self.patience_s = patience_s
         self.touched_at = time.monotonic()
-        self._work = work
+        self._work, self._on_end = work, on_end
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._cancel_requested = False
@@ -89,8 +97,10 @@ class Job(Generic[Result]):
         """Stop the work at its next progress; a job that waits ends at once."""
         with self._lock:
             self._cancel_requested = True
-            if self.state == WAITING:
-                self._end(CANCELLED)
+            was_waiting = self.state == WAITING
+            self.state = CANCELLED if was_waiting else self.state
+        if was_waiting:
+            self._end(CANCELLED)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; return whether the job has ended."""
@@ -103,7 +113,7 @@ class Job(Generic[Result]):
     def run(self) -> None:
         """Do the work in this thread. An unexpected exception is logged and becomes an AsrkitError."""
         with self._lock:
-            if self.has_ended:
+            if self.state != WAITING:
                 return
             self.state = WORKING
         try:
@@ -122,6 +132,8 @@ class Job(Generic[Result]):
 
     def _end(self, state: str) -> None:
         self.state = state
+        if self._on_end:
+            self._on_end(self)
         self._ended.set()
 
 

@@ -23,7 +23,7 @@ from asrkit.ui.common.audio_files import AudioFiles
 from asrkit.ui.common.receiving import Receiving
 from asrkit.ui.common.visitors import Visitors
 from asrkit.ui.data import tab as data_tab
-from asrkit.ui.data.api import Desk
+from asrkit.ui.data.api import DataApi
 from asrkit.ui.runs import tab as runs_tab
 from asrkit.ui.train import live_panel
 from asrkit.ui.train import tab as train_tab
@@ -53,7 +53,7 @@ def default_runs() -> Path:
 def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
     """Build the page over a directory of runs, and register its sounds in `audio`. Loads neither torch nor a model."""
     audio = audio or AudioFiles()
-    desk = Desk(store)
+    desk = DataApi(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
@@ -67,7 +67,7 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
                 model, chosen = transcribe_tab.build(store, audio)
         gr.on(
             [page.load, panel.change],
-            lambda name, mine: transcribe_tab.refreshed(store, name, mine),
+            lambda name, mine: transcribe_tab.refresh_model(store, name, mine),
             [model, chosen],
             model,
             **transcribe_tab.QUIET,

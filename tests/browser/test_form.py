@@ -75,14 +75,14 @@ def test_while_a_run_is_under_way_the_next_one_waits(app, open_page, play):
     run = play("--steps", "2000", "--pause", "0.1")
     expect(page.locator("#start-message")).to_have_text(f"Run {run.id} is under way. A new run will wait in the queue.")
     page.get_by_role("button", name="Start training").click()
-    expect(page.locator('[data-part="status"]')).to_have_text("Waiting")
+    expect(page.locator('[data-part="status"]')).to_have_text("Queued")
     expect(page.locator('[data-part="activity"]')).to_have_text(f"Waiting for run {run.id} to finish…")
     assert len(app.store.all()) == 2
     expect(page.get_by_role("button", name="Start next")).to_be_hidden()
     page.get_by_role("button", name="Remove from queue").click()
     expect(page.locator('[data-part="status"]')).to_have_text("Stopped")
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator('[data-part="status"]')).to_have_text("Waiting")
+    expect(page.locator('[data-part="status"]')).to_have_text("Queued")
 
 
 def test_the_form_is_as_it_was_left(open_page):

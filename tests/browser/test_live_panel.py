@@ -485,7 +485,7 @@ def test_focus_moves_to_something_visible_after_an_action(open_page, play, app, 
     expect(status(page)).to_have_text("Stopped")
     wait_for(lambda: page.evaluate(focused) == "status", "the focus on the status")
     page.get_by_role("button", name="Resume").press("Enter")
-    expect(status(page)).to_have_text("Waiting")
+    expect(status(page)).to_have_text("Queued")
     wait_for(lambda: page.evaluate(focused) == "status", "the focus on the status")
     page.locator("#live [data-part=runs]").select_option("busy")
     page.get_by_role("button", name="Stop and save").press("Enter")

@@ -1,12 +1,11 @@
-"""What every component with a script of its own is made of: its template, the chapters of its script, and plain
-functions for the script to call."""
+"""What every component with a script of its own is made of: its template, and functions of the server."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import orjson
 from starlette.responses import Response
@@ -14,8 +13,13 @@ from starlette.responses import Response
 from asrkit.errors import AsrkitError
 from asrkit.ui import strings
 
+P = ParamSpec("P")
+
 UI = Path(__file__).parents[1]
-Asked = dict[str, Any]
+Request = dict[str, Any]
+"""What a script sends: JSON from the page, which is not to be trusted."""
+
+Reply = dict[str, Any]
 
 
 def template(name: str) -> str:
@@ -23,33 +27,30 @@ def template(name: str) -> str:
     return strings.fill_template((UI / name).read_text(encoding="utf-8"))
 
 
-def functions(thing: Any, *names: str) -> list[Callable[[Asked], Response]]:
-    """Methods of `thing` as Gradio wants them: plain functions, known to the script by their names."""
-    return [_served(getattr(thing, name), name) for name in names]
+def server_functions(api: object, *names: str) -> list[Callable[[Request], Response]]:
+    """Return methods of `api` as Gradio wants them: plain functions, which the script calls by their names."""
+    return [_serve(getattr(api, name), name) for name in names]
 
 
-def forgiving(thing: Any, *names: str) -> list[Callable[[Asked], Response]]:
-    """Like `functions`, for a script that shows what goes wrong."""
-    return [_served(answering(getattr(thing, name)), name) for name in names]
-
-
-def answering(function: Callable[..., Asked]) -> Callable[..., Asked]:
-    """For the page: what goes wrong is one sentence under `error`, and no exception. A function, or a method."""
+def with_error_reply(function: Callable[P, Reply]) -> Callable[P, Reply]:
+    """Decorate a function for the page: an AsrkitError becomes the reply `{"error": sentence}`."""
 
     @functools.wraps(function)
-    def answer(*asked: Any) -> Asked:
+    def reply(*args: P.args, **kwargs: P.kwargs) -> Reply:
         try:
-            return function(*asked)
+            return function(*args, **kwargs)
         except AsrkitError as error:
             return {"error": str(error)}
 
-    return answer
+    return reply
 
 
-def _served(function: Callable[[Asked], Asked], name: str) -> Callable[[Asked], Response]:
-    def plain(asked: Asked) -> Response:
-        # As it goes over the line: through what is no response FastAPI walks number by number, in Python.
-        return Response(orjson.dumps(function(asked), option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+def _serve(function: Callable[[Request], Reply], name: str) -> Callable[[Request], Response]:
+    def serve(request: Request) -> Response:
+        # Serialised here: FastAPI would walk through the reply number by number, in Python.
+        return Response(
+            orjson.dumps(function(request), option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json"
+        )
 
-    plain.__name__ = name
-    return plain
+    serve.__name__ = name
+    return serve

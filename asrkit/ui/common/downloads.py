@@ -37,22 +37,22 @@ def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
     Paths in the answers are made here: the page names a run and a clip, never a file.
     """
 
-    def figures(asked: Request, run: Run) -> Response:
+    def figures(request: Request, run: Run) -> Response:
         return _attached(StreamingResponse(export.iter_metrics_csv(run), media_type="text/csv"), f"{run.id}.csv")
 
-    def settings(asked: Request, run: Run) -> Response:
+    def settings(request: Request, run: Run) -> Response:
         return _attached(Response(run.config_path.read_bytes(), media_type="application/json"), f"{run.id}.json")
 
-    def archive(asked: Request, run: Run) -> Response:
+    def archive(request: Request, run: Run) -> Response:
         return _attached(StreamingResponse(export.iter_archive(run), media_type="application/zip"), f"{run.id}.zip")
 
-    def clip(asked: Request, run: Run) -> Response:
-        return make_response(asked, AudioBytes(_clip(run, asked.path_params["clip"])))
+    def clip(request: Request, run: Run) -> Response:
+        return make_response(request, AudioBytes(_clip(run, request.path_params["clip"])))
 
     def served(answer):
-        def endpoint(asked: Request) -> Response:
+        def endpoint(request: Request) -> Response:
             try:
-                return answer(asked, store.get(asked.path_params["run"]))
+                return answer(request, store.get(request.path_params["run"]))
             except AsrkitError as error:
                 return PlainTextResponse(str(error), status_code=404)
 

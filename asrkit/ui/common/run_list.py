@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from asrkit.runs import lifecycle, queue
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.ui.common import words
+from asrkit.ui.common import status_text
 
 SETTLED = frozenset({lifecycle.STOPPED, lifecycle.FINISHED, lifecycle.FAILED, lifecycle.CRASHED})
 SHARE = 10
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        return f"{self.run_id} · {words.STATUS[self.status].lower()}"
+        return f"{self.run_id} · {status_text.format_status(self.status).lower()}"
 
     @property
     def active(self) -> bool:

@@ -24,16 +24,20 @@ from asrkit.data import access, sources, uploads
 from asrkit.data.readers import hub_datasets, spreadsheets
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError
-from asrkit.jobs import ProgressCallback
+from asrkit.jobs import JobRegistry, ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalize
 from asrkit.ui.common.audio_files import AudioBytes, AudioFile
-from asrkit.ui.common.component import Asked, answering
+from asrkit.ui.common.component import Request, with_error_reply
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data import audit_report, proposals
-from asrkit.ui.data.audit_jobs import Jobs
+
+PATIENCE_S = 150
+"""A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
+Loaded = tuple[sources.Source, str]
+"""A dataset and a digest of its rows."""
 
 REMEMBERED = 4  # datasets, those that were asked for last
 PREVIEWED = 8  # clips, and sentences before | after
@@ -46,17 +50,18 @@ LIMITING = (*SPLIT_SETTINGS, "min_duration_s", "max_duration_s", "adapter_langua
 """Settings of the form that an audit depends on."""
 
 
-class Desk:
+class DataApi:
     """Over one store of runs and its data folder."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.jobs, self.fetches = Jobs("audit"), Jobs("download")
+        self.audits: JobRegistry[Inspection] = JobRegistry("audit", patience_s=PATIENCE_S)
+        self.downloads: JobRegistry[Loaded] = JobRegistry("download", patience_s=PATIENCE_S)
         self._known: OrderedDict[tuple[str, ...], tuple[sources.Source, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    @answering
-    def known(self, asked: Asked) -> dict[str, Any]:
+    @with_error_reply
+    def known(self, request: Request) -> dict[str, Any]:
         """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
         folders = dict.fromkeys([access.visitor_dir(self.store.data_dir), self.store.data_dir])  # one's own first
         made = [
@@ -69,29 +74,27 @@ class Desk:
         listed += [{"value": name, "label": f"{name} (comes with asrkit)"} for name in sources.BUILT_IN]
         return {"known": listed}
 
-    @answering
-    def look(self, asked: Asked) -> dict[str, Any]:
+    @with_error_reply
+    def look(self, request: Request) -> dict[str, Any]:
         """What is at `data`, read anew; or, of what comes from the Hub, how far it is."""
-        if str(asked.get("data")).startswith(hub_datasets.PREFIX):
-            job = self.fetches.get(
-                self._key(asked),
-                again=bool(asked.get("again")),
-                work=lambda progress: self._loaded(
-                    asked, again=True, on_progress=lambda message, done, total: progress("Fetching it", done, total)
-                ),
+        if str(request.get("data")).startswith(hub_datasets.PREFIX):
+            job = self.downloads.join(
+                self._key(request),
+                lambda job: self._loaded(request, again=True, on_progress=job.on_progress),
+                restart=bool(request.get("again")),
             )
             if job.error:
                 raise job.error
             if job.result is None:
-                return {"state": "running", "what": job.what, "done": job.done, "of": job.of}
+                return {"state": "running", "what": job.message, "done": job.done, "of": job.total}
             source = job.result[0]
         else:
-            source = self._source(asked, again=True)
+            source = self._source(request, again=True)
         rows = source.utterances
         known_s = [row.duration_s for row in rows if row.duration_s > 0]
         columns = source.columns
         return {
-            "name": str(asked["data"]),
+            "name": str(request["data"]),
             "layout": source.layout,
             "train": len(source.train),
             "eval": len(source.eval or []),
@@ -107,11 +110,11 @@ class Desk:
             "clips": [audit_report.clip(rows[place], place) for place in _spread(len(rows), PREVIEWED)],
         }
 
-    @answering
-    def offer(self, asked: Asked) -> dict[str, Any]:
+    @with_error_reply
+    def offer(self, request: Request) -> dict[str, Any]:
         """The configurations and splits of a dataset of the Hub: each a name of what to look at, and its words. split
         is empty where a configuration is to be chosen first."""
-        data = str(asked.get("data") or "").strip()
+        data = str(request.get("data") or "").strip()
         name, made = hub_datasets.DatasetName.parse(data), hub_datasets.list_choices(data)
         whole = f"{hub_datasets.PREFIX}{name.dataset}"
         config = whole if len(made.configs) == 1 else f"{whole}:{made.config}"
@@ -145,13 +148,13 @@ class Desk:
         rate, samples = decode_audio(row.audio, start_s=row.start_s, end_s=end_s)
         return AudioBytes(encode_wav(samples, rate))
 
-    @answering
-    def preview(self, asked: Asked) -> dict[str, Any]:
+    @with_error_reply
+    def preview(self, request: Request) -> dict[str, Any]:
         """Sentences before and after the rules, those that change most first; and the vocabulary they leave."""
-        rows, rules = self._source(asked).utterances, self._config(asked).text_rules
+        rows, rules = self._source(request).utterances, self._config(request).text_rules
         raw = [row.text for row in rows[:LOOKED_AT]]
         done = [normalize(text, rules) for text in raw]
-        known = self._limits(asked).vocabulary
+        known = self._limits(request).vocabulary
         return {
             "pairs": audit_report.telling_pairs(raw, done, PREVIEWED),
             "characters": audit_report.characters(done, known),
@@ -160,57 +163,62 @@ class Desk:
             "changed": sum(before != after for before, after in zip(raw, done, strict=True)),
         }
 
-    @answering
-    def check(self, asked: Asked) -> dict[str, Any]:
+    @with_error_reply
+    def check(self, request: Request) -> dict[str, Any]:
         """Begin the audit, or join it where the same one is under way or done; -> how far it is, or what it found."""
-        limits, source = self._limits(asked), self._source(asked)
-        model = str(asked.get("model") or "") if asked.get("align") else ""
-        config = self._config(asked)
-        job = self.jobs.get(
-            self._audit_key(asked),
-            again=bool(asked.get("again")),
-            work=lambda progress: audit_report.inspect(source, limits, config, model, self.store, progress),
+        limits, source = self._limits(request), self._source(request)
+        model = str(request.get("model") or "") if request.get("align") else ""
+        config = self._config(request)
+        job = self.audits.join(
+            self._audit_key(request),
+            lambda job: audit_report.inspect(source, limits, config, model, self.store, job.on_progress),
+            restart=bool(request.get("again")),
         )
         if job.error:
             raise job.error
         if job.result is None:
-            return {"state": "running", "what": job.what, "done": job.done, "of": job.of}
+            return {"state": "running", "what": job.message, "done": job.done, "of": job.total}
         return {
             "state": "done",
-            "estimate": self._estimate(asked, job.result),
+            "estimate": self._estimate(request, job.result),
             **audit_report.report(job.result, limits),
         }
 
-    @answering
-    def choose(self, asked: Asked) -> dict[str, Any]:
+    @with_error_reply
+    def choose(self, request: Request) -> dict[str, Any]:
         """The settings of a run on this data, without the clips of the findings in `without`."""
-        config = self._config(asked)
-        names = [*TEXT_SETTINGS, "vocabulary", *(name for name in SPLIT_SETTINGS if name in (asked.get("fixes") or {}))]
-        if self._is_proposed(asked, config):
+        config = self._config(request)
+        names = [
+            *TEXT_SETTINGS,
+            "vocabulary",
+            *(name for name in SPLIT_SETTINGS if name in (request.get("fixes") or {})),
+        ]
+        if self._is_proposed(request, config):
             names += ["preset", *proposals.RECIPE]
         settings = {name: getattr(config, name) for name in names}
-        if not proposals.is_word_list([row.text for row in self._source(asked).utterances]):
+        if not proposals.is_word_list([row.text for row in self._source(request).utterances]):
             settings["decoding"] = "greedy"
         elif config.preset in (DEFAULTS.preset, proposals.FEW):
             settings["decoding"] = "words"
-        found = self.jobs.result(self._audit_key(asked))
-        if asked.get("checked") and not found:
+        audit = self.audits.find(self._audit_key(request))
+        found = audit.result if audit else None
+        if request.get("checked") and not found:
             raise DataError("The dataset has changed since it was checked; look at it and check it again.")
-        without = [str(code) for code in asked.get("without") or []]
+        without = [str(code) for code in request.get("without") or []]
         dropped = found.audit.dropped if found else 0
         if found and (without or dropped):
-            path = selection.write(access.visitor_dir(self.store.data_dir), str(asked["data"]), found, without)
+            path = selection.write(access.visitor_dir(self.store.data_dir), str(request["data"]), found, without)
             self._source({"data": str(path)})  # for the forecast in Train
             return {"settings": settings | {"train": str(path), "eval": "", **dict.fromkeys(COLUMNS, "")}}
-        columns = {name: str(asked.get(name) or "") for name in COLUMNS}
-        return {"settings": settings | {"train": str(asked["data"]), "eval": "", **columns}}
+        columns = {name: str(request.get(name) or "") for name in COLUMNS}
+        return {"settings": settings | {"train": str(request["data"]), "eval": "", **columns}}
 
-    @answering
-    def take(self, asked: Asked) -> dict[str, Any]:
+    @with_error_reply
+    def take(self, request: Request) -> dict[str, Any]:
         """Uploaded files [{"path", "name"}] become a dataset in the data folder; -> where it is."""
         folder = Path(get_upload_folder()).resolve()
         files = []
-        for each in asked.get("files") or []:
+        for each in request.get("files") or []:
             path = Path(str(each.get("path"))).resolve()
             if not path.is_relative_to(folder) or not path.is_file():
                 raise DataError("That file was not uploaded here; choose it again.")
@@ -238,9 +246,9 @@ class Desk:
         made = estimate.estimate_run(config, lengths, self.store)
         return made.describe() if made else ""
 
-    def _estimate(self, asked: Asked, found: Inspection) -> str:
+    def _estimate(self, request: Request, found: Inspection) -> str:
         """For the settings that “Train on this” leads to, on what can be used."""
-        config = self._config(asked)
+        config = self._config(request)
         lengths = [
             one.row.duration_s
             for place, one in enumerate(found.clips)
@@ -250,50 +258,56 @@ class Desk:
         if not made:
             return ""
         title = configs.load_preset(config.preset).title if config.preset else "no preset"
-        if self._is_proposed(asked, config):
+        if self._is_proposed(request, config):
             return (
                 f"So little speech has to be heard often: “Train on this” takes the preset {title}. {made.describe()}"
             )
         return f"With {config.model} and the settings of Train ({title}): {made.describe()}"
 
-    def _is_proposed(self, asked: Asked, config: TrainConfig) -> bool:
-        return config.preset == proposals.FEW != proposals.held(asked.get("settings")).preset
+    def _is_proposed(self, request: Request, config: TrainConfig) -> bool:
+        return config.preset == proposals.FEW != proposals.held(request.get("settings")).preset
 
-    def _key(self, asked: Asked) -> tuple[str, ...]:
+    def _key(self, request: Request) -> tuple[str, ...]:
         """What was asked for, and by whom: what one visitor has looked at, another may not."""
         return (
-            str(asked.get("data") or ""),
-            *(str(asked.get(name) or "") for name in COLUMNS),
+            str(request.get("data") or ""),
+            *(str(request.get(name) or "") for name in COLUMNS),
             access.current_visitor(),
         )
 
-    def _audit_key(self, asked: Asked) -> tuple[str, ...]:
+    def _audit_key(self, request: Request) -> tuple[str, ...]:
         """What an audit depends on: the rows as well, for a dataset may have grown since."""
-        config, model = self._config(asked), str(asked.get("model") or "")
+        config, model = self._config(request), str(request.get("model") or "")
         return (
-            *self._key(asked),
-            self._loaded(asked)[1],
+            *self._key(request),
+            self._loaded(request)[1],
             config.text_rules,
             model,
             config.vocabulary,
-            model if asked.get("align") else "",
+            model if request.get("align") else "",
             *(str(getattr(config, name)) for name in LIMITING),
         )
 
-    def _source(self, asked: Asked, again: bool = False) -> sources.Source:
-        return self._loaded(asked, again)[0]
+    def _source(self, request: Request, again: bool = False) -> sources.Source:
+        return self._loaded(request, again)[0]
 
     def _loaded(
-        self, asked: Asked, again: bool = False, on_progress: ProgressCallback | None = None
+        self, request: Request, again: bool = False, on_progress: ProgressCallback | None = None
     ) -> tuple[sources.Source, str]:
         """-> (the source, a print of its rows)."""
-        key = self._key(asked)
+        key = self._key(request)
         with self._lock:
             if not again and key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        columns = {name: value or None for name, value in zip(COLUMNS, key[1:-1], strict=True)}
-        source = sources.load(key[0].strip(), **columns, on_progress=on_progress)
+        text, audio, speaker = (value or None for value in key[1:-1])
+        source = sources.load(
+            key[0].strip(),
+            text_column=text,
+            audio_column=audio,
+            speaker_column=speaker,
+            on_progress=on_progress,
+        )
         loaded = source, _print(source)
         with self._lock:
             self._known[key] = loaded
@@ -302,17 +316,19 @@ class Desk:
                 self._known.popitem(last=False)
         return loaded
 
-    def _config(self, asked: Asked) -> TrainConfig:
+    def _config(self, request: Request) -> TrainConfig:
         """What the form of Train holds, or what is proposed in its place, with what was chosen here."""
-        given = {name: asked[name] for name in (*TEXT_SETTINGS, "vocabulary", "model") if asked.get(name) is not None}
-        held, model = proposals.held(asked.get("settings")), str(asked.get("model") or resolution.STARTER)
-        fixes = asked.get("fixes") or {}
+        given = {
+            name: request[name] for name in (*TEXT_SETTINGS, "vocabulary", "model") if request.get(name) is not None
+        }
+        held, model = proposals.held(request.get("settings")), str(request.get("model") or resolution.STARTER)
+        fixes = request.get("fixes") or {}
         given |= {name: fixes[name] for name in SPLIT_SETTINGS if name in fixes}
-        return held.replace(proposals.recipe(held, model, self._source(asked)) | given)
+        return held.replace(proposals.recipe(held, model, self._source(request)) | given)
 
-    def _limits(self, asked: Asked) -> Any:
-        name = str(asked.get("model") or resolution.STARTER)
-        return preparation.make_limits(self._config(asked), resolution.resolve(name, self.store))
+    def _limits(self, request: Request) -> Any:
+        name = str(request.get("model") or resolution.STARTER)
+        return preparation.make_limits(self._config(request), resolution.resolve(name, self.store))
 
 
 def _megabytes(size: int) -> str:

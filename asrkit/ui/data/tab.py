@@ -12,8 +12,8 @@ from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALIZERS
 from asrkit.ui.common import form, scripts
 from asrkit.ui.common.audio_files import AudioFiles
-from asrkit.ui.common.component import UI, functions, template
-from asrkit.ui.data.api import Desk
+from asrkit.ui.common.component import UI, server_functions, template
+from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.recorder import Recorder
 
 STYLE = UI / "data/tab.css"
@@ -54,7 +54,7 @@ NUMBER_LANGUAGES = (
 )
 
 
-def build(store: RunStore, desk: Desk, audio: AudioFiles) -> gr.HTML:
+def build(store: RunStore, desk: DataApi, audio: AudioFiles) -> gr.HTML:
     """Lay out the tab. Its value is what the form of Train holds, as JSON. It triggers `select` when somebody wants to
     train: the event's data has `settings` for the form."""
     recorder = Recorder(store)
@@ -66,8 +66,8 @@ def build(store: RunStore, desk: Desk, audio: AudioFiles) -> gr.HTML:
         html_template=template("data/tab.html"),
         js_on_load=scripts.mount_module("data/tab.js"),
         server_functions=[
-            *functions(desk, "known", "offer", "look", "preview", "check", "choose", "take"),
-            *functions(recorder, "lists", "begin", "progress", "keep"),
+            *server_functions(desk, "known", "offer", "look", "preview", "check", "choose", "take"),
+            *server_functions(recorder, "lists", "begin", "progress", "keep"),
         ],
         normalisers=[(name, each.summary) for name, each in NORMALIZERS.items()],
         numbers=list(NUMBER_LANGUAGES),

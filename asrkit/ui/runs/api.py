@@ -24,7 +24,7 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.summary import get_best_evaluation
 from asrkit.runs.view import RunView
-from asrkit.ui.common import words
+from asrkit.ui.common import status_text
 from asrkit.ui.common.run_list import Row, RunList
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.train.follow import Followers
@@ -86,7 +86,7 @@ class Digest:
         return {
             "id": self.run.id,
             "status": status,
-            "status_word": words.status_word(self.run, status),
+            "status_word": status_text.format_short_status(self.run, status),
             "metric": seen.metric,
             **{name: told.get(name) for name in ("wer", "cer", "loss")},
             "best_step": best and best.step,
@@ -115,13 +115,13 @@ class RunsTable:
         self._version, self._listed, self._life = 0, 0, uuid.uuid4().hex
         self._lock = threading.Lock()
 
-    def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def poll(self, request: dict[str, Any]) -> dict[str, Any]:
         """Rows that are newer than `version` (of app `life`); of the runs in `compare` the curve `series` where the
         offset that the page names is not the run's."""
         rows = self.list.rows()
         with self._lock:
             self._refresh(rows)
-            known = int(asked.get("version") or 0) if asked.get("life") == self._life else -1
+            known = int(request.get("version") or 0) if request.get("life") == self._life else -1
             told: dict[str, Any] = {
                 "life": self._life,
                 "version": self._version,
@@ -136,9 +136,9 @@ class RunsTable:
                         {"name": name, "label": field_label(name) if name in FIELDS else name} for name in self._fields
                     ],
                 }
-        told["curves"] = self._compared(asked.get("compare") or {}, str(asked.get("series")))
+        told["curves"] = self._compared(request.get("compare") or {}, str(request.get("series")))
         base = LIVE_MS if any(row.active for row in rows) else QUIET_MS
-        told["pace_ms"] = self.viewers.pace_ms(str(asked.get("page")), base)
+        told["pace_ms"] = self.viewers.pace_ms(str(request.get("page")), base)
         return told
 
     def _refresh(self, rows: list[Row]) -> None:
@@ -203,9 +203,9 @@ class RunsTable:
                 }
         return curves
 
-    def card(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def card(self, request: dict[str, Any]) -> dict[str, Any]:
         """A published results table as curves: a shipped one by `name`, or the `text` of a card; or what is wrong."""
-        name, text = str(asked.get("name") or ""), str(asked.get("text") or "")
+        name, text = str(request.get("name") or ""), str(request.get("text") or "")
         try:
             shipped = published.load_published_curves()
             title, curves = (

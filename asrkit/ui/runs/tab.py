@@ -9,7 +9,7 @@ import gradio as gr
 from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import scripts
-from asrkit.ui.common.component import UI, functions, template
+from asrkit.ui.common.component import UI, server_functions, template
 from asrkit.ui.runs.api import SERIES, RunsTable
 from asrkit.ui.train.live_panel import PLOTLY
 
@@ -25,13 +25,13 @@ def build(store: RunStore) -> gr.HTML:
         apply_default_css=False,
         html_template=template("runs/tab.html"),
         js_on_load=scripts.mount_module("runs/tab.js"),
-        server_functions=functions(runs, "poll", "card"),
+        server_functions=server_functions(runs, "poll", "card"),
         plotly_src=f"gradio_api/file={PLOTLY}",
         series=SERIES,
         cards={name: title for name, (title, _) in published.load_published_curves().items()},
     )
 
 
-def opens_first(asked: gr.Request) -> Any:
+def opens_first(request: gr.Request) -> Any:
     """The tabs as the address wants them: one that compares runs opens here."""
-    return gr.Tabs(selected="runs") if "compare" in asked.query_params else gr.skip()
+    return gr.Tabs(selected="runs") if "compare" in request.query_params else gr.skip()

@@ -23,7 +23,7 @@ from asrkit.runs.run import CANCEL, Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.summary import get_best_evaluation
 from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView
-from asrkit.ui.common import samples, words
+from asrkit.ui.common import samples, status_text
 
 LOSSES = ("train/loss", "eval/loss")
 RATES = ("eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer")
@@ -156,8 +156,8 @@ class Follower:
             shown = self._shown = {
                 "key": key,
                 "step": told.step,
-                "caption": samples.caption(told),
-                "html": samples.table(told),
+                "caption": samples.format_caption(told),
+                "html": samples.render_samples(told),
             }
         return shown
 
@@ -192,12 +192,18 @@ class Followers:
             return self._known[run.id][1]
 
 
-def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], waiting: list[Run]) -> dict[str, Any]:
-    """What the panel shows of a run now. `asked`: {after, evaluation: key shown, at_step: wanted, log: is it open}.
+def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    return {"step": best.step or 0, "words": status_text.format_metric(view.metric, best.data.get(view.metric))}
+
+
+def answer(follower: Follower, request: dict[str, Any], under_way: list[Run], waiting: list[Run]) -> dict[str, Any]:
+    """What the panel shows of a run now. `request`: {after, evaluation: key shown, at_step: wanted, log: is it open}.
     under_way, waiting: the runs that are, those in line in their order."""
     run = follower.run
     status = lifecycle.get_status(run)
-    news = follower.since(int(asked.get("after") or 0))
+    news = follower.since(int(request.get("after") or 0))
     seen = follower.view
     ended = status not in lifecycle.ACTIVE and status != lifecycle.QUEUED
     ahead = queue.get_queue_status(run, under_way, waiting) if status == lifecycle.QUEUED else None
@@ -210,28 +216,28 @@ def answer(follower: Follower, asked: dict[str, Any], under_way: list[Run], wait
         "points": news.points,
         "read": news.read,
         "status": status,
-        "status_word": words.STATUS[status],
+        "status_word": status_text.format_status(status),
         "ended": ended,
         "can": _actions(status, run, ahead),
-        "said": words.said(status, seen),
-        "activity": "" if ended else words.activity(run, status, seen, elapsed_s, ahead, sign),
-        "silence": words.silence(status, sign),
+        "said": status_text.format_announcement(status, seen),
+        "activity": "" if ended else status_text.describe_activity(run, status, seen, elapsed_s, ahead, sign),
+        "silence": status_text.describe_silence(status, sign),
         "progress": 1.0 if status == lifecycle.FINISHED else seen.progress(),
-        "line": words.progress_line(seen, status, elapsed_s),
+        "line": status_text.format_progress(seen, status, elapsed_s),
         "entropy": seen.started.get("label_entropy"),
         "step": seen.step,
         "total_steps": seen.total_steps,
         "epoch": seen.epoch,
-        "best": best and {"step": best.step or 0, "words": words.figure(seen.metric, best.data.get(seen.metric))},
-        "outcome": words.outcome(run, status, seen),
+        "best": _describe_best(seen, best),
+        "outcome": status_text.describe_outcome(run, status, seen),
         "has_model": run.has_model(),
-        "error": words.error(run, status, seen) if news.read == 1.0 else None,
+        "error": status_text.describe_error(run, status, seen) if news.read == 1.0 else None,
         "findings": seen.findings,
         "evaluations": None
-        if asked.get("evaluations") == len(seen.evaluations) and not news.reset
+        if request.get("evaluations") == len(seen.evaluations) and not news.reset
         else [told.step or 0 for told in seen.evaluations],
-        "evaluation": _evaluation(follower, asked.get("at_step"), asked.get("evaluation")),
-        "log": run.log_tail() if asked.get("log") else None,
+        "evaluation": _evaluation(follower, request.get("at_step"), request.get("evaluation")),
+        "log": run.log_tail() if request.get("log") else None,
     }
 
 

@@ -22,8 +22,8 @@ from asrkit.runs.report import export
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.system import SystemMonitor
-from asrkit.ui.common import form, run_list, scripts, words
-from asrkit.ui.common.component import UI, functions, template
+from asrkit.ui.common import form, run_list, scripts, status_text
+from asrkit.ui.common.component import UI, server_functions, template
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.train.follow import Followers, answer
 
@@ -63,27 +63,27 @@ class LiveRun:
         self.system, self.viewers = SystemMonitor(), Viewers()
         self._disk: dict[str, tuple[float, int]] = {}
 
-    def poll(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def poll(self, request: dict[str, Any]) -> dict[str, Any]:
         """News since byte `after` of run `run`; with no run named, of the one under way or the newest."""
         rows, waiting, trouble = self._advanced()
-        wanted = str(asked.get("run") or run_list.first(rows))
+        wanted = str(request.get("run") or run_list.first(rows))
         listed = rows[:MOST_LISTED] + [row for row in rows[MOST_LISTED:] if row.run_id == wanted]
         labels = {row.run_id: row.label for row in listed}
         queue = [run.id for run in waiting]
         signature = hashlib.sha1("|".join([*labels.values(), *queue]).encode(), usedforsecurity=False).hexdigest()
         told: dict[str, Any] = {"run": "", "notice": trouble, "signature": signature}
-        if signature != asked.get("signature"):
+        if signature != request.get("signature"):
             told["runs"] = [{"id": run_id, "label": label} for run_id, label in labels.items()]
             told["queue"] = queue
         if wanted:
             try:
                 follower = self.followers.get(wanted)
-                told |= answer(follower, asked, [row.run for row in rows if row.active], waiting)
+                told |= answer(follower, request, [row.run for row in rows if row.active], waiting)
                 told["machine"] = self._machine(follower.run, told["status"])
             except RunError as error:
                 told["notice"] = str(error)
         base = LIVE_MS if wanted and not told.get("ended", True) else ENDED_MS
-        told["pace_ms"] = self.viewers.pace_ms(str(asked.get("page")), base)
+        told["pace_ms"] = self.viewers.pace_ms(str(request.get("page")), base)
         return told
 
     def _advanced(self) -> tuple[list[run_list.Row], list[Run], str]:
@@ -107,17 +107,17 @@ class LiveRun:
             size = export.measure_disk_usage(run)
             self._disk[run.id] = (time.monotonic(), size)
         load = self.system.load() if status in lifecycle.ACTIVE else None
-        return words.machine(load, size, free_bytes(run.path))
+        return status_text.format_machine(load, size, free_bytes(run.path))
 
-    def act(self, asked: dict[str, Any]) -> dict[str, str]:
+    def act(self, request: dict[str, Any]) -> dict[str, str]:
         """Do one of the actions with a run; -> {"notice": what was wrong, or nothing}."""
-        action = asked.get("action")
+        action = request.get("action")
         if action not in (*ACTIONS, *STORE_ACTIONS, MOVE):
             return {"notice": "That cannot be done with a run."}
         try:
-            run = self.store.get(str(asked.get("run")))
+            run = self.store.get(str(request.get("run")))
             if action == MOVE:
-                queue.move(self.store, run, int(asked.get("position") or 1))
+                queue.move(self.store, run, int(request.get("position") or 1))
             elif action in STORE_ACTIONS:
                 STORE_ACTIONS[action](self.store, run)
             else:
@@ -128,10 +128,10 @@ class LiveRun:
             self.list.rows(now=True)
         return {"notice": ""}
 
-    def command(self, asked: dict[str, Any]) -> dict[str, str]:
+    def command(self, request: dict[str, Any]) -> dict[str, str]:
         """The command line that starts a run with the settings of `run`, or what is wrong."""
         try:
-            return {"command": form.command(self.store.get(str(asked.get("run"))).config(), self.store), "notice": ""}
+            return {"command": form.command(self.store.get(str(request.get("run"))).config(), self.store), "notice": ""}
         except AsrkitError as error:
             return {"command": "", "notice": str(error)}
 
@@ -149,6 +149,6 @@ def live_chart(store: RunStore) -> gr.HTML:
         apply_default_css=False,
         html_template=template("train/live_panel.html"),
         js_on_load=scripts.mount_module("train/live_panel.js"),
-        server_functions=functions(live, "poll", "act", "command"),
+        server_functions=server_functions(live, "poll", "act", "command"),
         plotly_src=f"gradio_api/file={PLOTLY}",
     )

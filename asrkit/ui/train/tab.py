@@ -59,12 +59,12 @@ def build(
     kept = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
     page.load(_restored, kept, inputs, **QUIET)
 
-    def changed(asked: gr.Request, *values: Any) -> list[Any]:
-        with visitors.of(asked):
+    def changed(request: gr.Request, *values: Any) -> list[Any]:
+        with visitors.of(request):
             return _changed(store, values, forecast)
 
-    def press(asked: gr.Request, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
-        yield from _start(store, values, asked)
+    def press(request: gr.Request, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
+        yield from _start(store, values, request)
 
     gr.on(
         [field.change for field in inputs],
@@ -160,11 +160,13 @@ def _small(words: str) -> str:
     return words and f'<p class="quiet" role="status">{escape(words)}</p>'
 
 
-def _start(store: RunStore, values: tuple[Any, ...], asked: gr.Request | None = None) -> Iterator[tuple[Any, Any, Any]]:
+def _start(
+    store: RunStore, values: tuple[Any, ...], request: gr.Request | None = None
+) -> Iterator[tuple[Any, Any, Any]]:
     """(Start, its message, the run to show). What cannot work is said in one sentence; the form stays as it is."""
     yield gr.update(interactive=False), _message("Checking the data and the base model…"), gr.skip()
     try:
-        with visitors.of(asked) if asked else contextlib.nullcontext():
+        with visitors.of(request) if request else contextlib.nullcontext():
             run = supervisor.start(store, form.read(values))
     except (AsrkitError, OSError) as error:
         yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()

@@ -1,4 +1,4 @@
-"""The same recording heard by several models, or by the checkpoints of one run in turn, against what was said."""
+"""One recording transcribed by two models, or by every checkpoint of a run, compared with a reference."""
 
 from __future__ import annotations
 
@@ -13,62 +13,67 @@ from asrkit.runs.store import RunStore
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalize
 from asrkit.text.scripts import tokenize_mixed
+from asrkit.ui import strings
 from asrkit.ui.common import samples
 
 CHECKPOINTS = "checkpoints of "
+"""Begins the value of a choice that stands for every checkpoint of a run."""
 
 
-def rivals(store: RunStore) -> list[dict[str, str]]:
-    """What a recording can be compared with: {label, value}."""
-    steps = [
-        {"label": f"Every checkpoint of run {run.id}", "value": CHECKPOINTS + run.id}
+def list_alternatives(store: RunStore) -> list[dict[str, str]]:
+    """List what a recording can be compared with: {label, value}."""
+    checkpoints = [
+        {"label": strings.text("compare.every_checkpoint", run=run.id), "value": CHECKPOINTS + run.id}
         for run in store.all()
         if len(run.checkpoints()) > 1
     ]
-    return [{"label": label, "value": value} for label, value in model_choices.list_models(store)] + steps
+    return [{"label": label, "value": value} for label, value in model_choices.list_models(store)] + checkpoints
 
 
-def compared(
-    store: RunStore, wave: Waveform, model: str, other: str, reference: str, expect: DecodingHints = NO_HINTS
+def compare_models(
+    store: RunStore, wave: Waveform, model: str, other: str, reference: str, hints: DecodingHints = NO_HINTS
 ) -> str:
-    """A table as HTML: what each of the two hears (or each checkpoint, oldest first), its errors marked where there is
-    a reference. All of them expect the same; one that cannot spell it, or whose weights are broken, says so. Raises
-    RunError where there is no such run."""
-    said = normalize(reference, "basic")
+    """Render a table as HTML: the transcript of each model, or of each checkpoint, oldest first.
+
+    With a reference, errors are marked and counted. All models get the same hints; the row of one that cannot spell
+    them, or whose weights are broken, shows the error. Raises RunError if there is no such run.
+    """
+    reference = normalize(reference, "basic")
     rows = "".join(
-        _told(store, name, listener, wave, expect, said) for name, listener in _listeners(store, model, other)
+        _render_row(store, name, source, wave, hints, reference) for name, source in _list_models(store, model, other)
     )
-    score = f"<th>{'WER' if tokenize_mixed(said) == said.split() else 'MER'}</th>" if said else ""
-    return f"<table><thead><tr><th>Model</th><th>Hears</th>{score}</tr></thead><tbody>{rows}</tbody></table>"
+    rate = f"<th>{'WER' if tokenize_mixed(reference) == reference.split() else 'MER'}</th>" if reference else ""
+    heads = f"<th>{strings.text('compare.model')}</th><th>{strings.text('compare.transcript')}</th>{rate}"
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _listeners(store: RunStore, model: str, other: str) -> list[tuple[str, str]]:
-    """(name, model or checkpoint) of each."""
+def _list_models(store: RunStore, model: str, other: str) -> list[tuple[str, str]]:
+    """List (name, model or checkpoint)."""
     if not other.startswith(CHECKPOINTS):
         return [(name, name) for name in dict.fromkeys((model, other))]
     run = store.get(other.removeprefix(CHECKPOINTS))
-    steps = [(f"step {path.name.rpartition('-')[2]}", str(path)) for path in run.checkpoints()]
+    steps = [(strings.text("compare.step", step=path.name.rpartition("-")[2]), str(path)) for path in run.checkpoints()]
     if not steps:
-        raise DataError(f"Run {run.id} has no checkpoints any more; choose another.")
-    return steps + ([("best", str(run.model_dir))] if run.has_model() else [])
+        raise DataError(strings.text("compare.no_checkpoints", run=run.id))
+    return steps + ([(strings.text("compare.best"), str(run.model_dir))] if run.has_model() else [])
 
 
-def _told(store: RunStore, name: str, listener: str, wave: Waveform, expect: DecodingHints, said: str) -> str:
+def _render_row(store: RunStore, name: str, source: str, wave: Waveform, hints: DecodingHints, reference: str) -> str:
     try:
-        return _row(name, _heard(store, listener, wave, expect), said)
+        text = _transcribe(store, source, wave, hints)
     except (ConfigError, ModelError) as error:
-        return f'<tr><td>{escape(name)}</td><td colspan="{2 if said else 1}"><i>{escape(str(error))}</i></td></tr>'
+        width = 2 if reference else 1
+        return f'<tr><td>{escape(name)}</td><td colspan="{width}"><i>{escape(str(error))}</i></td></tr>'
+    hypothesis = normalize(text, "basic") if reference else text
+    shown = samples.mark_errors(reference, hypothesis) if reference else escape(hypothesis)
+    rate = metrics.score([reference], [hypothesis]).mer.rate if reference else None
+    cell = f"<td>{units.format_rate(rate)}</td>" if reference else ""
+    nothing = f"<i>{strings.text('common.nothing')}</i>"
+    return f"<tr><td>{escape(name)}</td><td>{shown or nothing}</td>{cell}</tr>"
 
 
-def _heard(store: RunStore, listener: str, wave: Waveform, expect: DecodingHints) -> str:
+def _transcribe(store: RunStore, source: str, wave: Waveform, hints: DecodingHints) -> str:
     from asrkit.transcription.model_cache import get_transcriber
 
-    ready = get_transcriber(listener, store)
-    return ready.transcribe_blocks([wave.samples], expect.build_decoder(ready)).text
-
-
-def _row(name: str, text: str, said: str) -> str:
-    heard = normalize(text, "basic") if said else text
-    shown = samples.marked(said, heard) if said else escape(heard)
-    rate = f"<td>{units.format_rate(metrics.score([said], [heard]).mer.rate)}</td>" if said else ""
-    return f"<tr><td>{escape(name)}</td><td>{shown or '<i>nothing</i>'}</td>{rate}</tr>"
+    model = get_transcriber(source, store)
+    return model.transcribe_blocks([wave.samples], hints.build_decoder(model)).text

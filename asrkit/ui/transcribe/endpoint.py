@@ -1,9 +1,9 @@
-"""`/transcribe`: the same transcription for programs, through Gradio's own HTTP API.
+"""`/transcribe`: transcription for programs, through Gradio's HTTP API.
 
 from gradio_client import Client, handle_file
-told = Client("http://127.0.0.1:7860").predict(handle_file("clip.wav"), "starter", hot_words="oscar, lima",
-                                               api_name="/transcribe")
-told["text"], told["words"][0]["start_s"]
+transcript = Client("http://127.0.0.1:7860").predict(handle_file("clip.wav"), "starter", hot_words="oscar, lima",
+                                                     api_name="/transcribe")
+transcript["text"], transcript["words"][0]["start_s"]
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ from asrkit.errors import AsrkitError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
-from asrkit.ui.transcribe import hearing
+from asrkit.ui import strings
+from asrkit.ui.transcribe.hints import read_hints
 
-AT_ONCE = 4
+MAX_CONCURRENT = 4
 
 
-def transcribe_endpoint(store: RunStore) -> None:
-    """Add the endpoint to the page that is being built; nothing of it is seen."""
+def add_transcribe_endpoint(store: RunStore) -> None:
+    """Add the endpoint to the page that is being built. Its components are invisible."""
 
     def transcribe(audio: str | None, model: str, hot_words: str, expect: str) -> dict[str, Any]:
-        """An audio file of any length and a model (empty: the newest finished run, else the starter) -> a transcript.
+        """Transcribe an audio file of any length with a model (empty: the newest finished run, else the starter).
+
         Names and rare words (hot_words) and sentences, one a line (expect), that are likely may be left out.
 
         {"text", "words": [{"word", "start_s", "end_s", "confidence"}], "duration_s"}, as `transcribe --format json`.
         """
         if not audio:
-            raise gr.Error("Give an audio file.", print_exception=False)
+            raise gr.Error(strings.text("endpoint.no_file"), print_exception=False)
         try:
-            return transcribed(store, audio, model, hearing.expected({"hot": hot_words, "expect": expect}))
+            return transcribe_file(store, audio, model, read_hints({"hot": hot_words, "expect": expect}))
         except AsrkitError as error:
             raise gr.Error(str(error).replace(audio, Path(audio).name), print_exception=False) from error
 
@@ -44,14 +46,13 @@ def transcribe_endpoint(store: RunStore) -> None:
         *(gr.Textbox(value="", visible=False, label=name) for name in ("model", "hot_words", "expect")),
     )
     gr.Button(visible=False).click(
-        transcribe, [audio, *texts], gr.JSON(visible=False), api_name="transcribe", concurrency_limit=AT_ONCE
+        transcribe, [audio, *texts], gr.JSON(visible=False), api_name="transcribe", concurrency_limit=MAX_CONCURRENT
     )
 
 
-def transcribed(store: RunStore, path: str, model: str, expect: DecodingHints = NO_HINTS) -> dict[str, Any]:
-    """What the endpoint answers. Raises AudioError, ModelError and ConfigError."""
+def transcribe_file(store: RunStore, path: str, model: str, hints: DecodingHints = NO_HINTS) -> dict[str, Any]:
+    """Return the endpoint's reply. Raises AudioError, ModelError and ConfigError."""
     from asrkit.transcription.model_cache import get_transcriber
 
-    return files.transcribe_file(
-        path, lambda: get_transcriber(model or model_choices.find_default_model(store), store), hints=expect
-    ).to_dict()
+    name = model or model_choices.find_default_model(store)
+    return files.transcribe_file(path, lambda: get_transcriber(name, store), hints=hints).to_dict()

@@ -1,6 +1,6 @@
-"""What visitors have said or dropped on the page: sound, words and state, each known by an id that only its page knows.
+"""Recordings that visitors made or uploaded: audio, words and state, each known by an id that only its page knows.
 
-Sound is kept on disk (16 kHz, 16 bit), so that any stretch of it can be played whatever format it came in. It goes when
+Audio is kept on disk (16 kHz, 16 bit), so that any part of it can be played whatever its format was. It is deleted when
 nobody has asked for it for an hour, or when there is too much of it.
 """
 
@@ -12,154 +12,201 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from asrkit.audio import SAMPLING_RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform, check_speech
+from asrkit.audio.resampling import StreamResampler
 from asrkit.decoding.hints import DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
-from asrkit.errors import DataError
+from asrkit.errors import AsrkitError, DataError
+from asrkit.jobs import CANCELLED, DONE, FAILED, WAITING, WORKING, Job
+from asrkit.transcription import files
+from asrkit.ui import strings
+
+if TYPE_CHECKING:
+    from asrkit.transcription.stream import LiveSession
+
+__all__ = ["CANCELLED", "DONE", "FAILED", "WAITING", "WORKING", "Microphone", "Recording", "Recordings", "finish"]
 
 IDLE_S = 3600.0
-MOST = 200
-"""Recordings held; beyond that the one that was longest not asked for goes, of those that are over."""
-MOST_LIVE_S = 4 * 3600.0
-COLUMN = SAMPLING_RATE // 50
-"""Samples that one column of the finest waveform stands for."""
-HEADROOM = 2**15 - 1
+MAX_RECORDINGS = 200
+"""Beyond that, the one that was not asked for the longest is deleted, of those that have ended."""
+MAX_LIVE_S = 4 * 3600.0
+MAX_CHECKED_S = 600.0
+"""Of a recording without words, that is searched for the reason."""
+SAMPLES_PER_COLUMN = SAMPLING_RATE // 50
+"""Of the finest waveform."""
+FULL_SCALE = 2**15 - 1
 WAV_HEADER_BYTES = 44
 
-WAITING, WORKING, DONE, FAILED, CANCELLED = "waiting", "working", "done", "failed", "cancelled"
+
+@dataclass(eq=False)
+class Microphone:
+    """What a live recording needs until it is stopped."""
+
+    resampler: StreamResampler
+    session: LiveSession | None = None
+    num_chunks: int = 0
 
 
 @dataclass(eq=False)
 class Recording:
-    """One of them. `lock` is held by whoever changes it."""
+    """One recording. Hold `lock` to change it."""
 
     name: str
     model: str
-    expect: DecodingHints = field(default_factory=DecodingHints)
+    hints: DecodingHints = field(default_factory=DecodingHints)
     state: str = WAITING
     notice: str = ""
-    waits: str = ""  # for its model, in words
     heard_s: float = 0.0
     expected_s: float = 0.0
     seconds: float = 0.0
     words: list[Word] = field(default_factory=list)
     partial: str = ""
-    cancelled: bool = False
-    live: Any = None  # a microphone's session, resampler and count of chunks
+    job: Job[None] | None = None
+    microphone: Microphone | None = None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    touched: float = field(default_factory=time.monotonic)
+    touched_at: float = field(default_factory=time.monotonic)
+    is_closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._sound = tempfile.TemporaryFile(prefix="asrkit-")  # noqa: SIM115, it lives as long as the recording
-        self._samples, self._rest = 0, np.zeros(0, np.float32)
-        self._columns: list[np.ndarray] = []
-        self._sound_lock = threading.Lock()
+        self._file = tempfile.TemporaryFile(prefix="asrkit-")  # noqa: SIM115, open as long as the recording
+        self._num_samples = 0
+        self._rest: npt.NDArray[np.float32] = np.zeros(0, np.float32)
+        self._columns: list[npt.NDArray[np.float16]] = []
+        self._file_lock = threading.Lock()
 
     @property
     def duration_s(self) -> float:
-        return self._samples / SAMPLING_RATE
+        return self._num_samples / SAMPLING_RATE
 
     @property
     def transcript(self) -> Transcript:
         return Transcript(list(self.words), self.duration_s)
 
-    def append(self, samples: np.ndarray) -> None:
-        """(n,) float32 at 16 kHz that follow."""
-        whole = np.clip(np.round(samples * HEADROOM), -HEADROOM, HEADROOM).astype("<i2")
-        with self._sound_lock:
-            self._sound.seek(2 * self._samples)
-            self._sound.write(whole.tobytes())
-            self._samples += len(samples)
-            loud = np.abs(np.concatenate([self._rest, samples]))
-            columns = len(loud) // COLUMN
-            self._columns.append(loud[: columns * COLUMN].reshape(-1, COLUMN).max(axis=1, initial=0).astype(np.float16))
-            self._rest = loud[columns * COLUMN :]
+    @property
+    def pending_message(self) -> str:
+        """What is being done before the model can transcribe; empty once it can."""
+        return self.job.message if self.job and self.state == WORKING else ""
+
+    def append(self, samples: npt.NDArray[np.float32]) -> None:
+        """Append samples (n,) at 16 kHz."""
+        pcm = np.clip(np.round(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE).astype("<i2")
+        with self._file_lock:
+            self._file.seek(2 * self._num_samples)
+            self._file.write(pcm.tobytes())
+            self._num_samples += len(samples)
+            levels = np.abs(np.concatenate([self._rest, samples]))
+            end = len(levels) // SAMPLES_PER_COLUMN * SAMPLES_PER_COLUMN
+            columns = levels[:end].reshape(-1, SAMPLES_PER_COLUMN).max(axis=1, initial=0)
+            self._columns.append(columns.astype(np.float16))
+            self._rest = levels[end:]
 
     def part(self, start_s: float, end_s: float) -> Waveform:
-        """The sound between two moments, as far as there is any."""
-        first, last = (min(self._samples, max(0, round(at * SAMPLING_RATE))) for at in (start_s, end_s))
-        with self._sound_lock:
-            self._sound.seek(2 * first)
-            held = self._sound.read(2 * max(0, last - first))
-        return Waveform(np.frombuffer(held, "<i2").astype(np.float32) / HEADROOM)
+        """Return the audio between two times, as far as there is any."""
+        first, last = (min(self._num_samples, max(0, round(at * SAMPLING_RATE))) for at in (start_s, end_s))
+        with self._file_lock:
+            self._file.seek(2 * first)
+            data = self._file.read(2 * max(0, last - first))
+        return Waveform(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(FULL_SCALE))
 
     @property
     def size_bytes(self) -> int:
         """Size of the recording as a WAV file."""
-        return WAV_HEADER_BYTES + 2 * self._samples
+        return WAV_HEADER_BYTES + 2 * self._num_samples
 
     def read(self, start: int, stop: int) -> bytes:
         """Read bytes of the recording as a WAV file."""
-        header = _make_wav_header(self._samples)[start:stop]
+        header = _make_wav_header(self._num_samples)[start:stop]
         first, last = max(0, start - WAV_HEADER_BYTES), stop - WAV_HEADER_BYTES
-        with self._sound_lock:
-            self._sound.seek(first)
-            return header + self._sound.read(max(0, last - first))
+        with self._file_lock:
+            self._file.seek(first)
+            return header + self._file.read(max(0, last - first))
 
-    def peaks(self, most: int) -> list[int]:
-        """The loudest of each of at most so many stretches of equal length, 0 to 100."""
-        with self._sound_lock:
+    def peaks(self, max_columns: int) -> list[int]:
+        """Return the peak level, 0 to 100, of each of at most `max_columns` parts of equal length."""
+        with self._file_lock:
             columns = np.concatenate([np.zeros(0, np.float16), *self._columns]).astype(np.float32)
         if not len(columns):
             return []
-        width = -(-len(columns) // most)
+        width = -(-len(columns) // max_columns)
         padded = np.pad(columns, (0, -len(columns) % width)).reshape(-1, width).max(axis=1)
-        return np.minimum(100, np.round(100 * padded / max(0.05, float(padded.max())))).astype(int).tolist()
+        levels = np.minimum(100, np.round(100 * padded / max(0.05, float(padded.max()))))
+        return [int(level) for level in levels]
 
     def close(self) -> None:
-        self.cancelled = True
-        self._sound.close()
+        """Stop the transcription and delete the audio."""
+        self.is_closed = True
+        if self.job:
+            self.job.cancel()
+        self._file.close()
 
 
 def _make_wav_header(num_samples: int) -> bytes:
     """Return the header of a WAV file: mono, 16 bit."""
     size = 2 * num_samples
-    sound = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLING_RATE, 2 * SAMPLING_RATE, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + sound + struct.pack("<4sI", b"data", size)
+    audio = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLING_RATE, 2 * SAMPLING_RATE, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + audio + struct.pack("<4sI", b"data", size)
 
 
 class Recordings:
-    """All of them, by id."""
+    """The recordings of all visitors, by id."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Recording] = {}
+        self._recordings: dict[str, Recording] = {}
         self._lock = threading.Lock()
 
     def add(self, recording: Recording) -> Recording:
         with self._lock:
-            self._held[recording.id] = recording
-            self._sweep()
+            self._recordings[recording.id] = recording
+            self._delete_old()
         return recording
 
-    def get(self, wanted: Any) -> Recording:
-        """DataError where there is none of that id (any more)."""
-        recording = self.find(wanted)
+    def get(self, recording_id: Any) -> Recording:
+        """Return the recording of an id. Raises DataError if there is none, or it was deleted."""
+        recording = self.find(recording_id)
         if recording is None:
-            raise DataError(
-                "This recording is no longer held (the app was restarted, or an hour has gone by); record "
-                "or open it again."
-            )
+            raise DataError(strings.text("transcribe.recording_gone"))
         return recording
 
-    def find(self, wanted: Any) -> Recording | None:
-        """The same, or None."""
+    def find(self, recording_id: Any) -> Recording | None:
+        """Return the recording of an id, or None."""
         with self._lock:
-            recording = self._held.get(str(wanted))
+            recording = self._recordings.get(str(recording_id))
         if recording is not None:
-            recording.touched = time.monotonic()
+            recording.touched_at = time.monotonic()
         return recording
 
-    def _sweep(self) -> None:
-        """A file that waits or is heard stays; a microphone that was not heard of for so long has lost its page."""
-        now, over = time.monotonic(), len(self._held) - MOST
-        for one in sorted(self._held.values(), key=lambda one: one.touched):
-            busy = one.state in (WAITING, WORKING)
-            if (now - one.touched > IDLE_S and (not busy or one.live)) or (over > 0 and not busy):
-                one.close()
-                del self._held[one.id]
-                over -= 1
+    def _delete_old(self) -> None:
+        """Delete old recordings; never a file that waits or is being transcribed. A live one that is idle has lost its
+        page."""
+        now, excess = time.monotonic(), len(self._recordings) - MAX_RECORDINGS
+        for recording in sorted(self._recordings.values(), key=lambda recording: recording.touched_at):
+            is_busy = recording.state in (WAITING, WORKING)
+            is_idle = now - recording.touched_at > IDLE_S and (not is_busy or recording.microphone is not None)
+            if is_idle or (excess > 0 and not is_busy):
+                recording.close()
+                del self._recordings[recording.id]
+                excess -= 1
+
+
+def finish(recording: Recording) -> None:
+    """Mark a recording as done, with a notice where its words are missing or doubtful."""
+    recording.notice = files.quality_warning(recording.transcript)
+    if not recording.words and recording.duration_s:
+        recording.notice = _explain_no_words(recording) or recording.notice
+    recording.heard_s = recording.expected_s = recording.duration_s
+    recording.state = DONE
+
+
+def _explain_no_words(recording: Recording) -> str:
+    """Say whether the recording is too short or silent; empty if it is neither."""
+    try:
+        check_speech(recording.part(0, min(recording.duration_s, MAX_CHECKED_S)))
+    except AsrkitError as error:
+        return str(error)
+    return ""

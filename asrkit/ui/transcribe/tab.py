@@ -8,39 +8,41 @@ import gradio as gr
 
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
+from asrkit.ui import strings
 from asrkit.ui.common.audio_files import AudioFiles
 from asrkit.ui.transcribe.api import recorder
-from asrkit.ui.transcribe.endpoint import transcribe_endpoint
-from asrkit.ui.transcribe.evaluate import evaluation
+from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
+from asrkit.ui.transcribe.evaluate import evaluation_section
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(store: RunStore, audio: AudioFiles) -> tuple[gr.Dropdown, gr.State]:
-    """Lay out the tab and wire it; returns the choice of the model and whether the visitor has made it."""
+    """Lay out the tab and wire it; return the choice of the model, and whether the visitor has made it."""
     chosen = gr.State(False)
     with gr.Column(elem_id="transcribe"):
         model = gr.Dropdown(
             choices=model_choices.list_models(store),
             value=model_choices.find_default_model(store),
             allow_custom_value=True,
-            label="Model",
-            info="A run, a checkpoint directory, a Hub id, or the starter.",
+            label=strings.text("transcribe.model"),
+            info=strings.text("transcribe.model_help"),
             interactive=True,
             elem_id="model",
         )
-        talk = recorder(store, audio)
-        judge = evaluation(store, audio)
-        transcribe_endpoint(store)
-    model.change(lambda name: [name, name], model, [talk, judge], **QUIET)
+        transcribe = recorder(store, audio)
+        evaluate = evaluation_section(store, audio)
+        add_transcribe_endpoint(store)
+    model.change(lambda name: [name, name], model, [transcribe, evaluate], **QUIET)
     model.input(lambda: True, None, chosen, **QUIET)
     return model, chosen
 
 
-def refreshed(store: RunStore, model: str, chosen: bool) -> Any:
-    """The choice of the model: the newest run's, unless the visitor has chosen one.
+def refresh_model(store: RunStore, model: str, chosen: bool) -> Any:
+    """Update the choice of the model: the newest run's, unless the visitor has chosen one.
 
-    What is on choice already is not set again: the answer may come late, after the visitor has chosen another.
+    A value that is shown already is not set again: the reply may come late, after the visitor has chosen another.
     """
-    wanted = model if chosen and model else model_choices.find_default_model(store)
-    return gr.update(choices=model_choices.list_models(store), **({} if wanted == model else {"value": wanted}))
+    value = model if chosen and model else model_choices.find_default_model(store)
+    choices = model_choices.list_models(store)
+    return gr.update(choices=choices) if value == model else gr.update(choices=choices, value=value)

@@ -15,7 +15,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.run import CANCEL, STOP
 from asrkit.runs.view import RunView, load_view
-from asrkit.ui.common import words
+from asrkit.ui.common import status_text
 from asrkit.ui.common.run_list import RunList
 from tests.support.waiting import wait_for
 
@@ -66,17 +66,20 @@ def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
     begun = time.monotonic()
     wait_for(lambda: time.monotonic() - begun > 3 and age(run) < 2, "a sign of life after so long", seconds=20)
     run_view = load_view(run)
-    said = words.activity(
+    said = status_text.describe_activity(
         run, lifecycle.STARTING, run_view, RunClock().elapsed_s(run_view), None, heartbeat.read_heartbeat(run)
     )
     assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last sign of life \d s ago\)", said), said
     os.kill(worker.pid, signal.SIGSTOP)
     wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "silence", seconds=20)
-    assert lifecycle.get_status(run) == lifecycle.STARTING and words.status_word(run, "starting") == "Starting, silent"
+    assert (
+        lifecycle.get_status(run) == lifecycle.STARTING
+        and status_text.format_short_status(run, "starting") == "Starting, silent"
+    )
     assert RunList(store).rows()[0].status == lifecycle.STARTING
     os.kill(worker.pid, signal.SIGCONT)
     wait_for(lambda: age(run) < 2, "life", seconds=20)
-    assert words.status_word(run, "starting") == "Starting"
+    assert status_text.format_short_status(run, "starting") == "Starting"
 
 
 def test_who_waits_for_ever_is_silent_though_its_threads_live(works):
@@ -142,8 +145,8 @@ def test_who_is_resumed_is_not_silent_since_the_life_before(store, config, worke
     beaten(run, 7200, 90)
     supervisor.resume(store, run)
     sign = heartbeat.read_heartbeat(run)
-    assert words.status_word(run, lifecycle.get_status(run)) == "Starting"
-    assert words.silence(lifecycle.STARTING, sign) == ""
+    assert status_text.format_short_status(run, lifecycle.get_status(run)) == "Starting"
+    assert status_text.describe_silence(lifecycle.STARTING, sign) == ""
 
 
 def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkeypatch):
@@ -170,10 +173,13 @@ def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s,
         beaten(run, age_s, longest)
     run.set_flag(flag)
     assert watchdog.shutdown_limit_s(run) == given
-    said = words.activity(run, lifecycle.STOPPING, RunView("one"), 0.0, None, heartbeat.read_heartbeat(run))
+    said = status_text.describe_activity(
+        run, lifecycle.STOPPING, RunView("one"), 0.0, None, heartbeat.read_heartbeat(run)
+    )
     slower = given > (watchdog.CANCEL_LIMIT_S if flag == CANCEL else watchdog.STOP_LIMIT_S)
     assert (
-        f"by force after {units.format_rough_duration(given)}" in said and ("for a step of it took" in said) == slower
+        f"by force after {units.format_rough_duration(given)}" in said
+        and ("for one of its steps took" in said) == slower
     )
 
 

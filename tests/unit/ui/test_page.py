@@ -90,6 +90,6 @@ def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch
     ],
 )
 def test_the_choice_of_a_model_is_the_visitors(store, model, chosen, shown):
-    told = transcribe_tab.refreshed(store, model, chosen)
+    told = transcribe_tab.refresh_model(store, model, chosen)
     assert told.get("value", model) == shown
     assert ("value" in told) == (model != shown), "an answer that comes late sets nothing back"

@@ -12,7 +12,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.report import card
 from asrkit.runs.report.card import render_card
 from asrkit.runs.store import RunStore
-from asrkit.ui.common import words
+from asrkit.ui.common import status_text
 from asrkit.ui.runs.api import RunsTable
 from asrkit.ui.train.live_panel import LiveRun
 
@@ -252,7 +252,7 @@ def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run
     assert "Best evaluation (step 20, by WER" in text and "- Wer: 0.3033" in text
     assert "The model is that of step 20, which the run had reached before it was resumed." in text
     assert ModelCard(text).data.eval_results[0].metric_value == 0.3033
-    said = words.outcome(run, "stopped", view.load_view(run))
+    said = status_text.describe_outcome(run, "stopped", view.load_view(run))
     assert said.startswith(
         "Stopped and saved at step 15. WER 30.3 % (best at step 20). The model is that of step 20, "
         "which the run had reached before it was resumed."

@@ -3,7 +3,6 @@
 import io
 import json
 import secrets
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ from asrkit.data import access, sources
 from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
-from asrkit.ui.data import api, audit_jobs, tab
-from asrkit.ui.data.api import Desk
+from asrkit.ui.data import api, tab
+from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.recorder import Recorder
 from tests.support import sheets
 from tests.support.waiting import wait_for
@@ -31,7 +30,7 @@ def store(tmp_path, monkeypatch):
 
 @pytest.fixture
 def desk(store):
-    return Desk(store)
+    return DataApi(store)
 
 
 @pytest.fixture
@@ -147,28 +146,6 @@ def test_an_error_is_told_once(desk, folder, monkeypatch):
     assert audited(desk, asked(folder))["error"] == "The disk is asleep."
     monkeypatch.setattr(api.audit_report, "inspect", inspect)
     assert audited(desk, asked(folder))["verdict"]
-
-
-def test_audits_at_work_are_not_forgotten_and_those_nobody_asks_for_stop(monkeypatch):
-    jobs, begun, go = audit_jobs.Jobs("audit"), [], threading.Event()
-
-    def work(progress):
-        begun.append(1)
-        while not go.wait(0.01):
-            progress("Listening", 1, 2)
-        return "found"
-
-    def ask_all():
-        return [jobs.get(name, work, again=False) for name in "abcdef"]
-
-    first = ask_all()
-    assert ask_all() == first, "six pages, one thread each"
-    monkeypatch.setattr(audit_jobs, "PATIENCE_S", -1)
-    wait_for(lambda: all(job.abandoned for job in first), "the audits to stop")
-    assert len(begun) == 1, "those that waited do not begin"
-    monkeypatch.setattr(audit_jobs, "PATIENCE_S", 100)
-    go.set()
-    wait_for(lambda: jobs.get("a", work, again=False).result, "an audit that is asked for again")
 
 
 def test_what_is_chosen_is_what_the_form_gets(desk, folder, store):

@@ -14,13 +14,13 @@ from gradio.utils import get_upload_folder
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.data import access, collection
-from asrkit.decoding.hints import DecodingHints
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import ModelError
+from asrkit.jobs import Job
 from asrkit.runs.store import RunStore
 from asrkit.transcription import model_cache
-from asrkit.ui.common.component import answering
 from asrkit.ui.transcribe import recordings
-from asrkit.ui.transcribe.api import Talk
+from asrkit.ui.transcribe.api import TranscribeApi
 from tests.support import tiny
 from tests.support.tone_transcriber import ToneTranscriber
 from tests.support.waiting import wait_for
@@ -28,7 +28,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def booth(tmp_path, monkeypatch):
-    """A Talk whose models read tones, and whose uploads lie in tmp_path."""
+    """A TranscribeApi whose models read tones, and whose uploads lie in tmp_path."""
 
     def get(model, store, on_progress=None):
         if model == "broken":
@@ -38,7 +38,7 @@ def booth(tmp_path, monkeypatch):
     monkeypatch.setattr(model_cache, "get_transcriber", get)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     (tmp_path / "uploads").mkdir()
-    return Talk(RunStore(tmp_path / "runs"))
+    return TranscribeApi(RunStore(tmp_path / "runs"))
 
 
 def uploads():
@@ -191,8 +191,8 @@ def test_a_recording_without_speech_is_one_sentence(booth):
 
 def test_cancelled_files_stop(booth):
     gate = threading.Event()
-    booth.uploads.workers.submit(gate.wait)
-    booth.uploads.workers.submit(gate.wait)
+    booth.uploads.queue.submit(Job("gate", lambda job: gate.wait()))
+    booth.uploads.queue.submit(Job("gate", lambda job: gate.wait()))
     mine = uploaded(booth, "a.wav", said("abc"))
     assert state(booth, mine)["state"] == "waiting"
     booth.cancel({"ids": [mine]})
@@ -206,25 +206,25 @@ def test_what_the_page_may_not_ask(booth, tmp_path):
     secret = tmp_path / "secret.wav"
     soundfile.write(secret, said("abc"), SAMPLING_RATE)
     for path in (secret, uploads() / ".." / "secret.wav", uploads(), uploads() / "gone.wav"):
-        told = answering(booth.open)({"path": str(path), "name": "a.wav", "model": "any"})
+        told = booth.open({"path": str(path), "name": "a.wav", "model": "any"})
         assert "not uploaded here" in told["error"]
-    assert "no longer held" in answering(booth.show)({"id": "guess"})["error"]
+    assert "no longer held" in booth.show({"id": "guess"})["error"]
     mine = booth.start({"model": "broken", "rate": SAMPLING_RATE})["id"]
-    hear = answering(booth.hear)
+    hear = booth.hear
     assert "no model 'broken'" in hear({"id": mine, "number": 0, "pcm": pcm(said("a")), "last": False})["error"]
-    assert "no format" in answering(booth.text)({"id": mine, "format": "exe"})["error"]
-    assert "at least 1000 Hz" in answering(booth.start)({"model": "any", "rate": 5})["error"]
+    assert "no format" in booth.text({"id": mine, "format": "exe"})["error"]
+    assert "at least 1000 Hz" in booth.start({"model": "any", "rate": 5})["error"]
 
 
 def test_a_correction_is_kept_as_a_clip_of_a_dataset(booth, tmp_path):
     mine = uploaded(booth, "a.wav", said("abc"))
     ended(booth, mine)
     told = booth.keep({"id": mine, "text": "abd", "dataset": "my words", "speaker": "ann"})
-    assert "now has 1 clips" in told["done"]
+    assert "now has 1 clip." in told["done"]
     (clip,) = collection.open_collection(booth.store.data_dir, "my words").clips()
     assert (clip.text, clip.speaker) == ("abd", "ann")
     assert clip.duration_s == pytest.approx(len(said("abc")) / SAMPLING_RATE, abs=0.01)
-    keep = answering(booth.keep)
+    keep = booth.keep
     assert "cannot name a dataset" in keep({"id": mine, "text": "a", "dataset": "../up"})["error"]
     assert "transcript is empty" in keep({"id": mine, "text": " ", "dataset": "mine"})["error"]
 
@@ -275,7 +275,7 @@ def test_a_recording_tells_what_it_waits_for(fetching):
 def test_a_recording_whose_model_cannot_be_had_fails_at_once(fetching):
     booth, _, _ = fetching
     mine = booth.start({"model": "broken", "rate": SAMPLING_RATE})["id"]
-    assert "no model 'broken'" in answering(booth.ready)({"id": mine})["error"]
+    assert "no model 'broken'" in booth.ready({"id": mine})["error"]
     assert state(booth, mine)["state"] == "failed" and "no model 'broken'" in state(booth, mine)["notice"]
 
 
@@ -290,9 +290,10 @@ def test_a_fetch_that_nobody_waits_for_ends(fetching, monkeypatch):
     booth, gate, _ = fetching
     mine = booth.start({"model": "far/away", "rate": SAMPLING_RATE})["id"]
     assert booth.ready({"id": mine})["waits"]
-    monkeypatch.setattr("asrkit.ui.transcribe.hearing.ABANDONED_S", -1.0)
+    booth.loader.jobs.patience_s = -1.0
+    booth.loader.jobs.find((access.current_visitor(), "far/away", NO_HINTS)).patience_s = -1.0
     gate.set()
-    assert "Nobody waited" in wait_for(lambda: answering(booth.ready)({"id": mine}).get("error"), "the end")
+    assert "Nobody waited" in wait_for(lambda: booth.ready({"id": mine}).get("error"), "the end")
 
 
 def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
@@ -338,8 +339,8 @@ def test_a_chunk_that_fails_ends_the_recording_and_is_not_taken_again(booth, mon
 
 def test_an_upload_is_removed_once_nobody_needs_it(booth):
     path, gate = uploads() / "a.wav", threading.Event()
-    booth.uploads.workers.submit(gate.wait)
-    booth.uploads.workers.submit(gate.wait)
+    booth.uploads.queue.submit(Job("gate", lambda job: gate.wait()))
+    booth.uploads.queue.submit(Job("gate", lambda job: gate.wait()))
     twice = [uploaded(booth, "a.wav", said("abc")) for _ in range(2)]  # the same content has the same path
     gate.set()
     assert [ended(booth, one)["state"] for one in twice] == ["done", "done"]
@@ -357,7 +358,7 @@ def test_one_that_is_gone_takes_no_other_with_it(booth):
 def test_an_empty_correction_erases_nothing(booth):
     mine = uploaded(booth, "a.wav", said("abc"))
     ended(booth, mine)
-    assert "Write what was said" in answering(booth.correct)({"id": mine, "text": " "})["error"]
+    assert "Write what was said" in booth.correct({"id": mine, "text": " "})["error"]
     assert text(booth.show({"id": mine})) == "abc"
 
 
@@ -367,13 +368,14 @@ def test_old_recordings_go(monkeypatch):
     def add(name, state=recordings.DONE, **about):
         return held.add(recordings.Recording(name, "any", state=state, **about))
 
-    first, file, lost = add("one"), add("file", recordings.WORKING), add("lost", recordings.WORKING, live=object())
+    first, file = add("one"), add("file", recordings.WORKING)
+    lost = add("lost", recordings.WORKING, microphone=recordings.Microphone(None))
     for one in (first, file, lost):
-        one.touched -= recordings.IDLE_S + 1
+        one.touched_at -= recordings.IDLE_S + 1
     second = add("two")
-    assert held.get(second.id) is second and first.cancelled and lost.cancelled and not file.cancelled
+    assert held.get(second.id) is second and first.is_closed and lost.is_closed and not file.is_closed
     with pytest.raises(Exception, match="no longer held"):
         held.get(first.id)
-    monkeypatch.setattr(recordings, "MOST", 4)
+    monkeypatch.setattr(recordings, "MAX_RECORDINGS", 4)
     newer = [add(str(number)) for number in range(3)]
-    assert second.cancelled and not any(one.cancelled for one in [file, *newer])
+    assert second.is_closed and not any(one.is_closed for one in [file, *newer])

@@ -1,0 +1,67 @@
+"""Fetches and loads models ahead of their use, while somebody speaks or looks for the button."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asrkit.data import access
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
+from asrkit.errors import ModelError
+from asrkit.jobs import DONE, Job, JobRegistry, ProgressCallback
+from asrkit.runs.store import RunStore
+from asrkit.ui import strings
+
+WAIT_S = 0.5
+"""How long a reply waits for a model that is nearly loaded."""
+VALID_S = 5.0
+"""For so long a loaded model is taken to be still in memory."""
+ABANDONED_S = 30.0
+"""A fetch stops when nobody has asked for it for so long."""
+MAX_MODELS = 100
+
+
+class ModelLoader:
+    """One job per visitor, model and decoding hints, each in a thread of its own."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.jobs: JobRegistry[None] = JobRegistry(
+            "model", max_running=None, max_held=MAX_MODELS, patience_s=ABANDONED_S, expires_s=VALID_S
+        )
+
+    def load(self, model: str, hints: DecodingHints = NO_HINTS, wait_s: float = WAIT_S) -> str:
+        """Return what is being done before `model` can transcribe, or an empty text once it can.
+
+        Call it again and again while you wait: loading that nobody asks for stops. Raises the error of the loading.
+        """
+        key = (access.current_visitor(), model, hints)
+        job = self.jobs.join(key, lambda job: self._load(job, model, hints))
+        if not job.wait(wait_s):
+            return job.message or loading_message(model)
+        if job.error:
+            self.jobs.forget(key, job)
+            raise job.error.with_traceback(None)  # which would hold the model
+        if job.state != DONE:
+            raise ModelError(strings.text("transcribe.model_abandoned", model=model))
+        return ""
+
+    def _load(self, job: Job[None], model: str, hints: DecodingHints) -> None:
+        from asrkit.transcription.model_cache import prepare_transcriber
+
+        job.on_progress(loading_message(model))
+        loaded = prepare_transcriber(model, self.store, report_fetch(job, model))
+        job.on_progress(strings.text("transcribe.reading_hints"))
+        hints.build_decoder(loaded)
+
+
+def loading_message(model: str) -> str:
+    return strings.text("transcribe.loading_model", model=model)
+
+
+def report_fetch(job: Job[Any], model: str) -> ProgressCallback:
+    """Return a callback that makes the progress of a fetch the message of `job`, and stops it with the job."""
+
+    def on_progress(message: str, done: int, total: int) -> None:
+        job.on_progress(message if done < total else loading_message(model))
+
+    return on_progress

@@ -1,0 +1,82 @@
+"""Transcribes uploaded files in the background, a few at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrkit.audio import stream_blocks
+from asrkit.jobs import Job, JobQueue
+from asrkit.runs.store import RunStore
+from asrkit.transcription import files
+from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
+from asrkit.ui.transcribe.recordings import WORKING, Recording, finish
+
+NUM_THREADS = 2
+
+
+class UploadQueue:
+    """Files that wait to be transcribed. Each is removed once no recording needs it any more."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.queue = JobQueue("transcribe", NUM_THREADS)
+        self._num_users: Counter[Path] = Counter()  # Gradio keeps the same content under the same path
+        self._lock = threading.Lock()
+
+    def add(self, recording: Recording, path: Path) -> None:
+        """Transcribe the file at `path` into `recording`, in the context of the caller."""
+        with self._lock:
+            self._num_users[path] += 1
+        recording.job = Job(
+            "transcription",
+            lambda job: self._transcribe(job, recording, path),
+            on_end=lambda job: self._end(job, recording, path),
+        )
+        self.queue.submit(recording.job)
+
+    def _transcribe(self, job: Job[None], recording: Recording, path: Path) -> None:
+        recording.state = WORKING
+        begun = time.monotonic()
+
+        def load_model() -> Any:
+            from asrkit.transcription.model_cache import get_transcriber
+
+            job.on_progress(loading_message(recording.model))
+            loaded = get_transcriber(recording.model, self.store, report_fetch(job, recording.model))
+            job.on_progress("")
+            return loaded
+
+        def on_words(progress: files.FileUpdate) -> None:
+            recording.words += progress.words
+            recording.heard_s, recording.expected_s = progress.processed_s, progress.duration_s
+            job.check()
+
+        def keep(block: np.ndarray) -> np.ndarray:
+            job.check()
+            recording.append(block)
+            return block
+
+        files.transcribe_blocks(
+            map(keep, stream_blocks(path)), files.header_duration_s(path), load_model, on_words, recording.hints
+        )
+        recording.seconds = time.monotonic() - begun
+        finish(recording)
+
+    def _end(self, job: Job[None], recording: Recording, path: Path) -> None:
+        if job.error:
+            recording.notice = str(job.error).replace(str(path), recording.name)
+        recording.state = job.state
+        self._release(path)
+
+    def _release(self, path: Path) -> None:
+        with self._lock:
+            self._num_users[path] -= 1
+            if not self._num_users[path]:
+                del self._num_users[path]
+                path.unlink(missing_ok=True)
