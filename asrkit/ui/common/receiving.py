@@ -11,6 +11,7 @@ from typing import Any
 from gradio.utils import get_upload_folder
 
 from asrkit.errors import DataError
+from asrkit.ui import strings
 
 UPLOAD = "/upload"
 
@@ -50,9 +51,9 @@ def check_uploaded(path: Any, max_bytes: int | None = None) -> Path:
     except OSError:
         size = None
     if size is None:
-        raise DataError("That file was not uploaded here; choose it again.")
+        raise DataError(strings.text("common.not_uploaded"))
     if max_bytes is not None and size > max_bytes:
-        raise DataError(f"That file is larger than {max_bytes / 1e6:.0f} MB; choose a smaller one.")
+        raise DataError(strings.text("common.too_large", limit=f"{max_bytes / 1e6:.0f}"))
     return checked
 
 
