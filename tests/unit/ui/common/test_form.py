@@ -67,7 +67,7 @@ def test_the_command_makes_the_same_run(store):
     config = form.read(changed(train="my clips/it's here", learning_rate=1e-7, gradient_checkpointing=True, seed=12))
     words = shlex.split(form.command(config, store))
     assert words[:4] == ["python", "-m", "asrkit", "train"]
-    options = cli._parser().parse_args(words[3:])
+    options = cli.build_parser().parse_args(words[3:])
     assert cli.settings_of(options) == config
     assert options.runs_dir == str(store.root)
 
