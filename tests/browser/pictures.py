@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import shutil
 import signal
 import sys
@@ -24,8 +23,8 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync
 
 from asrkit import config
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
-from asrkit.runs import supervisor
-from asrkit.runs.store import Run
+from asrkit.runs import lifecycle, supervisor
+from asrkit.runs.run import Run
 from tests.browser.conftest import FLAGS, App
 from tests.support.transcribe_page import open_tab, part, upload, write_mic_file
 from tests.support.waiting import wait_for
@@ -120,12 +119,12 @@ def record_animation(playwright: Playwright, app: App, scratch: Path, path: Path
 def record_training(page: Page, run: Run, animation: Animation) -> None:
     """One frame a second until the run has ended."""
     shown = time.monotonic()
-    while supervisor.status(run) in (supervisor.QUEUED, *supervisor.ACTIVE):
+    while lifecycle.get_status(run) in (lifecycle.QUEUED, *lifecycle.ACTIVE):
         page.wait_for_timeout(900)
         now = time.monotonic()
         animation.shoot(page, (now - shown) / TRAINING_SPEEDUP)
         shown = now
-    assert supervisor.status(run) == supervisor.FINISHED, run.log_tail()
+    assert lifecycle.get_status(run) == lifecycle.FINISHED, run.log_tail()
     expect(page.locator("#live [data-part=outcome]")).to_be_visible()
     page.wait_for_timeout(1500)
     animation.shoot(page, END_HOLD_S)
@@ -168,9 +167,9 @@ def speech_for(run: Run, path: Path) -> Waveform:
 
 def take_stills(playwright: Playwright, app: App, run: Run, scratch: Path, folder: Path) -> None:
     """One picture of each thing that the README shows."""
-    other = config.preset("demo").config.changed({"learning_rate": 1e-4, "num_epochs": 3})
+    other = config.load_preset("demo").config.replace({"learning_rate": 1e-4, "num_epochs": 3})
     second = supervisor.start(app.store, other, f"{run.id}-slower")
-    wait_for(lambda: supervisor.status(second) == supervisor.FINISHED, "the second run", 600)
+    wait_for(lambda: lifecycle.get_status(second) == lifecycle.FINISHED, "the second run", 600)
 
     page = open_page(launch(playwright), app, f"?run={run.id}")
     page.wait_for_timeout(2500)
