@@ -1,8 +1,8 @@
-"""How fast the whole audit listens, against nothing but decoding the same files; and what many clips take.
+"""Measure the speed of the whole audit against decoding the same files, and the cost of many clips.
 
     python -m tests.benchmarks.audit [--clips 100000]
 
-First FLAC clips of 2 to 20 seconds, each its own; then as many clips as asked for, as `manifest` makes them.
+First different FLAC clips of 2 to 20 seconds; then the given number of clips, made as in `manifest`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""Against Hugging Face's example script `run_speech_recognition_ctc.py`, which is not part of this repository.
+"""Compare with Hugging Face's example script `run_speech_recognition_ctc.py`, which is not part of this repository.
 
     python -m tests.benchmarks.example_script SCRIPT.py DATA [--epochs 5] [--learning-rate 1e-3]
 
-The same encoder (the starter's, with a fresh output layer), the same clips of up to 20 s, a random fifth of them held
-out, the same epochs, batches of 8 clips, learning rate, masks and frozen feature encoder. Three processes one after
-the other: the script with its defaults, with its best flags (bf16, batches by length, a loader process), and ours. Told
-are audio seconds a second of the whole process and of training alone, and the WER of each model by our `evaluate`.
+Both train the same encoder (the starter's, with a fresh output layer) on the same clips of up to 20 s, of which a
+random fifth is held out, with the same epochs, batches of 8 clips, learning rate, masks and frozen feature encoder.
+Three processes run one after the other: the script with its default settings, with its fastest flags (bf16, batches by
+length, a loader process), and ours. Prints audio seconds per second of the whole process and of training alone, and the
+WER of each model by our `evaluate`.
 
-The script is given parquet files with the audio inside, so that it needs no decoder of its own; where it asks the Hub
-for its metric or its arguments are of another release, it must be adjusted first.
+The script receives Parquet files that contain the audio, so that it needs no decoder of its own. Adjust it first if it
+downloads its metric from the Hub or if its arguments are of another release.
 """
 
 from __future__ import annotations
@@ -65,16 +66,16 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        heard = options.epochs * prepare(options.data, folder)
-        print(f"{heard:.0f} s of audio in {options.epochs:g} epochs", flush=True)
+        audio_s = options.epochs * prepare(options.data, folder)
+        print(f"{audio_s:.0f} s of audio in {options.epochs:g} epochs", flush=True)
         results = [ours(folder, options)]
         for label, flags in (("defaults", []), ("best flags", BEST_FLAGS)):
             results.append(theirs(label, flags, folder, options))
         for result in results:
             wer = evaluate(result.model, folder / "test.csv")
             print(
-                f"{result.name}: whole process {heard / result.whole_s:.1f}, training alone "
-                f"{heard / result.training_s:.1f} audio seconds a second; WER {wer:.3f} (its own figure: "
+                f"{result.name}: whole process {audio_s / result.whole_s:.1f}, training alone "
+                f"{audio_s / result.training_s:.1f} audio seconds a second; WER {wer:.3f} (its own figure: "
                 f"{result.own_wer:.3f})",
                 flush=True,
             )
@@ -146,10 +147,10 @@ def ours(folder: Path, options: argparse.Namespace) -> Result:
         ],
         folder,
     )
-    told, _ = RunStore(folder / "runs").get("ours").events()
-    begun = next(one.time for one in told if one.data.get("phase") == "training")
-    ended = next(one.time for one in told if one.data.get("phase") == "evaluating")
-    (scored,) = (one for one in told if one.kind == events.EVAL)
+    run_events, _ = RunStore(folder / "runs").get("ours").events()
+    begun = next(one.time for one in run_events if one.data.get("phase") == "training")
+    ended = next(one.time for one in run_events if one.data.get("phase") == "evaluating")
+    (scored,) = (one for one in run_events if one.kind == events.EVAL)
     return Result("ours", whole, ended - begun, folder / "runs" / "ours" / "model", scored.data["wer"])
 
 
@@ -192,8 +193,8 @@ def theirs(name: str, flags: list[str], folder: Path, options: argparse.Namespac
         folder,
         cache=out,
     )
-    told = json.loads((out / "all_results.json").read_text())
-    return Result(name, whole, told["train_runtime"], out, told["eval_wer"])
+    metrics = json.loads((out / "all_results.json").read_text())
+    return Result(name, whole, metrics["train_runtime"], out, metrics["eval_wer"])
 
 
 def timed(command: list[str], folder: Path, cache: Path | None = None) -> float:
@@ -211,13 +212,13 @@ def timed(command: list[str], folder: Path, cache: Path | None = None) -> float:
 
 def evaluate(model: Path, data: Path) -> float:
     """WER of a model's directory by our own evaluation."""
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "asrkit", "evaluate", str(data), "--model", str(model), "--json"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(told.stdout)["wer"]
+    return json.loads(process.stdout)["wer"]
 
 
 if __name__ == "__main__":

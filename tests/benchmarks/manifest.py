@@ -1,9 +1,9 @@
-"""How long 100,000 clips take from a CSV to frozen manifests, and how much memory.
+"""Measure time and memory from a CSV of 100,000 clips to frozen manifests.
 
     python -m tests.benchmarks.manifest [--clips 100000]
 
-The clips are hard links to a thousand WAV files of 2 to 20 seconds: as many directory entries, headers and rows as
-the real thing has.
+The clips are hard links to a thousand WAV files of 2 to 20 seconds, so there are as many directory entries, headers and
+rows as in a real dataset.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Our pauses against silero-vad's: a dataset's clips joined into one recording, split by each, and heard.
+"""Compare our segmentation with silero-vad's: join a dataset's clips into one recording, split it, transcribe it.
 
     python -m tests.benchmarks.pauses DATASET --model CHECKPOINT [--half 0 | 1] [--gaps 0 0.1 0.4 0.8]
 
-Of the dataset's evaluation part (all of it where it has none), or of every second clip of that. For each gap between
-clips and each background: WER, words missing and extra, the share of wrong words among the first and last of each clip
-(at the seams), and how many times real time the splitting takes; beside it the clips cut where they meet. silero-vad
-is used as its own code advises, pieces of at most 15 s; where it is not installed only ours is told.
+Uses the dataset's evaluation split (all clips if it has none), or every second clip of that. Prints for each gap
+between clips and each background: WER, missing and extra words, the share of wrong words among the first and last of
+each clip (at the joins), and the speed of the segmentation in multiples of real time; also for cuts exactly where the
+clips meet.
+silero-vad is used as its own code advises, with segments of at most 15 s; without it only ours is measured.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What it costs to look at runs: `python -m tests.benchmarks.scale [--runs 500] [--points 1000000] [--viewers 50]`.
+"""Measure the cost of watching runs: `python -m tests.benchmarks.scale [--runs 500] [--points 1000000] [--viewers 50]`.
 
-1. A store of `--runs` runs, one of which has told `--points` points: the first look at the table and at the long run's
-   chart, then ticks: server time, bytes for a page, memory over many ticks, and what a tick costs for longer runs.
-2. With `--browser`, the same first looks in Chromium: from the first question to the server until all is drawn.
-3. `--viewers` pages that poll a run while it trains, in `--rounds` turns with nobody looking: how much slower training
-   is, with a 95 % interval, and the processor time that the app takes, which does not depend on who else computes.
+1. A store of `--runs` runs, one of which has `--points` points: the first answer for the table and for the long run's
+   chart, then updates: server time, bytes per page, memory over many updates, and the cost for longer runs.
+2. With `--browser`, the same first answers in Chromium: from the first request until everything is drawn.
+3. `--viewers` pages that poll a run while it trains, alternating with no viewers in `--rounds` rounds: the slowdown of
+   training with a 95 % interval, and the processor time of the app, which does not depend on other processes.
 
-Figures are of this machine and this moment; the ratios are the point.
+The figures depend on the machine and its load; compare the ratios.
 """
 
 from __future__ import annotations
@@ -128,21 +128,21 @@ def at_rest(served: psutil.Process) -> None:
 
 
 def tick(table: RunsTable, live: LiveRun, run: Run, seen: dict, drawn: dict, number: int) -> tuple[float, ...]:
-    """(seconds, bytes) of the table and of the chart after the run has told one thing more."""
+    """(seconds, bytes) of the table and of the chart after the run has written one more event."""
     run.append(training(10**7 + number))
     table.list.rows(now=True)
-    spent, told = timed(lambda: table.poll({**seen, "compare": {}}))
-    seen.update(version=told["version"], life=told["life"])
-    size = len(json.dumps(told))
+    spent, answer_data = timed(lambda: table.poll({**seen, "compare": {}}))
+    seen.update(version=answer_data["version"], life=answer_data["life"])
+    size = len(json.dumps(answer_data))
     live.list.rows(now=True)
-    again, told = timed(
+    again, answer_data = timed(
         lambda: live.poll(
             {"run": run.id, "after": drawn["offset"], "signature": drawn["signature"], "evaluations": drawn["known"]}
         )
     )
-    assert not told["reset"] and told["points"]["train/loss"]["x"] == [10**7 + number]
-    drawn["offset"] = told["offset"]
-    return spent, size, again, len(json.dumps(told))
+    assert not answer_data["reset"] and answer_data["points"]["train/loss"]["x"] == [10**7 + number]
+    drawn["offset"] = answer_data["offset"]
+    return spent, size, again, len(json.dumps(answer_data))
 
 
 def tick_over_length(store: RunStore, points: int) -> None:
@@ -153,8 +153,8 @@ def tick_over_length(store: RunStore, points: int) -> None:
     spent = []
     for number in range(TICKS):
         run.append(training(10**7 + number))
-        seconds, told = timed(lambda: live.poll({"run": run.id, "after": drawn["offset"]}))
-        drawn["offset"] = told["offset"]
+        seconds, answer_data = timed(lambda: live.poll({"run": run.id, "after": drawn["offset"]}))
+        drawn["offset"] = answer_data["offset"]
         spent.append(seconds * 1e3)
     print(f"a tick of a run of {points:,} points: median {statistics.median(spent):.2f} ms")
 
@@ -162,9 +162,9 @@ def tick_over_length(store: RunStore, points: int) -> None:
 def whole(live: LiveRun, run: Run) -> dict:
     """Poll as a page does until the whole history is drawn."""
     while True:
-        told = live.poll({"run": run.id})
-        if told["read"] == 1:
-            return {**told, "known": len(told["evaluations"])}
+        answer_data = live.poll({"run": run.id})
+        if answer_data["read"] == 1:
+            return {**answer_data, "known": len(answer_data["evaluations"])}
 
 
 def watching(store: RunStore, viewers: int, rounds: int) -> None:
@@ -225,16 +225,16 @@ def cpu_seconds(served: psutil.Process) -> float:
 
 
 def speed(run: Run, seconds: float) -> float | None:
-    """Seconds of audio trained on a second, over a while; None where too few steps were told."""
+    """Seconds of audio trained on a second, over a while; None where too few steps were reported."""
     since = time.time()
     time.sleep(seconds)
     assert lifecycle.get_status(run) == lifecycle.RUNNING, run.log_tail(2000)
-    told = [one for one in run.last_events() if one.kind == "train" and one.time >= since]
-    if len(told) <= FEW:
+    train_events = [one for one in run.last_events() if one.kind == "train" and one.time >= since]
+    if len(train_events) <= FEW:
         return None
     spans = [
         (after.time - before.time, after.data["audio_seconds_per_second"])
-        for before, after in zip(told, told[1:], strict=False)
+        for before, after in zip(train_events, train_events[1:], strict=False)
     ]
     return sum(span * rate for span, rate in spans) / sum(span for span, _ in spans)
 
@@ -249,13 +249,13 @@ def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
         [sys.executable, "app.py", "--port", str(port), "--runs-dir", str(store.root)], stdout=subprocess.DEVNULL
     )
     try:
-        told = None
-        while told is None:
+        answer_data = None
+        while answer_data is None:
             assert served.poll() is None, "the app has ended"
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/config", timeout=5) as answer:
-                told = json.load(answer)
+                answer_data = json.load(answer)
             time.sleep(0.2)
-        panel = next(one for one in told["components"] if one["props"].get("elem_id") == "live")
+        panel = next(one for one in answer_data["components"] if one["props"].get("elem_id") == "live")
         yield psutil.Process(served.pid), url, panel["id"]
     finally:
         served.kill()
@@ -263,8 +263,8 @@ def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
 
 
 class Pages:
-    """That many pages, each asking as often as it is told to, with Gradio's stream of heartbeats open. One thread asks
-    for all of them: what it takes of the machine counts against the viewers."""
+    """Pages that poll at the pace the server sets, with Gradio's heartbeat stream open. One thread polls for all of
+    them; its processor time counts against the viewers."""
 
     def __init__(self, url: str, component: int, run: Run, count: int) -> None:
         self.host, self.component, self.run = url.removeprefix("http://"), component, run
@@ -319,15 +319,15 @@ class Pages:
         connection.request(
             "POST", "/gradio_api/component_server", json.dumps(asked), {"Content-Type": "application/json"}
         )
-        told = json.load(connection.getresponse())
+        answer_data = json.load(connection.getresponse())
         connection.close()  # as the server does after 5 s, which is sooner than so many pages ask again
-        page |= {"after": told["offset"], "signature": told["signature"]}
-        if told["evaluations"] is not None:
-            page["evaluations"] = len(told["evaluations"])
-        if told["evaluation"]:
-            page["evaluation"] = told["evaluation"]["key"]
+        page |= {"after": answer_data["offset"], "signature": answer_data["signature"]}
+        if answer_data["evaluations"] is not None:
+            page["evaluations"] = len(answer_data["evaluations"])
+        if answer_data["evaluation"]:
+            page["evaluation"] = answer_data["evaluation"]["key"]
         self.answers += 1
-        return told["pace_ms"] / 1e3
+        return answer_data["pace_ms"] / 1e3
 
 
 def made(store: RunStore, run_id: str, **changes) -> Run:
@@ -379,8 +379,8 @@ def timed(work):
     return time.perf_counter() - begun, result
 
 
-def kilobytes(told: dict) -> str:
-    return f"{len(json.dumps(told)) / 1e3:.0f} kB"
+def kilobytes(answer_data: dict) -> str:
+    return f"{len(json.dumps(answer_data)) / 1e3:.0f} kB"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How near the training loop comes to what the machine can do.
+"""Measure how close the training loop comes to the limit of the machine.
 
     python -m tests.benchmarks.training [DATA] [--batch-seconds 32] [--steps 120]
 
-The limit: forward, backward and optimizer step of the same model on the same audio, cut into equal pieces without any
-padding and held in memory. Ours: the loop as a run has it, with decoding, batching by length, caches, events and
-logging, for several epochs. Both in one process, one after the other, twice; the better of each is compared.
+The limit is forward, backward and optimizer step of the same model on the same audio, cut into equal pieces without
+padding and kept in memory. Ours is the loop of a run, with decoding, batching by length, caches, events and logging,
+for several epochs. Both run in one process, one after the other, twice; the better of each counts.
 """
 
 from __future__ import annotations
@@ -65,20 +65,22 @@ def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepare
     )
     trainer = CtcTrainer(run, config, model, processor, data.train, data.eval[:1])
     trainer.train()
-    told = [one for one in run.events()[0] if one.kind == events.TRAIN]
-    heard = sum(
+    train_events = [one for one in run.events()[0] if one.kind == events.TRAIN]
+    audio_s = sum(
         one.data["audio_seconds_per_second"] * (one.time - before.time)
-        for before, one in zip(told[WARM:], told[WARM + 1 :], strict=False)
+        for before, one in zip(train_events[WARM:], train_events[WARM + 1 :], strict=False)
     )
-    return heard / (told[-1].time - told[WARM].time)
+    return audio_s / (train_events[-1].time - train_events[WARM].time)
 
 
 def limit(store: RunStore, config: configs.TrainConfig, data: preparation.PreparedData) -> float:
     """The same for bare steps on packed audio."""
     _, model = loading.load(str(resolution.fetch(config.model, store)), config, [row.text for row in data.train])
-    heard = np.concatenate([load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train])
+    samples = np.concatenate(
+        [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in data.train]
+    )
     length = int(np.median([row.duration_s for row in data.train]) * SAMPLING_RATE)
-    clips = max(1, int(config.batch_seconds * SAMPLING_RATE / length))
+    num_clips = max(1, int(config.batch_seconds * SAMPLING_RATE / length))
     labels = int(np.median([len(row.text) for row in data.train]))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device).train()
@@ -88,15 +90,17 @@ def limit(store: RunStore, config: configs.TrainConfig, data: preparation.Prepar
     for step in range(steps):
         if step == WARM:
             begun = time.perf_counter()
-        start = step * clips * length % max(1, len(heard) - clips * length)
-        values = torch.from_numpy(heard[start : start + clips * length].reshape(clips, length)).to(device)
+        start = step * num_clips * length % max(1, len(samples) - num_clips * length)
+        values = torch.from_numpy(samples[start : start + num_clips * length].reshape(num_clips, length)).to(device)
         with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
-            loss = model(values, labels=torch.randint(3, model.config.vocab_size, (clips, labels), device=device)).loss
+            loss = model(
+                values, labels=torch.randint(3, model.config.vocab_size, (num_clips, labels), device=device)
+            ).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return (steps - WARM) * clips * length / SAMPLING_RATE / (time.perf_counter() - begun)
+    return (steps - WARM) * num_clips * length / SAMPLING_RATE / (time.perf_counter() - begun)
 
 
 if __name__ == "__main__":
