@@ -1,7 +1,7 @@
-"""A repository on the Hugging Face Hub -> files on this disk, and back; one sentence where that cannot be.
+"""The Hugging Face Hub: fetch files of a repository, list them, and publish models.
 
-Fetched files lie in the Hub client's own cache and are fetched once; without a network, what is there already is used,
-but never a part of it in place of the whole.
+Fetched files lie in the Hub client's own cache and are fetched once. Without a network, files in the cache are used,
+but never some of them in place of all.
 """
 
 from asrkit.hub.fetching import fetch

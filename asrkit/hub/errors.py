@@ -1,4 +1,4 @@
-"""What the Hub's client raises -> one sentence of ours."""
+"""Translation of the Hub client's exceptions into ours, each with one sentence for the user."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from collections.abc import Iterator
 
 from asrkit.errors import GatedError, HubError, NotOnHubError, first_line
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-"""Errors of this machine's disk, which say themselves what is wrong."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of this machine's disk, which are not translated."""
 
 
 @contextlib.contextmanager
 def translate_errors(name: str, kind: str, writing: bool = False) -> Iterator[None]:
-    """Raises GatedError, NotOnHubError or HubError for whatever the client says; OSError for the disk."""
+    """Raise GatedError, NotOnHubError or HubError for an exception of the client; OSError for one of the disk."""
     from huggingface_hub import errors
 
     try:
         yield
     except (errors.HfHubHTTPError, errors.HFValidationError, errors.HfUriError, ValueError) as error:
-        raise (_unwritten if writing else _refused)(error, name, kind) from error
-    # RuntimeError: what fetches big files in pieces says so, whatever it was.
-    except (errors.RevisionResolutionError, errors.HTTPError, OSError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno in DISK:
+        raise (_publish_error(error, name) if writing else _fetch_error(error, name, kind)) from error
+    # RuntimeError: raised for any error by the client's code for large files.
+    except (
+        errors.RevisionResolutionError,
+        errors.HTTPError,  # type: ignore[attr-defined]  # re-exported from the client's HTTP library
+        OSError,
+        RuntimeError,
+    ) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
         raise HubError(
             f"The {kind} {name}: the Hugging Face Hub cannot be reached ({_reason(error)}); check the "
@@ -31,7 +36,7 @@ def translate_errors(name: str, kind: str, writing: bool = False) -> Iterator[No
         ) from error
 
 
-def _unwritten(error: Exception, name: str, kind: str) -> HubError:
+def _publish_error(error: Exception, name: str) -> HubError:
     from huggingface_hub import errors
 
     if isinstance(error, errors.HfHubHTTPError):
@@ -39,11 +44,10 @@ def _unwritten(error: Exception, name: str, kind: str) -> HubError:
             f"{name} cannot be written on the Hugging Face Hub ({_reason(error)}); check the name, and "
             "log in with `hf auth login` with a token that may write there."
         )
-    return HubError(f"The Hugging Face Hub does not take {name} so ({_reason(error)}); mend that and publish again.")
+    return HubError(f"The Hugging Face Hub does not take {name} so ({_reason(error)}); correct that and publish again.")
 
 
-def _refused(error: Exception, name: str, kind: str) -> HubError:
-    """What an answer of the Hub means that is no file."""
+def _fetch_error(error: Exception, name: str, kind: str) -> HubError:
     from huggingface_hub import constants, errors
 
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
@@ -72,8 +76,8 @@ def _refused(error: Exception, name: str, kind: str) -> HubError:
 
 
 def _reason(error: BaseException) -> str:
-    """The Hub's own words where it has some; of an address that cannot be resolved, why."""
-    told = getattr(error, "server_message", None) or first_line(
+    """Return the Hub's own message, if it sent one, else the cause, such as an address that cannot be resolved."""
+    message = getattr(error, "server_message", None) or first_line(
         error.__cause__ if isinstance(error.__cause__, OSError) and not hasattr(error, "response") else error
     )
-    return str(told).rstrip(".: ")
+    return str(message).rstrip(".: ")

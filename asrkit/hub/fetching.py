@@ -1,7 +1,7 @@
-"""Files of a repository -> the Hub client's cache, by a process of its own.
+"""Files of a repository -> the Hub client's cache, fetched by a child process.
 
-What fetches big files in pieces cannot be broken off from Python, and takes no word of its callback. A process can be
-ended at any time, and what has arrived is seen on the disk.
+The client's code for large files can neither be interrupted from Python nor report its progress. A process can be
+killed at any time, and the size of its partial files on the disk shows the progress.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -23,50 +22,51 @@ from typing import IO, Any
 from asrkit import child
 from asrkit import errors as ours
 from asrkit.errors import AsrkitError, HubError
+from asrkit.files import free_bytes
 from asrkit.hub.errors import translate_errors
 from asrkit.hub.repositories import Repository
 from asrkit.jobs import ProgressCallback
 
-AT_ONCE = 8
-TICK_S = 0.5
+NUM_THREADS = 8
+POLL_S = 0.5
 SPARE_BYTES = 1 << 30
-"""Of the disk, that a fetch leaves free."""
+"""Disk space that a fetch leaves free."""
 STALE_S = 3600.0
-"""A part of a file that has not grown for so long is nobody's any more: the client begins each file anew."""
-PARTIAL = ".incomplete"
+"""A partial file that has not grown for so long is abandoned: the client starts each file from the beginning."""
+PARTIAL_SUFFIX = ".incomplete"
 
 
 def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCallback | None = None) -> Path:
-    """The folder in which `paths` of the repository lie, fetched where they are not there yet.
+    """Fetch the files that are not in the cache yet, and return the folder that contains `paths`.
 
-    on_progress: gets the bytes that are there and all bytes; if it raises, the fetch stops.
+    on_progress: called with the fetched bytes and all bytes to fetch; if it raises, the fetch stops.
 
-    Raises GatedError or HubError if a file cannot be had or the disk has no room for it, OSError if it cannot be
-    written to.
+    Raises GatedError or HubError if a file cannot be fetched or the disk has no room for it; OSError if the disk cannot
+    be written.
     """
     from huggingface_hub import constants, try_to_load_from_cache
 
     name, kind = repository.name, repository.kind
-    where = functools.partial(try_to_load_from_cache, name, revision=repository.commit, repo_type=kind)
-    wanted = list(paths)
-    missing = [path for path in wanted if not isinstance(where(path), str)]
+    cached_path = functools.partial(try_to_load_from_cache, name, revision=repository.commit, repo_type=kind)
+    requested = list(paths)
+    missing = [path for path in requested if not isinstance(cached_path(path), str)]
     if missing and repository.offline:
         raise HubError(
-            f"Of {name}, {len(missing)} of {len(wanted)} files were not fetched before, and the Hugging "
+            f"Of {name}, {len(missing)} of {len(requested)} files were not fetched before, and the Hugging "
             "Face Hub cannot be reached; check the network and try again."
         )
     if missing:
         total = sum(repository.sizes[path] for path in missing)
         _check_room(name, total, Path(constants.HF_HUB_CACHE))
-        _apart(repository, missing, total, on_progress)
-    first = where(wanted[0])
+        _fetch_in_child(repository, missing, total, on_progress)
+    first = cached_path(requested[0])
     if not isinstance(first, str):
-        raise HubError(f"{wanted[0]} of {name} was fetched and is gone; fetch it again.")
-    return Path(first.removesuffix(wanted[0].replace("/", os.sep)))
+        raise HubError(f"{requested[0]} of {name} was fetched and is gone; fetch it again.")
+    return Path(first.removesuffix(requested[0].replace("/", os.sep)))
 
 
-def _apart(repository: Repository, paths: list[str], total: int, on_progress: ProgressCallback | None) -> None:
-    """Fetch `paths` in a process, and end it whatever happens here."""
+def _fetch_in_child(repository: Repository, paths: list[str], total: int, on_progress: ProgressCallback | None) -> None:
+    """Fetch `paths` in a child process, which is killed whatever happens here."""
     process = subprocess.Popen(
         child.module_command(__name__),
         stdin=subprocess.PIPE,
@@ -74,53 +74,55 @@ def _apart(repository: Repository, paths: list[str], total: int, on_progress: Pr
         text=True,
         env=child.environment(os.environ),
     )
-    whole: list[str] = []
-    refusal: dict[str, Any] = {}
-    listener = threading.Thread(target=_listen, args=[process.stdout, whole, refusal], daemon=True)
+    assert process.stdin and process.stdout
+    fetched: list[str] = []
+    failure: dict[str, Any] = {}
+    listener = threading.Thread(target=_listen, args=[process.stdout, fetched, failure], daemon=True)
     listener.start()
-    growing = _Growing(repository)
+    partial_files = _PartialFiles(repository)
 
     def report(done: int) -> None:
         if on_progress:
             on_progress(f"Fetching {repository.name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", done, total)
 
     try:
-        with contextlib.suppress(BrokenPipeError):  # it says why it ended
+        with contextlib.suppress(BrokenPipeError):  # the child reports why it ended
             json.dump([repository.name, repository.kind, repository.commit, paths], process.stdin)
             process.stdin.write("\n")
             process.stdin.flush()
         while listener.is_alive():
-            listener.join(TICK_S)
-            report(min(sum(repository.sizes[path] for path in whole) + growing.bytes(), total))
+            listener.join(POLL_S)
+            report(min(sum(repository.sizes[path] for path in fetched) + partial_files.size_bytes(), total))
     finally:
         process.kill()
         process.wait()
         listener.join()
         process.stdin.close()
         process.stdout.close()
-    if "errno" in refusal:
-        raise OSError(refusal["errno"], refusal["message"], refusal["file"])
-    if refusal:
-        raise getattr(ours, refusal["error"])(refusal["message"])
-    if len(whole) < len(paths):
+    if "errno" in failure:
+        raise OSError(failure["errno"], failure["message"], failure["file"])
+    if failure:
+        raise getattr(ours, failure["error"])(failure["message"])
+    if len(fetched) < len(paths):
         raise HubError(
-            f"Fetching {repository.name} ended after {len(whole)} of {len(paths)} files; try again, whole "
+            f"Fetching {repository.name} ended after {len(fetched)} of {len(paths)} files; try again, whole "
             "files are kept."
         )
     report(total)
 
 
-def _listen(stdout: IO[str], whole: list[str], refusal: dict[str, Any]) -> None:
+def _listen(stdout: IO[str], fetched: list[str], failure: dict[str, Any]) -> None:
+    """Collect what the child prints: the path of each fetched file, and at most one failure."""
     for line in stdout:
-        said = json.loads(line)
-        if isinstance(said, str):
-            whole.append(said)
+        message = json.loads(line)
+        if isinstance(message, str):
+            fetched.append(message)
         else:
-            refusal.update(said)
+            failure.update(message)
 
 
-class _Growing:
-    """The bytes of files that are under way, seen on the disk."""
+class _PartialFiles:
+    """The files of a repository that are being fetched, as seen on the disk."""
 
     def __init__(self, repository: Repository) -> None:
         from huggingface_hub import constants
@@ -128,30 +130,30 @@ class _Growing:
 
         folder = repo_folder_name(repo_id=repository.name, repo_type=repository.kind)
         self._folder = Path(constants.HF_HUB_CACHE, folder, "blobs")
-        for part in self._parts():
-            with contextlib.suppress(OSError):  # somebody else removes it
+        for part in self._list():
+            with contextlib.suppress(OSError):  # another process removed it
                 if time.time() - part.stat().st_mtime > STALE_S:
                     os.unlink(part)
-        self._before = {part.name for part in self._parts()}
+        self._before = {part.name for part in self._list()}
 
-    def bytes(self) -> int:
-        found = 0
-        for part in self._parts():
-            with contextlib.suppress(FileNotFoundError):  # whole by now
-                found += 0 if part.name in self._before else part.stat().st_size
-        return found
+    def size_bytes(self) -> int:
+        """Return the size of the partial files that were not there at the beginning."""
+        size = 0
+        for part in self._list():
+            with contextlib.suppress(FileNotFoundError):  # complete by now
+                size += 0 if part.name in self._before else part.stat().st_size
+        return size
 
-    def _parts(self) -> list[os.DirEntry[str]]:
+    def _list(self) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self._folder) as entries:
-                return [entry for entry in entries if entry.name.endswith(PARTIAL)]
+                return [entry for entry in entries if entry.name.endswith(PARTIAL_SUFFIX)]
         except FileNotFoundError:
             return []
 
 
 def _check_room(name: str, needed: int, cache: Path) -> None:
-    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(cache)
     if needed + SPARE_BYTES > free:
         raise HubError(
             f"Fetching {name} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free at {cache}; "
@@ -159,16 +161,23 @@ def _check_room(name: str, needed: int, cache: Path) -> None:
         )
 
 
+def _exit_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
 def _main() -> None:
-    """The process: reads what to fetch from stdin, prints the path of each file that is whole, and at most one
-    refusal. It ends when stdin does: nobody waits for it then."""
+    """Run the child process: read the paths from stdin; print each fetched path, and at most one failure.
+
+    It exits when stdin is closed, because then the parent has ended.
+    """
     name, kind, commit, paths = json.loads(sys.stdin.readline())
-    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_exit_with_stdin, daemon=True).start()
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    pool = ThreadPoolExecutor(AT_ONCE)
+    pool = ThreadPoolExecutor(NUM_THREADS)
     files = {pool.submit(hf_hub_download, name, path, repo_type=kind, revision=commit): path for path in paths}
     try:
         with translate_errors(name, kind):
@@ -179,7 +188,7 @@ def _main() -> None:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}), flush=True)
     except OSError as error:
         print(json.dumps({"errno": error.errno, "message": error.strerror, "file": error.filename}), flush=True)
-    os._exit(0)  # without waiting for what is still under way
+    os._exit(0)  # without waiting for files that are still being fetched
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def inspect_repository(name: str, kind: Kind, revision: str | None = None) -> Re
             info = api.repo_info(name, repo_type=kind, revision=commit, files_metadata=True)
             if info.gated:  # everybody may list its files, but not fetch them
                 api.auth_check(name, repo_type=kind)
-        except (errors.HTTPError, OSError) as error:
+        except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # of the client's HTTP library
             status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 500
             sizes = Repository(name, kind, commit, {}).load_cached("sizes") if status >= 500 else None
             if sizes is None:

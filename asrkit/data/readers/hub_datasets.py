@@ -191,7 +191,7 @@ def _plan_from_hub(name: DatasetName, repository: hub.Repository) -> tuple[Datas
         if config is None:
             return resolved, _Plan(repository, configs, None, "", {})
         builder = datasets.load_dataset_builder(name.dataset, config)
-    except (ConnectionError, errors.HTTPError) as error:
+    except (ConnectionError, errors.HTTPError) as error:  # type: ignore[attr-defined]  # of the client's HTTP library
         with translate_errors(name.dataset, "dataset"):
             raise error
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, yaml.YAMLError) as error:
