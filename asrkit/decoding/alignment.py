@@ -14,7 +14,7 @@ from asrkit.audio import Waveform
 from asrkit.decoding import ctc
 from asrkit.decoding.protocols import AcousticModel
 from asrkit.decoding.tokens import spell_words
-from asrkit.decoding.transcript import extend_word_ends
+from asrkit.decoding.transcript import TimedWord, extend_word_ends
 from asrkit.errors import DataError
 from asrkit.text.scripts import tokenize_with_joins
 
@@ -25,15 +25,14 @@ MAX_QUOTED = 40
 
 
 @dataclass(frozen=True)
-class AlignedWord:
-    """score: mean log posterior of its letters, 0 at best; None for a word whose letters the model does not know.
+class AlignedWord(TimedWord):
+    """A word of a text, timed.
+
+    score: mean log posterior of its letters, 0 at best; None for a word whose letters the model does not know.
 
     joined: as of `Word`.
     """
 
-    word: str
-    start_s: float
-    end_s: float
     score: float | None
     joined: bool = False
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from asrkit.decoding.ngram import BEGIN, END, LN10, UNKNOWN
 from asrkit.errors import ConfigError, first_line
@@ -20,7 +20,7 @@ MAX_KNOWN_WORDS = 200_000
 MAX_TEXT_MB = 500
 """Size of an .arpa file on disk: kenlm reads 25 MB a second, and blocks the whole process meanwhile."""
 BINARY_MAGIC = b"mmap lm"
-OPENERS: dict[bytes, Callable[[Path, str], IO[bytes]]] = {
+OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
@@ -78,7 +78,7 @@ def read_words(path: Path) -> Iterator[str]:
             names = data[start:] if start >= 0 else b""
         yield from (name.decode("utf-8", "replace") for name in names.split(b"\0") if name)
         return
-    opener = next((opener for prefix, opener in OPENERS.items() if magic.startswith(prefix)), open)
+    opener: Callable[..., Any] = next((opener for prefix, opener in OPENERS.items() if magic.startswith(prefix)), open)
     with opener(path, "rb") as file:
         for line in map(bytes.strip, file):
             if line == b"\\2-grams:":

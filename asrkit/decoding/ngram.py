@@ -26,7 +26,10 @@ Gram = tuple[str, ...]
 class WordModel(Protocol):
     """A language model as far as a decoder needs it. States are shared and never changed."""
 
-    words: Sequence[str]
+    @property
+    def words(self) -> Sequence[str]:
+        """The words that the model knows by name."""
+        ...
 
     @property
     def start(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -14,16 +14,22 @@ later than their last frame (three models, with and without pauses between the w
 
 
 @dataclass(frozen=True)
-class Word:
+class TimedWord:
+    """A word, and when it starts and ends in a recording."""
+
+    word: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Word(TimedWord):
     """A recognised word. confidence: 0 to 1, from the posteriors of its letters; each decoder documents how.
 
     In scripts without word spaces each character is a word (`text.scripts.tokenize_mixed`). joined: no space
     separates it from the word before it.
     """
 
-    word: str
-    start_s: float
-    end_s: float
     confidence: float
     joined: bool = False
 
@@ -74,18 +80,6 @@ class Transcript:
 def join_words(words: Sequence[Word]) -> str:
     """Return the text of words: spaces between them, except before joined ones."""
     return "".join(word.word if word.joined or not index else f" {word.word}" for index, word in enumerate(words))
-
-
-class TimedWord(Protocol):
-    """A dataclass with a start and an end in seconds."""
-
-    __dataclass_fields__: Any
-
-    @property
-    def start_s(self) -> float: ...
-
-    @property
-    def end_s(self) -> float: ...
 
 
 AnyTimedWord = TypeVar("AnyTimedWord", bound=TimedWord)

@@ -22,8 +22,8 @@ def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
     if language:
         return select_language(vocabulary, language, str(path))
     settings = path / "tokenizer_config.json"
-    default = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else None
-    return vocabulary.get(default) or next(iter(vocabulary.values()))
+    default = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else ""
+    return vocabulary.get(str(default)) or next(iter(vocabulary.values()))
 
 
 def _read_file(path: Path) -> dict[str, Any] | None:
