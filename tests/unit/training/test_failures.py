@@ -66,16 +66,20 @@ def test_a_disk_that_is_really_full(small_disk, save):
     assert explain(caught.value).error == "disk-full"
 
 
-def test_a_bad_clip_that_a_loader_process_found_is_one_sentence():
-    """PyTorch gives back the error with the traceback of the other process as its text."""
+def test_audio_error_of_a_loader_process_is_one_sentence(monkeypatch):
+    """PyTorch raises the error again with the traceback of the loader's process as its text."""
 
-    class Bad(Dataset):
+    class BadClip(Dataset):
         def __len__(self):
             return 1
 
         def __getitem__(self, index):
             raise AudioError("clips/a.wav holds no audio.")
 
+    # Shutting down the loader's process waits this long where fork has left the process stuck.
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+    batches = iter(DataLoader(BadClip(), num_workers=1))
     with pytest.raises(AudioError) as caught:
-        list(DataLoader(Bad(), num_workers=1))
+        next(batches)
+    batches._shutdown_workers()
     assert explain(caught.value).message == "clips/a.wav holds no audio."

@@ -1,7 +1,6 @@
 """The loop, on a model of ten thousand parameters and clips of half a second, with a real run directory."""
 
 import dataclasses
-import functools
 import types
 
 import pytest
@@ -13,7 +12,7 @@ from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import arguments, evaluation
+from asrkit.training import evaluation
 from asrkit.training.arguments import resolve_precision
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
@@ -444,30 +443,6 @@ def test_what_is_frozen_stays(build):
     still = {name for name, part in made.model.named_parameters() if torch.equal(part, before[name])}
     assert {name for name in before if ".feature_extractor." in name} <= still
     assert "lm_head.weight" not in still
-
-
-@pytest.mark.parametrize("freeze", ["nothing", "feature-encoder"])
-def test_a_compiled_model_learns_the_same_and_is_saved_as_an_ordinary_one(build, monkeypatch, freeze):
-    """Traced as for a device, run as it is: what a compiler makes of the trace takes it a minute here."""
-    settings = {"freeze": freeze, "head_first_steps": 1, "eval_steps": 2, "save_steps": 2}
-    plain = build(**settings)
-    plain.train()
-    traced = functools.partial(TrainingArguments, torch_compile_backend="eager")
-    monkeypatch.setattr(arguments, "TrainingArguments", traced)
-    compiled = build(**settings, torch_compile=True)
-    compiled.train()
-    assert type(compiled.model_wrapped).__name__ == "OptimizedModule"
-
-    def losses(made):
-        return [told.data["loss"] for told in made.run.events()[0] if told.kind in (events.TRAIN, events.EVAL)]
-
-    assert losses(compiled) == pytest.approx(losses(plain), rel=1e-3)
-    for folder in (compiled.run.model_dir, compiled.run.checkpoints()[0]):
-        found, wanted = load_file(folder / "model.safetensors"), compiled.model.state_dict()
-        assert set(found) == {name.removeprefix("_orig_mod.") for name in wanted}
-    again = build(run=compiled.run, **settings, torch_compile=True)
-    again.train(resume_from_checkpoint=str(compiled.run.checkpoints()[0]))
-    assert losses(again)[-1] == pytest.approx(losses(plain)[-1], rel=1e-3)
 
 
 def test_short_clips_can_be_masked(build):
