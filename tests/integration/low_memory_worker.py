@@ -1,4 +1,4 @@
-"""The worker on a device that has room for two clips at a time in its second process, and for four in its first.
+"""The worker with memory for two clips at a time in its second process, and for four in its first.
 
 torchrun --standalone --nproc-per-node=2 low_memory_worker.py RUN_DIR
 """
@@ -10,18 +10,18 @@ from transformers import Wav2Vec2ForCTC
 
 from asrkit.training import distributed, worker
 
-ROOM = 4 if distributed.IS_MAIN else 2
+MAX_CLIPS = 4 if distributed.IS_MAIN else 2
 forward = Wav2Vec2ForCTC.forward
 
 
-def cramped(model, *args, **batch):
-    answer = forward(model, *args, **batch)
-    if model.training and len(batch["labels"]) > ROOM:
-        answer.loss.backward(retain_graph=True)  # a gradient that was begun is not counted twice
+def limited_forward(model, *args, **batch):
+    output = forward(model, *args, **batch)
+    if model.training and len(batch["labels"]) > MAX_CLIPS:
+        output.loss.backward(retain_graph=True)  # leaves a partial gradient, which must not be counted twice
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-    return answer
+    return output
 
 
 if __name__ == "__main__":
-    Wav2Vec2ForCTC.forward = cramped
+    Wav2Vec2ForCTC.forward = limited_forward
     sys.exit(worker.main(sys.argv[1:]))

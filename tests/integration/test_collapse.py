@@ -1,7 +1,7 @@
-"""The run that failed quietly, for real and scaled down: told at its first evaluations, and mended by what is advised.
+"""A collapsed run is reported at its first evaluations, and the recommended settings train.
 
-The starter stands for XLS-R and the demo's speech for ASCEND. The published rate was several times what XLS-R takes;
-here it is several times what the starter takes. All else is as in the presets.
+A scaled-down version of a published run: the starter stands for XLS-R and the demo's speech for ASCEND. The published
+learning rate was several times too high for XLS-R; here it is several times too high for the starter.
 """
 
 import pytest
@@ -33,20 +33,20 @@ def outcome(store):
     return make
 
 
-def test_what_failed_is_flagged_by_its_second_evaluation(outcome):
+def test_blank_collapse_is_found_by_second_evaluation(outcome):
     run = outcome("ascend-xls-r-300m", learning_rate=0.02, vocabulary="fresh")
-    seen = view.load_view(run)
-    assert seen.evaluations[-1].data["wer"] > 0.95, "it collapses indeed"
-    (finding,) = [one for one in seen.findings if one["code"] == "blank-collapse"]
+    run_view = view.load_view(run)
+    assert run_view.evaluations[-1].data["wer"] > 0.95, "the run collapses"
+    (finding,) = [finding for finding in run_view.findings if finding["code"] == "blank-collapse"]
     assert finding["epoch"] <= 2 and "blank" in finding["cause"]
     assert "head_first_steps" in finding["remedy"] and "tuned for CTC" in finding["remedy"]
     assert "blank-collapse" in (run.model_dir / "README.md").read_text() and "blank-collapse" in run.log_tail()
 
 
-def test_what_is_advised_learns(outcome):
+def test_recommended_settings_learn(outcome):
     """A lower rate, the head first, short masks, and a start from a checkpoint that is tuned for CTC."""
-    seen = view.load_view(outcome("ascend-repaired", learning_rate=1e-3, head_first_steps=10))
-    start, end = seen.evaluations[0].data, seen.evaluations[-1].data
+    run_view = view.load_view(outcome("ascend-repaired", learning_rate=1e-3, head_first_steps=10))
+    start, end = run_view.evaluations[0].data, run_view.evaluations[-1].data
     assert end["cer"] < 0.75 * start["cer"] and end["wer"] < 0.95
-    # Sentences on both sides, which these few words cannot avoid, are told; that it learns badly is not.
-    assert {one["code"] for one in seen.findings} <= {"leak-text"}
+    # With these few words, both splits share sentences; nothing is reported about the training itself.
+    assert {finding["code"] for finding in run_view.findings} <= {"leak-text"}

@@ -1,4 +1,4 @@
-"""Twenty clips of one voice are enough to try personalising the starter: with what the page proposes for them."""
+"""Twenty clips of one voice improve the starter with the settings that the page proposes for them."""
 
 import csv
 
@@ -8,10 +8,10 @@ from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.data.api import DataApi
 from tests.support.runs import wait_for_end
 
-VOICE = "hibari:heart"  # never heard by the starter, and of another synthesiser than all that it was taught by
+VOICE = "hibari:heart"  # not in the starter's training data, and from another synthesizer
 
 
-def test_twenty_clips_make_the_starter_hear_a_new_voice(store, tmp_path):
+def test_twenty_clips_adapt_the_starter_to_a_voice(store, tmp_path):
     clips = [row for row in sources.load("callsigns").utterances if row.speaker == VOICE]
     for name, rows in (("mine", clips[:20]), ("others", clips[20:])):
         with open(tmp_path / f"{name}.csv", "w", encoding="utf-8", newline="") as file:
@@ -20,6 +20,6 @@ def test_twenty_clips_make_the_starter_hear_a_new_voice(store, tmp_path):
     assert (proposed["preset"], proposed["decoding"]) == ("few-clips", "greedy")
     run = supervisor.start(store, DEFAULTS.replace(proposed | {"eval": str(tmp_path / "others.csv")}))
     assert wait_for_end(run) == lifecycle.FINISHED
-    scores = [told.data for told in view.load_view(run).evaluations]
-    assert min(told["wer"] for told in scores) < 0.9 * scores[0]["wer"]
-    assert min(told["cer"] for told in scores) < 0.75 * scores[0]["cer"]
+    scores = [event.data for event in view.load_view(run).evaluations]
+    assert min(score["wer"] for score in scores) < 0.9 * scores[0]["wer"]
+    assert min(score["cer"] for score in scores) < 0.75 * scores[0]["cer"]

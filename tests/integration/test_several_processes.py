@@ -1,4 +1,4 @@
-"""One run trained by two processes under torchrun, over gloo on the CPU: the same curve, the same life."""
+"""One run trained by two processes under torchrun, over gloo on the CPU."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ def alone(tmp_path_factory, speech, base):
     return train_undisturbed(tmp_path_factory.mktemp("alone"), speech, base, **ONE)
 
 
-def test_two_processes_draw_the_curve_of_one(store, settings, alone):
+def test_two_processes_give_same_curve_as_one(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "two")
     assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     assert [value for _, value in loss_curve(run)] == pytest.approx([value for _, value in loss_curve(alone)], rel=1e-4)
-    told, _ = run.events()
-    assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
-    assert [one.step for one in told if one.kind == events.TRAIN] == list(range(1, 13)), "one of them alone tells"
+    run_events, _ = run.events()
+    assert [event.step for event in run_events if event.kind == events.EVAL] == [0, 4, 8, 12]
+    assert [event.step for event in run_events if event.kind == events.TRAIN] == list(range(1, 13)), (
+        "rank 0 alone emits events"
+    )
     assert view.load_view(run).started["processes"] == 2
     scored, alike = (view.load_view(one).evaluations[-1].data for one in (run, alone))
     assert scored["utterances"] == 6 and scored["wer"] == alike["wer"]
@@ -52,7 +54,7 @@ def test_two_processes_draw_the_curve_of_one(store, settings, alone):
     assert [row["id"] for row in scored["samples"]] == [row["id"] for row in alike["samples"]]
 
 
-def test_stop_and_resume(store, settings, alone):
+def test_stopped_run_resumes_to_same_result(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "stopped")
     wait_for_step(run, 5)
     supervisor.stop(run)
@@ -63,7 +65,7 @@ def test_stop_and_resume(store, settings, alone):
     assert_same_ending(run, alone)
 
 
-def test_a_killed_launcher_leaves_nobody_behind_and_the_run_resumes(store, settings, alone):
+def test_killed_launcher_leaves_no_workers_and_run_resumes(store, settings, alone):
     run = supervisor.start(store, settings(**TWO), "killed")
     wait_for_step(run, 6)
     workers = ranks(run)
@@ -79,22 +81,16 @@ def test_a_killed_launcher_leaves_nobody_behind_and_the_run_resumes(store, setti
     assert_same_ending(run, alone)
 
 
-def test_one_killed_process_ends_the_run_and_says_so(store, settings):
-    run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "halved")
+def test_failed_run_reports_the_process_or_the_clip_that_failed(store, settings):
+    """A killed process is reported as lost; a clip that goes bad later is named, whichever process reads it."""
+    run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "failing")
     wait_for_step(run, 3)
     second = next(worker for worker in ranks(run) if worker.environ()["RANK"] == "1")
     second.kill()
     assert wait_for_end(run) == lifecycle.FAILED, run.log_tail()
     assert view.load_view(run).end.data["error"] == "process-lost", view.load_view(run).end
 
-
-def test_the_process_that_fails_says_why(store, settings, speech):
-    """A clip that goes bad after the start, in the share of any of the two: its name is told, not only a loss."""
-    run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "bad-clip")
-    wait_for_step(run, 1)
     rows = manifest.read(run.manifest_path("train"))
-    supervisor.stop(run)
-    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
     broken = dataclasses.replace(rows[5], audio=str(run.path / "gone.wav"))
     manifest.write(run.manifest_path("train"), [*rows[:5], broken, *rows[6:]])
     supervisor.resume(store, run)
@@ -102,8 +98,8 @@ def test_the_process_that_fails_says_why(store, settings, speech):
     assert "gone.wav" in view.load_view(run).end.data["message"], view.load_view(run).end
 
 
-def test_two_machines(store, settings, alone, monkeypatch):
-    """Two torchruns that meet at a port of this machine stand for two machines that share the runs directory."""
+def test_two_machines_give_same_curve(store, settings, alone, monkeypatch):
+    """Two torchruns that meet at a port of this machine simulate two machines that share the runs directory."""
     meeting = f"--nnodes=2 --master-addr=127.0.0.1 --master-port={find_free_port()}"
     monkeypatch.setenv("ASRKIT_TORCHRUN", f"{meeting} --node-rank=0")
     run = supervisor.start(store, settings(**TWO | {"processes": 1}), "two-machines")
@@ -128,15 +124,15 @@ def test_two_machines(store, settings, alone, monkeypatch):
         assert [value for _, value in loss_curve(run)] == pytest.approx(
             [value for _, value in loss_curve(alone)], rel=1e-4
         )
-        told, _ = second.communicate(timeout=30)
-        assert second.returncode == 0, told
+        output, _ = second.communicate(timeout=30)
+        assert second.returncode == 0, output
     finally:
         second.kill()
         second.wait()
 
 
-def test_a_batch_that_does_not_fit_into_one_of_them_is_computed_in_parts(store, settings, alone):
-    """The curve is that of one process with room enough; the run says once what it did."""
+def test_out_of_memory_in_one_process_splits_batches_of_all(store, settings, alone):
+    """The curve is that of one process with enough memory; the run reports the split once."""
     run = store.create(settings(**TWO), "cramped")
     done = subprocess.run(
         [
@@ -155,10 +151,10 @@ def test_a_batch_that_does_not_fit_into_one_of_them_is_computed_in_parts(store, 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [value for _, value in loss_curve(run)] == pytest.approx([value for _, value in loss_curve(alone)], rel=1e-4)
-    told = [one.data for one in run.events()[0] if one.data.get("code") == "batch-split"]
-    assert len(told) == 1 and "computed in 2 parts" in told[0]["cause"]
+    findings = [event.data for event in run.events()[0] if event.data.get("code") == "batch-split"]
+    assert len(findings) == 1 and "computed in 2 parts" in findings[0]["cause"]
 
 
-def test_layer_drop_is_refused(settings):
+def test_layer_drop_is_rejected_with_several_processes(settings):
     with pytest.raises(ConfigError, match="works with one process only"):
         settings(processes=2, layerdrop=0.1)

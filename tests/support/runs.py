@@ -1,4 +1,4 @@
-"""Runs seen from outside: wait for what they do, and compare two of them."""
+"""Start runs, wait for their steps and their end, and compare two of them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.support.waiting import wait_for
 
 
 def train_undisturbed(folder: Path, speech: Path, base: Path, **changes) -> Run:
-    """A run of seconds that nobody touches, finished."""
+    """Start a run of a few seconds and return it when it has finished."""
     values = {"preset": "", "train": str(speech), "model": str(base), **tiny.SETTINGS, **changes}
-    run = supervisor.start(RunStore(folder), TrainConfig().replace(values), "calm")
+    run = supervisor.start(RunStore(folder), TrainConfig().replace(values), "undisturbed")
     assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     return run
 
@@ -39,7 +39,8 @@ def loss_curve(run: Run) -> list[tuple[int, float]]:
 
 def evaluation_results(run: Run) -> list[tuple]:
     return [
-        (told.step, told.data["loss"], told.data["wer"], told.data["cer"]) for told in view.load_view(run).evaluations
+        (event.step, event.data["loss"], event.data["wer"], event.data["cer"])
+        for event in view.load_view(run).evaluations
     ]
 
 

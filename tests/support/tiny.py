@@ -1,6 +1,6 @@
 """A language of five tones and a model of forty thousand parameters: real training in seconds.
 
-Each letter a to e is a tone of 80 ms behind 40 ms of near-silence, so a small CTC model can learn to read it.
+Each letter a to e is a tone of 80 ms behind 40 ms of near-silence, so a small CTC model can learn it.
 """
 
 from __future__ import annotations

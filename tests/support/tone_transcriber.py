@@ -1,4 +1,4 @@
-"""A listener of the tiny language (`tiny.synthesize`) that reads tones instead of asking a network."""
+"""A Transcriber for the tiny language (`tiny.synthesize`) that detects tones instead of running a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import tiny
 
 
 class ToneTranscriber(Transcriber):
-    """Reads the tones of `tiny.synthesize` by their pitch; a gap of 0.1 s ends a word."""
+    """Decodes the tones of `tiny.synthesize` by their pitch; a gap of 0.1 s ends a word."""
 
     def __init__(self) -> None:
         pass
@@ -33,23 +33,23 @@ class ToneTranscriber(Transcriber):
 
 
 def decode_tones(samples: np.ndarray) -> list[Word]:
-    """Tones -> words with times; a tone that is cut off counts if half of it is there."""
+    """Tones -> words with times; a tone that is cut off counts if half of it is left."""
     size = SAMPLING_RATE // 100
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     loud = (frames**2).mean(axis=1) > 0.01
     edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]])))
-    words, letters_, begin, last = [], "", 0, -100
+    words, letters, begin, last = [], "", 0, -100
     for first, stop in zip(edges[::2], edges[1::2], strict=True):
         if stop - first < 4:
             continue
-        if letters_ and first - last > 8:
-            words.append(Word(letters_, begin / 100, last / 100, 1.0))
-            letters_ = ""
-        begin = begin if letters_ else first
+        if letters and first - last > 8:
+            words.append(Word(letters, begin / 100, last / 100, 1.0))
+            letters = ""
+        begin = begin if letters else first
         sound = samples[first * size : stop * size]
         pitch = np.abs(np.fft.rfft(sound)).argmax() * SAMPLING_RATE / len(sound)
-        letters_ += min(tiny.HERTZ, key=lambda letter: abs(tiny.HERTZ[letter] - pitch))
+        letters += min(tiny.HERTZ, key=lambda letter: abs(tiny.HERTZ[letter] - pitch))
         last = stop
-    if letters_:
-        words.append(Word(letters_, begin / 100, last / 100, 1.0))
+    if letters:
+        words.append(Word(letters, begin / 100, last / 100, 1.0))
     return words

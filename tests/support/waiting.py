@@ -1,4 +1,4 @@
-"""Poll, never sleep blindly."""
+"""Wait for a condition by polling."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def wait_for(condition: Callable[[], Value], what: str, seconds: float = WAIT_S)
         if value:
             return value
         time.sleep(0.05)
-    raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
+    raise AssertionError(f"waited {seconds:.0f} s for {what}")

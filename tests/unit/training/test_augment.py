@@ -40,12 +40,12 @@ def test_output_is_finite_float32(strength, name):
     assert np.array_equal(given, INPUTS[name]), "the clip itself was changed"
 
 
-def test_none_changes_nothing():
+def test_strength_none_keeps_the_waveform():
     assert np.array_equal(STRENGTHS["none"](NOISE, np.random.default_rng(0)), NOISE)
 
 
 @pytest.mark.parametrize("strength", ["light", "strong"])
-def test_the_same_generator_gives_the_same_waveform(strength):
+def test_same_seed_gives_same_waveform(strength):
     made = [STRENGTHS[strength](NOISE, np.random.default_rng([7, epoch])) for epoch in (0, 0, *range(1, 10))]
     assert np.array_equal(made[0], made[1])
     assert any(not np.array_equal(made[0], other) for other in made[2:])
@@ -53,7 +53,7 @@ def test_the_same_generator_gives_the_same_waveform(strength):
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.25, 1.3, 2.0])
 @pytest.mark.parametrize("length", [16_000, 15_999, 4_001])
-def test_warp_changes_length_and_pitch_by_the_factor(factor, length):
+def test_warp_scales_length_and_pitch(factor, length):
     given = tone(500)[:length]
     out = warp(given, factor)
     assert len(out) == round(length / factor)
@@ -62,19 +62,19 @@ def test_warp_changes_length_and_pitch_by_the_factor(factor, length):
     assert np.abs(middle).max() == pytest.approx(0.5, abs=0.03)
 
 
-def test_warp_to_faster_does_not_alias():
+def test_faster_warp_does_not_alias():
     """7 kHz played 1.5 times faster would be 10.5 kHz, which cannot be held: it must vanish, not fold to 5.5 kHz."""
     assert np.abs(warp(tone(7000), 1.5)[1000:-1000]).max() < 0.02
 
 
-def test_augmentation_draws_the_warp_from_its_range():
+def test_warp_factor_is_drawn_from_its_range():
     only_warp = Augmentation(warp=(0.8, 1.25), warp_probability=1.0)
     factors = [len(NOISE) / len(only_warp(NOISE, np.random.default_rng(seed))) for seed in range(60)]
     assert 0.8 <= min(factors) < 0.9 and 1.15 < max(factors) <= 1.25
     assert np.median(factors) == pytest.approx(1.0, abs=0.08)
 
 
-def test_edges_make_room_before_and_after():
+def test_edges_add_silence_at_both_ends():
     padded = Augmentation(edge_s=0.3)(np.ones(RATE, np.float32), np.random.default_rng(0))
     sounding = np.flatnonzero(padded)
     assert len(sounding) == RATE and 0 < sounding[0] <= 0.3 * RATE
@@ -83,7 +83,7 @@ def test_edges_make_room_before_and_after():
 
 @pytest.mark.parametrize("snr_db", [0.0, 5.0, 20.0, 40.0])
 @pytest.mark.parametrize("length", [16_000, 15_999, 401])
-def test_noise_is_added_at_the_wanted_ratio(snr_db, length):
+def test_noise_has_requested_snr(snr_db, length):
     for seed in range(5):
         speech = tone(440)[:length].astype(np.float64)
         noise = add_noise(speech, snr_db, np.random.default_rng(seed)) - speech
@@ -91,7 +91,7 @@ def test_noise_is_added_at_the_wanted_ratio(snr_db, length):
         assert found == pytest.approx(snr_db, abs=0.5)
 
 
-def test_noise_has_many_colours():
+def test_noise_color_varies():
     shares = [
         energy(noise, 0, 1000) / energy(noise, 0, 8001)
         for seed in range(40)
@@ -100,7 +100,7 @@ def test_noise_has_many_colours():
     assert min(shares) < 0.25 and max(shares) > 0.95  # white has 1/8 of its energy there, brown nearly all
 
 
-def test_band_limiting_removes_what_is_above():
+def test_band_limit_removes_high_frequencies():
     only_band = Augmentation(band_probability=1.0)
     lost = []
     for seed in range(30):
@@ -112,7 +112,7 @@ def test_band_limiting_removes_what_is_above():
     assert np.median(lost) < 0.01
 
 
-def test_the_telephone_band_ends_at_3400_hz(monkeypatch):
+def test_telephone_band_ends_at_3400_hz(monkeypatch):
     monkeypatch.setattr(augment, "mu_law", lambda samples: samples)
     only_band = Augmentation(band_probability=1.0)
     shares = [
@@ -123,7 +123,7 @@ def test_the_telephone_band_ends_at_3400_hz(monkeypatch):
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6])
-def test_a_room_keeps_length_and_energy_and_leaves_a_tail(seconds):
+def test_reverberation_keeps_length_and_energy_and_adds_tail(seconds):
     click = np.zeros(RATE)
     click[1000] = 1.0
     out = reverberate(click, seconds, np.random.default_rng(0))
@@ -134,7 +134,7 @@ def test_a_room_keeps_length_and_energy_and_leaves_a_tail(seconds):
     assert 0.01 < tail < 0.5 and (out[end:] ** 2).sum() < 1e-9
 
 
-def test_mu_law_keeps_the_loud_and_the_quiet():
+def test_mu_law_error_is_proportional_to_peak():
     for peak in (1.0, 0.01):
         given = tone(440, peak=peak)
         out = mu_law(given)

@@ -11,7 +11,7 @@ def epoch(batches, number=0):
     """Lists of clip numbers."""
     batches.set_epoch(number)
     listed = list(batches)
-    assert all(told == number for batch in listed for told, _ in batch)
+    assert all(epoch == number for batch in listed for epoch, _ in batch)
     return [[index for _, index in batch] for batch in listed]
 
 
@@ -21,7 +21,7 @@ def sampler(durations=LOG_NORMAL, seconds=60.0, clips=8, seed=1, **where):
 
 @pytest.mark.parametrize("seconds", [0.0, 7.5, 60.0])
 @pytest.mark.parametrize("count", [1, 2, 7, 100, 333])
-def test_every_clip_exactly_once_an_epoch(count, seconds):
+def test_epoch_contains_every_clip_once(count, seconds):
     batches = sampler(LOG_NORMAL[:count], seconds)
     for number in range(3):
         listed = epoch(batches, number)
@@ -29,13 +29,13 @@ def test_every_clip_exactly_once_an_epoch(count, seconds):
         assert len(listed) == len(batches)
 
 
-def test_the_same_seed_and_epoch_give_the_same_batches():
+def test_same_seed_and_epoch_give_same_batches():
     assert epoch(sampler(seed=3), 5) == epoch(sampler(seed=3), 5)
     batches = sampler(seed=3)
     assert epoch(batches, 5) == epoch(batches, 5)
 
 
-def test_epochs_and_seeds_differ():
+def test_batches_differ_between_epochs_and_seeds():
     batches = sampler()
     first, second = epoch(batches, 0), epoch(batches, 1)
     assert first != second and epoch(sampler(seed=2), 0) != first
@@ -43,7 +43,7 @@ def test_epochs_and_seeds_differ():
     assert len(together) < len(first) / 10, "clips should meet other clips in the next epoch"
 
 
-def test_clips_travel():
+def test_clips_meet_clips_of_other_windows():
     """Few batches: after some epochs a clip has met clips that were not in its window at first."""
     batches, met = sampler(LOG_NORMAL[:120], seconds=0, clips=8), set()
     for number in range(12):
@@ -57,43 +57,43 @@ def test_batches_are_not_sorted_by_length():
 
 
 @pytest.mark.parametrize("seconds", [20.0, 60.0, 320.0])
-def test_seconds_bound_the_padded_batch(seconds):
+def test_batch_seconds_bounds_padded_length(seconds):
     for number in range(3):
         for batch in epoch(sampler(seconds=seconds), number):
             assert len(batch) * LOG_NORMAL[batch].max() <= seconds
 
 
-def test_a_clip_over_the_bound_goes_alone():
+def test_clip_over_the_bound_is_a_batch_alone():
     listed = epoch(sampler([50.0, 40.0, *[2.0] * 30], seconds=10))
     assert [0] in listed and [1] in listed
     assert max(map(len, listed)) == 5
 
 
-def test_no_few_clips_are_left_alone():
+def test_last_batch_is_not_much_smaller():
     """Neither behind a clip over the bound nor at the end of the order: each batch weighs as much as the others."""
     listed = epoch(sampler([50.0, *[2.0] * 21], seconds=20))
     assert sorted(map(len, listed)) == [1, 5, 6, 10]
     assert sorted(len(batch) for batch in epoch(sampler([2.0] * 17, seconds=0, clips=8))) == [4, 5, 8]
 
 
-def test_clips_are_counted_without_seconds():
+def test_batch_size_counts_clips_without_batch_seconds():
     assert sorted(len(batch) for batch in epoch(sampler(LOG_NORMAL[:30], seconds=0, clips=8))) == [6, 8, 8, 8]
 
 
 @pytest.mark.parametrize(("seconds", "clips"), [(60.0, 1), (160.0, 1), (0.0, 8)])
-def test_little_of_a_batch_is_padding(seconds, clips):
+def test_padding_is_below_eight_percent(seconds, clips):
     listed = epoch(sampler(seconds=seconds, clips=clips))
     padded = sum(len(batch) * LOG_NORMAL[batch].max() for batch in listed)
     assert 1 - LOG_NORMAL.sum() / padded < 0.08
 
 
-def test_every_epoch_has_equally_many_batches():
+def test_every_epoch_has_same_number_of_batches():
     batches = sampler(seconds=60)
     assert {len(epoch(batches, number)) for number in range(5)} == {len(batches)}
 
 
 @pytest.mark.parametrize("world", [2, 3, 8])
-def test_processes_share_the_batches(world):
+def test_processes_divide_the_batches(world):
     """Equally many each; together all of them, and no more than `world - 1` twice."""
     alone = epoch(sampler(), 4)
     shares = [epoch(sampler(rank=rank, world_size=world), 4) for rank in range(world)]
@@ -103,13 +103,13 @@ def test_processes_share_the_batches(world):
     assert len(dealt) - len(alone) < world
 
 
-def test_more_processes_than_batches():
+def test_batches_repeat_with_more_processes_than_batches():
     shares = [epoch(sampler([1.0, 1.0], seconds=0, clips=8, rank=rank, world_size=3)) for rank in range(3)]
     assert [sorted(batch) for share in shares for batch in share] == [[0, 1]] * 3
 
 
 @pytest.mark.parametrize(("world", "accumulation"), [(1, 1), (2, 1), (1, 4), (2, 2)])
-def test_the_first_two_updates_are_those_that_need_most_memory(world, accumulation):
+def test_first_two_updates_have_the_largest_batches(world, accumulation):
     """So that what does not fit into memory fails in the first minute or never."""
 
     def padded(batch):
@@ -124,7 +124,7 @@ def test_the_first_two_updates_are_those_that_need_most_memory(world, accumulati
     assert min(first) >= max(rest)
 
 
-def test_several_processes_share_the_order_of_one():
+def test_processes_interleave_the_order_of_one_process():
     """So that the same update is made of the same clips."""
     one, two = epoch(sampler()), [epoch(sampler(rank=rank, world_size=2)) for rank in range(2)]
     assert [batch for pair in zip(*two, strict=True) for batch in pair][: len(one)] == one

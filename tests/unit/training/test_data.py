@@ -17,7 +17,7 @@ def processor(checkpoint):
     return load(str(base), TrainConfig(model=str(base)), [])[0]
 
 
-def test_an_item(processor, clips):
+def test_item_has_normalized_features_and_labels(processor, clips):
     item = SpeechDataset(clips(0.5), processor)[0]
     assert item["labels"] == [3, 4] and item["duration_s"] == 0.5
     assert item["features"].shape == (8000,)
@@ -25,14 +25,14 @@ def test_an_item(processor, clips):
     assert item["features"].std() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_part_of_a_file(processor, tmp_path):
+def test_item_reads_segment_of_file(processor, tmp_path):
     samples = np.concatenate([np.zeros(16_000), 0.1 * np.sin(np.arange(8000) / 5)])
     soundfile.write(tmp_path / "long.wav", samples, 16_000)
     item = SpeechDataset([Utterance(str(tmp_path / "long.wav"), "ab", 0.5, start_s=1.0, end_s=1.5)], processor)[0]
     assert len(item["features"]) == 8000 and np.abs(item["features"][:100]).max() > 0.5
 
 
-def test_every_epoch_hears_another_waveform_and_a_repeated_one_the_same(processor, clips):
+def test_augmentation_depends_on_seed_epoch_and_clip(processor, clips):
     dataset = SpeechDataset(clips(0.5, 0.5), processor, STRENGTHS["strong"], seed=3)
     first, again, later, other = (dataset[key]["features"] for key in ((0, 0), (0, 0), (1, 0), (0, 1)))
     assert np.array_equal(first, again)
@@ -41,13 +41,13 @@ def test_every_epoch_hears_another_waveform_and_a_repeated_one_the_same(processo
     assert not np.array_equal(reseeded[0, 0]["features"], first)
 
 
-def test_a_clip_that_cannot_be_decoded(processor, tmp_path):
+def test_undecodable_clip_raises_audio_error(processor, tmp_path):
     (tmp_path / "bad.wav").write_text("a letter")
     with pytest.raises(AudioError, match="bad.wav cannot be read as audio"):
         SpeechDataset([Utterance(str(tmp_path / "bad.wav"), "a", 1.0)], processor)[0]
 
 
-def test_a_batch(processor, clips):
+def test_batch_is_padded_and_masked(processor, clips):
     dataset = SpeechDataset(clips(0.5, 0.25, texts=("a cab", "b")), processor)
     batch = Collator(processor)([dataset[0], dataset[1]])
     assert batch["input_values"].shape == (2, 8000) and batch["input_values"].dtype == torch.float32
@@ -58,14 +58,14 @@ def test_a_batch(processor, clips):
     assert batch["about"] == {"audio_seconds": 0.75, "clips": [0, 1]}
 
 
-def test_no_mask_for_models_that_were_trained_without(checkpoint, clips):
+def test_group_norm_models_get_no_mask(checkpoint, clips):
     base = checkpoint(feat_extract_norm="group", do_stable_layer_norm=False)
     processor, _ = load(str(base), TrainConfig(model=str(base)), [])
     dataset = SpeechDataset(clips(0.5, 0.25), processor)
     assert set(Collator(processor)([dataset[0], dataset[1]])) == {"input_values", "labels", "about"}
 
 
-def test_mel_features(checkpoint, clips):
+def test_mel_features_are_padded_and_masked(checkpoint, clips):
     """A second has 98 windows of 10 ms, which are stacked in pairs."""
     base = checkpoint("wav2vec2-bert")
     processor, _ = load(str(base), TrainConfig(model=str(base)), [])
@@ -80,7 +80,7 @@ def test_mel_features(checkpoint, clips):
     ("kind", "shortest"),
     [("wav2vec2", 400 + 320 * 10), ("hubert", 400 + 320 * 10), ("wavlm", 400 + 320 * 10), ("wav2vec2-bert", 11)],
 )
-def test_the_shortest_batch_can_be_masked(checkpoint, clips, kind, shortest):
+def test_min_length_allows_masking(checkpoint, clips, kind, shortest):
     """SpecAugment refuses fewer frames than a mask is long."""
     base = checkpoint(kind)
     settings = TrainConfig(model=str(base), mask_time_prob=0.5, mask_time_length=10)

@@ -13,7 +13,7 @@ LENGTHS = (0.31, 1.0, 0.52, 0.77, 0.9)
 
 
 @pytest.fixture
-def talkative(checkpoint):
+def verbose_model(checkpoint):
     """(processor, model): random weights whose output layer is scaled up, so that many letters are written."""
 
     def make(kind="wav2vec2", **changes):
@@ -33,17 +33,17 @@ def run(processor, model, rows, size, **more):
 
 def hypotheses(monkeypatch, *arguments):
     """What `evaluate` wrote for every clip, in the order of the manifest."""
-    heard = []
+    scored_texts = []
     real = evaluation.metrics.score
     with monkeypatch.context() as patched:
-        patched.setattr(evaluation.metrics, "score", lambda refs, hyps: heard.append(hyps) or real(refs, hyps))
+        patched.setattr(evaluation.metrics, "score", lambda refs, hyps: scored_texts.append(hyps) or real(refs, hyps))
         found = run(*arguments)
-    return heard[0], found
+    return scored_texts[0], found
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "wav2vec2-bert"])
-def test_batches_change_nothing(talkative, clips, monkeypatch, kind):
-    processor, model = talkative(kind)
+def test_results_do_not_depend_on_batch_size(verbose_model, clips, monkeypatch, kind):
+    processor, model = verbose_model(kind)
     rows = clips(*LENGTHS)
     alone, one = hypotheses(monkeypatch, processor, model, rows, 1)
     assert len(set(alone)) >= 4 and len("".join(alone)) > 20, "the model should write something"
@@ -55,25 +55,25 @@ def test_batches_change_nothing(talkative, clips, monkeypatch, kind):
         assert (found.scores.wer.rate, found.scores.cer.rate) == (one.scores.wer.rate, one.scores.cer.rate)
 
 
-def test_a_model_without_a_mask_is_evaluated_clip_by_clip(talkative, clips, monkeypatch):
-    processor, model = talkative(feat_extract_norm="group", do_stable_layer_norm=False)
+def test_model_without_mask_is_evaluated_clip_by_clip(verbose_model, clips, monkeypatch):
+    processor, model = verbose_model(feat_extract_norm="group", do_stable_layer_norm=False)
     rows = clips(*LENGTHS)
     alone, _ = hypotheses(monkeypatch, processor, model, rows, 1)
     assert hypotheses(monkeypatch, processor, model, rows, 4)[0] == alone and len("".join(alone)) > 20
 
 
-def test_out_of_memory_takes_fewer_clips_at_once_and_changes_nothing(talkative, clips, monkeypatch):
-    processor, model = talkative()
+def test_out_of_memory_halves_the_batch_and_keeps_results(verbose_model, clips, monkeypatch):
+    processor, model = verbose_model()
     rows, forward, sizes = clips(0.5, 1.2, 0.8, 0.3, 0.9), model.forward, []
     wanted = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_event_data()
 
-    def cramped(*args, **batch):
+    def limited_forward(*args, **batch):
         sizes.append(len(batch["labels"]))
         if sizes[-1] > 1:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return forward(*args, **batch)
 
-    monkeypatch.setattr(model, "forward", cramped)
+    monkeypatch.setattr(model, "forward", limited_forward)
     found = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_event_data()
     assert sizes == [5, 2, 1, 1, 1, 1, 1]
     assert found.pop("loss") == pytest.approx(wanted.pop("loss"), rel=1e-5)
@@ -83,7 +83,7 @@ def test_out_of_memory_takes_fewer_clips_at_once_and_changes_nothing(talkative, 
         evaluate(model, processor, rows, batch_size=5, normaliser="none")
 
 
-class Told(torch.nn.Module):
+class FakeModel(torch.nn.Module):
     """A model that writes `letter` on true frames and `after` on padding; its loss for a clip is its seconds."""
 
     def __init__(self, letter=3, after=0):
@@ -115,43 +115,43 @@ def processor(checkpoint):
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_blank_share_counts_true_frames_only(processor, clips, size):
     rows = clips(1.0, 0.5, 0.25)
-    assert run(processor, Told(letter=3, after=0), rows, size).blank_share == 0.0
-    assert run(processor, Told(letter=0, after=3), rows, size).blank_share == 1.0
+    assert run(processor, FakeModel(letter=3, after=0), rows, size).blank_share == 0.0
+    assert run(processor, FakeModel(letter=0, after=3), rows, size).blank_share == 1.0
 
 
-def test_tokens_for_no_letter_are_counted_and_not_written(processor, clips):
-    found = run(processor, Told(letter=processor.tokenizer.unk_token_id), clips(1.0, 0.5), 2)
+def test_unknown_tokens_are_counted_but_not_decoded(processor, clips):
+    found = run(processor, FakeModel(letter=processor.tokenizer.unk_token_id), clips(1.0, 0.5), 2)
     assert found.unknown_share == 1.0 and {row["hypothesis"] for row in found.samples} == {""}
-    assert run(processor, Told(letter=3), clips(1.0, 0.5), 2).unknown_share == 0.0
+    assert run(processor, FakeModel(letter=3), clips(1.0, 0.5), 2).unknown_share == 0.0
 
 
-def test_padding_writes_nothing(processor, clips):
-    found = run(processor, Told(letter=3, after=4), clips(1.0, 0.5, texts=("a",)), 2)
+def test_padding_frames_are_not_decoded(processor, clips):
+    found = run(processor, FakeModel(letter=3, after=4), clips(1.0, 0.5, texts=("a",)), 2)
     assert found.scores.wer.rate == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_loss_is_the_mean_over_clips_and_not_over_batches(processor, clips, size):
+def test_loss_is_mean_over_clips(processor, clips, size):
     """Five clips of 1, 2, 3, 4 and 5 tenths of a second: 0.3 on average, however they are batched."""
-    model = Told()
+    model = FakeModel()
     found = run(processor, model, clips(0.1, 0.2, 0.3, 0.4, 0.5), size)
     assert found.loss == pytest.approx(0.3) and found.audio_seconds == pytest.approx(1.5)
     assert [samples for batch in model.batches for samples in batch] == [8000, 6400, 4800, 3200, 1600]
     assert found.utterances == 5
 
 
-def test_both_sides_go_through_the_normaliser(processor, clips):
+def test_references_and_hypotheses_are_normalized(processor, clips):
     rows = clips(0.5, texts=("A!",))
-    assert evaluate(Told(), processor, rows, batch_size=1, normaliser="basic").scores.wer.rate == 0
-    assert evaluate(Told(), processor, rows, batch_size=1, normaliser="none").scores.wer.rate == 1
+    assert evaluate(FakeModel(), processor, rows, batch_size=1, normaliser="basic").scores.wer.rate == 0
+    assert evaluate(FakeModel(), processor, rows, batch_size=1, normaliser="none").scores.wer.rate == 1
 
 
-def test_samples_are_the_same_few_and_the_worst(processor, clips):
+def test_samples_are_fixed_clips_and_the_worst(processor, clips):
     """Of 20 clips 0, 5, 10, 14 and 19; then those of CER 3/4, 2/3 and 1/2."""
     texts = ["a"] * 20
     texts[3], texts[7], texts[8], texts[5] = "ab", "abcd", "abc", "abcde"
     rows = clips(*[0.1] * 20, texts=tuple(texts))
-    found = run(processor, Told(), rows, 8)
+    found = run(processor, FakeModel(), rows, 8)
     assert [sample["id"] for sample in found.samples] == [rows[place].id for place in (0, 5, 10, 14, 19, 7, 8, 3)]
     assert [sample["worst"] for sample in found.samples] == [False] * 5 + [True] * 3
     assert found.samples[1] == {
@@ -163,14 +163,14 @@ def test_samples_are_the_same_few_and_the_worst(processor, clips):
     }
 
 
-def test_few_clips_have_few_samples(processor, clips):
-    assert len(run(processor, Told(), clips(0.1, 0.2, texts=("a", "b")), 8).samples) == 2
-    assert len(run(processor, Told(), clips(0.1, texts=("a",)), 8).samples) == 1
+def test_small_sets_have_fewer_samples(processor, clips):
+    assert len(run(processor, FakeModel(), clips(0.1, 0.2, texts=("a", "b")), 8).samples) == 2
+    assert len(run(processor, FakeModel(), clips(0.1, texts=("a",)), 8).samples) == 1
 
 
-def test_what_an_event_holds(processor, clips):
-    told = run(processor, Told(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_event_data()
-    assert set(told) == {
+def test_event_data_has_all_metrics(processor, clips):
+    data = run(processor, FakeModel(), clips(0.5, 0.5, texts=("a", "b a")), 2).to_event_data()
+    assert set(data) == {
         "loss",
         "wer",
         "cer",
@@ -185,21 +185,21 @@ def test_what_an_event_holds(processor, clips):
         "samples",
         "wer_interval",
     }
-    assert told["wer"] == pytest.approx(1 / 3) and told["cer"] == pytest.approx(2 / 4)
-    assert told["counts"]["wer"] == {"substitutions": 0, "deletions": 1, "insertions": 0, "reference_length": 3}
+    assert data["wer"] == pytest.approx(1 / 3) and data["cer"] == pytest.approx(2 / 4)
+    assert data["counts"]["wer"] == {"substitutions": 0, "deletions": 1, "insertions": 0, "reference_length": 3}
 
 
-def test_progress_is_told_and_may_end_it(processor, clips):
-    model, told = Told().train(), []
-    run(processor, model, clips(*[0.1] * 5), 2, on_progress=lambda done, total: not told.append((done, total)))
-    assert told == [(0, 5), (2, 5), (4, 5)] and model.training
+def test_progress_callback_can_interrupt(processor, clips):
+    model, calls = FakeModel().train(), []
+    run(processor, model, clips(*[0.1] * 5), 2, on_progress=lambda done, total: not calls.append((done, total)))
+    assert calls == [(0, 5), (2, 5), (4, 5)] and model.training
     with pytest.raises(Interrupted):
         run(processor, model, clips(*[0.1] * 5), 2, on_progress=lambda done, total: done < 2)
     assert model.training, "training goes on as before"
 
 
-def test_the_model_is_evaluated_without_dropout(talkative, clips, monkeypatch):
-    processor, model = talkative()
+def test_evaluation_disables_dropout(verbose_model, clips, monkeypatch):
+    processor, model = verbose_model()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.9
@@ -208,9 +208,9 @@ def test_the_model_is_evaluated_without_dropout(talkative, clips, monkeypatch):
     assert first == second
 
 
-def test_a_word_list_is_scored_beside_what_is_heard_without_it(talkative, clips):
+def test_lexicon_decoding_also_reports_greedy_scores(verbose_model, clips):
     """`wer` is that of the words; `greedy_wer` is that of the same frames decoded freely."""
-    processor, model = talkative()
+    processor, model = verbose_model()
     rows = clips(*LENGTHS)
     free = run(processor, model, rows, 2).to_event_data()
     assert "greedy_wer" not in free

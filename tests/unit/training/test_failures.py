@@ -42,25 +42,25 @@ from asrkit.training.failures import explain
         (KeyboardInterrupt(), "unexpected", "KeyboardInterrupt"),
     ],
 )
-def test_every_kind_of_end(error, code, words):
-    told = explain(error)
-    assert told.error == code and words in told.message
-    assert "\n" not in told.message and told.remedy.endswith(".")
+def test_each_error_has_code_message_and_remedy(error, code, words):
+    failure = explain(error)
+    assert failure.error == code and words in failure.message
+    assert "\n" not in failure.message and failure.remedy.endswith(".")
 
 
-def test_only_the_first_line_of_a_long_message():
+def test_message_is_first_line_of_error():
     assert explain(RuntimeError("first\nsecond\nthird")).message == "RuntimeError: first"
     assert explain(RuntimeError("CUDA error: first\nsecond")).message == "The GPU reported an error: CUDA error: first"
 
 
-def test_a_real_allocation_that_cannot_be():
+def test_real_allocation_failure_is_out_of_memory():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**62, dtype=torch.uint8)
     assert explain(caught.value).error == "out-of-memory"
 
 
 @pytest.mark.parametrize("save", [save_file, torch.save])
-def test_a_disk_that_is_really_full(small_disk, save):
+def test_real_full_disk_is_disk_full(small_disk, save):
     with pytest.raises(Exception) as caught:
         save({"weights": torch.zeros(2**20)}, small_disk / "weights")
     assert explain(caught.value).error == "disk-full"

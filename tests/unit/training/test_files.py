@@ -12,7 +12,7 @@ class Broken(Exception):
     """Something ended the block."""
 
 
-def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path):
+def test_replace_directory_is_atomic(tmp_path):
     target = tmp_path / "model"
     for content in ("one", "two"):
         with replace_directory(target) as draft:
@@ -27,7 +27,7 @@ def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_partial_checkpoints_are_out_of_sight(tmp_path):
+def test_partial_checkpoints_are_not_listed(tmp_path):
     run = RunStore(tmp_path).create(TrainConfig())
     (partial_dir(run) / "checkpoint-9").mkdir(parents=True)
     assert run.checkpoints() == []
@@ -44,14 +44,14 @@ def killed_run(tmp_path):
     return run
 
 
-def test_tidying_finishes_or_undoes_what_was_under_way(killed_run):
+def test_repair_completes_or_undoes_interrupted_changes(killed_run):
     repair_checkpoints(killed_run)
     assert sorted(path.name for path in killed_run.checkpoints_dir.iterdir()) == ["checkpoint-4", "checkpoint-6"]
     assert (killed_run.checkpoints_dir / "checkpoint-6" / "weights").read_text() == ".checkpoint-6-old"
     assert not (killed_run.path / ".model-draft").exists()
 
 
-def test_a_checkpoint_that_is_removed_loses_its_name_before_its_files(killed_run, monkeypatch):
+def test_removed_checkpoint_is_renamed_before_its_files_are_deleted(killed_run, monkeypatch):
     """A kill in between leaves no half of it under its name."""
     whole = killed_run.checkpoints_dir / "checkpoint-4"
     seen = []

@@ -56,7 +56,7 @@ def noise(samples):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fresh_head_on_an_encoder(checkpoint, kind):
+def test_encoder_gets_fresh_head(checkpoint, kind):
     """The vocabulary is that of the texts: blank 0, unknown 1, word delimiter 2, letters; the encoder is kept."""
     base = checkpoint(kind, head=False)
     processor, model = loaded(base, vocabulary="keep")
@@ -75,7 +75,7 @@ def test_a_fresh_head_on_an_encoder(checkpoint, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_warm_head_is_kept(checkpoint, kind):
+def test_tuned_head_is_kept(checkpoint, kind):
     base = checkpoint(kind)
     processor, model = loaded(base)
     weight, bias = head_of(base)
@@ -83,7 +83,7 @@ def test_a_warm_head_is_kept(checkpoint, kind):
     assert processor.tokenizer("a cab").input_ids == [3, 2, 5, 3, 4]
 
 
-def test_characters_that_a_kept_vocabulary_lacks(checkpoint):
+def test_keep_rejects_unknown_characters(checkpoint):
     base = checkpoint(letters="abcd")
     with pytest.raises(ModelError) as caught:
         loaded(base, ["deed", "fed"])
@@ -93,7 +93,7 @@ def test_characters_that_a_kept_vocabulary_lacks(checkpoint):
 
 
 @pytest.mark.parametrize("policy", ["keep", "extend"])
-def test_capitals_alone_are_taken_for_small_letters(checkpoint, tmp_path, policy):
+def test_uppercase_vocabulary_is_lowercased(checkpoint, tmp_path, policy):
     """As facebook/wav2vec2-base-960h has them: what it knows of A is known of a, and WER is of texts in lower case."""
     base = checkpoint(letters="ABCDE'", marks=("<s>", "</s>"))
     processor, model = loaded(base, vocabulary=policy)
@@ -104,14 +104,14 @@ def test_capitals_alone_are_taken_for_small_letters(checkpoint, tmp_path, policy
     assert AutoProcessor.from_pretrained(tmp_path / "saved").tokenizer("a cab").input_ids == before
 
 
-def test_small_letters_and_capitals_stay_two(checkpoint):
+def test_mixed_case_vocabulary_is_kept(checkpoint):
     base = checkpoint(letters="abcdeA")
     processor, _ = loaded(base)
     assert vocabulary(processor)["A"] != vocabulary(processor)["a"]
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
-def test_extend_keeps_the_old_rows_and_adds_new_ones(checkpoint, tmp_path, kind):
+def test_extend_keeps_rows_and_adds_new_ones(checkpoint, tmp_path, kind):
     base = checkpoint(kind, letters="abcd")
     processor, model = loaded(base, ["deed", "fed"], vocabulary="extend")
     weight, bias = head_of(base)
@@ -129,7 +129,7 @@ def test_extend_keeps_the_old_rows_and_adds_new_ones(checkpoint, tmp_path, kind)
     assert vocabulary(AutoProcessor.from_pretrained(tmp_path / "saved")) == vocabulary(processor)
 
 
-def test_extend_leaves_out_sentence_marks_without_a_row(checkpoint):
+def test_extend_drops_sentence_marks_without_row(checkpoint):
     """Many tokenizers on the Hub count <s> and </s>, which have no row in the output layer."""
     base = checkpoint(letters="ab", marks=("<s>", "</s>"))
     processor, model = loaded(base, ["cab"], vocabulary="extend")
@@ -140,7 +140,7 @@ def test_extend_leaves_out_sentence_marks_without_a_row(checkpoint):
     assert processor.tokenizer("cab").input_ids == [rows["c"], 3, 4]
 
 
-def test_extend_keeps_the_names_of_the_special_tokens(checkpoint):
+def test_extend_keeps_special_token_names(checkpoint):
     """[PAD] and [UNK] are as common on the Hub as <pad> and <unk>; the blank must stay the blank."""
     base = checkpoint(letters="ab", pad="[PAD]", unknown="[UNK]")
     processor, model = loaded(base, ["cab"], vocabulary="extend")
@@ -150,7 +150,7 @@ def test_extend_keeps_the_names_of_the_special_tokens(checkpoint):
     assert processor.tokenizer.decode([5, 5, 0, 3, 2, 0, 4, 0]) == "ca b"
 
 
-def test_fresh_replaces_a_head(checkpoint):
+def test_fresh_replaces_head(checkpoint):
     base = checkpoint(letters="xyz")
     processor, model = loaded(base, vocabulary="fresh")
     assert set(vocabulary(processor)) == {"<pad>", "<unk>", "|", *"abcde"}
@@ -158,11 +158,11 @@ def test_fresh_replaces_a_head(checkpoint):
     assert torch.isfinite(model.lm_head.weight).all()
 
 
-def test_fresh_counts_its_blank_anew(checkpoint):
+def test_fresh_resets_blank_id(checkpoint):
     """A base whose blank is not token 0."""
     base = checkpoint(letters="xyz")
-    told = json.loads((base / "config.json").read_text()) | {"pad_token_id": 4}
-    (base / "config.json").write_text(json.dumps(told))
+    settings = json.loads((base / "config.json").read_text()) | {"pad_token_id": 4}
+    (base / "config.json").write_text(json.dumps(settings))
     processor, model = loaded(base, vocabulary="fresh")
     assert model.config.pad_token_id == processor.tokenizer.pad_token_id == 0
 
@@ -183,7 +183,7 @@ def test_half_precision_is_loaded_as_float32(checkpoint, kind, head):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("head", [True, False])
-def test_class_defaults_that_hurt_are_overridden(checkpoint, kind, head):
+def test_harmful_config_defaults_are_overridden(checkpoint, kind, head):
     base = checkpoint(
         kind,
         head=head,
@@ -201,7 +201,7 @@ def test_class_defaults_that_hurt_are_overridden(checkpoint, kind, head):
         assert found.mask_time_min_masks == 0
 
 
-def test_settings_reach_the_layers(checkpoint):
+def test_dropout_and_mask_settings_reach_layers(checkpoint):
     _, model = loaded(
         checkpoint(), hidden_dropout=0.2, attention_dropout=0.3, layerdrop=0.1, mask_time_prob=0.4, mask_time_length=3
     )
@@ -215,7 +215,7 @@ def trained(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_freezing(checkpoint, kind):
+def test_freeze_selects_trained_parameters(checkpoint, kind):
     base = checkpoint(kind)
     everything = {name for name, _ in loaded(base, freeze="nothing")[1].named_parameters()}
     encoder = {name for name in everything if ".feature_extractor." in name}
@@ -233,7 +233,7 @@ def adapters_of(model):
     return {name for name, _ in model.named_parameters() if ".adapter_layer." in name}
 
 
-def test_adapters_only(checkpoint):
+def test_missing_adapters_are_added_and_trained(checkpoint):
     """A model without adapters gets them; they and the output layer alone are trained, now and after a resume."""
     base = checkpoint()
     _, model = loaded(base, freeze="all-but-adapters")
@@ -252,7 +252,7 @@ def test_adapters_only(checkpoint):
         ("wav2vec2", {"do_stable_layer_norm": False}),
     ],
 )
-def test_adapters_where_there_is_no_place_for_them(checkpoint, kind, changes):
+def test_adapters_are_rejected_for_unsupported_models(checkpoint, kind, changes):
     with pytest.raises(ModelError, match="has no place for adapters"):
         loaded(checkpoint(kind, **changes), freeze="all-but-adapters")
 
@@ -283,7 +283,7 @@ def mms(checkpoint):
 
 
 @pytest.mark.parametrize(("language", "rows"), [("eng", 8), ("deu", 11)])
-def test_mms_starts_from_the_adapter_and_vocabulary_of_a_language(mms, language, rows):
+def test_mms_loads_adapter_and_vocabulary_of_language(mms, language, rows):
     stored = load_file(mms / f"adapter.{language}.safetensors")
     processor, model = loaded(mms, adapter_language=language, freeze="all-but-adapters")
     assert len(vocabulary(processor)) == model.lm_head.out_features == model.config.vocab_size == rows
@@ -292,7 +292,7 @@ def test_mms_starts_from_the_adapter_and_vocabulary_of_a_language(mms, language,
     torch.testing.assert_close(model.get_parameter(name).detach(), stored[name])
 
 
-def test_what_came_out_of_mms_is_an_ordinary_checkpoint(mms, tmp_path):
+def test_saved_mms_model_is_an_ordinary_checkpoint(mms, tmp_path):
     processor, model = loaded(mms, adapter_language="deu", vocabulary="extend", texts=["a bß"])
     model.save_pretrained(tmp_path / "out"), processor.save_pretrained(tmp_path / "out")
     again = AutoModelForCTC.from_pretrained(tmp_path / "out")
@@ -308,12 +308,12 @@ def test_what_came_out_of_mms_is_an_ordinary_checkpoint(mms, tmp_path):
         ("fra", "has no language 'fra'"),
     ],
 )
-def test_mms_without_a_language_it_has(mms, language, words):
+def test_mms_rejects_missing_language(mms, language, words):
     with pytest.raises(ModelError, match=f"{words}; set MMS language .* to one of deu, eng, or Vocabulary to fresh"):
         loaded(mms, adapter_language=language)
 
 
-def test_mms_with_a_fresh_vocabulary(mms):
+def test_mms_accepts_fresh_vocabulary(mms):
     processor, model = loaded(mms, vocabulary="fresh", freeze="all-but-adapters")
     assert len(vocabulary(processor)) == model.lm_head.out_features == 8
     assert adapters_of(model) < trained(model)
@@ -324,7 +324,7 @@ def test_mms_with_a_fresh_vocabulary(mms):
 
 @pytest.mark.parametrize("changes", [{}, {"feat_extract_norm": "group", "do_stable_layer_norm": False}])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_faster_order_is_the_same_arithmetic(checkpoint, tmp_path, kind, changes):
+def test_channels_last_gives_same_logits_and_gradients(checkpoint, tmp_path, kind, changes):
     """Logits and gradients agree with Hugging Face's own order, and the saved checkpoint does not know of it."""
     base = checkpoint(kind, **({} if kind == "wav2vec2-bert" else changes))
     processor, straight = loaded(base, freeze="nothing")
@@ -347,7 +347,7 @@ def test_the_faster_order_is_the_same_arithmetic(checkpoint, tmp_path, kind, cha
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradient_checkpointing_gives_the_same_gradient(checkpoint, kind):
+def test_gradient_checkpointing_gives_same_gradient(checkpoint, kind):
     base, gradients = checkpoint(kind), []
     for switch in (False, True):
         processor, model = loaded(base, gradient_checkpointing=switch)
@@ -366,14 +366,14 @@ def test_gradient_checkpointing_gives_the_same_gradient(checkpoint, kind):
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
-def test_frames_of_waveforms(checkpoint, kind):
+def test_frame_counts_of_waveforms(checkpoint, kind):
     """400 samples give the first frame, 320 more each further one."""
     processor, model = loaded(checkpoint(kind))
     batch = batch_of(processor, noise(16_000), noise(400), noise(719), noise(720))
     assert count_frames(model, batch).tolist() == [49, 1, 1, 2]
 
 
-def test_frames_of_a_model_without_a_mask(checkpoint):
+def test_frame_counts_without_mask_are_those_of_longest_clip(checkpoint):
     """What is padded is heard as well, so every clip of the batch has the frames of the longest."""
     processor, model = loaded(checkpoint(feat_extract_norm="group", do_stable_layer_norm=False))
     batch = batch_of(processor, noise(16_000), noise(8_000))
@@ -381,7 +381,7 @@ def test_frames_of_a_model_without_a_mask(checkpoint):
 
 
 @pytest.mark.parametrize("adapter", [False, True])
-def test_frames_of_mel_features_are_those_of_the_output(checkpoint, adapter):
+def test_frame_counts_of_mel_features_match_output(checkpoint, adapter):
     """A second has 98 windows of 10 ms, stacked in pairs; an adapter layer of stride 2 halves them again."""
     changes = {"add_adapter": True, "num_adapter_layers": 1, "output_hidden_size": 32} if adapter else {}
     processor, model = loaded(checkpoint("wav2vec2-bert", **changes))
@@ -393,12 +393,12 @@ def test_frames_of_mel_features_are_those_of_the_output(checkpoint, adapter):
 # What cannot be loaded
 
 
-def test_a_base_that_is_not_there(tmp_path):
+def test_missing_base_raises_model_error(tmp_path):
     with pytest.raises(ModelError, match="The base model .*gone cannot be loaded"):
         loaded(tmp_path / "gone")
 
 
-def test_a_head_without_a_tokenizer(checkpoint):
+def test_head_without_tokenizer_requires_fresh_vocabulary(checkpoint):
     base = checkpoint()
     for path in [*base.glob("*token*"), base / "vocab.json"]:
         path.unlink()
@@ -408,14 +408,14 @@ def test_a_head_without_a_tokenizer(checkpoint):
     assert len(vocabulary(processor)) == 8
 
 
-def test_an_encoder_without_its_feature_extractor(checkpoint):
+def test_missing_feature_extractor_raises_model_error(checkpoint):
     base = checkpoint(head=False)
     (base / "preprocessor_config.json").unlink()
     with pytest.raises(ModelError, match="preprocessor_config.json"):
         loaded(base)
 
 
-def test_damaged_weights(checkpoint):
+def test_damaged_weights_raise_model_error(checkpoint):
     base = checkpoint()
     weights = base / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
@@ -424,14 +424,14 @@ def test_damaged_weights(checkpoint):
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
-def test_a_checkpoint_that_comes_with_a_language_model(checkpoint, kind):
+def test_checkpoint_with_language_model_loads_without_it(checkpoint, kind):
     """As many on the Hub do: it is taken without it, whether or not the package for it is installed."""
     base = checkpoint(kind)
     plain, _ = loaded(base, vocabulary="keep")
     for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
         if (base / name).exists():
-            told = json.loads((base / name).read_text())
-            (base / name).write_text(json.dumps(told | {"processor_class": "Wav2Vec2ProcessorWithLM"}))
+            settings = json.loads((base / name).read_text())
+            (base / name).write_text(json.dumps(settings | {"processor_class": "Wav2Vec2ProcessorWithLM"}))
     processor, _ = loaded(base, vocabulary="keep")
     assert type(processor) is type(plain) and vocabulary(processor) == vocabulary(plain)
     assert Engine(str(base)).log_probabilities([noise(8000)])[0].shape[1] == len(vocabulary(plain))
