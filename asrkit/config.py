@@ -1,4 +1,4 @@
-"""TrainConfig: one frozen, validated declaration that feeds the form, the command line and the model card."""
+"""TrainConfig: one frozen, validated declaration of all settings, for the form, the command line and the model card."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _setting(
     basic: bool = False,
     group: str = "Training",
 ) -> Any:
-    """A field with what a form, a flag and an error message need to know about it. Bounds are inclusive."""
+    """Declare a field with the metadata for the form, the flags and error messages. Bounds are inclusive."""
     return field(
         default=default,
         metadata={
@@ -46,9 +46,9 @@ def _setting(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides what a run does. Values are checked when the object is made (`ConfigError`)."""
+    """All settings of a run. Values are validated on creation (ConfigError)."""
 
-    preset: str = _setting("demo", "Preset", "The recipe that the other values started from.", basic=True, group="Data")
+    preset: str = _setting("demo", "Preset", "The preset that the other values are based on.", basic=True, group="Data")
     model: str = _setting(
         "starter",
         "Base model",
@@ -66,12 +66,12 @@ class TrainConfig:
     eval: str = _setting(
         "",
         "Evaluation dataset",
-        "Left empty, the dataset's own evaluation split is used, else a share is held out.",
+        "Left empty, the dataset's own evaluation split is used, else a share of the data.",
         group="Data",
     )
     eval_share: float = _setting(
         0.1,
-        "Held-out share",
+        "Evaluation share",
         "Share of the data to evaluate on when there is no evaluation split; by speaker where speakers are known.",
         low=0.01,
         high=0.5,
@@ -79,56 +79,56 @@ class TrainConfig:
     )
     eval_count: int = _setting(
         0,
-        "Held-out clips",
-        "Evaluate on this many clips instead, fewer where whole speakers or sentences are held out; 0 uses the share.",
+        "Evaluation clips",
+        "Evaluate on this many clips instead, fewer where whole speakers or sentences go together; 0 uses the share.",
         low=0,
         high=100_000,
         group="Data",
     )
-    text_column: str = _setting("", "Text column", "Left empty, it is recognised by name.", group="Data")
-    audio_column: str = _setting("", "Audio column", "Left empty, it is recognised by name.", group="Data")
+    text_column: str = _setting("", "Text column", "Left empty, it is recognized by its name.", group="Data")
+    audio_column: str = _setting("", "Audio column", "Left empty, it is recognized by its name.", group="Data")
     speaker_column: str = _setting(
-        "", "Speaker column", "Left empty, it is recognised by name; - for none.", group="Data"
+        "", "Speaker column", "Left empty, it is recognized by its name; - for none.", group="Data"
     )
     split_by: str = _setting(
         "auto",
-        "Held out by",
-        "speaker: nobody who is evaluated on is trained on; auto does so where two speakers or "
-        "more are known. text: no sentence is on both sides. Equal recordings stay on one side in any case.",
+        "Split by",
+        "speaker: no speaker is in both splits; auto does so where two or more speakers are known. text: no sentence "
+        "is in both splits. Identical recordings always stay in one split.",
         choices=("auto", "speaker", "text", "random"),
         group="Data",
     )
     normaliser: str = _setting(
         "basic",
         "Text normaliser",
-        "Applied to references before training and to both sides of WER and CER.",
+        "Applied to references before training, and to references and hypotheses for WER and CER.",
         choices=("none", "basic", "english", "german", "spanish", "french", "chinese", "code-switched", "indic"),
         group="Data",
     )
     spell_numbers: str = _setting(
         "",
         "Spell numbers out",
-        "The language to write numbers in as words: en, de, es, fr, ... Left empty, digits stay.",
+        "Language in which numbers are written as words: en, de, es, fr, ... Left empty, digits stay.",
         group="Data",
     )
     character_map: str = _setting(
         "",
         "Character map",
-        "Replacements in transcripts, parted by spaces: ё=е №=number. Nothing behind = removes.",
+        "Replacements in transcripts, separated by spaces: ё=е №=number. Nothing after = removes the character.",
         group="Data",
     )
     vocabulary: str = _setting(
         "keep",
         "Vocabulary",
-        "keep: the base model's characters, others are refused. extend: new characters are added "
-        "to them. fresh: built from the data. A base model without an output layer always gets a fresh one.",
+        "keep: the base model's characters; others are rejected. extend: adds new characters. fresh: built "
+        "from the data. A base model without an output layer always gets a fresh one.",
         choices=("keep", "extend", "fresh"),
         group="Data",
     )
     drop_bad_clips: bool = _setting(
         False,
         "Leave out bad clips",
-        "Go on without clips that cannot be used, instead of refusing to start.",
+        "Train without the clips that cannot be used, instead of not starting.",
         group="Data",
     )
     min_duration_s: float = _setting(
@@ -142,7 +142,7 @@ class TrainConfig:
     learning_rate: float = _setting(
         5e-4,
         "Learning rate",
-        "Peak learning rate. Big pretrained models want 1e-5 to 1e-4.",
+        "Peak learning rate. Large pretrained models need 1e-5 to 1e-4.",
         low=1e-7,
         high=0.1,
         basic=True,
@@ -150,18 +150,18 @@ class TrainConfig:
     head_learning_rate: float = _setting(
         0.0,
         "Head learning rate",
-        "Peak learning rate of the output layer; 0 takes that of the rest. A fresh one may learn 10 times faster.",
+        "Peak learning rate of the output layer; 0 uses the learning rate. A new layer may learn 10 times faster.",
         low=0,
         high=1,
     )
     num_epochs: float = _setting(5.0, "Epochs", "Passes over the training data.", low=0.01, high=10_000, basic=True)
     max_steps: int = _setting(
-        0, "Most steps", "Stop after this many optimizer steps; 0 leaves it to the epochs.", low=0, high=10_000_000
+        0, "Maximum steps", "Stop after this many optimizer steps; 0 trains for the epochs.", low=0, high=10_000_000
     )
     train_batch_size: int = _setting(
         8,
         "Batch size (clips)",
-        "Clips per batch; used only when the size in seconds is 0.",
+        "Clips per batch; used when the size in seconds is 0.",
         low=1,
         high=4096,
         basic=True,
@@ -174,55 +174,59 @@ class TrainConfig:
         high=10_000,
         basic=True,
     )
-    eval_batch_size: int = _setting(8, "Evaluation batch size", "Clips a batch during evaluation.", low=1, high=4096)
+    eval_batch_size: int = _setting(8, "Evaluation batch size", "Clips per batch during evaluation.", low=1, high=4096)
     gradient_accumulation_steps: int = _setting(
-        1, "Gradient accumulation", "Batches an optimizer step.", low=1, high=1024
+        1, "Gradient accumulation", "Batches per optimizer step.", low=1, high=1024
     )
     warmup_steps: int = _setting(
-        0, "Warm-up steps", "Steps in which the learning rate rises from 0.", low=0, high=1_000_000
+        0, "Warm-up steps", "Steps over which the learning rate rises from 0.", low=0, high=1_000_000
     )
     lr_scheduler_type: str = _setting(
         "linear",
         "Schedule",
-        "How the learning rate falls after warm-up.",
+        "How the learning rate falls after the warm-up.",
         choices=("linear", "cosine", "constant", "constant_with_warmup"),
     )
     adam_beta1: float = _setting(0.9, "Adam beta 1", "Decay of the mean of gradients.", low=0, high=0.9999)
     adam_beta2: float = _setting(0.999, "Adam beta 2", "Decay of the mean of squared gradients.", low=0, high=0.99999)
-    adam_epsilon: float = _setting(1e-8, "Adam epsilon", "Keeps the division finite.", low=1e-12, high=0.1)
-    weight_decay: float = _setting(0.0, "Weight decay", "Pull of the weights towards zero.", low=0, high=1)
-    max_grad_norm: float = _setting(1.0, "Gradient clipping", "Largest gradient norm.", low=1e-3, high=1e6)
-    seed: int = _setting(42, "Seed", "Fixes data order, augmentation and initial weights.", low=0, high=2**31 - 1)
+    adam_epsilon: float = _setting(1e-8, "Adam epsilon", "Added to the denominator for stability.", low=1e-12, high=0.1)
+    weight_decay: float = _setting(
+        0.0, "Weight decay", "Strength of the pull of the weights towards zero.", low=0, high=1
+    )
+    max_grad_norm: float = _setting(1.0, "Gradient clipping", "Maximum gradient norm.", low=1e-3, high=1e6)
+    seed: int = _setting(42, "Seed", "Determines data order, augmentation and initial weights.", low=0, high=2**31 - 1)
     mixed_precision: str = _setting(
         "auto",
         "Mixed precision",
-        "auto takes bf16 where the device is good at it, else float32.",
+        "auto uses bf16 where the device computes it in hardware, else float32.",
         choices=("auto", "no", "bf16", "fp16"),
     )
     processes: int = _setting(
         1,
         "Processes",
-        "Worker processes of the run, one for each GPU; a batch is what one of them takes.",
+        "Worker processes, one for each GPU; each of them takes a batch of the given size.",
         low=1,
         high=64,
     )
     device: str = _setting(
         "auto",
         "Device",
-        "auto takes the first that is free; cuda:1 waits for that one, cuda:0,cuda:1 (two processes) "
-        "for both, cpu leaves the GPUs alone.",
+        "auto uses the first free device; cuda:1 waits for that GPU, cuda:0,cuda:1 (two processes) for both; cpu uses "
+        "no GPU.",
     )
-    gradient_checkpointing: bool = _setting(False, "Gradient checkpointing", "Less memory, about a third slower.")
+    gradient_checkpointing: bool = _setting(
+        False, "Gradient checkpointing", "Uses less memory and is about a third slower."
+    )
     torch_compile: bool = _setting(
         False,
         "Compile the model",
-        "torch.compile: minutes of preparation, then faster steps on a GPU. Needs a C++ compiler.",
+        "torch.compile: takes minutes at the start, then faster steps on a GPU. Needs a C++ compiler.",
     )
     cache_gb: float = _setting(
         2.0,
         "Memory for caches (GB)",
-        "For the next epoch: decoded audio, where at most one process decodes, and what "
-        "a frozen feature encoder makes of it, where that changes nothing; 0 keeps nothing.",
+        "For the next epochs: decoded audio, if one process decodes, and the output of a frozen feature encoder, "
+        "where results stay the same; 0 caches nothing.",
         low=0,
         high=1000,
     )
@@ -230,8 +234,8 @@ class TrainConfig:
     freeze: str = _setting(
         "feature-encoder",
         "Freeze",
-        "What is not trained. all-but-adapters trains small layers between those of the "
-        "base model, and the output layer: for MMS and other big wav2vec2 models.",
+        "Which weights are not trained. all-but-adapters trains small added layers and the output layer: "
+        "for MMS and other large wav2vec2 models.",
         choices=("nothing", "feature-encoder", "all-but-adapters", "all-but-head"),
         group="Model",
     )
@@ -244,7 +248,7 @@ class TrainConfig:
     head_first_steps: int = _setting(
         0,
         "Head-first steps",
-        "Train only the output layer for this many steps, then the rest too.",
+        "Train only the output layer for this many steps, then the rest as well.",
         low=0,
         high=1_000_000,
         group="Model",
@@ -256,16 +260,16 @@ class TrainConfig:
         0.0, "Attention dropout", "On attention weights.", low=0, high=0.9, group="Model"
     )
     layerdrop: float = _setting(
-        0.0, "Layer drop", "Chance that a whole layer is skipped.", low=0, high=0.9, group="Model"
+        0.0, "Layer drop", "Probability that a layer is skipped.", low=0, high=0.9, group="Model"
     )
     mask_time_prob: float = _setting(
         0.0, "Time masking", "Share of frames that SpecAugment hides.", low=0, high=0.9, group="Model"
     )
-    mask_time_length: int = _setting(10, "Mask length (frames)", "Of 20 ms each.", low=1, high=100, group="Model")
+    mask_time_length: int = _setting(10, "Mask length (frames)", "A frame is 20 ms.", low=1, high=100, group="Model")
     augmentation: str = _setting(
         "none",
         "Augmentation",
-        "Another speaker, room, line and background for every clip at every epoch.",
+        "Varies the speaker, room, line and background of every clip in every epoch.",
         choices=("none", "light", "strong"),
         group="Model",
     )
@@ -274,13 +278,12 @@ class TrainConfig:
         0, "Evaluate every (steps)", "0 evaluates at the end of each epoch.", low=0, high=1_000_000, group="Evaluation"
     )
     eval_on_start: bool = _setting(
-        True, "Evaluate before training", "Shows what the base model could do already.", group="Evaluation"
+        True, "Evaluate before training", "Shows the error rates of the base model.", group="Evaluation"
     )
     decoding: str = _setting(
         "greedy",
         "Decoding",
-        "greedy: any spelling. words: only words of the training transcripts can be heard, which "
-        "is right for commands, names and callsigns.",
+        "greedy: any spelling. words: only words of the training transcripts: for commands, names and callsigns.",
         choices=("greedy", "words"),
         group="Evaluation",
     )
@@ -290,13 +293,13 @@ class TrainConfig:
     save_total_limit: int = _setting(
         2,
         "Checkpoints kept",
-        "Older ones are removed; the best model is kept apart from them.",
+        "Older ones are deleted; the best model is kept separately.",
         low=1,
         high=1000,
         group="Evaluation",
     )
     metric_for_best_model: str = _setting(
-        "wer", "Best model by", "The lowest wins.", choices=METRICS, group="Evaluation"
+        "wer", "Best model by", "Metric; the lowest value is best.", choices=METRICS, group="Evaluation"
     )
     early_stopping_patience: int = _setting(
         0,
@@ -307,7 +310,7 @@ class TrainConfig:
         group="Evaluation",
     )
     logging_steps: int = _setting(
-        10, "Report every (steps)", "How often the training loss is written.", low=1, high=10_000, group="Evaluation"
+        10, "Log every (steps)", "How often the training loss is recorded.", low=1, high=10_000, group="Evaluation"
     )
 
     def __post_init__(self) -> None:
@@ -315,14 +318,14 @@ class TrainConfig:
             object.__setattr__(self, spec.name, _validate(spec, getattr(self, spec.name)))
         for name in ("model", "train"):
             if not getattr(self, name).strip():
-                raise ConfigError(f"{field_label(name)} is empty; say what to use.")
+                raise ConfigError(f"{field_label(name)} is empty; enter a value.")
         if self.preset:
             _check_preset(self.preset)
         self._check_device()
         if self.processes > 1 and self.layerdrop:
             raise ConfigError(
-                "Layer drop (layerdrop) works with one process only: the others would wait for the "
-                "gradient of a layer that was skipped; set it to 0 or processes to 1."
+                "Layer drop (layerdrop) works with one process only, because others would wait for the gradient of a "
+                "skipped layer; set it to 0 or processes to 1."
             )
         if self.min_duration_s >= self.max_duration_s:
             raise ConfigError(
@@ -348,32 +351,32 @@ class TrainConfig:
 
     @property
     def text_rules(self) -> str:
-        """What references and hypotheses go through, as one name: basic, or german+numbers:de+map:№=Nummer."""
+        """The normalization of references and hypotheses as one name: basic, or german+numbers:de+map:№=Nummer."""
         numbers = f"+numbers:{self.spell_numbers}" if self.spell_numbers else ""
         pairs = " ".join(self.character_map.split())
         return f"{self.normaliser}{numbers}{f'+map:{pairs}' if pairs else ''}"
 
     def replace(self, values: dict[str, Any]) -> TrainConfig:
-        """A copy with `values`; text is read as the field's type. ConfigError for a name that does not exist."""
+        """Return a copy with these values; text is parsed as the field's type. ConfigError for an unknown field."""
         for name in values:
             if name not in FIELDS:
                 raise ConfigError(f"There is no setting {name!r}; the settings are {', '.join(FIELDS)}.")
         return dataclasses.replace(self, **values)
 
 
-FIELDS: dict[str, dataclasses.Field] = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
+FIELDS: dict[str, dataclasses.Field[Any]] = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
 _TYPES = typing.get_type_hints(TrainConfig)
 
 
 def field_label(name: str) -> str:
-    """What a person calls the field."""
-    return FIELDS[name].metadata["label"]
+    """Return the label of a field in the form."""
+    return str(FIELDS[name].metadata["label"])
 
 
-def _validate(spec: dataclasses.Field, value: Any) -> Any:
-    """`value` as the field's type and within its bounds, else ConfigError in one sentence."""
-    meta, wanted = spec.metadata, _TYPES[spec.name]
-    value = _convert(spec.name, value, wanted)
+def _validate(spec: dataclasses.Field[Any], value: Any) -> Any:
+    """Convert `value` to the field's type and check its bounds (ConfigError)."""
+    meta = spec.metadata
+    value = _convert(spec.name, value, _TYPES[spec.name])
     if meta["choices"] and value not in meta["choices"]:
         raise ConfigError(f"{meta['label']} ({spec.name}) is {value!r}; choose one of {', '.join(meta['choices'])}.")
     low, high = meta["low"], meta["high"]
@@ -382,16 +385,16 @@ def _validate(spec: dataclasses.Field, value: Any) -> Any:
     return value
 
 
-def _convert(name: str, value: Any, wanted: type) -> Any:
-    """`value` as `wanted`. Numbers may come as text (flags) or as floats (forms); 8.0 is a whole number, 8.5 is not."""
-    problem = ConfigError(f"{field_label(name)} ({name}) is {value!r}; it must be {_TYPE_NAMES[wanted]}.")
-    if wanted is bool:
+def _convert(name: str, value: Any, type_: type) -> Any:
+    """Convert `value` to `type_`. Numbers may be text (flags) or floats (forms); 8.0 is a whole number, 8.5 is not."""
+    problem = ConfigError(f"{field_label(name)} ({name}) is {value!r}; it must be {_TYPE_NAMES[type_]}.")
+    if type_ is bool:
         if isinstance(value, str) and value.lower() in ("true", "false", "1", "0", "yes", "no"):
             return value.lower() in ("true", "1", "yes")
         if not isinstance(value, bool):
             raise problem
         return value
-    if wanted is str:
+    if type_ is str:
         if not isinstance(value, str | types.NoneType):
             raise problem
         return (value or "").strip()
@@ -399,16 +402,16 @@ def _convert(name: str, value: Any, wanted: type) -> Any:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise problem from None
-    if isinstance(value, bool) or number != number or (wanted is int and number != int(min(max(number, -1e18), 1e18))):
+    if isinstance(value, bool) or number != number or (type_ is int and number != int(min(max(number, -1e18), 1e18))):
         raise problem
-    return wanted(number)
+    return type_(number)
 
 
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def from_dict(values: dict[str, Any]) -> TrainConfig:
-    """A TrainConfig from plain values: the preset named in them (if any) is the base, the rest overrides it."""
+    """Make a TrainConfig: the preset named in `values`, if any, is the base, and the other values override it."""
     base = load_preset(values["preset"]).config if values.get("preset") else TrainConfig()
     return base.replace(values)
 
@@ -422,13 +425,13 @@ def from_file(path: str | Path) -> TrainConfig:
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON ({error}); give a JSON file of settings.") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no settings; it must be one JSON object of field names and values.")
+        raise ConfigError(f"{path} has no settings; it must be one JSON object of field names and values.")
     return from_dict(values)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named recipe. `source` says where its values come from."""
+    """A named set of values. `source` says where they come from."""
 
     name: str
     title: str
@@ -438,11 +441,11 @@ class Preset:
 
 
 def load_preset(name: str) -> Preset:
-    """The shipped preset of that name. ConfigError if there is none."""
+    """Load the shipped preset of that name. ConfigError if there is none."""
     _check_preset(name)
-    told = json.loads((PRESETS_DIR / f"{name}.json").read_text(encoding="utf-8"))
-    config = TrainConfig().replace({"preset": name, **told["values"]})
-    return Preset(name, told["title"], told["summary"], told["source"], config)
+    record = json.loads((PRESETS_DIR / f"{name}.json").read_text(encoding="utf-8"))
+    config = TrainConfig().replace({"preset": name, **record["values"]})
+    return Preset(name, record["title"], record["summary"], record["source"], config)
 
 
 def _check_preset(name: str) -> None:
@@ -451,6 +454,6 @@ def _check_preset(name: str) -> None:
 
 
 def list_presets() -> list[str]:
-    """Names of the shipped presets, the demo first."""
+    """List the names of the shipped presets, the demo first."""
     names = sorted(path.stem for path in PRESETS_DIR.glob("*.json"))
     return sorted(names, key=lambda name: name != "demo")

@@ -161,7 +161,7 @@ def test_a_file_of_settings(tmp_path):
         (["--preset", "nonsense"], "There is no preset 'nonsense'; choose one of demo, "),
         (["--preset", "demo", "--config", "x.json"], "Give --preset or --config, not both."),
         (["--config", "/nowhere/x.json"], "/nowhere/x.json cannot be read (No such file or directory)"),
-        (["--train", ""], "Dataset is empty; say what to use."),
+        (["--train", ""], "Dataset is empty; enter a value."),
         (["--model", "nonsense"], "There is no model 'nonsense'"),
         (["--run-id", "../x"], "Run id '../x' cannot be used"),
     ],

@@ -72,7 +72,7 @@ def imported(module: str) -> set[str]:
     return {name for name in known if not any(other.startswith(f"{name}.") for other in known)}
 
 
-def test_every_module_is_in_a_room():
+def test_every_module_has_a_floor():
     assert {room(module) for module in MODULES} - {None} <= set(FLOOR)
     assert len(MODULES) > 25
 
@@ -88,12 +88,37 @@ def test_imports_go_down_only(module):
         assert FLOOR[there] < FLOOR[here], f"{module} imports {other}, which is not below it"
 
 
+def private_imports(module: str) -> set[str]:
+    """The private names that a tab of the page, `asrkit.ui.<tab>`, takes from the modules of another tab."""
+    taken: set[str] = set()
+    aliases: dict[str, str] = {}
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tab = module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asrkit.ui."):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if not name.startswith(f"{tab}."):
+                    aliases[alias.asname or alias.name] = name
+                    taken |= {name} if alias.name.startswith("_") else set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = aliases.get(node.value.id)
+            if owner in MODULES and node.attr.startswith("_") and not node.attr.startswith("__"):
+                taken.add(f"{owner}.{node.attr}")
+    return taken
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("asrkit.ui.")])
+def test_tabs_do_not_use_private_names_of_other_tabs(module):
+    assert private_imports(module) == set()
+
+
 def test_no_circles():
     TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
 
 
-def test_the_check_sees_what_it_should(monkeypatch, tmp_path):
-    """A forbidden import inside a function is found."""
+def test_forbidden_import_inside_a_function_is_found(monkeypatch, tmp_path):
     (tmp_path / "bad.py").write_text("def f():\n    from asrkit.training import worker\n    import asrkit.cli\n")
     monkeypatch.setitem(MODULES, "asrkit.ui.bad", tmp_path / "bad.py")
     assert imported("asrkit.ui.bad") == {"asrkit.training.worker", "asrkit.cli"}
@@ -111,7 +136,7 @@ def test_the_check_sees_what_it_should(monkeypatch, tmp_path):
     ],
     ids="+".join,
 )
-def test_the_page_and_the_terminal_do_not_load_torch(rooms):
+def test_page_and_command_line_do_not_load_torch(rooms):
     modules = [module for module in MODULES if room(module) in rooms]
     if not modules:
         pytest.skip(f"there is no asrkit/{rooms[0]} here")

@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 from asrkit import cli
+from asrkit.cli.options import make_config
 from asrkit.config import FIELDS, TrainConfig, list_presets, load_preset
 from asrkit.errors import ConfigError
 from asrkit.runs.store import RunStore
@@ -52,9 +53,9 @@ def test_numbers_arrive_as_the_browser_sends_them():
     [
         ({"learning_rate": 3}, "Learning rate (learning_rate) is 3; it must be between 1e-07 and 0.1."),
         ({"train_batch_size": 0}, "Batch size (clips) (train_batch_size) is 0; it must be between 1 and 4096."),
-        ({"max_steps": 8.5}, "Most steps (max_steps) is 8.5; it must be a whole number."),
+        ({"max_steps": 8.5}, "Maximum steps (max_steps) is 8.5; it must be a whole number."),
         ({"num_epochs": None}, "Epochs (num_epochs) is empty; give a number."),
-        ({"model": "  "}, "Base model is empty; say what to use."),
+        ({"model": "  "}, "Base model is empty; enter a value."),
     ],
 )
 def test_a_value_that_cannot_work_is_named_in_one_sentence(values, words):
@@ -68,7 +69,7 @@ def test_the_command_makes_the_same_run(store):
     words = shlex.split(form.command(config, store))
     assert words[:4] == ["python", "-m", "asrkit", "train"]
     options = cli.build_parser().parse_args(words[3:])
-    assert cli.settings_of(options) == config
+    assert make_config(options) == config
     assert options.runs_dir == str(store.root)
 
 
