@@ -1,11 +1,11 @@
-"""Where a recording of any length can be cut: at pauses, decided as the sound comes in.
+"""Segmentation of a recording of any length at pauses, while the audio arrives.
 
-The decision after each tenth of a second looks at what was heard until then and at nothing else. So a microphone and a
-file of the same sound are cut alike, whatever the size of the blocks that they come in.
+A decision is made every tenth of a second, from the audio up to that point alone. So a microphone and a file with the
+same audio are segmented alike, whatever the size of their blocks.
 
-Two witnesses are asked: how loud it is, and how likely somebody speaks (`SileroVad`). Where the detector has heard a
-voice it says when the voice pauses, under music too, and what it is sure holds no voice is let go. Where it has heard
-none, the levels decide, so that a voice that it does not know is not lost.
+Two signals decide: the level, and the probability of speech (`SileroVad`). Once the detector has recognised a voice, it
+finds the pauses, under music too, and what it is certain contains no voice is dropped. Until then the levels decide, so
+that a voice that the detector does not know is not lost.
 """
 
 from __future__ import annotations
@@ -13,55 +13,57 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from asrkit.audio import vad
 from asrkit.audio.vad import SileroVad
-from asrkit.audio.waveform import SAMPLING_RATE, SILENCE_DBFS
+from asrkit.audio.waveform import SAMPLING_RATE, SILENCE_DBFS, Samples
 
 FRAME = SAMPLING_RATE // 100
-"""Samples of 10 ms, for which one level is taken."""
+"""Samples of a frame of 10 ms, which has one level."""
 STEP = 10
 """Frames between two decisions."""
-HISTORY_S, EVERY_STEPS = 10.0, 5
-"""The levels of so many seconds say what is quiet here; looked at every so many steps."""
-SETTLED, SPOKEN = 100, 3
-"""Frames after which it can be said what is background (fewer may be one word), and loud frames that are speech."""
+HISTORY_S, UPDATE_STEPS = 10.0, 5
+"""The thresholds come from the levels of the last HISTORY_S, every UPDATE_STEPS steps."""
+SETTLED_FRAMES, MIN_SPEECH_FRAMES = 100, 3
+"""Frames after which the background is known (fewer may be a single word), and loud frames that count as speech."""
 BACKGROUND_DB = 8.0
-"""How far steady noise may rise above its quietest."""
+"""How far steady noise may rise above its quietest frames."""
 PAUSE_S, SHORT_PAUSE_S, LONG_S = 0.25, 0.15, 3.0
-"""Quiet that ends a piece; in pieces longer than LONG_S a shorter one does."""
+"""Quiet that ends a segment; in segments longer than LONG_S a short pause does."""
 EDGE_S = 0.2
-"""Quiet that a piece keeps behind its last sound; the rest of the pause goes to the next piece."""
+"""Quiet that a segment keeps after its last sound; the rest of the pause goes to the next segment."""
 MAX_SEGMENT_S = 15.0
-"""A piece without a pause is cut here, at its quietest moment of the last REACH_S before LOOK_AHEAD_S."""
+"""A segment without a pause is cut here, at its quietest moment of the last REACH_S before LOOK_AHEAD_S."""
 REACH_S, LOOK_AHEAD_S, LOOK_BACK_S = 5.0, 1.0, 1.5
 IDLE_S = 2.0
-"""Silence is let go in lengths like this."""
-VOICE, GOES_ON, NO_VOICE, SURE = 0.5, 0.35, 0.45, 0.1
-"""Probabilities: from which a frame is speech; from which speech goes on; under which each STEADY frames of a stretch
-without a voice are in the mean (at 0.5 a synthetic voice under music was let go), and those of what is left at the end,
-which may be the beginning of a word."""
-STEADY = 20
+"""Silence is dropped in stretches of this length."""
+SPEECH_PROBABILITY, CONTINUE_PROBABILITY = 0.5, 0.35
+"""Probability from which a frame is speech, and from which speech continues."""
+NO_SPEECH_PROBABILITY, CERTAIN_NO_SPEECH_PROBABILITY = 0.45, 0.1
+"""A stretch has no voice where the mean of each SMOOTHING_FRAMES stays below the first (at 0.5 a synthetic voice under
+music was dropped); the second holds for the end of a recording, which may be the beginning of a word."""
+SMOOTHING_FRAMES = 20
 VAD_TRUST_FRAMES = 100
-"""Frames of speech without a break after which the detector is believed; one of 300 wavering tones got there."""
-LEAD_S = 0.15
-"""What is kept of a stretch without a voice, for the beginning of the next word: with more, models hear words in the
+"""Frames of uninterrupted speech after which the detector is trusted; one of 300 wavering tones reached that."""
+LEAD_IN_S = 0.15
+"""What is kept of a stretch without a voice for the onset of the next word. With more, models recognise words in the
 music between two sentences."""
 SILENT_DB = 30.0
-"""A pause so far below the loudest of the last seconds holds nothing that a model could take for words."""
+"""A pause this far below the loudest of the last seconds contains nothing that a model could take for words."""
 ONSET_FRAMES = 40
-"""Frames for which a word may sound before the detector is sure of a voice."""
+"""Frames that a word may last before the detector recognises a voice."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """A stretch to be heard: `samples` from sample `start` of the recording, 16 kHz.
+    """A stretch of a recording to transcribe: `samples` from sample `start` of the recording, 16 kHz.
 
-    It answers for [keep_from, keep_to); what it holds before and after is there to be heard with it. Where nobody
-    paused (`is_forced_cut`), a word may lie across keep_to.
+    Only words in [keep_from, keep_to) count; what lies before and after is acoustic context. is_forced_cut: no pause
+    was found, so a word may lie across keep_to.
     """
 
-    samples: np.ndarray
+    samples: Samples
     start: int
     keep_from: int
     keep_to: int
@@ -73,202 +75,216 @@ class Segment:
 
 
 class Segmenter:
-    """Takes blocks of samples, gives pieces. Memory: one piece, at most MAX_SEGMENT_S + LOOK_BACK_S long."""
+    """Takes blocks of samples, returns segments. Memory: one segment, at most MAX_SEGMENT_S + LOOK_BACK_S long."""
 
     def __init__(self) -> None:
-        room = round((MAX_SEGMENT_S + LOOK_BACK_S + 1.0) * SAMPLING_RATE)
-        self._samples, self._levels = np.zeros(room, np.float32), np.zeros(room // FRAME, np.float32)
-        self._voices = np.zeros(room // FRAME, np.float32)  # the probability of speech beside each level
-        self._detector, self._heard = SileroVad(), np.zeros(0, np.float32)
-        self._taken = 0  # samples that the detector was given
-        self._run = 0  # frames of speech without a break, up to now
-        self._known = False  # whether the detector has heard a voice in this recording
-        self._filled = self._frames = 0  # samples and levels of the open piece, what it looks back on included
+        capacity = round((MAX_SEGMENT_S + LOOK_BACK_S + 1.0) * SAMPLING_RATE)
+        self._samples, self._levels = np.zeros(capacity, np.float32), np.zeros(capacity // FRAME, np.float32)
+        self._speech = np.zeros(capacity // FRAME, np.float32)  # the probability of speech beside each level
+        self._detector, self._probabilities = SileroVad(), np.zeros(0, np.float32)
+        self._num_detected = 0  # samples passed to the detector
+        self._speech_run = 0  # frames of uninterrupted speech up to now
+        self._trusts_detector = False  # whether the detector has recognised a voice in this recording
+        self._num_samples = self._num_frames = 0  # of the open segment, its look-back included
         self._start = self._keep_from = 0  # in samples of the recording
-        self._waiting = np.zeros(0, np.float32)
+        self._rest = np.zeros(0, np.float32)  # samples of a step that is not complete
         self._history = np.zeros(0, np.float32)
-        self._steps = 0
-        self._loud = self._audible = SILENCE_DBFS
-        self._spoken = False
+        self._num_steps = 0
+        self._loud_dbfs = self._audible_dbfs = SILENCE_DBFS
+        self._has_speech = False
 
     @property
     def position(self) -> int:
-        """Samples taken in so far."""
-        return self._start + self._filled + len(self._waiting)
+        """Number of samples received so far."""
+        return self._start + self._num_samples + len(self._rest)
 
     @property
     def pending(self) -> Segment:
-        """What has come in since the last piece ended, as it is now."""
-        samples = np.concatenate([self._samples[: self._filled], self._waiting])
+        """The open segment: what has arrived since the last segment ended."""
+        samples = np.concatenate([self._samples[: self._num_samples], self._rest])
         return Segment(samples, self._start, self._keep_from, self._start + len(samples), False)
 
     @property
     def has_speech(self) -> bool:
-        """Whether the open piece holds more than quiet."""
-        return self._spoken
+        """Whether the open segment contains more than quiet."""
+        return self._has_speech
 
-    def push(self, block: np.ndarray) -> list[Segment]:
-        """(n,) float32 samples that follow -> the pieces that they complete."""
-        coming = np.concatenate([self._waiting, block]) if len(self._waiting) else block
-        whole = len(coming) // (STEP * FRAME) * STEP * FRAME
-        levels, voices = _levels(coming[:whole]), self._probabilities(coming[:whole])
-        pieces = []
+    def push(self, block: Samples) -> list[Segment]:
+        """Take the next (n,) float32 samples; return the segments that they complete."""
+        samples = np.concatenate([self._rest, block]) if len(self._rest) else block
+        num_whole = len(samples) // (STEP * FRAME) * STEP * FRAME
+        levels, speech = _levels_dbfs(samples[:num_whole]), self._detect(samples[:num_whole])
+        segments = []
         for frame in range(0, len(levels), STEP):
             span = slice(frame, frame + STEP)
-            pieces += self._step(coming[frame * FRAME : (frame + STEP) * FRAME], levels[span], voices[span])
-        self._waiting = np.array(coming[whole:], np.float32)
-        return pieces
+            segments += self._step(samples[frame * FRAME : (frame + STEP) * FRAME], levels[span], speech[span])
+        self._rest = np.array(samples[num_whole:], np.float32)
+        return segments
 
     def finish(self) -> list[Segment]:
-        """The last piece, if it holds any sound."""
-        rest = self._waiting
-        levels = _levels(np.pad(rest, (0, -len(rest) % FRAME)))
-        told = np.concatenate([self._heard, self._detector.push(np.pad(rest, (0, vad.FRAME_SAMPLES)))])
-        self._append(rest, levels, np.full(len(levels), told.max(initial=0.0), np.float32))
-        self._waiting = rest[:0]
-        if self._frames and self._levels[: self._frames].max() > self._audible and not self._voiceless(SURE):
-            return [self._cut(self._filled, self._filled, False)]
-        self._let_go(0)
+        """Return the last segment, if it contains any sound."""
+        rest = self._rest
+        levels = _levels_dbfs(np.pad(rest, (0, -len(rest) % FRAME)))
+        last = np.concatenate([self._probabilities, self._detector.push(np.pad(rest, (0, vad.FRAME_SAMPLES)))])
+        self._append(rest, levels, np.full(len(levels), last.max(initial=0.0), np.float32))
+        self._rest = rest[:0]
+        has_sound = self._num_frames and self._levels[: self._num_frames].max() > self._audible_dbfs
+        if has_sound and not self._is_voiceless(CERTAIN_NO_SPEECH_PROBABILITY):
+            return [self._end_segment(self._num_samples, self._num_samples, is_forced_cut=False)]
+        self._drop(keep_frames=0)
         return []
 
-    def _probabilities(self, samples: np.ndarray) -> np.ndarray:
-        """(steps * STEP * FRAME,) -> (frames,): of the detector's frame that each ends in, or of its last in the step.
+    def _detect(self, samples: Samples) -> Samples:
+        """(steps * STEP * FRAME,) -> (frames,) probabilities of speech.
 
-        `_heard` holds those of the detector's frames that began in the last step or end in the next.
+        A frame gets the probability of the detector's frame that it ends in, or of the last that ends in its step.
+        `_probabilities` keeps those of detector frames that began in the last step or end in the next.
         """
-        begun = self._taken
-        self._taken += len(samples)
-        self._heard = np.concatenate([self._heard, self._detector.push(samples)])
-        ends = np.arange(begun + FRAME, self._taken + 1, FRAME)
+        begin = self._num_detected
+        self._num_detected += len(samples)
+        self._probabilities = np.concatenate([self._probabilities, self._detector.push(samples)])
+        ends = np.arange(begin + FRAME, self._num_detected + 1, FRAME)
         last = -(-ends // (STEP * FRAME)) * (STEP * FRAME) // vad.FRAME_SAMPLES - 1
-        first = self._taken // vad.FRAME_SAMPLES - len(self._heard)
-        found = self._heard[np.minimum((ends - 1) // vad.FRAME_SAMPLES, last) - first]
-        self._heard = self._heard[-2:]
-        return found
+        first = self._num_detected // vad.FRAME_SAMPLES - len(self._probabilities)
+        probabilities = self._probabilities[np.minimum((ends - 1) // vad.FRAME_SAMPLES, last) - first]
+        self._probabilities = self._probabilities[-2:]
+        return probabilities
 
-    def _append(self, samples: np.ndarray, levels: np.ndarray, voices: np.ndarray) -> None:
-        self._samples[self._filled : self._filled + len(samples)] = samples
-        self._levels[self._frames : self._frames + len(levels)] = levels
-        self._voices[self._frames : self._frames + len(levels)] = voices
-        self._filled += len(samples)
-        self._frames += len(levels)
+    def _append(self, samples: Samples, levels: Samples, speech: Samples) -> None:
+        self._samples[self._num_samples : self._num_samples + len(samples)] = samples
+        self._levels[self._num_frames : self._num_frames + len(levels)] = levels
+        self._speech[self._num_frames : self._num_frames + len(levels)] = speech
+        self._num_samples += len(samples)
+        self._num_frames += len(levels)
 
-    def _step(self, samples: np.ndarray, levels: np.ndarray, voices: np.ndarray) -> list[Segment]:
-        self._append(samples, levels, voices)
-        breaks = np.flatnonzero(voices < VOICE)
-        self._run = STEP - 1 - int(breaks[-1]) if len(breaks) else self._run + STEP
-        self._known = self._known or self._run >= VAD_TRUST_FRAMES
+    def _step(self, samples: Samples, levels: Samples, speech: Samples) -> list[Segment]:
+        self._append(samples, levels, speech)
+        breaks = np.flatnonzero(speech < SPEECH_PROBABILITY)
+        self._speech_run = STEP - 1 - int(breaks[-1]) if len(breaks) else self._speech_run + STEP
+        self._trusts_detector = self._trusts_detector or self._speech_run >= VAD_TRUST_FRAMES
         self._history = np.concatenate([self._history, levels])[-round(HISTORY_S * 100) :]
-        if self._steps % EVERY_STEPS == 0 or self._steps < SETTLED // STEP:
-            self._loud, self._audible = thresholds(self._history)
-        self._steps += 1
-        if self._steps == SETTLED // STEP:  # what seemed loud may have been the background
-            self._spoken = int((self._levels[: self._frames] > self._loud).sum()) >= SPOKEN
-        self._spoken = self._spoken or int((levels > self._loud).sum()) >= SPOKEN
+        if self._num_steps % UPDATE_STEPS == 0 or self._num_steps < SETTLED_FRAMES // STEP:
+            self._loud_dbfs, self._audible_dbfs = compute_thresholds(self._history)
+        self._num_steps += 1
+        if self._num_steps == SETTLED_FRAMES // STEP:  # what seemed loud may have been the background
+            self._has_speech = self._is_loud(self._levels[: self._num_frames])
+        self._has_speech = self._has_speech or self._is_loud(levels)
         return self._decide()
 
+    def _is_loud(self, levels: Samples) -> bool:
+        return int((levels > self._loud_dbfs).sum()) >= MIN_SPEECH_FRAMES
+
     def _decide(self) -> list[Segment]:
-        heard = self._levels[: self._frames]
-        length_s = (self._start + self._filled - self._keep_from) / SAMPLING_RATE
-        if not self._spoken and length_s >= IDLE_S and heard.max() <= self._audible:
-            self._let_go(round(EDGE_S * 100))
+        """End the open segment, drop what it need not keep, or wait."""
+        length_s = (self._start + self._num_samples - self._keep_from) / SAMPLING_RATE
+        is_idle = not self._has_speech and length_s >= IDLE_S
+        if is_idle and self._levels[: self._num_frames].max() <= self._audible_dbfs:
+            self._drop(keep_frames=round(EDGE_S * 100))
             return []
-        if self._frames > self._lead_in() + STEP and self._voiceless(NO_VOICE) and self._sounds():
-            self._let_go(self._lead_in())
+        is_long_enough = self._num_frames > self._lead_in() + STEP
+        if is_long_enough and self._is_voiceless(NO_SPEECH_PROBABILITY) and self._is_sounding():
+            self._drop(keep_frames=self._lead_in())
             return []
-        wanted_s = SHORT_PAUSE_S if length_s >= LONG_S else PAUSE_S
-        quiet = self._quiet_frames()
-        if self._spoken and quiet >= round(wanted_s * 100):
-            kept = self._frames - quiet + self._tail(quiet)
-            return [self._cut(kept * FRAME, kept * FRAME, False)]
+        pause_s = SHORT_PAUSE_S if length_s >= LONG_S else PAUSE_S
+        num_quiet = self._quiet_frames()
+        if self._has_speech and num_quiet >= round(pause_s * 100):
+            end = (self._num_frames - num_quiet + self._tail(num_quiet)) * FRAME
+            return [self._end_segment(end, end, is_forced_cut=False)]
         if length_s >= MAX_SEGMENT_S:
-            return [self._cut(self._quietest() * FRAME, self._filled, True)]
+            return [self._end_segment(self._quietest_frame() * FRAME, self._num_samples, is_forced_cut=True)]
         return []
 
     def _quiet_frames(self) -> int:
-        """Frames since the last that was loud and, where the piece holds a voice, speech."""
-        behind = min(self._frames, round(PAUSE_S * 100) + STEP)
-        sounding = self._levels[self._frames - behind : self._frames] > self._loud
-        if self._known and int((self._voices[: self._frames] >= VOICE).sum()) >= SPOKEN:
-            sounding &= self._voices[self._frames - behind : self._frames] >= GOES_ON
-        last = np.flatnonzero(sounding)
-        return behind - 1 - int(last[-1]) if len(last) else behind
+        """Number of frames since the last that was loud and, where the segment contains a voice, speech."""
+        reach = min(self._num_frames, round(PAUSE_S * 100) + STEP)
+        recent = slice(self._num_frames - reach, self._num_frames)
+        is_sounding = self._levels[recent] > self._loud_dbfs
+        num_speech = int((self._speech[: self._num_frames] >= SPEECH_PROBABILITY).sum())
+        if self._trusts_detector and num_speech >= MIN_SPEECH_FRAMES:
+            is_sounding &= self._speech[recent] >= CONTINUE_PROBABILITY
+        sounding = np.flatnonzero(is_sounding)
+        return reach - 1 - int(sounding[-1]) if len(sounding) else reach
 
-    def _tail(self, quiet: int) -> int:
-        """Of so many frames of a pause, those that stay with the piece: all that still sounds where it ends in silence,
-        for the detector does not count the s at the end of a word."""
-        loud = self._levels[self._frames - quiet : self._frames] > self._loud
-        kept = min(round(EDGE_S * 100), quiet // 2)
-        return kept if loud[-1] or not loud.any() else max(kept, int(np.flatnonzero(loud)[-1]) + 2)
+    def _tail(self, num_quiet: int) -> int:
+        """Frames of a pause that stay with the segment before it.
 
-    def _sounds(self) -> bool:
-        """Whether the open piece is no silence beside the speech: that may stay, models hear a beginning better so."""
-        return float(np.median(self._levels[: self._frames])) > np.percentile(self._history, 95) - SILENT_DB
+        Where the pause ends in silence, all that still sounds in it: the detector does not count a final "s".
+        """
+        is_loud = self._levels[self._num_frames - num_quiet : self._num_frames] > self._loud_dbfs
+        num_kept = min(round(EDGE_S * 100), num_quiet // 2)
+        if is_loud[-1] or not is_loud.any():
+            return num_kept
+        return max(num_kept, int(np.flatnonzero(is_loud)[-1]) + 2)
+
+    def _is_sounding(self) -> bool:
+        """Whether the open segment is not silence beside the speech. Silence may stay: it helps models at an onset."""
+        return float(np.median(self._levels[: self._num_frames])) > np.percentile(self._history, 95) - SILENT_DB
 
     def _lead_in(self) -> int:
-        """Frames to keep of a stretch without a voice: what began to sound just now may be the s of a word."""
-        quiet = np.flatnonzero(self._levels[max(0, self._frames - ONSET_FRAMES) : self._frames] <= self._audible)
-        since = min(self._frames, ONSET_FRAMES) - 1 - int(quiet[-1]) if len(quiet) else 0
-        return round(LEAD_S * 100) + since
+        """Frames to keep of a stretch without a voice, with a sound that just began: it may be the "s" of a word."""
+        recent = self._levels[max(0, self._num_frames - ONSET_FRAMES) : self._num_frames]
+        quiet = np.flatnonzero(recent <= self._audible_dbfs)
+        num_sounding = min(self._num_frames, ONSET_FRAMES) - 1 - int(quiet[-1]) if len(quiet) else 0
+        return round(LEAD_IN_S * 100) + num_sounding
 
-    def _voiceless(self, least: float) -> bool:
-        """Whether the detector, which has heard a voice before, heard none as likely as that in the open piece."""
-        if not self._known or self._frames < STEADY:
+    def _is_voiceless(self, probability: float) -> bool:
+        """Whether the detector, once trusted, gives less than this probability throughout the open segment."""
+        if not self._trusts_detector or self._num_frames < SMOOTHING_FRAMES:
             return False
-        steady = np.convolve(self._voices[: self._frames], np.full(STEADY, 1 / STEADY), "valid")
-        return float(steady.max()) < least
+        window = np.full(SMOOTHING_FRAMES, 1 / SMOOTHING_FRAMES)
+        return float(np.convolve(self._speech[: self._num_frames], window, "valid").max()) < probability
 
-    def _quietest(self) -> int:
-        """The frame in the middle of the quietest tenth of a second in reach."""
-        last = self._frames - round(LOOK_AHEAD_S * 100)
+    def _quietest_frame(self) -> int:
+        """Return the frame in the middle of the quietest tenth of a second in reach."""
+        last = self._num_frames - round(LOOK_AHEAD_S * 100)
         first = last - round(REACH_S * 100)
         power = 10 ** (self._levels[first:last] / 10)
         smooth = np.convolve(power, np.ones(STEP), "valid")
         return first + int(smooth.argmin()) + STEP // 2
 
-    def _cut(self, keep: int, heard: int, cut: bool) -> Segment:
-        """End the open piece at its sample `keep`, heard up to `heard`; the next looks back where nobody paused."""
-        piece = Segment(self._samples[:heard].copy(), self._start, self._keep_from, self._start + keep, cut)
-        self._keep_from = piece.keep_to
-        self._begin(keep - round(LOOK_BACK_S * SAMPLING_RATE) if cut else keep)
-        return piece
+    def _end_segment(self, keep: int, stop: int, *, is_forced_cut: bool) -> Segment:
+        """End the open segment at its sample `keep`, with context up to `stop`; after a forced cut the next looks
+        back."""
+        segment = Segment(self._samples[:stop].copy(), self._start, self._keep_from, self._start + keep, is_forced_cut)
+        self._keep_from = segment.keep_to
+        self._begin_segment(keep - round(LOOK_BACK_S * SAMPLING_RATE) if is_forced_cut else keep)
+        return segment
 
-    def _let_go(self, frames: int) -> None:
-        """Forget the open piece but for its last frames."""
-        self._begin(max(0, self._filled - frames * FRAME))
+    def _drop(self, keep_frames: int) -> None:
+        """Forget the open segment except for its last frames."""
+        self._begin_segment(max(0, self._num_samples - keep_frames * FRAME))
         self._keep_from = self._start
 
-    def _begin(self, sample: int) -> None:
-        """Start the open piece at that sample of what is held."""
-        first = min(sample // FRAME, self._frames)
-        left, levels = self._filled - sample, self._frames - first
-        self._samples[:left] = self._samples[sample : self._filled].copy()
-        self._levels[:levels] = self._levels[first : self._frames].copy()
-        self._voices[:levels] = self._voices[first : self._frames].copy()
+    def _begin_segment(self, sample: int) -> None:
+        """Begin a new open segment at this sample of the buffer."""
+        first = min(sample // FRAME, self._num_frames)
+        num_samples, num_frames = self._num_samples - sample, self._num_frames - first
+        self._samples[:num_samples] = self._samples[sample : self._num_samples].copy()
+        self._levels[:num_frames] = self._levels[first : self._num_frames].copy()
+        self._speech[:num_frames] = self._speech[first : self._num_frames].copy()
         self._start += sample
-        self._filled, self._frames = left, levels
-        new = self._levels[max(0, (self._keep_from - self._start) // FRAME) : levels]
-        self._spoken = int((new > self._loud).sum()) >= SPOKEN
+        self._num_samples, self._num_frames = num_samples, num_frames
+        self._has_speech = self._is_loud(self._levels[max(0, (self._keep_from - self._start) // FRAME) : num_frames])
 
 
-def segment_audio(samples: np.ndarray) -> list[Segment]:
-    """All pieces of a whole recording."""
+def segment_audio(samples: Samples) -> list[Segment]:
+    """Return all segments of a complete recording of (n,) samples at 16 kHz."""
     segmenter = Segmenter()
     return [*segmenter.push(samples), *segmenter.finish()]
 
 
-def thresholds(levels: np.ndarray) -> tuple[float, float]:
-    """(dBFS above which a frame is loud, above which it is more than the background), from the levels of a while.
+def compute_thresholds(levels: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Return (dBFS above which a frame is loud, dBFS above which it is more than background) for recent levels.
 
-    Loud, which decides where to cut, is a third of the way from their 10th percentile to their 95th. Background, which
-    may be let go, is what lies within a few decibels of the quietest: somebody soft may follow somebody loud.
+    Loud, which decides where to cut, is about a third of the way from their 10th percentile to their 95th. Background,
+    which may be dropped, lies within a few decibels of the quietest: a soft speaker may follow a loud one.
     """
     quietest, low, high = np.percentile(levels, (2, 10, 95))
-    audible = max(SILENCE_DBFS, quietest + BACKGROUND_DB) if len(levels) >= SETTLED else SILENCE_DBFS
+    audible = max(SILENCE_DBFS, quietest + BACKGROUND_DB) if len(levels) >= SETTLED_FRAMES else SILENCE_DBFS
     return float(max(audible, low + 0.35 * (high - low))), float(audible)
 
 
-def _levels(samples: np.ndarray) -> np.ndarray:
+def _levels_dbfs(samples: Samples) -> Samples:
     """(frames * FRAME,) -> (frames,) dBFS of each frame's root mean square, its offset removed."""
     power = samples.reshape(-1, FRAME).var(axis=1)
     return (10 * np.log10(power + 1e-12)).astype(np.float32)
