@@ -26,7 +26,7 @@ from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.text.normalizers import normalize
 from asrkit.transcription.transcriber import Transcriber
-from tests.benchmarks.accuracy import joined, music, silero
+from tests.benchmarks.accuracy import make_music, split_by_silero, transcribe_parts
 
 BABBLE = 8
 
@@ -46,7 +46,7 @@ def main() -> None:
     clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in rows]
     said = [normalize(row.text, "basic").split() for row in rows]
     warnings.simplefilter("ignore", FutureWarning)  # silero-vad's own loader
-    if not len(silero(clips[0])):
+    if not len(split_by_silero(clips[0])):
         print("silero-vad is not installed, so only our own pauses are measured.")
     totals: dict[str, list[np.ndarray]] = {}
     for gap_s in options.gaps:
@@ -76,7 +76,7 @@ def recordings(clips: Sequence[np.ndarray], gap_s: float) -> list[tuple[str, np.
     edges = np.array(list(accumulate(len(clip) + len(rest) for clip, rest in zip(clips, hush, strict=True))))[:-1]
     made: dict[str, Callable[[], np.ndarray]] = {
         "noise": lambda: rng.standard_normal(len(sound)),
-        "music": lambda: music(len(sound), rng),
+        "music": lambda: make_music(len(sound), rng),
         "babble": lambda: sum(np.roll(sound, shift) for shift in rng.integers(len(sound), size=BABBLE)),
     }
     found = [("clean", sound, edges)]
@@ -108,11 +108,13 @@ def compared(
         )
     }
     begun = time.perf_counter()
-    if parts := silero(sound):
+    if parts := split_by_silero(sound):
         speed = len(sound) / SAMPLING_RATE / (time.perf_counter() - begun)
-        found["silero-vad"] = np.array([*errors(said, joined(listener, greedy, parts)), len(parts), 0, speed])
+        found["silero-vad"] = np.array([*errors(said, transcribe_parts(listener, greedy, parts)), len(parts), 0, speed])
     parts = np.split(sound, edges)
-    found["cut where clips meet"] = np.array([*errors(said, joined(listener, greedy, parts)), len(parts), 0, np.inf])
+    found["cut where clips meet"] = np.array(
+        [*errors(said, transcribe_parts(listener, greedy, parts)), len(parts), 0, np.inf]
+    )
     return found
 
 
