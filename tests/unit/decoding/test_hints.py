@@ -9,7 +9,6 @@ from asrkit.decoding.hints import DecodingHints
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.transcript import join_words
 from asrkit.errors import ConfigError
-from asrkit.transcription.files import unique_stems
 from tests.support import tiny
 
 
@@ -72,7 +71,3 @@ def test_unspellable_hot_word_raises_also_beside_a_text(capitals):
     for expect in (DecodingHints(hot_words="ab xyz"), DecodingHints(text="ab cd", hot_words="ab xyz")):
         with pytest.raises(ConfigError, match="cannot spell the hot word 'xyz'"):
             expect.build_decoder(capitals)
-
-
-def test_unique_stems_numbers_duplicates():
-    assert unique_stems(["x/a.wav", "y/a.mp3", "a-2.wav", "b.wav"]) == ["a", "a-2", "a-2-2", "b"]

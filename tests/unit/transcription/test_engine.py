@@ -1,0 +1,116 @@
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asrkit.audio import SAMPLING_RATE
+from asrkit.transcription.engine import Engine, make_batches
+from asrkit.transcription.transcriber import Transcriber
+from tests.support import tiny
+from tests.support.noise import make_noise
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_batching_does_not_change_scores(tmp_path, norm):
+    """Padding changes nothing, whether the model was trained with a mask or not."""
+    folder = tiny.write_checkpoint(tmp_path / norm, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer")
+    if norm == "group":
+        data = json.loads((folder / "processor_config.json").read_text())
+        data["feature_extractor"]["return_attention_mask"] = False
+        (folder / "processor_config.json").write_text(json.dumps(data))
+    engine = Engine(str(folder))
+    clips = [
+        make_noise(length, seed).samples
+        for seed, length in enumerate([16_000, 399, 15_999, 14_000, 90_000, 400, 14_000, 0, 13_000, 88_123])
+    ]
+    together = engine.log_probabilities(clips)
+    for clip, found in zip(clips, together, strict=True):
+        (alone,) = engine.log_probabilities([clip])
+        assert found.shape == alone.shape
+        np.testing.assert_allclose(found, alone, atol=1e-4)
+    assert [len(found) for found in together][1:8:6] == [0, 0]
+
+
+@given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
+def test_batches_hold_every_clip_once_with_similar_lengths(lengths):
+    groups = make_batches(lengths, 24.0, 0.8)
+    assert sorted(place for group in groups for place in group) == [
+        place for place, length in enumerate(lengths) if length >= 400
+    ]
+    for group in groups:
+        inside = [lengths[place] for place in group]
+        assert min(inside) >= 0.8 * max(inside)
+        assert len(inside) == 1 or len(inside) * max(inside) <= 24 * SAMPLING_RATE
+
+
+class FullGpuEngine(Engine):
+    """Pretends to be on a GPU that is full at every batch."""
+
+    def _place_model(self, device):
+        super()._place_model("cpu")
+        self.device = torch.device(device)
+
+    def _infer(self, clips):
+        if self.device.type == "cuda":
+            raise torch.OutOfMemoryError("full")
+        return super()._infer(clips)
+
+
+def test_full_gpu_falls_back_to_the_cpu(checkpoint, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    engine = FullGpuEngine(str(checkpoint), "cuda")
+    (there,), (here,) = (
+        one.log_probabilities([make_noise(SAMPLING_RATE).samples]) for one in (engine, Engine(str(checkpoint)))
+    )
+    assert engine.device.type == "cpu"
+    np.testing.assert_array_equal(there, here)
+
+
+def test_model_too_large_for_the_gpu_stays_on_the_cpu(checkpoint, monkeypatch):
+    real = torch.nn.Module.to
+
+    def to(self, device, *others):
+        if torch.device(device).type == "cuda":
+            raise torch.OutOfMemoryError("full")
+        return real(self, device, *others)
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    engine = Engine(str(checkpoint), "cuda")
+    assert engine.device.type == "cpu" and len(engine.log_probabilities([make_noise(SAMPLING_RATE).samples])[0])
+
+
+def test_half_precision_weights_load_as_float32(tmp_path):
+    folder = tiny.write_checkpoint(tmp_path / "half")
+    from transformers import AutoModelForCTC
+
+    AutoModelForCTC.from_pretrained(folder).half().save_pretrained(folder)
+    transcriber = Transcriber(str(folder))
+    assert {part.dtype for part in transcriber.engine.model.parameters()} == {torch.float32}
+    assert not transcriber.engine.model.training
+
+
+def test_one_thread_runs_all_inference(transcriber, monkeypatch):
+    """Each thread that calculates keeps memory of its own as long as it lives."""
+    seen, real = set(), Engine._infer
+
+    def hear(self, clips):
+        seen.add(threading.get_ident())
+        return real(self, clips)
+
+    monkeypatch.setattr(Engine, "_infer", hear)
+    callers = [
+        threading.Thread(target=transcriber.transcribe, args=[make_noise(SAMPLING_RATE, seed)]) for seed in range(3)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(seen) == 1 and not seen & {caller.ident for caller in callers}
+    monkeypatch.setattr(Engine, "_infer", lambda self, clips: 1 / 0)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
+        pool.submit(transcriber.transcribe, make_noise(SAMPLING_RATE)).result()
