@@ -111,7 +111,7 @@ def test_chunks_are_sent_again_after_lost_requests(open_page, mic_browser, speec
     asked = []
 
     def route(one):
-        heard = "component_server" in one.request.url and '"hear"' in (one.request.post_data or "")
+        heard = "component_server" in one.request.url and '"push_chunk"' in (one.request.post_data or "")
         asked.extend([one.request.url] * heard)
         if heard and len(asked) in (3, 4):
             one.abort()

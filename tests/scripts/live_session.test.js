@@ -42,8 +42,8 @@ async function until(condition) {
 function makeSession({ ready = () => ({ waits: "" }), hear = ({ last }) => ({ state: last ? "done" : "working" }) }) {
   const log = { sent: [], waiting: [], updates: [], connection: [], failures: [] };
   const server = {
-    ready: async () => ready(),
-    hear: async (request) => {
+    check_model: async () => ready(),
+    push_chunk: async (request) => {
       log.sent.push(request);
       return hear(request);
     },

@@ -61,7 +61,7 @@ class DataApi:
         self._lock = threading.Lock()
 
     @with_error_reply
-    def known(self, request: Request) -> dict[str, Any]:
+    def list_datasets(self, request: Request) -> dict[str, Any]:
         """The datasets that can be chosen without typing: those made here, then those that come with asrkit."""
         folders = dict.fromkeys([access.visitor_dir(self.store.data_dir), self.store.data_dir])  # one's own first
         made = [
@@ -75,7 +75,7 @@ class DataApi:
         return {"known": listed}
 
     @with_error_reply
-    def look(self, request: Request) -> dict[str, Any]:
+    def load(self, request: Request) -> dict[str, Any]:
         """What is at `data`, read anew; or, of what comes from the Hub, how far it is."""
         if str(request.get("data")).startswith(hub_datasets.PREFIX):
             job = self.downloads.join(
@@ -111,7 +111,7 @@ class DataApi:
         }
 
     @with_error_reply
-    def offer(self, request: Request) -> dict[str, Any]:
+    def list_hub_splits(self, request: Request) -> dict[str, Any]:
         """The configurations and splits of a dataset of the Hub: each a name of what to look at, and its words. split
         is empty where a configuration is to be chosen first."""
         data = str(request.get("data") or "").strip()
@@ -214,7 +214,7 @@ class DataApi:
         return {"settings": settings | {"train": str(request["data"]), "eval": "", **columns}}
 
     @with_error_reply
-    def take(self, request: Request) -> dict[str, Any]:
+    def add_upload(self, request: Request) -> dict[str, Any]:
         """Uploaded files [{"path", "name"}] become a dataset in the data folder; -> where it is."""
         folder = Path(get_upload_folder()).resolve()
         files = []

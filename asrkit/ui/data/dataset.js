@@ -45,7 +45,7 @@ export class Dataset {
   }
 
   async listKnown() {
-    const { part, tab } = this, reply = await tab.post("known", {});
+    const { part, tab } = this, reply = await tab.post("list_datasets", {});
     if (!reply) return;
     part("known").replaceChildren(...reply.known.map(({ value, label }) => make("option", { value, label })));
     part("known-buttons").replaceChildren(...reply.known.slice(0, MAX_BUTTONS).map(({ value, label }) => {
@@ -89,7 +89,7 @@ export class Dataset {
   /** What is in the dataset; while it is downloaded, how far that is. */
   async loaded(name, columns, request) {
     for (let again = true; request === this.numRequests; again = false) {
-      const reply = await this.tab.post("look", { data: name, ...columns, again });
+      const reply = await this.tab.post("load", { data: name, ...columns, again });
       if (!reply || reply.state !== "running" || request !== this.numRequests) return reply;
       const { what, done, of } = reply, megabytes = (bytes) => (bytes / 1e6).toFixed(1);
       const values = { what, done: megabytes(done), total: megabytes(of) };
@@ -101,7 +101,7 @@ export class Dataset {
 
   /** Offer what is on the Hub under that name; nothing is fetched yet. */
   async offer(name, request) {
-    const { part } = this, reply = await this.tab.post("offer", { data: name });
+    const { part } = this, reply = await this.tab.post("list_hub_splits", { data: name });
     if (!reply || request !== this.numRequests) return null;
     const configs = reply.config ? reply.configs : [["", t("data.choose_config")], ...reply.configs];
     fillOptions(part("config"), configs, reply.config);
@@ -146,7 +146,7 @@ export class Dataset {
       }
     }
     tab.showBusy(t("data.unpacking"));
-    const reply = await tab.post("take", { files: sent });
+    const reply = await tab.post("add_upload", { files: sent });
     tab.showBusy("");
     if (!reply) return;
     this.listKnown();

@@ -70,7 +70,7 @@ export class Recorder {
   // ---- the dataset
 
   async loadPrompts() {
-    const { part, tab } = this, reply = await tab.post("lists", {}), setup = loadSetup();
+    const { part, tab } = this, reply = await tab.post("list_prompts", {}), setup = loadSetup();
     if (!reply) return;
     const others = [[OWN_PROMPTS, t("recorder.own_prompts")], ["", t("recorder.its_prompts")]];
     fillOptions(part("record-list"), [...reply.lists, ...others], setup.list ?? "en");

@@ -21,7 +21,7 @@ class Recorder:
         self.store = store
 
     @with_error_reply
-    def lists(self, request: Request) -> dict[str, Any]:
+    def list_prompts(self, request: Request) -> dict[str, Any]:
         """The shipped lists of prompts, and the datasets that can be gone on with."""
         made = collection.list_collections(access.visitor_dir(self.store.data_dir))
         return {"lists": list(prompts.list_bundled().items()), "collections": [mine.name for mine in made]}

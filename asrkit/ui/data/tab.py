@@ -66,8 +66,10 @@ def build(store: RunStore, desk: DataApi, audio: AudioFiles) -> gr.HTML:
         html_template=template("data/tab.html"),
         js_on_load=scripts.mount_module("data/tab.js"),
         server_functions=[
-            *server_functions(desk, "known", "offer", "look", "preview", "check", "choose", "take"),
-            *server_functions(recorder, "lists", "begin", "progress", "keep"),
+            *server_functions(
+                desk, "list_datasets", "list_hub_splits", "load", "preview", "check", "choose", "add_upload"
+            ),
+            *server_functions(recorder, "list_prompts", "begin", "progress", "keep"),
         ],
         normalisers=[(name, each.summary) for name, each in NORMALIZERS.items()],
         numbers=list(NUMBER_LANGUAGES),

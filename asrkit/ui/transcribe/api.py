@@ -53,7 +53,7 @@ class TranscribeApi:
     # ---- the model
 
     @with_error_reply
-    def ahead(self, request: Request) -> Reply:
+    def preload_model(self, request: Request) -> Reply:
         """Load {model} before it is needed, where nothing must be fetched. Loading errors are raised on first use."""
         with contextlib.suppress(AsrkitError):
             if resolution.is_local(str(request["model"]), self.store):
@@ -61,7 +61,7 @@ class TranscribeApi:
         return {}
 
     @with_error_reply
-    def ready(self, request: Request) -> Reply:
+    def check_model(self, request: Request) -> Reply:
         """Return what the live recording {id} still waits for: {waits}, empty once it can be transcribed."""
         recording = self.recordings.get(request["id"])
         try:
@@ -86,7 +86,7 @@ class TranscribeApi:
         return {"id": self.recordings.add(recording).id}
 
     @with_error_reply
-    def hear(self, request: Request) -> Reply:
+    def push_chunk(self, request: Request) -> Reply:
         """Transcribe chunk `number` of recording `id`; return the words after the first `seen`, and the partial text.
 
         pcm: base64 of 16-bit samples. last: ends the recording. A chunk that was sent twice, because its reply was
@@ -104,7 +104,7 @@ class TranscribeApi:
     # ---- files
 
     @with_error_reply
-    def open(self, request: Request) -> Reply:
+    def open_file(self, request: Request) -> Reply:
         """Start to transcribe an uploaded file: {path, name, model, expect, hot, lm} -> {id}."""
         path = check_uploaded(request["path"])
         recording = self.recordings.add(
@@ -202,7 +202,7 @@ class TranscribeApi:
         }
 
     @with_error_reply
-    def rivals(self, request: Request) -> Reply:
+    def list_models(self, request: Request) -> Reply:
         """List what a recording can be compared with."""
         return {"rivals": compare.list_alternatives(self.store)}
 
@@ -268,8 +268,19 @@ def recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
     api = TranscribeApi(store)
     audio.register("recording", api.open_recording)
     names = (
-        *("ahead", "ready", "start", "hear", "open", "cancel", "poll", "show", "text", "bundle"),
-        *("correct", "keep", "rivals", "compare"),
+        *(
+            "preload_model",
+            "check_model",
+            "start",
+            "push_chunk",
+            "open_file",
+            "cancel",
+            "poll",
+            "show",
+            "text",
+            "bundle",
+        ),
+        *("correct", "keep", "list_models", "compare"),
     )
     return gr.HTML(
         value=model_choices.find_default_model(store),

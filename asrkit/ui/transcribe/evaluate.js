@@ -23,7 +23,7 @@ class Evaluation {
     part("normaliser").replaceChildren(...names.map((name) => make("option", { textContent: name, value: name })));
     part("normaliser").value = "basic";
     part("evaluate").addEventListener("click", () => this.start());
-    part("cancel").addEventListener("click", () => this.post("abandon", { id: this.id }));
+    part("cancel").addEventListener("click", () => this.post("cancel", { id: this.id }));
     part("csv").addEventListener("click", () => this.saveTable());
     part("report").addEventListener("click", (event) => {
       const button = event.target.closest("[data-clip]");

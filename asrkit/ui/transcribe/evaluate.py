@@ -100,7 +100,7 @@ class EvaluateApi:
         }
 
     @with_error_reply
-    def abandon(self, request: Request) -> Reply:
+    def cancel(self, request: Request) -> Reply:
         """Cancel evaluation {id}."""
         self._find(request).cancel()
         return {}
@@ -155,6 +155,6 @@ def evaluation_section(store: RunStore, audio: AudioFiles) -> gr.HTML:
         apply_default_css=False,
         html_template=insert_hint_fields(template("transcribe/evaluate.html")),
         js_on_load=scripts.mount_module("transcribe/evaluate.js"),
-        server_functions=server_functions(api, "evaluate", "progress", "abandon", "table"),
+        server_functions=server_functions(api, "evaluate", "progress", "cancel", "table"),
         normalisers=list(NORMALIZERS),
     )

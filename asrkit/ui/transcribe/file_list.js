@@ -63,7 +63,7 @@ export class FileList {
     try {
       const { path } = await panel.upload(file);
       const request = { path, name: file.name, model: panel.props.value, ...panel.expectedWords() };
-      const reply = await call(panel.server, "open", request);
+      const reply = await call(panel.server, "open_file", request);
       if (!reply.error) {
         this.ids.push(reply.id);
         return reply.id;

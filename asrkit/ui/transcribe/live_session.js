@@ -72,7 +72,7 @@ export class LiveSession {
   async waitForModel() {
     while (!this.isReady && !this.isOver) {
       await this.attempt(async () => {
-        const reply = await call(this.server, "ready", { id: this.id });
+        const reply = await call(this.server, "check_model", { id: this.id });
         this.callbacks.onConnection(false);
         this.isReady = !reply.error && !reply.waits;
         if (reply.error) this.fail(reply.error);
@@ -92,7 +92,7 @@ export class LiveSession {
     while (!isSent && !this.isOver) {
       await this.attempt(async () => {
         const request = { id: this.id, number: this.number, pcm, last, seen: this.callbacks.numWords() };
-        const reply = await call(this.server, "hear", request);
+        const reply = await call(this.server, "push_chunk", request);
         this.callbacks.onConnection(false);
         isSent = true;
         this.onReply(reply);

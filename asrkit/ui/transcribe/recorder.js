@@ -77,7 +77,7 @@ class TranscribePanel {
 
   preload() {
     if (!this.isVisible) return;
-    this.server.ahead({ model: this.props.value }).catch((error) => console.warn("asrkit:", error));
+    this.server.preload_model({ model: this.props.value }).catch((error) => console.warn("asrkit:", error));
   }
 
   // ---- recording
@@ -261,7 +261,7 @@ class TranscribePanel {
   }
 
   async listOtherModels() {
-    const { part } = this, reply = part("comparison").open && await this.request("rivals", {});
+    const { part } = this, reply = part("comparison").open && await this.request("list_models", {});
     if (!reply) return;
     const chosen = part("other").value, { rivals } = reply;
     const options = rivals.map(({ label, value }) => make("option", { textContent: label, value }));

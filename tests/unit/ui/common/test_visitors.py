@@ -69,7 +69,7 @@ class Browser:
 
     def upload(self, name, content):
         (path,) = self.client.post("/gradio_api/upload", files={"files": (name, content)}).json()
-        return self.ask("take", {"files": [{"path": path, "name": name}]})
+        return self.ask("add_upload", {"files": [{"path": path, "name": name}]})
 
 
 def wav():
@@ -103,7 +103,7 @@ def test_the_cookies_of_other_apps_on_this_host_hide_nobody(page, others):
     ann.client.cookies.clear()
     ann.client.headers["cookie"] = f"{others}; {cookie}"
     assert "set-cookie" not in ann.client.get("/").headers
-    assert ann.ask("look", {"data": mine["data"]})["train"] == 1
+    assert ann.ask("load", {"data": mine["data"]})["train"] == 1
 
 
 def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
@@ -112,16 +112,16 @@ def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
     sent = ann.upload("clips.csv", b"file_name,text\n/nowhere.wav,secret words\n")
     assert (
         told["data"].startswith(f"{page[1].data_dir}/.visitors/")
-        and "may not be read" in ann.ask("look", {"data": sent["data"]})["error"]
+        and "may not be read" in ann.ask("load", {"data": sent["data"]})["error"]
     )
     mine = record(ann, "my voice")
-    assert ann.ask("look", {"data": mine["data"]})["train"] == 1
-    listed = [each["value"] for each in ann.ask("known", {})["known"]]
-    assert mine["data"] in listed and ann.ask("lists", {})["collections"] == ["my voice"]
-    assert not set(listed) & {each["value"] for each in bob.ask("known", {})["known"]} - {"callsigns"}
-    assert bob.ask("lists", {})["collections"] == []
+    assert ann.ask("load", {"data": mine["data"]})["train"] == 1
+    listed = [each["value"] for each in ann.ask("list_datasets", {})["known"]]
+    assert mine["data"] in listed and ann.ask("list_prompts", {})["collections"] == ["my voice"]
+    assert not set(listed) & {each["value"] for each in bob.ask("list_datasets", {})["known"]} - {"callsigns"}
+    assert bob.ask("list_prompts", {})["collections"] == []
     gone = mine["data"].replace("my voice", "no voice")
-    for question in ("look", "preview", "check", "choose"):
+    for question in ("load", "preview", "check", "choose"):
         errors = {
             bob.ask(question, {"data": path, "place": 0})["error"].replace(path, "") for path in (mine["data"], gone)
         }
@@ -145,7 +145,7 @@ def test_the_cookie_and_not_the_folder_is_the_key(page):
     thief.get("/")
     eve = Browser(page)
     eve.client.cookies.set(visitors.COOKIE, folder)
-    assert "may not be read here" in eve.ask("look", {"data": f"{page[1].data_dir}/.visitors/{folder}/shown"})["error"]
+    assert "may not be read here" in eve.ask("load", {"data": f"{page[1].data_dir}/.visitors/{folder}/shown"})["error"]
 
 
 def test_many_at_once_are_not_mixed_up(page):

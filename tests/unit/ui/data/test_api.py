@@ -58,22 +58,22 @@ def audited(desk, given):
 
 
 def test_a_dataset_is_looked_at(desk, folder):
-    told = json.loads(json.dumps(desk.look(asked(folder))))
+    told = json.loads(json.dumps(desk.load(asked(folder))))
     assert (told["train"], told["eval"], told["speakers"], told["layout"]) == (13, 0, 1, "folder with a metadata table")
     assert told["columns"] == {"text_column": "text", "audio_column": "file_name", "speaker_column": "speaker"}
     assert len(told["clips"]) == 8 and told["clips"][0]["text"] == "Hello 0 <b>!"
-    changed = desk.look(asked(folder, text_column="other"))
+    changed = desk.load(asked(folder, text_column="other"))
     assert changed["clips"][0]["text"] == "other 0"
 
 
 def test_a_dataset_that_somebody_works_on_is_not_read_anew_for_what_others_look_at(desk, folder, monkeypatch):
     read, load = [], sources.load
     monkeypatch.setattr(sources, "load", lambda data, **options: (read.append(data), load(data, **options))[1])
-    desk.look(asked(folder))
+    desk.load(asked(folder))
     for number in range(2 * api.REMEMBERED):
         others = folder.parent / f"other {number}"
         others.symlink_to(folder)
-        desk.look(asked(others))
+        desk.load(asked(others))
         desk.preview(asked(folder))
     assert read.count(str(folder)) == 1
 
@@ -82,9 +82,9 @@ def test_another_sheet_can_be_chosen_in_a_folder_too(desk, folder):
     rows = [["file_name", "text"], ["0.wav", "one"]]
     (folder / "metadata.csv").unlink()
     sheets.xlsx(folder / "list.xlsx", {"Mon": sheets.cells(rows), "Tue": sheets.cells([rows[0], ["1.wav", "two"]])})
-    told = desk.look(asked(folder))
+    told = desk.load(asked(folder))
     assert [name for _, name in told["sheets"]] == ["Mon", "Tue"] and told["sheet"] == told["sheets"][0][0]
-    other = desk.look({"data": told["sheets"][1][0]})
+    other = desk.load({"data": told["sheets"][1][0]})
     assert other["clips"][0]["text"] == "two" and other["sheet"].endswith("/list.xlsx#Tue")
 
 
@@ -126,7 +126,7 @@ def test_a_dataset_that_has_grown_is_checked_anew(desk, folder):
     assert audited(desk, given)["utterances"] == 12
     with open(folder / "metadata.csv", "a") as file:
         file.write("\n0.wav,once more,other,ann")
-    (clip,) = (each for each in desk.look(given)["clips"] if each["place"] == 13)
+    (clip,) = (each for each in desk.load(given)["clips"] if each["place"] == 13)
     assert "changed since it was checked" in desk.choose(given | {"checked": True})["error"]
     told = audited(desk, given)
     assert (told["utterances"], desk.choose(given | {"checked": True}).get("error")) == (13, None)
@@ -180,7 +180,7 @@ def test_an_audit_is_for_the_settings_of_the_form(desk, folder):
 def test_train_tells_what_a_run_will_take(desk, folder):
     config = form.DEFAULTS.replace({"train": str(folder)})
     assert desk.forecast(config) == "" and desk.forecast(form.DEFAULTS).startswith("About ")
-    desk.look({"data": str(folder)})
+    desk.load({"data": str(folder)})
     before = desk.forecast(config.replace({"num_epochs": 10}))
     assert before.startswith("About 20 steps") and before != desk.forecast(config.replace({"batch_seconds": 40}))
     assert desk.forecast(config.replace({"model": "facebook/wav2vec2-base"})) == ""
@@ -199,12 +199,12 @@ def test_commands_are_told_from_sentences(desk, store, tmp_path, texts, decoding
 
 
 def test_what_is_wrong_is_one_sentence(desk, folder, tmp_path):
-    for question in (desk.look, desk.preview, desk.check):
+    for question in (desk.load, desk.preview, desk.check):
         assert "There is no data at" in question(asked(tmp_path / "gone"))["error"]
     with pytest.raises(DataError, match="There is no data at"):
         desk.open_clip({"data": str(tmp_path / "gone"), "index": "0"})
     assert "There is no model 'gone'" in desk.check(asked(folder) | {"model": "gone"})["error"]
-    assert "There is no data at ''" in desk.look({})["error"]
+    assert "There is no data at ''" in desk.load({})["error"]
 
 
 def test_an_upload_becomes_a_dataset(desk, store, folder, tmp_path):
@@ -214,16 +214,16 @@ def test_an_upload_becomes_a_dataset(desk, store, folder, tmp_path):
         path = tmp_path / "uploads/x" / name
         path.write_bytes((folder / name).read_bytes() if name == "0.wav" else b"file_name,text\n0.wav,hi\n")
         sent.append({"path": str(path), "name": name})
-    told = desk.take({"files": sent})
-    assert told["data"] == str(store.data_dir / "metadata") and desk.look({"data": told["data"]})["train"] == 1
-    assert told["data"] in [each["value"] for each in desk.known({})["known"]]
+    told = desk.add_upload({"files": sent})
+    assert told["data"] == str(store.data_dir / "metadata") and desk.load({"data": told["data"]})["train"] == 1
+    assert told["data"] in [each["value"] for each in desk.list_datasets({})["known"]]
     assert not list((tmp_path / "uploads/x").iterdir())
 
 
 def test_an_upload_that_is_refused_leaves_nothing(desk, store, tmp_path):
     (tmp_path / "uploads/x").mkdir(parents=True)
     (tmp_path / "uploads/x/a.zip").write_bytes(b"PK no")
-    told = desk.take({"files": [{"path": str(tmp_path / "uploads/x/a.zip"), "name": "a.zip"}]})
+    told = desk.add_upload({"files": [{"path": str(tmp_path / "uploads/x/a.zip"), "name": "a.zip"}]})
     assert told["error"].startswith("a.zip is no archive that can be read")
     assert not list((tmp_path / "uploads/x").iterdir()) and not list(store.data_dir.glob("*"))
 
@@ -231,13 +231,13 @@ def test_an_upload_that_is_refused_leaves_nothing(desk, store, tmp_path):
 @pytest.mark.parametrize("path", ["{folder}/0.wav", "{folder}/../uploads/../mine/0.wav", "/etc/passwd", "", "gone"])
 def test_only_what_was_uploaded_is_taken(desk, folder, store, path):
     given = {"files": [{"path": path.format(folder=folder), "name": "a.wav"}]}
-    assert "was not uploaded here" in desk.take(given)["error"]
+    assert "was not uploaded here" in desk.add_upload(given)["error"]
     assert (folder / "0.wav").exists() and not store.data_dir.exists()
 
 
 def test_other_files_are_not_read_where_others_can_reach_the_app(desk, folder, monkeypatch, store):
     monkeypatch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
-    for question in (desk.look, desk.preview, desk.check):
+    for question in (desk.load, desk.preview, desk.check):
         assert "may not be read here" in question(asked(folder))["error"]
     with pytest.raises(DataError, match="may not be read here"):
         desk.open_clip({"data": str(folder), "index": "0"})
@@ -272,7 +272,7 @@ def test_prompts_are_recorded_and_a_second_take_replaces_the_first(store, upload
     assert recorder.progress({"name": "me"}) == told
     (row,) = sources.load(told["data"]).train
     assert (row.text, row.speaker, row.duration_s) == ("One.", "ann", 1.0)
-    assert "me" in recorder.lists({})["collections"]
+    assert "me" in recorder.list_prompts({})["collections"]
 
 
 @pytest.mark.parametrize(("speaker", "kept"), [("ann", 1), ("bob", 2), ("", 2)])

@@ -58,7 +58,7 @@ def speak(booth, recording, samples, rate=SAMPLING_RATE, size=0.3, last=True):
     step = round(size * rate)
     parts = [samples[at : at + step] for at in range(0, len(samples), step)] + [samples[:0]]
     return [
-        booth.hear(
+        booth.push_chunk(
             {"id": recording, "number": number, "pcm": pcm(part), "seen": 0, "last": last and number == len(parts) - 1}
         )
         for number, part in enumerate(parts)
@@ -72,7 +72,7 @@ def text(answer):
 def uploaded(booth, name, samples, rate=SAMPLING_RATE):
     path = uploads() / name
     soundfile.write(path, samples, rate)
-    return booth.open({"path": str(path), "name": name, "model": "any"})["id"]
+    return booth.open_file({"path": str(path), "name": name, "model": "any"})["id"]
 
 
 def state(booth, recording):
@@ -98,16 +98,16 @@ def test_a_chunk_that_was_sent_twice_counts_once(booth):
     mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
     chunk = {"id": mine, "pcm": pcm(said("ab")), "seen": 0, "last": False}
     for number in (0, 0, 0, 1, 0):
-        answer = booth.hear(chunk | {"number": number})
+        answer = booth.push_chunk(chunk | {"number": number})
     assert answer["duration_s"] == pytest.approx(2 * len(said("ab")) / SAMPLING_RATE)
-    done = booth.hear(chunk | {"number": 2, "pcm": "", "last": True})
-    assert booth.hear(chunk | {"number": 2, "pcm": "", "last": True}) == done
+    done = booth.push_chunk(chunk | {"number": 2, "pcm": "", "last": True})
+    assert booth.push_chunk(chunk | {"number": 2, "pcm": "", "last": True}) == done
 
 
 def test_only_words_that_the_page_has_not_seen_are_sent(booth):
     mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
     speak(booth, mine, said("ab cd"))
-    assert text(booth.hear({"id": mine, "number": 99, "pcm": "", "seen": 1})) == "cd"
+    assert text(booth.push_chunk({"id": mine, "number": 99, "pcm": "", "seen": 1})) == "cd"
 
 
 def test_two_visitors_at_once_hear_their_own_words(booth):
@@ -160,7 +160,7 @@ def test_many_files_and_a_zip_of_those_that_worked(booth):
     (uploads() / "x").mkdir()
     ids.append(uploaded(booth, "x/abc.wav", said("ee")))
     (uploads() / "words.wav").write_text("no sound at all")
-    ids.append(booth.open({"path": str(uploads() / "words.wav"), "name": "words.wav", "model": "any"})["id"])
+    ids.append(booth.open_file({"path": str(uploads() / "words.wav"), "name": "words.wav", "model": "any"})["id"])
     rows = [ended(booth, one) for one in ids]
     assert [row["state"] for row in rows] == ["done", "done", "done", "failed"]
     assert rows[3]["notice"].startswith("words.wav cannot be read as audio")
@@ -206,12 +206,12 @@ def test_what_the_page_may_not_ask(booth, tmp_path):
     secret = tmp_path / "secret.wav"
     soundfile.write(secret, said("abc"), SAMPLING_RATE)
     for path in (secret, uploads() / ".." / "secret.wav", uploads(), uploads() / "gone.wav"):
-        told = booth.open({"path": str(path), "name": "a.wav", "model": "any"})
+        told = booth.open_file({"path": str(path), "name": "a.wav", "model": "any"})
         assert "not uploaded here" in told["error"]
     assert "no longer held" in booth.show({"id": "guess"})["error"]
     mine = booth.start({"model": "broken", "rate": SAMPLING_RATE})["id"]
-    hear = booth.hear
-    assert "no model 'broken'" in hear({"id": mine, "number": 0, "pcm": pcm(said("a")), "last": False})["error"]
+    push_chunk = booth.push_chunk
+    assert "no model 'broken'" in push_chunk({"id": mine, "number": 0, "pcm": pcm(said("a")), "last": False})["error"]
     assert "no format" in booth.text({"id": mine, "format": "exe"})["error"]
     assert "at least 1000 Hz" in booth.start({"model": "any", "rate": 5})["error"]
 
@@ -263,11 +263,13 @@ def fetching(booth, monkeypatch):
 def test_a_recording_tells_what_it_waits_for(fetching):
     booth, gate, loaded = fetching
     mine, other = (booth.start({"model": "far/away", "rate": SAMPLING_RATE})["id"] for _ in range(2))
-    wait_for(lambda: booth.ready({"id": mine})["waits"] == "Fetching far/away: 120 of 360 MB", "the fetch to be told")
-    assert booth.ready({"id": other})["waits"] == "Fetching far/away: 120 of 360 MB"
+    wait_for(
+        lambda: booth.check_model({"id": mine})["waits"] == "Fetching far/away: 120 of 360 MB", "the fetch to be told"
+    )
+    assert booth.check_model({"id": other})["waits"] == "Fetching far/away: 120 of 360 MB"
     gate.set()
-    wait_for(lambda: not booth.ready({"id": mine})["waits"], "the model")
-    assert not booth.ready({"id": other})["waits"]
+    wait_for(lambda: not booth.check_model({"id": mine})["waits"], "the model")
+    assert not booth.check_model({"id": other})["waits"]
     assert loaded == ["far/away"], "once for both"
     assert text(speak(booth, mine, said("ab"))[-1]) == "ab"
 
@@ -275,25 +277,25 @@ def test_a_recording_tells_what_it_waits_for(fetching):
 def test_a_recording_whose_model_cannot_be_had_fails_at_once(fetching):
     booth, _, _ = fetching
     mine = booth.start({"model": "broken", "rate": SAMPLING_RATE})["id"]
-    assert "no model 'broken'" in booth.ready({"id": mine})["error"]
+    assert "no model 'broken'" in booth.check_model({"id": mine})["error"]
     assert state(booth, mine)["state"] == "failed" and "no model 'broken'" in state(booth, mine)["notice"]
 
 
 def test_what_lies_here_is_loaded_ahead_and_nothing_is_fetched_for_that(fetching):
     booth, _, loaded = fetching
     for model in ("far/away", "no model at all", "starter"):
-        assert booth.ahead({"model": model}) == {}
+        assert booth.preload_model({"model": model}) == {}
     wait_for(lambda: loaded == ["starter"], "the starter to be loaded, and nothing else")
 
 
 def test_a_fetch_that_nobody_waits_for_ends(fetching, monkeypatch):
     booth, gate, _ = fetching
     mine = booth.start({"model": "far/away", "rate": SAMPLING_RATE})["id"]
-    assert booth.ready({"id": mine})["waits"]
+    assert booth.check_model({"id": mine})["waits"]
     booth.loader.jobs.patience_s = -1.0
     booth.loader.jobs.find((access.current_visitor(), "far/away", NO_HINTS)).patience_s = -1.0
     gate.set()
-    assert "Nobody waited" in wait_for(lambda: booth.ready({"id": mine}).get("error"), "the end")
+    assert "Nobody waited" in wait_for(lambda: booth.check_model({"id": mine}).get("error"), "the end")
 
 
 def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
@@ -321,17 +323,17 @@ def test_a_file_tells_what_it_waits_for(booth, monkeypatch):
 def test_a_chunk_that_fails_ends_the_recording_and_is_not_taken_again(booth, monkeypatch):
     mine = booth.start({"model": "any", "rate": SAMPLING_RATE})["id"]
     chunk = {"id": mine, "pcm": pcm(said("ab")), "seen": 0, "last": False}
-    booth.hear(chunk | {"number": 0})
+    booth.push_chunk(chunk | {"number": 0})
 
     def out_of_memory(session, samples):
         raise RuntimeError("CUDA out of memory")
 
     monkeypatch.setattr("asrkit.transcription.stream.LiveSession.push_chunk", out_of_memory)
     with pytest.raises(RuntimeError):
-        booth.hear(chunk | {"number": 1})
+        booth.push_chunk(chunk | {"number": 1})
     lengths = set()
     for _ in range(3):
-        answer = booth.hear(chunk | {"number": 1})
+        answer = booth.push_chunk(chunk | {"number": 1})
         lengths.add(answer["duration_s"])
         assert answer["state"] == "failed" and "see the app's log" in answer["notice"]
     assert len(lengths) == 1

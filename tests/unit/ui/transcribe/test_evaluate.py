@@ -137,7 +137,7 @@ def test_one_that_waits_for_another_says_so_and_can_be_cancelled(store, data, mo
     assert begun.wait(60)
     second = judge.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"]
     assert judge.progress({"id": second})["waits"] and not judge.progress({"id": first})["waits"]
-    judge.abandon({"id": second})
+    judge.cancel({"id": second})
     assert judge.progress({"id": second})["failed"] == "Cancelled."
     gate.set()
     wait_for(lambda: judge.progress({"id": first})["failed"], "the first")
@@ -153,7 +153,7 @@ def test_an_evaluation_can_be_cancelled(store, data, monkeypatch):
 
     monkeypatch.setattr(model_cache, "get_transcriber", slow)
     job = judge.evaluate({"dataset": str(data), "model": "good", "normaliser": "basic"})["id"]
-    judge.abandon({"id": job})
+    judge.cancel({"id": job})
     gate.set()
     assert wait_for(lambda: judge.progress({"id": job})["failed"], "the end") == "Cancelled."
     assert "not done yet" in judge.table({"id": job})["error"]
@@ -170,7 +170,7 @@ def test_a_fetch_is_told(store, data, monkeypatch):
     monkeypatch.setattr(model_cache, "get_transcriber", far)
     job = judge.evaluate({"dataset": str(data), "model": "far/away", "normaliser": "basic"})["id"]
     wait_for(lambda: judge.progress({"id": job})["words"] == "Fetching far/away: 120 of 360 MB", "the fetch")
-    judge.abandon({"id": job})
+    judge.cancel({"id": job})
     gate.set()
     assert wait_for(lambda: judge.progress({"id": job})["failed"], "the end") == "Cancelled."
 
