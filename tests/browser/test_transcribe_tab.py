@@ -205,7 +205,7 @@ def test_file_transcript_playback_and_subtitles(open_page, app, speech, tmp_path
     part(page, "corrected").fill("golf echo oscar five")
     part(page, "dataset").fill("my words")
     part(page, "keep").click()
-    expect(part(page, "kept")).to_contain_text("now has 1 clips")
+    expect(part(page, "kept")).to_contain_text("now has 1 clip")
     (clip,) = collection.open_collection(app.store.data_dir, "my words").clips()
     assert clip.text == "golf echo oscar five"
 
