@@ -91,7 +91,7 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
             """Talk to the run that the panel shows, or begin again from its settings."""
             if event.wanted == "talk":
                 return [gr.Tabs(selected="transcribe"), event.run, True, *[gr.skip()] * len(form_fields)]
-            return [gr.skip(), gr.skip(), gr.skip(), *train_tab.reused(store, event.run)]
+            return [gr.skip(), gr.skip(), gr.skip(), *train_tab.load_run_settings(store, event.run)]
 
         panel.select(wanted, None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
     return page

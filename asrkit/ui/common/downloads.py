@@ -5,7 +5,7 @@ Gradio would copy a file into its cache first; a run's archive is as large as th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
     def clip(request: Request, run: Run) -> Response:
         return make_response(request, AudioBytes(_clip(run, request.path_params["clip"])))
 
-    def served(answer):
+    def served(answer: Callable[[Request, Run], Response]) -> Callable[[Request], Response]:
         def endpoint(request: Request) -> Response:
             try:
                 return answer(request, store.get(request.path_params["run"]))

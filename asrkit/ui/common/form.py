@@ -1,4 +1,4 @@
-"""TrainConfig's declarations <-> the form: which component a setting gets, and what the form's values mean."""
+"""The form of the Train tab: the component of each setting of TrainConfig, and the form's values as a TrainConfig."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from asrkit.config import FIELDS, TrainConfig, field_label
 from asrkit.errors import ConfigError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore, default_runs_dir
+from asrkit.ui import strings
 
 NAMES = tuple(FIELDS)
 """The settings in the order of the form's values."""
 
 DEFAULTS = configs.load_preset("demo").config
-DATASETS = [("Radio callsigns (comes with asrkit)", "callsigns")]
+DATASETS = [(strings.text("train.dataset.callsigns"), "callsigns")]
+EXPERT_SETTINGS = frozenset(
+    {
+        *("adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm"),
+        *("hidden_dropout", "attention_dropout", "layerdrop", "mask_time_length"),
+        *("torch_compile", "cache_gb"),
+    }
+)
+"""Settings that the form shows only under “Show all settings”."""
 HUB_MODELS = (
     "facebook/wav2vec2-base",
     "facebook/wav2vec2-xls-r-300m",
@@ -27,20 +36,22 @@ HUB_MODELS = (
     "microsoft/wavlm-base-plus",
     "facebook/w2v-bert-2.0",
 )
-Form = dict[str, gr.components.Component]
+Field = gr.Dropdown | gr.Checkbox | gr.Textbox | gr.Number
+Form = dict[str, Field]
+"""The components by the names of their settings."""
 
 
-def base_models(store: RunStore) -> list[tuple[str, str]]:
-    """(label, value) to offer as a base: the starter, the runs, then well-known Hub ids. Anything else can be typed."""
+def list_base_models(store: RunStore) -> list[tuple[str, str]]:
+    """List (label, value) of base models: the starter, the runs, then well-known Hub ids. Others can be typed."""
     return [*reversed(model_choices.list_models(store)), *((name, name) for name in HUB_MODELS)]
 
 
-def field(name: str, store: RunStore) -> gr.components.Component:
-    """The component of one setting, showing the demo's value."""
+def make_field(name: str, store: RunStore) -> Field:
+    """Make the component of one setting, with the demo's value."""
     meta, value = FIELDS[name].metadata, getattr(DEFAULTS, name)
     common: dict[str, Any] = {
         "label": meta["label"],
-        "info": help_text(name),
+        "info": format_help(name),
         "value": value,
         "interactive": True,
         "elem_id": f"field-{name}",
@@ -50,8 +61,8 @@ def field(name: str, store: RunStore) -> gr.components.Component:
         titles = [(configs.load_preset(known).title, known) for known in configs.list_presets()]
         return gr.Dropdown(choices=titles, **common | {"info": configs.load_preset("demo").summary})
     if name in ("model", "train"):
-        offered = base_models(store) if name == "model" else DATASETS
-        return gr.Dropdown(choices=offered, allow_custom_value=True, **common)
+        choices = list_base_models(store) if name == "model" else DATASETS
+        return gr.Dropdown(choices=choices, allow_custom_value=True, **common)
     if meta["choices"]:
         return gr.Dropdown(choices=list(meta["choices"]), **common)
     if isinstance(value, bool):
@@ -59,61 +70,62 @@ def field(name: str, store: RunStore) -> gr.components.Component:
     if isinstance(value, str):
         return gr.Textbox(**common)
     # Without precision and bounds: gr.Number would round, or refuse in a toast; TrainConfig says it in a sentence.
-    return gr.Number(step=1 if isinstance(value, int) else step_of(value), **common)
+    return gr.Number(step=1 if isinstance(value, int) else choose_step(value), **common)
 
 
-def offered(name: str, value: Any) -> bool:
-    """Whether the field can show the value: a dropdown takes only what it offers, and refuses the whole form else."""
+def is_valid_choice(name: str, value: Any) -> bool:
+    """Return whether the field can show the value: a dropdown with any other value makes Gradio refuse the form."""
     choices = FIELDS[name].metadata["choices"]
     return not choices or value in choices
 
 
-def help_text(name: str) -> str:
-    """The declared help, with the bounds of a number."""
+def format_help(name: str) -> str:
+    """Return the help of a setting, with the bounds of a number."""
     meta = FIELDS[name].metadata
     if meta["low"] is None:
-        return meta["help"]
-    return f"{meta['help']} From {number(meta['low'])} to {number(meta['high'])}."
+        return str(meta["help"])
+    low, high = format_number(meta["low"]), format_number(meta["high"])
+    return strings.text("train.help_with_bounds", help=meta["help"], low=low, high=high)
 
 
-def number(value: float) -> str:
-    """8, 0.001, 1e-7 or 10,000,000: never 1e+07."""
+def format_number(value: float) -> str:
+    """Format 8, 0.001, 1e-7 or 10,000,000; never 1e+07."""
     return f"{int(value):,}" if float(value).is_integer() else f"{value:g}".replace("e-0", "e-")
 
 
-def step_of(value: float) -> float:
-    """What one press of the arrow changes a number by: a tenth of its leading place, for 0 a tenth."""
+def choose_step(value: float) -> float:
+    """Return by how much an arrow changes a number: a tenth of its leading place, for 0 a tenth."""
     return 10.0 ** (int(f"{value:e}".partition("e")[2]) - 1) if value else 0.1
 
 
-def read(values: Sequence[Any]) -> TrainConfig:
-    """The form as a TrainConfig. ConfigError in one sentence for a value that cannot work."""
+def read_form(values: Sequence[Any]) -> TrainConfig:
+    """Return the form's values as a TrainConfig. Raises ConfigError for an invalid value."""
     given = dict(zip(NAMES, values, strict=True))
     for name, value in given.items():
         if value is None and not isinstance(getattr(DEFAULTS, name), str):
-            raise ConfigError(f"{field_label(name)} ({name}) is empty; give a number.")
+            raise ConfigError(strings.text("train.empty_number", label=field_label(name), name=name))
     return TrainConfig().replace(given)
 
 
-def values_of(preset: str) -> list[Any]:
-    """The form's values for a preset."""
-    told = configs.load_preset(preset).config.to_dict()
-    return [told[name] for name in NAMES]
+def load_values(preset: str) -> list[Any]:
+    """Return the form's values for a preset."""
+    values = configs.load_preset(preset).config.to_dict()
+    return [values[name] for name in NAMES]
 
 
-def shown(preset: str, values: Sequence[Any]) -> list[Any]:
-    """What the fields are to show, with the preset's own words beside its name."""
+def make_updates(preset: str, values: Sequence[Any]) -> list[Any]:
+    """Return the updates of the fields, with the summary of the preset beside its name."""
     return [
         gr.update(value=preset, info=configs.load_preset(preset).summary) if name == "preset" else value
         for name, value in zip(NAMES, values, strict=True)
     ]
 
 
-def command(config: TrainConfig, store: RunStore) -> str:
-    """The same run, from a terminal: the preset and what differs from it."""
+def make_command(config: TrainConfig, store: RunStore) -> str:
+    """Return the command that starts the same run: the preset, and the settings that differ from it."""
     preset = config.preset or DEFAULTS.preset
-    told, base = config.to_dict(), configs.load_preset(preset).config.to_dict()
-    changed = [f"{name}={_plain(value)}" for name, value in told.items() if value != base[name]]
+    values, base = config.to_dict(), configs.load_preset(preset).config.to_dict()
+    changed = [f"{name}={_plain(value)}" for name, value in values.items() if value != base[name]]
     words = ["python", "-m", "asrkit", "train", "--preset", preset]
     for setting in changed:
         words += ["--set", setting]

@@ -73,7 +73,7 @@ def build(store: RunStore, desk: DataApi, audio: AudioFiles) -> gr.HTML:
         ],
         normalisers=[(name, each.summary) for name, each in NORMALIZERS.items()],
         numbers=list(NUMBER_LANGUAGES),
-        models=form.base_models(store),
+        models=form.list_base_models(store),
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),
     )
 
@@ -81,7 +81,8 @@ def build(store: RunStore, desk: DataApi, audio: AudioFiles) -> gr.HTML:
 def filled(settings: dict[str, Any]) -> list[Any]:
     """The form with what the Data tab chose; the rest of it stays."""
     values = [
-        settings[name] if name in settings and form.offered(name, settings[name]) else gr.skip() for name in form.NAMES
+        settings[name] if name in settings and form.is_valid_choice(name, settings[name]) else gr.skip()
+        for name in form.NAMES
     ]
     preset = settings.get("preset")
-    return form.shown(preset, values) if preset in configs.list_presets() else values
+    return form.make_updates(preset, values) if preset in configs.list_presets() else values

@@ -131,7 +131,10 @@ class LiveRun:
     def command(self, request: dict[str, Any]) -> dict[str, str]:
         """The command line that starts a run with the settings of `run`, or what is wrong."""
         try:
-            return {"command": form.command(self.store.get(str(request.get("run"))).config(), self.store), "notice": ""}
+            return {
+                "command": form.make_command(self.store.get(str(request.get("run"))).config(), self.store),
+                "notice": "",
+            }
         except AsrkitError as error:
             return {"command": "", "notice": str(error)}
 

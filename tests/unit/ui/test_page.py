@@ -56,7 +56,8 @@ def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
     from asrkit.ui.common import form
 
     values = [
-        99 if name == "learning_rate" else value for name, value in zip(form.NAMES, form.values_of("demo"), strict=True)
+        99 if name == "learning_rate" else value
+        for name, value in zip(form.NAMES, form.load_values("demo"), strict=True)
     ]
     checking, (button, message, shown) = train_tab._start(store, values)
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
@@ -72,7 +73,7 @@ def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch
         raise error
 
     monkeypatch.setattr(train_tab.supervisor, "start", fails)
-    told = train_tab._start(store, form.values_of("demo"))
+    told = train_tab._start(store, form.load_values("demo"))
     next(told)
     button, message, _ = next(told)
     assert button["interactive"] and escape(str(error)[-8:]) in message["value"]

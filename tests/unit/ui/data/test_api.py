@@ -167,7 +167,7 @@ def test_an_audit_is_for_the_settings_of_the_form(desk, folder):
     told = audited(desk, asked(folder, spell_numbers="en"))
     assert "takes the preset A few clips. About 40 steps" in told["estimate"] and "GB of memory" in told["estimate"]
     assert told["held_out"] == "2 clips by ann (17%) are to evaluate on, 10 to train on."
-    mine = dict(zip(form.NAMES, form.values_of("demo"), strict=True)) | {"num_epochs": 300, "eval_count": 4}
+    mine = dict(zip(form.NAMES, form.load_values("demo"), strict=True)) | {"num_epochs": 300, "eval_count": 4}
     told = audited(desk, asked(folder, spell_numbers="en", settings=mine))
     assert "the settings of Train (Demo): About 300 steps" in told["estimate"]
     assert told["held_out"].startswith("4 clips")
