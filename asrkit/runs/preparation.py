@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from asrkit.audit import leaks, selection
 from asrkit.audit.clips import Audit, Limits, audit_clips
@@ -140,7 +140,7 @@ def split_rows(
         eval_share=config.eval_share,
         count=config.eval_count,
         seed=config.seed,
-        by=config.split_by,
+        by=cast(Literal["speaker", "text", "random", "auto"], config.split_by),
         audio_fingerprints=fingerprints,
     )
 

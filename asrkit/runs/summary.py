@@ -15,7 +15,7 @@ METRICS = ("loss", "wer", "cer", "mer")
 
 def get_evaluation_metrics(event: Event | None) -> dict[str, Any] | None:
     """Return step and metrics of an evaluation as `runs show --json` prints them."""
-    return event and {"step": event.step, **{name: event.data.get(name) for name in METRICS}}
+    return {"step": event.step, **{name: event.data.get(name) for name in METRICS}} if event else None
 
 
 def get_best_evaluation(run: Run, run_view: RunView) -> Event | None:
@@ -46,7 +46,7 @@ def load_history(run: Run) -> RunHistory:
         EvaluationScore(
             event.step or 0,
             event.epoch or 0.0,
-            *(event.data.get(name) for name in METRICS),
+            **{name: event.data.get(name) for name in METRICS},
             blank_share=event.data.get("blank_share"),
             length_ratio=event.data.get("length_ratio"),
             unknown_share=event.data.get("unknown_share"),

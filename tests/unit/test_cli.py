@@ -80,7 +80,7 @@ def ended(store):
         ["train", "--seed", "3"],
     ],
 )
-def test_a_command_line_that_cannot_be_read(arguments, capsys):
+def test_wrong_command_line_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
@@ -99,11 +99,11 @@ def settings(*flags: str) -> TrainConfig:
     return make_config(cli.build_parser().parse_args(["train", *flags]))
 
 
-def test_the_demo_is_what_is_trained_without_flags():
+def test_demo_is_the_default_preset():
     assert settings() == load_preset("demo").config
 
 
-def test_a_preset_is_the_base_and_flags_change_it():
+def test_flags_override_the_preset():
     found = settings(
         "--preset",
         "quick",
@@ -132,13 +132,13 @@ def test_a_preset_is_the_base_and_flags_change_it():
     )
 
 
-def test_set_takes_text_with_equals_signs_and_the_last_word():
+def test_set_accepts_equals_signs_and_the_last_one_wins():
     assert settings("--set", "train=/data/a=b").train == "/data/a=b"
     assert settings("--train", "/one", "--set", "train=/two", "--set", "train=/three").train == "/three"
     assert settings("--set", "eval=").eval == ""
 
 
-def test_a_file_of_settings(tmp_path):
+def test_config_file_is_the_base(tmp_path):
     (tmp_path / "mine.json").write_text('{"preset": "quick", "seed": 7}')
     found = settings("--config", str(tmp_path / "mine.json"), "--set", "warmup_steps=3")
     assert (found.preset, found.seed, found.warmup_steps, found.max_steps) == ("quick", 7, 3, 200)
@@ -167,14 +167,14 @@ def test_a_file_of_settings(tmp_path):
     ],
 )
 @pytest.mark.parametrize("command", [["train"], ["runs", "start"]], ids=" ".join)
-def test_settings_that_cannot_work_start_nothing(refused, store, monkeypatch, command, flags, words):
+def test_invalid_settings_start_nothing(refused, store, monkeypatch, command, flags, words):
     if "--run-id" in flags:
         monkeypatch.setattr(supervisor.preparation, "prepare_data", lambda *_: None)
     assert words in refused(*command, *flags)
     assert store.all() == []
 
 
-def test_a_start_needs_room(refused, tmp_path):
+def test_start_needs_a_writable_runs_directory(refused, tmp_path):
     (tmp_path / "runs").write_text("a file")
     assert "runs cannot be written" in refused("runs", "start", "--train", "hub:a/b", "--model", "a/b")
 
@@ -182,7 +182,7 @@ def test_a_start_needs_room(refused, tmp_path):
 # Runs
 
 
-def test_runs_are_listed(asrkit, store, ended):
+def test_list_runs(asrkit, store, ended):
     store.create(TrainConfig(), "20260102-000000-demo")
     code, out, err = asrkit("runs", "list", "--json")
     assert (code, err) == (0, "")
@@ -197,12 +197,12 @@ def test_runs_are_listed(asrkit, store, ended):
     )
 
 
-def test_no_runs_are_an_empty_list(asrkit):
+def test_list_of_no_runs(asrkit):
     assert asrkit("runs", "list", "--json") == (0, "[]\n", "")
     assert asrkit("runs", "list") == (0, "", "")
 
 
-def test_one_run_is_shown(asrkit, ended):
+def test_show_run(asrkit, ended):
     code, out, err = asrkit("runs", "show", ended.id, "--json")
     told = json.loads(out)
     assert (code, err) == (0, "")
@@ -212,7 +212,7 @@ def test_one_run_is_shown(asrkit, ended):
 
 
 @pytest.mark.parametrize("action", ["stop", "cancel"])
-def test_a_run_that_has_ended_is_not_asked_again(asrkit, ended, action):
+def test_ended_run_gets_no_flag(asrkit, ended, action):
     code, out, _ = asrkit("runs", action, ended.id, "--json")
     assert code == 0 and json.loads(out)["status"] == "finished" and not ended.has_flag(STOP)
 
@@ -223,16 +223,16 @@ def test_delete(asrkit, store, ended):
 
 
 @pytest.mark.parametrize("action", ["show", "stop", "cancel", "resume", "delete"])
-def test_a_run_that_is_not_there(refused, action):
+def test_missing_run_is_an_error(refused, action):
     for name in ("gone", "../runs", ""):
         assert f"There is no run {name!r} in " in refused("runs", action, name)
 
 
-def test_a_finished_run_is_not_resumed(refused, ended):
+def test_finished_run_is_not_resumed(refused, ended):
     assert "is finished; only a stopped, failed or crashed run can be resumed" in refused("runs", "resume", ended.id)
 
 
-def test_a_run_is_packed_into_a_zip(asrkit, refused, ended, tmp_path):
+def test_archive_writes_a_zip(asrkit, refused, ended, tmp_path):
     code, out, _ = asrkit("runs", "archive", ended.id, tmp_path / "packed.zip")
     assert code == 0 and out.startswith(f"{tmp_path / 'packed.zip'}: ")
     assert f"{ended.id}/config.json" in zipfile.ZipFile(tmp_path / "packed.zip").namelist()
@@ -323,7 +323,7 @@ def test_transcribe(asrkit, listener, clip):
     assert set(listener) == {"starter", "mine"}
 
 
-def test_subtitles_to_the_terminal_and_to_files(asrkit, refused, listener, clip, tmp_path):
+def test_subtitles_on_stdout_and_in_files(asrkit, refused, listener, clip, tmp_path):
     one, other = clip("one.wav", 1.0), clip("other/one.wav", 1.5)
     assert asrkit("transcribe", one, "--format", "srt") == (0, "1\n00:00:00,100 --> 00:00:01,000\n1 seconds\n", "")
     assert asrkit("transcribe", one, other, "--format", "vtt", "--output", tmp_path / "out") == (0, "", "")
@@ -359,7 +359,7 @@ def a_tenth_of_a_second(folder, clip):
 
 
 @pytest.mark.parametrize("bad", [missing, empty, text_file, a_folder, silence, a_tenth_of_a_second])
-def test_what_cannot_be_transcribed(asrkit, refused, listener, clip, tmp_path, bad):
+def test_unusable_recordings_are_errors(asrkit, refused, listener, clip, tmp_path, bad):
     path, words = bad(tmp_path, clip)
     assert words in refused("transcribe", path)
     assert listener == [], "a model was loaded for nothing"
@@ -369,7 +369,7 @@ def test_what_cannot_be_transcribed(asrkit, refused, listener, clip, tmp_path, b
     assert [row["file"] for row in json.loads(out)] == [str(good)]
 
 
-def test_a_model_that_cannot_be_loaded(refused, listener, clip):
+def test_model_that_cannot_be_loaded(refused, listener, clip):
     assert "broken cannot be loaded" in refused("transcribe", clip("good.wav"), "--model", "broken")
 
 
@@ -396,7 +396,7 @@ def test_evaluate(asrkit, listener, data):
     assert code == 0 and out.startswith("WER 25.00% (95 % interval 0.00% to 50.00%)  CER ")
 
 
-def test_evaluate_tells_of_clips_that_cannot_be_read(asrkit, listener, data):
+def test_evaluate_reports_unreadable_clips(asrkit, listener, data):
     folder = data("1 seconds", "1 minutes")
     next(Path(folder).rglob("*.wav")).write_text("no sound")
     code, out, err = asrkit("evaluate", folder)
@@ -418,7 +418,7 @@ def test_audit(asrkit, data):
     assert "\nnot-ready: 1 clips, 0.00 hours, 2 left out\nempty-transcript (2): " in out
 
 
-def test_audit_writes_what_is_left(asrkit, data, store):
+def test_audit_writes_the_selection(asrkit, data, store):
     folder = data("one", "two", "three", "")
     code, out, _ = asrkit("audit", folder, "--leave-out", "duplicate-audio", "--set", "min_duration_s=0.2")
     path = Path(out.strip().splitlines()[-1].partition(": ")[2])
@@ -431,11 +431,11 @@ def test_audit_writes_what_is_left(asrkit, data, store):
     assert told["kept"] == 1 and told["data"] == str(folder)
 
 
-def test_audit_of_a_finding_that_does_not_exist(refused, data):
+def test_audit_rejects_an_unknown_finding_code(refused, data):
     assert "'loud' is no finding; choose of unreadable-audio, " in refused("audit", data("one"), "--leave-out", "loud")
 
 
-def test_ctrl_c_is_one_line(asrkit, data, monkeypatch):
+def test_ctrl_c_exits_with_one_line(asrkit, data, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -448,7 +448,7 @@ def test_audit_without_data(refused, tmp_path):
     assert "There is no model 'nonsense'" in refused("audit", tmp_path, "--model", "nonsense")
 
 
-def test_the_line_is_put_in_order_from_a_terminal(asrkit, store):
+def test_queue_is_reordered_from_the_command_line(asrkit, store):
     for place, name in enumerate("abc"):
         run = store.create(TrainConfig(), name)
         run.queue_path.write_text(f'{{"place": {place}}}')

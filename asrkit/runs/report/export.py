@@ -8,6 +8,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from asrkit import hub
 from asrkit.errors import RunError
@@ -100,7 +101,7 @@ class _Buffer(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, block: bytes) -> int:
+    def write(self, block: Any) -> int:
         self._held += block
         return len(block)
 

@@ -45,12 +45,12 @@ def parse_card(text: str, name: str) -> RunHistory:
     settings["model"] = base[1] if base else ""
     scores = [
         EvaluationScore(
-            int(row["step"]), row.get("epoch") or 0.0, row.get("validation loss"), row.get("wer"), row.get("cer")
+            int(row["step"] or 0), row.get("epoch") or 0.0, row.get("validation loss"), row.get("wer"), row.get("cer")
         )
         for row in rows
     ]
     losses = [
-        (int(row["step"]), row.get("epoch") or 0.0, row["training loss"]) for row in rows if "training loss" in row
+        (int(row["step"] or 0), row.get("epoch") or 0.0, row["training loss"]) for row in rows if "training loss" in row
     ]
     return RunHistory(settings, scores, losses)
 

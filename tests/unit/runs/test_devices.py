@@ -39,7 +39,7 @@ def machine(monkeypatch):
         (0, "0", ["cpu"]),
     ],
 )
-def test_what_cuda_lets_be_seen_is_there_to_be_had(machine, monkeypatch, gpus, visible, known):
+def test_devices_follow_cuda_visible_devices(machine, monkeypatch, gpus, visible, known):
     machine(gpus)
     monkeypatch.setattr(devices.platform, "system", lambda: "Linux")
     if visible is not None:
@@ -47,14 +47,14 @@ def test_what_cuda_lets_be_seen_is_there_to_be_had(machine, monkeypatch, gpus, v
     assert devices.list_devices() == known
 
 
-def test_a_mac_without_a_gpu_of_nvidias_has_its_own(machine, monkeypatch):
+def test_apple_silicon_uses_mps(machine, monkeypatch):
     machine(0)
     monkeypatch.setattr(devices.platform, "system", lambda: "Darwin")
     monkeypatch.setattr(devices.platform, "machine", lambda: "arm64")
     assert devices.list_devices() == ["mps"]
 
 
-def test_somebody_may_name_the_devices_for_runs(monkeypatch):
+def test_environment_variable_names_the_devices(monkeypatch):
     monkeypatch.setenv(devices.ALLOWED, "cuda:1, cpu")
     assert devices.list_devices() == ["cuda:1", "cpu"]
     monkeypatch.setenv(devices.ALLOWED, "gpu1")
@@ -63,7 +63,7 @@ def test_somebody_may_name_the_devices_for_runs(monkeypatch):
 
 
 @pytest.mark.parametrize("told", ["0", "-1", "two"])
-def test_slots_are_a_number(monkeypatch, told):
+def test_slots_must_be_a_number(monkeypatch, told):
     monkeypatch.setenv(devices.SLOTS, told)
     with pytest.raises(RunError, match="ASRKIT_SLOTS is .* it must be a whole number"):
         devices.slots_per_device()
@@ -82,17 +82,17 @@ def test_slots_are_a_number(monkeypatch, told):
         ([DeviceRequest(("cpu",), 1), DeviceRequest(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
     ],
 )
-def test_who_gets_what(wishes, taken, given):
+def test_assign_devices(wishes, taken, given):
     """The first that is free; the one that was named; what one waits for is kept for it."""
     assert devices.assign_devices(wishes, taken) == given
 
 
-def test_of_devices_that_are_shared_the_emptiest_comes_first(monkeypatch):
+def test_least_used_device_comes_first(monkeypatch):
     monkeypatch.setenv(devices.SLOTS, "2")
     assert devices.assign_devices([ANY] * 5, []) == [["cuda:0"], ["cuda:1"], ["cuda:0"], ["cuda:1"], []]
 
 
-def test_the_processes_of_a_run_share_the_processor(machine, monkeypatch):
+def test_processes_of_a_run_share_the_processor(machine, monkeypatch):
     machine(0)
     assert devices.assign_devices([DeviceRequest((), 4), ANY], []) == [["cpu"], []]
     monkeypatch.setenv(devices.SLOTS, "3")
@@ -109,7 +109,7 @@ def test_the_processes_of_a_run_share_the_processor(machine, monkeypatch):
         ({"processes": 3}, "The run needs 3 GPUs .processes., one for each process, and there are 2"),
     ],
 )
-def test_what_would_wait_for_ever_is_refused(changes, words):
+def test_unavailable_device_is_rejected(changes, words):
     with pytest.raises(RunError, match=words):
         devices.check_available(TrainConfig().replace(changes))
     devices.check_available(TrainConfig().replace({"device": "cpu", "processes": 3}))
@@ -119,7 +119,7 @@ def test_what_would_wait_for_ever_is_refused(changes, words):
     ("device", "processes"),
     [("gpu", 1), ("cuda", 1), ("cuda:0,cpu", 2), ("cuda:0,cuda:0", 2), ("cuda:0,cuda:1", 1), ("cuda:0", 2), ("", 1)],
 )
-def test_a_device_that_means_nothing_is_refused(device, processes):
+def test_malformed_device_is_rejected(device, processes):
     with pytest.raises(ConfigError, match="Device .device."):
         TrainConfig().replace({"device": device, "processes": processes})
 
@@ -133,11 +133,11 @@ def test_a_device_that_means_nothing_is_refused(device, processes):
         (["cpu"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "-1"}),
     ],
 )
-def test_a_worker_sees_its_devices_alone_and_knows_of_the_others(taken, given, told):
+def test_worker_environment_limits_the_devices(taken, given, told):
     assert devices.worker_environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **told}
 
 
-def test_what_a_run_on_the_processor_starts_next_has_the_gpu_that_is_meant():
+def test_next_run_of_a_cpu_worker_gets_its_gpu():
     """Its worker starts it. Without the driver's order CUDA would count the fastest first."""
     inherited = devices.worker_environment(["cpu"], {})
     assert {**inherited, **devices.worker_environment(["cuda:1"], inherited)} == {
@@ -147,7 +147,7 @@ def test_what_a_run_on_the_processor_starts_next_has_the_gpu_that_is_meant():
     }
 
 
-def test_runs_that_share_the_processor_share_its_cores(machine, monkeypatch):
+def test_slots_on_the_processor_share_its_cores(machine, monkeypatch):
     machine(0)
     monkeypatch.setenv(devices.SLOTS, "2")
     monkeypatch.setattr(devices.os, "cpu_count", lambda: 8)
@@ -170,7 +170,7 @@ def where(run):
     return run.process()["devices"], psutil.Process(run.process()["pid"]).environ()["CUDA_VISIBLE_DEVICES"]
 
 
-def test_a_run_on_each_gpu_and_the_next_on_the_one_that_is_free_first(store, config, worker):
+def test_next_run_starts_on_the_first_free_gpu(store, config, worker):
     one, two, three, named = (
         supervisor.start(store, config.replace({"device": device}), name)
         for name, device in (("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0"))
@@ -184,7 +184,7 @@ def test_a_run_on_each_gpu_and_the_next_on_the_one_that_is_free_first(store, con
     assert begun(store) == ["named"] and where(named) == (["cuda:0"], "0")
 
 
-def test_a_run_of_two_processes_waits_for_both(store, config, worker):
+def test_run_of_two_processes_waits_for_two_gpus(store, config, worker):
     one = supervisor.start(store, config, "one")
     both = supervisor.start(store, config.replace({"processes": 2}), "both")
     behind = supervisor.start(store, config, "behind")
@@ -194,7 +194,7 @@ def test_a_run_of_two_processes_waits_for_both(store, config, worker):
     assert lifecycle.get_status(behind) == "queued"
 
 
-def test_two_apps_fill_each_gpu_once(store, config, worker):
+def test_two_apps_assign_each_gpu_once(store, config, worker):
     first = [supervisor.start(store, config, f"first-{number}") for number in range(2)]
     for number in range(5):
         supervisor.start(store, config, f"next-{number}")
@@ -206,13 +206,13 @@ def test_two_apps_fill_each_gpu_once(store, config, worker):
     assert sorted(run.process()["devices"][0] for run in begun) == ["cuda:0", "cuda:1"]
 
 
-def test_a_worker_that_does_not_say_what_it_has_has_everything(make_run, store, config, worker, child):
+def test_worker_without_device_list_occupies_all_devices(make_run, store, config, worker, child):
     """It was started by an older version, or its app died before it wrote that down."""
     make_run("old", [], processes.identify_process(child.pid))
     assert lifecycle.get_status(supervisor.start(store, config, "new")) == "queued"
 
 
-def test_a_machine_with_fewer_gpus_leaves_a_run_of_several_in_line(store, config, worker, machine):
+def test_run_with_too_many_gpus_stays_queued(store, config, worker, machine):
     """Its app looks at the same runs directory."""
     one = supervisor.start(store, config, "one")
     both = supervisor.start(store, config.replace({"processes": 2}), "both")
@@ -224,7 +224,7 @@ def test_a_machine_with_fewer_gpus_leaves_a_run_of_several_in_line(store, config
     assert begun(store) == ["both"]
 
 
-def test_who_waits_for_a_device_that_is_gone_is_told_and_holds_up_nobody(store, config, worker, machine):
+def test_run_waiting_for_a_missing_device_blocks_nobody(store, config, worker, machine):
     one = supervisor.start(store, config, "one")
     two = supervisor.start(store, config.replace({"device": "cuda:0"}), "two")
     assert ahead(store, two).error_message == ""

@@ -71,7 +71,7 @@ def after(history: RunHistory, evaluations: int) -> RunHistory:
     return dataclasses.replace(history, scores=history.scores[:evaluations], losses=history.losses[:evaluations])
 
 
-def test_the_run_that_failed_quietly_is_told_at_epoch_two_and_why(card):
+def test_published_collapse_is_found_at_epoch_two(card):
     history = card(ASCEND)
     (warning,) = diagnose(after(history, 0))
     assert (warning.code, warning.step) == ("learning-rate-high", 0), "said before the first step"
@@ -81,13 +81,13 @@ def test_the_run_that_failed_quietly_is_told_at_epoch_two_and_why(card):
     assert "learning rate, 0.0003" in finding.cause and "Divide the learning rate" in finding.remedy
 
 
-def test_the_run_that_worked_is_never_accused(card):
+def test_published_success_has_no_findings(card):
     history = card(ENGLISH)
     for evaluations in range(1, len(history.scores) + 1):
         assert diagnose(after(history, evaluations)) == []
 
 
-def test_a_cause_is_named_only_where_the_settings_support_it(card):
+def test_reasons_depend_on_the_settings(card):
     (finding,) = diagnose(after(card(ASCEND.replace("0.0003", "5e-05")), 2))
     assert "learning rate," not in finding.cause
 
@@ -100,16 +100,16 @@ def codes(*rows: tuple[float | None, float], **changes) -> list[str]:
     return [finding.code for finding in diagnose(RunHistory({}, scores(*rows), **changes))]
 
 
-def test_rates_of_one_are_no_collapse_while_the_loss_still_falls():
+def test_falling_loss_is_no_collapse():
     assert codes((9.0, 1.0), (6.0, 1.0), (4.0, 1.0)) == []
 
 
-def test_a_loss_that_knows_only_the_letter_frequencies_is_a_collapse_even_while_it_falls():
+def test_loss_near_the_label_entropy_is_a_collapse():
     assert codes((3.4, 1.0), (3.0, 1.0), label_entropy=2.9) == ["blank-collapse"]
     assert codes((3.4, 1.0), (2.0, 1.0), label_entropy=2.9) == []
 
 
-def test_a_loss_far_above_the_letter_frequencies_that_still_falls_is_on_its_way():
+def test_falling_loss_far_above_the_entropy_is_no_collapse():
     assert codes((8.2, 1.0), (6.4, 1.0), (5.4, 1.0), label_entropy=1.8) == []
 
 
@@ -125,7 +125,7 @@ def test_a_loss_far_above_the_letter_frequencies_that_still_falls_is_on_its_way(
         ({"model": "facebook/mms-1b-all", "freeze": "all-but-adapters"}, 965_000_000, False),
     ],
 )
-def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
+def test_high_learning_rate_needs_a_big_model(settings, parameters, told):
     found = diagnose(RunHistory({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
     assert [finding.code for finding in found] == ["learning-rate-high"] * told
 
@@ -139,7 +139,7 @@ def test_a_high_rate_is_told_of_big_models_only(settings, parameters, told):
         (None, 315_000_000, False),
     ],
 )
-def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, parameters, told):
+def test_tiny_updates_need_a_big_model(update_s, parameters, told):
     found = diagnose(RunHistory({}, [], parameters=parameters, update_s=update_s))
     assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * told
 
@@ -155,19 +155,19 @@ def test_an_update_of_a_few_seconds_is_told_of_big_models_only(update_s, paramet
         ({"mask_time_prob": 0.05}, None, None),
     ],
 )
-def test_masks_that_hide_most_of_a_clip(settings, clip_s, told):
+def test_over_masking(settings, clip_s, told):
     found = diagnose(RunHistory(settings, [], clip_s=clip_s))
     assert [(finding.code, finding.step) for finding in found] == [("over-masking", 0)] * bool(told)
     assert not told or told in found[0].cause
 
 
-def test_a_lost_number_is_told_with_its_step():
+def test_non_finite_loss_has_its_step():
     (finding,) = diagnose(RunHistory({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
     assert (finding.code, finding.step) == ("non-finite", 20)
     assert codes((2.0, 0.9), (None, 1.0)) == ["non-finite"]
 
 
-def test_overfitting_needs_a_rising_loss_and_a_rate_that_stopped_falling():
+def test_overfitting_needs_rising_loss_and_flat_wer():
     rising = [(1.0, 0.40), (1.3, 0.41), (1.35, 0.42), (1.4, 0.41)]
     assert codes(*rising) == ["overfitting"]
     assert codes(*[(loss, 0.4 - 0.02 * index) for index, (loss, _) in enumerate(rising)]) == []
@@ -192,7 +192,7 @@ def test_plateau():
         (None, []),
     ],
 )
-def test_an_evaluation_set_that_cannot_tell_good_from_bad(interval, told):
+def test_small_evaluation_set(interval, told):
     scored = [
         EvaluationScore(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)),
         EvaluationScore(10, 1.0, 1.0, 0.25, wer_interval=interval),
@@ -201,7 +201,7 @@ def test_an_evaluation_set_that_cannot_tell_good_from_bad(interval, told):
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.2, ["unknown-tokens"]), (0.01, []), (None, [])])
-def test_letters_that_the_vocabulary_lacks(share, told):
+def test_unknown_tokens(share, told):
     """Not of the base model as it came: that of step 0 is nobody's fault yet."""
     scored = [
         EvaluationScore(0, 0.0, 2.0, 0.5, unknown_share=0.9),
@@ -210,7 +210,7 @@ def test_letters_that_the_vocabulary_lacks(share, told):
     assert [finding.code for finding in diagnose(RunHistory({}, scored))] == told
 
 
-def test_nonsense_is_not_called_silence():
+def test_babble_and_blanks_have_different_causes():
     """Blanks are named only where there are blanks."""
     rows = [
         EvaluationScore(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)
@@ -222,7 +222,7 @@ def test_nonsense_is_not_called_silence():
     assert silence.cause.startswith("The model outputs only blanks")
 
 
-def test_a_card_without_a_table_is_refused_in_one_sentence(tmp_path):
+def test_card_without_a_table_is_rejected(tmp_path):
     (tmp_path / "card.md").write_text("# A model\n")
     with pytest.raises(DataError, match="has no results table"):
         load_card(tmp_path / "card.md")

@@ -30,7 +30,7 @@ def config(base):
     return TrainConfig(preset="", model=str(base), batch_seconds=30)
 
 
-def test_an_epoch_and_its_memory(config, store):
+def test_steps_time_and_memory_of_an_epoch(config, store):
     made = estimate.estimate_run(config, CLIPS, store)
     assert made.steps == 100 and estimate.estimate_run(config.replace({"max_steps": 7}), CLIPS, store).steps == 7
     assert 2e9 < made.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
@@ -52,7 +52,7 @@ def test_settings_change_the_memory(config, store, change, less):
     assert (after < before) == less
 
 
-def test_an_earlier_run_tells_the_time(config, store):
+def test_time_comes_from_an_earlier_run(config, store):
     run = store.create(config, "20260101-000000-before")
     run.append(Event("train", 1.0, 1, data={"loss": 1.0, "audio_seconds_per_second": 20.0}))
     run.append(Event("train", 2.0, 2, data={"loss": 1.0, "audio_seconds_per_second": 40.0}))
@@ -60,7 +60,7 @@ def test_an_earlier_run_tells_the_time(config, store):
     assert made.seconds == 5 * 600 / 30 and made.basis == "as in run 20260101-000000-before"
 
 
-def test_the_sentence_of_a_page():
+def test_describe_estimate():
     told = [
         estimate.Estimate(2**30, steps, seconds, "as before").describe()
         for steps, seconds in ((1, 20.4), (12_345, 4000.0), (9, 1e6), (9, None))
@@ -74,7 +74,7 @@ def test_the_sentence_of_a_page():
     assert told[0].endswith("(as before), and 1.0 GB of memory for the model and a batch.")
 
 
-def test_what_nobody_can_tell(config, store, base):
+def test_estimate_is_none_without_weights_or_clips(config, store, base):
     assert estimate.estimate_run(config.replace({"model": "facebook/wav2vec2-base"}), CLIPS, store) is None
     assert estimate.estimate_run(config, [], store) is None
     (base / "model.safetensors").unlink()

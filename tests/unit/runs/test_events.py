@@ -78,17 +78,17 @@ def test_finite_events_have_no_list_of_non_finite_names():
         "Traceback (most recent call last):",
     ],
 )
-def test_junk_is_no_event(line):
+def test_invalid_line_is_no_event(line):
     assert Event.from_line(line) is None
 
 
-def test_a_newer_worker_may_tell_more():
+def test_unknown_kinds_and_fields_survive():
     told = Event.from_line('{"kind": "alignment", "time": 5, "step": 2, "quality": {"mean": 0.5}}')
     assert told == Event("alignment", 5.0, 2, None, {"quality": {"mean": 0.5}})
     assert Event.from_line(told.to_line()) == told
 
 
-def test_event_knows_its_kinds():
+def test_make_event_rejects_unknown_kinds():
     assert make_event(events.TRAIN, 3, 0.5, loss=1.0).data == {"loss": 1.0}
     with pytest.raises(ValueError, match="unknown event kind 'trian'"):
         make_event("trian")

@@ -61,7 +61,7 @@ def age(run):
     return heartbeat.read_heartbeat(run).age_s
 
 
-def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
+def test_busy_worker_has_a_heartbeat_and_a_stopped_one_has_none(works, store):
     run, worker = works(BUSY)
     begun = time.monotonic()
     wait_for(lambda: time.monotonic() - begun > 3 and age(run) < 2, "a sign of life after so long", seconds=20)
@@ -82,12 +82,12 @@ def test_who_is_busy_for_long_is_not_silent_and_who_is_stopped_is(works, store):
     assert status_text.format_short_status(run, "starting") == "Starting"
 
 
-def test_who_waits_for_ever_is_silent_though_its_threads_live(works):
+def test_deadlocked_worker_has_no_heartbeat(works):
     run, _ = works(STUCK)
     wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "silence", seconds=20)
 
 
-def test_of_several_processes_one_may_wait_for_the_others(make_run):
+def test_process_of_several_may_be_idle(make_run):
     run, now = make_run(), time.monotonic()
     for alone, beats in ((True, False), (False, True)):
         heart = Heartbeat(run, alone)
@@ -112,7 +112,7 @@ def step(heart, clock, seconds):
     heart.on_poll()
 
 
-def test_the_longest_step_is_told_and_one_that_is_not_over_counts_up_to_a_bound(make_run, clock):
+def test_longest_step_includes_an_unfinished_one_up_to_a_bound(make_run, clock):
     run = make_run()
     heart = Heartbeat(run)
     for seconds in (1, 60, 5):
@@ -127,7 +127,7 @@ def test_the_longest_step_is_told_and_one_that_is_not_over_counts_up_to_a_bound(
 
 
 @pytest.mark.parametrize("who_wakes_first", ["loop", "thread"])
-def test_a_pause_is_no_step(make_run, clock, who_wakes_first):
+def test_pause_of_the_process_is_not_a_step(make_run, clock, who_wakes_first):
     run = make_run()
     heart = Heartbeat(run)
     for seconds in (1, 2):
@@ -139,7 +139,7 @@ def test_a_pause_is_no_step(make_run, clock, who_wakes_first):
     assert heartbeat.read_heartbeat(run).longest_s < 3
 
 
-def test_who_is_resumed_is_not_silent_since_the_life_before(store, config, worker):
+def test_resume_discards_the_old_heartbeat(store, config, worker):
     run = supervisor.start(store, config, "one")
     processes.kill_worker(run)
     beaten(run, 7200, 90)
@@ -149,7 +149,7 @@ def test_who_is_resumed_is_not_silent_since_the_life_before(store, config, worke
     assert status_text.describe_silence(lifecycle.STARTING, sign) == ""
 
 
-def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkeypatch):
+def test_full_disk_does_not_stop_the_heartbeat(make_run, clock, monkeypatch):
     heart = Heartbeat(make_run())
     monkeypatch.setattr(heartbeat.os, "pwrite", lambda *_: os.stat("/nowhere"))
     clock[0] += 1
@@ -167,7 +167,7 @@ def test_a_disk_that_takes_nothing_does_not_end_the_beat(make_run, clock, monkey
         (CANCEL, None, 0, 120.0),
     ],
 )
-def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s, given):
+def test_slow_worker_has_a_longer_limit(make_run, flag, longest, age_s, given):
     run = make_run()
     if longest is not None:
         beaten(run, age_s, longest)
@@ -184,7 +184,7 @@ def test_who_is_slow_and_lives_has_longer_to_end(make_run, flag, longest, age_s,
 
 
 @pytest.mark.parametrize("jump_s", [3600, -3600])
-def test_a_clock_that_is_set_makes_nobody_silent_and_hides_no_silence(make_run, monkeypatch, jump_s):
+def test_system_clock_does_not_change_the_heartbeat_age(make_run, monkeypatch, jump_s):
     lively, silent = make_run("lively"), make_run("silent")
     beaten(lively, 1)
     beaten(silent, 60)

@@ -26,7 +26,7 @@ def train(step, **data):
 # Making and finding runs
 
 
-def test_a_new_run_has_its_config_and_what_it_was_filled_with(store):
+def test_new_run_has_its_config_and_contents(store):
     run = store.create(CONFIG, "one", fill=lambda draft: (draft.path / "train.jsonl").write_text("row\n"))
     assert run.path == store.root / "one" and run.config() == CONFIG
     assert (run.path / "train.jsonl").read_text() == "row\n"
@@ -34,14 +34,14 @@ def test_a_new_run_has_its_config_and_what_it_was_filled_with(store):
     assert run.path.stat().st_mode & 0o777 == 0o755
 
 
-def test_an_id_of_its_own_sorts_by_time_and_names_the_preset(store):
+def test_generated_id_has_time_and_preset(store):
     first, second, third = (store.create(CONFIG) for _ in range(3))
     assert re.fullmatch(r"\d{8}-\d{6}-quick", first.id)
     assert len({first.id, second.id, third.id}) == 3
     assert re.fullmatch(r"\d{8}-\d{6}-custom", store.create(TrainConfig(preset="")).id)
 
 
-def test_a_run_is_there_whole_or_not_at_all(store):
+def test_run_is_created_completely_or_not_at_all(store):
     def fill(draft):
         (draft.path / "train.jsonl").write_text("row\n")
         assert store.all() == []
@@ -53,7 +53,7 @@ def test_a_run_is_there_whole_or_not_at_all(store):
     assert store.create(CONFIG, "one").id == "one"
 
 
-def test_an_id_is_given_once(store):
+def test_existing_id_is_rejected(store):
     store.create(CONFIG, "one")
     with pytest.raises(RunError, match="Run one exists already in .*; choose another id or delete it first"):
         store.create(TrainConfig(seed=8), "one")
@@ -69,7 +69,7 @@ def test_bad_ids(store, bad):
         store.get(bad)
 
 
-def test_what_is_no_run(store):
+def test_find_rejects_other_directories(store):
     with pytest.raises(RunError, match=r"There is no run 'gone' in .*runs; `python -m asrkit runs list`"):
         store.get("gone")
     assert store.all() == []
@@ -89,7 +89,7 @@ def test_all_runs_newest_first(store):
     assert [run.id[:8] for run in store.all()] == ["20260103", "20260102", "20260101"]
 
 
-def test_runs_that_somebody_named_stand_where_they_were_started(store):
+def test_named_runs_are_sorted_by_start(store):
     """A name says nothing about the time; `newest` is what Transcribe and `evaluate` take."""
     for name, when in (("zulu", "2026-01-01"), ("alpha", "2026-01-03"), ("20260102-000000-demo", "2026-01-09")):
         run = store.create(CONFIG, name)
@@ -106,7 +106,7 @@ def test_delete(store):
     assert store.all()[0].id == kept.id and os.listdir(store.root) == ["two"]
 
 
-def test_the_runs_directory_comes_from_the_environment(monkeypatch, tmp_path):
+def test_runs_directory_comes_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("ASRKIT_RUNS", str(tmp_path / "there"))
     assert RunStore().root == tmp_path / "there"
     monkeypatch.setenv("ASRKIT_RUNS", "")
@@ -123,7 +123,7 @@ def test_no_events_yet(make_run):
     assert not run.events_path.exists()
 
 
-def test_reading_goes_on_where_it_ended(make_run):
+def test_reading_continues_at_the_offset(make_run):
     run = make_run()
     run.append(train(1))
     first, offset = run.events()
@@ -134,7 +134,7 @@ def test_reading_goes_on_where_it_ended(make_run):
     assert [told.step for told in run.events(offset)[0]] == [2, 3]
 
 
-def test_a_half_written_line_is_left_for_later(make_run):
+def test_half_written_line_is_left_for_later(make_run):
     """Whatever byte the write has reached, inside a character of several bytes too."""
     run = make_run()
     run.append(train(1, text="नमस्ते"))
@@ -152,14 +152,14 @@ def test_a_half_written_line_is_left_for_later(make_run):
     assert run.events(start)[0] == [train(2, text="“été” 你好")]
 
 
-def test_characters_that_some_readers_take_for_a_line_end(make_run):
+def test_unicode_line_separators_do_not_split_lines(make_run):
     run = make_run()
     text = "one\u2028two\u2029three\u0085four\rfive\x0bsix\x1cseven"
     run.append(train(1, text=text))
     assert [told.data["text"] for told in run.events()[0]] == [text]
 
 
-def test_junk_between_events_is_skipped(make_run):
+def test_invalid_lines_are_skipped(make_run):
     run = make_run(told=[train(1)])
     with open(run.events_path, "ab") as file:
         file.write(b"\xff\xfe junk\n\n[1]\n")
@@ -167,19 +167,19 @@ def test_junk_between_events_is_skipped(make_run):
     assert [told.step for told in run.events()[0]] == [1, 2]
 
 
-def test_a_shorter_file_is_read_from_the_start(make_run):
+def test_shorter_file_is_read_from_the_start(make_run):
     run = make_run(told=[train(1)])
     assert [told.step for told in run.events(after=10_000)[0]] == [1]
 
 
-def test_a_limit_reads_whole_events_only(make_run):
+def test_limit_reads_whole_events_only(make_run):
     run = make_run(told=[train(1), train(2), train(3)])
     size = len(train(1).to_line())
     found, offset = run.events(limit_bytes=2 * size + size // 2)
     assert [told.step for told in found] == [1, 2] and offset == 2 * size
 
 
-def test_a_torn_line_is_cut_off_before_a_resume(make_run):
+def test_repair_cuts_off_a_half_written_line(make_run):
     run = make_run(told=[train(1)])
     whole = run.events_path.read_bytes()
     with open(run.events_path, "ab") as file:
@@ -191,7 +191,7 @@ def test_a_torn_line_is_cut_off_before_a_resume(make_run):
     assert [told.step for told in run.events()[0]] == [1, 2]
 
 
-def test_nothing_but_a_torn_line(make_run):
+def test_repair_of_a_single_half_written_line(make_run):
     run = make_run()
     run.events_path.write_bytes(b'{"time": 2')
     run.repair_events()
@@ -206,7 +206,7 @@ def test_last_events(make_run):
     assert [told.step for told in run.last_events()] == list(range(100))
 
 
-def test_the_last_event_is_found_however_long_it_is(make_run):
+def test_last_event_may_be_long(make_run):
     run = make_run(told=[train(1), Event("failed", 200.0, 2, data={"traceback": "x" * 200_000})])
     assert run.last_events()[-1].kind == "failed"
 
@@ -228,12 +228,12 @@ def test_flags_are_idempotent(make_run):
     assert not any(map(run.has_flag, FLAGS))
 
 
-def test_unknown_flags_are_refused(make_run):
+def test_unknown_flags_are_rejected(make_run):
     with pytest.raises(ValueError, match="unknown flag"):
         make_run().set_flag("../config.json")
 
 
-def test_a_flag_needs_no_control_directory(tmp_path):
+def test_flag_creates_the_control_directory(tmp_path):
     (tmp_path / "old").mkdir()
     run = Run(tmp_path / "old")
     run.clear_flags()
@@ -261,7 +261,7 @@ def test_log_tail(make_run):
 
 
 @pytest.mark.parametrize("content", ["", "{", None])
-def test_a_process_that_was_not_written_down(make_run, content):
+def test_missing_process_file(make_run, content):
     run = make_run()
     if content is not None:
         run.process_path.write_text(content)
@@ -286,7 +286,7 @@ def test_write_json_keeps_the_old_file_if_writing_fails(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["audit.json"]
 
 
-def test_a_full_disk(small_disk):
+def test_full_disk(small_disk):
     store = RunStore(small_disk / "runs")
     with pytest.raises(RunError) as caught:
         store.create(CONFIG, "one", fill=lambda draft: write_json(draft.path / "audit.json", "x" * 2_000_000))
@@ -296,7 +296,7 @@ def test_a_full_disk(small_disk):
     assert 0 < free_bytes(small_disk / "not" / "yet") <= 2**20
 
 
-def test_a_disk_that_is_read_only(small_disk):
+def test_read_only_disk(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     store = RunStore(small_disk / "runs")
     for attempt in (lambda: store.create(CONFIG, "one"), lambda: store.lock().__enter__()):
@@ -307,7 +307,7 @@ def test_a_disk_that_is_read_only(small_disk):
         )
 
 
-def test_a_directory_that_is_not_ours(tmp_path):
+def test_directory_without_permission(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o555)
     if os.access(tmp_path / "theirs", os.W_OK):
         pytest.skip("root may write everywhere")
@@ -316,14 +316,14 @@ def test_a_directory_that_is_not_ours(tmp_path):
         store.create(CONFIG, "one")
 
 
-def test_a_file_where_the_runs_should_be(tmp_path):
+def test_file_in_place_of_the_runs_directory(tmp_path):
     (tmp_path / "file").write_text("x")
     for root in (tmp_path / "file", tmp_path / "file" / "runs"):
         with pytest.raises(RunError, match="cannot be written .*; choose another --runs-dir"):
             RunStore(root).create(CONFIG, "one")
 
 
-def test_one_start_at_a_time(store):
+def test_lock_is_exclusive(store):
     """The lock is the file's, so that it holds between processes; flock tells apart two openings in one as well."""
     import fcntl
 
@@ -336,7 +336,7 @@ def test_one_start_at_a_time(store):
     assert stores.RunStore(store.root).all() == []
 
 
-def test_skimming_reads_no_training_but_the_last_before_something_else_and_what_is_not_finite(make_run):
+def test_skimming_keeps_the_last_train_event_and_missing_numbers(make_run):
     told = [
         Event("started", 1.0, 0),
         *(Event("train", 1.0 + step, step, data={"loss": 1.0}) for step in (1, 2)),
@@ -360,13 +360,13 @@ def test_skimming_reads_no_training_but_the_last_before_something_else_and_what_
     ]
 
 
-def test_a_line_longer_than_the_limit_is_read_whole(make_run):
+def test_line_longer_than_the_limit_is_read_completely(make_run):
     run = make_run(told=[Event("eval", 1.0, 1, data={"samples": ["x" * 5000]}), Event("train", 2.0, 2)])
     told, offset = run.events(0, limit_bytes=100)
     assert told and told[0].kind == "eval" and offset > 5000
 
 
-def test_a_line_that_cannot_be_written_leaves_nothing_behind(make_run, monkeypatch):
+def test_failed_append_leaves_nothing_behind(make_run, monkeypatch):
     run = make_run(told=[Event("train", 1.0, 1)])
     before, written = run.events_path.read_bytes(), []
 
@@ -383,7 +383,7 @@ def test_a_line_that_cannot_be_written_leaves_nothing_behind(make_run, monkeypat
     assert run.events_path.read_bytes() == before
 
 
-def test_a_run_is_claimed_once(make_run):
+def test_claim_is_exclusive(make_run):
     run = make_run()
     claims = "import sys\nfrom asrkit.runs.store import Run\nprint(Run(sys.argv[1]).claim(0.1) is not None)\n"
     assert run.claim() is not None
@@ -409,7 +409,7 @@ def full_disk(monkeypatch):
 FAILED = Event("failed", 100.0, data={"message": "The disk is full."})
 
 
-def test_last_words_that_cannot_be_appended_wait_in_the_reserve(store, full_disk):
+def test_end_event_waits_in_the_reserve_on_a_full_disk(store, full_disk):
     run = store.create(CONFIG)
     run.reserve_disk()
     assert run.pending_end_event() is None
@@ -422,13 +422,13 @@ def test_last_words_that_cannot_be_appended_wait_in_the_reserve(store, full_disk
     assert run.pending_end_event() is None and run.events()[0] == [FAILED]
 
 
-def test_last_words_that_are_appended_leave_no_reserve(store):
+def test_appended_end_event_frees_the_reserve(store):
     run = store.create(CONFIG)
     run.reserve_disk()
     run.append_end_event(FAILED)
     assert run.events()[0] == [FAILED] and not (run.path / ".reserve").exists()
 
 
-def test_without_a_reserve_a_full_disk_is_not_hidden(store, full_disk):
+def test_end_event_without_a_reserve_raises_on_a_full_disk(store, full_disk):
     with pytest.raises(OSError, match="No space left"):
         store.create(CONFIG).append_end_event(FAILED)

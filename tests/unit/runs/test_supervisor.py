@@ -47,7 +47,7 @@ STARTED, PHASE, TRAIN, EVAL = (said(kind) for kind in ("started", "phase", "trai
 # What a run is
 
 
-def test_queued_until_there_is_a_process(make_run):
+def test_run_without_a_process_is_queued(make_run):
     assert lifecycle.get_status(make_run()) == "queued"
 
 
@@ -94,14 +94,14 @@ def test_crashed(make_run, dead, told):
     assert lifecycle.get_status(make_run("one", told, dead)) == "crashed"
 
 
-def test_a_resumed_worker_that_died_before_its_first_word_is_crashed(make_run, dead):
+def test_resumed_worker_that_died_before_its_first_event_is_crashed(make_run, dead):
     """Whatever the clocks say: the old end lies before the byte from which the new worker tells."""
     old = [said("started"), said("finished")]
     dead = {**dead, "events_from": sum(len(event.to_line()) for event in old)}
     assert lifecycle.get_status(make_run("one", old, dead)) == "crashed"
 
 
-def test_a_worker_whose_last_words_are_in_its_reserve_has_failed_as_they_say(make_run, dead):
+def test_end_event_in_the_reserve_decides_the_status(make_run, dead):
     run = make_run("one", [STARTED, TRAIN], dead)
     run.reserve_disk()
     assert lifecycle.get_status(run) == "crashed", "an untouched reserve says nothing"
@@ -111,7 +111,7 @@ def test_a_worker_whose_last_words_are_in_its_reserve_has_failed_as_they_say(mak
     assert summary.describe_failure(run, "failed", view.load_view(run))["remedy"] == "Free some."
 
 
-def test_a_torn_end_is_no_end(make_run, dead):
+def test_half_written_end_event_is_no_end(make_run, dead):
     run = make_run("one", [STARTED], dead)
     with open(run.events_path, "ab") as file:
         file.write(said("finished").to_line().encode()[:-1])
@@ -119,7 +119,7 @@ def test_a_torn_end_is_no_end(make_run, dead):
 
 
 @pytest.mark.parametrize("kind", ["stopped", "failed"])
-def test_a_resumed_run_is_alive_again(make_run, living, kind):
+def test_resumed_run_is_active_again(make_run, living, kind):
     """The end of an earlier life is older than the present worker."""
     old = [said("started", BEFORE), said(kind, BEFORE)]
     living = {**living, "events_from": sum(len(event.to_line()) for event in old)}
@@ -140,13 +140,13 @@ def test_alive(child):
     assert not processes.is_alive({**process, "start": None})
 
 
-def test_a_reused_pid_is_another_process(make_run, child):
+def test_reused_pid_is_not_the_worker(make_run, child):
     run = make_run("one", [STARTED, TRAIN], {**processes.identify_process(os.getpid()), "pid": child.pid})
     assert not processes.is_alive(run.process())
     assert lifecycle.get_status(run) == "crashed"
 
 
-def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
+def test_run_on_another_machine_is_not_active_here(make_run, living):
     away = {**living, "host": "elsewhere", "start": "another-boot:12"}
     assert lifecycle.get_status(make_run("one", [STARTED], away)) == "crashed"
 
@@ -161,7 +161,7 @@ def test_a_run_on_another_machine_is_not_under_way_here(make_run, living):
         ({"folder": 1}, "a copy of a run that is active in another folder"),
     ],
 )
-def test_nobody_says_that_a_worker_has_died_who_cannot_see_it(make_run, living, where, told):
+def test_invisible_worker_is_not_reported_dead(make_run, living, where, told):
     run = make_run("one", [STARTED], {**living, **where})
     assert lifecycle.get_status(run) == "crashed" and told in summary.summarize_run(run)["error"]
     assert (
@@ -170,7 +170,7 @@ def test_nobody_says_that_a_worker_has_died_who_cannot_see_it(make_run, living, 
     )
 
 
-def test_a_machine_that_was_renamed_knows_its_run(make_run, living):
+def test_renamed_machine_recognizes_its_run(make_run, living):
     assert lifecycle.get_status(make_run("one", [STARTED], {**living, "host": "before"})) == "running"
 
 
@@ -184,7 +184,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("change", [supervisor.resume, supervisor.delete])
-def test_what_somebody_unseen_works_on_is_left_alone(make_run, store, dead, change):
+def test_run_claimed_by_an_invisible_process_is_left_alone(make_run, store, dead, change):
     run = make_run("one", [STARTED], {**dead, "host": "elsewhere"})
     with subprocess.Popen(
         [sys.executable, "-c", CLAIMS, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -197,7 +197,7 @@ def test_what_somebody_unseen_works_on_is_left_alone(make_run, store, dead, chan
     supervisor.delete(store, run)
 
 
-def test_a_copy_of_a_run_under_way_is_not_under_way(store, config, worker):
+def test_copy_of_an_active_run_is_not_active(store, config, worker):
     """Nor is the worker of the original ended for it."""
     run = supervisor.start(store, config, "one")
     copy = store.root / "copy"
@@ -209,7 +209,7 @@ def test_a_copy_of_a_run_under_way_is_not_under_way(store, config, worker):
     assert lifecycle.get_status(run) == "starting"
 
 
-def test_a_zombie_is_dead(make_run, child):
+def test_zombie_is_not_alive(make_run, child):
     run = make_run("one", [STARTED], processes.identify_process(child.pid))
     assert processes.is_alive(run.process())
     child.stdin.close()
@@ -219,7 +219,7 @@ def test_a_zombie_is_dead(make_run, child):
     child.stdin = None
 
 
-def test_a_process_has_one_start(child):
+def test_process_start_is_constant(child):
     first = processes.identify_process(child.pid)
     again = processes.identify_process(child.pid)
     assert first["start"] == again["start"] and first["pid"] == child.pid
@@ -230,7 +230,7 @@ def test_a_process_has_one_start(child):
 # What may be done
 
 
-def test_stop_and_cancel_ask_only_what_is_under_way(make_run, living, dead):
+def test_stop_and_cancel_flag_only_active_runs(make_run, living, dead):
     running, ended = make_run("runs", [STARTED], living), make_run("ended", [STARTED, said("finished")], dead)
     for ask, flag in ((supervisor.stop, STOP), (supervisor.cancel, CANCEL)):
         ask(running)
@@ -239,7 +239,7 @@ def test_stop_and_cancel_ask_only_what_is_under_way(make_run, living, dead):
         assert running.has_flag(flag) and not ended.has_flag(flag)
 
 
-def test_a_run_under_way_is_not_deleted(make_run, store, living, dead):
+def test_active_run_is_not_deleted(make_run, store, living, dead):
     busy, crashed = make_run("busy", [STARTED], living), make_run("crashed", [STARTED], dead)
     with pytest.raises(RunError, match="Run busy is still running; stop or cancel it before deleting it"):
         supervisor.delete(store, busy)
@@ -247,7 +247,7 @@ def test_a_run_under_way_is_not_deleted(make_run, store, living, dead):
     assert [run.id for run in store.all()] == ["busy"]
 
 
-def test_which_run_is_under_way(make_run, store, living):
+def test_find_active_run(make_run, store, living):
     make_run("crashed", [STARTED], {**living, "start": "another-boot:12"})
     assert lifecycle.find_active_run(store) is None
     busy = make_run("busy", [STARTED], living)
@@ -255,7 +255,7 @@ def test_which_run_is_under_way(make_run, store, living):
     assert supervisor.resume(store, busy).process() == living | {"host": socket.gethostname(), "command": ["worker"]}
 
 
-def test_what_cannot_be_resumed(make_run, store, dead):
+def test_resume_rejects_other_statuses(make_run, store, dead):
     run = make_run("one", [STARTED, said("finished")], dead)
     with pytest.raises(RunError, match="Run one is finished; only a stopped, failed or crashed run can be resumed"):
         supervisor.resume(store, run)
@@ -264,7 +264,7 @@ def test_what_cannot_be_resumed(make_run, store, dead):
 # Starting real processes
 
 
-def test_a_worker_is_started_detached(store, config, worker):
+def test_worker_is_started_detached(store, config, worker):
     run = supervisor.start(store, config, "one")
     process = run.process()
     assert os.getsid(process["pid"]) == process["pid"] != os.getsid(0)
@@ -292,7 +292,7 @@ def ahead(store, run):
     return queue.get_queue_status(run, lifecycle.iter_active_runs(store), queue.list_queue(store))
 
 
-def test_runs_wait_in_line_and_begin_in_turn(store, config, worker):
+def test_queued_runs_start_in_order(store, config, worker):
     first, second, third = (supervisor.start(store, config, name) for name in ("c-first", "a-second", "b-third"))
     assert [lifecycle.get_status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
     assert waiting(store) == ["a-second", "b-third"]
@@ -310,7 +310,7 @@ def test_runs_wait_in_line_and_begin_in_turn(store, config, worker):
 @pytest.mark.parametrize(
     ("position", "line"), [(1, "cabd"), (2, "acbd"), (3, "abcd"), (4, "abdc"), (99, "abdc"), (-1, "cabd")]
 )
-def test_a_run_is_moved_in_line(store, config, worker, position, line):
+def test_move_changes_the_queue(store, config, worker, position, line):
     supervisor.start(store, config, "busy")
     runs = {name: supervisor.start(store, config, name) for name in "abcd"}
     for _ in range(2):
@@ -321,7 +321,7 @@ def test_a_run_is_moved_in_line(store, config, worker, position, line):
     assert waiting(again) == [*line, "e"], "after a restart, and who comes now is the last"
 
 
-def test_a_line_that_is_shuffled_for_long_stays_a_line(store, config, worker):
+def test_many_moves_keep_the_queue_consistent(store, config, worker):
     """Places come to lie so close that there is none between them."""
     supervisor.start(store, config, "busy")
     runs = [supervisor.start(store, config, name) for name in "abc"]
@@ -332,7 +332,7 @@ def test_a_line_that_is_shuffled_for_long_stays_a_line(store, config, worker):
     assert waiting(store) == ["c", "a", "b"]
 
 
-def test_a_clock_that_was_set_back_does_not_let_anybody_push_in(store, config, worker, monkeypatch):
+def test_system_clock_set_back_keeps_the_queue_order(store, config, worker, monkeypatch):
     supervisor.start(store, config, "busy")
     supervisor.start(store, config, "first")
     monkeypatch.setattr(queue.time, "time", lambda: 1000.0)
@@ -340,7 +340,7 @@ def test_a_clock_that_was_set_back_does_not_let_anybody_push_in(store, config, w
     assert waiting(store) == ["first", "second"]
 
 
-def test_a_crashed_run_waits_for_its_turn_to_go_on(store, config, worker):
+def test_resumed_run_is_queued_behind_others(store, config, worker):
     crashed = supervisor.start(store, config, "crashed")
     processes.kill_worker(crashed)
     busy = supervisor.start(store, config, "busy")
@@ -353,7 +353,7 @@ def test_a_crashed_run_waits_for_its_turn_to_go_on(store, config, worker):
 
 
 @pytest.mark.parametrize("leave", [supervisor.stop, supervisor.cancel])
-def test_taken_out_of_the_line(store, config, worker, leave):
+def test_stop_removes_a_queued_run(store, config, worker, leave):
     supervisor.start(store, config, "busy")
     run = supervisor.start(store, config, "waits")
     for _ in range(2):
@@ -376,7 +376,7 @@ def test_two_apps_start_the_next_run_once(store, config, worker):
     assert started == ["next"]
 
 
-def test_a_run_that_cannot_begin_has_failed_and_the_next_one_begins(store, config, worker, monkeypatch):
+def test_run_that_cannot_start_fails_and_the_next_one_starts(store, config, worker, monkeypatch):
     busy = supervisor.start(store, config, "a-busy")
     first, second = (supervisor.start(store, config, name) for name in ("b-first", "c-second"))
     processes.kill_worker(busy)
@@ -392,7 +392,7 @@ def test_a_run_that_cannot_begin_has_failed_and_the_next_one_begins(store, confi
     assert lifecycle.get_status(first) == "failed" and lifecycle.get_status(second) == "starting"
 
 
-def test_a_torn_place_does_not_hold_up_the_line(store, config, worker):
+def test_damaged_queue_file_does_not_block_the_queue(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     run = supervisor.start(store, config, "torn")
     run.queue_path.write_text("{")
@@ -400,7 +400,7 @@ def test_a_torn_place_does_not_hold_up_the_line(store, config, worker):
     assert begun(store) == ["torn"]
 
 
-def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
+def test_resume_clears_flags_and_repairs_events(store, config, worker):
     run = supervisor.start(store, config, "one")
     supervisor.stop(run)
     processes.kill_worker(run)
@@ -414,14 +414,14 @@ def test_a_crashed_run_is_resumed_with_a_clean_slate(store, config, worker):
     assert run.events_path.read_bytes().endswith(b"}\n")
 
 
-def test_a_worker_that_ends_at_once_leaves_no_zombie(store, config, worker, monkeypatch):
+def test_worker_that_ends_at_once_leaves_no_zombie(store, config, worker, monkeypatch):
     monkeypatch.setattr(processes, "_WORKER", "no_such_worker")
     run = supervisor.start(store, config, "one")
     wait_for(lambda: lifecycle.get_status(run) == "crashed", "the crash", seconds=20)
     assert "No module named no_such_worker" in run.log_tail()
 
 
-def test_an_error_before_the_start_leaves_no_run(store, config, worker, monkeypatch, tmp_path):
+def test_error_before_the_start_leaves_no_run(store, config, worker, monkeypatch, tmp_path):
     with pytest.raises(ModelError):
         supervisor.start(store, config.replace({"model": "nonsense"}))
     with pytest.raises(DataError):
@@ -435,7 +435,7 @@ def test_an_error_before_the_start_leaves_no_run(store, config, worker, monkeypa
     assert store.all() == []
 
 
-def test_a_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatch):
+def test_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatch):
     def full(path, value):
         raise OSError(28, "No space left on device")
 
@@ -445,12 +445,12 @@ def test_a_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatc
     assert store.all() == []
 
 
-def test_what_lies_on_the_hub_is_not_read_before_the_start(store, config, worker):
+def test_hub_data_is_not_read_before_the_start(store, config, worker):
     run = supervisor.start(store, config.replace({"train": "hub:owner/name"}), "one")
     assert lifecycle.get_status(run) == "starting" and not run.manifest_path("train").exists()
 
 
-def test_a_waiting_run_that_cannot_be_read_does_not_hold_up_the_line(store, config, worker):
+def test_unreadable_queued_run_does_not_block_the_queue(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     torn, fine = (supervisor.start(store, config, name) for name in ("a-torn", "b-fine"))
     torn.config_path.write_text("{")
@@ -459,13 +459,13 @@ def test_a_waiting_run_that_cannot_be_read_does_not_hold_up_the_line(store, conf
     assert lifecycle.get_status(torn) == "failed" and lifecycle.get_status(fine) == "starting"
 
 
-def test_a_base_model_is_found_from_any_working_directory(store, config, worker, base, monkeypatch):
+def test_base_model_is_found_from_any_working_directory(store, config, worker, base, monkeypatch):
     monkeypatch.chdir(base.parent)
     run = supervisor.start(store, config.replace({"model": base.name}), "one")
     assert run.config().model == str(base)
 
 
-def test_flags_for_several_machines_are_for_one_run(store, config, worker, monkeypatch):
+def test_torchrun_flags_apply_to_one_run(store, config, worker, monkeypatch):
     """The worker would hand them to the next run in line."""
     monkeypatch.setenv("ASRKIT_TORCHRUN", "--nnodes=1 --standalone")
     run = supervisor.start(store, config, "one")
@@ -475,7 +475,7 @@ def test_flags_for_several_machines_are_for_one_run(store, config, worker, monke
     assert "ASRKIT_TORCHRUN" not in told
 
 
-def test_words_that_a_cluster_left_do_not_make_a_worker_wait_for_a_team(store, config, worker, monkeypatch):
+def test_torchrun_variables_of_a_cluster_are_not_inherited(store, config, worker, monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
         monkeypatch.setenv(name, "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
@@ -485,7 +485,7 @@ def test_words_that_a_cluster_left_do_not_make_a_worker_wait_for_a_team(store, c
     assert (told["OMP_NUM_THREADS"], told["LOCAL_SCRATCH"]) == ("3", "/scratch")
 
 
-def test_a_directory_called_starter_is_not_the_starter(store, config, worker, monkeypatch, tmp_path):
+def test_directory_called_starter_is_not_the_starter(store, config, worker, monkeypatch, tmp_path):
     """Names come before directories, wherever the app was started."""
     (tmp_path / "starter").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -518,7 +518,7 @@ def lived_again(make_run, dead, log="", **process):
         ({"exit": -signal.SIGSEGV}, "", "segmentation fault"),
     ],
 )
-def test_what_ended_an_earlier_life_is_not_told_of_this_one(make_run, dead, process, log, told):
+def test_failure_of_an_earlier_life_is_not_reported(make_run, dead, process, log, told):
     run, store = lived_again(make_run, dead, log, **process)
     shown = LiveRun(store).poll({"run": run.id})
     assert shown["status"] == "crashed" and told in shown["error"]["message"] and not shown["error"]["traceback"]
@@ -526,7 +526,7 @@ def test_what_ended_an_earlier_life_is_not_told_of_this_one(make_run, dead, proc
     assert told in train._explain_failure(run, view.load_view(run), "crashed")
 
 
-def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_run, dead):
+def test_pending_end_event_precedes_an_earlier_end(make_run, dead):
     run, store = lived_again(make_run, dead)
     words = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some.", "traceback": "new"})
     (run.path / ".reserve").write_text(words.to_line())
@@ -539,7 +539,7 @@ def test_the_last_words_of_this_life_come_before_those_of_an_earlier_one(make_ru
     assert LiveRun(store).poll({"run": run.id})["outcome"] == "Ended by force."
 
 
-def test_what_many_press_at_once_is_done_once(store, config, worker):
+def test_concurrent_actions_happen_once(store, config, worker):
     run = supervisor.start(store, config, "one")
 
     def lives(count):
@@ -567,7 +567,7 @@ def test_what_many_press_at_once_is_done_once(store, config, worker):
     assert store.all() == []
 
 
-def test_what_is_asked_of_a_run_that_was_deleted_meanwhile_is_told_as_that(make_run, store):
+def test_actions_on_a_deleted_run_raise(make_run, store):
     run = make_run("one", [STARTED])
     store.delete(run)
     supervisor.delete(store, run)

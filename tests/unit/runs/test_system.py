@@ -23,7 +23,7 @@ def driver(tmp_path, monkeypatch):
     return make
 
 
-def test_gpus_as_the_driver_tells_them(driver):
+def test_gpus_are_parsed_from_the_driver(driver):
     driver("echo 'NVIDIA H100, 87, 11264, 81559, 64'; echo 'GRID, [N/A], 100, 200, [N/A]'")
     first, second = system.query_gpus()
     assert (first.name, first.utilization, first.temperature_c) == ("NVIDIA H100", 0.87, 64.0)
@@ -32,13 +32,13 @@ def test_gpus_as_the_driver_tells_them(driver):
 
 
 @pytest.mark.parametrize("script", ["exit 9", "echo nonsense"])
-def test_a_driver_that_fails_is_no_gpu(driver, script):
+def test_failing_driver_means_no_gpu(driver, script):
     driver(script)
     assert system.query_gpus() == []
 
 
 @pytest.mark.parametrize("script", ["exit 9", "sleep 60"])
-def test_a_driver_that_fails_or_hangs_is_left_alone_for_a_while(driver, tmp_path, monkeypatch, script):
+def test_failing_driver_is_retried_later(driver, tmp_path, monkeypatch, script):
     """Of everybody who asks, only the first waits for it, and not for long."""
     monkeypatch.setattr(system, "TIMEOUT_S", 0.5, raising=False)
     asked = tmp_path / "asked"
@@ -58,7 +58,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
     assert system.query_gpus() == []
 
 
-def test_nobody_waits_for_a_driver_that_takes_its_time(monkeypatch):
+def test_load_does_not_wait_for_a_slow_driver(monkeypatch):
     answers, asked = threading.Event(), []
 
     def slow(cpu):
@@ -87,11 +87,11 @@ Times = namedtuple("Times", "user system idle iowait guest")
         (Times(10, 0, 10, 0, 0), 0.0),
     ],
 )
-def test_the_share_of_the_processor(now, share):
+def test_cpu_utilization(now, share):
     assert system.cpu_utilization(Times(10, 0, 10, 0, 0), now) == pytest.approx(share)
 
 
-def test_work_is_seen():
+def test_busy_processor_is_measured():
     """One core at work all the time, seen among all of them."""
     seen, wanted = system.SystemMonitor(), 0.3 / (os.cpu_count() or 1)
     seen.load()

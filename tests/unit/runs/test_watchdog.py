@@ -28,7 +28,7 @@ def deaf(make_run):
 
 
 @pytest.mark.parametrize(("flag", "limit"), [(STOP, "STOP_LIMIT_S"), (CANCEL, "CANCEL_LIMIT_S")])
-def test_a_run_that_does_not_end_is_ended_and_says_so(store, deaf, monkeypatch, flag, limit):
+def test_overdue_run_is_killed_and_its_end_event_says_so(store, deaf, monkeypatch, flag, limit):
     patience = watchdog.ShutdownTimer()
     monkeypatch.setattr(watchdog, "GRACE_S", 0.0)
     deaf.set_flag(flag)
@@ -44,14 +44,14 @@ def test_a_run_that_does_not_end_is_ended_and_says_so(store, deaf, monkeypatch, 
     assert deaf.last_events()[-1] == last, "told once"
 
 
-def test_nobody_is_ended_who_was_not_asked(store, deaf, monkeypatch):
+def test_run_without_a_flag_is_never_killed(store, deaf, monkeypatch):
     monkeypatch.setattr(watchdog, "STOP_LIMIT_S", 0.0)
     monkeypatch.setattr(watchdog, "GRACE_S", 0.0)
     watchdog.tick(store, watchdog.ShutdownTimer())
     assert lifecycle.get_status(deaf) == lifecycle.RUNNING
 
 
-def test_the_time_counts_from_when_it_was_asked(deaf, monkeypatch):
+def test_limit_counts_from_the_flag(deaf, monkeypatch):
     patience = watchdog.ShutdownTimer()
     now = [100.0]
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
@@ -68,7 +68,7 @@ def test_the_time_counts_from_when_it_was_asked(deaf, monkeypatch):
 
 
 @pytest.mark.parametrize(("flag", "kept"), [(STOP, True), (CANCEL, False)])
-def test_of_a_cancelled_run_only_the_history_is_kept(deaf, flag, kept):
+def test_cancelled_run_keeps_only_its_history(deaf, flag, kept):
     for folder in (deaf.checkpoints_dir / "checkpoint-3", deaf.model_dir):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
@@ -77,7 +77,7 @@ def test_of_a_cancelled_run_only_the_history_is_kept(deaf, flag, kept):
     assert (bool(deaf.checkpoints()), deaf.has_model(), deaf.last_events()[-1].data["saved"]) == (kept, kept, kept)
 
 
-def test_a_stop_that_still_saves_is_waited_for(deaf, monkeypatch):
+def test_limit_restarts_while_the_run_saves(deaf, monkeypatch):
     patience = watchdog.ShutdownTimer()
     now = [100.0]
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
@@ -116,7 +116,7 @@ time.sleep(600)
         ("queue.start_ready_runs", "TypeError('a defect')"),
     ],
 )
-def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, error):
+def test_guard_kills_the_worker_whatever_fails(make_run, what, error):
     run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9})])
     worker = subprocess.Popen(
         [sys.executable, "-c", GUARDED.format(what=what, error=error), str(run.path)],
@@ -133,7 +133,7 @@ def test_whatever_fails_at_the_end_the_worker_does_not_live_on(make_run, what, e
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its_name(make_run, deleted):
+def test_worker_of_a_deleted_run_does_not_write_into_its_successor(make_run, deleted):
     """Many file systems give the number of a folder that is gone to the next one."""
     run = make_run()
     worker = subprocess.Popen(
@@ -156,7 +156,7 @@ def test_the_worker_of_a_run_that_was_removed_does_not_write_into_another_of_its
         worker.wait()
 
 
-def test_an_end_that_the_worker_told_itself_is_not_told_again(deaf):
+def test_forced_end_event_does_not_follow_an_end_event(deaf):
     deaf.append(Event("stopped", 1002.0, 3, 0.1, {"saved": True, "message": "Stopped and saved at step 3."}))
     watchdog._append_forced_end(deaf, 600.0)
     assert [told.kind for told in deaf.events()[0]] == ["started", "train", "stopped"]
@@ -171,23 +171,23 @@ def test_an_end_that_the_worker_told_itself_is_not_told_again(deaf):
         ({}, "without a message"),
     ],
 )
-def test_why_a_worker_is_gone(make_run, process, words):
+def test_explain_crash(make_run, process, words):
     run = make_run(process={"pid": 1, "start": "x", **process})
     told, remedy = crash.explain_crash(run)
     assert words in told and remedy.endswith("Resume begins again.")
 
 
-def test_a_full_disk_is_seen_from_outside(make_run, monkeypatch):
+def test_explain_crash_recognizes_a_full_disk(make_run, monkeypatch):
     monkeypatch.setattr(crash, "free_bytes", lambda where: 0)
     assert "the disk is full" in crash.explain_crash(make_run())[0]
 
 
-def test_a_directory_that_became_read_only_is_seen_from_outside(make_run, monkeypatch):
+def test_explain_crash_recognizes_a_read_only_directory(make_run, monkeypatch):
     monkeypatch.setattr(crash.os, "access", lambda path, how: how != os.W_OK)
     assert "read-only" in crash.explain_crash(make_run())[0]
 
 
-def test_how_a_worker_ended_is_written_down(store, make_run, monkeypatch):
+def test_exit_code_is_recorded(store, make_run, monkeypatch):
     run = make_run()
     worker = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"], stderr=subprocess.DEVNULL)
     processes.write_process_info(run, worker.pid, [], 0)
