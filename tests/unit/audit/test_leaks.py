@@ -1,12 +1,101 @@
-"""Equal files are told by what is in them, and as few of them as possible are read."""
+"""Recordings, speakers and sentences in both splits, and fingerprints of audio files."""
 
 import os
 
+import pytest
+
 from asrkit.audit import leaks
+from asrkit.audit.leaks import ClipIdentity, audio_fingerprints, find_leaks
 from asrkit.data.manifest import Utterance
 
 
-def test_prints_are_equal_for_equal_audio_alone(tmp_path, monkeypatch):
+def clip(index, text=None, speaker=None, fingerprint=None):
+    return ClipIdentity(index, text or f"text {index}", speaker, fingerprint)
+
+
+def found(train, held_out, own=True):
+    findings = find_leaks(train, held_out, lambda index, detail: f"{index}: {detail}", own=own)
+    return {finding.code: finding for finding in findings}
+
+
+def test_separate_splits_have_no_leaks():
+    assert found([clip(0, speaker="ann", fingerprint=b"a")], [clip(1, speaker="bob", fingerprint=b"b")]) == {}
+    assert found([], []) == {}
+
+
+def test_unknown_speakers_and_fingerprints_are_not_shared():
+    assert found([clip(0), clip(1, speaker="")], [clip(2), clip(3, speaker="")]) == {}
+
+
+def test_shared_recording_names_the_training_clips():
+    train = [clip(0, fingerprint=b"a"), clip(1, fingerprint=b"b"), clip(2, fingerprint=b"a")]
+    finding = found(train, [clip(3, fingerprint=b"a"), clip(4, fingerprint=b"c")], own=False)["leak-audio"]
+    assert (finding.clips, finding.count) == ((0, 2), 2)
+    assert finding.examples == ["0: text 0", "2: text 2"]
+
+
+def test_shared_recording_of_an_own_split_has_nothing_to_leave_out():
+    finding = found([clip(0, fingerprint=b"a")], [clip(1, fingerprint=b"a")])["leak-audio"]
+    assert (finding.clips, finding.count, finding.examples) == ((), 1, ["0: text 0"])
+
+
+def test_shared_speakers_name_the_evaluation_clips():
+    train = [clip(0, speaker="ann"), clip(1, speaker="bob"), clip(2, speaker="cy")]
+    held_out = [clip(3, speaker="ann"), clip(4, speaker="dee"), clip(5, speaker="bob"), clip(6, speaker="ann")]
+    findings = found(train, held_out)
+    assert list(findings) == ["leak-speaker"]
+    assert findings["leak-speaker"].clips == (3, 5, 6)
+    assert findings["leak-speaker"].cause.startswith("2 speakers are both trained and evaluated on")
+    assert findings["leak-speaker"].examples == ["3: ann", "5: bob", "6: ann"]
+
+
+@pytest.mark.parametrize(
+    ("own", "settings"), [(True, {"split_by": "speaker", "eval_count": 0}), (False, {})], ids=["own", "given"]
+)
+def test_settings_solve_only_an_own_split(own, settings):
+    train, held_out = [clip(0, speaker="ann"), clip(1, speaker="bob")], [clip(2, speaker="ann")]
+    assert found(train, held_out, own)["leak-speaker"].settings == settings
+
+
+def test_single_speaker_is_a_leak_only_of_a_given_split():
+    train, held_out = [clip(0, speaker="ann")], [clip(1, speaker="ann")]
+    assert found(train, held_out, own=True) == {}
+    assert list(found(train, held_out, own=False)) == ["leak-speaker"]
+
+
+def test_shared_sentences_name_the_evaluation_clips():
+    train = [clip(0, "yes"), clip(1, "no")]
+    held_out = [clip(2, "yes"), clip(3, "maybe"), clip(4, "no")]
+    finding = found(train, held_out)["leak-text"]
+    assert finding.clips == (2, 4) and finding.examples == ["2: yes", "4: no"]
+    assert finding.cause.startswith("2 of 3 clips to evaluate on say a sentence that is trained on")
+    assert found(train, held_out[:2])["leak-text"].cause.startswith("1 of 2 clips to evaluate on says a sentence")
+
+
+def test_split_by_text_is_suggested_only_where_it_helps():
+    by_text = {"split_by": "text", "eval_count": 0}
+    train, held_out = [clip(0, "yes"), clip(1, "no")], [clip(2, "yes")]
+    assert found(train, held_out)["leak-text"].settings == by_text
+    assert found(train, held_out, own=False)["leak-text"].settings == {}
+    assert found([clip(0, "yes")], held_out)["leak-text"].settings == {}, "there is only one text"
+    one_speaker = [clip(0, "yes", "ann"), clip(1, "no", "ann")], [clip(2, "yes", "ann")]
+    assert found(*one_speaker)["leak-text"].settings == by_text
+    two_speakers = [clip(0, "yes", "ann"), clip(1, "no", "ann")], [clip(2, "yes", "bob")]
+    assert found(*two_speakers)["leak-text"].settings == {}, "speakers can be split instead"
+
+
+def test_examples_are_shortened_and_limited():
+    train = [clip(index, "x" * 90, fingerprint=b"a") for index in range(7)]
+    finding = found(train, [clip(7, fingerprint=b"a")])["leak-audio"]
+    assert finding.count == 7 and len(finding.examples) == 5
+    assert finding.examples[0] == "0: " + "x" * 60
+
+
+def rows(folder, *names):
+    return [Utterance(str(folder / name), "x", 1.0) for name in names]
+
+
+def test_fingerprints_are_equal_for_equal_files_alone(tmp_path, monkeypatch):
     silent_middle = [os.urandom(64) + bytes(40_000) for _ in range(2)]
     content = {
         "a": b"one",
@@ -16,16 +105,57 @@ def test_prints_are_equal_for_equal_audio_alone(tmp_path, monkeypatch):
         "e": silent_middle[0],
         "f": b"six",
     }
-    for name, told in content.items():
-        (tmp_path / name).write_bytes(told)
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
     os.link(tmp_path / "b", tmp_path / "linked")
-    rows = [Utterance(str(tmp_path / name), "x", 1.0) for name in (*content, "linked", "gone")]
     opened = []
-    monkeypatch.setattr(
-        leaks, "_digest_middle", lambda path, size, was=leaks._digest_middle: opened.append(path) or was(path, size)
-    )
-    a, b, c, d, e, f, linked, gone = leaks.audio_fingerprints(rows)
+    digest_middle = leaks._digest_middle
+    monkeypatch.setattr(leaks, "_digest_middle", lambda path, size: opened.append(path) or digest_middle(path, size))
+    a, b, c, d, e, f, linked, gone = audio_fingerprints(rows(tmp_path, *content, "linked", "gone"))
     assert c == e and b == linked and gone is None and len({a, b, c, d, f}) == 5
     assert sorted(path[-1] for path in opened) == ["a", "c", "d", "e", "f"]
-    part = leaks.audio_fingerprints([Utterance(rows[0].audio, "x", 1.0, start_s=at) for at in (0.0, 0.0, 1.0)])
-    assert part[0] == part[1] != part[2]
+
+
+def test_fingerprints_tell_parts_of_a_file_apart(tmp_path):
+    (tmp_path / "a").write_bytes(b"one")
+    spans = [(0.0, None), (0.0, None), (1.0, None), (0.0, 1.0), (0.0, 1.0)]
+    parts = [Utterance(str(tmp_path / "a"), "x", 1.0, start_s=start, end_s=end) for start, end in spans]
+    first, same, later, begin, same_begin = audio_fingerprints(parts)
+    assert first == same and begin == same_begin and len({first, later, begin}) == 3
+
+
+def test_files_that_differ_only_at_an_end_have_other_fingerprints(tmp_path):
+    middle = bytes(60_000)
+    for name, data in {"a": b"x" + middle + b"y", "b": b"x" + middle + b"z", "c": b"w" + middle + b"y"}.items():
+        (tmp_path / name).write_bytes(data)
+    assert len(set(audio_fingerprints(rows(tmp_path, "a", "b", "c")))) == 3
+
+
+def test_only_files_with_an_equal_middle_are_read_whole(tmp_path, monkeypatch):
+    for name, data in {"a": bytes(50_000), "b": os.urandom(50_000), "c": bytes(50_000)}.items():
+        (tmp_path / name).write_bytes(data)
+    opened = []
+    digest_file = leaks._digest_file
+    monkeypatch.setattr(leaks, "_digest_file", lambda path, size: opened.append(path) or digest_file(path, size))
+    a, b, c = audio_fingerprints(rows(tmp_path, "a", "b", "c"))
+    assert a == c != b and sorted(path[-1] for path in opened) == ["a", "c"]
+
+
+@pytest.mark.parametrize("name", ["gone.wav", "nul\0.wav", "x" * 300])
+def test_unreadable_paths_have_no_fingerprint(tmp_path, name):
+    assert audio_fingerprints(rows(tmp_path, name)) == [None]
+
+
+def test_file_that_vanishes_is_like_no_other(tmp_path, monkeypatch):
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"same")
+    stat = leaks._stat
+
+    def vanish(path):
+        found = stat(path)
+        os.unlink(path)
+        return found
+
+    monkeypatch.setattr(leaks, "_stat", vanish)
+    first, second = audio_fingerprints(rows(tmp_path, "a", "b"))
+    assert first != second and None not in (first, second)
