@@ -1,7 +1,7 @@
-"""Zip and tar archives from anywhere -> a folder, whole or not at all, and nothing outside it.
+"""Untrusted zip and tar archives -> a new folder, completely or not at all, and nothing outside it.
 
-An archive is refused as a whole for anything that no honest one holds: a path that climbs out, a link, a device, a name
-with control characters, a password, more files than a corpus has, or more bytes than fit. Nothing is left behind then.
+An archive is refused if it contains a path that leads out of it, a link, a device, a name with control characters, a
+password, more files than a corpus has, or more bytes than fit on the disk. Nothing is left behind then.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from asrkit.errors import DataError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_FILES = 500_000
 MAX_BYTES = 400 * 2**30
-SPARE_BYTES = 1 << 30  # left free on the disk
-BOMB_RATIO = 500  # of unpacked to packed, beyond BOMB_FLOOR bytes: no audio and no transcripts pack so well
+SPARE_BYTES = 1 << 30  # of the disk, left free
+BOMB_RATIO = 500  # unpacked to packed size, above BOMB_FLOOR bytes; audio and transcripts compress less
 BOMB_FLOOR = 64 << 20
-MAX_NAME_BYTES = 255  # bytes of one part of a path
+MAX_NAME_BYTES = 255  # of one part of a path
 MAX_DEPTH = 30
-MAX_HEADER_BYTES = 1 << 20  # bytes of what tar stores beside a member
+MAX_HEADER_BYTES = 1 << 20  # of a long name or other metadata that tar stores beside a member
 _COPY_BYTES = 1 << 20
-_LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+_IGNORED_NAMES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,20 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """By its name."""
+    """Return whether the file's name is that of an archive."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def stem(path: Path) -> str:
-    """cv-spanish for cv-spanish.tar.gz."""
+    """Return the name without the suffix, such as cv-spanish for cv-spanish.tar.gz."""
     longest_first = sorted(SUFFIXES, key=len, reverse=True)
     return path.name[: -len(next(suffix for suffix in longest_first if path.name.lower().endswith(suffix)))]
 
 
 def unpack_cached(archive: Path, cache: Path) -> Path:
-    """The folder in `cache` with what is in `archive`; unpacked when it is first asked for. Raises as `unpack` does."""
-    told = archive.stat()
-    identity = f"{archive.absolute()} {told.st_size} {told.st_mtime_ns}"
+    """Return the folder in `cache` with the content of `archive`, unpacked on first use. Raises as `unpack` does."""
+    stat = archive.stat()
+    identity = f"{archive.absolute()} {stat.st_size} {stat.st_mtime_ns}"
     key = hashlib.sha1(identity.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()[:12]
     target = cache / f"{stem(archive)[:60]}-{key}"
     return target if target.is_dir() else unpack(archive, cache, [target.name])
@@ -73,8 +73,8 @@ def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
-        room = max(0, min(MAX_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES))
-        _fill(draft, archive, room)
+        available_bytes = max(0, min(MAX_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES))
+        _extract(draft, archive, available_bytes)
         return claim_name(draft, names)
     except OSError as error:
         raise DataError(
@@ -102,9 +102,10 @@ def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
 
 
 def claim_name(draft: Path, names: Iterable[str]) -> Path:
-    """Call a folder by the first name that is free beside it; where none is, the last one's folder is taken for it.
+    """Rename a folder to the first of `names` that is free beside it, and return its new path.
 
-    Known by trying: somebody else may take a name at any moment, and what is large has been copied for long by then.
+    If no name is free, the folder with the last name is returned instead. Names are tried by renaming, because another
+    process may claim one at any moment.
     """
     draft.chmod(0o755)
     for target in map(draft.with_name, names):
@@ -119,36 +120,36 @@ def claim_name(draft: Path, names: Iterable[str]) -> Path:
     return target
 
 
-def _fill(folder: Path, archive: Path, room: int) -> None:
-    packed, written, count = max(1, archive.stat().st_size), 0, 0
+def _extract(folder: Path, archive: Path, available_bytes: int) -> None:
+    packed_bytes, written_bytes, num_files = max(1, archive.stat().st_size), 0, 0
     for member in _members(archive):
-        count += 1
-        if count > MAX_FILES:
+        num_files += 1
+        if num_files > MAX_FILES:
             raise DataError(f"{archive.name} holds more than {MAX_FILES:,} files; split it into several datasets.")
-        path = folder.joinpath(*_parts(member.name, archive.name))
+        path = folder.joinpath(*_check_path(member.name, archive.name))
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise DataError(f"{archive.name} holds {member.name!r:.80} twice; pack it again.")
         with open(path, "xb") as out:
             while block := member.content.read(_COPY_BYTES):
-                written += len(block)
-                if written > max(BOMB_FLOOR, packed * BOMB_RATIO):
+                written_bytes += len(block)
+                if written_bytes > max(BOMB_FLOOR, packed_bytes * BOMB_RATIO):
                     raise DataError(
                         f"{archive.name} unpacks to more than {BOMB_RATIO} times its size, which no "
                         "recordings do; it was not unpacked."
                     )
-                if written > room:
+                if written_bytes > available_bytes:
                     raise DataError(
-                        f"{archive.name} unpacks to more than the {room / 2**30:.1f} GB that there is room "
+                        f"{archive.name} unpacks to more than the {available_bytes / 2**30:.1f} GB that there is room "
                         "for; free some space, or unpack it elsewhere and give the folder."
                     )
                 out.write(block)
-    if not count:
+    if not num_files:
         raise DataError(f"{archive.name} holds no files; pack the recordings and their transcripts into it.")
 
 
-def _parts(name: str, archive: str) -> tuple[str, ...]:
-    """The parts of a member's path. Raises DataError for one that could leave the folder or that no system can keep."""
+def _check_path(name: str, archive: str) -> tuple[str, ...]:
+    """Return the parts of a member's path. Raises DataError for a path that leads out of the folder or is invalid."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name.partition("/")[0] or not path.parts:
         raise DataError(
@@ -163,29 +164,29 @@ def _parts(name: str, archive: str) -> tuple[str, ...]:
 
 
 def _members(archive: Path) -> Iterator[_Member]:
-    """The files in an archive; folders and what desktops leave behind are passed over."""
-    found = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
-    for member in found:
+    """Yield the files of an archive, without folders and files of the desktop."""
+    members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+    for member in members:
         parts = PurePosixPath(member.name).parts
-        if not any(part in _LITTER or part.startswith("._") for part in parts):
+        if not any(part in _IGNORED_NAMES or part.startswith("._") for part in parts):
             yield member
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:
-    if _zip_count(archive) > MAX_FILES:  # before the list of them is read
+    if _count_zip_entries(archive) > MAX_FILES:  # checked before their list is read
         raise DataError(f"{archive.name} holds more than {MAX_FILES:,} files; split it into several datasets.")
     with zipfile.ZipFile(archive) as packed:
         for entry in packed.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-                raise _no_plain_file(archive, entry.filename)
+                raise _special_file_error(archive, entry.filename)
             if not entry.is_dir():
                 with packed.open(entry) as content:
                     yield _Member(entry.orig_filename if "\0" in entry.orig_filename else entry.filename, content)
 
 
-def _zip_count(archive: Path) -> int:
-    """How many entries the end of a zip file promises. Source: PKWARE APPNOTE 4.3.14 and 4.3.16."""
+def _count_zip_entries(archive: Path) -> int:
+    """Return the number of entries by the end record of a zip file. Source: PKWARE APPNOTE 4.3.14 and 4.3.16."""
     with open(archive, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - (1 << 16) - 22 - 20 - 56))
@@ -193,17 +194,16 @@ def _zip_count(archive: Path) -> int:
     end, end64 = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
     if end < 0 or len(tail) < end + 12:
         return 0
-    count = struct.unpack_from("<H", tail, end + 10)[0]
+    count: int = struct.unpack_from("<H", tail, end + 10)[0]
     if count == 0xFFFF and end64 >= 0 and len(tail) >= end64 + 40:
         count = struct.unpack_from("<Q", tail, end64 + 32)[0]
     return count
 
 
-class _ShortHeader(tarfile.TarInfo):
-    """A member whose name is stored as a file of its own; tarfile reads such a file whole, however long it says it
-    is."""
+class _LimitedTarInfo(tarfile.TarInfo):
+    """A tar header that limits long names and other metadata, which tarfile reads into memory at any size."""
 
-    _NAMES = (
+    _METADATA_TYPES = (
         tarfile.GNUTYPE_LONGNAME,
         tarfile.GNUTYPE_LONGLINK,
         tarfile.XHDTYPE,
@@ -212,10 +212,10 @@ class _ShortHeader(tarfile.TarInfo):
     )
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
-        """Raises tarfile.ReadError for a name that no path can be."""
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Parse a header. Raises tarfile.ReadError for oversized metadata."""
         entry = super().frombuf(buf, encoding, errors)
-        if entry.type in cls._NAMES and entry.size > MAX_HEADER_BYTES:
+        if entry.type in cls._METADATA_TYPES and entry.size > MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {entry.size} bytes")
         return entry
 
@@ -223,23 +223,23 @@ class _ShortHeader(tarfile.TarInfo):
 def _tar_members(archive: Path) -> Iterator[_Member]:
     with contextlib.ExitStack() as opened:
         try:
-            packed = opened.enter_context(tarfile.open(archive, "r:*", tarinfo=_ShortHeader))
+            packed = opened.enter_context(tarfile.open(archive, "r:*", tarinfo=_LimitedTarInfo))
         except tarfile.ReadError:
             raise DataError(
                 f"{archive.name} is no archive that can be read; give a .zip or .tar.gz that opens on your own machine."
             ) from None
         for entry in packed:
-            packed.members = []  # type: ignore[attr-defined]  # or a million of them would be kept
+            packed.members = []  # type: ignore[attr-defined]  # else a million of them would be kept in memory
             if entry.isdir():
                 continue
             if not entry.isreg():
-                raise _no_plain_file(archive, entry.name)
+                raise _special_file_error(archive, entry.name)
             content = packed.extractfile(entry)
             if content is not None:
                 yield _Member(entry.name, content)
 
 
-def _no_plain_file(archive: Path, name: str) -> DataError:
+def _special_file_error(archive: Path, name: str) -> DataError:
     return DataError(
         f"{archive.name} holds {name!r:.80}, which is a link or a device and no plain file; nothing was "
         "unpacked. Pack it again with links followed."

@@ -3,10 +3,10 @@
     <data root>/<name>/
       metadata.csv        file_name, text, speaker, duration_s: an audiofolder, so any tool can train on it
       clips/*.flac        16 kHz, mono, 16 bit
-      prompts.txt         what is still to be read, one a line; only where somebody records from prompts
+      prompts.txt         prompts to read, one a line; only for a dataset recorded from prompts
 
-It can be trained on at any moment: audio is there before the row that names it, and `metadata.csv` is replaced whole.
-Processes and threads that add at the same time wait for each other.
+It is a valid dataset at any moment: audio is written before its row, and `metadata.csv` is replaced atomically. A lock
+file serialises processes and threads that write at the same time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import fcntl
 import io
 import os
 import re
-import tempfile
 import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator
@@ -28,9 +27,10 @@ import soundfile
 
 from asrkit.audio import SAMPLING_RATE, Waveform, check_speech
 from asrkit.errors import DataError
+from asrkit.files import write_atomic
 
 METADATA, PROMPTS, CLIPS, LOCK = "metadata.csv", "prompts.txt", "clips", ".lock"
-SELECTIONS = "selections"  # the folder of the data root that is no dataset: `runs.selection` writes there
+SELECTIONS = "selections"  # a folder of the data root that is no dataset: `audit.selection` writes there
 NAME = re.compile(r"[^\W_](?:[\w -]{0,62}[^\W_])?")
 TAKE = re.compile("[0-9a-f]{16}")
 MAX_TEXT_CHARS = 2_000  # characters of one transcript
@@ -38,7 +38,7 @@ MAX_TEXT_CHARS = 2_000  # characters of one transcript
 
 @dataclass(frozen=True)
 class RecordedClip:
-    """One row of metadata.csv. file_name: relative to the collection's folder."""
+    """A row of metadata.csv. file_name: relative to the folder of the collection."""
 
     file_name: str
     text: str
@@ -47,7 +47,7 @@ class RecordedClip:
 
 
 class Collection:
-    """One such folder. Holds a path and nothing else: every call reads what is on disk now."""
+    """A folder with recorded clips. It keeps no state: every call reads the files on the disk."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -59,14 +59,14 @@ class Collection:
     def add(
         self, wave: Waveform, text: str, *, speaker: str = "", replaces: str = "", take_id: str = ""
     ) -> RecordedClip:
-        """Keep a recording with its transcript; the folder is made by the first one.
+        """Add a recording with its transcript. The first one creates the folder.
 
-        replaces: the file_name of a clip that this one takes the place of (a redo), if it is still there. take: a
-        name of this very recording, of 16 hexadecimal digits: sent a second time, it is not kept twice.
+        replaces: the file_name of a clip to remove, if it exists. take_id: 16 hexadecimal digits that identify this
+        recording; if it is added a second time, the kept clip is returned.
 
         Raises AudioError for a recording that is silent or shorter than a word, and DataError for a transcript that is
-        empty or very long, a folder with a dataset that was not made here, or a disk that cannot be written. Nothing
-        is left behind then.
+        empty or very long, a folder with another dataset, or a disk that cannot be written. Nothing is left behind
+        then.
         """
         text, speaker = _one_line(text), _one_line(speaker)
         if not text:
@@ -89,21 +89,21 @@ class Collection:
             except BaseException:
                 (self.folder / clip.file_name).unlink(missing_ok=True)
                 raise
-            self._forget_audio(replaces)
+            self._remove_audio(replaces)
         return clip
 
     def remove(self, file_name: str) -> None:
-        """Take a clip out again. Raises DataError if there is none of that name."""
+        """Remove a clip. Raises DataError if there is none with that name."""
         with _writable(self.folder), self._lock():
             before = self.clips()
             after = [row for row in before if row.file_name != file_name]
             if len(after) == len(before):
                 raise DataError(f"{self.name} has no clip {file_name!r}; it may have been removed already.")
             self._write(METADATA, _table(after))
-            self._forget_audio(file_name)
+            self._remove_audio(file_name)
 
     def clips(self) -> list[RecordedClip]:
-        """What has been kept, in that order. Raises DataError for a metadata.csv that is not one of ours."""
+        """Return the clips in the order they were added. Raises DataError for a metadata.csv of another program."""
         path = self.folder / METADATA
         names = [field.name for field in fields(RecordedClip)]
         try:
@@ -113,8 +113,7 @@ class Collection:
             if table.fieldnames != names:  # more columns would be lost with the next clip
                 raise ValueError(f"columns {table.fieldnames}")
             return [
-                RecordedClip(**{name: row[name] for name in names} | {"duration_s": float(row["duration_s"])})
-                for row in rows
+                RecordedClip(row["file_name"], row["text"], row["speaker"], float(row["duration_s"])) for row in rows
             ]
         except FileNotFoundError:
             return []
@@ -125,7 +124,7 @@ class Collection:
 
     @property
     def prompts(self) -> list[str]:
-        """What is to be read, in order; empty where nobody said."""
+        """The prompts to read, in order."""
         try:
             return (self.folder / PROMPTS).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -144,29 +143,19 @@ class Collection:
         self._write(file_name, encoded.getvalue())
 
     def _write(self, name: str, content: str | bytes) -> None:
-        """Put a file of this folder in place, whole or not at all."""
-        handle, draft = tempfile.mkstemp(prefix=".draft-", dir=self.folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.encode("utf-8") if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(draft, 0o644)  # mkstemp's files are private
-            os.replace(draft, self.folder / name)
-        except BaseException:
-            os.unlink(draft)
-            raise
+        with write_atomic(self.folder / name) as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
-    def _forget_audio(self, file_name: str) -> None:
-        """Only a file in our own clips folder: the name comes from a page."""
+    def _remove_audio(self, file_name: str) -> None:
+        """Remove a file of the clips folder; any other name, which the page might send, is ignored."""
         name = Path(file_name).name
         if name and file_name == f"{CLIPS}/{name}":
             (self.folder / CLIPS / name).unlink(missing_ok=True)
 
-    def _check_ours(self) -> None:
-        """DataError for a folder with somebody's own dataset: a metadata.csv of ours would take its place."""
-        there = os.listdir(self.folder) if self.folder.exists() else []
-        if there and LOCK not in there:
+    def _check_writable(self) -> None:
+        """Raise DataError for a folder with another dataset, whose metadata.csv would be replaced."""
+        names = os.listdir(self.folder) if self.folder.exists() else []
+        if names and LOCK not in names:
             raise DataError(
                 f"{self.folder} holds a dataset that was not recorded here; choose another name, so that "
                 "it stays as it is."
@@ -175,7 +164,7 @@ class Collection:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        self._check_ours()
+        self._check_writable()
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
         try:
@@ -186,9 +175,9 @@ class Collection:
 
 
 def open_collection(root: Path, name: str) -> Collection:
-    """The collection of that name below the data root; made by the first clip or prompt.
+    """Return the collection of that name below the data root. Its first clip or prompt creates the folder.
 
-    Raises DataError for a name that could mean another place: only letters, digits, spaces, - and _ are taken.
+    Raises DataError for a name with other characters than letters, digits, spaces, - and _.
     """
     name = unicodedata.normalize("NFC", name).strip()
     if not NAME.fullmatch(name):
@@ -202,10 +191,10 @@ def open_collection(root: Path, name: str) -> Collection:
 
 
 def list_collections(root: Path) -> list[Collection]:
-    """Every collection below the data root that has a clip or a prompt, by name."""
-    found = {path.parent for name in (METADATA, PROMPTS) for path in root.glob(f"*/{name}")}
+    """Return every collection below the data root that has a clip or a prompt, sorted by name."""
+    folders = {path.parent for name in (METADATA, PROMPTS) for path in root.glob(f"*/{name}")}
     return [
-        Collection(folder) for folder in sorted(found) if (folder / LOCK).exists() and not folder.name.startswith(".")
+        Collection(folder) for folder in sorted(folders) if (folder / LOCK).exists() and not folder.name.startswith(".")
     ]
 
 
@@ -218,13 +207,13 @@ def _table(clips: Iterable[RecordedClip]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """White space collapsed; what no text file can hold (control characters, half surrogate pairs) left out."""
+    """Collapse white space, and remove control characters and lone surrogates, which a text file cannot contain."""
     kept = (letter for letter in " ".join(text.split()) if unicodedata.category(letter) not in ("Cc", "Cs"))
     return "".join(kept).strip()
 
 
 def _slug(text: str) -> str:
-    """The first words as a file name that every system takes: lower-case ASCII letters, digits and dashes."""
+    """Make a portable file name of the first words: lower-case ASCII letters, digits and dashes."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub("[^a-z0-9]+", "-", plain)[:40].strip("-") or "clip"
 

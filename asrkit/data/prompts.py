@@ -1,6 +1,6 @@
-"""Sentences to read aloud: lists that come with asrkit, and those that somebody pastes or uploads.
+"""Sentences to read aloud: lists that come with asrkit, and lists that users paste or upload.
 
-A list_bundled list is assets/prompts/<name>.txt: its title behind "# " in the first line, then one prompt a line.
+A bundled list is assets/prompts/<name>.txt: its title behind "# " in the first line, then one prompt a line.
 """
 
 from __future__ import annotations
@@ -10,24 +10,27 @@ from asrkit.errors import DataError
 
 FOLDER = ASSETS / "prompts"
 MAX_PROMPTS = 5_000
-MAX_PROMPT_CHARS = 400  # characters: nobody reads more than that in one breath or two
+MAX_PROMPT_CHARS = 400  # more cannot be read in one breath or two
 
 
 def list_bundled() -> dict[str, str]:
-    """name -> title of the lists that come with asrkit, English first."""
+    """Return name -> title of the bundled lists, English first."""
     names = sorted((path.stem for path in FOLDER.glob("*.txt")), key=lambda name: (name != "en", name))
     return {name: (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name in names}
 
 
 def load(name: str) -> list[str]:
-    """The prompts of a list_bundled list. Raises DataError for a name that is not one."""
+    """Return the prompts of a bundled list. Raises DataError for an unknown name."""
     if name not in list_bundled():
         raise DataError(f"There is no list of prompts {name!r}; choose one of {', '.join(list_bundled())}.")
     return (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[1:]
 
 
 def parse(text: str) -> list[str]:
-    """One prompt a line, without repetitions. Raises DataError for none, too many, or one that is too long to read."""
+    """Return the prompts of a text, one a line, without repetitions.
+
+    Raises DataError for no prompt, too many, or one that is too long to read.
+    """
     found = list(dict.fromkeys(filter(None, (" ".join(line.split()) for line in text.splitlines()))))
     if not found:
         raise DataError("There is no prompt; write what is to be read, one sentence a line.")

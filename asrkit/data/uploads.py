@@ -1,4 +1,4 @@
-"""What somebody sent -> a folder of its own in the data folder, whole or not at all."""
+"""Uploaded files -> a new folder in the data folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from asrkit.data import archives, files
 from asrkit.data.readers import parquet, tables
 from asrkit.errors import DataError
 
-TAKEN = frozenset([*files.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
+UPLOAD_SUFFIXES = frozenset([*files.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
 
 
 def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
-    """Put the files, each (where it lies, its name at the sender's), into a new folder; an archive alone is unpacked.
+    """Move uploaded files, (temporary path, original name) each, into a new folder; unpack a single archive.
 
-    Raises DataError for nothing at all, two files of one name, a name that is none, a kind of file that no dataset has,
-    and as `archives.unpack` does.
+    Raises DataError for no files, two files of one name, an invalid name, an unsupported kind of file, and as
+    `archives.unpack` does.
     """
     if not files:
         raise DataError("Nothing was uploaded; choose an archive, or recordings and their transcripts.")
@@ -33,7 +33,7 @@ def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
         return _unpack(source, sanitize_file_name(name), data_dir)
     names = [sanitize_file_name(name) for _, name in files]
     for name in names:
-        if Path(name).suffix.lower() not in TAKEN:
+        if Path(name).suffix.lower() not in UPLOAD_SUFFIXES:
             raise DataError(
                 f"{name} is neither a recording nor a table nor an archive; send .zip, .tar.gz, audio, "
                 ".csv, .tsv, .jsonl, .xlsx, .ods, .parquet or .txt."
@@ -54,7 +54,7 @@ def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
 
 
 def _unpack(source: Path, name: str, data_dir: Path) -> Path:
-    """Under the name that it had, which messages are about."""
+    """Unpack an archive under its original name, which messages contain."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
         link = Path(draft) / name
@@ -63,7 +63,7 @@ def _unpack(source: Path, name: str, data_dir: Path) -> Path:
 
 
 def sanitize_file_name(name: str) -> str:
-    """The last part of a path of any system. Raises DataError for what cannot name a file."""
+    """Return the last part of a path of any system. Raises DataError for an invalid file name."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1]).strip()
     if last in ("", ".", "..") or last.startswith(".") or any(unicodedata.category(c) in ("Cc", "Cs") for c in last):
         raise DataError(f"{name!r:.80} cannot name a file; rename it with letters and digits.")
@@ -73,6 +73,6 @@ def sanitize_file_name(name: str) -> str:
 
 
 def _names(stem: str) -> Iterator[str]:
-    """For a folder, called after `stem`."""
+    """Yield names for a folder, made from `stem`."""
     plain = re.sub(r"[^\w-]+", "-", stem).strip("-")[:60] or "upload"
     return (plain if number == 1 else f"{plain}-{number}" for number in itertools.count(1))

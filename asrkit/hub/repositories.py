@@ -62,7 +62,8 @@ def inspect_repository(name: str, kind: Kind, revision: str | None = None) -> Re
         # Resolves to the last known commit without a network.
         commit = str(api.resolve_revision(name, repo_type=kind, revision=revision).resolved)
         try:
-            info = api.repo_info(name, repo_type=kind, revision=commit, files_metadata=True)
+            request = api.dataset_info if kind == "dataset" else api.model_info
+            info = request(name, revision=commit, files_metadata=True)
             if info.gated:  # everybody may list its files, but not fetch them
                 api.auth_check(name, repo_type=kind)
         except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # of the client's HTTP library
@@ -92,7 +93,7 @@ def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
     with translate_errors(name, "model", writing=True):
         replaced: list[str] = []
         try:
-            info = api.repo_info(name)
+            info = api.model_info(name)
         except errors.RepositoryNotFoundError:
             api.create_repo(name, private=private)
         else:

@@ -185,10 +185,15 @@ def _read_separated(path: Path) -> list[_Row]:
     # TSV files of Common Voice contain bare quotes; a European spreadsheet separates the fields of a CSV by semicolons.
     tabs = path.suffix.lower() == ".tsv"
     delimiter = "\t" if tabs else max(",;\t|", key=header_line.count)
-    quoting = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
     try:
         # With newline="", lines keep their ends, so that a quoted line break inside a text survives.
-        records = list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting))
+        records = list(
+            csv.reader(
+                io.StringIO(content, newline=""),
+                delimiter=delimiter,
+                quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+            )
+        )
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as a table ({error}); save it again as CSV.") from error
     return _rows_from_records(records, path, f"; put quotes around text that contains {delimiter!r}")
