@@ -127,12 +127,12 @@ def at_rest(served: psutil.Process) -> None:
         pass
 
 
-def tick(table: RunsTable, live: LiveRun, run: Run, seen: dict, drawn: dict, number: int) -> tuple[float, ...]:
+def tick(table: RunsTable, live: LiveRun, run: Run, found: dict, drawn: dict, number: int) -> tuple[float, ...]:
     """(seconds, bytes) of the table and of the chart after the run has written one more event."""
     run.append(training(10**7 + number))
     table.list.rows(now=True)
-    spent, answer_data = timed(lambda: table.poll({**seen, "compare": {}}))
-    seen.update(version=answer_data["version"], life=answer_data["life"])
+    spent, answer_data = timed(lambda: table.poll({**found, "compare": {}}))
+    found.update(version=answer_data["version"], life=answer_data["life"])
     size = len(json.dumps(answer_data))
     live.list.rows(now=True)
     again, answer_data = timed(
@@ -184,7 +184,7 @@ def watching(store: RunStore, viewers: int, rounds: int) -> None:
             if all(speeds.values()):
                 slower.append(1 - speeds[True] / speeds[False])
         print(f"training with {viewers} viewers ({pages.answers} answers): {told_between(slower)} slower")
-    more = [seen - alone for seen, alone in zip(busy[True], busy[False], strict=True)]
+    more = [found - alone for found, alone in zip(busy[True], busy[False], strict=True)]
     print(
         f"the app alone takes {statistics.mean(busy[False]):.1%} of one processor of {os.cpu_count()}, with the "
         f"viewers {told_between(more)} more, which is the most that training can lose where all wait for one another"

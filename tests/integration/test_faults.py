@@ -97,9 +97,9 @@ def moment(store: RunStore, chance: random.Random, calm: Run, seconds: float) ->
     """Until a random moment is there: after some time, or (most of the time is loading) when so much has been told and
     then a little later. Not when it is too late for it."""
     by_time = chance.random() < 0.3
-    told, wait_s = chance.uniform(0, calm.events_size()), chance.uniform(0, seconds if by_time else 0.15)
+    result, wait_s = chance.uniform(0, calm.events_size()), chance.uniform(0, seconds if by_time else 0.15)
     if not by_time:
-        wait_for(lambda: over(store) or ((run := present(store)) and run.events_size() >= told), "the run to tell")
+        wait_for(lambda: over(store) or ((run := present(store)) and run.events_size() >= result), "the run to tell")
     at = time.monotonic() + wait_s
     wait_for(lambda: time.monotonic() >= at or over(store), "the moment")
 
@@ -153,17 +153,17 @@ def assert_nothing_twice(run: Run) -> None:
     assert lines.pop() == b""
     lives: list[list[events.Event]] = [[]]
     for line in lines:
-        told = events.Event.from_line(line)
-        assert told, line
-        if told.kind == events.STARTED:
+        result = events.Event.from_line(line)
+        assert result, line
+        if result.kind == events.STARTED:
             lives.append([])
-        lives[-1].append(told)
+        lives[-1].append(result)
     for life in lives[1:]:
-        steps = [told.step for told in life if told.kind == events.TRAIN]
+        steps = [result.step for result in life if result.kind == events.TRAIN]
         assert steps == list(range(life[0].step + 1, life[0].step + 1 + len(steps)))
-        scored = [told.step for told in life if told.kind == events.EVAL]
+        scored = [result.step for result in life if result.kind == events.EVAL]
         assert len(scored) == len(set(scored))
-    assert [told.kind for told in lives[-1] if told.kind in events.END_KINDS] == [events.FINISHED]
+    assert [result.kind for result in lives[-1] if result.kind in events.END_KINDS] == [events.FINISHED]
 
 
 def assert_whole(run: Run) -> None:
@@ -191,10 +191,10 @@ def test_two_workers_of_one_run_are_one(store, settings):
         timeout=120,
     )
     assert second.returncode == 0 and "Another process works on this run" in second.stdout
-    wait_for(lambda: events.STARTED in [told.kind for told in run.events()[0]], "the beginning of the training")
+    wait_for(lambda: events.STARTED in [result.kind for result in run.events()[0]], "the beginning of the training")
     supervisor.stop(run)
     assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
-    assert [told.kind for told in run.events()[0]].count(events.STARTED) == 1
+    assert [result.kind for result in run.events()[0]].count(events.STARTED) == 1
 
 
 # Asked to stop, whatever the worker is doing
@@ -202,8 +202,8 @@ def test_two_workers_of_one_run_are_one(store, settings):
 
 def at_phase(run: Run, phase: str) -> None:
     def there() -> bool:
-        told = run.last_events()
-        return bool(told) and told[-1].data.get("phase") == phase
+        result = run.last_events()
+        return bool(result) and result[-1].data.get("phase") == phase
 
     wait_for(lambda: there() or lifecycle.get_status(run) not in lifecycle.ACTIVE, f"phase {phase}")
 
@@ -287,9 +287,9 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(disk, settin
         filler = fill(disk)
         assert wait_for_end(run) in (lifecycle.FAILED, lifecycle.FINISHED), run.log_tail()
         assert lifecycle.get_status(run) == lifecycle.FAILED, "it was too quick to notice"
-        told = run.last_events()[-1]
-        assert (told.data["error"], told.data["message"]) == ("disk-full", "The disk is full.")
-        assert "resume" in told.data["remedy"]
+        result = run.last_events()[-1]
+        assert (result.data["error"], result.data["message"]) == ("disk-full", "The disk is full.")
+        assert "resume" in result.data["remedy"]
         assert_whole(run)
         with pytest.raises(RunError, match="is full"):
             supervisor.resume(store, run)
@@ -326,7 +326,7 @@ def test_who_fills_the_disk_faster_than_a_run_can_speak_cannot_silence_it(disk, 
     (disk / "filler").unlink()
     assert summary.summarize_run(run)["error"] == "The disk is full.", "it is known later, too"
     supervisor.resume(store, run)
-    assert [told.data["error"] for told in run.events()[0] if told.kind == events.FAILED] == ["disk-full"]
+    assert [result.data["error"] for result in run.events()[0] if result.kind == events.FAILED] == ["disk-full"]
     supervisor.cancel(run)
     assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
 

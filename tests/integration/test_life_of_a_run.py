@@ -20,11 +20,11 @@ def undisturbed(tmp_path_factory, speech, base):
 
 
 def test_a_run_learns_and_tells_everything(undisturbed):
-    told, _ = undisturbed.events()
-    kinds = [one.kind for one in told]
+    result, _ = undisturbed.events()
+    kinds = [one.kind for one in result]
     assert kinds[0] == events.PHASE and kinds[-1] == events.FINISHED
     assert {events.STARTED, events.TRAIN, events.EVAL, events.CHECKPOINT} <= set(kinds)
-    assert [one.step for one in told if one.kind == events.EVAL] == [0, 4, 8, 12]
+    assert [one.step for one in result if one.kind == events.EVAL] == [0, 4, 8, 12]
     losses = loss_curve(undisturbed)
     assert [step for step, _ in losses] == list(range(1, 13))
     first, evaluation = (view.load_view(undisturbed).evaluations[place].data for place in (0, -1))

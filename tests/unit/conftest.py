@@ -69,9 +69,9 @@ def table(tmp_path: Path) -> Callable[..., Path]:
 def make_run(store: RunStore) -> Callable[..., Run]:
     """make_run("one", [events], process={...}, **settings)."""
 
-    def make(run_id: str = "one", told: list[Event] = (), process: dict | None = None, **settings) -> Run:
+    def make(run_id: str = "one", history: list[Event] = (), process: dict | None = None, **settings) -> Run:
         run = store.create(configs.from_dict(settings), run_id)
-        for event in told:
+        for event in history:
             run.append(event)
         if process is not None:
             write_json(run.process_path, {"host": socket.gethostname(), "command": ["worker"], **process})

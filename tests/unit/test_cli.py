@@ -204,9 +204,9 @@ def test_list_of_no_runs(asrkit):
 
 def test_show_run(asrkit, ended):
     code, out, err = asrkit("runs", "show", ended.id, "--json")
-    told = json.loads(out)
+    result = json.loads(out)
     assert (code, err) == (0, "")
-    assert told["best"] == told["last_eval"] == {"step": 20, "loss": 0.5, "wer": 0.25, "cer": 0.125, "mer": 0.25}
+    assert result["best"] == result["last_eval"] == {"step": 20, "loss": 0.5, "wer": 0.25, "cer": 0.125, "mer": 0.25}
     code, out, _ = asrkit("runs", "show", ended.id)
     assert code == 0 and "status: finished\n" in out and "step: 20\n" in out
 
@@ -251,10 +251,10 @@ def test_runs_dir_comes_from_the_environment(monkeypatch, capsys, store, ended):
 
 def test_presets(asrkit):
     code, out, err = asrkit("presets", "--json")
-    told = json.loads(out)
-    assert (code, err) == (0, "") and [row["name"] for row in told] == list_presets()
-    assert set(told[0]) == {"name", "title", "summary", "source", "config"}
-    assert {row["name"]: row["config"]["learning_rate"] for row in told}["english-xlsr-53"] == 0.0001
+    result = json.loads(out)
+    assert (code, err) == (0, "") and [row["name"] for row in result] == list_presets()
+    assert set(result[0]) == {"name", "title", "summary", "source", "config"}
+    assert {row["name"]: row["config"]["learning_rate"] for row in result}["english-xlsr-53"] == 0.0001
     code, out, _ = asrkit("presets")
     assert code == 0 and out.splitlines()[0].startswith("demo: Teaches the starter")
 
@@ -388,10 +388,10 @@ def data(tmp_path, clip):
 def test_evaluate(asrkit, listener, data):
     """Two references of two words against "1 seconds": one word of four is wrong."""
     code, out, err = asrkit("evaluate", data("1 seconds", "1 minutes"), "--json")
-    told = json.loads(out)
+    result = json.loads(out)
     assert (code, err) == (0, "")
-    assert list(told) == ["wer", "cer", "mer", "utterances", "audio_seconds", "seconds", "rtfx"]
-    assert (told["wer"], told["utterances"], told["audio_seconds"]) == (0.25, 2, 2.0)
+    assert list(result) == ["wer", "cer", "mer", "utterances", "audio_seconds", "seconds", "rtfx"]
+    assert (result["wer"], result["utterances"], result["audio_seconds"]) == (0.25, 2, 2.0)
     code, out, _ = asrkit("evaluate", data("1 seconds", "1 minutes"))
     assert code == 0 and out.startswith("WER 25.00% (95 % interval 0.00% to 50.00%)  CER ")
 
@@ -409,10 +409,10 @@ def test_evaluate_without_data(refused, listener, tmp_path):
 
 def test_audit(asrkit, data):
     code, out, err = asrkit("audit", data("one", "two", ""), "--json")
-    told = json.loads(out)
-    assert (code, err) == (0, "") and list(told) == ["verdict", "utterances", "hours", "dropped", "findings"]
-    assert (told["verdict"], told["utterances"], told["dropped"]) == ("ready-with-drops", 2, 1)
-    assert list(told["findings"][0]) == ["code", "count", "examples", "effect", "fix"]
+    result = json.loads(out)
+    assert (code, err) == (0, "") and list(result) == ["verdict", "utterances", "hours", "dropped", "findings"]
+    assert (result["verdict"], result["utterances"], result["dropped"]) == ("ready-with-drops", 2, 1)
+    assert list(result["findings"][0]) == ["code", "count", "examples", "effect", "fix"]
     code, out, _ = asrkit("audit", data("", "", "three"))
     assert code == 1 and "recognised as: folder with a metadata table\n" in out
     assert "\nnot-ready: 1 clips, 0.00 hours, 2 left out\nempty-transcript (2): " in out
@@ -426,9 +426,9 @@ def test_audit_writes_the_selection(asrkit, data, store):
     assert json.loads(asrkit("audit", path, "--json")[1])["verdict"] == "ready"
     _, out, err = asrkit("audit", folder, "--leave-out", "duplicate-audio", "--set", "min_duration_s=0.2", "--json")
     assert json.loads(out)["utterances"] and err.endswith(f": {path}\n")
-    told = json.loads(path.with_suffix(".left-out.json").read_text())
-    assert {left["code"]: left["count"] for left in told["left_out"]} == {"empty-transcript": 1, "duplicate-audio": 2}
-    assert told["kept"] == 1 and told["data"] == str(folder)
+    result = json.loads(path.with_suffix(".left-out.json").read_text())
+    assert {left["code"]: left["count"] for left in result["left_out"]} == {"empty-transcript": 1, "duplicate-audio": 2}
+    assert result["kept"] == 1 and result["data"] == str(folder)
 
 
 def test_audit_rejects_an_unknown_finding_code(refused, data):
@@ -457,8 +457,8 @@ def test_queue_is_reordered_from_the_command_line(asrkit, store):
     assert [run.id for run in queue.list_queue(store)] == ["a", "c", "b"]
     asrkit("runs", "next", "b")
     assert [run.id for run in queue.list_queue(store)] == ["b", "a", "c"]
-    told = asrkit("runs", "list")[1].splitlines()
-    assert sorted(line.split("  ")[:2] for line in told) == [
+    result = asrkit("runs", "list")[1].splitlines()
+    assert sorted(line.split("  ")[:2] for line in result) == [
         ["a", "queued (2 of 3)"],
         ["b", "queued (1 of 3)"],
         ["c", "queued (3 of 3)"],

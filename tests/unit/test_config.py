@@ -228,10 +228,10 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_presets_are_verbatim(name):
-    told = config.load_preset(name).config.to_dict()
-    assert {field: told[field] for field in PUBLISHED[name]} == PUBLISHED[name]
+    result = config.load_preset(name).config.to_dict()
+    assert {field: result[field] for field in PUBLISHED[name]} == PUBLISHED[name]
     # Both counted clips, not seconds, and ran for all their epochs.
-    assert told["batch_seconds"] == told["max_steps"] == told["early_stopping_patience"] == 0
+    assert result["batch_seconds"] == result["max_steps"] == result["early_stopping_patience"] == 0
 
 
 def test_unknown_preset():

@@ -62,9 +62,9 @@ def test_environment_variable_names_the_devices(monkeypatch):
         devices.list_devices()
 
 
-@pytest.mark.parametrize("told", ["0", "-1", "two"])
-def test_slots_must_be_a_number(monkeypatch, told):
-    monkeypatch.setenv(devices.SLOTS, told)
+@pytest.mark.parametrize("result", ["0", "-1", "two"])
+def test_slots_must_be_a_number(monkeypatch, result):
+    monkeypatch.setenv(devices.SLOTS, result)
     with pytest.raises(RunError, match="ASRKIT_SLOTS is .* it must be a whole number"):
         devices.slots_per_device()
 
@@ -125,7 +125,7 @@ def test_malformed_device_is_rejected(device, processes):
 
 
 @pytest.mark.parametrize(
-    ("taken", "given", "told"),
+    ("taken", "given", "result"),
     [
         (["cuda:1"], {}, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
         (["cuda:0", "cuda:1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "0,1"}),
@@ -133,8 +133,8 @@ def test_malformed_device_is_rejected(device, processes):
         (["cpu"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "-1"}),
     ],
 )
-def test_worker_environment_limits_the_devices(taken, given, told):
-    assert devices.worker_environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **told}
+def test_worker_environment_limits_the_devices(taken, given, result):
+    assert devices.worker_environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **result}
 
 
 def test_next_run_of_a_cpu_worker_gets_its_gpu():

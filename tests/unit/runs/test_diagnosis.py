@@ -114,7 +114,7 @@ def test_falling_loss_far_above_the_entropy_is_no_collapse():
 
 
 @pytest.mark.parametrize(
-    ("settings", "parameters", "told"),
+    ("settings", "parameters", "result"),
     [
         ({"model": "facebook/wav2vec2-xls-r-300m"}, None, True),
         ({"model": "facebook/mms-1b-all"}, None, True),
@@ -125,13 +125,13 @@ def test_falling_loss_far_above_the_entropy_is_no_collapse():
         ({"model": "facebook/mms-1b-all", "freeze": "all-but-adapters"}, 965_000_000, False),
     ],
 )
-def test_high_learning_rate_needs_a_big_model(settings, parameters, told):
+def test_high_learning_rate_needs_a_big_model(settings, parameters, result):
     found = diagnose(RunHistory({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
-    assert [finding.code for finding in found] == ["learning-rate-high"] * told
+    assert [finding.code for finding in found] == ["learning-rate-high"] * result
 
 
 @pytest.mark.parametrize(
-    ("update_s", "parameters", "told"),
+    ("update_s", "parameters", "result"),
     [
         (8.0, 315_000_000, True),
         (40.0, 315_000_000, False),
@@ -139,13 +139,13 @@ def test_high_learning_rate_needs_a_big_model(settings, parameters, told):
         (None, 315_000_000, False),
     ],
 )
-def test_tiny_updates_need_a_big_model(update_s, parameters, told):
+def test_tiny_updates_need_a_big_model(update_s, parameters, result):
     found = diagnose(RunHistory({}, [], parameters=parameters, update_s=update_s))
-    assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * told
+    assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * result
 
 
 @pytest.mark.parametrize(
-    ("settings", "clip_s", "told"),
+    ("settings", "clip_s", "result"),
     [
         ({"mask_time_prob": 0.05}, 0.35, "one mask of 10 frames hides 57% of a typical clip"),
         ({"mask_time_prob": 0.05, "mask_time_length": 2}, 0.35, None),
@@ -155,10 +155,10 @@ def test_tiny_updates_need_a_big_model(update_s, parameters, told):
         ({"mask_time_prob": 0.05}, None, None),
     ],
 )
-def test_over_masking(settings, clip_s, told):
+def test_over_masking(settings, clip_s, result):
     found = diagnose(RunHistory(settings, [], clip_s=clip_s))
-    assert [(finding.code, finding.step) for finding in found] == [("over-masking", 0)] * bool(told)
-    assert not told or told in found[0].cause
+    assert [(finding.code, finding.step) for finding in found] == [("over-masking", 0)] * bool(result)
+    assert not result or result in found[0].cause
 
 
 def test_non_finite_loss_has_its_step():
@@ -184,7 +184,7 @@ def test_plateau():
 
 
 @pytest.mark.parametrize(
-    ("interval", "told"),
+    ("interval", "result"),
     [
         ((0.1, 0.4), ["evaluation-set-small"]),
         ((0.2, 0.3), []),
@@ -192,22 +192,22 @@ def test_plateau():
         (None, []),
     ],
 )
-def test_small_evaluation_set(interval, told):
+def test_small_evaluation_set(interval, result):
     scored = [
         EvaluationScore(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)),
         EvaluationScore(10, 1.0, 1.0, 0.25, wer_interval=interval),
     ]
-    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == told
+    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == result
 
 
-@pytest.mark.parametrize(("share", "told"), [(0.2, ["unknown-tokens"]), (0.01, []), (None, [])])
-def test_unknown_tokens(share, told):
+@pytest.mark.parametrize(("share", "result"), [(0.2, ["unknown-tokens"]), (0.01, []), (None, [])])
+def test_unknown_tokens(share, result):
     """Not of the base model as it came: that of step 0 is nobody's fault yet."""
     scored = [
         EvaluationScore(0, 0.0, 2.0, 0.5, unknown_share=0.9),
         EvaluationScore(10, 1.0, 1.0, 0.4, unknown_share=share),
     ]
-    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == told
+    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == result
 
 
 def test_babble_and_blanks_have_different_causes():

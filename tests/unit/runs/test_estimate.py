@@ -15,7 +15,7 @@ CLIPS = [2.0, 4.0] * 100
 @pytest.fixture
 def config(base):
     """With a checkpoint of a hundred million weights, of which only the header is there."""
-    told = {
+    result = {
         "model_type": "wav2vec2",
         "hidden_size": 768,
         "num_hidden_layers": 12,
@@ -24,7 +24,7 @@ def config(base):
         "conv_stride": [5, 2, 2, 2, 2, 2, 2],
         "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
     }
-    (base / "config.json").write_text(json.dumps(told))
+    (base / "config.json").write_text(json.dumps(result))
     head = json.dumps({"__metadata__": {}, "a": {"shape": [10_000, 10_000], "dtype": "F32"}}).encode()
     (base / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
     return TrainConfig(preset="", model=str(base), batch_seconds=30)
@@ -61,17 +61,17 @@ def test_time_comes_from_an_earlier_run(config, store):
 
 
 def test_describe_estimate():
-    told = [
+    result = [
         estimate.Estimate(2**30, steps, seconds, "as before").describe()
         for steps, seconds in ((1, 20.4), (12_345, 4000.0), (9, 1e6), (9, None))
     ]
-    assert [each.partition(" (")[0] for each in told] == [
+    assert [each.partition(" (")[0] for each in result] == [
         "About 1 step, 20 s",
         "About 12,345 steps, 1 h 7 min",
         "About 9 steps, 11 d 13 h",
         "About 9 steps",
     ]
-    assert told[0].endswith("(as before), and 1.0 GB of memory for the model and a batch.")
+    assert result[0].endswith("(as before), and 1.0 GB of memory for the model and a batch.")
 
 
 def test_estimate_is_none_without_weights_or_clips(config, store, base):

@@ -9,7 +9,7 @@ from asrkit.runs.events import Event, make_event
 
 
 def test_round_trip():
-    told = Event(
+    result = Event(
         "eval",
         1763766000.123,
         40,
@@ -20,9 +20,9 @@ def test_round_trip():
             "deep": {"a": [1, None]},
         },
     )
-    line = told.to_line()
+    line = result.to_line()
     assert line.endswith("\n") and line.count("\n") == 1
-    assert Event.from_line(line) == told
+    assert Event.from_line(line) == result
 
 
 def test_missing_step_epoch_and_elapsed_time_are_left_out():
@@ -36,7 +36,7 @@ def test_step_zero_is_kept():
 
 
 def test_non_finite_numbers_become_null_and_are_named():
-    told = Event(
+    result = Event(
         "train",
         1.0,
         3,
@@ -48,7 +48,7 @@ def test_non_finite_numbers_become_null_and_are_named():
             "numpy": np.float64("nan"),
         },
     )
-    record = json.loads(told.to_line(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    record = json.loads(result.to_line(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert record["loss"] is None and record["grad_norm"] is None and record["learning_rate"] == 0.1
     assert record["deep"] == {"list": [1.0, None]}
     assert record["non_finite"] == ["loss", "grad_norm", "deep.list[1]", "numpy"]
@@ -83,9 +83,9 @@ def test_invalid_line_is_no_event(line):
 
 
 def test_unknown_kinds_and_fields_survive():
-    told = Event.from_line('{"kind": "alignment", "time": 5, "step": 2, "quality": {"mean": 0.5}}')
-    assert told == Event("alignment", 5.0, 2, None, {"quality": {"mean": 0.5}})
-    assert Event.from_line(told.to_line()) == told
+    result = Event.from_line('{"kind": "alignment", "time": 5, "step": 2, "quality": {"mean": 0.5}}')
+    assert result == Event("alignment", 5.0, 2, None, {"quality": {"mean": 0.5}})
+    assert Event.from_line(result.to_line()) == result
 
 
 def test_make_event_rejects_unknown_kinds():

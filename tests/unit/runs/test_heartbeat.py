@@ -37,7 +37,7 @@ def works(make_run, monkeypatch):
     monkeypatch.setattr(heartbeat, "SILENT_S", 2.5)
 
     def make(work):
-        run = make_run(told=[Event("phase", time.time() - 180, 0, 0.0, {"phase": "loading", "text": "Loading"})])
+        run = make_run(history=[Event("phase", time.time() - 180, 0, 0.0, {"phase": "loading", "text": "Loading"})])
         worker = subprocess.Popen(
             [sys.executable, "-c", WORKER.format(work=work), str(run.path)], start_new_session=True
         )

@@ -226,8 +226,8 @@ def test_a_base_without_an_output_layer_knows_every_character(prepared, data, ba
 
 def test_frames_are_those_of_the_base_model(prepared, data, base):
     """Half as many as usual: 16,000 samples of stride 640 carry 25 frames at most, and the text has 30 characters."""
-    told = {"model_type": "wav2vec2", "conv_kernel": [640], "conv_stride": [640]}
-    (base / "config.json").write_text(json.dumps(told))
+    result = {"model_type": "wav2vec2", "conv_kernel": [640], "conv_stride": [640]}
+    (base / "config.json").write_text(json.dumps(result))
     rows = [*GOOD, ("five", "abcdefghij" * 3)]
     assert "30 characters in 25 frames" in refused(prepared, data(rows))
 

@@ -127,11 +127,11 @@ def test_reading_continues_at_the_offset(make_run):
     run = make_run()
     run.append(train(1))
     first, offset = run.events()
-    assert [told.step for told in first] == [1] and offset == run.events_path.stat().st_size
+    assert [result.step for result in first] == [1] and offset == run.events_path.stat().st_size
     assert run.events(offset) == ([], offset)
     run.append(train(2))
     run.append(train(3))
-    assert [told.step for told in run.events(offset)[0]] == [2, 3]
+    assert [result.step for result in run.events(offset)[0]] == [2, 3]
 
 
 def test_half_written_line_is_left_for_later(make_run):
@@ -145,7 +145,7 @@ def test_half_written_line_is_left_for_later(make_run):
             file.truncate(start)
             file.seek(start)
             file.write(line[:cut])
-        assert [told.step for told in run.events()[0]] == [1]
+        assert [result.step for result in run.events()[0]] == [1]
         assert run.events(start) == ([], start)
     with open(run.events_path, "ab") as file:
         file.write(line[cut:])
@@ -156,31 +156,31 @@ def test_unicode_line_separators_do_not_split_lines(make_run):
     run = make_run()
     text = "one\u2028two\u2029three\u0085four\rfive\x0bsix\x1cseven"
     run.append(train(1, text=text))
-    assert [told.data["text"] for told in run.events()[0]] == [text]
+    assert [result.data["text"] for result in run.events()[0]] == [text]
 
 
 def test_invalid_lines_are_skipped(make_run):
-    run = make_run(told=[train(1)])
+    run = make_run(history=[train(1)])
     with open(run.events_path, "ab") as file:
         file.write(b"\xff\xfe junk\n\n[1]\n")
     run.append(train(2))
-    assert [told.step for told in run.events()[0]] == [1, 2]
+    assert [result.step for result in run.events()[0]] == [1, 2]
 
 
 def test_shorter_file_is_read_from_the_start(make_run):
-    run = make_run(told=[train(1)])
-    assert [told.step for told in run.events(after=10_000)[0]] == [1]
+    run = make_run(history=[train(1)])
+    assert [result.step for result in run.events(after=10_000)[0]] == [1]
 
 
 def test_limit_reads_whole_events_only(make_run):
-    run = make_run(told=[train(1), train(2), train(3)])
+    run = make_run(history=[train(1), train(2), train(3)])
     size = len(train(1).to_line())
     found, offset = run.events(limit_bytes=2 * size + size // 2)
-    assert [told.step for told in found] == [1, 2] and offset == 2 * size
+    assert [result.step for result in found] == [1, 2] and offset == 2 * size
 
 
 def test_repair_cuts_off_a_half_written_line(make_run):
-    run = make_run(told=[train(1)])
+    run = make_run(history=[train(1)])
     whole = run.events_path.read_bytes()
     with open(run.events_path, "ab") as file:
         file.write(b'{"time": 2, "kind": "tra')
@@ -188,7 +188,7 @@ def test_repair_cuts_off_a_half_written_line(make_run):
     assert run.events_path.read_bytes() == whole
     run.repair_events()
     run.append(train(2))
-    assert [told.step for told in run.events()[0]] == [1, 2]
+    assert [result.step for result in run.events()[0]] == [1, 2]
 
 
 def test_repair_of_a_single_half_written_line(make_run):
@@ -199,15 +199,15 @@ def test_repair_of_a_single_half_written_line(make_run):
 
 
 def test_last_events(make_run):
-    run = make_run(told=[train(step, text="é" * 20) for step in range(100)])
+    run = make_run(history=[train(step, text="é" * 20) for step in range(100)])
     size = len(train(99, text="é" * 20).to_line().encode())
     for extra in range(size):
-        assert [told.step for told in run.last_events(size=2 * size + extra)] == [98, 99]
-    assert [told.step for told in run.last_events()] == list(range(100))
+        assert [result.step for result in run.last_events(size=2 * size + extra)] == [98, 99]
+    assert [result.step for result in run.last_events()] == list(range(100))
 
 
 def test_last_event_may_be_long(make_run):
-    run = make_run(told=[train(1), Event("failed", 200.0, 2, data={"traceback": "x" * 200_000})])
+    run = make_run(history=[train(1), Event("failed", 200.0, 2, data={"traceback": "x" * 200_000})])
     assert run.last_events()[-1].kind == "failed"
 
 
@@ -337,16 +337,16 @@ def test_lock_is_exclusive(store):
 
 
 def test_skimming_keeps_the_last_train_event_and_missing_numbers(make_run):
-    told = [
+    result = [
         Event("started", 1.0, 0),
         *(Event("train", 1.0 + step, step, data={"loss": 1.0}) for step in (1, 2)),
         Event("eval", 4.0, 2),
         Event("train", 5.0, 3, data={"loss": float("nan")}),
         *(Event("train", 3.0 + step, step, data={"loss": 1.0}) for step in (4, 5)),
     ]
-    run = make_run(told=told)
-    seen, offset = run.events(skim=True)
-    assert [(one.kind, one.step) for one in seen] == [
+    run = make_run(history=result)
+    observed, offset = run.events(skim=True)
+    assert [(one.kind, one.step) for one in observed] == [
         ("started", 0),
         ("train", 2),
         ("eval", 2),
@@ -355,19 +355,19 @@ def test_skimming_keeps_the_last_train_event_and_missing_numbers(make_run):
     ]
     assert offset == run.events_size()
     whole = run.events_path.read_bytes()
-    assert [whole[one.offset :].split(b"\n")[0] for one in seen] == [
-        one.to_line().strip().encode() for one in (told[0], told[2], told[3], told[4], told[6])
+    assert [whole[one.offset :].split(b"\n")[0] for one in observed] == [
+        one.to_line().strip().encode() for one in (result[0], result[2], result[3], result[4], result[6])
     ]
 
 
 def test_line_longer_than_the_limit_is_read_completely(make_run):
-    run = make_run(told=[Event("eval", 1.0, 1, data={"samples": ["x" * 5000]}), Event("train", 2.0, 2)])
-    told, offset = run.events(0, limit_bytes=100)
-    assert told and told[0].kind == "eval" and offset > 5000
+    run = make_run(history=[Event("eval", 1.0, 1, data={"samples": ["x" * 5000]}), Event("train", 2.0, 2)])
+    result, offset = run.events(0, limit_bytes=100)
+    assert result and result[0].kind == "eval" and offset > 5000
 
 
 def test_failed_append_leaves_nothing_behind(make_run, monkeypatch):
-    run = make_run(told=[Event("train", 1.0, 1)])
+    run = make_run(history=[Event("train", 1.0, 1)])
     before, written = run.events_path.read_bytes(), []
 
     def half(handle, line):
@@ -398,7 +398,7 @@ def test_claim_is_exclusive(make_run):
 def full_disk(monkeypatch):
     """Nothing can be appended until it is called off."""
 
-    def refuse(run, told):
+    def refuse(run, result):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:

@@ -32,9 +32,9 @@ def living(child):
 def dead():
     """What `process.json` says of a process that has gone."""
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    told = processes.identify_process(process.pid)
+    result = processes.identify_process(process.pid)
     process.communicate()
-    return {**told, "start_time": NOW}
+    return {**result, "start_time": NOW}
 
 
 def said(kind, when=AFTER, **data):
@@ -72,8 +72,8 @@ def test_running_through_an_evaluation_of_hours(make_run, living):
 
 @pytest.mark.parametrize("flag", [STOP, CANCEL])
 def test_stopping(make_run, living, dead, flag):
-    for name, told in (("loads", []), ("trains", [STARTED, TRAIN])):
-        run = make_run(name, told, living)
+    for name, result in (("loads", []), ("trains", [STARTED, TRAIN])):
+        run = make_run(name, result, living)
         run.set_flag(flag)
         assert lifecycle.get_status(run) == "stopping"
     run = make_run("crashed", [STARTED, TRAIN], dead)
@@ -89,9 +89,9 @@ def test_ended(make_run, living, dead, kind):
     assert lifecycle.get_status(make_run("copied", [STARTED, end])) == kind
 
 
-@pytest.mark.parametrize("told", [[], [PHASE], [STARTED, TRAIN], [said("stopped", BEFORE), said("phase")]])
-def test_crashed(make_run, dead, told):
-    assert lifecycle.get_status(make_run("one", told, dead)) == "crashed"
+@pytest.mark.parametrize("result", [[], [PHASE], [STARTED, TRAIN], [said("stopped", BEFORE), said("phase")]])
+def test_crashed(make_run, dead, result):
+    assert lifecycle.get_status(make_run("one", result, dead)) == "crashed"
 
 
 def test_resumed_worker_that_died_before_its_first_event_is_crashed(make_run, dead):
@@ -152,7 +152,7 @@ def test_run_on_another_machine_is_not_active_here(make_run, living):
 
 
 @pytest.mark.parametrize(
-    ("where", "told"),
+    ("where", "result"),
     [
         (
             {"host": "elsewhere", "start": "another-boot:12"},
@@ -161,9 +161,9 @@ def test_run_on_another_machine_is_not_active_here(make_run, living):
         ({"folder": 1}, "a copy of a run that is active in another folder"),
     ],
 )
-def test_invisible_worker_is_not_reported_dead(make_run, living, where, told):
+def test_invisible_worker_is_not_reported_dead(make_run, living, where, result):
     run = make_run("one", [STARTED], {**living, **where})
-    assert lifecycle.get_status(run) == "crashed" and told in summary.summarize_run(run)["error"]
+    assert lifecycle.get_status(run) == "crashed" and result in summary.summarize_run(run)["error"]
     assert (
         "ended without a message"
         in summary.summarize_run(make_run("two", [STARTED], {**living, "start": "x:1"}))["error"]
@@ -471,8 +471,8 @@ def test_torchrun_flags_apply_to_one_run(store, config, worker, monkeypatch):
     run = supervisor.start(store, config, "one")
     command = run.process()["command"]
     assert command[1:5] == ["-m", "torch.distributed.run", "--nnodes=1", "--standalone"]
-    told = psutil.Process(run.process()["pid"]).environ()
-    assert "ASRKIT_TORCHRUN" not in told
+    result = psutil.Process(run.process()["pid"]).environ()
+    assert "ASRKIT_TORCHRUN" not in result
 
 
 def test_torchrun_variables_of_a_cluster_are_not_inherited(store, config, worker, monkeypatch):
@@ -480,9 +480,9 @@ def test_torchrun_variables_of_a_cluster_are_not_inherited(store, config, worker
         monkeypatch.setenv(name, "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("LOCAL_SCRATCH", "/scratch")
-    told = psutil.Process(supervisor.start(store, config, "one").process()["pid"]).environ()
-    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(told)
-    assert (told["OMP_NUM_THREADS"], told["LOCAL_SCRATCH"]) == ("3", "/scratch")
+    result = psutil.Process(supervisor.start(store, config, "one").process()["pid"]).environ()
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(result)
+    assert (result["OMP_NUM_THREADS"], result["LOCAL_SCRATCH"]) == ("3", "/scratch")
 
 
 def test_directory_called_starter_is_not_the_starter(store, config, worker, monkeypatch, tmp_path):
@@ -499,13 +499,13 @@ FORMER = Event("failed", BEFORE, 10, data={"message": "A bad clip.", "remedy": "
 def lived_again(make_run, dead, log="", **process):
     """A run that failed, was resumed, and whose worker died before its first word."""
     old = [said("started", BEFORE), FORMER]
-    run = make_run("one", old, {**dead, "events_from": sum(len(told.to_line()) for told in old), **process})
+    run = make_run("one", old, {**dead, "events_from": sum(len(result.to_line()) for result in old), **process})
     run.log_path.write_text("old line\n" + log)
     return run, RunStore(run.path.parent)
 
 
 @pytest.mark.parametrize(
-    ("process", "log", "told"),
+    ("process", "log", "result"),
     [
         ({"log_from": 9}, "", "ended without a message: it was killed, or ran out of memory. Its history is kept."),
         ({"log_from": 9}, "OSError: no space\n", "Its history is kept. The last line of its log: OSError: no space."),
@@ -518,12 +518,12 @@ def lived_again(make_run, dead, log="", **process):
         ({"exit": -signal.SIGSEGV}, "", "segmentation fault"),
     ],
 )
-def test_failure_of_an_earlier_life_is_not_reported(make_run, dead, process, log, told):
+def test_failure_of_an_earlier_life_is_not_reported(make_run, dead, process, log, result):
     run, store = lived_again(make_run, dead, log, **process)
     shown = LiveRun(store).poll({"run": run.id})
-    assert shown["status"] == "crashed" and told in shown["error"]["message"] and not shown["error"]["traceback"]
+    assert shown["status"] == "crashed" and result in shown["error"]["message"] and not shown["error"]["traceback"]
     assert summary.summarize_run(run)["error"] == shown["error"]["message"]
-    assert told in train._explain_failure(run, view.load_view(run), "crashed")
+    assert result in train._explain_failure(run, view.load_view(run), "crashed")
 
 
 def test_pending_end_event_precedes_an_earlier_end(make_run, dead):
@@ -552,14 +552,14 @@ def test_concurrent_actions_happen_once(store, config, worker):
     def press(action):
         with concurrent.futures.ThreadPoolExecutor(8) as visitors:
             return {
-                told["notice"]
-                for told in visitors.map(lambda _: live.act({"action": action, "run": run.id}), range(16))
+                result["notice"]
+                for result in visitors.map(lambda _: live.act({"action": action, "run": run.id}), range(16))
             }
 
     assert press("resume") == {""}
     lives(2)
     assert press("stop") == press("cancel") == press("save") == press("kill") == {""}
-    assert [told.kind for told in run.events()[0]] == ["stopped"] and lifecycle.get_status(run) == "stopped"
+    assert [result.kind for result in run.events()[0]] == ["stopped"] and lifecycle.get_status(run) == "stopped"
     assert press("resume") == {""}
     lives(3)
     press("kill")

@@ -67,10 +67,10 @@ def test_load_does_not_wait_for_a_slow_driver(monkeypatch):
         return system.SystemLoad(0.5, 1, 2)
 
     monkeypatch.setattr(system, "measure_load", slow)
-    seen = system.SystemMonitor()
-    assert seen.load() is None and seen.load() is None
+    found = system.SystemMonitor()
+    assert found.load() is None and found.load() is None
     answers.set()
-    assert wait_for(seen.load, "the load").cpu == 0.5
+    assert wait_for(found.load, "the load").cpu == 0.5
     assert len(asked) == 1, "one look for all who ask within a moment"
 
 
@@ -93,6 +93,6 @@ def test_cpu_utilization(now, share):
 
 def test_busy_processor_is_measured():
     """One core at work all the time, seen among all of them."""
-    seen, wanted = system.SystemMonitor(), 0.3 / (os.cpu_count() or 1)
-    seen.load()
-    wait_for(lambda: sum(range(10_000_000)) and (load := seen.load()) and load.cpu > wanted, "the work of this test")
+    found, wanted = system.SystemMonitor(), 0.3 / (os.cpu_count() or 1)
+    found.load()
+    wait_for(lambda: sum(range(10_000_000)) and (load := found.load()) and load.cpu > wanted, "the work of this test")

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_for
 @pytest.fixture
 def deaf(make_run):
     """A run whose worker hears nothing."""
-    run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9}), Event("train", 1001.0, 3, 0.1, {})])
+    run = make_run(history=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9}), Event("train", 1001.0, 3, 0.1, {})])
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     write_json(
         run.process_path, {**processes.identify_process(worker.pid), "host": socket.gethostname(), "events_from": 0}
@@ -117,7 +117,7 @@ time.sleep(600)
     ],
 )
 def test_guard_kills_the_worker_whatever_fails(make_run, what, error):
-    run = make_run(told=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9})])
+    run = make_run(history=[Event("started", 1000.0, 0, 0.0, {"total_steps": 9})])
     worker = subprocess.Popen(
         [sys.executable, "-c", GUARDED.format(what=what, error=error), str(run.path)],
         start_new_session=True,
@@ -159,7 +159,7 @@ def test_worker_of_a_deleted_run_does_not_write_into_its_successor(make_run, del
 def test_forced_end_event_does_not_follow_an_end_event(deaf):
     deaf.append(Event("stopped", 1002.0, 3, 0.1, {"saved": True, "message": "Stopped and saved at step 3."}))
     watchdog._append_forced_end(deaf, 600.0)
-    assert [told.kind for told in deaf.events()[0]] == ["started", "train", "stopped"]
+    assert [result.kind for result in deaf.events()[0]] == ["started", "train", "stopped"]
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_forced_end_event_does_not_follow_an_end_event(deaf):
 )
 def test_explain_crash(make_run, process, words):
     run = make_run(process={"pid": 1, "start": "x", **process})
-    told, remedy = crash.explain_crash(run)
-    assert words in told and remedy.endswith("Resume begins again.")
+    result, remedy = crash.explain_crash(run)
+    assert words in result and remedy.endswith("Resume begins again.")
 
 
 def test_explain_crash_recognizes_a_full_disk(make_run, monkeypatch):

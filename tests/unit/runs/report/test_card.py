@@ -169,8 +169,8 @@ def test_a_run_that_told_nothing(make_run):
 
 
 def test_numbers_that_were_not_finite(make_run):
-    told = [STARTED, train(10, None), train(11, 2.0), train(12, None), scores(12, None, 1.0, 1.0)]
-    card = render_card(make_run("one", told))
+    record = [STARTED, train(10, None), train(11, 2.0), train(12, None), scores(12, None, 1.0, 1.0)]
+    card = render_card(make_run("one", record))
     assert table(card)[2] == ["2.0000", "1.20", "12", "not finite", "1.0000", "1.0000"]
     assert "- Wer: 1.0000" in card and "- Loss" not in card
 
@@ -205,9 +205,9 @@ def test_nothing_is_left_to_be_filled_in(make_run):
     assert "(curve.png)" in text and ModelCard(text).data.language == "sw"
 
 
-@pytest.mark.parametrize("told", [[], [STARTED, train(10, None)]])
-def test_a_run_without_a_number_has_no_picture(make_run, told):
-    run = make_run("one", told)
+@pytest.mark.parametrize("record", [[], [STARTED, train(10, None)]])
+def test_a_run_without_a_number_has_no_picture(make_run, record):
+    run = make_run("one", record)
     run.model_dir.mkdir()
     card.write_card(run)
     assert not (run.model_dir / "curve.png").exists() and "curve.png" not in (run.model_dir / "README.md").read_text()

@@ -19,9 +19,9 @@ def rows(run):
 
 
 def test_figures(make_run):
-    told = rows(make_run(told=TOLD))
-    assert told[0] == ["step", "epoch", "time", "series", "value"]
-    assert told[1:] == [
+    result = rows(make_run(history=TOLD))
+    assert result[0] == ["step", "epoch", "time", "series", "value"]
+    assert result[1:] == [
         ["1", "0.1000", "1001.000", "train/loss", "2.5"],
         ["2", "0.2000", "1002.000", "train/loss", ""],
         ["2", "0.2000", "1002.000", "train/grad_norm", "1.5"],
@@ -33,17 +33,17 @@ def test_figures(make_run):
 def test_what_a_resume_rewound_is_left_out(make_run, monkeypatch):
     monkeypatch.setattr(export, "BLOCK_BYTES", 100)
     again = [Event("started", 2000.0, 1, 0.1, {}), Event("train", 2001.0, 2, 0.2, {"loss": 7.0})]
-    told = rows(make_run(told=[*TOLD, *again]))
-    assert [(row[0], row[3], row[4]) for row in told[1:]] == [("1", "train/loss", "2.5"), ("2", "train/loss", "7.0")]
+    result = rows(make_run(history=[*TOLD, *again]))
+    assert [(row[0], row[3], row[4]) for row in result[1:]] == [("1", "train/loss", "2.5"), ("2", "train/loss", "7.0")]
 
 
 def test_a_run_that_begins_again_from_nothing_is_told_once(make_run):
     first = [Event("started", 1000.0, 0, 0.0), Event("eval", 1001.0, 0, 0.0, {"wer": 1.0})]
-    assert len(rows(make_run(told=[*first, *first]))) == 2
+    assert len(rows(make_run(history=[*first, *first]))) == 2
 
 
 def test_the_archive_holds_the_run_and_no_drafts(make_run):
-    run = make_run(told=TOLD)
+    run = make_run(history=TOLD)
     (run.checkpoints_dir / ".partial").mkdir(parents=True)
     (run.checkpoints_dir / ".partial" / "half").write_text("half")
     weights = run.checkpoints_dir / "checkpoint-2" / "model.safetensors"
@@ -61,7 +61,7 @@ def test_the_archive_holds_the_run_and_no_drafts(make_run):
 
 
 def test_an_archive_is_never_in_memory(make_run, tmp_path):
-    run = make_run(told=TOLD)
+    run = make_run(history=TOLD)
     with open(run.path / "big.safetensors", "wb") as file:
         file.truncate(200_000_000)
     tracemalloc.start()
@@ -72,7 +72,7 @@ def test_an_archive_is_never_in_memory(make_run, tmp_path):
 
 
 def test_an_archive_as_a_file_and_its_size(make_run, tmp_path):
-    run = make_run(told=TOLD)
+    run = make_run(history=TOLD)
     export.write_archive(run, tmp_path / "one.zip")
     assert zipfile.is_zipfile(tmp_path / "one.zip") and list(tmp_path.glob(".*")) == []
     assert export.measure_disk_usage(run) >= run.events_path.stat().st_size + run.config_path.stat().st_size
