@@ -328,7 +328,7 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
     page.get_by_text("Evaluate the model on a dataset").click()
     evaluation = page.locator("#evaluation")
     evaluation.locator("[data-part=evaluate]").click()
-    expect(evaluation.locator("[data-part=error]")).to_contain_text("Say which dataset")
+    expect(evaluation.locator("[data-part=error]")).to_contain_text("Choose which dataset")
     evaluation.locator("[data-part=dataset]").fill(str(tmp_path / "few.csv"))
     evaluation.get_by_text("Words to expect").click()
     evaluation.locator("[data-part=hot]").fill("november, oscar")
