@@ -178,7 +178,7 @@ def _load_model(base: str, config: TrainConfig, **changes: Any) -> CtcModel:
     if config.freeze == "all-but-adapters" and getattr(settings, "adapter_attn_dim", None) is None:
         if settings.model_type != "wav2vec2" or not settings.do_stable_layer_norm:
             raise ModelError(
-                f"The base model {base} has no place for adapters (only wav2vec2 models with layer norm, "
+                f"The base model {base} does not support adapters (only wav2vec2 models with layer norm, "
                 "such as XLS-R and MMS, do); choose another Freeze."
             )
         overrides["adapter_attn_dim"] = ADAPTER_WIDTH

@@ -50,7 +50,7 @@ def disable_interrupts() -> None:
 
 
 def has_stop_flag(run: Run) -> bool:
-    """Whether the run was asked to stop or to cancel."""
+    """Whether the run has a stop or a cancel flag."""
     return run.has_flag(STOP) or run.has_flag(CANCEL)
 
 

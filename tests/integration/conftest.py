@@ -1,4 +1,4 @@
-"""Tiny speech, a tiny base model and a store of runs whose workers are ended with the test."""
+"""Tiny speech, a tiny base model, and a run store whose workers are killed after the test."""
 
 from __future__ import annotations
 

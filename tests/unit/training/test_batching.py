@@ -40,7 +40,7 @@ def test_batches_differ_between_epochs_and_seeds():
     first, second = epoch(batches, 0), epoch(batches, 1)
     assert first != second and epoch(sampler(seed=2), 0) != first
     together = {frozenset(batch) for batch in first} & {frozenset(batch) for batch in second}
-    assert len(together) < len(first) / 10, "clips should meet other clips in the next epoch"
+    assert len(together) < len(first) / 10, "batches of the next epoch have other clips"
 
 
 def test_clips_meet_clips_of_other_windows():
@@ -70,7 +70,7 @@ def test_clip_over_the_bound_is_a_batch_alone():
 
 
 def test_last_batch_is_not_much_smaller():
-    """Neither behind a clip over the bound nor at the end of the order: each batch weighs as much as the others."""
+    """Neither after a clip over the bound nor at the end: each batch counts as much as the others."""
     listed = epoch(sampler([50.0, *[2.0] * 21], seconds=20))
     assert sorted(map(len, listed)) == [1, 5, 6, 10]
     assert sorted(len(batch) for batch in epoch(sampler([2.0] * 17, seconds=0, clips=8))) == [4, 5, 8]
@@ -94,7 +94,7 @@ def test_every_epoch_has_same_number_of_batches():
 
 @pytest.mark.parametrize("world", [2, 3, 8])
 def test_processes_divide_the_batches(world):
-    """Equally many each; together all of them, and no more than `world - 1` twice."""
+    """Each gets the same number; together all batches, at most `world - 1` of them twice."""
     alone = epoch(sampler(), 4)
     shares = [epoch(sampler(rank=rank, world_size=world), 4) for rank in range(world)]
     assert len({len(share) for share in shares}) == 1
@@ -110,7 +110,7 @@ def test_batches_repeat_with_more_processes_than_batches():
 
 @pytest.mark.parametrize(("world", "accumulation"), [(1, 1), (2, 1), (1, 4), (2, 2)])
 def test_first_two_updates_have_the_largest_batches(world, accumulation):
-    """So that what does not fit into memory fails in the first minute or never."""
+    """A run that does not fit into memory fails in its first minute or never."""
 
     def padded(batch):
         return len(batch) * LOG_NORMAL[batch].max()
@@ -125,6 +125,6 @@ def test_first_two_updates_have_the_largest_batches(world, accumulation):
 
 
 def test_processes_interleave_the_order_of_one_process():
-    """So that the same update is made of the same clips."""
+    """An update has the same clips with one process and with two."""
     one, two = epoch(sampler()), [epoch(sampler(rank=rank, world_size=2)) for rank in range(2)]
     assert [batch for pair in zip(*two, strict=True) for batch in pair][: len(one)] == one

@@ -1,4 +1,4 @@
-"""What is kept for the next epoch changes nothing but the time."""
+"""Caches do not change results."""
 
 import numpy as np
 import pytest
@@ -55,11 +55,11 @@ def curve(trainer):
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "data2vec-audio"])
 def test_encoder_cache_keeps_the_loss_curve(checkpoint, build, kind):
     base = checkpoint(kind)
-    trainer, heard = build(base), []
+    trainer, computed = build(base), []
     convolve = trainer.encoder_cache.convolve
-    trainer.encoder_cache.convolve = lambda values: heard.append(values.shape) or convolve(values)
+    trainer.encoder_cache.convolve = lambda values: computed.append(values.shape) or convolve(values)
     assert curve(trainer) == pytest.approx(curve(build(base, cache_gb=0)), rel=1e-4)
-    training = [shape for shape in heard if shape[0] == 2]
+    training = [shape for shape in computed if shape[0] == 2]
     assert len(training) == 2 + 2, "two batches of the first epoch and two evaluations"
 
 

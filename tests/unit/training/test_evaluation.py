@@ -14,7 +14,7 @@ LENGTHS = (0.31, 1.0, 0.52, 0.77, 0.9)
 
 @pytest.fixture
 def verbose_model(checkpoint):
-    """(processor, model): random weights whose output layer is scaled up, so that many letters are written."""
+    """(processor, model): random weights whose output layer is scaled up, so that it outputs many letters."""
 
     def make(kind="wav2vec2", **changes):
         base = checkpoint(kind, **changes)
@@ -32,7 +32,7 @@ def run(processor, model, rows, size, **more):
 
 
 def hypotheses(monkeypatch, *arguments):
-    """What `evaluate` wrote for every clip, in the order of the manifest."""
+    """Return the hypotheses of all clips in the order of the manifest, and the evaluation."""
     scored_texts = []
     real = evaluation.metrics.score
     with monkeypatch.context() as patched:
@@ -46,7 +46,7 @@ def test_results_do_not_depend_on_batch_size(verbose_model, clips, monkeypatch, 
     processor, model = verbose_model(kind)
     rows = clips(*LENGTHS)
     alone, one = hypotheses(monkeypatch, processor, model, rows, 1)
-    assert len(set(alone)) >= 4 and len("".join(alone)) > 20, "the model should write something"
+    assert len(set(alone)) >= 4 and len("".join(alone)) > 20, "the model outputs some letters"
     for size in (2, 4, 5):
         together, found = hypotheses(monkeypatch, processor, model, rows, size)
         assert together == alone
@@ -84,7 +84,7 @@ def test_out_of_memory_halves_the_batch_and_keeps_results(verbose_model, clips, 
 
 
 class FakeModel(torch.nn.Module):
-    """A model that writes `letter` on true frames and `after` on padding; its loss for a clip is its seconds."""
+    """A model that outputs `letter` on true frames and `after` on padding; the loss of a clip is its duration."""
 
     def __init__(self, letter=3, after=0):
         super().__init__()
@@ -152,7 +152,7 @@ def test_samples_are_fixed_clips_and_the_worst(processor, clips):
     texts[3], texts[7], texts[8], texts[5] = "ab", "abcd", "abc", "abcde"
     rows = clips(*[0.1] * 20, texts=tuple(texts))
     found = run(processor, FakeModel(), rows, 8)
-    assert [sample["id"] for sample in found.samples] == [rows[place].id for place in (0, 5, 10, 14, 19, 7, 8, 3)]
+    assert [sample["id"] for sample in found.samples] == [rows[index].id for index in (0, 5, 10, 14, 19, 7, 8, 3)]
     assert [sample["worst"] for sample in found.samples] == [False] * 5 + [True] * 3
     assert found.samples[1] == {
         "id": rows[5].id,
@@ -209,7 +209,7 @@ def test_evaluation_disables_dropout(verbose_model, clips, monkeypatch):
 
 
 def test_lexicon_decoding_also_reports_greedy_scores(verbose_model, clips):
-    """`wer` is that of the words; `greedy_wer` is that of the same frames decoded freely."""
+    """`wer` is that of lexicon decoding, `greedy_wer` that of greedy decoding of the same frames."""
     processor, model = verbose_model()
     rows = clips(*LENGTHS)
     free = run(processor, model, rows, 2).to_event_data()

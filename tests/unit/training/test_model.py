@@ -24,7 +24,7 @@ def loaded(base, texts=TEXTS, **changes):
 
 
 def head_of(base):
-    """(weight, bias) of the output layer as the checkpoint has it."""
+    """(weight, bias) of the output layer in the checkpoint."""
     stored = load_file(base / "model.safetensors")
     return stored["lm_head.weight"], stored["lm_head.bias"]
 
@@ -57,7 +57,7 @@ def noise(samples):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_encoder_gets_fresh_head(checkpoint, kind):
-    """The vocabulary is that of the texts: blank 0, unknown 1, word delimiter 2, letters; the encoder is kept."""
+    """The vocabulary comes from the texts: blank 0, unknown 1, word delimiter 2, letters; the encoder is kept."""
     base = checkpoint(kind, head=False)
     processor, model = loaded(base, vocabulary="keep")
     assert vocabulary(processor) == {"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "b": 4, "c": 5, "d": 6, "e": 7}
@@ -94,7 +94,7 @@ def test_keep_rejects_unknown_characters(checkpoint):
 
 @pytest.mark.parametrize("policy", ["keep", "extend"])
 def test_uppercase_vocabulary_is_lowercased(checkpoint, tmp_path, policy):
-    """As facebook/wav2vec2-base-960h has them: what it knows of A is known of a, and WER is of texts in lower case."""
+    """As in facebook/wav2vec2-base-960h: the output row of A serves for a, because texts are in lower case."""
     base = checkpoint(letters="ABCDE'", marks=("<s>", "</s>"))
     processor, model = loaded(base, vocabulary=policy)
     assert torch.equal(model.lm_head.weight, head_of(base)[0])
@@ -119,7 +119,7 @@ def test_extend_keeps_rows_and_adds_new_ones(checkpoint, tmp_path, kind):
     assert model.lm_head.out_features == model.config.vocab_size == 9
     assert torch.equal(model.lm_head.weight[:7], weight) and torch.equal(model.lm_head.bias[:7], bias)
     assert processor.tokenizer("fed").input_ids == [8, 7, 6]
-    assert (model.lm_head.bias[7:] < bias.mean() - 1).all(), "new characters must not shout down the old ones"
+    assert (model.lm_head.bias[7:] < bias.mean() - 1).all(), "new characters must not outweigh the old ones"
     assert not torch.equal(model.lm_head.weight[7], model.lm_head.weight[8])
 
     model.save_pretrained(tmp_path / "saved")
@@ -253,13 +253,13 @@ def test_missing_adapters_are_added_and_trained(checkpoint):
     ],
 )
 def test_adapters_are_rejected_for_unsupported_models(checkpoint, kind, changes):
-    with pytest.raises(ModelError, match="has no place for adapters"):
+    with pytest.raises(ModelError, match="does not support adapters"):
         loaded(checkpoint(kind, **changes), freeze="all-but-adapters")
 
 
 @pytest.fixture
 def mms(checkpoint):
-    """A checkpoint as MMS has it: for each language a vocabulary, an adapter and an output layer."""
+    """A checkpoint like those of MMS: for each language a vocabulary, an adapter and an output layer."""
     base = checkpoint(adapter_attn_dim=4)
     model = AutoModelForCTC.from_pretrained(base)
     nested = {"eng": ["<pad>", "<unk>", "|", *"abcde"], "deu": ["<pad>", "<unk>", "|", *"abcdeäöü"]}
@@ -325,7 +325,7 @@ def test_mms_accepts_fresh_vocabulary(mms):
 @pytest.mark.parametrize("changes", [{}, {"feat_extract_norm": "group", "do_stable_layer_norm": False}])
 @pytest.mark.parametrize("kind", KINDS)
 def test_channels_last_gives_same_logits_and_gradients(checkpoint, tmp_path, kind, changes):
-    """Logits and gradients agree with Hugging Face's own order, and the saved checkpoint does not know of it."""
+    """Logits and gradients agree with Hugging Face's own order, and the saved checkpoint does not contain it."""
     base = checkpoint(kind, **({} if kind == "wav2vec2-bert" else changes))
     processor, straight = loaded(base, freeze="nothing")
     plain = AutoModelForCTC.from_pretrained(base, ctc_zero_infinity=True, ctc_loss_reduction="mean")
@@ -374,7 +374,7 @@ def test_frame_counts_of_waveforms(checkpoint, kind):
 
 
 def test_frame_counts_without_mask_are_those_of_longest_clip(checkpoint):
-    """What is padded is heard as well, so every clip of the batch has the frames of the longest."""
+    """Padding counts as audio without a mask, so every clip has the frames of the longest."""
     processor, model = loaded(checkpoint(feat_extract_norm="group", do_stable_layer_norm=False))
     batch = batch_of(processor, noise(16_000), noise(8_000))
     assert "attention_mask" not in batch and count_frames(model, batch).tolist() == [49, 49]
@@ -425,7 +425,7 @@ def test_damaged_weights_raise_model_error(checkpoint):
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
 def test_checkpoint_with_language_model_loads_without_it(checkpoint, kind):
-    """As many on the Hub do: it is taken without it, whether or not the package for it is installed."""
+    """The language model is ignored, whether or not the package for it is installed."""
     base = checkpoint(kind)
     plain, _ = loaded(base, vocabulary="keep")
     for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):

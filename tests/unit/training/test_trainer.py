@@ -362,8 +362,8 @@ def test_save_and_evaluate_flags_are_handled_once(build, flag, kind):
     trainer = build(max_steps=4)
     trainer.run.set_flag(flag)
     trainer.train()
-    asked = [step for what, step in event_steps(trainer.run) if what == kind and step < 4]
-    assert asked == [1] and not trainer.run.has_flag(flag)
+    steps = [step for what, step in event_steps(trainer.run) if what == kind and step < 4]
+    assert steps == [1] and not trainer.run.has_flag(flag)
 
 
 def test_cancel_during_evaluation_saves_nothing(build, monkeypatch):
@@ -426,7 +426,7 @@ def test_head_first_steps_train_only_the_head(build):
 
 
 def test_head_learning_rate_applies_to_head_only(build):
-    """Adam's first step is the learning rate for every weight with a gradient, so steps tell the rates."""
+    """Adam's first step is the learning rate for every weight with a gradient, so the size of a step shows its rate."""
     trainer = build(4, learning_rate=1e-3, head_learning_rate=1e-2, lr_scheduler_type="constant", max_steps=1)
     before = {name: one.clone() for name, one in trainer.model.state_dict().items()}
     trainer.train()
