@@ -1,5 +1,4 @@
-"""What can be heard in a clip without a model: how loud, clipped and noisy it is, and a print of it that tells
-copies."""
+"""Statistics of a clip without a model: level, clipping, noise, and a fingerprint that finds copies."""
 
 from __future__ import annotations
 
@@ -13,10 +12,10 @@ from asrkit.audio.files import decode_audio
 from asrkit.audio.waveform import SILENCE_DBFS, loudest_rms
 
 FULL_SCALE = 0.985
-"""Of the largest number: three samples in a row beyond it are no peak of a voice but a wave that was cut off."""
+"""Level from which three samples in a row count as clipped: the peaks of an unclipped voice are shorter."""
 
 _FRAME_S = 0.025
-_QUIET, _LOUD = 10, 95  # percentiles of the frames' levels that stand for the background and for the voice
+_QUIET, _LOUD = 10, 95  # percentiles of the frames' levels that stand for the background and the voice
 _FLOOR = 1e-5  # -100 dBFS: digital silence is no lower than that
 _MIN_FRAMES = 20
 
@@ -42,13 +41,13 @@ class ClipStats:
 
 
 def measure_clip(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> ClipStats:
-    """Decode a clip, or a part of it, at its own rate. Raises AudioError as `load_audio` does."""
+    """Decode a clip, or a part of it, at its own rate, and measure it. Raises AudioError as `load_audio` does."""
     rate, samples = decode_audio(path, start_s=start_s, end_s=end_s)
     return measure_samples(samples, rate)
 
 
 def measure_samples(samples: np.ndarray, rate: int) -> ClipStats:
-    """samples: (n,) float32 with n >= 1."""
+    """Measure (n,) float32 samples, n >= 1."""
     coarse = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
     digest = hashlib.blake2b(coarse.tobytes(), digest_size=12, key=str(rate).encode()).digest()
     loudest = 20 * np.log10(max(loudest_rms(samples, rate), _FLOOR))

@@ -1,7 +1,7 @@
 """Audio that libsndfile cannot read (m4a, webm, mp4, AMR, G.722 ...), through PyAV.
 
-PyAV ships its own FFmpeg, so nothing has to be installed on the system. It is asked last and imported only then: a
-machine that it does not exist for can do without it, and says what it cannot read.
+PyAV ships its own FFmpeg, so nothing has to be installed on the system. It is tried last and imported only then, so the
+project works without it on platforms that it does not support, except for these formats.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 HEADERLESS = {".g722": {"format": "g722"}, ".722": {"format": "g722"}}
-"""Formats that only the name of the file tells."""
+"""Options by suffix for formats without a header."""
 
 SELF_CONTAINED = (
     "mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf,g722,caf,aiff,au,wav,w64,ogg,flac,mp3,avi,flv,mpeg,"
     "mpegts,ac3,eac3,wv,tta,ape,gsm"
 )
-"""What FFmpeg may take a file for. Playlists are left out: an upload that is one could name any other file."""
+"""The formats that FFmpeg may detect. Playlists are excluded: an uploaded playlist could refer to any other file."""
 
 
 def is_available() -> bool:
@@ -28,7 +28,7 @@ def is_available() -> bool:
 
 
 def decode(source: str | Path | bytes) -> tuple[int, np.ndarray] | None:
-    """-> (rate, (n, 1) float32, mono), or None where PyAV is missing or cannot read it either."""
+    """Decode to (rate, (n, 1) mono float32), or None where PyAV is missing or cannot read it either."""
     if not is_available():
         return None
     import av
@@ -50,7 +50,7 @@ def decode(source: str | Path | bytes) -> tuple[int, np.ndarray] | None:
 
 
 def read_duration_s(path: str | Path) -> float | None:
-    """Seconds by the container's header (decoding only where the header has none); None as for `decode`."""
+    """Read the duration in seconds from the header, decoding only where it has none; None as for `decode`."""
     if not is_available():
         return None
     import av
@@ -68,7 +68,7 @@ def read_duration_s(path: str | Path) -> float | None:
 
 
 def open_container(source: str | Path | bytes) -> Any:
-    """Raises av.FFmpegError where FFmpeg cannot tell what it is."""
+    """Open a container. Raises av.FFmpegError for an unknown format."""
     import av
 
     # Absolute, for FFmpeg takes what stands before a colon for a protocol.

@@ -1,7 +1,7 @@
 """A file, encoded bytes or a microphone array -> `Waveform`: mono float32 at 16 kHz.
 
 soundfile (libsndfile) decodes WAV of every width (G.711 in it too), FLAC, OGG/Opus, MP3 and NIST SPHERE; raw G.711 is
-known by the file's name. What it cannot read goes to PyAV: m4a, webm, AMR, G.722 and others.
+recognised by the file's name. What libsndfile cannot read goes to PyAV: m4a, webm, AMR, G.722 and others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CUT_DATA_CHUNK = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTIL
 
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for a FLAC file that was written to a pipe is the largest number
 
-_BLOCK_FRAMES = 1 << 20  # what is read at a time: a header may promise terabytes
+_BLOCK_FRAMES = 1 << 20  # frames of one read, since a header may claim terabytes
 
 _UNRECOGNISED = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
 
@@ -50,7 +50,7 @@ def load_audio(source: Source, *, start_s: float = 0.0, end_s: float | None = No
 
     source: a path, the bytes of an encoded file, or `(rate, array)` as gr.Audio hands it, where the array is (n,) or
     (n, channels) of integers (scaled by their range) or floats (taken as they are). A part of a file is sought, not
-    read through.
+    decoded from its beginning.
 
     Raises AudioError for a file that is missing, empty, cut off or not audio, and for samples that are not finite.
     """
@@ -59,7 +59,7 @@ def load_audio(source: Source, *, start_s: float = 0.0, end_s: float | None = No
 
 
 def read_duration_s(path: str | Path) -> float:
-    """Seconds of audio in a file by its header alone; 0.0 for a header without audio.
+    """Read the duration of a file in seconds from its header alone; 0.0 for a header without audio.
 
     Raises AudioError for a file that is missing, empty (0 bytes) or not audio.
     """
@@ -75,7 +75,7 @@ def read_duration_s(path: str | Path) -> float:
 
 
 def decode_audio(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> tuple[int, np.ndarray]:
-    """-> (its own rate, (n,) mono float32), for those who listen without a model. Raises as `load_audio` does."""
+    """Decode at the original sampling rate: (rate, (n,) mono float32). Raises as `load_audio` does."""
     rate, samples = _decode(source, start_s, end_s)
     return rate, samples.mean(axis=1, dtype=np.float32)
 
@@ -96,9 +96,11 @@ def _decode(source: Source, start_s: float, end_s: float | None) -> tuple[int, n
     if not len(samples):
         part = f" after {start_s:g} s" if start_s else ""
         raise AudioError(f"{_name(source)} holds no audio (zero frames{part}); record it again or leave it out.")
-    wrong = samples.size - int(np.isfinite(samples).sum())
-    if wrong:
-        raise AudioError(f"{_name(source)} has {wrong} samples that are not finite (NaN or infinity); export it again.")
+    num_bad = samples.size - int(np.isfinite(samples).sum())
+    if num_bad:
+        raise AudioError(
+            f"{_name(source)} has {num_bad} samples that are not finite (NaN or infinity); export it again."
+        )
     return rate, samples
 
 
@@ -120,8 +122,11 @@ def _from_encoded(source: str | Path | bytes, start_s: float, end_s: float | Non
 
 
 def open_sound_file(source: str | Path | bytes) -> soundfile.SoundFile:
-    """Raises LibsndfileError where this is not audio or, without a length, cannot be read to its end by libsndfile, and
-    TypeError for `.raw`, which has no header to read."""
+    """Open a file or encoded bytes with libsndfile.
+
+    Raises LibsndfileError for what is not audio and for a FLAC without a length, which libsndfile cannot read
+    to its end; TypeError for `.raw`, which has no header.
+    """
     law = None if isinstance(source, bytes) else _HEADERLESS.get(Path(source).suffix.lower())
     if law:
         return soundfile.SoundFile(str(source), samplerate=8_000, channels=1, format="RAW", subtype=law)
@@ -144,20 +149,20 @@ def _read(file: soundfile.SoundFile, name: str, start_s: float, end_s: float | N
     return samples
 
 
-def _read_blocks(file: soundfile.SoundFile, wanted: int) -> np.ndarray:
-    """(n, channels) float32 with n <= wanted: memory grows with what is there, not with what the header promises."""
+def _read_blocks(file: soundfile.SoundFile, num_frames: int) -> np.ndarray:
+    """(n, channels) float32 with n <= num_frames. Memory grows with the audio, not with what the header claims."""
     blocks = [np.zeros((0, file.channels), np.float32)]
-    while wanted > 0:
-        block = file.read(min(wanted, _BLOCK_FRAMES), dtype="float32", always_2d=True)
+    while num_frames > 0:
+        block = file.read(min(num_frames, _BLOCK_FRAMES), dtype="float32", always_2d=True)
         blocks.append(block)
-        wanted -= len(block)
+        num_frames -= len(block)
         if len(block) < _BLOCK_FRAMES:
             break
     return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
 
 def data_chunk_fraction(file: soundfile.SoundFile) -> float:
-    """The share of a WAV file's promised audio that is there. libsndfile mends a short file and tells only its log."""
+    """Return how much of the audio that a WAV header claims is there. libsndfile reports it in its log only."""
     cut = _CUT_DATA_CHUNK.search(file.extra_info)
     if not cut or not 0 < int(cut[1]) < _UNKNOWN_LENGTH:
         return 1.0

@@ -45,7 +45,7 @@ class Scores:
 
 
 def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
-    """Scores of normalised texts; white space is collapsed, and one space between words counts as a character.
+    """Score normalized texts; white space is collapsed, and one space between words counts as a character.
 
     An empty reference adds nothing to the length and its hypothesis counts as insertions (as in sclite and Kaldi).
     Where all references are empty there is nothing to divide by: the rate is then 0.0 without insertions and 1.0 with
@@ -69,7 +69,7 @@ def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
 def bootstrap_wer_interval(
     references: Sequence[str], hypotheses: Sequence[str], resamples: int = 1000
 ) -> tuple[float, float]:
-    """Bounds that WER keeps within in 95 of 100 draws of as many utterances from these, with replacement.
+    """Return the 95 % confidence interval of the WER.
 
     Percentile bootstrap over utterances (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
     performance evaluation", ICASSP 2004), with a fixed seed. (0, 0) or (1, 1) where there is nothing to divide by.
@@ -78,7 +78,7 @@ def bootstrap_wer_interval(
 
 
 def bootstrap_intervals(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """The bounds of `bootstrap_wer_interval` for wer, cer and mer."""
+    """Return the intervals of wer, cer and mer, as `bootstrap_wer_interval` does."""
     return {
         name: _interval(references, hypotheses, tokens, 1000)
         for name, tokens in (("wer", str.split), ("cer", _characters), ("mer", tokenize_mixed))
@@ -103,26 +103,27 @@ def _interval(
     if not lengths.sum():
         return (float(errors.sum() > 0),) * 2
     rng = np.random.default_rng(0)
-    drawn = (rng.integers(len(lengths), size=len(lengths)) for _ in range(resamples))
-    rates = [errors[chosen].sum() / max(1, lengths[chosen].sum()) for chosen in drawn]
+    draws = (rng.integers(len(lengths), size=len(lengths)) for _ in range(resamples))
+    rates = [errors[chosen].sum() / max(1, lengths[chosen].sum()) for chosen in draws]
     low, high = np.percentile(rates, (2.5, 97.5))
     return float(low), float(high)
 
 
 def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[str], list[str]]]:
-    """Runs of equal, substituted, deleted or inserted words, in order: (operation, reference words, hypothesis words).
+    """Align two texts: runs of equal, substituted, deleted or inserted words, as (operation, reference, hypothesis).
+
     A character of a script without word spaces is a word (`text.scripts.tokenize_mixed`).
 
     A substitution has as many words on both sides; the reference side of an insertion and the hypothesis side of a
     deletion are empty.
     """
     output = _process([tokenize_mixed(reference)], [tokenize_mixed(hypothesis)])
-    (expected,), (heard,) = output.references, output.hypotheses
+    (reference_words,), (hypothesis_words,) = output.references, output.hypotheses
     return [
         (
             "substitute" if chunk.type == "replace" else chunk.type,
-            expected[chunk.ref_start_idx : chunk.ref_end_idx],
-            heard[chunk.hyp_start_idx : chunk.hyp_end_idx],
+            reference_words[chunk.ref_start_idx : chunk.ref_end_idx],
+            hypothesis_words[chunk.hyp_start_idx : chunk.hyp_end_idx],
         )
         for chunk in output.alignments[0]
     ]
@@ -143,7 +144,7 @@ def _pooled(references: Sequence[str], hypotheses: Sequence[str], tokens: Callab
 
 
 def _process(references: list[list[str]], hypotheses: list[list[str]]) -> jiwer.WordOutput:
-    """jiwer on tokens as they are: its default transforms refuse empty references and would split the tokens again."""
+    """Run jiwer on tokens as they are: its default transforms reject empty references and split the tokens again."""
     return jiwer.process_words(references, hypotheses, reference_transform=list, hypothesis_transform=list)
 
 
@@ -152,6 +153,6 @@ def _characters(text: str) -> list[str]:
 
 
 def _length_ratio(cer: ErrorRate) -> float:
-    """Read off the character counts. 1.0 where both sides are empty; an empty reference counts as one character."""
-    heard = cer.hits + cer.substitutions + cer.insertions
-    return 1.0 if heard == cer.reference_length else heard / max(cer.reference_length, 1)
+    """1.0 where both sides are empty; an empty reference counts as one character."""
+    hypothesis_length = cer.hits + cer.substitutions + cer.insertions
+    return 1.0 if hypothesis_length == cer.reference_length else hypothesis_length / max(cer.reference_length, 1)

@@ -1,6 +1,6 @@
-"""Named normalizers, the same for training and scoring, and tokens for scripts written without spaces.
+"""Named text normalizers, the same for training and scoring.
 
-A run records its rules, so a score can be made again: the name of a normalizer, and behind it what else is done, as in
+A run records its rules, so a score can be reproduced: the name of a normalizer, followed by further steps, as in
 "german+numbers:de+map:№=Nummer". None of them strips combining marks in general: in Devanagari, Thai, Arabic or Tamil
 these carry the vowels.
 """
@@ -21,7 +21,7 @@ APOSTROPHE = "'"
 # U+2018, U+2019, U+02BC, U+FF07: written for the apostrophe by keyboards, word processors and linguists.
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", APOSTROPHE))
 
-# NFKC takes these Thai and Lao letters apart, though everybody types and reads them as one.
+# NFKC takes these Thai and Lao letters apart, though they are typed and read as one letter.
 _WHOLE_LETTERS = re.compile("([\u0e33\u0eb3\u0edc\u0edd])")
 
 _LATIN_LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
@@ -30,7 +30,7 @@ _LATIN_MARKS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 _HAN_GAP = re.compile(f"(?<=[{HAN}]) (?=[{HAN}])")
 _HAN_SIDE = re.compile(f"(?<=[{HAN}]) | (?=[{HAN}])")
 
-# Malayalam consonant + virama + zero-width joiner, as before Unicode 5.1, and the letter that says the same.
+# Malayalam consonant + virama + zero-width joiner, as before Unicode 5.1, and the equivalent letter.
 _CHILLUS = {f"{base}\u0d4d\u200d": chillu for base, chillu in zip("ണനരലളക", "ൺൻർൽൾൿ", strict=True)}
 
 
@@ -47,13 +47,16 @@ class Normalizer:
 
 
 def normalize(text: str, rules: str) -> str:
-    """Apply what `make_rules` made, or the normalizer of that name. Raises ConfigError for what is neither."""
+    """Apply rules made by `make_rules`, or the normalizer of that name. Raises ConfigError for an unknown one."""
     return _compiled(rules)(text)
 
 
 def make_rules(normalizer: str, language: str = "", character_map: str = "") -> str:
-    """The rules as one name. language: of spelled-out numbers; character_map: "ё=е №=number", parted by spaces;
-    nothing behind = removes, and ␣ stands for a space."""
+    """Join rules to one name.
+
+    language: of the numbers to spell out. character_map: "ё=е №=number", separated by spaces; nothing after = removes
+    the character, and ␣ stands for a space.
+    """
     rules = normalizer
     if language.strip():
         rules += f"{_NUMBERS}{language.strip()}"
@@ -78,9 +81,9 @@ def _compiled(rules: str) -> Callable[[str], str]:
         return normalizer
 
     def apply(text: str) -> str:
-        # Before, for what the normalizer would remove; and after, for what it has made.
+        # Map before, for characters that the normalizer removes, and after, for those that it creates.
         text = normalizer(spelled(_replace(text, mapped)))
-        # Twice, for a normalizer may have made digits: ½ is 1 and 2 to it.
+        # Spell twice: a normalizer may create digits, as 1 and 2 from ½.
         return _collapse(_replace(normalizer(spelled(text)) if language else text, mapped))
 
     def spelled(text: str) -> str:
@@ -90,18 +93,20 @@ def _compiled(rules: str) -> Callable[[str], str]:
 
 
 def _parse_map(pairs: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    character_map: dict[str, str] = {}
     for pair in pairs.split():
         old, equals, new = pair.partition("=")
         if not (old and equals):
             raise ConfigError(
-                f"The character map has {pair!r:.40}; write old=new, parted by spaces, such as ё=е №=number."
+                f"The character map has {pair!r:.40}; write old=new, separated by spaces, such as ё=е №=number."
             )
-        found[old] = new.replace("␣", " ")
-    for new in found.values():
-        if clash := next((old for old in found if old in new), None):
-            raise ConfigError(f"The character map puts {clash!r} in with {new!r} and replaces it too; leave one out.")
-    return found
+        character_map[old] = new.replace("␣", " ")
+    for new in character_map.values():
+        if clash := next((old for old in character_map if old in new), None):
+            raise ConfigError(
+                f"The character map puts {clash!r} in with {new!r} and replaces it too; remove one of the two."
+            )
+    return character_map
 
 
 def _replace(text: str, pairs: dict[str, str]) -> str:
@@ -117,7 +122,7 @@ def _collapse(text: str) -> str:
 def _basic(text: str) -> str:
     # Symbols go before NFKC turns them into letters (™ into tm), and after it has made new ones (½ into 1⁄2).
     text = _fold_compatible(_words_only(unicodedata.normalize("NFC", text)))
-    # Lower, not casefold, which would respell ß as ss. Lowering may take a letter apart (İ), hence NFC again.
+    # Lower, not casefold, which would turn ß into ss. Lowering may decompose a letter (İ), hence NFC again.
     text = unicodedata.normalize("NFC", text.lower())
     return _collapse(unicodedata.normalize("NFC", _words_only(text)))
 
@@ -128,7 +133,7 @@ def _english(text: str) -> str:
     return unicodedata.normalize("NFC", _LATIN_MARKS.sub("", text))
 
 
-def _european(kept: str, percent: str, and_: str) -> Callable[[str], str]:
+def _european(kept_letters: str, percent: str, and_: str) -> Callable[[str], str]:
     """Basic, with & and % written out and accents taken off, except from the letters of the language."""
 
     def apply(text: str) -> str:
@@ -138,7 +143,7 @@ def _european(kept: str, percent: str, and_: str) -> Callable[[str], str]:
     def plain(letter: str) -> str:
         return (
             letter
-            if letter in kept
+            if letter in kept_letters
             else _LATIN_MARKS.sub("", unicodedata.normalize("NFD", letter.translate(_LATIN_LETTERS)))
         )
 
@@ -154,14 +159,14 @@ def _chinese(text: str) -> str:
 
 
 def _indic(text: str) -> str:
-    """Chillus that are spelled with a joiner become the letters of their own; other joiners are not heard."""
+    """Replace chillus spelled with a joiner by their own letters; remove other joiners, which are not pronounced."""
     for spelled, letter in _CHILLUS.items():
         text = text.replace(spelled, letter)
     return _basic(text.translate(dict.fromkeys(map(ord, JOINERS))))
 
 
 def _fold_compatible(text: str) -> str:
-    """Full-width letters, half-width kana, ligatures and the like to the plain letters (NFKC)."""
+    """Replace full-width letters, half-width kana, ligatures and the like by plain letters (NFKC)."""
     parts = _WHOLE_LETTERS.split(text)
     return "".join(
         part if _WHOLE_LETTERS.match(part) else unicodedata.normalize("NFKC", part).translate(_APOSTROPHES)
@@ -170,7 +175,7 @@ def _fold_compatible(text: str) -> str:
 
 
 def _words_only(text: str) -> str:
-    """Letters, digits, marks on a base, and apostrophes and joiners inside a word; a space for anything else."""
+    """Keep letters, digits, marks on a base, and apostrophes and joiners inside a word; a space replaces the rest."""
     text = text.translate(_APOSTROPHES)
     kept = [" "]
     for here, after in zip(text, text[1:] + " ", strict=False):
@@ -179,18 +184,20 @@ def _words_only(text: str) -> str:
         if kind[0] in "LN":
             kept.append(here)
         elif is_mark(here):
-            if kept[-1] != " " and not _selects_variation(here):
+            if kept[-1] != " " and not _is_variation_selector(here):
                 kept.append(here)
         elif here in JOINERS:
-            if inside or (kept[-1] != " " and is_mark(after) and not _selects_variation(after)):
+            if inside or (kept[-1] != " " and is_mark(after) and not _is_variation_selector(after)):
                 kept.append(here)
-        elif kind != "Cf" or here == ZERO_WIDTH_SPACE:  # soft hyphens and direction marks vanish; they part no words
+        elif (
+            kind != "Cf" or here == ZERO_WIDTH_SPACE
+        ):  # soft hyphens and direction marks vanish; they separate no words
             kept.append(here if here == APOSTROPHE and inside else " ")
     return "".join(kept)
 
 
-def _selects_variation(character: str) -> bool:
-    """Variation selectors choose a glyph (emoji or text, Han variants) and are not spoken."""
+def _is_variation_selector(character: str) -> bool:
+    """Whether it selects a glyph (emoji or text, Han variants), which is not pronounced."""
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
 
 

@@ -1,6 +1,6 @@
-"""Numbers in digits -> words, as they are read out.
+"""Numbers in digits -> words, as they are pronounced.
 
-A number that stands by itself is read as one: cardinals, decimals, grouped digits, ordinals where the language marks
+A number that stands alone is read as one: cardinals, decimals, grouped digits, ordinals where the language marks
 them with letters, and what a unit of measure follows (5kg, 10am). Digit by digit are read: digits that touch letters
 of an alphabet (h323, H.323), leading zeros (007), more than seven digits without grouping, telephone numbers (+49 30
 1234, 555-1234, 0800-12-34-56), and, in Chinese, years. In scripts without word spaces, and in Korean, a number touches
@@ -18,7 +18,7 @@ from typing import Any
 
 from asrkit.errors import ConfigError
 
-LONGEST = 7  # digits of one number without grouping
+MAX_DIGITS = 7  # digits of one number without grouping
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _INITIAL = re.compile(r"(?<!\w)[A-Z]\.$")  # H.323
 _DATE = r"(?!\d{4}-\d\d?-\d\d?(?![\d-])|\d\d?-\d\d?-\d{2,4}(?![\d-]))"
@@ -50,27 +50,27 @@ def spell_numbers(text: str, language: str) -> str:
     check_language(language)
     if not any(letter.isdecimal() for letter in text):
         return text
-    text = _PHONE.sub(lambda found: f" {_one_by_one(found[0], language)} ", text)
-    told, at = [], 0
-    for found in _NUMBER.finditer(text):
-        if found.start() >= at:
-            words, end = _read(text, found, language)
-            told += [text[at : found.start()], f" {words} "]
-            at = end
-    return " ".join("".join([*told, text[at:]]).split())
+    text = _PHONE.sub(lambda match: f" {_spell_digits(match[0], language)} ", text)
+    parts, end = [], 0
+    for match in _NUMBER.finditer(text):
+        if match.start() >= end:
+            words, next_end = _read(text, match, language)
+            parts += [text[end : match.start()], f" {words} "]
+            end = next_end
+    return " ".join("".join([*parts, text[end:]]).split())
 
 
-def _read(text: str, found: re.Match[str], language: str) -> tuple[str, int]:
+def _read(text: str, match: re.Match[str], language: str) -> tuple[str, int]:
     """-> (the words of a number in a text, where what follows begins)."""
-    number, end = found[0], found.end()
-    before, after = text[: found.start()][-1:], text[end : end + 1]
+    number, end = match[0], match.end()
+    before, after = text[: match.start()][-1:], text[end : end + 1]
     marks = _ORDINALS.get(language.partition("_")[0])
     if marks and not _is_letter(before) and (mark := re.compile(rf"(?:{marks})(?!\w)", re.IGNORECASE).match(text, end)):
-        return _say(int(re.sub(r"\D", "", number)), language, "ordinal"), mark.end()
-    initial = _INITIAL.search(text[max(0, found.start() - 3) : found.start()])
+        return _number_words(int(re.sub(r"\D", "", number)), language, "ordinal"), mark.end()
+    initial = _INITIAL.search(text[max(0, match.start() - 3) : match.start()])
     is_code = initial or _is_letter(before) or (_is_letter(after) and not _UNIT.match(text, end))
     if is_code or (language in _CHINESE and after == "年" and len(number) == 4):
-        return _one_by_one(number, language), end
+        return _spell_digits(number, language), end
     return _words(number, language), end
 
 
@@ -86,13 +86,21 @@ def _words(number: str, language: str) -> str:
     if (len(groups) > 1 and not _is_grouped(groups)) or decimal in rest or group in rest:
         return " ".join(_integer(part, language) for part in re.split("[.,]", number))  # a date, a version, a time
     read = str(int("".join(groups))) if len(groups) > 1 else groups[0]
-    said = _say(int(read), language) if len(groups) > 1 else _integer(read, language)
-    return f"{said} {_point(language)} {_one_by_one(rest, language)}" if mark else said
+    words = _number_words(int(read), language) if len(groups) > 1 else _integer(read, language)
+    return f"{words} {_point(language)} {_spell_digits(rest, language)}" if mark else words
 
 
 def _point(language: str) -> str:
-    """What stands between 0 and 5 where 0.5 is said; not by num2words, which reads 3.50 as 3.5 and 0.05 by a float."""
-    return _say(0.5, language).removeprefix(_say(0, language)).removesuffix(_say(5, language)).strip()
+    """Return the word for the decimal point: what stands between 0 and 5 in 0.5.
+
+    Decimals are not left to num2words, which reads 3.50 as 3.5 and goes through a float for 0.05.
+    """
+    return (
+        _number_words(0.5, language)
+        .removeprefix(_number_words(0, language))
+        .removesuffix(_number_words(5, language))
+        .strip()
+    )
 
 
 def _is_grouped(groups: list[str]) -> bool:
@@ -101,25 +109,25 @@ def _is_grouped(groups: list[str]) -> bool:
 
 
 def _integer(digits: str, language: str) -> str:
-    if len(digits) > LONGEST or (len(digits) > 1 and int(digits[0]) == 0):
-        return _one_by_one(digits, language)
-    return _say(int(digits), language)
+    if len(digits) > MAX_DIGITS or (len(digits) > 1 and int(digits[0]) == 0):
+        return _spell_digits(digits, language)
+    return _number_words(int(digits), language)
 
 
-def _one_by_one(told: str, language: str) -> str:
-    return " ".join(_say(int(digit), language) for digit in told if digit.isdecimal())
+def _spell_digits(digits: str, language: str) -> str:
+    return " ".join(_number_words(int(digit), language) for digit in digits if digit.isdecimal())
 
 
 @lru_cache(maxsize=4096)
-def _say(number: float, language: str, to: str = "cardinal") -> str:
+def _number_words(number: float, language: str, to: str = "cardinal") -> str:
     from num2words import CONVERTER_CLASSES, num2words
 
     if language not in CONVERTER_CLASSES:
-        said = _engine(language).format_number(str(number)).text
-        return " ".join((said.replace("〇", "零") if language in _CHINESE else said).split())
+        words: str = _engine(language).format_number(str(number)).text
+        return " ".join((words.replace("〇", "零") if language in _CHINESE else words).split())
     try:
         return " ".join(num2words(number, lang=language, to=to).split())
-    except (NotImplementedError, OverflowError, KeyError, IndexError):  # beyond what it knows of that language
+    except (NotImplementedError, OverflowError, KeyError, IndexError):  # not supported by num2words for that language
         return " ".join(num2words(int(digit), lang=language) for digit in str(int(number)))
 
 

@@ -17,25 +17,24 @@ _KHMER = "\u1780-\u17ff\u19e0-\u19ff"
 _UNSPACED = re.compile(f"[{HAN}{_KANA}{_THAI_LAO}{_MYANMAR}{_KHMER}]")
 ZERO_WIDTH_SPACE = "\u200b"
 _HANGING = "\u0e33\u0eb3"
-"""Vowels of Thai and Lao that are written onto their consonant, though they are no marks (Unicode UAX #29)."""
+"""Vowels of Thai and Lao that belong to the preceding consonant although they are not marks (Unicode UAX #29)."""
 _STACKING = "\u17d2\u1039"
-"""Khmer and Burmese: the consonant behind it is written below."""
+"""Signs of Khmer and Burmese after which the next consonant is written below."""
 
-# Zero-width (non-)joiners spell in Persian and in Indic scripts; elsewhere (emoji) they are litter.
+# Zero-width (non-)joiners are part of the spelling in Persian and Indic scripts; elsewhere (emoji) they are noise.
 JOINERS = "\u200c\u200d"
 
 
 def tokenize_mixed(text: str) -> list[str]:
-    """What counts as a word: each character of a script without word spaces, and each word of the rest.
+    """Split text into what counts as words: each character of an unspaced script, and each word of the rest.
 
-    The scripts: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar. Combining marks and joiners stay with their base,
-    as does what is stacked below it.
+    Combining marks, joiners and stacked consonants stay with their base.
     """
     return [token for token, _ in tokenize_with_joins(text)]
 
 
 def tokenize_with_joins(text: str) -> list[tuple[str, bool]]:
-    """The same, each with whether it stands behind the one before without a space."""
+    """Split like `tokenize_mixed`; each token comes with whether it follows the previous one without a space."""
     tokens: list[tuple[str, bool]] = []
     for word in text.split():
         begin = len(tokens)
@@ -52,16 +51,17 @@ def tokenize_with_joins(text: str) -> list[tuple[str, bool]]:
 
 
 def is_continuation(token: str, character: str) -> bool:
-    """Whether a character that stands behind a token is part of it."""
+    """Whether a character that follows a token is part of it."""
     if is_mark(character) or character in JOINERS or character in _HANGING or token[-1] in _STACKING:
         return True
     return not (_UNSPACED.match(character) or _UNSPACED.match(token))
 
 
 def is_unspaced(token: str) -> bool:
-    """Whether it is of a script without word spaces."""
+    """Whether a token is of a script without word spaces."""
     return bool(_UNSPACED.match(token))
 
 
 def is_mark(character: str) -> bool:
+    """Whether a character is a combining mark."""
     return unicodedata.category(character) in ("Mn", "Mc")

@@ -9,14 +9,14 @@ from asrkit.audio import SAMPLING_RATE, StreamResampler, load_audio, stream_bloc
 from asrkit.errors import AudioError
 
 
-def joined(path):
+def read_blocks(path):
     return np.concatenate(list(stream_blocks(path)))
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000])
 def test_blocks_together_are_the_recording(clip, rate):
     path = clip("a.wav", seconds=23.4, rate=rate)
-    found, whole = joined(path), load_audio(path).samples
+    found, whole = read_blocks(path), load_audio(path).samples
     assert abs(len(found) - len(whole)) <= 2
     size = min(len(found), len(whole)) - 200
     np.testing.assert_allclose(found[200:size], whole[200:size], atol=0.01)
@@ -25,10 +25,10 @@ def test_blocks_together_are_the_recording(clip, rate):
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3"])
 def test_compressed_formats(clip, name):
     path = clip(name, seconds=12)
-    assert len(joined(path)) == pytest.approx(12 * SAMPLING_RATE, abs=0.1 * SAMPLING_RATE)
+    assert len(read_blocks(path)) == pytest.approx(12 * SAMPLING_RATE, abs=0.1 * SAMPLING_RATE)
 
 
-def test_m4a_is_decoded_as_a_stream(tmp_path, sine):
+def test_m4a_is_streamed(tmp_path, sine):
     path = tmp_path / "a.m4a"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44_100, layout="stereo")
@@ -40,15 +40,15 @@ def test_m4a_is_decoded_as_a_stream(tmp_path, sine):
         container.mux(stream.encode(None))
     found = list(stream_blocks(path))
     assert len(found) >= 3 and sum(map(len, found)) == pytest.approx(25 * SAMPLING_RATE, abs=0.2 * SAMPLING_RATE)
-    np.testing.assert_allclose(joined(path), load_audio(path).samples[: sum(map(len, found))], atol=0.02)
+    np.testing.assert_allclose(read_blocks(path), load_audio(path).samples[: sum(map(len, found))], atol=0.02)
 
 
 def test_six_channels_at_96_khz(tmp_path, sine):
     soundfile.write(tmp_path / "six.wav", np.stack([sine(11, 96_000)] * 6, axis=1), 96_000)
-    assert len(joined(tmp_path / "six.wav")) == pytest.approx(11 * SAMPLING_RATE, abs=2)
+    assert len(read_blocks(tmp_path / "six.wav")) == pytest.approx(11 * SAMPLING_RATE, abs=2)
 
 
-def test_what_is_no_recording(tmp_path, clip):
+def test_unusable_files_are_reported(tmp_path, clip):
     (tmp_path / "text.wav").write_text("Dear friend,")
     (tmp_path / "none.wav").write_bytes(b"")
     soundfile.write(tmp_path / "zero.wav", np.zeros(0), SAMPLING_RATE)
@@ -64,22 +64,22 @@ def test_what_is_no_recording(tmp_path, clip):
         "cut.wav": "cut off: only 50%",
     }.items():
         with pytest.raises(AudioError, match=words):
-            joined(tmp_path / name)
+            read_blocks(tmp_path / name)
     with pytest.raises(AudioError, match="sampling rate of 500 Hz"):
         StreamResampler(500)
 
 
-def test_a_damaged_mp3_is_one_sentence(clip, tmp_path):
+def test_damaged_mp3_is_reported(clip, tmp_path):
     whole = clip("whole.mp3", seconds=30).read_bytes()
     litter = np.random.default_rng(0).integers(0, 256, len(whole) - 4000, dtype=np.uint8).tobytes()
     (tmp_path / "litter.mp3").write_bytes(whole[:4000] + litter)
     (tmp_path / "cut.mp3").write_bytes(whole[: len(whole) // 2])
     for name in ("litter.mp3", "cut.mp3"):
         with pytest.raises(AudioError, match=f"{name} is (damaged|cut off)"):
-            joined(tmp_path / name)
+            read_blocks(tmp_path / name)
 
 
-def test_an_hour_takes_the_memory_of_seconds(tmp_path):
+def test_memory_does_not_grow_with_duration(tmp_path):
     with soundfile.SoundFile(tmp_path / "hour.wav", "w", 8_000, 1) as file:
         for _ in range(60):
             file.write(np.zeros(60 * 8_000, np.float32))

@@ -52,7 +52,7 @@ def test_resampling_keeps_duration_and_pitch(rate, sine):
         (np.float64, [-1.0, 0.0, 0.5], [-1.0, 0.0, 0.5]),
     ],
 )
-def test_numbers_are_scaled_by_their_range(dtype, values, expected):
+def test_integers_are_scaled_by_their_range(dtype, values, expected):
     assert load_audio((16_000, np.array(values, dtype))).samples.tolist() == expected
 
 
@@ -62,7 +62,7 @@ def test_channels_are_averaged():
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
-def test_a_part_is_that_part(clip, name):
+def test_part_equals_that_part_of_the_file(clip, name):
     path = clip(name, 3.0)
     whole = load_audio(path).samples
     part = load_audio(path, start_s=1.0, end_s=1.5).samples
@@ -71,7 +71,7 @@ def test_a_part_is_that_part(clip, name):
     assert load_audio((16_000, whole), start_s=1.0, end_s=1.5).samples == pytest.approx(whole[16_000:24_000])
 
 
-def test_a_part_is_sought_not_read_through(clip, monkeypatch):
+def test_part_is_read_without_decoding_the_rest(clip, monkeypatch):
     path, read = clip("long.wav", 60.0), []
     plain = soundfile.SoundFile.read
 
@@ -142,7 +142,7 @@ def test_not_finite(tmp_path, sine):
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
-def test_cut_off_files_are_told(clip, name):
+def test_cut_off_file_is_reported(clip, name):
     path = clip(name, 3.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match="is cut off|cannot be read as audio"):
@@ -177,7 +177,7 @@ def test_check_speech(sine):
             check_speech(Waveform(silent))
 
 
-def test_a_word_in_a_long_silence_is_speech(sine):
+def test_word_in_long_silence_is_speech(sine):
     check_speech(Waveform(np.concatenate([np.zeros(160_000, np.float32), sine(0.3, peak=0.01)])))
 
 
@@ -212,7 +212,7 @@ def test_pyav_reads_what_libsndfile_cannot(tmp_path, sine, name, codec, rate):
     assert np.abs(wave.samples[8_000:24_000]).max() == pytest.approx(0.5, abs=0.12)
     assert load_audio(path, start_s=0.5, end_s=1.0).duration_s == pytest.approx(0.5)
     assert read_duration_s(path) == pytest.approx(2.0, abs=0.15)
-    if name != "a.g722":  # bytes have no name that tells
+    if name != "a.g722":  # bytes have no suffix
         assert load_audio(path.read_bytes()).duration_s == pytest.approx(2.0, abs=0.15)
 
 
@@ -262,13 +262,13 @@ def test_nist_sphere(tmp_path, sine):
     ],
 )
 @pytest.mark.parametrize("name", ["a.m4a", "a.m3u8", "a.ffconcat", "a.ts"])
-def test_a_playlist_does_not_reach_other_files(clip, tmp_path, content, name):
+def test_playlist_cannot_read_other_files(clip, tmp_path, content, name):
     (tmp_path / name).write_text(content.format(other=clip("secret.mp3")))
     with pytest.raises(AudioError, match="cannot be read as audio"):
         load_audio(tmp_path / name)
 
 
-def test_a_flac_that_was_written_to_a_pipe(clip):
+def test_flac_without_length_loads(clip):
     path = clip("a.flac", 2.0)
     content = bytearray(path.read_bytes())
     content[21] &= 0xF0  # 36 bits of total samples: 0 where the writer could not know
@@ -282,13 +282,13 @@ def test_a_flac_that_was_written_to_a_pipe(clip):
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".wav", "caf\udce9.wav"])
-def test_a_name_that_cannot_be_opened(tmp_path, name):
+def test_name_that_cannot_be_opened(tmp_path, name):
     with pytest.raises(AudioError, match="cannot be opened|is not UTF-8"):
         load_audio(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.au", "a.aiff"])
-def test_a_header_that_promises_hours_takes_no_memory(clip, tmp_path, name):
+def test_header_that_claims_hours_takes_no_memory(clip, tmp_path, name):
     """A kilobyte whose header tells of ten gigabytes."""
     path = clip(name, 0.02)
     content = bytearray(path.read_bytes())
@@ -306,7 +306,7 @@ def test_a_header_that_promises_hours_takes_no_memory(clip, tmp_path, name):
     tracemalloc.stop()
 
 
-def test_without_pyav_the_message_names_it(tmp_path, monkeypatch):
+def test_missing_pyav_is_named_in_the_message(tmp_path, monkeypatch):
     monkeypatch.setattr(containers, "is_available", lambda: False)
     (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(99))
     with pytest.raises(AudioError, match=r"install PyAV \(pip install av\)"):

@@ -102,7 +102,7 @@ def test_align_rebuilds_both_sides(reference, hypothesis):
     assert [word for _, _, words in chunks for word in words] == tokenize_mixed(hypothesis)
 
 
-def test_the_interval_of_wer_holds_it_and_narrows_with_more_clips():
+def test_interval_contains_wer_and_narrows_with_more_clips():
     references, hypotheses = ["a b c d"] * 40, ["a b c d"] * 30 + ["a x c"] * 10
     low, high = bootstrap_wer_interval(references, hypotheses)
     rate = score(references, hypotheses).wer.rate

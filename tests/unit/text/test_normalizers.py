@@ -53,7 +53,7 @@ def test_none_only_collapses_white_space():
     assert normalize(" A,\t b\n\nＣ ", "none") == "A, b Ｃ"
 
 
-def test_unknown_normaliser():
+def test_unknown_normalizer_is_refused():
     with pytest.raises(ConfigError, match="no normalizer 'whisper'; choose one of none, basic, english, german"):
         normalize("a", "whisper")
 
@@ -91,7 +91,7 @@ def test_tokenize_mixed(text, expected):
 
 
 @given(st.text())
-def test_tokenize_mixed_lose_nothing_but_spaces(text):
+def test_tokenize_mixed_loses_only_spaces(text):
     assert "".join(tokenize_mixed(text)) == "".join(text.replace("\u200b", " ").split())
 
 
@@ -164,18 +164,18 @@ def test_numbers_are_spelled_out(language, text, expected):
     assert normalize(expected, rules) == expected
 
 
-def test_a_language_without_number_words():
+def test_language_without_number_words_is_refused():
     with pytest.raises(ConfigError, match="Numbers cannot be spelled out in 'xx'; choose one of af, ak, am, ar"):
         normalize("no digit", make_rules("basic", "xx"))
 
 
 @given(text=st.text(), language=st.sampled_from(["en", "de", "es", "fr", "ru", "ja", "te", "ar", "zh", "hi"]))
-def test_no_number_breaks_it(text, language):
-    told = normalize(text + " 12.5 " + text, make_rules("basic", language))
-    assert not any(letter.isdecimal() for letter in told)
+def test_no_digit_is_left(text, language):
+    normalized = normalize(text + " 12.5 " + text, make_rules("basic", language))
+    assert not any(letter.isdecimal() for letter in normalized)
 
 
-def test_a_character_map():
+def test_character_map_is_applied():
     rules = make_rules("basic", character_map=" ё=е №=number  -=␣ x= ")
     assert rules == "basic+map:ё=е №=number -=␣ x="
     assert normalize("Ёлка № 5x-3", rules) == "елка number 5 3"
@@ -191,6 +191,6 @@ def test_a_character_map():
         ("a=a", "puts 'a' in with 'a'"),
     ],
 )
-def test_a_character_map_that_cannot_work(pairs, words):
+def test_impossible_character_map_is_refused(pairs, words):
     with pytest.raises(ConfigError, match=words):
         normalize("x", make_rules("basic", character_map=pairs))
