@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib.util
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-HEADERLESS = {".g722": {"format": "g722"}, ".722": {"format": "g722"}}
-"""Options by suffix for formats without a header."""
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+HEADERLESS = {".g722": "g722", ".722": "g722"}
+"""FFmpeg's format by suffix for files without a header."""
 
 SELF_CONTAINED = (
     "mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf,g722,caf,aiff,au,wav,w64,ogg,flac,mp3,avi,flv,mpeg,"
@@ -59,7 +62,7 @@ def read_duration_s(path: str | Path) -> float | None:
         with open_container(path) as container:
             if not container.streams.audio:
                 return None
-            if container.duration is not None and not _options(path):
+            if container.duration is not None and not _headerless_format(path):
                 return container.duration / av.time_base
     except av.FFmpegError:
         return None
@@ -67,7 +70,7 @@ def read_duration_s(path: str | Path) -> float | None:
     return None if decoded is None else len(decoded[1]) / decoded[0]
 
 
-def open_container(source: str | Path | bytes) -> Any:
+def open_container(source: str | Path | bytes) -> InputContainer:
     """Open a container. Raises av.FFmpegError for an unknown format."""
     import av
 
@@ -75,9 +78,13 @@ def open_container(source: str | Path | bytes) -> Any:
     readable = io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute())
     # Strict is the default: a title in another encoding would make the audio unreadable.
     return av.open(
-        readable, metadata_errors="replace", options={"format_whitelist": SELF_CONTAINED}, **_options(source)
+        readable,
+        mode="r",
+        format=_headerless_format(source),
+        metadata_errors="replace",
+        options={"format_whitelist": SELF_CONTAINED},
     )
 
 
-def _options(source: str | Path | bytes) -> dict[str, str]:
-    return {} if isinstance(source, bytes) else HEADERLESS.get(Path(source).suffix.lower(), {})
+def _headerless_format(source: str | Path | bytes) -> str | None:
+    return None if isinstance(source, bytes) else HEADERLESS.get(Path(source).suffix.lower())

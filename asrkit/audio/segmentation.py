@@ -218,7 +218,8 @@ class Segmenter:
 
     def _is_sounding(self) -> bool:
         """Whether the open segment is not silence beside the speech. Silence may stay: it helps models at an onset."""
-        return float(np.median(self._levels[: self._num_frames])) > np.percentile(self._history, 95) - SILENT_DB
+        loudest = float(np.percentile(self._history, 95))
+        return float(np.median(self._levels[: self._num_frames])) > loudest - SILENT_DB
 
     def _lead_in(self) -> int:
         """Frames to keep of a stretch without a voice, with a sound that just began: it may be the "s" of a word."""

@@ -21,6 +21,14 @@ from asrkit.text.scripts import tokenize_mixed
 
 Operation = Literal["equal", "substitute", "delete", "insert"]
 
+_OPERATIONS: dict[str, Operation] = {
+    "equal": "equal",
+    "replace": "substitute",
+    "delete": "delete",
+    "insert": "insert",
+}
+"""By the name that jiwer gives them."""
+
 
 @dataclass(frozen=True)
 class ErrorRate:
@@ -121,7 +129,7 @@ def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[s
     (reference_words,), (hypothesis_words,) = output.references, output.hypotheses
     return [
         (
-            "substitute" if chunk.type == "replace" else chunk.type,
+            _OPERATIONS[chunk.type],
             reference_words[chunk.ref_start_idx : chunk.ref_end_idx],
             hypothesis_words[chunk.hyp_start_idx : chunk.hyp_end_idx],
         )
@@ -145,7 +153,8 @@ def _pooled(references: Sequence[str], hypotheses: Sequence[str], tokens: Callab
 
 def _process(references: list[list[str]], hypotheses: list[list[str]]) -> jiwer.WordOutput:
     """Run jiwer on tokens as they are: its default transforms reject empty references and split the tokens again."""
-    return jiwer.process_words(references, hypotheses, reference_transform=list, hypothesis_transform=list)
+    process: Callable[..., jiwer.WordOutput] = jiwer.process_words  # its annotations know strings only
+    return process(references, hypotheses, reference_transform=list, hypothesis_transform=list)
 
 
 def _characters(text: str) -> list[str]:
