@@ -34,17 +34,17 @@ MASTHEAD = f'<h1>{strings.text("app.title")}</h1><p class="quiet">{strings.text(
 STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_api.STYLE]
 SPACE_DISK = Path("/data")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MOST_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
-"""Of one uploaded file: a number of bytes, kb, mb or gb."""
+MAX_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
+"""The largest file that can be uploaded: a number of bytes, kb, mb or gb."""
 
 
 def default_host() -> str:
-    """This machine alone, except on a Hugging Face Space."""
+    """Return the address to listen on: this machine alone, except on a Hugging Face Space."""
     return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
 
 
 def default_runs() -> Path:
-    """On a Space with a persistent disk the runs live there."""
+    """Return the directory of runs: on the persistent disk, on a Space that has one."""
     if os.environ.get("SPACE_ID") and not os.environ.get("ASRKIT_RUNS") and os.access(SPACE_DISK, os.W_OK):
         return SPACE_DISK / "runs"
     return default_runs_dir()
@@ -53,21 +53,21 @@ def default_runs() -> Path:
 def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
     """Build the page over a directory of runs, and register its sounds in `audio`. Loads neither torch nor a model."""
     audio = audio or AudioFiles()
-    desk = DataApi(store)
+    data_api = DataApi(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             with gr.Tab(strings.text("tab.data"), id="data"):
-                data = data_tab.build(store, desk, audio)
+                data = data_tab.build(store, data_api, audio)
             with gr.Tab(strings.text("tab.train"), id="train"):
-                panel, form_fields = train_tab.build(store, page, data, desk.forecast)
+                panel, form_fields = train_tab.build(store, page, data, data_api.forecast)
             with gr.Tab(strings.text("tab.runs"), id="runs"):
                 listed = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
                 model, chosen = transcribe_tab.build(store, audio)
         gr.on(
             [page.load, panel.change],
-            lambda name, mine: transcribe_tab.refresh_model(store, name, mine),
+            lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen),
             [model, chosen],
             model,
             **transcribe_tab.QUIET,
@@ -75,25 +75,25 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
 
         page.load(runs_tab.opens_first, None, tabs, **transcribe_tab.QUIET)
 
-        def opened(event: gr.EventData) -> list[Any]:
+        def open_run(event: gr.EventData) -> list[Any]:
             """Show a run of the table in the panel."""
-            # The panel may show another one by now: a value that is new each time is heard each time.
+            # Unique, so that the panel reacts even to the run that it was given last: it may show another one by now.
             return [gr.Tabs(selected="train"), f"{event.run} {time.monotonic_ns()}"]
 
-        def chosen_data(event: gr.EventData) -> list[Any]:
-            """Fill the form with what was chosen to train on."""
+        def fill_form(event: gr.EventData) -> list[Any]:
+            """Fill the form with the settings for the chosen data."""
             return [gr.Tabs(selected="train"), *data_tab.filled(event.settings)]
 
-        data.select(chosen_data, None, [tabs, *form_fields], **transcribe_tab.QUIET)
-        listed.select(opened, None, [tabs, panel], **transcribe_tab.QUIET)
+        data.select(fill_form, None, [tabs, *form_fields], **transcribe_tab.QUIET)
+        listed.select(open_run, None, [tabs, panel], **transcribe_tab.QUIET)
 
-        def wanted(event: gr.EventData) -> list[Any]:
-            """Talk to the run that the panel shows, or begin again from its settings."""
+        def use_run(event: gr.EventData) -> list[Any]:
+            """Transcribe with the run that the panel shows, or fill the form with its settings."""
             if event.wanted == "talk":
                 return [gr.Tabs(selected="transcribe"), event.run, True, *[gr.skip()] * len(form_fields)]
             return [gr.skip(), gr.skip(), gr.skip(), *train_tab.load_run_settings(store, event.run)]
 
-        panel.select(wanted, None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
+        panel.select(use_run, None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
     return page
 
 
@@ -124,7 +124,7 @@ def launch(store: RunStore, host: str, port: int) -> None:
         share=False,
         quiet=True,
         prevent_thread_lock=True,
-        max_file_size=MOST_UPLOAD,
+        max_file_size=MAX_UPLOAD,
         app_kwargs={
             "middleware": [Middleware(Receiving), *([Middleware(Visitors)] if shared else [])],
             "routes": [scripts.route()],
@@ -139,7 +139,7 @@ def launch(store: RunStore, host: str, port: int) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """RunError in one sentence if nothing can listen there."""
+    """Raise RunError if nothing can listen on the port."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -150,7 +150,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def warm_up(store: RunStore) -> None:
-    """Import what transcription needs, so that the first recording does not wait for it; then mind the GPU."""
+    """Import what transcription needs, so that the first recording does not wait; then yield the GPU to training."""
     from asrkit.transcription.gpu import yield_gpu
 
     yield_gpu(store)

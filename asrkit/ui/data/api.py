@@ -1,7 +1,7 @@
-"""What the Data tab's script may ask of the server: look at a dataset, hear a clip, check it, choose what to train on.
+"""The Data tab's API: load a dataset, play its clips, check it, and choose the data to train on.
 
 Every argument comes from the page and is checked by the rooms below; what is wrong comes back as one sentence. Nothing
-is kept for a visitor: a dataset that was looked at is remembered for whoever asks for it next.
+is kept for a visitor: the datasets that were loaded last are cached for their visitor.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalize
+from asrkit.ui import strings
 from asrkit.ui.common.audio_files import AudioBytes, AudioFile
 from asrkit.ui.common.component import Request, with_error_reply
 from asrkit.ui.common.form import DEFAULTS
@@ -112,7 +113,7 @@ class DataApi:
 
     @with_error_reply
     def list_hub_splits(self, request: Request) -> dict[str, Any]:
-        """The configurations and splits of a dataset of the Hub: each a name of what to look at, and its words. split
+        """The configurations and splits of a dataset of the Hub: each a name to load, and its label. split
         is empty where a configuration is to be chosen first."""
         data = str(request.get("data") or "").strip()
         name, made = hub_datasets.DatasetName.parse(data), hub_datasets.list_choices(data)
@@ -203,7 +204,7 @@ class DataApi:
         audit = self.audits.find(self._audit_key(request))
         found = audit.result if audit else None
         if request.get("checked") and not found:
-            raise DataError("The dataset has changed since it was checked; look at it and check it again.")
+            raise DataError(strings.text("data.changed_since_check"))
         without = [str(code) for code in request.get("without") or []]
         dropped = found.audit.dropped if found else 0
         if found and (without or dropped):
@@ -230,8 +231,8 @@ class DataApi:
                 path.unlink(missing_ok=True)
 
     def forecast(self, config: TrainConfig) -> str:
-        """How long a run with these settings takes and how much memory, in one sentence; empty for data that nobody
-        has looked at here, and where it cannot be told."""
+        """How long a run with these settings takes and how much memory, in one sentence; empty for data that was
+        not loaded here, and where it cannot be estimated."""
         key = self._key({"data": config.train} | {name: getattr(config, name) for name in COLUMNS})
         with self._lock:
             known = self._known.get(key)
@@ -259,16 +260,14 @@ class DataApi:
             return ""
         title = configs.load_preset(config.preset).title if config.preset else "no preset"
         if self._is_proposed(request, config):
-            return (
-                f"So little speech has to be heard often: “Train on this” takes the preset {title}. {made.describe()}"
-            )
+            return f"So little speech needs many epochs: “Train on this” takes the preset {title}. {made.describe()}"
         return f"With {config.model} and the settings of Train ({title}): {made.describe()}"
 
     def _is_proposed(self, request: Request, config: TrainConfig) -> bool:
         return config.preset == proposals.FEW != proposals.held(request.get("settings")).preset
 
     def _key(self, request: Request) -> tuple[str, ...]:
-        """What was asked for, and by whom: what one visitor has looked at, another may not."""
+        """What was asked for, and by whom: what one visitor has loaded, another may not read."""
         return (
             str(request.get("data") or ""),
             *(str(request.get(name) or "") for name in COLUMNS),
