@@ -31,11 +31,11 @@ class Tokens:
         return self.vocabulary
 
 
-def scripted(path, letters="abc'", sure=0.9):
+def scripted(path, letters="abc'", share=0.9):
     """A transcriber that says one token a frame of 20 ms, each with that probability."""
     size = 3 + len(letters)
-    probabilities = np.full((len(path), size), (1 - sure) / (size - 1), np.float32)
-    probabilities[np.arange(len(path)), path] = sure
+    probabilities = np.full((len(path), size), (1 - share) / (size - 1), np.float32)
+    probabilities[np.arange(len(path)), path] = share
     model = types.SimpleNamespace(
         processor=types.SimpleNamespace(tokenizer=Tokens(letters)),
         blank_id=0,
@@ -100,7 +100,7 @@ def test_aligned_words_stay_in_order_within_the_clip(words, seed):
     tokens, _, _ = spell_words(Tokens(), [(word, False) for word in words])
     frames = ctc.required_frames(tokens) + seed % 7
     rng = np.random.default_rng(seed)
-    model, wave = scripted(rng.integers(0, 7, frames), sure=rng.uniform(0.2, 0.9))
+    model, wave = scripted(rng.integers(0, 7, frames), share=rng.uniform(0.2, 0.9))
     result = align(model, wave, " ".join(words))
     assert [word.word for word in result.words] == words
     edges = [edge for word in result.words for edge in (word.start_s, word.end_s)]

@@ -15,8 +15,8 @@ from asrkit.errors import ConfigError
 from tests.support import tiny
 
 
-def frames(path, sure=0.6, also=None):
-    return tiny.make_log_probs(path, sure, also)
+def frames(path, share=0.6, also=None):
+    return tiny.make_log_probs(path, share, also)
 
 
 def search(processor, *texts):
@@ -39,7 +39,7 @@ def test_beam_search_times_known_words(processor):
     assert decoder.decode(frames([0, 0, 2, 0]), 0.02) == []
 
 
-MISSPELLED = frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0], 0.9, also={3: (7, 0.6)})  # "ae cd", where the e is not so sure
+MISSPELLED = frames([0, 3, 0, 7, 0, 2, 5, 0, 6, 0], 0.9, also={3: (7, 0.6)})  # "ae cd", where the e is uncertain
 
 
 def test_beam_search_corrects_misspelled_known_word(processor):
@@ -58,29 +58,29 @@ def test_confident_letters_are_not_overruled(processor):
 
 
 @settings(deadline=None, max_examples=60)
-@given(path=st.lists(st.integers(0, 7), min_size=1, max_size=25), sure=st.floats(0.3, 0.99))
-def test_beam_search_equals_greedy_without_similar_known_word(processor, path, sure):
-    scores = frames(path, sure)
-    scores[:, 5] = -20.0  # a letter that is never heard, and of which the known words are made
-    scores[np.arange(len(path)), np.where(np.array(path) == 5, 0, path)] = np.log(sure)
+@given(path=st.lists(st.integers(0, 7), min_size=1, max_size=25), share=st.floats(0.3, 0.99))
+def test_beam_search_equals_greedy_without_similar_known_word(processor, path, share):
+    scores = frames(path, share)
+    scores[:, 5] = -20.0  # a letter that is never decoded; the known words are made of it
+    scores[np.arange(len(path)), np.where(np.array(path) == 5, 0, path)] = np.log(share)
     decoder = search(processor, "c ccc")
     result, plain = decoder.decode(scores, 0.02), GreedyDecoder(processor, 0).decode(scores, 0.02)
     assert join_words(result) == join_words(plain)
 
 
 def test_likelier_word_order_wins_for_ambiguous_sound(processor):
-    unsure = frames([0, 3, 0, 2, 4, 0, 0], also={4: (5, 0.3)})  # "a b", or "a c"
-    assert decode(processor, unsure, *["a c"] * 9, "b", "e b") == ["a", "c"]
-    assert decode(processor, unsure, *["a b"] * 9, "c") == ["a", "b"]
+    ambiguous = frames([0, 3, 0, 2, 4, 0, 0], also={4: (5, 0.3)})  # "a b", or "a c"
+    assert decode(processor, ambiguous, *["a c"] * 9, "b", "e b") == ["a", "c"]
+    assert decode(processor, ambiguous, *["a b"] * 9, "c") == ["a", "b"]
 
 
 def test_characters_of_an_unspaced_script_are_words(tmp_path):
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(tiny.write_checkpoint(tmp_path / "han", letters="我们去ab"))
-    unsure = frames([0, 3, 0, 5, 0, 6, 7, 0], 0.9, {3: (4, 0.3)})  # 我去ab, where 去 may be 们
+    ambiguous = frames([0, 3, 0, 5, 0, 6, 7, 0], 0.9, {3: (4, 0.3)})  # 我去ab, where 去 may be 们
     decoder = build_from_text(types.SimpleNamespace(processor=processor, blank_id=0), "我们 我们ab\n我们")
-    words = decoder.decode(unsure, 0.02)
+    words = decoder.decode(ambiguous, 0.02)
     assert join_words(words) == "我们ab" and [one.joined for one in words] == [False, True, True]
 
 
@@ -104,8 +104,8 @@ def test_kenlm_file_guides_the_search(processor, tmp_path):
     assert [one.word for one in decoder.decode(MISSPELLED, 0.02)] == ["ab", "cd"]
     assert load_from_file(transcriber, str(path)) is decoder
     hot = HotWordDecoder(processor, 0, ["cde"], decoder)
-    said = frames([0, 3, 0, 4, 0, 2, 5, 0, 6, 0, 0], 0.9, {9: (7, 0.2)})
-    assert [one.word for one in hot.decode(said, 0.02)] == ["ab", "cde"]
+    scores = frames([0, 3, 0, 4, 0, 2, 5, 0, 6, 0, 0], 0.9, {9: (7, 0.2)})
+    assert [one.word for one in hot.decode(scores, 0.02)] == ["ab", "cde"]
     with pytest.raises(ConfigError, match="There is no language model"):
         load_from_file(transcriber, str(tmp_path / "none.arpa"))
 

@@ -46,9 +46,11 @@ def test_text_extends_the_word_list_and_a_long_one_keeps_it(tmp_path, monkeypatc
         DecodingHints(text="xyz").build_decoder(transcriber)
     monkeypatch.setattr(lexicon, "MAX_LETTERS", 10)
     decoder = DecodingHints(text="dab dab ebed").build_decoder(transcriber)
-    said = tiny.make_log_probs([0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)})  # ceb (or ced?) dab
-    assert join_words(GreedyDecoder(processor, 0).decode(said, 0.02)) == "ceb dab"
-    assert join_words(decoder.decode(said, 0.02)) == "ced dab"
+    scores = tiny.make_log_probs(
+        [0, 5, 0, 7, 0, 4, 0, 2, 0, 6, 0, 3, 0, 4, 0], 0.9, {5: (6, 0.35)}
+    )  # ceb (or ced?) dab
+    assert join_words(GreedyDecoder(processor, 0).decode(scores, 0.02)) == "ceb dab"
+    assert join_words(decoder.decode(scores, 0.02)) == "ced dab"
 
 
 @pytest.fixture
@@ -62,9 +64,9 @@ def capitals(tmp_path):
 
 @pytest.mark.parametrize("expect", [DecodingHints(hot_words="ab"), DecodingHints(text="ab")], ids=["hot words", "text"])
 def test_hinted_words_are_written_in_the_case_of_the_model(capitals, expect):
-    said = tiny.make_log_probs([0, 3, 0, 4, 4, 0, 2, 5, 0, 6, 0], 0.6, {3: (7, 0.41), 4: (7, 0.41)})
-    assert join_words(capitals.decoder.decode(said, 0.02)) == "AE CD"
-    assert join_words(expect.build_decoder(capitals).decode(said, 0.02)) == "AB CD"
+    scores = tiny.make_log_probs([0, 3, 0, 4, 4, 0, 2, 5, 0, 6, 0], 0.6, {3: (7, 0.41), 4: (7, 0.41)})
+    assert join_words(capitals.decoder.decode(scores, 0.02)) == "AE CD"
+    assert join_words(expect.build_decoder(capitals).decode(scores, 0.02)) == "AB CD"
 
 
 def test_unspellable_hot_word_raises_also_beside_a_text(capitals):

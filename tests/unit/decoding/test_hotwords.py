@@ -9,8 +9,8 @@ from asrkit.errors import ConfigError
 from tests.support import tiny
 
 
-def frames(path, sure=0.95, also=None):
-    return tiny.make_log_probs(path, sure, also)
+def frames(path, share=0.95, also=None):
+    return tiny.make_log_probs(path, share, also)
 
 
 def decode(processor, words, scores):
@@ -38,8 +38,8 @@ def test_hot_word_replaces_two_neighbours(processor):
 
 
 def test_correct_hot_word_keeps_its_neighbours(processor):
-    said = frames([0, 3, 0, 2, 0, 5, 0, 7, 0, 6, 0, 3, 0, 4, 0, 2, 0, 7, 0])
-    assert [word for word, _, _ in decode(processor, ["cedab", "cedeb"], said)] == ["a", "cedab", "e"]
+    scores = frames([0, 3, 0, 2, 0, 5, 0, 7, 0, 6, 0, 3, 0, 4, 0, 2, 0, 7, 0])
+    assert [word for word, _, _ in decode(processor, ["cedab", "cedeb"], scores)] == ["a", "cedab", "e"]
 
 
 def test_better_of_two_hot_words_wins(processor):
@@ -60,13 +60,13 @@ def test_invalid_hot_words_raise(processor):
 @settings(deadline=None, max_examples=60)
 @given(
     path=st.lists(st.integers(0, 7), min_size=1, max_size=25),
-    sure=st.floats(0.2, 0.99),
+    share=st.floats(0.2, 0.99),
     hot=st.lists(st.text("abcde", min_size=1, max_size=5), min_size=1, max_size=6, unique=True),
 )
-def test_pruned_hypotheses_never_win(processor, path, sure, hot):
-    decoder, scores = HotWordDecoder(processor, 0, hot), frames(path, sure)
+def test_pruned_hypotheses_never_win(processor, path, share, hot):
+    decoder, scores = HotWordDecoder(processor, 0, hot), frames(path, share)
     with mock.patch.object(
         HotWordDecoder, "_find_plausible", lambda self, scores, with_delimiters: range(len(self.hot_words))
     ):
-        wanted = decoder.decode(scores, 0.02)
-    assert decoder.decode(scores, 0.02) == wanted
+        expected = decoder.decode(scores, 0.02)
+    assert decoder.decode(scores, 0.02) == expected

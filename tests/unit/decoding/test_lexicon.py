@@ -18,10 +18,10 @@ def make_decoder(words=WORDS) -> LexiconDecoder:
     return LexiconDecoder(words, TOKENS, 0, 1)
 
 
-def posteriors(ids, sure=0.9) -> np.ndarray:
-    """(frames, 4): each frame gives `sure` to its token and the rest to the others."""
-    table = np.full((len(ids), 4), (1 - sure) / 3)
-    table[np.arange(len(ids)), ids] = sure
+def posteriors(ids, share=0.9) -> np.ndarray:
+    """(frames, 4): each frame gives `share` to its token and the rest to the others."""
+    table = np.full((len(ids), 4), (1 - share) / 3)
+    table[np.arange(len(ids)), ids] = share
     return table
 
 
@@ -56,7 +56,7 @@ def test_a_doubled_letter_needs_a_blank_between():
 
 
 def test_blanks_alone_have_no_words():
-    assert decode(posteriors([0, 0, 0], sure=0.99)) == []
+    assert decode(posteriors([0, 0, 0], share=0.99)) == []
     assert decode(np.zeros((0, 4))) == []
 
 

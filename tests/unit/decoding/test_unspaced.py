@@ -32,11 +32,11 @@ def times(words):
     return [(one.word, round(one.start_s, 2), round(one.end_s, 2), one.joined) for one in words]
 
 
-SAID = [0, 3, 0, 4, 4, 0, 6, 0, 7, 2, 2, 5, 0, 3, 0]  # 我们ab 去我
+PATH = [0, 3, 0, 4, 4, 0, 6, 0, 7, 2, 2, 5, 0, 3, 0]  # 我们ab 去我
 
 
 def test_each_character_has_times_and_confidence(processor):
-    words = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(SAID, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
+    words = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(PATH, 0.9, {3: (4, 0.6), 4: (4, 0.5)}), 0.02)
     assert times(words) == [
         ("我", 0.02, 0.04, False),
         ("们", 0.06, 0.1, True),
@@ -63,16 +63,16 @@ def test_marks_stay_with_their_base(tmp_path):
 
 def test_alignment_times_each_character(processor):
     transcriber = types.SimpleNamespace(
-        processor=processor, blank_id=0, log_probabilities=lambda wave: tiny.make_log_probs(SAID, 0.9)
+        processor=processor, blank_id=0, log_probabilities=lambda wave: tiny.make_log_probs(PATH, 0.9)
     )
-    result = align(transcriber, Waveform(np.zeros(len(SAID) * 320, np.float32)), "我们ab 去我")
-    heard = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(SAID, 0.9), 0.02)
-    assert times(result.words) == times(extend_word_ends(heard, len(SAID) * 0.02))
+    result = align(transcriber, Waveform(np.zeros(len(PATH) * 320, np.float32)), "我们ab 去我")
+    decoded = GreedyDecoder(processor, 0).decode(tiny.make_log_probs(PATH, 0.9), 0.02)
+    assert times(result.words) == times(extend_word_ends(decoded, len(PATH) * 0.02))
 
 
 def test_hot_word_of_several_characters_replaces_similar_ones(processor):
-    unsure = tiny.make_log_probs([0, 3, 0, 6, 0, 7, 2, 0], 0.9, {3: (4, 0.3)})  # 我ab, where the a might be 们
-    assert join_words(HotWordDecoder(processor, 0, ["去去"]).decode(unsure, 0.02)) == "我ab"
+    ambiguous = tiny.make_log_probs([0, 3, 0, 6, 0, 7, 2, 0], 0.9, {3: (4, 0.3)})  # 我ab, where the a might be 们
+    assert join_words(HotWordDecoder(processor, 0, ["去去"]).decode(ambiguous, 0.02)) == "我ab"
     assert times(
         HotWordDecoder(processor, 0, ["我们"]).decode(tiny.make_log_probs([0, 3, 0, 5, 0, 2], 0.9, {3: (4, 0.3)}), 0.02)
     ) == [
@@ -91,9 +91,9 @@ def test_hot_word_of_several_characters_replaces_similar_ones(processor):
 
 @pytest.mark.parametrize("word", ["我们去我", "我们去", "们去我"])
 def test_correct_hot_word_repeats_no_character(processor, word):
-    said = tiny.make_log_probs([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
-    assert join_words(GreedyDecoder(processor, 0).decode(said, 0.02)) == "我们去我"
-    assert join_words(HotWordDecoder(processor, 0, [word]).decode(said, 0.02)) == "我们去我"
+    scores = tiny.make_log_probs([0, 0, 3, 0, 4, 0, 5, 0, 0, 3, 0], 0.75, {1: (3, 0.1), 8: (3, 0.1)})
+    assert join_words(GreedyDecoder(processor, 0).decode(scores, 0.02)) == "我们去我"
+    assert join_words(HotWordDecoder(processor, 0, [word]).decode(scores, 0.02)) == "我们去我"
 
 
 @pytest.mark.parametrize("delimiter", ["|", None])
@@ -112,12 +112,12 @@ def test_model_without_delimiter_decodes_and_aligns(tmp_path, delimiter):
         eos_token=None,
         word_delimiter_token=delimiter,
     )
-    said = tiny.make_log_probs([0, 3, 0, 4, 0, 6, 7, 0], 0.9)
+    scores = tiny.make_log_probs([0, 3, 0, 4, 0, 6, 7, 0], 0.9)
     transcriber = types.SimpleNamespace(
-        processor=types.SimpleNamespace(tokenizer=tokenizer), blank_id=0, log_probabilities=lambda wave: said
+        processor=types.SimpleNamespace(tokenizer=tokenizer), blank_id=0, log_probabilities=lambda wave: scores
     )
-    assert join_words(HotWordDecoder(transcriber.processor, 0, ["我去"]).decode(said, 0.02)) == "我们ab"
-    result = align(transcriber, Waveform(np.zeros(len(said) * 320, np.float32)), "我 们 ab").words
+    assert join_words(HotWordDecoder(transcriber.processor, 0, ["我去"]).decode(scores, 0.02)) == "我们ab"
+    result = align(transcriber, Waveform(np.zeros(len(scores) * 320, np.float32)), "我 们 ab").words
     assert [(one.word, round(one.start_s, 2)) for one in result] == [("我", 0.02), ("们", 0.06), ("ab", 0.1)]
 
 
@@ -130,7 +130,7 @@ def test_merged_segments_get_no_space_between_characters(processor):
 
 
 def test_captions_have_at_most_sixteen_full_width_characters_a_line():
-    words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, place > 0) for place, one in enumerate("我们去" * 20)]
+    words = [Word(one, 0.1 * index, 0.1 * index + 0.1, 1.0, index > 0) for index, one in enumerate("我们去" * 20)]
     result = Transcript(words, 8.0)
     shown = list(split_captions(result))
     assert all(len(one.lines) <= 2 and max(map(len, one.lines)) <= 16 for one in shown)
@@ -139,6 +139,6 @@ def test_captions_have_at_most_sixteen_full_width_characters_a_line():
 
 
 def test_caption_lines_break_at_spaces():
-    words = [Word(one, 0.1 * place, 0.1 * place + 0.1, 1.0, one != "我") for place, one in enumerate("我们去们去" * 5)]
+    words = [Word(one, 0.1 * index, 0.1 * index + 0.1, 1.0, one != "我") for index, one in enumerate("我们去们去" * 5)]
     (shown,) = split_captions(Transcript(words, 4.0))
     assert [len(line.replace(" ", "")) for line in shown.lines] in ([10, 15], [15, 10])

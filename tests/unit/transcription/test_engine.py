@@ -39,11 +39,11 @@ def test_batching_does_not_change_scores(tmp_path, norm):
 @given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
 def test_batches_hold_every_clip_once_with_similar_lengths(lengths):
     groups = make_batches(lengths, 24.0, 0.8)
-    assert sorted(place for group in groups for place in group) == [
-        place for place, length in enumerate(lengths) if length >= 400
+    assert sorted(index for group in groups for index in group) == [
+        index for index, length in enumerate(lengths) if length >= 400
     ]
     for group in groups:
-        inside = [lengths[place] for place in group]
+        inside = [lengths[index] for index in group]
         assert min(inside) >= 0.8 * max(inside)
         assert len(inside) == 1 or len(inside) * max(inside) <= 24 * SAMPLING_RATE
 

@@ -95,7 +95,7 @@ def nothing_but_weights(folder):
 
 @pytest.mark.parametrize("damage", [broken_weights, no_tokenizer, nothing_but_weights])
 def test_broken_checkpoints_raise(store, tmp_path, damage):
-    folder = tiny.write_checkpoint(tmp_path / "mine")
+    folder = tiny.write_checkpoint(tmp_path / "broken")
     damage(folder)
     with pytest.raises(ModelError, match=f"{folder} ") as caught:
         get_transcriber(str(folder), store)
@@ -103,7 +103,7 @@ def test_broken_checkpoints_raise(store, tmp_path, damage):
 
 
 def test_encoder_without_output_layer_raises(store, tmp_path):
-    folder = tiny.write_checkpoint(tmp_path / "mine")
+    folder = tiny.write_checkpoint(tmp_path / "broken")
     no_tokenizer(folder)
     data = json.loads((folder / "config.json").read_text()) | {"architectures": ["Wav2Vec2Model"]}
     (folder / "config.json").write_text(json.dumps(data))

@@ -13,15 +13,15 @@ from tests.support.tone_transcriber import ToneTranscriber
 
 
 def speech(seed, words=24, pause_s=(0.0, 0.3, 0.9)):
-    """Words of the tiny language with pauses of several lengths, and what was said."""
+    """Words of the tiny language with pauses of several lengths, and what was spoken."""
     rng = np.random.default_rng(seed)
-    said = ["".join(rng.choice(list("abcde"), rng.integers(2, 5))) for _ in range(words)]
+    spoken = ["".join(rng.choice(list("abcde"), rng.integers(2, 5))) for _ in range(words)]
     parts = [
         part
-        for word in said
+        for word in spoken
         for part in (tiny.synthesize(word, rng), np.zeros(int(rng.choice(pause_s) * SAMPLING_RATE), np.float32))
     ]
-    return np.concatenate(parts), said
+    return np.concatenate(parts), spoken
 
 
 def chunks(samples, size):
@@ -31,11 +31,11 @@ def chunks(samples, size):
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 1000), st.integers(200, 20_000))
 def test_final_words_equal_those_of_a_file_to_the_end(seed, size):
-    samples, said = speech(seed)
+    samples, spoken = speech(seed)
     live = LiveSession(ToneTranscriber())
     final = [word for chunk in chunks(samples, size) for word in live.push_chunk(chunk).final]
     final += live.finish().final
-    assert [word.word for word in final] == said
+    assert [word.word for word in final] == spoken
     assert final == ToneTranscriber().transcribe_blocks([samples]).words
     assert live.duration_s == pytest.approx(len(samples) / SAMPLING_RATE)
 

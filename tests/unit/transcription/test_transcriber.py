@@ -104,8 +104,8 @@ class ScriptedModel(torch.nn.Module):
 
     def forward(self, input_values, attention_mask=None):
         logits = torch.zeros(1, len(self.tokens), 8)
-        for frame, (token, sure) in enumerate(zip(self.tokens, self.certainty, strict=True)):
-            logits[0, frame, token] = np.log(7 * sure / (1 - sure))  # softmax against seven zeros
+        for frame, (token, share) in enumerate(zip(self.tokens, self.certainty, strict=True)):
+            logits[0, frame, token] = np.log(7 * share / (1 - share))  # softmax against seven zeros
         return types.SimpleNamespace(logits=logits)
 
 
@@ -113,8 +113,8 @@ def test_words_times_and_confidence(checkpoint):
     """Blank 0, delimiter 2, a 3, b 4: "aab" in frames 1 to 5, "b" in frame 8; ten frames of a tenth of a second."""
     transcriber = Transcriber(str(checkpoint))
     tokens = [0, 3, 0, 3, 3, 4, 2, 2, 4, 0]
-    sure = [0.9, 0.9, 0.9, 0.5, 0.7, 0.8, 0.9, 0.9, 0.6, 0.9]
-    transcriber.engine.model = ScriptedModel(tokens, sure)
+    shares = [0.9, 0.9, 0.9, 0.5, 0.7, 0.8, 0.9, 0.9, 0.6, 0.9]
+    transcriber.engine.model = ScriptedModel(tokens, shares)
     transcript = transcriber.transcribe(make_noise(SAMPLING_RATE))
     assert transcript.text == "aab b"
     data = transcript.to_dict()
