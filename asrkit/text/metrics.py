@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import jiwer
 import numpy as np
@@ -20,14 +20,6 @@ from asrkit.errors import DataError
 from asrkit.text.scripts import tokenize_mixed
 
 Operation = Literal["equal", "substitute", "delete", "insert"]
-
-_OPERATIONS: dict[str, Operation] = {
-    "equal": "equal",
-    "replace": "substitute",
-    "delete": "delete",
-    "insert": "insert",
-}
-"""By the name that jiwer gives them."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +121,7 @@ def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[s
     (reference_words,), (hypothesis_words,) = output.references, output.hypotheses
     return [
         (
-            _OPERATIONS[chunk.type],
+            cast(Operation, chunk.type),
             reference_words[chunk.ref_start_idx : chunk.ref_end_idx],
             hypothesis_words[chunk.hyp_start_idx : chunk.hyp_end_idx],
         )
