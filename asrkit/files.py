@@ -1,4 +1,4 @@
-"""Files and directories that appear under their name whole or not at all, and what the disk has to say about it."""
+"""Write files and directories atomically, and report disk errors in one sentence."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from asrkit.errors import RunError
 
 @contextlib.contextmanager
 def write_atomic(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
+    """Open a binary file that replaces `path` if the block succeeds, and is deleted if it raises.
 
-    A reader finds the old file or the new one, never half of either: what was written is on the disk before it has
-    its name. OSError if the disk is full or the folder cannot be written.
+    Readers find the old file or the new one, never a part: the content is on the disk before the file gets its name.
+    OSError if the disk is full or the folder cannot be written.
     """
     handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
@@ -44,7 +44,7 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextlib.contextmanager
 def replace_directory(target: Path) -> Iterator[Path]:
-    """A draft directory that takes the place of `target` when the block ends well, and vanishes when it does not."""
+    """Make a draft directory that replaces `target` if the block succeeds, and is deleted if it raises."""
     draft = target.with_name(f".{target.name}-draft")
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -55,7 +55,7 @@ def replace_directory(target: Path) -> Iterator[Path]:
 
 
 def commit_directory(draft: Path, target: Path) -> None:
-    """Give a finished directory its name. Its files are on the disk before it has it."""
+    """Rename a finished draft to `target`, after its files are on the disk."""
     for path in draft.rglob("*"):
         if path.is_file():
             with open(path, "rb") as file:
@@ -69,7 +69,7 @@ def commit_directory(draft: Path, target: Path) -> None:
 
 
 def restore_directory(target: Path) -> None:
-    """Bring back the old directory if a kill came between its two names; else remove what was set aside."""
+    """Restore the old directory if the process was killed between two renames; else delete the one set aside."""
     old = previous_path(target)
     if old.exists() and not target.exists():
         os.rename(old, target)
@@ -77,7 +77,7 @@ def restore_directory(target: Path) -> None:
 
 
 def remove_directory(target: Path) -> None:
-    """Remove a directory: its name is gone before the first of its files is, or a kill would leave half of it."""
+    """Delete a directory. It is renamed first, so that a kill leaves no half of it under its name."""
     gone = target.with_name(f".{target.name}-gone")
     shutil.rmtree(gone, ignore_errors=True)
     os.rename(target, gone)
@@ -85,13 +85,13 @@ def remove_directory(target: Path) -> None:
 
 
 def previous_path(target: Path) -> Path:
-    """Where the old directory lies while the new one takes its name."""
+    """Return the path of the old directory while the new one gets its name."""
     return target.with_name(f".{target.name}-old")
 
 
 @contextlib.contextmanager
 def readable_disk_errors(where: Path) -> Iterator[None]:
-    """Turn what the system says about a full or read-only disk into one sentence (RunError)."""
+    """Turn errors of a full or read-only disk into a RunError with one sentence."""
     try:
         yield
     except OSError as error:
@@ -103,7 +103,7 @@ def readable_disk_errors(where: Path) -> Iterator[None]:
 
 
 def free_bytes(where: Path) -> int:
-    """Free space on the disk that holds `where` or its nearest existing parent."""
+    """Return the free bytes on the disk that holds `where` or its nearest existing parent."""
     while not where.exists() and where != where.parent:
         where = where.parent
     return shutil.disk_usage(where).free
