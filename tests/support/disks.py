@@ -11,15 +11,15 @@ import pytest
 
 
 @contextlib.contextmanager
-def mounted(place: Path, size: str) -> Iterator[Path]:
-    """A file system of that size (as mount(8) writes it) in the new folder `place`; the test is skipped where none can
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of that size (as mount(8) writes it) in the new folder `folder`; the test is skipped where none can
     be mounted."""
-    place.mkdir()
-    tried = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True)
+    folder.mkdir()
+    tried = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
     if tried.returncode:
         pytest.skip(f"a file system cannot be mounted here: {tried.stderr.decode().strip()}")
     try:
-        yield place
+        yield folder
     finally:
         # Lazily: a traceback may still hold a file of it open.
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

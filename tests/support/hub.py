@@ -61,10 +61,10 @@ class Hub:
 
 
 def commit_of(files: dict[str, Path]) -> str:
-    told = hashlib.sha1()
+    commit = hashlib.sha1()
     for path, file in files.items():
-        told.update(path.encode() + digest(file).encode())
-    return told.hexdigest()
+        commit.update(path.encode() + digest(file).encode())
+    return commit.hexdigest()
 
 
 def digest(file: Path) -> str:
@@ -259,8 +259,8 @@ class _Answering(BaseHTTPRequestHandler):
             if self.hub.bytes_a_second:
                 time.sleep(len(piece) / self.hub.bytes_a_second)
 
-    def _json(self, told: Any) -> None:
-        content = json.dumps(told).encode()
+    def _json(self, value: Any) -> None:
+        content = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

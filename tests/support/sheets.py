@@ -14,19 +14,19 @@ _OFFICE = "urn:oasis:names:tc:opendocument:xmlns"
 
 def cells(rows: list[list[str | int | float | None]]) -> str:
     """<row>s. A text that begins with < is put in as it is: the inside of a row."""
-    told = []
+    elements = []
     for number, row in enumerate(rows, 1):
         inside = [_cell(f"{chr(65 + column)}{number}", value) for column, value in enumerate(row) if value is not None]
-        told.append(f'<row r="{number}">{"".join(inside)}</row>')
-    return "".join(told)
+        elements.append(f'<row r="{number}">{"".join(inside)}</row>')
+    return "".join(elements)
 
 
-def _cell(place: str, value: str | int | float) -> str:
+def _cell(reference: str, value: str | int | float) -> str:
     if not isinstance(value, str):
-        return f'<c r="{place}"><v>{value}</v></c>'
+        return f'<c r="{reference}"><v>{value}</v></c>'
     if value.startswith("<"):
         return value
-    return f'<c r="{place}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
+    return f'<c r="{reference}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
 
 
 def xlsx(path: Path, sheets: dict[str, str], merged: str = "", before: str = "") -> Path:

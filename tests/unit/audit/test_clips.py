@@ -63,13 +63,13 @@ def test_too_short_and_too_long(clip):
     assert finding.code == "too-long" and "2 s" in finding.cause
 
 
-def test_what_is_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
+def test_clip_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
     monkeypatch.setattr("asrkit.audit.clips.measure_clip", None)
-    _, told = audit([row(clip("l.wav", 3.0))], normaliser="basic", max_duration_s=2.0, decode=True)
-    assert [found.code for found in told.findings] == ["too-long"]
+    _, report = audit([row(clip("l.wav", 3.0))], normaliser="basic", max_duration_s=2.0, decode=True)
+    assert [found.code for found in report.findings] == ["too-long"]
 
 
-def test_a_part_is_measured_as_a_part(clip):
+def test_duration_of_a_part(clip):
     path = clip("l.wav", 3.0)
     kept, _ = audit([row(path, "a", start_s=1.0, end_s=1.5)], normaliser="basic", max_duration_s=2.0, decode=True)
     assert kept[0].duration_s == pytest.approx(0.5)
@@ -117,12 +117,12 @@ def test_five_examples_and_json(clip):
     assert json.loads(json.dumps(report.to_dict()))["findings"][0]["code"] == "empty-transcript"
 
 
-def test_unknown_normaliser_is_told_at_once():
+def test_unknown_normalizer_is_refused():
     with pytest.raises(ConfigError, match="no normalizer 'nope'"):
         audit([], normaliser="nope")
 
 
 @pytest.mark.parametrize("code", EXPLANATIONS)
-def test_every_code_explains_itself(code):
+def test_every_code_has_a_cause_and_a_remedy(code):
     _, cause, remedy = EXPLANATIONS[code]
     assert code == code.lower() and cause.endswith(".") and remedy.endswith(".")

@@ -1,4 +1,4 @@
-"""The whole audit: each kind of trouble is found by what it does to the data, and nothing is found in good data."""
+"""The complete audit: every kind of finding in spoiled data, and none in good data."""
 
 import functools
 from dataclasses import replace
@@ -46,8 +46,8 @@ class Data:
         return inspection.inspect(Source(self.rows, self.eval or None, "data"), limits, **options)
 
     def found(self, **options):
-        told = self.inspect(**options)
-        return {one.code: one for one in told.audit.findings if one.code != "little-data"}
+        result = self.inspect(**options)
+        return {one.code: one for one in result.audit.findings if one.code != "little-data"}
 
 
 @pytest.fixture
@@ -55,20 +55,20 @@ def data(tmp_path):
     return Data(tmp_path)
 
 
-def test_nothing_is_found_in_good_data(data):
-    told = data.inspect()
-    assert [one.code for one in told.audit.findings] == ["little-data"]
-    assert (told.audit.verdict, told.audit.utterances) == ("ready", 40)
-    assert [name for name, *_ in told.statistics.speakers] == [f"speaker {n}" for n in range(4)]
-    assert sum(count for *_, count in told.statistics.durations) == 40
-    assert (told.statistics.words, told.statistics.rates) == (160, {RATE: 40})
-    assert dict(told.statistics.characters)["a"] == sum(row.text.count("a") for row in data.rows)
+def test_good_data_has_no_findings(data):
+    result = data.inspect()
+    assert [one.code for one in result.audit.findings] == ["little-data"]
+    assert (result.audit.verdict, result.audit.utterances) == ("ready", 40)
+    assert [name for name, *_ in result.statistics.speakers] == [f"speaker {n}" for n in range(4)]
+    assert sum(count for *_, count in result.statistics.durations) == 40
+    assert (result.statistics.words, result.statistics.rates) == (160, {RATE: 40})
+    assert dict(result.statistics.characters)["a"] == sum(row.text.count("a") for row in data.rows)
 
 
 def test_silence_is_dropped(data):
-    place = data.add("alpha", samples=np.full(2 * RATE, 0.1))
-    told = data.inspect()
-    assert told.audit.verdict == "ready-with-drops" and told.clips[place].code == "silent"
+    index = data.add("alpha", samples=np.full(2 * RATE, 0.1))
+    result = data.inspect()
+    assert result.audit.verdict == "ready-with-drops" and result.clips[index].code == "silent"
 
 
 @pytest.mark.parametrize(
@@ -78,37 +78,37 @@ def test_silence_is_dropped(data):
         ("noisy", lambda rng: voice(rng, 2.0, noise=0.4)),
     ],
 )
-def test_recordings_that_may_be_left_out(data, code, spoil):
-    place = data.add("alpha bravo charlie delta", samples=spoil(data.rng))
+def test_clipped_and_noisy_clips_are_suspect(data, code, spoil):
+    index = data.add("alpha bravo charlie delta", samples=spoil(data.rng))
     found = data.found()
-    assert list(found) == [code] and found[code].clips == (place,) and found[code].kind == "suspect"
-    assert f"rows row {place}: rows-{place}.wav (" in found[code].examples[0]
+    assert list(found) == [code] and found[code].clips == (index,) and found[code].kind == "suspect"
+    assert f"rows row {index}: rows-{index}.wav (" in found[code].examples[0]
     assert len(data.inspect().remaining_rows([code])) == 40 and len(data.inspect().remaining_rows([])) == 41
 
 
-def test_telephone_speech(data):
+def test_low_sampling_rate_is_reported(data):
     data.add("alpha bravo charlie delta", samples=voice(data.rng, 2.0)[::2], rate=8000)
     assert "8,000 Hz" in data.found()["low-rate"].cause
 
 
-def test_copies(data):
+def test_duplicates_keep_the_best_fitting_text(data):
     copy = voice(data.rng, 2.0)
-    places = [data.add(f"{word} bravo charlie delta", samples=copy) for word in ("kilo", "lima", "mike")]
+    indices = [data.add(f"{word} bravo charlie delta", samples=copy) for word in ("kilo", "lima", "mike")]
     found = data.found()["duplicate-audio"]
-    assert found.clips == tuple(places[1:])
+    assert found.clips == tuple(indices[1:])
     assert "'lima bravo charlie delta'; the same recording in rows row 40 is 'kilo bravo" in found.examples[0]
     scored = data.found(score=lambda wave, text: 0.0 if text.startswith("lima") else -1.0)["duplicate-audio"]
-    assert scored.clips == (places[0], places[2]), "the text that fits best stays"
+    assert scored.clips == (indices[0], indices[2]), "the text that fits best stays"
 
 
-def test_leaks(data):
+def test_leaks_between_given_splits(data):
     copy = voice(data.rng, 2.0)
-    place = data.add("kilo kilo lima mike", "ann", copy)
+    index = data.add("kilo kilo lima mike", "ann", copy)
     data.add("kilo kilo lima mike", "ann", copy, to="eval")
     data.add("lima lima lima lima lima", "bob", to="eval")
     found = data.found()
     assert set(found) == {"leak-audio", "leak-speaker", "leak-text"}
-    assert found["leak-audio"].clips == (place,)
+    assert found["leak-audio"].clips == (index,)
     assert "1 of 2 clips to evaluate on says a sentence" in found["leak-text"].cause
     assert "1 speaker is both" in found["leak-speaker"].cause
     assert len(data.inspect().remaining_rows(["leak-audio"])) == 42
@@ -118,13 +118,13 @@ def by(**settings):
     return functools.partial(preparation.split_rows, TrainConfig().replace({"preset": "", **settings}))
 
 
-def test_leaks_of_the_split_that_a_run_would_make(data):
-    """By speaker where they are known, else what both sides share is told, with the setting that mends it."""
+def test_leaks_of_the_split_a_run_would_make(data):
+    """Splits by speaker if speakers are known; else reports leaks with the setting that solves them."""
     first = data.rows[0].text
     for row in data.rows[1:20]:
         data.rows[data.rows.index(row)] = replace(row, text=first)
-    told = data.inspect(hold_out=by())
-    assert len(told.held_out) == 10 and len({told.clips[place].row.speaker for place in told.held_out}) == 1
+    result = data.inspect(hold_out=by())
+    assert len(result.held_out) == 10 and len({result.clips[index].row.speaker for index in result.held_out}) == 1
     found = data.found(hold_out=by())
     assert set(found) == {"leak-text", "duplicate-text"} and not found["leak-text"].settings
     found = data.found(hold_out=by(split_by="random", eval_count=8))
@@ -135,7 +135,7 @@ def test_leaks_of_the_split_that_a_run_would_make(data):
     assert "leak-text" not in data.found(hold_out=by(eval_share=0.3, split_by="text"))
 
 
-def test_copies_are_kept_on_one_side_and_others_told(data):
+def test_equal_files_stay_on_one_side(data):
     """Equal files stay together; the same sound in another file is found by listening."""
     copy = voice(data.rng, 2.0)
     for _ in range(30):
@@ -156,10 +156,10 @@ def test_copies_are_kept_on_one_side_and_others_told(data):
         ("a", "slow-speech"),
     ],
 )
-def test_pace(data, text, code):
-    place = data.add(text)
+def test_unusual_pace_is_suspect(data, text, code):
+    index = data.add(text)
     found = data.found()
-    assert list(found) == [code] and found[code].clips == (place,) and "letters and" in found[code].examples[0]
+    assert list(found) == [code] and found[code].clips == (index,) and "letters and" in found[code].examples[0]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_pace(data, text, code):
         (["\u0430lpha bravo charlie delta"], "basic", "look-alikes", "\u0430lpha"),
     ],
 )
-def test_texts(data, texts, rules, code, word):
+def test_text_problems_are_reported(data, texts, rules, code, word):
     for text in texts:
         data.add(text)
     found = data.found(rules=rules)
@@ -181,7 +181,7 @@ def test_texts(data, texts, rules, code, word):
     assert any(word in part for part in (*found[code].examples, found[code].cause))
 
 
-def test_what_the_normaliser_writes_out_is_no_trouble(data):
+def test_spelled_out_symbols_are_no_finding(data):
     data.add("alpha 50 % bravo")
     assert list(data.found(rules="english+numbers:en")) == []
 
@@ -196,13 +196,13 @@ def test_rare_characters_and_stray_scripts(data):
     assert "rare-characters" not in data.found(keeps_vocabulary=True)
 
 
-def test_one_voice_speaks_most(data):
+def test_dominant_speaker_is_reported(data):
     for _ in range(60):
         data.add(" ".join(data.rng.choice(WORDS, 4)), "ann")
     assert "60% of the speech is by 'ann', one of 5 speakers" in data.found()["speaker-balance"].cause
 
 
-def test_the_same_sentences(data):
+def test_repeated_sentences_are_reported(data):
     for _ in range(20):
         data.add("alpha bravo charlie delta")
     assert "'alpha bravo charlie delta' 20 times" in data.found()["duplicate-text"].cause
@@ -214,28 +214,28 @@ def test_unknown_characters_offer_a_larger_vocabulary(data):
     assert found.settings == {"vocabulary": "extend"} and "ñ" in found.cause
 
 
-def test_wrong_transcripts_come_first(data):
+def test_worst_alignment_comes_first(data):
     def score(wave, text):
-        if text == "cannot be told":
+        if text == "cannot be scored":
             raise DataError("too short")
         wrong = {"kilo kilo kilo kilo kilo": -9.0, "lima lima lima lima lima": -5.0}
         return wrong.get(text, -1.0 - 0.01 * len(text))
 
-    data.add("cannot be told")
-    places = [data.add(" ".join([word] * 5)) for word in ("lima", "kilo")]
-    told = data.inspect(score=score)
-    found = {one.code: one for one in told.audit.findings}["poor-alignment"]
-    assert found.clips == tuple(reversed(places)) and "-9.00, usually -1.2" in found.examples[0]
-    assert len(told.scores) == 42
+    data.add("cannot be scored")
+    indices = [data.add(" ".join([word] * 5)) for word in ("lima", "kilo")]
+    result = data.inspect(score=score)
+    found = {one.code: one for one in result.audit.findings}["poor-alignment"]
+    assert found.clips == tuple(reversed(indices)) and "-9.00, usually -1.2" in found.examples[0]
+    assert len(result.scores) == 42
 
 
-def test_progress_is_told(data):
-    told = []
-    data.inspect(on_progress=lambda *step: told.append(step), score=lambda wave, text: 0.0)
-    assert told[39] == ("Listening to the clips", 40, 40)
-    assert told[-1] == ("Checking the transcripts by forced alignment", 40, 40)
+def test_progress_is_reported(data):
+    steps = []
+    data.inspect(on_progress=lambda *step: steps.append(step), score=lambda wave, text: 0.0)
+    assert steps[39] == ("Listening to the clips", 40, 40)
+    assert steps[-1] == ("Checking the transcripts by forced alignment", 40, 40)
 
 
-def test_rules_that_do_not_exist(data):
+def test_unknown_rules_are_refused(data):
     with pytest.raises(ConfigError, match="no normalizer 'nope'"):
         data.inspect(rules="nope")

@@ -112,17 +112,17 @@ def test_nobody_reads_or_learns_of_what_another_visitor_has(clip, table, tmp_pat
     clip("data/.visitors/ann/hers/a.wav")
     table("data/.visitors/ann/hers/metadata.csv", "file_name,text", "a.wav,hi")
     table("data/.visitors/ann/theirs.csv", "file_name,text", "../bob/mine/b.wav,hi")
-    told = set()
+    messages = set()
     with access.as_visitor("ann"):
         assert len(sources.load(f"{parted}/ann/hers").train) == 1
         assert access.visitor_dir(tmp_path / "data") == parted / "ann"
         for name in (f"{parted}/bob/mine", f"{parted}/ann/../bob/mine", f"{parted}/bob", str(parted)):
             with pytest.raises(DataError, match="may not be read here") as caught:
                 sources.load(name)
-            told.add(str(caught.value).replace(name, ""))
+            messages.add(str(caught.value).replace(name, ""))
         with pytest.raises(DataError, match="may not be read here"):
             sources.load(f"{parted}/ann/theirs.csv")
-    assert len(told) == 1
+    assert len(messages) == 1
     with pytest.raises(DataError, match="may not be read here"):
         sources.load(f"{parted}/ann/hers")  # asked by nobody
 
