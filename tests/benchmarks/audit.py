@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,10 +31,10 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        hours = flacs(Path(folder))
+        hours = make_flacs(Path(folder))
         source = sources.load(folder)
-        bare = min(timed(lambda: decode(source)) for _ in range(ROUNDS))
-        audited = min(timed(lambda: inspection.inspect(source, Limits())) for _ in range(ROUNDS))
+        bare = min(measure_s(lambda: decode(source)) for _ in range(ROUNDS))
+        audited = min(measure_s(lambda: inspection.inspect(source, Limits())) for _ in range(ROUNDS))
     print(
         f"{FLACS} FLAC clips, {hours:.1f} h: audited at {hours / audited:.2f} h of audio a second, "
         f"{bare / audited:.2f} of the speed of decoding alone"
@@ -51,7 +52,7 @@ def main() -> None:
     )
 
 
-def flacs(folder: Path) -> float:
+def make_flacs(folder: Path) -> float:
     """A folder with metadata.csv; -> its hours. Noise that swells and fades, as hard to pack as speech."""
     rng, lines, hours = np.random.default_rng(0), ["file_name,text"], 0.0
     for number in range(FLACS):
@@ -71,7 +72,7 @@ def decode(source: sources.Source) -> None:
         list(threads.map(lambda row: len(soundfile.read(row.audio)[0]), source.utterances))
 
 
-def timed(work) -> float:
+def measure_s(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun

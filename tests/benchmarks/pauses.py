@@ -50,25 +50,25 @@ def main() -> None:
         print("silero-vad is not installed, so only our own pauses are measured.")
     totals: dict[str, list[np.ndarray]] = {}
     for gap_s in options.gaps:
-        for kind, sound, edges in recordings(clips, gap_s):
-            for name, figures in compared(listener, greedy, sound, edges, said).items():
+        for kind, sound, edges in make_recordings(clips, gap_s):
+            for name, figures in compare(listener, greedy, sound, edges, said).items():
                 totals.setdefault(name, []).append(figures)
                 totals.setdefault(f"{name}, {kind}", []).append(figures)
-                print(f"gap {gap_s} s, {kind}, {name}: {shown(figures)}", flush=True)
+                print(f"gap {gap_s} s, {kind}, {name}: {format_figures(figures)}", flush=True)
     print("\nover all gaps:")
     for name, found in totals.items():
-        print(f"{name}: {shown(np.mean(found, axis=0))}")
+        print(f"{name}: {format_figures(np.mean(found, axis=0))}")
 
 
-def shown(figures: np.ndarray) -> str:
-    wer, missing, extra, seams, pieces, cut, speed = figures
+def format_figures(figures: np.ndarray) -> str:
+    wer, missing, extra, seams, segments, cut, speed = figures
     return (
-        f"WER {wer:.1%} ({missing:.1f} missing, {extra:.1f} extra), at seams {seams:.1%}; {pieces:.0f} pieces, "
+        f"WER {wer:.1%} ({missing:.1f} missing, {extra:.1f} extra), at seams {seams:.1%}; {segments:.0f} segments, "
         f"{cut:.1f} cut without a pause; {speed:.0f} x real time"
     )
 
 
-def recordings(clips: Sequence[np.ndarray], gap_s: float) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def make_recordings(clips: Sequence[np.ndarray], gap_s: float) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(background, samples, where clips meet) of each kind."""
     rng = np.random.default_rng(0)
     hush = [(0.0003 * rng.standard_normal(round(gap_s * SAMPLING_RATE))).astype(np.float32) for _ in clips]
@@ -89,10 +89,10 @@ def recordings(clips: Sequence[np.ndarray], gap_s: float) -> list[tuple[str, np.
     return found
 
 
-def compared(
+def compare(
     listener: Transcriber, greedy: Decoder, sound: np.ndarray, edges: np.ndarray, said: list[list[str]]
 ) -> dict[str, np.ndarray]:
-    """name -> (WER, missing, extra, WER at seams, pieces, of them cut, times real time)."""
+    """name -> (WER, missing, extra, WER at seams, segments, of them cut, times real time)."""
     begun = time.perf_counter()
     ours = segmentation.segment_audio(sound)
     took = time.perf_counter() - begun
@@ -100,9 +100,9 @@ def compared(
     found = {
         "ours": np.array(
             [
-                *errors(said, listener.transcribe_blocks([sound], greedy).text),
+                *count_errors(said, listener.transcribe_blocks([sound], greedy).text),
                 len(ours),
-                sum(piece.is_forced_cut for piece in ours),
+                sum(segment.is_forced_cut for segment in ours),
                 speed,
             ]
         )
@@ -110,15 +110,17 @@ def compared(
     begun = time.perf_counter()
     if parts := split_by_silero(sound):
         speed = len(sound) / SAMPLING_RATE / (time.perf_counter() - begun)
-        found["silero-vad"] = np.array([*errors(said, transcribe_parts(listener, greedy, parts)), len(parts), 0, speed])
+        found["silero-vad"] = np.array(
+            [*count_errors(said, transcribe_parts(listener, greedy, parts)), len(parts), 0, speed]
+        )
     parts = np.split(sound, edges)
     found["cut where clips meet"] = np.array(
-        [*errors(said, transcribe_parts(listener, greedy, parts)), len(parts), 0, np.inf]
+        [*count_errors(said, transcribe_parts(listener, greedy, parts)), len(parts), 0, np.inf]
     )
     return found
 
 
-def errors(said: list[list[str]], text: str) -> tuple[float, int, int, float]:
+def count_errors(said: list[list[str]], text: str) -> tuple[float, int, int, float]:
     """(WER, missing, extra, share of the clips' first and last words that are not right)."""
     words = [word for clip in said for word in clip]
     outcome = jiwer.process_words(" ".join(words), normalize(text, "basic"))
