@@ -16,18 +16,20 @@ from asrkit.errors import RunError
 
 
 @contextlib.contextmanager
-def write_atomic(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def write_atomic(path: Path, *, mode: int = 0o644, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a binary file that replaces `path` if the block succeeds, and is deleted if it raises.
 
-    Readers find the old file or the new one, never a part: the content is on the disk before the file gets its name.
+    Readers find the old file or the new one, never a part. sync: the content is on the disk before the file gets its
+    name, so that the same holds after a power failure; False for files that can be made again.
     OSError if the disk is full or the folder cannot be written.
     """
     handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(draft, mode)  # mkstemp's files are private
         os.replace(draft, path)
     except BaseException:

@@ -52,6 +52,6 @@ class ClipExtractor:
         path = self.folder / f"{hashlib.sha1(content, usedforsecurity=False).hexdigest()[:20]}{suffix}"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            with write_atomic(path) as file:
+            with write_atomic(path, sync=False) as file:
                 file.write(content)
         return path
