@@ -28,9 +28,9 @@ class Event:
     """One line of `events.jsonl`. `data` holds what the kind adds, such as `loss` or `samples`.
 
     elapsed_s: seconds of work since the run began, pauses between two lives of the worker not counted; None in events
-    that no worker wrote, and in those of older versions. offset: the byte at which the line begins, where the event was
-    read from a file. Events are never changed; they are not frozen because a history may have a million, and making
-    frozen ones takes half as long again.
+    that no worker wrote, and in those of older versions. offset: the byte at which the line begins in its file; 0 for
+    an event that was not read from one. Events are never changed; they are not frozen because a history may have a
+    million, and making frozen ones takes half as long again.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Event:
     epoch: float | None = None
     data: dict[str, Any] = field(default_factory=dict)
     elapsed_s: float | None = None
-    offset: int | None = field(default=None, compare=False)
+    offset: int = field(default=0, compare=False)
 
     def to_line(self) -> str:
         """Return the event as one line of JSON, newline included."""
@@ -57,7 +57,7 @@ class Event:
         return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_line(cls, line: str | bytes, offset: int | None = None) -> Event | None:
+    def from_line(cls, line: str | bytes, offset: int = 0) -> Event | None:
         """Parse one line; None if it is no event (half-written, or not ours)."""
         try:
             record = orjson.loads(line)  # takes a quarter of json's time, and a long run has a million lines

@@ -30,9 +30,7 @@ def iter_metrics_csv(run: Run) -> Iterator[str]:
 
     Points that a resume has rewound are left out, as in the charts.
     """
-    rewinds = [
-        (event.offset or 0, event.step or -1) for event in run.events(skim=True)[0] if event.kind == events.STARTED
-    ]
+    rewinds = [(event.offset, event.step or -1) for event in run.events(skim=True)[0] if event.kind == events.STARTED]
     yield "step,epoch,time,series,value\n"
     offset = 0
     while True:
@@ -49,7 +47,7 @@ def iter_metrics_csv(run: Run) -> Iterator[str]:
 
 def _is_rewound(event: Event, rewinds: list[tuple[int, int]]) -> bool:
     """Whether a later life of the worker, given as (byte offset, step) of its start, began before this event's step."""
-    return any(offset > (event.offset or 0) and (event.step or 0) > step for offset, step in rewinds)
+    return any(offset > event.offset and (event.step or 0) > step for offset, step in rewinds)
 
 
 def _format_rows(history: list[Event]) -> str:

@@ -163,7 +163,7 @@ class Follower:
 
     def samples(self, told: Event) -> Event:
         """The evaluation with its samples, read from where it lies."""
-        whole = self.run.events(told.offset, 65_536)[0] if told.offset is not None else []
+        whole = self.run.events(told.offset, 65_536)[0]
         return whole[0] if whole and (whole[0].kind, whole[0].step) == (told.kind, told.step) else told
 
 
