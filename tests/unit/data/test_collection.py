@@ -1,4 +1,4 @@
-"""A dataset that grows: usable at any moment, whatever happens while a clip is added."""
+"""Collections: datasets that users record, valid after each change and after failed writes."""
 
 import multiprocessing
 import os
@@ -18,94 +18,94 @@ def wave(sine):
     return Waveform(sine(0.5))
 
 
-def test_it_is_a_dataset_after_each_clip(wave, tmp_path):
-    mine = open_collection(tmp_path / "data", "My voice")
-    assert mine.clips() == [] and list_collections(tmp_path / "data") == []
+def test_collection_is_a_dataset_after_each_clip(wave, tmp_path):
+    collection = open_collection(tmp_path / "data", "My voice")
+    assert collection.clips() == [] and list_collections(tmp_path / "data") == []
     for number, text in enumerate(["Hello, you", 'say "hi"\nnow', "你好"], 1):
-        mine.add(wave, text, speaker="ann")
-        assert len(sources.load(str(mine.folder)).train) == number
-    rows = sources.load(str(mine.folder)).train
+        collection.add(wave, text, speaker="ann")
+        assert len(sources.load(str(collection.folder)).train) == number
+    rows = sources.load(str(collection.folder)).train
     assert [row.text for row in rows] == ["Hello, you", 'say "hi" now', "你好"]
     assert {(row.speaker, row.duration_s) for row in rows} == {("ann", 0.5)}
     np.testing.assert_allclose(load_audio(rows[0].audio).samples, wave.samples, atol=1e-4)
-    assert [found.name for found in list_collections(tmp_path / "data")] == ["My voice"]
+    assert [entry.name for entry in list_collections(tmp_path / "data")] == ["My voice"]
 
 
-def test_a_clip_is_taken_again_or_out(wave, sine, tmp_path):
-    mine = Collection(tmp_path / "mine")
-    first, second = mine.add(wave, "one"), mine.add(wave, "two")
-    better = mine.add(Waveform(sine(0.8)), "one", replaces=first.file_name)
-    assert mine.clips() == [second, better]
-    mine.remove(second.file_name)
-    assert mine.clips() == [better]
-    assert [path.name for path in (mine.folder / "clips").iterdir()] == [os.path.basename(better.file_name)]
+def test_clips_are_replaced_and_removed(wave, sine, tmp_path):
+    collection = Collection(tmp_path / "voice")
+    first, second = collection.add(wave, "one"), collection.add(wave, "two")
+    better = collection.add(Waveform(sine(0.8)), "one", replaces=first.file_name)
+    assert collection.clips() == [second, better]
+    collection.remove(second.file_name)
+    assert collection.clips() == [better]
+    assert [path.name for path in (collection.folder / "clips").iterdir()] == [os.path.basename(better.file_name)]
     with pytest.raises(DataError, match="has no clip 'clips/gone.flac'"):
-        mine.remove("clips/gone.flac")
+        collection.remove("clips/gone.flac")
 
 
-def test_what_a_page_names_removes_nothing_else(wave, tmp_path):
-    mine = Collection(tmp_path / "mine")
-    mine.add(wave, "one")
+def test_replacement_removes_only_clips_of_the_collection(wave, tmp_path):
+    collection = Collection(tmp_path / "voice")
+    collection.add(wave, "one")
     (tmp_path / "other.txt").write_text("keep me")
     for name in ("../other.txt", "clips/../../other.txt", "metadata.csv", str(tmp_path / "other.txt")):
-        mine.add(wave, "two", replaces=name)
-    assert (tmp_path / "other.txt").exists() and len(mine.clips()) == 5
+        collection.add(wave, "two", replaces=name)
+    assert (tmp_path / "other.txt").exists() and len(collection.clips()) == 5
 
 
-@pytest.mark.parametrize(("text", "words"), [("", "is empty"), (" \n\x00", "is empty"), ("a" * 3000, "3000 char")])
-def test_a_transcript_that_is_none(wave, tmp_path, text, words):
-    mine = Collection(tmp_path / "mine")
-    with pytest.raises(DataError, match=words):
-        mine.add(wave, text)
-    assert not mine.folder.exists()
+@pytest.mark.parametrize(("text", "message"), [("", "is empty"), (" \n\x00", "is empty"), ("a" * 3000, "3000 char")])
+def test_bad_transcript_is_refused(wave, tmp_path, text, message):
+    collection = Collection(tmp_path / "voice")
+    with pytest.raises(DataError, match=message):
+        collection.add(wave, text)
+    assert not collection.folder.exists()
 
 
-def test_a_silent_recording_is_not_kept(sine, tmp_path):
+def test_silent_recording_is_refused(sine, tmp_path):
     with pytest.raises(AudioError, match="silent"):
-        Collection(tmp_path / "mine").add(Waveform(sine(1.0, peak=0.0)), "hello")
-    assert not (tmp_path / "mine").exists()
+        Collection(tmp_path / "voice").add(Waveform(sine(1.0, peak=0.0)), "hello")
+    assert not (tmp_path / "voice").exists()
 
 
-def test_a_failed_write_leaves_what_was_there(wave, tmp_path, monkeypatch):
-    mine = Collection(tmp_path / "mine")
-    kept = mine.add(wave, "one")
-    before = sorted(mine.folder.rglob("*"))
+def test_failed_write_changes_nothing(wave, tmp_path, monkeypatch):
+    collection = Collection(tmp_path / "voice")
+    first = collection.add(wave, "one")
+    before = sorted(collection.folder.rglob("*"))
     replace = os.replace
 
-    def full(draft, path):
+    def fail(draft, path):
         if path.name == "metadata.csv":
             raise OSError(28, "No space left on device")
         replace(draft, path)
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(DataError, match=r"mine cannot be written \(No space left on device\)"):
-        mine.add(wave, "two")
-    assert mine.clips() == [kept] and sorted(mine.folder.rglob("*")) == before
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(DataError, match=r"voice cannot be written \(No space left on device\)"):
+        collection.add(wave, "two")
+    assert collection.clips() == [first] and sorted(collection.folder.rglob("*")) == before
 
 
 def _add(folder, text):
     Collection(folder).add(Waveform(np.sin(np.arange(8000) / 10).astype(np.float32)), text)
 
 
-def test_several_processes_add_at_once(tmp_path):
+def test_concurrent_processes_add_clips(tmp_path):
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        pool.starmap(_add, [(tmp_path / "mine", f"clip {number}") for number in range(12)])
-    assert sorted(row.text for row in Collection(tmp_path / "mine").clips()) == sorted(
+        pool.starmap(_add, [(tmp_path / "voice", f"clip {number}") for number in range(12)])
+    assert sorted(row.text for row in Collection(tmp_path / "voice").clips()) == sorted(
         f"clip {number}" for number in range(12)
     )
 
 
-def test_prompts_are_kept(wave, tmp_path):
-    mine = Collection(tmp_path / "mine")
-    mine.prompts = ["One.", "", " Two  three. ", "One."]
-    assert Collection(tmp_path / "mine").prompts == ["One.", "Two three."]
-    assert [found.name for found in list_collections(tmp_path)] == ["mine"]
+def test_prompts_are_saved_without_blanks_and_duplicates(wave, tmp_path):
+    collection = Collection(tmp_path / "voice")
+    collection.prompts = ["One.", "", " Two  three. ", "One."]
+    assert Collection(tmp_path / "voice").prompts == ["One.", "Two three."]
+    assert [entry.name for entry in list_collections(tmp_path)] == ["voice"]
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/b", "../a", "a\\b", ".hidden", "a\nb", "-rf", "a" * 70, "a\0", "c:"]
 )
-def test_a_name_that_could_mean_another_place(tmp_path, name):
+def test_unsafe_name_is_refused(tmp_path, name):
     with pytest.raises(DataError, match="cannot name a dataset; use up to 64 letters"):
         open_collection(tmp_path, name)
 
@@ -119,27 +119,30 @@ def test_a_name_that_could_mean_another_place(tmp_path, name):
         "file_name,text,speaker,duration_s,split\na,b,c,1.0,test\n",
     ],
 )
-def test_somebody_elses_table_is_left_alone(wave, tmp_path, content):
+def test_foreign_table_is_not_changed(wave, tmp_path, content):
     (tmp_path / "metadata.csv").write_text(content)
-    for words in ("was not recorded here", "was not written by asrkit"):
-        for add in (lambda mine: mine.add(wave, "hi"), lambda mine: setattr(mine, "prompts", ["hi"])):
+    for message in ("was not recorded here", "was not written by asrkit"):
+        for add in (
+            lambda collection: collection.add(wave, "hi"),
+            lambda collection: setattr(collection, "prompts", ["hi"]),
+        ):
             before = sorted(tmp_path.iterdir())
-            with pytest.raises(DataError, match=words):
+            with pytest.raises(DataError, match=message):
                 add(Collection(tmp_path))
             assert sorted(tmp_path.iterdir()) == before and (tmp_path / "metadata.csv").read_text() == content
         (tmp_path / ".lock").touch()
 
 
-def test_recordings_with_transcripts_beside_them_are_left_alone(wave, tmp_path):
-    (tmp_path / "mine").mkdir()
-    soundfile.write(tmp_path / "mine/a.wav", wave.samples, SAMPLING_RATE)
-    (tmp_path / "mine/a.txt").write_text("hello")
+def test_foreign_recordings_are_not_changed(wave, tmp_path):
+    (tmp_path / "voice").mkdir()
+    soundfile.write(tmp_path / "voice/a.wav", wave.samples, SAMPLING_RATE)
+    (tmp_path / "voice/a.txt").write_text("hello")
     with pytest.raises(DataError, match="choose another name"):
-        open_collection(tmp_path, "mine").add(wave, "hi")
-    assert [row.text for row in sources.load(str(tmp_path / "mine")).train] == ["hello"]
+        open_collection(tmp_path, "voice").add(wave, "hi")
+    assert [row.text for row in sources.load(str(tmp_path / "voice")).train] == ["hello"]
 
 
 @pytest.mark.parametrize("name", ["selections", "Selections"])
-def test_the_name_of_the_folder_of_selections_is_taken(tmp_path, name):
+def test_reserved_name_is_refused(tmp_path, name):
     with pytest.raises(DataError, match="another name"):
         open_collection(tmp_path, name)

@@ -1,4 +1,4 @@
-"""Manifests: written atomically, read back, and refused if malformed."""
+"""Manifests: atomic writes, round trips and malformed files."""
 
 import os
 
@@ -16,7 +16,7 @@ def utterances(count, speakers=()):
     ]
 
 
-def test_round_trip(tmp_path):
+def test_write_and_read_round_trip(tmp_path):
     rows = [
         Utterance("a/é.wav", "I said “नमस्ते”\u2028twice", 1.5, "ann", "train", 0.5, 2.0, "metadata.csv row 7"),
         Utterance("b.wav", "", -1.0),
@@ -26,21 +26,21 @@ def test_round_trip(tmp_path):
     assert os.listdir(tmp_path) == ["train.jsonl"]
 
 
-def test_a_failed_write_leaves_the_old_manifest(tmp_path):
+def test_failed_write_keeps_the_old_manifest(tmp_path):
     path = tmp_path / "train.jsonl"
     manifest.write(path, utterances(2))
 
-    def broken():
+    def interrupted():
         yield Utterance("a.wav", "a", 1.0)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        manifest.write(path, broken())
+        manifest.write(path, interrupted())
     assert manifest.read(path) == utterances(2)
     assert os.listdir(tmp_path) == ["train.jsonl"]
 
 
-def test_read_errors(tmp_path):
+def test_malformed_manifest_is_refused(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         manifest.read(tmp_path / "gone.jsonl")
     good = '{"audio": "a.wav", "text": "a", "duration_s": 1.0}\n'
@@ -50,7 +50,7 @@ def test_read_errors(tmp_path):
             manifest.read(tmp_path / "bad.jsonl")
 
 
-def test_id_is_short_stable_and_tells_parts_apart():
+def test_id_is_short_stable_and_unique_for_each_part():
     first = Utterance("x/clip.wav", "a", 1.0)
     assert first.id == Utterance("x/clip.wav", "b", 2.0).id
     assert first.id.startswith("clip-") and len(first.id) == len("clip-") + 8
