@@ -1,3 +1,5 @@
+"""TrainConfig: bounds, types, presets and files."""
+
 import dataclasses
 import json
 import math
@@ -9,27 +11,27 @@ from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import ConfigError
 
 BOUNDED = [name for name, spec in FIELDS.items() if spec.metadata["low"] is not None]
-CHOSEN = [name for name, spec in FIELDS.items() if spec.metadata["choices"]]
+ENUMERATED = [name for name, spec in FIELDS.items() if spec.metadata["choices"]]
 TYPES = {name: type(spec.default) for name, spec in FIELDS.items()}
 INTEGERS = [name for name, kind in TYPES.items() if kind is int]
 NUMBERS = [name for name, kind in TYPES.items() if kind in (int, float)]
-SWITCHES = [name for name, kind in TYPES.items() if kind is bool]
-TEXTS = [name for name, kind in TYPES.items() if kind is str]
+BOOLEANS = [name for name, kind in TYPES.items() if kind is bool]
+STRINGS = [name for name, kind in TYPES.items() if kind is str]
 
 
-def made(name, value):
-    """A TrainConfig with one value, and with clip limits that do not contradict it."""
-    around = {"min_duration_s": 0.03, "max_duration_s": 600.0}
-    return TrainConfig(**{**around, name: value})
+def make_config(name, value):
+    """Make a TrainConfig with one value, and with clip limits that do not contradict it."""
+    limits = {"min_duration_s": 0.03, "max_duration_s": 600.0}
+    return TrainConfig(**{**limits, name: value})
 
 
-def refused(name, value):
-    """The one sentence with which a value is refused; it names the field in both its names."""
-    with pytest.raises(ConfigError) as caught:
-        made(name, value)
-    sentence = str(caught.value)
-    assert config.field_label(name) in sentence and f"({name})" in sentence and "\n" not in sentence
-    return sentence
+def config_error(name, value):
+    """Return the one-line error for a value, which has the label and the name of the field."""
+    with pytest.raises(ConfigError) as error:
+        make_config(name, value)
+    message = str(error.value)
+    assert config.field_label(name) in message and f"({name})" in message and "\n" not in message
+    return message
 
 
 def test_every_number_has_bounds():
@@ -40,10 +42,10 @@ def test_every_number_has_bounds():
 def test_bounds_are_inclusive(name):
     low, high = (FIELDS[name].metadata[side] for side in ("low", "high"))
     step = 1 if TYPES[name] is int else max(abs(low), 1e-3) * 0.01
-    assert getattr(made(name, low), name) == low
-    assert getattr(made(name, high), name) == high
-    assert f"between {low:g} and {high:g}" in refused(name, low - step)
-    assert "between" in refused(name, high + (1 if TYPES[name] is int else high * 0.01))
+    assert getattr(make_config(name, low), name) == low
+    assert getattr(make_config(name, high), name) == high
+    assert f"between {low:g} and {high:g}" in config_error(name, low - step)
+    assert "between" in config_error(name, high + (1 if TYPES[name] is int else high * 0.01))
 
 
 @pytest.mark.parametrize(
@@ -64,50 +66,50 @@ def test_bounds_are_inclusive(name):
         ("batch_seconds", -1),
     ],
 )
-def test_values_that_cannot_train_are_refused(name, value):
-    assert "between" in refused(name, value)
+def test_values_out_of_bounds_are_refused(name, value):
+    assert "between" in config_error(name, value)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_what_is_no_number_is_refused(name):
+def test_values_that_are_no_number_are_refused(name):
     for value in (math.nan, "nan", True, False, None, "eight", "", [8], {"a": 1}, 8j):
-        assert "number" in refused(name, value)
+        assert "number" in config_error(name, value)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_endless_numbers_are_refused(name):
+def test_infinite_and_huge_numbers_are_refused(name):
     for value in (math.inf, -math.inf, "inf", 1e300, 10**400, "9" * 400):
-        refused(name, value)
+        config_error(name, value)
 
 
 @pytest.mark.parametrize("name", INTEGERS)
-def test_whole_numbers_may_come_as_text_or_float(name):
+def test_integers_are_read_from_text_and_floats(name):
     for value in ("8", "8.0", 8.0, " 8 ", 8):
-        found = getattr(made(name, value), name)
-        assert found == 8 and type(found) is int
+        result = getattr(make_config(name, value), name)
+        assert result == 8 and type(result) is int
     for value in ("8.5", 8.5):
-        assert "whole number" in refused(name, value)
+        assert "whole number" in config_error(name, value)
 
 
-def test_fractions_may_come_as_text():
+def test_floats_are_read_from_text_and_integers():
     assert TrainConfig(learning_rate="1e-4").learning_rate == 0.0001
     assert type(TrainConfig(num_epochs=3).num_epochs) is float
 
 
-@pytest.mark.parametrize("name", SWITCHES)
-def test_switches(name):
+@pytest.mark.parametrize("name", BOOLEANS)
+def test_booleans_are_read_from_text(name):
     for value in (True, "true", "True", "1", "yes"):
-        assert getattr(made(name, value), name) is True
+        assert getattr(make_config(name, value), name) is True
     for value in (False, "false", "0", "no", "NO"):
-        assert getattr(made(name, value), name) is False
+        assert getattr(make_config(name, value), name) is False
     for value in (1, 0.0, "on", None, ""):
-        assert "true or false" in refused(name, value)
+        assert "true or false" in config_error(name, value)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", STRINGS)
 def test_texts_refuse_other_types(name):
     for value in (3, 2.5, ["a"], True):
-        assert "text" in refused(name, value)
+        assert "text" in config_error(name, value)
 
 
 def test_texts_are_stripped_and_none_is_empty():
@@ -115,42 +117,42 @@ def test_texts_are_stripped_and_none_is_empty():
     assert TrainConfig(language=None).language == ""
 
 
-@pytest.mark.parametrize("name", CHOSEN)
-def test_choices(name):
+@pytest.mark.parametrize("name", ENUMERATED)
+def test_only_the_choices_are_accepted(name):
     choices = FIELDS[name].metadata["choices"]
     for choice in choices:
-        assert getattr(made(name, choice), name) == choice
+        assert getattr(make_config(name, choice), name) == choice
     for value in ("nonsense", choices[0].upper(), ""):
-        assert f"choose one of {', '.join(choices)}" in refused(name, value)
+        assert f"choose one of {', '.join(choices)}" in config_error(name, value)
 
 
-def test_fields_that_contradict_each_other():
+def test_contradicting_fields_are_refused():
     with pytest.raises(ConfigError, match=r"Shortest clip \(5 s\) must be below longest clip \(5 s\)"):
         TrainConfig(min_duration_s=5, max_duration_s=5)
 
 
 @pytest.mark.parametrize("name", ["model", "train"])
-def test_nothing_to_train_from_is_refused(name):
+def test_empty_model_and_data_are_refused(name):
     for value in ("", "  ", None):
         with pytest.raises(ConfigError, match=f"{config.field_label(name)} is empty"):
             TrainConfig(**{name: value})
 
 
-def test_a_config_cannot_be_changed_in_place():
+def test_config_is_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrainConfig().seed = 7
 
 
-def test_changed_keeps_the_rest_and_refuses_unknown_names():
+def test_replace_keeps_other_fields_and_refuses_unknown_names():
     base = TrainConfig(seed=7)
-    after = base.replace({"learning_rate": "2e-5"})
-    assert (after.seed, after.learning_rate, base.learning_rate) == (7, 2e-5, 5e-4)
+    changed = base.replace({"learning_rate": "2e-5"})
+    assert (changed.seed, changed.learning_rate, base.learning_rate) == (7, 2e-5, 5e-4)
     with pytest.raises(ConfigError, match="no setting 'lr'; the settings are preset, model"):
         base.replace({"lr": 1e-4})
 
 
 @pytest.mark.parametrize("name", list(FIELDS))
-def test_every_field_can_be_put_in_a_form(name):
+def test_every_field_has_a_label_help_and_group(name):
     spec = FIELDS[name].metadata
     assert spec["label"] and spec["help"].endswith(".")
     assert spec["group"] in ("Data", "Training", "Model", "Evaluation")
@@ -164,7 +166,7 @@ def test_labels_are_unique():
 # Presets
 
 
-def test_shipped_presets_are_those_of_the_design():
+def test_list_of_presets():
     assert set(config.list_presets()) == {
         "demo",
         "few-clips",
@@ -227,14 +229,14 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_presets_are_verbatim(name):
+def test_published_presets_have_the_published_values(name):
     result = config.load_preset(name).config.to_dict()
     assert {field: result[field] for field in PUBLISHED[name]} == PUBLISHED[name]
     # Both counted clips, not seconds, and ran for all their epochs.
     assert result["batch_seconds"] == result["max_steps"] == result["early_stopping_patience"] == 0
 
 
-def test_unknown_preset():
+def test_unknown_preset_is_refused():
     with pytest.raises(ConfigError, match="no preset 'nonsense'; choose one of demo, "):
         config.load_preset("nonsense")
     with pytest.raises(ConfigError, match=r"no preset '\.\./config'"):
@@ -246,28 +248,28 @@ def test_unknown_preset():
 # Files
 
 
-def test_a_file_names_its_preset_and_overrides_it(tmp_path):
+def test_file_overrides_its_preset(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"preset": "english-xlsr-53", "seed": 7}))
-    found = config.from_file(path)
-    assert (found.preset, found.seed, found.warmup_steps) == ("english-xlsr-53", 7, 1000)
+    loaded = config.from_file(path)
+    assert (loaded.preset, loaded.seed, loaded.warmup_steps) == ("english-xlsr-53", 7, 1000)
 
 
-def test_a_file_without_a_preset_starts_from_the_defaults(tmp_path):
+def test_file_without_a_preset_overrides_the_defaults(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"seed": 7}')
     assert config.from_file(path) == TrainConfig(seed=7)
 
 
-def test_a_written_config_reads_back(tmp_path):
+def test_config_round_trips_through_a_file(tmp_path):
     path = tmp_path / "config.json"
-    wanted = TrainConfig(preset="", train="/données/été", learning_rate=3e-5, drop_bad_clips=True)
-    path.write_text(json.dumps(wanted.to_dict()))
-    assert config.from_file(path) == wanted
+    expected = TrainConfig(preset="", train="/données/été", learning_rate=3e-5, drop_bad_clips=True)
+    path.write_text(json.dumps(expected.to_dict()))
+    assert config.from_file(path) == expected
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"{", "is not valid JSON"),
         (b"", "is not valid JSON"),
@@ -283,15 +285,15 @@ def test_a_written_config_reads_back(tmp_path):
         (b'{"model": "  "}', "Base model is empty"),
     ],
 )
-def test_bad_files(tmp_path, content, words):
-    path = tmp_path / "mine.json"
+def test_malformed_files_are_refused(tmp_path, content, message):
+    path = tmp_path / "config.json"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=words) as caught:
+    with pytest.raises(ConfigError, match=message) as error:
         config.from_file(path)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
-def test_a_file_that_cannot_be_read(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"gone\.json cannot be read \(No such file or directory\)"):
         config.from_file(tmp_path / "gone.json")
     with pytest.raises(ConfigError, match="cannot be read"):
@@ -299,7 +301,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize(("numbers", "pairs"), [("", ""), ("de", ""), ("", " ё=е  №= "), ("en", "a=b")])
-def test_text_rules_are_those_that_speech_knows(numbers, pairs):
+def test_text_rules_are_accepted_by_the_normalizer(numbers, pairs):
     from asrkit.text.normalizers import make_rules, normalize
 
     config = TrainConfig(normaliser="german", spell_numbers=numbers, character_map=pairs)

@@ -1,17 +1,19 @@
+"""Checks of single clips: codes, counts, examples and verdicts."""
+
 import json
 
 import pytest
 
-from asrkit.audit import clips as audits
+from asrkit.audit import clips
 from asrkit.audit.clips import Limits
 from asrkit.audit.findings import EXPLANATIONS
 from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError
 
 
-def audit(rows, *, normaliser, decode=False, vocabulary=None, min_duration_s=0.1, max_duration_s=30.0, **more):
-    limits = Limits(normaliser, vocabulary, min_duration_s=min_duration_s, max_duration_s=max_duration_s, **more)
-    return audits.audit_clips(rows, limits, decode)
+def audit(rows, *, normaliser, decode=False, vocabulary=None, min_duration_s=0.1, max_duration_s=30.0, **fields):
+    limits = Limits(normaliser, vocabulary, min_duration_s=min_duration_s, max_duration_s=max_duration_s, **fields)
+    return clips.audit_clips(rows, limits, decode)
 
 
 def row(path, text="hello there", number=2, **fields):
@@ -27,13 +29,13 @@ def only_finding(utterances, **options):
     return finding
 
 
-def test_ready(clip):
+def test_good_clip_is_ready(clip):
     kept, report = audit([row(clip("a.wav", 3.6), "Hello!", duration_s=99.0)], normaliser="basic")
     assert [(utterance.text, utterance.duration_s) for utterance in kept] == [("Hello!", 3.6)]
     assert report.to_dict() == {"verdict": "ready", "utterances": 1, "hours": 0.001, "dropped": 0, "findings": []}
 
 
-def test_unreadable_audio(clip, tmp_path):
+def test_unreadable_audio_is_dropped(clip, tmp_path):
     (tmp_path / "notes.wav").write_text("not audio at all")
     bad = [row(tmp_path / "notes.wav", number=3), row(tmp_path / "gone.wav", number=4)]
     finding = only_finding(bad, good=clip("a.wav"))
@@ -42,20 +44,20 @@ def test_unreadable_audio(clip, tmp_path):
 
 
 def test_truncated_audio_needs_decoding(clip):
-    cut = clip("cut.flac", 3.0)
-    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    assert audit([row(cut)], normaliser="basic")[1].verdict == "ready"
-    assert only_finding([row(cut)], good=clip("a.wav"), decode=True).code == "unreadable-audio"
+    path = clip("cut.flac", 3.0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert audit([row(path)], normaliser="basic")[1].verdict == "ready"
+    assert only_finding([row(path)], good=clip("a.wav"), decode=True).code == "unreadable-audio"
 
 
-def test_zero_length(clip, tmp_path):
+def test_clips_without_samples_are_dropped(clip, tmp_path):
     (tmp_path / "none.wav").touch()
     bad = [row(clip("zero.wav", 0.0)), row(tmp_path / "none.wav"), row(clip("b.wav"), start_s=5.0)]
     finding = only_finding(bad, good=clip("a.wav"))
     assert (finding.code, finding.count) == ("zero-length", 3)
 
 
-def test_too_short_and_too_long(clip):
+def test_clips_outside_the_duration_limits_are_dropped(clip):
     finding = only_finding([row(clip("s.wav", 0.05), "a")], good=clip("a.wav"))
     assert (finding.code, finding.examples) == ("too-short", ["metadata.csv row 2: s.wav (0.05 s)"])
     assert "0.1 s" in finding.cause
@@ -66,29 +68,29 @@ def test_too_short_and_too_long(clip):
 def test_clip_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
     monkeypatch.setattr("asrkit.audit.clips.measure_clip", None)
     _, report = audit([row(clip("l.wav", 3.0))], normaliser="basic", max_duration_s=2.0, decode=True)
-    assert [found.code for found in report.findings] == ["too-long"]
+    assert [finding.code for finding in report.findings] == ["too-long"]
 
 
-def test_duration_of_a_part(clip):
+def test_duration_is_that_of_the_span(clip):
     path = clip("l.wav", 3.0)
     kept, _ = audit([row(path, "a", start_s=1.0, end_s=1.5)], normaliser="basic", max_duration_s=2.0, decode=True)
     assert kept[0].duration_s == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "...!"])
-def test_empty_transcript(clip, text):
+def test_empty_transcript_is_dropped(clip, text):
     assert only_finding([row(clip("e.wav"), text)], good=clip("a.wav")).code == "empty-transcript"
 
 
-def test_unknown_characters(clip):
-    known = set("helo tr")
-    finding = only_finding([row(clip("u.wav"), "hello 我 q")], good=clip("a.wav"), vocabulary=known)
+def test_unknown_characters_are_dropped(clip):
+    vocabulary = set("helo tr")
+    finding = only_finding([row(clip("u.wav"), "hello 我 q")], good=clip("a.wav"), vocabulary=vocabulary)
     assert finding.code == "unknown-characters"
     assert "q 我" in finding.cause
     assert finding.examples == ["metadata.csv row 2: u.wav (q我)"]
 
 
-def test_label_too_long(clip):
+def test_text_longer_than_the_frames_is_dropped(clip):
     path = clip("a.wav", 0.2)  # 9 frames
     assert audit([row(path, "abcdefghi")], normaliser="basic")[1].verdict == "ready"
     for text in ("abcdefghij", "abcdefghh", "abc def ghi"):
@@ -98,7 +100,7 @@ def test_label_too_long(clip):
     assert finding.examples == ["metadata.csv row 2: a.wav (6 characters in 5 frames)"]
 
 
-def test_verdicts(clip):
+def test_verdict_depends_on_the_share_of_bad_clips(clip):
     good, bad = row(clip("a.wav")), row(clip("b.wav"), "")
     verdicts = {
         "ready-with-drops": [good, bad],
@@ -111,7 +113,7 @@ def test_verdicts(clip):
     assert audit([bad], normaliser="basic")[1].verdict == "not-ready"
 
 
-def test_five_examples_and_json(clip):
+def test_report_limits_examples_and_is_json(clip):
     _, report = audit([row(clip("b.wav"), "")] * 9, normaliser="basic")
     assert report.findings[0].count == 9 and len(report.findings[0].examples) == 5
     assert json.loads(json.dumps(report.to_dict()))["findings"][0]["code"] == "empty-transcript"

@@ -1,4 +1,4 @@
-"""The texts of every finding, as they are shown."""
+"""Texts and JSON forms of findings."""
 
 import re
 

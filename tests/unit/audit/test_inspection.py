@@ -1,4 +1,4 @@
-"""The complete audit: every kind of finding in spoiled data, and none in good data."""
+"""The complete audit: each kind of finding in faulty data, and none in good data."""
 
 import functools
 from dataclasses import replace
@@ -19,35 +19,37 @@ RATE = 16_000
 WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()
 
 
-def voice(rng, seconds, noise=0.001):
-    """Something as even as speech: bursts of a tone with pauses, every clip another."""
-    at = np.arange(round(seconds * RATE)) / RATE
-    bursts = (np.sin(2 * np.pi * 3 * at + rng.uniform(0, 6)) > -0.3) * 0.3
-    return (bursts * np.sin(2 * np.pi * rng.uniform(150, 900) * at) + noise * rng.standard_normal(len(at))).astype("f4")
+def make_voice(rng, seconds, noise=0.001):
+    """Make bursts of a tone with pauses, at a random pitch: about as even as speech."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    bursts = (np.sin(2 * np.pi * 3 * times + rng.uniform(0, 6)) > -0.3) * 0.3
+    return (
+        bursts * np.sin(2 * np.pi * rng.uniform(150, 900) * times) + noise * rng.standard_normal(len(times))
+    ).astype("f4")
 
 
 class Data:
-    """Forty clips of two seconds, by four speakers, each with four words of its own; then spoiled."""
+    """Forty good clips of two seconds and four words, by four speakers; tests add faulty ones."""
 
     def __init__(self, folder):
         self.folder, self.rng, self.rows, self.eval = folder, np.random.default_rng(0), [], []
         for number in range(40):
             self.add(" ".join(self.rng.choice(WORDS, 4)), f"speaker {number % 4}")
 
-    def add(self, text, speaker=None, samples=None, rate=RATE, to="rows"):
-        rows = getattr(self, to)
-        path = self.folder / f"{to}-{len(rows)}.wav"
-        soundfile.write(path, voice(self.rng, 2.0) if samples is None else samples, rate, subtype="PCM_16")
-        rows.append(Utterance(str(path), text, 2.0, speaker, row=f"{to} row {len(rows)}"))
+    def add(self, text, speaker=None, samples=None, rate=RATE, split="rows"):
+        rows = getattr(self, split)
+        path = self.folder / f"{split}-{len(rows)}.wav"
+        soundfile.write(path, make_voice(self.rng, 2.0) if samples is None else samples, rate, subtype="PCM_16")
+        rows.append(Utterance(str(path), text, 2.0, speaker, row=f"{split} row {len(rows)}"))
         return len(rows) - 1
 
     def inspect(self, rules="basic", **options):
         limits = Limits(rules, options.pop("vocabulary", None), max_duration_s=20)
         return inspection.inspect(Source(self.rows, self.eval or None, "data"), limits, **options)
 
-    def found(self, **options):
+    def findings(self, **options):
         result = self.inspect(**options)
-        return {one.code: one for one in result.audit.findings if one.code != "little-data"}
+        return {finding.code: finding for finding in result.audit.findings if finding.code != "little-data"}
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def data(tmp_path):
 
 def test_good_data_has_no_findings(data):
     result = data.inspect()
-    assert [one.code for one in result.audit.findings] == ["little-data"]
+    assert [finding.code for finding in result.audit.findings] == ["little-data"]
     assert (result.audit.verdict, result.audit.utterances) == ("ready", 40)
     assert [name for name, *_ in result.statistics.speakers] == [f"speaker {n}" for n in range(4)]
     assert sum(count for *_, count in result.statistics.durations) == 40
@@ -72,81 +74,81 @@ def test_silence_is_dropped(data):
 
 
 @pytest.mark.parametrize(
-    ("code", "spoil"),
+    ("code", "make_samples"),
     [
-        ("clipped", lambda rng: np.clip(voice(rng, 2.0) * 9, -1, 1)),
-        ("noisy", lambda rng: voice(rng, 2.0, noise=0.4)),
+        ("clipped", lambda rng: np.clip(make_voice(rng, 2.0) * 9, -1, 1)),
+        ("noisy", lambda rng: make_voice(rng, 2.0, noise=0.4)),
     ],
 )
-def test_clipped_and_noisy_clips_are_suspect(data, code, spoil):
-    index = data.add("alpha bravo charlie delta", samples=spoil(data.rng))
-    found = data.found()
-    assert list(found) == [code] and found[code].clips == (index,) and found[code].kind == "suspect"
-    assert f"rows row {index}: rows-{index}.wav (" in found[code].examples[0]
+def test_clipped_and_noisy_clips_are_suspect(data, code, make_samples):
+    index = data.add("alpha bravo charlie delta", samples=make_samples(data.rng))
+    findings = data.findings()
+    assert list(findings) == [code] and findings[code].clips == (index,) and findings[code].kind == "suspect"
+    assert f"rows row {index}: rows-{index}.wav (" in findings[code].examples[0]
     assert len(data.inspect().remaining_rows([code])) == 40 and len(data.inspect().remaining_rows([])) == 41
 
 
 def test_low_sampling_rate_is_reported(data):
-    data.add("alpha bravo charlie delta", samples=voice(data.rng, 2.0)[::2], rate=8000)
-    assert "8,000 Hz" in data.found()["low-rate"].cause
+    data.add("alpha bravo charlie delta", samples=make_voice(data.rng, 2.0)[::2], rate=8000)
+    assert "8,000 Hz" in data.findings()["low-rate"].cause
 
 
 def test_duplicates_keep_the_best_fitting_text(data):
-    copy = voice(data.rng, 2.0)
+    copy = make_voice(data.rng, 2.0)
     indices = [data.add(f"{word} bravo charlie delta", samples=copy) for word in ("kilo", "lima", "mike")]
-    found = data.found()["duplicate-audio"]
-    assert found.clips == tuple(indices[1:])
-    assert "'lima bravo charlie delta'; the same recording in rows row 40 is 'kilo bravo" in found.examples[0]
-    scored = data.found(score=lambda wave, text: 0.0 if text.startswith("lima") else -1.0)["duplicate-audio"]
+    finding = data.findings()["duplicate-audio"]
+    assert finding.clips == tuple(indices[1:])
+    assert "'lima bravo charlie delta'; the same recording in rows row 40 is 'kilo bravo" in finding.examples[0]
+    scored = data.findings(score=lambda wave, text: 0.0 if text.startswith("lima") else -1.0)["duplicate-audio"]
     assert scored.clips == (indices[0], indices[2]), "the text that fits best stays"
 
 
 def test_leaks_between_given_splits(data):
-    copy = voice(data.rng, 2.0)
+    copy = make_voice(data.rng, 2.0)
     index = data.add("kilo kilo lima mike", "ann", copy)
-    data.add("kilo kilo lima mike", "ann", copy, to="eval")
-    data.add("lima lima lima lima lima", "bob", to="eval")
-    found = data.found()
-    assert set(found) == {"leak-audio", "leak-speaker", "leak-text"}
-    assert found["leak-audio"].clips == (index,)
-    assert "1 of 2 clips to evaluate on says a sentence" in found["leak-text"].cause
-    assert "1 speaker is both" in found["leak-speaker"].cause
+    data.add("kilo kilo lima mike", "ann", copy, split="eval")
+    data.add("lima lima lima lima lima", "bob", split="eval")
+    findings = data.findings()
+    assert set(findings) == {"leak-audio", "leak-speaker", "leak-text"}
+    assert findings["leak-audio"].clips == (index,)
+    assert "1 of 2 clips to evaluate on says a sentence" in findings["leak-text"].cause
+    assert "1 speaker is both" in findings["leak-speaker"].cause
     assert len(data.inspect().remaining_rows(["leak-audio"])) == 42
 
 
-def by(**settings):
+def split_by(**settings):
     return functools.partial(preparation.split_rows, TrainConfig().replace({"preset": "", **settings}))
 
 
 def test_leaks_of_the_split_a_run_would_make(data):
-    """Splits by speaker if speakers are known; else reports leaks with the setting that solves them."""
+    """Split by speaker if speakers are known, else report leaks with the setting that solves them."""
     first = data.rows[0].text
     for row in data.rows[1:20]:
         data.rows[data.rows.index(row)] = replace(row, text=first)
-    result = data.inspect(hold_out=by())
+    result = data.inspect(hold_out=split_by())
     assert len(result.held_out) == 10 and len({result.clips[index].row.speaker for index in result.held_out}) == 1
-    found = data.found(hold_out=by())
-    assert set(found) == {"leak-text", "duplicate-text"} and not found["leak-text"].settings
-    found = data.found(hold_out=by(split_by="random", eval_count=8))
-    assert found["leak-speaker"].settings == {"split_by": "speaker", "eval_count": 0}
+    findings = data.findings(hold_out=split_by())
+    assert set(findings) == {"leak-text", "duplicate-text"} and not findings["leak-text"].settings
+    findings = data.findings(hold_out=split_by(split_by="random", eval_count=8))
+    assert findings["leak-speaker"].settings == {"split_by": "speaker", "eval_count": 0}
     data.rows = [replace(row, speaker=None) for row in data.rows]
-    found = data.found(hold_out=by(eval_share=0.3))
-    assert found["leak-text"].settings == {"split_by": "text", "eval_count": 0} and "leak-speaker" not in found
-    assert "leak-text" not in data.found(hold_out=by(eval_share=0.3, split_by="text"))
+    findings = data.findings(hold_out=split_by(eval_share=0.3))
+    assert findings["leak-text"].settings == {"split_by": "text", "eval_count": 0} and "leak-speaker" not in findings
+    assert "leak-text" not in data.findings(hold_out=split_by(eval_share=0.3, split_by="text"))
 
 
 def test_equal_files_stay_on_one_side(data):
-    """Equal files stay together; the same sound in another file is found by listening."""
-    copy = voice(data.rng, 2.0)
+    """Equal files stay together; the same samples in another format are found by decoding."""
+    copy = make_voice(data.rng, 2.0)
     for _ in range(30):
         data.add("kilo lima mike november", samples=copy)
     data.rows = [replace(row, speaker=None) for row in data.rows]
-    assert "leak-audio" not in data.found(hold_out=by(eval_share=0.4))
+    assert "leak-audio" not in data.findings(hold_out=split_by(eval_share=0.4))
     for number in range(0, 30, 2):
         path = data.folder / f"copy-{number}.flac"
         soundfile.write(path, soundfile.read(data.rows[-1].audio)[0], RATE, subtype="PCM_16")
         data.rows[-1 - number] = replace(data.rows[-1 - number], audio=str(path))
-    assert "leak-audio" in data.found(hold_out=by(eval_share=0.4, seed=1))
+    assert "leak-audio" in data.findings(hold_out=split_by(eval_share=0.4, seed=1))
 
 
 @pytest.mark.parametrize(
@@ -158,8 +160,8 @@ def test_equal_files_stay_on_one_side(data):
 )
 def test_unusual_pace_is_suspect(data, text, code):
     index = data.add(text)
-    found = data.found()
-    assert list(found) == [code] and found[code].clips == (index,) and "letters and" in found[code].examples[0]
+    findings = data.findings()
+    assert list(findings) == [code] and findings[code].clips == (index,) and "letters and" in findings[code].examples[0]
 
 
 @pytest.mark.parametrize(
@@ -176,14 +178,14 @@ def test_unusual_pace_is_suspect(data, text, code):
 def test_text_problems_are_reported(data, texts, rules, code, word):
     for text in texts:
         data.add(text)
-    found = data.found(rules=rules)
-    assert list(found) == [code]
-    assert any(word in part for part in (*found[code].examples, found[code].cause))
+    findings = data.findings(rules=rules)
+    assert list(findings) == [code]
+    assert any(word in text for text in (*findings[code].examples, findings[code].cause))
 
 
 def test_spelled_out_symbols_are_no_finding(data):
     data.add("alpha 50 % bravo")
-    assert list(data.found(rules="english+numbers:en")) == []
+    assert list(data.findings(rules="english+numbers:en")) == []
 
 
 def test_rare_characters_and_stray_scripts(data):
@@ -191,27 +193,27 @@ def test_rare_characters_and_stray_scripts(data):
         data.add(" ".join(data.rng.choice(WORDS, 4)))
     data.add("alpha ñandu delta echo")
     data.add("alpha bravo charlie мир")
-    found = data.found()
-    assert set(found) == {"rare-characters", "mixed-scripts"} and "ñ" in found["rare-characters"].cause
-    assert "rare-characters" not in data.found(keeps_vocabulary=True)
+    findings = data.findings()
+    assert set(findings) == {"rare-characters", "mixed-scripts"} and "ñ" in findings["rare-characters"].cause
+    assert "rare-characters" not in data.findings(keeps_vocabulary=True)
 
 
 def test_dominant_speaker_is_reported(data):
     for _ in range(60):
         data.add(" ".join(data.rng.choice(WORDS, 4)), "ann")
-    assert "60% of the speech is by 'ann', one of 5 speakers" in data.found()["speaker-balance"].cause
+    assert "60% of the speech is by 'ann', one of 5 speakers" in data.findings()["speaker-balance"].cause
 
 
 def test_repeated_sentences_are_reported(data):
     for _ in range(20):
         data.add("alpha bravo charlie delta")
-    assert "'alpha bravo charlie delta' 20 times" in data.found()["duplicate-text"].cause
+    assert "'alpha bravo charlie delta' 20 times" in data.findings()["duplicate-text"].cause
 
 
 def test_unknown_characters_offer_a_larger_vocabulary(data):
     data.add("alpha bravo ñ delta")
-    found = data.found(vocabulary=set("abcdefghijklmnopqrstuvwxyz'"))["unknown-characters"]
-    assert found.settings == {"vocabulary": "extend"} and "ñ" in found.cause
+    finding = data.findings(vocabulary=set("abcdefghijklmnopqrstuvwxyz'"))["unknown-characters"]
+    assert finding.settings == {"vocabulary": "extend"} and "ñ" in finding.cause
 
 
 def test_worst_alignment_comes_first(data):
@@ -224,8 +226,8 @@ def test_worst_alignment_comes_first(data):
     data.add("cannot be scored")
     indices = [data.add(" ".join([word] * 5)) for word in ("lima", "kilo")]
     result = data.inspect(score=score)
-    found = {one.code: one for one in result.audit.findings}["poor-alignment"]
-    assert found.clips == tuple(reversed(indices)) and "-9.00, usually -1.2" in found.examples[0]
+    finding = {finding.code: finding for finding in result.audit.findings}["poor-alignment"]
+    assert finding.clips == tuple(reversed(indices)) and "-9.00, usually -1.2" in finding.examples[0]
     assert len(result.scores) == 42
 
 

@@ -1,3 +1,5 @@
+"""Loading data: metadata tables, tables, pairs of files, and errors."""
+
 import json
 import os
 
@@ -16,7 +18,7 @@ def texts(utterances):
 
 
 class TestMetadata:
-    def test_folder(self, clip, table, tmp_path):
+    def test_folder_is_read(self, clip, table, tmp_path):
         clip("audio/a.wav", 1.5)
         table("metadata.csv", "file_name,text,speaker_id", 'audio/a.wav,"Hello, you",ann')
         source = load(tmp_path)
@@ -32,7 +34,7 @@ class TestMetadata:
         table("metadata.csv", "file_name,text,duration_s", "a.wav,hi,1.4")
         assert load(tmp_path).train[0].duration_s == 1.4
 
-    def test_jsonl_and_splits(self, clip, table, tmp_path):
+    def test_split_column_of_jsonl_is_read(self, clip, table, tmp_path):
         clip("a.wav")
         splits = ["train", "validation", "test", None, "dev"]
         table("metadata.jsonl", *(json.dumps({"file_name": "a.wav", "sentence": str(s), "split": s}) for s in splits))
@@ -44,13 +46,13 @@ class TestMetadata:
         assert source.train[0].row == "metadata.jsonl line 1"
         assert len(source.utterances) == 5
 
-    def test_a_test_split_alone_is_evaluated_on(self, clip, table, tmp_path):
+    def test_single_test_split_is_evaluated_on(self, clip, table, tmp_path):
         clip("a.wav")
         table("metadata.csv", "file_name,text,split", "a.wav,one,train", "a.wav,two,test")
         source = load(tmp_path)
         assert (texts(source.eval), source.test, texts(source.unseen)) == (["two"], None, ["two"])
 
-    def test_split_folders(self, clip, table, tmp_path):
+    def test_split_folders_are_read(self, clip, table, tmp_path):
         for split in ("train", "dev"):
             clip(f"{split}/{split}.wav")
             table(f"{split}/metadata.csv", "file_name,transcription", f"{split}.wav,{split}")
@@ -60,12 +62,12 @@ class TestMetadata:
         assert source.eval[0].split == "dev"
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-    def test_byte_order_mark(self, clip, table, tmp_path, encoding):
+    def test_byte_order_mark_is_ignored(self, clip, table, tmp_path, encoding):
         clip("é.wav")
         table("metadata.csv", "file_name,text", "é.wav,नमस्ते", encoding=encoding)
         assert texts(load(tmp_path).train) == ["नमस्ते"]
 
-    def test_windows_lines_blank_rows_and_line_breaks_in_text(self, clip, tmp_path):
+    def test_windows_lines_blank_rows_and_line_breaks_are_read(self, clip, tmp_path):
         clip("a.wav")
         content = b'file_name,text\r\na.wav,"one\r\ntwo"\r\n\r\na.wav,three\r\n'
         (tmp_path / "metadata.csv").write_bytes(content)
@@ -86,17 +88,17 @@ class TestTables:
         ("name", "separator"), [("data.csv", ","), ("data.csv", ";"), ("data.csv", "\t"), ("data.tsv", "\t")]
     )
     @pytest.mark.parametrize("column", ["file_name", "path", "audio", "file", "audio_filepath", "wav", "Path"])
-    def test_separated(self, clip, table, name, separator, column):
+    def test_separator_and_audio_column_are_detected(self, clip, table, name, separator, column):
         clip("a.wav")
         path = table(name, separator.join([column, "Sentence"]), separator.join(["a.wav", "hello"]))
         assert texts(load(path).train) == ["hello"]
 
-    def test_named_columns(self, clip, table):
+    def test_columns_are_chosen_by_name(self, clip, table):
         clip("a.wav")
-        path = table("x.csv", "recording,said,text", "a.wav,this,not this")
-        assert texts(load(path, audio_column="recording", text_column="said").train) == ["this"]
+        path = table("x.csv", "recording,spoken,text", "a.wav,this,not this")
+        assert texts(load(path, audio_column="recording", text_column="spoken").train) == ["this"]
 
-    def test_common_voice(self, clip, table, tmp_path):
+    def test_common_voice_is_read(self, clip, table, tmp_path):
         clip("clips/a.mp3")
         for split in ("train", "dev", "validated"):
             table(f"{split}.tsv", "client_id\tpath\tsentence", f'c1\ta.mp3\t"{split}" he said')
@@ -106,27 +108,27 @@ class TestTables:
         assert source.train[0].speaker == "c1"
         assert source.train[0].audio.endswith("clips/a.mp3")
 
-    def test_nemo_parts(self, clip, table):
+    def test_nemo_offset_and_duration_are_a_span(self, clip, table):
         clip("a.wav", 3.0)
         path = table("m.jsonl", '{"audio_filepath": "a.wav", "text": "x", "offset": 1.0, "duration": 0.5}')
         (utterance,) = load(path).train
         assert (utterance.start_s, utterance.end_s, utterance.duration_s) == (1.0, 1.5, 0.5)
 
-    def test_a_manifest_of_ours_is_data_too(self, clip, tmp_path):
+    def test_manifest_is_read_as_data(self, clip, tmp_path):
         from asrkit.data import manifest
 
         rows = [manifest.Utterance(str(clip("a.wav", 2.0)), "hi", 1.0, "ann", start_s=0.5, end_s=1.5)]
         manifest.write(tmp_path / "m.jsonl", rows)
-        (back,) = load(tmp_path / "m.jsonl").train
-        assert (back.text, back.duration_s, back.start_s, back.end_s, back.speaker) == ("hi", 1.0, 0.5, 1.5, "ann")
+        (row,) = load(tmp_path / "m.jsonl").train
+        assert (row.text, row.duration_s, row.start_s, row.end_s, row.speaker) == ("hi", 1.0, 0.5, 1.5, "ann")
 
-    def test_numbers_as_text(self, clip, table):
+    def test_numbers_are_read_as_text(self, clip, table):
         clip("a.wav")
         assert texts(load(table("m.jsonl", '{"audio": "a.wav", "text": 42}')).train) == ["42"]
 
 
 class TestPairs:
-    def test_same_named_txt(self, clip, table, tmp_path):
+    def test_text_files_are_paired_by_name(self, clip, table, tmp_path):
         clip("b/two.flac")
         clip("one.wav", 0.5)
         clip("._one.wav")
@@ -136,28 +138,28 @@ class TestPairs:
         assert [(row.text, row.row) for row in rows] == [("second", "b/two.flac"), ("first line", "one.wav")]
         assert rows[1].duration_s == 0.5
 
-    def test_a_clip_without_txt_is_left_to_the_audit(self, clip, table, tmp_path):
+    def test_clip_without_a_text_file_has_an_empty_text(self, clip, table, tmp_path):
         clip("a.wav")
         clip("b.wav")
         table("a.txt", "hello")
         assert texts(load(tmp_path).train) == ["hello", ""]
 
 
-def test_what_is_not_audio_is_left_to_the_audit(table, tmp_path):
+def test_unreadable_audio_has_an_unknown_duration(table, tmp_path):
     table("notes.wav", "not audio")
     (tmp_path / "none.wav").touch()
     table("metadata.csv", "file_name,text", "notes.wav,hi", "none.wav,ho")
     assert [row.duration_s for row in load(tmp_path).train] == [-1.0, -1.0]
 
 
-def test_built_in_name(clip, table, tmp_path, monkeypatch):
+def test_built_in_name_is_resolved(clip, table, tmp_path, monkeypatch):
     clip("a.wav")
     table("metadata.csv", "file_name,text", "a.wav,alpha bravo")
     monkeypatch.setitem(sources.BUILT_IN, "callsigns", tmp_path)
     assert texts(sources.load("callsigns").train) == ["alpha bravo"]
 
 
-def test_eval_data(clip, table, tmp_path):
+def test_eval_data_overrides_the_split_column(clip, table, tmp_path):
     clip("a.wav")
     train = table("t.csv", "file_name,text,split", "a.wav,train,train", "a.wav,own,test")
     plain = table("e.csv", "file_name,text", "a.wav,other")
@@ -194,8 +196,10 @@ class TestErrors:
 
     def test_no_text_column(self, table):
         path = table("x.csv", "file_name,words", "a.wav,hi")
-        wanted = r"x\.csv has no text column: found 'file_name', 'words'; wanted one of text, sentence.*set text_column"
-        with pytest.raises(DataError, match=wanted):
+        message = (
+            r"x\.csv has no text column: found 'file_name', 'words'; wanted one of text, sentence.*set text_column"
+        )
+        with pytest.raises(DataError, match=message):
             load(path)
 
     def test_no_audio_column(self, table):
@@ -212,8 +216,8 @@ class TestErrors:
     def test_missing_files(self, clip, table):
         clip("a.wav")
         path = table("x.csv", "file_name,text", "a.wav,hi", "b.wav,hi", "c.wav,hi")
-        sentence = r"x\.csv row 3: file_name names .*b\.wav, which does not exist \(2 of 3 files are missing\)"
-        with pytest.raises(DataError, match=sentence):
+        message = r"x\.csv row 3: file_name names .*b\.wav, which does not exist \(2 of 3 files are missing\)"
+        with pytest.raises(DataError, match=message):
             load(path)
 
     def test_no_file_name(self, table):
@@ -236,13 +240,13 @@ class TestErrors:
             load(table("x.jsonl", "[1]"))
 
     @pytest.mark.parametrize("value", ["[1]", "{}", "true"])
-    def test_text_that_is_no_text(self, clip, table, value):
+    def test_text_of_another_type(self, clip, table, value):
         clip("a.wav")
         with pytest.raises(DataError, match=r"x\.jsonl line 1: text is .*; give text"):
             load(table("x.jsonl", f'{{"audio": "a.wav", "text": {value}}}'))
 
     @pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf"])
-    def test_duration(self, clip, table, value):
+    def test_malformed_duration(self, clip, table, value):
         clip("a.wav")
         with pytest.raises(DataError, match=rf"x\.csv row 2: duration_s is '{value}'; give seconds"):
             load(table("x.csv", "file_name,text,duration_s", f"a.wav,hi,{value}"))
@@ -257,7 +261,7 @@ class TestErrors:
         with pytest.raises(DataError, match=r"x\.csv row 2: split is 'other'; use train, validation or test"):
             load(table("x.csv", "file_name,text,split", "a.wav,hi,other"))
 
-    def test_half_a_surrogate_pair(self, clip, table, tmp_path):
+    def test_lone_surrogate_is_replaced(self, clip, table, tmp_path):
         from asrkit.data import manifest
 
         clip("a.wav")
@@ -267,12 +271,12 @@ class TestErrors:
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "~nosuchuser/x", "caf\udce9"])
-def test_a_path_that_no_file_can_have(name):
+def test_impossible_path_is_refused(name):
     with pytest.raises(DataError, match="cannot be read|no data at"):
         sources.load(name)
 
 
-def test_a_file_name_that_is_not_utf_8(clip, table, tmp_path):
+def test_file_name_that_is_not_utf_8_is_refused(clip, table, tmp_path):
     os.rename(clip("d/a.wav"), tmp_path / "d/caf\udce9.wav")
     os.rename(table("d/a.txt", "hi"), tmp_path / "d/caf\udce9.txt")
     with pytest.raises(DataError, match=r"caf.udce9.\w+' is not UTF-8; rename the file"):

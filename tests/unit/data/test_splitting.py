@@ -19,7 +19,7 @@ def utterances(count, speakers=()):
 
 
 @given(st.integers(2, 60), st.floats(0.01, 0.99), st.integers(0, 9))
-def test_random_split_parts_the_rows(count, share, seed):
+def test_random_split_is_a_reproducible_partition(count, share, seed):
     rows = utterances(count)
     train, held = splitting.split_utterances(rows, eval_share=share, seed=seed)
     assert train and held
@@ -35,12 +35,12 @@ def test_speakers_stay_on_one_side(count, speakers, share, seed):
     assert not {row.speaker for row in train} & {row.speaker for row in held}
 
 
-def test_speaker_split_meets_the_share():
+def test_speaker_split_holds_out_the_given_share():
     rows = utterances(500, [f"s{number}" for number in range(50)])
     assert len(splitting.split_utterances(rows, eval_share=0.1, by="speaker")[1]) == 50
 
 
-def test_rows_without_a_speaker_train():
+def test_rows_without_a_speaker_are_trained_on():
     rows = [*utterances(8, ["ann", "bob"]), *utterances(4)]
     train, held = splitting.split_utterances(rows, eval_share=0.4)
     assert {row.speaker for row in held} in ({"ann"}, {"bob"})
@@ -54,7 +54,7 @@ def test_one_speaker_splits_at_random():
 @given(st.integers(3, 40), st.integers(2, 9), st.floats(0.01, 0.99), st.integers(0, 9))
 def test_texts_and_copies_stay_on_one_side(count, texts, share, seed):
     rows = [replace(row, text=f"text {number % texts}") for number, row in enumerate(utterances(count))]
-    copies = [number // 2 for number in range(count)]  # of neighbours, which say different things
+    copies = [number // 2 for number in range(count)]  # each pair of neighbours is a copy, with different texts
     train, held = splitting.split_utterances(rows, eval_share=share, seed=seed, by="random", audio_fingerprints=copies)
     assert train and held and len(train) + len(held) == count
     side = {row.audio: False for row in train} | {row.audio: True for row in held}
@@ -63,7 +63,7 @@ def test_texts_and_copies_stay_on_one_side(count, texts, share, seed):
     assert held and not {row.text for row in train} & {row.text for row in held}
 
 
-def test_a_count_is_held_out_by_speaker_too():
+def test_count_keeps_speakers_together():
     rows = utterances(20, ["ann", "bob", "cy", "dee"])
     held = splitting.split_utterances(rows, count=6)[1]
     assert len({row.speaker for row in held}) == 1 and len(held) == 5
@@ -74,7 +74,7 @@ def test_other_seeds_give_other_splits():
     assert splitting.split_utterances(utterances(50), seed=1) != splitting.split_utterances(utterances(50), seed=2)
 
 
-def test_split_errors():
+def test_impossible_split_is_refused():
     with pytest.raises(DataError, match="1 of 1 utterances cannot be held out"):
         splitting.split_utterances(utterances(1))
     with pytest.raises(DataError, match="at least 2 different ones and the data has 1; add a speaker column"):
@@ -85,11 +85,11 @@ def test_split_errors():
         splitting.split_utterances(utterances(9), by="gender")
 
 
-def test_hold_out():
+def test_hold_out_takes_the_last_rows_of_one_shuffle():
     rows = utterances(10)
     train, held = splitting.hold_out(rows, 3, seed=0)
     assert (len(train), len(held)) == (7, 3)
-    assert splitting.hold_out(rows, 4, seed=0)[1][1:] == held  # the last of one shuffle
+    assert splitting.hold_out(rows, 4, seed=0)[1][1:] == held
     for count in (0, 10, 11):
         with pytest.raises(DataError, match=f"{count} of 10 utterances cannot be held out"):
             splitting.hold_out(rows, count, seed=0)

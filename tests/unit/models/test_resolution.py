@@ -1,3 +1,5 @@
+"""Resolution of model names, lists of models, and vocabularies."""
+
 import json
 import re
 
@@ -19,16 +21,16 @@ def checkpoint(folder, config='{"model_type": "wav2vec2"}', weights="model.safet
     return folder
 
 
-def give_model(run):
+def add_model(run):
     checkpoint(run.model_dir)
     return run
 
 
 def resolution_error(name, store):
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError) as error:
         resolution.resolve(str(name), store)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 @pytest.mark.parametrize("name", ["", "starter"])
@@ -37,7 +39,7 @@ def test_starter_resolves_to_its_directory(store, name):
 
 
 def test_run_resolves_by_id_and_directory(store, make_run):
-    run = give_model(make_run("one"))
+    run = add_model(make_run("one"))
     (run.checkpoints_dir / "checkpoint-9").mkdir(parents=True)
     assert resolution.resolve("one", store) == resolution.resolve(str(run.path), store) == run.model_dir
 
@@ -58,20 +60,20 @@ def test_run_without_a_model_raises(store, make_run):
 
 @pytest.mark.parametrize("weights", checkpoints.WEIGHT_FILES)
 def test_checkpoint_directory_resolves_to_itself(store, tmp_path, weights):
-    folder = checkpoint(tmp_path / "mine", weights=weights)
+    folder = checkpoint(tmp_path / "model", weights=weights)
     assert resolution.resolve(str(folder), store) == folder
 
 
 @pytest.mark.parametrize("kind", ["hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "data2vec-audio"])
 def test_every_ctc_family_is_accepted(store, tmp_path, kind):
-    folder = checkpoint(tmp_path / "mine", json.dumps({"model_type": kind}))
+    folder = checkpoint(tmp_path / "model", json.dumps({"model_type": kind}))
     assert resolution.resolve(str(folder), store) == folder
 
 
 def test_home_directory_is_expanded(store, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    folder = checkpoint(tmp_path / "mine")
-    assert resolution.resolve("~/mine", store) == folder
+    folder = checkpoint(tmp_path / "model")
+    assert resolution.resolve("~/model", store) == folder
 
 
 @pytest.mark.parametrize("name", ["facebook/wav2vec2-xls-r-300m", "owner/name.with_dots-2"])
@@ -89,7 +91,7 @@ def test_hub_id_resolves_to_none(store, name):
         "owner/name/more",
         "owner/",
         "owner name/x",
-        "~nobody-here/x",
+        "~no-such-user/x",
         "a/" + "b" * 300 + "/c",
         "a\0b",
     ],
@@ -121,14 +123,14 @@ def test_file_raises(store, tmp_path):
     ],
 )
 def test_broken_checkpoint_directories_raise(store, tmp_path, config, weights, message):
-    sentence = resolution_error(checkpoint(tmp_path / "mine", config, weights), store)
-    assert message in sentence and str(tmp_path / "mine") in sentence
+    error = resolution_error(checkpoint(tmp_path / "model", config, weights), store)
+    assert message in error and str(tmp_path / "model") in error
 
 
 def test_choices_list_runs_with_a_model_newest_first(store, make_run):
     assert model_choices.list_models(store) == [("Starter (general English, small)", "starter")]
-    give_model(make_run("20260101-000000-demo"))
-    give_model(make_run("20260103-000000-demo"))
+    add_model(make_run("20260101-000000-demo"))
+    add_model(make_run("20260103-000000-demo"))
     make_run("20260104-000000-demo")
     assert [value for _, value in model_choices.list_models(store)] == [
         "20260103-000000-demo",
@@ -138,19 +140,19 @@ def test_choices_list_runs_with_a_model_newest_first(store, make_run):
     assert model_choices.list_models(store)[0][0] == "Run 20260103-000000-demo"
 
 
-def test_default_model_is_the_newest_run_that_ended_well(store, make_run):
-    def ended(run_id, *kinds):
+def test_default_model_is_the_newest_finished_or_stopped_run(store, make_run):
+    def make_ended_run(run_id, *kinds):
         return make_run(run_id, [Event(kind, 1000.0, 1) for kind in kinds])
 
     assert model_choices.find_default_model(store) == "starter"
-    give_model(ended("20260101-000000-demo", "started", "eval"))
-    give_model(ended("20260102-000000-demo", "started", "failed"))
-    ended("20260103-000000-demo", "started", "finished")
+    add_model(make_ended_run("20260101-000000-demo", "started", "eval"))
+    add_model(make_ended_run("20260102-000000-demo", "started", "failed"))
+    make_ended_run("20260103-000000-demo", "started", "finished")
     assert model_choices.find_default_model(store) == "starter"
-    give_model(ended("20260104-000000-demo", "started", "finished"))
+    add_model(make_ended_run("20260104-000000-demo", "started", "finished"))
     assert model_choices.find_default_model(store) == "20260104-000000-demo"
-    give_model(ended("20260105-000000-demo", "started", "stopped"))
-    give_model(ended("20260106-000000-demo", "started", "train"))
+    add_model(make_ended_run("20260105-000000-demo", "started", "stopped"))
+    add_model(make_ended_run("20260106-000000-demo", "started", "train"))
     assert model_choices.find_default_model(store) == "20260105-000000-demo"
 
 
@@ -182,18 +184,18 @@ def test_damaged_vocabulary_raises(tmp_path, content):
         vocabulary(tmp_path / "one", content)
 
 
-def test_shared_app_reveals_no_other_directories(store, make_run, tmp_path, monkeypatch):
+def test_error_does_not_reveal_whether_a_directory_exists(store, make_run, tmp_path, monkeypatch):
     monkeypatch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
     checkpoint(tmp_path / "other")
     names = [tmp_path / "other", tmp_path / "gone", tmp_path / "other/config.json", "nonsense", "a\0b"]
     content = {resolution_error(name, store).replace(repr(str(name)), "") for name in names}
     assert len(content) == 1 and "may be read here" in content.pop()
-    run = give_model(make_run())
+    run = add_model(make_run())
     run.checkpoints_dir.mkdir()
     for name in (run.id, run.path):
         assert resolution.resolve(str(name), store) == run.model_dir
-    checkpoint(store.data_dir / "mine")
-    assert resolution.resolve(str(store.data_dir / "mine"), store) == store.data_dir / "mine"
+    checkpoint(store.data_dir / "model")
+    assert resolution.resolve(str(store.data_dir / "model"), store) == store.data_dir / "model"
     assert resolution.resolve("owner/name", store) is None
 
 
@@ -218,6 +220,6 @@ ADAPTERS = [f"adapter.{language}.{kind}" for language in ("deu", "eng") for kind
         ),
     ],
 )
-def test_files_fetched_from_a_repository(paths, language, weights):
-    """Weights once, of a thousand adapters one, and none of what other frameworks need."""
+def test_only_needed_files_are_selected(paths, language, weights):
+    """One form of the weights, the adapter of the language, and no files of other frameworks."""
     assert sorted(resolution._select_files([*SETTINGS, *paths], language)) == sorted([*SETTINGS, *weights])

@@ -1,4 +1,4 @@
-"""Every layout that people bring is recognised by looking, alone and in an archive; the guess can be changed."""
+"""Layouts of corpora: each is recognised as a folder and in an archive, and its columns can be chosen."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def make(clip, table):
-    """make(name, *lines): a text file, or a clip for a name that is one of audio."""
+    """Return make(name, *lines), which writes a text file, or without lines a clip of two seconds."""
 
     def write(name, *lines):
         return table(name, *lines) if lines else clip(name, 2.0)
@@ -103,14 +103,16 @@ def json_list(make):
 
 
 def as_parquet(make):
-    for name, path, text, who in (
+    for name, path, text, speaker in (
         ("train-00000-of-00001", "a.flac", "one", "ann"),
         ("test-00000-of-00001", "b.flac", "two", "bob"),
     ):
         content = {"bytes": make(f"gone/{path}").read_bytes(), "path": path}
-        place = make("d/README.md", "a dataset").parent / "data" / f"{name}.parquet"
-        place.parent.mkdir(exist_ok=True)
-        parquet.write_table(pyarrow.Table.from_pylist([{"audio": content, "text": text, "speaker_id": who}]), place)
+        parquet_path = make("d/README.md", "a dataset").parent / "data" / f"{name}.parquet"
+        parquet_path.parent.mkdir(exist_ok=True)
+        parquet.write_table(
+            pyarrow.Table.from_pylist([{"audio": content, "text": text, "speaker_id": speaker}]), parquet_path
+        )
 
 
 LAYOUTS = {
@@ -130,7 +132,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("packed", ["", "zip", "gztar", "xztar"])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-def test_every_layout(make, tmp_path, layout, packed):
+def test_layout_is_recognised(make, tmp_path, layout, packed):
     layout(make)
     folder = tmp_path / "d"
     if packed:
@@ -146,7 +148,7 @@ def test_every_layout(make, tmp_path, layout, packed):
         assert row.row
 
 
-def test_lj_speech(make, tmp_path):
+def test_lj_speech_is_recognised(make, tmp_path):
     make("LJ/wavs/LJ001-0001.wav"), make("LJ/wavs/LJ001-0002.wav")
     make("LJ/metadata.csv", "LJ001-0001|Mr. 1|mister one", 'LJ001-0002|He said "hi', "")
     source = sources.load(str(tmp_path / "LJ"))
@@ -157,15 +159,18 @@ def test_lj_speech(make, tmp_path):
     ]
 
 
-def test_lines_end_only_at_line_ends(make, tmp_path):
-    odd = "one\u2028two\x85three\x0bfour"
+def test_unicode_separators_do_not_end_a_line(make, tmp_path):
+    text = "one\u2028two\x85three\x0bfour"
     make("a.wav")
-    for name, lines in (("x.csv", ["file_name,text", f"a.wav,{odd}"]), ("y.tsv", ["path\tsentence", f"a.wav\t{odd}"])):
-        assert [row.text for row in sources.load(str(make(name, *lines))).train] == [odd]
-    make("LJ/wavs/1.wav"), make("LJ/metadata.csv", f"1|{odd}|")
-    make("kaldi/a.wav"), make("kaldi/wav.scp", "a a.wav"), make("kaldi/text", f"a {odd}")
+    for name, lines in (
+        ("x.csv", ["file_name,text", f"a.wav,{text}"]),
+        ("y.tsv", ["path\tsentence", f"a.wav\t{text}"]),
+    ):
+        assert [row.text for row in sources.load(str(make(name, *lines))).train] == [text]
+    make("LJ/wavs/1.wav"), make("LJ/metadata.csv", f"1|{text}|")
+    make("kaldi/a.wav"), make("kaldi/wav.scp", "a a.wav"), make("kaldi/text", f"a {text}")
     for folder in ("LJ", "kaldi"):
-        assert [row.text for row in sources.load(str(tmp_path / folder)).train] == [odd]
+        assert [row.text for row in sources.load(str(tmp_path / folder)).train] == [text]
 
 
 def test_spoken_digits_are_not_timit(make, tmp_path):
@@ -174,7 +179,7 @@ def test_spoken_digits_are_not_timit(make, tmp_path):
     assert [row.text for row in sources.load(str(tmp_path)).train] == ["7 3 9 1", "10 2000 5", "3 9 1"]
 
 
-def test_recordings_with_a_txt_beside_each(make, tmp_path):
+def test_recordings_with_text_files_are_read(make, tmp_path):
     make("a.m4a.flac"), make("b/c.wav")
     make("a.m4a.txt", "one")
     make("b/c.txt", "two")
@@ -183,7 +188,7 @@ def test_recordings_with_a_txt_beside_each(make, tmp_path):
     assert sorted(row.text for row in source.train) == ["one", "two"]
 
 
-def test_common_voice_of_which_only_the_validated_clips_are_there(make, tmp_path):
+def test_common_voice_with_validated_clips_only(make, tmp_path):
     make("cv/es/clips/a.mp3")
     for name in ("validated", "other", "invalidated"):
         make(f"cv/es/{name}.tsv", "client_id\tpath\tsentence", f"ann\ta.mp3\t{name}")
@@ -191,34 +196,34 @@ def test_common_voice_of_which_only_the_validated_clips_are_there(make, tmp_path
     assert (source.layout, [row.text for row in source.train]) == ("Common Voice", ["validated"])
 
 
-def test_the_guess_is_shown_and_can_be_changed(make, tmp_path):
+def test_columns_are_guessed_and_can_be_chosen(make, tmp_path):
     make("a.wav"), make("b.wav")
-    path = make("x.csv", "path,sentence,other,who,noise", "a.wav,said,not said,ann,b.wav")
-    guess = sources.load(str(path))
-    assert (guess.columns.audio, guess.columns.text, guess.columns.speaker) == ("path", "sentence", None)
-    assert guess.column_names == ("path", "sentence", "other", "who", "noise")
-    named = make("y.csv", "path,sentence,speaker", "a.wav,said,ann")
+    path = make("x.csv", "path,sentence,other,voice,noise", "a.wav,yes,no,ann,b.wav")
+    source = sources.load(str(path))
+    assert (source.columns.audio, source.columns.text, source.columns.speaker) == ("path", "sentence", None)
+    assert source.column_names == ("path", "sentence", "other", "voice", "noise")
+    named = make("y.csv", "path,sentence,speaker", "a.wav,yes,ann")
     assert sources.load(str(named)).train[0].speaker == "ann"
     assert sources.load(str(named), speaker_column="-").train[0].speaker is None
-    (row,) = sources.load(str(path), text_column="other", audio_column="noise", speaker_column="who").train
-    assert (row.text, row.speaker, row.audio) == ("not said", "ann", str(tmp_path / "b.wav"))
+    (row,) = sources.load(str(path), text_column="other", audio_column="noise", speaker_column="voice").train
+    assert (row.text, row.speaker, row.audio) == ("no", "ann", str(tmp_path / "b.wav"))
 
 
-def test_names_without_folder_or_suffix_are_found(make, tmp_path):
+def test_file_names_without_folder_or_suffix_are_resolved(make, tmp_path):
     make("deep/down/Clip One.wav")
     path = make("x.csv", "id,text", "clip one,hi", "deep\\down\\Clip One.wav,ho", "Clip One.mp3,missing")
     rows = sources.load(str(path)).train
     assert [row.audio.endswith("deep/down/Clip One.wav") for row in rows] == [True, True, False]
 
 
-def test_a_few_missing_files_are_left_to_the_audit(make):
+def test_few_missing_files_have_an_unknown_duration(make):
     make("a.wav")
     path = make("x.csv", "file_name,text", "a.wav,hi", "a.wav,hi", "gone.wav,hi")
     assert [row.duration_s for row in sources.load(str(path)).train] == [2.0, 2.0, -1.0]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
-def test_encodings_that_are_read(make, tmp_path, encoding):
+def test_encoding_is_detected(make, tmp_path, encoding):
     make("a.wav")
     text = "file_name,text\na.wav,año नमस्ते\n"
     content = b"\xff\xfe" + text.encode("utf-16-le") if encoding.endswith("bom") else text.encode(encoding)
@@ -226,7 +231,7 @@ def test_encodings_that_are_read(make, tmp_path, encoding):
     assert sources.load(str(tmp_path / "x.csv")).train[0].text == "año नमस्ते"
 
 
-def test_an_archive_is_unpacked_once(make, tmp_path):
+def test_repeated_loads_of_an_archive_agree(make, tmp_path):
     audiofolder(make)
     with tarfile.open(tmp_path / "x.tar", "w") as packed:
         packed.add(tmp_path / "d", "d")

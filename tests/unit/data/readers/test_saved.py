@@ -1,3 +1,5 @@
+"""Datasets saved by the datasets library."""
+
 import pytest
 
 from asrkit.audio import load_audio
@@ -7,21 +9,23 @@ from asrkit.errors import DataError
 datasets = pytest.importorskip("datasets")
 
 
-def dataset(*rows):
-    """A Dataset with an Audio column, made without decoding or encoding."""
+def make_dataset(*rows):
+    """Make a Dataset with an Audio column, without decoding or encoding."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    made = datasets.Dataset.from_dict(columns)
-    return made.cast_column("audio", datasets.Audio()) if isinstance(rows[0]["audio"], dict) else made
+    result = datasets.Dataset.from_dict(columns)
+    return result.cast_column("audio", datasets.Audio()) if isinstance(rows[0]["audio"], dict) else result
 
 
-def row(clip, text, **more):
-    return {"audio": {"bytes": clip.read_bytes(), "path": clip.name}, "text": text, **more}
+def make_row(clip, text, **columns):
+    return {"audio": {"bytes": clip.read_bytes(), "path": clip.name}, "text": text, **columns}
 
 
-def test_saved_dict(clip, tmp_path):
+def test_dataset_dict_is_read_with_its_splits(clip, tmp_path):
     saved = datasets.DatasetDict(
-        train=dataset(row(clip("a.flac", 1.5), "one", speaker_id=7), row(clip("b.wav", 0.5), "two", speaker_id=8)),
-        test=dataset(row(clip("c.wav"), "three", speaker_id=9)),
+        train=make_dataset(
+            make_row(clip("a.flac", 1.5), "one", speaker_id=7), make_row(clip("b.wav", 0.5), "two", speaker_id=8)
+        ),
+        test=make_dataset(make_row(clip("c.wav"), "three", speaker_id=9)),
     )
     saved.save_to_disk(tmp_path / "saved")
     source = sources.load(str(tmp_path / "saved"), hub_dir=tmp_path / "clips")
@@ -34,63 +38,65 @@ def test_saved_dict(clip, tmp_path):
     assert len(list((tmp_path / "clips").iterdir())) == 3
 
 
-def test_saved_dataset_with_a_split_column(clip, tmp_path):
+def test_split_column_is_read(clip, tmp_path):
     path = clip("a.wav")
-    rows = dataset(row(path, "one", split="train"), row(path, "two", split="dev"))
+    rows = make_dataset(make_row(path, "one", split="train"), make_row(path, "two", split="dev"))
     rows.save_to_disk(tmp_path / "saved")
     source = sources.load(str(tmp_path / "saved"), hub_dir=tmp_path / "clips")
     assert ([u.text for u in source.train], [u.text for u in source.eval]) == (["one"], ["two"])
 
 
-def test_column_of_paths(clip, tmp_path):
+def test_column_of_paths_is_read(clip, tmp_path):
     path = clip("a.wav", 2.0)
-    dataset({"audio": str(path), "transcript": "hi"}).save_to_disk(tmp_path / "saved")
+    make_dataset({"audio": str(path), "transcript": "hi"}).save_to_disk(tmp_path / "saved")
     (utterance,) = sources.load(str(tmp_path / "saved")).train
     assert (utterance.audio, utterance.duration_s) == (str(path), 2.0)
 
 
-def test_the_audio_column_wins_over_a_path_column(clip, tmp_path):
-    dataset(row(clip("a.wav"), "hi", path="en_1.mp3")).save_to_disk(tmp_path / "saved")
+def test_audio_column_is_preferred_to_a_path_column(clip, tmp_path):
+    make_dataset(make_row(clip("a.wav"), "hi", path="en_1.mp3")).save_to_disk(tmp_path / "saved")
     assert len(sources.load(str(tmp_path / "saved"), hub_dir=tmp_path / "clips").train) == 1
 
 
 class TestErrors:
-    def refused(self, tmp_path, saved, words):
+    def assert_refused(self, tmp_path, saved, message):
         saved.save_to_disk(tmp_path / "saved")
-        with pytest.raises(DataError, match=words):
+        with pytest.raises(DataError, match=message):
             sources.load(str(tmp_path / "saved"))
 
     def test_no_usable_split(self, clip, tmp_path):
-        self.refused(
+        self.assert_refused(
             tmp_path,
-            datasets.DatasetDict(other=dataset(row(clip("a.wav"), "hi"))),
+            datasets.DatasetDict(other=make_dataset(make_row(clip("a.wav"), "hi"))),
             "no split that is named like train, validation or test, only other",
         )
 
     def test_no_text_column(self, tmp_path):
-        self.refused(
+        self.assert_refused(
             tmp_path,
-            dataset({"audio": {"bytes": b"x", "path": None}, "label": "hi"}),
+            make_dataset({"audio": {"bytes": b"x", "path": None}, "label": "hi"}),
             "saved has no text column: found 'audio', 'label'",
         )
 
-    def test_audio_that_is_not_there(self, tmp_path):
-        self.refused(
+    def test_missing_audio(self, tmp_path):
+        self.assert_refused(
             tmp_path,
-            datasets.DatasetDict(train=dataset({"audio": "gone.wav", "text": "hi"})),
+            datasets.DatasetDict(train=make_dataset({"audio": "gone.wav", "text": "hi"})),
             "saved train row 0: audio holds neither the bytes",
         )
 
     def test_no_rows(self, tmp_path):
-        self.refused(tmp_path, dataset({"audio": "a.wav", "text": "hi"}).select([]), "saved has no rows")
+        self.assert_refused(tmp_path, make_dataset({"audio": "a.wav", "text": "hi"}).select([]), "saved has no rows")
 
-    def test_damaged(self, tmp_path):
+    def test_damaged_dataset(self, tmp_path):
         (tmp_path / "state.json").write_text("{}")
         with pytest.raises(DataError, match="cannot be read as a saved dataset"):
             sources.load(str(tmp_path))
 
 
-def test_bytes_without_a_name_get_a_suffix(clip, tmp_path):
-    dataset({"audio": {"bytes": clip("a.flac").read_bytes(), "path": None}, "text": "hi"}).save_to_disk(tmp_path / "s")
+def test_unnamed_bytes_get_a_suffix(clip, tmp_path):
+    make_dataset({"audio": {"bytes": clip("a.flac").read_bytes(), "path": None}, "text": "hi"}).save_to_disk(
+        tmp_path / "s"
+    )
     (utterance,) = sources.load(str(tmp_path / "s"), hub_dir=tmp_path / "clips").train
     assert utterance.audio.endswith(".flac") and utterance.duration_s == 1.0

@@ -1,4 +1,4 @@
-"""Spreadsheets are tables like any other; what is hostile in them costs a sentence, never the app."""
+"""Spreadsheets are read as tables; hostile ones are refused with a one-line error."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def load(path, **options):
     return sources.load(str(path), **options)
 
 
-def test_the_first_sheet_is_a_table(clip, tmp_path):
+def test_first_sheet_is_read_by_default(clip, tmp_path):
     clip("a.wav", 1.5)
     rows = [HEADER, ["a.wav", "Buenos días", "ana"], [None], ["a.wav", 42, None]]
     source = load(xlsx(tmp_path / "x.xlsx", {"clips": cells(rows), "notes": cells([["nothing"]])}))
@@ -27,7 +27,7 @@ def test_the_first_sheet_is_a_table(clip, tmp_path):
     assert source.column_names == tuple(HEADER) and source.columns.speaker == "speaker"
 
 
-def test_a_sheet_that_is_named(clip, tmp_path):
+def test_sheet_is_chosen_by_name(clip, tmp_path):
     clip("a.wav")
     xlsx(tmp_path / "x.xlsx", {"one": cells([["?"], ["!"]]), "Días 2": cells([HEADER, ["a.wav", "hi", "ann"]])})
     assert load(f"{tmp_path}/x.xlsx#Días 2").train[0].text == "hi"
@@ -37,10 +37,10 @@ def test_a_sheet_that_is_named(clip, tmp_path):
         load(tmp_path / "x.xlsx")
 
 
-def test_merged_cells_dates_formulas_and_empty_rows_above(clip, tmp_path):
+def test_merged_cells_dates_formulas_and_leading_empty_rows_are_read(clip, tmp_path):
     clip("a.wav")
     date = '<c r="B6" s="1"><v>45413</v></c>'
-    saved, never_computed = '<c r="B7"><f>1+1</f><v>2</v></c>', '<c r="B8"><f>1+1</f></c>'
+    computed, not_computed = '<c r="B7"><f>1+1</f><v>2</v></c>', '<c r="B8"><f>1+1</f></c>'
     rows = [
         [None],
         [None],
@@ -48,8 +48,8 @@ def test_merged_cells_dates_formulas_and_empty_rows_above(clip, tmp_path):
         ["a.wav", "one", "ann", 0.25],
         ["a.wav", "two"],
         ["a.wav", date],
-        ["a.wav", saved],
-        ["a.wav", never_computed],
+        ["a.wav", computed],
+        ["a.wav", not_computed],
     ]
     source = load(xlsx(tmp_path / "x.xlsx", {"s": cells(rows)}, merged="C4:C6"))
     assert [(row.text, row.speaker) for row in source.train] == [
@@ -63,42 +63,42 @@ def test_merged_cells_dates_formulas_and_empty_rows_above(clip, tmp_path):
 
 
 @pytest.mark.parametrize("merged", ["E1:F2", "A9:B9"])
-def test_merged_cells_beside_the_table_are_passed_over(clip, tmp_path, merged):
+def test_merged_cells_outside_the_table_are_ignored(clip, tmp_path, merged):
     clip("a.wav")
     source = load(xlsx(tmp_path / "x.xlsx", {"s": cells([HEADER, ["a.wav", "one", "ann"]])}, merged=merged))
     assert [row.text for row in source.train] == ["one"]
 
 
-def test_open_document_and_a_folder(clip, tmp_path):
+def test_open_document_is_read_as_metadata_of_a_folder(clip, tmp_path):
     clip("a.wav")
     ods(tmp_path / "metadata.ods", [HEADER, ["a.wav", "hola", "ana"]])
-    (tmp_path / "~$metadata.xlsx").write_bytes(b"somebody has it open")
+    (tmp_path / "~$metadata.xlsx").write_bytes(b"lock file")
     source = load(tmp_path)
     assert source.train[0].text == "hola" and source.layout == "folder with a metadata table"
 
 
-LAUGHS = (
+NESTED_ENTITIES = (
     "<!DOCTYPE l ["
     + '<!ENTITY a "ha">'
     + "".join(f'<!ENTITY {new} "{f"&{old};" * 10}">' for old, new in zip("abcdefgh", "bcdefghi", strict=True))
     + "]>"
 )
 HOSTILE = {
-    "a cell in the last corner": (
+    "a cell in the last row and column": (
         lambda path: xlsx(path, {"s": cells([HEADER]) + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'}),
         "is larger inside",
     ),
-    "rows repeated a million times": (
+    "a row repeated a million times": (
         lambda path: ods(path.with_suffix(".ods"), [["x" * 500] * 50], 1_000_000),
         "is larger inside",
     ),
-    "a gigabyte of nothing": (lambda path: xlsx(path, {"s": cells([["x" * 100_000_000] * 4])}), "is larger inside"),
-    "entities in entities": (
-        lambda path: xlsx(path, {"s": cells([["<c r='A1' t='str'><v>&i;</v></c>"]])}, before=LAUGHS),
+    "400 MB of one letter": (lambda path: xlsx(path, {"s": cells([["x" * 100_000_000] * 4])}), "is larger inside"),
+    "nested entities": (
+        lambda path: xlsx(path, {"s": cells([["<c r='A1' t='str'><v>&i;</v></c>"]])}, before=NESTED_ENTITIES),
         "has no audio column|cannot be read as a spreadsheet",
     ),
     "a text file": (lambda path: path.write_text("file_name,text") and path, "cannot be read as a spreadsheet"),
-    "cut off": (
+    "truncated": (
         lambda path: path.write_bytes(xlsx(path, {"s": cells([HEADER])}).read_bytes()[:300]) and path,
         "cannot be read as a spreadsheet",
     ),
@@ -107,9 +107,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_hostile_costs_a_sentence(tmp_path, name, monkeypatch):
+def test_hostile_spreadsheet_is_refused(tmp_path, name, monkeypatch):
     monkeypatch.setattr(spreadsheets, "MAX_SECONDS", 20)
-    make, words = HOSTILE[name]
-    with pytest.raises(DataError, match=words) as caught:
+    make, message = HOSTILE[name]
+    with pytest.raises(DataError, match=message) as error:
         load(make(tmp_path / "x.xlsx"))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
