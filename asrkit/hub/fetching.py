@@ -26,6 +26,7 @@ from asrkit.files import free_bytes
 from asrkit.hub.errors import translate_errors
 from asrkit.hub.repositories import Repository
 from asrkit.jobs import ProgressCallback
+from asrkit.units import format_size
 
 NUM_THREADS = 8
 POLL_S = 0.5
@@ -83,7 +84,7 @@ def _fetch_in_child(repository: Repository, paths: list[str], total: int, on_pro
 
     def report(done: int) -> None:
         if on_progress:
-            on_progress(f"Fetching {repository.name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", done, total)
+            on_progress(f"Fetching {repository.name}: {format_size(done)} of {format_size(total)}", done, total)
 
     try:
         with contextlib.suppress(BrokenPipeError):  # the child reports why it ended
@@ -156,8 +157,8 @@ def _check_room(name: str, needed: int, cache: Path) -> None:
     free = free_bytes(cache)
     if needed + SPARE_BYTES > free:
         raise HubError(
-            f"Fetching {name} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free at {cache}; "
-            "free some, or set HF_HOME to a folder on another disk."
+            f"Fetching {name} needs {format_size(needed)}, but only {format_size(free)} are free at {cache}; "
+            "free some space, or set HF_HOME to a folder on another disk."
         )
 
 

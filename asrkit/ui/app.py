@@ -82,7 +82,7 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
 
         def fill_form(event: gr.EventData) -> list[Any]:
             """Fill the form with the settings for the chosen data."""
-            return [gr.Tabs(selected="train"), *data_tab.filled(event.settings)]
+            return [gr.Tabs(selected="train"), *data_tab.fill_form(event.settings)]
 
         data.select(fill_form, None, [tabs, *form_fields], **transcribe_tab.QUIET)
         listed.select(open_run, None, [tabs, panel], **transcribe_tab.QUIET)

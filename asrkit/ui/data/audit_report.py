@@ -1,5 +1,4 @@
-"""An inspection, a clip, a text preview -> what the Data tab's script draws. Plain values; the script makes text of
-them."""
+"""What the Data tab's script shows of an audit, a clip or a text preview, as plain values. The script escapes them."""
 
 from __future__ import annotations
 
@@ -22,58 +21,24 @@ from asrkit.data.sources import Source
 from asrkit.jobs import ProgressCallback
 from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
+from asrkit.ui import strings
 
-CLIPS = 20  # of a finding that can be heard
-SPEAKERS = 12
-MOST_CHARACTERS = 400
-
-TITLES = {
-    "unreadable-audio": "Cannot be read",
-    "zero-length": "No audio",
-    "too-short": "Too short",
-    "too-long": "Too long",
-    "silent": "Silent",
-    "empty-transcript": "No transcript",
-    "unknown-characters": "Characters the model cannot write",
-    "label-too-long": "More text than the audio can hold",
-    "poor-alignment": "Probably wrong transcripts",
-    "fast-speech": "Too much text for the audio",
-    "slow-speech": "Little text for the audio",
-    "clipped": "Clipped",
-    "noisy": "Very noisy",
-    "duplicate-audio": "The same audio twice",
-    "leak-audio": "Trained and evaluated on",
-    "leak-speaker": "Speakers on both sides",
-    "leak-text": "Sentences on both sides",
-    "speaker-balance": "One voice speaks most",
-    "duplicate-text": "The same sentences again and again",
-    "little-data": "Little data",
-    "low-rate": "Low sampling rate",
-    "digits": "Digits",
-    "spoken-symbols": "Symbols that are read out",
-    "symbols": "Punctuation in the vocabulary",
-    "mixed-case": "Mixed case",
-    "unicode-form": "One letter written in two ways",
-    "look-alikes": "Look-alike letters",
-    "mixed-scripts": "Letters of another script",
-    "rare-characters": "Rare characters",
-}
-VERDICTS = {
-    "ready": "Ready to train on.",
-    "ready-with-drops": "Ready, without the clips that cannot be used.",
-    "not-ready": "Not ready: too little of it can be used.",
-}
-_USUALLY_LEFT_OUT = ("leak-audio", "duplicate-audio", "noisy")
+MAX_CLIPS = 20  # of each finding
+MAX_SPEAKERS = 12
+MAX_SPEAKERS_NAMED = 3
+MAX_CHARACTERS = 400
+LEFT_OUT_BY_DEFAULT = ("leak-audio", "duplicate-audio", "noisy")
+"""Findings whose clips are left out unless the visitor decides otherwise."""
 
 
 def inspect(
     source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, on_progress: ProgressCallback
 ) -> Inspection:
-    """The whole audit; config: of the run that it is for. model: whose alignment scores it gets, or empty."""
+    """Audit a dataset for a run with `config`. model: checks the transcripts by forced alignment; empty for none."""
     score = None
     if model:
-        on_progress("Loading the model", 0, 0)
-        # Imported here because it brings torch, for which the page must not wait.
+        on_progress(strings.text("data.loading_model"), 0, 0)
+        # Imported here because it imports torch, for which the page must not wait.
         from asrkit.transcription.scoring import make_scorer
 
         score = make_scorer(model, store)
@@ -87,42 +52,48 @@ def inspect(
     )
 
 
-def report(found: Inspection, limits: Limits) -> dict[str, Any]:
-    """Everything that the tab shows of an audit."""
-    told, numbers = found.audit, found.statistics
+def make_report(result: Inspection, limits: Limits) -> dict[str, Any]:
+    """Return everything that the tab shows of an audit."""
+    audit, statistics = result.audit, result.statistics
     return {
-        "verdict": told.verdict,
-        "sentence": VERDICTS[told.verdict],
-        "utterances": told.utterances,
-        "hours": told.hours,
-        "dropped": told.dropped,
-        "findings": [_finding(found, each) for each in told.findings],
-        "durations": numbers.durations,
-        "words": numbers.words,
-        "distinct_words": numbers.distinct_words,
-        "characters": _marked(numbers.characters, limits.vocabulary),
-        "speakers": numbers.speakers[:SPEAKERS],
-        "speaker_count": len(numbers.speakers),
-        "rates": sorted(numbers.rates.items()),
-        "held_out": _held_out(found),
+        "verdict": audit.verdict,
+        "sentence": strings.text(f"data.verdict.{audit.verdict}"),
+        "utterances": audit.utterances,
+        "hours": audit.hours,
+        "dropped": audit.dropped,
+        "findings": [_describe_finding(result, finding) for finding in audit.findings],
+        "durations": statistics.durations,
+        "words": statistics.words,
+        "distinct_words": statistics.distinct_words,
+        "characters": _describe_characters(statistics.characters, limits.vocabulary),
+        "speakers": statistics.speakers[:MAX_SPEAKERS],
+        "speaker_count": len(statistics.speakers),
+        "rates": sorted(statistics.rates.items()),
+        "held_out": _describe_held_out(result),
     }
 
 
-def _held_out(found: Inspection) -> str:
-    """Who or what is to be evaluated on."""
-    rows = [found.clips[place].row for place in sorted(found.held_out)]
-    kept = found.audit.utterances
+def _describe_held_out(result: Inspection) -> str:
+    """Describe the clips and speakers that would be evaluated on."""
+    rows = [result.clips[index].row for index in sorted(result.held_out)]
+    num_kept = result.audit.utterances
     if not rows:
         return ""
-    speakers = sorted({row.speaker for row in rows if row.speaker})
-    by = f" by {', '.join(speakers[:3])}{' and others' if len(speakers) > 3 else ''}" if speakers else ""
-    return f"{len(rows):,} clips{by} ({len(rows) / kept:.0%}) are to evaluate on, {kept - len(rows):,} to train on."
+    clips = strings.text("data.clips_held_out", count=len(rows), formatted=f"{len(rows):,}")
+    if speakers := sorted({row.speaker for row in rows if row.speaker}):
+        names = ", ".join(speakers[:MAX_SPEAKERS_NAMED])
+        is_complete = len(speakers) <= MAX_SPEAKERS_NAMED
+        key = "by_speakers" if is_complete else "by_some_speakers"
+        clips = strings.text(f"data.clips_held_out_{key}", clips=clips, speakers=names)
+    return strings.text(
+        "data.held_out", clips=clips, share=f"{len(rows) / num_kept:.0%}", train=f"{num_kept - len(rows):,}"
+    )
 
 
-def clip(row: Utterance, place: int, detail: str = "") -> dict[str, Any]:
-    """One clip of a list. detail: what is special about it."""
+def describe_clip(row: Utterance, index: int, detail: str = "") -> dict[str, Any]:
+    """Return one clip of a list. detail: why the clip is listed."""
     return {
-        "place": place,
+        "index": index,
         "id": row.id,
         "text": row.text,
         "speaker": row.speaker or "",
@@ -133,69 +104,74 @@ def clip(row: Utterance, place: int, detail: str = "") -> dict[str, Any]:
     }
 
 
-def telling_pairs(before: Sequence[str], after: Sequence[str], wanted: int) -> list[tuple[str, str]]:
-    """Sentences that show what the rules do: each brings a change that those above it did not have."""
-    seen: set[str] = set()
-    shown: list[tuple[str, str]] = []
-    # Many kinds of change (a capital, a comma, a digit ...) in a short sentence.
+def choose_examples(before: Sequence[str], after: Sequence[str], max_pairs: int) -> list[tuple[str, str]]:
+    """Choose (before, after) pairs that show what the rules do: each has a change that those above it do not have."""
+    shown_changes: set[str] = set()
+    pairs: list[tuple[str, str]] = []
+    # Short sentences with many kinds of change (a capital, a comma, a digit ...) come first.
     ranked = sorted(
         zip(before, after, strict=True),
         key=lambda pair: (-len({unicodedata.category(letter) for letter in set(pair[0]) - set(pair[1])}), len(pair[0])),
     )
     for old, new in ranked:
-        gone = set(old) - set(new)
-        if gone - seen or (old != new and len(shown) < 2):
-            seen |= gone
-            shown.append((old, new))
-        if len(shown) == wanted:
+        removed = set(old) - set(new)
+        if removed - shown_changes or (old != new and len(pairs) < 2):
+            shown_changes |= removed
+            pairs.append((old, new))
+        if len(pairs) == max_pairs:
             break
-    return shown or list(zip(before, after, strict=True))[:3]
+    return pairs or list(zip(before, after, strict=True))[:3]
 
 
-def characters(texts: Sequence[str], known: set[str] | None) -> list[dict[str, Any]]:
-    """The vocabulary of texts, as `report` has it."""
-    return _marked(Counter(letter for text in texts for letter in text if not letter.isspace()).most_common(), known)
+def count_characters(texts: Sequence[str], vocabulary: set[str] | None) -> list[dict[str, Any]]:
+    """Return the characters of `texts` in the format of `make_report`."""
+    counts = Counter(letter for text in texts for letter in text if not letter.isspace())
+    return _describe_characters(counts.most_common(), vocabulary)
 
 
-def _marked(counted: Sequence[tuple[str, int]], known: set[str] | None) -> list[dict[str, Any]]:
+def _describe_characters(counts: Sequence[tuple[str, int]], vocabulary: set[str] | None) -> list[dict[str, Any]]:
     return [
         {
             "character": letter,
             "count": count,
             "rare": count < MIN_OCCURRENCES,
-            "unknown": known is not None and letter not in known,
+            "unknown": vocabulary is not None and letter not in vocabulary,
         }
-        for letter, count in counted[:MOST_CHARACTERS]
+        for letter, count in counts[:MAX_CHARACTERS]
     ]
 
 
-def _finding(found: Inspection, each: Finding) -> dict[str, Any]:
-    details = {place: _detail(found, each, place) for place in each.clips[:CLIPS]}
+def _describe_finding(result: Inspection, finding: Finding) -> dict[str, Any]:
     return {
-        "code": each.code,
-        "title": TITLES[each.code],
-        "kind": each.kind,
-        "count": each.count,
-        "effect": each.cause,
-        "fix": each.remedy,
-        "settings": each.settings,
-        "examples": [] if each.clips else each.examples,
-        "clips": [clip(found.clips[place].row, place, detail) for place, detail in details.items()],
-        "can_leave_out": each.kind == "suspect" and bool(each.clips),
-        "leave_out": each.code in _USUALLY_LEFT_OUT,
+        "code": finding.code,
+        "title": strings.text(f"data.finding.{finding.code}"),
+        "kind": finding.kind,
+        "count": finding.count,
+        "effect": finding.cause,
+        "fix": finding.remedy,
+        "settings": finding.settings,
+        "examples": [] if finding.clips else finding.examples,
+        "clips": [
+            describe_clip(result.clips[index].row, index, _describe_detail(result, finding, index))
+            for index in finding.clips[:MAX_CLIPS]
+        ],
+        "can_leave_out": finding.kind == "suspect" and bool(finding.clips),
+        "leave_out": finding.code in LEFT_OUT_BY_DEFAULT,
     }
 
 
-def _detail(found: Inspection, each: Finding, place: int) -> str:
-    one = found.clips[place]
-    if one.code == each.code:
-        return one.detail
-    if each.code == "poor-alignment":
-        return f"score {found.scores[place]:.2f}"
-    if each.code in ("fast-speech", "slow-speech"):
-        return f"{len(one.text.replace(' ', '')) / one.row.duration_s:.1f} letters a second"
-    if one.stats and each.code == "noisy" and one.stats.snr_db is not None:
-        return f"{one.stats.snr_db:.0f} dB"
-    if one.stats and each.code == "clipped":
-        return f"{math.ceil(1000 * one.stats.clipped_fraction) / 10:g} % cut off"
+def _describe_detail(result: Inspection, finding: Finding, index: int) -> str:
+    """Return the figure for which the finding lists this clip; empty if it has none."""
+    clip, stats = result.clips[index], result.clips[index].stats
+    if clip.code == finding.code:
+        return clip.detail
+    if finding.code == "poor-alignment":
+        return strings.text("data.detail.score", value=f"{result.scores[index]:.2f}")
+    if finding.code in ("fast-speech", "slow-speech"):
+        rate = len(clip.text.replace(" ", "")) / clip.row.duration_s
+        return strings.text("data.detail.letters_per_second", value=f"{rate:.1f}")
+    if stats and finding.code == "noisy" and stats.snr_db is not None:
+        return strings.text("data.detail.snr", value=f"{stats.snr_db:.0f}")
+    if stats and finding.code == "clipped":
+        return strings.text("data.detail.clipped", percent=f"{math.ceil(1000 * stats.clipped_fraction) / 10:g}")
     return ""

@@ -23,7 +23,7 @@ export function makeClipTable(clips, player, request) {
 function makePlayButton(clip, player, request) {
   const button = make("button", { type: "button", className: "play", textContent: "▶", title: clip.name });
   button.setAttribute("aria-label", t("data.play_clip", { name: clip.name }));
-  const url = audioUrl("dataset", { ...request, index: clip.place, id: clip.id });
+  const url = audioUrl("dataset", { ...request, index: clip.index, id: clip.id });
   button.addEventListener("click", () => player.toggle(button, url));
   return button;
 }

@@ -91,9 +91,7 @@ export class Dataset {
     for (let again = true; request === this.numRequests; again = false) {
       const reply = await this.tab.post("load", { data: name, ...columns, again });
       if (!reply || reply.state !== "running" || request !== this.numRequests) return reply;
-      const { what, done, of } = reply, megabytes = (bytes) => (bytes / 1e6).toFixed(1);
-      const values = { what, done: megabytes(done), total: megabytes(of) };
-      this.tab.showBusy(of ? t("data.download_progress", values) : `${what}…`);
+      this.tab.showBusy(`${reply.what}…`);
       await sleep(POLL_MS);
     }
     return null;
@@ -119,7 +117,7 @@ export class Dataset {
     part("facts").textContent = describeSize(reply);
     part("columns").hidden = !Object.keys(reply.columns).length;
     for (const name of COLUMN_NAMES) {
-      const pairs = reply.found.map((column) => [column, column]);
+      const pairs = reply.column_names.map((column) => [column, column]);
       const choices = name === "speaker_column" ? [["-", t("common.none")], ...pairs] : pairs;
       fillOptions(part(name), choices, reply.columns[name] || "-");
     }

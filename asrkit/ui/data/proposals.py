@@ -1,4 +1,4 @@
-"""What the page proposes for data where nobody has chosen: a recipe for little speech, a word list for commands."""
+"""Settings that the page proposes for a dataset: a recipe for little speech, and a word list for commands."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from asrkit.models import resolution
 from asrkit.ui.common import form
 from asrkit.ui.common.form import DEFAULTS
 
-FEW, FEW_S = "few-clips", 300.0
-"""The preset for so many seconds of speech and less."""
+FEW_CLIPS = "few-clips"
+MAX_FEW_CLIPS_S = 300.0
+"""Seconds of speech up to which the preset `FEW_CLIPS` is proposed."""
+MIN_REPEATED_SHARE = 0.9
+"""Share of the words that must occur in more than one clip, for a word list to be proposed."""
+RECIPE_SETTINGS = tuple(
+    name for name in form.NAMES if configs.FIELDS[name].metadata["group"] != "Data" or name == "eval_share"
+)
+"""Settings of the training, as opposed to those of the data."""
 
-KNOWN_SHARE = 0.9  # of the words of a clip that are in another clip too, where a word list will do
-RECIPE = tuple(name for name in form.NAMES if configs.FIELDS[name].metadata["group"] != "Data" or name == "eval_share")
-"""Settings that make a recipe: of the training, not of the data."""
 
-
-def held(settings: Any) -> TrainConfig:
-    """The form of Train as a page sent it; as it opens where it holds what cannot work, which Start will tell."""
+def read_settings(settings: Any) -> TrainConfig:
+    """Return the form of Train as the page sent it; the defaults for invalid settings, which Start reports."""
     if not isinstance(settings, dict):
         return DEFAULTS
     try:
@@ -33,20 +36,23 @@ def held(settings: Any) -> TrainConfig:
         return DEFAULTS
 
 
-def recipe(config: TrainConfig, model: str, source: Source) -> dict[str, Any]:
-    """The settings to change for a few clips, while the form still holds the recipe that it opens with."""
-    seconds = sum(max(0.0, row.duration_s) for row in source.train)
-    theirs = any(getattr(config, name) != getattr(DEFAULTS, name) for name in RECIPE if name != "decoding")
-    if model != resolution.STARTER or theirs or seconds > FEW_S:
+def propose_recipe(config: TrainConfig, model: str, source: Source) -> dict[str, Any]:
+    """Return the settings to change for little speech; empty if the visitor has changed the recipe of the form."""
+    speech_s = sum(max(0.0, row.duration_s) for row in source.train)
+    is_changed = any(getattr(config, name) != getattr(DEFAULTS, name) for name in RECIPE_SETTINGS if name != "decoding")
+    if model != resolution.STARTER or is_changed or speech_s > MAX_FEW_CLIPS_S:
         return {}
-    few = configs.load_preset(FEW).config
-    return {"preset": FEW} | {name: getattr(few, name) for name in RECIPE}
+    preset = configs.load_preset(FEW_CLIPS).config
+    return {"preset": FEW_CLIPS} | {name: getattr(preset, name) for name in RECIPE_SETTINGS}
 
 
 def is_word_list(texts: Sequence[str]) -> bool:
-    """Whether these are commands, names, digits: few words, nearly all of which are in more than one clip. Of running
-    sentences the next one will have others, which a list would never let through."""
+    """Return whether these are commands, names or digits: few words, nearly all of which occur in several clips.
+
+    Running sentences are not: others have other words, which a word list would never recognise.
+    """
     clips = [set(text.lower().split()) for text in texts]
-    count = Counter(word for words in clips for word in words)
-    again = sum(count[word] > 1 for words in clips for word in words)
-    return again >= KNOWN_SHARE * count.total() and sum(map(len, lexicon.collect_words(count))) <= lexicon.MAX_LETTERS
+    counts = Counter(word for words in clips for word in words)
+    num_repeated = sum(counts[word] > 1 for words in clips for word in words)
+    num_letters = sum(map(len, lexicon.collect_words(counts)))
+    return num_repeated >= MIN_REPEATED_SHARE * counts.total() and num_letters <= lexicon.MAX_LETTERS

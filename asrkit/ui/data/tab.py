@@ -1,4 +1,4 @@
-"""The Data tab: bring speech or record it, see what is wrong with it, and train on it. Its script asks the server."""
+"""The Data tab: add or record a dataset, check it, and train on it. Its script calls the functions of `DataApi`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALIZERS
+from asrkit.ui import strings
 from asrkit.ui.common import form, scripts
 from asrkit.ui.common.audio_files import AudioFiles
 from asrkit.ui.common.component import UI, server_functions, template
@@ -18,47 +19,19 @@ from asrkit.ui.data.recorder import Recorder
 
 STYLE = UI / "data/tab.css"
 NUMBER_LANGUAGES = (
-    ("", "leave digits"),
-    ("en", "English"),
-    ("de", "German"),
-    ("es", "Spanish"),
-    ("fr", "French"),
-    ("it", "Italian"),
-    ("pt", "Portuguese"),
-    ("nl", "Dutch"),
-    ("pl", "Polish"),
-    ("ru", "Russian"),
-    ("uk", "Ukrainian"),
-    ("tr", "Turkish"),
-    ("ar", "Arabic"),
-    ("fa", "Persian"),
-    ("te", "Telugu"),
-    ("bn", "Bengali"),
-    ("vi", "Vietnamese"),
-    ("id", "Indonesian"),
-    ("ja", "Japanese"),
-    ("ko", "Korean"),
-    ("th", "Thai"),
-    ("zh", "Chinese"),
-    ("yue", "Cantonese"),
-    ("hi", "Hindi"),
-    ("ta", "Tamil"),
-    ("ne", "Nepali"),
-    ("el", "Greek"),
-    ("sw", "Swahili"),
-    ("cs", "Czech"),
-    ("sv", "Swedish"),
-    ("fi", "Finnish"),
-    ("hu", "Hungarian"),
-    ("ro", "Romanian"),
+    *("", "en", "de", "es", "fr", "it", "pt", "nl", "pl", "ru", "uk", "tr", "ar", "fa", "te", "bn", "vi"),
+    *("id", "ja", "ko", "th", "zh", "yue", "hi", "ta", "ne", "el", "sw", "cs", "sv", "fi", "hu", "ro"),
 )
+"""Codes of languages in which numbers can be spelled; empty keeps digits."""
 
 
-def build(store: RunStore, desk: DataApi, audio: AudioFiles) -> gr.HTML:
-    """Lay out the tab. Its value is what the form of Train holds, as JSON. It triggers `select` when somebody wants to
-    train: the event's data has `settings` for the form."""
+def build(store: RunStore, api: DataApi, audio: AudioFiles) -> gr.HTML:
+    """Make the tab. Its value is the form of Train as JSON.
+
+    It triggers `select` when the visitor chooses to train on a dataset: the event has `settings` for the form.
+    """
     recorder = Recorder(store)
-    audio.register("dataset", desk.open_clip)
+    audio.register("dataset", api.open_clip)
     return gr.HTML(
         value="",
         elem_id="data",
@@ -67,19 +40,19 @@ def build(store: RunStore, desk: DataApi, audio: AudioFiles) -> gr.HTML:
         js_on_load=scripts.mount_module("data/tab.js"),
         server_functions=[
             *server_functions(
-                desk, "list_datasets", "list_hub_splits", "load", "preview", "check", "choose", "add_upload"
+                api, "list_datasets", "list_hub_splits", "load", "preview", "check", "choose", "add_upload"
             ),
             *server_functions(recorder, "list_prompts", "begin", "progress", "keep"),
         ],
         normalisers=[(name, each.summary) for name, each in NORMALIZERS.items()],
-        numbers=list(NUMBER_LANGUAGES),
+        numbers=[(code, strings.text(f"data.number_language.{code or 'none'}")) for code in NUMBER_LANGUAGES],
         models=form.list_base_models(store),
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),
     )
 
 
-def filled(settings: dict[str, Any]) -> list[Any]:
-    """The form with what the Data tab chose; the rest of it stays."""
+def fill_form(settings: dict[str, Any]) -> list[Any]:
+    """Return updates of the form of Train with the settings that were chosen here; other fields stay as they are."""
     values = [
         settings[name] if name in settings and form.is_valid_choice(name, settings[name]) else gr.skip()
         for name in form.NAMES

@@ -57,7 +57,7 @@ export class Transcripts {
   }
 }
 
-function describeChanges({ looked_at: read, of, changed }) {
+function describeChanges({ read, of, changed }) {
   if (read < of) return t("data.first_of", { read, total: of });
   return changed ? t("data.changed", { count: changed }) : t("data.unchanged");
 }

@@ -40,7 +40,7 @@ def test_offline_repository_needs_all_files_in_the_cache(repository):
 def test_full_disk_is_reported_before_the_fetch(repository, monkeypatch):
     monkeypatch.setattr(fetching, "free_bytes", lambda path: fetching.SPARE_BYTES + 70_001)
     monkeypatch.setattr(fetching, "_fetch_in_child", lambda *arguments: None)
-    with pytest.raises(HubError, match="needs 0.0 GB, and 1.1 GB are free at"):
+    with pytest.raises(HubError, match="needs 70 kB, but only 1.1 GB are free at"):
         hub.fetch(repository, ["config.json", "weights/a.bin"])
 
 

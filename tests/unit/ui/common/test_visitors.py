@@ -123,7 +123,7 @@ def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
     gone = mine["data"].replace("my voice", "no voice")
     for question in ("load", "preview", "check", "choose"):
         errors = {
-            bob.ask(question, {"data": path, "place": 0})["error"].replace(path, "") for path in (mine["data"], gone)
+            bob.ask(question, {"data": path, "index": 0})["error"].replace(path, "") for path in (mine["data"], gone)
         }
         assert len(errors) == 1 and "may not be read here" in errors.pop(), question
     clips = [browser.play(mine["data"]) for browser in (ann, bob)]
