@@ -73,7 +73,7 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
             **transcribe_tab.QUIET,
         )
 
-        page.load(runs_tab.opens_first, None, tabs, **transcribe_tab.QUIET)
+        page.load(runs_tab.select_initial_tab, None, tabs, **transcribe_tab.QUIET)
 
         def open_run(event: gr.EventData) -> list[Any]:
             """Show a run of the table in the panel."""
@@ -133,7 +133,7 @@ def launch(store: RunStore, host: str, port: int) -> None:
     downloads.serve(page.app, store, audio)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
-    threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="line").start()
+    threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
     with contextlib.suppress(KeyboardInterrupt):
         page.block_thread()
 

@@ -39,15 +39,15 @@ from asrkit.runs import lifecycle, processes, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.ui.common.viewers import TOGETHER_S
-from asrkit.ui.runs.api import RunsTable
-from asrkit.ui.train.live_panel import LiveRun
+from asrkit.ui.common.viewers import GROUP_INTERVAL_S
+from asrkit.ui.runs.api import RunsApi
+from asrkit.ui.train.api import TrainApi
 
 VALUES = 5
 """Points of one `train` event: loss, learning rate, gradient norm, speed, memory."""
 
 TICKS = 200
-SETTLE_S, WINDOW_S = 0.5, TOGETHER_S  # one group of the pages asks in each window
+SETTLE_S, WINDOW_S = 0.5, GROUP_INTERVAL_S  # one group of the pages asks in each window
 FEW = 5
 """Steps without which a window says nothing of speed: others compute, and a step takes longer than the window."""
 
@@ -79,7 +79,7 @@ def looking(store: RunStore, runs: int, points: int) -> None:
     long = made(store, "2027-long")
     tell(long, points // VALUES)
     process = psutil.Process()
-    table, live = RunsTable(store), LiveRun(store)
+    table, live = RunsApi(store), TrainApi(store)
     seconds, first = timed(lambda: table.poll({}))
     print(f"first look at {runs} runs: {seconds:.2f} s, {kilobytes(first)}")
     seconds, drawn = timed(lambda: whole(live, long))
@@ -127,14 +127,14 @@ def at_rest(served: psutil.Process) -> None:
         pass
 
 
-def tick(table: RunsTable, live: LiveRun, run: Run, found: dict, drawn: dict, number: int) -> tuple[float, ...]:
+def tick(table: RunsApi, live: TrainApi, run: Run, found: dict, drawn: dict, number: int) -> tuple[float, ...]:
     """(seconds, bytes) of the table and of the chart after the run has written one more event."""
     run.append(training(10**7 + number))
-    table.list.rows(now=True)
+    table.run_list.rows(refresh=True)
     spent, answer_data = timed(lambda: table.poll({**found, "compare": {}}))
     found.update(version=answer_data["version"], life=answer_data["life"])
     size = len(json.dumps(answer_data))
-    live.list.rows(now=True)
+    live.run_list.rows(refresh=True)
     again, answer_data = timed(
         lambda: live.poll(
             {"run": run.id, "after": drawn["offset"], "signature": drawn["signature"], "evaluations": drawn["known"]}
@@ -148,7 +148,7 @@ def tick(table: RunsTable, live: LiveRun, run: Run, found: dict, drawn: dict, nu
 def tick_over_length(store: RunStore, points: int) -> None:
     run = made(store, "one")
     tell(run, points // VALUES)
-    live = LiveRun(store)
+    live = TrainApi(store)
     drawn = whole(live, run)
     spent = []
     for number in range(TICKS):
@@ -159,7 +159,7 @@ def tick_over_length(store: RunStore, points: int) -> None:
     print(f"a tick of a run of {points:,} points: median {statistics.median(spent):.2f} ms")
 
 
-def whole(live: LiveRun, run: Run) -> dict:
+def whole(live: TrainApi, run: Run) -> dict:
     """Poll as a page does until the whole history is drawn."""
     while True:
         answer_data = live.poll({"run": run.id})

@@ -1,4 +1,4 @@
-"""The runs of a store with their status, cheap enough to be asked for once a second by every page."""
+"""The runs of a store with their status, cheap enough for every page to poll once a second."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import status_text
 
-SETTLED = frozenset({lifecycle.STOPPED, lifecycle.FINISHED, lifecycle.FAILED, lifecycle.CRASHED})
-SHARE = 10
-"""A list is good for ten times as long as it took: with a few runs it is made for every page that asks, with thousands
-it does not take more than a tenth of the time."""
+ENDED = frozenset({lifecycle.STOPPED, lifecycle.FINISHED, lifecycle.FAILED, lifecycle.CRASHED})
+REUSE_FACTOR = 10
+"""A list is reused for ten times as long as it took to make. A few runs are listed anew for every poll; thousands take
+at most a tenth of the time."""
+
+MIN_REUSE_S = 0.02
+"""A list that would be reused for less than this is made anew."""
 
 Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run in the list. `stamp` changes when the run has told something or its process has changed."""
+    """One run in the list. `stamp` changes with its events, its process and its position in the queue."""
 
     run: Run
     status: str
@@ -37,60 +40,60 @@ class Row:
         return f"{self.run_id} · {status_text.format_status(self.status).lower()}"
 
     @property
-    def active(self) -> bool:
+    def is_active(self) -> bool:
         return self.status in lifecycle.ACTIVE
 
 
 class RunList:
-    """Rows, newest first. The status of a run that has ended is worked out again only when its files change."""
+    """Rows, newest first. The status of a run that has ended is determined again only when its files change."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._settled: dict[str, tuple[Stamp, str]] = {}
+        self._ended: dict[str, tuple[Stamp, str]] = {}
         self._rows: list[Row] = []
-        self._good_until = 0.0
+        self._expires_s = 0.0
         self._lock = threading.Lock()
 
-    def rows(self, now: bool = False) -> list[Row]:
-        """now: whatever is known is out of date."""
+    def rows(self, refresh: bool = False) -> list[Row]:
+        """Return the rows. refresh: list the runs anew even if the last list has not expired."""
         with self._lock:
-            begun = time.monotonic()
-            if now or begun >= self._good_until:
-                self._rows = [self._row(run) for run in self.store.all()]
-                for gone in self._settled.keys() - {row.run_id for row in self._rows}:
-                    del self._settled[gone]
-                ended = time.monotonic()
-                self._good_until = ended + SHARE * (ended - begun) - 0.02
+            begin_s = time.monotonic()
+            if refresh or begin_s >= self._expires_s:
+                self._rows = [self._make_row(run) for run in self.store.all()]
+                for run_id in self._ended.keys() - {row.run_id for row in self._rows}:
+                    del self._ended[run_id]
+                end_s = time.monotonic()
+                self._expires_s = end_s + REUSE_FACTOR * (end_s - begin_s) - MIN_REUSE_S
             return self._rows
 
-    def _row(self, run: Run) -> Row:
-        stamp = _stamp(run)
-        known = self._settled.get(run.id)
+    def _make_row(self, run: Run) -> Row:
+        stamp = _compute_stamp(run)
+        known = self._ended.get(run.id)
         if known and known[0] == stamp:
             return Row(run, known[1], stamp)
         status = lifecycle.get_status(run)
-        if status in SETTLED:
-            self._settled[run.id] = (stamp, status)
+        if status in ENDED:
+            self._ended[run.id] = (stamp, status)
         return Row(run, status, stamp)
 
 
-def waiting(rows: list[Row]) -> list[Run]:
-    """The runs in line, the next one first."""
+def list_queue(rows: list[Row]) -> list[Run]:
+    """Return the queued runs, the next one first."""
     queued = (row.run for row in rows if row.status == lifecycle.QUEUED)
     return queue.sort_queue(run for run in queued if run.queue_path.exists())
 
 
-def first(rows: list[Row]) -> str:
-    """The run to show to somebody who asked for none: the one under way, else the newest; empty if there is none."""
-    return next((row.run_id for row in rows if row.active), rows[0].run_id if rows else "")
+def choose_default_run(rows: list[Row]) -> str:
+    """Return the id of the run under way, else of the newest; empty if there is none."""
+    return next((row.run_id for row in rows if row.is_active), rows[0].run_id if rows else "")
 
 
-def _stamp(run: Run) -> Stamp:
+def _compute_stamp(run: Run) -> Stamp:
     folder, stamp = os.fspath(run.path), []
     for name in ("events.jsonl", "process.json", "queue.json"):
         try:
-            told = os.stat(f"{folder}/{name}")
-            stamp += [told.st_mtime_ns, told.st_size]
+            stat = os.stat(f"{folder}/{name}")
+            stamp += [stat.st_mtime_ns, stat.st_size]
         except FileNotFoundError:
             stamp += [0, 0]
     return tuple(stamp)

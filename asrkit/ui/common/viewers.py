@@ -1,36 +1,36 @@
-"""How many pages look, so that each is told to ask less often when they are many: the app's load stays the same."""
+"""The poll interval of pages: it grows with their number, so that the load of the app stays the same."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-AWAY_S = 40.0
-"""A page that has not asked for so long is not there any more."""
+TIMEOUT_S = 40.0
+"""A page that has not polled for this long counts as closed."""
 
-AT_EASE = 5
-"""Pages that may all ask at their own pace; twice as many ask half as often."""
+MAX_FULL_RATE = 5
+"""Pages that may all poll at the base interval; twice as many poll half as often."""
 
-TOGETHER_S = 2.0
-"""Where they are more, they ask in groups, at moments so far apart. What ten cost that come one after another is less
-than half of what ten cost who each wake the app anew, and find its data gone from the caches of the processor."""
+GROUP_INTERVAL_S = 2.0
+"""With more pages, polls are grouped at moments this far apart. Ten polls in a row cost less than half of ten that each
+wake the app and find its data evicted from the processor's caches."""
 
 
 class Viewers:
-    """Counts pages by the name that each has given itself."""
+    """Counts the open pages, by the id that each has given itself."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, float] = {}
+        self._last_polls: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def pace_ms(self, page: str, base_ms: int) -> int:
-        """Milliseconds after which `page` should ask again, where alone it would after `base_ms` (at least 1 s)."""
+    def poll_interval_ms(self, page: str, base_ms: int) -> int:
+        """Record a poll of `page`; return the milliseconds to its next one: `base_ms` (at least 1000) for few pages."""
         now = time.monotonic()
         with self._lock:
-            self._seen[page] = now
-            self._seen = {name: at for name, at in self._seen.items() if now - at < AWAY_S}
-            crowd = len(self._seen) / AT_EASE
-        if crowd <= 1:
+            self._last_polls[page] = now
+            self._last_polls = {name: at for name, at in self._last_polls.items() if now - at < TIMEOUT_S}
+            load = len(self._last_polls) / MAX_FULL_RATE
+        if load <= 1:
             return base_ms
-        due = now + base_ms / 1e3 * crowd
-        return round(1e3 * (round(due / TOGETHER_S) * TOGETHER_S - now))
+        due = now + base_ms / 1e3 * load
+        return round(1e3 * (round(due / GROUP_INTERVAL_S) * GROUP_INTERVAL_S - now))

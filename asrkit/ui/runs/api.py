@@ -1,7 +1,7 @@
-"""What the Runs tab is told: a row for each run, and of those that are ticked the curves to lay over each other.
+"""What the Runs tab's script calls on the server: a row for each run, and the curves of the runs to compare.
 
-Rows are folded without the points of training curves, kept up to date from where each was read last, and sent only when
-they have changed: a page names the version it has.
+Rows are made without the points of training curves. Each run is read on from where it was last read, and a row is sent
+only if it has changed: a page names the version of the table that it has.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from asrkit import units
@@ -24,175 +25,186 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.summary import get_best_evaluation
 from asrkit.runs.view import RunView
+from asrkit.ui import strings
 from asrkit.ui.common import status_text
+from asrkit.ui.common.component import Reply, Request
 from asrkit.ui.common.run_list import Row, RunList
 from asrkit.ui.common.viewers import Viewers
-from asrkit.ui.train.follow import Followers
+from asrkit.ui.train.followers import FollowerCache
 
 TREND_POINTS = 40
 COMPARED_POINTS = 400
-MOST_COMPARED = 12
-DISK_EVERY_S = 20.0
-LIVE_MS, QUIET_MS = 2_000, 5_000
+MAX_COMPARED = 12
+DISK_INTERVAL_S = 20.0
+ACTIVE_MS, IDLE_MS = 2_000, 5_000
 READ_BYTES = 1 << 24
-SERIES = {
-    "eval/wer": "WER",
-    "eval/cer": "CER",
-    "eval/mer": "MER",
-    "eval/loss": "Evaluation loss",
-    "train/loss": "Training loss",
-    "train/learning_rate": "Learning rate",
-    "train/grad_norm": "Gradient norm",
-    "train/audio_seconds_per_second": "Audio seconds a second",
-    "train/memory_gb": "Memory (GB)",
-}
-"""The curves that can be laid over each other."""
+SERIES = (
+    "eval/wer",
+    "eval/cer",
+    "eval/mer",
+    "eval/loss",
+    "train/loss",
+    "train/learning_rate",
+    "train/grad_norm",
+    "train/audio_seconds_per_second",
+    "train/memory_gb",
+)
+"""The curves that can be compared."""
 
 
-class Digest:
-    """One run, folded to what a row needs."""
+def label_series() -> dict[str, str]:
+    """Return the name of each curve that can be compared."""
+    return {name: strings.text(f"comparison.series.{name}") for name in SERIES}
+
+
+class RunTracker:
+    """The state of one run, with what its row shows."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.settings = _settings(run)
-        self._disk, self._measured, self._clock = 0, float("-inf"), RunClock()
-        self._begin()
+        self.settings = _read_settings(run)
+        self._disk_bytes, self._disk_measured_s, self._clock = 0, float("-inf"), RunClock()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self.view, self.offset = RunView(self.run.id, max_points=TREND_POINTS), 0
 
     def catch_up(self) -> None:
+        """Read the events that are new."""
         while True:
-            fresh, offset = self.run.events(self.offset, READ_BYTES, skim=True)
-            if offset < self.offset:  # another run took its place
-                self._begin()
+            new_events, offset = self.run.events(self.offset, READ_BYTES, skim=True)
+            if offset < self.offset:  # another run has replaced this one
+                self._reset()
                 continue
-            for told in fresh:
-                self.view.apply(told)
+            for event in new_events:
+                self.view.apply(event)
             if offset == self.offset:
                 return
             self.offset = offset
 
-    def row(self, status: str) -> dict[str, Any]:
-        """What the table shows of the run, without its settings."""
-        seen, now = self.view, time.monotonic()
-        if status not in lifecycle.ACTIVE or now - self._measured > DISK_EVERY_S:
-            self._disk, self._measured = export.measure_disk_usage(self.run), now
-        best = get_best_evaluation(self.run, seen)
-        told = best.data if best else {}
-        going = status in lifecycle.ACTIVE
-        elapsed = self._clock.elapsed_s(seen) if going else seen.elapsed_s
-        trend = thin(seen.series.get(f"eval/{seen.metric}", []), TREND_POINTS)
+    def make_row(self, status: str) -> dict[str, Any]:
+        """Return what the table shows of the run, without its settings."""
+        view, now = self.view, time.monotonic()
+        is_active = status in lifecycle.ACTIVE
+        if not is_active or now - self._disk_measured_s > DISK_INTERVAL_S:
+            self._disk_bytes, self._disk_measured_s = export.measure_disk_usage(self.run), now
+        best = get_best_evaluation(self.run, view)
+        metrics = best.data if best else {}
+        elapsed_s = self._clock.elapsed_s(view) if is_active else view.elapsed_s
+        trend = thin(view.series.get(f"eval/{view.metric}", []), TREND_POINTS)
         return {
             "id": self.run.id,
             "status": status,
             "status_word": status_text.format_short_status(self.run, status),
-            "metric": seen.metric,
-            **{name: told.get(name) for name in ("wer", "cer", "loss")},
+            "metric": view.metric,
+            **{name: metrics.get(name) for name in ("wer", "cer", "loss")},
             "best_step": best and best.step,
-            "step": seen.step,
-            "total_steps": seen.total_steps,
-            "duration_s": round(elapsed),
-            "duration": units.format_duration(elapsed) if seen.last_time is not None else "",
-            "disk_bytes": self._disk,
-            "disk": units.format_size(self._disk),
-            "findings": [finding.get("code", "") for finding in seen.findings],
+            "step": view.step,
+            "total_steps": view.total_steps,
+            "duration_s": round(elapsed_s),
+            "duration": units.format_duration(elapsed_s) if view.last_time is not None else "",
+            "disk_bytes": self._disk_bytes,
+            "disk": units.format_size(self._disk_bytes),
+            "findings": [finding.get("code", "") for finding in view.findings],
             "trend": [point.value for point in trend if point.value is not None],
         }
 
 
-class RunsTable:
-    """What the tab's script may ask of the server. Every argument comes from the page and is checked here."""
+class RunsApi:
+    """The server's side of the Runs tab. Requests come from the page and are validated here."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.list, self.followers, self.viewers = RunList(store), Followers(store), Viewers()
-        self._digests: dict[str, tuple[int, Digest]] = {}
-        self._stamps: dict[str, tuple[Any, ...]] = {}
+        self.run_list, self.followers, self.viewers = RunList(store), FollowerCache(store), Viewers()
+        self._trackers: dict[str, tuple[int, RunTracker]] = {}
+        self._states: dict[str, tuple[Any, ...]] = {}
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
         self._ids: list[str] = []
         self._fields: list[str] = []
-        self._version, self._listed, self._life = 0, 0, uuid.uuid4().hex
+        self._version, self._list_version, self._life = 0, 0, uuid.uuid4().hex
         self._lock = threading.Lock()
 
-    def poll(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Rows that are newer than `version` (of app `life`); of the runs in `compare` the curve `series` where the
-        offset that the page names is not the run's."""
-        rows = self.list.rows()
+    def poll(self, request: Request) -> Reply:
+        """Return the rows that changed after `version` of the table, and the curves to draw.
+
+        request: `life` names the app that made `version`; `compare` maps the ids of the runs to compare to the keys of
+        the curves that the page has; `series` is the curve.
+        """
+        rows = self.run_list.rows()
         with self._lock:
             self._refresh(rows)
-            known = int(request.get("version") or 0) if request.get("life") == self._life else -1
-            told: dict[str, Any] = {
+            known_version = int(request.get("version") or 0) if request.get("life") == self._life else -1
+            reply: Reply = {
                 "life": self._life,
                 "version": self._version,
-                "rows": [row for version, row in self._rows.values() if version > known],
+                "rows": [row for version, row in self._rows.values() if version > known_version],
                 "ids": None,
                 "fields": None,
             }
-            if known < self._listed:
-                told |= {
-                    "ids": self._ids,
-                    "fields": [
-                        {"name": name, "label": field_label(name) if name in FIELDS else name} for name in self._fields
-                    ],
-                }
-        told["curves"] = self._compared(request.get("compare") or {}, str(request.get("series")))
-        base = LIVE_MS if any(row.active for row in rows) else QUIET_MS
-        told["pace_ms"] = self.viewers.pace_ms(str(request.get("page")), base)
-        return told
+            if known_version < self._list_version:
+                labels = {name: field_label(name) if name in FIELDS else name for name in self._fields}
+                reply["ids"] = self._ids
+                reply["fields"] = [{"name": name, "label": label} for name, label in labels.items()]
+        reply["curves"] = self._make_curves(request.get("compare") or {}, str(request.get("series")))
+        base_ms = ACTIVE_MS if any(row.is_active for row in rows) else IDLE_MS
+        reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms)
+        return reply
 
     def _refresh(self, rows: list[Row]) -> None:
-        digests = {row.run_id: self._digest(row) for row in rows}
-        fields = _differing([one.settings for one in digests.values() if one])
-        everything, self._fields = fields != self._fields, fields
+        """Update the rows of the table, and its version if any has changed."""
+        trackers = {row.run_id: self._get_tracker(row) for row in rows}
+        fields = _list_differing_settings([tracker.settings for tracker in trackers.values() if tracker])
+        have_fields_changed, self._fields = fields != self._fields, fields
         for row in rows:
-            digest = digests[row.run_id]
+            tracker = trackers[row.run_id]
             state = (row.stamp, row.status)
-            if digest is None or (not everything and not row.active and self._stamps.get(row.run_id) == state):
+            is_unchanged = not row.is_active and self._states.get(row.run_id) == state
+            if tracker is None or (is_unchanged and not have_fields_changed):
                 continue
-            digest.catch_up()
-            settings = {name: digest.settings.get(name) for name in fields}
-            self._set(row.run_id, {**digest.row(row.status), "settings": settings})
-            self._stamps[row.run_id] = state
-        ids = [row.run_id for row in rows if digests[row.run_id]]
+            tracker.catch_up()
+            settings = {name: tracker.settings.get(name) for name in fields}
+            self._set_row(row.run_id, {**tracker.make_row(row.status), "settings": settings})
+            self._states[row.run_id] = state
+        ids = [row.run_id for row in rows if trackers[row.run_id]]
         if ids != self._ids:
-            for gone in set(self._ids) - set(ids):
-                for known in (self._rows, self._stamps, self._digests):
-                    known.pop(gone, None)
+            for run_id in set(self._ids) - set(ids):
+                for cache in (self._rows, self._states, self._trackers):
+                    cache.pop(run_id, None)
             self._ids = ids
-        elif not everything:
+        elif not have_fields_changed:
             return
         self._version += 1
-        self._listed = self._version
+        self._list_version = self._version
 
-    def _set(self, run_id: str, row: dict[str, Any]) -> None:
+    def _set_row(self, run_id: str, row: dict[str, Any]) -> None:
         if self._rows.get(run_id, (0, None))[1] != row:
             self._version += 1
             self._rows[run_id] = (self._version, row)
 
-    def _digest(self, row: Row) -> Digest | None:
-        """None for a run that was deleted a moment ago."""
+    def _get_tracker(self, row: Row) -> RunTracker | None:
+        """Return the tracker of a run; None if the run was deleted a moment ago."""
         try:
-            born = row.run.config_path.stat().st_mtime_ns
+            created_ns = row.run.config_path.stat().st_mtime_ns
         except FileNotFoundError:
             return None
-        if self._digests.get(row.run_id, (0, None))[0] != born:
-            self._digests[row.run_id] = (born, Digest(row.run))
-            self._stamps.pop(row.run_id, None)
-        return self._digests[row.run_id][1]
+        if self._trackers.get(row.run_id, (0, None))[0] != created_ns:
+            self._trackers[row.run_id] = (created_ns, RunTracker(row.run))
+            self._states.pop(row.run_id, None)
+        return self._trackers[row.run_id][1]
 
-    def _compared(self, wanted: dict[str, Any], series: str) -> dict[str, Any]:
+    def _make_curves(self, known_keys: Mapping[str, Any], series: str) -> dict[str, Any]:
+        """Return the curves of the runs in `known_keys` whose key there is out of date."""
         if series not in SERIES:
             return {}
         curves = {}
-        for run_id, offset in list(wanted.items())[:MOST_COMPARED]:
+        for run_id, known_key in list(known_keys.items())[:MAX_COMPARED]:
             try:
                 follower = self.followers.get(str(run_id))
             except AsrkitError:
                 continue
-            news = follower.since(follower.offset)
-            key = f"{series}@{news.offset}"
-            if key != offset and news.read == 1.0:
+            update = follower.read_update(follower.offset)
+            key = f"{series}@{update.offset}"
+            if key != known_key and update.read == 1.0:
                 points = thin(follower.view.series.get(series, []), COMPARED_POINTS)
                 curves[run_id] = {
                     "key": key,
@@ -203,16 +215,19 @@ class RunsTable:
                 }
         return curves
 
-    def card(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A published results table as curves: a shipped one by `name`, or the `text` of a card; or what is wrong."""
+    def card(self, request: Request) -> Reply:
+        """Return the curves of a published results table: a shipped one by `name`, or the `text` of a model card.
+
+        A text without such a table gives an error as `notice`.
+        """
         name, text = str(request.get("name") or ""), str(request.get("text") or "")
+        shipped = published.load_published_curves()
         try:
-            shipped = published.load_published_curves()
-            title, curves = (
-                shipped[name]
-                if name in shipped
-                else ("Pasted card", published.get_curves(published.parse_card(text, "The pasted text")))
-            )
+            if name in shipped:
+                title, curves = shipped[name]
+            else:
+                card = published.parse_card(text, strings.text("comparison.pasted_text"))
+                title, curves = strings.text("comparison.pasted_card"), published.get_curves(card)
         except DataError as error:
             return {"notice": str(error)}
         return {
@@ -229,26 +244,27 @@ class RunsTable:
         }
 
 
-def _settings(run: Run) -> dict[str, Any]:
-    """The settings as they were written: an old run may have some that this version does not know."""
+def _read_settings(run: Run) -> dict[str, Any]:
+    """Read the settings as they were written; an old run may have some that this version does not know."""
     try:
-        told = json.loads(run.config_path.read_text(encoding="utf-8"))
+        settings = json.loads(run.config_path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {name: value for name, value in told.items() if _plain(value)} if isinstance(told, dict) else {}
+    return {name: value for name, value in settings.items() if _is_plain(value)} if isinstance(settings, dict) else {}
 
 
-def _plain(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | bool) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _differing(settings: list[dict[str, Any]]) -> list[str]:
-    """Names of the settings in which the runs are not all alike, in the order of the form."""
-    seen: dict[str, set[Any]] = {}
-    for one in settings:
-        for name, value in one.items():
-            seen.setdefault(name, set()).add(value)
-    order = {name: place for place, name in enumerate(FIELDS)}
+def _list_differing_settings(settings_by_run: list[dict[str, Any]]) -> list[str]:
+    """Return the names of the settings in which the runs differ, in the order of the form."""
+    values_by_name: dict[str, set[Any]] = {}
+    for settings in settings_by_run:
+        for name, value in settings.items():
+            values_by_name.setdefault(name, set()).add(value)
+    order = {name: index for index, name in enumerate(FIELDS)}
     return sorted(
-        (name for name, values in seen.items() if len(values) > 1), key=lambda name: (order.get(name, len(order)), name)
+        (name for name, values in values_by_name.items() if len(values) > 1),
+        key=lambda name: (order.get(name, len(order)), name),
     )

@@ -1,4 +1,4 @@
-"""The Runs tab: all runs in a table, and the curves of some of them over each other. Its script polls."""
+"""The Runs tab: all runs in a table, and the curves of selected runs in one chart. Its script polls the server."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from asrkit.runs.report import published
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import UI, server_functions, template
-from asrkit.ui.runs.api import SERIES, RunsTable
+from asrkit.ui.runs.api import RunsApi, label_series
 from asrkit.ui.train.live_panel import PLOTLY
 
 STYLE = UI / "runs/tab.css"
 
 
 def build(store: RunStore) -> gr.HTML:
-    """Lay out the tab. It triggers `select` when a run is to be opened (the event's data has its id as `run`)."""
-    runs = RunsTable(store)
+    """Build the tab. It triggers `select` to open a run; the event's data has the run's id as `run`."""
     return gr.HTML(
         value="",
         elem_id="runs",
         apply_default_css=False,
         html_template=template("runs/tab.html"),
         js_on_load=scripts.mount_module("runs/tab.js"),
-        server_functions=server_functions(runs, "poll", "card"),
+        server_functions=server_functions(RunsApi(store), "poll", "card"),
         plotly_src=f"gradio_api/file={PLOTLY}",
-        series=SERIES,
+        series=label_series(),
         cards={name: title for name, (title, _) in published.load_published_curves().items()},
     )
 
 
-def opens_first(request: gr.Request) -> Any:
-    """The tabs as the address wants them: one that compares runs opens here."""
+def select_initial_tab(request: gr.Request) -> Any:
+    """Select this tab if the page's address names runs to compare."""
     return gr.Tabs(selected="runs") if "compare" in request.query_params else gr.skip()

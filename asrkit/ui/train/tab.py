@@ -18,7 +18,7 @@ from asrkit.runs import lifecycle, queue, supervisor
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common import form, visitors
-from asrkit.ui.train.live_panel import live_chart
+from asrkit.ui.train import live_panel
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start cannot be pressed while it works, and what cannot be pressed loses the focus."""
@@ -53,7 +53,7 @@ def build(
                     elem_id="command",
                 )
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
-            panel = live_chart(store)
+            panel = live_panel.build(store)
     inputs = [fields[name] for name in form.NAMES]
     fields["preset"].input(_fill_from_preset, fields["preset"], inputs, **QUIET)
     # Not a secret; with the random one that is made otherwise, a restarted app could not read what it kept.

@@ -178,8 +178,8 @@ def test_slow_worker_has_a_longer_limit(make_run, flag, longest, age_s, given):
     )
     slower = given > (watchdog.CANCEL_LIMIT_S if flag == CANCEL else watchdog.STOP_LIMIT_S)
     assert (
-        f"by force after {units.format_rough_duration(given)}" in said
-        and ("for one of its steps took" in said) == slower
+        f"force stop after {units.format_rough_duration(given)}" in said
+        and ("because one of its steps took" in said) == slower
     )
 
 

@@ -16,7 +16,7 @@ from asrkit.runs import lifecycle, processes, queue, summary, supervisor, view
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, STOP
 from asrkit.runs.store import RunStore
-from asrkit.ui.train.live_panel import LiveRun
+from asrkit.ui.train.api import TrainApi
 from tests.support.waiting import wait_for
 
 NOW = 1_763_766_000.0
@@ -520,7 +520,7 @@ def lived_again(make_run, dead, log="", **process):
 )
 def test_failure_of_an_earlier_life_is_not_reported(make_run, dead, process, log, result):
     run, store = lived_again(make_run, dead, log, **process)
-    shown = LiveRun(store).poll({"run": run.id})
+    shown = TrainApi(store).poll({"run": run.id})
     assert shown["status"] == "crashed" and result in shown["error"]["message"] and not shown["error"]["traceback"]
     assert summary.summarize_run(run)["error"] == shown["error"]["message"]
     assert result in train._explain_failure(run, view.load_view(run), "crashed")
@@ -530,13 +530,13 @@ def test_pending_end_event_precedes_an_earlier_end(make_run, dead):
     run, store = lived_again(make_run, dead)
     words = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some.", "traceback": "new"})
     (run.path / ".reserve").write_text(words.to_line())
-    assert LiveRun(store).poll({"run": run.id})["error"] == words.data
+    assert TrainApi(store).poll({"run": run.id})["error"] == words.data
     assert summary.summarize_run(run)["error"] == "The disk is full."
     assert train._explain_failure(run, view.load_view(run), "failed") == "The disk is full. Free some."
     (run.path / ".reserve").write_text(
         Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line()
     )
-    assert LiveRun(store).poll({"run": run.id})["outcome"] == "Ended by force."
+    assert TrainApi(store).poll({"run": run.id})["outcome"] == "Ended by force."
 
 
 def test_concurrent_actions_happen_once(store, config, worker):
@@ -547,7 +547,7 @@ def test_concurrent_actions_happen_once(store, config, worker):
 
     lives(1)
     processes.kill_worker(run)
-    live = LiveRun(store)
+    live = TrainApi(store)
 
     def press(action):
         with concurrent.futures.ThreadPoolExecutor(8) as visitors:

@@ -13,8 +13,8 @@ from asrkit.runs.report import card
 from asrkit.runs.report.card import render_card
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import status_text
-from asrkit.ui.runs.api import RunsTable
-from asrkit.ui.train.live_panel import LiveRun
+from asrkit.ui.runs.api import RunsApi
+from asrkit.ui.train.api import TrainApi
 
 VERSIONS = {"transformers": "5.23.0", "torch": "2.14.1", "datasets": "5.2.0", "tokenizers": "0.22"}
 STARTED = Event(
@@ -258,7 +258,7 @@ def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run
         "which the run had reached before it was resumed."
     )
     assert summary.summarize_run(run)["best"]["step"] == 20, "the command line tells the same"
-    assert LiveRun(RunStore(run.path.parent)).poll({"run": run.id})["best"] == {"step": 20, "words": "WER 30.3 %"}
-    assert RunsTable(RunStore(run.path.parent)).poll({})["rows"][0]["best_step"] == 20
+    assert TrainApi(RunStore(run.path.parent)).poll({"run": run.id})["best"] == {"step": 20, "words": "WER 30.3 %"}
+    assert RunsApi(RunStore(run.path.parent)).poll({})["rows"][0]["best_step"] == 20
     run.append(train(20, 1.0))
     assert summary.describe_model_step(run, view.load_view(run)) == ""

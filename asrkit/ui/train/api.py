@@ -1,0 +1,212 @@
+"""What the live panel's script calls on the server: the state of a run, actions on it, and its command line."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from asrkit.errors import AsrkitError, RunError
+from asrkit.files import free_bytes
+from asrkit.runs import heartbeat, lifecycle, queue, supervisor, watchdog
+from asrkit.runs.events import Event
+from asrkit.runs.report import export
+from asrkit.runs.run import CANCEL, Run
+from asrkit.runs.store import RunStore
+from asrkit.runs.summary import get_best_evaluation
+from asrkit.runs.system import SystemMonitor
+from asrkit.runs.view import RunView
+from asrkit.ui import strings
+from asrkit.ui.common import form, run_list, status_text
+from asrkit.ui.common.component import Reply, Request
+from asrkit.ui.common.viewers import Viewers
+from asrkit.ui.train.followers import FollowerCache, RunFollower
+
+RUN_ACTIONS = {
+    "stop": supervisor.stop,
+    "cancel": supervisor.cancel,
+    "leave": supervisor.stop,
+    "kill": watchdog.force_stop,
+    "save": supervisor.save_now,
+    "evaluate": supervisor.evaluate_now,
+}
+STORE_ACTIONS = {"resume": supervisor.resume, "delete": supervisor.delete}
+"""Actions that need the other runs as well."""
+
+MOVE = "move"
+"""Moves a run to a named position in the queue, so that a repeated request has no further effect."""
+
+MAX_LISTED = 100
+"""Runs in the dropdown; older ones are in the Runs tab."""
+
+LIVE_MS, ENDED_MS = 1_000, 5_000
+DISK_INTERVAL_S = 20.0
+
+
+class TrainApi:
+    """The server's side of the live panel. Requests come from the page and are validated here."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.followers = FollowerCache(store)
+        self.run_list = run_list.RunList(store)
+        self.system, self.viewers = SystemMonitor(), Viewers()
+        self._disk_usage: dict[str, tuple[float, int]] = {}
+
+    def poll(self, request: Request) -> Reply:
+        """Return the state of run `run`, with what is new after byte `after` of its events.
+
+        Without a run, the one under way is chosen, or the newest.
+        """
+        rows, queued, notice = self._start_ready_runs()
+        run_id = str(request.get("run") or run_list.choose_default_run(rows))
+        listed = rows[:MAX_LISTED] + [row for row in rows[MAX_LISTED:] if row.run_id == run_id]
+        labels = {row.run_id: row.label for row in listed}
+        queued_ids = [run.id for run in queued]
+        signature = hashlib.sha1("|".join([*labels.values(), *queued_ids]).encode(), usedforsecurity=False).hexdigest()
+        reply: Reply = {"run": "", "notice": notice, "signature": signature}
+        if signature != request.get("signature"):
+            reply["runs"] = [{"id": run_id, "label": label} for run_id, label in labels.items()]
+            reply["queue"] = queued_ids
+        if run_id:
+            try:
+                follower = self.followers.get(run_id)
+                reply |= describe_run(follower, request, [row.run for row in rows if row.is_active], queued)
+                reply["machine"] = self._describe_machine(follower.run, reply["status"])
+            except RunError as error:
+                reply["notice"] = str(error)
+        base_ms = LIVE_MS if run_id and not reply.get("ended", True) else ENDED_MS
+        reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms)
+        return reply
+
+    def _start_ready_runs(self) -> tuple[list[run_list.Row], list[Run], str]:
+        """Start the queued runs whose devices are free; return all rows, the queue, and why a start failed."""
+        rows, notice = self.run_list.rows(), ""
+        queued = run_list.list_queue(rows)
+        try:
+            if queue.find_startable([row.run for row in rows if row.is_active], queued) and queue.start_ready_runs(
+                self.store
+            ):
+                rows = self.run_list.rows(refresh=True)
+                queued = run_list.list_queue(rows)
+        except (AsrkitError, OSError) as error:
+            notice = strings.text("queue.not_started", error=error)
+        return rows, queued, notice
+
+    def _describe_machine(self, run: Run, status: str) -> str:
+        """Describe the load of the machine while the run is under way, and the disk space that the run takes."""
+        measured_s, size_bytes = self._disk_usage.get(run.id, (float("-inf"), 0))
+        if time.monotonic() - measured_s > DISK_INTERVAL_S:
+            size_bytes = export.measure_disk_usage(run)
+            self._disk_usage[run.id] = (time.monotonic(), size_bytes)
+        load = self.system.load() if status in lifecycle.ACTIVE else None
+        return status_text.format_machine(load, size_bytes, free_bytes(run.path))
+
+    def act(self, request: Request) -> Reply:
+        """Do `action` with run `run`; return `{"notice": error}`, empty if it was done."""
+        action = request.get("action")
+        if action not in (*RUN_ACTIONS, *STORE_ACTIONS, MOVE):
+            return {"notice": strings.text("train.unknown_action")}
+        try:
+            run = self.store.get(str(request.get("run")))
+            if action == MOVE:
+                queue.move(self.store, run, int(request.get("position") or 1))
+            elif action in STORE_ACTIONS:
+                STORE_ACTIONS[action](self.store, run)
+            else:
+                RUN_ACTIONS[action](run)
+        except (AsrkitError, OSError) as error:
+            return {"notice": str(error)}
+        finally:
+            self.run_list.rows(refresh=True)
+        return {"notice": ""}
+
+    def command(self, request: Request) -> Reply:
+        """Return the command line that starts a run with the settings of run `run`, or an error as `notice`."""
+        try:
+            return {
+                "command": form.make_command(self.store.get(str(request.get("run"))).config(), self.store),
+                "notice": "",
+            }
+        except AsrkitError as error:
+            return {"command": "", "notice": str(error)}
+
+
+def describe_run(follower: RunFollower, request: Request, active: list[Run], queued: list[Run]) -> Reply:
+    """Return what the panel shows of a run.
+
+    request: `after`, the byte up to which the page has read; `evaluation`, the key of the evaluation it shows;
+    `at_step`, the step of the evaluation to show; `evaluations`, how many it lists; `log`, whether the log is open.
+    active: the runs under way. queued: the queue, next run first.
+    """
+    run = follower.run
+    status = lifecycle.get_status(run)
+    update = follower.read_update(int(request.get("after") or 0))
+    view = follower.view
+    has_ended = status not in lifecycle.ACTIVE and status != lifecycle.QUEUED
+    queue_status = queue.get_queue_status(run, active, queued) if status == lifecycle.QUEUED else None
+    heartbeat_status = heartbeat.read_heartbeat(run) if status in lifecycle.ACTIVE else None
+    elapsed_s = follower.clock.elapsed_s(view)
+    activity = (
+        "" if has_ended else status_text.describe_activity(run, status, view, elapsed_s, queue_status, heartbeat_status)
+    )
+    is_list_known = request.get("evaluations") == len(view.evaluations) and not update.reset
+    return {
+        "run": run.id,
+        "offset": update.offset,
+        "reset": update.reset,
+        "points": update.points,
+        "read": update.read,
+        "status": status,
+        "status_word": status_text.format_status(status),
+        "ended": has_ended,
+        "can": _list_actions(status, run, queue_status),
+        "said": status_text.format_announcement(status, view),
+        "activity": activity,
+        "silence": status_text.describe_silence(status, heartbeat_status),
+        "progress": 1.0 if status == lifecycle.FINISHED else view.progress(),
+        "line": status_text.format_progress(view, status, elapsed_s),
+        "entropy": view.started.get("label_entropy"),
+        "step": view.step,
+        "total_steps": view.total_steps,
+        "epoch": view.epoch,
+        "best": _describe_best(view, get_best_evaluation(run, view)),
+        "outcome": status_text.describe_outcome(run, status, view),
+        "has_model": run.has_model(),
+        "error": status_text.describe_error(run, status, view) if update.read == 1.0 else None,
+        "findings": view.findings,
+        "evaluations": None if is_list_known else [event.step or 0 for event in view.evaluations],
+        "evaluation": _render_evaluation(follower, request.get("at_step"), request.get("evaluation")),
+        "log": run.log_tail() if request.get("log") else None,
+    }
+
+
+def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    return {"step": best.step or 0, "words": status_text.format_metric(view.metric, best.data.get(view.metric))}
+
+
+def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None) -> list[str]:
+    """Return the actions that the run allows now. queue_status: of a queued run."""
+    if queue_status:
+        if not run.queue_path.exists():  # created, but interrupted before it was started
+            return ["resume", "delete"]
+        return ["next", "leave"] if queue_status.queued_ids else ["leave"]
+    if status in (lifecycle.STARTING, lifecycle.RUNNING):
+        return ["stop", "cancel", *(["evaluate", "save"] if status == lifecycle.RUNNING else [])]
+    if status == lifecycle.STOPPING:
+        return ["kill"] if run.has_flag(CANCEL) else ["cancel"]
+    return ["resume", "delete"] if status in lifecycle.RESUMABLE else ["delete"]
+
+
+def _render_evaluation(follower: RunFollower, at_step: int | None, shown_key: str | None) -> Mapping[str, Any] | None:
+    """Render the evaluation of a step, else the latest; None if the panel shows it already or there is none."""
+    evaluations = follower.view.evaluations
+    matches = [event for event in evaluations if at_step is None or event.step == at_step] or evaluations
+    if not matches:
+        return None
+    event = matches[-1]
+    key = f"{event.step}@{event.time}"
+    return None if key == shown_key else follower.render_evaluation(key, event)

@@ -1,0 +1,479 @@
+"""Replies to the live panel, from hand-written events."""
+
+import os
+import socket
+import threading
+import time
+import weakref
+
+import pytest
+
+from asrkit import config
+from asrkit.errors import RunError
+from asrkit.files import write_json
+from asrkit.runs import processes, queue
+from asrkit.runs.events import Event
+from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
+from asrkit.runs.store import RunStore
+from asrkit.ui.common import run_list, viewers
+from asrkit.ui.train import api, followers
+from asrkit.ui.train.api import TrainApi
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def run(store):
+    """Create a run whose worker is this process, so that it counts as alive."""
+    new_run = store.create(config.load_preset("demo").config, "20260101-000000-demo")
+    write_json(
+        new_run.process_path,
+        {**processes.identify_process(os.getpid()), "host": socket.gethostname(), "start_time": NOW},
+    )
+    return new_run
+
+
+def add_event(run, kind, step=None, at=NOW, **data):
+    run.append(Event(kind, at, step, step and step / 10, data))
+
+
+def start(run, step=0):
+    add_event(run, "started", step, total_steps=20, metric_for_best_model="wer")
+
+
+def evaluate(run, step, wer, hypothesis="november four"):
+    add_event(
+        run,
+        "eval",
+        step,
+        loss=wer * 2,
+        wer=wer,
+        cer=wer / 2,
+        mer=wer,
+        utterances=100,
+        samples=[{"id": "a", "reference": "november four", "hypothesis": hypothesis}],
+    )
+
+
+def drop_times(curve):
+    """Return the steps and values of a curve."""
+    return {"x": curve["x"], "y": curve["y"]}
+
+
+APIS = weakref.WeakKeyDictionary()
+
+
+def get_api(store):
+    """Return the API of a store: one for all pages, as in the app."""
+    return APIS.setdefault(store, TrainApi(store))
+
+
+def poll(store, run, last_reply=None, **request):
+    """Return the reply to a page whose last reply was `last_reply`."""
+    return get_api(store).poll({"run": run.id, "after": last_reply["offset"] if last_reply else 0, **request})
+
+
+def test_first_poll_sends_all_points_and_later_polls_only_new_ones(store, run):
+    start(run)
+    add_event(run, "train", 1, loss=3.0)
+    first = poll(store, run)
+    assert first["reset"]
+    assert first["points"]["train/loss"] == {"x": [1], "e": [0.1], "t": [0.0], "y": [3.0]}
+    add_event(run, "train", 2, loss=2.5)
+    evaluate(run, 2, 0.5)
+    second = poll(store, run, first)
+    assert not second["reset"]
+    assert {name: drop_times(curve) for name, curve in second["points"].items()} == {
+        "train/loss": {"x": [2], "y": [2.5]},
+        "eval/loss": {"x": [2], "y": [1.0]},
+        "eval/wer": {"x": [2], "y": [0.5]},
+        "eval/cer": {"x": [2], "y": [0.25]},
+    }
+    assert poll(store, run, second)["points"] == {}
+
+
+def test_half_written_line_is_read_once_it_is_complete(store, run):
+    start(run)
+    add_event(run, "train", 1, loss=3.0)
+    whole = Event("train", NOW, 2, 0.2, {"loss": 2.0}).to_line()
+    with open(run.events_path, "a") as file:
+        file.write(whole[:20])
+    first = poll(store, run)
+    assert first["points"]["train/loss"]["x"] == [1]
+    with open(run.events_path, "a") as file:
+        file.write(whole[20:])
+    assert drop_times(poll(store, run, first)["points"]["train/loss"]) == {"x": [2], "y": [2.0]}
+
+
+def test_resume_resets_the_curves(store, run):
+    start(run)
+    for step in range(1, 6):
+        add_event(run, "train", step, loss=float(step))
+    first = poll(store, run)
+    start(run, step=3)
+    add_event(run, "train", 4, loss=40.0)
+    again = poll(store, run, first)
+    assert again["reset"]
+    assert drop_times(again["points"]["train/loss"]) == {"x": [1, 2, 3, 4], "y": [1.0, 2.0, 3.0, 40.0]}
+
+
+def test_replaced_history_resets_the_curves(store, run):
+    start(run)
+    for step in range(1, 9):
+        add_event(run, "train", step, loss=1.0)
+    train_api = TrainApi(store)
+    first = train_api.poll({"run": run.id, "after": 0})
+    run.events_path.unlink()
+    start(run)
+    reply = train_api.poll({"run": run.id, "after": first["offset"]})
+    assert reply["reset"] and reply["points"]["train/loss"]["x"] == []
+
+
+def test_concurrent_pages_get_every_point_once(store, run, monkeypatch):
+    monkeypatch.setattr(followers, "MAX_NEW_POINTS", 1000)
+    start(run)
+    train_api = TrainApi(store)
+    steps = {name: [] for name in range(4)}
+    last = train_api.poll({"run": run.id})["offset"]
+
+    def page(name):
+        after = last
+        while not steps[name] or steps[name][-1] < 300:
+            reply = train_api.poll({"run": run.id, "after": after})
+            assert not reply["reset"]
+            steps[name] += reply["points"].get("train/loss", {"x": []})["x"]
+            after = reply["offset"]
+
+    pages = [threading.Thread(target=page, args=(name,)) for name in steps]
+    for thread in pages:
+        thread.start()
+    for step in range(1, 301):
+        add_event(run, "train", step, loss=1.0)
+    for thread in pages:
+        thread.join(60)
+    assert all(seen == list(range(1, 301)) for seen in steps.values())
+
+
+def test_first_poll_thins_long_curves(store, run, monkeypatch):
+    monkeypatch.setattr(followers, "MAX_POINTS", 10)
+    start(run)
+    for step in range(1, 96):
+        add_event(run, "train", step, loss=1.0)
+    steps = poll(store, run)["points"]["train/loss"]["x"]
+    assert len(steps) <= 11 and steps[0] == 1 and steps[-1] == 95
+
+
+def test_non_finite_value_is_null(store, run):
+    start(run)
+    add_event(run, "train", 1, loss=float("nan"))
+    assert drop_times(poll(store, run)["points"]["train/loss"]) == {"x": [1], "y": [None]}
+
+
+def test_mer_is_sent_if_it_selects_the_best_model(store, run):
+    add_event(run, "started", 0, total_steps=20, metric_for_best_model="mer")
+    evaluate(run, 1, 0.5)
+    assert poll(store, run)["points"]["eval/mer"]["y"] == [0.5]
+
+
+def test_hypothesis_is_escaped(store, run):
+    start(run)
+    evaluate(run, 1, 0.5, hypothesis='<script>alert(1)</script> "><img src=x onerror=alert(1)>')
+    html = poll(store, run)["evaluation"]["html"]
+    assert "<script" not in html and "<img" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_latest_evaluation_is_sent_once_and_older_ones_on_demand(store, run):
+    start(run)
+    evaluate(run, 1, 0.5)
+    evaluate(run, 2, 0.4)
+    first = poll(store, run)
+    assert first["evaluation"]["step"] == 2 and first["evaluations"] == [1, 2]
+    key = first["evaluation"]["key"]
+    assert poll(store, run, first, evaluation=key)["evaluation"] is None
+    assert poll(store, run, first, evaluation=key, at_step=1)["evaluation"]["caption"] == (
+        "Step 1 · 100 clips · WER 50.0 % · CER 25.0 %"
+    )
+
+
+def test_failed_run_has_error_and_remedy(store, run):
+    add_event(
+        run, "failed", message="The disk is full.", remedy="Free some space.", traceback="Traceback", error="full"
+    )
+    reply = poll(store, run)
+    assert reply["error"] == {"message": "The disk is full.", "remedy": "Free some space.", "traceback": "Traceback"}
+    assert reply["can"] == ["resume", "delete"] and reply["ended"]
+
+
+def test_killed_run_is_interrupted_and_can_be_resumed(store, run):
+    start(run)
+    write_json(run.process_path, {"pid": os.getpid(), "start": "another", "host": socket.gethostname()})
+    reply = poll(store, run)
+    assert reply["status_word"] == "Interrupted" and reply["can"] == ["resume", "delete"]
+    assert "killed" in reply["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "can", "activity"),
+    [
+        ([], ["stop", "cancel", "evaluate", "save"], "Training…"),
+        ([STOP], ["cancel"], "Stopping after this step, then saving the model… (force stop after 10 min)"),
+        ([STOP, CANCEL], ["kill"], "Cancelling… (force stop after 2 min)"),
+    ],
+)
+def test_actions_and_activity_follow_the_control_flags(store, run, flags, can, activity):
+    start(run)
+    add_event(run, "train", 1, loss=1.0)
+    for flag in flags:
+        run.set_flag(flag)
+    reply = poll(store, run)
+    assert (reply["can"], reply["activity"]) == (can, activity)
+
+
+def test_run_without_events_is_starting(store, run):
+    reply = poll(store, run)
+    assert (reply["status"], reply["activity"], reply["progress"]) == ("starting", "Starting the worker…", 0.0)
+
+
+def test_finished_run_refers_to_the_transcribe_tab(store, run):
+    start(run)
+    evaluate(run, 10, 0.031)
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    add_event(run, "finished", 20, message="Finished.", saved=True, model="model")
+    reply = poll(store, run)
+    assert reply["outcome"] == "Finished. WER 3.1 % (best at step 10). Talk to it in the Transcribe tab."
+    assert reply["can"] == ["delete"] and reply["progress"] == 1.0
+
+
+def test_cancelled_run_has_no_model(store, run):
+    start(run)
+    add_event(run, "stopped", 3, message="Cancelled; only the history was kept.", saved=False, model=None)
+    reply = poll(store, run)
+    assert reply["outcome"] == "Cancelled; only the history was kept." and reply["error"] is None
+
+
+def test_log_is_sent_on_request(store, run):
+    run.log_path.write_text("step 1\n")
+    assert poll(store, run)["log"] is None
+    assert poll(store, run, log=True)["log"] == "step 1\n"
+
+
+def test_poll_without_run_chooses_the_active_one(store, run):
+    store.create(config.load_preset("demo").config, "20270101-000000-demo")
+    start(run)
+    reply = TrainApi(store).poll({"run": ""})
+    assert reply["run"] == run.id
+    assert [row["id"] for row in reply["runs"]] == ["20270101-000000-demo", run.id]
+    assert "runs" not in TrainApi(store).poll({"run": "", "signature": reply["signature"]})
+
+
+def test_poll_of_an_empty_store(store):
+    reply = TrainApi(store).poll({})
+    assert (reply["run"], reply["notice"], reply["runs"]) == ("", "", []) and "points" not in reply
+
+
+@pytest.mark.parametrize("name", ["nothing", "../../etc", "a/b", ""])
+def test_unknown_run_is_reported(store, run, name):
+    train_api = TrainApi(store)
+    assert "There is no run" in train_api.act({"action": "stop", "run": name})["notice"]
+    if name:
+        assert "There is no run" in train_api.poll({"run": name})["notice"]
+
+
+def test_unknown_action_is_refused(store, run):
+    assert TrainApi(store).act({"action": "create", "run": run.id})["notice"] == "This action does not exist."
+
+
+def test_delete_refuses_a_run_under_way(store, run):
+    train_api = TrainApi(store)
+    start(run)
+    assert "still running" in train_api.act({"action": "delete", "run": run.id})["notice"] and run.config_path.exists()
+    add_event(run, "finished", 20, message="Finished.", saved=False)
+    assert train_api.act({"action": "delete", "run": run.id}) == {"notice": ""} and store.all() == []
+
+
+@pytest.mark.parametrize(("action", "flag"), [("save", SAVE), ("evaluate", EVALUATE)])
+def test_save_and_evaluate_set_flags_of_an_active_run_only(store, run, action, flag):
+    start(run)
+    assert TrainApi(store).act({"action": action, "run": run.id}) == {"notice": ""} and run.has_flag(flag)
+    run.clear_flags()
+    add_event(run, "finished", 20, message="Finished.", saved=False)
+    TrainApi(store).act({"action": action, "run": run.id})
+    assert not run.has_flag(flag), "a run that has ended gets no flags"
+
+
+def poll_first_step(store, run):
+    """Return the reply to a page that opens after the first step."""
+    start(run)
+    add_event(run, "train", 1, loss=1.0)
+    return poll(store, run)
+
+
+def test_page_that_missed_too_many_events_is_reset(store, run, monkeypatch):
+    monkeypatch.setattr(followers, "MAX_RECENT_EVENTS", 5)
+    first = poll_first_step(store, run)
+    for step in range(2, 7):
+        add_event(run, "train", step, loss=1.0)
+    assert not poll(store, run, first)["reset"]
+    add_event(run, "train", 7, loss=1.0)
+    late = poll(store, run, first)
+    assert late["reset"] and late["points"]["train/loss"]["x"] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_long_updates_are_thinned_and_keep_extremes(store, run, monkeypatch):
+    monkeypatch.setattr(followers, "MAX_NEW_POINTS", 10)
+    first = poll_first_step(store, run)
+    for step in range(2, 102):
+        add_event(run, "train", step, loss=9.0 if step == 50 else 1.0)
+    late = poll(store, run, first)
+    curve = late["points"]["train/loss"]
+    assert not late["reset"] and len(curve["x"]) <= 12
+    assert (curve["x"][0], curve["x"][-1]) == (2, 101) and (50, 9.0) in zip(curve["x"], curve["y"], strict=True)
+
+
+def test_long_history_is_read_in_several_polls(store, run, monkeypatch):
+    monkeypatch.setattr(followers, "READ_BYTES", 1000)
+    monkeypatch.setattr(followers, "MAX_READ_S", 0.0)
+    start(run)
+    for step in range(1, 101):
+        add_event(run, "train", step, loss=1.0)
+    read, reply = [], {"read": 0.0}
+    while reply["read"] < 1:
+        reply = poll(store, run)
+        read.append(reply["read"])
+        assert reply["reset"] == (reply["read"] == 1)
+    assert len(read) > 3 and read == sorted(read)
+    assert reply["points"]["train/loss"]["x"] == list(range(1, 101))
+
+
+def test_reply_has_best_evaluation_and_findings(store, run):
+    start(run)
+    evaluate(run, 1, 0.2)
+    evaluate(run, 2, 0.4)
+    add_event(run, "finding", 2, code="plateau", cause="It stands.", remedy="Wait.")
+    reply = poll(store, run)
+    assert reply["best"] == {"step": 1, "words": "WER 20.0 %"}
+    assert [(one["step"], one["code"]) for one in reply["findings"]] == [(2, "plateau")]
+
+
+def test_slow_phase_shows_its_duration(store, run):
+    add_event(run, "phase", 0, at=time.time() - 75, phase="loading", text="Loading the base model")
+    assert poll(store, run)["activity"] == "Loading the base model… (1 min 15 s)"
+
+
+def test_poll_interval_grows_with_the_number_of_pages(store, run):
+    start(run)
+    alone = poll(store, run, page="one")["pace_ms"]
+    paces = [poll(store, run, page=f"page {number}")["pace_ms"] for number in range(49)]
+    assert alone == 1000 and paces[3] == 1000 and abs(paces[-1] - 50 / 5 * 1000) <= 1000 * viewers.GROUP_INTERVAL_S / 2
+
+
+def test_polls_of_many_pages_are_grouped(monkeypatch):
+    pacer, now = viewers.Viewers(), 100.0
+    monkeypatch.setattr(viewers.time, "monotonic", lambda: now)
+    due = []
+    for number in range(50):
+        now += 0.037 * number % 1
+        due.append(now + pacer.poll_interval_ms(f"page {number}", 1000) / 1000)
+    moments = [one / viewers.GROUP_INTERVAL_S for one in due[viewers.MAX_FULL_RATE :]]
+    assert moments == pytest.approx([round(one) for one in moments], abs=1e-3)
+
+
+def test_command_has_the_settings_of_a_run(store, run):
+    reply = get_api(store).command({"run": run.id})
+    assert reply["command"].startswith("python -m asrkit train --preset demo") and reply["notice"] == ""
+    assert "There is no run" in get_api(store).command({"run": "nothing"})["notice"]
+
+
+def test_poll_starts_queued_runs(store, run, monkeypatch):
+    spawned = []
+    monkeypatch.setattr(queue, "spawn_worker", lambda run, devices: spawned.append(run))
+    queued_run = store.create(config.load_preset("demo").config, "waits")
+    TrainApi(store).poll({})
+    write_json(queued_run.queue_path, {"place": 1})
+    start(run)
+    assert poll(store, queued_run)["activity"] == f"Waiting for run {run.id} to finish…" and spawned == []
+    assert poll(store, queued_run)["can"] == ["leave"]
+    add_event(run, "finished", 20, message="Finished.", saved=False)
+    TrainApi(store).poll({})
+    assert [one.id for one in spawned] == ["waits"]
+
+
+def test_reply_has_greedy_wer_and_label_entropy_if_known(store, run):
+    add_event(run, "started", 0, total_steps=20, label_entropy=2.71)
+    evaluate(run, 1, 0.5)
+    reply = poll(store, run)
+    assert reply["entropy"] == 2.71
+    assert not reply["points"].get("eval/greedy_wer", {"x": []})["x"]
+    add_event(run, "eval", 2, loss=1.0, wer=0.2, cer=0.1, mer=0.2, greedy_wer=0.7, greedy_cer=0.3, samples=[])
+    reply = poll(store, run)
+    assert reply["points"]["eval/greedy_wer"]["y"] == [0.7]
+    assert reply["evaluation"]["caption"].endswith("without the word list WER 70.0 %")
+
+
+def test_os_errors_are_shown_as_notices(store, run, monkeypatch):
+    start(run)
+
+    def fails(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setitem(api.RUN_ACTIONS, "stop", fails)
+    assert "Input/output error" in get_api(store).act({"action": "stop", "run": run.id})["notice"]
+    monkeypatch.setattr(api.queue, "start_ready_runs", fails)
+    queued_run = store.create(
+        config.load_preset("demo").config, "waits", lambda new_run: write_json(new_run.queue_path, {"place": 1})
+    )
+    add_event(run, "finished", 20, message="")
+    reply = poll(store, queued_run)
+    assert "cannot be started" in reply["notice"] and reply["status"] == "queued"
+
+
+def test_least_recently_polled_run_is_dropped_from_memory(store, monkeypatch):
+    monkeypatch.setattr(followers, "MAX_FOLLOWERS", 2)
+    cache, listing = followers.FollowerCache(store), run_list.RunList(store)
+    runs = [store.create(config.load_preset("demo").config, name) for name in ("a", "b", "c")]
+    for one in runs:
+        add_event(one, "finished", 20, message="")
+    kept = [weakref.ref(cache.get(name)) for name in ("a", "b", "a", "c")]
+    assert [one() is not None for one in kept] == [True, False, True, True]
+    listing.rows(refresh=True)
+    for one in runs:
+        store.delete(one)
+        with pytest.raises(RunError):
+            cache.get(one.id)
+    assert [one() for one in kept] == [None] * 4
+    assert listing.rows(refresh=True) == [] and not listing._ended
+
+
+def test_announcement_changes_with_the_phase_only(store, run):
+    start(run)
+    announcements = set()
+    for done in (1, 2, 3):
+        add_event(run, "phase", 1, phase="evaluating", text=f"Evaluating {done} of 3 clips")
+        announcements.add(poll(store, run)["said"])
+    assert announcements == {"Running: Evaluating"}
+
+
+def test_queue_status_uses_the_list_of_runs(store, run, monkeypatch):
+    add_event(run, "train", 1, loss=1.0)
+    queued_run = store.create(config.load_preset("demo").config, "20260101-000001-waits")
+    write_json(queued_run.queue_path, {"place": 1.0})
+    listings, list_all = [], store.all
+    monkeypatch.setattr(RunStore, "all", lambda self: listings.append(1) or list_all())
+    assert poll(store, queued_run)["activity"] == f"Waiting for run {run.id} to finish…"
+    assert len(listings) == 1, "the list of runs is used for the queue as well"
+
+
+def test_stopping_run_has_no_remaining_time(store, run):
+    start(run)
+    for step in (1, 2, 3):
+        add_event(run, "train", step, at=NOW + 10 * step, loss=1.0)
+    assert poll(store, run)["line"].endswith("about 2 min 50 s left")
+    run.set_flag(STOP)
+    assert poll(store, run)["line"].endswith("30 s so far")
