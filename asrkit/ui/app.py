@@ -18,10 +18,10 @@ from asrkit.errors import RunError
 from asrkit.runs import watchdog
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
-from asrkit.ui.common import downloads, receiving, scripts, theme
+from asrkit.ui.common import downloads, scripts, theme, upload_folder
 from asrkit.ui.common.audio_files import AudioFiles
-from asrkit.ui.common.receiving import Receiving
-from asrkit.ui.common.visitors import Visitors
+from asrkit.ui.common.upload_folder import UploadMiddleware
+from asrkit.ui.common.visitors import VisitorMiddleware
 from asrkit.ui.data import tab as data_tab
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.runs import tab as runs_tab
@@ -108,7 +108,7 @@ def launch(store: RunStore, host: str, port: int) -> None:
     if shared:
         access.limit_reads(store.data_dir)
         access.isolate_visitors(store.data_dir)
-    receiving.own_folder(port)
+    upload_folder.set_upload_folder(port)
     audio = AudioFiles()
     page = build(store, audio)
     page.launch(
@@ -126,11 +126,11 @@ def launch(store: RunStore, host: str, port: int) -> None:
         prevent_thread_lock=True,
         max_file_size=MAX_UPLOAD,
         app_kwargs={
-            "middleware": [Middleware(Receiving), *([Middleware(Visitors)] if shared else [])],
+            "middleware": [Middleware(UploadMiddleware), *([Middleware(VisitorMiddleware)] if shared else [])],
             "routes": [scripts.route()],
         },
     )
-    downloads.serve(page.app, store, audio)
+    downloads.add_routes(page.app, store, audio)
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()

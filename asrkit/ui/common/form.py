@@ -69,12 +69,12 @@ def make_field(name: str, store: RunStore) -> Field:
         return gr.Checkbox(**common)
     if isinstance(value, str):
         return gr.Textbox(**common)
-    # Without precision and bounds: gr.Number would round, or refuse in a toast; TrainConfig says it in a sentence.
+    # No precision and bounds, because gr.Number would round or show a toast; TrainConfig raises a readable error.
     return gr.Number(step=1 if isinstance(value, int) else choose_step(value), **common)
 
 
 def is_valid_choice(name: str, value: Any) -> bool:
-    """Return whether the field can show the value: a dropdown with any other value makes Gradio refuse the form."""
+    """Return whether a dropdown has the value; Gradio refuses a form with any other. True for other fields."""
     choices = FIELDS[name].metadata["choices"]
     return not choices or value in choices
 
@@ -94,7 +94,7 @@ def format_number(value: float) -> str:
 
 
 def choose_step(value: float) -> float:
-    """Return by how much an arrow changes a number: a tenth of its leading place, for 0 a tenth."""
+    """Return by how much an arrow key changes a number: a tenth of its order of magnitude; 0.1 for 0."""
     return 10.0 ** (int(f"{value:e}".partition("e")[2]) - 1) if value else 0.1
 
 
@@ -125,7 +125,7 @@ def make_command(config: TrainConfig, store: RunStore) -> str:
     """Return the command that starts the same run: the preset, and the settings that differ from it."""
     preset = config.preset or DEFAULTS.preset
     values, base = config.to_dict(), configs.load_preset(preset).config.to_dict()
-    changed = [f"{name}={_plain(value)}" for name, value in values.items() if value != base[name]]
+    changed = [f"{name}={_format_value(value)}" for name, value in values.items() if value != base[name]]
     words = ["python", "-m", "asrkit", "train", "--preset", preset]
     for setting in changed:
         words += ["--set", setting]
@@ -134,5 +134,5 @@ def make_command(config: TrainConfig, store: RunStore) -> str:
     return shlex.join(words)
 
 
-def _plain(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -28,7 +28,7 @@ from asrkit.ui import strings
 from asrkit.ui.common.audio_files import AudioBytes, AudioFile
 from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.form import DEFAULTS
-from asrkit.ui.common.receiving import check_uploaded
+from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.data import audit_report, hub_choices, proposals
 from asrkit.ui.data.dataset_cache import COLUMNS, DatasetCache, LoadedDataset, make_key
 

@@ -6,7 +6,7 @@ from asrkit.audio import load_audio
 from asrkit.data import access, collection, prompts
 from asrkit.data.collection import Collection
 from asrkit.runs.store import RunStore
-from asrkit.ui.common import receiving
+from asrkit.ui.common import upload_folder
 from asrkit.ui.common.component import Reply, Request, with_error_reply
 
 MAX_TAKE_BYTES = 48 << 20  # of one recording
@@ -58,7 +58,7 @@ class Recorder:
         """
         dataset, text = self._open_dataset(request), " ".join(str(request.get("text") or "").split())
         speaker = " ".join(str(request.get("speaker") or "")[:MAX_SPEAKER_CHARS].split())
-        path = receiving.check_uploaded(request.get("path"), max_bytes=MAX_TAKE_BYTES)
+        path = upload_folder.check_uploaded(request.get("path"), max_bytes=MAX_TAKE_BYTES)
         try:
             wave = load_audio(path)
         finally:

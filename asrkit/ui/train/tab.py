@@ -61,7 +61,7 @@ def build(
     page.load(_restore, kept, inputs, **QUIET)
 
     def on_change(request: gr.Request, *values: Any) -> list[Any]:
-        with visitors.of(request):
+        with visitors.as_sender(request):
             return _update_dependents(store, values, forecast)
 
     def on_start(request: gr.Request, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -178,7 +178,7 @@ def _start(
     """Yield (Start, its message, the run to show). An error is shown as one sentence; the form stays as it is."""
     yield gr.update(interactive=False), _message(strings.text("train.checking")), gr.skip()
     try:
-        with visitors.of(request) if request else contextlib.nullcontext():
+        with visitors.as_sender(request) if request else contextlib.nullcontext():
             run = supervisor.start(store, form.read_form(values))
     except (AsrkitError, OSError) as error:
         yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()

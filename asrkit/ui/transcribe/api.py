@@ -29,7 +29,7 @@ from asrkit.ui import strings
 from asrkit.ui.common import scripts
 from asrkit.ui.common.audio_files import AudioFile, AudioFiles
 from asrkit.ui.common.component import UI, Reply, Request, server_functions, template, with_error_reply
-from asrkit.ui.common.receiving import check_uploaded
+from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.transcribe import compare, live
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader

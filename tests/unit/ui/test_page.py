@@ -22,15 +22,15 @@ def store(tmp_path):
     return RunStore(tmp_path / "runs")
 
 
-def test_the_page_is_built_over_an_empty_and_a_missing_directory(store):
-    told = app.build(store).get_config_file()
-    assert told["title"] == "asrkit"
+def test_page_is_built_over_a_missing_runs_directory(store):
+    config = app.build(store).get_config_file()
+    assert config["title"] == "asrkit"
     assert not store.root.exists()
 
 
-def test_a_port_that_is_taken_is_one_sentence():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_port_in_use_is_reported_as_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         with pytest.raises(RunError, match=rf"^Port {port} on 127.0.0.1 cannot be used .*--port\.$"):
             app.check_port("127.0.0.1", port)
         done = subprocess.run(
@@ -41,7 +41,7 @@ def test_a_port_that_is_taken_is_one_sentence():
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_on_a_space_everybody_is_let_in_and_runs_are_on_its_disk(monkeypatch, tmp_path):
+def test_space_listens_on_all_addresses_and_stores_runs_on_its_disk(monkeypatch, tmp_path):
     monkeypatch.setenv("SPACE_ID", "somebody/asrkit")
     monkeypatch.delenv("ASRKIT_RUNS", raising=False)
     monkeypatch.setattr(app, "SPACE_DISK", tmp_path)
@@ -52,7 +52,7 @@ def test_on_a_space_everybody_is_let_in_and_runs_are_on_its_disk(monkeypatch, tm
     assert app.default_host() == "127.0.0.1"
 
 
-def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
+def test_refused_start_shows_the_error_and_creates_no_run(store):
     from asrkit.ui.common import form
 
     values = [
@@ -66,19 +66,19 @@ def test_a_start_that_cannot_work_is_said_and_leaves_nothing(store):
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("a defect")])
-def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch, error):
+def test_start_can_be_pressed_again_after_an_error(store, monkeypatch, error):
     from asrkit.ui.common import form
 
     def fails(*_):
         raise error
 
     monkeypatch.setattr(train_tab.supervisor, "start", fails)
-    told = train_tab._start(store, form.load_values("demo"))
-    next(told)
-    button, message, _ = next(told)
+    updates = train_tab._start(store, form.load_values("demo"))
+    next(updates)
+    button, message, _ = next(updates)
     assert button["interactive"] and escape(str(error)[-8:]) in message["value"]
     with pytest.raises(StopIteration if isinstance(error, OSError) else ValueError):
-        next(told)
+        next(updates)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_after_whatever_went_wrong_start_can_be_pressed_again(store, monkeypatch
         ("starter", False, "starter"),
     ],
 )
-def test_the_choice_of_a_model_is_the_visitors(store, model, chosen, shown):
-    told = transcribe_tab.refresh_model(store, model, chosen)
-    assert told.get("value", model) == shown
-    assert ("value" in told) == (model != shown), "an answer that comes late sets nothing back"
+def test_model_chosen_by_the_visitor_is_kept(store, model, chosen, shown):
+    update = transcribe_tab.refresh_model(store, model, chosen)
+    assert update.get("value", model) == shown
+    assert ("value" in update) == (model != shown), "a late reply does not undo a choice"

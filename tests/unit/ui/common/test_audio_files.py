@@ -1,4 +1,4 @@
-"""Sounds by their address: ranges, what is not there, and who may fetch them."""
+"""Sounds over HTTP: ranges, missing sounds and access checks."""
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
@@ -51,31 +51,31 @@ def test_range_header_is_parsed(header, expected):
 
 
 def test_whole_file_without_range():
-    answer = fetch(make_client())
-    assert (answer.status_code, answer.content) == (200, CONTENT)
-    assert answer.headers["accept-ranges"] == "bytes" and answer.headers["content-type"] == "audio/wav"
+    response = fetch(make_client())
+    assert (response.status_code, response.content) == (200, CONTENT)
+    assert response.headers["accept-ranges"] == "bytes" and response.headers["content-type"] == "audio/wav"
 
 
 def test_part_of_a_file(monkeypatch):
     monkeypatch.setattr(audio_files, "BLOCK_BYTES", 16)
-    answer = fetch(make_client(), "bytes=10-89")
-    assert (answer.status_code, answer.content) == (206, CONTENT[10:90])
-    assert answer.headers["content-range"] == "bytes 10-89/200" and answer.headers["content-length"] == "80"
+    response = fetch(make_client(), "bytes=10-89")
+    assert (response.status_code, response.content) == (206, CONTENT[10:90])
+    assert response.headers["content-range"] == "bytes 10-89/200" and response.headers["content-length"] == "80"
 
 
 def test_range_beyond_the_end_is_refused():
-    answer = fetch(make_client(), "bytes=200-")
-    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */200")
+    response = fetch(make_client(), "bytes=200-")
+    assert (response.status_code, response.headers["content-range"]) == (416, "bytes */200")
 
 
-def test_what_cannot_be_opened_is_a_sentence():
+def test_missing_sound_is_not_found():
     client = make_client()
-    answer = fetch(client, path="/audio/test.wav?id=b")
-    assert (answer.status_code, answer.text) == (404, "There is no such sound.")
+    response = fetch(client, path="/audio/test.wav?id=b")
+    assert (response.status_code, response.text) == (404, "There is no such sound.")
     assert fetch(client, path="/audio/other.wav?id=a").status_code == 404
 
 
-def test_checks_come_before_the_sound():
+def test_access_checks_come_first():
     def refuse():
         raise HTTPException(401)
 

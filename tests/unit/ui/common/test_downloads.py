@@ -1,4 +1,4 @@
-"""What can be taken away of a run, over HTTP."""
+"""Downloads of a run over HTTP."""
 
 import io
 import zipfile
@@ -23,27 +23,27 @@ def store(tmp_path):
 
 @pytest.fixture
 def run(store, tmp_path):
-    made = store.create(config.load_preset("demo").config, "one")
-    made.append(Event("train", 1000.0, 1, 0.1, {"loss": 2.5}))
+    run = store.create(config.load_preset("demo").config, "one")
+    run.append(Event("train", 1000.0, 1, 0.1, {"loss": 2.5}))
     sound = 0.1 * np.sin(np.arange(16_000) / 10)
     soundfile.write(tmp_path / "a.wav", sound, 16_000)
     manifest.write(
-        made.manifest_path("eval"),
+        run.manifest_path("eval"),
         [
             manifest.Utterance(str(tmp_path / "a.wav"), "hello", 0.5, start_s=0.25, end_s=0.75),
             manifest.Utterance(str(tmp_path / "gone.wav"), "hello", 0.5),
         ],
     )
-    return made
+    return run
 
 
 @pytest.fixture
 def page(store):
-    """A page of Gradio's, without ours on it."""
+    """A Gradio app without the page of asrkit."""
     with gradio.Blocks(analytics_enabled=False) as page:
         gradio.HTML("")
     app = gradio.routes.App.create_app(page)
-    downloads.serve(app, store)
+    downloads.add_routes(app, store)
     return app
 
 
@@ -52,7 +52,7 @@ def client(page):
     return TestClient(page)
 
 
-def test_who_may_not_see_the_page_gets_nothing_of_it(page, client, run):
+def test_downloads_need_the_access_checks_of_the_page(page, client, run):
     clip = manifest.read(run.manifest_path("eval"))[0].id
     paths = [f"/download/one/{name}" for name in ("figures.csv", "config.json", "run.zip", f"clip/{clip}.wav")]
     page.auth, page.get_blocks().auth_message = {"ann": "secret"}, None  # as launch(auth=...) does
@@ -61,20 +61,20 @@ def test_who_may_not_see_the_page_gets_nothing_of_it(page, client, run):
     assert [client.get(path).status_code for path in paths] == [200] * 4
 
 
-def test_figures_settings_and_archive(client, run):
-    figures = client.get("/download/one/figures.csv")
-    assert figures.text.splitlines()[1].endswith("train/loss,2.5")
-    assert figures.headers["content-disposition"] == 'attachment; filename="one.csv"'
+def test_metrics_settings_and_archive_are_served(client, run):
+    metrics = client.get("/download/one/figures.csv")
+    assert metrics.text.splitlines()[1].endswith("train/loss,2.5")
+    assert metrics.headers["content-disposition"] == 'attachment; filename="one.csv"'
     assert client.get("/download/one/config.json").json() == run.config().to_dict()
     packed = zipfile.ZipFile(io.BytesIO(client.get("/download/one/run.zip").content))
     assert "one/events.jsonl" in packed.namelist()
 
 
-def test_a_clip_is_the_part_that_was_evaluated(client, run):
+def test_clip_is_the_evaluated_part_of_its_file(client, run):
     clip, gone = manifest.read(run.manifest_path("eval"))
-    answer = client.get(f"/download/one/clip/{clip.id}.wav")
-    samples, rate = soundfile.read(io.BytesIO(answer.content))
-    assert (rate, len(samples), answer.headers["content-type"]) == (16_000, 8_000, "audio/wav")
+    response = client.get(f"/download/one/clip/{clip.id}.wav")
+    samples, rate = soundfile.read(io.BytesIO(response.content))
+    assert (rate, len(samples), response.headers["content-type"]) == (16_000, 8_000, "audio/wav")
     missing = client.get(f"/download/one/clip/{gone.id}.wav")
     assert missing.status_code == 404
 
@@ -82,5 +82,5 @@ def test_a_clip_is_the_part_that_was_evaluated(client, run):
 @pytest.mark.parametrize(
     "path", ["nothing/run.zip", "one/clip/other.wav", "one/clip/..%2f..%2fa.wav", "../one/run.zip", "one/events.jsonl"]
 )
-def test_what_is_not_there_is_not_served(client, run, path):
+def test_unknown_paths_are_not_found(client, run, path):
     assert client.get(f"/download/{path}").status_code == 404

@@ -1,4 +1,4 @@
-"""How scripts reach the page: one address for each version, kept by browsers, and nothing else is served."""
+"""The route of the page's scripts: one address per version, cached by browsers."""
 
 import re
 
@@ -19,9 +19,9 @@ def client():
 
 def test_module_and_its_imports_are_served(client):
     (url,) = URL.findall(scripts.mount_module("train/live_panel.js"))
-    answer = client.get(f"/{url}")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
-    assert "immutable" in answer.headers["cache-control"] and "export const mount" in answer.text
+    response = client.get(f"/{url}")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    assert "immutable" in response.headers["cache-control"] and "export const mount" in response.text
     catalogue = client.get("/" + scripts.make_url("strings/en.json"))
     assert catalogue.headers["content-type"] == "application/json" and catalogue.json()
 
@@ -40,8 +40,8 @@ def test_nothing_but_scripts_is_served(client, name):
 
 
 def test_another_version_is_not_served(client):
-    answer = client.get("/scripts/0123456789abcdef/train/live_panel.js")
-    assert answer.status_code == 404 and "reload the page" in answer.text
+    response = client.get("/scripts/0123456789abcdef/train/live_panel.js")
+    assert response.status_code == 404 and "reload the page" in response.text
 
 
 def test_every_module_is_preloaded():

@@ -1,5 +1,4 @@
-"""Where an app has many visitors, what one of them uploads and records is nobody else's. The page's own server, asked
-as two browsers ask it."""
+"""Isolation of the visitors of a shared app, through its real server."""
 
 import io
 import secrets
@@ -21,13 +20,13 @@ from asrkit.ui.common.audio_files import AudioFiles
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """-> (its address, its store), as `app.launch` opens it to others."""
+    """Start the page as `app.launch` does for others; yield (address, store, page)."""
     folder = tmp_path_factory.mktemp("shared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
         patch.delenv(access.READABLE_VARIABLE, raising=False)
         for name in (access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
-            patch.setenv(name, "")  # so that what the app sets is gone afterwards
+            patch.setenv(name, "")  # restored afterwards, whatever the app sets
         store = RunStore(folder / "runs")
         patch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
         access.isolate_visitors(store.data_dir)
@@ -38,9 +37,9 @@ def page(tmp_path_factory):
             quiet=True,
             prevent_thread_lock=True,
             ssr_mode=False,
-            app_kwargs={"middleware": [Middleware(visitors.Visitors)]},
+            app_kwargs={"middleware": [Middleware(visitors.VisitorMiddleware)]},
         )
-        downloads.serve(built.app, store, audio)
+        downloads.add_routes(built.app, store, audio)
         yield address, store, built
         built.close()
 
@@ -51,25 +50,25 @@ class Browser:
         self.client = httpx.Client(base_url=address, timeout=60)
         self.first = self.client.get("/")
 
-    def ask(self, name, asked):
+    def call(self, name, request):
         (component,) = (
             block
             for block in self.built.blocks.values()
             if isinstance(block, gr.HTML) and getattr(block, "elem_id", "") == "data"
         )
-        answer = self.client.post(
+        response = self.client.post(
             "/gradio_api/component_server",
-            json={"session_hash": "x", "component_id": component._id, "fn_name": name, "data": asked},
+            json={"session_hash": "x", "component_id": component._id, "fn_name": name, "data": request},
         )
-        answer.raise_for_status()
-        return answer.json()
+        response.raise_for_status()
+        return response.json()
 
     def play(self, data):
         return self.client.get("/audio/dataset.wav", params={"data": data, "index": 0})
 
     def upload(self, name, content):
         (path,) = self.client.post("/gradio_api/upload", files={"files": (name, content)}).json()
-        return self.ask("add_upload", {"files": [{"path": path, "name": name}]})
+        return self.call("add_upload", {"files": [{"path": path, "name": name}]})
 
 
 def wav():
@@ -79,12 +78,12 @@ def wav():
 
 
 def record(browser, name):
-    browser.ask("begin", {"name": name, "text": "Mine."})
+    browser.call("begin", {"name": name, "text": "Mine."})
     (path,) = browser.client.post("/gradio_api/upload", files={"files": (f"{secrets.token_hex(4)}.wav", wav())}).json()
-    return browser.ask("keep", {"name": name, "text": "Mine.", "path": path})
+    return browser.call("keep", {"name": name, "text": "Mine.", "path": path})
 
 
-def test_a_visitor_gets_an_id_that_nobody_guesses_and_keeps_it(page):
+def test_visitor_gets_a_random_id_and_keeps_it(page):
     ann = Browser(page)
     cookie = ann.first.headers["set-cookie"]
     assert len(ann.client.cookies[visitors.COOKIE]) == 32 and "HttpOnly; SameSite=Lax" in cookie
@@ -95,49 +94,49 @@ def test_a_visitor_gets_an_id_that_nobody_guesses_and_keeps_it(page):
 
 
 @pytest.mark.parametrize("others", ['prefs={"a":1}', "flag", "a b=c", "a=b c", "k=(a;b)"])
-def test_the_cookies_of_other_apps_on_this_host_hide_nobody(page, others):
+def test_malformed_cookies_of_other_apps_are_ignored(page, others):
     """A browser sends the cookies of a host to each of its ports."""
     ann = Browser(page)
-    mine = record(ann, "kept")
+    recorded = record(ann, "kept")
     cookie = f"{visitors.COOKIE}={ann.client.cookies[visitors.COOKIE]}"
     ann.client.cookies.clear()
     ann.client.headers["cookie"] = f"{others}; {cookie}"
     assert "set-cookie" not in ann.client.get("/").headers
-    assert ann.ask("load", {"data": mine["data"]})["train"] == 1
+    assert ann.call("load", {"data": recorded["data"]})["train"] == 1
 
 
-def test_what_one_visitor_uploads_and_records_is_not_anothers(page):
+def test_uploads_and_recordings_are_private_to_their_visitor(page):
     ann, bob = Browser(page), Browser(page)
-    told = ann.upload("a.wav", wav())
+    reply = ann.upload("a.wav", wav())
     sent = ann.upload("clips.csv", b"file_name,text\n/nowhere.wav,secret words\n")
     assert (
-        told["data"].startswith(f"{page[1].data_dir}/.visitors/")
-        and "may not be read" in ann.ask("load", {"data": sent["data"]})["error"]
+        reply["data"].startswith(f"{page[1].data_dir}/.visitors/")
+        and "may not be read" in ann.call("load", {"data": sent["data"]})["error"]
     )
-    mine = record(ann, "my voice")
-    assert ann.ask("load", {"data": mine["data"]})["train"] == 1
-    listed = [each["value"] for each in ann.ask("list_datasets", {})["known"]]
-    assert mine["data"] in listed and ann.ask("list_prompts", {})["collections"] == ["my voice"]
-    assert not set(listed) & {each["value"] for each in bob.ask("list_datasets", {})["known"]} - {"callsigns"}
-    assert bob.ask("list_prompts", {})["collections"] == []
-    gone = mine["data"].replace("my voice", "no voice")
-    for question in ("load", "preview", "check", "choose"):
+    recorded = record(ann, "my voice")
+    assert ann.call("load", {"data": recorded["data"]})["train"] == 1
+    listed = [each["value"] for each in ann.call("list_datasets", {})["known"]]
+    assert recorded["data"] in listed and ann.call("list_prompts", {})["collections"] == ["my voice"]
+    assert not set(listed) & {each["value"] for each in bob.call("list_datasets", {})["known"]} - {"callsigns"}
+    assert bob.call("list_prompts", {})["collections"] == []
+    gone = recorded["data"].replace("my voice", "no voice")
+    for name in ("load", "preview", "check", "choose"):
         errors = {
-            bob.ask(question, {"data": path, "index": 0})["error"].replace(path, "") for path in (mine["data"], gone)
+            bob.call(name, {"data": path, "index": 0})["error"].replace(path, "") for path in (recorded["data"], gone)
         }
-        assert len(errors) == 1 and "may not be read here" in errors.pop(), question
-    clips = [browser.play(mine["data"]) for browser in (ann, bob)]
+        assert len(errors) == 1 and "may not be read here" in errors.pop(), name
+    clips = [browser.play(recorded["data"]) for browser in (ann, bob)]
     assert [clip.status_code for clip in clips] == [200, 404] and "may not be read here" in clips[1].text
     clip = next((page[1].data_dir / ".visitors").glob("*/my voice/clips/*.flac"))
-    for place in (clip, clip.parents[1] / "metadata.csv", "app.py", "/etc/passwd"):
+    for path in (clip, clip.parents[1] / "metadata.csv", "app.py", "/etc/passwd"):
         for browser in (ann, bob):
-            assert browser.client.get(f"/gradio_api/file={place}").status_code in (403, 404), place
+            assert browser.client.get(f"/gradio_api/file={path}").status_code in (403, 404), path
     record(bob, "my voice")
-    assert ann.ask("progress", {"name": "my voice"})["kept"] == 1
+    assert ann.call("progress", {"name": "my voice"})["kept"] == 1
 
 
-def test_the_cookie_and_not_the_folder_is_the_key(page):
-    """Runs, which everybody sees, name the folder."""
+def test_folder_name_does_not_give_access(page):
+    """Runs, which everybody can see, name the folder."""
     ann = Browser(page)
     folder = record(ann, "shown")["data"].split("/.visitors/")[1].split("/")[0]
     thief = httpx.Client(base_url=page[0], cookies={visitors.COOKIE: folder})
@@ -145,20 +144,20 @@ def test_the_cookie_and_not_the_folder_is_the_key(page):
     thief.get("/")
     eve = Browser(page)
     eve.client.cookies.set(visitors.COOKIE, folder)
-    assert "may not be read here" in eve.ask("load", {"data": f"{page[1].data_dir}/.visitors/{folder}/shown"})["error"]
+    assert "may not be read here" in eve.call("load", {"data": f"{page[1].data_dir}/.visitors/{folder}/shown"})["error"]
 
 
-def test_many_at_once_are_not_mixed_up(page):
+def test_concurrent_visitors_are_kept_apart(page):
     browsers = [Browser(page) for _ in range(6)]
-    told = {}
+    replies = {}
 
     def work(number):
-        for turn in range(3):
-            told[number, turn] = record(browsers[number], f"voice {turn}")
+        for index in range(3):
+            replies[number, index] = record(browsers[number], f"voice {index}")
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(6)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    homes = {number: {told[number, turn]["data"].rpartition("/")[0] for turn in range(3)} for number in range(6)}
+    homes = {number: {replies[number, index]["data"].rpartition("/")[0] for index in range(3)} for number in range(6)}
     assert all(len(home) == 1 for home in homes.values()) and len(set.union(*homes.values())) == 6
-    assert all(each["kept"] == 1 for each in told.values())
+    assert all(each["kept"] == 1 for each in replies.values())

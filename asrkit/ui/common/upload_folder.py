@@ -1,4 +1,4 @@
-"""The parts of uploads that broke off: Gradio leaves them in its folder, where they would fill the disk."""
+"""The folder of uploaded files. Gradio leaves partial uploads in it, which would fill the disk."""
 
 from __future__ import annotations
 
@@ -13,38 +13,40 @@ from gradio.utils import get_upload_folder
 from asrkit.errors import DataError
 from asrkit.ui import strings
 
-UPLOAD = "/upload"
+UPLOAD_PATH = "/upload"
 
 
-def own_folder(port: int) -> None:
-    """From now on uploads lie in a folder that no other app on this machine has; parts in it are of nobody. It lies in
-    the one for temporary files, which may be another program's too."""
+def set_upload_folder(port: int) -> None:
+    """Store uploads in a folder that no other program uses, and remove partial uploads of an earlier app from it.
+
+    It is in the folder for temporary files, which other programs may share.
+    """
     shared = os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()
     os.environ["GRADIO_TEMP_DIR"] = str(Path(shared, f"asrkit-{os.getuid()}-{port}"))
-    _remove_parts()
+    _remove_partial_uploads()
 
 
-class Receiving:
-    """ASGI middleware: when no upload is under way, what lies there in part is removed."""
+class UploadMiddleware:
+    """ASGI middleware that removes partial uploads whenever the last running upload ends."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self._under_way = 0
+        self._num_running = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or not scope["path"].rstrip("/").endswith(UPLOAD):
+        if scope["type"] != "http" or not scope["path"].rstrip("/").endswith(UPLOAD_PATH):
             return await self.app(scope, receive, send)
-        self._under_way += 1
+        self._num_running += 1
         try:
-            await self.app(scope, receive, send)  # until a whole file is at its place
+            await self.app(scope, receive, send)  # returns once the file is complete
         finally:
-            self._under_way -= 1
-            if not self._under_way:
-                _remove_parts()
+            self._num_running -= 1
+            if not self._num_running:
+                _remove_partial_uploads()
 
 
 def check_uploaded(path: Any, max_bytes: int | None = None) -> Path:
-    """Return the path of a file that was uploaded to this app. Raises DataError for any other, and a larger one."""
+    """Return the path of an uploaded file. Raises DataError for any other file, and for one above `max_bytes`."""
     folder, checked = Path(get_upload_folder()).resolve(), Path(str(path)).resolve()
     try:
         size = checked.stat().st_size if checked.is_relative_to(folder) and checked.is_file() else None
@@ -57,9 +59,9 @@ def check_uploaded(path: Any, max_bytes: int | None = None) -> Path:
     return checked
 
 
-def _remove_parts() -> None:
-    """Whole files lie in folders of their own. A part is emptied first: whatever failed may still have it open."""
+def _remove_partial_uploads() -> None:
+    # Complete files are in subfolders. A partial one is truncated first: the failed request may still have it open.
     for path in Path(get_upload_folder()).glob("tmp*"):
-        with contextlib.suppress(OSError):  # gone already, or a folder
+        with contextlib.suppress(OSError):  # removed already, or a folder
             os.truncate(path, 0)
             path.unlink()
