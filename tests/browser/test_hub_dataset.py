@@ -92,10 +92,10 @@ def test_hub_dataset_is_chosen_from_lists_and_downloaded(page, hub_server):
         "train",
         "validation",
     ]
-    hub_server.bytes_a_second = 40_000
+    hub_server.bytes_per_second = 40_000
     page.get_by_role("button", name="Download", exact=True).click()
     expect(part(page, "busy")).to_contain_text(re.compile("Fetching tiny/two: .* of .*[kM]B"))
-    hub_server.bytes_a_second = None
+    hub_server.bytes_per_second = None
     expect(part(page, "facts")).to_contain_text("5 to train on, 3 to evaluate on")
     assert part(page, "path").input_value() == "hub:tiny/two:en"
     part(page, "split").select_option("hub:tiny/two:en:validation")

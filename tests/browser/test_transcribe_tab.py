@@ -364,25 +364,25 @@ def test_download_progress_of_a_hub_model_is_shown(session_app, mic_browser, spe
             page = window.new_page()
             page.goto(app.url)
             open_tab(page, "tiny/a")
-            served.bytes_a_second = 500_000
+            served.bytes_per_second = 500_000
             part(page, "record").click()
             expect(part(page, "note")).to_contain_text("Fetching tiny/a: ")
             page.wait_for_timeout(1000 * wave.duration_s)
             part(page, "record").click()
             expect(part(page, "record")).to_have_text("Finishing…")
-            served.bytes_a_second = None
+            served.bytes_per_second = None
             expect(part(page, "note")).to_contain_text("tiny/a · ")
             assert similarity(shown(page), wanted) > 0.75
 
-            served.bytes_a_second = 500_000
+            served.bytes_per_second = 500_000
             open_tab(page, "tiny/b")
             upload(page, path)
             expect(part(page, "note")).to_contain_text("Fetching tiny/b: ")
-            served.bytes_a_second = None
+            served.bytes_per_second = None
             expect(part(page, "note")).to_contain_text("a talk.wav · tiny/b · ")
             assert shown(page) == [word["word"] for word in wanted]
 
-            served.bytes_a_second = 500_000
+            served.bytes_per_second = 500_000
             open_tab(page, "tiny/c")
             page.get_by_text("Evaluate the model on a dataset").click()
             evaluation = page.locator("#evaluation")

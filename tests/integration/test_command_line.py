@@ -1,4 +1,4 @@
-"""`python -m asrkit`, as a person, a scheduler or another program calls it."""
+"""`python -m asrkit` in its own process: output, JSON, exit status and errors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def asrkit(*arguments: object, runs: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=300)
 
 
-def short(speech: Path, base: Path, **changes) -> list[str]:
+def short_training(speech: Path, base: Path, **changes) -> list[str]:
     values = {**tiny.SETTINGS, **changes}
-    pairs = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+    pairs = [argument for name, value in values.items() for argument in ("--set", f"{name}={value}")]
     return ["--train", str(speech), "--model", str(base), *pairs]
 
 
-def test_train_then_use_what_came_out(tmp_path, speech, base):
-    done = asrkit("train", *short(speech, base), "--run-id", "one", runs=tmp_path)
+def test_trained_run_can_be_used_and_deleted(tmp_path, speech, base):
+    done = asrkit("train", *short_training(speech, base), "--run-id", "one", runs=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "step 12 of 12" in done.stdout and "evaluation at step 12" in done.stdout
 
@@ -44,34 +44,34 @@ def test_train_then_use_what_came_out(tmp_path, speech, base):
     assert [row["run_id"] for row in json.loads(asrkit("runs", "list", "--json", runs=tmp_path).stdout)] == ["one"]
 
     clip = next((speech / "audio").glob("*.wav"))
-    heard = json.loads(asrkit("transcribe", clip, "--format", "json", runs=tmp_path).stdout)
-    assert heard[0]["file"] == str(clip)
-    assert heard[0]["duration_s"] == pytest.approx(soundfile.info(clip).duration, abs=0.01)
+    transcripts = json.loads(asrkit("transcribe", clip, "--format", "json", runs=tmp_path).stdout)
+    assert transcripts[0]["file"] == str(clip)
+    assert transcripts[0]["duration_s"] == pytest.approx(soundfile.info(clip).duration, abs=0.01)
 
-    figures = json.loads(asrkit("evaluate", speech, "--model", "one", "--json", runs=tmp_path).stdout)
-    assert figures["utterances"] == 6
-    assert figures["wer"] == pytest.approx(shown["best"]["wer"], abs=1e-6)
+    metrics = json.loads(asrkit("evaluate", speech, "--model", "one", "--json", runs=tmp_path).stdout)
+    assert metrics["utterances"] == 6
+    assert metrics["wer"] == pytest.approx(shown["best"]["wer"], abs=1e-6)
 
-    again = asrkit("train", *short(speech, base), "--run-id", "one", runs=tmp_path)
+    again = asrkit("train", *short_training(speech, base), "--run-id", "one", runs=tmp_path)
     assert again.returncode == 1 and "Run one exists already" in again.stderr
 
     assert asrkit("runs", "delete", "one", runs=tmp_path).returncode == 0
     assert json.loads(asrkit("runs", "list", "--json", runs=tmp_path).stdout) == []
 
 
-def test_control_c_stops_and_saves(tmp_path, speech, base):
+def test_interrupt_stops_and_saves(tmp_path, speech, base):
     command = [
         sys.executable,
         "-m",
         "asrkit",
         "train",
-        *short(speech, base, max_steps=2000, num_epochs=2000),
+        *short_training(speech, base, max_steps=2000, num_epochs=2000),
         "--run-id",
         "long",
         "--runs-dir",
         str(tmp_path),
     ]
-    # A shell that starts the tests in the background has them ignore Ctrl-C, and so would this child.
+    # A shell that runs the tests in the background makes them ignore SIGINT, which this child would inherit.
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -92,14 +92,14 @@ def test_control_c_stops_and_saves(tmp_path, speech, base):
         output, _ = process.communicate(timeout=120)
     finally:
         process.kill()
-        for left in RunStore(tmp_path).all():
-            processes.kill_worker(left)
+        for run_left in RunStore(tmp_path).all():
+            processes.kill_worker(run_left)
     assert process.returncode == 0, output
     assert b"Stopping and saving" in output and run.has_model()
 
 
-def broken(folder: Path, rows: list[tuple[str, str]], header: str = "file_name,text") -> Path:
-    """A dataset of good clips, but for what `rows` adds."""
+def faulty_dataset(folder: Path, rows: list[tuple[str, str]], header: str = "file_name,text") -> Path:
+    """Write a dataset of good clips, followed by `rows`."""
     tiny.write_dataset(folder, train=6, held_out=0)
     lines = [f"audio/{number:03d}.wav,abc" for number in range(4)]
     (folder / "metadata.csv").write_text("\n".join([header, *lines, *(f"{a},{b}" for a, b in rows)]) + "\n")
@@ -112,43 +112,43 @@ def empty_folder(folder: Path) -> Path:
 
 
 def not_audio(folder: Path) -> Path:
-    made = broken(folder, [("audio/bad.wav", "abc")])
-    (made / "audio" / "bad.wav").write_text("this is a letter, not a sound")
-    return made
+    dataset = faulty_dataset(folder, [("audio/bad.wav", "abc")])
+    (dataset / "audio" / "bad.wav").write_text("this is text, not audio")
+    return dataset
 
 
 def zero_length(folder: Path) -> Path:
-    made = broken(folder, [("audio/none.wav", "abc")])
-    soundfile.write(made / "audio" / "none.wav", np.zeros(0, np.float32), 16_000)
-    return made
+    dataset = faulty_dataset(folder, [("audio/none.wav", "abc")])
+    soundfile.write(dataset / "audio" / "none.wav", np.zeros(0, np.float32), 16_000)
+    return dataset
 
 
 def one_clip(folder: Path) -> Path:
-    made = broken(folder, [])
-    (made / "metadata.csv").write_text("file_name,text\naudio/000.wav,abc\n")
-    return made
+    dataset = faulty_dataset(folder, [])
+    (dataset / "metadata.csv").write_text("file_name,text\naudio/000.wav,abc\n")
+    return dataset
 
 
 BAD_DATA = {
     "missing path": (lambda folder: folder / "nowhere", "nowhere"),
     "empty folder": (empty_folder, "is empty"),
-    "no columns": (lambda folder: broken(folder, [], header="sound,words"), "metadata.csv"),
+    "no columns": (lambda folder: faulty_dataset(folder, [], header="sound,words"), "metadata.csv"),
     "not audio": (not_audio, "bad.wav"),
     "zero length": (zero_length, "none.wav"),
-    "empty transcript": (lambda folder: broken(folder, [("audio/004.wav", " ")]), "row 6"),
-    "unknown characters": (lambda folder: broken(folder, [("audio/004.wav", "xyz")]), "row 6"),
-    "text too long": (lambda folder: broken(folder, [("audio/004.wav", "a" * 400)]), "row 6"),
+    "empty transcript": (lambda folder: faulty_dataset(folder, [("audio/004.wav", " ")]), "row 6"),
+    "unknown characters": (lambda folder: faulty_dataset(folder, [("audio/004.wav", "xyz")]), "row 6"),
+    "text too long": (lambda folder: faulty_dataset(folder, [("audio/004.wav", "a" * 400)]), "row 6"),
     "no eval split": (one_clip, "1 clip"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_DATA)
-def test_bad_data_gets_one_sentence_and_leaves_no_run(case, tmp_path, base):
-    make, names = BAD_DATA[case]
-    refused = asrkit("train", *short(make(tmp_path / "data"), base), runs=tmp_path / "runs")
+def test_bad_data_gives_a_one_line_error_and_no_run(case, tmp_path, base):
+    make, fault = BAD_DATA[case]
+    refused = asrkit("train", *short_training(make(tmp_path / "data"), base), runs=tmp_path / "runs")
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1 and refused.stderr.startswith("asrkit: ")
-    assert names in refused.stderr, refused.stderr
+    assert fault in refused.stderr, refused.stderr
     assert RunStore(tmp_path / "runs").all() == []
 
 
@@ -159,27 +159,27 @@ def text_model(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"learning_rate": 3}, "Learning rate (learning_rate) is 3; it must be between"),
         ({"train_batch_size": 0}, "Batch size (clips) (train_batch_size) is 0; it must be between"),
-        ({"train_batch_size": "many"}, "must be a whole number"),
+        ({"train_batch_size": "several"}, "must be a whole number"),
         ({"learning_rat": 1}, "There is no setting 'learning_rat'"),
     ],
 )
-def test_bad_settings_get_one_sentence(change, sentence, tmp_path, speech, base):
-    refused = asrkit("train", *short(speech, base, **change), runs=tmp_path)
-    assert refused.returncode == 1 and sentence in refused.stderr and refused.stderr.count("\n") == 1
+def test_bad_settings_give_a_one_line_error(change, message, tmp_path, speech, base):
+    refused = asrkit("train", *short_training(speech, base, **change), runs=tmp_path)
+    assert refused.returncode == 1 and message in refused.stderr and refused.stderr.count("\n") == 1
     assert RunStore(tmp_path).all() == []
 
 
-def test_a_base_model_that_is_no_ctc_model_is_refused(tmp_path, speech):
-    refused = asrkit("train", *short(speech, text_model(tmp_path / "bert")), runs=tmp_path / "runs")
+def test_model_without_ctc_is_refused(tmp_path, speech):
+    refused = asrkit("train", *short_training(speech, text_model(tmp_path / "bert")), runs=tmp_path / "runs")
     assert refused.returncode == 1 and "is of type 'bert', which is no CTC speech model" in refused.stderr
     assert not (tmp_path / "runs").exists() or RunStore(tmp_path / "runs").all() == []
 
 
-def test_a_full_disk_is_said_before_anything_starts(tmp_path, speech, base):
+def test_full_disk_is_reported_before_the_start(tmp_path, speech, base):
     small = tmp_path / "small"
     small.mkdir()
     if (
@@ -190,7 +190,7 @@ def test_a_full_disk_is_said_before_anything_starts(tmp_path, speech, base):
     ):
         pytest.skip("a small file system cannot be mounted here")
     try:
-        refused = asrkit("train", *short(speech, base), runs=small / "runs")
+        refused = asrkit("train", *short_training(speech, base), runs=small / "runs")
         assert refused.returncode == 1 and "is full" in refused.stderr and refused.stderr.count("\n") == 1
         assert RunStore(small / "runs").all() == []
     finally:
@@ -198,16 +198,16 @@ def test_a_full_disk_is_said_before_anything_starts(tmp_path, speech, base):
 
 
 @pytest.mark.parametrize(
-    ("samples", "sentence"),
+    ("samples", "message"),
     [
         (np.zeros(16_000, np.float32), "silent"),
         (0.5 * np.sin(np.arange(1600) / 3).astype(np.float32), "0.10 s long"),
         (None, "is empty (0 bytes)"),
     ],
 )
-def test_a_recording_that_holds_no_speech_gets_one_sentence(samples, sentence, tmp_path, base):
+def test_recording_without_speech_gives_a_one_line_error(samples, message, tmp_path, base):
     clip = tmp_path / "clip.wav"
     clip.touch() if samples is None else soundfile.write(clip, samples, 16_000)
     refused = asrkit("transcribe", clip, "--model", base, runs=tmp_path / "runs")
     assert refused.returncode == 1 and refused.stdout == ""
-    assert sentence in refused.stderr and refused.stderr.count("\n") == 1
+    assert message in refused.stderr and refused.stderr.count("\n") == 1

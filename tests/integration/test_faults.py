@@ -262,7 +262,7 @@ def test_a_worker_that_cannot_end_by_itself_is_ended_by_its_guard(store, setting
 @pytest.fixture
 def disk(tmp_path):
     """A file system of 260 MB: a run is not started with less than 200 free."""
-    with disks.mounted(tmp_path / "disk", "260m") as place:
+    with disks.mount_tmpfs(tmp_path / "disk", "260m") as place:
         yield place
 
 

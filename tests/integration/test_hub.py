@@ -1,4 +1,4 @@
-"""Datasets and models of the Hugging Face Hub: its real clients, in processes of their own, against a stand-in."""
+"""Datasets and models of the Hugging Face Hub: the command line in its own process, against a stand-in server."""
 
 from __future__ import annotations
 
@@ -35,50 +35,50 @@ configs:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, speech: Path, base: Path) -> Iterator[hub.Hub]:
-    """Every form in which speech lies on the Hub."""
+def module_server(tmp_path_factory, speech: Path, base: Path) -> Iterator[hub.Hub]:
+    """Serve datasets in every supported form, and models."""
     root = tmp_path_factory.mktemp("hub")
     shutil.copytree(base, root / "models/tiny/tones")
     shutil.copytree(base, root / "models/tiny/gated")
-    (root / "models/tiny/tones/flax_model.msgpack").write_bytes(b"as much again, for nobody here")
+    (root / "models/tiny/tones/flax_model.msgpack").write_bytes(b"weights of another framework")
     (root / "models/tiny/bert").mkdir()
     (root / "models/tiny/bert/config.json").write_text('{"model_type": "bert"}')
     clips = sorted((speech / "audio").iterdir())
     for name in ("folder", "gated"):
         shutil.copytree(speech, root / "datasets/tiny" / name)
-    for split, some in (("en/train", clips[:6]), ("en/validation", clips[6:8]), ("es/train", clips[8:10])):
-        _parquet(root / f"datasets/tiny/parquet/{split}-00000-of-00001.parquet", some)
+    for split, split_clips in (("en/train", clips[:6]), ("en/validation", clips[6:8]), ("es/train", clips[8:10])):
+        _write_parquet(root / f"datasets/tiny/parquet/{split}-00000-of-00001.parquet", split_clips)
     shutil.copytree(root / "datasets/tiny/parquet", root / "datasets/tiny/several")
     (root / "datasets/tiny/parquet/README.md").write_text(CONFIGS)
     (root / "datasets/tiny/several/README.md").write_text(CONFIGS.replace("  default: true\n", ""))
-    _parquet(root / "datasets/tiny/script@refs/convert/parquet/en/partial-train/0000.parquet", clips[:3])
+    _write_parquet(root / "datasets/tiny/script@refs/convert/parquet/en/partial-train/0000.parquet", clips[:3])
     for name in ("script", "unconverted"):
         (root / "datasets/tiny" / name).mkdir()
         (root / f"datasets/tiny/{name}/{name}.py").write_text("raise SystemExit('a script was run')")
-    _packed(root / "datasets/tiny/shards/train-0000.tar", clips[:3])
-    _beside(root / "datasets/tiny/beside", clips[:3])
-    zipped = root / "datasets/tiny/zipped/all.zip"
-    zipped.parent.mkdir()
-    with zipfile.ZipFile(zipped, "w") as file:
+    _write_shard(root / "datasets/tiny/shards/train-0000.tar", clips[:3])
+    _write_pairs(root / "datasets/tiny/pairs", clips[:3])
+    archive = root / "datasets/tiny/zipped/all.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as file:
         for path in (path for path in speech.rglob("*") if path.is_file()):
             file.write(path, path.relative_to(speech))
-    with hub.serve(root) as served:
-        served.gated.add("tiny/gated")
-        yield served
+    with hub.serve(root) as server:
+        server.gated.add("tiny/gated")
+        yield server
 
 
-def _parquet(path: Path, clips: list[Path]) -> None:
+def _write_parquet(path: Path, clips: list[Path]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = datasets.Dataset.from_dict(
+    dataset = datasets.Dataset.from_dict(
         {
             "audio": [{"bytes": clip.read_bytes(), "path": clip.name} for clip in clips],
             "sentence": ["ab c"] * len(clips),
         }
     )
-    made.cast_column("audio", datasets.Audio()).to_parquet(path)
+    dataset.cast_column("audio", datasets.Audio()).to_parquet(path)
 
 
-def _packed(path: Path, clips: list[Path]) -> None:
+def _write_shard(path: Path, clips: list[Path]) -> None:
     path.parent.mkdir()
     with tarfile.open(path, "w") as file:
         for clip in clips:
@@ -88,7 +88,7 @@ def _packed(path: Path, clips: list[Path]) -> None:
             file.addfile(text, io.BytesIO(b"ab c"))
 
 
-def _beside(folder: Path, clips: list[Path]) -> None:
+def _write_pairs(folder: Path, clips: list[Path]) -> None:
     folder.mkdir()
     for clip in clips:
         shutil.copy(clip, folder)
@@ -96,12 +96,12 @@ def _beside(folder: Path, clips: list[Path]) -> None:
 
 
 @pytest.fixture
-def calm(served: hub.Hub) -> Iterator[hub.Hub]:
-    """The stand-in, mended and with nothing asked yet."""
-    served.asked.clear()
-    yield served
-    served.broken.clear()
-    served.bytes_a_second = None
+def hub_server(module_server: hub.Hub) -> Iterator[hub.Hub]:
+    """The stand-in, without earlier requests, failures or speed limits."""
+    module_server.requests.clear()
+    yield module_server
+    module_server.broken.clear()
+    module_server.bytes_per_second = None
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +110,9 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def asrkit(calm: hub.Hub, home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+def asrkit(hub_server: hub.Hub, home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     def call(*arguments: object, **env: str) -> subprocess.CompletedProcess:
-        settings = {**os.environ, **calm.env(home), "XDG_CACHE_HOME": str(home), "OMP_NUM_THREADS": "1", **env}
+        settings = {**os.environ, **hub_server.env(home), "XDG_CACHE_HOME": str(home), "OMP_NUM_THREADS": "1", **env}
         return subprocess.run(
             [sys.executable, "-m", "asrkit", *map(str, arguments), "--runs-dir", str(tmp_path)],
             capture_output=True,
@@ -135,17 +135,17 @@ def asrkit(calm: hub.Hub, home: Path, tmp_path: Path) -> Callable[..., subproces
         ("parquet:en:train[:50%]+validation", "5 train"),
         ("script", "3 train"),
         ("shards", "3 train"),
-        ("beside", "3 train"),
+        ("pairs", "3 train"),
         ("zipped", "24 train and 6 eval"),
     ],
 )
-def test_a_dataset_in_any_form(asrkit, data, counts):
-    told = asrkit("audit", f"hub:tiny/{data}")
-    assert f"hub:tiny/{data} ({counts} utterances)" in told.stdout, told.stderr
+def test_dataset_form_is_read(asrkit, data, counts):
+    result = asrkit("audit", f"hub:tiny/{data}")
+    assert f"hub:tiny/{data} ({counts} utterances)" in result.stdout, result.stderr
 
 
 @pytest.mark.parametrize(
-    ("data", "env", "words"),
+    ("data", "env", "message"),
     [
         ("nothing", {}, "There is no dataset tiny/nothing on the Hugging Face Hub, or it is private"),
         ("gated", {}, "The dataset tiny/gated is gated: accept its terms at"),
@@ -157,61 +157,66 @@ def test_a_dataset_in_any_form(asrkit, data, counts):
         ("folder", {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "/nowhere"}, "check the network and try again"),
     ],
 )
-def test_a_dataset_that_cannot_be_had(asrkit, data, env, words):
-    told = asrkit("audit", f"hub:tiny/{data}", **env)
-    assert told.returncode == 1 and words in told.stderr
-    assert "Traceback" not in told.stderr
+def test_unavailable_dataset_is_refused(asrkit, data, env, message):
+    result = asrkit("audit", f"hub:tiny/{data}", **env)
+    assert result.returncode == 1 and message in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_a_gated_dataset_with_a_token(asrkit):
-    told = asrkit("audit", "hub:tiny/gated", HF_TOKEN="hf_good")
-    assert "24 train and 6 eval" in told.stdout, told.stderr
+def test_gated_dataset_is_read_with_a_token(asrkit):
+    result = asrkit("audit", "hub:tiny/gated", HF_TOKEN="hf_good")
+    assert "24 train and 6 eval" in result.stdout, result.stderr
 
 
-def test_what_was_fetched_is_there_without_a_network(asrkit, calm, home):
+def test_fetched_dataset_is_read_offline(asrkit, hub_server, home):
     assert asrkit("audit", "hub:tiny/parquet:en").returncode == 0
-    calm.asked.clear()
+    hub_server.requests.clear()
     assert asrkit("audit", "hub:tiny/parquet:en").returncode == 0
-    assert not [asked for asked in calm.asked if asked.endswith(".parquet")]
+    assert not [request for request in hub_server.requests if request.endswith(".parquet")]
     for env in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
-        told = asrkit("audit", "hub:tiny/parquet:en", **env)
-        assert "6 train and 2 eval" in told.stdout, told.stderr
-    told = asrkit("audit", "hub:tiny/parquet:es", HF_HUB_OFFLINE="1")
-    assert "hub:tiny/parquet was never fetched so" in told.stderr
+        result = asrkit("audit", "hub:tiny/parquet:en", **env)
+        assert "6 train and 2 eval" in result.stdout, result.stderr
+    result = asrkit("audit", "hub:tiny/parquet:es", HF_HUB_OFFLINE="1")
+    assert "hub:tiny/parquet was never fetched so" in result.stderr
     (file,) = Path(home, "hub").glob("datasets--tiny--parquet/snapshots/*/en/validation-*")
     file.unlink()
-    told = asrkit("audit", "hub:tiny/parquet:en", HF_HUB_OFFLINE="1")  # a part is not taken for the whole
-    assert "Of tiny/parquet, 1 of 2 files were not fetched before" in told.stderr
+    result = asrkit("audit", "hub:tiny/parquet:en", HF_HUB_OFFLINE="1")  # an incomplete copy is refused
+    assert "Of tiny/parquet, 1 of 2 files were not fetched before" in result.stderr
 
 
 def settings(**changes: object) -> list[str]:
-    return [word for name, value in {**tiny.SETTINGS, **changes}.items() for word in ("--set", f"{name}={value}")]
+    return [
+        argument for name, value in {**tiny.SETTINGS, **changes}.items() for argument in ("--set", f"{name}={value}")
+    ]
 
 
-def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
+def test_train_publish_and_transcribe_with_hub_models(asrkit, hub_server, tmp_path, speech):
     done = asrkit("train", "--model", "tiny/tones", "--train", "hub:tiny/folder", "--run-id", "one", *settings())
     assert done.returncode == 0, done.stderr
-    assert not any("msgpack" in asked for asked in calm.asked)
+    assert not any("msgpack" in request for request in hub_server.requests)
     assert lifecycle.get_status(RunStore(tmp_path).get("one")) == "finished"
     clip = next((speech / "audio").glob("*.wav"))
-    heard = asrkit("transcribe", clip, "--model", "tiny/tones", "--format", "json", HF_HUB_OFFLINE="1")
-    assert json.loads(heard.stdout)[0]["file"] == str(clip), heard.stderr
-    told = asrkit("audit", "hub:tiny/folder", "--model", "tiny/tones", "--set", "vocabulary=keep")
-    assert "24 train and 6 eval" in told.stdout, told.stderr
+    result = asrkit("transcribe", clip, "--model", "tiny/tones", "--format", "json", HF_HUB_OFFLINE="1")
+    assert json.loads(result.stdout)[0]["file"] == str(clip), result.stderr
+    result = asrkit("audit", "hub:tiny/folder", "--model", "tiny/tones", "--set", "vocabulary=keep")
+    assert "24 train and 6 eval" in result.stdout, result.stderr
 
-    refused = asrkit("runs", "publish", "one", "tiny/mine")
-    assert "tiny/mine cannot be written on the Hugging Face Hub" in refused.stderr and "hf auth login" in refused.stderr
-    done = asrkit("runs", "publish", "one", "tiny/mine", HF_TOKEN="hf_good")
-    assert done.stdout.strip() == f"{calm.url}/tiny/mine", done.stderr
-    card = (calm.root / "models/tiny/mine/README.md").read_text()
-    assert 'from_pretrained("tiny/mine")' in card and 'base_model: "tiny/tones"' in card
-    heard = asrkit("transcribe", clip, "--model", "tiny/mine", "--format", "json")
-    mine = asrkit("transcribe", clip, "--model", "one", "--format", "json")
-    assert json.loads(heard.stdout) == json.loads(mine.stdout), heard.stderr
+    refused = asrkit("runs", "publish", "one", "tiny/published")
+    assert (
+        "tiny/published cannot be written on the Hugging Face Hub" in refused.stderr
+        and "hf auth login" in refused.stderr
+    )
+    done = asrkit("runs", "publish", "one", "tiny/published", HF_TOKEN="hf_good")
+    assert done.stdout.strip() == f"{hub_server.url}/tiny/published", done.stderr
+    card = (hub_server.root / "models/tiny/published/README.md").read_text()
+    assert 'from_pretrained("tiny/published")' in card and 'base_model: "tiny/tones"' in card
+    published = asrkit("transcribe", clip, "--model", "tiny/published", "--format", "json")
+    local = asrkit("transcribe", clip, "--model", "one", "--format", "json")
+    assert json.loads(published.stdout) == json.loads(local.stdout), published.stderr
 
 
 @pytest.mark.parametrize(
-    ("model", "code", "words"),
+    ("model", "code", "message"),
     [
         ("tiny/gated", "gated", "accept its terms at"),
         ("tiny/nothing", "not-on-hub", "There is no model tiny/nothing on the Hugging Face Hub"),
@@ -222,19 +227,19 @@ def test_train_on_the_hub_and_listen_with_it(asrkit, calm, tmp_path, speech):
         ),
     ],
 )
-def test_a_model_that_cannot_be_had(asrkit, speech, tmp_path, model, code, words):
-    told = asrkit("train", "--model", model, "--train", speech, "--run-id", "one", *settings())
-    assert told.returncode == 1 and words in told.stderr
-    told = view.load_view(RunStore(tmp_path).get("one")).end.data
-    assert (told["error"], words in told["message"]) == (code, True)
+def test_unavailable_model_is_refused(asrkit, speech, tmp_path, model, code, message):
+    result = asrkit("train", "--model", model, "--train", speech, "--run-id", "one", *settings())
+    assert result.returncode == 1 and message in result.stderr
+    end_event = view.load_view(RunStore(tmp_path).get("one")).end.data
+    assert (end_event["error"], message in end_event["message"]) == (code, True)
 
 
-def test_a_slow_fetch_says_how_far_it_is_and_can_be_stopped(calm, store, tmp_path, speech, monkeypatch):
-    calm.bytes_a_second = 20_000.0
-    for name, value in calm.env(tmp_path / "home").items():
+def test_slow_fetch_reports_progress_and_can_be_stopped(hub_server, store, tmp_path, speech, monkeypatch):
+    hub_server.bytes_per_second = 20_000.0
+    for name, value in hub_server.env(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     config = TrainConfig().replace({"preset": "", "model": "tiny/tones", "train": str(speech), **tiny.SETTINGS})
     run = supervisor.start(store, config)
-    wait_for(lambda: "Fetching tiny/tones: " in run.log_path.read_text(), "a word about the fetch")
+    wait_for(lambda: "Fetching tiny/tones: " in run.log_path.read_text(), "the progress of the fetch")
     supervisor.stop(run)
-    wait_for(lambda: lifecycle.get_status(run) == "stopped", "the end")
+    wait_for(lambda: lifecycle.get_status(run) == "stopped", "the end of the run")

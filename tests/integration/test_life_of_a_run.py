@@ -1,4 +1,4 @@
-"""A run from start to end, and everything that may happen to it in between. Real processes, real training."""
+"""Runs in real worker processes: training, stop, cancel, crash, resume and devices."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, speech, base):
-    """One run that nobody touched, to compare with."""
+    """An uninterrupted run, for comparison."""
     return train_undisturbed(tmp_path_factory.mktemp("undisturbed"), speech, base, augmentation="light")
 
 
-def test_a_run_learns_and_tells_everything(undisturbed):
-    result, _ = undisturbed.events()
-    kinds = [one.kind for one in result]
+def test_run_learns_and_writes_its_events(undisturbed):
+    run_events, _ = undisturbed.events()
+    kinds = [event.kind for event in run_events]
     assert kinds[0] == events.PHASE and kinds[-1] == events.FINISHED
     assert {events.STARTED, events.TRAIN, events.EVAL, events.CHECKPOINT} <= set(kinds)
-    assert [one.step for one in result if one.kind == events.EVAL] == [0, 4, 8, 12]
+    assert [event.step for event in run_events if event.kind == events.EVAL] == [0, 4, 8, 12]
     losses = loss_curve(undisturbed)
     assert [step for step, _ in losses] == list(range(1, 13))
-    first, evaluation = (view.load_view(undisturbed).evaluations[place].data for place in (0, -1))
-    assert evaluation["loss"] < 0.8 * first["loss"]
-    assert evaluation["normaliser"] == "basic" and evaluation["utterances"] == 6
-    assert len(evaluation["samples"]) >= 5 and {"reference", "hypothesis", "audio"} <= set(evaluation["samples"][0])
+    first, last = (view.load_view(undisturbed).evaluations[index].data for index in (0, -1))
+    assert last["loss"] < 0.8 * first["loss"]
+    assert last["normaliser"] == "basic" and last["utterances"] == 6
+    assert len(last["samples"]) >= 5 and {"reference", "hypothesis", "audio"} <= set(last["samples"][0])
 
 
-def test_its_model_loads_with_the_ordinary_calls_and_hears(undisturbed):
+def test_model_loads_with_transformers(undisturbed):
     import soundfile
     import torch
     from transformers import AutoModelForCTC, AutoProcessor
@@ -51,34 +51,34 @@ def test_its_model_loads_with_the_ordinary_calls_and_hears(undisturbed):
     assert (undisturbed.model_dir / "README.md").read_text().startswith("---\n")
 
 
-def test_stop_saves_and_resume_ends_as_if_nothing_had_happened(store, settings, undisturbed):
+def test_stopped_run_resumes_to_the_same_result(store, settings, undisturbed):
     run = supervisor.start(store, settings(augmentation="light"), "stopped")
     wait_for_step(run, 5)
     supervisor.stop(run)
     supervisor.stop(run)
     assert wait_for_end(run) == lifecycle.STOPPED
     assert run.has_model() and run.checkpoints()
-    before = run.events_path.read_bytes()
+    history = run.events_path.read_bytes()
     supervisor.resume(store, run)
     assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
-    assert run.events_path.read_bytes().startswith(before)
+    assert run.events_path.read_bytes().startswith(history)
     assert_same_ending(run, undisturbed)
 
 
-def test_a_killed_worker_is_a_crashed_run_that_resumes_to_the_same_end(store, settings, undisturbed):
+def test_crashed_run_resumes_to_the_same_result(store, settings, undisturbed):
     run = supervisor.start(store, settings(augmentation="light"), "killed")
     wait_for_step(run, 6)
     os.kill(run.process()["pid"], signal.SIGKILL)
     assert wait_for_end(run) == lifecycle.CRASHED
-    before = run.events_path.read_bytes()
+    history = run.events_path.read_bytes()
     assert view.load_view(run).step >= 6
     supervisor.resume(store, run)
     assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
-    assert run.events_path.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
+    assert run.events_path.read_bytes().startswith(history[: history.rfind(b"\n") + 1])
     assert_same_ending(run, undisturbed)
 
 
-def test_cancel_keeps_nothing_but_the_history(store, settings):
+def test_cancelled_run_keeps_only_its_history(store, settings):
     run = supervisor.start(store, settings(max_steps=500, num_epochs=500), "cancelled")
     wait_for_step(run, 5)
     supervisor.cancel(run)
@@ -88,7 +88,7 @@ def test_cancel_keeps_nothing_but_the_history(store, settings):
     assert view.load_view(run).end.data["saved"] is False
 
 
-def test_stop_while_loading_is_heard(store, settings):
+def test_stop_is_handled_while_loading(store, settings):
     run = supervisor.start(store, settings(), "early")
     supervisor.stop(run)
     assert wait_for_end(run) == lifecycle.STOPPED
@@ -101,20 +101,20 @@ echo 'GPU, 0, 0, 100, 30'; echo 'GPU, 0, 0, 100, 30'
 
 
 @pytest.mark.parametrize("kind", ["slots", "gpus"])
-def test_two_runs_beside_each_other_and_the_third_on_what_is_free_first(store, settings, tmp_path, monkeypatch, kind):
-    """Two places on the processor, or two GPUs that only the driver knows of (PyTorch trains on the processor)."""
+def test_third_run_waits_for_the_first_free_device(store, settings, tmp_path, monkeypatch, kind):
+    """Two slots on the processor, or two GPUs that only nvidia-smi lists (PyTorch trains on the processor)."""
     if kind == "slots":
         monkeypatch.setenv("ASRKIT_SLOTS", "2")
-        mine = [["cpu"], ["cpu"]]
+        devices = [["cpu"], ["cpu"]]
     else:
         driver = tmp_path / "nvidia-smi"
         driver.write_text(GPUS)
         driver.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        mine = [["cuda:0"], ["cuda:1"]]
+        devices = [["cuda:0"], ["cuda:1"]]
     first, second = (supervisor.start(store, settings(max_steps=500, num_epochs=500), name) for name in "ab")
     third = supervisor.start(store, settings(max_steps=2), "third")
-    assert [run.process()["devices"] for run in (first, second)] == mine
+    assert [run.process()["devices"] for run in (first, second)] == devices
     assert lifecycle.get_status(third) == lifecycle.QUEUED
     wait_for_step(first, 2)
     wait_for_step(second, 2)
@@ -122,13 +122,13 @@ def test_two_runs_beside_each_other_and_the_third_on_what_is_free_first(store, s
     with pytest.raises(RunError, match="still running"):
         supervisor.delete(store, first)
     supervisor.stop(second)
-    wait_for(lambda: lifecycle.get_status(third) == lifecycle.FINISHED, "the end of the third, which nobody started")
-    assert third.process()["devices"] == mine[1] and lifecycle.get_status(first) == lifecycle.RUNNING
+    wait_for(lambda: lifecycle.get_status(third) == lifecycle.FINISHED, "the end of the queued run")
+    assert third.process()["devices"] == devices[1] and lifecycle.get_status(first) == lifecycle.RUNNING
     supervisor.stop(first)
     assert wait_for_end(first) == lifecycle.STOPPED
 
 
-def test_a_run_survives_the_death_of_who_started_it(store, settings, tmp_path):
+def test_run_outlives_the_process_that_started_it(store, settings, tmp_path):
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""Uploads that are too large, to the app as it is started: refused, and nothing left behind."""
+"""Uploads to a running app: too large or interrupted ones are refused and leave no files."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ import pytest
 
 from asrkit.data import archives, uploads
 from asrkit.errors import DataError
-from tests.support.disks import mounted
+from tests.support.disks import mount_tmpfs
 from tests.support.ports import find_free_port
 from tests.support.waiting import wait_for
 
@@ -21,14 +21,14 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(folder for uploads) -> the address of an app that takes files of a megabyte."""
-    started = []
+    """Return serve(folder), which starts an app with an upload limit of 1 MB and returns its address."""
+    processes = []
 
     def start(folder):
         port = find_free_port()
         env = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "ASRKIT_MOST_UPLOAD": "1mb"}
         with open(tmp_path / "log", "wb") as log:
-            started.append(
+            processes.append(
                 subprocess.Popen(
                     [sys.executable, "app.py", "--port", str(port), "--runs-dir", str(tmp_path / "runs")],
                     cwd=PROJECT,
@@ -41,70 +41,72 @@ def serve(tmp_path):
         return f"http://127.0.0.1:{port}"
 
     yield start
-    for process in started:
+    for process in processes:
         process.terminate()
         process.wait(30)
 
 
-def files_in(folder):
+def list_files(folder):
     return [path for path in Path(folder).rglob("*") if path.is_file()]
 
 
-def send(address, size):
+def upload(address, size):
     return httpx.post(f"{address}/gradio_api/upload", files={"files": ("a.wav", bytes(size))}, timeout=60)
 
 
-def test_a_file_over_the_limit_is_refused(serve, tmp_path):
-    address = serve(tmp_path / "sent")
-    assert send(address, 900_000).status_code == 200
-    kept = files_in(tmp_path / "sent")
-    answer = send(address, 3 << 20)
-    assert answer.status_code == 413, answer.text
-    assert files_in(tmp_path / "sent") == kept
+def test_file_over_the_limit_is_refused(serve, tmp_path):
+    address = serve(tmp_path / "uploads")
+    assert upload(address, 900_000).status_code == 200
+    files = list_files(tmp_path / "uploads")
+    response = upload(address, 3 << 20)
+    assert response.status_code == 413, response.text
+    assert list_files(tmp_path / "uploads") == files
 
 
-def test_a_full_disk_while_a_file_is_sent_leaves_nothing(serve, tmp_path):
-    with mounted(tmp_path / "small", "700k") as disk:
+def test_full_disk_during_an_upload_leaves_no_files(serve, tmp_path):
+    with mount_tmpfs(tmp_path / "small", "700k") as disk:
         address = serve(disk)
-        assert send(address, 900_000).status_code >= 400
-        assert not files_in(disk)
-        assert send(address, 100_000).status_code == 200, "and the app goes on"
+        assert upload(address, 900_000).status_code >= 400
+        assert not list_files(disk)
+        assert upload(address, 100_000).status_code == 200, "the app still works"
 
 
-def test_an_upload_that_is_broken_off_leaves_nothing(serve, tmp_path):
-    address = serve(tmp_path / "sent")
+def test_interrupted_upload_leaves_no_files(serve, tmp_path):
+    address = serve(tmp_path / "uploads")
     host, port = address.removeprefix("http://").split(":")
-    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    part_header = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    )
     with socket.create_connection((host, int(port))) as client:
         client.sendall(
             b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\nContent-Type: "
-            b"multipart/form-data; boundary=b\r\n\r\n" + head + bytes(200_000)
+            b"multipart/form-data; boundary=b\r\n\r\n" + part_header + bytes(200_000)
         )
-        wait_for(lambda: files_in(tmp_path / "sent"), "the first part")
-    wait_for(lambda: not files_in(tmp_path / "sent"), "the part to be gone")
+        wait_for(lambda: list_files(tmp_path / "uploads"), "the first part of the file")
+    wait_for(lambda: not list_files(tmp_path / "uploads"), "the part to be removed")
 
 
-def test_a_full_disk_while_files_are_taken_leaves_nothing(tmp_path):
+def test_full_disk_while_saving_leaves_no_files(tmp_path):
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_bytes(bytes(500_000))
-    sent = [(tmp_path / name, name) for name in ("a.wav", "b.wav")]
-    with mounted(tmp_path / "small", "700k") as disk:
+    files = [(tmp_path / name, name) for name in ("a.wav", "b.wav")]
+    with mount_tmpfs(tmp_path / "small", "700k") as disk:
         with pytest.raises(DataError, match="cannot be written .*free some space"):
-            uploads.save_upload(sent, disk / "data")
-        assert not files_in(disk) and not list((disk / "data").iterdir())
+            uploads.save_upload(files, disk / "data")
+        assert not list_files(disk) and not list((disk / "data").iterdir())
 
 
 @pytest.mark.parametrize("spare", [1 << 30, 0])
-def test_a_full_disk_while_an_archive_is_unpacked_leaves_nothing(tmp_path, monkeypatch, spare):
-    """Known before it is full where it can be; spare = 0: somebody else fills it at the same time."""
+def test_full_disk_while_unpacking_leaves_no_files(tmp_path, monkeypatch, spare):
+    """The free space is checked first; with spare = 0 the check passes and the disk fills while unpacking."""
     monkeypatch.setattr(archives, "SPARE_BYTES", spare)
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(4):
-            packed.writestr(f"{number}.wav", os.urandom(300_000))
-    with mounted(tmp_path / "small", "900k") as disk:
+            archive.writestr(f"{number}.wav", os.urandom(300_000))
+    with mount_tmpfs(tmp_path / "small", "900k") as disk:
         if not spare:
             free = archives.shutil.disk_usage(disk)
             monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: free._replace(free=1 << 40))
         with pytest.raises(DataError, match="unpacks to more than the 0.0 GB" if spare else "cannot be unpacked into"):
             uploads.save_upload([(tmp_path / "a.zip", "a.zip")], disk / "data")
-        assert not files_in(disk) and not list((disk / "data").iterdir())
+        assert not list_files(disk) and not list((disk / "data").iterdir())

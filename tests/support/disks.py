@@ -11,15 +11,17 @@ import pytest
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of that size (as mount(8) writes it) in the new folder `folder`; the test is skipped where none can
-    be mounted."""
+def mount_tmpfs(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a file system of `size` (in the notation of mount(8)) at the new directory `folder`.
+
+    Skips the test where mounting is not permitted.
+    """
     folder.mkdir()
-    tried = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
-    if tried.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {tried.stderr.decode().strip()}")
+    result = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
+    if result.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {result.stderr.decode().strip()}")
     try:
         yield folder
     finally:
-        # Lazily: a traceback may still hold a file of it open.
+        # Lazily: a traceback may still hold one of its files open.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,8 +1,8 @@
-"""A stand-in of the Hugging Face Hub on the loopback, for its real clients (`HF_ENDPOINT`), to read and to write.
+"""A stand-in for the Hugging Face Hub on the loopback interface; clients read and write through `HF_ENDPOINT`.
 
 Repositories are folders: `root/models/owner/name/...` and `root/datasets/owner/name/...`; another branch of one, such
-as refs/convert/parquet, is `root/datasets/owner/name@refs/convert/parquet/...`. What the clients ask and how the Hub
-answers, status codes and `X-Error-Code` included, is from huggingface_hub's own client.
+as refs/convert/parquet, is `root/datasets/owner/name@refs/convert/parquet/...`. Routes, status codes and
+`X-Error-Code` headers are those that huggingface_hub's client uses.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-PIECE = 1 << 16
+CHUNK_BYTES = 1 << 16
 
 
 class Hub:
-    """`gated` names need one of the `tokens`; `broken` ones are answered with 503; a file takes `bytes_a_second`."""
+    """`gated` names need one of `tokens`; `broken` ones answer 503; files are sent at `bytes_per_second`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.gated: set[str] = set()
         self.broken: set[str] = set()
         self.tokens: set[str] = {"hf_good"}
-        self.bytes_a_second: float | None = None
-        self.asked: list[str] = []
+        self.bytes_per_second: float | None = None
+        self.requests: list[str] = []
         self.url = ""
 
-    def env(self, home: Path, **more: str) -> dict[str, str]:
-        """What a process needs to take this for the Hub, with a cache of its own at `home`."""
+    def env(self, home: Path, **variables: str) -> dict[str, str]:
+        """Return the environment variables that point a process to this server, with its cache at `home`."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -45,37 +45,37 @@ class Hub:
             "TRANSFORMERS_OFFLINE": "0",
             "HF_DATASETS_OFFLINE": "0",
             "NO_PROXY": "127.0.0.1",
-            **more,
+            **variables,
         }
 
     def files(self, kind: str, name: str, revision: str = "main") -> dict[str, Path]:
-        """Path in the repository -> file, of a branch or of the commit that it is at."""
+        """Return the files by path in the repository, of a branch or of its current commit."""
         branches = {"main": self.root / kind / name}
-        for other in (self.root / kind).glob(f"{name}@*/*/*"):
-            branches[other.relative_to(self.root / kind).as_posix().partition("@")[2]] = other
+        for folder in (self.root / kind).glob(f"{name}@*/*/*"):
+            branches[folder.relative_to(self.root / kind).as_posix().partition("@")[2]] = folder
         for branch, folder in branches.items():
             files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-            if revision in (branch, commit_of(files)):
+            if revision in (branch, hash_files(files)):
                 return files
-        raise _Refused(404, "RevisionNotFound")
+        raise _HttpError(404, "RevisionNotFound")
 
 
-def commit_of(files: dict[str, Path]) -> str:
-    commit = hashlib.sha1()
+def hash_files(files: dict[str, Path]) -> str:
+    sha = hashlib.sha1()
     for path, file in files.items():
-        commit.update(path.encode() + digest(file).encode())
-    return commit.hexdigest()
+        sha.update(path.encode() + hash_file(file).encode())
+    return sha.hexdigest()
 
 
-def digest(file: Path) -> str:
+def hash_file(file: Path) -> str:
     return hashlib.sha1(file.read_bytes()).hexdigest()
 
 
 @contextlib.contextmanager
 def serve(root: Path) -> Iterator[Hub]:
-    """A Hub of the repositories below `root`, on a free port of the loopback, until the end of the block."""
+    """Serve the repositories below `root` on a free port, until the end of the block."""
     hub = Hub(root)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answering", (_Answering,), {"hub": hub}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -87,74 +87,74 @@ def serve(root: Path) -> Iterator[Hub]:
         thread.join()
 
 
-class _Refused(Exception):
-    """Status and error code of an answer that is no."""
+class _HttpError(Exception):
+    """Status and error code of an error response."""
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None:
-        """Nothing on the screen: `Hub.asked` has it."""
+        """Print nothing: `Hub.requests` has the requests."""
 
     def do_HEAD(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_GET(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_POST(self) -> None:
-        self._answer()
+        self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
-        self.hub.asked.append(f"{self.command} {'/'.join(parts)}")
+        self.hub.requests.append(f"{self.command} {'/'.join(parts)}")
         try:
             if parts[:2] in (["api", "repos"], ["api", "validate-yaml"]) or "preupload" in parts or "commit" in parts:
                 self._write(parts[1:], body)
             elif parts[0] == "api":
-                self._api(parts[1], parts[2:], body)
+                self._serve_api(parts[1], parts[2:], body)
             else:
                 kind = parts.pop(0) if parts[0] in ("models", "datasets") else "models"
-                self._file(kind, parts)
-        except _Refused as refused:
-            self._no(*refused.args)
+                self._serve_file(kind, parts)
+        except _HttpError as error:
+            self._send_error(*error.args)
         except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # a client that was killed while it fetched
+            self.close_connection = True  # the client was killed during a download
 
     def _repository(self, kind: str, parts: list[str]) -> str:
-        """The repository's name; refused as the Hub does: 401 for one that is not there, too."""
+        """Return the repository's name. A missing one is 401, as on the Hub."""
         name = "/".join(parts[:2])
         if kind not in ("models", "datasets") or not (self.hub.root / kind / name).is_dir():
-            raise _Refused(401, "RepoNotFound")
+            raise _HttpError(401, "RepoNotFound")
         if name in self.hub.broken:
-            raise _Refused(503, "")
+            raise _HttpError(503, "")
         return name
 
-    def _allowed(self, name: str) -> None:
+    def _check_access(self, name: str) -> None:
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if name in self.hub.gated and token not in self.hub.tokens:
-            raise _Refused(403 if token else 401, "GatedRepo")
+            raise _HttpError(403 if token else 401, "GatedRepo")
 
-    def _api(self, kind: str, parts: list[str], body: bytes) -> None:
+    def _serve_api(self, kind: str, parts: list[str], body: bytes) -> None:
         name = self._repository(kind, parts)
         rest = parts[2:]
         if rest == ["auth-check"]:
-            self._allowed(name)
-            self._json({})
+            self._check_access(name)
+            self._send_json({})
             return
         files = self.hub.files(kind, name, *rest[1:2])
         if rest[:1] == ["tree"]:
-            self._allowed(name)
-            self._json(self._tree(files, "/".join(rest[2:])))
+            self._check_access(name)
+            self._send_json(self._tree(files, "/".join(rest[2:])))
         elif rest[:1] == ["paths-info"]:
-            self._allowed(name)
-            asked = json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode())["paths"]
-            self._json([entry for path in asked for entry in self._entry(files, path)])
+            self._check_access(name)
+            paths = json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode())["paths"]
+            self._send_json([entry for path in paths for entry in self._entry(files, path)])
         elif not rest or rest[0] == "revision":
-            self._json(
+            self._send_json(
                 {
                     "_id": "0",
                     "id": name,
@@ -162,53 +162,53 @@ class _Answering(BaseHTTPRequestHandler):
                     "private": False,
                     "gated": "manual" if name in self.hub.gated else False,
                     "disabled": False,
-                    "sha": commit_of(files),
+                    "sha": hash_files(files),
                     "tags": [],
                     "downloads": 0,
                     "lastModified": "2026-01-01T00:00:00.000Z",
                     "siblings": [
-                        {"rfilename": path, "size": file.stat().st_size, "blobId": digest(file)}
+                        {"rfilename": path, "size": file.stat().st_size, "blobId": hash_file(file)}
                         for path, file in files.items()
                     ],
                 }
             )
         else:
-            raise _Refused(404, "EntryNotFound")
+            raise _HttpError(404, "EntryNotFound")
 
     def _tree(self, files: dict[str, Path], folder: str) -> list[dict[str, Any]]:
         prefix = f"{folder}/" if folder else ""
         below = [path for path in files if path.startswith(prefix)]
         if folder and not below:
-            raise _Refused(404, "EntryNotFound")
+            raise _HttpError(404, "EntryNotFound")
         if parse_qs(urlsplit(self.path).query).get("recursive", ["false"])[0].lower() not in ("true", "1"):
-            here = {prefix + path.removeprefix(prefix).split("/")[0] for path in below}
-            return [entry for path in sorted(here) for entry in self._entry(files, path)]
+            children = {prefix + path.removeprefix(prefix).split("/")[0] for path in below}
+            return [entry for path in sorted(children) for entry in self._entry(files, path)]
         folders = {"/".join(path.split("/")[:depth]) for path in below for depth in range(1, path.count("/") + 1)}
-        inner = {one for one in folders if one.startswith(prefix)}
+        inner = {folder for folder in folders if folder.startswith(prefix)}
         return [entry for path in sorted(inner | set(below)) for entry in self._entry(files, path)]
 
     @staticmethod
     def _entry(files: dict[str, Path], path: str) -> list[dict[str, Any]]:
         if path in files:
             file = files[path]
-            return [{"type": "file", "path": path, "size": file.stat().st_size, "oid": digest(file)}]
+            return [{"type": "file", "path": path, "size": file.stat().st_size, "oid": hash_file(file)}]
         inside = any(other.startswith(f"{path}/") for other in files)
         return [{"type": "directory", "path": path, "size": 0, "oid": "0" * 40}] if inside else []
 
     def _write(self, parts: list[str], body: bytes) -> None:
-        """A repository is made, a card checked, and files come with the commit itself, however big they are."""
+        """Make a repository, validate a card or commit files; files of any size come with the commit."""
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if token not in self.hub.tokens:
-            raise _Refused(401, "")
+            raise _HttpError(401, "")
         if parts[0] == "repos":
             name = "/".join(filter(None, (json.loads(body).get("organization"), json.loads(body)["name"])))
             (self.hub.root / "models" / name).mkdir(parents=True, exist_ok=True)
-            self._json({"url": f"{self.hub.url}/{name}", "name": name})
+            self._send_json({"url": f"{self.hub.url}/{name}", "name": name})
         elif parts[0] == "validate-yaml":
-            self._json({"errors": [], "warnings": []})
+            self._send_json({"errors": [], "warnings": []})
         elif parts[3] == "preupload":
             files = json.loads(body)["files"]
-            self._json(
+            self._send_json(
                 {"files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]}
             )
         else:
@@ -217,34 +217,36 @@ class _Answering(BaseHTTPRequestHandler):
                     path = self.hub.root / "models" / "/".join(parts[1:3]) / line["value"]["path"]
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(base64.b64decode(line["value"]["content"]))
-            self._json({"commitUrl": f"{self.hub.url}/{'/'.join(parts[1:3])}/commit/0", "commitOid": "0" * 40})
+            self._send_json({"commitUrl": f"{self.hub.url}/{'/'.join(parts[1:3])}/commit/0", "commitOid": "0" * 40})
 
-    def _file(self, kind: str, parts: list[str]) -> None:
-        """`owner/name/resolve/REVISION/path`"""
+    def _serve_file(self, kind: str, parts: list[str]) -> None:
+        """Send the file at `owner/name/resolve/REVISION/path`, or a range of it."""
         name = self._repository(kind, parts)
-        self._allowed(name)
+        self._check_access(name)
         if parts[2:3] != ["resolve"]:
-            raise _Refused(404, "EntryNotFound")
+            raise _HttpError(404, "EntryNotFound")
         files = self.hub.files(kind, name, parts[3])
         file = files.get("/".join(parts[4:]))
-        commit = {"X-Repo-Commit": commit_of(files)}
+        commit = {"X-Repo-Commit": hash_files(files)}
         if file is None:
-            raise _Refused(404, "EntryNotFound", commit)
+            raise _HttpError(404, "EntryNotFound", commit)
         content = file.read_bytes()
         first, status = 0, 200
-        asked = self.headers.get("Range", "")
-        if asked.startswith("bytes="):
-            start, _, end = asked.removeprefix("bytes=").partition("-")
+        requested = self.headers.get("Range", "")
+        if requested.startswith("bytes="):
+            start, _, end = requested.removeprefix("bytes=").partition("-")
             first, status = int(start), 206
             content = content[first : int(end) + 1 if end else None]
         self.send_response(status)
-        more = {"Content-Range": f"bytes {first}-{first + len(content) - 1}/{file.stat().st_size}"} if first else {}
+        content_range = (
+            {"Content-Range": f"bytes {first}-{first + len(content) - 1}/{file.stat().st_size}"} if first else {}
+        )
         for header, value in {
             **commit,
-            "ETag": f'"{digest(file)}"',
+            "ETag": f'"{hash_file(file)}"',
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",
-            **more,
+            **content_range,
         }.items():
             self.send_header(header, value)
         self.send_header("Content-Length", str(len(content)))
@@ -253,13 +255,13 @@ class _Answering(BaseHTTPRequestHandler):
             self._send(content)
 
     def _send(self, content: bytes) -> None:
-        for start in range(0, len(content), PIECE):
-            piece = content[start : start + PIECE]
-            self.wfile.write(piece)
-            if self.hub.bytes_a_second:
-                time.sleep(len(piece) / self.hub.bytes_a_second)
+        for start in range(0, len(content), CHUNK_BYTES):
+            chunk = content[start : start + CHUNK_BYTES]
+            self.wfile.write(chunk)
+            if self.hub.bytes_per_second:
+                time.sleep(len(chunk) / self.hub.bytes_per_second)
 
-    def _json(self, value: Any) -> None:
+    def _send_json(self, value: Any) -> None:
         content = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -267,14 +269,14 @@ class _Answering(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _no(self, status: int, code: str, headers: dict[str, str] | None = None) -> None:
-        words = {"RepoNotFound": "Repository not found", "GatedRepo": "Access to this repository is restricted"}
-        content = json.dumps({"error": words.get(code, code or "Service unavailable")}).encode()
+    def _send_error(self, status: int, code: str, headers: dict[str, str] | None = None) -> None:
+        messages = {"RepoNotFound": "Repository not found", "GatedRepo": "Access to this repository is restricted"}
+        content = json.dumps({"error": messages.get(code, code or "Service unavailable")}).encode()
         self.send_response(status)
         for header, value in {
             **({"X-Error-Code": code} if code else {}),
             **(headers or {}),
-            "X-Error-Message": words.get(code, code),
+            "X-Error-Message": messages.get(code, code),
             "Content-Type": "application/json",
             "Content-Length": str(len(content)),
         }.items():

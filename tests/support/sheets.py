@@ -1,4 +1,4 @@
-"""Spreadsheets as the programs write them, in the fewest parts that make one."""
+"""Write minimal spreadsheets (.xlsx and .ods)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OFFICE = "urn:oasis:names:tc:opendocument:xmlns"
 
 
 def cells(rows: list[list[str | int | float | None]]) -> str:
-    """<row>s. A text that begins with < is put in as it is: the inside of a row."""
+    """Return the <row> elements. Text that begins with < is inserted as XML."""
     elements = []
     for number, row in enumerate(rows, 1):
         inside = [_cell(f"{chr(65 + column)}{number}", value) for column, value in enumerate(row) if value is not None]
@@ -29,9 +29,13 @@ def _cell(reference: str, value: str | int | float) -> str:
     return f'<c r="{reference}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
 
 
-def xlsx(path: Path, sheets: dict[str, str], merged: str = "", before: str = "") -> Path:
-    """sheets: name -> `cells`. merged: such as C2:C4, on each. before: stands ahead of each sheet's first tag."""
-    listed = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1))
+def write_xlsx(path: Path, sheets: dict[str, str], merged: str = "", prefix: str = "") -> Path:
+    """Write a workbook.
+
+    `sheets` maps names to rows from `cells`; `merged` is a range such as C2:C4, merged in each sheet; `prefix` is
+    inserted before the first tag of each sheet.
+    """
+    sheet_list = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1))
     links = "".join(
         f'<Relationship Id="r{n}" Type="{_LINKS}/worksheet" Target="worksheets/sheet{n}.xml"/>'
         for n in range(1, len(sheets) + 1)
@@ -45,7 +49,7 @@ def xlsx(path: Path, sheets: dict[str, str], merged: str = "", before: str = "")
             f'Type="{_LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         )
         book.writestr(
-            "xl/workbook.xml", f'<workbook xmlns="{_MAIN}" xmlns:r="{_LINKS}"><sheets>{listed}</sheets></workbook>'
+            "xl/workbook.xml", f'<workbook xmlns="{_MAIN}" xmlns:r="{_LINKS}"><sheets>{sheet_list}</sheets></workbook>'
         )
         book.writestr(
             "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{_PARTS}/relationships">{links}</Relationships>'
@@ -58,13 +62,13 @@ def xlsx(path: Path, sheets: dict[str, str], merged: str = "", before: str = "")
         for number, inside in enumerate(sheets.values(), 1):
             book.writestr(
                 f"xl/worksheets/sheet{number}.xml",
-                f'{before}<worksheet xmlns="{_MAIN}"><sheetData>{inside}</sheetData>{merges}</worksheet>',
+                f'{prefix}<worksheet xmlns="{_MAIN}"><sheetData>{inside}</sheetData>{merges}</worksheet>',
             )
     return path
 
 
-def ods(path: Path, rows: list[list[str]], repeated: int = 1) -> Path:
-    """One sheet, each of whose rows stands there so many times."""
+def write_ods(path: Path, rows: list[list[str]], repeated: int = 1) -> Path:
+    """Write one sheet, with each row repeated `repeated` times."""
     inside = "".join(
         f'<table:table-row table:number-rows-repeated="{repeated}">'
         + "".join(

@@ -23,7 +23,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MB."""
-    with disks.mounted(tmp_path / "small", "1m") as place:
+    with disks.mount_tmpfs(tmp_path / "small", "1m") as place:
         yield place
 
 

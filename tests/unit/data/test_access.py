@@ -6,7 +6,7 @@ from pyarrow import parquet
 
 from asrkit.data import access, sources
 from asrkit.errors import DataError
-from tests.support.sheets import cells, xlsx
+from tests.support.sheets import cells, write_xlsx
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_recording_outside_the_readable_folders_is_refused(clip, table, tmp_path
 @pytest.mark.parametrize("name", ["link.xlsx", "link.xlsx#s"])
 def test_sheet_name_does_not_bypass_the_check_of_links(clip, tmp_path, restricted_reads, name):
     clip("data/a.wav")
-    xlsx(tmp_path / "secret.xlsx", {"s": cells([["file_name", "text"], ["a.wav", "secret"]])})
+    write_xlsx(tmp_path / "secret.xlsx", {"s": cells([["file_name", "text"], ["a.wav", "secret"]])})
     (tmp_path / "data/link.xlsx").symlink_to(tmp_path / "secret.xlsx")
     with pytest.raises(DataError, match="may not be read here"):
         sources.load(str(tmp_path / "data" / name))

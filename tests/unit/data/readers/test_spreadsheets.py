@@ -5,7 +5,7 @@ import pytest
 from asrkit.data import sources
 from asrkit.data.readers import spreadsheets
 from asrkit.errors import DataError
-from tests.support.sheets import cells, ods, xlsx
+from tests.support.sheets import cells, write_ods, write_xlsx
 
 HEADER = ["file_name", "text", "speaker"]
 
@@ -17,7 +17,7 @@ def load(path, **options):
 def test_first_sheet_is_read_by_default(clip, tmp_path):
     clip("a.wav", 1.5)
     rows = [HEADER, ["a.wav", "Buenos días", "ana"], [None], ["a.wav", 42, None]]
-    source = load(xlsx(tmp_path / "x.xlsx", {"clips": cells(rows), "notes": cells([["nothing"]])}))
+    source = load(write_xlsx(tmp_path / "x.xlsx", {"clips": cells(rows), "notes": cells([["nothing"]])}))
     assert [(row.text, row.speaker, row.row) for row in source.train] == [
         ("Buenos días", "ana", "x.xlsx row 2"),
         ("42", None, "x.xlsx row 4"),
@@ -29,7 +29,7 @@ def test_first_sheet_is_read_by_default(clip, tmp_path):
 
 def test_sheet_is_chosen_by_name(clip, tmp_path):
     clip("a.wav")
-    xlsx(tmp_path / "x.xlsx", {"one": cells([["?"], ["!"]]), "Días 2": cells([HEADER, ["a.wav", "hi", "ann"]])})
+    write_xlsx(tmp_path / "x.xlsx", {"one": cells([["?"], ["!"]]), "Días 2": cells([HEADER, ["a.wav", "hi", "ann"]])})
     assert load(f"{tmp_path}/x.xlsx#Días 2").train[0].text == "hi"
     with pytest.raises(DataError, match="has no sheet 'three', only 'one', 'Días 2'"):
         load(f"{tmp_path}/x.xlsx#three")
@@ -51,7 +51,7 @@ def test_merged_cells_dates_formulas_and_leading_empty_rows_are_read(clip, tmp_p
         ["a.wav", computed],
         ["a.wav", not_computed],
     ]
-    source = load(xlsx(tmp_path / "x.xlsx", {"s": cells(rows)}, merged="C4:C6"))
+    source = load(write_xlsx(tmp_path / "x.xlsx", {"s": cells(rows)}, merged="C4:C6"))
     assert [(row.text, row.speaker) for row in source.train] == [
         ("one", "ann"),
         ("two", "ann"),
@@ -65,13 +65,13 @@ def test_merged_cells_dates_formulas_and_leading_empty_rows_are_read(clip, tmp_p
 @pytest.mark.parametrize("merged", ["E1:F2", "A9:B9"])
 def test_merged_cells_outside_the_table_are_ignored(clip, tmp_path, merged):
     clip("a.wav")
-    source = load(xlsx(tmp_path / "x.xlsx", {"s": cells([HEADER, ["a.wav", "one", "ann"]])}, merged=merged))
+    source = load(write_xlsx(tmp_path / "x.xlsx", {"s": cells([HEADER, ["a.wav", "one", "ann"]])}, merged=merged))
     assert [row.text for row in source.train] == ["one"]
 
 
 def test_open_document_is_read_as_metadata_of_a_folder(clip, tmp_path):
     clip("a.wav")
-    ods(tmp_path / "metadata.ods", [HEADER, ["a.wav", "hola", "ana"]])
+    write_ods(tmp_path / "metadata.ods", [HEADER, ["a.wav", "hola", "ana"]])
     (tmp_path / "~$metadata.xlsx").write_bytes(b"lock file")
     source = load(tmp_path)
     assert source.train[0].text == "hola" and source.layout == "folder with a metadata table"
@@ -85,24 +85,27 @@ NESTED_ENTITIES = (
 )
 HOSTILE = {
     "a cell in the last row and column": (
-        lambda path: xlsx(path, {"s": cells([HEADER]) + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'}),
+        lambda path: write_xlsx(path, {"s": cells([HEADER]) + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'}),
         "is larger inside",
     ),
     "a row repeated a million times": (
-        lambda path: ods(path.with_suffix(".ods"), [["x" * 500] * 50], 1_000_000),
+        lambda path: write_ods(path.with_suffix(".ods"), [["x" * 500] * 50], 1_000_000),
         "is larger inside",
     ),
-    "400 MB of one letter": (lambda path: xlsx(path, {"s": cells([["x" * 100_000_000] * 4])}), "is larger inside"),
+    "400 MB of one letter": (
+        lambda path: write_xlsx(path, {"s": cells([["x" * 100_000_000] * 4])}),
+        "is larger inside",
+    ),
     "nested entities": (
-        lambda path: xlsx(path, {"s": cells([["<c r='A1' t='str'><v>&i;</v></c>"]])}, before=NESTED_ENTITIES),
+        lambda path: write_xlsx(path, {"s": cells([["<c r='A1' t='str'><v>&i;</v></c>"]])}, prefix=NESTED_ENTITIES),
         "has no audio column|cannot be read as a spreadsheet",
     ),
     "a text file": (lambda path: path.write_text("file_name,text") and path, "cannot be read as a spreadsheet"),
     "truncated": (
-        lambda path: path.write_bytes(xlsx(path, {"s": cells([HEADER])}).read_bytes()[:300]) and path,
+        lambda path: path.write_bytes(write_xlsx(path, {"s": cells([HEADER])}).read_bytes()[:300]) and path,
         "cannot be read as a spreadsheet",
     ),
-    "no cells": (lambda path: xlsx(path, {"s": ""}), "has no rows"),
+    "no cells": (lambda path: write_xlsx(path, {"s": ""}), "has no rows"),
 }
 
 

@@ -87,7 +87,9 @@ def test_dataset_in_use_stays_cached_while_others_are_loaded(data_api, folder, m
 def test_other_sheet_of_a_folder_can_be_loaded(data_api, folder):
     rows = [["file_name", "text"], ["0.wav", "one"]]
     (folder / "metadata.csv").unlink()
-    sheets.xlsx(folder / "list.xlsx", {"Mon": sheets.cells(rows), "Tue": sheets.cells([rows[0], ["1.wav", "two"]])})
+    sheets.write_xlsx(
+        folder / "list.xlsx", {"Mon": sheets.cells(rows), "Tue": sheets.cells([rows[0], ["1.wav", "two"]])}
+    )
     reply = data_api.load(make_request(folder))
     assert [name for _, name in reply["sheets"]] == ["Mon", "Tue"] and reply["sheet"] == reply["sheets"][0][0]
     other = data_api.load({"data": reply["sheets"][1][0]})
