@@ -1,4 +1,4 @@
-"""The page as a whole: its tabs, one theme, and nothing that reaches outside this machine."""
+"""The page: its tabs and how they interact, and the server. Nothing is loaded from outside this machine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def default_runs() -> Path:
 
 
 def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
-    """Build the page over a directory of runs, and register its sounds in `audio`. Loads neither torch nor a model."""
+    """Build the page of a directory of runs. audio: serves its sound files. Loads neither torch nor a model."""
     audio = audio or AudioFiles()
     data_api = DataApi(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
@@ -62,7 +62,7 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
             with gr.Tab(strings.text("tab.train"), id="train"):
                 panel, form_fields = train_tab.build(store, page, data, data_api.forecast)
             with gr.Tab(strings.text("tab.runs"), id="runs"):
-                listed = runs_tab.build(store)
+                runs_table = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
                 model, chosen = transcribe_tab.build(store, audio)
         gr.on(
@@ -77,7 +77,7 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
 
         def open_run(event: gr.EventData) -> list[Any]:
             """Show a run of the table in the panel."""
-            # Unique, so that the panel reacts even to the run that it was given last: it may show another one by now.
+            # Unique, so that the panel reacts even if it was given this run before and shows another one by now.
             return [gr.Tabs(selected="train"), f"{event.run} {time.monotonic_ns()}"]
 
         def fill_form(event: gr.EventData) -> list[Any]:
@@ -85,11 +85,11 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
             return [gr.Tabs(selected="train"), *data_tab.fill_form(event.settings)]
 
         data.select(fill_form, None, [tabs, *form_fields], **transcribe_tab.QUIET)
-        listed.select(open_run, None, [tabs, panel], **transcribe_tab.QUIET)
+        runs_table.select(open_run, None, [tabs, panel], **transcribe_tab.QUIET)
 
         def use_run(event: gr.EventData) -> list[Any]:
             """Transcribe with the run that the panel shows, or fill the form with its settings."""
-            if event.wanted == "talk":
+            if event.action == "transcribe":
                 return [gr.Tabs(selected="transcribe"), event.run, True, *[gr.skip()] * len(form_fields)]
             return [gr.skip(), gr.skip(), gr.skip(), *train_tab.load_run_settings(store, event.run)]
 
@@ -98,14 +98,14 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
 
 
 def launch(store: RunStore, host: str, port: int) -> None:
-    """Serve the page over a directory of runs until it is interrupted. RunError if the port is taken.
+    """Serve the page of a directory of runs until it is interrupted. Raises RunError if the port is in use.
 
-    Where others can reach it, datasets are read from the data folder alone (`access`), and each visitor's from their
-    own part of it (`visitors`).
+    If other machines can reach it, datasets are read from the data folder only (`access`), and each visitor has a
+    folder of their own in it (`visitors`).
     """
     check_port(host, port)
-    shared = host not in LOOPBACK
-    if shared:
+    is_shared = host not in LOOPBACK
+    if is_shared:
         access.limit_reads(store.data_dir)
         access.isolate_visitors(store.data_dir)
     upload_folder.set_upload_folder(port)
@@ -126,7 +126,7 @@ def launch(store: RunStore, host: str, port: int) -> None:
         prevent_thread_lock=True,
         max_file_size=MAX_UPLOAD,
         app_kwargs={
-            "middleware": [Middleware(UploadMiddleware), *([Middleware(VisitorMiddleware)] if shared else [])],
+            "middleware": [Middleware(UploadMiddleware), *([Middleware(VisitorMiddleware)] if is_shared else [])],
             "routes": [scripts.route()],
         },
     )
@@ -139,18 +139,18 @@ def launch(store: RunStore, host: str, port: int) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise RunError if nothing can listen on the port."""
+    """Raise RunError if the port cannot be used."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise RunError(f"Port {port} on {host} cannot be used ({why}); choose another with --port.") from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RunError(f"Port {port} on {host} cannot be used ({reason}); choose another with --port.") from error
 
 
 def warm_up(store: RunStore) -> None:
-    """Import what transcription needs, so that the first recording does not wait; then yield the GPU to training."""
+    """Import what transcription needs before the first recording; then yield the GPU to training when it starts."""
     from asrkit.transcription.gpu import yield_gpu
 
     yield_gpu(store)

@@ -1,4 +1,4 @@
-"""What every component with a script of its own is made of: its template, and functions of the server."""
+"""Parts of every component that has a script: its template, and the server functions that the script calls."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ P = ParamSpec("P")
 
 UI = Path(__file__).parents[1]
 Request = dict[str, Any]
-"""What a script sends: JSON from the page, which is not to be trusted."""
+"""JSON from the page's script; not trusted."""
 
 Reply = dict[str, Any]
+"""JSON for the page's script."""
 
 
 def template(name: str) -> str:
@@ -28,7 +29,7 @@ def template(name: str) -> str:
 
 
 def server_functions(api: object, *names: str) -> list[Callable[[Request], Response]]:
-    """Return methods of `api` as Gradio wants them: plain functions, which the script calls by their names."""
+    """Return methods of `api` as the plain functions that Gradio needs; the script calls them by name."""
     return [_serve(getattr(api, name), name) for name in names]
 
 

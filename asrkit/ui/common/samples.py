@@ -1,4 +1,4 @@
-"""An evaluation as HTML: hypothesis against reference, differences marked by word. Everything in it is escaped."""
+"""The samples of an evaluation as HTML: each hypothesis with its errors marked by word. All text is escaped."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ def render_samples(event: Event) -> str:
 
 def _render_row(sample: dict[str, Any]) -> str:
     reference, hypothesis = str(sample.get("reference") or ""), str(sample.get("hypothesis") or "")
-    shown = mark_errors(reference, hypothesis) or f'<span class="quiet">({strings.text("common.nothing")})</span>'
+    marked = mark_errors(reference, hypothesis) or f'<span class="quiet">({strings.text("common.nothing")})</span>'
     worst = f'<span class="tag">{strings.text("samples.worst")}</span>' if sample.get("worst") else ""
     play = (
         f'<button type="button" data-clip="{escape(str(sample.get("id")))}" '
         f'aria-label="{strings.text("samples.play")}">▶</button>'
     )
-    return f"<tr><td>{play}</td><td>{escape(reference)} {worst}</td><td>{shown}</td></tr>"
+    return f"<tr><td>{play}</td><td>{escape(reference)} {worst}</td><td>{marked}</td></tr>"
 
 
 def mark_errors(reference: str, hypothesis: str) -> str:
     """Mark the errors of a hypothesis: <mark> for a wrong word, <del> for a missing, <ins> for an extra one."""
-    shown: list[str] = []
+    tokens: list[str] = []
     reference_tokens, hypothesis_tokens = iter(tokenize_with_joins(reference)), iter(tokenize_with_joins(hypothesis))
     for operation, expected, actual in metrics.align_words(reference, hypothesis):
         of_reference = list(islice(reference_tokens, len(expected)))
         of_hypothesis = list(islice(hypothesis_tokens, len(actual)))
         for index, (word, is_joined) in enumerate(of_reference if operation == "delete" else of_hypothesis):
-            if shown and not is_joined:
-                shown.append(" ")
-            shown.append(_mark(operation, escape(word), escape(expected[index]) if expected else ""))
-    return "".join(shown)
+            if tokens and not is_joined:
+                tokens.append(" ")
+            tokens.append(_mark(operation, escape(word), escape(expected[index]) if expected else ""))
+    return "".join(tokens)
 
 
 def _mark(operation: str, word: str, expected: str) -> str:

@@ -1,7 +1,7 @@
-"""The page's scripts: ES modules, served as they lie in the package, and the catalogue of texts that they import.
+"""Serves the page's scripts, which are ES modules, and the catalogue of texts that they import.
 
-Their address names their content, so that browsers keep them for good and never mix two versions. It is relative to the
-page, which may lie under any path.
+The URL contains a hash of the content, so that browsers cache files forever and never mix two versions. It is relative
+to the page, which may be served under any path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UI = Path(__file__).parents[1]
 MEDIA_TYPES = {".js": "text/javascript", ".json": "application/json"}
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 WORKLET = "common/capture_worklet.js"
-"""Not a module of the page: it runs in the browser's audio thread, once somebody records."""
+"""Not a module of the page: it runs in the browser's audio thread during recording."""
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def load_files() -> Mapping[str, bytes]:
 
 @functools.cache
 def compute_version() -> str:
-    """Return a hash of all files: a script's address must change with any that it imports."""
+    """Return a hash of all files: a script's URL has to change with every file that it imports."""
     digest = hashlib.sha256()
     for name, content in load_files().items():
         digest.update(f"{name} {len(content)}\n".encode() + content)
@@ -39,7 +39,7 @@ def compute_version() -> str:
 
 
 def make_url(name: str) -> str:
-    """Return the address of a file, relative to the page."""
+    """Return the URL of a file, relative to the page."""
     return f"scripts/{compute_version()}/{name}"
 
 
@@ -53,7 +53,7 @@ def mount_module(name: str) -> str:
 
 
 def preload_links() -> str:
-    """Return what makes the browser fetch every module while Gradio still builds the page, as HTML for its head."""
+    """Return HTML for the page's head that makes the browser fetch every module while Gradio still builds the page."""
     modules = [name for name in load_files() if name.endswith(".js") and name != WORKLET]
     return "".join(f'<link rel="modulepreload" href="{make_url(name)}">' for name in modules)
 

@@ -16,11 +16,12 @@ from asrkit.units import format_duration, format_rate, format_rough_duration, fo
 PHASES = ("loading", "preparing", "auditing", "training", "evaluating", "saving")
 METRICS = ("wer", "cer", "mer", "loss")
 LONG_S = 15.0
-"""From here on the text says how long a phase has taken, so that a slow one does not look like one that hangs."""
+"""After this time the text shows how long a phase has taken, so that a slow one does not look as if it hangs."""
 DAY_S = 86_400
 
 
 def format_status(status: str) -> str:
+    """Format a status of `lifecycle`, such as `Running`."""
     return strings.text(f"status.{status}")
 
 
@@ -55,7 +56,7 @@ def describe_activity(
 ) -> str:
     """Describe what a run that has not ended is doing.
 
-    elapsed_s: how long it has worked. queue_status: of a run that waits.
+    elapsed_s: seconds of work until now. queue_status: of a queued run. heartbeat_status: of an active run.
     """
     if queue_status:
         return f"{describe_queue(queue_status)}…"
@@ -83,7 +84,7 @@ def _describe_shutdown(run: Run, view: RunView, heartbeat_status: HeartbeatStatu
 
 
 def _format_elapsed(elapsed_s: float, heartbeat_status: HeartbeatStatus | None) -> str:
-    """Format ` (3 min; last sign of life 2 s ago)` once it has taken long; empty if the clock was set."""
+    """Format ` (3 min; last sign of life 2 s ago)`; empty if that is short, or if the clock was changed."""
     if not LONG_S < elapsed_s < DAY_S:
         return ""
     elapsed = format_duration(elapsed_s)
@@ -101,7 +102,7 @@ def format_short_status(run: Run, status: str) -> str:
 
 
 def describe_silence(status: str, heartbeat_status: HeartbeatStatus | None) -> str:
-    """Explain a worker that gives no sign of life; empty for any other."""
+    """Explain why a worker is silent, and what helps; empty if it is not silent."""
     if status not in lifecycle.ACTIVE or heartbeat_status is None or not heartbeat_status.is_silent:
         return ""
     text = strings.text("activity.no_heartbeat", age=format_duration(heartbeat_status.age_s))
@@ -111,7 +112,7 @@ def describe_silence(status: str, heartbeat_status: HeartbeatStatus | None) -> s
 
 
 def describe_queue(queue_status: queue.QueueStatus) -> str:
-    """Format `Waiting for run a and 1 more to finish`; where several runs train at once, one of them may be enough."""
+    """Format `Waiting for run a and 1 more to finish`, or with several devices how many have to become free."""
     if queue_status.error_message:
         return strings.text("queue.blocked", reason=queue_status.error_message.rstrip("."))
     running, queued = queue_status.running_ids, queue_status.queued_ids
@@ -127,7 +128,7 @@ def describe_queue(queue_status: queue.QueueStatus) -> str:
 
 
 def format_announcement(status: str, view: RunView) -> str:
-    """Format the text for screen readers: the status and the phase, which change seldom, without numbers."""
+    """Format the text for screen readers: status and phase, without numbers, so that it changes rarely."""
     phase = str(view.phase.data.get("phase")) if view.phase and status in lifecycle.ACTIVE else ""
     text = format_status(status)
     return f"{text}: {strings.text(f'phase.{phase}')}" if phase in PHASES else text
@@ -167,9 +168,13 @@ def format_machine(load: SystemLoad | None, run_bytes: int, free_bytes: int) -> 
                 )
                 if gpu.memory_used_bytes and gpu.memory_total_bytes
                 else "",
-                f"{gpu.temperature_c:.0f} °C" if gpu.temperature_c is not None else "",
+                strings.text("machine.temperature", celsius=f"{gpu.temperature_c:.0f}")
+                if gpu.temperature_c is not None
+                else "",
             ]
-            name = f"GPU {index}" if len(load.gpus) > 1 else "GPU"
+            name = (
+                strings.text("machine.gpu_number", index=index) if len(load.gpus) > 1 else strings.text("machine.gpu")
+            )
             parts.append(f"{name} {', '.join(filter(None, values))}")
     parts.append(strings.text("machine.disk", run=format_size(run_bytes), free=format_size(free_bytes)))
     return " · ".join(parts)

