@@ -23,7 +23,7 @@ from asrkit import config as configs
 from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
 
-FILES, RATE = 1000, 16_000
+NUM_FILES, RATE = 1000, 16_000
 
 
 def main() -> None:
@@ -31,34 +31,34 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        hours = make(Path(folder), options.clips)
-        before, begun = memory_mb(), time.perf_counter()
+        hours = write_dataset(Path(folder), options.clips)
+        memory_before_mb, start = memory_mb(), time.perf_counter()
         config = configs.TrainConfig(preset="", train=str(Path(folder) / "metadata.csv"))
         prepared = preparation.prepare_data(config, RunStore(Path(folder) / "runs"))
         run = RunStore(Path(folder) / "runs").create(config, fill=prepared.write)
-        spent = time.perf_counter() - begun
-        size = run.manifest_path("train").stat().st_size / 2**20
+        duration_s = time.perf_counter() - start
+        size_mb = run.manifest_path("train").stat().st_size / 2**20
     print(
-        f"{options.clips} clips, {hours:.0f} h: {spent:.1f} s, {memory_mb() - before:.0f} MB more than before "
-        f"(a manifest of {size:.0f} MB)"
+        f"{options.clips} clips, {hours:.0f} h: {duration_s:.1f} s, {memory_mb() - memory_before_mb:.0f} MB more memory"
+        f" (a manifest of {size_mb:.0f} MB)"
     )
 
 
-def make(folder: Path, clips: int) -> float:
-    """An audiofolder; -> its hours."""
+def write_dataset(folder: Path, num_clips: int) -> float:
+    """Write an audiofolder and return its duration in hours."""
     rng, hours = np.random.default_rng(0), 0.0
-    lengths = rng.uniform(2, 20, FILES)
+    lengths = rng.uniform(2, 20, NUM_FILES)
     for number, length in enumerate(lengths):
         samples = (rng.standard_normal(int(length * RATE)) * 3000).astype("int16")
         soundfile.write(folder / f"source-{number}.wav", samples, RATE, subtype="PCM_16")
     with open(folder / "metadata.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["file_name", "text", "speaker"])
-        for number in range(clips):
+        for number in range(num_clips):
             (folder / f"{number // 1000:03d}").mkdir(exist_ok=True)
             name = f"{number // 1000:03d}/{number:06d}.wav"
-            os.link(folder / f"source-{number % FILES}.wav", folder / name)
-            hours += lengths[number % FILES] / 3600
+            os.link(folder / f"source-{number % NUM_FILES}.wav", folder / name)
+            hours += lengths[number % NUM_FILES] / 3600
             table.writerow([name, f"one two three {'four ' * (number % 5)}", f"speaker-{number % 300}"])
     return hours
 

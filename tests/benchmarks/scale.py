@@ -43,13 +43,13 @@ from asrkit.ui.common.viewers import GROUP_INTERVAL_S
 from asrkit.ui.runs.api import RunsApi
 from asrkit.ui.train.api import TrainApi
 
-VALUES = 5
+POINTS_PER_EVENT = 5
 """Points of one `train` event: loss, learning rate, gradient norm, speed, memory."""
 
-TICKS = 200
-SETTLE_S, WINDOW_S = 0.5, GROUP_INTERVAL_S  # one group of the pages asks in each window
-FEW = 5
-"""Steps without which a window says nothing of speed: others compute, and a step takes longer than the window."""
+NUM_UPDATES = 200
+SETTLE_S, WINDOW_S = 0.5, GROUP_INTERVAL_S  # in each window one group of pages polls
+MIN_STEPS = 5
+"""A window with no more training events than this is not measured: steps are too slow on a busy machine."""
 
 
 def main() -> None:
@@ -58,142 +58,162 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--viewers", type=int, default=50)
     parser.add_argument(
-        "--rounds", type=int, default=48, help="pairs of turns with and without viewers; 0 leaves them out"
+        "--rounds", type=int, default=48, help="number of pairs of windows with and without viewers; 0 skips them"
     )
     parser.add_argument("--browser", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        looking(RunStore(Path(folder) / "many"), options.runs, options.points)
+        measure_polls(RunStore(Path(folder) / "runs"), options.runs, options.points)
         if options.browser:
-            painting(RunStore(Path(folder) / "many"), options.runs)
+            measure_browser(RunStore(Path(folder) / "runs"), options.runs)
         for share in (100, 10, 1):
-            tick_over_length(RunStore(Path(folder) / f"long-{share}"), options.points // share)
+            measure_update_of_length(RunStore(Path(folder) / f"long-{share}"), options.points // share)
         if options.rounds:
-            watching(RunStore(Path(folder) / "watched"), options.viewers, options.rounds)
+            measure_viewers(RunStore(Path(folder) / "watched"), options.viewers, options.rounds)
 
 
-def looking(store: RunStore, runs: int, points: int) -> None:
-    """First looks and ticks, over all runs and one long one."""
-    for number in range(runs - 1):
-        tell(made(store, f"2026-{number:04d}", learning_rate=1e-5 * (1 + number % 7), seed=number % 3), 200, ended=True)
-    long = made(store, "2027-long")
-    tell(long, points // VALUES)
+def measure_polls(store: RunStore, num_runs: int, num_points: int) -> None:
+    """Measure first answers and updates, of the table of all runs and of one long run."""
+    for number in range(num_runs - 1):
+        write_events(
+            make_run(store, f"2026-{number:04d}", learning_rate=1e-5 * (1 + number % 7), seed=number % 3),
+            200,
+            ended=True,
+        )
+    long = make_run(store, "2027-long")
+    write_events(long, num_points // POINTS_PER_EVENT)
     process = psutil.Process()
     table, live = RunsApi(store), TrainApi(store)
-    seconds, first = timed(lambda: table.poll({}))
-    print(f"first look at {runs} runs: {seconds:.2f} s, {kilobytes(first)}")
-    seconds, drawn = timed(lambda: whole(live, long))
+    seconds, table_state = timed(lambda: table.poll({}))
+    print(f"first answer for {num_runs} runs: {seconds:.2f} s, {format_size(table_state)}")
+    seconds, chart_state = timed(lambda: poll_history(live, long))
     print(
-        f"first look at a run of {points:,} points ({long.events_size() / 1e6:.0f} MB): {seconds:.2f} s, "
-        f"{kilobytes(drawn)}"
+        f"first answer for a run of {num_points:,} points ({long.events_size() / 1e6:.0f} MB): {seconds:.2f} s, "
+        f"{format_size(chart_state)}"
     )
     before = process.memory_info().rss
-    ticks = [tick(table, live, long, first, drawn, number) for number in range(TICKS)]
-    grown = (process.memory_info().rss - before) / 1e6
-    for name, place in (("table", 0), ("chart", 2)):
-        spent, sent = [one[place] * 1e3 for one in ticks], [one[place + 1] for one in ticks]
+    updates = [measure_update(table, live, long, table_state, chart_state, number) for number in range(NUM_UPDATES)]
+    growth_mb = (process.memory_info().rss - before) / 1e6
+    for name, index in (("table", 0), ("chart", 2)):
+        times_ms = [update[index] * 1e3 for update in updates]
+        sizes_bytes = [update[index + 1] for update in updates]
         print(
-            f"a tick of the {name}: median {statistics.median(spent):.1f} ms, worst {max(spent):.1f} ms, "
-            f"{max(sent) / 1e3:.1f} kB at most"
+            f"an update of the {name}: median {statistics.median(times_ms):.1f} ms, maximum {max(times_ms):.1f} ms, "
+            f"{max(sizes_bytes) / 1e3:.1f} kB at most"
         )
-    print(f"memory after {TICKS} ticks: {grown:+.1f} MB")
+    print(f"memory after {NUM_UPDATES} updates: {growth_mb:+.1f} MB")
 
 
-def painting(store: RunStore, runs: int) -> None:
+def measure_browser(store: RunStore, num_runs: int) -> None:
+    """Measure the first answers in Chromium, until everything is drawn."""
     from playwright.sync_api import sync_playwright
 
-    drawn = {
-        "compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {runs}"),
+    views = {
+        "compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {num_runs}"),
         "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 5"),
     }
-    with app(store) as (served, url, _), sync_playwright() as playwright:
-        at_rest(served)
+    with serve_app(store) as (app, url, _), sync_playwright() as playwright:
+        wait_until_idle(app)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for query, (what, there) in drawn.items():
-            page, asked = browser.new_page(), []
+        for query, (name, condition) in views.items():
+            page, request_times = browser.new_page(), []
             page.on(
                 "request",
-                lambda one, asked=asked: asked.append(time.monotonic()) if "component_server" in one.url else None,
+                lambda request, times=request_times: (
+                    times.append(time.monotonic()) if "component_server" in request.url else None
+                ),
             )
             page.goto(f"{url}/?{query}")
-            page.wait_for_function(there, polling=20, timeout=60_000)
-            print(f"the {what} in Chromium: {time.monotonic() - asked[0]:.2f} s from its first question")
+            page.wait_for_function(condition, polling=20, timeout=60_000)
+            print(f"the {name} in Chromium: {time.monotonic() - request_times[0]:.2f} s from its first request")
             page.close()
 
 
-def at_rest(served: psutil.Process) -> None:
-    """Wait until the app has done what it does after its start: it loads what transcription needs."""
-    while served.cpu_percent(interval=1.0) > 10:
+def wait_until_idle(app: psutil.Process) -> None:
+    """Wait until the app has loaded what transcription needs, which it does after its start."""
+    while app.cpu_percent(interval=1.0) > 10:
         pass
 
 
-def tick(table: RunsApi, live: TrainApi, run: Run, found: dict, drawn: dict, number: int) -> tuple[float, ...]:
-    """(seconds, bytes) of the table and of the chart after the run has written one more event."""
-    run.append(training(10**7 + number))
+def measure_update(
+    table: RunsApi, live: TrainApi, run: Run, table_state: dict, chart_state: dict, number: int
+) -> tuple[float, ...]:
+    """Append an event to the run; return (seconds, bytes) of the table and (seconds, bytes) of the chart."""
+    run.append(make_train_event(10**7 + number))
     table.run_list.rows(refresh=True)
-    spent, answer_data = timed(lambda: table.poll({**found, "compare": {}}))
-    found.update(version=answer_data["version"], life=answer_data["life"])
-    size = len(json.dumps(answer_data))
+    table_s, answer = timed(lambda: table.poll({**table_state, "compare": {}}))
+    table_state.update(version=answer["version"], life=answer["life"])
+    table_bytes = len(json.dumps(answer))
     live.run_list.rows(refresh=True)
-    again, answer_data = timed(
-        lambda: live.poll(
-            {"run": run.id, "after": drawn["offset"], "signature": drawn["signature"], "evaluations": drawn["known"]}
-        )
-    )
-    assert not answer_data["reset"] and answer_data["points"]["train/loss"]["x"] == [10**7 + number]
-    drawn["offset"] = answer_data["offset"]
-    return spent, size, again, len(json.dumps(answer_data))
+    request = {
+        "run": run.id,
+        "after": chart_state["offset"],
+        "signature": chart_state["signature"],
+        "evaluations": chart_state["num_evaluations"],
+    }
+    chart_s, answer = timed(lambda: live.poll(request))
+    assert not answer["reset"] and answer["points"]["train/loss"]["x"] == [10**7 + number]
+    chart_state["offset"] = answer["offset"]
+    return table_s, table_bytes, chart_s, len(json.dumps(answer))
 
 
-def tick_over_length(store: RunStore, points: int) -> None:
-    run = made(store, "one")
-    tell(run, points // VALUES)
+def measure_update_of_length(store: RunStore, num_points: int) -> None:
+    """Measure an update of the chart of a run of `num_points` points."""
+    run = make_run(store, "one")
+    write_events(run, num_points // POINTS_PER_EVENT)
     live = TrainApi(store)
-    drawn = whole(live, run)
-    spent = []
-    for number in range(TICKS):
-        run.append(training(10**7 + number))
-        seconds, answer_data = timed(lambda: live.poll({"run": run.id, "after": drawn["offset"]}))
-        drawn["offset"] = answer_data["offset"]
-        spent.append(seconds * 1e3)
-    print(f"a tick of a run of {points:,} points: median {statistics.median(spent):.2f} ms")
+    chart_state = poll_history(live, run)
+    times_ms = []
+    for number in range(NUM_UPDATES):
+        run.append(make_train_event(10**7 + number))
+        seconds, answer = timed(lambda: live.poll({"run": run.id, "after": chart_state["offset"]}))
+        chart_state["offset"] = answer["offset"]
+        times_ms.append(seconds * 1e3)
+    print(f"an update of a run of {num_points:,} points: median {statistics.median(times_ms):.2f} ms")
 
 
-def whole(live: TrainApi, run: Run) -> dict:
-    """Poll as a page does until the whole history is drawn."""
+def poll_history(live: TrainApi, run: Run) -> dict:
+    """Poll as a page does until the complete history is sent; return the last answer."""
     while True:
-        answer_data = live.poll({"run": run.id})
-        if answer_data["read"] == 1:
-            return {**answer_data, "known": len(answer_data["evaluations"])}
+        answer = live.poll({"run": run.id})
+        if answer["read"] == 1:
+            return {**answer, "num_evaluations": len(answer["evaluations"])}
 
 
-def watching(store: RunStore, viewers: int, rounds: int) -> None:
-    """Train with and without viewers in turns, many and short ones, so that what else goes on is in both: how much less
-    audio a second is trained on in the half of a pair with viewers, and the time of a processor that the app takes."""
-    with app(store) as (served, url, component), trained(store) as run, Pages(url, component, run, viewers) as pages:
-        at_rest(served)
-        slower, busy = [], {True: [], False: []}
+def measure_viewers(store: RunStore, viewers: int, rounds: int) -> None:
+    """Measure the slowdown of training by viewers, and the processor time of the app.
+
+    Short windows with and without viewers alternate, so that other load affects both alike. The slowdown of a pair is
+    the relative loss of audio trained on per second.
+    """
+    with (
+        serve_app(store) as (app, url, component_id),
+        training_run(store) as run,
+        Pages(url, component_id, run, viewers) as pages,
+    ):
+        wait_until_idle(app)
+        slowdowns, cpu_shares = [], {True: [], False: []}
         for number in range(rounds):
             speeds = {}
-            for looked in (True, False) if number % 2 else (False, True):
-                pages.looking(looked)
+            for has_viewers in (True, False) if number % 2 else (False, True):
+                pages.set_active(has_viewers)
                 time.sleep(SETTLE_S)
-                spent, begun = cpu_seconds(served), time.monotonic()
-                speeds[looked] = speed(run, WINDOW_S)
-                busy[looked].append((cpu_seconds(served) - spent) / (time.monotonic() - begun))
+                cpu_start, start = cpu_seconds(app), time.monotonic()
+                speeds[has_viewers] = measure_speed(run, WINDOW_S)
+                cpu_shares[has_viewers].append((cpu_seconds(app) - cpu_start) / (time.monotonic() - start))
             if all(speeds.values()):
-                slower.append(1 - speeds[True] / speeds[False])
-        print(f"training with {viewers} viewers ({pages.answers} answers): {told_between(slower)} slower")
-    more = [found - alone for found, alone in zip(busy[True], busy[False], strict=True)]
+                slowdowns.append(1 - speeds[True] / speeds[False])
+        print(f"training with {viewers} viewers ({pages.num_answers} answers): {format_interval(slowdowns)} slower")
+    added_shares = [watched - unwatched for watched, unwatched in zip(cpu_shares[True], cpu_shares[False], strict=True)]
     print(
-        f"the app alone takes {statistics.mean(busy[False]):.1%} of one processor of {os.cpu_count()}, with the "
-        f"viewers {told_between(more)} more, which is the most that training can lose where all wait for one another"
+        f"the app alone takes {statistics.mean(cpu_shares[False]):.1%} of one processor of {os.cpu_count()}, with the "
+        f"viewers {format_interval(added_shares)} more, an upper bound of the loss of training where all cores are busy"
     )
 
 
 @contextlib.contextmanager
-def trained(store: RunStore) -> Iterator[Run]:
-    """A run that is in the middle of its training."""
+def training_run(store: RunStore) -> Iterator[Run]:
+    """A run that trains until the end of the block."""
     run = supervisor.start(
         store,
         config.load_preset("demo").config.replace(
@@ -202,35 +222,37 @@ def trained(store: RunStore) -> Iterator[Run]:
         "watched",
     )
     try:
-        while not any(one.kind == "train" and one.step >= 30 for one in run.last_events()):
+        while not any(event.kind == "train" and event.step >= 30 for event in run.last_events()):
             time.sleep(0.5)
         yield run
     finally:
         processes.kill_worker(run)
 
 
-def told_between(shares: list[float]) -> str:
-    """The median, and its 95 % interval by the sign test, which outliers do not move: of 48 values, the 18th and the
-    31st (Conover, Practical Nonparametric Statistics, section 3.2)."""
-    if len(shares) < 6:  # of fewer, not even the least and the most are such an interval
-        return f"unknown how much ({len(shares)} pairs)"
-    place = max(0, math.floor(len(shares) / 2 - 1.96 * math.sqrt(len(shares)) / 2))
-    low, high = sorted(shares)[place], sorted(shares)[-1 - place]
+def format_interval(shares: list[float]) -> str:
+    """Format the median and its 95 % confidence interval by the sign test, which is robust to outliers.
+
+    Of 48 values the bounds are the 18th and the 31st (Conover, Practical Nonparametric Statistics, section 3.2).
+    """
+    if len(shares) < 6:  # with fewer, even minimum and maximum cover less than 95 %
+        return f"by an unknown share ({len(shares)} pairs)"
+    index = max(0, math.floor(len(shares) / 2 - 1.96 * math.sqrt(len(shares)) / 2))
+    low, high = sorted(shares)[index], sorted(shares)[-1 - index]
     return f"{statistics.median(shares):+.1%} (95 % interval {low:+.1%} to {high:+.1%}, {len(shares)} pairs)"
 
 
-def cpu_seconds(served: psutil.Process) -> float:
-    times = served.cpu_times()
+def cpu_seconds(app: psutil.Process) -> float:
+    times = app.cpu_times()
     return times.user + times.system
 
 
-def speed(run: Run, seconds: float) -> float | None:
-    """Seconds of audio trained on a second, over a while; None where too few steps were reported."""
-    since = time.time()
+def measure_speed(run: Run, seconds: float) -> float | None:
+    """Return the seconds of audio trained on per second, or None if too few steps were reported."""
+    start = time.time()
     time.sleep(seconds)
     assert lifecycle.get_status(run) == lifecycle.RUNNING, run.log_tail(2000)
-    train_events = [one for one in run.last_events() if one.kind == "train" and one.time >= since]
-    if len(train_events) <= FEW:
+    train_events = [event for event in run.last_events() if event.kind == "train" and event.time >= start]
+    if len(train_events) <= MIN_STEPS:
         return None
     spans = [
         (after.time - before.time, after.data["audio_seconds_per_second"])
@@ -240,111 +262,113 @@ def speed(run: Run, seconds: float) -> float | None:
 
 
 @contextlib.contextmanager
-def app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
-    """The app; -> (its process, its address, the live panel's id in it)."""
+def serve_app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
+    """Start the app; yield its process, its URL and the component id of its live panel."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    served = subprocess.Popen(
+    app = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port), "--runs-dir", str(store.root)], stdout=subprocess.DEVNULL
     )
     try:
-        answer_data = None
-        while answer_data is None:
-            assert served.poll() is None, "the app has ended"
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/config", timeout=5) as answer:
-                answer_data = json.load(answer)
+        answer = None
+        while answer is None:
+            assert app.poll() is None, "the app exited"
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/config", timeout=5) as response:
+                answer = json.load(response)
             time.sleep(0.2)
-        panel = next(one for one in answer_data["components"] if one["props"].get("elem_id") == "live")
-        yield psutil.Process(served.pid), url, panel["id"]
+        panel = next(item for item in answer["components"] if item["props"].get("elem_id") == "live")
+        yield psutil.Process(app.pid), url, panel["id"]
     finally:
-        served.kill()
-        served.wait()
+        app.kill()
+        app.wait()
 
 
 class Pages:
-    """Pages that poll at the pace the server sets, with Gradio's heartbeat stream open. One thread polls for all of
-    them; its processor time counts against the viewers."""
+    """Pages that poll at the pace the server sets, with Gradio's heartbeat stream open.
 
-    def __init__(self, url: str, component: int, run: Run, count: int) -> None:
-        self.host, self.component, self.run = url.removeprefix("http://"), component, run
+    One thread polls for all of them; its processor time is part of the cost of the viewers.
+    """
+
+    def __init__(self, url: str, component_id: int, run: Run, count: int) -> None:
+        self.host, self.component_id, self.run = url.removeprefix("http://"), component_id, run
         self.pages = [
             {"page": f"page-{number}", "after": 0, "signature": "", "evaluation": None, "evaluations": 0}
             for number in range(count)
         ]
-        self.answers, self._away_s = 0, 0.0
-        self._look, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self.num_answers, self._paused_s = 0, 0.0
+        self._active, self._closed = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._poll_all, daemon=True)
 
-    def looking(self, look: bool) -> None:
-        (self._look.set if look else self._look.clear)()
+    def set_active(self, active: bool) -> None:
+        (self._active.set if active else self._active.clear)()
 
     def __enter__(self) -> Pages:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._look.set()
+        self._closed.set()
+        self._active.set()
         self._thread.join()
 
-    def _ask(self) -> None:
+    def _poll_all(self) -> None:
         connections = [http.client.HTTPConnection(self.host, timeout=30) for _ in self.pages]
         streams = [http.client.HTTPConnection(self.host, timeout=30) for _ in self.pages]
         for page, stream in zip(self.pages, streams, strict=True):
             stream.request("GET", f"/gradio_api/heartbeat/{page['page']}")
-        due = [(self._now() + 0.1 * place, place) for place in range(len(self.pages))]
-        while not self._over.is_set():
-            at, place = heapq.heappop(due)
-            self._over.wait(max(0.0, at - self._now()))
-            if not self._look.is_set():
-                left = self._now()
-                self._look.wait()
-                self._away_s += self._now() - left
-            pace_s = self._poll(connections[place], self.pages[place])
-            heapq.heappush(due, (max(at, self._now() - 1) + pace_s, place))
+        queue = [(self._now() + 0.1 * index, index) for index in range(len(self.pages))]
+        while not self._closed.is_set():
+            due_at, index = heapq.heappop(queue)
+            self._closed.wait(max(0.0, due_at - self._now()))
+            if not self._active.is_set():
+                pause_start = self._now()
+                self._active.wait()
+                self._paused_s += self._now() - pause_start
+            pace_s = self._poll(connections[index], self.pages[index])
+            heapq.heappush(queue, (max(due_at, self._now() - 1) + pace_s, index))
 
     def _now(self) -> float:
-        """Seconds by a clock that stands still while nobody looks: they are not asked for all at once afterwards."""
-        return time.monotonic() - self._away_s
+        """Return the seconds of a clock that stops during pauses, so that pages do not all poll at once afterwards."""
+        return time.monotonic() - self._paused_s
 
     def _poll(self, connection: http.client.HTTPConnection, page: dict) -> float:
-        """Ask as the panel's script does; -> seconds until it asks again."""
-        asked = {
+        """Poll as the panel's script does; return the seconds until the next poll."""
+        request = {
             "data": {"run": self.run.id, "at_step": None, "log": False, **page},
-            "component_id": self.component,
+            "component_id": self.component_id,
             "fn_name": "poll",
             "session_hash": page["page"],
         }
         connection.request(
-            "POST", "/gradio_api/component_server", json.dumps(asked), {"Content-Type": "application/json"}
+            "POST", "/gradio_api/component_server", json.dumps(request), {"Content-Type": "application/json"}
         )
-        answer_data = json.load(connection.getresponse())
-        connection.close()  # as the server does after 5 s, which is sooner than so many pages ask again
-        page |= {"after": answer_data["offset"], "signature": answer_data["signature"]}
-        if answer_data["evaluations"] is not None:
-            page["evaluations"] = len(answer_data["evaluations"])
-        if answer_data["evaluation"]:
-            page["evaluation"] = answer_data["evaluation"]["key"]
-        self.answers += 1
-        return answer_data["pace_ms"] / 1e3
+        answer = json.load(connection.getresponse())
+        connection.close()  # as the server does after 5 s, before the next poll
+        page |= {"after": answer["offset"], "signature": answer["signature"]}
+        if answer["evaluations"] is not None:
+            page["evaluations"] = len(answer["evaluations"])
+        if answer["evaluation"]:
+            page["evaluation"] = answer["evaluation"]["key"]
+        self.num_answers += 1
+        return answer["pace_ms"] / 1e3
 
 
-def made(store: RunStore, run_id: str, **changes) -> Run:
+def make_run(store: RunStore, run_id: str, **changes) -> Run:
     run = store.create(config.load_preset("demo").config.replace(changes), run_id)
     write_json(run.process_path, {**processes.identify_process(os.getpid()), "host": socket.gethostname()})
     return run
 
 
-def tell(run: Run, steps: int, ended: bool = False) -> None:
-    """`steps` training events and an evaluation with samples after each twentieth part, written at once."""
+def write_events(run: Run, steps: int, ended: bool = False) -> None:
+    """Write `steps` training events, and an evaluation with samples after each twentieth of them."""
     lines = [Event("started", time.time(), 0, 0.0, {"total_steps": steps, "metric_for_best_model": "wer"}).to_line()]
     samples = [
         {"id": str(n), "audio": "/a/clip.wav", "reference": "one two three", "hypothesis": "one too tree"}
         for n in range(8)
     ]
     for step in range(1, steps + 1):
-        lines.append(training(step).to_line())
+        lines.append(make_train_event(step).to_line())
         if step % max(1, steps // 20) == 0:
             wer = math.exp(-3 * step / steps)
             lines.append(
@@ -357,7 +381,7 @@ def tell(run: Run, steps: int, ended: bool = False) -> None:
     run.events_path.write_text("".join(lines), encoding="utf-8")
 
 
-def training(step: int) -> Event:
+def make_train_event(step: int) -> Event:
     return Event(
         "train",
         time.time(),
@@ -373,14 +397,14 @@ def training(step: int) -> Event:
     )
 
 
-def timed(work):
-    begun = time.perf_counter()
-    result = work()
-    return time.perf_counter() - begun, result
+def timed(function):
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
 
 
-def kilobytes(answer_data: dict) -> str:
-    return f"{len(json.dumps(answer_data)) / 1e3:.0f} kB"
+def format_size(answer: dict) -> str:
+    return f"{len(json.dumps(answer)) / 1e3:.0f} kB"
 
 
 if __name__ == "__main__":

@@ -27,14 +27,14 @@ def asrkit(*arguments: object, runs: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=300)
 
 
-def short_training(speech: Path, base: Path, **changes) -> list[str]:
+def short_training_options(speech: Path, base: Path, **changes) -> list[str]:
     values = {**tiny.SETTINGS, **changes}
     pairs = [argument for name, value in values.items() for argument in ("--set", f"{name}={value}")]
     return ["--train", str(speech), "--model", str(base), *pairs]
 
 
 def test_trained_run_can_be_used_and_deleted(tmp_path, speech, base):
-    done = asrkit("train", *short_training(speech, base), "--run-id", "one", runs=tmp_path)
+    done = asrkit("train", *short_training_options(speech, base), "--run-id", "one", runs=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "step 12 of 12" in done.stdout and "evaluation at step 12" in done.stdout
 
@@ -52,7 +52,7 @@ def test_trained_run_can_be_used_and_deleted(tmp_path, speech, base):
     assert metrics["utterances"] == 6
     assert metrics["wer"] == pytest.approx(shown["best"]["wer"], abs=1e-6)
 
-    again = asrkit("train", *short_training(speech, base), "--run-id", "one", runs=tmp_path)
+    again = asrkit("train", *short_training_options(speech, base), "--run-id", "one", runs=tmp_path)
     assert again.returncode == 1 and "Run one exists already" in again.stderr
 
     assert asrkit("runs", "delete", "one", runs=tmp_path).returncode == 0
@@ -65,7 +65,7 @@ def test_interrupt_stops_and_saves(tmp_path, speech, base):
         "-m",
         "asrkit",
         "train",
-        *short_training(speech, base, max_steps=2000, num_epochs=2000),
+        *short_training_options(speech, base, max_steps=2000, num_epochs=2000),
         "--run-id",
         "long",
         "--runs-dir",
@@ -92,13 +92,13 @@ def test_interrupt_stops_and_saves(tmp_path, speech, base):
         output, _ = process.communicate(timeout=120)
     finally:
         process.kill()
-        for run_left in RunStore(tmp_path).all():
-            processes.kill_worker(run_left)
+        for remaining_run in RunStore(tmp_path).all():
+            processes.kill_worker(remaining_run)
     assert process.returncode == 0, output
     assert b"Stopping and saving" in output and run.has_model()
 
 
-def faulty_dataset(folder: Path, rows: list[tuple[str, str]], header: str = "file_name,text") -> Path:
+def write_dataset(folder: Path, rows: list[tuple[str, str]], header: str = "file_name,text") -> Path:
     """Write a dataset of good clips, followed by `rows`."""
     tiny.write_dataset(folder, train=6, held_out=0)
     lines = [f"audio/{number:03d}.wav,abc" for number in range(4)]
@@ -106,53 +106,53 @@ def faulty_dataset(folder: Path, rows: list[tuple[str, str]], header: str = "fil
     return folder
 
 
-def empty_folder(folder: Path) -> Path:
+def make_empty_folder(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
 
-def not_audio(folder: Path) -> Path:
-    dataset = faulty_dataset(folder, [("audio/bad.wav", "abc")])
+def write_text_as_audio(folder: Path) -> Path:
+    dataset = write_dataset(folder, [("audio/bad.wav", "abc")])
     (dataset / "audio" / "bad.wav").write_text("this is text, not audio")
     return dataset
 
 
-def zero_length(folder: Path) -> Path:
-    dataset = faulty_dataset(folder, [("audio/none.wav", "abc")])
+def write_empty_clip(folder: Path) -> Path:
+    dataset = write_dataset(folder, [("audio/none.wav", "abc")])
     soundfile.write(dataset / "audio" / "none.wav", np.zeros(0, np.float32), 16_000)
     return dataset
 
 
-def one_clip(folder: Path) -> Path:
-    dataset = faulty_dataset(folder, [])
+def write_one_clip(folder: Path) -> Path:
+    dataset = write_dataset(folder, [])
     (dataset / "metadata.csv").write_text("file_name,text\naudio/000.wav,abc\n")
     return dataset
 
 
 BAD_DATA = {
     "missing path": (lambda folder: folder / "nowhere", "nowhere"),
-    "empty folder": (empty_folder, "is empty"),
-    "no columns": (lambda folder: faulty_dataset(folder, [], header="sound,words"), "metadata.csv"),
-    "not audio": (not_audio, "bad.wav"),
-    "zero length": (zero_length, "none.wav"),
-    "empty transcript": (lambda folder: faulty_dataset(folder, [("audio/004.wav", " ")]), "row 6"),
-    "unknown characters": (lambda folder: faulty_dataset(folder, [("audio/004.wav", "xyz")]), "row 6"),
-    "text too long": (lambda folder: faulty_dataset(folder, [("audio/004.wav", "a" * 400)]), "row 6"),
-    "no eval split": (one_clip, "1 clip"),
+    "empty folder": (make_empty_folder, "is empty"),
+    "no columns": (lambda folder: write_dataset(folder, [], header="sound,words"), "metadata.csv"),
+    "not audio": (write_text_as_audio, "bad.wav"),
+    "zero length": (write_empty_clip, "none.wav"),
+    "empty transcript": (lambda folder: write_dataset(folder, [("audio/004.wav", " ")]), "row 6"),
+    "unknown characters": (lambda folder: write_dataset(folder, [("audio/004.wav", "xyz")]), "row 6"),
+    "text too long": (lambda folder: write_dataset(folder, [("audio/004.wav", "a" * 400)]), "row 6"),
+    "no eval split": (write_one_clip, "1 clip"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_DATA)
 def test_bad_data_gives_a_one_line_error_and_no_run(case, tmp_path, base):
     make, fault = BAD_DATA[case]
-    refused = asrkit("train", *short_training(make(tmp_path / "data"), base), runs=tmp_path / "runs")
+    refused = asrkit("train", *short_training_options(make(tmp_path / "data"), base), runs=tmp_path / "runs")
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1 and refused.stderr.startswith("asrkit: ")
     assert fault in refused.stderr, refused.stderr
     assert RunStore(tmp_path / "runs").all() == []
 
 
-def text_model(folder: Path) -> Path:
+def write_text_model(folder: Path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "bert"}')
     return folder
@@ -168,13 +168,15 @@ def text_model(folder: Path) -> Path:
     ],
 )
 def test_bad_settings_give_a_one_line_error(change, message, tmp_path, speech, base):
-    refused = asrkit("train", *short_training(speech, base, **change), runs=tmp_path)
+    refused = asrkit("train", *short_training_options(speech, base, **change), runs=tmp_path)
     assert refused.returncode == 1 and message in refused.stderr and refused.stderr.count("\n") == 1
     assert RunStore(tmp_path).all() == []
 
 
 def test_model_without_ctc_is_refused(tmp_path, speech):
-    refused = asrkit("train", *short_training(speech, text_model(tmp_path / "bert")), runs=tmp_path / "runs")
+    refused = asrkit(
+        "train", *short_training_options(speech, write_text_model(tmp_path / "bert")), runs=tmp_path / "runs"
+    )
     assert refused.returncode == 1 and "is of type 'bert', which is no CTC speech model" in refused.stderr
     assert not (tmp_path / "runs").exists() or RunStore(tmp_path / "runs").all() == []
 
@@ -190,7 +192,7 @@ def test_full_disk_is_reported_before_the_start(tmp_path, speech, base):
     ):
         pytest.skip("a small file system cannot be mounted here")
     try:
-        refused = asrkit("train", *short_training(speech, base), runs=small / "runs")
+        refused = asrkit("train", *short_training_options(speech, base), runs=small / "runs")
         assert refused.returncode == 1 and "is full" in refused.stderr and refused.stderr.count("\n") == 1
         assert RunStore(small / "runs").all() == []
     finally:
