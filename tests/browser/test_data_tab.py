@@ -202,7 +202,7 @@ def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page
     expect(part(page, "prompt")).to_have_text("Mine.")
     part(page, "record-list").select_option("en")
     page.get_by_role("button", name="Begin", exact=True).click()
-    expect(part(page, "others")).to_contain_text("has sentences of its own")
+    expect(part(page, "others")).to_contain_text("already has its own sentences")
     expect(part(page, "prompt")).to_have_text("Mine.")
     part(page, "record-start").dblclick()  # before the microphone is open
     expect(part(page, "record-stop")).to_be_visible()
@@ -211,6 +211,6 @@ def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page
     assert page.evaluate("() => window.heard.map((stream) => stream.active)") == [False]
     page.get_by_role("button", name="Record your own").click()
     expect(part(page, "record-keep")).to_be_visible()
-    page.get_by_role("button", name="Read the chosen ones instead").click()
+    page.get_by_role("button", name="Use the chosen sentences instead").click()
     expect(part(page, "prompt")).not_to_have_text("Mine.")
     expect(part(page, "others")).to_be_hidden()

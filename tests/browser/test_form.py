@@ -73,7 +73,9 @@ def test_while_a_run_is_under_way_the_next_one_waits(app, open_page, play):
     """It can be taken out of the line, and put into it again."""
     page = open_page()
     run = play("--steps", "2000", "--pause", "0.1")
-    expect(page.locator("#start-message")).to_have_text(f"Run {run.id} is under way. A new run will wait in the queue.")
+    expect(page.locator("#start-message")).to_have_text(
+        f"Run {run.id} is in progress. A new run will wait in the queue."
+    )
     page.get_by_role("button", name="Start training").click()
     expect(page.locator('[data-part="status"]')).to_have_text("Queued")
     expect(page.locator('[data-part="activity"]')).to_have_text(f"Waiting for run {run.id} to finish…")

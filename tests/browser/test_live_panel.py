@@ -39,7 +39,7 @@ def wait_for_points(page: Page, more_than: int = 0) -> list[float]:
 
 def test_empty_page_shows_what_to_do(open_page):
     page = open_page()
-    expect(page.locator("#live")).to_contain_text("No run yet. Press Start training")
+    expect(page.locator("#live")).to_contain_text("No runs yet. Press Start training")
     expect(page.locator("#live button:visible")).to_have_count(0)
 
 
@@ -74,9 +74,9 @@ def test_open_page_reconnects_to_a_restarted_app(open_page, play, app):
     page = open_page()
     before = wait_for_points(page, 3)
     app.kill(signal.SIGKILL)
-    expect(page.get_by_text("The app does not answer")).to_be_visible()
+    expect(page.get_by_text("The app is not responding")).to_be_visible()
     app.start()
-    expect(page.get_by_text("The app does not answer")).to_be_hidden()
+    expect(page.get_by_text("The app is not responding")).to_be_hidden()
     seen = wait_for_points(page, len(before) + 5)
     assert seen == list(range(1, len(seen) + 1)), "nothing missing, nothing twice"
     expect(status(page)).to_have_text("Running")

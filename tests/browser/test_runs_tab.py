@@ -114,10 +114,10 @@ def test_published_card_is_a_dashed_reference(tab, finished_runs):
     wait_for(lambda: axis_end(tab) < 50, "the run")
     tab.locator("#runs [data-part=card]").select_option("paste")
     tab.get_by_label("Results table of a model card").fill("no table")
-    tab.get_by_role("button", name="Draw it").click()
+    tab.get_by_role("button", name="Draw", exact=True).click()
     expect(tab.locator("#runs [data-part=notice]")).to_contain_text("has no results table")
     tab.get_by_label("Results table of a model card").fill(CARD)
-    tab.get_by_role("button", name="Draw it").click()
+    tab.get_by_role("button", name="Draw", exact=True).click()
     wait_for(lambda: "Pasted card" in curves(tab), "the pasted curve")
     expect(tab.locator("#runs [data-part=notice]")).to_be_hidden()
 

@@ -394,9 +394,9 @@ def test_download_progress_of_a_hub_model_is_shown(session_app, mic_browser, spe
 
             app.kill()
             part(page, "play").click()
-            expect(part(page, "error")).to_contain_text("the app does not answer")
+            expect(part(page, "error")).to_contain_text("the app is not responding")
             part(page, "record").click()
-            expect(part(page, "error")).to_have_text("The app does not answer; try again in a moment.")
+            expect(part(page, "error")).to_have_text("The app is not responding; try again in a moment.")
             expect(part(page, "record")).to_have_text("Record")
             window.close()
         finally:

@@ -95,7 +95,7 @@ def test_train_stop_and_transcribe(open_page, app, mic_browser, tmp_path):
     run = wait_for_run(app)
     expect(page.locator("#live [data-part=activity]")).not_to_be_empty()
     assert f"?run={run.id}" in page.url
-    expect(page.locator("#start-message")).to_contain_text("is under way. A new run will wait in the queue.")
+    expect(page.locator("#start-message")).to_contain_text("is in progress. A new run will wait in the queue.")
 
     wait_for(lambda: len(points(page, "loss", 0)) >= 2 and points(page, "rates", 0), "a curve that grows")
     before = points(page, "loss", 0)

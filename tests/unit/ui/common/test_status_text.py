@@ -37,5 +37,5 @@ def test_quotes_in_a_reference_are_escaped():
 
 
 def test_evaluation_without_samples_has_a_notice():
-    assert "without sample clips" in samples.render_samples(Event("eval", 0.0, 1))
+    assert "has no sample clips" in samples.render_samples(Event("eval", 0.0, 1))
     assert samples.format_caption(Event("eval", 0.0, 4, data={"wer": None, "cer": 0.5})) == "Step 4 · CER 50.0 %"
