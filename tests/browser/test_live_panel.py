@@ -505,7 +505,7 @@ def test_silent_worker_shows_a_warning(open_page, play, app):
     silence = page.locator("#live [data-part=silence]")
     expect(silence).to_contain_text(re.compile(r"No sign of life for 1 min.* Press Cancel to end it; it is killed if"))
     page.get_by_role("tab", name="Runs").click()
-    expect(page.locator("#runs .pill").first).to_have_text("Running, silent")
+    expect(page.locator("#runs .pill").first).to_have_text("Running, not responding")
     page.get_by_role("tab", name="Train").click()
     write_heartbeat(run, 0)
     expect(silence).to_be_hidden()

@@ -44,7 +44,7 @@ test("each series stands in one chart", () => {
 
 const MARKS = {
   entropy: 2.9,
-  best: { step: 4, words: "WER 3 %" },
+  best: { step: 4, text: "WER 3 %" },
   findings: [{ step: 2, code: "stuck", cause: "It is stuck." }, { step: null, code: "early", cause: "" }],
 };
 

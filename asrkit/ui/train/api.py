@@ -162,7 +162,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "status_word": status_text.format_status(status),
         "ended": has_ended,
         "can": _list_actions(status, run, queue_status),
-        "said": status_text.format_announcement(status, view),
+        "announcement": status_text.format_announcement(status, view),
         "activity": activity,
         "silence": status_text.describe_silence(status, heartbeat_status),
         "progress": 1.0 if status == lifecycle.FINISHED else view.progress(),
@@ -185,7 +185,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
 def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:
     if best is None:
         return None
-    return {"step": best.step or 0, "words": status_text.format_metric(view.metric, best.data.get(view.metric))}
+    return {"step": best.step or 0, "text": status_text.format_metric(view.metric, best.data.get(view.metric))}
 
 
 def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None) -> list[str]:

@@ -18,7 +18,7 @@ export function addMarks(plot, { entropy, best, findings }, positionOfStep, colo
   const marks = findings.map((finding) => ({
     step: finding.step ?? 0, label: finding.code, details: finding.cause, colour: colour("--warn"),
   }));
-  if (best) marks.unshift({ step: best.step, label: t("charts.best"), details: best.words, colour: colour("--good") });
+  if (best) marks.unshift({ step: best.step, label: t("charts.best"), details: best.text, colour: colour("--good") });
   marks.forEach((mark, index) => {
     const x = positionOfStep(mark.step);
     if (x === null) return;

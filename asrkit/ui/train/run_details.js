@@ -37,7 +37,7 @@ export class RunDetails {
     setText(part("status"), reply.status_word);
     part("status").dataset.status = reply.status;
     this.showActions(reply.can);
-    setText(part("announcement"), reply.said);
+    setText(part("announcement"), reply.announcement);
     showMessage(part("silence"), reply.silence);
     setText(part("machine"), reply.machine);
     setText(part("line"), reply.line);

@@ -74,7 +74,7 @@ def test_busy_worker_has_a_heartbeat_and_a_stopped_one_has_none(works, store):
     wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "silence", seconds=20)
     assert (
         lifecycle.get_status(run) == lifecycle.STARTING
-        and status_text.format_short_status(run, "starting") == "Starting, silent"
+        and status_text.format_short_status(run, "starting") == "Starting, not responding"
     )
     assert RunList(store).rows()[0].status == lifecycle.STARTING
     os.kill(worker.pid, signal.SIGCONT)

@@ -258,7 +258,7 @@ def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run
         "which the run had reached before it was resumed."
     )
     assert summary.summarize_run(run)["best"]["step"] == 20, "the command line tells the same"
-    assert TrainApi(RunStore(run.path.parent)).poll({"run": run.id})["best"] == {"step": 20, "words": "WER 30.3 %"}
+    assert TrainApi(RunStore(run.path.parent)).poll({"run": run.id})["best"] == {"step": 20, "text": "WER 30.3 %"}
     assert RunsApi(RunStore(run.path.parent)).poll({})["rows"][0]["best_step"] == 20
     run.append(train(20, 1.0))
     assert summary.describe_model_step(run, view.load_view(run)) == ""

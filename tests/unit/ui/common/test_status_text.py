@@ -11,7 +11,10 @@ from asrkit.ui.common import samples, status_text
     [
         ({"phase": "loading"}, "Loading the base model"),
         ({"phase": "evaluating", "done": 24, "total": 100}, "Evaluating 24 of 100"),
-        ({"phase": "evaluating", "text": "Heard 24 of 100 clips", "done": 24, "total": 100}, "Heard 24 of 100 clips"),
+        (
+            {"phase": "evaluating", "text": "Recognised 24 of 100 clips", "done": 24, "total": 100},
+            "Recognised 24 of 100 clips",
+        ),
         ({"phase": "preparing", "text": "Reading 480 clips", "done": 120, "total": 480}, "Reading 480 clips, 25% done"),
         ({"phase": "humming"}, "Humming"),
         ({}, "Working"),

@@ -100,13 +100,13 @@ def test_first_poll_sends_all_points_and_later_polls_only_new_ones(store, run):
 def test_half_written_line_is_read_once_it_is_complete(store, run):
     start(run)
     add_event(run, "train", 1, loss=3.0)
-    whole = Event("train", NOW, 2, 0.2, {"loss": 2.0}).to_line()
+    line = Event("train", NOW, 2, 0.2, {"loss": 2.0}).to_line()
     with open(run.events_path, "a") as file:
-        file.write(whole[:20])
+        file.write(line[:20])
     first = poll(store, run)
     assert first["points"]["train/loss"]["x"] == [1]
     with open(run.events_path, "a") as file:
-        file.write(whole[20:])
+        file.write(line[20:])
     assert drop_times(poll(store, run, first)["points"]["train/loss"]) == {"x": [2], "y": [2.0]}
 
 
@@ -358,7 +358,7 @@ def test_reply_has_best_evaluation_and_findings(store, run):
     evaluate(run, 2, 0.4)
     add_event(run, "finding", 2, code="plateau", cause="It stands.", remedy="Wait.")
     reply = poll(store, run)
-    assert reply["best"] == {"step": 1, "words": "WER 20.0 %"}
+    assert reply["best"] == {"step": 1, "text": "WER 20.0 %"}
     assert [(one["step"], one["code"]) for one in reply["findings"]] == [(2, "plateau")]
 
 
@@ -370,7 +370,7 @@ def test_slow_phase_shows_its_duration(store, run):
 def test_poll_interval_grows_with_the_number_of_pages(store, run):
     start(run)
     alone = poll(store, run, page="one")["pace_ms"]
-    paces = [poll(store, run, page=f"page {number}")["pace_ms"] for number in range(49)]
+    paces = [poll(store, run, page=f"page {index}")["pace_ms"] for index in range(49)]
     assert alone == 1000 and paces[3] == 1000 and abs(paces[-1] - 50 / 5 * 1000) <= 1000 * viewers.GROUP_INTERVAL_S / 2
 
 
@@ -445,7 +445,7 @@ def test_announcement_changes_with_the_phase_only(store, run):
     announcements = set()
     for done in (1, 2, 3):
         add_event(run, "phase", 1, phase="evaluating", text=f"Evaluating {done} of 3 clips")
-        announcements.add(poll(store, run)["said"])
+        announcements.add(poll(store, run)["announcement"])
     assert announcements == {"Running: Evaluating"}
 
 
