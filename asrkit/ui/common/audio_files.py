@@ -94,8 +94,8 @@ def make_response(request: Request, audio: AudioFile) -> Response:
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
     """Return (start, stop) of a Range header over `size` bytes; None for the whole file.
 
-    start >= stop means that nothing of the file was asked for. Headers of several ranges, and those that are none,
-    count as none (RFC 9110, 14.2).
+    start >= stop means that the range is outside of the file. Malformed headers and those of several ranges are ignored
+    (RFC 9110, 14.2).
     """
     match = _RANGE.fullmatch(header.strip())
     if match is None or match[0] == "bytes=-":

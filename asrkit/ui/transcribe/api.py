@@ -62,7 +62,7 @@ class TranscribeApi:
 
     @with_error_reply
     def check_model(self, request: Request) -> Reply:
-        """Return what the live recording {id} still waits for: {waits}, empty once it can be transcribed."""
+        """Return what must finish before the live recording {id} can be transcribed: {waits}, empty once it can."""
         recording = self.recordings.get(request["id"])
         try:
             return {"waits": self.loader.load(recording.model, recording.hints)}
@@ -157,11 +157,11 @@ class TranscribeApi:
     @with_error_reply
     def bundle(self, request: Request) -> Reply:
         """Return a zip of all of `ids` that are done, in every format."""
-        found = map(self.recordings.find, request["ids"])
-        done = [recording for recording in found if recording and recording.state == DONE]
+        recordings = map(self.recordings.find, request["ids"])
+        done = [recording for recording in recordings if recording and recording.state == DONE]
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for stem, recording in zip(files.unique_stems([one.name for one in done]), done, strict=True):
+            for stem, recording in zip(files.unique_stems([recording.name for recording in done]), done, strict=True):
                 for name, write in writers.WRITERS.items():
                     archive.writestr(f"{stem}.{name}", write(recording.transcript))
         return {"name": "transcripts.zip", "zip": base64.b64encode(packed.getvalue()).decode()}
@@ -177,7 +177,7 @@ class TranscribeApi:
         text = str(request["text"])
         if not text.strip():
             raise DataError(strings.text("transcribe.correction_empty"))
-        recording, wave = self._whole(request)
+        recording, wave = self._get_complete(request)
         aligned = alignment.align(get_transcriber(recording.model, self.store), wave, text)
         with recording.lock:
             recording.words = [
@@ -193,7 +193,7 @@ class TranscribeApi:
     @with_error_reply
     def keep(self, request: Request) -> Reply:
         """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {done}."""
-        _, wave = self._whole(request)
+        _, wave = self._get_complete(request)
         dataset = collection.open_collection(access.visitor_dir(self.store.data_dir), str(request["dataset"]))
         clip = dataset.add(wave, str(request["text"]), speaker=str(request.get("speaker") or ""))
         count = len(dataset.clips())
@@ -212,7 +212,7 @@ class TranscribeApi:
 
         `other` may be every checkpoint of a run.
         """
-        recording, wave = self._whole(request)
+        recording, wave = self._get_complete(request)
         return {
             "html": compare.compare_models(
                 self.store,
@@ -224,7 +224,7 @@ class TranscribeApi:
             )
         }
 
-    def _whole(self, request: Request) -> tuple[Recording, Waveform]:
+    def _get_complete(self, request: Request) -> tuple[Recording, Waveform]:
         recording = self.recordings.get(request["id"])
         if recording.duration_s > MAX_ALIGNED_S:
             raise DataError(strings.text("transcribe.too_long_to_correct", minutes=round(MAX_ALIGNED_S / 60)))
@@ -243,7 +243,7 @@ def _describe(recording: Recording, num_seen: int = 0) -> Reply:
 
 
 def _describe_progress(recording: Recording) -> Reply:
-    share = recording.heard_s / recording.expected_s if recording.expected_s else 0.0
+    share = recording.processed_s / recording.expected_s if recording.expected_s else 0.0
     return {
         "id": recording.id,
         "name": recording.name,
@@ -263,7 +263,7 @@ def _check_format(name: Any) -> str:
     return str(name)
 
 
-def recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
+def make_recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
     """Make the recorder. Its value is the model that transcribes."""
     api = TranscribeApi(store)
     audio.register("recording", api.open_recording)

@@ -145,7 +145,7 @@ def load_evaluation_clips(dataset: str, model: str, store: RunStore) -> Sequence
     return manifest.read(frozen)
 
 
-def evaluation_section(store: RunStore, audio: AudioFiles) -> gr.HTML:
+def make_evaluation_section(store: RunStore, audio: AudioFiles) -> gr.HTML:
     """Make the section. Its value is the model to evaluate."""
     api = EvaluateApi(store)
     audio.register("evaluation", api.open_clip)

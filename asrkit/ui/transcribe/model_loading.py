@@ -1,4 +1,4 @@
-"""Fetches and loads models ahead of their use, while somebody speaks or looks for the button."""
+"""Fetches and loads models before they are used, for example while a visitor is already speaking."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from asrkit.ui import strings
 WAIT_S = 0.5
 """How long a reply waits for a model that is nearly loaded."""
 VALID_S = 5.0
-"""For so long a loaded model is taken to be still in memory."""
+"""How long a loaded model is assumed to be still in memory."""
 ABANDONED_S = 30.0
-"""A fetch stops when nobody has asked for it for so long."""
+"""A fetch stops if no request has waited for it for so long."""
 MAX_MODELS = 100
 
 
@@ -32,7 +32,7 @@ class ModelLoader:
     def load(self, model: str, hints: DecodingHints = NO_HINTS, wait_s: float = WAIT_S) -> str:
         """Return what is being done before `model` can transcribe, or an empty text once it can.
 
-        Call it again and again while you wait: loading that nobody asks for stops. Raises the error of the loading.
+        Call it repeatedly while you wait: loading stops when no call waits for it. Raises the error of the loading.
         """
         key = (access.current_visitor(), model, hints)
         job = self.jobs.join(key, lambda job: self._load(job, model, hints))
@@ -55,6 +55,7 @@ class ModelLoader:
 
 
 def loading_message(model: str) -> str:
+    """Return the message that a model is being loaded."""
     return strings.text("transcribe.loading_model", model=model)
 
 

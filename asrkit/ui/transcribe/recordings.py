@@ -1,7 +1,7 @@
-"""Recordings that visitors made or uploaded: audio, words and state, each known by an id that only its page knows.
+"""Recordings that visitors made or uploaded: audio, words and state. Only the page that made one knows its id.
 
 Audio is kept on disk (16 kHz, 16 bit), so that any part of it can be played whatever its format was. It is deleted when
-nobody has asked for it for an hour, or when there is too much of it.
+it has not been used for an hour, or when there are too many recordings.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ __all__ = ["CANCELLED", "DONE", "FAILED", "WAITING", "WORKING", "Microphone", "R
 
 IDLE_S = 3600.0
 MAX_RECORDINGS = 200
-"""Beyond that, the one that was not asked for the longest is deleted, of those that have ended."""
+"""Beyond that number, the ended recording that was used least recently is deleted."""
 MAX_LIVE_S = 4 * 3600.0
 MAX_CHECKED_S = 600.0
-"""Of a recording without words, that is searched for the reason."""
+"""How much of a recording without words is checked for the reason."""
 SAMPLES_PER_COLUMN = SAMPLING_RATE // 50
-"""Of the finest waveform."""
+"""Resolution of the stored waveform."""
 FULL_SCALE = 2**15 - 1
 WAV_HEADER_BYTES = 44
 
 
 @dataclass(eq=False)
 class Microphone:
-    """What a live recording needs until it is stopped."""
+    """The state of a live recording until it is stopped."""
 
     resampler: StreamResampler
     session: LiveSession | None = None
@@ -61,7 +61,7 @@ class Recording:
     hints: DecodingHints = field(default_factory=DecodingHints)
     state: str = WAITING
     notice: str = ""
-    heard_s: float = 0.0
+    processed_s: float = 0.0
     expected_s: float = 0.0
     seconds: float = 0.0
     words: list[Word] = field(default_factory=list)
@@ -182,8 +182,10 @@ class Recordings:
         return recording
 
     def _delete_old(self) -> None:
-        """Delete old recordings; never a file that waits or is being transcribed. A live one that is idle has lost its
-        page."""
+        """Delete old recordings; never a file that waits or is being transcribed.
+
+        An idle live recording has lost its page.
+        """
         now, excess = time.monotonic(), len(self._recordings) - MAX_RECORDINGS
         for recording in sorted(self._recordings.values(), key=lambda recording: recording.touched_at):
             is_busy = recording.state in (WAITING, WORKING)
@@ -195,16 +197,16 @@ class Recordings:
 
 
 def finish(recording: Recording) -> None:
-    """Mark a recording as done, with a notice where its words are missing or doubtful."""
+    """Mark a recording as done, with a notice if its words are missing or unreliable."""
     recording.notice = files.quality_warning(recording.transcript)
     if not recording.words and recording.duration_s:
         recording.notice = _explain_no_words(recording) or recording.notice
-    recording.heard_s = recording.expected_s = recording.duration_s
+    recording.processed_s = recording.expected_s = recording.duration_s
     recording.state = DONE
 
 
 def _explain_no_words(recording: Recording) -> str:
-    """Say whether the recording is too short or silent; empty if it is neither."""
+    """Explain that the recording is too short or silent; empty if it is neither."""
     try:
         check_speech(recording.part(0, min(recording.duration_s, MAX_CHECKED_S)))
     except AsrkitError as error:

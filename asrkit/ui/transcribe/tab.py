@@ -10,9 +10,9 @@ from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.audio_files import AudioFiles
-from asrkit.ui.transcribe.api import recorder
+from asrkit.ui.transcribe.api import make_recorder
 from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
-from asrkit.ui.transcribe.evaluate import evaluation_section
+from asrkit.ui.transcribe.evaluate import make_evaluation_section
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -30,8 +30,8 @@ def build(store: RunStore, audio: AudioFiles) -> tuple[gr.Dropdown, gr.State]:
             interactive=True,
             elem_id="model",
         )
-        transcribe = recorder(store, audio)
-        evaluate = evaluation_section(store, audio)
+        transcribe = make_recorder(store, audio)
+        evaluate = make_evaluation_section(store, audio)
         add_transcribe_endpoint(store)
     model.change(lambda name: [name, name], model, [transcribe, evaluate], **QUIET)
     model.input(lambda: True, None, chosen, **QUIET)

@@ -21,7 +21,7 @@ NUM_THREADS = 2
 
 
 class UploadQueue:
-    """Files that wait to be transcribed. Each is removed once no recording needs it any more."""
+    """Files to transcribe. Each is removed when no recording needs it any more."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
@@ -54,7 +54,7 @@ class UploadQueue:
 
         def on_words(progress: files.FileUpdate) -> None:
             recording.words += progress.words
-            recording.heard_s, recording.expected_s = progress.processed_s, progress.duration_s
+            recording.processed_s, recording.expected_s = progress.processed_s, progress.duration_s
             job.check()
 
         def keep(block: np.ndarray) -> np.ndarray:
