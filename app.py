@@ -7,7 +7,7 @@ from pathlib import Path
 from asrkit import startup
 
 startup.check_python()
-with startup.explain_missing_requirements():
+with startup.explain_missing_requirements(), startup.fast_imports():
     from asrkit import logs
     from asrkit.errors import AsrkitError
     from asrkit.runs.store import RunStore
@@ -16,7 +16,7 @@ with startup.explain_missing_requirements():
 
 def main() -> int:
     """Parse the command line and serve the page until it is interrupted."""
-    parser = argparse.ArgumentParser(description="Train a speech recognizer on a web page, and talk to it.")
+    parser = argparse.ArgumentParser(description="Train a speech recogniser on a web page, and talk to it.")
     parser.add_argument(
         "--host", metavar="ADDRESS", default=app.default_host(), help="address to listen on (default: %(default)s)"
     )

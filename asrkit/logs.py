@@ -6,10 +6,10 @@ import logging
 from typing import TextIO
 
 
-def configure(format: str, stream: TextIO | None = None) -> None:
-    """Write log records in this format to `stream`, stderr by default: ours from INFO up, others from WARNING up.
+def configure(format: str, stream: TextIO | None = None, *, level: int = logging.INFO) -> None:
+    """Write log records in this format to `stream`, stderr by default: ours from `level` up, others from WARNING up.
 
     Handlers that are configured already, as pytest does, stay alone.
     """
-    logging.basicConfig(format=format, stream=stream, level=logging.WARNING)
-    logging.getLogger("asrkit").setLevel(logging.INFO)
+    logging.basicConfig(format=format, datefmt="%H:%M:%S", stream=stream, level=logging.WARNING)
+    logging.getLogger("asrkit").setLevel(level)

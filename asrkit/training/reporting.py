@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from typing import Any
 
 from asrkit.runs import events
@@ -11,12 +10,6 @@ from asrkit.runs.run import Run
 from asrkit.training import distributed
 
 logger = logging.getLogger(__name__)
-
-
-def configure_logging() -> None:
-    """Write asrkit's log lines, and warnings of other packages, to stderr, which goes to the run's `log.txt`."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
-    logging.getLogger("asrkit").setLevel(logging.INFO if distributed.IS_MAIN else logging.WARNING)
 
 
 def emit(run: Run, kind: str, step: int | None = None, epoch: float | None = None, **data: Any) -> None:

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrkit import __version__
+from asrkit import __version__, logs, startup
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
@@ -29,7 +29,7 @@ from asrkit.runs.report import card
 from asrkit.runs.run import CANCEL, STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.training import distributed, inputs, stopping
-from asrkit.training.reporting import configure_logging, emit, emit_phase
+from asrkit.training.reporting import emit, emit_phase
 from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import StopRequested, check_stop
 
@@ -47,7 +47,9 @@ PROCESS_INFO_WAIT_S = 5.0
 def main(arguments: list[str]) -> int:
     """Train the run; return exit code 0 if it finished or was stopped, 1 if it failed."""
     run = Run(Path(arguments[0]).resolve())
-    configure_logging()
+    logs.configure(
+        "%(asctime)s %(message)s", sys.stdout, level=logging.INFO if distributed.IS_MAIN else logging.WARNING
+    )
     distributed.die_with_launcher()
     signal.signal(signal.SIGTERM, lambda *_: run.set_flag(STOP))
     if distributed.IS_MAIN and not _claim(run):
@@ -78,11 +80,12 @@ def _train(run: Run, on_poll: Callable[[], None]) -> None:
     """Load everything, train, and finish. on_poll: called each time the loop reads the control flags."""
     config = run.config()
     emit_phase(run, "loading", "Loading PyTorch", begins=True)
-    import torch
-    from transformers import set_seed
-    from transformers.utils import logging as transformers_logging
+    with startup.fast_imports():
+        import torch
+        from transformers import set_seed
+        from transformers.utils import logging as transformers_logging
 
-    from asrkit.training.trainer import CtcTrainer
+        from asrkit.training.trainer import CtcTrainer
 
     transformers_logging.disable_progress_bar()
     distributed.initialize()

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from asrkit import startup
 from asrkit.data import access
 from asrkit.errors import RunError
 from asrkit.runs import watchdog
@@ -151,6 +152,7 @@ def check_port(host: str, port: int) -> None:
 
 def warm_up(store: RunStore) -> None:
     """Import what transcription needs before the first recording; then yield the GPU to training when it starts."""
-    from asrkit.transcription.gpu import yield_gpu
+    with startup.fast_imports():
+        from asrkit.transcription.gpu import yield_gpu
 
     yield_gpu(store)
