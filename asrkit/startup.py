@@ -1,4 +1,4 @@
-"""Start a program: report an unsuitable Python or a missing requirement in one sentence, and import large packages fast.
+"""Start a program: explain an old Python or a missing requirement in one sentence, and import large packages fast.
 
 The entry points import this module first, so it must parse under old versions of Python and import only the standard
 library.

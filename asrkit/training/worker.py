@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
     from asrkit.training.trainer import CtcTrainer
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("asrkit.training.worker")  # __name__ is "__main__" where it runs as a program
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 PROCESS_INFO_WAIT_S = 5.0
