@@ -66,7 +66,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     words = tokenize_with_joins(text)
     if not words:
         return Alignment([], 0.0, [])
-    tokens, word_of, unknown = spell_words(model.processor.tokenizer, words)
+    tokens, word_indices, unknown = spell_words(model.processor.tokenizer, words)
     if not tokens:
         raise DataError(
             f"The model knows none of the characters of {_quote(text)}, so it cannot be aligned; normalise "
@@ -75,7 +75,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     log_probabilities = model.log_probabilities(wave)
     # A tokenizer may add a delimiter that the model has no output for.
     known = [index for index, token in enumerate(tokens) if token < log_probabilities.shape[1]]
-    tokens, word_of = [tokens[index] for index in known], [word_of[index] for index in known]
+    tokens, word_indices = [tokens[index] for index in known], [word_indices[index] for index in known]
     required, num_frames = ctc.required_frames(tokens), len(log_probabilities)
     if num_frames < required:
         raise DataError(
@@ -85,7 +85,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     path, scores = force_align(log_probabilities, tokens, model.blank_id)
     spans = token_spans(path, scores, tokens, model.blank_id)
     frame_s = wave.duration_s / num_frames
-    aligned = extend_word_ends(_time_words(words, spans, word_of, frame_s), wave.duration_s)
+    aligned = extend_word_ends(_time_words(words, spans, word_indices, frame_s), wave.duration_s)
     best = float(log_probabilities.max(axis=1).sum())
     return Alignment(aligned, float(scores.sum()) / len(tokens), unknown, best / len(tokens))
 
@@ -111,16 +111,16 @@ def token_spans(path: np.ndarray, scores: np.ndarray, tokens: list[int], blank_i
 
 
 def locate_words(
-    log_probabilities: np.ndarray, blank_id: int, tokens: list[int], word_of: list[int | None]
+    log_probabilities: np.ndarray, blank_id: int, tokens: list[int], word_indices: list[int | None]
 ) -> list[tuple[int, int, float]]:
-    """Locate words on the likeliest path that spells `tokens`; word_of: the index of each token's word, or None.
+    """Locate words on the likeliest path that spells `tokens`; word_indices: the index of each token's word, or None.
 
     Returns for each word its first frame, the one after its last, and the sum of its letters' log posteriors, each at
     its best frame.
     """
     path, scores = force_align(log_probabilities, tokens, blank_id)
     words: dict[int, tuple[int, int, float]] = {}
-    for (start, end, _), number in zip(token_spans(path, scores, tokens, blank_id), word_of, strict=True):
+    for (start, end, _), number in zip(token_spans(path, scores, tokens, blank_id), word_indices, strict=True):
         if number is not None:
             first, _, spelled = words.get(number, (start, end, 0.0))
             words[number] = (first, end, spelled + float(scores[start:end].max()))
@@ -128,10 +128,10 @@ def locate_words(
 
 
 def _time_words(
-    words: list[tuple[str, bool]], spans: list[TokenSpan], word_of: list[int | None], frame_s: float
+    words: list[tuple[str, bool]], spans: list[TokenSpan], word_indices: list[int | None], frame_s: float
 ) -> list[AlignedWord]:
     letters: dict[int, list[TokenSpan]] = {}
-    for span, number in zip(spans, word_of, strict=True):
+    for span, number in zip(spans, word_indices, strict=True):
         if number is not None:
             letters.setdefault(number, []).append(span)
     aligned, previous_end_s = [], 0.0

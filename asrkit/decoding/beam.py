@@ -133,14 +133,14 @@ class BeamSearch:
         if not words:
             return []
         tokens: list[int] = []
-        word_of: list[int | None] = []
+        word_indices: list[int | None] = []
         for number, word in enumerate(words):
             if tokens and not word.joined:
                 tokens.append(self.delimiter_id)
-                word_of.append(None)
+                word_indices.append(None)
             tokens += word.letters
-            word_of += [number] * len(word.letters)
-        located = alignment.locate_words(log_probabilities, self.blank_id, tokens, word_of)
+            word_indices += [number] * len(word.letters)
+        located = alignment.locate_words(log_probabilities, self.blank_id, tokens, word_indices)
         return [
             Word(word.text, start * frame_s, end * frame_s, _confidence(word.log_prob, letters_log_prob), word.joined)
             for word, (start, end, letters_log_prob) in zip(words, located, strict=True)

@@ -39,11 +39,11 @@ class _HotWord:
     """A hot word in tokens.
 
     pieces: its words as the model writes them (`text.scripts.tokenize_with_joins`): one, except in a script without
-    word spaces. piece_of: the index of each token's piece.
+    word spaces. piece_indices: the index of each token's piece.
     """
 
     tokens: list[int]
-    piece_of: list[int | None]
+    piece_indices: list[int | None]
     pieces: list[str]
 
 
@@ -77,10 +77,10 @@ def spell_hot_word(tokenizer: Any, word: str) -> tuple[list[int], list[int | Non
 
     Raises ConfigError where the model cannot spell it.
     """
-    tokens, piece_of, unknown = spell_words(tokenizer, tokenize_with_joins(word))
+    tokens, piece_indices, unknown = spell_words(tokenizer, tokenize_with_joins(word))
     if unknown or not tokens:
         raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
-    return tokens, piece_of
+    return tokens, piece_indices
 
 
 class HotWordDecoder:
@@ -99,12 +99,12 @@ class HotWordDecoder:
         texts = token_texts(processor.tokenizer)
         self.hot_words: list[_HotWord] = []
         for word in words:
-            tokens, piece_of = spell_hot_word(processor.tokenizer, word)
+            tokens, piece_indices = spell_hot_word(processor.tokenizer, word)
             pieces = [
-                "".join(texts[token] for token, index in zip(tokens, piece_of, strict=True) if index == piece)
+                "".join(texts[token] for token, index in zip(tokens, piece_indices, strict=True) if index == piece)
                 for piece in range(len(tokenize_with_joins(word)))
             ]
-            self.hot_words.append(_HotWord(tokens, piece_of, pieces))
+            self.hot_words.append(_HotWord(tokens, piece_indices, pieces))
         # (hot words, tokens): how often each token occurs in each hot word.
         self.token_counts = np.zeros((len(words), len(processor.tokenizer)), np.float32)
         for counts, hot_word in zip(self.token_counts, self.hot_words, strict=True):
@@ -116,12 +116,13 @@ class HotWordDecoder:
         """Return the words of (frames, tokens) log posteriors."""
         decoded = self.decoder.decode(log_probabilities, 1.0)
         replacements: list[_Replacement] = []
-        for candidate in sorted(self._find_candidates(decoded, log_probabilities), key=lambda one: -one.gain):
+        candidates = self._find_candidates(decoded, log_probabilities)
+        for candidate in sorted(candidates, key=lambda candidate: -candidate.gain):
             if all(candidate.last <= other.first or other.last <= candidate.first for other in replacements):
                 replacements.append(candidate)
-        replaced = {index for one in replacements for index in range(one.first, one.last)}
+        replaced = {index for replacement in replacements for index in range(replacement.first, replacement.last)}
         words = [word for index, word in enumerate(decoded) if index not in replaced]
-        words += [word for one in replacements for word in one.words]
+        words += [word for replacement in replacements for word in replacement.words]
         return [
             replace(word, start_s=word.start_s * frame_s, end_s=word.end_s * frame_s)
             for word in sorted(words, key=lambda word: word.start_s)
@@ -199,7 +200,9 @@ class HotWordDecoder:
         confidence = logistic(*CONFIDENCE_FIT, gain / num_tokens)
         words = []
         for number, piece in enumerate(hot_word.pieces):
-            letters = [one for one, index in zip(token_spans, hot_word.piece_of, strict=True) if index == number]
-            start, end = span.start + letters[0][0], span.start + letters[-1][1]
+            piece_spans = [
+                span for span, index in zip(token_spans, hot_word.piece_indices, strict=True) if index == number
+            ]
+            start, end = span.start + piece_spans[0][0], span.start + piece_spans[-1][1]
             words.append(Word(piece, start, end, confidence, span.joined or number > 0))
         return _Replacement(gain, span.first, span.last, words)

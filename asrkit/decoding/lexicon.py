@@ -87,19 +87,19 @@ class LexiconDecoder:
         inner: states that may be entered from the one before; skip: from two before (a letter from the letter before,
         past the blank).
         """
-        emitted, skip, word_of, first, last = [blank_id, delimiter_id, blank_id], [False] * 3, [-1] * 3, [], []
+        emitted, skip, word_indices, first, last = [blank_id, delimiter_id, blank_id], [False] * 3, [-1] * 3, [], []
         for number, word in enumerate(self.words):
             first.append(len(emitted))
             for index, letter in enumerate(word):
                 if index:
                     emitted.append(blank_id)
                     skip.append(False)
-                    word_of.append(number)
+                    word_indices.append(number)
                 emitted.append(tokens[letter])
                 skip.append(index > 0 and letter != word[index - 1])
-                word_of.append(number)
+                word_indices.append(number)
             last.append(len(emitted) - 1)
-        self.emitted, self.word_of = np.array(emitted), np.array(word_of)
+        self.emitted, self.word_indices = np.array(emitted), np.array(word_indices)
         self.first, self.last, self.skip = np.array(first), np.array(last), np.flatnonzero(skip)
         self.inner = np.setdiff1d(np.arange(4, len(emitted)), self.first)
         self.blank_id, self.delimiter_id = blank_id, delimiter_id
@@ -200,8 +200,8 @@ class LexiconDecoder:
         ]
         words = []
         for start, limit in zip(starts, [*starts, len(path)][1:], strict=True):
-            number = self.word_of[path[start]]
-            inside = [frame for frame in range(start, limit) if self.word_of[path[frame]] == number]
+            number = self.word_indices[path[start]]
+            inside = [frame for frame in range(start, limit) if self.word_indices[path[frame]] == number]
             letters = [frame for frame in inside if self.emitted[path[frame]] != self.blank_id]
             confidence = float(np.mean([probabilities[frame, self.emitted[path[frame]]] for frame in letters]))
             words.append(DecodedWord(self.words[number], start, inside[-1] + 1, confidence))

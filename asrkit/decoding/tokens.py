@@ -37,12 +37,12 @@ def spell_words(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list
     """
     characters, delimiter = CharacterTokens(tokenizer), tokenizer.word_delimiter_token_id
     tokens: list[int] = []
-    word_of: list[int | None] = []
+    word_indices: list[int | None] = []
     for index, (word, joined) in enumerate(words):
         ids = [token for token in map(characters.__getitem__, word) if token is not None]
         if ids and tokens and not joined and delimiter is not None:
             tokens.append(delimiter)
-            word_of.append(None)
+            word_indices.append(None)
         tokens += ids
-        word_of += [index] * len(ids)
-    return tokens, word_of, sorted(character for character, token in characters.items() if token is None)
+        word_indices += [index] * len(ids)
+    return tokens, word_indices, sorted(character for character, token in characters.items() if token is None)
