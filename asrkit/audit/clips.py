@@ -55,12 +55,12 @@ class Limits:
     """What a clip is checked against.
 
     rules: one or more normalizers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
-    if the vocabulary will be built from this text. frames_of: seconds of audio -> CTC frames of the model.
+    if the vocabulary will be built from this text. count_frames: seconds of audio -> CTC frames of the model.
     """
 
     rules: str = "basic"
     vocabulary: set[str] | None = None
-    frames_of: Callable[[float], int] = ctc.num_frames
+    count_frames: Callable[[float], int] = ctc.num_frames
     min_duration_s: float = 0.1
     max_duration_s: float = 30.0
 
@@ -195,7 +195,7 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
         unknown = frozenset(ctc.collect_characters([text])) - limits.vocabulary
     if unknown:
         return "unknown-characters", "".join(sorted(unknown)), unknown
-    tokens, num_frames = text.replace(" ", ctc.DELIMITER), limits.frames_of(row.duration_s)
+    tokens, num_frames = text.replace(" ", ctc.DELIMITER), limits.count_frames(row.duration_s)
     if not ctc.is_feasible(tokens, num_frames):
         return "label-too-long", f"{len(tokens)} characters in {num_frames} frames", unknown
     return None, "", unknown

@@ -128,7 +128,7 @@ def _find_held_out(clips: list[CheckedClip], num_train: int, hold_out: SplitFunc
         return frozenset()
 
 
-def _check_leaks(clips: list[CheckedClip], held_out: frozenset[int], own: bool) -> Iterator[Finding]:
+def _check_leaks(clips: list[CheckedClip], held_out: frozenset[int], is_own_split: bool) -> Iterator[Finding]:
     identities = [
         leaks.ClipIdentity(index, clip.text, clip.row.speaker, clip.stats.digest if clip.stats else None)
         for index, clip in enumerate(clips)
@@ -138,7 +138,7 @@ def _check_leaks(clips: list[CheckedClip], held_out: frozenset[int], own: bool) 
         [identity for identity in identities if identity.index not in held_out],
         [identity for identity in identities if identity.index in held_out],
         lambda index, detail: format_example(clips[index], detail[:80]),
-        own=own,
+        is_own_split=is_own_split,
     )
 
 

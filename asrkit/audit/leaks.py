@@ -36,12 +36,12 @@ def find_leaks(
     held_out: Sequence[ClipIdentity],
     format_example: Callable[[int, str], str],
     *,
-    own: bool,
+    is_own_split: bool,
 ) -> Iterator[Finding]:
     """Find recordings, speakers and sentences that occur in both splits.
 
-    format_example: (index, detail) -> the text of an example. own: whether the run makes the split itself, so that its
-    settings can change it.
+    format_example: (index, detail) -> the text of an example. is_own_split: whether the run makes the split itself, so
+    that its settings can change it.
     """
     fingerprints = {clip.fingerprint for clip in held_out} - {None}
     shared = [clip for clip in train if clip.fingerprint in fingerprints]
@@ -50,28 +50,28 @@ def find_leaks(
         # copies; then there is nothing to leave out here.
         yield make_finding(
             "leak-audio",
-            [] if own else [clip.index for clip in shared],
+            [] if is_own_split else [clip.index for clip in shared],
             [format_example(clip.index, clip.text[:60]) for clip in shared[:9]],
             count=len(shared),
         )
     speakers = {clip.speaker for clip in (*train, *held_out) if clip.speaker}
     shared_speakers = {clip.speaker for clip in train if clip.speaker} & {clip.speaker for clip in held_out}
     # Data of one speaker cannot be split by speaker, and a model of one voice does not need it.
-    if shared_speakers and (len(speakers) > 1 or not own):
+    if shared_speakers and (len(speakers) > 1 or not is_own_split):
         known = [clip for clip in held_out if clip.speaker in shared_speakers]
         count = "1 speaker is" if len(shared_speakers) == 1 else f"{len(shared_speakers)} speakers are"
         yield make_finding(
             "leak-speaker",
             [clip.index for clip in known],
             [format_example(clip.index, clip.speaker or "") for clip in known[:9]],
-            settings={"split_by": "speaker", "eval_count": 0} if own else None,
+            settings={"split_by": "speaker", "eval_count": 0} if is_own_split else None,
             detail=f"{count} both trained and evaluated on",
         )
     texts = {clip.text for clip in train}
     repeated = [clip for clip in held_out if clip.text in texts]
     if repeated:
         # Splitting by text helps only if a speaker split is impossible and the training texts are not all the same.
-        by_text = own and len(speakers) < 2 and any(clip.text != repeated[0].text for clip in train)
+        by_text = is_own_split and len(speakers) < 2 and any(clip.text != repeated[0].text for clip in train)
         verb = "says" if len(repeated) == 1 else "say"
         yield make_finding(
             "leak-text",

@@ -108,7 +108,7 @@ def prepare_data(
     fingerprints = dict(zip([row.id for row in rows], leaks.audio_fingerprints(rows), strict=True))
     if source.eval is None:
         train, held_out = _split_usable(train, config, fingerprints)
-    found = _find_leaks(train, held_out, config, fingerprints, own=source.eval is None)
+    found = _find_leaks(train, held_out, config, fingerprints, is_own_split=source.eval is None)
     for split, purpose in ((train, "train"), (held_out, "evaluate")):
         if not split:
             raise DataError(
@@ -155,7 +155,11 @@ def load_leak_findings(run: Run) -> list[dict[str, Any]]:
 
 
 def _find_leaks(
-    train: list[Utterance], held_out: list[Utterance], config: TrainConfig, fingerprints: Fingerprints, own: bool
+    train: list[Utterance],
+    held_out: list[Utterance],
+    config: TrainConfig,
+    fingerprints: Fingerprints,
+    is_own_split: bool,
 ) -> list[Finding]:
     """Find what both splits share. With a fixed set of commands, shared sentences are intended."""
     rows = [*train, *held_out]
@@ -164,7 +168,7 @@ def _find_leaks(
         clips[: len(train)],
         clips[len(train) :],
         lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail})",
-        own=own,
+        is_own_split=is_own_split,
     )
     return [finding for finding in findings if finding.code != "leak-text" or config.decoding != "words"]
 

@@ -96,7 +96,7 @@ def test_text_longer_than_the_frames_is_dropped(clip):
     for text in ("abcdefghij", "abcdefghh", "abc def ghi"):
         (finding,) = audit([row(path, text)], normaliser="basic")[1].findings
         assert finding.code == "label-too-long"
-    (finding,) = audit([row(path, "abcdef")], normaliser="basic", frames_of=lambda duration_s: 5)[1].findings
+    (finding,) = audit([row(path, "abcdef")], normaliser="basic", count_frames=lambda duration_s: 5)[1].findings
     assert finding.examples == ["metadata.csv row 2: a.wav (6 characters in 5 frames)"]
 
 

@@ -42,7 +42,7 @@ def test_texts_of_leaks_are_well_formed(num_clips):
         return [ClipIdentity(start + n, f"text {n}", f"speaker {n}", bytes([n])) for n in range(num_clips)]
 
     other = ClipIdentity(9, "other", "another speaker", b"other")
-    findings = list(find_leaks([*side(0), other], side(10), lambda index, detail: detail, own=True))
+    findings = list(find_leaks([*side(0), other], side(10), lambda index, detail: detail, is_own_split=True))
     assert [finding.code for finding in findings] == ["leak-audio", "leak-speaker", "leak-text"]
     for finding in findings:
         check_text(finding.cause)

@@ -13,8 +13,8 @@ def clip(index, text=None, speaker=None, fingerprint=None):
     return ClipIdentity(index, text or f"text {index}", speaker, fingerprint)
 
 
-def leaks_by_code(train, held_out, own=True):
-    findings = find_leaks(train, held_out, lambda index, detail: f"{index}: {detail}", own=own)
+def leaks_by_code(train, held_out, is_own_split=True):
+    findings = find_leaks(train, held_out, lambda index, detail: f"{index}: {detail}", is_own_split=is_own_split)
     return {finding.code: finding for finding in findings}
 
 
@@ -29,7 +29,8 @@ def test_unknown_speakers_and_fingerprints_are_not_shared():
 
 def test_shared_recording_names_the_training_clips():
     train = [clip(0, fingerprint=b"a"), clip(1, fingerprint=b"b"), clip(2, fingerprint=b"a")]
-    finding = leaks_by_code(train, [clip(3, fingerprint=b"a"), clip(4, fingerprint=b"c")], own=False)["leak-audio"]
+    held_out = [clip(3, fingerprint=b"a"), clip(4, fingerprint=b"c")]
+    finding = leaks_by_code(train, held_out, is_own_split=False)["leak-audio"]
     assert (finding.clips, finding.count) == ((0, 2), 2)
     assert finding.examples == ["0: text 0", "2: text 2"]
 
@@ -50,17 +51,17 @@ def test_shared_speakers_name_the_evaluation_clips():
 
 
 @pytest.mark.parametrize(
-    ("own", "settings"), [(True, {"split_by": "speaker", "eval_count": 0}), (False, {})], ids=["own", "given"]
+    ("is_own_split", "settings"), [(True, {"split_by": "speaker", "eval_count": 0}), (False, {})], ids=["own", "given"]
 )
-def test_settings_solve_only_an_own_split(own, settings):
+def test_settings_solve_only_an_own_split(is_own_split, settings):
     train, held_out = [clip(0, speaker="ann"), clip(1, speaker="bob")], [clip(2, speaker="ann")]
-    assert leaks_by_code(train, held_out, own)["leak-speaker"].settings == settings
+    assert leaks_by_code(train, held_out, is_own_split)["leak-speaker"].settings == settings
 
 
 def test_single_speaker_is_a_leak_only_of_a_given_split():
     train, held_out = [clip(0, speaker="ann")], [clip(1, speaker="ann")]
-    assert leaks_by_code(train, held_out, own=True) == {}
-    assert list(leaks_by_code(train, held_out, own=False)) == ["leak-speaker"]
+    assert leaks_by_code(train, held_out, is_own_split=True) == {}
+    assert list(leaks_by_code(train, held_out, is_own_split=False)) == ["leak-speaker"]
 
 
 def test_shared_sentences_name_the_evaluation_clips():
@@ -78,7 +79,7 @@ def test_split_by_text_is_suggested_only_where_it_helps():
     by_text = {"split_by": "text", "eval_count": 0}
     train, held_out = [clip(0, "yes"), clip(1, "no")], [clip(2, "yes")]
     assert leaks_by_code(train, held_out)["leak-text"].settings == by_text
-    assert leaks_by_code(train, held_out, own=False)["leak-text"].settings == {}
+    assert leaks_by_code(train, held_out, is_own_split=False)["leak-text"].settings == {}
     assert leaks_by_code([clip(0, "yes")], held_out)["leak-text"].settings == {}, "there is only one text"
     one_speaker = [clip(0, "yes", "ann"), clip(1, "no", "ann")], [clip(2, "yes", "ann")]
     assert leaks_by_code(*one_speaker)["leak-text"].settings == by_text
