@@ -24,7 +24,7 @@ class ConfigError(AsrkitError):
 
 
 class DataError(AsrkitError):
-    """A data set cannot be read, or holds nothing that can be used."""
+    """A data set cannot be read, or contains no usable clip."""
 
 
 class AudioError(DataError):
@@ -36,11 +36,11 @@ class ModelError(AsrkitError):
 
 
 class HubError(AsrkitError):
-    """A repository on the Hub cannot be had: most likely the network, or the Hub, does not work just now."""
+    """A repository on the Hub cannot be fetched: most likely the network or the Hub is down."""
 
 
 class GatedError(HubError):
-    """A repository on the Hub is only for those who accepted its terms and say who they are."""
+    """A repository on the Hub is gated: its terms must be accepted first, and a token sent."""
 
 
 class NotOnHubError(HubError):
@@ -52,5 +52,5 @@ class RunError(AsrkitError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what a library says, for one sentence; its type's name where it says nothing."""
+    """Return the first line of an error's message, or its type's name if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

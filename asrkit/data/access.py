@@ -1,4 +1,4 @@
-"""Which files may be read because somebody named their path: all of them, or those in a few folders.
+"""Read access to paths that a user or a dataset names: all paths, or those in a few folders.
 
 An app that others can reach must not read this machine's files for them: a dataset that names /etc/passwd as a clip
 would reveal whether it exists. `ASRKIT_READABLE` lists the readable folders, separated as in PATH; if it is not set,
@@ -50,7 +50,7 @@ def as_visitor(name: str) -> Iterator[None]:
         _visitor.reset(token)
 
 
-def as_owner_of(*paths: str) -> contextlib.AbstractContextManager[None]:
+def as_owner(*paths: str) -> contextlib.AbstractContextManager[None]:
     """Act for the visitor whose folder contains these paths; for no visitor if there is none, or more than one.
 
     For the worker of a run, whose data was checked when the run was created.
@@ -72,7 +72,7 @@ def visitor_dir(data_dir: Path) -> Path:
         return data_dir
     if not current_visitor():
         raise DataError(
-            "This browser keeps no cookies, without which nobody else could be kept from what you upload; "
+            "This browser keeps no cookies, so your uploads could not be kept private; "
             "allow them for this page and load it again."
         )
     return Path(os.environ[VISITORS_VARIABLE], current_visitor())
@@ -83,9 +83,9 @@ def check(path: Path) -> None:
     check_all([path])
 
 
-def check_all(paths: Iterable[Path], also: Iterable[Path] = ()) -> None:
-    """Raise DataError unless all paths may be read. also: further readable folders."""
-    policy = ReadPolicy(also)
+def check_all(paths: Iterable[Path], extra_folders: Iterable[Path] = ()) -> None:
+    """Raise DataError unless all paths may be read. extra_folders: further readable folders."""
+    policy = ReadPolicy(extra_folders)
     for path in paths:
         if not policy.allows(path):
             raise DataError(
@@ -95,15 +95,18 @@ def check_all(paths: Iterable[Path], also: Iterable[Path] = ()) -> None:
 
 
 class ReadPolicy:
-    """The limit, for many paths: the links of each folder are resolved only once. also: further readable folders."""
+    """The read rules, for many paths: the links of each folder are resolved only once.
 
-    def __init__(self, also: Iterable[Path] = ()) -> None:
+    extra_folders: further readable folders.
+    """
+
+    def __init__(self, extra_folders: Iterable[Path] = ()) -> None:
         limit = os.environ.get(READABLE_VARIABLE)
         folders: list[str | Path] = []
         self._visitors: Path | None = None
         self._own: Path | None = None
         if limit:
-            folders = [*limit.split(os.pathsep), ASSETS, _hub_cache(), *also]
+            folders = [*limit.split(os.pathsep), ASSETS, _hub_cache(), *extra_folders]
             if root := os.environ.get(VISITORS_VARIABLE):
                 self._visitors = Path(os.path.realpath(root))
                 if current_visitor():

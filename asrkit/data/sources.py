@@ -122,8 +122,8 @@ def _load(data: str, options: ReadOptions) -> Source:
         raise DataError(
             f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names of its files."
         ) from error
-    also = [*filter(None, [options.clips_dir]), embedded.cache_dir()]
-    access.check_all((Path(row.audio) for row in source.utterances), also)
+    extra_folders = [*filter(None, [options.clips_dir]), embedded.cache_dir()]
+    access.check_all((Path(row.audio) for row in source.utterances), extra_folders)
     return source
 
 

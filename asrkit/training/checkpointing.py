@@ -27,8 +27,8 @@ def commit_checkpoint(run: Run, name: str, max_checkpoints: int) -> None:
         remove_directory(old)
 
 
-def step_of(checkpoint: Path) -> int:
-    """Optimizer step of a checkpoint directory, `checkpoint-<step>`."""
+def parse_step(checkpoint: Path) -> int:
+    """Return the optimizer step of a checkpoint directory, `checkpoint-<step>`."""
     return int(checkpoint.name.rpartition("-")[2])
 
 

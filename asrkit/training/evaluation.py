@@ -122,23 +122,24 @@ def evaluate(
         result = _evaluate_share(model, processor, utterances, batch_size, lexicon_decoder, on_progress)
     finally:
         model.train(was_training)
-    gathered = distributed.all_gather(result)
-    results = [each for each in gathered if each is not None]
-    if len(results) < len(gathered):
+    all_results = distributed.all_gather(result)
+    results = [result for result in all_results if result is not None]
+    if len(results) < len(all_results):
         raise Interrupted
-    losses = [loss for each in results for loss in each.losses.values()]
+    losses = [loss for result in results for loss in result.losses.values()]
     references = [normalize(row.text, normaliser) for row in utterances]
-    greedy = _merge_texts([each.greedy for each in results], normaliser)
-    hypotheses = _merge_texts([each.hypotheses for each in results], normaliser) if lexicon_decoder else greedy
+    greedy = _merge_texts([result.greedy for result in results], normaliser)
+    hypotheses = _merge_texts([result.hypotheses for result in results], normaliser) if lexicon_decoder else greedy
     return Evaluation(
         loss=float(np.mean(losses)),
         scores=metrics.score(references, hypotheses),
         greedy=metrics.score(references, greedy) if lexicon_decoder else None,
         wer_interval=metrics.bootstrap_wer_interval(references, hypotheses),
-        blank_share=sum(each.num_blanks for each in results) / max(1, sum(each.num_frames for each in results)),
-        unknown_share=sum(each.num_unknown for each in results) / max(1, sum(each.num_tokens for each in results)),
+        blank_share=sum(result.num_blanks for result in results) / max(1, sum(result.num_frames for result in results)),
+        unknown_share=sum(result.num_unknown for result in results)
+        / max(1, sum(result.num_tokens for result in results)),
         utterances=len(losses),
-        audio_seconds=sum(each.audio_seconds for each in results),
+        audio_seconds=sum(result.audio_seconds for result in results),
         seconds=time.monotonic() - start,
         samples=_select_samples(utterances, references, hypotheses),
     )

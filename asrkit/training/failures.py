@@ -27,7 +27,7 @@ class Failure:
     remedy: str
 
 
-_OURS = {
+_ASRKIT_ERRORS = {
     AudioError: ("bad-audio", "Repair or remove the clip, then start again."),
     DataError: ("bad-data", "Correct the data as the message says, then start again."),
     ModelError: ("bad-model", "Choose another base model or vocabulary, then start again."),
@@ -72,8 +72,8 @@ def _contains_any(text: str, parts: tuple[str, ...]) -> bool:
     return any(part in text for part in parts)
 
 
-def _message_of(error: BaseException) -> str:
-    """The message of an AsrkitError, also where a data loader's process has wrapped it into a traceback."""
+def _format_message(error: BaseException) -> str:
+    """Return the message of an AsrkitError, also where a data loader's process has wrapped it into a traceback."""
     return (
         str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
         if str(error).startswith("Caught ")
@@ -85,9 +85,9 @@ def explain(error: BaseException) -> Failure:
     """Map an exception to a Failure by its type and message; an unknown one gets the code `unexpected`."""
     if _is_disk_full(error.__cause__):
         return Failure("disk-full", str(error), "Free some space, then resume the run.")
-    for kind, (code, remedy) in _OURS.items():
+    for kind, (code, remedy) in _ASRKIT_ERRORS.items():
         if isinstance(error, kind):
-            return Failure(code, _message_of(error), remedy)
+            return Failure(code, _format_message(error), remedy)
     if isinstance(error, AsrkitError):
         return Failure("failed", str(error), "Follow the message, then resume or start again.")
     text = f"{type(error).__name__}: {error}"

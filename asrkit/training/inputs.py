@@ -18,7 +18,7 @@ from asrkit.runs import preparation
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.training import distributed
-from asrkit.training.checkpointing import repair_checkpoints, step_of
+from asrkit.training.checkpointing import parse_step, repair_checkpoints
 from asrkit.training.reporting import emit_phase
 from asrkit.training.stopping import StopRequested, check_stop, has_stop_flag
 
@@ -55,7 +55,7 @@ def load_data(run: Run, config: TrainConfig, base: Path | None) -> tuple[list[Ut
     """Return the train and eval manifests; rank 0 prepares them if the run has none yet."""
     if distributed.IS_MAIN and not run.manifest_path("eval").exists():
         emit_phase(run, "loading", f"Loading the data from {config.train}")
-        with access.as_owner_of(config.train, config.eval), contextlib.suppress(StopRequested):
+        with access.as_owner(config.train, config.eval), contextlib.suppress(StopRequested):
             preparation.prepare_data(
                 config,
                 RunStore(run.path.parent),
@@ -74,7 +74,7 @@ def load_model(
     from asrkit.training import model
 
     if checkpoint is not None:
-        emit_phase(run, "loading", f"Loading the checkpoint of step {step_of(checkpoint)}")
+        emit_phase(run, "loading", f"Loading the checkpoint of step {parse_step(checkpoint)}")
         return model.reload(checkpoint, config)
     return model.load(str(base), config, texts)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from asrkit.runs import view
 from asrkit.runs.events import Event
 from asrkit.runs.run import Run
-from asrkit.training.checkpointing import step_of
+from asrkit.training.checkpointing import parse_step
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def read_resume_state(run: Run, checkpoint: Path | None) -> ResumeState:
     num_parts = max((event.data.get("parts", 1) for event in run.events(skim=True)[0]), default=1)
     if checkpoint is None:
         return ResumeState(num_parts=num_parts)
-    run_view, step = view.load_view(run), step_of(checkpoint)
+    run_view, step = view.load_view(run), parse_step(checkpoint)
     return ResumeState(
         step,
         [event for event in run_view.evaluations if (event.step or 0) <= step],

@@ -148,7 +148,7 @@ def test_worker_reads_as_the_owner_of_its_data(tmp_path, visitors_dir):
         (("hub:a/b", f"{visitors_dir}/bob/x"), "bob"),
         (("callsigns", ""), ""),
     ):
-        with access.as_owner_of(*paths):
+        with access.as_owner(*paths):
             assert access.current_visitor() == owner
     assert access.current_visitor() == ""
 
