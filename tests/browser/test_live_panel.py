@@ -385,7 +385,7 @@ def test_sample_clip_plays_and_stops(open_page, play, app):
     expect(first).to_have_text("▶")
     first.evaluate("(button) => { button.dataset.clip = 'nothing'; }")
     first.click()
-    expect(page.locator("#live [data-part=notice]")).to_contain_text("cannot be played any more")
+    expect(page.locator("#live [data-part=notice]")).to_contain_text("can no longer be played")
 
 
 DOWNLOADS = {
