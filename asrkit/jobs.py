@@ -1,6 +1,6 @@
 """Background jobs: one schema for progress, cancellation, result and error.
 
-A `Job` is one piece of work in a thread. A `JobQueue` runs jobs on a fixed number of threads; a `JobRegistry` holds the
+A `Job` is one piece of work in a thread. A `JobQueue` runs jobs on a fixed number of threads; a `JobRegistry` keeps the
 jobs of one kind by key, so that two visitors who ask for the same work share one job.
 """
 
@@ -40,7 +40,7 @@ class Job(Generic[Result]):
         kind: a noun for messages, such as "audit".
         work: gets the job, reports to its `on_progress` and returns the result. It runs in the context (`contextvars`)
             of the caller that makes the job.
-        patience_s: the job is abandoned when nobody has called `touch` for so many seconds.
+        abandon_after_s: the job is abandoned if `touch` has not been called for so many seconds.
         on_end: called once with the job when it has ended, also if it never began.
     """
 
@@ -49,7 +49,7 @@ class Job(Generic[Result]):
         kind: str,
         work: Callable[[Job[Result]], Result],
         *,
-        patience_s: float = math.inf,
+        abandon_after_s: float = math.inf,
         on_end: Callable[[Job[Result]], None] | None = None,
     ) -> None:
         self.kind = kind
@@ -57,7 +57,7 @@ class Job(Generic[Result]):
         self.message, self.done, self.total = "", 0, 0
         self.result: Result | None = None
         self.error: AsrkitError | None = None
-        self.patience_s = patience_s
+        self.abandon_after_s = abandon_after_s
         self.touched_at = time.monotonic()
         self._work, self._on_end = work, on_end
         self._context = contextvars.copy_context()
@@ -71,12 +71,12 @@ class Job(Generic[Result]):
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody has asked for the job within its patience."""
-        return time.monotonic() - self.touched_at > self.patience_s
+        """Whether `touch` has not been called for `abandon_after_s`."""
+        return time.monotonic() - self.touched_at > self.abandon_after_s
 
     @property
     def share(self) -> float:
-        """How much is done, 0 to 1."""
+        """Share of the work that is done, 0 to 1."""
         return self.done / self.total if self.total else 0.0
 
     def on_progress(self, message: str, done: int = 0, total: int = 0) -> None:
@@ -90,11 +90,11 @@ class Job(Generic[Result]):
             raise JobCancelled
 
     def touch(self) -> None:
-        """Note that somebody still wants the result."""
+        """Note that the result is still needed, so that the job is not abandoned."""
         self.touched_at = time.monotonic()
 
     def cancel(self) -> None:
-        """Stop the work at its next progress; a job that waits ends at once."""
+        """Stop the work at its next call of `on_progress` or `check`; a waiting job ends at once."""
         with self._lock:
             self._cancel_requested = True
             was_waiting = self.state == WAITING
@@ -162,9 +162,9 @@ class JobRegistry(Generic[Result]):
     Args:
         kind: a noun for messages, such as "audit".
         max_running: jobs that run at once; None for no limit.
-        max_held: beyond so many jobs, the oldest ones that have ended are dropped.
-        patience_s: a job that nobody asks for within it is abandoned.
-        expires_s: a job that has ended is dropped when nobody has asked for it for so long.
+        max_jobs: if there are more, the oldest jobs that have ended are dropped.
+        abandon_after_s: a running job is abandoned if it has not been requested for so long.
+        drop_after_s: a job that has ended is dropped if it has not been requested for so long.
     """
 
     def __init__(
@@ -172,12 +172,12 @@ class JobRegistry(Generic[Result]):
         kind: str,
         *,
         max_running: int | None = 1,
-        max_held: int = 4,
-        patience_s: float = math.inf,
-        expires_s: float = math.inf,
+        max_jobs: int = 4,
+        abandon_after_s: float = math.inf,
+        drop_after_s: float = math.inf,
     ) -> None:
-        self.kind, self.max_held = kind, max_held
-        self.patience_s, self.expires_s = patience_s, expires_s
+        self.kind, self.max_jobs = kind, max_jobs
+        self.abandon_after_s, self.drop_after_s = abandon_after_s, drop_after_s
         self._jobs: OrderedDict[Hashable, Job[Result]] = OrderedDict()
         self._lock = threading.Lock()
         self._queue = JobQueue(kind, max_running) if max_running else None
@@ -193,7 +193,7 @@ class JobRegistry(Generic[Result]):
             self._drop_expired()
             job = self._jobs.pop(key, None)
             if job is None or job.state == CANCELLED or (restart and job.has_ended):
-                job = Job(self.kind, work, patience_s=self.patience_s)
+                job = Job(self.kind, work, abandon_after_s=self.abandon_after_s)
                 job.message = f"Waiting for another {self.kind}" if self._queue else ""
                 self._queue.submit(job) if self._queue else job.start()
             job.touch()
@@ -203,7 +203,7 @@ class JobRegistry(Generic[Result]):
             return job
 
     def find(self, key: Hashable) -> Job[Result] | None:
-        """Return the job of `key`, if it is still held."""
+        """Return the job of `key`, if it has not been dropped."""
         with self._lock:
             return self._jobs.get(key)
 
@@ -216,10 +216,10 @@ class JobRegistry(Generic[Result]):
     def _drop_expired(self) -> None:
         now = time.monotonic()
         for key, job in list(self._jobs.items()):
-            if job.has_ended and now - job.touched_at > self.expires_s:
+            if job.has_ended and now - job.touched_at > self.drop_after_s:
                 del self._jobs[key]
 
     def _drop_ended(self) -> None:
         ended = [key for key, job in self._jobs.items() if job.has_ended]
-        for key in ended[: max(0, len(self._jobs) - self.max_held)]:
+        for key in ended[: max(0, len(self._jobs) - self.max_jobs)]:
             del self._jobs[key]

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from asrkit.runs.run import Run
 
-EVERY_S = 1.0
+INTERVAL_S = 1.0
 SILENT_S = 30.0
 """Age from which a heartbeat is reported as missing. Loading a library may hold the interpreter for some seconds."""
 
@@ -66,7 +66,7 @@ class Heartbeat:
         self.run, self.is_alone = run, is_alone
         self._longest_s = 0.0
         self._polled_at: float | None = None
-        self._beaten_at = time.monotonic() - EVERY_S
+        self._beaten_at = time.monotonic() - INTERVAL_S
         self._work = (float("-inf"), 0)
 
     def on_poll(self) -> None:
@@ -77,9 +77,9 @@ class Heartbeat:
         self._polled_at = now
 
     def beat(self) -> None:
-        """Write the heartbeat if the process has made progress since the last beat, at most every EVERY_S."""
+        """Write the heartbeat if the process has made progress since the last beat, at most every INTERVAL_S."""
         now = time.monotonic()
-        if now - self._beaten_at < EVERY_S:
+        if now - self._beaten_at < INTERVAL_S:
             return
         if self._was_paused(now):
             self._polled_at = now

@@ -1,6 +1,6 @@
-"""Start the next queued run, and end runs that do not end when asked.
+"""Start the next queued run, and end runs that do not end on request.
 
-A run that was asked to stop has STOP_LIMIT_S to finish its step and save, a cancelled one CANCEL_LIMIT_S. One that is
+A stopped run has STOP_LIMIT_S to finish its step and save, a cancelled one CANCEL_LIMIT_S. One that is
 alive and takes long for a step has LIMIT_STEPS times as long as its longest step (`shutdown_limit_s`). After that, its
 worker kills itself (`guard_worker`); where not even that works, a polling app does it (`watch_forever`). Either one
 writes this into the run's end event.
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def shutdown_limit_s(run: Run) -> float:
-    """Return how long a run may take to end after it was asked to.
+    """Return how long a run may take to end after the request.
 
     A worker without a heartbeat gets no extra time for slow steps.
     """
@@ -41,14 +41,14 @@ def shutdown_limit_s(run: Run) -> float:
 
 
 class ShutdownTimer:
-    """Measures how long runs have been asked to end, by the monotonic clock."""
+    """Measures the time since runs were requested to end, by the monotonic clock."""
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], float] = {}
         self._draft_bytes: dict[str, int] = {}
 
     def is_requested(self, run: Run) -> bool:
-        """Whether the run was asked to end."""
+        """Whether a stop or a cancel of the run was requested."""
         return run.has_flag(STOP) or run.has_flag(CANCEL)
 
     def exceeded_limit_s(self, run: Run, grace_s: float = 0.0) -> float | None:
@@ -76,24 +76,24 @@ class ShutdownTimer:
 
 
 def guard_worker(
-    run: Run, interrupt: Callable[[], None], every_s: float = 0.5, is_alone: bool = True
+    run: Run, interrupt: Callable[[], None], interval_s: float = 0.5, is_alone: bool = True
 ) -> heartbeat.Heartbeat:
     """Watch the calling worker from a thread of its own, which also writes the heartbeat; return the heartbeat.
 
-    interrupt: called repeatedly once the run is asked to end; it interrupts what can be interrupted. is_alone: as in
-    `Heartbeat`.
+    interrupt: called repeatedly once a stop or a cancel is requested; it interrupts what can be interrupted. is_alone:
+    as in `Heartbeat`.
     """
-    pulse, inode = heartbeat.Heartbeat(run, is_alone), processes.get_folder_inode(run)
+    worker_heartbeat, inode = heartbeat.Heartbeat(run, is_alone), processes.get_folder_inode(run)
     with contextlib.suppress(OSError):  # deleted already
         os.open(run.path, os.O_RDONLY)  # never closed: while it is open, no other directory gets its inode
 
     def watch() -> None:
         timer = ShutdownTimer()
         while True:
-            time.sleep(every_s)
+            time.sleep(interval_s)
             if processes.get_folder_inode(run) not in (inode, None):  # deleted, and replaced by another run of its name
                 os.killpg(os.getpgrp(), signal.SIGKILL)
-            pulse.beat()
+            worker_heartbeat.beat()
             limit_s = timer.exceeded_limit_s(run)
             if limit_s is not None:
                 try:  # whatever fails, such as a full disk, the worker must not go on without a guard
@@ -105,7 +105,7 @@ def guard_worker(
                 interrupt()
 
     threading.Thread(target=watch, daemon=True, name="guard").start()
-    return pulse
+    return worker_heartbeat
 
 
 def _log_errors(function: Callable[..., object], *arguments: Any) -> None:
@@ -117,11 +117,11 @@ def _log_errors(function: Callable[..., object], *arguments: Any) -> None:
             logger.exception("%s", error)
 
 
-def watch_forever(store: RunStore, every_s: float = 5.0) -> None:
+def watch_forever(store: RunStore, interval_s: float = 5.0) -> None:
     """Start queued runs and kill overdue ones, for ever; for a thread of the app."""
     timer = ShutdownTimer()
     while True:
-        time.sleep(every_s)
+        time.sleep(interval_s)
         _log_errors(tick, store, timer)  # a full disk or a missing directory may be back at the next tick
 
 
@@ -138,7 +138,7 @@ def tick(store: RunStore, timer: ShutdownTimer) -> None:
 def force_stop(run: Run, limit_s: float | None = None) -> None:
     """Kill the worker of a run and write that into its history. A cancelled run keeps nothing else.
 
-    limit_s: the time limit that it has exceeded; None where somebody forced the stop.
+    limit_s: the time limit that it has exceeded; None if a user forced the stop.
     """
     processes.kill_worker(run)
     with RunStore(run.path.parent).lock():
@@ -162,7 +162,7 @@ def _append_forced_end(run: Run, limit_s: float | None) -> None:
             saved=run.has_model(),
             model="model" if run.has_model() else None,
             forced=True,
-            message=f"{kept}It did not end{within} when asked, so it was ended by force. {resume}",
+            message=f"{kept}It did not end{within} on request, so it was ended by force. {resume}",
         )
     )
     run.clear_flags()

@@ -36,7 +36,7 @@ from asrkit.runs import supervisor, watchdog
 from asrkit.runs.store import RunStore
 store = RunStore(sys.argv[1])
 supervisor.start(store, config.from_file(sys.argv[2]), "hit")
-watchdog.watch_forever(store, every_s=0.2)
+watchdog.watch_forever(store, interval_s=0.2)
 """
 """The part of the app that concerns runs: it starts one, then watches the queue."""
 

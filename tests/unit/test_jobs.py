@@ -75,7 +75,7 @@ def test_queue_runs_as_many_jobs_as_it_has_threads():
 
 
 def test_working_jobs_are_kept_and_jobs_nobody_polls_are_abandoned():
-    jobs, begun, go = JobRegistry("audit", max_held=4, patience_s=100), [], threading.Event()
+    jobs, begun, go = JobRegistry("audit", max_jobs=4, abandon_after_s=100), [], threading.Event()
 
     def work(job):
         begun.append(1)
@@ -90,7 +90,7 @@ def test_working_jobs_are_kept_and_jobs_nobody_polls_are_abandoned():
     assert join_all() == first, "six callers, one job each"
     wait_for(lambda: begun, "the first job")
     for job in first:
-        job.patience_s = -1
+        job.abandon_after_s = -1
     wait_for(lambda: all(job.state == CANCELLED for job in first), "the jobs to stop")
     assert len(begun) == 1, "those that waited do not begin"
     go.set()
@@ -119,10 +119,10 @@ def test_restart_replaces_only_a_job_that_has_ended():
 
 
 def test_ended_jobs_are_dropped_beyond_the_limit_and_when_they_expire():
-    jobs = JobRegistry("audit", max_held=2, expires_s=1000)
+    jobs = JobRegistry("audit", max_jobs=2, drop_after_s=1000)
     for key in "abc":
         assert jobs.join(key, lambda job: "found").wait(60)
     assert [jobs.find(key) is None for key in "abc"] == [True, False, False]
-    jobs.expires_s = -1
+    jobs.drop_after_s = -1
     jobs.join("d", lambda job: "d")
     assert [jobs.find(key) is None for key in "abcd"] == [True, True, True, False]

@@ -32,7 +32,7 @@ from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.data import audit_report, hub_choices, proposals
 from asrkit.ui.data.dataset_cache import COLUMNS, DatasetCache, LoadedDataset, make_key
 
-PATIENCE_S = 150
+ABANDON_AFTER_S = 150
 """A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
 NUM_PREVIEWED = 8  # clips, and pairs of sentences
 MAX_PREVIEW_TEXTS = 4_000  # for the preview and the vocabulary
@@ -48,8 +48,8 @@ class DataApi:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.audits: JobRegistry[Inspection] = JobRegistry("audit", patience_s=PATIENCE_S)
-        self.downloads: JobRegistry[LoadedDataset] = JobRegistry("download", patience_s=PATIENCE_S)
+        self.audits: JobRegistry[Inspection] = JobRegistry("audit", abandon_after_s=ABANDON_AFTER_S)
+        self.downloads: JobRegistry[LoadedDataset] = JobRegistry("download", abandon_after_s=ABANDON_AFTER_S)
         self.datasets = DatasetCache()
 
     @with_error_reply

@@ -46,7 +46,7 @@ class EvaluateApi:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.jobs: JobRegistry[Evaluation] = JobRegistry("evaluation", max_held=MAX_EVALUATIONS)
+        self.jobs: JobRegistry[Evaluation] = JobRegistry("evaluation", max_jobs=MAX_EVALUATIONS)
 
     @with_error_reply
     def evaluate(self, request: Request) -> Reply:

@@ -15,7 +15,7 @@ WAIT_S = 0.5
 """How long a reply waits for a model that is nearly loaded."""
 VALID_S = 5.0
 """How long a loaded model is assumed to be still in memory."""
-ABANDONED_S = 30.0
+ABANDON_AFTER_S = 30.0
 """A fetch stops if no request has waited for it for so long."""
 MAX_MODELS = 100
 
@@ -26,7 +26,7 @@ class ModelLoader:
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self.jobs: JobRegistry[None] = JobRegistry(
-            "model", max_running=None, max_held=MAX_MODELS, patience_s=ABANDONED_S, expires_s=VALID_S
+            "model", max_running=None, max_jobs=MAX_MODELS, abandon_after_s=ABANDON_AFTER_S, drop_after_s=VALID_S
         )
 
     def load(self, model: str, hints: DecodingHints = NO_HINTS, wait_s: float = WAIT_S) -> str:

@@ -24,7 +24,7 @@ import pathlib, sys, threading, time
 from asrkit.runs import watchdog
 from asrkit.runs.run import Run
 
-watchdog.guard_worker(Run(pathlib.Path(sys.argv[1])), lambda: None, every_s=0.1)
+watchdog.guard_worker(Run(pathlib.Path(sys.argv[1])), lambda: None, interval_s=0.1)
 {work}
 """
 BUSY, STUCK = "while True: sum(range(100_000))", "threading.Lock().acquire(); threading.Event().wait(); time.sleep(600)"
@@ -92,7 +92,7 @@ def test_process_of_several_may_be_idle(make_run):
     for alone, beats in ((True, False), (False, True)):
         heart = Heartbeat(run, alone)
         heart._has_worked = lambda: False
-        heart._beaten_at = now - 2 * heartbeat.EVERY_S
+        heart._beaten_at = now - 2 * heartbeat.INTERVAL_S
         heart.beat()
         assert run.heartbeat_path.exists() == beats
 

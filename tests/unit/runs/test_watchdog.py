@@ -103,7 +103,7 @@ def fails(*_):
     raise {error}
 
 {what} = fails
-watchdog.guard_worker(run, lambda: None, every_s=0.05)
+watchdog.guard_worker(run, lambda: None, interval_s=0.05)
 time.sleep(600)
 """
 

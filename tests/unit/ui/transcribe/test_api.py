@@ -296,8 +296,8 @@ def test_fetch_stops_when_no_page_waits_for_it(fetching, monkeypatch):
     api, gate, _ = fetching
     recording = api.start({"model": "far/away", "rate": SAMPLING_RATE})["id"]
     assert api.check_model({"id": recording})["waits"]
-    api.loader.jobs.patience_s = -1.0
-    api.loader.jobs.find((access.current_visitor(), "far/away", NO_HINTS)).patience_s = -1.0
+    api.loader.jobs.abandon_after_s = -1.0
+    api.loader.jobs.find((access.current_visitor(), "far/away", NO_HINTS)).abandon_after_s = -1.0
     gate.set()
     assert "no page waited" in wait_for(lambda: api.check_model({"id": recording}).get("error"), "the end")
 
