@@ -72,7 +72,8 @@ class MicroBatcher:
         while True:
             try:
                 losses = [
-                    _sum([compute(model, part) for part in split_batch(each, self.num_parts)]) for each in batches
+                    _sum([compute(model, part) for part in split_batch(update_batch, self.num_parts)])
+                    for update_batch in batches
                 ]
                 return losses[-1]
             except RuntimeError as error:

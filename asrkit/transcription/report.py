@@ -192,8 +192,12 @@ class EvaluationReport:
         """Return the expected calibration error: |confidence - accuracy|, weighted by words (Naeini et al., AAAI
         2015)."""
         bins = self.calibration_bins()
-        num_words = sum(one.num_words for one in bins)
-        return sum(one.num_words * abs(one.confidence - one.accuracy) for one in bins) / max(1, num_words)
+        num_words = sum(calibration_bin.num_words for calibration_bin in bins)
+        weighted_errors = (
+            calibration_bin.num_words * abs(calibration_bin.confidence - calibration_bin.accuracy)
+            for calibration_bin in bins
+        )
+        return sum(weighted_errors) / max(1, num_words)
 
     def to_csv(self) -> str:
         """Return a table with one row for each clip."""

@@ -108,9 +108,9 @@ def _main(path: str, sheet: str) -> int:
     try:
         book = CalamineWorkbook.from_path(path)
         names = [
-            each.name
-            for each in book.sheets_metadata
-            if each.visible == SheetVisibleEnum.Visible and each.typ == SheetTypeEnum.WorkSheet
+            sheet_info.name
+            for sheet_info in book.sheets_metadata
+            if sheet_info.visible == SheetVisibleEnum.Visible and sheet_info.typ == SheetTypeEnum.WorkSheet
         ]
         name = sheet or next(iter(names or book.sheet_names), "")
         if name not in book.sheet_names:
