@@ -59,9 +59,9 @@ def mark_errors(reference: str, hypothesis: str) -> str:
     tokens: list[str] = []
     reference_tokens, hypothesis_tokens = iter(tokenize_with_joins(reference)), iter(tokenize_with_joins(hypothesis))
     for operation, expected, actual in metrics.align_words(reference, hypothesis):
-        of_reference = list(islice(reference_tokens, len(expected)))
-        of_hypothesis = list(islice(hypothesis_tokens, len(actual)))
-        for index, (word, is_joined) in enumerate(of_reference if operation == "delete" else of_hypothesis):
+        reference_part = list(islice(reference_tokens, len(expected)))
+        hypothesis_part = list(islice(hypothesis_tokens, len(actual)))
+        for index, (word, is_joined) in enumerate(reference_part if operation == "delete" else hypothesis_part):
             if tokens and not is_joined:
                 tokens.append(" ")
             tokens.append(_mark(operation, escape(word), escape(expected[index]) if expected else ""))

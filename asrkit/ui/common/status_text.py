@@ -119,12 +119,12 @@ def describe_queue(queue_status: queue.QueueStatus) -> str:
     if len(running) > 1 or queue_status.num_devices > 1:
         text = strings.text("queue.for_devices", count=queue_status.num_devices, running=len(running))
         return text + (strings.text("queue.ahead", num=len(queued)) if queued else "")
-    ahead = [*running, *queued]
-    if not ahead:
+    blocking_ids = [*running, *queued]
+    if not blocking_ids:
         return strings.text("queue.to_start")
-    if len(ahead) == 1:
-        return strings.text("queue.for_run", run=ahead[0])
-    return strings.text("queue.for_runs", run=ahead[0], others=len(ahead) - 1)
+    if len(blocking_ids) == 1:
+        return strings.text("queue.for_run", run=blocking_ids[0])
+    return strings.text("queue.for_runs", run=blocking_ids[0], others=len(blocking_ids) - 1)
 
 
 def format_announcement(status: str, view: RunView) -> str:

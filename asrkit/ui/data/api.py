@@ -138,7 +138,7 @@ class DataApi:
             return _describe_progress(job)
         return {
             "state": "done",
-            "estimate": self._describe_estimate(request, job.result),
+            "estimate": self._describe_audit_estimate(request, job.result),
             **audit_report.make_report(job.result, limits),
         }
 
@@ -155,7 +155,7 @@ class DataApi:
             folder = access.visitor_dir(self.store.data_dir)
             data = str(selection.write(folder, str(request["data"]), inspection, without))
             columns = dict.fromkeys(COLUMNS, "")
-            self.datasets.get({"data": data})  # so that `forecast` knows it
+            self.datasets.get({"data": data})  # so that `describe_estimate` knows it
         else:
             data = str(request["data"])
             columns = {name: str(request.get(name) or "") for name in COLUMNS}
@@ -165,16 +165,16 @@ class DataApi:
     def add_upload(self, request: Request) -> Reply:
         """Turn the uploaded files [{"path", "name"}] into a dataset in the data folder, and return its path."""
         files = []
-        for each in request.get("files") or []:
-            path = check_uploaded(each.get("path"))
-            files.append((path, str(each.get("name") or path.name)))
+        for upload in request.get("files") or []:
+            path = check_uploaded(upload.get("path"))
+            files.append((path, str(upload.get("name") or path.name)))
         try:
             return {"data": str(uploads.save_upload(files, access.visitor_dir(self.store.data_dir)))}
         finally:
             for path, _ in files:
                 path.unlink(missing_ok=True)
 
-    def forecast(self, config: TrainConfig) -> str:
+    def describe_estimate(self, config: TrainConfig) -> str:
         """Describe the time and memory that a run would take, in one sentence.
 
         Empty for data that was not loaded here, and where there is no estimate.
@@ -194,7 +194,7 @@ class DataApi:
         result = estimate.estimate_run(config, lengths_s, self.store)
         return result.describe() if result else ""
 
-    def _describe_estimate(self, request: Request, inspection: Inspection) -> str:
+    def _describe_audit_estimate(self, request: Request, inspection: Inspection) -> str:
         """Describe the time and memory that a run on the usable clips would take, with the settings of `choose`."""
         config = self._config(request)
         lengths_s = [

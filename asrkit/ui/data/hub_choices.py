@@ -30,7 +30,7 @@ def list_choices(data: str) -> Reply:
         splits.append((selected, choices.split))
     return {
         "name": name.dataset,
-        "configs": [(f"{dataset}:{each}", each) for each in choices.configs],
+        "configs": [(f"{dataset}:{config}", config) for config in choices.configs],
         "config": f"{dataset}:{choices.config}" if choices.config else "",
         "splits": splits,
         "split": selected,

@@ -99,8 +99,10 @@ class RunFollower:
                 return Update(False, {}, 0, self.offset / size)
             if not max(self._start_offset, self._dropped_offset, 0) < after <= self.offset:
                 return Update(True, self._make_curves(), self.offset, 1.0)
-            recent = [one.points for one in self._recent if one.event.offset >= after]
-            curves = {name: [points[name] for points in recent if name in points] for name in _list_series(self.view)}
+            recent_points = [recent.points for recent in self._recent if recent.event.offset >= after]
+            curves = {
+                name: [points[name] for points in recent_points if name in points] for name in _list_series(self.view)
+            }
             columns = {name: _make_columns(thin(points, MAX_NEW_POINTS)) for name, points in curves.items() if points}
             return Update(False, columns, self.offset, 1.0)
 

@@ -28,19 +28,21 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 
 
 def build(
-    store: RunStore, page: gr.Blocks, data: gr.HTML, forecast: Callable[[TrainConfig], str]
+    store: RunStore, page: gr.Blocks, data: gr.HTML, describe_estimate: Callable[[TrainConfig], str]
 ) -> tuple[gr.HTML, list[form.Field]]:
     """Build the tab; return the live panel and the form's fields.
 
-    data: the Data tab's component, whose value is set to the form's values as JSON. forecast: returns how long a run
-    with given settings will take, as text.
+    data: the Data tab's component, whose value is set to the form's values as JSON. describe_estimate: returns how long
+    a run with given settings will take, as text.
     """
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
             fields = _build_basic_fields(store)
             start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
             expected = gr.HTML(
-                _render_note(_forecast(form.DEFAULTS, forecast)), elem_id="forecast", apply_default_css=False
+                _render_estimate(form.DEFAULTS, describe_estimate),
+                elem_id="forecast",
+                apply_default_css=False,
             )
             message = gr.HTML(visible=False, elem_id="start-message", apply_default_css=False)
             fields |= _build_advanced_fields(store)
@@ -65,7 +67,7 @@ def build(
 
     def on_change(request: gr.Request, *values: Any) -> list[Any]:
         with visitors.as_sender(request):
-            return _update_dependents(store, values, forecast)
+            return _update_dependents(store, values, describe_estimate)
 
     def on_start(request: gr.Request, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
         yield from _start(store, values, request)
@@ -154,19 +156,26 @@ def _fill_from_preset(preset: str) -> list[Any]:
     return form.make_updates(preset, form.load_values(preset))
 
 
-def _update_dependents(store: RunStore, values: tuple[Any, ...], forecast: Callable[[TrainConfig], str]) -> list[Any]:
-    """Return what depends on the form: the command, the values for the browser and the Data tab, the forecast."""
+def _update_dependents(
+    store: RunStore, values: tuple[Any, ...], describe_estimate: Callable[[TrainConfig], str]
+) -> list[Any]:
+    """Return what depends on the form: the command, the values for the browser and the Data tab, the estimate."""
     saved = _name_values(values)
     try:
         config = form.read_form(values)
     except AsrkitError as error:
         return [str(error), saved, json.dumps(saved), ""]
-    return [form.make_command(config, store), saved, json.dumps(saved), _render_note(_forecast(config, forecast))]
+    return [
+        form.make_command(config, store),
+        saved,
+        json.dumps(saved),
+        _render_estimate(config, describe_estimate),
+    ]
 
 
-def _forecast(config: TrainConfig, forecast: Callable[[TrainConfig], str]) -> str:
+def _render_estimate(config: TrainConfig, describe_estimate: Callable[[TrainConfig], str]) -> str:
     try:
-        return forecast(config)
+        return _render_note(describe_estimate(config))
     except AsrkitError:  # Start shows it
         return ""
 

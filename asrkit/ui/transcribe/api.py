@@ -182,9 +182,13 @@ class TranscribeApi:
         with recording.lock:
             recording.words = [
                 Word(
-                    one.word, one.start_s, one.end_s, 0.0 if one.score is None else float(np.exp(one.score)), one.joined
+                    word=word.word,
+                    start_s=word.start_s,
+                    end_s=word.end_s,
+                    confidence=0.0 if word.score is None else float(np.exp(word.score)),
+                    joined=word.joined,
                 )
-                for one in aligned.words
+                for word in aligned.words
             ]
             unknown = " ".join(aligned.unknown)
             notice = strings.text("transcribe.unknown_letters", letters=unknown) if unknown else ""

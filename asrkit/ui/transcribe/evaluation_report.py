@@ -113,12 +113,12 @@ def _groups(title: str, column: str, groups: Sequence[ClipGroup]) -> str:
 def _calibration(report: EvaluationReport) -> str:
     rows = [
         (
-            strings.text("evaluate.range", low=f"{each.low:.2f}", high=f"{each.high:.2f}"),
-            str(each.num_words),
-            units.format_rate(each.confidence),
-            units.format_rate(each.accuracy),
+            strings.text("evaluate.range", low=f"{calibration_bin.low:.2f}", high=f"{calibration_bin.high:.2f}"),
+            str(calibration_bin.num_words),
+            units.format_rate(calibration_bin.confidence),
+            units.format_rate(calibration_bin.accuracy),
         )
-        for each in report.calibration_bins()
+        for calibration_bin in report.calibration_bins()
     ]
     heads = [strings.text(f"evaluate.calibration.{name}") for name in ("confidence", "words", "mean", "right")]
     rate = units.format_rate(report.calibration_error()) if rows else ""

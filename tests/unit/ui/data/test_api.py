@@ -183,13 +183,15 @@ def test_audit_uses_the_settings_of_the_form(data_api, folder):
     assert reply["settings"]["split_by"] == "text"
 
 
-def test_forecast_depends_on_data_and_settings(data_api, folder):
+def test_estimate_depends_on_data_and_settings(data_api, folder):
     config = form.DEFAULTS.replace({"train": str(folder)})
-    assert data_api.forecast(config) == "" and data_api.forecast(form.DEFAULTS).startswith("About ")
+    assert data_api.describe_estimate(config) == "" and data_api.describe_estimate(form.DEFAULTS).startswith("About ")
     data_api.load({"data": str(folder)})
-    before = data_api.forecast(config.replace({"num_epochs": 10}))
-    assert before.startswith("About 20 steps") and before != data_api.forecast(config.replace({"batch_seconds": 40}))
-    assert data_api.forecast(config.replace({"model": "facebook/wav2vec2-base"})) == ""
+    before = data_api.describe_estimate(config.replace({"num_epochs": 10}))
+    assert before.startswith("About 20 steps") and before != data_api.describe_estimate(
+        config.replace({"batch_seconds": 40})
+    )
+    assert data_api.describe_estimate(config.replace({"model": "facebook/wav2vec2-base"})) == ""
 
 
 @pytest.mark.parametrize(
