@@ -20,7 +20,7 @@ import soundfile
 from asrkit.audit import inspection
 from asrkit.audit.clips import Limits
 from asrkit.data import sources
-from tests.benchmarks.manifest import make, memory_mb
+from tests.benchmarks.manifest import memory_mb, write_dataset
 
 FLACS = 400
 ROUNDS = 3
@@ -40,7 +40,7 @@ def main() -> None:
         f"{bare / audited:.2f} of the speed of decoding alone"
     )
     with tempfile.TemporaryDirectory() as folder:
-        hours = make(Path(folder), options.clips)
+        hours = write_dataset(Path(folder), options.clips)
         before, begun = memory_mb(), time.perf_counter()
         source = sources.load(folder)
         read = time.perf_counter() - begun
