@@ -30,9 +30,9 @@ def list_queue(store: RunStore) -> list[Run]:
     return sort_queue(filter(is_queued, store.all()))
 
 
-def sort_queue(waiting: Iterable[Run]) -> list[Run]:
+def sort_queue(queued: Iterable[Run]) -> list[Run]:
     """Sort queued runs by their positions."""
-    return sorted(waiting, key=lambda run: (_position(run), run.id))
+    return sorted(queued, key=lambda run: (_position(run), run.id))
 
 
 def is_queued(run: Run) -> bool:
@@ -54,12 +54,12 @@ def devices_in_use(active: Iterable[Run]) -> list[str]:
     return [name for run in active for name in (run.process() or {}).get("devices", every_slot)]
 
 
-def find_startable(active: Iterable[Run], waiting: list[Run]) -> list[tuple[Run, list[str]]]:
+def find_startable(active: Iterable[Run], queued: list[Run]) -> list[tuple[Run, list[str]]]:
     """Return the queued runs that can start beside the `active` ones, each with the devices that it gets."""
-    if not waiting:
+    if not queued:
         return []
-    assigned = devices.assign_devices([*map(_device_request, waiting)], devices_in_use(active))
-    return [(run, names) for run, names in zip(waiting, assigned, strict=True) if names]
+    assigned = devices.assign_devices([*map(_device_request, queued)], devices_in_use(active))
+    return [(run, names) for run, names in zip(queued, assigned, strict=True) if names]
 
 
 def _device_request(run: Run) -> DeviceRequest:
@@ -88,9 +88,9 @@ class QueueStatus(NamedTuple):
     error_message: str = ""
 
 
-def get_queue_status(run: Run, active: Iterable[Run], waiting: Iterable[Run]) -> QueueStatus:
-    """Return why `run` has not started yet. waiting: the queue in order, as `list_queue` returns it."""
-    ids, request = [queued.id for queued in waiting], _device_request(run)
+def get_queue_status(run: Run, active: Iterable[Run], queued: Iterable[Run]) -> QueueStatus:
+    """Return why `run` has not started yet. queued: the queue in order, as `list_queue` returns it."""
+    ids, request = [queued_run.id for queued_run in queued], _device_request(run)
     usable = set(request.names or devices.list_devices())
     running_ids = [other.id for other in active if usable.intersection(devices_in_use([other]))]
     queued_ids = ids[: ids.index(run.id)] if run.id in ids else []

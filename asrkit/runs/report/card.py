@@ -62,19 +62,19 @@ def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> 
     run_view, config = load_view(run), run.config().to_dict()
     best = get_best_evaluation(run, run_view)
     if published_id:
-        config |= {name: _last_name(config[name]) for name in ("train", "eval")}
+        config |= {name: _strip_path(config[name]) for name in ("train", "eval")}
         if not resolution.HUB_ID.fullmatch(config["model"]):
-            config["model"] = _last_name(config["model"])
+            config["model"] = _strip_path(config["model"])
     parts = [
-        _front_matter(run, best, config),
-        _opening(run, run_view, best, config),
-        _usage(published_id or run.model_dir.name),
-        _limits(best, config),
-        _data(run, run_view, config, bool(published_id)),
-        _procedure(run_view, config),
-        _results(run_view, best),
-        _findings(run_view, has_picture),
-        _versions(run_view),
+        _render_front_matter(run, best, config),
+        _render_introduction(run, run_view, best, config),
+        _render_usage(published_id or run.model_dir.name),
+        _render_limits(best, config),
+        _render_data(run, run_view, config, bool(published_id)),
+        _render_procedure(run_view, config),
+        _render_results(run_view, best),
+        _render_findings(run_view, has_picture),
+        _render_versions(run_view),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -85,7 +85,7 @@ def write_card(run: Run) -> None:
     (run.model_dir / "README.md").write_text(render_card(run, has_picture), encoding="utf-8")
 
 
-def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
+def _render_front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
     # YAML is a superset of JSON, so the JSON library does the quoting.
     terms = next((terms for known, terms in LICENSES.items() if config["model"].startswith(known)), None)
     lines = [
@@ -117,7 +117,7 @@ def _front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -
     return "\n".join([*lines, "---"])
 
 
-def _opening(run: Run, run_view: RunView, best: events.Event | None, config: dict[str, Any]) -> str:
+def _render_introduction(run: Run, run_view: RunView, best: events.Event | None, config: dict[str, Any]) -> str:
     text = f"# {run.id}\n\nA fine-tuned version of `{config['model']}` on `{config['train']}`, made with asrkit."
     if not best:
         return text + "\nIt was not evaluated."
@@ -134,12 +134,12 @@ def _opening(run: Run, run_view: RunView, best: events.Event | None, config: dic
     )
 
 
-def _last_name(data: str) -> str:
+def _strip_path(data: str) -> str:
     """Return the name of a folder or file without its path. Other data stays as it is."""
     return data if data.startswith(HUB) else Path(data).name
 
 
-def _usage(model: str) -> str:
+def _render_usage(model: str) -> str:
     return f"""## Use
 
 ```python
@@ -156,7 +156,7 @@ print(processor.batch_decode(ids)[0])
 ```"""
 
 
-def _limits(best: events.Event | None, config: dict[str, Any]) -> str:
+def _render_limits(best: events.Event | None, config: dict[str, Any]) -> str:
     """State the intended use, and what the evaluation does not cover."""
     language = f" in the language `{config['language']}`" if config["language"] else ""
     lines = [
@@ -178,17 +178,17 @@ def _limits(best: events.Event | None, config: dict[str, Any]) -> str:
     return "## Intended use and limits\n\n" + "\n\n".join(lines)
 
 
-def _data(run: Run, run_view: RunView, config: dict[str, Any], published: bool) -> str:
+def _render_data(run: Run, run_view: RunView, config: dict[str, Any], published: bool) -> str:
     facts = run_view.started
     text = (
         f"## Data\n\n{facts.get('train_utterances', '?')} clips to train on ({facts.get('train_hours', 0):.2f} h), "
         f"{facts.get('eval_utterances', '?')} to evaluate on ({facts.get('eval_hours', 0):.2f} h), "
         f"from `{config['train']}`" + (f" and `{config['eval']}`." if config["eval"] else ".")
     )
-    return " ".join([text, *_speakers(run), *_audited(run, published)])
+    return " ".join([text, *_describe_speakers(run), *_describe_audit(run, published)])
 
 
-def _speakers(run: Run) -> list[str]:
+def _describe_speakers(run: Run) -> list[str]:
     paths = [run.manifest_path(split) for split in ("train", "eval")]
     if not all(path.exists() for path in paths):
         return []
@@ -200,14 +200,14 @@ def _speakers(run: Run) -> list[str]:
     return [f"{len(train)} speakers to train on and {len(held_out)} to evaluate on, {apart}."]
 
 
-def _audited(run: Run, published: bool) -> list[str]:
+def _describe_audit(run: Run, published: bool) -> list[str]:
     if not run.audit_path.exists():
         return []
     audit = json.loads(run.audit_path.read_text(encoding="utf-8"))
     selected = _describe_selection(audit.get("selection"), published)
-    shared = [found["effect"] for found in audit["findings"] if found["code"].startswith(LEAK)]
+    shared = [finding["effect"] for finding in audit["findings"] if finding["code"].startswith(LEAK)]
     reasons = ", ".join(
-        f"{found['code']} {found['count']}" for found in audit["findings"] if not found["code"].startswith(LEAK)
+        f"{finding['code']} {finding['count']}" for finding in audit["findings"] if not finding["code"].startswith(LEAK)
     )
     if not audit["dropped"]:
         return [*selected, "The audit left no clip out.", *shared]
@@ -215,15 +215,15 @@ def _audited(run: Run, published: bool) -> list[str]:
 
 
 def _describe_selection(selection: dict[str, Any] | None, published: bool) -> list[str]:
-    """Say what was left out before the run, where its data is a selection."""
+    """Describe what was left out before the run, where its data is a selection."""
     if not selection:
         return []
-    reasons = ", ".join(f"{left['code']} {left['count']}" for left in selection["left_out"])
-    data = _last_name(selection["data"]) if published else selection["data"]
+    reasons = ", ".join(f"{reason['code']} {reason['count']}" for reason in selection["left_out"])
+    data = _strip_path(selection["data"]) if published else selection["data"]
     return [f"It is a selection from `{data}`: {selection['kept']} clips stayed; left out were {reasons or 'none'}."]
 
 
-def _procedure(run_view: RunView, config: dict[str, Any]) -> str:
+def _render_procedure(run_view: RunView, config: dict[str, Any]) -> str:
     lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS if config[name] != ""]
     adam = f"({config['adam_beta1']},{config['adam_beta2']}) and epsilon={config['adam_epsilon']:g}"
     lines.insert(HYPERPARAMETERS.index("lr_scheduler_type"), f"- optimizer: AdamW with betas={adam}")
@@ -231,8 +231,8 @@ def _procedure(run_view: RunView, config: dict[str, Any]) -> str:
     return "## Training procedure\n\n### Training hyperparameters\n\n" + "\n".join(lines)
 
 
-def _results(run_view: RunView, best: events.Event | None) -> str:
-    """The table of the published cards: training loss, epoch, step, validation loss, WER, CER."""
+def _render_results(run_view: RunView, best: events.Event | None) -> str:
+    """Render the table of the published cards: training loss, epoch, step, validation loss, WER, CER."""
     rows = [
         "| Training Loss | Epoch | Step | Validation Loss | Wer | Cer |",
         "|:-------------:|:-----:|:----:|:---------------:|:------:|:------:|",
@@ -247,10 +247,10 @@ def _results(run_view: RunView, best: events.Event | None) -> str:
             *(_format_metric(event, name) for name in ("loss", "wer", "cer")),
         ]
         rows.append("| " + " | ".join(cells) + " |")
-    return "### Training results\n\n" + "\n".join(rows) + _greedy_rates(best)
+    return "### Training results\n\n" + "\n".join(rows) + _render_greedy_rates(best)
 
 
-def _greedy_rates(best: events.Event | None) -> str:
+def _render_greedy_rates(best: events.Event | None) -> str:
     """Report the greedy error rates, where a word list was used for decoding."""
     if not best or best.data.get("greedy_wer") is None:
         return ""
@@ -265,7 +265,7 @@ def _format_metric(event: events.Event, name: str) -> str:
     return "not finite" if value is None else f"{value:.4f}"
 
 
-def _findings(run_view: RunView, has_picture: bool) -> str:
+def _render_findings(run_view: RunView, has_picture: bool) -> str:
     """List the findings of the diagnosis, and show the curves."""
     lines = [
         f"- `{finding['code']}` at step {finding.get('step') or 0}: {finding['cause']}" for finding in run_view.findings
@@ -275,7 +275,7 @@ def _findings(run_view: RunView, has_picture: bool) -> str:
     return f"### Findings\n\n{text}{curve}"
 
 
-def _versions(run_view: RunView) -> str:
+def _render_versions(run_view: RunView) -> str:
     names = {
         "asrkit": "asrkit",
         "transformers": "Transformers",

@@ -55,19 +55,19 @@ def parse_card(text: str, name: str) -> RunHistory:
     return RunHistory(settings, scores, losses)
 
 
-Curves = dict[str, list[tuple[int, float, float | None]]]
+PublishedCurves = dict[str, list[tuple[int, float, float | None]]]
 """Curve -> (step, epoch, value) in order."""
 
 
-def get_curves(history: RunHistory) -> Curves:
+def get_curves(history: RunHistory) -> PublishedCurves:
     """Return the results table as curves. Columns that it lacks are left out."""
-    series: Curves = {"train/loss": list(history.losses)}
+    series: PublishedCurves = {"train/loss": list(history.losses)}
     for name in ("loss", "wer", "cer"):
         series[f"eval/{name}"] = [(score.step, score.epoch, getattr(score, name)) for score in history.scores]
     return {name: points for name, points in series.items() if any(value is not None for *_, value in points)}
 
 
-def load_published_curves() -> dict[str, tuple[str, Curves]]:
+def load_published_curves() -> dict[str, tuple[str, PublishedCurves]]:
     """Load the published runs that presets follow: name of the preset -> (title, curves)."""
     cards = json.loads(PUBLISHED_PATH.read_text(encoding="utf-8"))
     return {
