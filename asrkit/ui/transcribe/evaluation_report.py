@@ -31,24 +31,26 @@ def render_report(report: EvaluationReport, title: str) -> str:
     )
     return "".join(
         [
-            f'<div class="figures">{_rates(report)}</div><p class="quiet">{escape(summary)}</p>',
-            _unreadable_clips(report),
-            _worst_clips(report),
+            f'<div class="figures">{_render_rates(report)}</div><p class="quiet">{escape(summary)}</p>',
+            _render_unreadable_clips(report),
+            _render_worst_clips(report),
             '<div class="tables">',
-            _confusions(report),
-            _groups(
+            _render_confusions(report),
+            _render_groups(
                 strings.text("evaluate.by_speaker"),
                 strings.text("evaluate.speaker"),
                 report.group_by_speaker()[:MAX_SPEAKERS],
             ),
-            _groups(strings.text("evaluate.by_length"), strings.text("evaluate.length"), report.group_by_length()),
-            _calibration(report),
+            _render_groups(
+                strings.text("evaluate.by_length"), strings.text("evaluate.length"), report.group_by_length()
+            ),
+            _render_calibration(report),
             "</div>",
         ]
     )
 
 
-def _rates(report: EvaluationReport) -> str:
+def _render_rates(report: EvaluationReport) -> str:
     return "".join(
         f"<div><b>{units.format_rate(getattr(report.scores, name).rate)}</b><span>"
         + strings.text("evaluate.interval", name=name.upper(), low=f"{100 * low:.1f}", high=f"{100 * high:.1f}")
@@ -57,14 +59,14 @@ def _rates(report: EvaluationReport) -> str:
     )
 
 
-def _unreadable_clips(report: EvaluationReport) -> str:
+def _render_unreadable_clips(report: EvaluationReport) -> str:
     if not report.unreadable:
         return ""
     text = strings.text("evaluate.unreadable", count=len(report.unreadable), example=report.unreadable[0])
     return f'<p class="callout warn">{escape(text)}</p>'
 
 
-def _worst_clips(report: EvaluationReport) -> str:
+def _render_worst_clips(report: EvaluationReport) -> str:
     nothing = f"<i>{strings.text('common.nothing')}</i>"
     rows = "".join(
         f'<tr><td><button type="button" data-clip="{index}" '
@@ -82,7 +84,7 @@ def _worst_clips(report: EvaluationReport) -> str:
     )
 
 
-def _confusions(report: EvaluationReport) -> str:
+def _render_confusions(report: EvaluationReport) -> str:
     nothing = f"<i>({strings.text('common.nothing')})</i>"
     rows = [
         (escape(reference) or nothing, escape(hypothesis) or nothing, str(count))
@@ -90,11 +92,11 @@ def _confusions(report: EvaluationReport) -> str:
         if count > 1
     ]
     heads = [strings.text("common.reference"), strings.text("common.hypothesis"), strings.text("evaluate.times")]
-    return _table(strings.text("evaluate.confusions"), heads, rows)
+    return _render_table(strings.text("evaluate.confusions"), heads, rows)
 
 
-def _groups(title: str, column: str, groups: Sequence[ClipGroup]) -> str:
-    return _table(
+def _render_groups(title: str, column: str, groups: Sequence[ClipGroup]) -> str:
+    return _render_table(
         title,
         (column, strings.text("evaluate.clips"), strings.text("evaluate.audio"), "WER", "CER"),
         [
@@ -110,7 +112,7 @@ def _groups(title: str, column: str, groups: Sequence[ClipGroup]) -> str:
     )
 
 
-def _calibration(report: EvaluationReport) -> str:
+def _render_calibration(report: EvaluationReport) -> str:
     rows = [
         (
             strings.text("evaluate.range", low=f"{calibration_bin.low:.2f}", high=f"{calibration_bin.high:.2f}"),
@@ -123,10 +125,10 @@ def _calibration(report: EvaluationReport) -> str:
     heads = [strings.text(f"evaluate.calibration.{name}") for name in ("confidence", "words", "mean", "right")]
     rate = units.format_rate(report.calibration_error()) if rows else ""
     note = strings.text("evaluate.calibration_error", rate=rate)
-    return _table(strings.text("evaluate.calibration"), heads, rows, note)
+    return _render_table(strings.text("evaluate.calibration"), heads, rows, note)
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
+def _render_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
     """Cells are HTML."""
     if not rows:
         return ""
