@@ -198,7 +198,10 @@ def take_stills(playwright: Playwright, app: App, run: Run, scratch: Path, folde
     expect(page.locator("#data [data-part=verdict]")).to_be_visible()
     page.locator("[data-finding] summary").first.click()
     page.wait_for_timeout(500)
-    page.screenshot(path=folder / "data.png", full_page=True)
+    heading = page.get_by_role("heading", name="Check the dataset").bounding_box()
+    assert heading is not None
+    clip = {"x": 0, "y": heading["y"] + page.evaluate("scrollY") - 40, "width": VIEWPORT["width"], "height": 1000}
+    page.screenshot(path=folder / "data.png", full_page=True, clip=clip)
     page.context.browser.close()
 
     voice = f"--use-file-for-fake-audio-capture={scratch / 'speech.wav'}"
