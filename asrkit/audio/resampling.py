@@ -1,7 +1,7 @@
 """The one resampler of the project: recordings of any sampling rate -> 16 kHz.
 
-Training, evaluation, files and the live microphone all go through the same filter, so a model hears at inference what
-it was trained on. `tests/benchmarks/resampling.py` compares it with torchaudio's and FFmpeg's.
+Training, evaluation, files and the live microphone all go through the same filter, so inference gets the same
+signal as training. `tests/benchmarks/resampling.py` compares it with torchaudio's and FFmpeg's.
 """
 
 from __future__ import annotations

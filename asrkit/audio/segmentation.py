@@ -135,7 +135,7 @@ class Segmenter:
         return []
 
     def _detect(self, samples: Samples) -> Samples:
-        """(steps * STEP * FRAME,) -> (frames,) probabilities of speech.
+        """Return the (frames,) probabilities of speech in (steps * STEP * FRAME,) samples.
 
         A frame gets the probability of the detector's frame that it ends in, or of the last that ends in its step.
         `_probabilities` keeps those of detector frames that began in the last step or end in the next.
@@ -195,7 +195,7 @@ class Segmenter:
         return []
 
     def _quiet_frames(self) -> int:
-        """Number of frames since the last that was loud and, where the segment contains a voice, speech."""
+        """Return the number of frames since the last that was loud and, where the segment contains a voice, speech."""
         reach = min(self._num_frames, round(PAUSE_S * 100) + STEP)
         recent = slice(self._num_frames - reach, self._num_frames)
         is_sounding = self._levels[recent] > self._loud_dbfs
@@ -206,7 +206,7 @@ class Segmenter:
         return reach - 1 - int(sounding[-1]) if len(sounding) else reach
 
     def _tail(self, num_quiet: int) -> int:
-        """Frames of a pause that stay with the segment before it.
+        """Return the frames of a pause that stay with the segment before it.
 
         Where the pause ends in silence, all that still sounds in it: the detector does not count a final "s".
         """
@@ -222,7 +222,7 @@ class Segmenter:
         return float(np.median(self._levels[: self._num_frames])) > loudest - SILENT_DB
 
     def _lead_in(self) -> int:
-        """Frames to keep of a stretch without a voice, with a sound that just began: it may be the "s" of a word."""
+        """Return the frames to keep of a voiceless stretch with a sound that just began, maybe the "s" of a word."""
         recent = self._levels[max(0, self._num_frames - ONSET_FRAMES) : self._num_frames]
         quiet = np.flatnonzero(recent <= self._audible_dbfs)
         num_sounding = min(self._num_frames, ONSET_FRAMES) - 1 - int(quiet[-1]) if len(quiet) else 0
@@ -286,6 +286,6 @@ def compute_thresholds(levels: npt.NDArray[np.floating]) -> tuple[float, float]:
 
 
 def _levels_dbfs(samples: Samples) -> Samples:
-    """(frames * FRAME,) -> (frames,) dBFS of each frame's root mean square, its offset removed."""
+    """Return (frames * FRAME,) samples as (frames,) dBFS of each frame's root mean square, its offset removed."""
     power = samples.reshape(-1, FRAME).var(axis=1)
     return (10 * np.log10(power + 1e-12)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Mono float32 samples at 16 kHz, and what can be said about them without a model."""
+"""Mono float32 samples at 16 kHz, and what can be measured without a model."""
 
 from __future__ import annotations
 

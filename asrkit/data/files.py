@@ -92,7 +92,7 @@ def measure_duration(file: str | Path, start_s: float = 0.0, end_s: float | None
 class AudioFinder:
     """Audio files below a folder by the names that a table gives them: a path, a file name, or a name without suffix.
 
-    A file that may not be read is not looked up, so that nobody learns whether it exists; `sources` refuses it.
+    A file that may not be read is not looked up, which would reveal whether it exists; `sources` refuses it.
     """
 
     def __init__(self, folder: Path) -> None:

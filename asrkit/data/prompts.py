@@ -35,7 +35,7 @@ def parse(text: str) -> list[str]:
     if not found:
         raise DataError("There is no prompt; write what is to be read, one sentence a line.")
     if len(found) > MAX_PROMPTS:
-        raise DataError(f"{len(found):,} prompts are more than anybody reads; give at most {MAX_PROMPTS:,}.")
+        raise DataError(f"{len(found):,} prompts are too many to read aloud; give at most {MAX_PROMPTS:,}.")
     for number, line in enumerate(found, 1):
         if len(line) > MAX_PROMPT_CHARS:
             raise DataError(

@@ -1,4 +1,4 @@
-"""The decoder that a checkpoint was trained for."""
+"""Loading of the decoder that a checkpoint was trained for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decoders and models need of each other."""
+"""Protocols of decoders and acoustic models."""
 
 from __future__ import annotations
 

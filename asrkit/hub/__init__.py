@@ -1,7 +1,7 @@
 """The Hugging Face Hub: fetch files of a repository, list them, and publish models.
 
 Fetched files lie in the Hub client's own cache and are fetched once. Without a network, files in the cache are used,
-but never some of them in place of all.
+but only if all of them are there.
 """
 
 from asrkit.hub.fetching import fetch

@@ -59,7 +59,7 @@ def _splits_with_roles(
 def _read_splits(
     splits: Mapping[str | None, datasets.Dataset], name: str, clips_dir: Path | None, choice: tables.ColumnChoice
 ) -> tables.Table:
-    """Raises DataError for missing columns, audio that is neither bytes nor a file, or no rows at all."""
+    """Read each split. Raises DataError for missing columns, audio that is neither bytes nor a file, or no rows."""
     utterances: list[Utterance] = []
     clips = embedded.ClipExtractor(clips_dir)
     for split, dataset in splits.items():

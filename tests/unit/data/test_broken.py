@@ -262,7 +262,7 @@ def test_concurrent_uploads_of_one_name_are_both_saved(tmp_path, monkeypatch, pa
         ("", "There is no prompt"),
         (" \n\n", "There is no prompt"),
         ("x" * 500, "Prompt 1 has 500 characters"),
-        ("\n".join(map(str, range(6000))), "6,000 prompts are more than anybody reads"),
+        ("\n".join(map(str, range(6000))), "6,000 prompts are too many to read aloud"),
     ],
 )
 def test_bad_prompts_are_refused(text, message):
