@@ -1,4 +1,4 @@
-"""Elapsed time: the worker stamps its events with it, and a reader that polls a run goes on counting between them."""
+"""Elapsed time: the worker stamps its events with it, and readers that poll a run continue it between events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from asrkit.runs.view import RunView
 
 
 class RunClock:
-    """Counts on from the newest event by the monotonic clock of the reader's machine.
+    """Continues from the newest event by the monotonic clock of the reader's machine.
 
     Setting the system clock does not change it, and it stands still while the machine is suspended.
     """

@@ -69,7 +69,7 @@ def explain_crash(run: Run) -> tuple[str, str]:
 
 
 def _explain_invisible(run: Run, process: dict[str, Any]) -> str:
-    """Say why it is unknown here whether the worker is alive; empty where it is known."""
+    """Explain why it is unknown here whether the worker is alive; empty where it is known."""
     host = process.get("host", socket.gethostname())
     if host != socket.gethostname():
         return f"The training process was started on {host}; whether it is alive cannot be seen from here."

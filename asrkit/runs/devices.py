@@ -1,4 +1,4 @@
-"""Which devices this machine has for runs, and which run gets which. Asks the system, never torch.
+"""The devices of this machine, and their assignment to runs. Queries the system, never torch.
 
 A device is cuda:0, cuda:1, ... (after the colon stands its name in CUDA_VISIBLE_DEVICES), mps or cpu. Runs use the
 visible GPUs; without any, Apple's GPU, else the processor. `$ASRKIT_DEVICES` overrides this, and `$ASRKIT_SLOTS` sets

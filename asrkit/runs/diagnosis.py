@@ -1,4 +1,4 @@
-"""Diagnose a run: what is going wrong, why, and what to do. Pure functions of its history.
+"""Diagnose a run: problems, their causes and their remedies. Pure functions of its history.
 
 The same rules read a run of ours and a published results table (`report/published.py`), which shows that a run that
 fails quietly can be recognized at its second evaluation.
@@ -224,7 +224,7 @@ def _has_risen(rates: list[float | None]) -> bool:
 
 
 def _find_overfitting(history: RunHistory) -> Iterator[Finding]:
-    """The loss rises for several evaluations while WER no longer falls."""
+    """Find overfitting: the loss rises for several evaluations while WER no longer falls."""
     known = [
         (score, score.loss, score.wer)
         for score in history.scores
@@ -308,7 +308,7 @@ def _find_over_masking(history: RunHistory) -> Iterator[Finding]:
 
 
 def _find_unknown_tokens(history: RunHistory) -> Iterator[Finding]:
-    """The model outputs the unknown token, which readers never see."""
+    """Find outputs of the unknown token, which readers never see."""
     for score in history.scores:
         if score.step > 0 and (score.unknown_share or 0) > MAX_UNKNOWN_SHARE:
             yield Finding(
@@ -322,7 +322,7 @@ def _find_unknown_tokens(history: RunHistory) -> Iterator[Finding]:
 
 
 def _find_small_evaluation_set(history: RunHistory) -> Iterator[Finding]:
-    """The evaluation set is too small to compare models by."""
+    """Find an evaluation set that is too small to compare models by."""
     for score in history.scores:
         if score.wer_interval and score.step > 0:
             low, high = score.wer_interval

@@ -88,7 +88,7 @@ class Heartbeat:
             return
         unfinished_s = min(now - self._polled_at, MAX_UNFINISHED_S) if self._polled_at is not None else 0.0
         longest_s = max(self._longest_s, unfinished_s)
-        # If the disk is full or read-only, the next event ends the worker and says so.
+        # If the disk is full or read-only, the next event fails, which ends the worker with that reason.
         with contextlib.suppress(OSError):
             _write(self.run.heartbeat_path, {"beat": round(now, 3), "longest_s": round(longest_s, 3)})
 

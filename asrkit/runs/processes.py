@@ -1,7 +1,7 @@
 """The worker of a run as a process: start it detached, recognize it, kill it.
 
 The worker has a session of its own and writes its output to a file, so nothing that happens to the app reaches it.
-Whether it is alive is asked of the system each time, by pid *and* start time, so that another program with the same pid
+The system is queried each time whether it is alive, by pid *and* start time, so that another program with the same pid
 is not mistaken for the worker.
 """
 

@@ -71,7 +71,7 @@ def _device_request(run: Run) -> DeviceRequest:
 
 @functools.lru_cache(maxsize=1024)
 def _cached_device_request(path: Path, mtime_ns: int) -> DeviceRequest:
-    """Every page asks every second, for all queued runs. A file of another time belongs to another run."""
+    """Read a request once, as every page polls all queued runs every second. mtime_ns: tells a changed file."""
     return DeviceRequest.from_config(configs.from_file(path))
 
 

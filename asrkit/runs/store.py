@@ -122,7 +122,7 @@ class RunStore:
             )
 
     def delete(self, run: Run) -> None:
-        """Delete the directory, which is hidden first, so that nobody sees half of it."""
+        """Delete the directory, which is hidden first, so that no reader finds half of it."""
         hidden = self.root / f".deleted-{run.id}-{os.getpid()}"
         os.rename(run.path, hidden)
         shutil.rmtree(hidden)

@@ -1,4 +1,4 @@
-"""What readers ask about a whole run: best evaluation, failure, history for the diagnosis, summary for the terminal."""
+"""Summaries of a run: best evaluation, failure, history for the diagnosis, summary for the terminal."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class SystemLoad:
 
 
 class SystemMonitor:
-    """The latest measured load. A GPU's driver may take seconds to answer, so a thread measures and nobody waits."""
+    """The latest measured load. A GPU's driver may take seconds to answer, so a thread in the background measures."""
 
     def __init__(self) -> None:
         self._load: SystemLoad | None = None

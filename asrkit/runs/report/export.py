@@ -109,7 +109,7 @@ class _Buffer(io.RawIOBase):
 
 
 def write_archive(run: Run, path: Path) -> None:
-    """Write that zip to a file, whole or not at all."""
+    """Write the archive of a run to a file, whole or not at all."""
     with write_atomic(path) as file:
         for block in iter_archive(run):
             file.write(block)
