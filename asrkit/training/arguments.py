@@ -54,7 +54,7 @@ def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
 
 
 def num_loader_workers() -> int:
-    """Number of processes that decode audio ahead of the training step.
+    """Return the number of processes that decode audio ahead of the training step.
 
     Where the step itself uses all cores, a further process slows it down, unless there are many cores.
     """

@@ -107,8 +107,10 @@ NUM_WARP_LENGTHS = 24
 
 @functools.cache
 def _fast_lengths() -> np.ndarray:
-    """All lengths up to two minutes whose prime factors are 2, 3, 5 and 7, ascending: Fourier transforms of these are
-    fast. From half a second on, neighbours are at most 2 % apart."""
+    """Return all lengths up to two minutes whose prime factors are 2, 3, 5 and 7, ascending.
+
+    Their Fourier transforms are fast. From half a second on, neighbours are at most 2 % apart.
+    """
     limit = 120 * RATE
     lengths = [1]
     for prime in (2, 3, 5, 7):
@@ -119,7 +121,7 @@ def _fast_lengths() -> np.ndarray:
 
 
 def next_fast_length(length: int) -> int:
-    """The smallest length >= `length` with a fast Fourier transform; `length` itself beyond two minutes."""
+    """Return the smallest length >= `length` with a fast Fourier transform; `length` itself beyond two minutes."""
     lengths = _fast_lengths()
     return int(lengths[np.searchsorted(lengths, length)]) if length <= lengths[-1] else length
 

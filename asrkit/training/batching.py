@@ -50,7 +50,7 @@ class LengthBatchSampler:
         self.num_batches = -(-(len(self.cuts) - 1) // world_size)
 
     def __len__(self) -> int:
-        """Batches per epoch of each process."""
+        """Return the number of batches per epoch of each process."""
         return self.num_batches
 
     def set_epoch(self, epoch: int) -> None:
@@ -85,7 +85,7 @@ class LengthBatchSampler:
 def _cut_batches(
     descending: np.ndarray, batch_seconds: float, batch_size: int, num_oversized: int, window: int
 ) -> np.ndarray:
-    """(batches + 1,) positions in `descending`, durations from the longest to the shortest, at which batches begin.
+    """Return the (batches + 1,) positions in `descending`, the durations from longest to shortest, where batches begin.
 
     The first `num_oversized` clips are a batch each. No other batch exceeds `batch_seconds`, whichever clips of the
     `window` batches around it are mixed in.

@@ -146,7 +146,7 @@ def evaluate(
 
 
 def _merge_texts(shares: list[dict[int, str]], normaliser: str) -> list[str]:
-    """Normalised texts of all processes, in the order of the manifest."""
+    """Return the normalised texts of all processes, in the order of the manifest."""
     texts = {index: text for share in shares for index, text in share.items()}
     return [normalize(texts[index], normaliser) for index in sorted(texts)]
 
@@ -220,7 +220,7 @@ def _decode_batch(
 def _select_samples(
     utterances: Sequence[Utterance], references: list[str], hypotheses: list[str]
 ) -> list[dict[str, Any]]:
-    """A few clips spread over the set, the same in every evaluation, and those with the highest CER."""
+    """Select a few clips spread over the set, the same in every evaluation, and those with the highest CER."""
     spread = np.linspace(0, len(utterances) - 1, min(NUM_FIXED_SAMPLES, len(utterances)))
     fixed = sorted({round(index) for index in spread})
     rates = [metrics.score([r], [h]).cer.rate for r, h in zip(references, hypotheses, strict=True)]

@@ -39,7 +39,7 @@ def find_checkpoint(run: Run) -> Path | None:
 
 
 def fetch_base_model(run: Run, config: TrainConfig) -> Path:
-    """Return the base model's directory; rank 0 fetches it if needed, before the other processes look for it."""
+    """Return the base model's directory; rank 0 fetches it if needed, before the other processes need it."""
     fetch = functools.partial(
         resolution.fetch, config.model, RunStore(run.path.parent), language=config.adapter_language
     )

@@ -217,7 +217,7 @@ class CtcTrainer(Trainer):
                 logger.warning("%s: %s %s", finding.code, cause, finding.remedy)
 
     def _name_clips_without_loss(self, losses: list[tuple[torch.Tensor, list[int]]]) -> str:
-        """A sentence that names the clips of the first batch with a non-finite loss."""
+        """Return a sentence that names the clips of the first batch with a non-finite loss."""
         clips = next((clips for loss, clips in losses if not torch.isfinite(loss).all()), [])
         names = [self.train_rows[clip].id for clip in clips]
         more = f" and {len(names) - MAX_NAMED_CLIPS} more" if len(names) > MAX_NAMED_CLIPS else ""

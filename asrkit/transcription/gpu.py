@@ -1,4 +1,4 @@
-"""The GPU is left to a training run while one is active."""
+"""Release the GPU while a training run is active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a transcript fits its audio, by a model: for the audit, which lists the worst first."""
+"""Score how well a transcript fits its audio, with a model, for the audit."""
 
 from __future__ import annotations
 

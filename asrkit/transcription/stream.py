@@ -1,4 +1,4 @@
-"""Live transcription of a microphone: provisional text while somebody speaks, and final words after each pause.
+"""Live transcription of a microphone: provisional text during speech, and final words after each pause.
 
 Audio is segmented, decoded and merged exactly as a file's is, so the final words are those of the same audio as a file.
 Only what follows the last pause (at most 15 s) is decoded again and again, so a chunk costs the same after an hour as

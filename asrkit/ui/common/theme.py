@@ -1,4 +1,4 @@
-"""How the page looks: one accent colour, the fonts of the system, light and dark."""
+"""The look of the page: one accent colour, the fonts of the system, light and dark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono
 
 
 def theme() -> gr.themes.Base:
-    """Fonts are names of installed ones only: a Google font would be a request to the outside."""
+    """Return the theme. Fonts are names of installed ones only: a Google font would be a request to the outside."""
     hues = gr.themes.colors
     calm = gr.themes.Base(
         primary_hue=hues.teal,

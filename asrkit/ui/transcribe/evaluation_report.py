@@ -129,7 +129,7 @@ def _render_calibration(report: EvaluationReport) -> str:
 
 
 def _render_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
-    """Cells are HTML."""
+    """Render a table whose cells are HTML."""
     if not rows:
         return ""
     head = "".join(f"<th>{cell}</th>" for cell in heads)
