@@ -1,1 +1,1 @@
-"""A run on disk and its life. Nothing here imports torch."""
+"""A run on disk and its life cycle. Nothing here imports torch."""

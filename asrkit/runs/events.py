@@ -27,7 +27,7 @@ _TRAIN_LINE = b'"kind": "train"'
 class Event:
     """One line of `events.jsonl`. `data` holds what the kind adds, such as `loss` or `samples`.
 
-    elapsed_s: seconds of work since the run began, pauses between two lives of the worker not counted; None in events
+    elapsed_s: seconds of work since the run began, pauses before a resume not counted; None in events
     that no worker wrote, and in those of older versions. offset: the byte at which the line begins in its file; 0 for
     an event that was not read from one. Events are never changed; they are not frozen because a history may have a
     million, and making frozen ones takes half as long again.

@@ -23,7 +23,7 @@ def get_status(run: Run) -> str:
     is_alive = is_worker_alive(run)
     if not is_alive and run.queue_path.exists():
         return QUEUED
-    # An end event from before the present worker belongs to an earlier life: the run was resumed.
+    # An end event from before the present worker is of an earlier worker: the run was resumed.
     since = (process or {}).get("events_from", 0)
     last = run.last_events(size=4096, since=since)
     if last and last[-1].kind in events.END_KINDS:

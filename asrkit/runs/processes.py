@@ -47,7 +47,7 @@ def spawn_worker(run: Run, assigned: Sequence[str]) -> None:
     command = _worker_command(run)
     environment = _worker_environment(run, assigned)
     events_from = run.events_size()
-    run.heartbeat_path.unlink(missing_ok=True)  # of an earlier life, whose silence does not count
+    run.heartbeat_path.unlink(missing_ok=True)  # of an earlier worker, which no longer counts
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         log_from = log.tell()
         worker = subprocess.Popen(

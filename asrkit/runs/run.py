@@ -110,7 +110,7 @@ class Run:
     def start_clock(self, elapsed_s: float) -> None:
         """From now on, stamp appended events with seconds of work by the monotonic clock (in the worker).
 
-        elapsed_s: seconds of work in earlier lives of the worker.
+        elapsed_s: seconds of work of earlier workers of the run.
         """
         self._clock_origin_s = elapsed_s - time.monotonic()
 

@@ -66,9 +66,9 @@ def load_history(run: Run) -> RunHistory:
 
 
 def get_end_event(run: Run, run_view: RunView) -> Event | None:
-    """Return the event that ended the present or last life of the run; None if it wrote none.
+    """Return the end event of the present or last worker; None if it wrote none.
 
-    The end of an earlier life does not count.
+    The end of an earlier worker does not count.
     """
     return run_view.end if run.has_ended() else run.pending_end_event()
 

@@ -24,7 +24,7 @@ EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
 class RunView:
     """The state of a run after the events applied so far.
 
-    elapsed_s: seconds of work up to the last event; pauses between two lives of the worker are not counted.
+    elapsed_s: seconds of work up to the last event; pauses before a resume are not counted.
     max_points: curves with several times as many points are thinned to about that many, and evaluations lose their
     samples (`Event.offset` tells where to read them), so that memory does not grow with the run. None keeps all.
     """
@@ -42,7 +42,7 @@ class RunView:
     last_time: float | None = None
     elapsed_s: float = 0.0
     _pace: list[tuple[float, int]] = field(default_factory=list)
-    """(elapsed_s, step) of the first and the last `train` event of this life of the worker."""
+    """(elapsed_s, step) of the first and the last `train` event of the present worker."""
     _train_interval_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -81,12 +81,12 @@ class RunView:
         if event.elapsed_s is not None:
             self.elapsed_s = event.elapsed_s
         elif self.last_time is not None and not (event.data.get("begins") or self.end):
-            # Not from a worker, or from one of an older version. No work is done between two lives of a worker.
+            # Not from a worker, or from one of an older version. No work is done before a resume.
             self.elapsed_s += max(0.0, event.time - self.last_time)
         self.last_time = event.time
 
     def _start(self, event: Event) -> None:
-        """Begin a life of the worker. After a resume, what lies past its first step is about to be written again."""
+        """Begin the events of a new worker. After a resume, those past its first step are about to be written again."""
         self.started, self.end, self._pace = event.data, None, []
         step = event.step or -1  # from step 0, the evaluation before the first step is repeated too
         self._curves.rewind(step)
@@ -120,7 +120,7 @@ class RunView:
         return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
 
     def eta_s(self, elapsed_s: float | None = None) -> float | None:
-        """Estimate the seconds to go, by the pace of this life of the worker, evaluations included.
+        """Estimate the seconds to go, by the pace of the present worker, evaluations included.
 
         elapsed_s: the present moment, as `RunClock.elapsed_s` returns it; None for that of the last event. The result
         is None while the pace is unknown and once the run has ended.

@@ -46,7 +46,7 @@ def iter_metrics_csv(run: Run) -> Iterator[str]:
 
 
 def _is_rewound(event: Event, rewinds: list[tuple[int, int]]) -> bool:
-    """Whether a later life of the worker, given as (byte offset, step) of its start, began before this event's step."""
+    """Whether a later worker of the run, given as (byte offset, step) of its start, began before this event's step."""
     return any(offset > event.offset and (event.step or 0) > step for offset, step in rewinds)
 
 
