@@ -1,7 +1,7 @@
 """Sounds that the page plays by their address, `audio/<kind>.wav?…`, with Range requests.
 
 Each tab registers the kinds that it has: recordings, clips of a dataset, worst clips of an evaluation. A registered
-function checks the query, which comes from the page, and opens one sound; what is wrong is a sentence, with status 404.
+function checks the query, which comes from the page, and opens one sound; errors get status 404 and one sentence.
 """
 
 from __future__ import annotations

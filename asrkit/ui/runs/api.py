@@ -121,7 +121,7 @@ class RunsApi:
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
         self._ids: list[str] = []
         self._fields: list[str] = []
-        self._version, self._list_version, self._life = 0, 0, uuid.uuid4().hex
+        self._version, self._list_version, self._instance_id = 0, 0, uuid.uuid4().hex
         self._lock = threading.Lock()
 
     def poll(self, request: Request) -> Reply:
@@ -133,9 +133,9 @@ class RunsApi:
         rows = self.run_list.rows()
         with self._lock:
             self._refresh(rows)
-            known_version = int(request.get("version") or 0) if request.get("life") == self._life else -1
+            known_version = int(request.get("version") or 0) if request.get("life") == self._instance_id else -1
             reply: Reply = {
-                "life": self._life,
+                "life": self._instance_id,
                 "version": self._version,
                 "rows": [row for version, row in self._rows.values() if version > known_version],
                 "ids": None,

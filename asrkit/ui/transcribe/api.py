@@ -124,7 +124,7 @@ class TranscribeApi:
 
     @with_error_reply
     def poll(self, request: Request) -> Reply:
-        """Return how far each of `ids` is, and keep them. The state of one that was deleted is "gone"."""
+        """Return the progress of each of `ids`, and mark them as in use. The state of a deleted one is "gone"."""
         rows: list[Reply] = []
         for recording_id in request["ids"]:
             recording = self.recordings.find(recording_id)

@@ -45,7 +45,7 @@ def _push_chunk(store: RunStore, recording: Recording, microphone: Microphone, p
         samples = np.concatenate([samples, microphone.resampler.finish()])
     session = microphone.session or _open_session(store, recording)
     microphone.session = session
-    begun = time.monotonic()
+    started = time.monotonic()
     recording.append(samples)
     update = session.push_chunk(samples)
     microphone.num_chunks += 1
@@ -55,7 +55,7 @@ def _push_chunk(store: RunStore, recording: Recording, microphone: Microphone, p
         recording.words += session.finish().final
         recording.partial, recording.microphone = "", None
         finish(recording)
-    recording.seconds += time.monotonic() - begun
+    recording.seconds += time.monotonic() - started
 
 
 def _open_session(store: RunStore, recording: Recording) -> LiveSession:

@@ -1,4 +1,4 @@
-"""Recordings that visitors made or uploaded: audio, words and state. Only the page that made one knows its id.
+"""Recordings that visitors made or uploaded: audio, words and state. Only the page that created one has its id.
 
 Audio is kept on disk (16 kHz, 16 bit), so that any part of it can be played whatever its format was. It is deleted when
 it has not been used for an hour, or when there are too many recordings.

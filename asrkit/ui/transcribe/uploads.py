@@ -42,7 +42,7 @@ class UploadQueue:
 
     def _transcribe(self, job: Job[None], recording: Recording, path: Path) -> None:
         recording.state = WORKING
-        begun = time.monotonic()
+        started = time.monotonic()
 
         def load_model() -> Any:
             from asrkit.transcription.model_cache import get_transcriber
@@ -65,7 +65,7 @@ class UploadQueue:
         files.transcribe_blocks(
             map(keep, stream_blocks(path)), files.header_duration_s(path), load_model, on_words, recording.hints
         )
-        recording.seconds = time.monotonic() - begun
+        recording.seconds = time.monotonic() - started
         finish(recording)
 
     def _end(self, job: Job[None], recording: Recording, path: Path) -> None:
