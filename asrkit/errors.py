@@ -16,7 +16,7 @@ what to do about it. Anything else that is raised is a bug.
 
 
 class AsrkitError(Exception):
-    """Something the user can put right; `str(error)` tells them how."""
+    """An error that the user can correct; `str(error)` tells how."""
 
 
 class ConfigError(AsrkitError):

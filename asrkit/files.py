@@ -80,10 +80,10 @@ def restore_directory(target: Path) -> None:
 
 def remove_directory(target: Path) -> None:
     """Delete a directory. It is renamed first, so that a kill leaves no half of it under its name."""
-    gone = target.with_name(f".{target.name}-gone")
-    shutil.rmtree(gone, ignore_errors=True)
-    os.rename(target, gone)
-    shutil.rmtree(gone)
+    removed = target.with_name(f".{target.name}-gone")
+    shutil.rmtree(removed, ignore_errors=True)
+    os.rename(target, removed)
+    shutil.rmtree(removed)
 
 
 def previous_path(target: Path) -> Path:

@@ -195,12 +195,12 @@ class BeamSearch:
             longer.token, longer.joined = token, False
         else:
             text = self.texts[token]
-            begun = prefix
+            parent = prefix
             if prefix.text and not is_continuation(prefix.text, text[0]):
-                begun = self._finish_word(prefix)
-            longer = _Prefix(token, begun.state, begun.base, begun.last_word, begun.joined)
-            longer.letters, longer.text = (*begun.letters, token), begun.text + text
-            longer.node = self.trie.next.get((begun.node, token), -1) if begun.node >= 0 else -1
+                parent = self._finish_word(prefix)
+            longer = _Prefix(token, parent.state, parent.base, parent.last_word, parent.joined)
+            longer.letters, longer.text = (*parent.letters, token), parent.text + text
+            longer.node = self.trie.next.get((parent.node, token), -1) if parent.node >= 0 else -1
             if longer.node >= 0:
                 longer.score = longer.base + _bonus(len(longer.letters), self.trie.best_log_prob[longer.node])
         prefix.extensions[token] = longer

@@ -28,7 +28,7 @@ class WordModel(Protocol):
 
     @property
     def words(self) -> Sequence[str]:
-        """The words that the model knows by name."""
+        """The vocabulary of the model."""
         ...
 
     @property

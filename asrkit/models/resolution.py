@@ -101,7 +101,7 @@ def is_local(name: str, store: RunDirectories) -> bool:
 
 
 _fetched: dict[tuple[str, str], Path] = {}
-"""(Hub id, language) -> directory: each model is requested from the Hub once in the life of a process."""
+"""(Hub id, language) -> directory: each process requests a model from the Hub once."""
 
 
 def _select_files(paths: list[str], language: str) -> list[str]:

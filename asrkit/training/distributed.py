@@ -20,7 +20,7 @@ IS_MAIN = RANK == 0
 LOCAL_WORLD_SIZE = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 """Number of the run's processes on this machine."""
 IS_LAUNCHED = "TORCHELASTIC_RUN_ID" in os.environ
-"""Whether torchrun started this process; its parent then lives as long as the run."""
+"""Whether torchrun started this process; its parent then runs as long as the run does."""
 
 _PR_SET_PDEATHSIG = 1
 

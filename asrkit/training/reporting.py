@@ -19,6 +19,6 @@ def emit(run: Run, kind: str, step: int | None = None, epoch: float | None = Non
 
 
 def emit_phase(run: Run, phase: str, text: str, **data: Any) -> None:
-    """Append a `phase` event and a log line, so that no wait goes unexplained."""
+    """Append a `phase` event, and write its text to the log."""
     emit(run, events.PHASE, phase=phase, text=text, **data)
     logger.info(text)

@@ -1,6 +1,6 @@
 """One thread of the process that does all inference.
 
-oneDNN and OpenMP keep memory and helper threads for each thread that calculates, as long as it lives: with the starter
+oneDNN and OpenMP keep memory and helper threads for each thread that calculates, until it ends: with the starter
 0.25 GB for each that transcribed an hour. A page answers from dozens of threads.
 """
 
