@@ -52,7 +52,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip is checked against.
+    """The limits and rules that a clip is checked against.
 
     rules: one or more normalizers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
     if the vocabulary will be built from this text. count_frames: seconds of audio -> CTC frames of the model.

@@ -20,7 +20,7 @@ SAMPLE_BYTES = 16 << 10
 
 @dataclass(frozen=True)
 class ClipIdentity:
-    """What two clips are compared by.
+    """The properties by which two clips are compared.
 
     index: of the clip in its dataset. text: normalised. fingerprint: equal for equal audio; None if it is unknown.
     """

@@ -1,4 +1,4 @@
-"""What a run loads before it trains: checkpoint or base model, data, processor and model."""
+"""Inputs of a run: checkpoint or base model, data, processor and model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a resumed run knows of its earlier processes, read from its events."""
+"""The state of a resumed run, read from the events of its earlier processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a run evaluates, saves and stops, and which of its evaluations is the best."""
+"""The schedule of a run: evaluation, saving, stopping, and the choice of the best evaluation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BestTracker:
 
 
 class ScheduledTrainer(Protocol):
-    """What `Schedule` needs of a CtcTrainer."""
+    """The interface of CtcTrainer that `Schedule` uses."""
 
     run: Run
     config: TrainConfig

@@ -264,8 +264,8 @@ class CtcTrainer(Trainer):
         )
         self.diagnose()
         if self.best_tracker.add(metrics):
-            figures = {name: value for name, value in metrics.items() if name != "samples"}
-            self.save_best(events.make_event(events.EVAL, self.state.global_step, self.state.epoch or 0.0, **figures))
+            data = {name: value for name, value in metrics.items() if name != "samples"}
+            self.save_best(events.make_event(events.EVAL, self.state.global_step, self.state.epoch or 0.0, **data))
         patience = self.config.early_stopping_patience
         return bool(patience and self.best_tracker.num_stale >= patience)
 

@@ -121,7 +121,7 @@ def _render_introduction(run: Run, run_view: RunView, best: events.Event | None,
     text = f"# {run.id}\n\nA fine-tuned version of `{config['model']}` on `{config['train']}`, made with asrkit."
     if not best:
         return text + "\nIt was not evaluated."
-    figures = [
+    metrics = [
         f"- {name}: {best.data[key]:.4f}"
         for name, key in (("Loss", "loss"), ("Wer", "wer"), ("Cer", "cer"), ("Mer", "mer"))
         if best.data.get(key) is not None
@@ -129,7 +129,7 @@ def _render_introduction(run: Run, run_view: RunView, best: events.Event | None,
     return (
         f"{text}\nBest evaluation (step {best.step}, by {run_view.metric.upper()}, references and hypotheses "
         f"through the normaliser `{best.data.get('normaliser', run.config().text_rules)}`):\n"
-        + "\n".join(figures)
+        + "\n".join(metrics)
         + "".join(f"\n\n{note}" for note in [describe_model_step(run, run_view)] if note)
     )
 
