@@ -49,7 +49,7 @@ class AudioBytes:
 
 
 class AudioFiles:
-    """How each kind of sound is opened."""
+    """The kinds of sound, each with the function that opens it."""
 
     def __init__(self) -> None:
         self._openers: dict[str, OpenAudio] = {}

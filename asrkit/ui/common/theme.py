@@ -14,7 +14,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono
 def theme() -> gr.themes.Base:
     """Return the theme. Fonts are names of installed ones only: a Google font would be a request to the outside."""
     hues = gr.themes.colors
-    calm = gr.themes.Base(
+    base_theme = gr.themes.Base(
         primary_hue=hues.teal,
         secondary_hue=hues.teal,
         neutral_hue=hues.slate,
@@ -22,7 +22,7 @@ def theme() -> gr.themes.Base:
         font_mono=MONO,
         radius_size=gr.themes.sizes.radius_lg,
     )
-    return calm.set(
+    return base_theme.set(
         body_text_color_subdued="*neutral_500",
         body_text_color_subdued_dark="*neutral_400",
         body_background_fill="*neutral_50",

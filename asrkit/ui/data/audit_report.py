@@ -1,4 +1,4 @@
-"""What the Data tab's script shows of an audit, a clip or a text preview, as plain values. The script escapes them."""
+"""Audits, clips and text previews as plain values for the Data tab's script, which escapes them."""
 
 from __future__ import annotations
 

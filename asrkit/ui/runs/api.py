@@ -1,4 +1,4 @@
-"""What the Runs tab's script calls on the server: a row for each run, and the curves of the runs to compare.
+"""The Runs tab's API, which its script calls: a row for each run, and the curves of the runs to compare.
 
 Rows are made without the points of training curves. Each run is read on from where it was last read, and a row is sent
 only if it has changed: a page names the version of the table that it has.

@@ -1,4 +1,4 @@
-"""What the live panel's script calls on the server: the state of a run, actions on it, and its command line."""
+"""The live panel's API, which its script calls: the state of a run, actions on it, and its command line."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class TranscribeApi:
 
     @with_error_reply
     def show(self, request: Request) -> Reply:
-        """Return all of a recording: words, waveform, figures."""
+        """Return all of a recording: words, waveform, numbers."""
         recording = self.recordings.get(request["id"])
         return _describe(recording) | {
             "name": recording.name,
