@@ -1,4 +1,4 @@
-"""Run directories made by hand: no worker, no torch."""
+"""Fixtures for tests of run directories that need neither a real training worker nor torch."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from asrkit.runs import processes
 
 @pytest.fixture
 def child():
-    """A process that lives until it is told otherwise, as `process.json` names it."""
+    """A process that runs until its standard input is closed."""
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     yield process
     process.communicate()
@@ -30,10 +30,10 @@ while True:
 
 @pytest.fixture
 def worker(monkeypatch, tmp_path, store):
-    """A worker that prints and waits; every one that was started is ended with the test."""
+    """Replace the training worker by one that prints two lines and sleeps; kill all workers after the test."""
     (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "pretended_worker.py").write_text(WORKER)
-    monkeypatch.setattr(processes, "_WORKER", "pretended_worker")
+    (tmp_path / "code" / "fake_worker.py").write_text(WORKER)
+    monkeypatch.setattr(processes, "_WORKER", "fake_worker")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
     yield
     for run in store.all():

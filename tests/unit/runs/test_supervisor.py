@@ -24,56 +24,59 @@ BEFORE, AFTER = NOW - 100, NOW + 100
 
 
 @pytest.fixture
-def living(child):
+def alive(child):
+    """The content of `process.json` for a process that is running."""
     return {**processes.identify_process(child.pid), "start_time": NOW}
 
 
 @pytest.fixture
 def dead():
-    """What `process.json` says of a process that has gone."""
+    """The content of `process.json` for a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    result = processes.identify_process(process.pid)
+    process_info = processes.identify_process(process.pid)
     process.communicate()
-    return {**result, "start_time": NOW}
+    return {**process_info, "start_time": NOW}
 
 
-def said(kind, when=AFTER, **data):
-    return Event(kind, when, 3, 0.5, data)
+def make_event(kind, time_s=AFTER, **data):
+    return Event(kind, time_s, 3, 0.5, data)
 
 
-STARTED, PHASE, TRAIN, EVAL = (said(kind) for kind in ("started", "phase", "train", "eval"))
+STARTED, PHASE, TRAIN, EVAL = (make_event(kind) for kind in ("started", "phase", "train", "eval"))
 
 
-# What a run is
+# Status of a run
 
 
 def test_run_without_a_process_is_queued(make_run):
     assert lifecycle.get_status(make_run()) == "queued"
 
 
-def test_starting_until_the_worker_has_loaded(make_run, living):
-    assert lifecycle.get_status(make_run("one", [], living)) == "starting"
-    loading = said("phase", phase="loading", text="Loading PyTorch")
-    assert lifecycle.get_status(make_run("two", [loading, loading], living)) == "starting"
+def test_starting_until_the_worker_has_loaded(make_run, alive):
+    assert lifecycle.get_status(make_run("one", [], alive)) == "starting"
+    loading = make_event("phase", phase="loading", text="Loading PyTorch")
+    assert lifecycle.get_status(make_run("two", [loading, loading], alive)) == "starting"
 
 
-@pytest.mark.parametrize("event", [STARTED, TRAIN, EVAL, said("checkpoint"), said("finding"), said("newer-kind")])
-def test_running(make_run, living, event):
-    assert lifecycle.get_status(make_run("one", [PHASE, event, PHASE], living)) == "running"
+@pytest.mark.parametrize(
+    "event", [STARTED, TRAIN, EVAL, make_event("checkpoint"), make_event("finding"), make_event("newer-kind")]
+)
+def test_running(make_run, alive, event):
+    assert lifecycle.get_status(make_run("one", [PHASE, event, PHASE], alive)) == "running"
 
 
-def test_running_through_an_evaluation_of_hours(make_run, living):
-    """More than the last 64 kB of the events say only that it is being evaluated."""
-    waiting = said("phase", phase="evaluating", text="Evaluating 8 of 100000 clips" + "." * 2000)
-    run = make_run("one", [STARTED, *[waiting] * 40], living)
+def test_running_through_an_evaluation_of_hours(make_run, alive):
+    """The last 64 kB of the events hold only evaluation phases, not the `started` event."""
+    evaluating = make_event("phase", phase="evaluating", text="Evaluating 8 of 100000 clips" + "." * 2000)
+    run = make_run("one", [STARTED, *[evaluating] * 40], alive)
     assert STARTED not in run.last_events()
     assert lifecycle.get_status(run) == "running"
 
 
 @pytest.mark.parametrize("flag", [STOP, CANCEL])
-def test_stopping(make_run, living, dead, flag):
-    for name, result in (("loads", []), ("trains", [STARTED, TRAIN])):
-        run = make_run(name, result, living)
+def test_stopping(make_run, alive, dead, flag):
+    for name, events in (("loads", []), ("trains", [STARTED, TRAIN])):
+        run = make_run(name, events, alive)
         run.set_flag(flag)
         assert lifecycle.get_status(run) == "stopping"
     run = make_run("crashed", [STARTED, TRAIN], dead)
@@ -82,21 +85,23 @@ def test_stopping(make_run, living, dead, flag):
 
 
 @pytest.mark.parametrize("kind", ["stopped", "finished", "failed"])
-def test_ended(make_run, living, dead, kind):
-    end = said(kind)
+def test_ended(make_run, alive, dead, kind):
+    end = make_event(kind)
     assert lifecycle.get_status(make_run("gone", [STARTED, end], dead)) == kind
-    assert lifecycle.get_status(make_run("leaving", [STARTED, end], living)) == kind
+    assert lifecycle.get_status(make_run("leaving", [STARTED, end], alive)) == kind
     assert lifecycle.get_status(make_run("copied", [STARTED, end])) == kind
 
 
-@pytest.mark.parametrize("result", [[], [PHASE], [STARTED, TRAIN], [said("stopped", BEFORE), said("phase")]])
-def test_crashed(make_run, dead, result):
-    assert lifecycle.get_status(make_run("one", result, dead)) == "crashed"
+@pytest.mark.parametrize(
+    "events", [[], [PHASE], [STARTED, TRAIN], [make_event("stopped", BEFORE), make_event("phase")]]
+)
+def test_crashed(make_run, dead, events):
+    assert lifecycle.get_status(make_run("one", events, dead)) == "crashed"
 
 
 def test_resumed_worker_that_died_before_its_first_event_is_crashed(make_run, dead):
-    """Whatever the clocks say: the old end lies before the byte from which the new worker tells."""
-    old = [said("started"), said("finished")]
+    """`events_from` separates the workers: timestamps play no part, as clocks can change."""
+    old = [make_event("started"), make_event("finished")]
     dead = {**dead, "events_from": sum(len(event.to_line()) for event in old)}
     assert lifecycle.get_status(make_run("one", old, dead)) == "crashed"
 
@@ -104,7 +109,7 @@ def test_resumed_worker_that_died_before_its_first_event_is_crashed(make_run, de
 def test_end_event_in_the_reserve_decides_the_status(make_run, dead):
     run = make_run("one", [STARTED, TRAIN], dead)
     run.reserve_disk()
-    assert lifecycle.get_status(run) == "crashed", "an untouched reserve says nothing"
+    assert lifecycle.get_status(run) == "crashed", "an empty reserve holds no end event"
     line = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some."}).to_line()
     (run.path / ".reserve").write_text(line)
     assert lifecycle.get_status(run) == "failed" and summary.summarize_run(run)["error"] == "The disk is full."
@@ -114,24 +119,29 @@ def test_end_event_in_the_reserve_decides_the_status(make_run, dead):
 def test_half_written_end_event_is_no_end(make_run, dead):
     run = make_run("one", [STARTED], dead)
     with open(run.events_path, "ab") as file:
-        file.write(said("finished").to_line().encode()[:-1])
+        file.write(make_event("finished").to_line().encode()[:-1])
     assert lifecycle.get_status(run) == "crashed"
 
 
 @pytest.mark.parametrize("kind", ["stopped", "failed"])
-def test_resumed_run_is_active_again(make_run, living, kind):
-    """The end of an earlier life is older than the present worker."""
-    old = [said("started", BEFORE), said(kind, BEFORE)]
-    living = {**living, "events_from": sum(len(event.to_line()) for event in old)}
-    assert lifecycle.get_status(make_run("loads", old, living)) == "starting"
-    assert lifecycle.get_status(make_run("trains", [*old, said("phase"), said("started")], living)) == "running"
-    assert lifecycle.get_status(make_run("ended", [*old, said("started"), said("finished")], living)) == "finished"
+def test_resumed_run_is_active_again(make_run, alive, kind):
+    """An end event before `events_from` belongs to an earlier worker."""
+    old = [make_event("started", BEFORE), make_event(kind, BEFORE)]
+    alive = {**alive, "events_from": sum(len(event.to_line()) for event in old)}
+    assert lifecycle.get_status(make_run("loads", old, alive)) == "starting"
+    assert (
+        lifecycle.get_status(make_run("trains", [*old, make_event("phase"), make_event("started")], alive)) == "running"
+    )
+    assert (
+        lifecycle.get_status(make_run("ended", [*old, make_event("started"), make_event("finished")], alive))
+        == "finished"
+    )
 
 
-# Who is alive
+# Liveness of a process
 
 
-def test_alive(child):
+def test_is_alive(child):
     process = {**processes.identify_process(child.pid), "host": socket.gethostname()}
     assert processes.is_alive(process)
     assert not processes.is_alive(None)
@@ -146,13 +156,13 @@ def test_reused_pid_is_not_the_worker(make_run, child):
     assert lifecycle.get_status(run) == "crashed"
 
 
-def test_run_on_another_machine_is_not_active_here(make_run, living):
-    away = {**living, "host": "elsewhere", "start": "another-boot:12"}
+def test_run_on_another_machine_is_not_active_here(make_run, alive):
+    away = {**alive, "host": "elsewhere", "start": "another-boot:12"}
     assert lifecycle.get_status(make_run("one", [STARTED], away)) == "crashed"
 
 
 @pytest.mark.parametrize(
-    ("where", "result"),
+    ("process", "error"),
     [
         (
             {"host": "elsewhere", "start": "another-boot:12"},
@@ -161,24 +171,24 @@ def test_run_on_another_machine_is_not_active_here(make_run, living):
         ({"folder": 1}, "a copy of a run that is active in another folder"),
     ],
 )
-def test_invisible_worker_is_not_reported_dead(make_run, living, where, result):
-    run = make_run("one", [STARTED], {**living, **where})
-    assert lifecycle.get_status(run) == "crashed" and result in summary.summarize_run(run)["error"]
+def test_invisible_worker_is_not_reported_dead(make_run, alive, process, error):
+    run = make_run("one", [STARTED], {**alive, **process})
+    assert lifecycle.get_status(run) == "crashed" and error in summary.summarize_run(run)["error"]
     assert (
         "ended without a message"
-        in summary.summarize_run(make_run("two", [STARTED], {**living, "start": "x:1"}))["error"]
+        in summary.summarize_run(make_run("two", [STARTED], {**alive, "start": "x:1"}))["error"]
     )
 
 
-def test_renamed_machine_recognizes_its_run(make_run, living):
-    assert lifecycle.get_status(make_run("one", [STARTED], {**living, "host": "before"})) == "running"
+def test_renamed_machine_recognizes_its_run(make_run, alive):
+    assert lifecycle.get_status(make_run("one", [STARTED], {**alive, "host": "before"})) == "running"
 
 
-CLAIMS = """
+CLAIM_SCRIPT = """
 import pathlib, sys
 from asrkit.runs.store import Run
 handle = Run(pathlib.Path(sys.argv[1])).claim()
-print("mine", flush=True)
+print("claimed", flush=True)
 sys.stdin.read()
 """
 
@@ -187,23 +197,23 @@ sys.stdin.read()
 def test_run_claimed_by_an_invisible_process_is_left_alone(make_run, store, dead, change):
     run = make_run("one", [STARTED], {**dead, "host": "elsewhere"})
     with subprocess.Popen(
-        [sys.executable, "-c", CLAIMS, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        assert other.stdout.readline() == b"mine\n"
+        [sys.executable, "-c", CLAIM_SCRIPT, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as owner:
+        assert owner.stdout.readline() == b"claimed\n"
         with pytest.raises(RunError, match="Run one is still running on elsewhere; stop it there first"):
             change(store, run)
-        other.stdin.close()
+        owner.stdin.close()
     assert run.path.exists()
     supervisor.delete(store, run)
 
 
 def test_copy_of_an_active_run_is_not_active(store, config, worker):
-    """Nor is the worker of the original ended for it."""
+    """Killing or deleting the copy does not affect the original's worker."""
     run = supervisor.start(store, config, "one")
     copy = store.root / "copy"
     shutil.copytree(run.path, copy)
     copied = store.get("copy")
-    assert [lifecycle.get_status(one) for one in (run, copied)] == ["starting", "crashed"]
+    assert [lifecycle.get_status(each) for each in (run, copied)] == ["starting", "crashed"]
     processes.kill_worker(copied)
     supervisor.delete(store, copied)
     assert lifecycle.get_status(run) == "starting"
@@ -213,7 +223,7 @@ def test_zombie_is_not_alive(make_run, child):
     run = make_run("one", [STARTED], processes.identify_process(child.pid))
     assert processes.is_alive(run.process())
     child.stdin.close()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended and is not reaped
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended but not reaped
     assert not processes.is_alive(run.process())
     assert processes.identify_process(child.pid)["start"] is None
     child.stdin = None
@@ -227,36 +237,36 @@ def test_process_start_is_constant(child):
     assert abs(first["start_time"] - time.time()) < 60
 
 
-# What may be done
+# Actions by status
 
 
-def test_stop_and_cancel_flag_only_active_runs(make_run, living, dead):
-    running, ended = make_run("runs", [STARTED], living), make_run("ended", [STARTED, said("finished")], dead)
-    for ask, flag in ((supervisor.stop, STOP), (supervisor.cancel, CANCEL)):
-        ask(running)
-        ask(running)
-        ask(ended)
+def test_stop_and_cancel_flag_only_active_runs(make_run, alive, dead):
+    running, ended = make_run("runs", [STARTED], alive), make_run("ended", [STARTED, make_event("finished")], dead)
+    for request, flag in ((supervisor.stop, STOP), (supervisor.cancel, CANCEL)):
+        request(running)
+        request(running)
+        request(ended)
         assert running.has_flag(flag) and not ended.has_flag(flag)
 
 
-def test_active_run_is_not_deleted(make_run, store, living, dead):
-    busy, crashed = make_run("busy", [STARTED], living), make_run("crashed", [STARTED], dead)
+def test_active_run_is_not_deleted(make_run, store, alive, dead):
+    busy, crashed = make_run("busy", [STARTED], alive), make_run("crashed", [STARTED], dead)
     with pytest.raises(RunError, match="Run busy is still running; stop or cancel it before deleting it"):
         supervisor.delete(store, busy)
     supervisor.delete(store, crashed)
     assert [run.id for run in store.all()] == ["busy"]
 
 
-def test_find_active_run(make_run, store, living):
-    make_run("crashed", [STARTED], {**living, "start": "another-boot:12"})
+def test_find_active_run(make_run, store, alive):
+    make_run("crashed", [STARTED], {**alive, "start": "another-boot:12"})
     assert lifecycle.find_active_run(store) is None
-    busy = make_run("busy", [STARTED], living)
+    busy = make_run("busy", [STARTED], alive)
     assert lifecycle.find_active_run(store).id == "busy"
-    assert supervisor.resume(store, busy).process() == living | {"host": socket.gethostname(), "command": ["worker"]}
+    assert supervisor.resume(store, busy).process() == alive | {"host": socket.gethostname(), "command": ["worker"]}
 
 
 def test_resume_rejects_other_statuses(make_run, store, dead):
-    run = make_run("one", [STARTED, said("finished")], dead)
+    run = make_run("one", [STARTED, make_event("finished")], dead)
     with pytest.raises(RunError, match="Run one is finished; only a stopped, failed or crashed run can be resumed"):
         supervisor.resume(store, run)
 
@@ -270,66 +280,66 @@ def test_worker_is_started_detached(store, config, worker):
     assert os.getsid(process["pid"]) == process["pid"] != os.getsid(0)
     assert process["host"] == socket.gethostname() and process["command"][-1] == str(run.path.resolve())
     assert lifecycle.get_status(run) == "starting"
-    wait_for(lambda: run.log_tail() == "hello from one\ntrouble\n", "the worker's words", seconds=20)
+    wait_for(lambda: run.log_tail() == "hello from one\ntrouble\n", "the worker's output", seconds=20)
     assert sorted(path.name for path in run.path.glob("*.jsonl")) == ["eval.jsonl", "train.jsonl"]
 
     processes.kill_worker(run)
     assert lifecycle.get_status(run) == "crashed"
 
 
-# The line
+# The queue
 
 
-def waiting(store):
+def queued_ids(store):
     return [run.id for run in queue.list_queue(store)]
 
 
-def begun(store):
+def start_ready_ids(store):
     return [run.id for run in queue.start_ready_runs(store)]
 
 
-def ahead(store, run):
+def get_queue_status(store, run):
     return queue.get_queue_status(run, lifecycle.iter_active_runs(store), queue.list_queue(store))
 
 
 def test_queued_runs_start_in_order(store, config, worker):
     first, second, third = (supervisor.start(store, config, name) for name in ("c-first", "a-second", "b-third"))
     assert [lifecycle.get_status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
-    assert waiting(store) == ["a-second", "b-third"]
-    assert ahead(store, third) == (["c-first"], ["a-second"], 1, "")
-    assert queue.start_ready_runs(store) == [], "one is under way"
+    assert queued_ids(store) == ["a-second", "b-third"]
+    assert get_queue_status(store, third) == (["c-first"], ["a-second"], 1, "")
+    assert queue.start_ready_runs(store) == [], "a run is active"
     queue.move(store, third, 1)
-    assert waiting(store) == ["b-third", "a-second"]
+    assert queued_ids(store) == ["b-third", "a-second"]
     processes.kill_worker(first)
-    assert begun(store) == ["b-third"]
-    assert lifecycle.get_status(third) == "starting" and waiting(store) == ["a-second"]
+    assert start_ready_ids(store) == ["b-third"]
+    assert lifecycle.get_status(third) == "starting" and queued_ids(store) == ["a-second"]
     queue.move(store, first, 1)
-    assert waiting(store) == ["a-second"], "what does not wait has no place"
+    assert queued_ids(store) == ["a-second"], "moving an active run does not change the queue"
 
 
 @pytest.mark.parametrize(
-    ("position", "line"), [(1, "cabd"), (2, "acbd"), (3, "abcd"), (4, "abdc"), (99, "abdc"), (-1, "cabd")]
+    ("position", "order"), [(1, "cabd"), (2, "acbd"), (3, "abcd"), (4, "abdc"), (99, "abdc"), (-1, "cabd")]
 )
-def test_move_changes_the_queue(store, config, worker, position, line):
+def test_move_changes_the_queue(store, config, worker, position, order):
     supervisor.start(store, config, "busy")
     runs = {name: supervisor.start(store, config, name) for name in "abcd"}
     for _ in range(2):
         queue.move(store, runs["c"], position)
-        assert waiting(store) == list(line), "once or twice"
-    again = type(store)(store.root)
-    supervisor.start(again, config, "e")
-    assert waiting(again) == [*line, "e"], "after a restart, and who comes now is the last"
+        assert queued_ids(store) == list(order), "moving twice gives the same order"
+    reopened = type(store)(store.root)
+    supervisor.start(reopened, config, "e")
+    assert queued_ids(reopened) == [*order, "e"], "the order survives a restart and a new run comes last"
 
 
 def test_many_moves_keep_the_queue_consistent(store, config, worker):
-    """Places come to lie so close that there is none between them."""
+    """Repeated halving exhausts the floats between two queue positions."""
     supervisor.start(store, config, "busy")
     runs = [supervisor.start(store, config, name) for name in "abc"]
     for number in range(60):
         queue.move(store, runs[2 - number % 2], 2)
-    assert waiting(store) == ["a", "b", "c"]
+    assert queued_ids(store) == ["a", "b", "c"]
     queue.move(store, runs[2], 1)
-    assert waiting(store) == ["c", "a", "b"]
+    assert queued_ids(store) == ["c", "a", "b"]
 
 
 def test_system_clock_set_back_keeps_the_queue_order(store, config, worker, monkeypatch):
@@ -337,7 +347,7 @@ def test_system_clock_set_back_keeps_the_queue_order(store, config, worker, monk
     supervisor.start(store, config, "first")
     monkeypatch.setattr(queue.time, "time", lambda: 1000.0)
     supervisor.start(store, config, "second")
-    assert waiting(store) == ["first", "second"]
+    assert queued_ids(store) == ["first", "second"]
 
 
 def test_resumed_run_is_queued_behind_others(store, config, worker):
@@ -346,25 +356,27 @@ def test_resumed_run_is_queued_behind_others(store, config, worker):
     busy = supervisor.start(store, config, "busy")
     for _ in range(2):
         supervisor.resume(store, crashed)
-    assert (lifecycle.get_status(crashed), waiting(store)) == ("queued", ["crashed"])
+    assert (lifecycle.get_status(crashed), queued_ids(store)) == ("queued", ["crashed"])
     processes.kill_worker(busy)
     queue.start_ready_runs(store)
     assert lifecycle.get_status(crashed) == "starting"
 
 
-@pytest.mark.parametrize("leave", [supervisor.stop, supervisor.cancel])
-def test_stop_removes_a_queued_run(store, config, worker, leave):
+@pytest.mark.parametrize("remove", [supervisor.stop, supervisor.cancel])
+def test_stop_removes_a_queued_run(store, config, worker, remove):
     supervisor.start(store, config, "busy")
     run = supervisor.start(store, config, "waits")
     for _ in range(2):
-        leave(run)
-    assert lifecycle.get_status(run) == "stopped" and waiting(store) == []
+        remove(run)
+    assert lifecycle.get_status(run) == "stopped" and queued_ids(store) == []
     end = run.events()[0][-1].data
-    assert end["message"] == "Removed from the queue before it began." and end["begins"], "nobody worked until then"
+    assert end["message"] == "Removed from the queue before it began." and end["begins"], (
+        "no worker ran before this event"
+    )
     supervisor.resume(store, run)
-    assert waiting(store) == ["waits"]
+    assert queued_ids(store) == ["waits"]
     supervisor.delete(store, run)
-    assert [one.id for one in store.all()] == ["busy"]
+    assert [each.id for each in store.all()] == ["busy"]
 
 
 def test_two_apps_start_the_next_run_once(store, config, worker):
@@ -382,13 +394,13 @@ def test_run_that_cannot_start_fails_and_the_next_one_starts(store, config, work
     processes.kill_worker(busy)
     spawn = queue.spawn_worker
 
-    def fails_once(run, devices):
+    def spawn_or_fail(run, devices):
         if run.id == "b-first":
             raise OSError(12, "Cannot allocate memory")
         spawn(run, devices)
 
-    monkeypatch.setattr(queue, "spawn_worker", fails_once)
-    assert begun(store) == ["c-second"]
+    monkeypatch.setattr(queue, "spawn_worker", spawn_or_fail)
+    assert start_ready_ids(store) == ["c-second"]
     assert lifecycle.get_status(first) == "failed" and lifecycle.get_status(second) == "starting"
 
 
@@ -397,14 +409,14 @@ def test_damaged_queue_file_does_not_block_the_queue(store, config, worker):
     run = supervisor.start(store, config, "torn")
     run.queue_path.write_text("{")
     processes.kill_worker(busy)
-    assert begun(store) == ["torn"]
+    assert start_ready_ids(store) == ["torn"]
 
 
 def test_resume_clears_flags_and_repairs_events(store, config, worker):
     run = supervisor.start(store, config, "one")
     supervisor.stop(run)
     processes.kill_worker(run)
-    run.append(said("train", NOW))
+    run.append(make_event("train", NOW))
     with open(run.events_path, "ab") as file:
         file.write(b'{"torn')
     first = run.process()
@@ -426,20 +438,20 @@ def test_error_before_the_start_leaves_no_run(store, config, worker, monkeypatch
         supervisor.start(store, config.replace({"model": "nonsense"}))
     with pytest.raises(DataError):
         supervisor.start(store, config.replace({"train": str(tmp_path / "nowhere")}))
-    monkeypatch.setattr("asrkit.runs.store.free_bytes", lambda where: 100 * 2**20)
-    with pytest.raises(RunError) as caught:
+    monkeypatch.setattr("asrkit.runs.store.free_bytes", lambda path: 100 * 2**20)
+    with pytest.raises(RunError) as error:
         supervisor.start(store, config)
-    assert str(caught.value) == (
+    assert str(error.value) == (
         f"The disk that holds {store.root} is full (100 MB free); free at least 200 MB and start again."
     )
     assert store.all() == []
 
 
 def test_worker_that_cannot_be_started_leaves_no_run(store, config, monkeypatch):
-    def full(path, value):
+    def raise_disk_full(path, value):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(processes, "write_json", full)
+    monkeypatch.setattr(processes, "write_json", raise_disk_full)
     with pytest.raises(RunError, match="is full; free some space"):
         supervisor.start(store, config, "one")
     assert store.all() == []
@@ -452,11 +464,11 @@ def test_hub_data_is_not_read_before_the_start(store, config, worker):
 
 def test_unreadable_queued_run_does_not_block_the_queue(store, config, worker):
     busy = supervisor.start(store, config, "busy")
-    torn, fine = (supervisor.start(store, config, name) for name in ("a-torn", "b-fine"))
-    torn.config_path.write_text("{")
+    damaged, valid = (supervisor.start(store, config, name) for name in ("a-damaged", "b-valid"))
+    damaged.config_path.write_text("{")
     processes.kill_worker(busy)
-    assert begun(store) == ["b-fine"]
-    assert lifecycle.get_status(torn) == "failed" and lifecycle.get_status(fine) == "starting"
+    assert start_ready_ids(store) == ["b-valid"]
+    assert lifecycle.get_status(damaged) == "failed" and lifecycle.get_status(valid) == "starting"
 
 
 def test_base_model_is_found_from_any_working_directory(store, config, worker, base, monkeypatch):
@@ -466,13 +478,13 @@ def test_base_model_is_found_from_any_working_directory(store, config, worker, b
 
 
 def test_torchrun_flags_apply_to_one_run(store, config, worker, monkeypatch):
-    """The worker would hand them to the next run in line."""
+    """The worker must not inherit them: it would pass them on to the next queued run."""
     monkeypatch.setenv("ASRKIT_TORCHRUN", "--nnodes=1 --standalone")
     run = supervisor.start(store, config, "one")
     command = run.process()["command"]
     assert command[1:5] == ["-m", "torch.distributed.run", "--nnodes=1", "--standalone"]
-    result = psutil.Process(run.process()["pid"]).environ()
-    assert "ASRKIT_TORCHRUN" not in result
+    environment = psutil.Process(run.process()["pid"]).environ()
+    assert "ASRKIT_TORCHRUN" not in environment
 
 
 def test_torchrun_variables_of_a_cluster_are_not_inherited(store, config, worker, monkeypatch):
@@ -480,13 +492,13 @@ def test_torchrun_variables_of_a_cluster_are_not_inherited(store, config, worker
         monkeypatch.setenv(name, "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("LOCAL_SCRATCH", "/scratch")
-    result = psutil.Process(supervisor.start(store, config, "one").process()["pid"]).environ()
-    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(result)
-    assert (result["OMP_NUM_THREADS"], result["LOCAL_SCRATCH"]) == ("3", "/scratch")
+    environment = psutil.Process(supervisor.start(store, config, "one").process()["pid"]).environ()
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(environment)
+    assert (environment["OMP_NUM_THREADS"], environment["LOCAL_SCRATCH"]) == ("3", "/scratch")
 
 
 def test_directory_called_starter_is_not_the_starter(store, config, worker, monkeypatch, tmp_path):
-    """Names come before directories, wherever the app was started."""
+    """The name of the starter model takes precedence over a directory of the same name."""
     (tmp_path / "starter").mkdir()
     monkeypatch.chdir(tmp_path)
     run = supervisor.start(store, config.replace({"model": "starter"}), "one")
@@ -496,16 +508,16 @@ def test_directory_called_starter_is_not_the_starter(store, config, worker, monk
 FORMER = Event("failed", BEFORE, 10, data={"message": "A bad clip.", "remedy": "Leave it out.", "traceback": "old"})
 
 
-def lived_again(make_run, dead, log="", **process):
-    """A run that failed, was resumed, and whose worker died before its first word."""
-    old = [said("started", BEFORE), FORMER]
-    run = make_run("one", old, {**dead, "events_from": sum(len(result.to_line()) for result in old), **process})
+def make_crashed_resume(make_run, dead, log="", **process):
+    """A failed run that was resumed and whose new worker died before its first event."""
+    old = [make_event("started", BEFORE), FORMER]
+    run = make_run("one", old, {**dead, "events_from": sum(len(event.to_line()) for event in old), **process})
     run.log_path.write_text("old line\n" + log)
     return run, RunStore(run.path.parent)
 
 
 @pytest.mark.parametrize(
-    ("process", "log", "result"),
+    ("process", "log", "message"),
     [
         ({"log_from": 9}, "", "ended without a message: it was killed, or ran out of memory. Its history is kept."),
         ({"log_from": 9}, "OSError: no space\n", "Its history is kept. The last line of its log: OSError: no space."),
@@ -518,19 +530,19 @@ def lived_again(make_run, dead, log="", **process):
         ({"exit": -signal.SIGSEGV}, "", "segmentation fault"),
     ],
 )
-def test_failure_of_an_earlier_life_is_not_reported(make_run, dead, process, log, result):
-    run, store = lived_again(make_run, dead, log, **process)
-    shown = TrainApi(store).poll({"run": run.id})
-    assert shown["status"] == "crashed" and result in shown["error"]["message"] and not shown["error"]["traceback"]
-    assert summary.summarize_run(run)["error"] == shown["error"]["message"]
-    assert result in train._explain_failure(run, view.load_view(run), "crashed")
+def test_failure_of_an_earlier_worker_is_not_reported(make_run, dead, process, log, message):
+    run, store = make_crashed_resume(make_run, dead, log, **process)
+    reply = TrainApi(store).poll({"run": run.id})
+    assert reply["status"] == "crashed" and message in reply["error"]["message"] and not reply["error"]["traceback"]
+    assert summary.summarize_run(run)["error"] == reply["error"]["message"]
+    assert message in train._explain_failure(run, view.load_view(run), "crashed")
 
 
 def test_pending_end_event_precedes_an_earlier_end(make_run, dead):
-    run, store = lived_again(make_run, dead)
-    words = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some.", "traceback": "new"})
-    (run.path / ".reserve").write_text(words.to_line())
-    assert TrainApi(store).poll({"run": run.id})["error"] == words.data
+    run, store = make_crashed_resume(make_run, dead)
+    end = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some.", "traceback": "new"})
+    (run.path / ".reserve").write_text(end.to_line())
+    assert TrainApi(store).poll({"run": run.id})["error"] == end.data
     assert summary.summarize_run(run)["error"] == "The disk is full."
     assert train._explain_failure(run, view.load_view(run), "failed") == "The disk is full. Free some."
     (run.path / ".reserve").write_text(
@@ -542,28 +554,37 @@ def test_pending_end_event_precedes_an_earlier_end(make_run, dead):
 def test_concurrent_actions_happen_once(store, config, worker):
     run = supervisor.start(store, config, "one")
 
-    def lives(count):
-        wait_for(lambda: run.log_tail().count("hello from") == count, f"life {count}", seconds=30)
+    def wait_for_start(count):
+        wait_for(lambda: run.log_tail().count("hello from") == count, f"start {count} of the worker", seconds=30)
 
-    lives(1)
+    wait_for_start(1)
     processes.kill_worker(run)
-    live = TrainApi(store)
+    api = TrainApi(store)
 
-    def press(action):
-        with concurrent.futures.ThreadPoolExecutor(8) as visitors:
+    def act_concurrently(action):
+        with concurrent.futures.ThreadPoolExecutor(8) as clients:
             return {
-                result["notice"]
-                for result in visitors.map(lambda _: live.act({"action": action, "run": run.id}), range(16))
+                reply["notice"]
+                for reply in clients.map(lambda _: api.act({"action": action, "run": run.id}), range(16))
             }
 
-    assert press("resume") == {""}
-    lives(2)
-    assert press("stop") == press("cancel") == press("save") == press("kill") == {""}
-    assert [result.kind for result in run.events()[0]] == ["stopped"] and lifecycle.get_status(run) == "stopped"
-    assert press("resume") == {""}
-    lives(3)
-    press("kill")
-    assert press("delete") <= {"", f"There is no run 'one' in {store.root}; `python -m asrkit runs list` shows them."}
+    assert act_concurrently("resume") == {""}
+    wait_for_start(2)
+    assert (
+        act_concurrently("stop")
+        == act_concurrently("cancel")
+        == act_concurrently("save")
+        == act_concurrently("kill")
+        == {""}
+    )
+    assert [event.kind for event in run.events()[0]] == ["stopped"] and lifecycle.get_status(run) == "stopped"
+    assert act_concurrently("resume") == {""}
+    wait_for_start(3)
+    act_concurrently("kill")
+    assert act_concurrently("delete") <= {
+        "",
+        f"There is no run 'one' in {store.root}; `python -m asrkit runs list` shows them.",
+    }
     assert store.all() == []
 
 
@@ -571,6 +592,6 @@ def test_actions_on_a_deleted_run_raise(make_run, store):
     run = make_run("one", [STARTED])
     store.delete(run)
     supervisor.delete(store, run)
-    for ask in (supervisor.stop, supervisor.cancel, lambda one: supervisor.resume(store, one)):
+    for request in (supervisor.stop, supervisor.cancel, lambda deleted: supervisor.resume(store, deleted)):
         with pytest.raises(RunError, match="There is no run 'one'"):
-            ask(run)
+            request(run)
