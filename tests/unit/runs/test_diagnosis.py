@@ -1,4 +1,4 @@
-"""The rules, on two published results tables (figures copied from their cards) and on hand-made histories."""
+"""Diagnosis rules, tested on two results tables copied from published model cards and on synthetic histories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asrkit.errors import DataError
 from asrkit.runs.diagnosis import EvaluationScore, RunHistory, diagnose
 from asrkit.runs.report.published import load_card
 
-ASCEND = """\
+COLLAPSED_CARD = """\
 This model is a fine-tuned version of [facebook/wav2vec2-xls-r-300m](https://example.invalid) on an unknown dataset.
 - learning_rate: 0.0003
 - train_batch_size: 8
@@ -27,7 +27,7 @@ This model is a fine-tuned version of [facebook/wav2vec2-xls-r-300m](https://exa
 | 4.9353        | 5.0   | 3435  | 4.6470          | 1.0    | 1.0    |
 """
 
-ENGLISH = """\
+SUCCESSFUL_CARD = """\
 This model is a fine-tuned version of [facebook/wav2vec2-large-xlsr-53](https://example.invalid) on the None dataset.
 - learning_rate: 0.0001
 - train_batch_size: 8
@@ -66,55 +66,57 @@ def card(tmp_path):
     return write
 
 
-def after(history: RunHistory, evaluations: int) -> RunHistory:
-    """What was known after so many evaluations."""
-    return dataclasses.replace(history, scores=history.scores[:evaluations], losses=history.losses[:evaluations])
+def truncate_history(history: RunHistory, num_evaluations: int) -> RunHistory:
+    """Return the history as it was after its first `num_evaluations` evaluations."""
+    return dataclasses.replace(
+        history, scores=history.scores[:num_evaluations], losses=history.losses[:num_evaluations]
+    )
 
 
-def test_published_collapse_is_found_at_epoch_two(card):
-    history = card(ASCEND)
-    (warning,) = diagnose(after(history, 0))
-    assert (warning.code, warning.step) == ("learning-rate-high", 0), "said before the first step"
-    assert diagnose(after(history, 1)) == [warning]
-    _, finding = diagnose(after(history, 2))
+def test_published_collapse_is_detected_at_epoch_two(card):
+    history = card(COLLAPSED_CARD)
+    (warning,) = diagnose(truncate_history(history, 0))
+    assert (warning.code, warning.step) == ("learning-rate-high", 0), "reported before the first step"
+    assert diagnose(truncate_history(history, 1)) == [warning]
+    _, finding = diagnose(truncate_history(history, 2))
     assert (finding.code, finding.epoch, finding.step) == ("blank-collapse", 2.0, 1374)
     assert "learning rate, 0.0003" in finding.cause and "Divide the learning rate" in finding.remedy
 
 
 def test_published_success_has_no_findings(card):
-    history = card(ENGLISH)
-    for evaluations in range(1, len(history.scores) + 1):
-        assert diagnose(after(history, evaluations)) == []
+    history = card(SUCCESSFUL_CARD)
+    for num_evaluations in range(1, len(history.scores) + 1):
+        assert diagnose(truncate_history(history, num_evaluations)) == []
 
 
-def test_reasons_depend_on_the_settings(card):
-    (finding,) = diagnose(after(card(ASCEND.replace("0.0003", "5e-05")), 2))
+def test_collapse_cause_depends_on_the_learning_rate(card):
+    (finding,) = diagnose(truncate_history(card(COLLAPSED_CARD.replace("0.0003", "5e-05")), 2))
     assert "learning rate," not in finding.cause
 
 
-def scores(*rows: tuple[float | None, float]) -> list[EvaluationScore]:
+def make_scores(*rows: tuple[float | None, float]) -> list[EvaluationScore]:
     return [EvaluationScore(100 * number, float(number), loss, wer) for number, (loss, wer) in enumerate(rows, start=1)]
 
 
-def codes(*rows: tuple[float | None, float], **changes) -> list[str]:
-    return [finding.code for finding in diagnose(RunHistory({}, scores(*rows), **changes))]
+def diagnose_codes(*rows: tuple[float | None, float], **changes) -> list[str]:
+    return [finding.code for finding in diagnose(RunHistory({}, make_scores(*rows), **changes))]
 
 
 def test_falling_loss_is_no_collapse():
-    assert codes((9.0, 1.0), (6.0, 1.0), (4.0, 1.0)) == []
+    assert diagnose_codes((9.0, 1.0), (6.0, 1.0), (4.0, 1.0)) == []
 
 
 def test_loss_near_the_label_entropy_is_a_collapse():
-    assert codes((3.4, 1.0), (3.0, 1.0), label_entropy=2.9) == ["blank-collapse"]
-    assert codes((3.4, 1.0), (2.0, 1.0), label_entropy=2.9) == []
+    assert diagnose_codes((3.4, 1.0), (3.0, 1.0), label_entropy=2.9) == ["blank-collapse"]
+    assert diagnose_codes((3.4, 1.0), (2.0, 1.0), label_entropy=2.9) == []
 
 
 def test_falling_loss_far_above_the_entropy_is_no_collapse():
-    assert codes((8.2, 1.0), (6.4, 1.0), (5.4, 1.0), label_entropy=1.8) == []
+    assert diagnose_codes((8.2, 1.0), (6.4, 1.0), (5.4, 1.0), label_entropy=1.8) == []
 
 
 @pytest.mark.parametrize(
-    ("settings", "parameters", "result"),
+    ("settings", "parameters", "is_reported"),
     [
         ({"model": "facebook/wav2vec2-xls-r-300m"}, None, True),
         ({"model": "facebook/mms-1b-all"}, None, True),
@@ -125,13 +127,13 @@ def test_falling_loss_far_above_the_entropy_is_no_collapse():
         ({"model": "facebook/mms-1b-all", "freeze": "all-but-adapters"}, 965_000_000, False),
     ],
 )
-def test_high_learning_rate_needs_a_big_model(settings, parameters, result):
-    found = diagnose(RunHistory({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
-    assert [finding.code for finding in found] == ["learning-rate-high"] * result
+def test_high_learning_rate_needs_a_big_model(settings, parameters, is_reported):
+    findings = diagnose(RunHistory({**settings, "learning_rate": 1e-3}, [], parameters=parameters))
+    assert [finding.code for finding in findings] == ["learning-rate-high"] * is_reported
 
 
 @pytest.mark.parametrize(
-    ("update_s", "parameters", "result"),
+    ("update_s", "parameters", "is_reported"),
     [
         (8.0, 315_000_000, True),
         (40.0, 315_000_000, False),
@@ -139,13 +141,13 @@ def test_high_learning_rate_needs_a_big_model(settings, parameters, result):
         (None, 315_000_000, False),
     ],
 )
-def test_tiny_updates_need_a_big_model(update_s, parameters, result):
-    found = diagnose(RunHistory({}, [], parameters=parameters, update_s=update_s))
-    assert [(finding.code, finding.step) for finding in found] == [("update-tiny", 0)] * result
+def test_tiny_updates_need_a_big_model(update_s, parameters, is_reported):
+    findings = diagnose(RunHistory({}, [], parameters=parameters, update_s=update_s))
+    assert [(finding.code, finding.step) for finding in findings] == [("update-tiny", 0)] * is_reported
 
 
 @pytest.mark.parametrize(
-    ("settings", "clip_s", "result"),
+    ("settings", "clip_s", "cause"),
     [
         ({"mask_time_prob": 0.05}, 0.35, "one mask of 10 frames hides 57% of a typical clip"),
         ({"mask_time_prob": 0.05, "mask_time_length": 2}, 0.35, None),
@@ -155,36 +157,36 @@ def test_tiny_updates_need_a_big_model(update_s, parameters, result):
         ({"mask_time_prob": 0.05}, None, None),
     ],
 )
-def test_over_masking(settings, clip_s, result):
-    found = diagnose(RunHistory(settings, [], clip_s=clip_s))
-    assert [(finding.code, finding.step) for finding in found] == [("over-masking", 0)] * bool(result)
-    assert not result or result in found[0].cause
+def test_over_masking(settings, clip_s, cause):
+    findings = diagnose(RunHistory(settings, [], clip_s=clip_s))
+    assert [(finding.code, finding.step) for finding in findings] == [("over-masking", 0)] * bool(cause)
+    assert not cause or cause in findings[0].cause
 
 
 def test_non_finite_loss_has_its_step():
     (finding,) = diagnose(RunHistory({}, [], [(10, 0.1, 3.0), (20, 0.2, None), (30, 0.3, None)]))
     assert (finding.code, finding.step) == ("non-finite", 20)
-    assert codes((2.0, 0.9), (None, 1.0)) == ["non-finite"]
+    assert diagnose_codes((2.0, 0.9), (None, 1.0)) == ["non-finite"]
 
 
 def test_overfitting_needs_rising_loss_and_flat_wer():
     rising = [(1.0, 0.40), (1.3, 0.41), (1.35, 0.42), (1.4, 0.41)]
-    assert codes(*rising) == ["overfitting"]
-    assert codes(*[(loss, 0.4 - 0.02 * index) for index, (loss, _) in enumerate(rising)]) == []
+    assert diagnose_codes(*rising) == ["overfitting"]
+    assert diagnose_codes(*[(loss, 0.4 - 0.02 * index) for index, (loss, _) in enumerate(rising)]) == []
 
 
 def test_divergence():
-    assert codes((1.0, 0.3), (1.6, 0.5), (1.7, 0.6)) == ["divergence"]
-    assert codes((1.0, 0.3), (1.6, 0.5), (0.9, 0.29)) == []
+    assert diagnose_codes((1.0, 0.3), (1.6, 0.5), (1.7, 0.6)) == ["divergence"]
+    assert diagnose_codes((1.0, 0.3), (1.6, 0.5), (0.9, 0.29)) == []
 
 
 def test_plateau():
-    assert codes(*[(1.0, 0.6)] * 6) == ["plateau"]
-    assert codes(*[(1.0, 0.6 - 0.01 * index) for index in range(8)]) == []
+    assert diagnose_codes(*[(1.0, 0.6)] * 6) == ["plateau"]
+    assert diagnose_codes(*[(1.0, 0.6 - 0.01 * index) for index in range(8)]) == []
 
 
 @pytest.mark.parametrize(
-    ("interval", "result"),
+    ("interval", "expected_codes"),
     [
         ((0.1, 0.4), ["evaluation-set-small"]),
         ((0.2, 0.3), []),
@@ -192,26 +194,26 @@ def test_plateau():
         (None, []),
     ],
 )
-def test_small_evaluation_set(interval, result):
-    scored = [
+def test_small_evaluation_set(interval, expected_codes):
+    scores = [
         EvaluationScore(0, 0.0, 3.0, 1.0, wer_interval=(0.0, 1.0)),
         EvaluationScore(10, 1.0, 1.0, 0.25, wer_interval=interval),
     ]
-    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == result
+    assert [finding.code for finding in diagnose(RunHistory({}, scores))] == expected_codes
 
 
-@pytest.mark.parametrize(("share", "result"), [(0.2, ["unknown-tokens"]), (0.01, []), (None, [])])
-def test_unknown_tokens(share, result):
-    """Not of the base model as it came: that of step 0 is nobody's fault yet."""
-    scored = [
+@pytest.mark.parametrize(("share", "expected_codes"), [(0.2, ["unknown-tokens"]), (0.01, []), (None, [])])
+def test_unknown_tokens(share, expected_codes):
+    """Step 0 is ignored: it evaluates the base model before any training."""
+    scores = [
         EvaluationScore(0, 0.0, 2.0, 0.5, unknown_share=0.9),
         EvaluationScore(10, 1.0, 1.0, 0.4, unknown_share=share),
     ]
-    assert [finding.code for finding in diagnose(RunHistory({}, scored))] == result
+    assert [finding.code for finding in diagnose(RunHistory({}, scores))] == expected_codes
 
 
 def test_babble_and_blanks_have_different_causes():
-    """Blanks are named only where there are blanks."""
+    """The cause mentions blanks only if the model outputs mostly blanks."""
     rows = [
         EvaluationScore(step, float(step), 5.0, 2.0, 1.5, blank_share=blanks, length_ratio=1.2)
         for blanks in (0.2, 0.97)
@@ -227,4 +229,4 @@ def test_card_without_a_table_is_rejected(tmp_path):
     with pytest.raises(DataError, match="has no results table"):
         load_card(tmp_path / "card.md")
     with pytest.raises(DataError, match="cannot be read"):
-        load_card(tmp_path / "nowhere.md")
+        load_card(tmp_path / "missing.md")
