@@ -12,15 +12,15 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    """An nvidia-smi that says what it is told to."""
+    """driver(script): install an nvidia-smi that runs the given shell script."""
 
-    def make(script):
+    def install(script):
         program = tmp_path / "nvidia-smi"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    return make
+    return install
 
 
 def test_gpus_are_parsed_from_the_driver(driver):
@@ -39,18 +39,18 @@ def test_failing_driver_means_no_gpu(driver, script):
 
 @pytest.mark.parametrize("script", ["exit 9", "sleep 60"])
 def test_failing_driver_is_retried_later(driver, tmp_path, monkeypatch, script):
-    """Of everybody who asks, only the first waits for it, and not for long."""
+    """Only the first caller waits for the driver, and no longer than the timeout."""
     monkeypatch.setattr(system, "TIMEOUT_S", 0.5, raising=False)
-    asked = tmp_path / "asked"
-    driver(f"echo >> {asked}; {script}")
-    begun = time.monotonic()
+    calls = tmp_path / "calls"
+    driver(f"echo >> {calls}; {script}")
+    start = time.monotonic()
     assert [system.query_gpus() for _ in range(20)] == [[]] * 20
-    assert time.monotonic() - begun < 5 and asked.read_text() == "\n"
+    assert time.monotonic() - start < 5 and calls.read_text() == "\n"
     driver("sleep 1; echo 'NVIDIA H100, 87, 11264, 81559, 64'")
     monkeypatch.setattr(system, "TIMEOUT_S", 30.0)
     monkeypatch.setattr(system, "RETRY_S", 0.0)
-    assert system.query_gpus() == [], "it is asked again, and nobody waits for that"
-    assert wait_for(system.query_gpus, "the driver that was mended")[0].name == "NVIDIA H100"
+    assert system.query_gpus() == [], "the retry runs in the background"
+    assert wait_for(system.query_gpus, "the repaired driver")[0].name == "NVIDIA H100"
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
@@ -59,26 +59,26 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
 
 
 def test_load_does_not_wait_for_a_slow_driver(monkeypatch):
-    answers, asked = threading.Event(), []
+    is_released, calls = threading.Event(), []
 
-    def slow(cpu):
-        asked.append(1)
-        answers.wait(60)
+    def measure_slowly(cpu):
+        calls.append(1)
+        is_released.wait(60)
         return system.SystemLoad(0.5, 1, 2)
 
-    monkeypatch.setattr(system, "measure_load", slow)
-    found = system.SystemMonitor()
-    assert found.load() is None and found.load() is None
-    answers.set()
-    assert wait_for(found.load, "the load").cpu == 0.5
-    assert len(asked) == 1, "one look for all who ask within a moment"
+    monkeypatch.setattr(system, "measure_load", measure_slowly)
+    monitor = system.SystemMonitor()
+    assert monitor.load() is None and monitor.load() is None
+    is_released.set()
+    assert wait_for(monitor.load, "the load").cpu == 0.5
+    assert len(calls) == 1, "concurrent callers share one measurement"
 
 
 Times = namedtuple("Times", "user system idle iowait guest")
 
 
 @pytest.mark.parametrize(
-    ("now", "share"),
+    ("now", "utilization"),
     [
         (Times(16, 4, 20, 0, 0), 0.5),
         (Times(10, 0, 40, 0, 0), 0.0),
@@ -87,12 +87,15 @@ Times = namedtuple("Times", "user system idle iowait guest")
         (Times(10, 0, 10, 0, 0), 0.0),
     ],
 )
-def test_cpu_utilization(now, share):
-    assert system.cpu_utilization(Times(10, 0, 10, 0, 0), now) == pytest.approx(share)
+def test_cpu_utilization(now, utilization):
+    assert system.cpu_utilization(Times(10, 0, 10, 0, 0), now) == pytest.approx(utilization)
 
 
 def test_busy_processor_is_measured():
-    """One core at work all the time, seen among all of them."""
-    found, wanted = system.SystemMonitor(), 0.3 / (os.cpu_count() or 1)
-    found.load()
-    wait_for(lambda: sum(range(10_000_000)) and (load := found.load()) and load.cpu > wanted, "the work of this test")
+    """One busy core raises the utilization over all cores."""
+    monitor, min_utilization = system.SystemMonitor(), 0.3 / (os.cpu_count() or 1)
+    monitor.load()
+    wait_for(
+        lambda: sum(range(10_000_000)) and (load := monitor.load()) and load.cpu > min_utilization,
+        "the load of this test",
+    )
