@@ -19,11 +19,11 @@ from asrkit.runs.store import RunStore
 CONFIG = TrainConfig(preset="quick", seed=7)
 
 
-def train(step, **data):
+def make_train_event(step, **data):
     return Event("train", 100.0 + step, step, 0.0, data)
 
 
-# Making and finding runs
+# Creating and finding runs
 
 
 def test_new_run_has_its_config_and_contents(store):
@@ -60,18 +60,18 @@ def test_existing_id_is_rejected(store):
     assert store.get("one").config().seed == 7 and os.listdir(store.root) == ["one"]
 
 
-@pytest.mark.parametrize("bad", ["../x", ".hidden", "a/b", "a b", "-x", "é", "a\n", "a" * 101, ".."])
-def test_bad_ids(store, bad):
+@pytest.mark.parametrize("run_id", ["../x", ".hidden", "a/b", "a b", "-x", "é", "a\n", "a" * 101, ".."])
+def test_invalid_ids_are_rejected(store, run_id):
     with pytest.raises(RunError, match="cannot be used; take letters, digits"):
-        store.create(CONFIG, bad)
+        store.create(CONFIG, run_id)
     assert not store.root.exists()
     with pytest.raises(RunError, match="There is no run"):
-        store.get(bad)
+        store.get(run_id)
 
 
 def test_find_rejects_other_directories(store):
-    with pytest.raises(RunError, match=r"There is no run 'gone' in .*runs; `python -m asrkit runs list`"):
-        store.get("gone")
+    with pytest.raises(RunError, match=r"There is no run 'missing' in .*runs; `python -m asrkit runs list`"):
+        store.get("missing")
     assert store.all() == []
     (store.root / "folder").mkdir(parents=True)
     with pytest.raises(RunError, match="There is no run ''"):
@@ -90,10 +90,10 @@ def test_all_runs_newest_first(store):
 
 
 def test_named_runs_are_sorted_by_start(store):
-    """A name says nothing about the time; `newest` is what Transcribe and `evaluate` take."""
-    for name, when in (("zulu", "2026-01-01"), ("alpha", "2026-01-03"), ("20260102-000000-demo", "2026-01-09")):
+    """The ids of named runs hold no time; Transcribe and `evaluate` default to the newest run."""
+    for name, date in (("zulu", "2026-01-01"), ("alpha", "2026-01-03"), ("20260102-000000-demo", "2026-01-09")):
         run = store.create(CONFIG, name)
-        seconds = datetime.datetime.fromisoformat(when).timestamp()
+        seconds = datetime.datetime.fromisoformat(date).timestamp()
         os.utime(run.config_path, (seconds, seconds))
     assert [run.id for run in store.all()] == ["alpha", "20260102-000000-demo", "zulu"]
 
@@ -101,14 +101,14 @@ def test_named_runs_are_sorted_by_start(store):
 def test_delete(store):
     run = store.create(CONFIG, "one")
     kept = store.create(CONFIG, "two")
-    run.append(train(1))
+    run.append(make_train_event(1))
     store.delete(run)
     assert store.all()[0].id == kept.id and os.listdir(store.root) == ["two"]
 
 
 def test_runs_directory_comes_from_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("ASRKIT_RUNS", str(tmp_path / "there"))
-    assert RunStore().root == tmp_path / "there"
+    monkeypatch.setenv("ASRKIT_RUNS", str(tmp_path / "runs-dir"))
+    assert RunStore().root == tmp_path / "runs-dir"
     monkeypatch.setenv("ASRKIT_RUNS", "")
     assert str(RunStore().root) == "runs"
 
@@ -125,70 +125,70 @@ def test_no_events_yet(make_run):
 
 def test_reading_continues_at_the_offset(make_run):
     run = make_run()
-    run.append(train(1))
+    run.append(make_train_event(1))
     first, offset = run.events()
-    assert [result.step for result in first] == [1] and offset == run.events_path.stat().st_size
+    assert [event.step for event in first] == [1] and offset == run.events_path.stat().st_size
     assert run.events(offset) == ([], offset)
-    run.append(train(2))
-    run.append(train(3))
-    assert [result.step for result in run.events(offset)[0]] == [2, 3]
+    run.append(make_train_event(2))
+    run.append(make_train_event(3))
+    assert [event.step for event in run.events(offset)[0]] == [2, 3]
 
 
 def test_half_written_line_is_left_for_later(make_run):
-    """Whatever byte the write has reached, inside a character of several bytes too."""
+    """A write may stop at any byte, even inside a multi-byte character."""
     run = make_run()
-    run.append(train(1, text="नमस्ते"))
+    run.append(make_train_event(1, text="नमस्ते"))
     start = run.events_path.stat().st_size
-    line = train(2, text="“été” 你好").to_line().encode()
+    line = make_train_event(2, text="“été” 你好").to_line().encode()
     for cut in range(len(line)):
         with open(run.events_path, "r+b") as file:
             file.truncate(start)
             file.seek(start)
             file.write(line[:cut])
-        assert [result.step for result in run.events()[0]] == [1]
+        assert [event.step for event in run.events()[0]] == [1]
         assert run.events(start) == ([], start)
     with open(run.events_path, "ab") as file:
         file.write(line[cut:])
-    assert run.events(start)[0] == [train(2, text="“été” 你好")]
+    assert run.events(start)[0] == [make_train_event(2, text="“été” 你好")]
 
 
 def test_unicode_line_separators_do_not_split_lines(make_run):
     run = make_run()
     text = "one\u2028two\u2029three\u0085four\rfive\x0bsix\x1cseven"
-    run.append(train(1, text=text))
-    assert [result.data["text"] for result in run.events()[0]] == [text]
+    run.append(make_train_event(1, text=text))
+    assert [event.data["text"] for event in run.events()[0]] == [text]
 
 
 def test_invalid_lines_are_skipped(make_run):
-    run = make_run(history=[train(1)])
+    run = make_run(history=[make_train_event(1)])
     with open(run.events_path, "ab") as file:
         file.write(b"\xff\xfe junk\n\n[1]\n")
-    run.append(train(2))
-    assert [result.step for result in run.events()[0]] == [1, 2]
+    run.append(make_train_event(2))
+    assert [event.step for event in run.events()[0]] == [1, 2]
 
 
 def test_shorter_file_is_read_from_the_start(make_run):
-    run = make_run(history=[train(1)])
-    assert [result.step for result in run.events(after=10_000)[0]] == [1]
+    run = make_run(history=[make_train_event(1)])
+    assert [event.step for event in run.events(after=10_000)[0]] == [1]
 
 
 def test_limit_reads_whole_events_only(make_run):
-    run = make_run(history=[train(1), train(2), train(3)])
-    size = len(train(1).to_line())
-    found, offset = run.events(limit_bytes=2 * size + size // 2)
-    assert [result.step for result in found] == [1, 2] and offset == 2 * size
+    run = make_run(history=[make_train_event(1), make_train_event(2), make_train_event(3)])
+    size = len(make_train_event(1).to_line())
+    events, offset = run.events(limit_bytes=2 * size + size // 2)
+    assert [event.step for event in events] == [1, 2] and offset == 2 * size
 
 
 def test_repair_cuts_off_a_half_written_line(make_run):
-    run = make_run(history=[train(1)])
-    whole = run.events_path.read_bytes()
+    run = make_run(history=[make_train_event(1)])
+    before = run.events_path.read_bytes()
     with open(run.events_path, "ab") as file:
         file.write(b'{"time": 2, "kind": "tra')
     run.repair_events()
-    assert run.events_path.read_bytes() == whole
+    assert run.events_path.read_bytes() == before
     run.repair_events()
-    run.append(train(2))
-    assert [result.step for result in run.events()[0]] == [1, 2]
+    run.append(make_train_event(2))
+    assert [event.step for event in run.events()[0]] == [1, 2]
 
 
 def test_repair_of_a_single_half_written_line(make_run):
@@ -199,15 +199,15 @@ def test_repair_of_a_single_half_written_line(make_run):
 
 
 def test_last_events(make_run):
-    run = make_run(history=[train(step, text="é" * 20) for step in range(100)])
-    size = len(train(99, text="é" * 20).to_line().encode())
+    run = make_run(history=[make_train_event(step, text="é" * 20) for step in range(100)])
+    size = len(make_train_event(99, text="é" * 20).to_line().encode())
     for extra in range(size):
-        assert [result.step for result in run.last_events(size=2 * size + extra)] == [98, 99]
-    assert [result.step for result in run.last_events()] == list(range(100))
+        assert [event.step for event in run.last_events(size=2 * size + extra)] == [98, 99]
+    assert [event.step for event in run.last_events()] == list(range(100))
 
 
 def test_last_event_may_be_long(make_run):
-    run = make_run(history=[train(1), Event("failed", 200.0, 2, data={"traceback": "x" * 200_000})])
+    run = make_run(history=[make_train_event(1), Event("failed", 200.0, 2, data={"traceback": "x" * 200_000})])
     assert run.last_events()[-1].kind == "failed"
 
 
@@ -276,10 +276,10 @@ def test_write_json_keeps_the_old_file_if_writing_fails(tmp_path, monkeypatch):
     write_json(path, {"é": 1})
     assert json.loads(path.read_text(encoding="utf-8")) == {"é": 1}
 
-    def full(descriptor):
+    def raise_disk_full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", raise_disk_full)
     with pytest.raises(OSError, match="No space left"):
         write_json(path, {"é": 2})
     assert json.loads(path.read_text(encoding="utf-8")) == {"é": 1}
@@ -288,9 +288,9 @@ def test_write_json_keeps_the_old_file_if_writing_fails(tmp_path, monkeypatch):
 
 def test_full_disk(small_disk):
     store = RunStore(small_disk / "runs")
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(RunError) as error:
         store.create(CONFIG, "one", fill=lambda draft: write_json(draft.path / "audit.json", "x" * 2_000_000))
-    assert str(caught.value) == f"The disk that holds {store.root} is full; free some space and start again."
+    assert str(error.value) == f"The disk that holds {store.root} is full; free some space and start again."
     assert os.listdir(store.root) == []
     assert store.create(CONFIG, "one").config() == CONFIG
     assert 0 < free_bytes(small_disk / "not" / "yet") <= 2**20
@@ -300,18 +300,18 @@ def test_read_only_disk(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     store = RunStore(small_disk / "runs")
     for attempt in (lambda: store.create(CONFIG, "one"), lambda: store.lock().__enter__()):
-        with pytest.raises(RunError) as caught:
+        with pytest.raises(RunError) as error:
             attempt()
-        assert str(caught.value) == (
+        assert str(error.value) == (
             f"{store.root} cannot be written (Read-only file system); choose another --runs-dir."
         )
 
 
 def test_directory_without_permission(tmp_path):
-    (tmp_path / "theirs").mkdir(mode=0o555)
-    if os.access(tmp_path / "theirs", os.W_OK):
+    (tmp_path / "read-only").mkdir(mode=0o555)
+    if os.access(tmp_path / "read-only", os.W_OK):
         pytest.skip("root may write everywhere")
-    store = RunStore(tmp_path / "theirs" / "runs")
+    store = RunStore(tmp_path / "read-only" / "runs")
     with pytest.raises(RunError, match=r"cannot be written \(Permission denied\); choose another --runs-dir"):
         store.create(CONFIG, "one")
 
@@ -324,7 +324,7 @@ def test_file_in_place_of_the_runs_directory(tmp_path):
 
 
 def test_lock_is_exclusive(store):
-    """The lock is the file's, so that it holds between processes; flock tells apart two openings in one as well."""
+    """flock locks the open file, so a second open conflicts in the same process as in another one."""
     import fcntl
 
     with store.lock():
@@ -337,16 +337,16 @@ def test_lock_is_exclusive(store):
 
 
 def test_skimming_keeps_the_last_train_event_and_missing_numbers(make_run):
-    result = [
+    events = [
         Event("started", 1.0, 0),
         *(Event("train", 1.0 + step, step, data={"loss": 1.0}) for step in (1, 2)),
         Event("eval", 4.0, 2),
         Event("train", 5.0, 3, data={"loss": float("nan")}),
         *(Event("train", 3.0 + step, step, data={"loss": 1.0}) for step in (4, 5)),
     ]
-    run = make_run(history=result)
+    run = make_run(history=events)
     observed, offset = run.events(skim=True)
-    assert [(one.kind, one.step) for one in observed] == [
+    assert [(event.kind, event.step) for event in observed] == [
         ("started", 0),
         ("train", 2),
         ("eval", 2),
@@ -354,30 +354,30 @@ def test_skimming_keeps_the_last_train_event_and_missing_numbers(make_run):
         ("train", 5),
     ]
     assert offset == run.events_size()
-    whole = run.events_path.read_bytes()
-    assert [whole[one.offset :].split(b"\n")[0] for one in observed] == [
-        one.to_line().strip().encode() for one in (result[0], result[2], result[3], result[4], result[6])
+    content = run.events_path.read_bytes()
+    assert [content[event.offset :].split(b"\n")[0] for event in observed] == [
+        event.to_line().strip().encode() for event in (events[0], events[2], events[3], events[4], events[6])
     ]
 
 
 def test_line_longer_than_the_limit_is_read_completely(make_run):
     run = make_run(history=[Event("eval", 1.0, 1, data={"samples": ["x" * 5000]}), Event("train", 2.0, 2)])
-    result, offset = run.events(0, limit_bytes=100)
-    assert result and result[0].kind == "eval" and offset > 5000
+    events, offset = run.events(0, limit_bytes=100)
+    assert events and events[0].kind == "eval" and offset > 5000
 
 
 def test_failed_append_leaves_nothing_behind(make_run, monkeypatch):
     run = make_run(history=[Event("train", 1.0, 1)])
     before, written = run.events_path.read_bytes(), []
 
-    def half(handle, line):
+    def write_partly(handle, line):
         if written:
             raise OSError(errno.ENOSPC, "No space left on device")
         written.append(os_write(handle, line[:7]))
         return 7
 
     os_write = stores.os.write
-    monkeypatch.setattr(stores.os, "write", half)
+    monkeypatch.setattr(stores.os, "write", write_partly)
     with pytest.raises(OSError, match="No space"):
         run.append(Event("train", 2.0, 2))
     assert run.events_path.read_bytes() == before
@@ -385,24 +385,24 @@ def test_failed_append_leaves_nothing_behind(make_run, monkeypatch):
 
 def test_claim_is_exclusive(make_run):
     run = make_run()
-    claims = "import sys\nfrom asrkit.runs.store import Run\nprint(Run(sys.argv[1]).claim(0.1) is not None)\n"
+    script = "import sys\nfrom asrkit.runs.store import Run\nprint(Run(sys.argv[1]).claim(0.1) is not None)\n"
     assert run.claim() is not None
-    other = subprocess.run([sys.executable, "-c", claims, str(run.path)], capture_output=True, text=True, timeout=60)
+    other = subprocess.run([sys.executable, "-c", script, str(run.path)], capture_output=True, text=True, timeout=60)
     assert other.stdout == "False\n", other.stderr
 
 
-# Last words
+# End events on a full disk
 
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    """Nothing can be appended until it is called off."""
+    """Every append fails until `undo()` is called on the fixture."""
 
-    def refuse(run, result):
+    def raise_disk_full(run, event):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "append", refuse)
+        patch.setattr(Run, "append", raise_disk_full)
         yield patch
 
 
