@@ -1,4 +1,4 @@
-"""What is wrong with the data is said before anything starts: one sentence that names the file and the row."""
+"""Preparation reports invalid data before a run starts, in one sentence with the file and the row."""
 
 import json
 import zlib
@@ -14,25 +14,25 @@ from asrkit.runs.preparation import is_local, load_leak_findings, prepare_data
 from asrkit.runs.report import card
 
 GOOD = [("one", "Hello, one!"), ("two", "hello two"), ("three", "It's three"), ("four", "hello four")]
-"""With the normaliser "basic": hello one, hello two, it's three, hello four."""
+"""The normaliser "basic" turns these into: hello one, hello two, it's three, hello four."""
 
 
-def clip(path, seconds=1.0):
+def write_clip(path, duration_s=1.0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    pitch = 10 + zlib.crc32(path.stem.encode()) % 1000 / 100  # another sound for another name
-    soundfile.write(path, np.sin(np.arange(round(seconds * 16_000)) / pitch), 16_000)
+    pitch = 10 + zlib.crc32(path.stem.encode()) % 1000 / 100  # a different sound for each name
+    soundfile.write(path, np.sin(np.arange(round(duration_s * 16_000)) / pitch), 16_000)
 
 
 @pytest.fixture
 def data(tmp_path):
-    """data([(name, text), ...]) -> an audiofolder; clips that are not there yet get a second of sound."""
+    """data([(name, text), ...]) -> an audiofolder; missing clips are created with one second of sound."""
 
     def make(rows=GOOD, name="data", header="file_name,text"):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         for stem, _ in rows:
             if not (folder / f"{stem}.wav").exists():
-                clip(folder / f"{stem}.wav")
+                write_clip(folder / f"{stem}.wav")
         lines = [header, *(f'{stem}.wav,"{text}"' for stem, text in rows)]
         (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
         return folder
@@ -41,107 +41,107 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def prepared(store, base):
-    def make(folder, **settings):
+def prepare(store, base):
+    def run(folder, **settings):
         return prepare_data(
             TrainConfig().replace({"train": str(folder), "model": str(base), "eval_count": 1, **settings}), store
         )
 
-    return make
+    return run
 
 
-def refused(prepared, folder, **settings):
-    with pytest.raises(DataError) as caught:
-        prepared(folder, **settings)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+def get_error(prepare, folder, **settings):
+    with pytest.raises(DataError) as error:
+        prepare(folder, **settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
-def texts(rows):
+def sorted_texts(rows):
     return sorted(row.text for row in rows)
 
 
-def test_good_data_is_split_and_normalised(prepared, data):
-    found = prepared(data(), eval_count=1)
-    assert len(found.train) == 3 and len(found.eval) == 1
-    assert texts(found.train + found.eval) == ["hello four", "hello one", "hello two", "it's three"]
-    assert [row.duration_s for row in found.train] == [1.0] * 3
-    assert (found.audit.verdict, found.audit.utterances, found.audit.dropped) == ("ready", 4, 0)
-    assert found.audit.hours == pytest.approx(4 / 3600, abs=1e-4)
+def test_good_data_is_split_and_normalised(prepare, data):
+    prepared = prepare(data(), eval_count=1)
+    assert len(prepared.train) == 3 and len(prepared.eval) == 1
+    assert sorted_texts(prepared.train + prepared.eval) == ["hello four", "hello one", "hello two", "it's three"]
+    assert [row.duration_s for row in prepared.train] == [1.0] * 3
+    assert (prepared.audit.verdict, prepared.audit.utterances, prepared.audit.dropped) == ("ready", 4, 0)
+    assert prepared.audit.hours == pytest.approx(4 / 3600, abs=1e-4)
 
 
-def test_the_same_seed_gives_the_same_split(prepared, data):
-    first, again = prepared(data()), prepared(data())
-    others = {prepared(data(), seed=seed).eval[0].audio for seed in range(12)}
-    assert first.eval == again.eval and len(others) > 1
+def test_the_same_seed_gives_the_same_split(prepare, data):
+    first, second = prepare(data()), prepare(data())
+    others = {prepare(data(), seed=seed).eval[0].audio for seed in range(12)}
+    assert first.eval == second.eval and len(others) > 1
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_clips_are_held_out_of_those_that_can_be_used(prepared, data, seed):
-    """A small held-out side never empties, whichever clips are bad."""
-    found = prepared(
+def test_only_valid_clips_are_held_out(prepare, data, seed):
+    """A small evaluation set is never empty, whichever clips are invalid."""
+    prepared = prepare(
         data([*GOOD, ("bad0", ""), ("bad1", "?"), ("bad2", "!")]),
         drop_bad_clips=True,
         eval_count=0,
         eval_share=0.1,
         seed=seed,
     )
-    assert (len(found.train), len(found.eval), found.audit.dropped) == (3, 1, 3)
+    assert (len(prepared.train), len(prepared.eval), prepared.audit.dropped) == (3, 1, 3)
 
 
-def test_how_clips_are_held_out_can_be_chosen(prepared, data):
+def test_split_by_selects_how_clips_are_held_out(prepare, data):
     folder = data()
     lines = ["file_name,text,speaker", "one.wav,one,ann", "two.wav,two,ann", "three.wav,three,bob", "four.wav,four,bob"]
     (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
     for by, sizes in (("auto", {2}), ("speaker", {2}), ("random", {1})):
-        found = [prepared(folder, eval_count=0, eval_share=0.25, split_by=by, seed=seed).eval for seed in range(6)]
-        assert {len(side) for side in found} == sizes
-        assert by == "random" or all(len({row.speaker for row in side}) == 1 for side in found)
+        eval_sets = [prepare(folder, eval_count=0, eval_share=0.25, split_by=by, seed=seed).eval for seed in range(6)]
+        assert {len(rows) for rows in eval_sets} == sizes
+        assert by == "random" or all(len({row.speaker for row in rows}) == 1 for rows in eval_sets)
 
 
-def test_what_both_sides_share_is_recorded(prepared, data, store):
-    """Equal files on one side, the rest in the audit of the run; but commands are meant to be known."""
+def test_leaks_between_the_splits_are_recorded(prepare, data, store):
+    """Equal files stay in one split; equal texts are findings, except with a fixed list of commands."""
     folder = data([(f"c{number}", f"hello {'one two three'.split()[number % 3]}") for number in range(12)])
     for number in range(12):
-        clip(folder / "same.wav", 1 + 0.1 * (number // 2))
+        write_clip(folder / "same.wav", 1 + 0.1 * (number // 2))
         (folder / "same.wav").replace(folder / f"c{number}.wav")
-    found = prepared(folder, eval_count=4)
-    assert {row.duration_s for row in found.train}.isdisjoint(row.duration_s for row in found.eval)
-    assert [one.code for one in found.audit.findings] == ["leak-text"]
-    assert not prepared(folder, eval_count=4, decoding="words").audit.findings
-    assert not prepared(folder, eval=str(data([("x", "goodbye")], name="other"))).audit.findings
-    run = store.create(TrainConfig(preset="", train=str(folder)), fill=found.write)
+    prepared = prepare(folder, eval_count=4)
+    assert {row.duration_s for row in prepared.train}.isdisjoint(row.duration_s for row in prepared.eval)
+    assert [finding.code for finding in prepared.audit.findings] == ["leak-text"]
+    assert not prepare(folder, eval_count=4, decoding="words").audit.findings
+    assert not prepare(folder, eval=str(data([("x", "goodbye")], name="other"))).audit.findings
+    run = store.create(TrainConfig(preset="", train=str(folder)), fill=prepared.write)
     assert [leak["code"] for leak in load_leak_findings(run)] == ["leak-text"]
     assert "say a sentence that is trained on" in card.render_card(run)
 
 
-def test_transcripts_go_through_the_rules(prepared, data):
-    found = prepared(data([*GOOD, ("five", "5 № ë")]), spell_numbers="en", character_map="№=number ë=e")
-    assert "five number e" in texts(found.train + found.eval)
+def test_text_rules_apply_to_transcripts(prepare, data):
+    prepared = prepare(data([*GOOD, ("five", "5 № ë")]), spell_numbers="en", character_map="№=number ë=e")
+    assert "five number e" in sorted_texts(prepared.train + prepared.eval)
 
 
-def test_an_evaluation_split_of_its_own_is_used(prepared, data):
+def test_validation_split_of_the_dataset_is_used(prepare, data):
     folder = data(GOOD[:3], header="file_name,text")
     lines = ["file_name,text,split", "one.wav,one,train", "two.wav,two,validation", "three.wav,three,train"]
     (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
-    found = prepared(folder)
-    assert texts(found.train) == ["one", "three"] and texts(found.eval) == ["two"]
+    prepared = prepare(folder)
+    assert sorted_texts(prepared.train) == ["one", "three"] and sorted_texts(prepared.eval) == ["two"]
 
 
-def test_another_dataset_to_evaluate_on(prepared, data):
-    found = prepared(data(), eval=str(data([("five", "Five")], name="other")))
-    assert len(found.train) == 4 and texts(found.eval) == ["five"]
+def test_separate_evaluation_dataset(prepare, data):
+    prepared = prepare(data(), eval=str(data([("five", "Five")], name="other")))
+    assert len(prepared.train) == 4 and sorted_texts(prepared.eval) == ["five"]
 
 
-def test_manifests_are_written(prepared, data, make_run):
-    run, found = make_run(), prepared(data())
-    found.write(run)
-    assert manifest.read(run.manifest_path("train")) == found.train
-    assert manifest.read(run.manifest_path("eval")) == found.eval
+def test_manifests_are_written(prepare, data, make_run):
+    run, prepared = make_run(), prepare(data())
+    prepared.write(run)
+    assert manifest.read(run.manifest_path("train")) == prepared.train
+    assert manifest.read(run.manifest_path("eval")) == prepared.eval
     assert json.loads(run.audit_path.read_text())["verdict"] == "ready"
 
 
-# Each clip that cannot be used: what the sentence says, and how many are left without it
+# Invalid clips: the error message, and the clips left when they are dropped
 
 
 def empty_transcript(folder):
@@ -149,7 +149,7 @@ def empty_transcript(folder):
 
 
 def not_audio(folder):
-    (folder / "five.wav").write_text("This is a letter.")
+    (folder / "five.wav").write_text("This is not audio.")
     return "five", "five"
 
 
@@ -159,7 +159,7 @@ def zero_bytes(folder):
 
 
 def zero_length(folder):
-    clip(folder / "five.wav", seconds=0)
+    write_clip(folder / "five.wav", duration_s=0)
     return "five", "five"
 
 
@@ -168,11 +168,11 @@ def unknown_characters(folder):
 
 
 def text_longer_than_its_frames(folder):
-    """A second has 49 frames."""
+    """One second has 49 frames."""
     return "five", "abcde" * 10
 
 
-BAD = {
+INVALID_CLIPS = {
     empty_transcript: "(text '?!'): Nothing is left of the text after normalising",
     not_audio: "five.wav cannot be read as audio",
     zero_bytes: "The file holds no audio.",
@@ -182,115 +182,117 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__)
-def test_a_clip_that_cannot_be_used(prepared, data, tmp_path, spoil):
+@pytest.mark.parametrize("make_invalid", INVALID_CLIPS, ids=lambda function: function.__name__)
+def test_invalid_clip_is_rejected_or_dropped(prepare, data, tmp_path, make_invalid):
     (tmp_path / "data").mkdir()
-    folder = data([*GOOD, spoil(tmp_path / "data")])
-    sentence = refused(prepared, folder)
-    assert sentence.startswith("metadata.csv row 6: five.wav (") and BAD[spoil] in sentence
-    assert sentence.endswith("(drop_bad_clips).")
+    folder = data([*GOOD, make_invalid(tmp_path / "data")])
+    message = get_error(prepare, folder)
+    assert message.startswith("metadata.csv row 6: five.wav (") and INVALID_CLIPS[make_invalid] in message
+    assert message.endswith("(drop_bad_clips).")
 
-    found = prepared(folder, drop_bad_clips=True)
-    assert texts(found.train + found.eval) == ["hello four", "hello one", "hello two", "it's three"]
-    assert found.audit.dropped == 1 and found.audit.verdict == "ready-with-drops"
-    assert found.audit.findings[0].examples[0].startswith("metadata.csv row 6: five.wav")
+    prepared = prepare(folder, drop_bad_clips=True)
+    assert sorted_texts(prepared.train + prepared.eval) == ["hello four", "hello one", "hello two", "it's three"]
+    assert prepared.audit.dropped == 1 and prepared.audit.verdict == "ready-with-drops"
+    assert prepared.audit.findings[0].examples[0].startswith("metadata.csv row 6: five.wav")
 
 
-def test_the_sentence_counts_the_others(prepared, data):
+def test_error_counts_the_invalid_clips(prepare, data):
     rows = [*GOOD, *((f"bad{number}", "") for number in range(8))]
     folder = data(rows)
     lines = [f"{stem}.wav,{text.replace(',', '')},{'train' if text else 'test'}" for stem, text in rows]
     lines[4] = lines[4].replace("test", "train")
     (folder / "metadata.csv").write_text("\n".join(["file_name,text,split", *lines, "one.wav,one,test"]) + "\n")
-    assert refused(prepared, folder).startswith("metadata.csv row 6: bad0.wav (text ''): ")
+    assert get_error(prepare, folder).startswith("metadata.csv row 6: bad0.wav (text ''): ")
     lines = [line.replace(",test", ",train") for line in lines]
     (folder / "metadata.csv").write_text("\n".join(["file_name,text,split", *lines, "one.wav,one,test"]) + "\n")
-    assert refused(prepared, folder).startswith("metadata.csv row 6: bad0.wav (text '') (8 clips in all): ")
+    assert get_error(prepare, folder).startswith("metadata.csv row 6: bad0.wav (text '') (8 clips in all): ")
 
 
-def test_a_bad_clip_to_evaluate_on_is_refused_too(prepared, data):
+def test_invalid_evaluation_clip_is_rejected(prepare, data):
     other = data([("five", "five"), ("six", "año")], name="other")
-    assert "metadata.csv row 3: six.wav (ñ)" in refused(prepared, data(), eval=str(other))
+    assert "metadata.csv row 3: six.wav (ñ)" in get_error(prepare, data(), eval=str(other))
 
 
 @pytest.mark.parametrize("vocabulary", ["extend", "fresh"])
-def test_characters_may_be_new_where_the_vocabulary_grows(prepared, data, vocabulary):
-    found = prepared(data([*GOOD, ("five", "año")]), vocabulary=vocabulary)
-    assert "año" in texts(found.train + found.eval)
+def test_new_characters_are_accepted_with_a_growing_vocabulary(prepare, data, vocabulary):
+    prepared = prepare(data([*GOOD, ("five", "año")]), vocabulary=vocabulary)
+    assert "año" in sorted_texts(prepared.train + prepared.eval)
 
 
-def test_a_base_without_an_output_layer_knows_every_character(prepared, data, base):
+def test_base_model_without_a_vocabulary_accepts_every_character(prepare, data, base):
     (base / "vocab.json").unlink()
-    assert prepared(data([*GOOD, ("five", "año")])).audit.verdict == "ready"
+    assert prepare(data([*GOOD, ("five", "año")])).audit.verdict == "ready"
 
 
-def test_frames_are_those_of_the_base_model(prepared, data, base):
-    """Half as many as usual: 16,000 samples of stride 640 carry 25 frames at most, and the text has 30 characters."""
-    result = {"model_type": "wav2vec2", "conv_kernel": [640], "conv_stride": [640]}
-    (base / "config.json").write_text(json.dumps(result))
+def test_frame_count_follows_the_base_model(prepare, data, base):
+    """With stride 640, 16,000 samples give at most 25 frames; the text has 30 characters."""
+    model_config = {"model_type": "wav2vec2", "conv_kernel": [640], "conv_stride": [640]}
+    (base / "config.json").write_text(json.dumps(model_config))
     rows = [*GOOD, ("five", "abcdefghij" * 3)]
-    assert "30 characters in 25 frames" in refused(prepared, data(rows))
+    assert "30 characters in 25 frames" in get_error(prepare, data(rows))
 
 
-def test_length_limits_leave_out_without_asking(prepared, data, tmp_path):
-    clip(tmp_path / "data" / "short.wav", 0.2)
-    clip(tmp_path / "data" / "long.wav", 3.0)
+def test_clips_outside_the_length_limits_are_skipped(prepare, data, tmp_path):
+    write_clip(tmp_path / "data" / "short.wav", 0.2)
+    write_clip(tmp_path / "data" / "long.wav", 3.0)
     folder = data([*GOOD, ("short", "a"), ("long", "long")])
-    found = prepared(folder, min_duration_s=0.5, max_duration_s=2.0)
-    assert "a" not in texts(found.train + found.eval) and "long" not in texts(found.train + found.eval)
-    assert {finding.code: finding.count for finding in found.audit.findings} == {"too-short": 1, "too-long": 1}
-    everything = "; add data or change the clip length limits"
-    assert refused(prepared, folder, min_duration_s=5, max_duration_s=9) == (
-        f"{folder}: no clip is left to train on{everything}."
+    prepared = prepare(folder, min_duration_s=0.5, max_duration_s=2.0)
+    assert "a" not in sorted_texts(prepared.train + prepared.eval) and "long" not in sorted_texts(
+        prepared.train + prepared.eval
+    )
+    assert {finding.code: finding.count for finding in prepared.audit.findings} == {"too-short": 1, "too-long": 1}
+    remedy = "; add data or change the clip length limits"
+    assert get_error(prepare, folder, min_duration_s=5, max_duration_s=9) == (
+        f"{folder}: no clip is left to train on{remedy}."
     )
     other = data([("brief", "a")], name="other")
-    assert "no clip is left to evaluate on" in refused(prepared, folder, eval=str(other), min_duration_s=1.5)
+    assert "no clip is left to evaluate on" in get_error(prepare, folder, eval=str(other), min_duration_s=1.5)
 
 
-# Data that is no data
+# Unusable datasets
 
 
-def test_one_clip_cannot_be_split(prepared, data):
+def test_one_clip_cannot_be_split(prepare, data):
     folder = data(GOOD[:1])
-    assert refused(prepared, folder) == (
+    assert get_error(prepare, folder) == (
         f"{folder} holds 1 clip and no evaluation split; add clips, or name an evaluation dataset."
     )
 
 
-def test_more_held_out_than_there_is(prepared, data):
-    assert "4 of 4 utterances cannot be held out" in refused(prepared, data(), eval_count=4)
+def test_evaluation_count_must_leave_training_data(prepare, data):
+    assert "4 of 4 utterances cannot be held out" in get_error(prepare, data(), eval_count=4)
 
 
-def test_missing_path(prepared, tmp_path):
-    assert f"There is no data at '{tmp_path / 'gone'}'" in refused(prepared, tmp_path / "gone")
-    assert "There is no data at" in refused(prepared, tmp_path / "gone", eval=str(tmp_path))
+def test_missing_path(prepare, tmp_path):
+    assert f"There is no data at '{tmp_path / 'missing'}'" in get_error(prepare, tmp_path / "missing")
+    assert "There is no data at" in get_error(prepare, tmp_path / "missing", eval=str(tmp_path))
 
 
-def test_empty_folder(prepared, tmp_path):
+def test_empty_folder(prepare, tmp_path):
     (tmp_path / "data").mkdir()
-    assert f"{tmp_path / 'data'} is empty" in refused(prepared, tmp_path / "data")
+    assert f"{tmp_path / 'data'} is empty" in get_error(prepare, tmp_path / "data")
 
 
-def test_a_table_without_the_columns(prepared, data):
-    sentence = refused(prepared, data(header="sound,words"))
-    assert "metadata.csv" in sentence and "column" in sentence
+def test_table_without_the_columns_is_rejected(prepare, data):
+    message = get_error(prepare, data(header="sound,words"))
+    assert "metadata.csv" in message and "column" in message
 
 
-def test_columns_by_name(prepared, data):
-    found = prepared(data(header="sound,words"), audio_column="sound", text_column="words")
-    assert len(found.train) == 3
+def test_columns_can_be_named(prepare, data):
+    prepared = prepare(data(header="sound,words"), audio_column="sound", text_column="words")
+    assert len(prepared.train) == 3
 
 
-def test_the_base_model_is_looked_at_first(store, tmp_path):
+def test_base_model_is_checked_before_the_data(store, tmp_path):
     bert = tmp_path / "bert"
     bert.mkdir()
     (bert / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="no CTC speech model"):
-        prepare_data(TrainConfig(model=str(bert), train=str(tmp_path / "gone")), store)
+        prepare_data(TrainConfig(model=str(bert), train=str(tmp_path / "missing")), store)
 
 
 @pytest.mark.parametrize(
-    ("train", "eval", "local"),
+    ("train", "eval", "expected"),
     [
         ("callsigns", "", True),
         ("hub:a/b", "", False),
@@ -298,21 +300,21 @@ def test_the_base_model_is_looked_at_first(store, tmp_path):
         ("/data", "/other", True),
     ],
 )
-def test_is_local(train, eval, local):
-    assert is_local(TrainConfig(train=train, eval=eval)) is local
+def test_is_local(train, eval, expected):
+    assert is_local(TrainConfig(train=train, eval=eval)) is expected
 
 
 @pytest.mark.parametrize(
-    ("language", "vocabulary", "sentence"),
+    ("language", "vocabulary", "message"),
     [
         ("", "keep", "has a vocabulary for each of 2 languages; set MMS language"),
         ("fra", "extend", "has no language 'fra'; set MMS language (adapter_language) to one of deu, eng"),
     ],
 )
-def test_a_language_that_mms_lacks_is_said_before_the_start(data, prepared, base, language, vocabulary, sentence):
-    letters = json.loads((base / "vocab.json").read_text())
-    (base / "vocab.json").write_text(json.dumps({"eng": letters, "deu": letters}))
-    with pytest.raises(ModelError) as caught:
-        prepared(data(), adapter_language=language, vocabulary=vocabulary)
-    assert sentence in str(caught.value)
-    assert prepared(data(), adapter_language="deu").train
+def test_missing_mms_language_is_rejected_before_the_start(data, prepare, base, language, vocabulary, message):
+    vocab = json.loads((base / "vocab.json").read_text())
+    (base / "vocab.json").write_text(json.dumps({"eng": vocab, "deu": vocab}))
+    with pytest.raises(ModelError) as error:
+        prepare(data(), adapter_language=language, vocabulary=vocabulary)
+    assert message in str(error.value)
+    assert prepare(data(), adapter_language="deu").train
