@@ -13,21 +13,21 @@ ANY = DeviceRequest((), 1)
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
-    """A machine of two GPUs; machine(n) of n."""
+    """Simulate a machine with two GPUs; machine(n) simulates one with n GPUs."""
     for name in (devices.ALLOWED, devices.SLOTS, devices.VISIBLE, "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
 
-    def has(gpus):
-        monkeypatch.setattr(system, "query_gpus", lambda: ["a GPU"] * gpus)
+    def set_num_gpus(num_gpus):
+        monkeypatch.setattr(system, "query_gpus", lambda: ["a GPU"] * num_gpus)
         devices._count_gpus.cache_clear()
 
-    has(2)
-    yield has
+    set_num_gpus(2)
+    yield set_num_gpus
     devices._count_gpus.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("gpus", "visible", "known"),
+    ("num_gpus", "visible", "expected"),
     [
         (2, None, ["cuda:0", "cuda:1"]),
         (0, None, ["cpu"]),
@@ -39,12 +39,12 @@ def machine(monkeypatch):
         (0, "0", ["cpu"]),
     ],
 )
-def test_devices_follow_cuda_visible_devices(machine, monkeypatch, gpus, visible, known):
-    machine(gpus)
+def test_devices_follow_cuda_visible_devices(machine, monkeypatch, num_gpus, visible, expected):
+    machine(num_gpus)
     monkeypatch.setattr(devices.platform, "system", lambda: "Linux")
     if visible is not None:
         monkeypatch.setenv(devices.VISIBLE, visible)
-    assert devices.list_devices() == known
+    assert devices.list_devices() == expected
 
 
 def test_apple_silicon_uses_mps(machine, monkeypatch):
@@ -62,15 +62,15 @@ def test_environment_variable_names_the_devices(monkeypatch):
         devices.list_devices()
 
 
-@pytest.mark.parametrize("result", ["0", "-1", "two"])
-def test_slots_must_be_a_number(monkeypatch, result):
-    monkeypatch.setenv(devices.SLOTS, result)
+@pytest.mark.parametrize("slots", ["0", "-1", "two"])
+def test_slots_must_be_a_number(monkeypatch, slots):
+    monkeypatch.setenv(devices.SLOTS, slots)
     with pytest.raises(RunError, match="ASRKIT_SLOTS is .* it must be a whole number"):
         devices.slots_per_device()
 
 
 @pytest.mark.parametrize(
-    ("wishes", "taken", "given"),
+    ("requests", "in_use", "expected"),
     [
         ([ANY, ANY, ANY], [], [["cuda:0"], ["cuda:1"], []]),
         ([ANY], ["cuda:0"], [["cuda:1"]]),
@@ -82,9 +82,9 @@ def test_slots_must_be_a_number(monkeypatch, result):
         ([DeviceRequest(("cpu",), 1), DeviceRequest(("cpu",), 1)], ["cuda:0", "cuda:1"], [["cpu"], []]),
     ],
 )
-def test_assign_devices(wishes, taken, given):
-    """The first that is free; the one that was named; what one waits for is kept for it."""
-    assert devices.assign_devices(wishes, taken) == given
+def test_assign_devices(requests, in_use, expected):
+    """A request gets the first free or the named device; devices a waiting run needs stay reserved for it."""
+    assert devices.assign_devices(requests, in_use) == expected
 
 
 def test_least_used_device_comes_first(monkeypatch):
@@ -100,7 +100,7 @@ def test_processes_of_a_run_share_the_processor(machine, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         (
             {"device": "cuda:2"},
@@ -109,8 +109,8 @@ def test_processes_of_a_run_share_the_processor(machine, monkeypatch):
         ({"processes": 3}, "The run needs 3 GPUs .processes., one for each process, and there are 2"),
     ],
 )
-def test_unavailable_device_is_rejected(changes, words):
-    with pytest.raises(RunError, match=words):
+def test_unavailable_device_is_rejected(changes, message):
+    with pytest.raises(RunError, match=message):
         devices.check_available(TrainConfig().replace(changes))
     devices.check_available(TrainConfig().replace({"device": "cpu", "processes": 3}))
 
@@ -125,7 +125,7 @@ def test_malformed_device_is_rejected(device, processes):
 
 
 @pytest.mark.parametrize(
-    ("taken", "given", "result"),
+    ("assigned", "environment", "expected"),
     [
         (["cuda:1"], {}, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
         (["cuda:0", "cuda:1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "0,1"}),
@@ -133,12 +133,12 @@ def test_malformed_device_is_rejected(device, processes):
         (["cpu"], {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "-1"}),
     ],
 )
-def test_worker_environment_limits_the_devices(taken, given, result):
-    assert devices.worker_environment(taken, given) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **result}
+def test_worker_environment_limits_the_devices(assigned, environment, expected):
+    assert devices.worker_environment(assigned, environment) == {"ASRKIT_DEVICES": "cuda:0,cuda:1", **expected}
 
 
 def test_next_run_of_a_cpu_worker_gets_its_gpu():
-    """Its worker starts it. Without the driver's order CUDA would count the fastest first."""
+    """A worker passes its environment on to the next run. CUDA_DEVICE_ORDER keeps the GPU numbers of the driver."""
     inherited = devices.worker_environment(["cpu"], {})
     assert {**inherited, **devices.worker_environment(["cuda:1"], inherited)} == {
         "ASRKIT_DEVICES": "cuda:0,cuda:1",
@@ -155,18 +155,18 @@ def test_slots_on_the_processor_share_its_cores(machine, monkeypatch):
     assert "OMP_NUM_THREADS" not in devices.worker_environment(["cpu"], {"OMP_NUM_THREADS": "1"})
 
 
-# Runs on the two
+# Runs on two GPUs
 
 
-def begun(store):
+def start_ready_ids(store):
     return [run.id for run in queue.start_ready_runs(store)]
 
 
-def ahead(store, run):
+def get_queue_status(store, run):
     return queue.get_queue_status(run, lifecycle.iter_active_runs(store), queue.list_queue(store))
 
 
-def where(run):
+def get_assignment(run):
     return run.process()["devices"], psutil.Process(run.process()["pid"]).environ()["CUDA_VISIBLE_DEVICES"]
 
 
@@ -175,13 +175,13 @@ def test_next_run_starts_on_the_first_free_gpu(store, config, worker):
         supervisor.start(store, config.replace({"device": device}), name)
         for name, device in (("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0"))
     )
-    assert [where(one), where(two)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
-    assert ahead(store, three) == (["two", "one"], [], 1, "")
-    assert ahead(store, named) == (["one"], ["three"], 1, "")
+    assert [get_assignment(one), get_assignment(two)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
+    assert get_queue_status(store, three) == (["two", "one"], [], 1, "")
+    assert get_queue_status(store, named) == (["one"], ["three"], 1, "")
     processes.kill_worker(two)
-    assert begun(store) == ["three"] and where(three) == (["cuda:1"], "1")
+    assert start_ready_ids(store) == ["three"] and get_assignment(three) == (["cuda:1"], "1")
     processes.kill_worker(one)
-    assert begun(store) == ["named"] and where(named) == (["cuda:0"], "0")
+    assert start_ready_ids(store) == ["named"] and get_assignment(named) == (["cuda:0"], "0")
 
 
 def test_run_of_two_processes_waits_for_two_gpus(store, config, worker):
@@ -190,7 +190,7 @@ def test_run_of_two_processes_waits_for_two_gpus(store, config, worker):
     behind = supervisor.start(store, config, "behind")
     assert [lifecycle.get_status(run) for run in (both, behind)] == ["queued", "queued"]
     processes.kill_worker(one)
-    assert begun(store) == ["both"] and where(both) == (["cuda:0", "cuda:1"], "0,1")
+    assert start_ready_ids(store) == ["both"] and get_assignment(both) == (["cuda:0", "cuda:1"], "0,1")
     assert lifecycle.get_status(behind) == "queued"
 
 
@@ -201,35 +201,35 @@ def test_two_apps_assign_each_gpu_once(store, config, worker):
     for run in first:
         processes.kill_worker(run)
     with concurrent.futures.ThreadPoolExecutor(8) as apps:
-        begun = [run for runs in apps.map(lambda _: queue.start_ready_runs(store), range(16)) for run in runs]
-    assert [run.id for run in begun] == ["next-0", "next-1"]
-    assert sorted(run.process()["devices"][0] for run in begun) == ["cuda:0", "cuda:1"]
+        started = [run for runs in apps.map(lambda _: queue.start_ready_runs(store), range(16)) for run in runs]
+    assert [run.id for run in started] == ["next-0", "next-1"]
+    assert sorted(run.process()["devices"][0] for run in started) == ["cuda:0", "cuda:1"]
 
 
 def test_worker_without_device_list_occupies_all_devices(make_run, store, config, worker, child):
-    """It was started by an older version, or its app died before it wrote that down."""
+    """An older version started the worker, or the app died before it recorded the devices."""
     make_run("old", [], processes.identify_process(child.pid))
     assert lifecycle.get_status(supervisor.start(store, config, "new")) == "queued"
 
 
 def test_run_with_too_many_gpus_stays_queued(store, config, worker, machine):
-    """Its app looks at the same runs directory."""
+    """Another app on the same runs directory may have enough GPUs to start it."""
     one = supervisor.start(store, config, "one")
     both = supervisor.start(store, config.replace({"processes": 2}), "both")
     processes.kill_worker(one)
     machine(1)
     assert queue.start_ready_runs(store) == [] and lifecycle.get_status(both) == "queued"
-    assert "The run needs 2 GPUs" in ahead(store, both).error_message
+    assert "The run needs 2 GPUs" in get_queue_status(store, both).error_message
     machine(2)
-    assert begun(store) == ["both"]
+    assert start_ready_ids(store) == ["both"]
 
 
-def test_run_waiting_for_a_missing_device_blocks_nobody(store, config, worker, machine):
+def test_run_waiting_for_a_missing_device_does_not_block_the_queue(store, config, worker, machine):
     one = supervisor.start(store, config, "one")
     two = supervisor.start(store, config.replace({"device": "cuda:0"}), "two")
-    assert ahead(store, two).error_message == ""
+    assert get_queue_status(store, two).error_message == ""
     machine(0)
     assert lifecycle.get_status(supervisor.start(store, config, "three")) == "starting", "the processor was free"
     processes.kill_worker(one)
     assert queue.start_ready_runs(store) == [] and lifecycle.get_status(two) == "queued"
-    assert "There is no device cuda:0 for runs here" in ahead(store, two).error_message
+    assert "There is no device cuda:0 for runs here" in get_queue_status(store, two).error_message
