@@ -24,13 +24,13 @@ BEFORE, AFTER = NOW - 100, NOW + 100
 
 
 @pytest.fixture
-def alive(child):
+def live_process(child):
     """The content of `process.json` for a process that is running."""
     return {**processes.identify_process(child.pid), "start_time": NOW}
 
 
 @pytest.fixture
-def dead():
+def dead_process():
     """The content of `process.json` for a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     process_info = processes.identify_process(process.pid)
@@ -52,62 +52,62 @@ def test_run_without_a_process_is_queued(make_run):
     assert lifecycle.get_status(make_run()) == "queued"
 
 
-def test_starting_until_the_worker_has_loaded(make_run, alive):
-    assert lifecycle.get_status(make_run("one", [], alive)) == "starting"
+def test_run_is_starting_until_the_worker_has_loaded(make_run, live_process):
+    assert lifecycle.get_status(make_run("one", [], live_process)) == "starting"
     loading = make_event("phase", phase="loading", text="Loading PyTorch")
-    assert lifecycle.get_status(make_run("two", [loading, loading], alive)) == "starting"
+    assert lifecycle.get_status(make_run("two", [loading, loading], live_process)) == "starting"
 
 
 @pytest.mark.parametrize(
     "event", [STARTED, TRAIN, EVAL, make_event("checkpoint"), make_event("finding"), make_event("newer-kind")]
 )
-def test_running(make_run, alive, event):
-    assert lifecycle.get_status(make_run("one", [PHASE, event, PHASE], alive)) == "running"
+def test_run_with_a_training_event_is_running(make_run, live_process, event):
+    assert lifecycle.get_status(make_run("one", [PHASE, event, PHASE], live_process)) == "running"
 
 
-def test_running_through_an_evaluation_of_hours(make_run, alive):
+def test_run_is_running_during_a_long_evaluation(make_run, live_process):
     """The last 64 kB of the events hold only evaluation phases, not the `started` event."""
     evaluating = make_event("phase", phase="evaluating", text="Evaluating 8 of 100000 clips" + "." * 2000)
-    run = make_run("one", [STARTED, *[evaluating] * 40], alive)
+    run = make_run("one", [STARTED, *[evaluating] * 40], live_process)
     assert STARTED not in run.last_events()
     assert lifecycle.get_status(run) == "running"
 
 
 @pytest.mark.parametrize("flag", [STOP, CANCEL])
-def test_stopping(make_run, alive, dead, flag):
+def test_flagged_run_is_stopping_while_its_worker_is_alive(make_run, live_process, dead_process, flag):
     for name, events in (("loads", []), ("trains", [STARTED, TRAIN])):
-        run = make_run(name, events, alive)
+        run = make_run(name, events, live_process)
         run.set_flag(flag)
         assert lifecycle.get_status(run) == "stopping"
-    run = make_run("crashed", [STARTED, TRAIN], dead)
+    run = make_run("crashed", [STARTED, TRAIN], dead_process)
     run.set_flag(flag)
     assert lifecycle.get_status(run) == "crashed"
 
 
 @pytest.mark.parametrize("kind", ["stopped", "finished", "failed"])
-def test_ended(make_run, alive, dead, kind):
+def test_end_event_decides_the_status(make_run, live_process, dead_process, kind):
     end = make_event(kind)
-    assert lifecycle.get_status(make_run("gone", [STARTED, end], dead)) == kind
-    assert lifecycle.get_status(make_run("leaving", [STARTED, end], alive)) == kind
+    assert lifecycle.get_status(make_run("gone", [STARTED, end], dead_process)) == kind
+    assert lifecycle.get_status(make_run("leaving", [STARTED, end], live_process)) == kind
     assert lifecycle.get_status(make_run("copied", [STARTED, end])) == kind
 
 
 @pytest.mark.parametrize(
     "events", [[], [PHASE], [STARTED, TRAIN], [make_event("stopped", BEFORE), make_event("phase")]]
 )
-def test_crashed(make_run, dead, events):
-    assert lifecycle.get_status(make_run("one", events, dead)) == "crashed"
+def test_run_without_end_event_and_worker_is_crashed(make_run, dead_process, events):
+    assert lifecycle.get_status(make_run("one", events, dead_process)) == "crashed"
 
 
-def test_resumed_worker_that_died_before_its_first_event_is_crashed(make_run, dead):
+def test_resumed_worker_that_died_before_its_first_event_is_crashed(make_run, dead_process):
     """`events_from` separates the workers: timestamps play no part, as clocks can change."""
     old = [make_event("started"), make_event("finished")]
-    dead = {**dead, "events_from": sum(len(event.to_line()) for event in old)}
-    assert lifecycle.get_status(make_run("one", old, dead)) == "crashed"
+    dead_process = {**dead_process, "events_from": sum(len(event.to_line()) for event in old)}
+    assert lifecycle.get_status(make_run("one", old, dead_process)) == "crashed"
 
 
-def test_end_event_in_the_reserve_decides_the_status(make_run, dead):
-    run = make_run("one", [STARTED, TRAIN], dead)
+def test_end_event_in_the_reserve_decides_the_status(make_run, dead_process):
+    run = make_run("one", [STARTED, TRAIN], dead_process)
     run.reserve_disk()
     assert lifecycle.get_status(run) == "crashed", "an empty reserve holds no end event"
     line = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some."}).to_line()
@@ -116,24 +116,25 @@ def test_end_event_in_the_reserve_decides_the_status(make_run, dead):
     assert summary.describe_failure(run, "failed", view.load_view(run))["remedy"] == "Free some."
 
 
-def test_half_written_end_event_is_no_end(make_run, dead):
-    run = make_run("one", [STARTED], dead)
+def test_half_written_end_event_is_no_end(make_run, dead_process):
+    run = make_run("one", [STARTED], dead_process)
     with open(run.events_path, "ab") as file:
         file.write(make_event("finished").to_line().encode()[:-1])
     assert lifecycle.get_status(run) == "crashed"
 
 
 @pytest.mark.parametrize("kind", ["stopped", "failed"])
-def test_resumed_run_is_active_again(make_run, alive, kind):
+def test_resumed_run_is_active_again(make_run, live_process, kind):
     """An end event before `events_from` belongs to an earlier worker."""
     old = [make_event("started", BEFORE), make_event(kind, BEFORE)]
-    alive = {**alive, "events_from": sum(len(event.to_line()) for event in old)}
-    assert lifecycle.get_status(make_run("loads", old, alive)) == "starting"
+    live_process = {**live_process, "events_from": sum(len(event.to_line()) for event in old)}
+    assert lifecycle.get_status(make_run("loads", old, live_process)) == "starting"
     assert (
-        lifecycle.get_status(make_run("trains", [*old, make_event("phase"), make_event("started")], alive)) == "running"
+        lifecycle.get_status(make_run("trains", [*old, make_event("phase"), make_event("started")], live_process))
+        == "running"
     )
     assert (
-        lifecycle.get_status(make_run("ended", [*old, make_event("started"), make_event("finished")], alive))
+        lifecycle.get_status(make_run("ended", [*old, make_event("started"), make_event("finished")], live_process))
         == "finished"
     )
 
@@ -156,8 +157,8 @@ def test_reused_pid_is_not_the_worker(make_run, child):
     assert lifecycle.get_status(run) == "crashed"
 
 
-def test_run_on_another_machine_is_not_active_here(make_run, alive):
-    away = {**alive, "host": "elsewhere", "start": "another-boot:12"}
+def test_run_on_another_machine_is_not_active_here(make_run, live_process):
+    away = {**live_process, "host": "elsewhere", "start": "another-boot:12"}
     assert lifecycle.get_status(make_run("one", [STARTED], away)) == "crashed"
 
 
@@ -171,17 +172,17 @@ def test_run_on_another_machine_is_not_active_here(make_run, alive):
         ({"folder": 1}, "a copy of a run that is active in another folder"),
     ],
 )
-def test_invisible_worker_is_not_reported_dead(make_run, alive, process, error):
-    run = make_run("one", [STARTED], {**alive, **process})
+def test_error_says_why_a_worker_is_not_visible(make_run, live_process, process, error):
+    run = make_run("one", [STARTED], {**live_process, **process})
     assert lifecycle.get_status(run) == "crashed" and error in summary.summarize_run(run)["error"]
     assert (
         "ended without a message"
-        in summary.summarize_run(make_run("two", [STARTED], {**alive, "start": "x:1"}))["error"]
+        in summary.summarize_run(make_run("two", [STARTED], {**live_process, "start": "x:1"}))["error"]
     )
 
 
-def test_renamed_machine_recognizes_its_run(make_run, alive):
-    assert lifecycle.get_status(make_run("one", [STARTED], {**alive, "host": "before"})) == "running"
+def test_renamed_machine_recognizes_its_run(make_run, live_process):
+    assert lifecycle.get_status(make_run("one", [STARTED], {**live_process, "host": "before"})) == "running"
 
 
 CLAIM_SCRIPT = """
@@ -194,8 +195,8 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("change", [supervisor.resume, supervisor.delete])
-def test_run_claimed_by_an_invisible_process_is_left_alone(make_run, store, dead, change):
-    run = make_run("one", [STARTED], {**dead, "host": "elsewhere"})
+def test_run_claimed_by_an_invisible_process_is_left_alone(make_run, store, dead_process, change):
+    run = make_run("one", [STARTED], {**dead_process, "host": "elsewhere"})
     with subprocess.Popen(
         [sys.executable, "-c", CLAIM_SCRIPT, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as owner:
@@ -240,8 +241,11 @@ def test_process_start_is_constant(child):
 # Actions by status
 
 
-def test_stop_and_cancel_flag_only_active_runs(make_run, alive, dead):
-    running, ended = make_run("runs", [STARTED], alive), make_run("ended", [STARTED, make_event("finished")], dead)
+def test_stop_and_cancel_flag_only_active_runs(make_run, live_process, dead_process):
+    running, ended = (
+        make_run("runs", [STARTED], live_process),
+        make_run("ended", [STARTED, make_event("finished")], dead_process),
+    )
     for request, flag in ((supervisor.stop, STOP), (supervisor.cancel, CANCEL)):
         request(running)
         request(running)
@@ -249,24 +253,27 @@ def test_stop_and_cancel_flag_only_active_runs(make_run, alive, dead):
         assert running.has_flag(flag) and not ended.has_flag(flag)
 
 
-def test_active_run_is_not_deleted(make_run, store, alive, dead):
-    busy, crashed = make_run("busy", [STARTED], alive), make_run("crashed", [STARTED], dead)
+def test_active_run_is_not_deleted(make_run, store, live_process, dead_process):
+    busy, crashed = make_run("busy", [STARTED], live_process), make_run("crashed", [STARTED], dead_process)
     with pytest.raises(RunError, match="Run busy is still running; stop or cancel it before deleting it"):
         supervisor.delete(store, busy)
     supervisor.delete(store, crashed)
     assert [run.id for run in store.all()] == ["busy"]
 
 
-def test_find_active_run(make_run, store, alive):
-    make_run("crashed", [STARTED], {**alive, "start": "another-boot:12"})
+def test_find_active_run(make_run, store, live_process):
+    make_run("crashed", [STARTED], {**live_process, "start": "another-boot:12"})
     assert lifecycle.find_active_run(store) is None
-    busy = make_run("busy", [STARTED], alive)
+    busy = make_run("busy", [STARTED], live_process)
     assert lifecycle.find_active_run(store).id == "busy"
-    assert supervisor.resume(store, busy).process() == alive | {"host": socket.gethostname(), "command": ["worker"]}
+    assert supervisor.resume(store, busy).process() == live_process | {
+        "host": socket.gethostname(),
+        "command": ["worker"],
+    }
 
 
-def test_resume_rejects_other_statuses(make_run, store, dead):
-    run = make_run("one", [STARTED, make_event("finished")], dead)
+def test_resume_rejects_other_statuses(make_run, store, dead_process):
+    run = make_run("one", [STARTED, make_event("finished")], dead_process)
     with pytest.raises(RunError, match="Run one is finished; only a stopped, failed or crashed run can be resumed"):
         supervisor.resume(store, run)
 
@@ -508,10 +515,10 @@ def test_directory_called_starter_is_not_the_starter(store, config, worker, monk
 FORMER = Event("failed", BEFORE, 10, data={"message": "A bad clip.", "remedy": "Leave it out.", "traceback": "old"})
 
 
-def make_crashed_resume(make_run, dead, log="", **process):
+def make_crashed_resume(make_run, dead_process, log="", **process):
     """A failed run that was resumed and whose new worker died before its first event."""
     old = [make_event("started", BEFORE), FORMER]
-    run = make_run("one", old, {**dead, "events_from": sum(len(event.to_line()) for event in old), **process})
+    run = make_run("one", old, {**dead_process, "events_from": sum(len(event.to_line()) for event in old), **process})
     run.log_path.write_text("old line\n" + log)
     return run, RunStore(run.path.parent)
 
@@ -530,16 +537,16 @@ def make_crashed_resume(make_run, dead, log="", **process):
         ({"exit": -signal.SIGSEGV}, "", "segmentation fault"),
     ],
 )
-def test_failure_of_an_earlier_worker_is_not_reported(make_run, dead, process, log, message):
-    run, store = make_crashed_resume(make_run, dead, log, **process)
+def test_failure_of_an_earlier_worker_is_not_reported(make_run, dead_process, process, log, message):
+    run, store = make_crashed_resume(make_run, dead_process, log, **process)
     reply = TrainApi(store).poll({"run": run.id})
     assert reply["status"] == "crashed" and message in reply["error"]["message"] and not reply["error"]["traceback"]
     assert summary.summarize_run(run)["error"] == reply["error"]["message"]
     assert message in train._explain_failure(run, view.load_view(run), "crashed")
 
 
-def test_pending_end_event_precedes_an_earlier_end(make_run, dead):
-    run, store = make_crashed_resume(make_run, dead)
+def test_pending_end_event_precedes_an_earlier_end(make_run, dead_process):
+    run, store = make_crashed_resume(make_run, dead_process)
     end = Event("failed", 100.0, data={"message": "The disk is full.", "remedy": "Free some.", "traceback": "new"})
     (run.path / ".reserve").write_text(end.to_line())
     assert TrainApi(store).poll({"run": run.id})["error"] == end.data
