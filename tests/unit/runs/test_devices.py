@@ -171,25 +171,25 @@ def get_assignment(run):
 
 
 def test_next_run_starts_on_the_first_free_gpu(store, config, worker):
-    one, two, three, named = (
+    first, second, third, named = (
         supervisor.start(store, config.replace({"device": device}), name)
         for name, device in (("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0"))
     )
-    assert [get_assignment(one), get_assignment(two)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
-    assert get_queue_status(store, three) == (["two", "one"], [], 1, "")
+    assert [get_assignment(first), get_assignment(second)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
+    assert get_queue_status(store, third) == (["two", "one"], [], 1, "")
     assert get_queue_status(store, named) == (["one"], ["three"], 1, "")
-    processes.kill_worker(two)
-    assert start_ready_ids(store) == ["three"] and get_assignment(three) == (["cuda:1"], "1")
-    processes.kill_worker(one)
+    processes.kill_worker(second)
+    assert start_ready_ids(store) == ["three"] and get_assignment(third) == (["cuda:1"], "1")
+    processes.kill_worker(first)
     assert start_ready_ids(store) == ["named"] and get_assignment(named) == (["cuda:0"], "0")
 
 
 def test_run_of_two_processes_waits_for_two_gpus(store, config, worker):
-    one = supervisor.start(store, config, "one")
+    first = supervisor.start(store, config, "one")
     both = supervisor.start(store, config.replace({"processes": 2}), "both")
     behind = supervisor.start(store, config, "behind")
     assert [lifecycle.get_status(run) for run in (both, behind)] == ["queued", "queued"]
-    processes.kill_worker(one)
+    processes.kill_worker(first)
     assert start_ready_ids(store) == ["both"] and get_assignment(both) == (["cuda:0", "cuda:1"], "0,1")
     assert lifecycle.get_status(behind) == "queued"
 
@@ -214,9 +214,9 @@ def test_worker_without_device_list_occupies_all_devices(make_run, store, config
 
 def test_run_with_too_many_gpus_stays_queued(store, config, worker, machine):
     """Another app on the same runs directory may have enough GPUs to start it."""
-    one = supervisor.start(store, config, "one")
+    first = supervisor.start(store, config, "one")
     both = supervisor.start(store, config.replace({"processes": 2}), "both")
-    processes.kill_worker(one)
+    processes.kill_worker(first)
     machine(1)
     assert queue.start_ready_runs(store) == [] and lifecycle.get_status(both) == "queued"
     assert "The run needs 2 GPUs" in get_queue_status(store, both).error_message
@@ -225,11 +225,11 @@ def test_run_with_too_many_gpus_stays_queued(store, config, worker, machine):
 
 
 def test_run_waiting_for_a_missing_device_does_not_block_the_queue(store, config, worker, machine):
-    one = supervisor.start(store, config, "one")
-    two = supervisor.start(store, config.replace({"device": "cuda:0"}), "two")
-    assert get_queue_status(store, two).error_message == ""
+    first = supervisor.start(store, config, "one")
+    second = supervisor.start(store, config.replace({"device": "cuda:0"}), "two")
+    assert get_queue_status(store, second).error_message == ""
     machine(0)
     assert lifecycle.get_status(supervisor.start(store, config, "three")) == "starting", "the processor was free"
-    processes.kill_worker(one)
-    assert queue.start_ready_runs(store) == [] and lifecycle.get_status(two) == "queued"
-    assert "There is no device cuda:0 for runs here" in get_queue_status(store, two).error_message
+    processes.kill_worker(first)
+    assert queue.start_ready_runs(store) == [] and lifecycle.get_status(second) == "queued"
+    assert "There is no device cuda:0 for runs here" in get_queue_status(store, second).error_message
