@@ -6,6 +6,8 @@ const WORKLET_URL = new URL("capture_worklet.js", import.meta.url);
 const SETTLE_MS = 250; // what was spoken before Stop is still on its way through the browser
 const STUCK_MS = 3000; // the audio thread may not answer any more
 const RESUME_MS = 5000;
+// Models are trained on plain recordings; gain control clips short words in Chromium.
+const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
 /** Start an AudioContext. Some browsers begin with it asleep, and Firefox without a sound device never wakes it. */
 async function resume(context) {
@@ -13,11 +15,10 @@ async function resume(context) {
   await Promise.race([context.resume(), new Promise((_, reject) => setTimeout(() => reject(asleep), RESUME_MS))]);
 }
 
-async function requestStream(autoGainControl) {
+async function requestStream() {
   if (!navigator.mediaDevices?.getUserMedia) throw new Error(t("microphone.insecure"));
   try {
-    const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl };
-    return await navigator.mediaDevices.getUserMedia({ audio });
+    return await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED });
   } catch (error) {
     throw new Error(t(error.name === "NotFoundError" ? "microphone.missing" : "microphone.refused"), { cause: error });
   }
@@ -30,8 +31,8 @@ async function requestStream(autoGainControl) {
  * microphone was stopped, unplugged or taken away.
  * -> {sampleRate, isActive(), resume(), stop(), close()}; `stop` waits for what was spoken until now, `close` does not.
  */
-export async function openMicrophone({ chunkS, autoGainControl, onChunk, onEnd = () => {} }) {
-  const stream = await requestStream(autoGainControl);
+export async function openMicrophone({ chunkS, onChunk, onEnd = () => {} }) {
+  const stream = await requestStream();
   const context = new AudioContext();
   let node = null, isStopping = false, isClosed = false;
 

@@ -186,7 +186,6 @@ export class Recorder {
     }
     const microphone = await openMicrophone({
       chunkS: CHUNK_S,
-      autoGainControl: false,
       onChunk: (samples) => this.onChunk(samples),
       onEnd: () => this.onMicrophoneEnd(),
     });

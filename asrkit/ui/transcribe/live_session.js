@@ -34,7 +34,6 @@ export class LiveSession {
     try {
       this.microphone = await openMicrophone({
         chunkS: CHUNK_S,
-        autoGainControl: true,
         onChunk: (samples) => this.onChunk(samples),
         onEnd: () => this.onEnd(),
       });
