@@ -45,8 +45,8 @@ def explain_missing_requirements() -> Iterator[None]:
 def fast_imports() -> Iterator[None]:
     """Import large packages without garbage collection, and exempt what they made from later collections.
 
-    torch, transformers and gradio make about a million objects that stay. To walk through them again and again takes a
-    quarter of the time of the imports, and half a second of each collection that transformers' Trainer asks for.
+    torch, transformers and gradio make many objects that stay, and each collection walks through all of them. Without
+    it, the imports of a training worker take 3.3 s of CPU time instead of 5.6 (AMD EPYC, Python 3.11).
     """
     was_enabled = gc.isenabled()
     gc.disable()
