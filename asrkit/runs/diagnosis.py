@@ -6,12 +6,10 @@ fails quietly can be recognized at its second evaluation.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 from asrkit.audit.findings import Finding
+from asrkit.runs.history import EvaluationScore, RunHistory
 
 COLLAPSED_RATE = 0.98
 """Error rates from here on mean that nothing is recognized: hypotheses are empty, or one letter."""
@@ -38,76 +36,9 @@ MAX_UNKNOWN_SHARE = 0.02
 MAX_INTERVAL_HALF_WIDTH = 0.1
 """Half the width of WER's 95 % interval from which on an evaluation set is too small for comparisons."""
 
-BIG_MODEL = re.compile(r"(?<![a-z0-9])(large|xls-?r|xlsr|mms|300m|1b|2b|w2v-bert)(?![a-z0-9])", re.IGNORECASE)
-BIG_PARAMETERS = 200_000_000
-BIG_MODEL_RATE = 2e-4
-"""Above this learning rate, models of 300 M parameters rarely leave the blank; recipes that work take 5e-5 to 1e-4."""
-
-SMALL_UPDATE_S = 60.0
-"""Seconds of audio per update below which the gradient of a big model's CTC loss is mostly noise."""
-
 TINY_UPDATE_S = 15.0
-"""Below this the finding comes before the first step; between the two, some recipes work, at low rates."""
-
-
-@dataclass(frozen=True)
-class EvaluationScore:
-    """One evaluation. Rates are fractions; None for numbers that are missing or not finite."""
-
-    step: int
-    epoch: float
-    loss: float | None
-    wer: float | None = None
-    cer: float | None = None
-    mer: float | None = None
-    blank_share: float | None = None
-    length_ratio: float | None = None
-    wer_interval: tuple[float, float] | None = None
-    unknown_share: float | None = None
-
-
-@dataclass(frozen=True)
-class RunHistory:
-    """The input of the rules.
-
-    settings: names as in TrainConfig. losses: (step, epoch, training loss or None). label_entropy: of the training
-    texts, in nats per label. update_s: seconds of audio per optimizer step. parameters: of the model, if known. clip_s:
-    median length of the training clips.
-    """
-
-    settings: dict[str, Any]
-    scores: list[EvaluationScore]
-    losses: list[tuple[int, float, float | None]] = field(default_factory=list)
-    label_entropy: float | None = None
-    update_s: float | None = None
-    parameters: int | None = None
-    clip_s: float | None = None
-
-    @property
-    def is_big(self) -> bool:
-        """Whether the trained part is so large that it needs low learning rates: by count, else by the model's name."""
-        if str(self.settings.get("freeze", "")).startswith("all-but-"):
-            return False
-        if self.parameters is not None:
-            return self.parameters >= BIG_PARAMETERS
-        return bool(BIG_MODEL.search(str(self.settings.get("model", ""))))
-
-    @property
-    def learning_rate(self) -> float:
-        return float(self.settings.get("learning_rate") or 0)
-
-    @property
-    def has_high_learning_rate(self) -> bool:
-        """Whether the learning rate is far above what works for a model of this size."""
-        return self.is_big and self.learning_rate > BIG_MODEL_RATE
-
-    @property
-    def has_small_updates(self) -> bool:
-        return self.update_s is not None and self.update_s < SMALL_UPDATE_S
-
-    @property
-    def warmup_steps(self) -> int:
-        return int(self.settings.get("warmup_steps") or 0)
+"""Seconds of audio per update below which the finding comes before the first step; from here to `SMALL_UPDATE_S`, some
+recipes work, at low rates."""
 
 
 def diagnose(history: RunHistory) -> list[Finding]:

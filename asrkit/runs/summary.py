@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from asrkit.runs import crash, lifecycle
-from asrkit.runs.diagnosis import EvaluationScore, RunHistory
 from asrkit.runs.events import Event
+from asrkit.runs.history import EvaluationScore, RunHistory
 from asrkit.runs.run import Run
 from asrkit.runs.view import RunView, load_view
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from asrkit.errors import DataError
-from asrkit.runs.diagnosis import EvaluationScore, RunHistory
+from asrkit.runs.history import EvaluationScore, RunHistory
 
 PUBLISHED_PATH = Path(__file__).with_name("published.json")
 """The two published results tables that presets follow."""

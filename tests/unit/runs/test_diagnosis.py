@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from asrkit.errors import DataError
-from asrkit.runs.diagnosis import EvaluationScore, RunHistory, diagnose
+from asrkit.runs.diagnosis import diagnose
+from asrkit.runs.history import EvaluationScore, RunHistory
 from asrkit.runs.report.published import load_card
 
 COLLAPSED_CARD = """\
