@@ -12,13 +12,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from asrkit import config as configs
-from asrkit.runs.events import END_KINDS, Event, is_train_line
+from asrkit.runs.event_file import BLOCK_BYTES, EventFile
+from asrkit.runs.events import END_KINDS, Event
 
 STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
 FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
@@ -33,6 +33,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._event_file = EventFile(self.events_path)
         self._clock_origin_s: float | None = None
 
     def __repr__(self) -> str:
@@ -119,18 +120,7 @@ class Run:
 
         Only the worker calls this while the run is active. OSError if the disk is full or cannot be written.
         """
-        line = self._to_line(event)
-        descriptor = os.open(self.events_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            size, written = os.fstat(descriptor).st_size, 0
-            try:
-                while written < len(line):
-                    written += os.write(descriptor, line[written:])
-            except OSError:
-                os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
+        self._event_file.append(self._to_line(event))
 
     def _to_line(self, event: Event) -> bytes:
         if event.elapsed_s is None and self._clock_origin_s is not None:
@@ -139,16 +129,7 @@ class Run:
 
     def repair_events(self) -> None:
         """Cut off a half-written last line, so that the next event gets a line of its own (before a resume)."""
-        with contextlib.suppress(FileNotFoundError), open(self.events_path, "r+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            while end > 0:
-                begin = max(0, end - 65_536)
-                file.seek(begin)
-                if newline := file.read(end - begin).rfind(b"\n") + 1:
-                    file.truncate(begin + newline)
-                    return
-                end = begin
-            file.truncate(0)
+        self._event_file.repair()
 
     # The end event, for which a little of the disk is reserved
 
@@ -202,36 +183,15 @@ class Run:
         one, and reading starts again at 0. skim: of consecutive `train` events, read only the last and those with a
         number that is not finite, for readers that do not need the curves.
         """
-        try:
-            with open(self.events_path, "rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                start = after if after <= size else 0
-                file.seek(start)
-                block = file.read(-1 if limit_bytes is None else limit_bytes)
-        except FileNotFoundError:
-            return [], 0
-        complete = block.rfind(b"\n") + 1
-        if not complete and len(block) < size - start:  # one line is longer than the limit
-            return self.events(start, 4 * len(block) + 4096, skim)
-        lines = _split_lines(block[:complete], start)
-        chosen = _skim(lines) if skim else lines
-        return [event for offset, line in chosen if (event := Event.from_line(line, offset))], start + complete
+        return self._event_file.read(after, limit_bytes, skim)
 
     def events_size(self) -> int:
         """Return the size of the events in bytes."""
-        try:
-            return self.events_path.stat().st_size
-        except FileNotFoundError:
-            return 0
+        return self._event_file.size()
 
-    def last_events(self, size: int = 65_536, since: int = 0) -> list[Event]:
+    def last_events(self, size: int = BLOCK_BYTES, since: int = 0) -> list[Event]:
         """Read the events in the last `size` bytes, or in more if the last event is longer. Starts at byte `since`."""
-        length = self.events_size()
-        while True:
-            events = self.events(after=max(since, length - size))[0] if since < length else []
-            if events or size >= length - since:
-                return events
-            size *= 4
+        return self._event_file.read_last(size, since)
 
     def has_ended(self) -> bool:
         """Whether the last event of the present worker, or of the last one, is an end event."""
@@ -311,30 +271,3 @@ class Run:
                 return file.read().decode("utf-8", errors="replace")
         except FileNotFoundError:
             return ""
-
-
-def _split_lines(block: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, line) for each line of a block that begins at byte `offset` of its file."""
-    # Not splitlines: a transcript may contain U+2028, which JSON leaves unescaped.
-    for line in block.split(b"\n"):
-        yield offset, line
-        offset += len(line) + 1
-
-
-def _skim(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Drop `train` events that are followed by another one. Those with a null are kept."""
-    pending = None
-    for offset, line in lines:
-        if is_train_line(line):
-            if b": null" in line:
-                yield offset, line
-                pending = None
-            else:
-                pending = offset, line
-        elif line:
-            if pending:
-                yield pending
-                pending = None
-            yield offset, line
-    if pending:
-        yield pending
