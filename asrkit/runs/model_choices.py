@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from asrkit.models.resolution import STARTER
-from asrkit.runs import events
-from asrkit.runs.run import Run
+from asrkit.runs import lifecycle
 from asrkit.runs.store import RunStore
 
 
@@ -15,11 +14,9 @@ def list_models(store: RunStore) -> list[tuple[str, str]]:
 
 
 def find_default_model(store: RunStore) -> str:
-    """Return the id of the newest run that has finished or was stopped with a model, else the starter."""
-    candidates = (run.id for run in store.all() if run.has_model() and _has_ended_well(run))
-    return next(candidates, STARTER)
+    """Return the id of the newest run that has finished, with a model, else the starter.
 
-
-def _has_ended_well(run: Run) -> bool:
-    last = run.last_events()
-    return bool(last) and last[-1].kind in (events.FINISHED, events.STOPPED)
+    A run that was stopped, failed or still trains is used where it is named.
+    """
+    finished = (run.id for run in store.all() if run.has_model() and lifecycle.get_status(run) == lifecycle.FINISHED)
+    return next(finished, STARTER)

@@ -7,6 +7,7 @@ import pytest
 
 from asrkit.data import access
 from asrkit.errors import ModelError
+from asrkit.files import write_json
 from asrkit.models import checkpoints, resolution, vocabularies
 from asrkit.runs import model_choices
 from asrkit.runs.events import Event
@@ -140,7 +141,7 @@ def test_choices_list_runs_with_a_model_newest_first(store, make_run):
     assert model_choices.list_models(store)[0][0] == "Run 20260103-000000-demo"
 
 
-def test_default_model_is_the_newest_finished_or_stopped_run(store, make_run):
+def test_default_model_is_the_newest_finished_run(store, make_run):
     def make_ended_run(run_id, *kinds):
         return make_run(run_id, [Event(kind, 1000.0, 1) for kind in kinds])
 
@@ -153,7 +154,11 @@ def test_default_model_is_the_newest_finished_or_stopped_run(store, make_run):
     assert model_choices.find_default_model(store) == "20260104-000000-demo"
     add_model(make_ended_run("20260105-000000-demo", "started", "stopped"))
     add_model(make_ended_run("20260106-000000-demo", "started", "train"))
-    assert model_choices.find_default_model(store) == "20260105-000000-demo"
+    add_model(make_ended_run("20260107-000000-demo", "started", "failed"))
+    resumed = make_ended_run("20260108-000000-demo", "started", "finished")
+    add_model(resumed)
+    write_json(resumed.process_path, {"pid": 1, "events_from": resumed.events_size()})
+    assert model_choices.find_default_model(store) == "20260104-000000-demo"
 
 
 # Vocabularies
