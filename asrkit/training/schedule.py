@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from asrkit.config import TrainConfig
 from asrkit.runs import diagnosis, events
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, Run
 from asrkit.training import distributed
+from asrkit.training.findings import FindingReporter
 
 
 class BestTracker:
@@ -47,8 +47,7 @@ class ScheduledTrainer(Protocol):
     config: TrainConfig
     interrupted: bool
     last_evaluated_step: int
-
-    def diagnose(self) -> None: ...
+    findings: FindingReporter
 
     def evaluate(self) -> Any: ...
 
@@ -65,7 +64,7 @@ class Schedule(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if distributed.IS_MAIN:
-            self.trainer.diagnose()
+            self.trainer.findings.diagnose()
         if self.trainer.config.eval_on_start if state.global_step == 0 else self._is_evaluation_missing(state):
             self.trainer.evaluate()
         self.trainer.emit(events.PHASE, phase="training", text="Training")
@@ -103,23 +102,3 @@ class Schedule(TrainerCallback):
             control.should_evaluate = True
             control.should_save = not self.trainer.config.save_steps
         return control
-
-
-class HeadFirst(TrainerCallback):
-    """Trains the output layer alone in the first steps, by dropping all other gradients."""
-
-    def __init__(self, num_steps: int) -> None:
-        self.num_steps = num_steps
-
-    def on_pre_optimizer_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: torch.nn.Module | None = None,
-        **_: Any,
-    ) -> None:
-        if model is not None and state.global_step < self.num_steps:
-            for name, parameter in model.named_parameters():
-                if "lm_head" not in name:
-                    parameter.grad = None

@@ -16,18 +16,20 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import lexicon
 from asrkit.files import replace_directory
-from asrkit.runs import diagnosis, events, summary
+from asrkit.runs import events
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
 from asrkit.training import checkpointing, distributed, evaluation
 from asrkit.training.arguments import make_arguments, peak_memory_bytes
 from asrkit.training.cache import EncoderCache, is_exact
 from asrkit.training.data import uses_mask
+from asrkit.training.findings import FindingReporter, describe_clips_without_loss
+from asrkit.training.head import HeadFirst, set_head_learning_rate
 from asrkit.training.loaders import make_train_loader
 from asrkit.training.micro_batching import MicroBatcher
 from asrkit.training.reporting import emit
 from asrkit.training.resume import ResumeState
-from asrkit.training.schedule import BestTracker, HeadFirst, Schedule
+from asrkit.training.schedule import BestTracker, Schedule
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -38,9 +40,6 @@ PROGRESS_INTERVAL_S = 1.0
 """Minimum time between two `phase` events of one evaluation."""
 
 END_FLAGS = {STOP, CANCEL}
-
-MAX_NAMED_CLIPS = 8
-"""Maximum number of clips that are named for a batch with a non-finite loss."""
 
 
 class CtcTrainer(Trainer):
@@ -71,7 +70,7 @@ class CtcTrainer(Trainer):
         for event in resume_state.evaluations:
             self.best_tracker.add(event.data)
             self.last_evaluated_step = event.step or 0
-        self._reported_codes = set(resume_state.finding_codes)
+        self.findings = FindingReporter(run, self.emit, resume_state.finding_codes)
         self.interrupted = False
         self.lexicon_decoder = (
             lexicon.LexiconDecoder.from_processor(lexicon.collect_words(row.text for row in train), processor)
@@ -119,18 +118,15 @@ class CtcTrainer(Trainer):
         text = (
             f"A batch did not fit into memory; each is computed in {num_parts} parts from now on, with the same result."
         )
-        if "batch-split" in self._reported_codes:
+        is_new = self.findings.report(
+            "batch-split",
+            text,
+            "To train faster, lower the batch size and raise the gradient accumulation by the same factor.",
+            parts=num_parts,
+        )
+        if not is_new:
             self.emit(events.PHASE, phase="training", text=text, parts=num_parts)
-        else:
-            self._reported_codes.add("batch-split")
-            self.emit(
-                events.FINDING,
-                code="batch-split",
-                cause=text,
-                parts=num_parts,
-                remedy="To train faster, lower the batch size and raise the gradient accumulation by the same factor.",
-            )
-        logger.warning(text)
+            logger.warning(text)
 
     def compute_loss(
         self,
@@ -155,15 +151,8 @@ class CtcTrainer(Trainer):
     def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         """Create Trainer's optimizer; `head_learning_rate` gives the output layer its own learning rate."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(*args)
-        rate, model = self.config.head_learning_rate, self.model
-        if rate and model is not None:
-            head_ids = {id(parameter) for name, parameter in model.named_parameters() if "lm_head" in name}
-            for group in list(optimizer.param_groups):
-                head = [parameter for parameter in group["params"] if id(parameter) in head_ids]
-                if head:
-                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in head_ids]
-                    optimizer.add_param_group({**group, "params": head, "lr": rate})
-            optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
+        if self.config.head_learning_rate and self.model is not None:
+            set_head_learning_rate(optimizer, self.model, self.config.head_learning_rate)
         return optimizer
 
     # Events
@@ -193,8 +182,8 @@ class CtcTrainer(Trainer):
         losses, self._losses = self._losses, []
         if not distributed.IS_MAIN:
             return
-        if not is_finite and "non-finite" not in self._reported_codes:
-            self.diagnose(self._name_clips_without_loss(losses))
+        if not is_finite and not self.findings.has_reported("non-finite"):
+            self.findings.diagnose(non_finite_evidence=describe_clips_without_loss(losses, self.train_rows))
         logger.info(
             "Step %d: loss %.4f, learning rate %.2e, %.1f audio seconds per second",
             self.state.global_step,
@@ -206,22 +195,6 @@ class CtcTrainer(Trainer):
     def _restart_speed_clock(self) -> None:
         """Measure training speed from now on; evaluations and checkpoints do not count."""
         self._audio_seconds, self._speed_since = 0.0, time.monotonic()
-
-    def diagnose(self, evidence: str = "") -> None:
-        """Emit each new finding about the run once. evidence: a sentence to add to a `non-finite` finding."""
-        for finding in diagnosis.diagnose(summary.load_history(self.run)):
-            if finding.code not in self._reported_codes:
-                self._reported_codes.add(finding.code)
-                cause = finding.cause + (evidence if finding.code == "non-finite" else "")
-                self.emit(events.FINDING, code=finding.code, cause=cause, remedy=finding.remedy)
-                logger.warning("%s: %s %s", finding.code, cause, finding.remedy)
-
-    def _name_clips_without_loss(self, losses: list[tuple[torch.Tensor, list[int]]]) -> str:
-        """Return a sentence that names the clips of the first batch with a non-finite loss."""
-        clips = next((clips for loss, clips in losses if not torch.isfinite(loss).all()), [])
-        names = [self.train_rows[clip].id for clip in clips]
-        more = f" and {len(names) - MAX_NAMED_CLIPS} more" if len(names) > MAX_NAMED_CLIPS else ""
-        return f" It began with a batch of {', '.join(names[:MAX_NAMED_CLIPS])}{more}." if names else ""
 
     # Evaluation
 
@@ -262,7 +235,7 @@ class CtcTrainer(Trainer):
             100 * metrics["wer"],
             100 * metrics["cer"],
         )
-        self.diagnose()
+        self.findings.diagnose()
         if self.best_tracker.add(metrics):
             data = {name: value for name, value in metrics.items() if name != "samples"}
             self.save_best(events.make_event(events.EVAL, self.state.global_step, self.state.epoch or 0.0, **data))

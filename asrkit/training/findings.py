@@ -1,0 +1,57 @@
+"""Findings that the worker reports while it trains: each kind once per run, resumes included."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+
+from asrkit.data.manifest import Utterance
+from asrkit.runs import diagnosis, events, summary
+from asrkit.runs.run import Run
+
+logger = logging.getLogger(__name__)
+
+MAX_NAMED_CLIPS = 8
+"""Maximum number of clips that are named for a batch with a non-finite loss."""
+
+
+class FindingReporter:
+    """Emits and logs findings, each code once.
+
+    emit: appends an event of a kind to the run. codes: reported already, before the run was resumed.
+    """
+
+    def __init__(self, run: Run, emit: Callable[..., None], codes: Iterable[str] = ()) -> None:
+        self._run, self._emit, self._codes = run, emit, set(codes)
+
+    def has_reported(self, code: str) -> bool:
+        return code in self._codes
+
+    def report(self, code: str, cause: str, remedy: str, **data: Any) -> bool:
+        """Emit a finding, with further fields of its event; return whether its code is new."""
+        if code in self._codes:
+            return False
+        self._codes.add(code)
+        self._emit(events.FINDING, code=code, cause=cause, remedy=remedy, **data)
+        logger.warning("%s: %s %s", code, cause, remedy)
+        return True
+
+    def diagnose(self, non_finite_evidence: str = "") -> None:
+        """Report what the history of the run shows. non_finite_evidence: a sentence for a `non-finite` finding."""
+        for finding in diagnosis.diagnose(summary.load_history(self._run)):
+            evidence = non_finite_evidence if finding.code == "non-finite" else ""
+            self.report(finding.code, finding.cause + evidence, finding.remedy)
+
+
+def describe_clips_without_loss(losses: Iterable[tuple[torch.Tensor, list[int]]], rows: Sequence[Utterance]) -> str:
+    """Return a sentence, with a space before it, that names the clips of the first batch with a non-finite loss.
+
+    losses: of each batch, with the indices of its clips in `rows`. "" if all are finite.
+    """
+    clips = next((clips for loss, clips in losses if not torch.isfinite(loss).all()), [])
+    names = [rows[clip].id for clip in clips]
+    more = f" and {len(names) - MAX_NAMED_CLIPS} more" if len(names) > MAX_NAMED_CLIPS else ""
+    return f" It began with a batch of {', '.join(names[:MAX_NAMED_CLIPS])}{more}." if names else ""
