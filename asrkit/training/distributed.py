@@ -13,6 +13,8 @@ import sys
 from datetime import timedelta
 from typing import TypeVar
 
+import psutil
+
 T = TypeVar("T")
 
 RANK, WORLD_SIZE = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -23,6 +25,10 @@ IS_LAUNCHED = "TORCHELASTIC_RUN_ID" in os.environ
 """Whether torchrun started this process; its parent then runs as long as the run does."""
 
 _PR_SET_PDEATHSIG = 1
+
+
+class ProcessLostError(Exception):
+    """Another process of the run ended before this one."""
 
 
 def launcher_pid() -> int:
@@ -41,6 +47,17 @@ def die_with_launcher() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != launcher:  # it died before the call
             os._exit(1)
+
+
+def check_siblings() -> None:
+    """Raise ProcessLostError if one of torchrun's processes on this machine has ended.
+
+    torchrun sends SIGTERM to the processes that are left, exactly as it does when somebody stops it.
+    """
+    if IS_LAUNCHED:
+        siblings = psutil.Process(launcher_pid()).children()
+        if sum(process.status() != psutil.STATUS_ZOMBIE for process in siblings) < LOCAL_WORLD_SIZE:
+            raise ProcessLostError("Another process of this run ended unexpectedly.")
 
 
 def initialize() -> None:

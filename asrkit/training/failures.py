@@ -16,6 +16,7 @@ from asrkit.errors import (
     NotOnHubError,
     first_line,
 )
+from asrkit.training.distributed import ProcessLostError
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def explain(error: BaseException) -> Failure:
             "The system killed a process that reads clips, most likely for memory.",
             "Shorten the longest clip or free some memory, then resume the run.",
         )
-    if _contains_any(text, _PEER_LOST):
+    if isinstance(error, ProcessLostError) or _contains_any(text, _PEER_LOST):
         return Failure(
             "process-lost",
             "Another process of this run ended unexpectedly.",

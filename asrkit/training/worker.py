@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         "%(asctime)s %(message)s", sys.stdout, level=logging.INFO if distributed.IS_MAIN else logging.WARNING
     )
     distributed.die_with_launcher()
-    signal.signal(signal.SIGTERM, lambda *_: run.set_flag(STOP))
+    _stop_on_sigterm(run)
     if distributed.IS_MAIN and not _claim(run):
         logger.info("Another process works on this run; this one exits.")
         return 0
@@ -109,6 +109,16 @@ def _train(run: Run, on_poll: Callable[[], None]) -> None:
 
 
 # Begin
+
+
+def _stop_on_sigterm(run: Run) -> None:
+    """Handle SIGTERM as a request to stop and save, or as the failure of another process that it announces."""
+
+    def handle(*_: Any) -> None:
+        distributed.check_siblings()
+        run.set_flag(STOP)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 def _claim(run: Run) -> bool:
@@ -204,6 +214,7 @@ def _emit_leaks(run: Run, step: int, reported: frozenset[str]) -> None:
 
 def _finish(run: Run, trainer: CtcTrainer) -> None:
     """Save model and card after training, or discard them if the run was cancelled, and emit the end."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it asks for what is being done
     if not distributed.IS_MAIN:
         return
     if run.has_flag(CANCEL):
@@ -240,6 +251,7 @@ def _fail(run: Run, error: BaseException) -> None:
     """Log an error and emit it as the `failed` event, unless the run has ended already."""
     from asrkit.training.failures import explain
 
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stopping.disable_interrupts()
     logger.error("The run failed.", exc_info=error)
     failure = explain(error)

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from asrkit.errors import AudioError, ConfigError, DataError, GatedError, HubError, ModelError, RunError
+from asrkit.training.distributed import ProcessLostError
 from asrkit.training.failures import explain
 
 
@@ -37,6 +38,7 @@ from asrkit.training.failures import explain
         (GatedError("The model owner/name is gated."), "gated", "The model owner/name is gated."),
         (HubError("There is no model ownr/name."), "hub-unreachable", "There is no model ownr/name."),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "cuda", "The GPU reported an error"),
+        (ProcessLostError("Another process ended."), "process-lost", "Another process of this run ended"),
         (ZeroDivisionError("division by zero"), "unexpected", "ZeroDivisionError: division by zero"),
         (ValueError(), "unexpected", "ValueError"),
         (KeyboardInterrupt(), "unexpected", "KeyboardInterrupt"),
