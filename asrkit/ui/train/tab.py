@@ -44,7 +44,10 @@ def build(
                 elem_id="forecast",
                 apply_default_css=False,
             )
-            message = gr.HTML(visible=False, elem_id="start-message", apply_default_css=False)
+            # Two components: a refresh that is under way when Start reports an error must not erase it.
+            with gr.Column(elem_id="start-message"):
+                message = gr.HTML(visible=False, apply_default_css=False)
+                waiting = gr.HTML(visible=False, apply_default_css=False)
             fields |= _build_advanced_fields(store)
             with gr.Accordion(strings.text("train.show_command"), open=False, elem_id="command-fold"):
                 command = gr.Textbox(
@@ -82,7 +85,7 @@ def build(
     )
     clicked = start.click(on_start, inputs, [start, message, panel], **QUIET)
     clicked.then(None, None, None, js=REFOCUS)
-    panel.change(lambda text: _refresh(store, text), message, [start, message, fields["model"]], **QUIET)
+    panel.change(lambda: _refresh(store), None, [start, waiting, fields["model"]], **QUIET)
     return panel, inputs
 
 
@@ -209,8 +212,8 @@ def _start(
     yield gr.update(interactive=True), _update_message(""), run.id
 
 
-def _refresh(store: RunStore, shown_message: str) -> tuple[Any, Any, Any]:
-    """Return updates of the button, its message and the base models after a run began or ended. A shown error stays."""
+def _refresh(store: RunStore) -> tuple[Any, Any, Any]:
+    """Return updates of the button, the note that a run is active, and the base models after a run began or ended."""
     active_ids = [run.id for run in lifecycle.iter_active_runs(store)]
     if active_ids:
         running = strings.text("train.running", count=len(active_ids), run=active_ids[0])
@@ -218,7 +221,7 @@ def _refresh(store: RunStore, shown_message: str) -> tuple[Any, Any, Any]:
         next_run = strings.text("train.next_begins", device=devices[0]) if devices else strings.text("train.next_waits")
         note = _update_message(f"{running} {next_run}")
     else:
-        note = gr.skip() if "alert" in (shown_message or "") else _update_message("")
+        note = _update_message("")
     return gr.update(interactive=True), note, gr.update(choices=form.list_base_models(store))
 
 

@@ -65,6 +65,22 @@ def test_refused_start_shows_the_error_and_creates_no_run(store):
     assert store.all() == []
 
 
+def test_only_start_writes_its_error(store):
+    """A refresh of the page that is under way when Start reports an error must not erase it."""
+    config = app.build(store).get_config_file()
+    column = next(one for one in config["components"] if one["props"].get("elem_id") == "start-message")
+    start = next(one for one in config["components"] if one["props"].get("elem_id") == "start")
+    clicked = next(one for one in config["dependencies"] if (start["id"], "click") in map(tuple, one["targets"]))
+
+    def find(node):
+        return node if node["id"] == column["id"] else next(filter(None, map(find, node.get("children", []))), None)
+
+    messages = {child["id"] for child in find(config["layout"] | {"id": -1})["children"]}
+    message = messages & set(clicked["outputs"])
+    assert len(messages) == 2 and len(message) == 1
+    assert [one["id"] for one in config["dependencies"] if message & set(one["outputs"])] == [clicked["id"]]
+
+
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("a defect")])
 def test_start_can_be_pressed_again_after_an_error(store, monkeypatch, error):
     from asrkit.ui.common import form
