@@ -344,7 +344,7 @@ def test_best_evaluation_is_marked(open_page, play):
     play(*SHORT)
     page = open_page()
     expect(status(page)).to_have_text("Finished")
-    marks = "document.querySelector('#live [data-part=rates]').layout.annotations.map((one) => [one.text, one.x])"
+    marks = "document.querySelector('#live [data-part=rates]').layout?.annotations.map((one) => [one.text, one.x])"
     wait_for(lambda: page.evaluate(marks) == [["best", 12]], "the mark")
 
 
