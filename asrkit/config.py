@@ -131,6 +131,13 @@ class TrainConfig:
         "Train without the clips that cannot be used, instead of not starting.",
         group="Data",
     )
+    accept_assumptions: bool = _setting(
+        False,
+        "Accept assumptions",
+        "Train on data that was read on assumptions, which change which audio or text is learned from, instead of not "
+        "starting.",
+        group="Data",
+    )
     min_duration_s: float = _setting(
         0.1, "Shortest clip (s)", "Shorter clips are left out.", low=0.03, high=60, group="Data"
     )

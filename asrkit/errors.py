@@ -3,7 +3,8 @@
     AsrkitError
     ├── ConfigError        a setting that cannot work
     ├── DataError          a data set, a manifest, a transcript
-    │   └── AudioError     a recording
+    │   ├── AudioError     a recording
+    │   └── AssumptionError  data that was read on assumptions, which nobody has accepted
     ├── ModelError         a checkpoint, a vocabulary
     ├── HubError           a repository on the Hugging Face Hub
     │   ├── GatedError     one whose terms must be accepted first
@@ -29,6 +30,10 @@ class DataError(AsrkitError):
 
 class AudioError(DataError):
     """A recording is missing, damaged, empty, silent or too short."""
+
+
+class AssumptionError(DataError):
+    """A data set was read on assumptions that change what is learned from, and nobody has accepted them."""
 
 
 class ModelError(AsrkitError):

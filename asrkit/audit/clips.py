@@ -10,18 +10,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from asrkit.audio import read_duration_s
 from asrkit.audio.clip_stats import ClipStats, measure_clip
-from asrkit.audit.findings import EXPLANATIONS, Finding, make_finding
+from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
 from asrkit.audit.texts import guess_language, join_characters
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Mark, Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import AudioError
 from asrkit.text.normalizers import normalize
 
-Verdict = Literal["ready", "ready-with-drops", "not-ready"]
 _PREFETCHED_CLIPS = 64
 
 
@@ -29,8 +28,7 @@ _PREFETCHED_CLIPS = 64
 class Audit:
     """The result of an audit.
 
-    verdict: "not-ready" if more than half of the clips, or all, are dropped; "ready" if none is. utterances, hours: of
-    the clips that are kept.
+    verdict: as `findings.derive_verdict` derives it. utterances, hours: of the clips that are kept.
     """
 
     verdict: Verdict
@@ -116,12 +114,9 @@ def check_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool) -
 
 
 def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterable[Finding] = ()) -> Audit:
-    """Build the audit of checked clips, with other findings after those that drop clips."""
+    """Build the audit of checked clips: findings that drop clips, those of the rows' marks, and the other ones."""
     kept = [clip for clip in clips if clip.code is None]
     num_dropped = len(clips) - len(kept)
-    verdict: Verdict = "ready" if not num_dropped else "ready-with-drops"
-    if not kept or num_dropped > len(kept):
-        verdict = "not-ready"
     indices: dict[str, list[int]] = {}
     for index, clip in enumerate(clips):
         if clip.code is not None:
@@ -140,8 +135,32 @@ def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterab
         for code in EXPLANATIONS
         if code in indices
     ]
+    findings += [*_find_marks(clips), *other_findings]
     hours = sum(clip.row.duration_s for clip in kept) / 3600
-    return Audit(verdict, len(kept), round(hours, 4), num_dropped, [*findings, *other_findings])
+    verdict = derive_verdict(len(kept), num_dropped, findings)
+    return Audit(verdict, len(kept), round(hours, 4), num_dropped, findings)
+
+
+def make_note_findings(notes: Iterable[Mark]) -> list[Finding]:
+    """Make the findings of what a reader saw in the dataset as a whole."""
+    return [make_finding(note.code, [], [], count=1, detail=note.detail) for note in notes]
+
+
+def _find_marks(clips: list[CheckedClip]) -> Iterator[Finding]:
+    """Make a finding of the marks of one code on the clips that are kept."""
+    marked: dict[str, list[tuple[int, str]]] = {}
+    for index, clip in enumerate(clips):
+        if clip.code is None:
+            for mark in clip.row.marks:
+                marked.setdefault(mark.code, []).append((index, mark.detail))
+    for code, rows in marked.items():
+        details = list(dict.fromkeys(detail for _, detail in rows))
+        yield make_finding(
+            code,
+            list(dict.fromkeys(index for index, _ in rows)),
+            [format_example(clips[index], detail) for index, detail in rows[:9]],
+            detail="; ".join(details[:3]),
+        )
 
 
 def format_example(clip: CheckedClip, detail: str | None = None) -> str:
@@ -152,6 +171,9 @@ def format_example(clip: CheckedClip, detail: str | None = None) -> str:
 
 def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
     stats = None
+    for mark in row.marks:
+        if EXPLANATIONS[mark.code][0] == "drop":
+            return CheckedClip(row, "", mark.code, mark.detail)
     try:
         seconds = _read_duration(row)
         if decode and 0 < seconds <= limits.max_duration_s:  # a longer clip is dropped, so it is not decoded

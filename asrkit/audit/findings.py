@@ -1,4 +1,12 @@
-"""Findings: problems of a dataset or of a run, each with its cause and its remedy."""
+"""Findings: problems of a dataset or of a run, each with its cause and its remedy.
+
+To add a finding, give its code an entry in `EXPLANATIONS`, a title in the page's texts (data.finding.CODE) and, if what
+is learned from is not plainly what the data says, an entry in `CHANGES`: "audio" or "text". The rest follows from that:
+with such a finding the verdict is never "ready" (`derive_verdict`), and a run starts only with a yes
+(`accept_assumptions`, --yes), unless its kind is "drop", of which the clips are left out. A reader that sees the
+problem in a row adds a `Mark` to the utterance, whose code is one of `manifest.MarkCode`; `clips.build_audit` makes the
+finding of all marks of one code.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +20,11 @@ Kind = Literal["drop", "suspect", "advice"]
 """drop: the clips cannot be used and are left out. suspect: they can be used, and can be left out. advice: there is
 nothing to leave out."""
 
+Change = Literal["audio", "text"]
+"""What of the data a finding changes: which audio, or which text, is learned from."""
+
+Verdict = Literal["ready", "ready-with-drops", "not-ready"]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -21,7 +34,8 @@ class Finding:
 
     step, epoch: of a run, where the problem was first seen. count, examples: of a dataset, how many clips are concerned
     and up to `MAX_EXAMPLES` of them, such as "metadata.csv row 3: clip.flac (0.05 s)". clips: their indices in the
-    audited dataset, the worst first. settings: the configuration changes that the remedy consists of, if any.
+    audited dataset, the worst first. settings: the configuration changes that the remedy consists of, if any. changes:
+    what is learned from differs from what the data plainly says, in its audio or its text; None if it does not.
     """
 
     code: str
@@ -34,15 +48,23 @@ class Finding:
     examples: list[str] = field(default_factory=list)
     clips: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    changes: Change | None = None
+
+    @property
+    def is_assumption(self) -> bool:
+        """Whether the clips are learned from on an assumption, which wants a yes."""
+        return self.changes is not None and self.kind != "drop"
 
     def to_audit_dict(self) -> dict[str, Any]:
-        """Return the finding as `audit --json` prints it."""
+        """Return the finding as `audit --json` prints it. "changes" is there only if the finding changes something."""
+        changes = {"changes": self.changes} if self.changes else {}
         return {
             "code": self.code,
             "count": self.count,
             "examples": self.examples,
             "effect": self.cause,
             "fix": self.remedy,
+            **changes,
         }
 
     def to_run_dict(self) -> dict[str, Any]:
@@ -56,13 +78,18 @@ class Finding:
         }
 
 
-# code -> (kind, cause, remedy). The first eight are in the order of the checks: a clip is dropped for the first one
-# that applies.
+# code -> (kind, cause, remedy). Those of kind "drop" are in the order of the checks: a clip is dropped for the first
+# one that applies.
 EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
     "unreadable-audio": (
         "drop",
         "The file is missing, truncated or not audio, so nothing can be learned from it.",
         "Copy or export these files again as WAV, FLAC, OGG/Opus or MP3.",
+    ),
+    "bad-row": (
+        "drop",
+        "The row cannot be used as it is written: a field is missing, or is not what its column needs.",
+        "Correct these rows, or remove them.",
     ),
     "zero-length": (
         "drop",
@@ -105,6 +132,32 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "The transcript fits the audio far worse than in the other clips: it probably belongs to another clip, or "
         "words are missing. Wrong transcripts make the model worse everywhere.",
         "Play these clips, the worst first; correct the text or leave them out.",
+    ),
+    "file-by-name": (
+        "suspect",
+        "The table names files that do not exist; the only file that each name can mean was taken instead.",
+        "Play these clips and compare their texts; correct the paths in the table if a file is the wrong one.",
+    ),
+    "merged-lines": (
+        "suspect",
+        "A quoted text runs over several lines of the table and was read as one text; a quotation mark without its "
+        "partner looks the same, and hides the rows in between.",
+        "Read these texts; if rows are missing, double or remove the stray quotation mark in the table.",
+    ),
+    "extra-fields": (
+        "suspect",
+        "Lines have more fields than the others; what is beyond the separator was taken as part of the text.",
+        "Read these texts; put quotes around a text that contains the separator.",
+    ),
+    "unused-times": (
+        "suspect",
+        "Columns look like times but were not used ({detail}), so each text is learned with all of its file.",
+        "Name the columns start_s and end_s, in seconds, if they delimit the clips; remove them if they do not.",
+    ),
+    "assumed-times": (
+        "suspect",
+        "The table does not say in which unit its times are; they were read as follows: {detail}.",
+        "Play these clips, beginning and end; name the columns start_s and end_s, in seconds, if they are cut wrongly.",
     ),
     "fast-speech": (
         "suspect",
@@ -212,12 +265,38 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "A few letters belong to another script than the rest: {characters}. There are too few to learn them.",
         "Leave those clips out, or write them in the script of the rest.",
     ),
+    "columns-not-used": (
+        "advice",
+        "These columns of the table are not used: {detail}.",
+        "Rename a column that is meant for something, or choose it; otherwise there is nothing to do.",
+    ),
     "rare-characters": (
         "advice",
         "These characters occur fewer than {rare} times, too seldom to be learned: {characters}.",
         "Correct them if they are typing errors, or put them into the character map (such as ø=o).",
     ),
 }
+
+CHANGES: dict[str, Change] = {
+    "file-by-name": "audio",
+    "merged-lines": "text",
+    "extra-fields": "text",
+    "unused-times": "audio",
+    "assumed-times": "audio",
+    "spoken-symbols": "text",
+}
+"""code -> what of the data the finding changes; see the top of this module."""
+
+
+def derive_verdict(num_kept: int, num_dropped: int, findings: Sequence[Finding]) -> Verdict:
+    """Return the verdict on a dataset.
+
+    "not-ready" if more than half of the clips, or all, are dropped; "ready" only if none is dropped and no finding
+    changes which audio or which text is learned from.
+    """
+    if not num_kept or num_dropped > num_kept:
+        return "not-ready"
+    return "ready-with-drops" if num_dropped or any(finding.changes for finding in findings) else "ready"
 
 
 def make_finding(
@@ -243,4 +322,5 @@ def make_finding(
         examples=list(examples[:MAX_EXAMPLES]),
         clips=tuple(clips),
         settings=settings or {},
+        changes=CHANGES.get(code),
     )

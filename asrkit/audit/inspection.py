@@ -13,7 +13,15 @@ from statistics import median
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.audio.clip_stats import ClipStats
 from asrkit.audit import leaks, texts
-from asrkit.audit.clips import Audit, CheckedClip, Limits, build_audit, check_clips, format_example
+from asrkit.audit.clips import (
+    Audit,
+    CheckedClip,
+    Limits,
+    build_audit,
+    check_clips,
+    format_example,
+    make_note_findings,
+)
 from asrkit.audit.findings import Finding, make_finding
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
@@ -109,6 +117,7 @@ def inspect(
         *_check_balance(clips),
         *_check_texts(clips, keeps_vocabulary),
         *_check_amount(clips),
+        *make_note_findings(source.notes),
     ]
     order = {"drop": 0, "suspect": 1, "advice": 2}
     audit = build_audit(clips, limits, sorted(findings, key=lambda finding: order[finding.kind]))

@@ -102,3 +102,5 @@ def _print_audit(source: Source, audit: Audit) -> None:
     print(f"{audit.verdict}: {audit.utterances} clips, {audit.hours:.2f} hours, {audit.dropped} left out")
     for finding in audit.findings:
         print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy} {'; '.join(finding.examples)}")
+    if codes := [finding.code for finding in audit.findings if finding.is_assumption]:
+        print(f"Assumptions that training wants a yes to (train --yes): {', '.join(codes)}")

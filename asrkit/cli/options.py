@@ -56,6 +56,11 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         dest="changes",
         help="change any setting; may be repeated",
     )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="train on data that was read on assumptions (what `audit` says); same as --set accept_assumptions=true",
+    )
     parser.add_argument("--run-id", metavar="ID", help="default: the time and the preset")
 
 
@@ -90,7 +95,8 @@ def make_config(options: argparse.Namespace) -> configs.TrainConfig:
         for name in ("train", "eval", "model", "processes")
         if getattr(options, name) is not None
     }
-    return config.replace(values | parse_changes(options.changes))
+    accepted = {"accept_assumptions": True} if options.yes else {}
+    return config.replace(values | parse_changes(options.changes) | accepted)
 
 
 def parse_changes(changes: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from asrkit.cli import options as shared
 from asrkit.errors import RunError
-from asrkit.runs import events, lifecycle, queue, summary, supervisor
+from asrkit.runs import events, lifecycle, preparation, queue, summary, supervisor
 from asrkit.runs.run import STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.view import RunView
@@ -25,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     store = shared.open_store(options)
     started = supervisor.start(store, shared.make_config(options), options.run_id)
     print(f"Run {started.id} in {started.path}", flush=True)
+    for finding in preparation.load_assumptions(started):
+        print(f"Assumed ({finding['code']}): {finding['effect']} {'; '.join(finding['examples'])}", flush=True)
     if lifecycle.get_status(started) == lifecycle.QUEUED:
         waits = queue.get_queue_status(started, lifecycle.iter_active_runs(store), queue.list_queue(store))
         print(f"It is queued behind {', '.join([*waits.running_ids, *waits.queued_ids])}.", flush=True)

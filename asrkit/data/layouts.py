@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Mark, Utterance
 from asrkit.data.readers import corpora, parquet, saved, spreadsheets, tables
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError
@@ -30,7 +30,7 @@ class Contents:
     """The utterances of a dataset and how they were read.
 
     layout: the name of the recognised layout. column_names, columns, sheet, sheets: as in `tables.Table`; empty and
-    None for a layout without columns.
+    None for a layout without columns. notes: about the dataset as a whole.
     """
 
     utterances: list[Utterance]
@@ -39,10 +39,11 @@ class Contents:
     columns: tables.Columns | None = None
     sheet: str = ""
     sheets: tuple[str, ...] = ()
+    notes: tuple[Mark, ...] = ()
 
     @classmethod
     def from_table(cls, table: tables.Table, layout: str) -> Contents:
-        return cls(table.utterances, layout, table.column_names, table.columns, table.sheet, table.sheets)
+        return cls(table.utterances, layout, table.column_names, table.columns, table.sheet, table.sheets, table.notes)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from asrkit.errors import DataError
 from asrkit.files import write_atomic
@@ -15,11 +16,25 @@ UNREADABLE_S = -1.0
 """The duration of a clip whose header cannot be read; the audit reports and drops it."""
 
 
+MarkCode = Literal[
+    "bad-row", "file-by-name", "merged-lines", "extra-fields", "unused-times", "assumed-times", "columns-not-used"
+]
+"""The codes of the audit's findings that readers mark rows with."""
+
+
+class Mark(NamedTuple):
+    """What a reader saw in a row that the user must know: the code of a finding of the audit, and its detail."""
+
+    code: MarkCode
+    detail: str
+
+
 @dataclass(frozen=True)
 class Utterance:
     """A clip, or the part of a file from start_s to end_s, and its transcript as written.
 
-    duration_s: of this utterance, so of the part. row: its origin, such as "metadata.csv row 7", for messages.
+    duration_s: of this utterance, so of the part. row: its origin, such as "metadata.csv row 7", for messages. marks:
+    what was assumed to read it, or why it cannot be used; such a row is one bad row, not a bad dataset.
     """
 
     audio: str
@@ -30,6 +45,7 @@ class Utterance:
     start_s: float = 0.0
     end_s: float | None = None
     row: str = ""
+    marks: tuple[Mark, ...] = ()
 
     @property
     def id(self) -> str:
@@ -43,7 +59,7 @@ def write(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write a manifest atomically."""
     with write_atomic(Path(path)) as file:
         for utterance in utterances:
-            line = json.dumps(asdict(utterance), ensure_ascii=False) + "\n"
+            line = json.dumps(_to_json(utterance), ensure_ascii=False) + "\n"
             # A lone surrogate, from a file name that is not UTF-8, is written as JSON's escape for it.
             file.write(line.encode("utf-8", "backslashreplace"))
 
@@ -57,10 +73,27 @@ def read(path: str | Path) -> list[Utterance]:
         return [_parse_line(line, f"{path} line {number}") for number, line in enumerate(file, 1) if line.strip()]
 
 
+def parse_marks(value: Any) -> tuple[Mark, ...]:
+    """Return the marks of a row of a manifest. Raises ValueError for anything that `write` does not write."""
+    marks = [tuple(mark) for mark in value]
+    for mark in marks:
+        if len(mark) != 2 or mark[0] not in get_args(MarkCode) or not isinstance(mark[1], str):
+            raise ValueError(f"{mark!r:.60} is no mark")
+    return tuple(Mark(cast(MarkCode, code), detail) for code, detail in marks)
+
+
+def _to_json(utterance: Utterance) -> dict[str, Any]:
+    row = asdict(utterance)
+    if not row["marks"]:
+        del row["marks"]
+    return row
+
+
 def _parse_line(line: str, where: str) -> Utterance:
     try:
         row = json.loads(line)
         known = {field.name: row[field.name] for field in fields(Utterance) if field.name in row}
+        known["marks"] = parse_marks(known.get("marks", []))
         utterance = Utterance(**known)
         numbers = [utterance.duration_s, utterance.start_s, utterance.end_s or 0.0]
         if not (isinstance(utterance.audio, str) and isinstance(utterance.text, str)):

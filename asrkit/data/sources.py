@@ -28,7 +28,7 @@ from pathlib import Path
 
 from asrkit.data import access, embedded
 from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, read_folder, read_path
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Mark, Utterance
 from asrkit.data.readers import hub_datasets, parquet, tables
 from asrkit.data.split_names import Role, names_in_selection, select_rows, split_role
 from asrkit.errors import DataError
@@ -46,7 +46,8 @@ class Source:
 
     layout: the name of the recognised layout. column_names, columns: the columns of a table and the ones that were
     used; empty and None for a layout without columns. sheet, sheets: of a spreadsheet, the sheet that was read and all
-    sheets, as FILE#SHEET.
+    sheets, as FILE#SHEET. notes: what the user must know about the dataset as a whole; of single rows see
+    `Utterance.marks`.
     """
 
     train: list[Utterance]
@@ -58,6 +59,7 @@ class Source:
     columns: tables.Columns | None = None
     sheet: str = ""
     sheets: tuple[str, ...] = ()
+    notes: tuple[Mark, ...] = ()
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -188,4 +190,5 @@ def _split_contents(contents: Contents, name: str) -> Source:
         contents.columns,
         contents.sheet,
         contents.sheets,
+        contents.notes,
     )

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from asrkit.audit import leaks, selection
-from asrkit.audit.clips import Audit, Limits, audit_clips
-from asrkit.audit.findings import Finding
+from asrkit.audit import leaks, selection, texts
+from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
+from asrkit.audit.findings import EXPLANATIONS, Finding, derive_verdict
 from asrkit.config import TrainConfig
 from asrkit.data import manifest, sources, splitting
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
-from asrkit.errors import DataError
+from asrkit.errors import AssumptionError, DataError
 from asrkit.files import write_json
 from asrkit.jobs import ProgressCallback
 from asrkit.models import checkpoints, resolution, vocabularies
@@ -84,8 +84,8 @@ def prepare_data(
 
     model: the base model's directory, where it was fetched already. on_progress: called while data is fetched.
 
-    DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; ModelError if
-    the base model is none.
+    DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; AssumptionError
+    names what was assumed to read the data, unless `accept_assumptions`; ModelError if the base model is none.
     """
     model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
@@ -104,6 +104,9 @@ def prepare_data(
     if source.eval:
         held_out, eval_result = _audit_rows(source.eval, config, model)
         result = _merge_audits(result, eval_result)
+    result = _add_findings(result, make_note_findings(source.notes))
+    if not config.accept_assumptions:
+        _check_assumptions(result, config)
     rows = [*train, *held_out]
     fingerprints = dict(zip([row.id for row in rows], leaks.audio_fingerprints(rows), strict=True))
     if source.eval is None:
@@ -114,8 +117,7 @@ def prepare_data(
             raise DataError(
                 f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
             )
-    result = replace(result, findings=[*result.findings, *found])
-    return PreparedData(train, held_out, result, selection.read_record(config.train))
+    return PreparedData(train, held_out, _add_findings(result, found), selection.read_record(config.train))
 
 
 def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fingerprints) -> splitting.TrainEval:
@@ -147,11 +149,21 @@ def split_rows(
 
 def load_leak_findings(run: Run) -> list[dict[str, Any]]:
     """Read the findings about leaks between the splits of a run, in the format of `audit --json`."""
+    return [finding for finding in _load_findings(run) if finding["code"].startswith(LEAK)]
+
+
+def load_assumptions(run: Run) -> list[dict[str, Any]]:
+    """Read the accepted assumptions about the data of a run, in the format of `audit --json`."""
+    dropping = {code for code, (kind, _, _) in EXPLANATIONS.items() if kind == "drop"}
+    return [finding for finding in _load_findings(run) if "changes" in finding and finding["code"] not in dropping]
+
+
+def _load_findings(run: Run) -> list[dict[str, Any]]:
     try:
-        audit = json.loads(run.audit_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:  # a run of an older version, or one with hand-made manifests
+        findings: list[dict[str, Any]] = json.loads(run.audit_path.read_text(encoding="utf-8"))["findings"]
+    except FileNotFoundError:  # a run whose data is on the Hub, of an older version, or with hand-made manifests
         return []
-    return [finding for finding in audit["findings"] if finding["code"].startswith(LEAK)]
+    return findings
 
 
 def _find_leaks(
@@ -191,13 +203,50 @@ def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) 
     blocking = [finding for finding in result.findings if finding.code not in HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_describe_blocking(blocking[0], config))
-    return [replace(row, text=normalizers.normalize(row.text, config.text_rules)) for row in kept], result
+    rows = [replace(row, text=normalizers.normalize(row.text, config.text_rules), marks=()) for row in kept]
+    return rows, _add_findings(result, _find_changed_texts(kept, rows))
+
+
+def _find_changed_texts(raw: list[Utterance], rows: list[Utterance]) -> list[Finding]:
+    """Find the texts of which something else is learned than they say. raw: `rows` as written."""
+    transcripts = [
+        texts.Transcript(index, old.text, new.text, new.duration_s)
+        for index, (old, new) in enumerate(zip(raw, rows, strict=True))
+    ]
+    found = texts.check_texts(
+        transcripts,
+        lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})",
+        keeps_vocabulary=True,
+    )
+    return [finding for finding in found if finding.changes]
+
+
+def _add_findings(audit: Audit, findings: list[Finding]) -> Audit:
+    findings = [*audit.findings, *findings]
+    verdict = derive_verdict(audit.utterances, audit.dropped, findings)
+    # The audit of one split may be worse than that of both together.
+    return replace(audit, findings=findings, verdict="not-ready" if audit.verdict == "not-ready" else verdict)
+
+
+def _check_assumptions(audit: Audit, config: TrainConfig) -> None:
+    """Raise AssumptionError, with every assumption and its first clip, if there are any."""
+    assumptions = [finding for finding in audit.findings if finding.is_assumption]
+    if assumptions:
+        listed = " ".join(_describe_finding(finding, config) for finding in assumptions)
+        raise AssumptionError(
+            f"{listed} Nothing is trained on such assumptions without a yes: accept them with “Accept assumptions” "
+            "(accept_assumptions; --yes on the command line)."
+        )
 
 
 def _describe_blocking(finding: Finding, config: TrainConfig) -> str:
+    return f"{_describe_finding(finding, config)} Or switch on “Leave out bad clips” (drop_bad_clips)."
+
+
+def _describe_finding(finding: Finding, config: TrainConfig) -> str:
     where = finding.examples[0] if finding.examples else config.train
     others = f" ({finding.count} clips in all)" if finding.count > 1 else ""
-    return f"{where}{others}: {finding.cause} {finding.remedy} Or switch on “Leave out bad clips” (drop_bad_clips)."
+    return f"{where}{others}: {finding.cause} {finding.remedy}"
 
 
 def _make_frame_counter(model: Path | None) -> Callable[[float], int]:

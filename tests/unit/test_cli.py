@@ -418,6 +418,17 @@ def test_audit(asrkit, data):
     assert "\nnot-ready: 1 clips, 0.00 hours, 2 left out\nempty-transcript (2): " in out
 
 
+def test_audit_and_train_ask_for_a_yes_to_assumptions(asrkit, refused, data, monkeypatch):
+    folder = data("fifty% off", "two", "three")
+    code, out, _ = asrkit("audit", folder)
+    assert code == 0 and "\nready-with-drops: 3 clips" in out
+    assert out.endswith("Assumptions that training wants a yes to (train --yes): spoken-symbols\n")
+    (finding,) = [row for row in json.loads(asrkit("audit", folder, "--json")[1])["findings"] if "changes" in row]
+    assert (finding["code"], finding["changes"]) == ("spoken-symbols", "text")
+    assert "--yes on the command line" in refused("train", "--train", folder, "--set", "vocabulary=fresh")
+    assert settings("--train", str(folder), "--yes").accept_assumptions
+
+
 def test_audit_writes_the_selection(asrkit, data, store):
     folder = data("one", "two", "three", "")
     code, out, _ = asrkit("audit", folder, "--leave-out", "duplicate-audio", "--set", "min_duration_s=0.2")

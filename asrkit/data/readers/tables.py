@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import files
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Mark, Utterance
 from asrkit.data.readers import spreadsheets
 from asrkit.errors import DataError, first_line
 
@@ -81,7 +81,7 @@ class Table:
     """The content of a table.
 
     column_names: of all columns. columns: the ones that were used. sheet, sheets: the sheet that was read, and all
-    sheets, as FILE#SHEET; empty if the table is not a spreadsheet.
+    sheets, as FILE#SHEET; empty if the table is not a spreadsheet. notes: about the table as a whole.
     """
 
     utterances: list[Utterance]
@@ -89,6 +89,7 @@ class Table:
     columns: Columns
     sheet: str = ""
     sheets: tuple[str, ...] = ()
+    notes: tuple[Mark, ...] = ()
 
 
 def read(path: Path, choice: ColumnChoice = ColumnChoice()) -> Table:

@@ -159,7 +159,7 @@ class DataApi:
         else:
             data = str(request["data"])
             columns = {name: str(request.get(name) or "") for name in COLUMNS}
-        return {"settings": settings | {"train": data, "eval": "", **columns}}
+        return {"settings": settings | {"train": data, "eval": "", "accept_assumptions": False, **columns}}
 
     @with_error_reply
     def add_upload(self, request: Request) -> Reply:

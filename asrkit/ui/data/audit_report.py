@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.audit import inspection
-from asrkit.audit.clips import Limits
+from asrkit.audit.clips import Audit, Limits
 from asrkit.audit.findings import Finding
 from asrkit.audit.inspection import Inspection
 from asrkit.audit.texts import MIN_OCCURRENCES
@@ -57,7 +57,7 @@ def make_report(result: Inspection, limits: Limits) -> dict[str, Any]:
     audit, statistics = result.audit, result.statistics
     return {
         "verdict": audit.verdict,
-        "sentence": strings.text(f"data.verdict.{audit.verdict}"),
+        "sentence": _describe_verdict(audit),
         "utterances": audit.utterances,
         "hours": audit.hours,
         "dropped": audit.dropped,
@@ -71,6 +71,16 @@ def make_report(result: Inspection, limits: Limits) -> dict[str, Any]:
         "rates": sorted(statistics.rates.items()),
         "held_out": _describe_held_out(result),
     }
+
+
+def _describe_verdict(audit: Audit) -> str:
+    """Describe the verdict and what was assumed; where clips are left out, the page says how many."""
+    assumptions = [finding for finding in audit.findings if finding.is_assumption]
+    sentences = [] if assumptions and not audit.dropped else [strings.text(f"data.verdict.{audit.verdict}")]
+    if assumptions:
+        titles = ", ".join(strings.text(f"data.finding.{finding.code}") for finding in assumptions)
+        sentences.append(strings.text("data.verdict.assumptions", findings=titles))
+    return " ".join(sentences)
 
 
 def _describe_held_out(result: Inspection) -> str:
@@ -150,6 +160,7 @@ def _describe_finding(result: Inspection, finding: Finding) -> dict[str, Any]:
         "effect": finding.cause,
         "fix": finding.remedy,
         "settings": finding.settings,
+        "changes": finding.changes,
         "examples": [] if finding.clips else finding.examples,
         "clips": [
             describe_clip(result.clips[index].row, index, _describe_detail(result, finding, index))

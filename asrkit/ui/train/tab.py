@@ -13,7 +13,7 @@ import gradio as gr
 
 from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig
-from asrkit.errors import AsrkitError
+from asrkit.errors import AsrkitError, AssumptionError
 from asrkit.runs import lifecycle, queue, supervisor
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
@@ -22,6 +22,9 @@ from asrkit.ui.train import live_panel
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start is disabled while it works, and a disabled button loses the focus."""
+
+StartUpdate = tuple[Any, Any, Any, Any]
+"""Updates of Start, of its message, of the run to show, and of the button that accepts assumptions and starts."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
 """Options of listeners that finish so soon that a spinner would only flicker."""
@@ -48,6 +51,7 @@ def build(
             with gr.Column(elem_id="start-message"):
                 message = gr.HTML(visible=False, apply_default_css=False)
                 waiting = gr.HTML(visible=False, apply_default_css=False)
+            accept = gr.Button(strings.text("train.accept_and_start"), visible=False, elem_id="start-accepting")
             fields |= _build_advanced_fields(store)
             with gr.Accordion(strings.text("train.show_command"), open=False, elem_id="command-fold"):
                 command = gr.Textbox(
@@ -70,21 +74,25 @@ def build(
 
     def on_change(request: gr.Request, *values: Any) -> list[Any]:
         with visitors.as_sender(request):
-            return _update_dependents(store, values, describe_estimate)
+            return [*_update_dependents(store, values, describe_estimate), gr.update(visible=False)]
 
-    def on_start(request: gr.Request, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
+    def on_start(request: gr.Request, *values: Any) -> Iterator[StartUpdate]:
         yield from _start(store, values, request)
+
+    def on_accept(request: gr.Request, *values: Any) -> Iterator[StartUpdate]:
+        yield from _start(store, values, request, accept_assumptions=True)
 
     gr.on(
         [field.change for field in inputs],
         on_change,
         inputs,
-        [command, saved, data, expected],
+        [command, saved, data, expected, accept],
         trigger_mode="always_last",
         **QUIET,
     )
-    clicked = start.click(on_start, inputs, [start, message, panel], **QUIET)
-    clicked.then(None, None, None, js=REFOCUS)
+    for button, on_click in ((start, on_start), (accept, on_accept)):
+        clicked = button.click(on_click, inputs, [start, message, panel, accept], **QUIET)
+        clicked.then(None, None, None, js=REFOCUS)
     panel.change(lambda: _refresh(store), None, [start, waiting, fields["model"]], **QUIET)
     return panel, inputs
 
@@ -148,7 +156,10 @@ def _restore(saved: Any) -> list[Any]:
     return form.make_updates(
         known["preset"],
         [
-            known[name] if name in known and form.is_valid_choice(name, known[name]) else gr.skip()
+            # A yes holds for the data it was given for.
+            known[name]
+            if name in known and name != "accept_assumptions" and form.is_valid_choice(name, known[name])
+            else gr.skip()
             for name in form.NAMES
         ],
     )
@@ -188,15 +199,20 @@ def _render_note(text: str) -> str:
 
 
 def _start(
-    store: RunStore, values: tuple[Any, ...], request: gr.Request | None = None
-) -> Iterator[tuple[Any, Any, Any]]:
-    """Start a run; yield updates of (the button, its message, the run to show). The form stays as it is."""
-    yield gr.update(interactive=False), _update_message(strings.text("train.checking")), gr.skip()
+    store: RunStore, values: tuple[Any, ...], request: gr.Request | None = None, accept_assumptions: bool = False
+) -> Iterator[StartUpdate]:
+    """Start a run; yield updates of its controls. The form stays as it is.
+
+    accept_assumptions: the visitor has seen what was assumed to read the data, and accepts it for this run.
+    """
+    hidden, accepted = gr.update(visible=False), {"accept_assumptions": True} if accept_assumptions else {}
+    yield gr.update(interactive=False), _update_message(strings.text("train.checking")), gr.skip(), hidden
     try:
         with visitors.as_sender(request) if request else contextlib.nullcontext():
-            run = supervisor.start(store, form.read_form(values))
+            run = supervisor.start(store, form.read_form(values).replace(accepted))
     except (AsrkitError, OSError) as error:
-        yield gr.update(interactive=True), _update_message(str(error), "callout bad", "alert"), gr.skip()
+        shown = gr.update(visible=isinstance(error, AssumptionError))
+        yield gr.update(interactive=True), _update_message(str(error), "callout bad", "alert"), gr.skip(), shown
         return
     except BaseException as error:  # raised again for the terminal; the button has to work again
         yield (
@@ -207,9 +223,10 @@ def _start(
                 "alert",
             ),
             gr.skip(),
+            hidden,
         )
         raise
-    yield gr.update(interactive=True), _update_message(""), run.id
+    yield gr.update(interactive=True), _update_message(""), run.id, hidden
 
 
 def _refresh(store: RunStore) -> tuple[Any, Any, Any]:

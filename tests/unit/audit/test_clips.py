@@ -7,7 +7,7 @@ import pytest
 from asrkit.audit import clips
 from asrkit.audit.clips import Limits
 from asrkit.audit.findings import EXPLANATIONS
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Mark, Utterance
 from asrkit.errors import ConfigError
 
 
@@ -128,3 +128,23 @@ def test_unknown_normalizer_is_refused():
 def test_every_code_has_a_cause_and_a_remedy(code):
     _, cause, remedy = EXPLANATIONS[code]
     assert code == code.lower() and cause.endswith(".") and remedy.endswith(".")
+
+
+def test_marked_rows_are_findings_of_an_audit_that_is_not_ready(clip):
+    marks = (Mark("file-by-name", "b/1.wav taken for a/1.wav"), Mark("merged-lines", "lines 2 to 4"))
+    kept, report = audit([row(clip("1.wav"), marks=marks), row(clip("2.wav"), number=3)], normaliser="basic")
+    assert len(kept) == 2 and report.verdict == "ready-with-drops"
+    by_name, merged = report.findings
+    assert (by_name.code, by_name.clips, by_name.changes) == ("file-by-name", (0,), "audio")
+    assert by_name.examples == ["metadata.csv row 2: 1.wav (b/1.wav taken for a/1.wav)"]
+    assert (merged.code, merged.changes) == ("merged-lines", "text")
+
+
+def test_row_marked_as_bad_is_dropped_with_its_reason(clip):
+    bad = row(clip("1.wav"), marks=(Mark("file-by-name", "b/1.wav"), Mark("bad-row", "start is 'abc'")))
+    finding = only_finding([bad], good=clip("a.wav"))
+    assert (finding.code, finding.kind, finding.examples) == (
+        "bad-row",
+        "drop",
+        ["metadata.csv row 2: 1.wav (start is 'abc')"],
+    )

@@ -1,11 +1,13 @@
 """Texts and JSON forms of findings."""
 
 import re
+from typing import get_args
 
 import pytest
 
-from asrkit.audit.findings import EXPLANATIONS, Finding, make_finding
+from asrkit.audit.findings import CHANGES, EXPLANATIONS, Finding, derive_verdict, make_finding
 from asrkit.audit.leaks import ClipIdentity, find_leaks
+from asrkit.data.manifest import MarkCode
 
 VALUES = {"minimum": 0.1, "maximum": 30.0, "median": 14.2, "snr": 6.0, "rare": 5, "characters": "ñ ø"}
 DETAILS = ("1 speaker is in both splits", "2 speakers are in both splits", "8,000 Hz", "8,000 Hz, 11,025 Hz")
@@ -70,3 +72,24 @@ def test_json_forms_keep_their_keys():
 
 def test_examples_are_limited():
     assert len(make_finding("silent", range(9), ["clip.wav"] * 9).examples) == 5
+
+
+def test_declared_codes_have_an_explanation():
+    assert {*CHANGES, *get_args(MarkCode)} <= set(EXPLANATIONS)
+
+
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_only_a_finding_that_changes_nothing_leaves_the_verdict_ready(code):
+    finding = make_finding(code, [0], ["clip.wav"], detail="one", **VALUES)
+    assert derive_verdict(9, 0, [finding]) == ("ready-with-drops" if code in CHANGES else "ready")
+    assert finding.to_audit_dict().get("changes") == CHANGES.get(code)
+    assert finding.is_assumption == (code in CHANGES and finding.kind != "drop")
+
+
+def test_verdict_counts_dropped_clips_first():
+    assert [derive_verdict(*counts, []) for counts in ((9, 1), (4, 5), (0, 0), (5, 5))] == [
+        "ready-with-drops",
+        "not-ready",
+        "not-ready",
+        "ready-with-drops",
+    ]

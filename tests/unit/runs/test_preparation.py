@@ -10,7 +10,7 @@ import soundfile
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
 from asrkit.errors import DataError, ModelError
-from asrkit.runs.preparation import is_local, load_leak_findings, prepare_data
+from asrkit.runs.preparation import is_local, load_assumptions, load_leak_findings, prepare_data
 from asrkit.runs.report import card
 
 GOOD = [("one", "Hello, one!"), ("two", "hello two"), ("three", "It's three"), ("four", "hello four")]
@@ -318,3 +318,14 @@ def test_missing_mms_language_is_rejected_before_the_start(data, prepare, base, 
         prepare(data(), adapter_language=language, vocabulary=vocabulary)
     assert message in str(error.value)
     assert prepare(data(), adapter_language="deu").train
+
+
+def test_assumptions_want_a_yes(data, prepare, store):
+    folder = data([*GOOD, ("five", "fifty% off")])
+    message = get_error(prepare, folder)
+    assert "metadata.csv row 6 (%): % are read aloud but removed from the text" in message
+    assert message.endswith("(accept_assumptions; --yes on the command line).")
+    prepared = prepare(folder, accept_assumptions=True)
+    assert prepared.audit.verdict == "ready-with-drops" and prepared.audit.dropped == 0
+    run = store.create(TrainConfig(), None, prepared.write)
+    assert [finding["code"] for finding in load_assumptions(run)] == ["spoken-symbols"]

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
-from asrkit.errors import RunError
+from asrkit.errors import AssumptionError, RunError
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
 from asrkit.ui.train import tab as train_tab
@@ -59,9 +61,10 @@ def test_refused_start_shows_the_error_and_creates_no_run(store):
         99 if name == "learning_rate" else value
         for name, value in zip(form.NAMES, form.load_values("demo"), strict=True)
     ]
-    checking, (button, message, shown) = train_tab._start(store, values)
+    checking, (button, message, shown, accept) = train_tab._start(store, values)
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
+    assert not accept["visible"]
     assert store.all() == []
 
 
@@ -69,16 +72,42 @@ def test_only_start_writes_its_error(store):
     """A refresh of the page that is under way when Start reports an error must not erase it."""
     config = app.build(store).get_config_file()
     column = next(one for one in config["components"] if one["props"].get("elem_id") == "start-message")
-    start = next(one for one in config["components"] if one["props"].get("elem_id") == "start")
-    clicked = next(one for one in config["dependencies"] if (start["id"], "click") in map(tuple, one["targets"]))
+    names = ("start", "start-accepting")
+    buttons = {one["id"] for one in config["components"] if one["props"].get("elem_id") in names}
+    clicks = [one for one in config["dependencies"] if any((b, "click") in map(tuple, one["targets"]) for b in buttons)]
 
     def find(node):
         return node if node["id"] == column["id"] else next(filter(None, map(find, node.get("children", []))), None)
 
     messages = {child["id"] for child in find(config["layout"] | {"id": -1})["children"]}
-    message = messages & set(clicked["outputs"])
+    message = messages & set(clicks[0]["outputs"])
     assert len(messages) == 2 and len(message) == 1
-    assert [one["id"] for one in config["dependencies"] if message & set(one["outputs"])] == [clicked["id"]]
+    writers = [one["id"] for one in config["dependencies"] if message & set(one["outputs"])]
+    assert writers == [clicked["id"] for clicked in clicks if clicked["outputs"]] and len(writers) == 2
+
+
+def test_refused_assumptions_can_be_accepted_with_a_second_button(store, monkeypatch):
+    from asrkit.ui.common import form
+
+    def start(store, config):
+        if not config.accept_assumptions:
+            raise AssumptionError("The files were found by name.")
+        return SimpleNamespace(id="one")
+
+    monkeypatch.setattr(train_tab.supervisor, "start", start)
+    values = form.load_values("demo")
+    _, (_, message, _, accept) = train_tab._start(store, values)
+    assert "The files were found by name." in message["value"] and accept["visible"]
+    _, (_, message, run_id, accept) = train_tab._start(store, values, accept_assumptions=True)
+    assert (message["value"], run_id, accept["visible"]) == ("", "one", False)
+
+
+def test_accepted_assumptions_are_not_restored_with_the_form():
+    from asrkit.ui.common import form
+
+    saved = dict(zip(form.NAMES, form.load_values("demo"), strict=True))
+    restored = dict(zip(form.NAMES, train_tab._restore(saved | {"accept_assumptions": True}), strict=True))
+    assert restored["accept_assumptions"] == gr.skip() and restored["train"] == "callsigns"
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("a defect")])
@@ -91,7 +120,7 @@ def test_start_can_be_pressed_again_after_an_error(store, monkeypatch, error):
     monkeypatch.setattr(train_tab.supervisor, "start", fails)
     updates = train_tab._start(store, form.load_values("demo"))
     next(updates)
-    button, message, _ = next(updates)
+    button, message, *_ = next(updates)
     assert button["interactive"] and escape(str(error)[-8:]) in message["value"]
     with pytest.raises(StopIteration if isinstance(error, OSError) else ValueError):
         next(updates)
