@@ -142,7 +142,7 @@ def measure_update(
     run.append(make_train_event(10**7 + number))
     table.run_list.rows(refresh=True)
     table_s, answer = timed(lambda: table.poll({**table_state, "compare": {}}))
-    table_state.update(version=answer["version"], life=answer["life"])
+    table_state.update(version=answer["version"], instance=answer["instance"])
     table_bytes = len(json.dumps(answer))
     live.run_list.rows(refresh=True)
     request = {

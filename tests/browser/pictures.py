@@ -212,7 +212,7 @@ def take_recorder(page: Page, path: Path) -> None:
     """The recording of a sentence, with its level meter."""
     page.get_by_role("tab", name="Data").click()
     page.get_by_role("button", name="Record your own").click()
-    page.locator("#data [data-part=record-begin]").click()
+    page.locator("#data [data-part=record-open]").click()
     page.locator("#data [data-part=record-start]").click()
     page.wait_for_timeout(2000)
     page.screenshot(path=path)

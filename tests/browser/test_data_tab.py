@@ -161,7 +161,7 @@ def test_five_recorded_sentences_train_a_model(open_page, app, mic_browser, tmp_
             page.get_by_role("tab", name="Data").click()
             expect(part(page, "record-count")).to_contain_text("2 clips kept")
             expect(part(page, "prompt")).to_have_text(f"{text} kilo")
-        part(page, "record-keep").click()
+        part(page, "record-save").click()
     expect(part(page, "prompt")).to_have_text("All sentences are recorded.")
     page.get_by_role("button", name="Load this dataset").click()
     expect(part(page, "facts")).to_contain_text("5 clips")
@@ -210,7 +210,7 @@ def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page
     page.locator("#data [data-source='add']").click()
     assert page.evaluate("() => window.heard.map((stream) => stream.active)") == [False]
     page.get_by_role("button", name="Record your own").click()
-    expect(part(page, "record-keep")).to_be_visible()
+    expect(part(page, "record-save")).to_be_visible()
     page.get_by_role("button", name="Use the chosen sentences instead").click()
     expect(part(page, "prompt")).not_to_have_text("Mine.")
     expect(part(page, "others")).to_be_hidden()

@@ -204,7 +204,7 @@ def test_file_transcript_playback_and_subtitles(open_page, app, speech, tmp_path
     page.get_by_text("Correct it and keep it for training").click()
     part(page, "corrected").fill("golf echo oscar five")
     part(page, "dataset").fill("my words")
-    part(page, "keep").click()
+    part(page, "save-correction").click()
     expect(part(page, "kept")).to_contain_text("now has 1 clip")
     (clip,) = collection.open_collection(app.store.data_dir, "my words").clips()
     assert clip.text == "golf echo oscar five"

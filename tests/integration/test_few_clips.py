@@ -16,7 +16,7 @@ def test_twenty_clips_adapt_the_starter_to_a_voice(store, tmp_path):
     for name, rows in (("mine", clips[:20]), ("others", clips[20:])):
         with open(tmp_path / f"{name}.csv", "w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("file_name", "text"), *((row.audio, row.text) for row in rows)])
-    proposed = DataApi(store).choose({"data": str(tmp_path / "mine.csv")})["settings"]
+    proposed = DataApi(store).prepare_training({"data": str(tmp_path / "mine.csv")})["settings"]
     assert (proposed["preset"], proposed["decoding"]) == ("few-clips", "greedy")
     run = supervisor.start(store, DEFAULTS.replace(proposed | {"eval": str(tmp_path / "others.csv")}))
     assert wait_for_end(run) == lifecycle.FINISHED

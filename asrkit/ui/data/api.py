@@ -143,7 +143,7 @@ class DataApi:
         }
 
     @with_error_reply
-    def choose(self, request: Request) -> Reply:
+    def prepare_training(self, request: Request) -> Reply:
         """Return the settings of a run on this data, without the clips of the findings in `without`."""
         settings = self._choose_settings(request)
         audit = self.audits.find(self._audit_key(request))
@@ -195,7 +195,7 @@ class DataApi:
         return result.describe() if result else ""
 
     def _describe_audit_estimate(self, request: Request, inspection: Inspection) -> str:
-        """Describe the time and memory that a run on the usable clips would take, with the settings of `choose`."""
+        """Describe the time and memory that a run on the usable clips would take."""
         config = self._config(request)
         lengths_s = [
             clip.row.duration_s

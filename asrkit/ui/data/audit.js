@@ -138,7 +138,7 @@ export class Audit {
     const { part, tab } = this, isChecked = Boolean(this.report);
     part("train-on").disabled = true;
     const without = isChecked ? this.view.leftOut() : [];
-    const reply = await tab.post("choose", { ...this.request(), checked: isChecked, without });
+    const reply = await tab.post("prepare_training", { ...this.request(), checked: isChecked, without });
     part("train-on").disabled = false;
     if (!reply) return;
     tab.player.stop();

@@ -55,13 +55,13 @@ export class Recorder {
     });
     part("record-setup").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.begin(false);
+      this.openDataset(false);
     });
-    onClick("record-replace", () => this.begin(true));
+    onClick("record-replace", () => this.openDataset(true));
     onClick("record-start", () => this.start());
     onClick("record-again", () => this.start());
     onClick("record-stop", () => this.stop());
-    onClick("record-keep", () => this.keep());
+    onClick("record-save", () => this.saveTake());
     onClick("record-play", () => this.play());
     onClick("record-skip", () => this.skip());
     onClick("record-done", () => this.finish());
@@ -80,7 +80,7 @@ export class Recorder {
     this.showOwnPrompts();
     if (!setup.name || !setup.open || !reply.collections.includes(setup.name)) return;
     tab.chooseSource("record");
-    this.open(await tab.post("progress", { name: setup.name }));
+    this.showDataset(await tab.post("describe_dataset", { name: setup.name }));
   }
 
   showOwnPrompts() {
@@ -88,7 +88,7 @@ export class Recorder {
     for (const name of ["own-prompts", "own-file"]) this.part(name).hidden = !isOwn;
   }
 
-  async begin(replace) {
+  async openDataset(replace) {
     const { part, tab } = this, chosen = part("record-list").value, isOwn = chosen === OWN_PROMPTS;
     tab.showNotice("");
     this.stop(); // it belongs to the prompt on view
@@ -97,11 +97,11 @@ export class Recorder {
       return;
     }
     const prompts = { list: isOwn ? "" : chosen, text: isOwn ? part("record-text").value : "" };
-    this.open(await tab.post("begin", { name: part("record-name").value, ...prompts, replace }));
+    this.showDataset(await tab.post("open_dataset", { name: part("record-name").value, ...prompts, replace }));
   }
 
   /** Go on with a dataset, and with a take of it that a reload has left. */
-  async open(dataset) {
+  async showDataset(dataset) {
     const { part } = this;
     if (!dataset) return;
     this.dataset = dataset;
@@ -145,7 +145,7 @@ export class Recorder {
     part("record-start").hidden = !hasPrompt || take !== null || recording !== null;
     part("record-stop").hidden = recording === null;
     part("record-skip").hidden = !hasPrompt || recording !== null;
-    for (const name of ["record-play", "record-keep", "record-again"]) {
+    for (const name of ["record-play", "record-save", "record-again"]) {
       part(name).hidden = take === null || recording !== null;
     }
     this.showNote(hasPrompt);
@@ -231,7 +231,7 @@ export class Recorder {
     tab.showNotice("");
     this.take = null; // only now: a microphone that does not open costs no take
     const take = { id: createTakeId(), name: this.dataset.name, text: this.prompt(), rate: microphone.sampleRate };
-    this.storage.begin(take);
+    this.storage.start(take);
     this.recording = { ...take, chunks: [] };
     this.show();
     part("record-stop").focus({ preventScroll: true });
@@ -244,7 +244,7 @@ export class Recorder {
     this.recording = null;
     this.setTake(recording, joinChunks(recording.chunks));
     this.show();
-    this.part("record-keep").focus({ preventScroll: true });
+    this.part("record-save").focus({ preventScroll: true });
   }
 
   setTake({ id, text, rate }, samples) {
@@ -265,13 +265,13 @@ export class Recorder {
     this.tab.player.play(this.takeUrl);
   }
 
-  async keep() {
+  async saveTake() {
     const { part, tab, take } = this;
     if (!take) return;
     this.tab.player.stop();
-    part("record-keep").disabled = true;
+    part("record-save").disabled = true;
     const dataset = await this.send(take);
-    part("record-keep").disabled = false;
+    part("record-save").disabled = false;
     if (!dataset) return; // the take stays, here and in the browser
     this.dropTake();
     this.dataset = dataset;
@@ -291,6 +291,6 @@ export class Recorder {
       tab.showNotice(t("recorder.not_sent", { reason: error.message || error }));
       return null;
     }
-    return tab.post("keep", { name: this.dataset.name, text, speaker, path, take: id });
+    return tab.post("save_take", { name: this.dataset.name, text, speaker, path, take: id });
   }
 }

@@ -27,7 +27,7 @@ class Recorder:
         return {"lists": list(prompts.list_bundled().items()), "collections": [dataset.name for dataset in datasets]}
 
     @with_error_reply
-    def begin(self, request: Request) -> Reply:
+    def open_dataset(self, request: Request) -> Reply:
         """Open the dataset `name`, with the prompts of the bundled `list` or of `text`.
 
         A dataset keeps the prompts that it has unless `replace` is set. others: its prompts are not the requested ones.
@@ -45,12 +45,12 @@ class Recorder:
         return _describe(dataset) | {"others": has_others}
 
     @with_error_reply
-    def progress(self, request: Request) -> Reply:
-        """Return the same as `begin` without changing the dataset."""
+    def describe_dataset(self, request: Request) -> Reply:
+        """Return the same as `open_dataset` without changing the dataset."""
         return _describe(self._open_dataset(request))
 
     @with_error_reply
-    def keep(self, request: Request) -> Reply:
+    def save_take(self, request: Request) -> Reply:
         """Add the uploaded recording at `path` of the prompt `text`.
 
         It replaces a recording of the same prompt by the same speaker; without a speaker's name it replaces none.

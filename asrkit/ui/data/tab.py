@@ -40,9 +40,9 @@ def build(store: RunStore, api: DataApi, audio: AudioFiles) -> gr.HTML:
         js_on_load=scripts.mount_module("data/tab.js"),
         server_functions=[
             *server_functions(
-                api, "list_datasets", "list_hub_splits", "load", "preview", "check", "choose", "add_upload"
+                api, "list_datasets", "list_hub_splits", "load", "preview", "check", "prepare_training", "add_upload"
             ),
-            *server_functions(recorder, "list_prompts", "begin", "progress", "keep"),
+            *server_functions(recorder, "list_prompts", "open_dataset", "describe_dataset", "save_take"),
         ],
         normalisers=[(name, normalizer.summary) for name, normalizer in NORMALIZERS.items()],
         numbers=[(code, strings.text(f"data.number_language.{code or 'none'}")) for code in NUMBER_LANGUAGES],

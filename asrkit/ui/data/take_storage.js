@@ -46,8 +46,8 @@ export class TakeStorage {
     }
   }
 
-  /** Begin a take in place of the one before. */
-  begin(take) {
+  /** Start a take in place of the one before. */
+  start(take) {
     this.unwritten = [];
     this.transact((store, pieces) => {
       pieces.clear();

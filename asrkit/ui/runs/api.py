@@ -127,15 +127,15 @@ class RunsApi:
     def poll(self, request: Request) -> Reply:
         """Return the rows that changed after `version` of the table, and the curves to draw.
 
-        request: `life` names the app that made `version`; `compare` maps the ids of the runs to compare to the keys of
-        the curves that the page has; `series` is the curve.
+        request: `instance` names the app that made `version`; `compare` maps the ids of the runs to compare to the keys
+        of the curves that the page has; `series` is the curve.
         """
         rows = self.run_list.rows()
         with self._lock:
             self._refresh(rows)
-            known_version = int(request.get("version") or 0) if request.get("life") == self._instance_id else -1
+            known_version = int(request.get("version") or 0) if request.get("instance") == self._instance_id else -1
             reply: Reply = {
-                "life": self._instance_id,
+                "instance": self._instance_id,
                 "version": self._version,
                 "rows": [row for version, row in self._rows.values() if version > known_version],
                 "ids": None,
@@ -215,7 +215,7 @@ class RunsApi:
                 }
         return curves
 
-    def card(self, request: Request) -> Reply:
+    def load_card(self, request: Request) -> Reply:
         """Return the curves of a published results table: a shipped one by `name`, or the `text` of a model card.
 
         A text without such a table gives an error as `notice`.

@@ -224,7 +224,7 @@ export class Comparison {
 
   async loadCard(name, text) {
     try {
-      const reply = await call(this.server, "card", { name, text });
+      const reply = await call(this.server, "load_card", { name, text });
       if (reply.notice) showMessage(this.part("notice"), reply.notice);
       else this.card = reply;
     } catch (error) {

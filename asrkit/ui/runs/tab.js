@@ -15,7 +15,7 @@ class RunsTab {
     this.element = element;
     this.server = server;
     this.part = partsOf(element);
-    this.known = { life: "", version: -1 }; // which state of the table the page has
+    this.known = { instance: "", version: -1 }; // which state of the table the page has
     this.pageId = createPageId();
     this.timer = null;
     this.isPolling = this.pollAgain = false;
@@ -84,7 +84,7 @@ class RunsTab {
     try {
       const reply = await call(this.server, "poll", { ...request, series: this.part("series").value });
       this.part("offline").hidden = true;
-      this.known = { life: reply.life, version: reply.version };
+      this.known = { instance: reply.instance, version: reply.version };
       this.table.update(reply);
       this.comparison.update(reply.curves, reply.ids);
       return reply.pace_ms;

@@ -24,7 +24,7 @@ def build(store: RunStore) -> gr.HTML:
         apply_default_css=False,
         html_template=template("runs/tab.html"),
         js_on_load=scripts.mount_module("runs/tab.js"),
-        server_functions=server_functions(RunsApi(store), "poll", "card"),
+        server_functions=server_functions(RunsApi(store), "poll", "load_card"),
         plotly_src=f"gradio_api/file={PLOTLY}",
         series=label_series(),
         cards={name: title for name, (title, _) in published.load_published_curves().items()},

@@ -26,8 +26,8 @@ from asrkit.ui.train.followers import FollowerCache, RunFollower
 RUN_ACTIONS = {
     "stop": supervisor.stop,
     "cancel": supervisor.cancel,
-    "leave": supervisor.stop,
-    "kill": watchdog.force_stop,
+    "dequeue": supervisor.stop,
+    "force_stop": watchdog.force_stop,
     "save": supervisor.save_now,
     "evaluate": supervisor.evaluate_now,
 }
@@ -103,7 +103,7 @@ class TrainApi:
         load = self.system.load() if status in lifecycle.ACTIVE else None
         return status_text.format_machine(load, size_bytes, free_bytes(run.path))
 
-    def act(self, request: Request) -> Reply:
+    def perform_action(self, request: Request) -> Reply:
         """Do `action` with run `run`; return `{"notice": error}`, empty if it was done."""
         action = request.get("action")
         if action not in (*RUN_ACTIONS, *STORE_ACTIONS, MOVE):
@@ -122,7 +122,7 @@ class TrainApi:
             self.run_list.rows(refresh=True)
         return {"notice": ""}
 
-    def command(self, request: Request) -> Reply:
+    def make_command(self, request: Request) -> Reply:
         """Return the command line that starts a run with the settings of run `run`, or an error as `notice`."""
         try:
             return {
@@ -193,11 +193,11 @@ def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None)
     if queue_status:
         if not run.queue_path.exists():  # created, but interrupted before it was started
             return ["resume", "delete"]
-        return ["next", "leave"] if queue_status.queued_ids else ["leave"]
+        return ["next", "dequeue"] if queue_status.queued_ids else ["dequeue"]
     if status in (lifecycle.STARTING, lifecycle.RUNNING):
         return ["stop", "cancel", *(["evaluate", "save"] if status == lifecycle.RUNNING else [])]
     if status == lifecycle.STOPPING:
-        return ["kill"] if run.has_flag(CANCEL) else ["cancel"]
+        return ["force_stop"] if run.has_flag(CANCEL) else ["cancel"]
     return ["resume", "delete"] if status in lifecycle.RESUMABLE else ["delete"]
 
 

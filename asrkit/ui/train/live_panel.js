@@ -53,14 +53,15 @@ class LivePanel {
     const { element, part } = this;
     part("runs").addEventListener("change", () => this.chooseRun(part("runs").value));
     part("log").addEventListener("toggle", () => this.poll());
-    part("talk").addEventListener("click", () => this.trigger("select", { run: this.run, action: "transcribe" }));
+    const select = (action) => this.trigger("select", { run: this.run, action });
+    part("open-transcribe").addEventListener("click", () => select("transcribe"));
     part("reuse").addEventListener("click", () => {
       this.closeMenu();
-      this.trigger("select", { run: this.run, action: "reuse" });
+      select("reuse");
     });
     part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
     for (const button of element.querySelectorAll("[data-action]")) {
-      button.addEventListener("click", () => this.act(button));
+      button.addEventListener("click", () => this.onAction(button));
     }
     for (const button of element.querySelectorAll("[data-download]")) {
       button.addEventListener("click", () => this.download(button.dataset.download));
@@ -200,7 +201,7 @@ class LivePanel {
 
   // ---- actions
 
-  async act(button) {
+  async onAction(button) {
     const { action } = button.dataset;
     if (CONFIRM[action] && !this.confirmation.isArmed(button)) {
       this.confirmation.arm(button, t(CONFIRM[action]));
@@ -220,7 +221,7 @@ class LivePanel {
   async sendAction(request) {
     let reply = null;
     try {
-      reply = await call(this.server, "act", request);
+      reply = await call(this.server, "perform_action", request);
       this.showNotice(reply.notice);
     } catch (error) {
       this.showOffline(error);
@@ -262,7 +263,7 @@ class LivePanel {
   }
 
   async showCommand() {
-    const { part } = this, reply = await call(this.server, "command", { run: this.run });
+    const { part } = this, reply = await call(this.server, "make_command", { run: this.run });
     this.showNotice(reply.notice);
     if (reply.notice) return;
     setText(part("command-line"), reply.command);

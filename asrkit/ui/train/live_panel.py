@@ -38,6 +38,6 @@ def build(store: RunStore) -> gr.HTML:
         apply_default_css=False,
         html_template=template("train/live_panel.html"),
         js_on_load=scripts.mount_module("train/live_panel.js"),
-        server_functions=server_functions(TrainApi(store), "poll", "act", "command"),
+        server_functions=server_functions(TrainApi(store), "poll", "perform_action", "make_command"),
         plotly_src=f"gradio_api/file={PLOTLY}",
     )

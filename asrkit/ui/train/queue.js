@@ -57,8 +57,8 @@ export class Queue {
       button.dataset.move = name;
       return button;
     });
-    const leave = makeButton("✕", t("queue.remove", { run: id }), () => this.onAction(id, "leave"));
-    const row = make("li", {}, link, make("span", {}, ...moves, leave));
+    const remove = makeButton("✕", t("queue.remove", { run: id }), () => this.onAction(id, "dequeue"));
+    const row = make("li", {}, link, make("span", {}, ...moves, remove));
     row.dataset.queued = id;
     return row;
   }

@@ -47,11 +47,11 @@ export class RunDetails {
   }
 
   showActions(allowed) {
-    this.cancelledAt = allowed.includes("kill") ? this.cancelledAt ?? performance.now() : null;
+    this.cancelledAt = allowed.includes("force_stop") ? this.cancelledAt ?? performance.now() : null;
     const focused = document.activeElement;
     for (const button of this.element.querySelectorAll("[data-action]")) {
       const { action } = button.dataset;
-      const isEarly = action === "kill" && performance.now() - this.cancelledAt < FORCE_STOP_AFTER_MS;
+      const isEarly = action === "force_stop" && performance.now() - this.cancelledAt < FORCE_STOP_AFTER_MS;
       button.hidden = isEarly || !allowed.includes(action);
     }
     // What was pressed may be gone. Not to the next button: a second, accidental press would press that.

@@ -134,7 +134,7 @@ class TranscribeApi:
     # ---- transcripts
 
     @with_error_reply
-    def show(self, request: Request) -> Reply:
+    def describe_recording(self, request: Request) -> Reply:
         """Return all of a recording: words, waveform, numbers."""
         recording = self.recordings.get(request["id"])
         return _describe(recording) | {
@@ -148,7 +148,7 @@ class TranscribeApi:
         return self.recordings.get(query.get("id"))
 
     @with_error_reply
-    def text(self, request: Request) -> Reply:
+    def format_transcript(self, request: Request) -> Reply:
         """Return a recording in one of the formats: {id, format} -> {name, text}."""
         recording = self.recordings.get(request["id"])
         name = _check_format(request["format"])
@@ -195,7 +195,7 @@ class TranscribeApi:
             return _describe(recording) | {"notice": notice}
 
     @with_error_reply
-    def keep(self, request: Request) -> Reply:
+    def save_correction(self, request: Request) -> Reply:
         """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {done}."""
         _, wave = self._get_complete(request)
         dataset = collection.open_collection(access.visitor_dir(self.store.data_dir), str(request["dataset"]))
@@ -280,11 +280,11 @@ def make_recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
             "open_file",
             "cancel",
             "poll",
-            "show",
-            "text",
+            "describe_recording",
+            "format_transcript",
             "bundle",
         ),
-        *("correct", "keep", "list_models", "compare"),
+        *("correct", "save_correction", "list_models", "compare"),
     )
     return gr.HTML(
         value=model_choices.find_default_model(store),

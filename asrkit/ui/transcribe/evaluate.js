@@ -64,7 +64,7 @@ class Evaluation {
 
   async poll(id) {
     while (id === this.id && this.element.isConnected) {
-      const reply = await this.post("progress", { id });
+      const reply = await this.post("poll", { id });
       if (!reply || reply.failed || reply.html) {
         this.finish(reply);
         return;
@@ -83,7 +83,7 @@ class Evaluation {
   }
 
   async saveTable() {
-    const reply = await this.post("table", { id: this.id });
+    const reply = await this.post("make_csv", { id: this.id });
     if (reply) saveFile(reply.csv, "text/csv", "evaluation.csv");
   }
 }

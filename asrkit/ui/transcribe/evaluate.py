@@ -84,7 +84,7 @@ class EvaluateApi:
         return Evaluation(report, render_report(report, title))
 
     @with_error_reply
-    def progress(self, request: Request) -> Reply:
+    def poll(self, request: Request) -> Reply:
         """Return how far evaluation {id} is.
 
         waits: whether it waits for another one. words: what it does before it transcribes. share: of the clips.
@@ -106,7 +106,7 @@ class EvaluateApi:
         return {}
 
     @with_error_reply
-    def table(self, request: Request) -> Reply:
+    def make_csv(self, request: Request) -> Reply:
         """Return every clip of evaluation {id} as CSV."""
         return {"csv": self._report(request).to_csv()}
 
@@ -155,6 +155,6 @@ def make_evaluation_section(store: RunStore, audio: AudioFiles) -> gr.HTML:
         apply_default_css=False,
         html_template=insert_hint_fields(template("transcribe/evaluate.html")),
         js_on_load=scripts.mount_module("transcribe/evaluate.js"),
-        server_functions=server_functions(api, "evaluate", "progress", "cancel", "table"),
+        server_functions=server_functions(api, "evaluate", "poll", "cancel", "make_csv"),
         normalisers=list(NORMALIZERS),
     )

@@ -41,7 +41,7 @@ class TranscribePanel {
     onClick("record", () => this.record());
     onClick("bundle", () => this.saveAll());
     onClick("align", () => this.align());
-    onClick("keep", () => this.keep());
+    onClick("save-correction", () => this.saveCorrection());
     onClick("compare", () => this.compare());
     part("comparison").addEventListener("toggle", () => this.listOtherModels());
     for (const button of element.querySelectorAll("[data-format]")) {
@@ -204,7 +204,7 @@ class TranscribePanel {
 
   /** One that is done. */
   async open(id) {
-    const reply = await this.post("show", { id });
+    const reply = await this.post("describe_recording", { id });
     if (!reply) return;
     this.result.show(id, reply);
     this.files.markShown();
@@ -233,7 +233,7 @@ class TranscribePanel {
   // ---- what can be done with it
 
   async saveTranscript(format) {
-    const reply = await this.request("text", { id: this.result.shown.id, format });
+    const reply = await this.request("format_transcript", { id: this.result.shown.id, format });
     if (reply) saveFile(reply.text, "text/plain;charset=utf-8", reply.name);
   }
 
@@ -253,10 +253,10 @@ class TranscribePanel {
     if (reply.notice) this.showError(reply.notice);
   }
 
-  async keep() {
+  async saveCorrection() {
     const { part } = this;
     const [text, dataset, speaker] = ["corrected", "dataset", "speaker"].map((name) => part(name).value);
-    const reply = await this.request("keep", { id: this.result.shown.id, text, dataset, speaker });
+    const reply = await this.request("save_correction", { id: this.result.shown.id, text, dataset, speaker });
     showMessage(part("kept"), reply?.done);
   }
 

@@ -572,7 +572,7 @@ def test_concurrent_actions_happen_once(store, config, worker):
         with concurrent.futures.ThreadPoolExecutor(8) as clients:
             return {
                 reply["notice"]
-                for reply in clients.map(lambda _: api.act({"action": action, "run": run.id}), range(16))
+                for reply in clients.map(lambda _: api.perform_action({"action": action, "run": run.id}), range(16))
             }
 
     assert act_concurrently("resume") == {""}
@@ -581,13 +581,13 @@ def test_concurrent_actions_happen_once(store, config, worker):
         act_concurrently("stop")
         == act_concurrently("cancel")
         == act_concurrently("save")
-        == act_concurrently("kill")
+        == act_concurrently("force_stop")
         == {""}
     )
     assert [event.kind for event in run.events()[0]] == ["stopped"] and lifecycle.get_status(run) == "stopped"
     assert act_concurrently("resume") == {""}
     wait_for_start(3)
-    act_concurrently("kill")
+    act_concurrently("force_stop")
     assert act_concurrently("delete") <= {
         "",
         f"There is no run 'one' in {store.root}; `python -m asrkit runs list` shows them.",

@@ -78,9 +78,9 @@ def wav():
 
 
 def record(browser, name):
-    browser.call("begin", {"name": name, "text": "Mine."})
+    browser.call("open_dataset", {"name": name, "text": "Mine."})
     (path,) = browser.client.post("/gradio_api/upload", files={"files": (f"{secrets.token_hex(4)}.wav", wav())}).json()
-    return browser.call("keep", {"name": name, "text": "Mine.", "path": path})
+    return browser.call("save_take", {"name": name, "text": "Mine.", "path": path})
 
 
 def test_visitor_gets_a_random_id_and_keeps_it(page):
@@ -120,7 +120,7 @@ def test_uploads_and_recordings_are_private_to_their_visitor(page):
     assert not set(listed) & {each["value"] for each in bob.call("list_datasets", {})["known"]} - {"callsigns"}
     assert bob.call("list_prompts", {})["collections"] == []
     gone = recorded["data"].replace("my voice", "no voice")
-    for name in ("load", "preview", "check", "choose"):
+    for name in ("load", "preview", "check", "prepare_training"):
         errors = {
             bob.call(name, {"data": path, "index": 0})["error"].replace(path, "") for path in (recorded["data"], gone)
         }
@@ -132,7 +132,7 @@ def test_uploads_and_recordings_are_private_to_their_visitor(page):
         for browser in (ann, bob):
             assert browser.client.get(f"/gradio_api/file={path}").status_code in (403, 404), path
     record(bob, "my voice")
-    assert ann.call("progress", {"name": "my voice"})["kept"] == 1
+    assert ann.call("describe_dataset", {"name": "my voice"})["kept"] == 1
 
 
 def test_folder_name_does_not_give_access(page):

@@ -130,9 +130,9 @@ def test_changed_dataset_is_audited_again(data_api, folder):
     with open(folder / "metadata.csv", "a") as file:
         file.write("\n0.wav,once more,other,ann")
     (clip,) = (each for each in data_api.load(request)["clips"] if each["index"] == 13)
-    assert "changed since it was checked" in data_api.choose(request | {"checked": True})["error"]
+    assert "changed since it was checked" in data_api.prepare_training(request | {"checked": True})["error"]
     reply = run_audit(data_api, request)
-    assert (reply["utterances"], data_api.choose(request | {"checked": True}).get("error")) == (13, None)
+    assert (reply["utterances"], data_api.prepare_training(request | {"checked": True}).get("error")) == (13, None)
     query = {"data": request["data"], "id": clip["id"]}
     assert data_api.open_clip(query | {"index": "13"}).size_bytes > 1000
     with pytest.raises(DataError, match="has changed"):
@@ -153,19 +153,19 @@ def test_failed_audit_can_be_repeated(data_api, folder, monkeypatch):
 
 def test_choose_returns_settings_for_the_form(data_api, folder, store):
     request = make_request(folder, normaliser="basic", spell_numbers="en")
-    assert data_api.choose(request)["settings"]["train"] == str(folder)
+    assert data_api.prepare_training(request)["settings"]["train"] == str(folder)
     run_audit(data_api, request)
-    settings = data_api.choose(request | {"without": ["little-data"]})["settings"]
+    settings = data_api.prepare_training(request | {"without": ["little-data"]})["settings"]
     assert len(sources.load(settings["train"]).train) == 12
     assert settings["spell_numbers"] == "en"
     filled = dict(zip(form.NAMES, tab.fill_form(settings | {"model": "starter"}), strict=True))
     assert filled["train"] == settings["train"] and filled["normaliser"] == "basic"
-    assert "'nonsense' is no finding" in data_api.choose(request | {"without": ["nonsense"]})["error"]
+    assert "'nonsense' is no finding" in data_api.prepare_training(request | {"without": ["nonsense"]})["error"]
 
 
 def test_audit_uses_the_settings_of_the_form(data_api, folder):
     """They decide what is left out, held out and estimated; a few clips get a recipe of their own."""
-    proposed = data_api.choose(make_request(folder, spell_numbers="en"))["settings"]
+    proposed = data_api.prepare_training(make_request(folder, spell_numbers="en"))["settings"]
     assert (proposed["preset"], proposed["num_epochs"], proposed["decoding"]) == ("few-clips", 40, "greedy")
     reply = run_audit(data_api, make_request(folder, spell_numbers="en"))
     assert "takes the preset A few clips. About 40 steps" in reply["estimate"] and "GB of memory" in reply["estimate"]
@@ -174,12 +174,12 @@ def test_audit_uses_the_settings_of_the_form(data_api, folder):
     reply = run_audit(data_api, make_request(folder, spell_numbers="en", settings=settings))
     assert "the settings of Train (Demo): About 300 steps" in reply["estimate"]
     assert reply["held_out"].startswith("4 clips")
-    assert "preset" not in data_api.choose(make_request(folder, settings=settings))["settings"]
+    assert "preset" not in data_api.prepare_training(make_request(folder, settings=settings))["settings"]
     reply = run_audit(
         data_api, make_request(folder, spell_numbers="en", settings=settings | {"learning_rate": 99}, fixes={"seed": 7})
     )
     assert "few clips" in reply["estimate"], "Start reports invalid settings"
-    reply = data_api.choose(make_request(folder, settings=settings, fixes={"split_by": "text"}))
+    reply = data_api.prepare_training(make_request(folder, settings=settings, fixes={"split_by": "text"}))
     assert reply["settings"]["split_by"] == "text"
 
 
@@ -203,7 +203,7 @@ def test_word_list_is_proposed_for_commands_only(data_api, store, tmp_path, text
     for number, text in enumerate(texts):
         soundfile.write(tmp_path / f"words/{number}.wav", 0.3 * np.sin(np.arange(RATE) / (9 + number)), RATE)
         (tmp_path / f"words/{number}.txt").write_text(text)
-    assert data_api.choose(make_request(tmp_path / "words"))["settings"]["decoding"] == decoding
+    assert data_api.prepare_training(make_request(tmp_path / "words"))["settings"]["decoding"] == decoding
 
 
 def test_errors_are_returned_as_one_sentence(data_api, folder, tmp_path):

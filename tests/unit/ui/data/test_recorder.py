@@ -40,12 +40,12 @@ def upload(tmp_path):
 
 def test_second_take_of_a_prompt_replaces_the_first(store, upload):
     recorder = Recorder(store)
-    assert recorder.begin({"name": "me", "text": "One.\nTwo.\n"})["waiting"] == ["One.", "Two."]
+    assert recorder.open_dataset({"name": "me", "text": "One.\nTwo.\n"})["waiting"] == ["One.", "Two."]
     sound = encode_wav(0.3 * np.sin(np.arange(48_000) / 20))
     for _ in range(2):
-        reply = recorder.keep({"name": "me", "text": "One.", "speaker": "ann", **upload(sound)})
+        reply = recorder.save_take({"name": "me", "text": "One.", "speaker": "ann", **upload(sound)})
         assert (reply["kept"], reply["waiting"], reply["to_go"]) == (1, ["Two."], 1)
-    assert recorder.progress({"name": "me"}) == reply
+    assert recorder.describe_dataset({"name": "me"}) == reply
     (row,) = sources.load(reply["data"]).train
     assert (row.text, row.speaker, row.duration_s) == ("One.", "ann", 1.0)
     assert "me" in recorder.list_prompts({})["collections"]
@@ -54,10 +54,10 @@ def test_second_take_of_a_prompt_replaces_the_first(store, upload):
 @pytest.mark.parametrize(("speaker", "kept"), [("ann", 1), ("bob", 2), ("", 2)])
 def test_recording_replaces_only_those_of_the_same_speaker(store, upload, speaker, kept):
     recorder, sound = Recorder(store), encode_wav(0.3 * np.sin(np.arange(48_000) / 20))
-    recorder.keep({"name": "me", "text": "One.", "speaker": "ann", **upload(sound)})
+    recorder.save_take({"name": "me", "text": "One.", "speaker": "ann", **upload(sound)})
     request = {"name": "me", "text": "One.", "speaker": speaker}
-    assert recorder.keep(request | upload(sound))["kept"] == kept
-    assert recorder.keep(request | upload(sound))["kept"] == (kept if speaker else kept + 1)
+    assert recorder.save_take(request | upload(sound))["kept"] == kept
+    assert recorder.save_take(request | upload(sound))["kept"] == (kept if speaker else kept + 1)
 
 
 def test_recording_sent_twice_is_kept_once(store, upload):
@@ -66,19 +66,19 @@ def test_recording_sent_twice_is_kept_once(store, upload):
     sound = encode_wav(0.3 * np.sin(np.arange(48_000) / 20))
     request = {"name": "me", "text": "One.", "take": "0123456789abcdef"}
     for speaker in ("", "", "ann"):
-        assert recorder.keep(request | {"speaker": speaker} | upload(sound))["kept"] == 1
-    assert recorder.keep(request | {"take": "0123456789abcde0"} | upload(sound))["kept"] == 2
+        assert recorder.save_take(request | {"speaker": speaker} | upload(sound))["kept"] == 1
+    assert recorder.save_take(request | {"take": "0123456789abcde0"} | upload(sound))["kept"] == 2
     assert len(list((store.data_dir / "me/clips").iterdir())) == 2
-    assert "cannot name a recording" in recorder.keep(request | {"take": "../../x"} | upload(sound))["error"]
+    assert "cannot name a recording" in recorder.save_take(request | {"take": "../../x"} | upload(sound))["error"]
 
 
 def test_prompts_are_replaced_only_on_request(store):
     recorder = Recorder(store)
-    assert not recorder.begin({"name": "me", "text": "Mine."})["others"]
-    reply = recorder.begin({"name": "me", "list": "en"})
+    assert not recorder.open_dataset({"name": "me", "text": "Mine."})["others"]
+    reply = recorder.open_dataset({"name": "me", "list": "en"})
     assert (reply["waiting"], reply["others"]) == (["Mine."], True)
-    assert not recorder.begin({"name": "me", "text": "Mine."})["others"]
-    reply = recorder.begin({"name": "me", "list": "en", "replace": True})
+    assert not recorder.open_dataset({"name": "me", "text": "Mine."})["others"]
+    reply = recorder.open_dataset({"name": "me", "list": "en", "replace": True})
     assert (reply["prompts"] > 1, reply["others"]) == (True, False)
 
 
@@ -92,7 +92,7 @@ def test_prompts_are_replaced_only_on_request(store):
     ],
 )
 def test_invalid_recording_session_is_refused(store, fields, words):
-    assert words in Recorder(store).begin(fields)["error"]
+    assert words in Recorder(store).open_dataset(fields)["error"]
     assert not store.data_dir.exists()
 
 
@@ -107,7 +107,7 @@ def test_invalid_recording_session_is_refused(store, fields, words):
 )
 def test_invalid_recording_is_refused(store, upload, wav, words):
     sent = upload(wav)
-    assert words in Recorder(store).keep({"name": "me", "text": "hi", **sent})["error"]
+    assert words in Recorder(store).save_take({"name": "me", "text": "hi", **sent})["error"]
     assert not store.data_dir.exists() and not Path(sent["path"]).exists()
 
 
@@ -115,6 +115,6 @@ def test_only_uploaded_recordings_are_accepted(store, tmp_path):
     own = tmp_path / "own.wav"
     own.write_bytes(encode_wav(0.3 * np.sin(np.arange(48_000) / 20)))
     for path in (own, "", None):
-        reply = Recorder(store).keep({"name": "me", "text": "hi", "path": path and str(path)})
+        reply = Recorder(store).save_take({"name": "me", "text": "hi", "path": path and str(path)})
         assert "was not uploaded here" in reply["error"]
     assert own.exists() and not store.data_dir.exists()

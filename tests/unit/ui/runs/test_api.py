@@ -91,7 +91,7 @@ def test_only_changed_rows_are_sent_again(store, runs_api):
 def test_restarted_app_sends_all_rows_and_deleted_runs_disappear(store, runs_api):
     make_run(store, "one", 0.5)
     reply = runs_api.poll({})
-    assert set(rows_by_id(runs_api.poll({**reply, "life": uuid.uuid4().hex}))) == {"one"}
+    assert set(rows_by_id(runs_api.poll({**reply, "instance": uuid.uuid4().hex}))) == {"one"}
     store.delete(store.get("one"))
     runs_api.run_list.rows(refresh=True)
     assert runs_api.poll(reply)["ids"] == []
@@ -137,18 +137,18 @@ def test_unknown_runs_and_series_have_no_curves(store, runs_api, request_data):
 
 
 def test_pasted_card_becomes_curves(runs_api):
-    reply = runs_api.card({"name": "paste", "text": CARD})
+    reply = runs_api.load_card({"name": "paste", "text": CARD})
     assert reply["notice"] == ""
     assert reply["curves"]["eval/wer"] == {"x": [100, 200], "e": [1.0, 2.0], "y": [0.9, 0.5]}
     assert "eval/cer" not in reply["curves"]
-    assert "has no results table" in runs_api.card({"name": "paste", "text": "hello"})["notice"]
+    assert "has no results table" in runs_api.load_card({"name": "paste", "text": "hello"})["notice"]
 
 
 @pytest.mark.parametrize(
     ("name", "points", "last"), [("english-xlsr-53", 18, 0.3033), ("ascend-xls-r-300m", 20, 0.954)]
 )
 def test_published_results_are_shipped(runs_api, name, points, last):
-    curve = runs_api.card({"name": name})["curves"]["eval/wer"]
+    curve = runs_api.load_card({"name": name})["curves"]["eval/wer"]
     assert len(curve["y"]) == points and curve["y"][-1] == last
 
 
@@ -160,7 +160,7 @@ def test_unreadable_config_does_not_break_the_table(store, runs_api):
 
 
 def test_handwritten_card_is_parsed(runs_api):
-    reply = runs_api.card({"text": HANDWRITTEN_CARD})
+    reply = runs_api.load_card({"text": HANDWRITTEN_CARD})
     assert reply["notice"] == ""
     assert reply["curves"]["eval/wer"]["x"] == [1000, 2000] and reply["curves"]["eval/wer"]["y"] == [0.5, 0.25]
     assert reply["curves"]["eval/loss"]["y"] == [None, 1.5]

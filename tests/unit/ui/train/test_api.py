@@ -223,7 +223,7 @@ def test_killed_run_is_interrupted_and_can_be_resumed(store, run):
     [
         ([], ["stop", "cancel", "evaluate", "save"], "Training…"),
         ([STOP], ["cancel"], "Stopping after this step, then saving the model… (force stop after 10 min)"),
-        ([STOP, CANCEL], ["kill"], "Cancelling… (force stop after 2 min)"),
+        ([STOP, CANCEL], ["force_stop"], "Cancelling… (force stop after 2 min)"),
     ],
 )
 def test_actions_and_activity_follow_the_control_flags(store, run, flags, can, activity):
@@ -281,30 +281,32 @@ def test_poll_of_an_empty_store(store):
 @pytest.mark.parametrize("name", ["nothing", "../../etc", "a/b", ""])
 def test_unknown_run_is_reported(store, run, name):
     train_api = TrainApi(store)
-    assert "There is no run" in train_api.act({"action": "stop", "run": name})["notice"]
+    assert "There is no run" in train_api.perform_action({"action": "stop", "run": name})["notice"]
     if name:
         assert "There is no run" in train_api.poll({"run": name})["notice"]
 
 
 def test_unknown_action_is_refused(store, run):
-    assert TrainApi(store).act({"action": "create", "run": run.id})["notice"] == "This action does not exist."
+    reply = TrainApi(store).perform_action({"action": "create", "run": run.id})
+    assert reply["notice"] == "This action does not exist."
 
 
 def test_delete_refuses_a_run_under_way(store, run):
     train_api = TrainApi(store)
     start(run)
-    assert "still running" in train_api.act({"action": "delete", "run": run.id})["notice"] and run.config_path.exists()
+    assert "still running" in train_api.perform_action({"action": "delete", "run": run.id})["notice"]
+    assert run.config_path.exists()
     add_event(run, "finished", 20, message="Finished.", saved=False)
-    assert train_api.act({"action": "delete", "run": run.id}) == {"notice": ""} and store.all() == []
+    assert train_api.perform_action({"action": "delete", "run": run.id}) == {"notice": ""} and store.all() == []
 
 
 @pytest.mark.parametrize(("action", "flag"), [("save", SAVE), ("evaluate", EVALUATE)])
 def test_save_and_evaluate_set_flags_of_an_active_run_only(store, run, action, flag):
     start(run)
-    assert TrainApi(store).act({"action": action, "run": run.id}) == {"notice": ""} and run.has_flag(flag)
+    assert TrainApi(store).perform_action({"action": action, "run": run.id}) == {"notice": ""} and run.has_flag(flag)
     run.clear_flags()
     add_event(run, "finished", 20, message="Finished.", saved=False)
-    TrainApi(store).act({"action": action, "run": run.id})
+    TrainApi(store).perform_action({"action": action, "run": run.id})
     assert not run.has_flag(flag), "a run that has ended gets no flags"
 
 
@@ -375,9 +377,9 @@ def test_poll_interval_grows_with_the_number_of_pages(store, run):
 
 
 def test_command_has_the_settings_of_a_run(store, run):
-    reply = get_api(store).command({"run": run.id})
+    reply = get_api(store).make_command({"run": run.id})
     assert reply["command"].startswith("python -m asrkit train --preset demo") and reply["notice"] == ""
-    assert "There is no run" in get_api(store).command({"run": "nothing"})["notice"]
+    assert "There is no run" in get_api(store).make_command({"run": "nothing"})["notice"]
 
 
 def test_poll_starts_queued_runs(store, run, monkeypatch):
@@ -388,7 +390,7 @@ def test_poll_starts_queued_runs(store, run, monkeypatch):
     write_json(queued_run.queue_path, {"place": 1})
     start(run)
     assert poll(store, queued_run)["activity"] == f"Waiting for run {run.id} to finish…" and spawned == []
-    assert poll(store, queued_run)["can"] == ["leave"]
+    assert poll(store, queued_run)["can"] == ["dequeue"]
     add_event(run, "finished", 20, message="Finished.", saved=False)
     TrainApi(store).poll({})
     assert [one.id for one in spawned] == ["waits"]
@@ -413,7 +415,7 @@ def test_os_errors_are_shown_as_notices(store, run, monkeypatch):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setitem(api.RUN_ACTIONS, "stop", fails)
-    assert "Input/output error" in get_api(store).act({"action": "stop", "run": run.id})["notice"]
+    assert "Input/output error" in get_api(store).perform_action({"action": "stop", "run": run.id})["notice"]
     monkeypatch.setattr(api.queue, "start_ready_runs", fails)
     queued_run = store.create(
         config.load_preset("demo").config, "waits", lambda new_run: write_json(new_run.queue_path, {"place": 1})

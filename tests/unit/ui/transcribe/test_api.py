@@ -131,7 +131,7 @@ def test_file_is_transcribed_played_and_written(api):
     recording = upload(api, "a talk.wav", samples, SAMPLING_RATE)
     row = wait_until_ended(api, recording)
     assert (row["state"], row["share"], row["text"], row["notice"]) == ("done", 1.0, "abc de cab", "")
-    reply = api.show({"id": recording})
+    reply = api.describe_recording({"id": recording})
     assert text(reply) == "abc de cab" and reply["name"] == "a talk.wav"
     assert 0 < len(reply["peaks"]) <= 900 and max(reply["peaks"]) == 100 and min(reply["peaks"]) >= 0
     word = reply["words"][-1]
@@ -141,9 +141,9 @@ def test_file_is_transcribed_played_and_written(api):
     np.testing.assert_allclose(played, samples, atol=1e-3)
     first = audio.size_bytes - 2 * (len(samples) - round(word["start_s"] * SAMPLING_RATE))
     assert audio.read(first, first + 100) == audio.read(0, audio.size_bytes)[first : first + 100]
-    reply = api.text({"id": recording, "format": "srt"})
+    reply = api.format_transcript({"id": recording, "format": "srt"})
     assert reply["name"] == "a talk.srt" and "abc de" in reply["text"]
-    assert json.loads(api.text({"id": recording, "format": "json"})["text"])["text"] == "abc de cab"
+    assert json.loads(api.format_transcript({"id": recording, "format": "json"})["text"])["text"] == "abc de cab"
 
 
 def test_file_is_transcribed_as_its_visitor(api, monkeypatch):
@@ -208,28 +208,28 @@ def test_invalid_requests_are_refused(api, tmp_path):
     for path in (secret, upload_dir() / ".." / "secret.wav", upload_dir(), upload_dir() / "gone.wav"):
         reply = api.open_file({"path": str(path), "name": "a.wav", "model": "any"})
         assert "not uploaded here" in reply["error"]
-    assert "no longer available" in api.show({"id": "guess"})["error"]
+    assert "no longer available" in api.describe_recording({"id": "guess"})["error"]
     recording = api.start({"model": "broken", "rate": SAMPLING_RATE})["id"]
     push_chunk = api.push_chunk
     assert (
         "no model 'broken'"
         in push_chunk({"id": recording, "number": 0, "pcm": pcm(synthesize("a")), "last": False})["error"]
     )
-    assert "no format" in api.text({"id": recording, "format": "exe"})["error"]
+    assert "no format" in api.format_transcript({"id": recording, "format": "exe"})["error"]
     assert "at least 1000 Hz" in api.start({"model": "any", "rate": 5})["error"]
 
 
 def test_correction_is_saved_as_a_clip_of_a_dataset(api, tmp_path):
     recording = upload(api, "a.wav", synthesize("abc"))
     wait_until_ended(api, recording)
-    reply = api.keep({"id": recording, "text": "abd", "dataset": "my words", "speaker": "ann"})
+    reply = api.save_correction({"id": recording, "text": "abd", "dataset": "my words", "speaker": "ann"})
     assert "now has 1 clip." in reply["done"]
     (clip,) = collection.open_collection(api.store.data_dir, "my words").clips()
     assert (clip.text, clip.speaker) == ("abd", "ann")
     assert clip.duration_s == pytest.approx(len(synthesize("abc")) / SAMPLING_RATE, abs=0.01)
-    keep = api.keep
-    assert "cannot name a dataset" in keep({"id": recording, "text": "a", "dataset": "../up"})["error"]
-    assert "transcript is empty" in keep({"id": recording, "text": " ", "dataset": "dataset"})["error"]
+    save = api.save_correction
+    assert "cannot name a dataset" in save({"id": recording, "text": "a", "dataset": "../up"})["error"]
+    assert "transcript is empty" in save({"id": recording, "text": " ", "dataset": "dataset"})["error"]
 
 
 def test_corrected_text_is_aligned_again(api, tmp_path, monkeypatch):
@@ -365,7 +365,7 @@ def test_empty_correction_keeps_the_words(api):
     recording = upload(api, "a.wav", synthesize("abc"))
     wait_until_ended(api, recording)
     assert "Write what was said" in api.correct({"id": recording, "text": " "})["error"]
-    assert text(api.show({"id": recording})) == "abc"
+    assert text(api.describe_recording({"id": recording})) == "abc"
 
 
 def test_old_recordings_are_deleted(monkeypatch):

@@ -62,7 +62,7 @@ def data(tmp_path):
 def run_evaluation(api, **fields):
     job = api.evaluate({"dataset": "", "model": "good", "normaliser": "basic"} | fields)["id"]
     return job, wait_for(
-        lambda: (reply := api.progress({"id": job})) and (reply["html"] or reply["failed"]) and reply, "the evaluation"
+        lambda: (reply := api.poll({"id": job})) and (reply["html"] or reply["failed"]) and reply, "the evaluation"
     )
 
 
@@ -71,7 +71,7 @@ def test_report_table_and_clips_of_an_evaluation(store, data):
     job, reply = run_evaluation(api, dataset=str(data), model="inaccurate", normaliser="none")
     assert "6 clips" in reply["html"] and "Worst clips" in reply["html"] and "Calibration" in reply["html"]
     assert "&lt;b&gt;ae&lt;/b&gt;" in reply["html"] and "<b>ae" not in reply["html"]
-    rows = list(csv.DictReader(io.StringIO(api.table({"id": job})["csv"])))
+    rows = list(csv.DictReader(io.StringIO(api.make_csv({"id": job})["csv"])))
     assert len(rows) == 6 and any(float(row["wer"]) > 0 for row in rows)
     clip = api.open_clip({"id": job, "index": "0"})
     samples, rate = soundfile.read(io.BytesIO(clip.read(0, clip.size_bytes)))
@@ -110,7 +110,7 @@ def test_errors_are_returned_as_one_sentence(store):
     assert "which dataset" in run_evaluation(api)[1]["failed"]
     assert run_evaluation(api, dataset="/gone")[1]["failed"]
     assert "no normaliser" in api.evaluate({"dataset": "", "model": "", "normaliser": "x"})["error"]
-    assert "no longer available" in api.progress({"id": "guess"})["error"]
+    assert "no longer available" in api.poll({"id": "guess"})["error"]
 
 
 def test_unreadable_clip_is_left_out_of_the_evaluation(store, data):
@@ -125,8 +125,8 @@ def test_only_ended_evaluations_are_dropped(store, monkeypatch):
     done, _ = run_evaluation(api)
     monkeypatch.setattr("asrkit.ui.transcribe.evaluate.load_evaluation_clips", lambda *args: gate.wait(60) and [])
     waiting = [api.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"] for _ in range(3)]
-    assert all(api.progress({"id": one})["share"] == 0 for one in waiting)
-    assert "no longer available" in api.progress({"id": done})["error"]
+    assert all(api.poll({"id": one})["share"] == 0 for one in waiting)
+    assert "no longer available" in api.poll({"id": done})["error"]
     gate.set()
 
 
@@ -138,11 +138,11 @@ def test_waiting_evaluation_can_be_cancelled(store, data, monkeypatch):
     first = api.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"]
     assert begun.wait(60)
     second = api.evaluate({"dataset": "", "model": "good", "normaliser": "basic"})["id"]
-    assert api.progress({"id": second})["waits"] and not api.progress({"id": first})["waits"]
+    assert api.poll({"id": second})["waits"] and not api.poll({"id": first})["waits"]
     api.cancel({"id": second})
-    assert api.progress({"id": second})["failed"] == "Cancelled."
+    assert api.poll({"id": second})["failed"] == "Cancelled."
     gate.set()
-    wait_for(lambda: api.progress({"id": first})["failed"], "the first")
+    wait_for(lambda: api.poll({"id": first})["failed"], "the first")
 
 
 def test_running_evaluation_can_be_cancelled(store, data, monkeypatch):
@@ -157,8 +157,8 @@ def test_running_evaluation_can_be_cancelled(store, data, monkeypatch):
     job = api.evaluate({"dataset": str(data), "model": "good", "normaliser": "basic"})["id"]
     api.cancel({"id": job})
     gate.set()
-    assert wait_for(lambda: api.progress({"id": job})["failed"], "the end") == "Cancelled."
-    assert "not done yet" in api.table({"id": job})["error"]
+    assert wait_for(lambda: api.poll({"id": job})["failed"], "the end") == "Cancelled."
+    assert "not done yet" in api.make_csv({"id": job})["error"]
 
 
 def test_fetch_of_the_model_is_reported(store, data, monkeypatch):
@@ -171,10 +171,10 @@ def test_fetch_of_the_model_is_reported(store, data, monkeypatch):
 
     monkeypatch.setattr(model_cache, "get_transcriber", far)
     job = api.evaluate({"dataset": str(data), "model": "far/away", "normaliser": "basic"})["id"]
-    wait_for(lambda: api.progress({"id": job})["words"] == "Fetching far/away: 120 of 360 MB", "the fetch")
+    wait_for(lambda: api.poll({"id": job})["words"] == "Fetching far/away: 120 of 360 MB", "the fetch")
     api.cancel({"id": job})
     gate.set()
-    assert wait_for(lambda: api.progress({"id": job})["failed"], "the end") == "Cancelled."
+    assert wait_for(lambda: api.poll({"id": job})["failed"], "the end") == "Cancelled."
 
 
 def test_comparison_shows_both_models_with_errors(store, tmp_path):
