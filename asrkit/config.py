@@ -205,7 +205,7 @@ class TrainConfig:
     mixed_precision: str = _setting(
         "auto",
         "Mixed precision",
-        "auto uses bf16 where the device computes it in hardware, else float32.",
+        "auto uses bf16 where the device computes it in hardware, else fp16 on a GPU with tensor cores, else float32.",
         choices=("auto", "no", "bf16", "fp16"),
     )
     processes: int = _setting(

@@ -37,7 +37,7 @@ class RunHistory:
 
     settings: names as in TrainConfig. losses: (step, epoch, training loss or None). label_entropy: of the training
     texts, in nats per label. update_s: seconds of audio per optimizer step. parameters: of the model, if known. clip_s:
-    median length of the training clips.
+    median length of the training clips. precision: in which the run computes: bf16, fp16 or no (float32).
     """
 
     settings: dict[str, Any]
@@ -47,6 +47,7 @@ class RunHistory:
     update_s: float | None = None
     parameters: int | None = None
     clip_s: float | None = None
+    precision: str | None = None
 
     @property
     def is_big(self) -> bool:

@@ -62,6 +62,7 @@ def load_history(run: Run) -> RunHistory:
         run_view.started.get("update_s"),
         run_view.started.get("parameters"),
         run_view.started.get("clip_s"),
+        run_view.started.get("precision"),
     )
 
 

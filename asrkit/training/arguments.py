@@ -14,6 +14,9 @@ from asrkit.config import TrainConfig
 from asrkit.runs.run import Run
 from asrkit.training import distributed
 
+MIN_FP16_CAPABILITY = (7, 0)
+"""CUDA compute capability of the first GPUs with tensor cores (V100, T4); older ones are no faster in fp16."""
+
 
 def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
     """Return `config` as TrainingArguments. Evaluation and saving are left to `Schedule`."""
@@ -35,6 +38,7 @@ def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         adam_beta2=config.adam_beta2,
         adam_epsilon=config.adam_epsilon,
         max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch_fused",
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         logging_strategy="steps",
@@ -63,14 +67,16 @@ def num_loader_workers() -> int:
 
 
 def resolve_precision(setting: str) -> str:
-    """Resolve `auto` to bf16 where the device computes it in hardware, else to float32 (`no`).
+    """Resolve `auto` to bf16 where the device computes it in hardware, else to fp16 on a GPU with tensor cores.
 
-    fp16 is used only where it is set explicitly and there is a GPU.
+    Everything else computes in float32 (`no`). fp16 comes with loss scaling, which only a GPU does.
     """
     if setting != "auto":
         return setting if setting != "fp16" or torch.cuda.is_available() else "no"
     if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16"
+        return "fp16" if torch.cuda.get_device_capability() >= MIN_FP16_CAPABILITY else "no"
     cpu_info = Path("/proc/cpuinfo")
     has_bf16 = cpu_info.exists() and any(flag in cpu_info.read_text() for flag in ("avx512_bf16", "amx_bf16"))
     return "bf16" if has_bf16 else "no"

@@ -86,18 +86,26 @@ class EncoderCache:
         if len(cached) < len(clips):
             return self._compute(input_values, clips, mask)
         num_frames = int(self.count_frames(torch.tensor(input_values.shape[-1])))
-        output = cached[0].new_zeros(len(cached), num_frames, cached[0].shape[-1])
+        # From pinned memory, the copy to the GPU does not wait for the work before it.
+        output = cached[0].new_zeros(
+            len(cached), num_frames, cached[0].shape[-1], pin_memory=input_values.device.type == "cuda"
+        )
         for row, frames in zip(output, cached, strict=True):
             row[: len(frames)] = frames
-        return output.to(input_values.device).transpose(1, 2)
+        return output.to(input_values.device, non_blocking=True).transpose(1, 2)
 
     def _compute(self, input_values: torch.Tensor, clips: list[int], mask: torch.Tensor) -> torch.Tensor:
         """Run the convolutions and cache the true frames of each clip."""
         output = self.convolve(input_values)
         lengths = self.count_frames(mask.sum(-1)).tolist()
-        for clip, frames, length in zip(clips, output.detach().transpose(1, 2), lengths, strict=True):
-            if self.frames.has_room(clip, frames[:length]):
-                self.frames.put(clip, frames[:length].to("cpu", copy=True))
+        rows = output.detach().transpose(1, 2)
+        if any(
+            self.frames.has_room(clip, frames[:length])
+            for clip, frames, length in zip(clips, rows, lengths, strict=True)
+        ):
+            # One copy for all clips, because each waits for the GPU.
+            for clip, frames, length in zip(clips, rows.cpu(), lengths, strict=True):
+                self.frames.put(clip, frames[:length].clone())
         return output
 
 

@@ -21,8 +21,12 @@ from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalize
 from asrkit.training import distributed, failures
-from asrkit.training.data import Batch, Collator, SpeechDataset, uses_mask
+from asrkit.training.arguments import num_loader_workers
+from asrkit.training.data import Batch, SpeechDataset, uses_mask
+from asrkit.training.loaders import make_eval_loader
+from asrkit.training.micro_batching import free_memory, take_clips
 from asrkit.training.model import count_frames
+from asrkit.training.prefetch import prefetch
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -160,27 +164,59 @@ def _evaluate_share(
     on_progress: Callable[[int, int], bool],
 ) -> _ProcessResult | None:
     """Evaluate this process's share of the clips; None if `on_progress` returned False."""
-    dataset, collator, result = SpeechDataset(utterances, processor), Collator(processor), _ProcessResult()
+    result = _ProcessResult()
     greedy = GreedyDecoder(processor, model.config.pad_token_id)
     # Without a mask, padding changes a clip's own frames: such models are evaluated clip by clip.
     size = batch_size if uses_mask(processor.feature_extractor) else 1
     longest_first = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)
-    remaining = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
-    while remaining:
-        if not on_progress(len(utterances) - len(remaining) * distributed.WORLD_SIZE, len(utterances)):
+    share = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
+    device = next(model.parameters()).device
+    loader = make_eval_loader(
+        SpeechDataset(utterances, processor),
+        [share[start : start + size] for start in range(0, len(share), size)],
+        processor,
+        # On a CPU, further processes would slow the model down.
+        num_workers=num_loader_workers() if device.type == "cuda" else 0,
+    )
+    batches = prefetch(loader, device)
+    num_remaining, max_clips = len(share), size
+    while num_remaining:
+        if not on_progress(len(utterances) - num_remaining * distributed.WORLD_SIZE, len(utterances)):
             return None
-        indices = remaining[:size]
-        batch = collator([dataset[index] for index in indices])
-        try:
-            _decode_batch(model, greedy, processor.tokenizer.unk_token_id, batch, indices, lexicon_decoder, result)
-        except RuntimeError as error:
-            if not failures.is_out_of_memory(error) or len(indices) == 1:
-                raise
-            size = len(indices) // 2
-            logger.warning("%d clips do not fit into memory at once; continuing with %d.", len(indices), size)
-        else:
-            remaining = remaining[size:]
+        batch = next(batches)
+        max_clips = _decode_fitting(
+            model, greedy, processor.tokenizer.unk_token_id, batch, max_clips, lexicon_decoder, result
+        )
+        num_remaining -= len(batch["labels"])
     return result
+
+
+def _decode_fitting(
+    model: CtcModel,
+    greedy: GreedyDecoder,
+    unknown_id: int,
+    batch: Batch,
+    max_clips: int,
+    lexicon_decoder: LexiconDecoder | None,
+    result: _ProcessResult,
+) -> int:
+    """Decode a batch, at most `max_clips` at once; return how many fit. Raises the error where not even one does."""
+    num_clips, start = len(batch["labels"]), 0
+    while start < num_clips:
+        part = take_clips(batch, start, start + max_clips)
+        try:
+            _decode_batch(model, greedy, unknown_id, part, lexicon_decoder, result)
+        except RuntimeError as error:
+            if not failures.is_out_of_memory(error) or len(part["labels"]) == 1:
+                raise
+        else:
+            start += max_clips
+            continue
+        # Outside the handler, because the exception holds on to the memory.
+        max_clips = len(part["labels"]) // 2
+        free_memory()
+        logger.warning("%d clips do not fit into memory at once; continuing with %d.", len(part["labels"]), max_clips)
+    return max_clips
 
 
 def _decode_batch(
@@ -188,12 +224,11 @@ def _decode_batch(
     greedy: GreedyDecoder,
     unknown_id: int,
     batch: Batch,
-    indices: list[int],
     lexicon_decoder: LexiconDecoder | None,
     result: _ProcessResult,
 ) -> None:
-    """Add texts, losses and totals of a batch to `result`. indices: positions of its clips in the manifest."""
-    device = next(model.parameters()).device
+    """Add texts, losses and totals of a batch to `result`."""
+    device, indices = next(model.parameters()).device, batch["about"]["clips"]
     inputs = {name: value.to(device) for name, value in batch.items() if name != "about"}
     with torch.inference_mode():
         output = model(**inputs)

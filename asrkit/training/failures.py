@@ -44,7 +44,16 @@ _ASRKIT_ERRORS = {
 _DISK_FULL = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos ")
 """Messages of safetensors and torch.save on a full disk; neither raises OSError."""
 
-_OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "DefaultCPUAllocator: can't allocate memory")
+_OUT_OF_MEMORY = (
+    "OutOfMemoryError",
+    "out of memory",
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",
+)
+"""Messages of torch's allocators, and of cuBLAS and cuDNN, which allocate their workspaces themselves. The last one is
+cuDNN's where no algorithm of a convolution fits into what is left."""
 
 
 _PEER_LOST = (

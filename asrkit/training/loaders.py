@@ -56,6 +56,24 @@ def make_train_loader(
     )
 
 
+def make_eval_loader(
+    dataset: SpeechDataset, batches: Sequence[list[int]], processor: Any, num_workers: int
+) -> DataLoader[Item]:
+    """Return a loader of these batches, given as indices in the dataset.
+
+    It has a random generator of its own: every iterator draws a seed, which would change the rest of the training.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=Collator(processor),
+        generator=torch.Generator(),
+        num_workers=num_workers,
+        prefetch_factor=4 if num_workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
 def _min_length(config: TrainConfig, processor: Any) -> int:
     """Smallest padded length: SpecAugment refuses a batch with fewer frames than a mask is long."""
     if not config.mask_time_prob:

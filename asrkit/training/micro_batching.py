@@ -101,13 +101,18 @@ def split_batch(batch: Batch, num_parts: int) -> Iterator[Batch]:
 
     The first part counts all seconds of audio.
     """
-    about, num_clips = batch["about"], len(batch["labels"])
+    num_clips = len(batch["labels"])
     size = -(-num_clips // num_parts)
     for start in range(0, num_clips, size):
-        rows = slice(start, start + size)
-        tensors = {name: value[rows] for name, value in batch.items() if name != "about"}
-        audio_seconds = about["audio_seconds"] if start == 0 else 0.0
-        yield {**tensors, "about": {"audio_seconds": audio_seconds, "clips": about["clips"][rows]}}
+        yield take_clips(batch, start, start + size)
+
+
+def take_clips(batch: Batch, start: int, stop: int) -> Batch:
+    """Return clips `start` to `stop` of a batch, without copying. A part from clip 0 on counts all seconds of audio."""
+    about = batch["about"]
+    tensors = {name: value[start:stop] for name, value in batch.items() if name != "about"}
+    audio_seconds = about["audio_seconds"] if start == 0 else 0.0
+    return {**tensors, "about": {"audio_seconds": audio_seconds, "clips": about["clips"][start:stop]}}
 
 
 def average_gradients(model: torch.nn.Module) -> None:

@@ -22,11 +22,13 @@ from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
 from asrkit.training import checkpointing, distributed, evaluation
 from asrkit.training.arguments import make_arguments, peak_memory_bytes
 from asrkit.training.cache import EncoderCache, is_exact
-from asrkit.training.data import uses_mask
+from asrkit.training.data import Batch, uses_mask
 from asrkit.training.findings import FindingReporter, describe_clips_without_loss
 from asrkit.training.head import HeadFirst, set_head_learning_rate
 from asrkit.training.loaders import make_train_loader
+from asrkit.training.loss_scaling import get_loss_scale, report_overflow
 from asrkit.training.micro_batching import MicroBatcher
+from asrkit.training.prefetch import prefetch
 from asrkit.training.reporting import emit
 from asrkit.training.resume import ResumeState
 from asrkit.training.schedule import BestTracker, Schedule
@@ -78,6 +80,7 @@ class CtcTrainer(Trainer):
             else None
         )
         self._clips_in_update, self._last_progress_time = 1.0, 0.0
+        self._epoch_batches: tuple[Iterator[Any], Iterator[Batch]] | None = None
         self._losses: list[tuple[torch.Tensor, list[int]]] = []
         self._restart_speed_clock()
         # Half for decoded audio, half for the frozen convolutions, divided among the processes on this machine.
@@ -100,11 +103,13 @@ class CtcTrainer(Trainer):
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], None]:
         """Fetch the batches of an update and count their clips over all processes."""
-        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        num_clips = torch.tensor(float(sum(len(batch["labels"]) for batch in batches)), device=device)
+        if self._epoch_batches is None or self._epoch_batches[0] is not epoch_iterator:
+            self._epoch_batches = epoch_iterator, prefetch(epoch_iterator, device)
+        batches, _ = super().get_batch_samples(self._epoch_batches[1], num_batches, device)
+        num_clips = float(sum(len(batch["labels"]) for batch in batches))
         if self.args.world_size > 1:
-            num_clips = self.accelerator.reduce(num_clips)
-        self._clips_in_update = max(1.0, num_clips.item())
+            num_clips = self.accelerator.reduce(torch.tensor(num_clips, device=device)).item()
+        self._clips_in_update = max(1.0, num_clips)
         self.micro_batcher.begin_update()
         return batches, None
 
@@ -148,6 +153,10 @@ class CtcTrainer(Trainer):
         loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips_in_update)
         return (loss, outputs) if return_outputs else loss
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Count nothing: Trainer's count walks through the whole model for every batch, and nobody reads it."""
+        return 0
+
     def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         """Create Trainer's optimizer; `head_learning_rate` gives the output layer its own learning rate."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(*args)
@@ -175,7 +184,12 @@ class CtcTrainer(Trainer):
         if "grad_norm" in logs:
             metrics["grad_norm"] = float(logs["grad_norm"])
         metrics["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
+        scale = get_loss_scale(self.accelerator.scaler)
+        if scale is not None:
+            metrics["loss_scale"] = scale
         self.emit(events.TRAIN, **metrics)
+        if scale is not None:
+            report_overflow(scale, self.findings)
         is_finite = math.isfinite(metrics["loss"])
         if not is_finite:
             self._tr_loss.zero_()  # Trainer subtracts reported losses from this sum, and nan - nan stays nan

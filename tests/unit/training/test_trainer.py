@@ -528,6 +528,7 @@ def test_auto_precision_is_bf16_only_with_hardware_support(monkeypatch):
     assert [resolve_precision(wanted) for wanted in ("no", "bf16", "fp16")] == ["no", "bf16", "no"]
     assert resolve_precision("auto") in ("no", "bf16")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (6, 1))
     for native, wanted in ((True, "bf16"), (False, "no")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, native=native: native)
         assert resolve_precision("auto") == wanted
