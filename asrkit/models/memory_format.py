@@ -40,6 +40,18 @@ def use_channels_last(model: Any) -> Any:
     heads = model.config.num_hidden_layers * model.config.num_attention_heads
     if model.config._attn_implementation == "sdpa" and heads <= MAX_EAGER_HEADS:
         model.set_attn_implementation("eager")
+        model.has_replaced_attention = True
+    return model
+
+
+def use_default_format(model: Any) -> Any:
+    """Undo `use_channels_last`, in place, for a model that moves to a GPU; return it."""
+    for layer in model.modules():
+        if getattr(vars(layer).get("forward"), "__func__", None) is _convolve:
+            del layer.forward
+    if getattr(model, "has_replaced_attention", False):
+        model.set_attn_implementation("sdpa")
+        model.has_replaced_attention = False
     return model
 
 

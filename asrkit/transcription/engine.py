@@ -74,7 +74,10 @@ class Engine:
         """Move the model to the device in the best precision; to the CPU where it does not fit on the GPU."""
         if device == "cpu":
             memory_format.use_channels_last(self.model)
+        else:
+            memory_format.use_default_format(self.model)
         self.device = torch.device(device)
+        self.max_batch_s = MAX_BATCH_S[self.device.type]
         self.dtype = choose_dtype(device, sum(parameter.numel() for parameter in self.model.parameters()))
         try:
             self.model.to(self.device, self.dtype)
@@ -92,7 +95,7 @@ class Engine:
         """
         results: list[np.ndarray] = [np.zeros((0, self.num_tokens), np.float32)] * len(clips)
         min_fill = MIN_FILL if self._has_mask else 1.0
-        for batch in make_batches([len(clip) for clip in clips], MAX_BATCH_S[self.device.type], min_fill):
+        for batch in make_batches([len(clip) for clip in clips], self.max_batch_s, min_fill):
             with self._lock:
                 outputs = run_in_inference_thread(self._infer_with_fallback, [clips[index] for index in batch])
             if any(np.isnan(output).any() for output in outputs):
@@ -105,12 +108,20 @@ class Engine:
         return results
 
     def _infer_with_fallback(self, clips: list[np.ndarray]) -> list[np.ndarray]:
-        """Run a batch, on the CPU where the GPU is full: other programs may use it too."""
+        """Run a batch: in halves where it does not fit on the GPU, on the CPU where not even a clip does.
+
+        Other programs may use the GPU too.
+        """
         try:
             return self._infer(clips)
         except torch.OutOfMemoryError:
             if self.device.type == "cpu":
                 raise
+        torch.cuda.empty_cache()
+        if len(clips) > 1:
+            middle = len(clips) // 2
+            self.max_batch_s = min(self.max_batch_s, middle * len(clips[0]) / SAMPLING_RATE)
+            return [scores for half in (clips[:middle], clips[middle:]) for scores in self._infer_with_fallback(half)]
         self._place_model("cpu")
         torch.cuda.empty_cache()
         return self._infer(clips)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from asrkit.audio import Waveform, load_audio
@@ -45,13 +47,7 @@ def evaluate(
     errors: list[AudioError] = []
     for group in _group_by_length([utterance.duration_s for utterance in utterances]):
         on_progress("Transcribing the clips", len(clips) + len(errors), len(utterances))
-        waves: dict[int, Waveform] = {}
-        for index in group:
-            utterance = utterances[index]
-            try:
-                waves[index] = load_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
-            except AudioError as error:
-                errors.append(error)
+        waves = _load_waves(utterances, group, errors)
         if not waves:
             continue
         transcripts = transcriber.transcribe_batch(list(waves.values()), decoder)
@@ -68,6 +64,26 @@ def evaluate(
         raise errors[0]
     elapsed_s = time.monotonic() - started
     return EvaluationReport([clips[index] for index in sorted(clips)], elapsed_s, [str(error) for error in errors])
+
+
+def _load_waves(utterances: Sequence[Utterance], group: list[int], errors: list[AudioError]) -> dict[int, Waveform]:
+    """Decode the clips of a group on all cores; append the errors of those that cannot be read."""
+
+    def load(index: int) -> Waveform | AudioError:
+        utterance = utterances[index]
+        try:
+            return load_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
+        except AudioError as error:
+            return error
+
+    waves: dict[int, Waveform] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for index, loaded in zip(group, threads.map(load, group), strict=True):
+            if isinstance(loaded, AudioError):
+                errors.append(loaded)
+            else:
+                waves[index] = loaded
+    return waves
 
 
 def _group_by_length(durations_s: Sequence[float]) -> Iterator[list[int]]:

@@ -71,6 +71,54 @@ def test_full_gpu_falls_back_to_the_cpu(checkpoint, monkeypatch):
     np.testing.assert_array_equal(there, here)
 
 
+class SmallGpuEngine(FullGpuEngine):
+    """Pretends to be on a GPU with memory for two clips."""
+
+    def __init__(self, *arguments):
+        self.sizes = []
+        super().__init__(*arguments)
+
+    def _infer(self, clips):
+        self.sizes.append(len(clips))
+        if len(clips) > 2:
+            raise torch.OutOfMemoryError("full")
+        self.device = torch.device("cpu")
+        scores = super()._infer(clips)
+        self.device = torch.device("cuda")
+        return scores
+
+
+def test_batch_that_does_not_fit_is_divided_and_the_model_stays_on_the_gpu(checkpoint, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    engine = SmallGpuEngine(str(checkpoint), "cuda")
+    clips = [make_noise(SAMPLING_RATE, seed).samples for seed in range(8)]
+    found = engine.log_probabilities(clips)
+    assert engine.sizes == [8, 4, 2, 2, 4, 2, 2] and engine.device.type == "cuda"
+    for scores, expected in zip(found, Engine(str(checkpoint)).log_probabilities(clips), strict=True):
+        np.testing.assert_allclose(scores, expected, atol=1e-4)
+    engine.sizes.clear()
+    engine.log_probabilities(clips)
+    assert engine.sizes == [2, 2, 2, 2], "the next batches are smaller from the start"
+
+
+def test_model_that_returns_to_the_gpu_uses_its_own_format(checkpoint, monkeypatch):
+    moved = []
+    monkeypatch.setattr(
+        torch.nn.Module, "to", lambda self, device, dtype: moved.append(torch.device(device).type) or self
+    )
+    engine = Engine(str(checkpoint), "cuda")
+
+    def describe():
+        return engine.model.config._attn_implementation, sum("forward" in vars(one) for one in engine.model.modules())
+
+    own = describe()
+    assert own == ("sdpa", 0)
+    engine.move_to("cpu")
+    assert describe() == ("eager", 7)
+    engine.move_to("cuda")
+    assert describe() == own and moved == ["cuda", "cpu", "cuda"]
+
+
 def test_model_too_large_for_the_gpu_stays_on_the_cpu(checkpoint, monkeypatch):
     real = torch.nn.Module.to
 
