@@ -34,8 +34,8 @@ PAUSE_S, SHORT_PAUSE_S, LONG_S = 0.25, 0.15, 3.0
 EDGE_S = 0.2
 """Quiet that a segment keeps after its last sound; the rest of the pause goes to the next segment."""
 MAX_SEGMENT_S = 15.0
-"""A segment without a pause is cut here, at its quietest moment of the last REACH_S before LOOK_AHEAD_S."""
-REACH_S, LOOK_AHEAD_S, LOOK_BACK_S = 5.0, 1.0, 1.5
+"""A segment without a pause is cut here, at its quietest moment in the CUT_SEARCH_S before the last LOOK_AHEAD_S."""
+CUT_SEARCH_S, LOOK_AHEAD_S, LOOK_BACK_S = 5.0, 1.0, 1.5
 IDLE_S = 2.0
 """Silence is dropped in stretches of this length."""
 SPEECH_PROBABILITY, CONTINUE_PROBABILITY = 0.5, 0.35
@@ -236,9 +236,9 @@ class Segmenter:
         return float(np.convolve(self._speech[: self._num_frames], window, "valid").max()) < probability
 
     def _quietest_frame(self) -> int:
-        """Return the frame in the middle of the quietest tenth of a second in reach."""
+        """Return the frame in the middle of the quietest tenth of a second that may be cut."""
         last = self._num_frames - round(LOOK_AHEAD_S * 100)
-        first = last - round(REACH_S * 100)
+        first = last - round(CUT_SEARCH_S * 100)
         power = 10 ** (self._levels[first:last] / 10)
         smooth = np.convolve(power, np.ones(STEP), "valid")
         return first + int(smooth.argmin()) + STEP // 2

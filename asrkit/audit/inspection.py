@@ -105,7 +105,7 @@ def inspect(
     clips = []
     for clip in check_clips(rows, limits, decode=True):
         clips.append(clip)
-        on_progress("Listening to the clips", len(clips), len(rows))
+        on_progress("Decoding the clips", len(clips), len(rows))
     scores = dict(_score_alignment(clips, score, on_progress)) if score else {}
     num_train = len(source.train)
     held_out = _find_held_out(clips, num_train, hold_out if source.eval is None else None)

@@ -30,7 +30,7 @@ def write(data_dir: Path, name: str, inspection: Inspection, excluded_codes: Seq
     """
     for code in excluded_codes:
         if code not in EXPLANATIONS:
-            raise DataError(f"{code!r} is no finding; choose of {', '.join(EXPLANATIONS)}.")
+            raise DataError(f"{code!r} is not a finding; choose from {', '.join(EXPLANATIONS)}.")
     kept = inspection.remaining_rows(excluded_codes)
     if not kept:
         raise DataError(f"No clip of {name} is left without {', '.join(excluded_codes)}; leave out less.")

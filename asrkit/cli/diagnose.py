@@ -25,4 +25,4 @@ def run(options: argparse.Namespace) -> None:
     for finding in findings:
         print(f"{finding.code} (epoch {finding.epoch:g}, step {finding.step}): {finding.cause} {finding.remedy}")
     if not findings:
-        print("Nothing looks wrong.")
+        print("No problems found.")

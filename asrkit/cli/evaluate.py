@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     low, high = report.intervals["wer"]
     if report.unreadable:
         print(
-            f"{len(report.unreadable)} clips could not be read and are in no figure; one of them: "
+            f"{len(report.unreadable)} clips could not be read and are not counted; one of them: "
             f"{report.unreadable[0]}",
             file=sys.stderr,
         )

@@ -40,7 +40,7 @@ def add_command(commands: shared.Commands) -> None:
     archive_parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: ID.zip here")
     publish_parser = _add_action(actions, "publish", publish, "upload a run's model and card to the Hugging Face Hub")
     publish_parser.add_argument("name", metavar="OWNER/NAME")
-    publish_parser.add_argument("--private", action="store_true", help="visible only to those whom the owner lets in")
+    publish_parser.add_argument("--private", action="store_true", help="visible only to people with access")
 
 
 def _add_action(actions: shared.Commands, name: str, command: shared.Command, help: str) -> argparse.ArgumentParser:

@@ -55,7 +55,7 @@ def _follow(store: RunStore, run: Run) -> int:
             time.sleep(shared.POLL_INTERVAL_S)
         except KeyboardInterrupt:
             if run.has_flag(STOP):
-                print(f"\nRun {run.id} goes on saving in the background.", flush=True)
+                print(f"\nRun {run.id} continues saving in the background.", flush=True)
                 return 130
             supervisor.stop(run)
             print("\nStopping and saving; press Ctrl-C again to leave that to the background.", flush=True)

@@ -72,7 +72,7 @@ def visitor_dir(data_dir: Path) -> Path:
         return data_dir
     if not current_visitor():
         raise DataError(
-            "This browser keeps no cookies, so your uploads could not be kept private; "
+            "This browser does not accept cookies, so your uploads could not be kept private; "
             "allow them for this page and load it again."
         )
     return Path(os.environ[VISITORS_VARIABLE], current_visitor())

@@ -226,7 +226,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
             packed = opened.enter_context(tarfile.open(archive, "r:*", tarinfo=_LimitedTarInfo))
         except tarfile.ReadError:
             raise DataError(
-                f"{archive.name} is no archive that can be read; give a .zip or .tar.gz that opens on your own machine."
+                f"{archive.name} is not a readable archive; give a .zip or .tar.gz that opens on your own machine."
             ) from None
         for entry in packed:
             packed.members = []  # type: ignore[attr-defined]  # else a million of them would be kept in memory
@@ -241,6 +241,6 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
 
 def _special_file_error(archive: Path, name: str) -> DataError:
     return DataError(
-        f"{archive.name} holds {name!r:.80}, which is a link or a device and no plain file; nothing was "
+        f"{archive.name} holds {name!r:.80}, which is a link or a device, not a regular file; nothing was "
         "unpacked. Pack it again with links followed."
     )

@@ -186,7 +186,7 @@ def open_collection(root: Path, name: str) -> Collection:
             "beginning and ending with a letter or digit."
         )
     if name.casefold() == SELECTIONS:
-        raise DataError(f"{name!r} is where chosen clips are listed; give the dataset another name.")
+        raise DataError(f"{name!r} is reserved for lists of selected clips; give the dataset another name.")
     return Collection(root / name)
 
 

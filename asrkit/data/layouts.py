@@ -86,7 +86,7 @@ def read_path(data: str, options: ReadOptions) -> Contents:
         return read_folder(path, options)
     suffix = path.suffix.lower()
     if suffix == ".numbers":
-        raise DataError(f"{path} is a spreadsheet of Numbers; export it as Excel or CSV and give that.")
+        raise DataError(f"{path} is an Apple Numbers spreadsheet; export it as Excel or CSV.")
     if suffix in TABLE_SUFFIXES:
         return read_table(path, options)
     raise DataError(

@@ -120,7 +120,7 @@ def _load(data: str, options: ReadOptions) -> Source:
         source = _split_contents(_read_hub(data, options) if is_on_hub else read_path(data, options), data)
     except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"The disk has no room for {data:.200}; free some and try again.") from error
+            raise DataError(f"There is no disk space left for {data:.200}; free some and try again.") from error
         raise DataError(
             f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names of its files."
         ) from error

@@ -79,7 +79,7 @@ def spell_hot_word(tokenizer: Any, word: str) -> tuple[list[int], list[int | Non
     """
     tokens, piece_indices, unknown = spell_words(tokenizer, tokenize_with_joins(word))
     if unknown or not tokens:
-        raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or write it otherwise.")
+        raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or spell it differently.")
     return tokens, piece_indices
 
 

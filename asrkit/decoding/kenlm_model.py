@@ -47,14 +47,14 @@ class KenLM:
             listed = (word for word in read_words(Path(path)) if word not in special)
             words = set(islice(listed, MAX_KNOWN_WORDS + 1))
             if len(words) > MAX_KNOWN_WORDS:
-                raise ConfigError(f"{path} knows more than {MAX_KNOWN_WORDS} words by name; prune it.")
+                raise ConfigError(f"{path} has a vocabulary of more than {MAX_KNOWN_WORDS} words; prune it.")
             self._model = kenlm.Model(str(path), settings)
         except (OSError, RuntimeError, ValueError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise ConfigError(f"{path} cannot be read as a KenLM language model ({first_line(error)}).") from error
         self._new_state = kenlm.State
         self.words = sorted(word for word in words if word in self._model)
         if not self.words:
-            raise ConfigError(f"{path} knows no word by name; give the .arpa file that it was made from.")
+            raise ConfigError(f"{path} does not contain its vocabulary; give the .arpa file it was built from.")
 
     @property
     def start(self) -> Any:

@@ -44,7 +44,7 @@ def _publish_error(error: Exception, name: str) -> HubError:
             f"{name} cannot be written on the Hugging Face Hub ({_reason(error)}); check the name, and "
             "log in with `hf auth login` with a token that may write there."
         )
-    return HubError(f"The Hugging Face Hub does not take {name} so ({_reason(error)}); correct that and publish again.")
+    return HubError(f"The Hugging Face Hub rejected {name} ({_reason(error)}); correct that and publish again.")
 
 
 def _fetch_error(error: Exception, name: str, kind: str) -> HubError:
@@ -63,7 +63,7 @@ def _fetch_error(error: Exception, name: str, kind: str) -> HubError:
             "and set HF_TOKEN if it is yours."
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return NotOnHubError(f"The {kind} {name} on the Hugging Face Hub has no such revision; check it.")
+        return NotOnHubError(f"The {kind} {name} on the Hugging Face Hub has no such revision; check its name.")
     if status in (401, 403):
         return HubError(
             f"The Hugging Face Hub refuses {name} ({_reason(error)}); the token in HF_TOKEN or of "

@@ -53,7 +53,7 @@ def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCal
     missing = [path for path in requested if not isinstance(cached_path(path), str)]
     if missing and repository.offline:
         raise HubError(
-            f"Of {name}, {len(missing)} of {len(requested)} files were not fetched before, and the Hugging "
+            f"{len(missing)} of {len(requested)} files of {name} are not in the local cache, and the Hugging "
             "Face Hub cannot be reached; check the network and try again."
         )
     if missing:
@@ -62,7 +62,7 @@ def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCal
         _fetch_in_child(repository, missing, total, on_progress)
     first = cached_path(requested[0])
     if not isinstance(first, str):
-        raise HubError(f"{requested[0]} of {name} was fetched and is gone; fetch it again.")
+        raise HubError(f"{requested[0]} of {name} was downloaded but is missing now; download it again.")
     return Path(first.removesuffix(requested[0].replace("/", os.sep)))
 
 

@@ -88,7 +88,7 @@ def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
 
     if name.count("/") != 1:
-        raise HubError(f"{name!r} is no name for a model; write OWNER/NAME.")
+        raise HubError(f"{name!r} is not a valid model name; write OWNER/NAME.")
     api = HfApi()
     with translate_errors(name, "model", writing=True):
         replaced: list[str] = []
@@ -99,7 +99,7 @@ def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
         else:
             if private and not info.private:
                 raise HubError(
-                    f"{name} is on the Hugging Face Hub already, for everybody; make it private in its "
+                    f"{name} is already public on the Hugging Face Hub; make it private in its "
                     "settings first, or choose another name."
                 )
             present = [file.rfilename for file in info.siblings or []]

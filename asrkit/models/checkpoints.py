@@ -25,18 +25,20 @@ def check_directory(path: Path, label: str = "") -> None:
     label = label or f"directory {path}"
     check_type(path, label)
     if not any((path / name).exists() for name in WEIGHT_FILES):
-        raise ModelError(f"The {label} has a config.json but no weights (model.safetensors); give all of it.")
+        raise ModelError(
+            f"The {label} has a config.json but no weights (model.safetensors); give the complete checkpoint."
+        )
 
 
 def check_type(path: Path, label: str) -> None:
     """Raise ModelError unless the config.json in `path` is one of a CTC speech model."""
     config = read_config(path)
     if config is None:
-        raise ModelError(f"The {label} is no model: it has no config.json; give a Hugging Face checkpoint.")
+        raise ModelError(f"The {label} is not a model: it has no config.json; give a Hugging Face checkpoint.")
     model_type = config.get("model_type")
     if model_type not in CTC_TYPES:
         raise ModelError(
-            f"The {label} is of type {model_type!r}, which is no CTC speech model; "
+            f"The {label} is of type {model_type!r}, which is not a CTC speech model; "
             f"choose one of {', '.join(sorted(CTC_TYPES))}."
         )
 

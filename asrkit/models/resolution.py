@@ -54,8 +54,8 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
         if HUB_ID.fullmatch(name):
             return None
         raise ModelError(
-            f"There is no model {name!r}: it is no run in {store.root}, no Hub id (owner/name) and no "
-            "directory that may be read here."
+            f"There is no model {name!r}: it is neither a run in {store.root}, nor a Hub id (owner/name), nor "
+            "a directory that may be read here."
         )
     if os.path.isdir(path):
         if (path / "events.jsonl").exists() or (path / "checkpoints").is_dir():
@@ -67,8 +67,8 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
     if HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
         return None
     raise ModelError(
-        f"There is no model {name!r}: it is no run in {store.root}, no directory and no Hub id "
-        f"(owner/name); `python -m asrkit runs list` shows the runs."
+        f"There is no model {name!r}: it is neither a run in {store.root}, nor a directory, nor a Hub "
+        f"id (owner/name); `python -m asrkit runs list` shows the runs."
     )
 
 
@@ -87,7 +87,7 @@ def fetch(name: str, store: RunDirectories, *, language: str = "", on_progress: 
         label = f"model {name} on the Hugging Face Hub"
         needed = _select_files(list(repository.sizes), language)
         if "config.json" not in needed:
-            raise ModelError(f"The {label} is no model: it has no config.json; give a Hugging Face checkpoint.")
+            raise ModelError(f"The {label} is not a model: it has no config.json; give a Hugging Face checkpoint.")
         check_type(hub.fetch(repository, ["config.json"], on_progress), label)
         directory = hub.fetch(repository, needed, on_progress)
         check_directory(directory, label)

@@ -33,10 +33,10 @@ def explain_crash(run: Run) -> tuple[str, str]:
     The likeliest cause that can still be observed comes first.
     """
     process = run.process() or {}
-    resume = "Resume continues from the last checkpoint." if run.checkpoints() else "Resume begins again."
+    resume = "Resume continues from the last checkpoint." if run.checkpoints() else "Resume starts from the beginning."
     if not os.access(run.path, os.W_OK):
         return (
-            "The training process could not write into its run directory any more, which is read-only now.",
+            "The training process can no longer write to its run directory, which is now read-only.",
             f"Make {run.path} writable. {resume}",
         )
     if free_bytes(run.path) < FULL_BYTES:
@@ -48,7 +48,7 @@ def explain_crash(run: Run) -> tuple[str, str]:
         )
     if (code := process.get("exit")) in SIGNALS:
         return (
-            f"The training process ended by {SIGNALS[code]}.",
+            f"The training process ended with {SIGNALS[code]}.",
             f"See the log; if it happens again, update the driver and PyTorch. {resume}",
         )
     if code is None and (reason := _explain_invisible(run, process)):

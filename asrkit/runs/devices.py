@@ -96,7 +96,7 @@ def check_available(config: TrainConfig) -> None:
     missing = [name for name in request.names if name not in known]
     if missing:
         raise RunError(
-            f"There is no device {missing[0]} for runs here; set Device (device) to auto or of {', '.join(known)}."
+            f"There is no device {missing[0]} for runs here; set Device (device) to auto or one of {', '.join(known)}."
         )
     if _exceeds_gpus(request, available):
         raise RunError(

@@ -52,9 +52,9 @@ def _find_non_finite(history: RunHistory) -> Iterator[Finding]:
     broken += [(score.step, score.epoch) for score in history.scores if score.loss is None]
     if history.precision == "fp16":  # with loss scaling, which skips the update
         cause = "The loss overflowed in fp16 and is not a finite number; such an update is skipped."
-        remedy = "If it happens again and again, start again with mixed_precision bf16, or no on a GPU without it."
+        remedy = "If this keeps happening, start again with mixed_precision bf16, or no on a GPU without it."
     else:
-        cause = "The loss is not a finite number any more: the weights are lost."
+        cause = "The loss is no longer a finite number: the weights are unusable."
         remedy = "Go back to the last checkpoint with a third of the learning rate; with fp16, use bf16 instead."
     for step, epoch in sorted(broken):
         yield Finding("non-finite", step=step, epoch=epoch, cause=cause, remedy=remedy)

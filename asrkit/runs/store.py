@@ -57,10 +57,10 @@ class RunStore:
         """
         chosen_id = run_id or self._make_id(config)
         if not RUN_ID.fullmatch(chosen_id):
-            raise RunError(f"Run id {chosen_id!r} cannot be used; take letters, digits, dots, dashes and underscores.")
+            raise RunError(f"Run id {chosen_id!r} cannot be used; use letters, digits, dots, dashes and underscores.")
         target = self.root / chosen_id
         if target.exists():
-            raise RunError(f"Run {chosen_id} exists already in {self.root}; choose another id or delete it first.")
+            raise RunError(f"Run {chosen_id} already exists in {self.root}; choose another id or delete it first.")
         with readable_disk_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))

@@ -155,14 +155,14 @@ def _append_forced_end(run: Run, limit_s: float | None) -> None:
         run.delete_weights()
     within = f" within {format_duration(limit_s)}" if limit_s else ""
     kept = "Cancelled; only the history was kept. " if is_cancelled else ""
-    resume = "Resume continues from its last checkpoint." if run.checkpoints() else "Resume begins again."
+    resume = "Resume continues from its last checkpoint." if run.checkpoints() else "Resume starts from the beginning."
     run.append_end_event(
         events.make_event(
             events.STOPPED,
             saved=run.has_model(),
             model="model" if run.has_model() else None,
             forced=True,
-            message=f"{kept}It did not end{within} on request, so it was ended by force. {resume}",
+            message=f"{kept}The worker did not stop{within} when asked to, so it was killed. {resume}",
         )
     )
     run.clear_flags()

@@ -73,7 +73,7 @@ def _compiled(rules: str) -> Callable[[str], str]:
     named, _, pairs = rules.partition(_MAP)
     name, _, language = named.partition(_NUMBERS)
     if name not in NORMALIZERS:
-        raise ConfigError(f"There is no normalizer {name!r}; choose one of {', '.join(NORMALIZERS)}.")
+        raise ConfigError(f"There is no normaliser {name!r}; choose one of {', '.join(NORMALIZERS)}.")
     mapped, normalizer = _parse_map(pairs), NORMALIZERS[name]
     if language:
         numbers.check_language(language)
@@ -104,7 +104,7 @@ def _parse_map(pairs: str) -> dict[str, str]:
     for new in character_map.values():
         if clash := next((old for old in character_map if old in new), None):
             raise ConfigError(
-                f"The character map puts {clash!r} in with {new!r} and replaces it too; remove one of the two."
+                f"The character map inserts {clash!r} with {new!r} and replaces it too; remove one of the two."
             )
     return character_map
 

@@ -36,7 +36,7 @@ _ASRKIT_ERRORS = {
     NotOnHubError: ("not-on-hub", "Start a new run with another name; this run keeps the name in its config."),
     HubError: (
         "hub-unreachable",
-        "Resume the run when the connection works; files that were fetched completely are kept.",
+        "Resume the run once the connection works again; files that were fetched completely are kept.",
     ),
     ConfigError: ("bad-settings", "Change the setting, then start again."),
 }
@@ -106,7 +106,7 @@ def explain(error: BaseException) -> Failure:
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return Failure(
             "cannot-write",
-            f"The run cannot write any more: {first_line(error)}.",
+            f"The run can no longer write its files: {first_line(error)}.",
             "Make its directory writable, then resume the run.",
         )
     if is_out_of_memory(error):
@@ -119,7 +119,7 @@ def explain(error: BaseException) -> Failure:
     if "killed by signal: Killed" in text:
         return Failure(
             "killed",
-            "The system killed a process that reads clips, most likely for memory.",
+            "The system killed a process that reads clips, most likely because memory ran out.",
             "Shorten the longest clip or free some memory, then resume the run.",
         )
     if isinstance(error, ProcessLostError) or _contains_any(text, _PEER_LOST):

@@ -110,7 +110,7 @@ def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[A
 
 
 def _load_tokenizer(base: str) -> Any | None:
-    """Return the base model's CTC tokenizer, or None if it was never tuned for CTC."""
+    """Return the base model's CTC tokenizer, or None if it was never fine-tuned for CTC."""
     settings = _load_config(base)
     if not any("CTC" in name for name in settings.architectures or []):
         return None

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     distributed.die_with_launcher()
     _stop_on_sigterm(run)
     if distributed.IS_MAIN and not _claim(run):
-        logger.info("Another process works on this run; this one exits.")
+        logger.info("Another worker is running this run; exiting.")
         return 0
     on_poll = Heartbeat(run).on_poll
     try:

@@ -46,7 +46,7 @@ class Engine:
             raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {reason}.") from error
         if not hasattr(self.processor, "tokenizer"):
             raise ModelError(
-                f"The model {checkpoint} has no tokenizer, so it was never tuned for CTC; fine-tune it first."
+                f"The model {checkpoint} has no tokenizer, so it was never fine-tuned for CTC; fine-tune it first."
             )
         self.model = model.eval()
         self.checkpoint = checkpoint
@@ -100,8 +100,8 @@ class Engine:
                 outputs = run_in_inference_thread(self._infer_with_fallback, [clips[index] for index in batch])
             if any(np.isnan(output).any() for output in outputs):
                 raise ModelError(
-                    f"The model {self.checkpoint} answers with what is no number (NaN): its weights are "
-                    "broken, as after a training that went wrong; choose another checkpoint."
+                    f"The model {self.checkpoint} outputs NaN: its weights are broken, as after a "
+                    "diverged training; choose another checkpoint."
                 )
             for index, output in zip(batch, outputs, strict=True):
                 results[index] = output

@@ -145,7 +145,7 @@ def record_speech(page: Page, duration_s: float, animation: Animation) -> None:
         animation.shoot(page, now - shown)
         shown = now
     animation.click(page, part(page, "record"))
-    expect(part(page, "note")).to_contain_text("of sound", timeout=60_000)
+    expect(part(page, "note")).to_contain_text("of audio", timeout=60_000)
     page.wait_for_timeout(500)
     animation.shoot(page, END_HOLD_S)
 
@@ -188,7 +188,7 @@ def take_stills(playwright: Playwright, app: App, run: Run, scratch: Path, folde
 
     open_tab(page)
     upload(page, scratch / "speech.wav")
-    expect(part(page, "note")).to_contain_text("of sound")
+    expect(part(page, "note")).to_contain_text("of audio")
     page.wait_for_timeout(1500)
     page.screenshot(path=folder / "transcribe.png")
 

@@ -102,7 +102,7 @@ def test_uploaded_archive_becomes_a_dataset(open_page, folder, app):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("bad.zip", b"no archive", "bad.zip is no archive that can be read"),
+        ("bad.zip", b"no archive", "bad.zip is not a readable archive"),
         ("virus.exe", b"MZ", "virus.exe is neither a recording nor a table nor an archive"),
     ],
 )
@@ -142,7 +142,7 @@ def test_five_recorded_sentences_train_a_model(open_page, app, mic_browser, tmp_
     part(page, "record-name").fill("my test voice")
     part(page, "record-list").select_option("own")
     part(page, "record-text").fill("\n".join(f"{text} {word}" for word in ("alpha", "bravo", "kilo", "lima", "papa")))
-    page.get_by_role("button", name="Begin", exact=True).click()
+    page.get_by_role("button", name="Start", exact=True).click()
     for number in range(5):
         expect(part(page, "record-count")).to_contain_text(f"{number} clip")
         part(page, "record-start").click()
@@ -159,7 +159,7 @@ def test_five_recorded_sentences_train_a_model(open_page, app, mic_browser, tmp_
         if number == 2:
             page.reload()
             page.get_by_role("tab", name="Data").click()
-            expect(part(page, "record-count")).to_contain_text("2 clips kept")
+            expect(part(page, "record-count")).to_contain_text("2 clips recorded")
             expect(part(page, "prompt")).to_have_text(f"{text} kilo")
         part(page, "record-save").click()
     expect(part(page, "prompt")).to_have_text("All sentences are recorded.")
@@ -198,10 +198,10 @@ def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page
     part(page, "record-name").fill("left early")
     part(page, "record-list").select_option("own")
     part(page, "record-text").fill("Mine.")
-    page.get_by_role("button", name="Begin", exact=True).click()
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(part(page, "prompt")).to_have_text("Mine.")
     part(page, "record-list").select_option("en")
-    page.get_by_role("button", name="Begin", exact=True).click()
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(part(page, "others")).to_contain_text("already has its own sentences")
     expect(part(page, "prompt")).to_have_text("Mine.")
     part(page, "record-start").dblclick()  # before the microphone is open

@@ -327,7 +327,7 @@ def test_axes_and_folded_charts(open_page, play):
     wait_for_points(page, 5)
     title = "document.querySelector('#live [data-part=loss]').layout.xaxis.title.text"
     page.locator("#live [data-part=axis]").select_option("time")
-    wait_for(lambda: page.evaluate(title) == "seconds of work", "the axis")
+    wait_for(lambda: page.evaluate(title) == "elapsed seconds", "the axis")
     page.get_by_label("Logarithmic").check()
     assert page.evaluate("document.querySelector('#live [data-part=loss]').layout.yaxis.type") == "log"
     assert page.evaluate("document.querySelector('#live [data-part=rates]').layout.yaxis.type") == "linear", "0 is seen"
@@ -337,7 +337,7 @@ def test_axes_and_folded_charts(open_page, play):
     wait_for(lambda: len(points(page, "learning_rate", 0)) > count, "it to grow")
     page.reload()
     wait_for_points(page, 5)
-    assert page.evaluate(title) == "seconds of work", "the choice is remembered"
+    assert page.evaluate(title) == "elapsed seconds", "the choice is remembered"
 
 
 def test_best_evaluation_is_marked(open_page, play):
@@ -503,7 +503,7 @@ def test_silent_worker_shows_a_warning(open_page, play, app):
     wait_for_points(page, 2)
     write_heartbeat(run, 60)
     silence = page.locator("#live [data-part=silence]")
-    expect(silence).to_contain_text(re.compile(r"No sign of life for 1 min.* Press Cancel to end it; it is killed if"))
+    expect(silence).to_contain_text(re.compile(r"No heartbeat for 1 min.* Press Cancel to end it; it is killed if"))
     page.get_by_role("tab", name="Runs").click()
     expect(page.locator("#runs .pill").first).to_have_text("Running, not responding")
     page.get_by_role("tab", name="Train").click()

@@ -108,9 +108,9 @@ def test_published_card_is_a_dashed_reference(tab, finished_runs):
     wait_for(lambda: "XLS-R 53 English (published)" in curves(tab), "the published curve")
     assert tab.evaluate("document.querySelector('#runs [data-part=plot]').data.at(-1).line.dash") == "dash"
     assert axis_end(tab) < 50, "a card of thousands of steps does not squeeze a run of twelve"
-    tab.get_by_role("button", name="Whole card").click()
+    tab.get_by_role("button", name="Show the whole card").click()
     wait_for(lambda: axis_end(tab) > 1000, "the whole card")
-    tab.get_by_role("button", name="Near the runs").click()
+    tab.get_by_role("button", name="Zoom to the runs").click()
     wait_for(lambda: axis_end(tab) < 50, "the run")
     tab.locator("#runs [data-part=card]").select_option("paste")
     tab.get_by_label("Results table of a model card").fill("no table")

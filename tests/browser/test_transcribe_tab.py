@@ -201,7 +201,7 @@ def test_file_transcript_playback_and_subtitles(open_page, app, speech, tmp_path
     part(page, "play").click()
     expect(part(page, "play")).to_have_text("Play")
 
-    page.get_by_text("Correct it and keep it for training").click()
+    page.get_by_text("Correct the transcript and save it for training").click()
     part(page, "corrected").fill("golf echo oscar five")
     part(page, "dataset").fill("my words")
     part(page, "save-correction").click()

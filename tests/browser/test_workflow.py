@@ -126,7 +126,7 @@ def test_train_stop_and_transcribe(open_page, app, mic_browser, tmp_path):
     expect(part(listener, "words")).to_have_text(text)
     soundfile.write(tmp_path / "file.wav", wave.samples, SAMPLING_RATE, subtype="FLOAT")
     upload(listener, tmp_path / "file.wav")
-    expect(part(listener, "note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of sound")
+    expect(part(listener, "note")).to_contain_text(f"{run.id} · {wave.duration_s:.1f} s of audio")
     expect(part(listener, "words")).to_have_text(text)
 
 

@@ -177,7 +177,7 @@ def test_model_without_ctc_is_refused(tmp_path, speech):
     refused = asrkit(
         "train", *short_training_options(speech, write_text_model(tmp_path / "bert")), runs=tmp_path / "runs"
     )
-    assert refused.returncode == 1 and "is of type 'bert', which is no CTC speech model" in refused.stderr
+    assert refused.returncode == 1 and "is of type 'bert', which is not a CTC speech model" in refused.stderr
     assert not (tmp_path / "runs").exists() or RunStore(tmp_path / "runs").all() == []
 
 

@@ -257,7 +257,7 @@ def test_guard_kills_a_worker_that_does_not_stop(store, settings, tmp_path):
     supervisor.stop(run)
     assert worker.wait(60) == -signal.SIGKILL
     assert lifecycle.get_status(run) == lifecycle.STOPPED
-    assert "ended by force" in run.last_events()[-1].data["message"]
+    assert "so it was killed" in run.last_events()[-1].data["message"]
 
 
 # Full and read-only disks

@@ -153,7 +153,7 @@ def test_dataset_form_is_read(asrkit, data, counts):
         ("several", {}, "has 2 configurations; choose one of en, es, as in hub:tiny/several:en"),
         ("parquet:fr", {}, "has no configuration 'fr'; it has en, es"),
         ("parquet:en:test", {}, "has no split 'test'; it has train, validation"),
-        ("unconverted", {}, "is made by a script, which is not run here, and the Hub has made no parquet"),
+        ("unconverted", {}, "is defined by a loading script, which asrkit does not run, and the Hub has no Parquet"),
         ("folder", {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "/nowhere"}, "check the network and try again"),
     ],
 )
@@ -177,11 +177,11 @@ def test_fetched_dataset_is_read_offline(asrkit, hub_server, home):
         result = asrkit("audit", "hub:tiny/parquet:en", **env)
         assert "6 train and 2 eval" in result.stdout, result.stderr
     result = asrkit("audit", "hub:tiny/parquet:es", HF_HUB_OFFLINE="1")
-    assert "hub:tiny/parquet was never fetched so" in result.stderr
+    assert "hub:tiny/parquet has not been downloaded in this form" in result.stderr
     (file,) = Path(home, "hub").glob("datasets--tiny--parquet/snapshots/*/en/validation-*")
     file.unlink()
     result = asrkit("audit", "hub:tiny/parquet:en", HF_HUB_OFFLINE="1")  # an incomplete copy is refused
-    assert "Of tiny/parquet, 1 of 2 files were not fetched before" in result.stderr
+    assert "1 of 2 files of tiny/parquet are not in the local cache" in result.stderr
 
 
 def settings(**changes: object) -> list[str]:

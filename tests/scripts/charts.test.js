@@ -21,7 +21,7 @@ test("no smoothing changes nothing", () => assert.deepEqual(smoothValues([3, 1, 
 test("the unit of time follows the length of the axis", () => {
   assert.deepEqual([60, 121, 7201].map((end) => timeUnit(end).seconds), [1, 60, 3600]);
   assert.equal(AXES.t.scale(7200, 7201), 2);
-  assert.equal(AXES.t.title(60), "seconds of work");
+  assert.equal(AXES.t.title(60), "elapsed seconds");
   assert.equal(AXES.x.scale(7200, 7201), 7200);
 });
 

@@ -400,7 +400,7 @@ def test_evaluate_reports_unreadable_clips(asrkit, listener, data):
     folder = data("1 seconds", "1 minutes")
     next(Path(folder).rglob("*.wav")).write_text("no sound")
     code, out, err = asrkit("evaluate", folder)
-    assert code == 0 and "(1 clips, " in out and "1 clips could not be read and are in no figure" in err
+    assert code == 0 and "(1 clips, " in out and "1 clips could not be read and are not counted" in err
 
 
 def test_evaluate_without_data(refused, listener, tmp_path):
@@ -443,7 +443,9 @@ def test_audit_writes_the_selection(asrkit, data, store):
 
 
 def test_audit_rejects_an_unknown_finding_code(refused, data):
-    assert "'loud' is no finding; choose of unreadable-audio, " in refused("audit", data("one"), "--leave-out", "loud")
+    assert "'loud' is not a finding; choose from unreadable-audio, " in refused(
+        "audit", data("one"), "--leave-out", "loud"
+    )
 
 
 def test_ctrl_c_exits_with_one_line(asrkit, data, monkeypatch):

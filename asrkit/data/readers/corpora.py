@@ -182,7 +182,7 @@ def _read_pairs(path: Path) -> Iterator[tuple[str, str, str]]:
             continue
         where = f"{path.name} line {number}"
         if words[0] in names:
-            raise DataError(f"{where}: {words[0]!r:.60} comes a second time; remove one (in {path}).")
+            raise DataError(f"{where}: {words[0]!r:.60} occurs twice; remove one (in {path}).")
         names.add(words[0])
         yield where, words[0], words[1].strip() if len(words) > 1 else ""
 

@@ -54,7 +54,7 @@ class DatasetName:
         parsed = _NAME.fullmatch(data.strip().removeprefix(PREFIX))
         parts = _SEPARATOR.split(parsed["rest"]) if parsed and parsed["rest"] else []
         if parsed is None or len(parts) > 2 or not all(parts):
-            raise DataError(f"{data!r} names no dataset; write hub:owner/name[:config][:split].")
+            raise DataError(f"{data!r} is not a dataset name; write hub:owner/name[:config][:split].")
         if len(parts) == 1:
             return cls(parsed["name"], config_or_split=parts[0])
         return cls(parsed["name"], *parts)
@@ -170,8 +170,8 @@ def _make_plan(name: DatasetName) -> tuple[DatasetName, _Plan]:
         cached = repository.load_cached(cache_key)
         if cached is None:
             raise HubError(
-                f"{PREFIX}{name.dataset} was never fetched so, and the Hugging Face Hub cannot be reached; "
-                "check the network and try again."
+                f"{PREFIX}{name.dataset} has not been downloaded in this form, and the Hugging Face Hub cannot be "
+                "reached; check the network and try again."
             )
         return _plan_from_cache(cached)
     resolved, plan = _plan_from_hub(name, repository)
@@ -198,7 +198,7 @@ def _plan_from_hub(name: DatasetName, repository: hub.Repository) -> tuple[Datas
         if "scripts are no longer supported" in str(error):
             return _plan_from_conversion(name)
         raise DataError(
-            f"The dataset {name.dataset} is in no form that can be read ({first_line(error).rstrip('.')}); "
+            f"The dataset {name.dataset} cannot be read as a dataset ({first_line(error).rstrip('.')}); "
             "fetch its files and give their folder."
         ) from error
     if builder.config.data_files is None:  # a loading script that an old release of `datasets` cached
@@ -216,15 +216,15 @@ def _plan_from_conversion(name: DatasetName) -> tuple[DatasetName, _Plan]:
         repository = hub.inspect_repository(name.dataset, "dataset", CONVERTED_BRANCH)
     except NotOnHubError as error:
         raise DataError(
-            f"The dataset {name.dataset} is made by a script, which is not run here, and the Hub has made "
-            "no parquet files of it; fetch its audio from where it comes from, and give the folder."
+            f"The dataset {name.dataset} is defined by a loading script, which asrkit does not run, and the Hub has "
+            "no Parquet conversion of it; download its audio from its source, and give the folder."
         ) from error
     paths = sorted(path for path in repository.sizes if path.endswith(".parquet") and path.count("/") == 2)
     configs = tuple(sorted({path.split("/")[0] for path in paths}))
     if not configs:
         raise DataError(
-            f"The dataset {name.dataset} is made by a script, which is not run here, and what the Hub made "
-            "of it holds no parquet files."
+            f"The dataset {name.dataset} is defined by a loading script, which asrkit does not run, and the "
+            "Hub's Parquet conversion of it holds no files."
         )
     resolved = name.resolve(configs)
     config = _choose_config(resolved, configs, configs[0] if len(configs) == 1 else None)
@@ -304,7 +304,9 @@ def _path_in_repository(file: str, repository: hub.Repository) -> str:
     """Return the path in the repository of a file as `datasets` names it."""
     prefix = f"hf://datasets/{repository.name}@"
     if not file.startswith(prefix):
-        raise DataError(f"The dataset {repository.name} takes {file} from elsewhere; fetch it and give its folder.")
+        raise DataError(
+            f"The dataset {repository.name} refers to {file}, outside its repository; download it and give its folder."
+        )
     return file.removeprefix(prefix).partition("/")[2]
 
 

@@ -7,7 +7,7 @@ export const AXES = {
   x: { title: () => t("charts.step"), scale: (value) => value },
   e: { title: () => t("charts.epoch"), scale: (value) => value },
   t: {
-    title: (end) => t("charts.time_of_work", { unit: t(timeUnit(end).key) }),
+    title: (end) => t("charts.elapsed_time", { unit: t(timeUnit(end).key) }),
     scale: (value, end) => value / timeUnit(end).seconds,
   },
 };

@@ -84,7 +84,7 @@ def _describe_shutdown(run: Run, view: RunView, heartbeat_status: HeartbeatStatu
 
 
 def _format_elapsed(elapsed_s: float, heartbeat_status: HeartbeatStatus | None) -> str:
-    """Format ` (3 min; last sign of life 2 s ago)`; empty if that is short, or if the clock was changed."""
+    """Format ` (3 min; last heartbeat 2 s ago)`; empty if that is short, or if the clock was changed."""
     if not LONG_S < elapsed_s < DAY_S:
         return ""
     elapsed = format_duration(elapsed_s)

@@ -82,7 +82,7 @@ export class Audit {
     const check = this.numChecks, request = this.request();
     part("check").disabled = true;
     part("checking").hidden = false;
-    setText(part("what"), t("data.check_begins"));
+    setText(part("what"), t("data.check_starts"));
     for (let isNew = again; check === this.numChecks && tab.element.isConnected; isNew = false) {
       const reply = await tab.post("check", { ...request, again: isNew });
       if (check !== this.numChecks) return;

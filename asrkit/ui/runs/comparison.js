@@ -150,7 +150,7 @@ export class Comparison {
     const { part } = this, cardEnd = this.longCardEnd(), axis = AXES[this.axis()].title(this.runsEnd());
     part("whole").hidden = !cardEnd;
     const whole = t("comparison.whole_card", { axis, end: String(Math.round(cardEnd)) });
-    setText(part("whole"), this.showsWholeCard ? t("comparison.near_the_runs") : whole);
+    setText(part("whole"), this.showsWholeCard ? t("comparison.zoom_to_runs") : whole);
     part("nothing").hidden = hasTraces;
     setText(part("nothing"), this.describeEmpty());
     part("plot").hidden = !hasTraces;

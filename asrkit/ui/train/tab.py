@@ -235,7 +235,7 @@ def _refresh(store: RunStore) -> tuple[Any, Any, Any]:
     if active_ids:
         running = strings.text("train.running", count=len(active_ids), run=active_ids[0])
         devices = queue.assignable_devices(store, form.DEFAULTS)
-        next_run = strings.text("train.next_begins", device=devices[0]) if devices else strings.text("train.next_waits")
+        next_run = strings.text("train.next_starts", device=devices[0]) if devices else strings.text("train.next_waits")
         note = _update_message(f"{running} {next_run}")
     else:
         note = _update_message("")

@@ -104,7 +104,7 @@ class TranscribePanel {
     try {
       live.id = await this.session.start();
     } catch (error) {
-      this.showError(asSentence(error.message) || t("transcribe.not_begun"));
+      this.showError(asSentence(error.message) || t("transcribe.not_started"));
       this.finishRecording();
       if (result.isShown(live)) result.close();
       return;

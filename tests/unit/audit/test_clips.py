@@ -120,7 +120,7 @@ def test_report_limits_examples_and_is_json(clip):
 
 
 def test_unknown_normalizer_is_refused():
-    with pytest.raises(ConfigError, match="no normalizer 'nope'"):
+    with pytest.raises(ConfigError, match="no normaliser 'nope'"):
         audit([], normaliser="nope")
 
 

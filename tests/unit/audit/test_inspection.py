@@ -234,10 +234,10 @@ def test_worst_alignment_comes_first(data):
 def test_progress_is_reported(data):
     steps = []
     data.inspect(on_progress=lambda *step: steps.append(step), score=lambda wave, text: 0.0)
-    assert steps[39] == ("Listening to the clips", 40, 40)
+    assert steps[39] == ("Decoding the clips", 40, 40)
     assert steps[-1] == ("Checking the transcripts by forced alignment", 40, 40)
 
 
 def test_unknown_rules_are_refused(data):
-    with pytest.raises(ConfigError, match="no normalizer 'nope'"):
+    with pytest.raises(ConfigError, match="no normaliser 'nope'"):
         data.inspect(rules="nope")

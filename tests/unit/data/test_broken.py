@@ -83,8 +83,8 @@ TABLES = {
     "parquet that is text": ("x.parquet", b"PAR1 no", "cannot be read as parquet"),
     "truncated parquet": ("x.parquet", b"PAR1" + bytes(99), "cannot be read as parquet"),
     "a picture": ("x.png", b"\x89PNG", "is not a table of recordings"),
-    "a zip that is a text file": ("x.zip", b"hello", "is no archive that can be read"),
-    "a tar that is a text file": ("x.tar.gz", b"hello", "is no archive that can be read"),
+    "a zip that is a text file": ("x.zip", b"hello", "is not a readable archive"),
+    "a tar that is a text file": ("x.tar.gz", b"hello", "is not a readable archive"),
 }
 
 
@@ -112,7 +112,7 @@ FOLDERS = {
     ),
     "kaldi: a missing file": ({"wav.scp": b"a gone.wav\n", "text": b"a hi\n"}, "'gone.wav' does not exist"),
     "kaldi: a command": ({"wav.scp": b"a rm -rf b.wav |\n", "text": b"a hi\n"}, "is a command, which is not run here"),
-    "kaldi: a duplicate recording": ({"wav.scp": b"a b.wav\na b.wav\n", "text": b"a hi\n"}, "'a' comes a second time"),
+    "kaldi: a duplicate recording": ({"wav.scp": b"a b.wav\na b.wav\n", "text": b"a hi\n"}, "'a' occurs twice"),
     "kaldi: no segment": (
         {"wav.scp": b"r b.wav\n", "text": b"a hi\n", "segments": b"b r 0 1\n"},
         "a is not in segments",

@@ -30,7 +30,7 @@ def test_malformed_name_is_not_on_the_hub():
 
 
 def test_refused_content_is_named_when_publishing():
-    match = r"does not take owner/name so \(bad card\)"
+    match = r"rejected owner/name \(bad card\)"
     with pytest.raises(HubError, match=match), translate_errors("owner/name", "model", writing=True):
         raise ValueError("bad card")
 

@@ -29,11 +29,11 @@ def test_cached_files_are_not_fetched_again(repository, monkeypatch):
 
 def test_offline_repository_needs_all_files_in_the_cache(repository):
     offline = hub.Repository(repository.name, "model", repository.commit, repository.sizes, offline=True)
-    with pytest.raises(HubError, match="Of owner/model, 1 of 1 files were not fetched before"):
+    with pytest.raises(HubError, match="1 of 1 files of owner/model are not in the local cache"):
         hub.fetch(offline, ["config.json"])
     folder = hub.fetch(repository, ["config.json"])
     assert hub.fetch(offline, ["config.json"]) == folder
-    with pytest.raises(HubError, match="1 of 2 files were not fetched before"):
+    with pytest.raises(HubError, match="1 of 2 files of owner/model are not in the local cache"):
         hub.fetch(offline, ["config.json", "weights/a.bin"])
 
 

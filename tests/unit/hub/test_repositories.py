@@ -58,5 +58,5 @@ def test_damaged_cache_is_ignored(served, tmp_path):
 
 @pytest.mark.parametrize("name", ["model", "a/b/c"])
 def test_publication_needs_owner_and_name(name):
-    with pytest.raises(HubError, match="is no name for a model; write OWNER/NAME"):
+    with pytest.raises(HubError, match="is not a valid model name; write OWNER/NAME"):
         hub.publish(name, {}, private=True)

@@ -99,7 +99,8 @@ def test_hub_id_resolves_to_none(store, name):
 )
 def test_invalid_names_raise(store, name):
     assert re.match(
-        r"There is no model .*: it is no run in .*runs, no directory and no Hub id", resolution_error(name, store)
+        r"There is no model .*: it is neither a run in .*runs, nor a directory, nor a Hub id",
+        resolution_error(name, store),
     )
 
 
@@ -111,13 +112,13 @@ def test_file_raises(store, tmp_path):
 @pytest.mark.parametrize(
     ("config", "weights", "message"),
     [
-        (None, "model.safetensors", "is no model: it has no config.json"),
+        (None, "model.safetensors", "is not a model: it has no config.json"),
         (
             '{"model_type": "bert"}',
             "model.safetensors",
-            "is of type 'bert', which is no CTC speech model; choose one of",
+            "is of type 'bert', which is not a CTC speech model; choose one of",
         ),
-        ('{"hidden_size": 8}', "model.safetensors", "is of type None, which is no CTC speech model"),
+        ('{"hidden_size": 8}', "model.safetensors", "is of type None, which is not a CTC speech model"),
         ('{"model_type": "wav2vec2"}', None, "has a config.json but no weights (model.safetensors)"),
         ("{", "model.safetensors", "config.json is not valid JSON"),
         ("[]", "model.safetensors", "config.json holds no settings; the checkpoint is damaged"),

@@ -104,7 +104,7 @@ def test_processes_of_a_run_share_the_processor(machine, monkeypatch):
     [
         (
             {"device": "cuda:2"},
-            "There is no device cuda:2 for runs here; set Device .device. to auto or of cuda:0, cuda:1",
+            "There is no device cuda:2 for runs here; set Device .device. to auto or one of cuda:0, cuda:1",
         ),
         ({"processes": 3}, "The run needs 3 GPUs .processes., one for each process, and there are 2"),
     ],

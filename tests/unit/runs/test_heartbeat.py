@@ -69,7 +69,7 @@ def test_busy_worker_has_a_heartbeat_and_a_stopped_one_has_none(start_worker, st
     text = status_text.describe_activity(
         run, lifecycle.STARTING, run_view, RunClock().elapsed_s(run_view), None, heartbeat.read_heartbeat(run)
     )
-    assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last sign of life \d s ago\)", text), text
+    assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last heartbeat \d s ago\)", text), text
     os.kill(worker.pid, signal.SIGSTOP)
     wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "a silent heartbeat", seconds=20)
     assert (

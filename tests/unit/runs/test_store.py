@@ -55,14 +55,14 @@ def test_run_is_created_completely_or_not_at_all(store):
 
 def test_existing_id_is_rejected(store):
     store.create(CONFIG, "one")
-    with pytest.raises(RunError, match="Run one exists already in .*; choose another id or delete it first"):
+    with pytest.raises(RunError, match="Run one already exists in .*; choose another id or delete it first"):
         store.create(TrainConfig(seed=8), "one")
     assert store.get("one").config().seed == 7 and os.listdir(store.root) == ["one"]
 
 
 @pytest.mark.parametrize("run_id", ["../x", ".hidden", "a/b", "a b", "-x", "é", "a\n", "a" * 101, ".."])
 def test_invalid_ids_are_rejected(store, run_id):
-    with pytest.raises(RunError, match="cannot be used; take letters, digits"):
+    with pytest.raises(RunError, match="cannot be used; use letters, digits"):
         store.create(CONFIG, run_id)
     assert not store.root.exists()
     with pytest.raises(RunError, match="There is no run"):

@@ -552,10 +552,8 @@ def test_pending_end_event_precedes_an_earlier_end(make_run, dead_process):
     assert TrainApi(store).poll({"run": run.id})["error"] == end.data
     assert summary.summarize_run(run)["error"] == "The disk is full."
     assert train._explain_failure(run, view.load_view(run), "failed") == "The disk is full. Free some."
-    (run.path / ".reserve").write_text(
-        Event("stopped", 100.0, data={"message": "Ended by force.", "forced": True}).to_line()
-    )
-    assert TrainApi(store).poll({"run": run.id})["outcome"] == "Ended by force."
+    (run.path / ".reserve").write_text(Event("stopped", 100.0, data={"message": "Killed.", "forced": True}).to_line())
+    assert TrainApi(store).poll({"run": run.id})["outcome"] == "Killed."
 
 
 def test_concurrent_actions_happen_once(store, config, worker):

@@ -38,7 +38,7 @@ def test_overdue_run_is_killed_and_its_end_event_says_so(store, unresponsive_run
     watchdog.tick(store, timer)
     assert lifecycle.get_status(unresponsive_run) == lifecycle.STOPPED
     last = unresponsive_run.last_events()[-1]
-    assert "ended by force. Resume begins again." in last.data["message"] and last.data["forced"]
+    assert "killed. Resume starts from the beginning." in last.data["message"] and last.data["forced"]
     assert last.data["message"].startswith("Cancelled; only the history was kept.") == (flag == CANCEL)
     watchdog.tick(store, timer)
     assert unresponsive_run.last_events()[-1] == last, "the end event is appended only once"
@@ -185,7 +185,7 @@ def test_forced_end_event_does_not_follow_an_end_event(unresponsive_run):
 def test_explain_crash(make_run, process, message):
     run = make_run(process={"pid": 1, "start": "x", **process})
     cause, remedy = crash.explain_crash(run)
-    assert message in cause and remedy.endswith("Resume begins again.")
+    assert message in cause and remedy.endswith("Resume starts from the beginning.")
 
 
 def test_explain_crash_recognizes_a_full_disk(make_run, monkeypatch):

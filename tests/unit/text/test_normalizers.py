@@ -54,7 +54,7 @@ def test_none_only_collapses_white_space():
 
 
 def test_unknown_normalizer_is_refused():
-    with pytest.raises(ConfigError, match="no normalizer 'whisper'; choose one of none, basic, english, german"):
+    with pytest.raises(ConfigError, match="no normaliser 'whisper'; choose one of none, basic, english, german"):
         normalize("a", "whisper")
 
 
@@ -187,8 +187,8 @@ def test_character_map_is_applied():
     [
         ("ab", "has 'ab'; write old=new"),
         ("=b", "has '=b'; write old=new"),
-        ("a=bc b=d", "puts 'b' in with 'bc'"),
-        ("a=a", "puts 'a' in with 'a'"),
+        ("a=bc b=d", "inserts 'b' with 'bc'"),
+        ("a=a", "inserts 'a' with 'a'"),
     ],
 )
 def test_impossible_character_map_is_refused(pairs, words):

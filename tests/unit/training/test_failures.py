@@ -20,7 +20,7 @@ from asrkit.training.failures import explain
         (RunError("Run one is gone."), "failed", "Run one is gone."),
         (OSError(errno.ENOSPC, "No space left on device"), "disk-full", "The disk is full."),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full", "The disk is full."),
-        (OSError(errno.EROFS, "Read-only file system"), "cannot-write", "cannot write any more"),
+        (OSError(errno.EROFS, "Read-only file system"), "cannot-write", "can no longer write its files"),
         (
             torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
             "out-of-memory",

@@ -32,7 +32,7 @@ def test_name_is_resolved_by_the_configurations(data, parts):
     ["hub:", "hub:owner/name/more", "hub:../etc", "hub:owner/na me", "hub:owner/name:a:b:c", "hub:owner/name::test"],
 )
 def test_malformed_name_is_refused(data):
-    with pytest.raises(DataError, match="names no dataset; write hub:owner/name"):
+    with pytest.raises(DataError, match="is not a dataset name; write hub:owner/name"):
         DatasetName.parse(data)
 
 

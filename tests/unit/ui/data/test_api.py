@@ -160,7 +160,7 @@ def test_choose_returns_settings_for_the_form(data_api, folder, store):
     assert settings["spell_numbers"] == "en"
     filled = dict(zip(form.NAMES, tab.fill_form(settings | {"model": "starter"}), strict=True))
     assert filled["train"] == settings["train"] and filled["normaliser"] == "basic"
-    assert "'nonsense' is no finding" in data_api.prepare_training(request | {"without": ["nonsense"]})["error"]
+    assert "'nonsense' is not a finding" in data_api.prepare_training(request | {"without": ["nonsense"]})["error"]
 
 
 def test_audit_uses_the_settings_of_the_form(data_api, folder):
@@ -168,7 +168,7 @@ def test_audit_uses_the_settings_of_the_form(data_api, folder):
     proposed = data_api.prepare_training(make_request(folder, spell_numbers="en"))["settings"]
     assert (proposed["preset"], proposed["num_epochs"], proposed["decoding"]) == ("few-clips", 40, "greedy")
     reply = run_audit(data_api, make_request(folder, spell_numbers="en"))
-    assert "takes the preset A few clips. About 40 steps" in reply["estimate"] and "GB of memory" in reply["estimate"]
+    assert "uses the preset A few clips. About 40 steps" in reply["estimate"] and "GB of memory" in reply["estimate"]
     assert reply["held_out"] == "2 clips by ann (17%) to evaluate on, 10 to train on."
     settings = dict(zip(form.NAMES, form.load_values("demo"), strict=True)) | {"num_epochs": 300, "eval_count": 4}
     reply = run_audit(data_api, make_request(folder, spell_numbers="en", settings=settings))
@@ -232,7 +232,7 @@ def test_refused_upload_leaves_no_files(data_api, store, tmp_path):
     (tmp_path / "uploads/x").mkdir(parents=True)
     (tmp_path / "uploads/x/a.zip").write_bytes(b"PK no")
     reply = data_api.add_upload({"files": [{"path": str(tmp_path / "uploads/x/a.zip"), "name": "a.zip"}]})
-    assert reply["error"].startswith("a.zip is no archive that can be read")
+    assert reply["error"].startswith("a.zip is not a readable archive")
     assert not list((tmp_path / "uploads/x").iterdir()) and not list(store.data_dir.glob("*"))
 
 

@@ -240,7 +240,7 @@ def test_corrected_text_is_aligned_again(api, tmp_path, monkeypatch):
     real = Transcriber(str(tiny.write_checkpoint(tmp_path / "tiny")))
     monkeypatch.setattr(model_cache, "get_transcriber", lambda model, store, on_progress=None: real)
     reply = api.correct({"id": recording, "text": "abd é e"})
-    assert text(reply) == "abd é e" and reply["notice"] == "The model has no letter for é."
+    assert text(reply) == "abd é e" and reply["notice"] == "The model has no token for é."
     assert reply["words"][1]["confidence"] == 0
     assert all(0 <= word["start_s"] <= word["end_s"] <= reply["duration_s"] for word in reply["words"])
 
