@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+from asrkit.text.number_parsing import Number
 from asrkit.text.number_styles import Style, find_months
 from asrkit.text.number_words import CHINESE, Words, cardinal, ordinal
-
-if TYPE_CHECKING:
-    from asrkit.text.numbers import Number
 
 _SPACE = "[ \u00a0\u202f\u2009]?"
 _UNIT = re.compile(r"(?:[kmcdµn]m|[kmµ]?g|[mcd]?l|[mgt]b|[kmg]hz|kwh?|km/h|mph|[ap]m|[ap]\.m\.)(?!\w)", re.IGNORECASE)

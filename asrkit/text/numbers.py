@@ -13,20 +13,17 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from asrkit.text import number_phrases
-from asrkit.text.number_styles import Style, find_months, find_style
+from asrkit.text.number_parsing import HARD_SPACES, Number, grouping, parse_number
+from asrkit.text.number_styles import find_months, find_style
 from asrkit.text.number_words import CHINESE, Words, cardinal, check_language
 from asrkit.text.scripts import is_mark, is_unspaced
 
 __all__ = ["Part", "check_language", "read_numbers", "spell_numbers", "split_unwritable"]
 
 Status = Literal["text", "read", "assumed", "unread"]
-
-MAX_DIGITS = 6
-"""Digits of a number without grouping; longer ones are codes, unless they end in 000."""
 
 SPECIAL_DIGITS = (
     "\u00b2\u00b3\u00b9\u00bc-\u00be\u2070\u2074-\u2079\u2080-\u2089\u2150-\u215f\u2189"
@@ -38,7 +35,6 @@ _UNWRITABLE = re.compile(r"\d*[ \u00a0]?[\u00bc-\u00be\u2150-\u215f\u2189]|\d+[\
 _START = re.compile(rf"\d|[{SPECIAL_DIGITS}]")
 _FOLDED = re.compile("[\uff05\uff0b\uff0d-\uff1a\uffe5]|(?<=[0-9])[\u02b0-\u02b8\u1d2c-\u1d6a\u2071\u207f]+")
 """Full-width digits and signs beside them; superscript letters of 2ⁿᵈ."""
-_HARD_SPACES = "\u00a0\u202f\u2009\u2007"
 _CHUNK_SIGNS = frozenset(
     ".,:/'\u2019-\u2013\u2014\u2212\u00b7%\u2030\u00b0#@_+&*=\\\u2032\u2033\u00d7\u00ba\u00aa\u00b1\u2116"
 )
@@ -62,16 +58,6 @@ class Part:
 
     text: str
     status: Status
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number in digits. end: where what follows begins. decimals: the digits behind the decimal sign, if any."""
-
-    value: int
-    end: int
-    decimals: str = ""
-    is_plain: bool = True  # neither grouped nor with decimals
 
 
 @dataclass(frozen=True)
@@ -262,7 +248,7 @@ class _Reader:
         if phone and sum(map(str.isdecimal, phone[0])) >= (6 if phone[0][0] in "+(" else 5):
             return phone.end()
         numbers = _LIST.match(text, start)
-        if numbers and start == left and not _grouping(f"[{_HARD_SPACES}]").match(text, start):
+        if numbers and start == left and not grouping(f"[{HARD_SPACES}]").match(text, start):
             groups = re.split("[ \u00a0]", numbers[0])
             is_grouped = len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
             if not is_grouped and max(map(len, groups)) > 1:
@@ -270,52 +256,8 @@ class _Reader:
         return None
 
     def _end_of_groups(self, start: int) -> int:
-        match = re.match(rf"\d+(?:[ {_HARD_SPACES}.,'\u2019]\d+)*", self.text[start:])
+        match = re.match(rf"\d+(?:[ {HARD_SPACES}.,'\u2019]\d+)*", self.text[start:])
         return start + (match.end() if match else 1)
-
-
-def parse_number(text: str, start: int, style: Style, language: str = "") -> Number | None:
-    """Parse the number in digits at `start`: groups and decimals as the language has them; None if that is unclear."""
-    groups = _match_groups(text, start, style, language)
-    if groups is False:
-        return None
-    match = groups or re.compile(r"\d+").match(text, start)
-    assert match is not None  # the caller found a digit here
-    digits, end = "".join(filter(str.isdecimal, match[0])), match.end()
-    if len(digits) > 1 and int(digits[0]) == 0:
-        return None
-    if not groups and len(digits) > MAX_DIGITS and not digits.endswith("000"):
-        return None
-    if len(digits) > 9:
-        return None
-    decimals = re.compile(rf"[{re.escape(style.decimal)}\u066b](\d+)(?![.,]?\d)").match(text, end)
-    if decimals:
-        if not groups and len(decimals[1]) == 3 and int(digits) and (style.decimal == "," or int(decimals[1]) == 0):
-            return None  # 1,000 may be a thousand
-        return Number(int(digits), decimals.end(), decimals[1], False)
-    return Number(int(digits), end, "", groups is None)
-
-
-def _match_groups(text: str, start: int, style: Style, language: str) -> re.Match[str] | Literal[False] | None:
-    """Match a grouped number; None if there is none, False if it is not clear whether it is one."""
-    if match := _grouping(f"[{_HARD_SPACES}'\u2019\u066c]").match(text, start):
-        return match
-    if match := _grouping(" ").match(text, start):
-        has_zeros = match[0].endswith("000")
-        is_list = match[0].index(" ") == 3 and not has_zeros
-        is_clear = has_zeros or (style.groups_by_space and not is_list)
-        return match if is_clear and not re.match(r" \d", text[match.end() : match.end() + 2]) else False
-    sign = re.escape("," if style.decimal == "." else ".")
-    if match := _grouping(sign).match(text, start):
-        return match
-    if style.decimal == "." and (match := re.compile(r"\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])").match(text, start)):
-        return match if language in ("en_IN", "hi", "bn", "ne", "ta", "te", "kn") else False
-    return None
-
-
-@lru_cache(maxsize=16)
-def _grouping(sign: str) -> re.Pattern[str]:
-    return re.compile(rf"\d{{1,3}}(?:{sign}\d{{3}})+(?!\d|[.,'\u2019]\d{{3}})")
 
 
 def _is_chunk(character: str) -> bool:
