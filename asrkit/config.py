@@ -252,6 +252,21 @@ class TrainConfig:
         "For MMS: the language whose adapter and vocabulary to start from, as ISO 639-3 (eng, spa, swh).",
         group="Model",
     )
+    add_adapter: bool = _setting(
+        False,
+        "Adapter behind the encoder",
+        "Adds a small layer that halves the frames: w2v-BERT learns badly without one. Labels must fit into the fewer "
+        "frames.",
+        group="Model",
+    )
+    blank_id: int = _setting(
+        -1,
+        "CTC blank",
+        "The output that is the base model's CTC blank; -1 finds it. Set it where a converted model asks for it.",
+        low=-1,
+        high=10_000_000,
+        group="Model",
+    )
     head_first_steps: int = _setting(
         0,
         "Head-first steps",

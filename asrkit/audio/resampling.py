@@ -1,4 +1,4 @@
-"""The one resampler of the project: recordings of any sampling rate -> 16 kHz.
+"""The one resampler of the project: recordings of any sampling rate -> 16 kHz, and from there to a model's rate.
 
 Training, evaluation, files and the live microphone all go through the same filter, so inference gets the same
 signal as training. `tests/benchmarks/resampling.py` compares it with torchaudio's and FFmpeg's.
@@ -58,3 +58,12 @@ def resample(samples: Samples, rate: int) -> Samples:
         return samples
     stream = StreamResampler(rate)
     return np.concatenate([stream.push(samples), stream.finish()])
+
+
+def resample_from_16_khz(samples: Samples, rate: int) -> Samples:
+    """Resample (n,) samples at 16 kHz to a model's rate: (ceil(n * rate / 16000),) float32."""
+    if rate == SAMPLING_RATE:
+        return samples
+    length = math.ceil(len(samples) * rate / SAMPLING_RATE)
+    resampled = soxr.resample(np.ascontiguousarray(samples, np.float32), SAMPLING_RATE, rate, quality=QUALITY)[:length]
+    return np.pad(resampled, (0, length - len(resampled))).astype(np.float32, copy=False)

@@ -13,7 +13,7 @@ import numpy as np
 from asrkit.audio import Waveform
 from asrkit.decoding import ctc
 from asrkit.decoding.protocols import AcousticModel
-from asrkit.decoding.tokens import spell_words
+from asrkit.decoding.tokens import Speller, spell_words
 from asrkit.decoding.transcript import TimedWord, extend_word_ends
 from asrkit.errors import DataError
 from asrkit.text.scripts import tokenize_with_joins
@@ -66,7 +66,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     words = tokenize_with_joins(text)
     if not words:
         return Alignment([], 0.0, [])
-    tokens, word_indices, unknown = spell_words(model.processor.tokenizer, words)
+    tokens, word_indices, unknown = spell_words(Speller.from_tokenizer(model.processor.tokenizer), words)
     if not tokens:
         raise DataError(
             f"The model knows none of the characters of {_quote(text)}, so it cannot be aligned; normalise "

@@ -17,7 +17,7 @@ import numpy as np
 from asrkit.decoding import alignment
 from asrkit.decoding.confidence import logistic
 from asrkit.decoding.ngram import WordModel
-from asrkit.decoding.tokens import CharacterTokens, token_texts
+from asrkit.decoding.tokens import Speller
 from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
 from asrkit.text.scripts import ZERO_WIDTH_SPACE, is_continuation
@@ -49,15 +49,13 @@ class WordTrie:
     history, of the likeliest word through it.
     """
 
-    def __init__(self, model: WordModel, tokenizer: Any, extra_words: Sequence[str] = ()) -> None:
+    def __init__(self, model: WordModel, speller: Speller, extra_words: Sequence[str] = ()) -> None:
         self.next: dict[tuple[int, int], int] = {}
         self.word: dict[int, str] = {}
         self.best_log_prob: list[float] = [0.0]
-        characters, start = CharacterTokens(tokenizer), model.start
+        start = model.start
         for word in dict.fromkeys([*model.words, *extra_words]):
-            spelling = [characters[character] for character in word.replace(ZERO_WIDTH_SPACE, "")]
-            tokens = [token for token in spelling if token is not None]
-            if tokens and len(tokens) == len(spelling):
+            if tokens := speller.spell_word(word.replace(ZERO_WIDTH_SPACE, "")):
                 self._add(word, tokens, model.follow(start, word)[1])
         if not self.word:
             raise ConfigError(NO_SPELLABLE_WORD)
@@ -121,9 +119,10 @@ class BeamSearch:
 
     def __init__(self, processor: Any, blank_id: int, model: WordModel, extra_words: Sequence[str] = ()) -> None:
         self.processor, self.blank_id, self.model = processor, blank_id, model
-        self.texts, self.delimiter_id = token_texts(processor.tokenizer), processor.tokenizer.word_delimiter_token_id
+        speller = Speller.from_tokenizer(processor.tokenizer)
+        self.texts, self.delimiter_id, self.word_starts = speller.texts, speller.delimiter_id, speller.word_starts
         self.written = {*self.texts, self.delimiter_id}
-        self.trie = WordTrie(model, processor.tokenizer, extra_words)
+        self.trie = WordTrie(model, speller, extra_words)
 
     def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         """Return the words of (frames, tokens) log posteriors."""
@@ -135,7 +134,7 @@ class BeamSearch:
         tokens: list[int] = []
         word_indices: list[int | None] = []
         for number, word in enumerate(words):
-            if tokens and not word.joined:
+            if tokens and not word.joined and self.delimiter_id is not None and word.letters[0] not in self.word_starts:
                 tokens.append(self.delimiter_id)
                 word_indices.append(None)
             tokens += word.letters
@@ -196,8 +195,10 @@ class BeamSearch:
         else:
             text = self.texts[token]
             parent = prefix
-            if prefix.text and not is_continuation(prefix.text, text[0]):
+            starts_word = token in self.word_starts
+            if prefix.text and (starts_word or not is_continuation(prefix.text, text[0])):
                 parent = self._finish_word(prefix)
+                parent.joined = parent.joined and not starts_word
             longer = _Prefix(token, parent.state, parent.base, parent.last_word, parent.joined)
             longer.letters, longer.text = (*parent.letters, token), parent.text + text
             longer.node = self.trie.next.get((parent.node, token), -1) if parent.node >= 0 else -1

@@ -103,10 +103,15 @@ def lowercase_vocabulary(known: dict[str, int], texts: Iterable[str]) -> dict[st
     }
 
 
-def merge_vocabulary(known: dict[str, int], texts: Iterable[str]) -> tuple[dict[str, int], list[str]]:
-    """Return `known` with the texts' new characters after the last id, and these characters, sorted."""
-    added = [character for character in collect_characters(texts) if character not in known]
-    first = max(known.values(), default=-1) + 1
+def merge_vocabulary(
+    known: dict[str, int], texts: Iterable[str], num_rows: int = 0, other: Sequence[str] = ()
+) -> tuple[dict[str, int], list[str]]:
+    """Return `known` with the texts' new characters after the last id, and these characters, sorted.
+
+    num_rows: outputs of the model, which may have more than `known` has tokens. other: new tokens, which come first.
+    """
+    added = [*other, *(character for character in collect_characters(texts) if character not in known)]
+    first = max(num_rows, max(known.values(), default=-1) + 1)
     return known | {character: first + number for number, character in enumerate(added)}, added
 
 

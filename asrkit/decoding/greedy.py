@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asrkit.decoding import ctc
-from asrkit.decoding.tokens import token_texts
+from asrkit.decoding.tokens import Speller
 from asrkit.decoding.transcript import Word
 from asrkit.text.scripts import is_continuation
 
@@ -53,8 +53,9 @@ class GreedyDecoder:
     """
 
     def __init__(self, processor: Any, blank_id: int) -> None:
-        self.blank_id, self.delimiter_id = blank_id, processor.tokenizer.word_delimiter_token_id
-        self.texts = token_texts(processor.tokenizer)
+        speller = Speller.from_tokenizer(processor.tokenizer)
+        self.blank_id, self.delimiter_id = blank_id, speller.delimiter_id
+        self.texts, self.word_starts = speller.texts, speller.word_starts
 
     def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
         """Return the words of (frames, tokens) log posteriors."""
@@ -80,6 +81,8 @@ class GreedyDecoder:
             if run.token == self.delimiter_id:
                 open_group, after_delimiter = False, True
             elif text := self.texts.get(run.token):
+                if run.token in self.word_starts:
+                    open_group, after_delimiter = False, True
                 letter = _Letter(text, run.start, run.end)
                 if open_group and is_continuation(groups[-1].text, text[0]):
                     groups[-1].letters.append(letter)

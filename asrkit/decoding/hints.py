@@ -10,7 +10,7 @@ from asrkit.decoding.beam import NO_SPELLABLE_WORD
 from asrkit.decoding.hotwords import HotWordDecoder, spell_hot_word
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.protocols import AcousticModel, Decoder
-from asrkit.decoding.tokens import CharacterTokens
+from asrkit.decoding.tokens import Speller
 from asrkit.errors import ConfigError
 from asrkit.text.normalizers import normalize
 
@@ -46,7 +46,7 @@ class DecodingHints:
             raise ConfigError("Give sentences to expect or a language model file, not both.")
         if text:
             for word in hot_words:
-                spell_hot_word(model.processor.tokenizer, word)
+                spell_hot_word(Speller.from_tokenizer(model.processor.tokenizer), word)
         known = model.decoder.words if isinstance(model.decoder, LexiconDecoder) else []
         if isinstance(model.decoder, LexiconDecoder) and not path:
             added = {*hot_words, *self._spellable_words(model)}
@@ -59,9 +59,9 @@ class DecodingHints:
 
     def _spellable_words(self, model: AcousticModel) -> set[str]:
         """Return the words of the text that the model can spell. Raises ConfigError where that is none of them."""
-        characters = CharacterTokens(model.processor.tokenizer)
+        speller = Speller.from_tokenizer(model.processor.tokenizer)
         words = set(normalize(self.text, "basic").split())
-        spellable = {word for word in words if all(characters[character] is not None for character in word)}
+        spellable = {word for word in words if speller.spell_word(word) is not None}
         if words and not spellable:
             raise ConfigError(NO_SPELLABLE_WORD)
         return spellable

@@ -18,7 +18,7 @@ from asrkit.decoding import alignment, ctc
 from asrkit.decoding.confidence import logistic
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.protocols import Decoder
-from asrkit.decoding.tokens import spell_words, token_texts
+from asrkit.decoding.tokens import Speller, spell_words
 from asrkit.decoding.transcript import Word, join_words
 from asrkit.errors import ConfigError
 from asrkit.text.scripts import tokenize_with_joins
@@ -72,12 +72,12 @@ class _Span:
     with_delimiters: np.ndarray
 
 
-def spell_hot_word(tokenizer: Any, word: str) -> tuple[list[int], list[int | None]]:
+def spell_hot_word(speller: Speller, word: str) -> tuple[list[int], list[int | None]]:
     """Return the tokens of a hot word, and the index of each one's piece.
 
     Raises ConfigError where the model cannot spell it.
     """
-    tokens, piece_indices, unknown = spell_words(tokenizer, tokenize_with_joins(word))
+    tokens, piece_indices, unknown = spell_words(speller, tokenize_with_joins(word))
     if unknown or not tokens:
         raise ConfigError(f"The model cannot spell the hot word {word!r}; leave it out, or spell it differently.")
     return tokens, piece_indices
@@ -95,18 +95,18 @@ class HotWordDecoder:
                 f"There are {len(words)} hot words; give at most {MAX_HOT_WORDS}, or a text of what to expect."
             )
         self.blank_id, self.decoder = blank_id, decoder or GreedyDecoder(processor, blank_id)
-        self.delimiter_id = processor.tokenizer.word_delimiter_token_id
-        texts = token_texts(processor.tokenizer)
+        speller = Speller.from_tokenizer(processor.tokenizer)
+        self.delimiter_id, texts = speller.delimiter_id, speller.texts
         self.hot_words: list[_HotWord] = []
         for word in words:
-            tokens, piece_indices = spell_hot_word(processor.tokenizer, word)
+            tokens, piece_indices = spell_hot_word(speller, word)
             pieces = [
                 "".join(texts[token] for token, index in zip(tokens, piece_indices, strict=True) if index == piece)
                 for piece in range(len(tokenize_with_joins(word)))
             ]
             self.hot_words.append(_HotWord(tokens, piece_indices, pieces))
         # (hot words, tokens): how often each token occurs in each hot word.
-        self.token_counts = np.zeros((len(words), len(processor.tokenizer)), np.float32)
+        self.token_counts = np.zeros((len(words), 1 + max(speller.vocabulary.values(), default=0)), np.float32)
         for counts, hot_word in zip(self.token_counts, self.hot_words, strict=True):
             np.add.at(counts, hot_word.tokens, 1)
         self.max_pieces = max((len(hot_word.pieces) for hot_word in self.hot_words), default=0)

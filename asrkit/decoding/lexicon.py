@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from asrkit.decoding.confidence import logistic
+from asrkit.decoding.tokens import Speller
 from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
 
@@ -67,10 +68,19 @@ class LexiconDecoder:
         self._build_states(tokens, blank_id, delimiter_id)
 
     @classmethod
-    def from_processor(cls, words: Sequence[str], processor: Any) -> LexiconDecoder:
-        """Make the decoder for a Hugging Face CTC processor, whose `pad_token` is the blank."""
-        tokenizer = processor.tokenizer
-        return cls(words, tokenizer.get_vocab(), tokenizer.pad_token_id, tokenizer.word_delimiter_token_id)
+    def from_processor(cls, words: Sequence[str], processor: Any, blank_id: int | None = None) -> LexiconDecoder:
+        """Make the decoder for a processor; blank_id: the blank, if it is not the padding token.
+
+        Raises ConfigError for a model that spells in pieces of words, or has no token for the space between words.
+        """
+        speller = Speller.from_tokenizer(processor.tokenizer)
+        if speller.pieces is not None or speller.delimiter_id is None:
+            raise ConfigError(
+                "A word list (decoding: words) needs a model that writes single characters and spaces; use greedy "
+                "decoding, or set Vocabulary to fresh."
+            )
+        blank_id = processor.tokenizer.pad_token_id if blank_id is None else blank_id
+        return cls(words, dict(speller.vocabulary), blank_id, speller.delimiter_id)
 
     def with_words(self, words: Iterable[str], processor: Any) -> LexiconDecoder:
         """Return a decoder of these words too, in capitals where the model knows no others.
@@ -79,7 +89,7 @@ class LexiconDecoder:
         """
         letters = processor.tokenizer.get_vocab()
         more = [word if set(word) <= letters.keys() else word.upper() for word in words]
-        return self.from_processor([*self.words, *more], processor)
+        return self.from_processor([*self.words, *more], processor, self.blank_id)
 
     def _build_states(self, tokens: dict[str, int], blank_id: int, delimiter_id: int) -> None:
         """Lay the states out in one row: gap, delimiter, end; then, word by word, letter, blank, letter, ..., letter.

@@ -16,4 +16,4 @@ def load_decoder(checkpoint: str, processor: Any, blank_id: int) -> Decoder:
         words = (Path(checkpoint) / WORD_LIST_FILE).read_text(encoding="utf-8").split()
     except (FileNotFoundError, NotADirectoryError):
         return GreedyDecoder(processor, blank_id)
-    return LexiconDecoder.from_processor(words, processor)
+    return LexiconDecoder.from_processor(words, processor, blank_id)

@@ -1,27 +1,174 @@
-"""Text and tokens: what a tokenizer's tokens are written as, and how words are spelled in them."""
+"""Text and tokens: what the tokens of a model write, and how text is spelled in them.
+
+A model spells in characters, with a token for the space between words or none, or in pieces of words (BPE, Unigram),
+where a mark in the first piece begins a word.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+PIECE_MARKS = "▁Ġ"
+"""What pieces write for the space before a word: SentencePiece, and byte-level BPE."""
+DELIMITERS = ("|", " ", *PIECE_MARKS)
+"""Tokens that write the space between two words, in the order in which they are looked for."""
+
+SPECIAL = re.compile(r"<[^<>]+>|\[[A-Z]{3,}\]")
+"""Names of tokens that write nothing, special by the tokenizer's settings or not."""
 
 
-def token_texts(tokenizer: Any) -> dict[int, str]:
-    """Return the text of every token that writes some: not special tokens, the delimiter or white space."""
-    texts = {
-        token: tokenizer.decode([token], group_tokens=False).strip()
-        for token in set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
-    }
-    return {token: text for token, text in texts.items() if text and token != tokenizer.word_delimiter_token_id}
+class PieceTokenizer(Protocol):
+    """`tokenizers.Tokenizer`, as far as it is used here."""
+
+    def encode(self, sequence: str, *, add_special_tokens: bool) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Speller:
+    """The tokens of one model. It knows no library, so that text can be checked before torch is loaded.
+
+    vocabulary: token -> id. special_ids: blank, unknown and other tokens that write nothing. delimiter_id: the token of
+    the space between words; None where there is none. unknown_id: the token of unknown characters; None where there is
+    none. pieces: splits words into pieces; None for a model that spells in characters. added: characters that joined
+    the pieces later. writes_lower_case: its capitals are written as lower-case letters.
+    """
+
+    vocabulary: Mapping[str, int]
+    special_ids: frozenset[int] = frozenset()
+    delimiter_id: int | None = None
+    unknown_id: int | None = None
+    pieces: PieceTokenizer | None = None
+    added: frozenset[str] = frozenset()
+    writes_lower_case: bool = False
+    _known_words: dict[str, list[int] | None] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: Any) -> Speller:
+        """Make the speller of a Hugging Face tokenizer, or return the one that was made of it before."""
+        if (known := _spellers.get(tokenizer)) is not None:
+            return known
+        # `encoder` lacks the tokens that a tokenizer of characters adds by itself; the model has no outputs for them.
+        vocabulary = getattr(tokenizer, "encoder", None) or tokenizer.get_vocab()
+        pieces = getattr(tokenizer, "backend_tokenizer", None)
+        delimiter = find_delimiter(vocabulary) if pieces else tokenizer.word_delimiter_token
+        delimiter_id = None if delimiter is None else vocabulary.get(delimiter)
+        special = {*tokenizer.all_special_ids, tokenizer.pad_token_id, tokenizer.unk_token_id} - {None, delimiter_id}
+        lower = bool(getattr(tokenizer, "do_lower_case", False)) and not pieces
+        added = frozenset(token for token in tokenizer.get_added_vocab() if len(token) == 1) if pieces else frozenset()
+        speller = cls(vocabulary, frozenset(special), delimiter_id, tokenizer.unk_token_id, pieces, added, lower)
+        _spellers[tokenizer] = speller
+        return speller
+
+    @cached_property
+    def texts(self) -> dict[int, str]:
+        """The text of every token that writes some: not special tokens, the delimiter or white space."""
+        texts = {
+            token: text.lstrip(PIECE_MARKS) if self.pieces else text
+            for text, token in self.vocabulary.items()
+            if token not in self.special_ids and token != self.delimiter_id and not SPECIAL.fullmatch(text)
+        }
+        texts = {token: text.lower() if self.writes_lower_case else text for token, text in texts.items()}
+        return {token: text.strip() for token, text in texts.items() if text.strip()}
+
+    @cached_property
+    def word_starts(self) -> frozenset[int]:
+        """The pieces that begin a word."""
+        if self.pieces is None:
+            return frozenset()
+        return frozenset(
+            token for text, token in self.vocabulary.items() if len(text) > 1 and text.startswith(tuple(PIECE_MARKS))
+        )
+
+    @cached_property
+    def characters(self) -> CharacterTokens:
+        """The token of each character that has one of its own."""
+        return CharacterTokens({text: token for token, text in self.texts.items() if token not in self.word_starts})
+
+    def encode(self, text: str) -> list[int | None]:
+        """Return the CTC labels of a text: one for each character or piece, None for what has no token."""
+        if self.pieces is not None:
+            if self.added.isdisjoint(text):
+                ids: list[int] = self.pieces.encode(text, add_special_tokens=False).ids
+                if self.unknown_id not in ids:
+                    return list(ids)
+            return self._encode_words(text.split())
+        return [
+            self.delimiter_id if character == " " else self.vocabulary.get(character)
+            for character in text
+            if character != " " or self.delimiter_id is not None
+        ]
+
+    def spell_word(self, word: str) -> list[int] | None:
+        """Return the tokens of a word, in upper or in lower case where it has none as it is; None if it has none."""
+        if self.pieces is None:
+            ids = [self.characters[character] for character in word]
+            known = [token for token in ids if token is not None]
+            return known if len(known) == len(ids) else None
+        if word not in self._known_words:
+            spellings = (_all_known(self._encode_word(form)) for form in (word, word.lower(), word.upper()))
+            self._known_words[word] = next((ids for ids in spellings if ids is not None), None)
+        return self._known_words[word]
+
+    def unknown_characters(self, texts: Iterable[str]) -> set[str]:
+        """Return the characters of the texts that the model has no token for, white space apart."""
+        letters = {letter for text in texts for letter in text if not letter.isspace()}
+        if self.pieces is None:
+            return {letter for letter in letters if letter not in self.vocabulary}
+        return {letter for letter in letters if None in self._encode_word(letter)}
+
+    def needs_delimiter(self, tokens: Sequence[int | None]) -> bool:
+        """Return whether the tokens of a word need a delimiter between them and the word before."""
+        return self.delimiter_id is not None and tokens[0] not in self.word_starts
+
+    def _encode_words(self, words: Sequence[str]) -> list[int | None]:
+        labels: list[int | None] = []
+        for word in words:
+            ids = self._encode_word(word)
+            labels += [self.delimiter_id, *ids] if labels and self.needs_delimiter(ids) else ids
+        return labels
+
+    def _encode_word(self, word: str) -> list[int | None]:
+        """Return the pieces of a word, without a delimiter before it."""
+        assert self.pieces is not None
+        if self.added.isdisjoint(word):
+            ids = self.pieces.encode(word, add_special_tokens=False).ids
+            ids = ids[1:] if ids and ids[0] == self.delimiter_id else ids
+            if ids and self.unknown_id not in ids:
+                return list(ids)
+        # A word with a character that was added to the vocabulary is spelled in characters.
+        marked = next((mark + word[0] for mark in PIECE_MARKS if mark + word[0] in self.vocabulary), word[0])
+        return [self.vocabulary.get(letter) for letter in (marked, *word[1:])]
+
+
+def forget(tokenizer: Any) -> None:
+    """Have the speller of a tokenizer made anew, after the tokenizer was changed."""
+    _spellers.pop(tokenizer, None)
+
+
+_spellers: WeakKeyDictionary[Any, Speller] = WeakKeyDictionary()
+
+
+def _all_known(ids: list[int | None]) -> list[int] | None:
+    known = [token for token in ids if token is not None]
+    return known if len(known) == len(ids) else None
+
+
+def find_delimiter(vocabulary: Mapping[str, int]) -> str | None:
+    """Return the token that writes the space between words, None where none does."""
+    return next((token for token in DELIMITERS if token in vocabulary), None)
 
 
 class CharacterTokens(dict[str, int | None]):
     """Maps a character to its token: as it is, else in upper or in lower case; None where the model has none."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokens: Mapping[str, int]) -> None:
         super().__init__()
-        special = {tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.word_delimiter_token_id}
-        self._tokens = {text: token for text, token in tokenizer.get_vocab().items() if token not in special}
+        self._tokens = tokens
 
     def __missing__(self, character: str) -> int | None:
         forms = (character, character.upper(), character.lower())
@@ -29,20 +176,24 @@ class CharacterTokens(dict[str, int | None]):
         return self[character]
 
 
-def spell_words(tokenizer: Any, words: Sequence[tuple[str, bool]]) -> tuple[list[int], list[int | None], list[str]]:
+def spell_words(speller: Speller, words: Sequence[tuple[str, bool]]) -> tuple[list[int], list[int | None], list[str]]:
     """Spell words as `text.scripts.tokenize_with_joins` gives them: (word, whether it joins the word before).
 
     Returns the token ids, with a delimiter between words that are not joined; for each token the index of its word,
     None for a delimiter; and the characters without a token, sorted.
     """
-    characters, delimiter = CharacterTokens(tokenizer), tokenizer.word_delimiter_token_id
     tokens: list[int] = []
     word_indices: list[int | None] = []
+    unknown: set[str] = set()
     for index, (word, joined) in enumerate(words):
-        ids = [token for token in map(characters.__getitem__, word) if token is not None]
-        if ids and tokens and not joined and delimiter is not None:
-            tokens.append(delimiter)
+        ids = speller.spell_word(word)
+        if ids is None:
+            missing = {letter for letter in word if speller.spell_word(letter) is None}
+            unknown |= missing
+            ids = speller.spell_word("".join(letter for letter in word if letter not in missing)) or []
+        if ids and tokens and not joined and speller.delimiter_id is not None and speller.needs_delimiter(ids):
+            tokens.append(speller.delimiter_id)
             word_indices.append(None)
         tokens += ids
         word_indices += [index] * len(ids)
-    return tokens, word_indices, sorted(character for character, token in characters.items() if token is None)
+    return tokens, word_indices, sorted(unknown)

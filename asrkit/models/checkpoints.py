@@ -9,9 +9,10 @@ from typing import Any
 from asrkit.errors import ModelError
 
 CTC_TYPES = frozenset(
-    "wav2vec2 wav2vec2-bert wav2vec2-conformer hubert wavlm data2vec-audio unispeech unispeech-sat sew sew-d".split()
+    "wav2vec2 wav2vec2-bert wav2vec2-conformer hubert wavlm data2vec-audio unispeech unispeech-sat sew sew-d "
+    "omniasr_ctc parakeet_ctc lasr_ctc granite_speech5_ctc".split()
 )
-"""`model_type`s that `AutoModelForCTC` loads from 16 kHz speech."""
+"""`model_type`s that `AutoModelForCTC` loads: all that transformers 5.24 has."""
 WEIGHT_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -45,12 +46,27 @@ def check_type(path: Path, label: str) -> None:
 
 def read_config(path: Path) -> dict[str, Any] | None:
     """Return the checkpoint's `config.json`, None where there is none. Raises ModelError if it is damaged."""
+    return _read_settings(path / "config.json")
+
+
+def read_preprocessor(path: Path) -> dict[str, Any] | None:
+    """Return the settings of the checkpoint's feature extractor, None where it has none. Raises ModelError if damaged.
+
+    They are a file of their own, or a part of the processor's.
+    """
+    settings = _read_settings(path / "preprocessor_config.json")
+    if settings is None:
+        settings = (_read_settings(path / "processor_config.json") or {}).get("feature_extractor")
+    return settings if isinstance(settings, dict) else None
+
+
+def _read_settings(file: Path) -> dict[str, Any] | None:
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        settings = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ModelError(f"{path / 'config.json'} is not valid JSON ({error}); the checkpoint is damaged.") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{path / 'config.json'} holds no settings; the checkpoint is damaged.")
-    return config
+        raise ModelError(f"{file} is not valid JSON ({error}); the checkpoint is damaged.") from error
+    if not isinstance(settings, dict):
+        raise ModelError(f"{file} holds no settings; the checkpoint is damaged.")
+    return settings

@@ -13,6 +13,8 @@ from __future__ import annotations
 from types import MethodType
 from typing import Any
 
+from asrkit.models.anatomy import encoder_settings
+
 LAYERS = ("LayerNormConvLayer", "Data2VecAudioConvLayer")
 MAX_EAGER_HEADS = 64
 """Attention heads in all layers together up to which attention is plain: 20 s of audio keep a matrix of 4 MB a head."""
@@ -37,7 +39,8 @@ def use_channels_last(model: Any) -> Any:
             and convolution.groups == 1
         ):
             layer.forward = MethodType(_convolve, layer)
-    heads = model.config.num_hidden_layers * model.config.num_attention_heads
+    encoder = encoder_settings(model.config)
+    heads = encoder.num_hidden_layers * encoder.num_attention_heads
     if model.config._attn_implementation == "sdpa" and heads <= MAX_EAGER_HEADS:
         model.set_attn_implementation("eager")
         model.has_replaced_attention = True

@@ -5,9 +5,8 @@ The supervisor uses it for what is on this machine, the worker for what comes fr
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,7 +21,8 @@ from asrkit.decoding import ctc
 from asrkit.errors import AssumptionError, DataError
 from asrkit.files import write_json
 from asrkit.jobs import ProgressCallback
-from asrkit.models import checkpoints, resolution, vocabularies
+from asrkit.models import resolution, vocabularies
+from asrkit.models.frames import read as frames_of
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.text import normalizers
@@ -193,7 +193,7 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
     characters = (
         vocabularies.known_characters(model, config.adapter_language) if model and config.vocabulary == "keep" else None
     )
-    frames = _make_frame_counter(model)
+    frames = frames_of(model, add_adapter=config.add_adapter).num_frames_in if model else ctc.num_frames
     return Limits(config.text_rules, characters, frames, config.min_duration_s, config.max_duration_s)
 
 
@@ -247,14 +247,6 @@ def _describe_finding(finding: Finding, config: TrainConfig) -> str:
     where = finding.examples[0] if finding.examples else config.train
     others = f" ({finding.count} clips in all)" if finding.count > 1 else ""
     return f"{where}{others}: {finding.cause} {finding.remedy}"
-
-
-def _make_frame_counter(model: Path | None) -> Callable[[float], int]:
-    """Return a function from seconds to frames of the model's output."""
-    config = checkpoints.read_config(model) or {} if model else {}
-    if "conv_kernel" not in config or "conv_stride" not in config:
-        return ctc.num_frames
-    return functools.partial(ctc.num_frames, kernels=tuple(config["conv_kernel"]), strides=tuple(config["conv_stride"]))
 
 
 def _merge_audits(train: Audit, held_out: Audit) -> Audit:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import torch
 
 if TYPE_CHECKING:
+    from asrkit.models.anatomy import Anatomy
     from asrkit.training.model import CtcModel
 
 
@@ -60,9 +61,9 @@ class EncoderCache:
     `is_exact`. Without a preceding `set_batch` (evaluation) the cache is neither read nor written.
     """
 
-    def __init__(self, model: CtcModel, max_bytes: float) -> None:
+    def __init__(self, model: CtcModel, model_anatomy: Anatomy, max_bytes: float) -> None:
         encoder = model.base_model.feature_extractor
-        self.count_frames = model._get_feat_extract_output_lengths
+        self.count_frames = model_anatomy.count_frames
         self.convolve: Callable[[torch.Tensor], torch.Tensor] = encoder.forward
         self.frames: ByteLimitedCache[torch.Tensor] = ByteLimitedCache(max_bytes)
         self._batch: tuple[list[int], torch.Tensor] | None = None
@@ -85,7 +86,7 @@ class EncoderCache:
         cached = [self.frames.entries[clip] for clip in clips if clip in self.frames.entries]
         if len(cached) < len(clips):
             return self._compute(input_values, clips, mask)
-        num_frames = int(self.count_frames(torch.tensor(input_values.shape[-1])))
+        num_frames = int(self.count_frames(torch.tensor([input_values.shape[-1]])))
         # From pinned memory, the copy to the GPU does not wait for the work before it.
         output = cached[0].new_zeros(
             len(cached), num_frames, cached[0].shape[-1], pin_memory=input_values.device.type == "cuda"
@@ -109,7 +110,7 @@ class EncoderCache:
         return output
 
 
-def is_exact(model: CtcModel, *, masked: bool, augmented: bool) -> bool:
+def is_exact(model: CtcModel, model_anatomy: Anatomy, *, augmented: bool) -> bool:
     """Whether `EncoderCache` leaves results unchanged.
 
     It does for frozen convolutions that normalise within a frame ("layer" norm, where the model is given a mask), and
@@ -118,9 +119,9 @@ def is_exact(model: CtcModel, *, masked: bool, augmented: bool) -> bool:
     encoder = getattr(model.base_model, "feature_extractor", None)
     return (
         encoder is not None
-        and masked
+        and model_anatomy.inputs.mask_name is not None
         and not augmented
         and getattr(model.config, "feat_extract_norm", "layer") == "layer"
-        and not getattr(model.config, "add_adapter", False)  # an adapter shortens the frames behind the encoder
+        and not model_anatomy.has_adapter  # which shortens the frames behind the encoder
         and not any(parameter.requires_grad for parameter in encoder.parameters())
     )

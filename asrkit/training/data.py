@@ -6,6 +6,7 @@ A clip is decoded when it is needed, in the process of its data loader.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, TypedDict
 
 import numpy as np
@@ -14,6 +15,9 @@ from torch.utils.data import Dataset
 
 from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.data.manifest import Utterance
+from asrkit.decoding.tokens import Speller
+from asrkit.models import features
+from asrkit.models.features import InputFormat
 from asrkit.training.augment import Augmentation
 from asrkit.training.cache import ByteLimitedCache
 
@@ -25,7 +29,7 @@ Batch = dict[str, Any]
 
 
 class Item(TypedDict):
-    """One clip. features: see `extract_features`. clip: its index in the manifest."""
+    """One clip. features: see `models.features.extract`. clip: its index in the manifest."""
 
     features: np.ndarray
     labels: list[int]
@@ -55,6 +59,10 @@ class SpeechDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.utterances)
 
+    @cached_property
+    def speller(self) -> Speller:
+        return Speller.from_tokenizer(self.processor.tokenizer)
+
     def __getitem__(self, key: int | tuple[int, int]) -> Item:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = self.utterances[index]
@@ -64,19 +72,12 @@ class SpeechDataset(Dataset[Item]):
         if self.augmentation is not None:
             samples = self.augmentation(samples, np.random.default_rng([self.seed, epoch, index]))
         return {
-            "features": extract_features(self.processor, samples),
-            "labels": self.processor.tokenizer(row.text).input_ids,
+            "features": features.extract(self.processor.feature_extractor, samples),
+            # `model.load` has checked the training texts; of an evaluation text the unknown characters are left out.
+            "labels": [token for token in self.speller.encode(row.text) if token is not None],
             "duration_s": len(samples) / SAMPLING_RATE,
             "clip": index,
         }
-
-
-def extract_features(processor: Any, samples: np.ndarray) -> np.ndarray:
-    """(samples,) waveform -> model input: (samples,) normalised, or (frames, mel features) for w2v-BERT."""
-    extractor = processor.feature_extractor
-    features = extractor(samples, sampling_rate=SAMPLING_RATE, return_tensors="np")
-    array: np.ndarray = features[extractor.model_input_names[0]][0]
-    return array
 
 
 class Collator:
@@ -87,30 +88,13 @@ class Collator:
     """
 
     def __init__(self, processor: Any, min_length: int = 0) -> None:
-        self.extractor, self.min_length = processor.feature_extractor, min_length
-        self.input_name: str = self.extractor.model_input_names[0]
+        self.layout, self.min_length = InputFormat.of(processor.feature_extractor), min_length
 
     def __call__(self, items: Sequence[Item]) -> Batch:
-        length = max(max(len(item["features"]) for item in items), self.min_length)
-        batch: Batch = dict(
-            self.extractor.pad(
-                {self.input_name: [item["features"] for item in items]},
-                padding="max_length",
-                max_length=length,
-                return_tensors="pt",
-            )
-        )
-        batch[self.input_name] = batch[self.input_name].to(torch.float32)
-        if not uses_mask(self.extractor):
-            batch.pop("attention_mask", None)
+        batch = features.pad(self.layout, [item["features"] for item in items], self.min_length)
         width = max(1, max(len(item["labels"]) for item in items))
         labels = torch.full((len(items), width), IGNORED_LABEL)
         for row, item in zip(labels, items, strict=True):
             row[: len(item["labels"])] = torch.tensor(item["labels"], dtype=torch.long)
         about = {"audio_seconds": sum(item["duration_s"] for item in items), "clips": [item["clip"] for item in items]}
         return {**batch, "labels": labels, "about": about}
-
-
-def uses_mask(extractor: Any) -> bool:
-    """Whether the model was trained with an attention mask over padding."""
-    return bool(extractor.return_attention_mask)

@@ -6,6 +6,7 @@ Only the text of each clip is kept, so memory does not grow with the vocabulary 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +19,15 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.lexicon import LexiconDecoder
+from asrkit.models import anatomy
+from asrkit.models.anatomy import Anatomy
 from asrkit.text import metrics
 from asrkit.text.normalizers import normalize
 from asrkit.training import distributed, failures
 from asrkit.training.arguments import num_loader_workers
-from asrkit.training.data import Batch, SpeechDataset, uses_mask
+from asrkit.training.data import Batch, SpeechDataset
 from asrkit.training.loaders import make_eval_loader
 from asrkit.training.micro_batching import free_memory, take_clips
-from asrkit.training.model import count_frames
 from asrkit.training.prefetch import prefetch
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ NUM_FIXED_SAMPLES, NUM_WORST_SAMPLES = 5, 3
 class Evaluation:
     """Result of one evaluation.
 
-    loss: mean over clips of the CTC loss per label (nats).
+    loss: mean over clips of the CTC loss per label (nats), without the clips whose loss is infinite.
+    num_infinite: clips whose text needs more frames than they have, so that their loss is infinite.
     greedy: with a word list, the scores of greedy decoding on the same frames (the acoustic model alone).
     wer_interval: 95 % confidence, by the bootstrap.
     blank_share: share of true frames whose most likely token is the blank.
@@ -58,12 +61,14 @@ class Evaluation:
     audio_seconds: float
     seconds: float
     samples: list[dict[str, Any]]
+    num_infinite: int = 0
 
     def to_event_data(self) -> dict[str, Any]:
         """Return the data of an `eval` event."""
         rates = {"wer": self.scores.wer, "cer": self.scores.cer, "mer": self.scores.mer}
         return {
             "loss": self.loss,
+            **({"infinite_losses": self.num_infinite} if self.num_infinite else {}),
             **{name: rate.rate for name, rate in rates.items()},
             **({"greedy_wer": self.greedy.wer.rate, "greedy_cer": self.greedy.cer.rate} if self.greedy else {}),
             "wer_interval": list(self.wer_interval),
@@ -92,7 +97,7 @@ class Interrupted(Exception):
 
 @dataclass
 class _ProcessResult:
-    """Result of one process: text and loss of each clip by its index in the manifest, and totals over its clips."""
+    """Result of one process: text and finite loss of each clip by its index in the manifest, and totals over clips."""
 
     hypotheses: dict[int, str] = field(default_factory=dict)
     greedy: dict[int, str] = field(default_factory=dict)
@@ -135,17 +140,18 @@ def evaluate(
     greedy = _merge_texts([result.greedy for result in results], normaliser)
     hypotheses = _merge_texts([result.hypotheses for result in results], normaliser) if lexicon_decoder else greedy
     return Evaluation(
-        loss=float(np.mean(losses)),
+        loss=float(np.mean(losses)) if losses else math.inf,
         scores=metrics.score(references, hypotheses),
         greedy=metrics.score(references, greedy) if lexicon_decoder else None,
         wer_interval=metrics.bootstrap_wer_interval(references, hypotheses),
         blank_share=sum(result.num_blanks for result in results) / max(1, sum(result.num_frames for result in results)),
         unknown_share=sum(result.num_unknown for result in results)
         / max(1, sum(result.num_tokens for result in results)),
-        utterances=len(losses),
+        utterances=len(utterances),
         audio_seconds=sum(result.audio_seconds for result in results),
         seconds=time.monotonic() - start,
         samples=_select_samples(utterances, references, hypotheses),
+        num_infinite=len(utterances) - len(losses),
     )
 
 
@@ -165,9 +171,10 @@ def _evaluate_share(
 ) -> _ProcessResult | None:
     """Evaluate this process's share of the clips; None if `on_progress` returned False."""
     result = _ProcessResult()
-    greedy = GreedyDecoder(processor, model.config.pad_token_id)
-    # Without a mask, padding changes a clip's own frames: such models are evaluated clip by clip.
-    size = batch_size if uses_mask(processor.feature_extractor) else 1
+    parts = anatomy.of(model, processor)
+    greedy = GreedyDecoder(processor, parts.blank_id)
+    # Where padding changes a clip's own frames, clips are evaluated one by one.
+    size = batch_size if parts.is_batch_invariant else 1
     longest_first = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)
     share = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
     device = next(model.parameters()).device
@@ -184,17 +191,15 @@ def _evaluate_share(
         if not on_progress(len(utterances) - num_remaining * distributed.WORLD_SIZE, len(utterances)):
             return None
         batch = next(batches)
-        max_clips = _decode_fitting(
-            model, greedy, processor.tokenizer.unk_token_id, batch, max_clips, lexicon_decoder, result
-        )
+        max_clips = _decode_fitting(model, parts, greedy, batch, max_clips, lexicon_decoder, result)
         num_remaining -= len(batch["labels"])
     return result
 
 
 def _decode_fitting(
     model: CtcModel,
+    parts: Anatomy,
     greedy: GreedyDecoder,
-    unknown_id: int,
     batch: Batch,
     max_clips: int,
     lexicon_decoder: LexiconDecoder | None,
@@ -205,7 +210,7 @@ def _decode_fitting(
     while start < num_clips:
         part = take_clips(batch, start, start + max_clips)
         try:
-            _decode_batch(model, greedy, unknown_id, part, lexicon_decoder, result)
+            _decode_batch(model, parts, greedy, part, lexicon_decoder, result)
         except RuntimeError as error:
             if not failures.is_out_of_memory(error) or len(part["labels"]) == 1:
                 raise
@@ -221,8 +226,8 @@ def _decode_fitting(
 
 def _decode_batch(
     model: CtcModel,
+    parts: Anatomy,
     greedy: GreedyDecoder,
-    unknown_id: int,
     batch: Batch,
     lexicon_decoder: LexiconDecoder | None,
     result: _ProcessResult,
@@ -232,17 +237,20 @@ def _decode_batch(
     inputs = {name: value.to(device) for name, value in batch.items() if name != "about"}
     with torch.inference_mode():
         output = model(**inputs)
-    ids, frame_counts = output.logits.argmax(-1).cpu(), count_frames(model, inputs).cpu()
+    ids, frame_counts = output.logits.argmax(-1).cpu(), parts.count_batch_frames(inputs).cpu()
     result.audio_seconds += batch["about"]["audio_seconds"]
-    # The model's loss is the mean over the batch; weighted by clips, batches add up to the mean over all.
-    result.losses |= dict.fromkeys(indices, float(output.loss))
+    # The model's loss is the mean over the batch, where an infinite one counts as 0 (`ctc_zero_infinity`).
+    is_infinite = parts.is_infeasible(batch["labels"].cpu(), frame_counts).tolist()
+    finite = [index for index, infinite in zip(indices, is_infinite, strict=True) if not infinite]
+    if finite:
+        result.losses |= dict.fromkeys(finite, float(output.loss) * len(indices) / len(finite))
     for index, row, count in zip(indices, ids, frame_counts, strict=True):
         true_ids = row[:count].tolist()
         result.num_blanks += true_ids.count(greedy.blank_id)
         result.num_frames += int(count)
         tokens = ctc.collapse(true_ids, greedy.blank_id)
         result.num_tokens += len(tokens)
-        result.num_unknown += tokens.count(unknown_id)
+        result.num_unknown += tokens.count(parts.unknown_id)
         result.greedy[index] = greedy.to_text(true_ids)
     if lexicon_decoder:
         probs = output.logits.float().softmax(-1).cpu().numpy()

@@ -52,6 +52,29 @@ def describe_clips_without_loss(losses: Iterable[tuple[torch.Tensor, list[int]]]
     losses: of each batch, with the indices of its clips in `rows`. "" if all are finite.
     """
     clips = next((clips for loss, clips in losses if not torch.isfinite(loss).all()), [])
+    return f" It began with a batch of {_name_clips(clips, rows)}." if clips else ""
+
+
+def find_infeasible_clips(batches: Iterable[tuple[torch.Tensor, list[int]]]) -> list[int]:
+    """Return the clips whose labels need more frames than they have, of batches of (whether so, (clips,); clips)."""
+    return [clip for flags, clips in batches for clip, flag in zip(clips, flags.tolist(), strict=True) if flag]
+
+
+def report_infinite_losses(clips: Sequence[int], rows: Sequence[Utterance], findings: FindingReporter) -> None:
+    """Report clips whose CTC loss is infinite; `ctc_zero_infinity` makes it 0, so nothing else would show it."""
+    if clips:
+        named = list(dict.fromkeys(clips))
+        findings.report(
+            "infinite-loss",
+            f"The text of {_name_clips(named, rows)} needs more frames than the model makes of the audio: the CTC loss "
+            "is infinite and was counted as 0, so nothing is learned from it.",
+            "Leave these clips out or correct their texts; a base model with shorter frames, or no adapter behind the "
+            "encoder, can learn faster speech.",
+            clips=len(named),
+        )
+
+
+def _name_clips(clips: Sequence[int], rows: Sequence[Utterance]) -> str:
     names = [rows[clip].id for clip in clips]
     more = f" and {len(names) - MAX_NAMED_CLIPS} more" if len(names) > MAX_NAMED_CLIPS else ""
-    return f" It began with a batch of {', '.join(names[:MAX_NAMED_CLIPS])}{more}." if names else ""
+    return f"{', '.join(names[:MAX_NAMED_CLIPS])}{more}"

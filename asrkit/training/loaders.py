@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
+from asrkit.models.frames import FrameGeometry
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatchSampler
 from asrkit.training.data import Collator, Item, SpeechDataset
@@ -25,9 +26,17 @@ class EpochDataLoader(DataLoader[Item]):
 
 
 def make_train_loader(
-    config: TrainConfig, args: TrainingArguments, rows: Sequence[Utterance], processor: Any, cache_bytes: float
+    config: TrainConfig,
+    args: TrainingArguments,
+    rows: Sequence[Utterance],
+    processor: Any,
+    cache_bytes: float,
+    geometry: FrameGeometry,
 ) -> EpochDataLoader:
-    """Return the loader of one process. cache_bytes: decoded audio to keep where only one process decodes."""
+    """Return the loader of one process.
+
+    cache_bytes: decoded audio to keep where only one process decodes. geometry: of the model's frames.
+    """
     sampler = LengthBatchSampler(
         [row.duration_s for row in rows],
         batch_seconds=config.batch_seconds,
@@ -48,7 +57,7 @@ def make_train_loader(
     return EpochDataLoader(
         dataset,
         batch_sampler=sampler,
-        collate_fn=Collator(processor, _min_length(config, processor)),
+        collate_fn=Collator(processor, _min_length(config, geometry)),
         num_workers=num_workers,
         prefetch_factor=4 if num_workers else None,
         persistent_workers=bool(num_workers),
@@ -74,10 +83,6 @@ def make_eval_loader(
     )
 
 
-def _min_length(config: TrainConfig, processor: Any) -> int:
+def _min_length(config: TrainConfig, geometry: FrameGeometry) -> int:
     """Smallest padded length: SpecAugment refuses a batch with fewer frames than a mask is long."""
-    if not config.mask_time_prob:
-        return 0
-    if "input_features" in processor.feature_extractor.model_input_names:
-        return config.mask_time_length + 1
-    return 400 + 320 * config.mask_time_length
+    return geometry.min_inputs(config.mask_time_length + 1) if config.mask_time_prob else 0

@@ -15,15 +15,17 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModelForCTC,
     PreTrainedModel,
-    Wav2Vec2BertProcessor,
     Wav2Vec2CTCTokenizer,
-    Wav2Vec2Processor,
 )
 
 from asrkit.config import TrainConfig
 from asrkit.decoding import ctc
+from asrkit.decoding.tokens import Speller
 from asrkit.errors import ModelError, first_line
-from asrkit.models import memory_format, processors, vocabularies
+from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies
+from asrkit.models.anatomy import Anatomy, encoder_settings
+from asrkit.training import pieces
+from asrkit.training.head import add_output_rows
 
 if TYPE_CHECKING:
 
@@ -33,9 +35,6 @@ if TYPE_CHECKING:
         config: Any
         base_model: Any
         accepts_loss_kwargs: bool
-        lm_head: torch.nn.Linear
-
-        def _get_feat_extract_output_lengths(self, lengths: torch.Tensor) -> torch.Tensor: ...
 
         def _get_adapters(self) -> dict[str, torch.nn.Parameter]: ...
 
@@ -49,35 +48,49 @@ ADAPTER_WIDTH = 16
 def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, CtcModel]:
     """Return (processor, model) to fine-tune `base` (a directory or Hub id) on normalised `texts`.
 
-    A CTC-tuned base keeps its output rows for the characters it knows. ModelError if `base` cannot be loaded, or if it
-    lacks a character of `texts` and the vocabulary must not grow.
+    A CTC-tuned base keeps its output rows for the characters it knows. ModelError if `base` cannot be loaded, if it
+    lacks a character of `texts` and the vocabulary must not grow, or if its blank cannot be told.
     """
     if config.vocabulary == "fresh" or _load_tokenizer(base) is None:
         vocabulary = ctc.build_vocabulary(texts)
-        processor = _make_processor(base, vocabulary)
-        model = _load_model(
-            base,
-            config,
-            vocab_size=len(vocabulary),
-            pad_token_id=processor.tokenizer.pad_token_id,
-            ignore_mismatched_sizes=True,
-        )
+        processor, blank_id = _make_processor(base, vocabulary), vocabulary[ctc.BLANK]
+        changes = {"vocab_size": len(vocabulary), "pad_token_id": blank_id, "blank_token_id": blank_id}
+        model = _load_model(base, config, **changes, ignore_mismatched_sizes=True)
     else:
         processor, model = _load_tuned(base, config, texts)
-    return processor, _prepare_for_training(model, config)
+    parts = anatomy.of(model, processor, base)
+    _check_labels(parts, processor, texts, base)
+    return processor, _prepare_for_training(model, parts, config)
 
 
 def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, CtcModel]:
     """Return (processor, model) of one of the run's checkpoints, to resume from."""
-    model = _load_model(str(checkpoint), config)
-    return processors.load_processor(checkpoint), _prepare_for_training(model, config)
+    model, processor = _load_model(str(checkpoint), config), processors.load_processor(checkpoint)
+    blanks.settle(model, processor, str(checkpoint), config.blank_id)
+    return processor, _prepare_for_training(model, anatomy.of(model, processor, str(checkpoint)), config)
 
 
-def _prepare_for_training(model: CtcModel, config: TrainConfig) -> CtcModel:
+def _check_labels(parts: Anatomy, processor: Any, texts: Sequence[str], base: str) -> None:
+    """Raise ModelError unless every label of the texts has an output row."""
+    speller = Speller.from_tokenizer(processor.tokenizer)
+    for text in texts:
+        labels = speller.encode(text)
+        if any(label is None or not 0 <= label < parts.head.num_rows or label == parts.blank_id for label in labels):
+            raise ModelError(
+                f"The base model {base} has no output for a character of {text[:40]!r}; set Vocabulary to extend, or "
+                "choose a normaliser that removes it."
+            )
+
+
+def _prepare_for_training(model: CtcModel, parts: Anatomy, config: TrainConfig) -> CtcModel:
     """Apply gradient checkpointing, freezing and memory format to a new or a resumed model."""
+    if config.mask_time_prob and not parts.masks_time:
+        raise ModelError(
+            f"Models of the type {parts.model_type} have no time masking; set Time masking (mask_time_prob) to 0."
+        )
     if config.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    freeze(model, config.freeze)
+    freeze(model, parts, config.freeze)
     if not torch.accelerator.is_available():
         memory_format.use_channels_last(model)
     return model
@@ -93,20 +106,36 @@ def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[A
         model = _load_model(base, config, target_lang=config.adapter_language, ignore_mismatched_sizes=True)
     else:
         model = _load_model(base, config)
-    known = ctc.lowercase_vocabulary(processor.tokenizer.get_vocab(), texts)
-    vocabulary, added = ctc.merge_vocabulary(known, texts)
-    if added and config.vocabulary == "keep":
+    blanks.settle(model, processor, base, config.blank_id)
+    head, may_grow = anatomy.of(model, processor, base).head, config.vocabulary != "keep"
+    if Speller.from_tokenizer(processor.tokenizer).pieces is not None:
+        added = pieces.add_characters(processor.tokenizer, texts, head.num_rows) if may_grow else []
+        unknown = sorted(Speller.from_tokenizer(processor.tokenizer).unknown_characters(texts))
+        size = len(processor.tokenizer)
+    else:
+        own = processor.tokenizer.get_vocab()
+        known = {
+            text: number for text, number in ctc.lowercase_vocabulary(own, texts).items() if number < head.num_rows
+        }
+        delimiter = [] if _has_delimiter(processor.tokenizer, known, texts) else [ctc.DELIMITER]
+        vocabulary, added = ctc.merge_vocabulary(known, texts, head.num_rows, delimiter)
+        unknown = [] if may_grow else [" " if token in delimiter else token for token in added]
+        size = max(vocabulary.values()) + 1
+        if vocabulary != own:
+            processor = _make_processor(base, vocabulary, like=processor.tokenizer)
+    if unknown:
         raise ModelError(
-            f"{config.model} does not know {', '.join(map(repr, added))}; set Vocabulary to extend, "
+            f"{config.model} does not know {', '.join(map(repr, unknown))}; set Vocabulary to extend, "
             "or choose a normaliser that removes them."
         )
-    if added or known != processor.tokenizer.get_vocab():
-        rows = model.lm_head.out_features
-        if added:
-            _add_output_rows(model, max(vocabulary.values()) + 1)
-        vocabulary = {token: number for token, number in vocabulary.items() if number < rows or token in added}
-        processor = _make_processor(base, vocabulary, like=processor.tokenizer)
+    if added:
+        add_output_rows(model, head, size)
     return processor, model
+
+
+def _has_delimiter(tokenizer: Any, known: dict[str, int], texts: Sequence[str]) -> bool:
+    """Whether the vocabulary has a token for the spaces of the texts."""
+    return tokenizer.word_delimiter_token in known or not any(" " in text for text in texts)
 
 
 def _load_tokenizer(base: str) -> Any | None:
@@ -116,7 +145,7 @@ def _load_tokenizer(base: str) -> Any | None:
         return None
     try:
         return processors.load_processor(base).tokenizer
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except Exception as error:  # transformers and tokenizers raise anything here, as for a missing file
         raise ModelError(
             f"The base model {base} has an output layer but its tokenizer cannot be loaded "
             f"({first_line(error).rstrip('.')}); set Vocabulary to fresh."
@@ -126,7 +155,7 @@ def _load_tokenizer(base: str) -> Any | None:
 def _load_config(base: str) -> Any:
     try:
         return AutoConfig.from_pretrained(base)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"The base model {base} cannot be loaded: {first_line(error).rstrip('.')}.") from error
 
 
@@ -138,6 +167,8 @@ def _make_processor(base: str, vocabulary: dict[str, int], like: Any = None) -> 
     pad, unknown, delimiter = ctc.BLANK, ctc.UNKNOWN, ctc.DELIMITER
     if like is not None:
         pad, unknown, delimiter = like.pad_token, like.unk_token, like.word_delimiter_token
+        unknown = unknown if unknown in vocabulary else None  # else the tokenizer adds it, without an output
+        delimiter = delimiter if delimiter in vocabulary else ctc.DELIMITER
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vocab.json")
         path.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
@@ -152,73 +183,81 @@ def _make_processor(base: str, vocabulary: dict[str, int], like: Any = None) -> 
             f"The base model {base} has no usable preprocessor_config.json "
             f"({first_line(error).rstrip('.')}); copy all files of the model."
         ) from error
-    kind = Wav2Vec2BertProcessor if "input_features" in extractor.model_input_names else Wav2Vec2Processor
-    return kind(extractor, tokenizer)
+    return processors.make_processor(extractor, tokenizer)
 
 
 def _load_model(base: str, config: TrainConfig, **changes: Any) -> CtcModel:
     """Load the CTC model of `base` in float32 with the dropouts and masks of `config`; `changes` go into its config."""
     settings = _load_config(base)
-    overrides: dict[str, Any] = {
+    loading = {name: changes.pop(name) for name in ("ignore_mismatched_sizes", "target_lang") if name in changes}
+    changes |= _adapter_changes(base, config, settings)
+    encoder = encoder_settings(settings)
+    for name, value in _override_settings(config).items():
+        for part in (settings, encoder):
+            if part is settings or hasattr(part, name):
+                setattr(part, name, value)
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    if "vocab_size" in changes and encoder is not settings and hasattr(encoder, "vocab_size"):
+        encoder.vocab_size = changes["vocab_size"]
+    try:
+        model = AutoModelForCTC.from_pretrained(base, config=settings, dtype=torch.float32, **loading)
+        return cast("CtcModel", model)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"The base model {base} cannot be loaded for CTC: {first_line(error).rstrip('.')}.") from error
+
+
+def _override_settings(config: TrainConfig) -> dict[str, Any]:
+    return {
         "ctc_loss_reduction": "mean",
         "ctc_zero_infinity": True,
         "layerdrop": config.layerdrop,
         # One setting for all dropouts but the attention's, so that a 0 in the form switches all of them off.
-        **dict.fromkeys(
-            ("hidden_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout"), config.hidden_dropout
-        ),
+        **dict.fromkeys(DROPOUTS, config.hidden_dropout),
         "attention_dropout": config.attention_dropout,
         "mask_time_prob": config.mask_time_prob,
         "mask_time_length": config.mask_time_length,
         # The class default, at least two masks per clip, would hide most of a short clip.
         "mask_time_min_masks": 0,
-        **changes,
     }
-    loading = {name: overrides.pop(name) for name in ("ignore_mismatched_sizes", "target_lang") if name in overrides}
+
+
+DROPOUTS = ("hidden_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout", "dropout")
+
+
+def _adapter_changes(base: str, config: TrainConfig, settings: Any) -> dict[str, Any]:
+    """Return the changes of a config that add adapters. Raises ModelError for a model that cannot have them."""
+    changes: dict[str, Any] = {}
     if config.freeze == "all-but-adapters" and getattr(settings, "adapter_attn_dim", None) is None:
-        if settings.model_type != "wav2vec2" or not settings.do_stable_layer_norm:
+        if settings.model_type not in anatomy.ADAPTER_TYPES or not settings.do_stable_layer_norm:
             raise ModelError(
                 f"The base model {base} does not support adapters (only wav2vec2 models with layer norm, "
                 "such as XLS-R and MMS, do); choose another Freeze."
             )
-        overrides["adapter_attn_dim"] = ADAPTER_WIDTH
-    for name, value in overrides.items():
-        setattr(settings, name, value)
-    try:
-        model = AutoModelForCTC.from_pretrained(base, config=settings, dtype=torch.float32, **loading)
-        return cast("CtcModel", model)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The base model {base} cannot be loaded for CTC: {first_line(error).rstrip('.')}.") from error
+        changes["adapter_attn_dim"] = ADAPTER_WIDTH
+    if config.add_adapter:
+        if not hasattr(settings, "add_adapter"):
+            raise ModelError(
+                f"The base model {base} ({settings.model_type}) cannot have an adapter behind its encoder; switch "
+                "add_adapter off."
+            )
+        changes["add_adapter"] = True
+    return changes
 
 
-def _add_output_rows(model: CtcModel, size: int) -> None:
-    """Add output rows for new characters: known rows stay, new ones start at their mean plus small noise."""
-    old = model.lm_head
-    new = torch.nn.Linear(old.in_features, size)
-    with torch.no_grad():
-        new.weight.copy_(old.weight.mean(0) + 0.02 * torch.randn_like(new.weight))
-        # Two nats below the mean: likely enough to be learned, too unlikely to disturb the known characters.
-        new.bias.fill_(float(old.bias.mean()) - 2.0)
-        new.weight[: old.out_features], new.bias[: old.out_features] = old.weight, old.bias
-    model.lm_head, model.config.vocab_size = new, size
-
-
-def freeze(model: CtcModel, part: str) -> None:
+def freeze(model: CtcModel, parts: Anatomy, part: str) -> None:
     """Freeze `nothing`, the `feature-encoder`, `all-but-adapters` or `all-but-head`; train the rest."""
     for parameter in model.parameters():
         parameter.requires_grad = not part.startswith("all-but-")
     if part == "all-but-adapters":
         for parameter in model._get_adapters().values():
             parameter.requires_grad = True
-    for parameter in model.lm_head.parameters():
+    for parameter in parts.head_of(model).parameters():
         parameter.requires_grad = True
-    if part != "nothing" and hasattr(model, "freeze_feature_encoder"):
+    if part == "nothing":
+        return
+    if hasattr(model, "freeze_feature_encoder"):
         model.freeze_feature_encoder()  # also saves the backward pass through it
-
-
-def count_frames(model: CtcModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Return the true output frames of each clip of a batch, (clips,); without a mask, those of the longest clip."""
-    features = batch["input_values"] if "input_values" in batch else batch["input_features"]
-    mask = batch.get("attention_mask")
-    lengths = mask.sum(-1) if mask is not None else torch.full((len(features),), features.shape[1])
-    return model._get_feat_extract_output_lengths(lengths).to(torch.long)
+    elif parts.feature_encoder:
+        for parameter in model.get_submodule(parts.feature_encoder).parameters():
+            parameter.requires_grad = False

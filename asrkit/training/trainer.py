@@ -16,14 +16,20 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import lexicon
 from asrkit.files import replace_directory
+from asrkit.models import anatomy
 from asrkit.runs import events
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
 from asrkit.training import checkpointing, distributed, evaluation
 from asrkit.training.arguments import make_arguments, peak_memory_bytes
 from asrkit.training.cache import EncoderCache, is_exact
-from asrkit.training.data import Batch, uses_mask
-from asrkit.training.findings import FindingReporter, describe_clips_without_loss
+from asrkit.training.data import Batch
+from asrkit.training.findings import (
+    FindingReporter,
+    describe_clips_without_loss,
+    find_infeasible_clips,
+    report_infinite_losses,
+)
 from asrkit.training.head import HeadFirst, set_head_learning_rate
 from asrkit.training.loaders import make_train_loader
 from asrkit.training.loss_scaling import get_loss_scale, report_overflow
@@ -68,6 +74,7 @@ class CtcTrainer(Trainer):
         resume_state = resume_state or ResumeState()
         self.run, self.config, self.processor, self._on_poll = run, config, processor, on_poll
         self.train_rows, self.eval_rows = train, held_out
+        self.anatomy = anatomy.of(model, processor)
         self.best_tracker, self.last_evaluated_step = BestTracker(config.metric_for_best_model), -1
         for event in resume_state.evaluations:
             self.best_tracker.add(event.data)
@@ -75,29 +82,33 @@ class CtcTrainer(Trainer):
         self.findings = FindingReporter(run, self.emit, resume_state.finding_codes)
         self.interrupted = False
         self.lexicon_decoder = (
-            lexicon.LexiconDecoder.from_processor(lexicon.collect_words(row.text for row in train), processor)
+            lexicon.LexiconDecoder.from_processor(
+                lexicon.collect_words(row.text for row in train), processor, self.anatomy.blank_id
+            )
             if config.decoding == "words"
             else None
         )
         self._clips_in_update, self._last_progress_time = 1.0, 0.0
         self._epoch_batches: tuple[Iterator[Any], Iterator[Batch]] | None = None
         self._losses: list[tuple[torch.Tensor, list[int]]] = []
+        self._infeasible: list[tuple[torch.Tensor, list[int]]] = []
         self._restart_speed_clock()
         # Half for decoded audio, half for the frozen convolutions, divided among the processes on this machine.
         self._cache_bytes = config.cache_gb * 2**30 / 2 / distributed.LOCAL_WORLD_SIZE
-        exact = is_exact(model, masked=uses_mask(processor.feature_extractor), augmented=config.augmentation != "none")
-        self.encoder_cache = EncoderCache(model, self._cache_bytes) if exact and config.cache_gb else None
+        exact = is_exact(model, self.anatomy, augmented=config.augmentation != "none")
+        self.encoder_cache = EncoderCache(model, self.anatomy, self._cache_bytes) if exact and config.cache_gb else None
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=make_arguments(run, config), train_dataset=train, callbacks=[Schedule(self)])
         self.micro_batcher = MicroBatcher(self._report_split, self.accelerator.no_sync, resume_state.num_parts)
         if config.head_first_steps:
-            self.add_callback(HeadFirst(config.head_first_steps))
+            self.add_callback(HeadFirst(self.anatomy.head_of(model), config.head_first_steps))
 
     # Data and loss
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        return make_train_loader(self.config, self.args, self.train_rows, self.processor, self._cache_bytes)
+        geometry = self.anatomy.geometry
+        return make_train_loader(self.config, self.args, self.train_rows, self.processor, self._cache_bytes, geometry)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -147,8 +158,10 @@ class CtcTrainer(Trainer):
         about = inputs.pop("about")
         self._audio_seconds += about["audio_seconds"]
         if self.encoder_cache:
-            self.encoder_cache.set_batch(about["clips"], inputs["attention_mask"])
+            self.encoder_cache.set_batch(about["clips"], inputs[self.anatomy.inputs.mask_name or ""])
         outputs = model(**inputs)
+        frames = self.anatomy.count_batch_frames(inputs)
+        self._infeasible.append((self.anatomy.is_infeasible(inputs["labels"], frames), about["clips"]))
         self._losses.append((outputs.loss.detach(), about["clips"]))
         loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips_in_update)
         return (loss, outputs) if return_outputs else loss
@@ -161,7 +174,8 @@ class CtcTrainer(Trainer):
         """Create Trainer's optimizer; `head_learning_rate` gives the output layer its own learning rate."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(*args)
         if self.config.head_learning_rate and self.model is not None:
-            set_head_learning_rate(optimizer, self.model, self.config.head_learning_rate)
+            head = self.anatomy.head_of(self.accelerator.unwrap_model(self.model))
+            set_head_learning_rate(optimizer, head, self.config.head_learning_rate)
         return optimizer
 
     # Events
@@ -187,7 +201,11 @@ class CtcTrainer(Trainer):
         scale = get_loss_scale(self.accelerator.scaler)
         if scale is not None:
             metrics["loss_scale"] = scale
+        infeasible, self._infeasible = find_infeasible_clips(self._infeasible), []
+        if infeasible:
+            metrics["infinite_losses"] = len(infeasible)
         self.emit(events.TRAIN, **metrics)
+        report_infinite_losses(infeasible, self.train_rows, self.findings)
         if scale is not None:
             report_overflow(scale, self.findings)
         is_finite = math.isfinite(metrics["loss"])

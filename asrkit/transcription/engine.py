@@ -13,15 +13,13 @@ from transformers import AutoModelForCTC
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.errors import ModelError, first_line
-from asrkit.models import memory_format, processors
+from asrkit.models import anatomy, blanks, features, memory_format, processors
 from asrkit.transcription.inference_thread import run_in_inference_thread
 from asrkit.transcription.precision import best_device, choose_dtype
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 """oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here
 has one of its own. On an hour of speech 64 took 360 MB less and were no slower."""
-MIN_SAMPLES = 400
-"""Samples that the first output frame of a wav2vec2-like model needs; a shorter clip has no frames."""
 MAX_BATCH_S = {"cpu": 24.0, "cuda": 240.0}
 """Seconds of padded audio in a batch: what keeps the caches, or the GPU, busy."""
 MIN_FILL = 0.8
@@ -34,7 +32,7 @@ process, such as a run, keeps the cores busy (seen: 11 to 89 x real time with tw
 class Engine:
     """Log posteriors of one checkpoint. Threads that use it at the same time wait for each other.
 
-    Raises ModelError for a checkpoint that cannot be loaded or has no tokenizer.
+    Raises ModelError for a checkpoint that cannot be loaded, has no tokenizer, or whose blank cannot be told.
     """
 
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
@@ -48,14 +46,14 @@ class Engine:
             raise ModelError(
                 f"The model {checkpoint} has no tokenizer, so it was never fine-tuned for CTC; fine-tune it first."
             )
+        blanks.settle(model, self.processor, checkpoint)
+        self.anatomy = anatomy.of(model, self.processor, checkpoint)
         self.model = model.eval()
         self.checkpoint = checkpoint
         self._lock, self._warm_device = threading.Lock(), ""
         self.device = torch.device("cpu")
         self._place_model(device or best_device())
-        self.blank_id: int = model.config.pad_token_id
-        self.num_tokens: int = model.config.vocab_size
-        self._has_mask = bool(self.processor.feature_extractor.return_attention_mask)
+        self.blank_id, self.num_tokens = self.anatomy.blank_id, self.anatomy.head.num_rows
         self.num_threads = ALL_THREADS
 
     def warm_up(self) -> None:
@@ -89,13 +87,14 @@ class Engine:
     def log_probabilities(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return (frames, tokens) float32 log posteriors of each clip of (n,) float32 samples.
 
-        A clip under 25 ms has no frames. The result for a clip does not depend on the others: padding is masked, and
-        models that were trained without a mask get clips of one length together, or one by one. Raises ModelError where
-        the weights are broken.
+        A clip shorter than `anatomy.min_samples` has no frames. The result for a clip does not depend on the others:
+        padding is masked, and models whose frames depend on padding get clips of one length together, or one by one.
+        Raises ModelError where the weights are broken.
         """
         results: list[np.ndarray] = [np.zeros((0, self.num_tokens), np.float32)] * len(clips)
-        min_fill = MIN_FILL if self._has_mask else 1.0
-        for batch in make_batches([len(clip) for clip in clips], self.max_batch_s, min_fill):
+        min_fill = MIN_FILL if self.anatomy.is_batch_invariant else 1.0
+        lengths = [len(clip) for clip in clips]
+        for batch in make_batches(lengths, self.max_batch_s, min_fill, self.anatomy.min_samples):
             with self._lock:
                 outputs = run_in_inference_thread(self._infer_with_fallback, [clips[index] for index in batch])
             if any(np.isnan(output).any() for output in outputs):
@@ -129,34 +128,31 @@ class Engine:
     @torch.inference_mode()
     def _infer(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         torch.set_num_threads(self.num_threads)
-        features = self.processor.feature_extractor(
-            clips, sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt", return_attention_mask=self._has_mask
-        )
-        inputs = {name: value.to(self.device) for name, value in features.items()}
-        mask = inputs.get("attention_mask")
+        layout, extractor = self.anatomy.inputs, self.processor.feature_extractor
+        batch = features.pad(layout, [features.extract(extractor, clip) for clip in clips])
+        mask = batch.get(layout.mask_name or "")
         if mask is not None and bool(mask.all()):  # without padding, the same result comes faster without a mask
-            del inputs["attention_mask"]
+            del batch[layout.mask_name or ""]
             mask = None
-        # w2v-BERT's features are divided by their standard deviation: those of a clip of one frame are NaN.
         inputs = {
-            name: value.nan_to_num().to(self.dtype) if value.is_floating_point() else value
-            for name, value in inputs.items()
+            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
+            for name, value in batch.items()
         }
         scores = self.model(**inputs).logits.float().log_softmax(-1).cpu().numpy()
         if mask is None:
             return list(scores)
-        num_frames = self.model._get_feat_extract_output_lengths(mask.sum(-1)).tolist()
+        num_frames = self.anatomy.count_frames(mask.sum(-1)).tolist()
         return [clip[:count] for clip, count in zip(scores, num_frames, strict=True)]
 
 
-def make_batches(lengths: Sequence[int], max_batch_s: float, min_fill: float) -> list[list[int]]:
-    """Group the indices of clips by length, longest first; clips too short for a frame are in no batch.
+def make_batches(lengths: Sequence[int], max_batch_s: float, min_fill: float, min_samples: int = 1) -> list[list[int]]:
+    """Group the indices of clips by length, longest first; those shorter than `min_samples` are in no batch.
 
     max_batch_s: seconds of padded audio in a batch. min_fill: the shortest length of a batch by its longest.
     """
     batches: list[list[int]] = []
     max_samples = max_batch_s * SAMPLING_RATE
-    long_enough = (index for index, length in enumerate(lengths) if length >= MIN_SAMPLES)
+    long_enough = (index for index, length in enumerate(lengths) if length >= min_samples)
     for index in sorted(long_enough, key=lambda index: -lengths[index]):
         longest = lengths[batches[-1][0]] if batches else 0
         if batches and (len(batches[-1]) + 1) * longest <= max_samples and lengths[index] >= min_fill * longest:

@@ -15,7 +15,7 @@ from asrkit.decoding.loading import load_decoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
-from asrkit.transcription.engine import MIN_SAMPLES, Engine
+from asrkit.transcription.engine import Engine
 
 MAX_CLIP_S = 24.0
 """Clips up to this length are transcribed whole, as in training; longer ones are segmented at their pauses."""
@@ -94,7 +94,7 @@ class Transcriber:
 
         A long clip is cut into overlapping windows; each gives the frames up to the middle of its overlaps.
         """
-        windows = list(split_windows(len(wave.samples)))
+        windows = list(split_windows(len(wave.samples), self.engine.anatomy.min_samples))
         scores = self.engine.log_probabilities([wave.samples[start:stop] for start, stop, _, _ in windows])
         parts = [np.zeros((0, self.engine.num_tokens), np.float32)]
         for (start, stop, keep_from, keep_to), window in zip(windows, scores, strict=True):
@@ -113,12 +113,12 @@ def trim_heap() -> None:
         trim(0)
 
 
-def split_windows(num_samples: int) -> Iterator[tuple[int, int, int, int]]:
+def split_windows(num_samples: int, min_samples: int = 1) -> Iterator[tuple[int, int, int, int]]:
     """Yield windows (start, stop, keep_from, keep_to) in samples.
 
-    What they keep covers 0 to `num_samples` once. There is none for less than a frame.
+    What they keep covers 0 to `num_samples` once. There is none for less than `min_samples`.
     """
-    if num_samples < MIN_SAMPLES:
+    if num_samples < min_samples:
         return
     size, overlap = int(MAX_CLIP_S * SAMPLING_RATE), int(OVERLAP_S * SAMPLING_RATE)
     start = 0

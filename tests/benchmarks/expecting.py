@@ -20,7 +20,7 @@ from asrkit.audio import load_audio
 from asrkit.data import sources
 from asrkit.decoding.beam import WordTrie
 from asrkit.decoding.hotwords import MAX_HOT_WORDS, HotWordDecoder
-from asrkit.decoding.tokens import spell_words
+from asrkit.decoding.tokens import Speller, spell_words
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.text.normalizers import normalize
 from asrkit.text.scripts import tokenize_with_joins
@@ -54,9 +54,9 @@ def main() -> None:
     parser.add_argument("--data", default=str(CALLSIGNS))
     options = parser.parse_args()
     transcriber, model = Transcriber(options.model), RandomWordModel()
-    tokenizer = transcriber.processor.tokenizer
-    plain_s, _ = measure(lambda: [spell_words(tokenizer, tokenize_with_joins(word)) for word in model.words])
-    trie_s, _ = measure(lambda: WordTrie(model, tokenizer))
+    speller = Speller.from_tokenizer(transcriber.processor.tokenizer)
+    plain_s, _ = measure(lambda: [spell_words(speller, tokenize_with_joins(word)) for word in model.words])
+    trie_s, _ = measure(lambda: WordTrie(model, speller))
     print(
         f"{NUM_WORDS:,} words of a language model: {trie_s:.2f} s; spelling each by itself alone takes "
         f"{plain_s / trie_s:.1f} times as long"

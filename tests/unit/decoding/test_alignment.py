@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.decoding import ctc
 from asrkit.decoding.alignment import align
-from asrkit.decoding.tokens import spell_words
+from asrkit.decoding.tokens import Speller, spell_words
 from asrkit.errors import DataError
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.transcription.transcriber import Transcriber
@@ -20,9 +20,9 @@ CALLSIGNS = Path(__file__).resolve().parents[3] / "assets" / "demo" / "callsigns
 
 
 class Tokens:
-    """What `spell` asks of a tokenizer."""
+    """What `Speller` asks of a tokenizer."""
 
-    pad_token_id, unk_token_id, word_delimiter_token_id = 0, 1, 2
+    pad_token_id, unk_token_id, word_delimiter_token, all_special_ids = 0, 1, "|", (0, 1)
 
     def __init__(self, letters="abc'"):
         self.vocabulary = {"<pad>": 0, "<unk>": 1, "|": 2} | {letter: 3 + i for i, letter in enumerate(letters)}
@@ -80,7 +80,7 @@ def test_case_is_matched_and_unknown_characters_are_skipped():
 
 
 def test_delimiter_inside_a_word_is_unknown():
-    assert spell_words(Tokens(), [("a|b", False)]) == ([3, 4], [0, 0], ["|"])
+    assert spell_words(Speller.from_tokenizer(Tokens()), [("a|b", False)]) == ([3, 4], [0, 0], ["|"])
 
 
 def test_impossible_alignments_raise():
@@ -97,7 +97,7 @@ def test_impossible_alignments_raise():
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.text("abc'", min_size=1, max_size=5), min_size=1, max_size=6), st.integers(0, 1000))
 def test_aligned_words_stay_in_order_within_the_clip(words, seed):
-    tokens, _, _ = spell_words(Tokens(), [(word, False) for word in words])
+    tokens, _, _ = spell_words(Speller.from_tokenizer(Tokens()), [(word, False) for word in words])
     frames = ctc.required_frames(tokens) + seed % 7
     rng = np.random.default_rng(seed)
     model, wave = scripted(rng.integers(0, 7, frames), share=rng.uniform(0.2, 0.9))

@@ -2,6 +2,7 @@ import types
 
 import pytest
 import torch
+from transformers import Wav2Vec2Config
 
 from asrkit.config import TrainConfig
 from asrkit.decoding.lexicon import LexiconDecoder
@@ -90,7 +91,9 @@ class FakeModel(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.letter, self.after = letter, after
-        self.config = types.SimpleNamespace(pad_token_id=0)
+        self.lm_head = torch.nn.Linear(1, 8)
+        self.config = Wav2Vec2Config(pad_token_id=0, vocab_size=8)
+        self.base_model, self.base_model_prefix = None, "wav2vec2"
         self.batches = []
 
     def _get_feat_extract_output_lengths(self, lengths):

@@ -356,9 +356,9 @@ def test_encoder_cache_copies_a_batch_from_the_gpu_at_once():
     encoder = types.SimpleNamespace(forward=lambda values: values[:, None, ::320].as_subclass(OneCopyTensor))
     model = types.SimpleNamespace(
         base_model=types.SimpleNamespace(feature_extractor=encoder),
-        _get_feat_extract_output_lengths=lambda lengths: (lengths - 1) // 320 + 1,
     )
-    cache = EncoderCache(model, 2**20)
+    parts = types.SimpleNamespace(count_frames=lambda lengths: (lengths - 1) // 320 + 1)
+    cache = EncoderCache(model, parts, 2**20)
     values = torch.randn(3, 1600)
     mask = torch.ones(3, 1600, dtype=torch.long)
     mask[1, 800:] = 0

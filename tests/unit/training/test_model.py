@@ -7,8 +7,9 @@ from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2CTCTokenizer
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ModelError
+from asrkit.models import anatomy, features
 from asrkit.training import data
-from asrkit.training.model import count_frames, load, reload
+from asrkit.training.model import load, reload
 from asrkit.transcription.engine import Engine
 
 KINDS = ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "wav2vec2-bert"]
@@ -36,7 +37,7 @@ def vocabulary(processor):
 def batch_of(processor, *samples):
     items = [
         {
-            "features": data.extract_features(processor, sample),
+            "features": features.extract(processor.feature_extractor, sample),
             "labels": [3, 4],
             "duration_s": len(sample) / 16_000,
             "clip": 0,
@@ -370,14 +371,14 @@ def test_frame_counts_of_waveforms(checkpoint, kind):
     """400 samples give the first frame, 320 more each further one."""
     processor, model = loaded(checkpoint(kind))
     batch = batch_of(processor, noise(16_000), noise(400), noise(719), noise(720))
-    assert count_frames(model, batch).tolist() == [49, 1, 1, 2]
+    assert anatomy.of(model, processor).count_batch_frames(batch).tolist() == [49, 1, 1, 2]
 
 
 def test_frame_counts_without_mask_are_those_of_longest_clip(checkpoint):
     """Padding counts as audio without a mask, so every clip has the frames of the longest."""
     processor, model = loaded(checkpoint(feat_extract_norm="group", do_stable_layer_norm=False))
     batch = batch_of(processor, noise(16_000), noise(8_000))
-    assert "attention_mask" not in batch and count_frames(model, batch).tolist() == [49, 49]
+    assert "attention_mask" not in batch and anatomy.of(model, processor).count_batch_frames(batch).tolist() == [49, 49]
 
 
 @pytest.mark.parametrize("adapter", [False, True])
@@ -386,7 +387,7 @@ def test_frame_counts_of_mel_features_match_output(checkpoint, adapter):
     changes = {"add_adapter": True, "num_adapter_layers": 1, "output_hidden_size": 32} if adapter else {}
     processor, model = loaded(checkpoint("wav2vec2-bert", **changes))
     batch = batch_of(processor, noise(16_000))
-    assert count_frames(model, batch).tolist() == [25 if adapter else 49]
+    assert anatomy.of(model, processor).count_batch_frames(batch).tolist() == [25 if adapter else 49]
     assert model(**batch).logits.shape[1] == -(-batch["input_features"].shape[1] // (2 if adapter else 1))
 
 

@@ -38,7 +38,7 @@ def test_batching_does_not_change_scores(tmp_path, norm):
 
 @given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
 def test_batches_hold_every_clip_once_with_similar_lengths(lengths):
-    groups = make_batches(lengths, 24.0, 0.8)
+    groups = make_batches(lengths, 24.0, 0.8, min_samples=400)
     assert sorted(index for group in groups for index in group) == [
         index for index, length in enumerate(lengths) if length >= 400
     ]
