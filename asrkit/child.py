@@ -14,5 +14,7 @@ def module_command(name: str) -> list[str]:
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Return `base` with this package first on PYTHONPATH."""
-    return {**base, "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))}
+    """Return `base` with this package first on PYTHONPATH, once."""
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    folders = dict.fromkeys([str(_PROJECT), *filter(None, inherited)])
+    return {**base, "PYTHONPATH": os.pathsep.join(folders)}

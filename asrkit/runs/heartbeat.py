@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import resource
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -115,7 +114,7 @@ def _write(path: Path, record: dict[str, float]) -> None:
 def _is_waiting_for_disk() -> bool:
     """Whether the main thread waits for a disk: writing a checkpoint may take a minute (proc(5), state D)."""
     try:
-        stat = Path(f"/proc/self/task/{threading.main_thread().native_id}/stat").read_text()
+        stat = Path("/proc/self/stat").read_text()  # the state in it is the main thread's
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] == "D"

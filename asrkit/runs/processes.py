@@ -1,8 +1,9 @@
 """The worker of a run as a process: start it detached, recognize it, kill it.
 
-The worker has a session of its own and writes its output to a file, so nothing that happens to the app reaches it.
-The system is queried each time whether it is alive, by pid *and* start time, so that another program with the same pid
-is not mistaken for the worker.
+A worker that trains alone is forked by the fork server where there is one (`fork_server`), which saves its imports;
+all others are started as programs. Either way it has a session of its own and writes its output to a file, so nothing
+that happens to the app reaches it. The system is queried each time whether it is alive, by pid *and* start time, so
+that another program with the same pid is not mistaken for the worker.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from asrkit import child
 from asrkit.files import readable_disk_errors, write_json
-from asrkit.runs import devices
+from asrkit.runs import devices, fork_server
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
@@ -36,6 +37,8 @@ TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
 """Environment variable with flags for torchrun, for runs on several machines."""
 
 _WORKER = "asrkit.training.worker"
+
+_Process = subprocess.Popen[bytes] | fork_server.ForkedWorker
 
 
 def spawn_worker(run: Run, assigned: Sequence[str]) -> None:
@@ -50,14 +53,7 @@ def spawn_worker(run: Run, assigned: Sequence[str]) -> None:
     run.heartbeat_path.unlink(missing_ok=True)  # of an earlier worker, which no longer counts
     with readable_disk_errors(run.path), open(run.log_path, "ab") as log:
         log_from = log.tell()
-        worker = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=environment,
-        )
+        worker = _start(command, environment, log)
         try:
             write_process_info(run, worker.pid, command, events_from, assigned, log_from)
         except BaseException:
@@ -66,6 +62,20 @@ def spawn_worker(run: Run, assigned: Sequence[str]) -> None:
             raise
     # A child that has ended stays in the process table until somebody waits for it.
     threading.Thread(target=_record_exit, args=[run, worker, _count_oom_kills()], daemon=True).start()
+
+
+def _start(command: list[str], environment: Mapping[str, str], log: IO[bytes]) -> _Process:
+    """Fork the worker from the fork server if that is possible, else start the command."""
+    if command[1:3] == ["-m", _WORKER] and (forked := fork_server.fork_worker(command[3:], environment, log)):
+        return forked
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=environment,
+    )
 
 
 def _is_single_process(run: Run) -> bool:
@@ -96,10 +106,10 @@ def _worker_environment(run: Run, assigned: Sequence[str]) -> dict[str, str]:
     return child.environment({**inherited, **devices.worker_environment(assigned, inherited), "PYTHONUNBUFFERED": "1"})
 
 
-def _record_exit(run: Run, worker: subprocess.Popen[bytes], oom_kills: int) -> None:
+def _record_exit(run: Run, worker: _Process, oom_kills: int) -> None:
     """Wait for the worker and write its exit code if it is not 0. A negative code is the signal that killed it."""
     code = worker.wait()
-    if code == 0:
+    if not code:  # it succeeded, or nobody knows how it ended
         return
     # On a full disk this cannot be written; the end event of the worker is in its reserve then.
     with contextlib.suppress(OSError), RunStore(run.path.parent).lock():

@@ -14,15 +14,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from asrkit.errors import ConfigError
-from asrkit.text import numbers
-from asrkit.text.scripts import HAN, JOINERS, ZERO_WIDTH_SPACE, is_mark
-
-APOSTROPHE = "'"
-# U+2018, U+2019, U+02BC, U+FF07: written for the apostrophe by keyboards, word processors and linguists.
-_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", APOSTROPHE))
-
-# NFKC takes these Thai and Lao letters apart, though they are typed and read as one letter.
-_WHOLE_LETTERS = re.compile("([\u0e33\u0eb3\u0edc\u0edd])")
+from asrkit.text import characters, markup, numbers
+from asrkit.text.characters import fold_compatible, keep_words, lower, separate_special_digits
+from asrkit.text.markup import KEEP, MODES, REMOVE, TOKENS
+from asrkit.text.scripts import HAN, JOINERS
 
 _LATIN_LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
 _LATIN_MARKS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
@@ -51,13 +46,20 @@ def normalize(text: str, rules: str) -> str:
     return _compiled(rules)(text)
 
 
-def make_rules(normalizer: str, language: str = "", character_map: str = "") -> str:
+def make_rules(
+    normalizer: str, language: str = "", character_map: str = "", *, case: str = "", markup: str = KEEP
+) -> str:
     """Join rules to one name.
 
     language: of the numbers to spell out. character_map: "ё=е №=number", separated by spaces; nothing after = removes
-    the character, and ␣ stands for a space.
+    the character, and ␣ stands for a space. case: language whose lower case applies, where it has ı and i. markup: what
+    becomes of <noise> and the like: one of `markup.MODES`.
     """
     rules = normalizer
+    if case.strip():
+        rules += f"{_CASE}{case.strip()}"
+    if markup != KEEP:
+        rules += f"{_MARKUP}{markup}"
     if language.strip():
         rules += f"{_NUMBERS}{language.strip()}"
     if character_map.strip():
@@ -65,31 +67,119 @@ def make_rules(normalizer: str, language: str = "", character_map: str = "") -> 
     return rules
 
 
-_NUMBERS, _MAP = "+numbers:", "+map:"
+def find_problems(text: str, rules: str) -> Problems:
+    """Find what these rules cannot write, or write on an assumption, in a text as it is in the data."""
+    return _compiled(rules).find_problems(text)
+
+
+@dataclass(frozen=True)
+class Problems:
+    """unread: numbers that are left in digits because they may be read in several ways. assumed: numbers, as words, of
+    which another form may be spoken. markup: marks that became words or were only partly removed.
+    """
+
+    unread: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    markup: tuple[str, ...] = ()
+
+
+_CASE, _MARKUP, _NUMBERS, _MAP = "+case:", "+markup:", "+numbers:", "+map:"
+_RULES = re.compile(
+    r"(?P<name>[^+]*)(?:\+case:(?P<case>[^+]*))?(?:\+markup:(?P<markup>[^+]*))?(?:\+numbers:(?P<numbers>[^+]*))?"
+)
 
 
 @lru_cache(maxsize=32)
-def _compiled(rules: str) -> Callable[[str], str]:
+def _compiled(rules: str) -> _Rules:
     named, _, pairs = rules.partition(_MAP)
-    name, _, language = named.partition(_NUMBERS)
-    if name not in NORMALIZERS:
+    match = _RULES.fullmatch(named)
+    if match is None or match["name"] not in NORMALIZERS:
+        name = named if match is None else match["name"]
         raise ConfigError(f"There is no normaliser {name!r}; choose one of {', '.join(NORMALIZERS)}.")
-    mapped, normalizer = _parse_map(pairs), NORMALIZERS[name]
+    mode, language = match["markup"] or KEEP, match["numbers"] or ""
+    if mode not in MODES:
+        raise ConfigError(f"Marks in transcripts cannot be treated by {mode!r}; choose one of {', '.join(MODES)}.")
     if language:
         numbers.check_language(language)
-    if not (language or mapped):
-        return normalizer
+    has_dotless_i = bool(match["case"]) and characters.has_dotless_i(match["case"]) and match["name"] != "none"
+    return _Rules(NORMALIZERS[match["name"]], _parse_map(pairs), mode, language, has_dotless_i)
 
-    def apply(text: str) -> str:
+
+@dataclass(frozen=True)
+class _Rules:
+    """Compiled rules; calling them normalizes a text."""
+
+    normalizer: Normalizer
+    pairs: dict[str, str]
+    markup: str
+    language: str
+    has_dotless_i: bool
+
+    def __call__(self, text: str) -> str:
         # Map before, for characters that the normalizer removes, and after, for those that it creates.
-        text = normalizer(spelled(_replace(text, mapped)))
-        # Spell twice: a normalizer may create digits, as 1 and 2 from ½.
-        return _collapse(_replace(normalizer(spelled(text)) if language else text, mapped))
+        text = self._apply_markup(_replace(_MARKERS.sub(" ", text), self.pairs))
+        protected: list[str] = []
+        if self.markup == TOKENS:
+            text = _protect(text, markup.find_tokens(text), protected)
+        if self.language:
+            text = self._spell(text, protected)
+        if self.has_dotless_i:
+            text = characters.lower_dotless_i(text)
+        text = self.normalizer(text)
+        if self.pairs:
+            text = _collapse(_replace(text, self.pairs))
+        return _collapse(_restore(text, protected)) if protected else text
 
-    def spelled(text: str) -> str:
-        return numbers.spell_numbers(text, language) if language else text
+    def find_problems(self, text: str) -> Problems:
+        text = _replace(text, self.pairs)
+        marks = markup.find_markup(text if self.markup == KEEP else self._apply_markup(text))
+        parts = self._read(self._apply_markup(text))
+        return Problems(
+            tuple(part.text for part in parts if part.status == "unread"),
+            tuple(part.text for part in parts if part.status == "assumed"),
+            tuple(marks),
+        )
 
-    return apply
+    def _apply_markup(self, text: str) -> str:
+        if self.markup == REMOVE:
+            return markup.remove_markup(text)
+        return markup.make_tokens(text) if self.markup == TOKENS else text
+
+    def _read(self, text: str) -> list[numbers.Part]:
+        if self.language:
+            return numbers.read_numbers(text, self.language)
+        return numbers.split_unwritable(text) if self.normalizer.name != "none" else [numbers.Part(text, "text")]
+
+    def _spell(self, text: str, protected: list[str]) -> str:
+        """Write numbers as words; those that are left unread are protected, to stay as they are written."""
+        spelled = []
+        for part in self._read(text):
+            if part.status == "unread":
+                protected.append(part.text)
+                spelled.append(f" {chr(_FIRST_MARKER + len(protected) - 1)} ")
+            else:
+                spelled.append(part.text if part.status == "text" else f" {part.text} ")
+        return "".join(spelled)
+
+
+_FIRST_MARKER = 0x10F000
+_MARKERS = re.compile(f"[{characters.SPAN_MARKERS}]")
+
+
+def _protect(text: str, spans: list[tuple[int, int]], protected: list[str]) -> str:
+    """Replace spans of a text by private characters, which every normalizer keeps."""
+    parts, end = [], 0
+    for start, stop in spans:
+        protected.append(text[start:stop])
+        parts += [text[end:start], f" {chr(_FIRST_MARKER + len(protected) - 1)} "]
+        end = stop
+    return "".join([*parts, text[end:]])
+
+
+def _restore(text: str, protected: list[str]) -> str:
+    for index, part in enumerate(protected):
+        text = text.replace(chr(_FIRST_MARKER + index), part)
+    return text
 
 
 def _parse_map(pairs: str) -> dict[str, str]:
@@ -121,10 +211,9 @@ def _collapse(text: str) -> str:
 
 def _basic(text: str) -> str:
     # Symbols go before NFKC turns them into letters (™ into tm), and after it has made new ones (½ into 1⁄2).
-    text = _fold_compatible(_words_only(unicodedata.normalize("NFC", text)))
-    # Lower, not casefold, which would turn ß into ss. Lowering may decompose a letter (İ), hence NFC again.
-    text = unicodedata.normalize("NFC", text.lower())
-    return _collapse(unicodedata.normalize("NFC", _words_only(text)))
+    text = keep_words(separate_special_digits(unicodedata.normalize("NFC", text)))
+    text = lower(fold_compatible(text))
+    return _collapse(unicodedata.normalize("NFC", keep_words(text)))
 
 
 def _english(text: str) -> str:
@@ -163,42 +252,6 @@ def _indic(text: str) -> str:
     for spelled, letter in _CHILLUS.items():
         text = text.replace(spelled, letter)
     return _basic(text.translate(dict.fromkeys(map(ord, JOINERS))))
-
-
-def _fold_compatible(text: str) -> str:
-    """Replace full-width letters, half-width kana, ligatures and the like by plain letters (NFKC)."""
-    parts = _WHOLE_LETTERS.split(text)
-    return "".join(
-        part if _WHOLE_LETTERS.match(part) else unicodedata.normalize("NFKC", part).translate(_APOSTROPHES)
-        for part in parts
-    )
-
-
-def _words_only(text: str) -> str:
-    """Keep letters, digits, marks on a base, and apostrophes and joiners inside a word; a space replaces the rest."""
-    text = text.translate(_APOSTROPHES)
-    kept = [" "]
-    for here, after in zip(text, text[1:] + " ", strict=False):
-        kind = unicodedata.category(here)
-        inside = kept[-1] != " " and unicodedata.category(after)[0] in "LN"
-        if kind[0] in "LN":
-            kept.append(here)
-        elif is_mark(here):
-            if kept[-1] != " " and not _is_variation_selector(here):
-                kept.append(here)
-        elif here in JOINERS:
-            if inside or (kept[-1] != " " and is_mark(after) and not _is_variation_selector(after)):
-                kept.append(here)
-        elif (
-            kind != "Cf" or here == ZERO_WIDTH_SPACE
-        ):  # soft hyphens and direction marks vanish; they separate no words
-            kept.append(here if here == APOSTROPHE and inside else " ")
-    return "".join(kept)
-
-
-def _is_variation_selector(character: str) -> bool:
-    """Whether it selects a glyph (emoji or text, Han variants), which is not pronounced."""
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
 
 
 NORMALIZERS = {

@@ -17,6 +17,7 @@ from asrkit import startup
 from asrkit.data import access
 from asrkit.errors import RunError
 from asrkit.runs import watchdog
+from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
 from asrkit.ui.common import downloads, scripts, theme, upload_folder
@@ -135,8 +136,13 @@ def launch(store: RunStore, host: str, port: int) -> None:
     print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
-    with contextlib.suppress(KeyboardInterrupt):
-        page.block_thread()
+    server = start_fork_server()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            page.block_thread()
+    finally:
+        if server:
+            server.close()
 
 
 def check_port(host: str, port: int) -> None:

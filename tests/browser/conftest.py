@@ -75,6 +75,11 @@ class App:
             self.process.wait(30)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers(fork_server: None) -> None:
+    """Runs save the imports of their workers, and apps do not start a fork server each."""
+
+
 @pytest.fixture(scope="session")
 def session_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     started = App(tmp_path_factory.mktemp("app") / "runs")

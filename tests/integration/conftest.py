@@ -13,6 +13,11 @@ from asrkit.runs.store import RunStore
 from tests.support import tiny
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers(fork_server: None) -> None:
+    """Runs save the imports of their workers."""
+
+
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_dataset(tmp_path_factory.mktemp("speech") / "tones")

@@ -194,7 +194,7 @@ def test_second_worker_of_a_run_exits(store, settings):
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         timeout=120,
     )
-    assert second.returncode == 0 and "Another process works on this run" in second.stdout
+    assert second.returncode == 0 and "Another worker is running this run" in second.stdout
     wait_for(lambda: events.STARTED in [event.kind for event in run.events()[0]], "the start of training")
     supervisor.stop(run)
     assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()

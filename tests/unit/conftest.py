@@ -12,12 +12,19 @@ import soundfile
 
 from asrkit import config as configs
 from asrkit.files import write_json
+from asrkit.runs import fork_server
 from asrkit.runs.events import Event
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from tests.support import disks
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+
+
+@pytest.fixture(autouse=True)
+def no_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the fork server that tests of real processes may have started in this process."""
+    monkeypatch.delenv(fork_server.SOCKET, raising=False)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ export class RunDetails {
     setText(part("line"), reply.line);
     part("outcome").hidden = !reply.outcome;
     setText(part("outcome-text"), reply.outcome);
-    part("talk").hidden = !reply.has_model;
+    part("open-transcribe").hidden = !reply.has_model;
   }
 
   showActions(allowed) {

@@ -1,0 +1,45 @@
+"""Fast: ten hours evaluated, as a run does it and as `asrkit evaluate` does."""
+
+from __future__ import annotations
+
+import torch
+
+from asrkit.config import TrainConfig
+from asrkit.training import evaluation as training_evaluation
+from asrkit.training.arguments import resolve_precision
+from asrkit.training.model import load
+from asrkit.transcription import evaluation
+from asrkit.transcription.transcriber import Transcriber
+from tests.gpu import models, speech
+from tests.gpu.pack import Pack
+
+MAX_SECONDS = 60.0
+HOUR_S = 3600.0
+
+
+def run(pack: Pack) -> None:
+    base = models.write_checkpoint(pack.folder / "base", "xls-r-300m", pack.is_small)
+    hour = speech.write_clips(pack.folder / "clips", speech.draw_lengths("common-voice", pack.pick(HOUR_S, 30.0)))
+    rows = hour * pack.pick(10, 2)  # ten times the same hour: the files are in the system's cache
+    hours = sum(row.duration_s for row in rows) / HOUR_S
+    limit_s = MAX_SECONDS if "H100" in pack.device_name or "H200" in pack.device_name else None
+    transcriber = Transcriber(str(base), pack.device.type)
+    transcriber.engine.warm_up()
+    seconds, report = pack.time(lambda: evaluation.evaluate(transcriber, rows, "basic"))
+    pack.measure(f"`evaluate`, {hours:.1f} h", seconds, "s", at_most=limit_s, detail=str(transcriber.engine.dtype))
+    pack.check("every clip is evaluated", len(report.clips) == len(rows), f"{len(report.clips)} of {len(rows)}")
+    transcriber.engine.move_to("cpu")
+    pack.free()
+    processor, model = load(str(base), TrainConfig(preset="", model=str(base)), [])
+    model.to(pack.device)
+    precision = resolve_precision("auto")
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    for size in pack.pick((8, 32), (8,)):
+
+        def evaluate(size: int = size) -> training_evaluation.Evaluation:
+            with torch.autocast(pack.device.type, dtype=dtype, enabled=dtype is not None):
+                return training_evaluation.evaluate(model, processor, rows, batch_size=size, normaliser="basic")
+
+        seconds, result = pack.time(evaluate)
+        pack.measure(f"in a run, {hours:.1f} h, batches of {size}", seconds, "s", at_most=limit_s, detail=precision)
+        pack.check("every clip is evaluated in a run", result.utterances == len(rows))
