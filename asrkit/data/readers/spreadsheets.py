@@ -63,7 +63,7 @@ def read(path: Path, sheet: str = "") -> Sheet:
     base = {name: value for name, value in os.environ.items() if name != "RUST_BACKTRACE"}
     try:
         process = subprocess.run(
-            [*child.module_command(__spec__.name), str(path.absolute()), sheet],
+            [*child.module_command(__spec__.name), str(path.absolute()), sheet, str(MAX_MEMORY_BYTES), str(MAX_SECONDS)],
             capture_output=True,
             env=child.environment(base),
             timeout=2 * MAX_SECONDS,
@@ -97,12 +97,12 @@ def _last_line(stderr: bytes) -> str:
     return (stderr.decode("utf-8", "replace").strip().splitlines() or ["it is damaged"])[-1][:300]
 
 
-def _main(path: str, sheet: str) -> int:
+def _main(path: str, sheet: str, max_memory_bytes: int, max_seconds: int) -> int:
     """Print the sheet as JSON. The child process runs this."""
     with contextlib.suppress(ValueError, OSError):  # the system has no such limits, or lower ones
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (max_seconds, max_seconds))
+        resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum, ZipError
 
     try:
@@ -152,4 +152,4 @@ def _fill_merged_cells(rows: list[list[str]], ranges: list[tuple[tuple[int, int]
 
 
 if __name__ == "__main__":
-    sys.exit(_main(*sys.argv[1:]))
+    sys.exit(_main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
