@@ -121,7 +121,7 @@ def fork_worker(arguments: list[str], environment: Mapping[str, str], log: IO[by
         return None
     if not reply or "pid" not in reply:
         replies.close()
-        logger.info("The fork server does not fork this worker: %s", (reply or {}).get("refused", "it has ended"))
+        logger.debug("The fork server does not fork this worker: %s", (reply or {}).get("refused", "it has ended"))
         return None
     return ForkedWorker(reply["pid"], replies)
 

@@ -136,6 +136,7 @@ def open_page(browser: Browser, mic_browser: object, app: App) -> Iterator[Calla
 
     def open_it(query: str = "", within: Browser = browser, **options) -> Page:
         options.setdefault("viewport", {"width": 1280, "height": 900})
+        options.setdefault("reduced_motion", "reduce")  # to draw an animation takes as much CPU time as training
         window = within.new_context(permissions=["microphone"], **options)
         windows.append(window)
         page = window.new_page()

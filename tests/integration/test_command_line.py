@@ -53,7 +53,7 @@ def test_trained_run_can_be_used_and_deleted(tmp_path, speech, base):
     assert metrics["wer"] == pytest.approx(shown["best"]["wer"], abs=1e-6)
 
     again = asrkit("train", *short_training_options(speech, base), "--run-id", "one", runs=tmp_path)
-    assert again.returncode == 1 and "Run one exists already" in again.stderr
+    assert again.returncode == 1 and "Run one already exists" in again.stderr
 
     assert asrkit("runs", "delete", "one", runs=tmp_path).returncode == 0
     assert json.loads(asrkit("runs", "list", "--json", runs=tmp_path).stdout) == []

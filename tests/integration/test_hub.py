@@ -223,7 +223,7 @@ def test_train_publish_and_transcribe_with_hub_models(asrkit, hub_server, tmp_pa
         (
             "tiny/bert",
             "bad-model",
-            "The model tiny/bert on the Hugging Face Hub is of type 'bert', which is no CTC speech",
+            "The model tiny/bert on the Hugging Face Hub is of type 'bert', which is not a CTC speech model",
         ),
     ],
 )

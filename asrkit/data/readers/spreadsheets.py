@@ -63,7 +63,13 @@ def read(path: Path, sheet: str = "") -> Sheet:
     base = {name: value for name, value in os.environ.items() if name != "RUST_BACKTRACE"}
     try:
         process = subprocess.run(
-            [*child.module_command(__spec__.name), str(path.absolute()), sheet, str(MAX_MEMORY_BYTES), str(MAX_SECONDS)],
+            [
+                *child.module_command(__spec__.name),
+                str(path.absolute()),
+                sheet,
+                str(MAX_MEMORY_BYTES),
+                str(MAX_SECONDS),
+            ],
             capture_output=True,
             env=child.environment(base),
             timeout=2 * MAX_SECONDS,

@@ -133,7 +133,7 @@ def test_workers_run_side_by_side(fork):
 
 
 def test_environment_that_libraries_have_read_on_import_is_refused(fork, caplog):
-    with caplog.at_level("INFO", logger="asrkit"):
+    with caplog.at_level("DEBUG", logger="asrkit"):
         assert fork("0", HF_HOME="/elsewhere") is None
         assert fork("0", OMP_NUM_THREADS="many") is None
     assert ["HF_HOME differ" in caplog.messages[0], "OMP_NUM_THREADS differs" in caplog.messages[1]] == [True] * 2
