@@ -271,8 +271,14 @@ def make_recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
     """Make the recorder. Its value is the model that transcribes."""
     api = TranscribeApi(store)
     audio.register("recording", api.open_recording)
-    names = (
-        *(
+    return gr.HTML(
+        value=model_choices.find_default_model(store),
+        elem_id="recorder",
+        apply_default_css=False,
+        html_template=insert_hint_fields(template("transcribe/recorder.html")),
+        js_on_load=scripts.mount_module("transcribe/recorder.js"),
+        server_functions=server_functions(
+            api,
             "preload_model",
             "check_model",
             "start",
@@ -283,14 +289,9 @@ def make_recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
             "describe_recording",
             "format_transcript",
             "bundle",
+            "correct",
+            "save_correction",
+            "list_models",
+            "compare",
         ),
-        *("correct", "save_correction", "list_models", "compare"),
-    )
-    return gr.HTML(
-        value=model_choices.find_default_model(store),
-        elem_id="recorder",
-        apply_default_css=False,
-        html_template=insert_hint_fields(template("transcribe/recorder.html")),
-        js_on_load=scripts.mount_module("transcribe/recorder.js"),
-        server_functions=server_functions(api, *names),
     )
