@@ -1,13 +1,12 @@
-"""Read access to paths that a user or a dataset names: all paths, or those in a few folders.
+"""Read access to paths that a user or a dataset names.
 
-An app that others can reach must not read this machine's files for them: a dataset that names /etc/passwd as a clip
-would reveal whether it exists. `ASRKIT_READABLE` lists the readable folders, separated as in PATH; if it is not set,
-every path may be read. It is an environment variable so that the worker of a run obeys it too. The app sets it to the
-data root if it listens on more than this machine. The files of asrkit itself and files fetched from the Hub may always
-be read.
+The operator, who runs the app, may read every path; `ASRKIT_READABLE` limits that to a list of folders, separated as in
+PATH. It is an environment variable so that the worker of a run obeys it too.
 
-Each visitor of such an app has a folder below `ASRKIT_VISITORS`, which no other visitor may read. The current visitor
-is a context variable (`as_visitor`).
+The visitors of a shared app may read asrkit's own files, files fetched from the Hub, those folders, and a folder of
+their own below `ASRKIT_VISITORS`, which no other visitor may read. A dataset that names /etc/passwd as a clip would
+otherwise reveal whether it exists. The current visitor is a context variable (`as_visitor`); without one, the operator
+is acting.
 """
 
 from __future__ import annotations
@@ -21,61 +20,66 @@ from pathlib import Path
 from asrkit.errors import DataError
 
 READABLE_VARIABLE, VISITORS_VARIABLE = "ASRKIT_READABLE", "ASRKIT_VISITORS"
+MODELS_VARIABLE = "ASRKIT_VISITOR_MODELS"
+"""Lists the Hub ids of models that visitors may use, separated by spaces or commas."""
 VISITORS_FOLDER = ".visitors"
 """In the data root. It is hidden, so that no dataset is searched for in it."""
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
-def limit_reads(folder: Path) -> None:
-    """Allow reads only in `folder`, for this process and its children, unless a limit is set already."""
-    os.environ.setdefault(READABLE_VARIABLE, str(folder.absolute()))
+VISITOR_OWNER = "visitor:"
+"""Begins the owner of a visitor's run; the name of the visitor's folder follows."""
 
 
 def isolate_visitors(data_dir: Path) -> None:
-    """Give each visitor a folder of their own in the data root, which other visitors may not read."""
+    """Keep the folders of the visitors in the data root, for this process and its children."""
     os.environ[VISITORS_VARIABLE] = str(data_dir.absolute() / VISITORS_FOLDER)
 
 
-_visitor: ContextVar[str] = ContextVar("visitor", default="")
+_visitor: ContextVar[str | None] = ContextVar("visitor", default=None)
 
 
 @contextlib.contextmanager
-def as_visitor(name: str) -> Iterator[None]:
-    """Act for the visitor whose folder has this name; for no visitor if it is empty."""
-    token = _visitor.set(name)
+def as_visitor(folder: str | None) -> Iterator[None]:
+    """Act for the visitor whose folder has this name; an empty name is a visitor without one, None the operator."""
+    token = _visitor.set(folder)
     try:
         yield
     finally:
         _visitor.reset(token)
 
 
-def as_owner(*paths: str) -> contextlib.AbstractContextManager[None]:
-    """Act for the visitor whose folder contains these paths; for no visitor if there is none, or more than one.
-
-    For the worker of a run, whose data was checked when the run was created.
-    """
-    root = os.environ.get(VISITORS_VARIABLE, "")
-    relative = [os.path.relpath(os.path.realpath(path), os.path.realpath(root)) for path in paths if path and root]
-    owners = {path.split(os.sep)[0] for path in relative if not path.startswith(os.pardir)}
-    return as_visitor(owners.pop() if len(owners) == 1 else "")
+def is_visitor() -> bool:
+    """Return whether a visitor is acting, not the operator."""
+    return _visitor.get() is not None
 
 
 def current_visitor() -> str:
-    """Return the name of the current visitor's folder; empty for no visitor."""
-    return _visitor.get()
+    """Return the name of the current visitor's folder; empty for the operator, and for a visitor without one."""
+    return _visitor.get() or ""
+
+
+def may_use_hub_model(name: str) -> bool:
+    """Return whether a model on the Hub may be used: every one by the operator, those of a list by visitors."""
+    return not is_visitor() or name in os.environ.get(MODELS_VARIABLE, "").replace(",", " ").split()
+
+
+def owner_folder(owner: str) -> str | None:
+    """Return the folder of a run's owner (`run.json`) for `as_visitor`: None for the operator."""
+    return owner.removeprefix(VISITOR_OWNER) if owner.startswith(VISITOR_OWNER) else None
 
 
 def visitor_dir(data_dir: Path) -> Path:
-    """Return the folder for what the current visitor creates: the data root, or the visitor's own folder in it."""
-    if VISITORS_VARIABLE not in os.environ:
+    """Return the folder for what is created now: the data root, or the visitor's own folder in it."""
+    if not is_visitor():
         return data_dir
     if not current_visitor():
         raise DataError(
             "This browser does not accept cookies, so your uploads could not be kept private; "
             "allow them for this page and load it again."
         )
-    return Path(os.environ[VISITORS_VARIABLE], current_visitor())
+    return Path(os.environ.get(VISITORS_VARIABLE) or data_dir / VISITORS_FOLDER, current_visitor())
 
 
 def check(path: Path) -> None:
@@ -89,8 +93,8 @@ def check_all(paths: Iterable[Path], extra_folders: Iterable[Path] = ()) -> None
     for path in paths:
         if not policy.allows(path):
             raise DataError(
-                f"{path} may not be read here: this app reads only what was uploaded to it or lies in its "
-                f"data folder; upload it, or let whoever runs the app add its folder to {READABLE_VARIABLE}."
+                f"{path} may not be read here: this app reads only what was uploaded to it; upload it, or "
+                f"let whoever runs the app add its folder to {READABLE_VARIABLE}."
             )
 
 
@@ -105,13 +109,13 @@ class ReadPolicy:
         folders: list[str | Path] = []
         self._visitors: Path | None = None
         self._own: Path | None = None
-        if limit:
-            folders = [*limit.split(os.pathsep), ASSETS, _hub_cache(), *extra_folders]
-            if root := os.environ.get(VISITORS_VARIABLE):
-                self._visitors = Path(os.path.realpath(root))
-                if current_visitor():
-                    self._own = self._visitors / current_visitor()
-                    folders.append(self._own)
+        if limit or is_visitor():
+            folders = [*(limit or "").split(os.pathsep), ASSETS, _hub_cache(), *extra_folders]
+        if is_visitor() and (root := os.environ.get(VISITORS_VARIABLE)):
+            self._visitors = Path(os.path.realpath(root))
+            if current_visitor():
+                self._own = self._visitors / current_visitor()
+                folders.append(self._own)
         self._folders = [Path(os.path.realpath(folder)) for folder in folders if str(folder)]
         self._real_parents: dict[Path, str] = {}
 

@@ -50,8 +50,9 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
         return _run_checkpoint(run)
     # os.path, unlike Path, answers False for a name that cannot be a path, instead of raising.
     path = Path(os.path.expanduser(name))
-    if not access.ReadPolicy([store.root]).allows(path.absolute()):
+    if not _is_readable(path.absolute(), store):
         if HUB_ID.fullmatch(name):
+            _check_hub_id(name)
             return None
         raise ModelError(
             f"There is no model {name!r}: it is neither a run in {store.root}, nor a Hub id (owner/name), nor "
@@ -65,11 +66,27 @@ def resolve(name: str, store: RunDirectories) -> Path | None:
     if os.path.exists(path):
         raise ModelError(f"Model {name} is a file; give the checkpoint's directory.")
     if HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
+        _check_hub_id(name)
         return None
     raise ModelError(
         f"There is no model {name!r}: it is neither a run in {store.root}, nor a directory, nor a Hub "
         f"id (owner/name); `python -m asrkit runs list` shows the runs."
     )
+
+
+def _is_readable(path: Path, store: RunDirectories) -> bool:
+    """Return whether a checkpoint may be read: a visitor sees only the runs that the store shows to them."""
+    if not access.is_visitor():
+        return access.ReadPolicy([store.root]).allows(path)
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(store.root)).split(os.sep)
+    if inside[0] != os.pardir:
+        return store.find(inside[0]) is not None
+    return access.ReadPolicy().allows(path)
+
+
+def _check_hub_id(name: str) -> None:
+    if not access.may_use_hub_model(name):
+        raise ModelError(f"The model {name} is not among those that visitors may use here; ask whoever runs this app.")
 
 
 def fetch(name: str, store: RunDirectories, *, language: str = "", on_progress: ProgressCallback | None = None) -> Path:

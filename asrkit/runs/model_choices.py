@@ -9,7 +9,7 @@ from asrkit.runs.store import RunStore
 
 def list_models(store: RunStore) -> list[tuple[str, str]]:
     """List (label, value) pairs: runs with a model, newest first, then the starter."""
-    runs = [(f"Run {run.id}", run.id) for run in store.all() if run.has_model()]
+    runs = [(f"Run {run.id}", run.id) for run in store.visible() if run.has_model()]
     return [*runs, ("Starter (general English, small)", STARTER)]
 
 
@@ -18,5 +18,7 @@ def find_default_model(store: RunStore) -> str:
 
     A run that was stopped, failed or still trains is used where it is named.
     """
-    finished = (run.id for run in store.all() if run.has_model() and lifecycle.get_status(run) == lifecycle.FINISHED)
+    finished = (
+        run.id for run in store.visible() if run.has_model() and lifecycle.get_status(run) == lifecycle.FINISHED
+    )
     return next(finished, STARTER)

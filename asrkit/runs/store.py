@@ -112,6 +112,15 @@ class RunStore:
                 dated.append((created[:15], name))
         return [Run(self.root / name) for _, name in sorted(dated, reverse=True)]
 
+    def visible(self) -> list[Run]:
+        """List the runs that may be shown to whoever asks: all, except in the page's guarded store."""
+        return self.all()
+
+    @property
+    def unguarded(self) -> RunStore:
+        """The store of all runs, for code that acts on every one, such as the queue."""
+        return self
+
     def check_free_space(self) -> None:
         """Raise RunError if the disk has less than MIN_FREE_BYTES free."""
         free = free_bytes(self.root)

@@ -8,7 +8,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
-from asrkit.runs import devices, events, preparation
+from asrkit.runs import devices, events, ownership, preparation
 from asrkit.runs.lifecycle import ACTIVE, QUEUED, RESUMABLE, RUNNING, STARTING, get_status
 from asrkit.runs.processes import is_worker_alive, spawn_worker
 from asrkit.runs.queue import assignable_devices, enqueue, is_queued, next_position, start_ready_runs
@@ -16,8 +16,15 @@ from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP, Run
 from asrkit.runs.store import RunStore
 
 
-def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Run:
+def start(
+    store: RunStore,
+    config: TrainConfig,
+    run_id: str | None = None,
+    owned: ownership.Ownership = ownership.OPERATORS_OWN,
+) -> Run:
     """Check the data and the base model, create the run, and start its worker or queue it.
+
+    owned: whose run it is, and who else may see it.
 
     DataError or ModelError if they cannot be used; RunError if the id is taken, the disk is full or this machine lacks
     the device. After an error there is no run.
@@ -32,6 +39,7 @@ def start(store: RunStore, config: TrainConfig, run_id: str | None = None) -> Ru
         assigned, position = assignable_devices(store, config), next_position(store)
 
         def fill(run: Run) -> None:
+            ownership.write_ownership(run, owned)
             if prepared:
                 prepared.write(run)
             if not assigned:

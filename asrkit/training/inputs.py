@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asrkit.config import TrainConfig
-from asrkit.data import access, manifest
+from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
 from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
@@ -55,7 +55,7 @@ def load_data(run: Run, config: TrainConfig, base: Path | None) -> tuple[list[Ut
     """Return the train and eval manifests; rank 0 prepares them if the run has none yet."""
     if distributed.IS_MAIN and not run.manifest_path("eval").exists():
         emit_phase(run, "loading", f"Loading the data from {config.train}")
-        with access.as_owner(config.train, config.eval), contextlib.suppress(StopRequested):
+        with contextlib.suppress(StopRequested):
             preparation.prepare_data(
                 config,
                 RunStore(run.path.parent),

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from asrkit import __version__, logs, startup
 from asrkit.config import TrainConfig
+from asrkit.data import access
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
-from asrkit.runs import events, preparation, processes, queue, view
+from asrkit.runs import events, ownership, preparation, processes, queue, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
 from asrkit.runs.run import CANCEL, STOP, Run
@@ -62,7 +63,8 @@ def main(arguments: list[str]) -> int:
             run.start_clock(view.load_view(run, skim=True).elapsed_s)
             run.reserve_disk()
             on_poll = stopping.start_watchdog(run).on_poll
-        _train(run, on_poll)
+        with access.as_visitor(access.owner_folder(ownership.read_ownership(run).owner)):
+            _train(run, on_poll)
         distributed.shutdown()
     except StopRequested:
         _end_before_training(run)
