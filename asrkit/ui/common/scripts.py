@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import plotly
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -21,12 +22,16 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 WORKLET = "common/capture_worklet.js"
 """Not a module of the page: it runs in the browser's audio thread during recording."""
 
+PLOTLY = "plotly.min.js"
+"""Comes with the package plotly."""
+
 
 @functools.cache
 def load_files() -> Mapping[str, bytes]:
     """Return the content of each script and catalogue by its path in this package, such as `train/live_panel.js`."""
     paths = sorted(path for path in UI.rglob("*") if path.suffix in MEDIA_TYPES)
-    return {path.relative_to(UI).as_posix(): path.read_bytes() for path in paths}
+    files = {path.relative_to(UI).as_posix(): path.read_bytes() for path in paths}
+    return files | {PLOTLY: (Path(plotly.__file__).parent / "package_data" / PLOTLY).read_bytes()}
 
 
 @functools.cache
@@ -53,9 +58,10 @@ def mount_module(name: str) -> str:
 
 
 def preload_links() -> str:
-    """Return HTML for the page's head that makes the browser fetch every module while Gradio still builds the page."""
-    modules = [name for name in load_files() if name.endswith(".js") and name != WORKLET]
-    return "".join(f'<link rel="modulepreload" href="{make_url(name)}">' for name in modules)
+    """Return HTML for the head that makes the browser fetch Plotly and all modules while Gradio builds the page."""
+    modules = [name for name in load_files() if name.endswith(".js") and name not in (WORKLET, PLOTLY)]
+    plotly_link = f'<link rel="preload" as="script" href="{make_url(PLOTLY)}">'
+    return plotly_link + "".join(f'<link rel="modulepreload" href="{make_url(name)}">' for name in modules)
 
 
 def route() -> Route:

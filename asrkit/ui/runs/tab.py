@@ -11,7 +11,6 @@ from asrkit.runs.store import RunStore
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import UI, server_functions, template
 from asrkit.ui.runs.api import RunsApi, label_series
-from asrkit.ui.train.live_panel import PLOTLY
 
 STYLE = UI / "runs/tab.css"
 
@@ -25,7 +24,7 @@ def build(store: RunStore) -> gr.HTML:
         html_template=template("runs/tab.html"),
         js_on_load=scripts.mount_module("runs/tab.js"),
         server_functions=server_functions(RunsApi(store), "poll", "load_card"),
-        plotly_src=f"gradio_api/file={PLOTLY}",
+        plotly_src=scripts.make_url(scripts.PLOTLY),
         series=label_series(),
         cards={name: title for name, (title, _) in published.load_published_curves().items()},
     )

@@ -7,19 +7,12 @@ continues by itself after a restart of the app.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
-import plotly
 
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import UI, server_functions, template
 from asrkit.ui.train.api import TrainApi
-
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-PRELOAD = f'<link rel="preload" as="script" href="gradio_api/file={PLOTLY}">'
-"""For the head of the page: Plotly is large, and is fetched while Gradio still builds the page."""
 
 STYLE = UI / "train/live_panel.css"
 
@@ -31,7 +24,6 @@ def build(store: RunStore) -> gr.HTML:
     shows, or to fill the form with its settings; the event's data has the run's id as `run`, and as `action` either
     `transcribe` or `reuse`.
     """
-    gr.set_static_paths([PLOTLY])
     return gr.HTML(
         value="",
         elem_id="live",
@@ -39,5 +31,5 @@ def build(store: RunStore) -> gr.HTML:
         html_template=template("train/live_panel.html"),
         js_on_load=scripts.mount_module("train/live_panel.js"),
         server_functions=server_functions(TrainApi(store), "poll", "perform_action", "make_command"),
-        plotly_src=f"gradio_api/file={PLOTLY}",
+        plotly_src=scripts.make_url(scripts.PLOTLY),
     )
