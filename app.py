@@ -1,4 +1,5 @@
-"""Open the app: python app.py [--host ADDRESS] [--port N] [--runs-dir DIR]."""
+"""Open the app: python app.py [--host ADDRESS] [--port N] [--runs-dir DIR] [--public-url URL] [--public]
+[--no-browser]."""
 
 import argparse
 import sys
@@ -28,10 +29,22 @@ def main() -> int:
         default=app.default_runs(),
         help="where runs are kept (default: %(default)s)",
     )
+    parser.add_argument(
+        "--public-url", metavar="URL", default="", help="address under which people open it, behind a proxy or a tunnel"
+    )
+    parser.add_argument("--public", action="store_true", help="let in anybody without a password, to transcribe")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page in this machine's browser")
     options = parser.parse_args()
     logs.configure("%(levelname)s %(name)s: %(message)s")
     try:
-        app.launch(RunStore(options.runs_dir), options.host, options.port)
+        app.launch(
+            RunStore(options.runs_dir),
+            options.host,
+            options.port,
+            options.public_url,
+            options.public,
+            opens_browser=not options.no_browser,
+        )
     except AsrkitError as error:
         print(error, file=sys.stderr)
         return 1

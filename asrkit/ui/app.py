@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,14 @@ from asrkit.ui import strings
 from asrkit.ui.common import downloads, scripts, theme, upload_folder
 from asrkit.ui.common.audio_files import AudioFiles
 from asrkit.ui.common.upload_folder import UploadMiddleware
-from asrkit.ui.common.visitors import VisitorMiddleware
 from asrkit.ui.data import tab as data_tab
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.runs import tab as runs_tab
+from asrkit.ui.security import permissions
+from asrkit.ui.security.deployment import Deployment, Kind, keep_token, make_deployment
+from asrkit.ui.security.events import guarded
+from asrkit.ui.security.guard import Guard
+from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train import live_panel
 from asrkit.ui.train import tab as train_tab
 from asrkit.ui.transcribe import api as transcribe_api
@@ -35,7 +41,6 @@ from asrkit.ui.transcribe import tab as transcribe_tab
 MASTHEAD = f'<h1>{strings.text("app.title")}</h1><p class="quiet">{strings.text("app.subtitle")}</p>'
 STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_api.STYLE]
 SPACE_DISK = Path("/data")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
 """The largest file that can be uploaded: a number of bytes, kb, mb or gb."""
 
@@ -54,7 +59,7 @@ def default_runs() -> Path:
 
 def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
     """Build the page of a directory of runs. audio: serves its sound files. Loads neither torch nor a model."""
-    audio = audio or AudioFiles()
+    store, audio = GuardedStore(store.root), audio or AudioFiles()
     data_api = DataApi(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
@@ -69,7 +74,7 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
                 model, chosen = transcribe_tab.build(store, audio)
         gr.on(
             [page.load, panel.change],
-            lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen),
+            guarded(lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen), "refresh_model"),
             [model, chosen],
             model,
             **transcribe_tab.QUIET,
@@ -86,8 +91,8 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
             """Fill the form with the settings for the chosen data."""
             return [gr.Tabs(selected="train"), *data_tab.fill_form(event.settings)]
 
-        data.select(fill_form, None, [tabs, *form_fields], **transcribe_tab.QUIET)
-        runs_table.select(open_run, None, [tabs, panel], **transcribe_tab.QUIET)
+        data.select(guarded(fill_form, "fill_form"), None, [tabs, *form_fields], **transcribe_tab.QUIET)
+        runs_table.select(guarded(open_run, "open_run"), None, [tabs, panel], **transcribe_tab.QUIET)
 
         def use_run(event: gr.EventData) -> list[Any]:
             """Transcribe with the run that the panel shows, or fill the form with its settings."""
@@ -95,45 +100,30 @@ def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
                 return [gr.Tabs(selected="transcribe"), event.run, True, *[gr.skip()] * len(form_fields)]
             return [gr.skip(), gr.skip(), gr.skip(), *train_tab.load_run_settings(store, event.run)]
 
-        panel.select(use_run, None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
+        panel.select(guarded(use_run, "use_run"), None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
     return page
 
 
-def launch(store: RunStore, host: str, port: int) -> None:
-    """Serve the page of a directory of runs until it is interrupted. Raises RunError if the port is in use.
+def launch(
+    store: RunStore,
+    host: str,
+    port: int,
+    public_url: str = "",
+    is_public: bool = False,
+    opens_browser: bool = False,
+) -> None:
+    """Serve the page of a directory of runs until it is interrupted.
 
-    If other machines can reach it, datasets are read from the data folder only (`access`), and each visitor has a
-    folder of their own in it (`visitors`).
+    public_url: the address under which people open it, behind a proxy or a tunnel. is_public: let in anybody, with few
+    rights. opens_browser: open the page in this machine's browser, if it has one. Raises RunError if the port is in
+    use, ConfigError for an address or a password that cannot be used.
     """
     check_port(host, port)
-    is_shared = host not in LOOPBACK
-    if is_shared:
-        access.limit_reads(store.data_dir)
-        access.isolate_visitors(store.data_dir)
-    upload_folder.set_upload_folder(port)
-    audio = AudioFiles()
-    page = build(store, audio)
-    page.launch(
-        server_name=host,
-        server_port=port,
-        theme=theme.theme(),
-        css_paths=STYLES,
-        head=live_panel.PRELOAD + scripts.preload_links(),
-        footer_links=[],
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        share=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        max_file_size=MAX_UPLOAD,
-        app_kwargs={
-            "middleware": [Middleware(UploadMiddleware), *([Middleware(VisitorMiddleware)] if is_shared else [])],
-            "routes": [scripts.route()],
-        },
-    )
-    downloads.add_routes(page.app, store, audio)
-    print(f"asrkit is ready at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
+    deployment = make_deployment(host, port, public_url, is_public, keep_token(store.root))
+    page = serve(store, host, port, deployment)
+    print(deployment.describe(), flush=True)
+    if opens_browser and deployment.kind == Kind.LOCAL and has_display():
+        threading.Thread(target=webbrowser.open, args=[deployment.link], daemon=True, name="browser").start()
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
     server = start_fork_server()
@@ -143,6 +133,41 @@ def launch(store: RunStore, host: str, port: int) -> None:
     finally:
         if server:
             server.close()
+
+
+def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.Blocks:
+    """Start the server, with the guard in front of it, and return its page."""
+    permissions.require_identity()
+    access.isolate_visitors(store.data_dir)
+    upload_folder.set_upload_folder(port)
+    audio = AudioFiles()
+    page = build(store, audio)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme.theme(),
+        css_paths=STYLES,
+        head=scripts.preload_links(),
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        max_file_size=MAX_UPLOAD,
+        app_kwargs={
+            "middleware": [Middleware(Guard, deployment=deployment), Middleware(UploadMiddleware)],
+            "routes": [scripts.route()],
+        },
+    )
+    downloads.add_routes(page.app, store, audio)
+    return page
+
+
+def has_display() -> bool:
+    """Return whether a browser can show a window here; `webbrowser` would take over the terminal with a text one."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def check_port(host: str, port: int) -> None:

@@ -45,7 +45,7 @@ def main() -> None:
         try:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
             page = browser.new_page()
-            page.goto(app.url)
+            page.goto(app.link())
             open_tab(page, options.model)
             upload(page, join_clips(options.data, 60.0, Path(folder) / "a minute.flac", 2))
             page.wait_for_function(ALL_DONE, arg=1)

@@ -75,7 +75,7 @@ def start_app(runs: Path) -> Iterator[str]:
     app.start()
     time.sleep(PAGE_READING_S)
     try:
-        yield app.url
+        yield app.link()
     finally:
         app.kill(signal.SIGTERM)
 

@@ -42,6 +42,7 @@ from asrkit.runs.store import RunStore
 from asrkit.ui.common.viewers import GROUP_INTERVAL_S
 from asrkit.ui.runs.api import RunsApi
 from asrkit.ui.train.api import TrainApi
+from tests.support.tokens import AUTHORIZATION, add_token
 
 POINTS_PER_EVENT = 5
 """Points of one `train` event: loss, learning rate, gradient norm, speed, memory."""
@@ -123,7 +124,7 @@ def measure_browser(store: RunStore, num_runs: int) -> None:
                     times.append(time.monotonic()) if "component_server" in request.url else None
                 ),
             )
-            page.goto(f"{url}/?{query}")
+            page.goto(add_token(f"{url}/?{query}"))
             page.wait_for_function(condition, polling=20, timeout=60_000)
             print(f"the {name} in Chromium: {time.monotonic() - request_times[0]:.2f} s from its first request")
             page.close()
@@ -272,9 +273,10 @@ def serve_app(store: RunStore) -> Iterator[tuple[psutil.Process, str, int]]:
     )
     try:
         answer = None
+        config_request = urllib.request.Request(f"{url}/config", headers=AUTHORIZATION)
         while answer is None:
             assert app.poll() is None, "the app exited"
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/config", timeout=5) as response:
+            with contextlib.suppress(OSError), urllib.request.urlopen(config_request, timeout=5) as response:
                 answer = json.load(response)
             time.sleep(0.2)
         panel = next(item for item in answer["components"] if item["props"].get("elem_id") == "live")
@@ -316,7 +318,7 @@ class Pages:
         connections = [http.client.HTTPConnection(self.host, timeout=30) for _ in self.pages]
         streams = [http.client.HTTPConnection(self.host, timeout=30) for _ in self.pages]
         for page, stream in zip(self.pages, streams, strict=True):
-            stream.request("GET", f"/gradio_api/heartbeat/{page['page']}")
+            stream.request("GET", f"/gradio_api/heartbeat/{page['page']}", headers=AUTHORIZATION)
         queue = [(self._now() + 0.1 * index, index) for index in range(len(self.pages))]
         while not self._closed.is_set():
             due_at, index = heapq.heappop(queue)
@@ -341,7 +343,10 @@ class Pages:
             "session_hash": page["page"],
         }
         connection.request(
-            "POST", "/gradio_api/component_server", json.dumps(request), {"Content-Type": "application/json"}
+            "POST",
+            "/gradio_api/component_server",
+            json.dumps(request),
+            AUTHORIZATION | {"Content-Type": "application/json"},
         )
         answer = json.load(connection.getresponse())
         connection.close()  # as the server does after 5 s, before the next poll

@@ -21,6 +21,7 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from tests.browser import fake_run
 from tests.support.ports import find_free_port
+from tests.support.tokens import AUTHORIZATION, add_token
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -63,9 +64,14 @@ class App:
             self.process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
         wait_for(self._answers, "the app to answer")
 
+    def link(self, query: str = "") -> str:
+        """Return the link that opens the page as its operator."""
+        return add_token(self.url + query)
+
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
-        with contextlib.suppress(OSError), urllib.request.urlopen(self.url, timeout=5) as answer:
+        request = urllib.request.Request(self.url, headers=AUTHORIZATION)
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
             return answer.status == 200
         return False
 
@@ -145,7 +151,7 @@ def open_page(browser: Browser, mic_browser: object, app: App) -> Iterator[Calla
             lambda request: problems.append(f"request to {request.url}") if is_outside(request.url, app) else None,
         )
         page.on("pageerror", lambda error: problems.append(f"error in the page: {error}"))
-        page.goto(app.url + query)
+        page.goto(app.link(query))
         expect(page.get_by_role("button", name="Start training")).to_be_visible()
         return page
 

@@ -57,7 +57,7 @@ def page(hub_server, session_app, browser, tmp_path, monkeypatch):
     app = type(session_app)(tmp_path / "runs")
     app.start()
     opened = browser.new_context().new_page()
-    opened.goto(app.url)
+    opened.goto(app.link())
     opened.get_by_role("tab", name="Data").click()
     yield opened
     app.kill()

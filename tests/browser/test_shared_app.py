@@ -1,4 +1,4 @@
-"""An app that listens to more than its own machine, and two people in front of it."""
+"""A public app whose operator lets anonymous visitors bring data, and two people in front of it."""
 
 import re
 
@@ -14,7 +14,8 @@ from asrkit.runs import processes
 def shared(session_app, tmp_path, monkeypatch):
     for name in (access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    app = type(session_app)(tmp_path / "runs", options=["--host", "0.0.0.0"])
+    monkeypatch.setenv("ASRKIT_ANONYMOUS_DATA", "1")
+    app = type(session_app)(tmp_path / "runs", options=["--public"])
     app.start()
     yield app
     for run in app.store.all():
@@ -48,21 +49,26 @@ def test_what_one_person_uploads_the_other_cannot_train_on(shared, browser, tmp_
     expect(ann.locator("#data [data-part=facts]")).to_contain_text("4 clips")
     hers = ann.locator("#data [data-part=path]").input_value()
     assert re.search(r"/data/\.visitors/\w{24}/clips$", hers)
-    bob = visit(browser, shared, "Train")
-    for name, path in (("train", hers), ("train", f"{hers}-gone"), ("train", "/etc")):
-        expect(start_with(bob, name, path)).to_contain_text(f"{path} may not be read here: this app reads only")
-    bob.locator("#field-train input").fill("callsigns")
-    bob.locator("#field-train input").press("Enter")
-    for path in ("/work/model", "/etc", str(tmp_path)):
-        expect(start_with(bob, "model", path)).to_contain_text(f"There is no model '{path}': it is no run")
-    assert not shared.store.all()
+    bob = visit(browser, shared, "Data")
+    for path in (hers, f"{hers}-gone", "/etc"):
+        bob.locator("#data [data-part=path]").fill(path)
+        bob.locator("#data [data-part=path]").press("Enter")
+        expect(bob.locator("#data [data-part=notice]")).to_contain_text(f"{path} may not be read here: this app reads")
     assert ann.locator("#data").get_by_role("button", name="clips", exact=True).is_visible()
+    bob.reload()
     bob.get_by_role("tab", name="Data").click()
     expect(bob.locator("#data").get_by_role("button", name="callsigns")).to_be_visible()
     assert not bob.locator("#data").get_by_role("button", name="clips", exact=True).count()
-    ann.get_by_role("tab", name="Train").click()
-    ann.get_by_role("button", name="Advanced").click()
-    ann.locator("#field-max_steps input").fill("1")
-    ann.locator("#field-max_steps input").press("Tab")
-    start_with(ann, "train", hers)
-    expect(ann.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=120_000)
+    bob.get_by_role("tab", name="Train").click()
+    bob.get_by_role("button", name="Start training").click()
+    expect(bob.get_by_text("You may not start a run")).to_be_visible()
+    assert not shared.store.all()
+    operator = browser.new_context().new_page()
+    operator.goto(shared.link())
+    operator.get_by_role("tab", name="Train").click()
+    operator.get_by_role("button", name="Advanced").click()
+    operator.locator("#field-max_steps input").fill("1")
+    operator.locator("#field-max_steps input").press("Tab")
+    start_with(operator, "train", hers)
+    expect(operator.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=120_000)
+    expect(bob.locator("#live [data-part=status]")).not_to_contain_text("Finished")

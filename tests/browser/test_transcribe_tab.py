@@ -362,7 +362,7 @@ def test_download_progress_of_a_hub_model_is_shown(session_app, mic_browser, spe
         try:
             window = mic_browser(write_mic_file(wave, tmp_path / "mic.wav")).new_context(permissions=["microphone"])
             page = window.new_page()
-            page.goto(app.url)
+            page.goto(app.link())
             open_tab(page, "tiny/a")
             served.bytes_per_second = 500_000
             part(page, "record").click()

@@ -14,6 +14,7 @@ from asrkit.data import archives, uploads
 from asrkit.errors import DataError
 from tests.support.disks import mount_tmpfs
 from tests.support.ports import find_free_port
+from tests.support.tokens import AUTHORIZATION, TOKEN
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
@@ -51,7 +52,9 @@ def list_files(folder):
 
 
 def upload(address, size):
-    return httpx.post(f"{address}/gradio_api/upload", files={"files": ("a.wav", bytes(size))}, timeout=60)
+    return httpx.post(
+        f"{address}/gradio_api/upload", headers=AUTHORIZATION, files={"files": ("a.wav", bytes(size))}, timeout=60
+    )
 
 
 def test_file_over_the_limit_is_refused(serve, tmp_path):
@@ -79,7 +82,9 @@ def test_interrupted_upload_leaves_no_files(serve, tmp_path):
     )
     with socket.create_connection((host, int(port))) as client:
         client.sendall(
-            b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\nContent-Type: "
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: "
+            + f"{host}:{port}\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+            + b"Content-Length: 900000\r\nContent-Type: "
             b"multipart/form-data; boundary=b\r\n\r\n" + part_header + bytes(200_000)
         )
         wait_for(lambda: list_files(tmp_path / "uploads"), "the first part of the file")

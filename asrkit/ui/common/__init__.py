@@ -1,1 +1,1 @@
-"""Parts that several tabs share: components, theme, form, visitors."""
+"""Parts that several tabs share: components, theme, form, uploads."""

@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 from asrkit.errors import AsrkitError
 from asrkit.ui import strings
+from asrkit.ui.security.endpoints import FUNCTIONS
+from asrkit.ui.security.permissions import Action, PermissionDenied, check
 
 P = ParamSpec("P")
 
@@ -30,7 +32,7 @@ def template(name: str) -> str:
 
 def server_functions(api: object, *names: str) -> list[Callable[[Request], Response]]:
     """Return methods of `api` as the plain functions that Gradio needs; the script calls them by name."""
-    return [_serve(getattr(api, name), name) for name in names]
+    return [_serve(getattr(api, name), name, FUNCTIONS[f"{type(api).__name__}.{name}"]) for name in names]
 
 
 def with_error_reply(function: Callable[P, Reply]) -> Callable[P, Reply]:
@@ -46,8 +48,12 @@ def with_error_reply(function: Callable[P, Reply]) -> Callable[P, Reply]:
     return reply
 
 
-def _serve(function: Callable[[Request], Reply], name: str) -> Callable[[Request], Response]:
+def _serve(function: Callable[[Request], Reply], name: str, action: Action) -> Callable[[Request], Response]:
     def serve(request: Request) -> Response:
+        try:
+            check(action)
+        except PermissionDenied as error:
+            return Response(orjson.dumps({"error": str(error)}), status_code=403, media_type="application/json")
         # Serialised here: FastAPI would walk through the reply number by number, in Python.
         return Response(
             orjson.dumps(function(request), option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json"

@@ -22,6 +22,8 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.audio_files import AudioBytes, AudioFiles, make_response
+from asrkit.ui.security.permissions import Action, PermissionDenied, check
+from asrkit.ui.security.store import GuardedStore
 
 
 def add_routes(app: FastAPI, store: RunStore, audio: AudioFiles | None = None) -> None:
@@ -38,6 +40,8 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
     A request names a run and a clip of its evaluation set, never a file.
     """
 
+    runs = GuardedStore(store.root)
+
     def metrics(request: Request, run: Run) -> Response:
         return _as_attachment(StreamingResponse(export.iter_metrics_csv(run), media_type="text/csv"), f"{run.id}.csv")
 
@@ -46,16 +50,20 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
         return _as_attachment(Response(content, media_type="application/json"), f"{run.id}.json")
 
     def archive(request: Request, run: Run) -> Response:
+        check(Action.READ_RUN_FILES, run)
         content = StreamingResponse(export.iter_archive(run), media_type="application/zip")
         return _as_attachment(content, f"{run.id}.zip")
 
     def clip(request: Request, run: Run) -> Response:
+        check(Action.READ_RUN_FILES, run)
         return make_response(request, AudioBytes(_read_clip(run, request.path_params["clip"])))
 
     def make_endpoint(respond: Callable[[Request, Run], Response]) -> Callable[[Request], Response]:
         def endpoint(request: Request) -> Response:
             try:
-                return respond(request, store.get(request.path_params["run"]))
+                return respond(request, runs.get(request.path_params["run"]))
+            except PermissionDenied as error:
+                return PlainTextResponse(str(error), status_code=403)
             except AsrkitError as error:
                 return PlainTextResponse(str(error), status_code=404)
 

@@ -25,6 +25,7 @@ from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalize
 from asrkit.ui import strings
+from asrkit.ui.common import form
 from asrkit.ui.common.audio_files import AudioBytes, AudioFile
 from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.form import DEFAULTS
@@ -54,19 +55,17 @@ class DataApi:
 
     @with_error_reply
     def list_datasets(self, request: Request) -> Reply:
-        """List the datasets to choose from: the visitor's own, those in the data folder, and the built-in ones."""
-        folders = dict.fromkeys([access.visitor_dir(self.store.data_dir), self.store.data_dir])
+        """List the datasets to choose from, the sender's own and the built-in ones, and base models."""
         paths = [
             path
-            for folder in folders
-            for path in sorted(folder.glob("*"))
+            for path in sorted(access.visitor_dir(self.store.data_dir).glob("*"))
             if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER
         ]
         listed = [{"value": str(path), "label": path.name} for path in paths]
         listed += [
             {"value": name, "label": strings.text("data.built_in_dataset", name=name)} for name in sources.BUILT_IN
         ]
-        return {"known": listed}
+        return {"known": listed, "models": form.list_base_models(self.store)}
 
     @with_error_reply
     def load(self, request: Request) -> Reply:

@@ -22,8 +22,7 @@ export class Audit {
   }
 
   wireControls() {
-    const { part } = this, { models, vocabularies } = this.tab.props;
-    fillOptions(part("model"), models.map(([label, value]) => [value, label]), "starter");
+    const { part } = this, { vocabularies } = this.tab.props;
     const modes = vocabularies.map((name) => [name, t(`data.vocabulary.${name}`)]);
     fillOptions(part("vocabulary-mode"), modes, "keep");
     for (const name of ["model", "vocabulary-mode"]) {
@@ -32,6 +31,14 @@ export class Audit {
     part("align").addEventListener("change", () => this.forget());
     part("check").addEventListener("click", () => this.check(Boolean(this.report)));
     part("train-on").addEventListener("click", () => this.trainOn());
+  }
+
+  /** Offer base models, [label, value]: those of this visitor's runs, and well-known ones. */
+  offerModels(models) {
+    const chosen = this.part("model").value || this.formModel || "starter";
+    const pairs = models.map(([label, value]) => [value, label]);
+    if (!pairs.some(([value]) => value === chosen)) pairs.push([chosen, chosen]);
+    fillOptions(this.part("model"), pairs, chosen);
   }
 
   request() {

@@ -47,6 +47,7 @@ export class Dataset {
   async listKnown() {
     const { part, tab } = this, reply = await tab.post("list_datasets", {});
     if (!reply) return;
+    tab.audit.offerModels(reply.models);
     part("known").replaceChildren(...reply.known.map(({ value, label }) => make("option", { value, label })));
     part("known-buttons").replaceChildren(...reply.known.slice(0, MAX_BUTTONS).map(({ value, label }) => {
       const button = make("button", { type: "button", textContent: label });

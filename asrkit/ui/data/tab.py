@@ -46,7 +46,6 @@ def build(store: RunStore, api: DataApi, audio: AudioFiles) -> gr.HTML:
         ],
         normalisers=[(name, normalizer.summary) for name, normalizer in NORMALIZERS.items()],
         numbers=[(code, strings.text(f"data.number_language.{code or 'none'}")) for code in NUMBER_LANGUAGES],
-        models=form.list_base_models(store),
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),
     )
 

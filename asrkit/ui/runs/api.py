@@ -30,6 +30,8 @@ from asrkit.ui.common import status_text
 from asrkit.ui.common.component import Reply, Request
 from asrkit.ui.common.run_list import Row, RunList
 from asrkit.ui.common.viewers import Viewers
+from asrkit.ui.security.permissions import Action, can
+from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train.followers import FollowerCache
 
 TREND_POINTS = 40
@@ -114,8 +116,7 @@ class RunsApi:
     """The server's side of the Runs tab. Requests come from the page and are validated here."""
 
     def __init__(self, store: RunStore) -> None:
-        self.store = store
-        self.run_list, self.followers, self.viewers = RunList(store), FollowerCache(store), Viewers()
+        self.run_list, self.followers, self.viewers = RunList(store), FollowerCache(GuardedStore(store.root)), Viewers()
         self._trackers: dict[str, tuple[int, RunTracker]] = {}
         self._states: dict[str, tuple[Any, ...]] = {}
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -131,19 +132,26 @@ class RunsApi:
         of the curves that the page has; `series` is the curve.
         """
         rows = self.run_list.rows()
+        visible = [row.run_id for row in rows if can(Action.SEE_RUN, row.run)]
         with self._lock:
             self._refresh(rows)
-            known_version = int(request.get("version") or 0) if request.get("instance") == self._instance_id else -1
+            # Versions count changes of the whole table; who sees only a part of it gets that part anew.
+            is_known = request.get("instance") == self._instance_id and len(visible) == len(rows)
+            known_version = int(request.get("version") or 0) if is_known else -1
             reply: Reply = {
                 "instance": self._instance_id,
                 "version": self._version,
-                "rows": [row for version, row in self._rows.values() if version > known_version],
+                "rows": [
+                    row
+                    for version, row in (self._rows[run_id] for run_id in visible if run_id in self._rows)
+                    if version > known_version
+                ],
                 "ids": None,
                 "fields": None,
             }
             if known_version < self._list_version:
                 labels = {name: field_label(name) if name in FIELDS else name for name in self._fields}
-                reply["ids"] = self._ids
+                reply["ids"] = [run_id for run_id in self._ids if run_id in visible]
                 reply["fields"] = [{"name": name, "label": label} for name, label in labels.items()]
         reply["curves"] = self._make_curves(request.get("compare") or {}, str(request.get("series")))
         base_ms = ACTIVE_MS if any(row.is_active for row in rows) else IDLE_MS

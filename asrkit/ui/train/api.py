@@ -21,6 +21,8 @@ from asrkit.ui import strings
 from asrkit.ui.common import form, run_list, status_text
 from asrkit.ui.common.component import Reply, Request
 from asrkit.ui.common.viewers import Viewers
+from asrkit.ui.security.permissions import Action, can, check
+from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train.followers import FollowerCache, RunFollower
 
 RUN_ACTIONS = {
@@ -37,6 +39,9 @@ STORE_ACTIONS = {"resume": supervisor.resume, "delete": supervisor.delete}
 MOVE = "move"
 """Moves a run to a named position in the queue, so that a repeated request has no further effect."""
 
+QUEUE_ACTIONS = {MOVE, "next", "force_stop"}
+"""Actions that concern the runs of others as well."""
+
 MAX_LISTED = 100
 """Runs in the dropdown; older ones are in the Runs tab."""
 
@@ -48,8 +53,8 @@ class TrainApi:
     """The server's side of the live panel. Requests come from the page and are validated here."""
 
     def __init__(self, store: RunStore) -> None:
-        self.store = store
-        self.followers = FollowerCache(store)
+        self.store = GuardedStore(store.root)
+        self.followers = FollowerCache(self.store)
         self.run_list = run_list.RunList(store)
         self.system, self.viewers = SystemMonitor(), Viewers()
         self._disk_usage: dict[str, tuple[float, int]] = {}
@@ -60,10 +65,11 @@ class TrainApi:
         Without a run, the one under way is chosen, or the newest.
         """
         rows, queued, notice = self._start_ready_runs()
-        run_id = str(request.get("run") or run_list.choose_default_run(rows))
-        listed = rows[:MAX_LISTED] + [row for row in rows[MAX_LISTED:] if row.run_id == run_id]
+        visible = [row for row in rows if can(Action.SEE_RUN, row.run)]
+        run_id = str(request.get("run") or run_list.choose_default_run(visible))
+        listed = visible[:MAX_LISTED] + [row for row in visible[MAX_LISTED:] if row.run_id == run_id]
         labels = {row.run_id: row.label for row in listed}
-        queued_ids = [run.id for run in queued]
+        queued_ids = [run.id for run in queued if can(Action.SEE_RUN, run)]
         signature = hashlib.sha1("|".join([*labels.values(), *queued_ids]).encode(), usedforsecurity=False).hexdigest()
         reply: Reply = {"run": "", "notice": notice, "signature": signature}
         if signature != request.get("signature"):
@@ -86,7 +92,7 @@ class TrainApi:
         queued = run_list.list_queue(rows)
         try:
             if queue.find_startable([row.run for row in rows if row.is_active], queued) and queue.start_ready_runs(
-                self.store
+                self.store.unguarded
             ):
                 rows = self.run_list.rows(refresh=True)
                 queued = run_list.list_queue(rows)
@@ -110,10 +116,11 @@ class TrainApi:
             return {"notice": strings.text("train.unknown_action")}
         try:
             run = self.store.get(str(request.get("run")))
+            check(Action.MANAGE_QUEUE if action in QUEUE_ACTIONS else Action.CONTROL_RUN, run)
             if action == MOVE:
-                queue.move(self.store, run, int(request.get("position") or 1))
+                queue.move(self.store.unguarded, run, int(request.get("position") or 1))
             elif action in STORE_ACTIONS:
-                STORE_ACTIONS[action](self.store, run)
+                STORE_ACTIONS[action](self.store.unguarded, run)
             else:
                 RUN_ACTIONS[action](run)
         except (AsrkitError, OSError) as error:
@@ -161,7 +168,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "status": status,
         "status_word": status_text.format_status(status),
         "ended": has_ended,
-        "can": _list_actions(status, run, queue_status),
+        "can": [name for name in _list_actions(status, run, queue_status) if _may_act(name, run)],
         "announcement": status_text.format_announcement(status, view),
         "activity": activity,
         "silence": status_text.describe_silence(status, heartbeat_status),
@@ -178,7 +185,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "findings": view.findings,
         "evaluations": None if is_list_known else [event.step or 0 for event in view.evaluations],
         "evaluation": _render_evaluation(follower, request.get("at_step"), request.get("evaluation")),
-        "log": run.log_tail() if request.get("log") else None,
+        "log": run.log_tail() if request.get("log") and can(Action.READ_RUN_FILES, run) else None,
     }
 
 
@@ -199,6 +206,10 @@ def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None)
     if status == lifecycle.STOPPING:
         return ["force_stop"] if run.has_flag(CANCEL) else ["cancel"]
     return ["resume", "delete"] if status in lifecycle.RESUMABLE else ["delete"]
+
+
+def _may_act(action: str, run: Run) -> bool:
+    return can(Action.MANAGE_QUEUE if action in QUEUE_ACTIONS else Action.CONTROL_RUN, run)
 
 
 def _render_evaluation(follower: RunFollower, at_step: int | None, shown_key: str | None) -> Mapping[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from html import escape
@@ -14,10 +13,14 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError, AssumptionError
+from asrkit.models import resolution
 from asrkit.runs import lifecycle, queue, supervisor
+from asrkit.runs.ownership import Ownership
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
-from asrkit.ui.common import form, visitors
+from asrkit.ui.common import form
+from asrkit.ui.security.events import guarded
+from asrkit.ui.security.permissions import current_identity
 from asrkit.ui.train import live_panel
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
@@ -67,33 +70,40 @@ def build(
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_panel.build(store)
     inputs = [fields[name] for name in form.NAMES]
-    fields["preset"].input(_fill_from_preset, fields["preset"], inputs, **QUIET)
+    fields["preset"].input(guarded(_fill_from_preset, "fill_from_preset"), fields["preset"], inputs, **QUIET)
     # Not confidential: with the default, a random key, a restarted app could not read the values in the browser.
     saved = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
-    page.load(_restore, saved, inputs, **QUIET)
+    # The page is built for nobody; whose runs can be trained further depends on who opens it.
+    page.load(
+        guarded(lambda: gr.update(choices=form.list_base_models(store)), "list_base_models"),
+        None,
+        fields["model"],
+        **QUIET,
+    )
+    page.load(guarded(_restore, "restore_form"), saved, inputs, **QUIET)
 
-    def on_change(request: gr.Request, *values: Any) -> list[Any]:
-        with visitors.as_sender(request):
-            return [*_update_dependents(store, values, describe_estimate), gr.update(visible=False)]
+    def on_change(*values: Any) -> list[Any]:
+        return [*_update_dependents(store, values, describe_estimate), gr.update(visible=False)]
 
-    def on_start(request: gr.Request, *values: Any) -> Iterator[StartUpdate]:
-        yield from _start(store, values, request)
+    def on_start(*values: Any) -> Iterator[StartUpdate]:
+        yield from _start(store, values)
 
-    def on_accept(request: gr.Request, *values: Any) -> Iterator[StartUpdate]:
-        yield from _start(store, values, request, accept_assumptions=True)
+    def on_accept(*values: Any) -> Iterator[StartUpdate]:
+        yield from _start(store, values, accept_assumptions=True)
 
     gr.on(
         [field.change for field in inputs],
-        on_change,
+        guarded(on_change, "update_dependents"),
         inputs,
         [command, saved, data, expected, accept],
         trigger_mode="always_last",
         **QUIET,
     )
     for button, on_click in ((start, on_start), (accept, on_accept)):
-        clicked = button.click(on_click, inputs, [start, message, panel, accept], **QUIET)
+        clicked = button.click(guarded(on_click, "start_training"), inputs, [start, message, panel, accept], **QUIET)
         clicked.then(None, None, None, js=REFOCUS)
-    panel.change(lambda: _refresh(store), None, [start, waiting, fields["model"]], **QUIET)
+    refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
+    panel.change(refresh, None, [start, waiting, fields["model"]], **QUIET)
     return panel, inputs
 
 
@@ -198,9 +208,7 @@ def _render_note(text: str) -> str:
     return text and f'<p class="quiet" role="status">{escape(text)}</p>'
 
 
-def _start(
-    store: RunStore, values: tuple[Any, ...], request: gr.Request | None = None, accept_assumptions: bool = False
-) -> Iterator[StartUpdate]:
+def _start(store: RunStore, values: tuple[Any, ...], accept_assumptions: bool = False) -> Iterator[StartUpdate]:
     """Start a run; yield updates of its controls. The form stays as it is.
 
     accept_assumptions: the visitor has seen what was assumed to read the data, and accepts it for this run.
@@ -208,8 +216,9 @@ def _start(
     hidden, accepted = gr.update(visible=False), {"accept_assumptions": True} if accept_assumptions else {}
     yield gr.update(interactive=False), _update_message(strings.text("train.checking")), gr.skip(), hidden
     try:
-        with visitors.as_sender(request) if request else contextlib.nullcontext():
-            run = supervisor.start(store, form.read_form(values).replace(accepted))
+        config = form.read_form(values).replace(accepted)
+        resolution.resolve(config.model, store)  # before the supervisor, which sees the runs of everybody
+        run = supervisor.start(store.unguarded, config, owned=Ownership(current_identity().owner_id))
     except (AsrkitError, OSError) as error:
         shown = gr.update(visible=isinstance(error, AssumptionError))
         yield gr.update(interactive=True), _update_message(str(error), "callout bad", "alert"), gr.skip(), shown

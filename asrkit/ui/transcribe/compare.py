@@ -24,7 +24,7 @@ def list_alternatives(store: RunStore) -> list[dict[str, str]]:
     """List what a recording can be compared with: {label, value}."""
     checkpoints = [
         {"label": strings.text("compare.every_checkpoint", run=run.id), "value": CHECKPOINTS + run.id}
-        for run in store.all()
+        for run in store.visible()
         if len(run.checkpoints()) > 1
     ]
     return [{"label": label, "value": value} for label, value in model_choices.list_models(store)] + checkpoints

@@ -19,6 +19,7 @@ from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
 from asrkit.ui import strings
+from asrkit.ui.security.events import guarded
 from asrkit.ui.transcribe.hints import read_hints
 
 MAX_CONCURRENT = 4
@@ -46,7 +47,11 @@ def add_transcribe_endpoint(store: RunStore) -> None:
         *(gr.Textbox(value="", visible=False, label=name) for name in ("model", "hot_words", "expect")),
     )
     gr.Button(visible=False).click(
-        transcribe, [audio, *texts], gr.JSON(visible=False), api_name="transcribe", concurrency_limit=MAX_CONCURRENT
+        guarded(transcribe, "transcribe"),
+        [audio, *texts],
+        gr.JSON(visible=False),
+        api_name="transcribe",
+        concurrency_limit=MAX_CONCURRENT,
     )
 
 

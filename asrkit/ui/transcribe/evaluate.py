@@ -140,7 +140,7 @@ def load_evaluation_clips(dataset: str, model: str, store: RunStore) -> Sequence
     if dataset:
         return sources.load(dataset).unseen
     frozen = store.root / model / "eval.jsonl"
-    if model not in [run.id for run in store.all()] or not frozen.exists():
+    if store.find(model) is None or not frozen.exists():
         raise DataError(strings.text("evaluate.no_dataset"))
     return manifest.read(frozen)
 

@@ -10,6 +10,7 @@ from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.audio_files import AudioFiles
+from asrkit.ui.security.events import guarded
 from asrkit.ui.transcribe.api import make_recorder
 from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
 from asrkit.ui.transcribe.evaluate import make_evaluation_section
@@ -33,8 +34,8 @@ def build(store: RunStore, audio: AudioFiles) -> tuple[gr.Dropdown, gr.State]:
         transcribe = make_recorder(store, audio)
         evaluate = make_evaluation_section(store, audio)
         add_transcribe_endpoint(store)
-    model.change(lambda name: [name, name], model, [transcribe, evaluate], **QUIET)
-    model.input(lambda: True, None, chosen, **QUIET)
+    model.change(guarded(lambda name: [name, name], "set_model"), model, [transcribe, evaluate], **QUIET)
+    model.input(guarded(lambda: True, "mark_chosen"), None, chosen, **QUIET)
     return model, chosen
 
 

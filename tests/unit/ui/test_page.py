@@ -89,7 +89,7 @@ def test_only_start_writes_its_error(store):
 def test_refused_assumptions_can_be_accepted_with_a_second_button(store, monkeypatch):
     from asrkit.ui.common import form
 
-    def start(store, config):
+    def start(store, config, owned):
         if not config.accept_assumptions:
             raise AssumptionError("The files were found by name.")
         return SimpleNamespace(id="one")
@@ -114,7 +114,7 @@ def test_accepted_assumptions_are_not_restored_with_the_form():
 def test_start_can_be_pressed_again_after_an_error(store, monkeypatch, error):
     from asrkit.ui.common import form
 
-    def fails(*_):
+    def fails(*_, **__):
         raise error
 
     monkeypatch.setattr(train_tab.supervisor, "start", fails)

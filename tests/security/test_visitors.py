@@ -1,65 +1,27 @@
-"""Isolation of the visitors of a shared app, through its real server."""
+"""Visitors of a public app cannot reach what others uploaded and recorded."""
 
 import io
 import secrets
 import threading
 
-import gradio as gr
-import httpx
 import numpy as np
 import pytest
 import soundfile
-from starlette.middleware import Middleware
-
-from asrkit.data import access
-from asrkit.runs.store import RunStore
-from asrkit.ui import app
-from asrkit.ui.common import downloads, visitors
-from asrkit.ui.common.audio_files import AudioFiles
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """Start the page as `app.launch` does for others; yield (address, store, page)."""
-    folder = tmp_path_factory.mktemp("shared")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
-        patch.delenv(access.READABLE_VARIABLE, raising=False)
-        for name in (access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
-            patch.setenv(name, "")  # restored afterwards, whatever the app sets
-        store = RunStore(folder / "runs")
-        patch.setenv(access.READABLE_VARIABLE, str(store.data_dir))
-        access.isolate_visitors(store.data_dir)
-        audio = AudioFiles()
-        built = app.build(store, audio)
-        _, address, _ = built.launch(
-            server_name="127.0.0.1",
-            quiet=True,
-            prevent_thread_lock=True,
-            ssr_mode=False,
-            app_kwargs={"middleware": [Middleware(visitors.VisitorMiddleware)]},
-        )
-        downloads.add_routes(built.app, store, audio)
-        yield address, store, built
-        built.close()
+def page(serve):
+    """A public app whose operator lets anonymous visitors upload and record."""
+    return serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
 
 
 class Browser:
     def __init__(self, page):
-        address, _, self.built = page
-        self.client = httpx.Client(base_url=address, timeout=60)
+        self.page, self.client = page, page.client()
         self.first = self.client.get("/")
 
     def call(self, name, request):
-        (component,) = (
-            block
-            for block in self.built.blocks.values()
-            if isinstance(block, gr.HTML) and getattr(block, "elem_id", "") == "data"
-        )
-        response = self.client.post(
-            "/gradio_api/component_server",
-            json={"session_hash": "x", "component_id": component._id, "fn_name": name, "data": request},
-        )
+        response = self.page.call(self.client, "data", name, request)
         response.raise_for_status()
         return response.json()
 
@@ -69,6 +31,10 @@ class Browser:
     def upload(self, name, content):
         (path,) = self.client.post("/gradio_api/upload", files={"files": (name, content)}).json()
         return self.call("add_upload", {"files": [{"path": path, "name": name}]})
+
+
+def cookie_name(page):
+    return f"asrkit-visitor-{page.url.rpartition(':')[2]}"
 
 
 def wav():
@@ -86,11 +52,10 @@ def record(browser, name):
 def test_visitor_gets_a_random_id_and_keeps_it(page):
     ann = Browser(page)
     cookie = ann.first.headers["set-cookie"]
-    assert len(ann.client.cookies[visitors.COOKIE]) == 32 and "HttpOnly; SameSite=Lax" in cookie
+    assert len(ann.client.cookies[cookie_name(page)]) == 32 and "HttpOnly; SameSite=Strict" in cookie
     assert "set-cookie" not in ann.client.get("/").headers
-    assert Browser(page).client.cookies[visitors.COOKIE] != ann.client.cookies[visitors.COOKIE]
-    framed = httpx.get(page[0], headers={"x-forwarded-proto": "https", "cookie": f"{visitors.COOKIE}=../../x"})
-    assert "SameSite=None; Secure; Partitioned" in framed.headers["set-cookie"]
+    assert Browser(page).client.cookies[cookie_name(page)] != ann.client.cookies[cookie_name(page)]
+    assert "set-cookie" in page.client(cookie=f"{cookie_name(page)}=../../x").get("/").headers
 
 
 @pytest.mark.parametrize("others", ['prefs={"a":1}', "flag", "a b=c", "a=b c", "k=(a;b)"])
@@ -98,7 +63,7 @@ def test_malformed_cookies_of_other_apps_are_ignored(page, others):
     """A browser sends the cookies of a host to each of its ports."""
     ann = Browser(page)
     recorded = record(ann, "kept")
-    cookie = f"{visitors.COOKIE}={ann.client.cookies[visitors.COOKIE]}"
+    cookie = f"{cookie_name(page)}={ann.client.cookies[cookie_name(page)]}"
     ann.client.cookies.clear()
     ann.client.headers["cookie"] = f"{others}; {cookie}"
     assert "set-cookie" not in ann.client.get("/").headers
@@ -110,7 +75,7 @@ def test_uploads_and_recordings_are_private_to_their_visitor(page):
     reply = ann.upload("a.wav", wav())
     sent = ann.upload("clips.csv", b"file_name,text\n/nowhere.wav,secret words\n")
     assert (
-        reply["data"].startswith(f"{page[1].data_dir}/.visitors/")
+        reply["data"].startswith(f"{page.store.data_dir}/.visitors/")
         and "may not be read" in ann.call("load", {"data": sent["data"]})["error"]
     )
     recorded = record(ann, "my voice")
@@ -127,7 +92,7 @@ def test_uploads_and_recordings_are_private_to_their_visitor(page):
         assert len(errors) == 1 and "may not be read here" in errors.pop(), name
     clips = [browser.play(recorded["data"]) for browser in (ann, bob)]
     assert [clip.status_code for clip in clips] == [200, 404] and "may not be read here" in clips[1].text
-    clip = next((page[1].data_dir / ".visitors").glob("*/my voice/clips/*.flac"))
+    clip = next((page.store.data_dir / ".visitors").glob("*/my voice/clips/*.flac"))
     for path in (clip, clip.parents[1] / "metadata.csv", "app.py", "/etc/passwd"):
         for browser in (ann, bob):
             assert browser.client.get(f"/gradio_api/file={path}").status_code in (403, 404), path
@@ -139,12 +104,13 @@ def test_folder_name_does_not_give_access(page):
     """Runs, which everybody can see, name the folder."""
     ann = Browser(page)
     folder = record(ann, "shown")["data"].split("/.visitors/")[1].split("/")[0]
-    thief = httpx.Client(base_url=page[0], cookies={visitors.COOKIE: folder})
-    assert ann.client.cookies[visitors.COOKIE] not in folder
+    thief = page.client(cookie=f"{cookie_name(page)}={folder}")
+    assert ann.client.cookies[cookie_name(page)] not in folder
     thief.get("/")
     eve = Browser(page)
-    eve.client.cookies.set(visitors.COOKIE, folder)
-    assert "may not be read here" in eve.call("load", {"data": f"{page[1].data_dir}/.visitors/{folder}/shown"})["error"]
+    eve.client.cookies.set(cookie_name(page), folder)
+    path = f"{page.store.data_dir}/.visitors/{folder}/shown"
+    assert "may not be read here" in eve.call("load", {"data": path})["error"]
 
 
 def test_concurrent_visitors_are_kept_apart(page):

@@ -1,0 +1,55 @@
+"""Functions for Gradio's events, which run outside of the HTTP request that the guard has seen."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from asrkit.ui.security.endpoints import EVENTS
+from asrkit.ui.security.guard import SCOPE_KEY
+from asrkit.ui.security.permissions import Identity, PermissionDenied, as_identity, check, current_identity
+
+
+def identity_of(request: gr.Request) -> Identity:
+    """Return who sent an event."""
+    who = getattr(request.request, "scope", {}).get(SCOPE_KEY)
+    return who if isinstance(who, Identity) else current_identity()
+
+
+def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return `function` for an event: it runs as the sender, who must be allowed what EVENTS says of `name`.
+
+    A function that has a parameter `event` gets the event's data instead of values.
+    """
+    action = EVENTS[name]
+
+    def call(request: gr.Request, *values: Any) -> Any:
+        with as_identity(identity_of(request)):
+            try:
+                check(action)
+            except PermissionDenied as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            return function(*values)
+
+    def call_with_data(request: gr.Request, data: gr.EventData) -> Any:
+        return call(request, data)
+
+    def iterate(request: gr.Request, *values: Any) -> Iterator[Any]:
+        # The context of a generator is that of whoever calls `next`, so each step is run as the sender.
+        steps = call(request, *values)
+        while True:
+            try:
+                with as_identity(identity_of(request)):
+                    step = next(steps)
+            except StopIteration:
+                return
+            yield step
+
+    takes_data = "event" in inspect.signature(function).parameters
+    event = iterate if inspect.isgeneratorfunction(function) else call_with_data if takes_data else call
+    event.__name__ = name
+    event.__doc__ = function.__doc__
+    return event
