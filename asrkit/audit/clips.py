@@ -22,6 +22,8 @@ from asrkit.errors import AudioError
 from asrkit.text.normalizers import normalize
 
 _PREFETCHED_CLIPS = 64
+MAX_OVERSHOOT_S = 0.6
+"""By how much a part of a recording may go beyond its end: many times are rounded to a second."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,9 @@ def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
     except AudioError as error:
         return CheckedClip(row, "", "unreadable-audio", str(error))
     row, text = replace(row, duration_s=seconds), normalize(row.text, limits.rules)
+    if row.end_s is not None and row.end_s - row.start_s > seconds + MAX_OVERSHOOT_S and seconds > 0:
+        detail = f"from {row.start_s:g} s to {row.end_s:g} s, of which {seconds:.2f} s are there"
+        return CheckedClip(row, text, "beyond-end", detail, stats)
     code = _check_duration(seconds, limits)
     if code:
         return CheckedClip(row, text, code, f"{seconds:.2f} s", stats)

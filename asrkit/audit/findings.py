@@ -91,6 +91,11 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "The row cannot be used as it is written: a field is missing, or is not what its column needs.",
         "Correct these rows, or remove them.",
     ),
+    "beyond-end": (
+        "drop",
+        "The part of the recording that the row names goes beyond its end, so the text has more words than the audio.",
+        "Correct the times of these rows, or their unit, or copy the whole recording again.",
+    ),
     "zero-length": (
         "drop",
         "The file holds no audio.",
@@ -148,6 +153,33 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "suspect",
         "Lines have more fields than the others; what is beyond the separator was taken as part of the text.",
         "Read these texts; put quotes around a text that contains the separator.",
+    ),
+    "stray-quote": (
+        "suspect",
+        "Texts begin with a quotation mark that is never closed; the mark was read as a character of the text, and the "
+        "line as one row.",
+        "Read these texts; remove the mark, or double it and put quotes around the text.",
+    ),
+    "missing-fields": (
+        "suspect",
+        "Lines have fewer fields than the header; their fields may belong to other columns.",
+        "Read these texts; give every line a field for each column, which may be empty.",
+    ),
+    "dates-in-texts": (
+        "suspect",
+        "The spreadsheet holds dates or times in place of texts; it makes them of what is typed, so that the text may "
+        "not be what is said.",
+        "Format these cells as text and type again what is said, or leave the clips out.",
+    ),
+    "unused-columns": (
+        "suspect",
+        "Columns that may decide which audio is meant were not used ({detail}).",
+        "Leave these clips out or correct the table, if the columns say so; otherwise remove the columns.",
+    ),
+    "shared-recording": (
+        "suspect",
+        "Rows give one and the same recording different texts, and each text is learned with all of it.",
+        "Name the part of each row in columns start_s and end_s, in seconds, or leave out the wrong rows.",
     ),
     "unused-times": (
         "suspect",
@@ -280,7 +312,12 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
 CHANGES: dict[str, Change] = {
     "file-by-name": "audio",
     "merged-lines": "text",
+    "stray-quote": "text",
     "extra-fields": "text",
+    "missing-fields": "text",
+    "dates-in-texts": "text",
+    "unused-columns": "audio",
+    "shared-recording": "text",
     "unused-times": "audio",
     "assumed-times": "audio",
     "spoken-symbols": "text",
