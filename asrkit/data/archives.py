@@ -35,6 +35,7 @@ MAX_NAME_BYTES = 255  # of one part of a path
 MAX_DEPTH = 30
 MAX_HEADER_BYTES = 1 << 20  # of a long name or other metadata that tar stores beside a member
 _COPY_BYTES = 1 << 20
+_ZIP_UTF8_FLAG = 0x800
 _IGNORED_NAMES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -182,7 +183,18 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
                 raise _special_file_error(archive, entry.filename)
             if not entry.is_dir():
                 with packed.open(entry) as content:
-                    yield _Member(entry.orig_filename if "\0" in entry.orig_filename else entry.filename, content)
+                    name = entry.orig_filename if "\0" in entry.orig_filename else entry.filename
+                    yield _Member(_decode_zip_name(name, entry.flag_bits), content)
+
+
+def _decode_zip_name(name: str, flag_bits: int) -> str:
+    """Return the name of an entry. A Mac writes UTF-8 without its flag, and zipfile decodes code page 437."""
+    if flag_bits & _ZIP_UTF8_FLAG:
+        return name
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:  # it is in that code page, or in another one
+        return name
 
 
 def _count_zip_entries(archive: Path) -> int:

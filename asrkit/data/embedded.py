@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import access
+from asrkit.data.audio_finder import find_in_any_form
 from asrkit.errors import DataError
 from asrkit.files import write_atomic
 
@@ -27,10 +28,10 @@ class ClipExtractor:
         self.folder = (folder or cache_dir() / "clips").absolute()
         self._policy = access.ReadPolicy()
 
-    def extract(self, value: Any, where: str, column: str) -> str:
-        """Return the file of `value`, which is {"bytes", "path"}, bytes, or a path.
+    def extract(self, value: Any, column: str, folder: Path) -> str:
+        """Return the file of `value`, which is {"bytes", "path"}, bytes, or a path, relative to `folder`.
 
-        Raises DataError, naming the row and the column, for any other value.
+        Raises DataError, naming the column, for any other value.
         """
         if isinstance(value, Mapping):
             content, path = value.get("bytes"), value.get("path")
@@ -39,10 +40,14 @@ class ClipExtractor:
         if content:
             return str(self._write(content, Path(path or "").suffix))
         # A path that may not be read is not looked up: `sources` refuses it, whether it exists or not.
-        if isinstance(path, str) and (not self._policy.allows(Path(path)) or os.path.isfile(path)):
-            return os.path.abspath(path)
+        if isinstance(path, str) and path:
+            file = folder / path
+            if not self._policy.allows(file):
+                return os.path.abspath(file)
+            if found := find_in_any_form(folder, path):
+                return os.path.abspath(found)
         raise DataError(
-            f"{where}: {column} holds neither the bytes of a recording nor the path of a file that exists "
+            f"{column} holds neither the bytes of a recording nor the path of a file that exists "
             f"({str(path)[:60]!r}); choose the audio column with audio_column, or save the dataset with its audio."
         )
 

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 from asrkit.audio import read_duration_s
-from asrkit.data import access
 from asrkit.data.manifest import UNREADABLE_S
 from asrkit.errors import AudioError, DataError
 
@@ -87,37 +86,3 @@ def measure_duration(file: str | Path, start_s: float = 0.0, end_s: float | None
     except AudioError:
         return UNREADABLE_S
     return max(0.0, (file_s if end_s is None else min(end_s, file_s)) - start_s)
-
-
-class AudioFinder:
-    """Audio files below a folder by the names that a table gives them: a path, a file name, or a name without suffix.
-
-    A file that may not be read is not looked up, which would reveal whether it exists; `sources` refuses it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.policy = access.ReadPolicy()
-        self._files_by_name: dict[str, Path | None] | None = None
-
-    def find(self, name: str) -> Path:
-        """Return the file, or the path relative to the folder if there is none."""
-        relative = name.replace("\\", "/")
-        for path in (self.folder / relative, self.folder / "clips" / relative):  # Common Voice leaves out clips/
-            if self.policy.allows(path) and is_file(path):
-                return path
-        found = self._index().get(relative.rpartition("/")[2].lower())
-        return found or self.folder / relative
-
-    def exists(self, path: Path) -> bool:
-        """Return whether `path` exists, or must be treated so because it may not be looked up."""
-        return not self.policy.allows(path) or is_file(path)
-
-    def _index(self) -> dict[str, Path | None]:
-        """Return the audio files by lower-case name and stem, None for one that occurs twice. Built on first use."""
-        if self._files_by_name is None:
-            self._files_by_name = {}
-            for path in filter(is_audio, list_files(self.folder)):
-                for key in (path.name.lower(), path.stem.lower()):
-                    self._files_by_name[key] = None if key in self._files_by_name else path
-        return self._files_by_name

@@ -7,13 +7,16 @@ beside them; archives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
-from asrkit.data.manifest import Mark, Utterance
+from asrkit.data.audio_finder import fold
+from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import corpora, parquet, saved, spreadsheets, tables
+from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
@@ -36,7 +39,7 @@ class Contents:
     utterances: list[Utterance]
     layout: str
     column_names: tuple[str, ...] = ()
-    columns: tables.Columns | None = None
+    columns: Columns | None = None
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     notes: tuple[Mark, ...] = ()
@@ -54,7 +57,7 @@ class ReadOptions:
     default. on_progress: called while files are fetched from the Hub. depth: of nested folders, counted here.
     """
 
-    choice: tables.ColumnChoice
+    choice: ColumnChoice
     clips_dir: Path | None = None
     on_progress: ProgressCallback | None = None
     depth: int = 0
@@ -158,7 +161,12 @@ def _read_splits(entries: list[Path], table_files: list[Path], options: ReadOpti
         return None
     rows = [replace(row, split=split, row=prefix + row.row) for split, part, prefix in parts for row in part.utterances]
     # Of several files, no other sheet can be chosen.
-    return replace(parts[0][1], utterances=rows, sheet="", sheets=())
+    return replace(parts[0][1], utterances=rows, sheet="", sheets=(), notes=merge_notes(part for _, part, _ in parts))
+
+
+def merge_notes(parts: Iterable[Contents]) -> tuple[Mark, ...]:
+    """Return the notes of all parts, each once."""
+    return tuple(dict.fromkeys(note for part in parts for note in part.notes))
 
 
 def _has_only_audio(folder: Path) -> bool:
@@ -189,20 +197,18 @@ def _read_transcribed_files(folder: Path) -> Contents | None:
         return None
     title, transcripts = corpora.recognise_transcripts(paths)
     if title:
-        corpus_rows = [
-            _make_row(path, folder, text, speaker or None, _split_from_path(path, folder))
-            for path, (text, speaker) in transcripts.items()
-        ]
-        return Contents(corpus_rows, title)
-    with_text = {path.with_suffix("") for path in paths if path.suffix == ".txt"}
-    if not any(path.with_suffix("") in with_text for path in clips):
+        return Contents([_make_corpus_row(transcript, folder) for transcript in transcripts], title)
+    text_files: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in paths:
+        if path.suffix.lower() == ".txt":
+            text_files[path.parent, fold(path.stem)].append(path)
+    texts_of_clips = [(clip, text_files[clip.parent, fold(clip.stem)]) for clip in clips]
+    if not any(texts for _, texts in texts_of_clips):
         raise DataError(
             f"{folder} holds {len(clips)} recordings but no transcripts; add a metadata.csv with file_name and text, "
             f"or a .txt beside each (such as {clips[0].with_suffix('.txt').name})."
         )
-    rows = [
-        _make_row(path, folder, _read_transcript(path) if path.with_suffix("") in with_text else "") for path in clips
-    ]
+    rows = [_make_row(clip, folder, *_read_transcript(clip, texts)) for clip, texts in texts_of_clips]
     return Contents(rows, "recordings with a .txt beside each")
 
 
@@ -217,7 +223,7 @@ def _read_archives(entries: list[Path], options: ReadOptions) -> Contents | None
     ]
     if not parts:
         return None
-    return replace(parts[0][1], utterances=list(_name_splits(parts)))
+    return replace(parts[0][1], utterances=list(_name_splits(parts)), notes=merge_notes(part for _, part in parts))
 
 
 def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
@@ -226,9 +232,15 @@ def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
             yield replace(row, split=entry.stem) if split_role(entry.stem) else row
 
 
-def _make_row(path: Path, folder: Path, text: str, speaker: str | None = None, split: str | None = None) -> Utterance:
+def _make_row(path: Path, folder: Path, text: str, marks: tuple[Mark, ...]) -> Utterance:
     duration_s = files.measure_duration(path)
-    return Utterance(str(path), text, duration_s, speaker, split, row=str(path.relative_to(folder)))
+    return Utterance(str(path), text, duration_s, row=str(path.relative_to(folder)), marks=marks)
+
+
+def _make_corpus_row(transcript: corpora.Transcript, folder: Path) -> Utterance:
+    path, text, speaker, marks, where = transcript
+    row = _make_row(path, folder, text, marks)
+    return replace(row, speaker=speaker or None, split=_split_from_path(path, folder), row=where or row.row)
 
 
 def _split_from_path(path: Path, folder: Path) -> str | None:
@@ -236,5 +248,14 @@ def _split_from_path(path: Path, folder: Path) -> str | None:
     return next((part for part in path.relative_to(folder).parts[:-1] if split_role(part)), None)
 
 
-def _read_transcript(path: Path) -> str:
-    return " ".join(files.read_text(path.with_suffix(".txt")).split())
+def _read_transcript(clip: Path, text_files: list[Path]) -> tuple[str, tuple[Mark, ...]]:
+    """Return (text, marks) of a recording; an empty text without a file. text_files: of its name, in any form."""
+    exact = [path for path in text_files if path.stem == clip.stem]
+    chosen = exact or text_files
+    if len(chosen) > 1:
+        names = " and ".join(path.name for path in chosen)
+        return "", (Mark(BAD_ROW, f"{names} are both its transcript; remove one"),)
+    try:
+        return (" ".join(files.read_text(chosen[0]).split()) if chosen else ""), ()
+    except DataError as error:
+        return "", (Mark(BAD_ROW, str(error)),)

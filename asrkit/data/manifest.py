@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 from asrkit.errors import DataError
 from asrkit.files import write_atomic
@@ -17,9 +17,24 @@ UNREADABLE_S = -1.0
 
 
 MarkCode = Literal[
-    "bad-row", "file-by-name", "merged-lines", "extra-fields", "unused-times", "assumed-times", "columns-not-used"
+    "bad-row",
+    "file-by-name",
+    "merged-lines",
+    "stray-quote",
+    "extra-fields",
+    "missing-fields",
+    "unused-times",
+    "assumed-times",
+    "unused-columns",
+    "shared-recording",
+    "dates-in-texts",
+    "columns-not-used",
 ]
 """The codes of the audit's findings that readers mark rows with."""
+
+
+BAD_ROW: Final = "bad-row"
+"""Marks a row that cannot be used: one bad row is one bad row, not a bad dataset."""
 
 
 class Mark(NamedTuple):
@@ -46,6 +61,11 @@ class Utterance:
     end_s: float | None = None
     row: str = ""
     marks: tuple[Mark, ...] = ()
+
+    @property
+    def fault(self) -> str:
+        """Why the row cannot be used; empty if it can."""
+        return next((mark.detail for mark in self.marks if mark.code == BAD_ROW), "")
 
     @property
     def id(self) -> str:

@@ -27,9 +27,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.data import access, embedded
-from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, read_folder, read_path
-from asrkit.data.manifest import Mark, Utterance
-from asrkit.data.readers import hub_datasets, parquet, tables
+from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge_notes, read_folder, read_path
+from asrkit.data.manifest import BAD_ROW, Mark, Utterance
+from asrkit.data.readers import hub_datasets, parquet
+from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import Role, names_in_selection, select_rows, split_role
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
@@ -56,7 +57,7 @@ class Source:
     test: list[Utterance] | None = None
     layout: str = ""
     column_names: tuple[str, ...] = ()
-    columns: tables.Columns | None = None
+    columns: Columns | None = None
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     notes: tuple[Mark, ...] = ()
@@ -91,7 +92,7 @@ def load(
     Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
     be read here (see `access`); HubError for data that cannot be fetched from the Hub.
     """
-    choice = tables.ColumnChoice(text_column, audio_column, speaker_column)
+    choice = ColumnChoice(text_column, audio_column, speaker_column)
     options = ReadOptions(choice, hub_dir, on_progress)
     source = _load(str(data), options)
     if eval_data is None:
@@ -101,6 +102,7 @@ def load(
         source,
         eval=other.eval or other.train,
         test=None,
+        notes=tuple(dict.fromkeys([*source.notes, *other.notes])),
         description=f"{source.description}; evaluated on {other.description}",
     )
 
@@ -124,8 +126,12 @@ def _load(data: str, options: ReadOptions) -> Source:
         raise DataError(
             f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names of its files."
         ) from error
+    rows = source.utterances
+    if rows and all(row.fault for row in rows):
+        others = f" None of the {len(rows)} rows of {data:.200} can be used." if len(rows) > 1 else ""
+        raise DataError(f"{rows[0].row}: {rows[0].fault}{others}")
     extra_folders = [*filter(None, [options.clips_dir]), embedded.cache_dir()]
-    access.check_all((Path(row.audio) for row in source.utterances), extra_folders)
+    access.check_all((Path(row.audio) for row in rows), extra_folders)
     return source
 
 
@@ -144,7 +150,7 @@ def _read_hub(data: str, options: ReadOptions) -> Contents:
         ]
         if not parts:
             raise DataError(f"{data} holds no clips; choose another split.")
-        contents = parts[0][1]
+        contents = replace(parts[0][1], notes=merge_notes(part for _, part in parts))
         rows = [replace(row, split=split) for split, part in parts for row in part.utterances]
     if fetched.selection:
         rows = [replace(row, split=None) for row in select_rows(fetched.selection, _group_by_split(rows))]
@@ -175,7 +181,8 @@ def _split_contents(contents: Contents, name: str) -> Source:
     for utterance in contents.utterances:
         role = split_role(utterance.split) if utterance.split else "train"
         if role is None:
-            raise DataError(f"{utterance.row}: split is {utterance.split!r}; use train, validation or test.")
+            fault = Mark(BAD_ROW, f"split is {utterance.split!r:.60}; use train, validation or test.")
+            role, utterance = "train", replace(utterance, split=None, marks=(*utterance.marks, fault))
         parts[role].append(utterance)
     if not parts["eval"]:
         parts["eval"], parts["test"] = parts["test"], []

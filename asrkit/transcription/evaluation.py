@@ -71,6 +71,8 @@ def _load_waves(utterances: Sequence[Utterance], group: list[int], errors: list[
 
     def load(index: int) -> Waveform | AudioError:
         utterance = utterances[index]
+        if utterance.fault:
+            return AudioError(f"{utterance.row}: {utterance.fault}")
         try:
             return load_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
         except AudioError as error:

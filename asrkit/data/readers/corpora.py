@@ -9,15 +9,18 @@ TIMIT           SA1.TXT beside SA1.WAV, with the first and last sample before th
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from asrkit.data import access, files
-from asrkit.data.manifest import Utterance
-from asrkit.data.readers import tables
+from asrkit.data.audio_finder import AudioFinder, find_in_any_form, fold
+from asrkit.data.manifest import BAD_ROW, Mark, Utterance
+from asrkit.data.readers import ljspeech
 from asrkit.errors import DataError
 
 _TIMIT = re.compile(r"(\d+) (\d+) (\S.*)", re.DOTALL)
@@ -25,8 +28,15 @@ _TIMIT_PROBED_FILES = 20
 _TIMIT_MIN_SAMPLES = 1_000
 """A sixteenth of a second. A transcript of digits, such as "7 3 9 1", begins with smaller numbers."""
 
-Transcripts = dict[Path, tuple[str, str]]
-"""audio file -> (text, speaker)"""
+
+class Transcript(NamedTuple):
+    """A recording, its text and speaker, and what was assumed or is wrong. where: its line, for messages."""
+
+    audio: Path
+    text: str
+    speaker: str
+    marks: tuple[Mark, ...] = ()
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,93 +56,116 @@ def recognise(folder: Path) -> Layout | None:
     return next((layout for layout in _LAYOUTS if layout.matches(folder)), None)
 
 
-def recognise_transcripts(paths: list[Path]) -> tuple[str, Transcripts]:
+def recognise_transcripts(paths: list[Path]) -> tuple[str, list[Transcript]]:
     """Return (title, transcripts) for a folder with these files, whose transcripts lie beside its recordings.
 
     The title is empty if the transcripts are plain .txt files, one per recording.
     """
-    lists = [path for path in paths if path.name.endswith(".trans.txt")]
+    lists = [path for path in paths if path.name.lower().endswith(".trans.txt")]
     if lists:
         return "LibriSpeech", _read_librispeech(lists, paths)
     text_files = [path for path in paths if path.suffix.lower() == ".txt"]
     probed = [_read_timit_text(path) for path in text_files[:_TIMIT_PROBED_FILES]]
-    if probed and all(probed):
+    if 2 * sum(map(bool, probed)) > len(probed):
         return "TIMIT", _read_timit(text_files, paths)
-    return "", {}
+    return "", []
 
 
-def _read_librispeech(lists: list[Path], paths: list[Path]) -> Transcripts:
-    audio = {(path.parent, path.stem): path for path in filter(files.is_audio, paths)}
-    transcripts: Transcripts = {}
+def _read_librispeech(lists: list[Path], paths: list[Path]) -> list[Transcript]:
+    audio = {(path.parent, fold(path.stem)): path for path in filter(files.is_audio, paths)}
+    transcripts = []
     for path in lists:
-        for where, name, text in _read_pairs(path):
-            clip = audio.get((path.parent, name))
+        for name, line in _read_pairs(path).items():
+            marks, clip = line.marks, audio.get((path.parent, fold(name)))
             if clip is None:
-                raise DataError(
-                    f"{where}: there is no recording {name} beside {path}; copy it there or remove the line."
+                clip = path.parent / name
+                marks = (
+                    *marks,
+                    Mark(
+                        BAD_ROW, f"there is no recording {name} beside {path.name}; copy it there or remove the line."
+                    ),
                 )
-            transcripts[clip] = (text, name.partition("-")[0])
+            transcripts.append(Transcript(clip, line.text, name.partition("-")[0], marks, line.where))
     return transcripts
 
 
-def _read_timit(text_files: list[Path], paths: list[Path]) -> Transcripts:
-    unused = {(path.parent, path.stem.lower()): path for path in text_files}
-    transcripts: Transcripts = {}
+def _read_timit(text_files: list[Path], paths: list[Path]) -> list[Transcript]:
+    unused = {(path.parent, fold(path.stem)): path for path in text_files}
+    transcripts = []
     for clip in filter(files.is_audio, paths):
         # Some copies contain SA1.WAV in NIST's format and SA1.WAV.wav in Microsoft's: only one of them is used.
-        path = unused.pop((clip.parent, clip.name.partition(".")[0].lower()), None)
-        if path is not None:
-            transcripts[clip] = (_read_timit_text(path), clip.parent.name)
+        path = unused.pop((clip.parent, fold(clip.name.partition(".")[0])), None)
+        if path is None:
+            continue
+        text = _read_timit_text(path)
+        marks = (
+            () if text else (Mark(BAD_ROW, f"{path.name} does not have the first and last sample before its text."),)
+        )
+        transcripts.append(Transcript(clip, text, clip.parent.name, marks))
     return transcripts
 
 
 def _read_timit_text(path: Path) -> str:
-    """Return the text after the first and last sample; empty for a file without them."""
-    match = _TIMIT.fullmatch(files.read_text(path).strip())
+    """Return the text after the first and last sample; empty for a file without them, or that is no text."""
+    try:
+        match = _TIMIT.fullmatch(files.read_text(path).strip())
+    except DataError:
+        return ""
     return match[3] if match and int(match[1]) < int(match[2]) >= _TIMIT_MIN_SAMPLES else ""
 
 
 def _read_kaldi(folder: Path) -> list[Utterance]:
-    texts = {name: (where, text) for where, name, text in _read_pairs(folder / "text")}
-    recordings = {name: (where, value) for where, name, value in _read_pairs(folder / "wav.scp")}
-    speakers = _read_optional_pairs(folder / "utt2spk")
-    segments = _read_optional_pairs(folder / "segments")
+    texts, recordings = _read_pairs(folder / "text"), _read_pairs(folder / "wav.scp")
+    speakers, segments = _read_optional_pairs(folder / "utt2spk"), _read_optional_pairs(folder / "segments")
     utterances = []
-    for name, (where, text) in texts.items():
-        recording, start_s, end_s = name, 0.0, None
-        if segments:
-            recording, start_s, end_s = _parse_segment(segments, name, where)
-        if recording not in recordings:
-            raise DataError(f"{where}: utterance {name} has no recording in wav.scp; add it there or remove the line.")
-        file = str(_find_kaldi_file(folder, *recordings[recording]))
-        speaker = speakers.get(name, ("", ""))[1] or None
+    for name, line in texts.items():
+        file, start_s, end_s, marks = str(folder / name), 0.0, None, line.marks
+        try:
+            recording = name
+            if segments:
+                recording, start_s, end_s = _parse_segment(segments, name)
+            if recording not in recordings:
+                raise DataError(f"utterance {name} has no recording in wav.scp; add it there or remove the line.")
+            path = _find_kaldi_file(folder, recordings[recording])
+            file = str(path)
+            if folder not in path.parents and not Path(recordings[recording].text).is_absolute():
+                marks = (*marks, Mark("file-by-name", f"{path} is taken for {recordings[recording].text:.120}"))
+        except DataError as error:
+            marks = (*marks, Mark(BAD_ROW, str(error)))
+        speaker = speakers[name].text or None if name in speakers else None
         duration_s = files.measure_duration(file, start_s, end_s)
-        utterances.append(Utterance(file, text, duration_s, speaker, None, start_s, end_s, where))
+        utterances.append(Utterance(file, line.text, duration_s, speaker, None, start_s, end_s, line.where, marks))
     return utterances
 
 
-def _parse_segment(segments: dict[str, tuple[str, str]], name: str, where: str) -> tuple[str, float, float | None]:
+def _parse_segment(segments: dict[str, _Line], name: str) -> tuple[str, float, float | None]:
     """Return (recording, start_s, end_s) of an utterance; end_s is None for the end of the recording."""
     if name not in segments:
-        raise DataError(f"{where}: utterance {name} is not in segments; add it there or remove the line.")
-    segment_where, value = segments[name]
+        raise DataError(f"utterance {name} is not in segments; add it there or remove the line.")
+    line = segments[name]
+    line.check()
     try:
-        recording, start, end = value.split()
+        recording, start, end = line.text.split()
         start_s, end_s = float(start), float(end)
     except ValueError as error:
         raise DataError(
-            f"{segment_where}: {value!r:.60} is no segment; write: utterance recording start end."
+            f"{line.where}: {line.text!r:.60} is no segment; write: utterance recording start end."
         ) from error
-    if not 0 <= start_s < (end_s if end_s >= 0 else float("inf")):
-        raise DataError(f"{segment_where}: the segment runs from {start_s:g} s to {end_s:g} s; correct its times.")
+    if not 0 <= start_s < (end_s if end_s >= 0 else math.inf) or math.isinf(end_s):
+        raise DataError(f"{line.where}: the segment runs from {start_s:g} s to {end_s:g} s; correct its times.")
     return recording, start_s, end_s if end_s >= 0 else None  # Kaldi writes -1 for the end of the recording
 
 
-def _find_kaldi_file(folder: Path, where: str, value: str) -> Path:
+def _find_kaldi_file(folder: Path, line: _Line) -> Path:
     """Find a file relative to `folder` or to the folder above it where Kaldi was run. Commands are not run."""
-    name = value
+    line.check()
+    where, name = line.where, line.text
+    value = name
     if value.endswith("|"):
-        words = shlex.split(value[:-1])
+        try:
+            words = shlex.split(value[:-1])
+        except ValueError:  # an unbalanced quotation mark
+            words = []
         inputs = [word for word in words if files.is_audio(Path(word))]
         if not words or words[0] != "flac" or len(inputs) != 1:
             raise DataError(
@@ -140,66 +173,68 @@ def _find_kaldi_file(folder: Path, where: str, value: str) -> Path:
                 "files and give their paths."
             )
         name = inputs[0]  # flac -c -d -s FILE | only decodes the file, which is done here anyway
-    candidates = [base / name for base in (folder, *folder.parents[:3])]
     policy = access.ReadPolicy()
-    file = next((path for path in candidates if policy.allows(path) and path.is_file()), None)
+    bases = [base for base in (folder, *folder.parents[:3]) if policy.allows(base / name)]
+    file = next(filter(None, (find_in_any_form(base, name) for base in bases)), None)
     if file is None:
         raise DataError(f"{where}: {name!r:.120} does not exist or may not be read here; correct the path.")
     return file
 
 
-def _read_ljspeech(folder: Path) -> list[Utterance]:
-    finder = files.AudioFinder(folder / "wavs")
-    utterances = []
-    for number, line in enumerate(files.read_lines(folder / "metadata.csv"), 1):
-        fields = line.split("|")
-        where = f"metadata.csv line {number}"
-        if not line.strip():
-            continue
-        if len(fields) < 2:
-            raise DataError(f"{where} has no | between name and text; write: name|text as written|text as read.")
-        file = str(finder.find(fields[0]))
-        text_as_read = " ".join((fields[2:] or [""])[0].split())
-        utterances.append(Utterance(file, text_as_read or fields[1].strip(), files.measure_duration(file), row=where))
-    return utterances
-
-
 def _read_mls(folder: Path) -> list[Utterance]:
-    finder = files.AudioFinder(folder / "audio")
-    utterances = []
-    for where, name, text in _read_pairs(folder / "transcripts.txt"):
-        file = str(finder.find(name))
-        utterances.append(Utterance(file, text, files.measure_duration(file), name.partition("_")[0], row=where))
-    return utterances
+    lines = _read_pairs(folder / "transcripts.txt")
+    # <speaker>_<book>_<number> is in audio/<speaker>/<book>/.
+    found = AudioFinder(folder / "audio").find_all(["/".join([*name.split("_")[:2], name]) for name in lines])
+    return [
+        Utterance(
+            str(file.path),
+            line.text,
+            files.measure_duration(file.path),
+            name.partition("_")[0],
+            row=line.where,
+            marks=(*line.marks, *file.marks),
+        )
+        for (name, line), file in zip(lines.items(), found, strict=True)
+    ]
 
 
-def _read_pairs(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield (where, first word, rest) for each line that is not empty. Raises DataError for a repeated first word."""
-    names = set()
+@dataclass(frozen=True)
+class _Line:
+    """A line: its first word and the rest. is_repeated: another line begins with that word."""
+
+    where: str
+    name: str
+    text: str
+    is_repeated: bool = False
+
+    def check(self) -> None:
+        """Raise DataError for a repeated line."""
+        if self.is_repeated:
+            raise DataError(self._fault)
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        return (Mark(BAD_ROW, self._fault),) if self.is_repeated else ()
+
+    @property
+    def _fault(self) -> str:
+        return f"{self.where}: {self.name!r:.60} occurs twice; remove one."
+
+
+def _read_pairs(path: Path) -> dict[str, _Line]:
+    """Return first word -> rest of each line that is not empty; of a repeated first word the last line, marked."""
+    lines: dict[str, _Line] = {}
     for number, line in enumerate(files.read_lines(path), 1):
         words = line.split(maxsplit=1)
-        if not words:
-            continue
-        where = f"{path.name} line {number}"
-        if words[0] in names:
-            raise DataError(f"{where}: {words[0]!r:.60} occurs twice; remove one (in {path}).")
-        names.add(words[0])
-        yield where, words[0], words[1].strip() if len(words) > 1 else ""
+        if words:
+            text = words[1].strip() if len(words) > 1 else ""
+            lines[words[0]] = _Line(f"{path.name} line {number}", words[0], text, words[0] in lines)
+    return lines
 
 
-def _read_optional_pairs(path: Path) -> dict[str, tuple[str, str]]:
-    """Return first word -> (where, rest); empty for a file that does not exist."""
-    if not path.is_file():
-        return {}
-    return {first: (where, rest) for where, first, rest in _read_pairs(path)}
-
-
-def _is_ljspeech(folder: Path) -> bool:
-    path = folder / "metadata.csv"
-    if not ((folder / "wavs").is_dir() and path.is_file()):
-        return False
-    first_line = files.read_text(path).partition("\n")[0]
-    return "|" in first_line and not {field.strip().lower() for field in first_line.split("|")} & {*tables.TEXT_COLUMNS}
+def _read_optional_pairs(path: Path) -> dict[str, _Line]:
+    """Read pairs; empty for a file that does not exist."""
+    return _read_pairs(path) if path.is_file() else {}
 
 
 _LAYOUTS = (
@@ -208,7 +243,7 @@ _LAYOUTS = (
         lambda folder: (folder / "wav.scp").is_file() and (folder / "text").is_file(),
         _read_kaldi,
     ),
-    Layout("LJSpeech", _is_ljspeech, _read_ljspeech),
+    Layout("LJSpeech", ljspeech.matches, ljspeech.read),
     Layout(
         "Multilingual LibriSpeech",
         lambda folder: (folder / "transcripts.txt").is_file() and (folder / "audio").is_dir(),

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import embedded
-from asrkit.data.manifest import Utterance
 from asrkit.data.readers import tables
+from asrkit.data.readers.columns import ColumnChoice, choose_columns, note_unused
+from asrkit.data.readers.rows import Row, extract_audio, make_utterances
 from asrkit.errors import DataError, first_line
 
 SUFFIX = ".parquet"
@@ -15,35 +16,34 @@ _BATCH_ROWS = 64
 """Few, because each row contains a whole recording."""
 
 
-def read(path: Path, clips_dir: Path | None, choice: tables.ColumnChoice) -> tables.Table:
+def read(path: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Table:
     """Read the utterances of a file. Raises DataError for a damaged one and as `tables.read` does."""
     import pyarrow
     from pyarrow import parquet
 
     clips = embedded.ClipExtractor(clips_dir)
-    utterances: list[Utterance] = []
+    rows: list[tuple[Row, str]] = []
     try:
         file = parquet.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
         bytes_columns = [field.name for field in file.schema_arrow if _is_bytes_column(field.type)]
-        columns = tables.choose_columns(
+        columns = choose_columns(
             names,
             str(path),
-            tables.ColumnChoice(
-                choice.text, choice.audio or (bytes_columns[0] if bytes_columns else None), choice.speaker
-            ),
+            ColumnChoice(choice.text, choice.audio or (bytes_columns[0] if bytes_columns else None), choice.speaker),
+            lambda name: file.read(columns=[name]).column(0).to_pylist() if name not in bytes_columns else (),
         )
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns.names):
-            for row in batch.to_pylist():
-                where = f"{path.name} row {len(utterances)}"
-                utterances.append(_make_utterance(row, columns, where, clips, path.parent))
+        wanted = [name for name in names if name not in bytes_columns or name == columns.audio]
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+            for values in batch.to_pylist():
+                rows.append(extract_audio(clips, f"{path.name} row {len(rows)}", values, columns, path.parent))
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
             f"{path} cannot be read as parquet ({first_line(error)}); download or save it again."
         ) from error
-    if not utterances:
+    if not rows:
         raise DataError(f"{path} has no rows; add one row for each recording.")
-    return tables.Table(utterances, names, columns)
+    return tables.Table(make_utterances(rows, columns, names), names, columns, notes=note_unused(names, columns))
 
 
 def count_rows(path: Path) -> int:
@@ -55,15 +55,6 @@ def count_rows(path: Path) -> int:
         return parquet.read_metadata(path).num_rows
     except (pyarrow.ArrowException, OSError):
         return 1
-
-
-def _make_utterance(
-    row: dict[str, Any], columns: tables.Columns, where: str, clips: embedded.ClipExtractor, folder: Path
-) -> Utterance:
-    value = row[columns.audio]
-    if isinstance(value, str):
-        value = str(folder / value)
-    return tables.make_utterance(row, columns, where, clips.extract(value, where, columns.audio))
 
 
 def _is_bytes_column(kind: Any) -> bool:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from asrkit.data import embedded
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers import tables
+from asrkit.data.readers.columns import ColumnChoice, Columns, choose_columns, note_unused
+from asrkit.data.readers.rows import extract_audio, make_utterances
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError, first_line
 
@@ -26,7 +28,7 @@ def is_saved(folder: Path) -> bool:
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def load(folder: Path, clips_dir: Path | None, choice: tables.ColumnChoice) -> tables.Table:
+def load(folder: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Table:
     """Read a saved dataset. Raises DataError for a damaged directory, missing columns, and a dataset without rows."""
     import datasets
 
@@ -38,7 +40,7 @@ def load(folder: Path, clips_dir: Path | None, choice: tables.ColumnChoice) -> t
         raise DataError(
             f"{folder} cannot be read as a saved dataset ({first_line(error)}); save it to disk again."
         ) from error
-    return _read_splits(_splits_with_roles(loaded, folder.name), folder.name, clips_dir, choice)
+    return _read_splits(_splits_with_roles(loaded, folder.name), folder, clips_dir, choice)
 
 
 def _splits_with_roles(
@@ -57,34 +59,40 @@ def _splits_with_roles(
 
 
 def _read_splits(
-    splits: Mapping[str | None, datasets.Dataset], name: str, clips_dir: Path | None, choice: tables.ColumnChoice
+    splits: Mapping[str | None, datasets.Dataset], folder: Path, clips_dir: Path | None, choice: ColumnChoice
 ) -> tables.Table:
-    """Read each split. Raises DataError for missing columns, audio that is neither bytes nor a file, or no rows."""
+    """Read each split. Raises DataError for missing columns or no rows."""
     utterances: list[Utterance] = []
     clips = embedded.ClipExtractor(clips_dir)
     for split, dataset in splits.items():
-        columns, rows = _read_rows(dataset, split, f"{name} {split}" if split else name, clips, choice)
+        columns, rows = _read_rows(dataset, split, folder, clips, choice)
         utterances += rows
     if not utterances:
-        raise DataError(f"{name} has no rows; save one that has some.")
-    return tables.Table(utterances, tuple(dataset.column_names), columns)
+        raise DataError(f"{folder.name} has no rows; save one that has some.")
+    names = tuple(dataset.column_names)
+    return tables.Table(utterances, names, columns, notes=note_unused(names, columns))
 
 
 def _read_rows(
-    dataset: datasets.Dataset, split: str | None, where: str, clips: embedded.ClipExtractor, choice: tables.ColumnChoice
-) -> tuple[tables.Columns, list[Utterance]]:
+    dataset: datasets.Dataset, split: str | None, folder: Path, clips: embedded.ClipExtractor, choice: ColumnChoice
+) -> tuple[Columns, list[Utterance]]:
     """Read the rows of one split. They are numbered from 0, as in the dataset."""
     import datasets
 
+    where = f"{folder.name} {split}" if split else folder.name
     audio_columns = [column for column, feature in dataset.features.items() if isinstance(feature, datasets.Audio)]
     choice = replace(choice, audio=choice.audio or (audio_columns[0] if audio_columns else None))
-    columns = tables.choose_columns(dataset.column_names, where, choice)
+    names = dataset.column_names
+    plain = [
+        name
+        for name, feature in dataset.features.items()
+        if isinstance(feature, datasets.Value) and "binary" not in feature.dtype
+    ]
+    columns = choose_columns(names, where, choice, lambda name: dataset[name] if name in plain else ())
     if columns.audio in audio_columns:
         dataset = dataset.cast_column(columns.audio, datasets.Audio(decode=False))
     rows = []
-    for number, row in enumerate(dataset.select_columns(columns.names)):
-        origin = f"{where} row {number}"
-        file = clips.extract(row[columns.audio], origin, columns.audio)
-        utterance = tables.make_utterance(row, columns, origin, file)
-        rows.append(utterance if split is None else replace(utterance, split=split))
-    return columns, rows
+    for number, values in enumerate(dataset.select_columns(list({*plain, *columns.names}))):
+        rows.append(extract_audio(clips, f"{where} row {number}", values, columns, folder))
+    utterances = make_utterances(rows, columns, names)
+    return columns, utterances if split is None else [replace(row, split=split) for row in utterances]

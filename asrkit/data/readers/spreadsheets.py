@@ -36,11 +36,15 @@ _DAMAGED, _NO_SHEET, _TOO_LARGE = 3, 4, 5  # exit codes of the child process
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet: rows, all as long as the longest, and the names of all visible sheets."""
+    """A sheet: rows, all as long as the longest, and the names of all visible sheets.
+
+    dates: (row, column) of cells with a date or a time, from 0; whoever typed 12:30 into one may have meant a text.
+    """
 
     name: str
     rows: list[list[str]]
     names: tuple[str, ...]
+    dates: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def description(self) -> str:
@@ -89,7 +93,8 @@ def read(path: Path, sheet: str = "") -> Sheet:
     if process.returncode:
         raise _too_large_error(path)
     content = json.loads(process.stdout)
-    return Sheet(content["name"], content["rows"], tuple(content["names"]))
+    dates = frozenset((row, column) for row, column in content["dates"])
+    return Sheet(content["name"], content["rows"], tuple(content["names"]), dates)
 
 
 def _too_large_error(path: Path) -> DataError:
@@ -125,14 +130,16 @@ def _main(path: str, sheet: str, max_memory_bytes: int, max_seconds: int) -> int
         content = book.get_sheet_by_name(name)
         if content.total_height * content.total_width > MAX_CELLS:
             return _TOO_LARGE
-        rows = [[_cell_text(value) for value in row] for row in content.to_python(skip_empty_area=False)]
+        values = content.to_python(skip_empty_area=False)
+        rows = [[_cell_text(value) for value in row] for row in values]
+        dates = [(at, column) for at, row in enumerate(values) for column, value in enumerate(row) if _is_date(value)]
     except MemoryError:
         return _TOO_LARGE
     except (CalamineError, ZipError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return _DAMAGED
     _fill_merged_cells(rows, content.merged_cell_ranges or [])
-    json.dump({"name": name, "rows": rows, "names": names}, sys.stdout)
+    json.dump({"name": name, "rows": rows, "names": names, "dates": dates}, sys.stdout)
     return 0
 
 
@@ -147,6 +154,10 @@ def _cell_text(value: Any) -> str:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     return str(value)
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, datetime.date | datetime.time | datetime.timedelta)
 
 
 def _fill_merged_cells(rows: list[list[str]], ranges: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:

@@ -209,3 +209,11 @@ def test_concurrent_callers_share_one_unpacked_copy(tmp_path, monkeypatch):
 def test_archives_are_recognised_by_suffix(tmp_path):
     assert archives.stem(tmp_path / "cv.es.tar.gz") == "cv.es" and archives.is_archive(tmp_path / "A.ZIP")
     assert not archives.is_archive(tmp_path / "a.gz")
+
+
+def test_names_of_a_mac_that_lack_the_utf8_flag_are_decoded(tmp_path):
+    path = make_zip(tmp_path, ("x1.wav", b"a"), ("x2.wav", b"b"), name="ok.zip")
+    content = path.read_bytes().replace(b"x1.wav", "é.wav".encode()).replace(b"x2.wav", b"\x81x.wav")
+    path.write_bytes(content)
+    folder = archives.unpack(path, tmp_path / "in", ["data"])
+    assert sorted(file.name for file in folder.iterdir()) == ["é.wav", "üx.wav"]

@@ -60,6 +60,8 @@ def test_merged_cells_dates_formulas_and_leading_empty_rows_are_read(clip, tmp_p
         ("", None),
     ]
     assert source.train[0].start_s == 0.25
+    codes = [{mark.code for mark in row.marks} for row in source.train]
+    assert ["dates-in-texts" in found for found in codes] == [False, False, True, False, False]
 
 
 @pytest.mark.parametrize("merged", ["E1:F2", "A9:B9"])
