@@ -277,6 +277,7 @@ def _describe_source(name: str, source: Source) -> Reply:
         else {},
         "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET_SEPARATOR)[2]] for sheet in source.sheets],
         "sheet": source.sheet,
+        "assumed": audit_report.describe_assumed(source),
         "clips": [audit_report.describe_clip(rows[index], index) for index in _spread(len(rows), NUM_PREVIEWED)],
     }
 

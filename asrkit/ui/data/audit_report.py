@@ -24,6 +24,7 @@ from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 
 MAX_CLIPS = 20  # of each finding
+MAX_ASSUMED_EXAMPLES = 3
 MAX_SPEAKERS = 12
 MAX_SPEAKERS_NAMED = 3
 MAX_CHARACTERS = 400
@@ -98,6 +99,25 @@ def _describe_held_out(result: Inspection) -> str:
     return strings.text(
         "data.held_out", clips=clips, share=f"{len(rows) / num_kept:.0%}", train=f"{num_kept - len(rows):,}"
     )
+
+
+def describe_assumed(source: Source) -> list[str]:
+    """Describe what was assumed to read a dataset, and which rows cannot be used: a sentence for each kind."""
+    found: dict[str, list[str]] = {}
+    for row in source.utterances:
+        for mark in row.marks:
+            found.setdefault(mark.code, []).append(f"{row.row}: {mark.detail}")
+    for note in source.notes:
+        found.setdefault(note.code, []).append(note.detail)
+    return [
+        strings.text(
+            "data.assumed",
+            title=strings.text(f"data.finding.{code}"),
+            examples="; ".join(list(dict.fromkeys(details))[:MAX_ASSUMED_EXAMPLES]),
+            count=f"{len(details):,}",
+        )
+        for code, details in found.items()
+    ]
 
 
 def describe_clip(row: Utterance, index: int, detail: str = "") -> dict[str, Any]:

@@ -116,6 +116,7 @@ export class Dataset {
     part("name").title = reply.name;
     part("layout").textContent = reply.layout;
     part("facts").textContent = describeSize(reply);
+    part("assumed").replaceChildren(...reply.assumed.map((textContent) => make("li", { textContent })));
     part("columns").hidden = !Object.keys(reply.columns).length;
     for (const name of COLUMN_NAMES) {
       const pairs = reply.column_names.map((column) => [column, column]);

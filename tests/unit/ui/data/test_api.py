@@ -60,6 +60,7 @@ def test_load_describes_the_dataset(data_api, folder):
     assert (reply["train"], reply["eval"], reply["speakers"]) == (13, 0, 1)
     assert reply["layout"] == "folder with a metadata table"
     assert reply["columns"] == {"text_column": "text", "audio_column": "file_name", "speaker_column": "speaker"}
+    assert reply["assumed"] == ["Columns that are not used (1): other"]
     assert len(reply["clips"]) == 8 and reply["clips"][0]["text"] == "Hello 0 <b>!"
     changed = data_api.load(make_request(folder, text_column="other"))
     assert changed["clips"][0]["text"] == "other 0"
