@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,6 +68,25 @@ def commit_directory(draft: Path, target: Path) -> None:
         os.rename(target, previous_path(target))
     os.rename(draft, target)
     shutil.rmtree(previous_path(target), ignore_errors=True)
+
+
+def claim_name(draft: Path, names: Iterable[str]) -> Path:
+    """Rename a finished draft directory to the first of `names` that is free beside it, and return its new path.
+
+    If no name is free, the directory with the last name is returned instead. Names are tried by renaming, because
+    another process may claim one at any moment.
+    """
+    draft.chmod(0o755)  # tempfile's directories are private
+    for target in map(draft.with_name, names):
+        if target.exists():
+            continue
+        try:
+            os.rename(draft, target)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    return target
 
 
 def restore_directory(target: Path) -> None:

@@ -7,7 +7,6 @@ password, more files than a corpus has, or more bytes than fit on the disk. Noth
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
 from asrkit.errors import DataError
+from asrkit.files import claim_name
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_FILES = 500_000
@@ -100,25 +100,6 @@ def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
-
-
-def claim_name(draft: Path, names: Iterable[str]) -> Path:
-    """Rename a folder to the first of `names` that is free beside it, and return its new path.
-
-    If no name is free, the folder with the last name is returned instead. Names are tried by renaming, because another
-    process may claim one at any moment.
-    """
-    draft.chmod(0o755)
-    for target in map(draft.with_name, names):
-        if target.exists():
-            continue
-        try:
-            os.rename(draft, target)
-            break
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-    return target
 
 
 def _extract(folder: Path, archive: Path, available_bytes: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from asrkit.data import archives, files
 from asrkit.data.readers import parquet, tables
 from asrkit.errors import DataError
+from asrkit.files import claim_name
 
 UPLOAD_SUFFIXES = frozenset([*files.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
 
@@ -46,7 +47,7 @@ def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
             for (source, _), name in zip(files, names, strict=True):
                 shutil.copyfile(source, Path(draft) / name)
-            target = archives.claim_name(Path(draft), _names(Path(tabular[0] if len(tabular) == 1 else names[0]).stem))
+            target = claim_name(Path(draft), _names(Path(tabular[0] if len(tabular) == 1 else names[0]).stem))
             Path(draft).mkdir()  # for the temporary directory to remove
     except OSError as error:
         raise DataError(f"{data_dir} cannot be written ({error.strerror or error}); free some space.") from error

@@ -1,4 +1,4 @@
-"""The form: what it opens with, what a preset does, and what is said when a run cannot start."""
+"""The form of the Train tab: its defaults, presets, and messages when a run cannot start."""
 
 import re
 
@@ -20,7 +20,7 @@ def containing(words: str) -> re.Pattern:
     return re.compile(words)
 
 
-def test_it_opens_ready_to_go(open_page):
+def test_defaults_can_be_started_at_once(open_page):
     page = open_page()
     expect(page).to_have_title("asrkit")
     expect(field(page, "preset")).to_have_value("Demo")
@@ -31,7 +31,7 @@ def test_it_opens_ready_to_go(open_page):
     expect(page.get_by_role("tab", name="Transcribe")).to_be_visible()
 
 
-def test_a_preset_fills_the_form_and_the_command_follows(open_page):
+def test_preset_fills_the_form_and_the_command(open_page):
     page = open_page()
     page.get_by_role("button", name="Show the command").click()
     command = page.locator("#command textarea")
@@ -55,7 +55,7 @@ def test_a_preset_fills_the_form_and_the_command_follows(open_page):
         ("model", "no-such-model", "no-such-model"),
     ],
 )
-def test_what_cannot_start_is_said_in_a_sentence_and_the_form_stays(open_page, app, name, value, words):
+def test_refused_start_shows_one_sentence_and_keeps_the_form(open_page, app, name, value, words):
     page = open_page()
     field(page, name).fill(value)
     field(page, name).press("Tab")
@@ -69,8 +69,8 @@ def test_what_cannot_start_is_said_in_a_sentence_and_the_form_stays(open_page, a
     assert app.store.all() == []
 
 
-def test_while_a_run_is_under_way_the_next_one_waits(app, open_page, play):
-    """It can be taken out of the line, and put into it again."""
+def test_second_run_is_queued_while_one_is_running(app, open_page, play):
+    """It can be removed from the queue, and queued again."""
     page = open_page()
     run = play("--steps", "2000", "--pause", "0.1")
     expect(page.locator("#start-message")).to_have_text(
@@ -87,12 +87,12 @@ def test_while_a_run_is_under_way_the_next_one_waits(app, open_page, play):
     expect(page.locator('[data-part="status"]')).to_have_text("Queued")
 
 
-def test_the_form_is_as_it_was_left(open_page):
+def test_form_survives_a_reload(open_page):
     page = open_page()
     page.get_by_text("Show the command").click()
     field(page, "learning_rate").fill("0.00077")
     field(page, "learning_rate").press("Tab")
-    # The command and what the browser keeps come with one answer.
+    # One reply updates the command and what the browser stores.
     expect(page.locator("#command textarea")).to_have_value(re.compile("learning_rate=0.00077"))
     wait_for(lambda: page.evaluate("localStorage.getItem('asrkit-form')"), "the form to be kept")
     page.reload()

@@ -38,7 +38,7 @@ def start_with(page, name, value):
     return page.locator("#start-message")
 
 
-def test_what_one_person_uploads_the_other_cannot_train_on(shared, browser, tmp_path):
+def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path):
     for number in range(4):
         soundfile.write(tmp_path / f"{number}.wav", [0.1 * (-1) ** (at // 9) for at in range(16_000)], 16_000)
     (tmp_path / "clips.csv").write_text("file_name,text\n" + "".join(f"{n}.wav,hello\n" for n in range(4)))

@@ -1,4 +1,4 @@
-"""How long and how much, before a run starts: of the right size, and never an exception."""
+"""Estimates of the steps, time and memory of a run before it starts."""
 
 import json
 import struct
@@ -14,8 +14,8 @@ CLIPS = [2.0, 4.0] * 100
 
 @pytest.fixture
 def config(base):
-    """With a checkpoint of a hundred million weights, of which only the header is there."""
-    result = {
+    """A config whose base model has the safetensors header of a hundred million weights."""
+    settings = {
         "model_type": "wav2vec2",
         "hidden_size": 768,
         "num_hidden_layers": 12,
@@ -24,16 +24,16 @@ def config(base):
         "conv_stride": [5, 2, 2, 2, 2, 2, 2],
         "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
     }
-    (base / "config.json").write_text(json.dumps(result))
+    (base / "config.json").write_text(json.dumps(settings))
     head = json.dumps({"__metadata__": {}, "a": {"shape": [10_000, 10_000], "dtype": "F32"}}).encode()
     (base / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
     return TrainConfig(preset="", model=str(base), batch_seconds=30)
 
 
 def test_steps_time_and_memory_of_an_epoch(config, store):
-    made = estimate.estimate_run(config, CLIPS, store)
-    assert made.steps == 100 and estimate.estimate_run(config.replace({"max_steps": 7}), CLIPS, store).steps == 7
-    assert 2e9 < made.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
+    result = estimate.estimate_run(config, CLIPS, store)
+    assert result.steps == 100 and estimate.estimate_run(config.replace({"max_steps": 7}), CLIPS, store).steps == 7
+    assert 2e9 < result.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_time_comes_from_an_earlier_run(config, store):
     run = store.create(config, "20260101-000000-before")
     run.append(Event("train", 1.0, 1, data={"loss": 1.0, "audio_seconds_per_second": 20.0}))
     run.append(Event("train", 2.0, 2, data={"loss": 1.0, "audio_seconds_per_second": 40.0}))
-    made = estimate.estimate_run(config, CLIPS, store)
-    assert made.seconds == 5 * 600 / 30 and made.basis == "as in run 20260101-000000-before"
+    result = estimate.estimate_run(config, CLIPS, store)
+    assert result.seconds == 5 * 600 / 30 and result.basis == "as in run 20260101-000000-before"
 
 
 def test_describe_estimate():

@@ -142,7 +142,7 @@ def test_older_runs_use_event_times():
     assert fold(loading, begun, *steps).elapsed_s == 14_000.0
 
 
-def test_eta_uses_the_pace_of_the_present_life():
+def test_eta_uses_the_pace_of_the_present_worker():
     """Before the stop a step took 1 s; now it takes 4 s, and 18 are left."""
     run_view = fold(
         STARTED,
@@ -225,18 +225,18 @@ def test_summary(make_run):
     }
 
 
-def test_pause_between_two_lives_adds_no_elapsed_time():
+def test_pause_before_a_resume_adds_no_elapsed_time():
     """10 s of work, ended or killed, an hour of nothing, 5 s of loading and 15 s of work: 30 s."""
 
-    def life(begun):
+    def load(start_time):
         return [
-            event("phase", begun, phase="loading", text="Loading PyTorch", begins=True),
-            event("phase", begun + 2, phase="loading", text="Loading the base model"),
+            event("phase", start_time, phase="loading", text="Loading PyTorch", begins=True),
+            event("phase", start_time + 2, phase="loading", text="Loading the base model"),
         ]
 
-    first = [*life(1000.0), event("started", 1005.0, 0, total_steps=4), event("train", 1010.0, 2, loss=1.0)]
-    second = [*life(4610.0), event("started", 4615.0, 2, total_steps=4), event("train", 4630.0, 3, loss=1.0)]
-    assert fold(*life(1000.0), *second).elapsed_s == pytest.approx(22.0), "killed while it loaded"
+    first = [*load(1000.0), event("started", 1005.0, 0, total_steps=4), event("train", 1010.0, 2, loss=1.0)]
+    second = [*load(4610.0), event("started", 4615.0, 2, total_steps=4), event("train", 4630.0, 3, loss=1.0)]
+    assert fold(*load(1000.0), *second).elapsed_s == pytest.approx(22.0), "killed while it loaded"
     for end in ([], [event("stopped", 1010.0, 2, message="Stopped.", saved=True)]):
         assert fold(*first, *end, *second).elapsed_s == pytest.approx(30.0)
 
@@ -269,7 +269,7 @@ def test_long_curve_is_thinned_and_keeps_its_spike():
     assert max(gaps) < 20_000 / 15, "every stretch of the run has a point"
 
 
-def test_points_of_older_runs_exclude_the_pause_between_two_lives():
+def test_points_of_older_runs_exclude_the_pause_before_a_resume():
     run_view = fold(
         STARTED,
         event("train", 1010.0, 1, loss=1.0),
@@ -294,7 +294,7 @@ HOUR = 3600.0
 
 @pytest.mark.parametrize("jump_s", [HOUR, -HOUR])
 def test_system_clock_changes_neither_elapsed_time_nor_pace(jump_s):
-    """Ten seconds a step, in two lives; the clock is set while the run trains, and again between the lives."""
+    """Ten seconds a step, with one resume; the clock is set while the run trains, and again before the resume."""
     run_view = fold(
         STARTED,
         *(event("train", 1000.0 + 10 * step, step, elapsed_s=10.0 * step, loss=1.0) for step in (1, 2, 3)),
@@ -323,7 +323,7 @@ def test_run_clock_ignores_changes_of_the_system_clock(monkeypatch, jump_s):
 
 
 def test_worker_stamps_its_events_with_elapsed_time(make_run, monkeypatch):
-    """A resumed worker counts on from the elapsed time of the lives before it."""
+    """A resumed worker counts on from the elapsed time of the workers before it."""
     run, now = make_run(), {"time": 1000.0, "monotonic": 7.0}
     for name in now:
         monkeypatch.setattr(clock.time, name, lambda name=name: now[name])

@@ -69,13 +69,13 @@ def card_of_a_run(make_run):
     return render_card(run)
 
 
-def test_the_hub_can_read_it(card):
+def test_metadata_is_valid_for_the_hub(card):
     data = ModelCard(card).data
     assert data.license == "apache-2.0" and data.library_name == "transformers"
     assert data.pipeline_tag == "automatic-speech-recognition" and data.language == "en"
     assert data.base_model == "facebook/wav2vec2-large-xlsr-53" and data.datasets == ["owner/speech"]
-    found = {result.metric_type: result.metric_value for result in data.eval_results}
-    assert found == {"wer": 0.3033, "cer": 0.125}
+    metrics = {result.metric_type: result.metric_value for result in data.eval_results}
+    assert metrics == {"wer": 0.3033, "cer": 0.125}
 
 
 @pytest.mark.parametrize(
@@ -86,24 +86,24 @@ def test_the_hub_can_read_it(card):
         ("somebody/else", None),
     ],
 )
-def test_no_licence_is_claimed_that_the_base_model_does_not_give(make_run, model, terms):
+def test_license_is_that_of_the_base_model_if_known(make_run, model, terms):
     assert ModelCard(render_card(make_run("one", HISTORY, model=model))).data.license == terms
 
 
-def test_every_rule_for_the_texts_is_told(make_run):
+def test_text_rules_are_listed(make_run):
     text = render_card(make_run("one", HISTORY[:1] + HISTORY[2:3], spell_numbers="en", character_map="ß=ss"))
     assert "- spell_numbers: en" in text and "- character_map: ß=ss" in text
 
 
 @pytest.mark.parametrize("train", ["callsigns", '/data/my: speech "set" #1', "données/été", "*&!%@`|>"])
-def test_odd_names_do_not_break_the_front_matter(make_run, train):
+def test_special_characters_in_names_are_escaped_in_the_metadata(make_run, train):
     card = ModelCard(render_card(make_run("one", HISTORY, train=train)))
     assert card.data.eval_results[0].dataset_name == train
     assert card.data.datasets is None
 
 
 @pytest.mark.parametrize("model", ["starter", "/home/me/base", "./base", "runs/one/model", "~/base"])
-def test_a_directory_is_no_base_model_that_the_hub_knows(make_run, model):
+def test_local_base_model_is_left_out_of_the_metadata(make_run, model):
     assert not HUB_ID.fullmatch(model)
     assert ModelCard(render_card(make_run("one", HISTORY, model=model))).data.base_model is None
 
@@ -112,7 +112,7 @@ def table(card):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line.startswith("|")]
 
 
-def test_the_results_are_the_table_of_the_published_cards(card):
+def test_results_table_has_the_format_of_published_cards(card):
     assert table(card) == [
         ["Training Loss", "Epoch", "Step", "Validation Loss", "Wer", "Cer"],
         [":-------------:", ":-----:", ":----:", ":---------------:", ":------:", ":------:"],
@@ -122,7 +122,7 @@ def test_the_results_are_the_table_of_the_published_cards(card):
     ]
 
 
-def test_the_best_evaluation_stands_on_top(card):
+def test_best_evaluation_is_above_the_table(card):
     assert "(step 20, by WER, references and hypotheses through the normaliser `english`)" in card
     assert "- Loss: 1.2500\n- Wer: 0.3033\n- Cer: 0.1250\n" in card
 
@@ -152,30 +152,30 @@ def test_data_and_versions(card):
     assert "- Transformers 5.23.0\n- Pytorch 2.14.1\n- Datasets 5.2.0\n- Tokenizers 0.22\n" in card
 
 
-def test_the_snippet_is_python(card):
+def test_snippet_is_valid_python(card):
     (snippet,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     compile(snippet, "card", "exec")
     assert 'from_pretrained("model")' in snippet
 
 
-def test_a_run_that_was_never_evaluated(make_run):
+def test_run_without_evaluations_has_no_results(make_run):
     card = render_card(make_run("one", [STARTED]))
     assert "It was not evaluated." in card and len(table(card)) == 2
     assert ModelCard(card).data.eval_results is None
 
 
-def test_a_run_that_told_nothing(make_run):
+def test_run_without_events_has_a_valid_card(make_run):
     ModelCard(render_card(make_run("one")))
 
 
-def test_numbers_that_were_not_finite(make_run):
+def test_non_finite_loss_is_named_in_the_table(make_run):
     record = [STARTED, train(10, None), train(11, 2.0), train(12, None), scores(12, None, 1.0, 1.0)]
     card = render_card(make_run("one", record))
     assert table(card)[2] == ["2.0000", "1.20", "12", "not finite", "1.0000", "1.0000"]
     assert "- Wer: 1.0000" in card and "- Loss" not in card
 
 
-def test_nothing_is_left_to_be_filled_in(make_run):
+def test_card_has_no_placeholders(make_run):
     """Intended use, limits, speakers, audit, findings and the curves: what published cards leave open."""
     finding = Event("finding", 1015.0, 15, 1.5, {"code": "plateau", "cause": "WER stands still.", "remedy": "Wait."})
     best = Event(
@@ -206,14 +206,14 @@ def test_nothing_is_left_to_be_filled_in(make_run):
 
 
 @pytest.mark.parametrize("record", [[], [STARTED, train(10, None)]])
-def test_a_run_without_a_number_has_no_picture(make_run, record):
+def test_run_without_finite_values_has_no_curve_image(make_run, record):
     run = make_run("one", record)
     run.model_dir.mkdir()
     card.write_card(run)
     assert not (run.model_dir / "curve.png").exists() and "curve.png" not in (run.model_dir / "README.md").read_text()
 
 
-def test_what_somebody_left_out_before_the_run(make_run):
+def test_selection_before_the_run_is_described(make_run):
     run = make_run("one", HISTORY)
     selection = {
         "data": "clips.zip",
@@ -228,7 +228,7 @@ def test_what_somebody_left_out_before_the_run(make_run):
     ) in render_card(run)
 
 
-def test_a_published_card_tells_nothing_of_this_machine(make_run):
+def test_published_card_has_no_local_paths(make_run):
     run = make_run("one", HISTORY, model="/home/ana/models/tiny", train="/home/ana/clips", eval="/home/ana/more")
     write_json(
         run.audit_path,
@@ -239,7 +239,7 @@ def test_a_published_card_tells_nothing_of_this_machine(make_run):
     assert "/home" not in card and "`clips`" in card and "`all`" in card and 'from_pretrained("ana/tiny")' in card
 
 
-def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run):
+def test_model_newer_than_the_resumed_run_is_described(make_run):
     """It was killed after step 20, resumed from 10 and stopped at 15: `model/` is that of step 20."""
     again = Event("started", 2000.0, 10, data=STARTED.data)
     run = make_run("one", [*HISTORY, again, train(15, 1.0), Event("stopped", 2001.0, 15, data={"saved": True})])
@@ -252,12 +252,12 @@ def test_weights_from_further_on_than_the_run_are_told_as_what_they_are(make_run
     assert "Best evaluation (step 20, by WER" in text and "- Wer: 0.3033" in text
     assert "The model is that of step 20, which the run had reached before it was resumed." in text
     assert ModelCard(text).data.eval_results[0].metric_value == 0.3033
-    said = status_text.describe_outcome(run, "stopped", view.load_view(run))
-    assert said.startswith(
+    outcome = status_text.describe_outcome(run, "stopped", view.load_view(run))
+    assert outcome.startswith(
         "Stopped and saved at step 15. WER 30.3 % (best at step 20). The model is that of step 20, "
         "which the run had reached before it was resumed."
     )
-    assert summary.summarize_run(run)["best"]["step"] == 20, "the command line tells the same"
+    assert summary.summarize_run(run)["best"]["step"] == 20, "the command line shows the same"
     assert TrainApi(RunStore(run.path.parent)).poll({"run": run.id})["best"] == {"step": 20, "text": "WER 30.3 %"}
     assert RunsApi(RunStore(run.path.parent)).poll({})["rows"][0]["best_step"] == 20
     run.append(train(20, 1.0))

@@ -6,7 +6,7 @@ import zipfile
 from asrkit.runs.events import Event
 from asrkit.runs.report import export
 
-TOLD = [
+HISTORY = [
     Event("started", 1000.0, 0, 0.0, {"total_steps": 4}),
     Event("train", 1001.0, 1, 0.1, {"loss": 2.5}),
     Event("train", 1002.0, 2, 0.2, {"loss": float("nan"), "grad_norm": 1.5}),
@@ -18,8 +18,8 @@ def rows(run):
     return list(csv.reader(io.StringIO("".join(export.iter_metrics_csv(run)))))
 
 
-def test_figures(make_run):
-    result = rows(make_run(history=TOLD))
+def test_metrics_csv_has_a_row_for_each_value(make_run):
+    result = rows(make_run(history=HISTORY))
     assert result[0] == ["step", "epoch", "time", "series", "value"]
     assert result[1:] == [
         ["1", "0.1000", "1001.000", "train/loss", "2.5"],
@@ -30,20 +30,20 @@ def test_figures(make_run):
     ]
 
 
-def test_what_a_resume_rewound_is_left_out(make_run, monkeypatch):
+def test_rewound_steps_are_left_out(make_run, monkeypatch):
     monkeypatch.setattr(export, "BLOCK_BYTES", 100)
     again = [Event("started", 2000.0, 1, 0.1, {}), Event("train", 2001.0, 2, 0.2, {"loss": 7.0})]
-    result = rows(make_run(history=[*TOLD, *again]))
+    result = rows(make_run(history=[*HISTORY, *again]))
     assert [(row[0], row[3], row[4]) for row in result[1:]] == [("1", "train/loss", "2.5"), ("2", "train/loss", "7.0")]
 
 
-def test_a_run_that_begins_again_from_nothing_is_told_once(make_run):
+def test_restart_from_step_0_repeats_no_row(make_run):
     first = [Event("started", 1000.0, 0, 0.0), Event("eval", 1001.0, 0, 0.0, {"wer": 1.0})]
     assert len(rows(make_run(history=[*first, *first]))) == 2
 
 
-def test_the_archive_holds_the_run_and_no_drafts(make_run):
-    run = make_run(history=TOLD)
+def test_archive_contains_the_run_without_drafts(make_run):
+    run = make_run(history=HISTORY)
     (run.checkpoints_dir / ".partial").mkdir(parents=True)
     (run.checkpoints_dir / ".partial" / "half").write_text("half")
     weights = run.checkpoints_dir / "checkpoint-2" / "model.safetensors"
@@ -60,8 +60,8 @@ def test_the_archive_holds_the_run_and_no_drafts(make_run):
         assert packed.read("one/events.jsonl") == run.events_path.read_bytes()
 
 
-def test_an_archive_is_never_in_memory(make_run, tmp_path):
-    run = make_run(history=TOLD)
+def test_archive_is_streamed_with_bounded_memory(make_run, tmp_path):
+    run = make_run(history=HISTORY)
     with open(run.path / "big.safetensors", "wb") as file:
         file.truncate(200_000_000)
     tracemalloc.start()
@@ -71,8 +71,8 @@ def test_an_archive_is_never_in_memory(make_run, tmp_path):
     assert size > 200_000_000 and peak < 20_000_000
 
 
-def test_an_archive_as_a_file_and_its_size(make_run, tmp_path):
-    run = make_run(history=TOLD)
+def test_archive_is_written_to_a_file(make_run, tmp_path):
+    run = make_run(history=HISTORY)
     export.write_archive(run, tmp_path / "one.zip")
     assert zipfile.is_zipfile(tmp_path / "one.zip") and list(tmp_path.glob(".*")) == []
     assert export.measure_disk_usage(run) >= run.events_path.stat().st_size + run.config_path.stat().st_size
