@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.errors import ConfigError
+from asrkit.languages import has_dotless_i
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 METRICS = ("wer", "cer", "mer", "loss")
@@ -111,6 +112,15 @@ class TrainConfig:
         "Language in which numbers are written as words: en, de, es, fr, ... Left empty, digits stay.",
         group="Data",
     )
+    markup: str = _setting(
+        "keep",
+        "Marks in transcripts",
+        "What becomes of <noise>, [laughter], (breath), <COMMA>, {…} and *. keep: their letters stay, as words. "
+        "remove: they are left out. tokens: each becomes one character of the vocabulary, ※ or the punctuation that it "
+        "names.",
+        choices=("keep", "remove", "tokens"),
+        group="Data",
+    )
     character_map: str = _setting(
         "",
         "Character map",
@@ -118,11 +128,12 @@ class TrainConfig:
         group="Data",
     )
     vocabulary: str = _setting(
-        "keep",
+        "auto",
         "Vocabulary",
-        "keep: the base model's characters; others are rejected. extend: adds new characters. fresh: built "
-        "from the data. A base model without an output layer always gets a fresh one.",
-        choices=("keep", "extend", "fresh"),
+        "auto: the base model's characters, and those of the data that it lacks, except digits. keep: the base model's "
+        "alone; others are rejected. extend: adds digits too. fresh: built from the data. A base model without an "
+        "output layer always gets a fresh one.",
+        choices=("auto", "keep", "extend", "fresh"),
         group="Data",
     )
     drop_bad_clips: bool = _setting(
@@ -144,7 +155,13 @@ class TrainConfig:
     max_duration_s: float = _setting(
         20.0, "Longest clip (s)", "Longer clips are left out.", low=0.5, high=600, group="Data"
     )
-    language: str = _setting("", "Language", "For the model card, as a code: en, es, zh, ...", group="Data")
+    language: str = _setting(
+        "",
+        "Language",
+        "Of the transcripts, as a code: en, es, zh, ... It is on the model card, and in tr, az and other languages "
+        "with ı the capitals I and İ become ı and i.",
+        group="Data",
+    )
 
     learning_rate: float = _setting(
         5e-4,
@@ -374,9 +391,14 @@ class TrainConfig:
     @property
     def text_rules(self) -> str:
         """The normalization of references and hypotheses as one name: basic, or german+numbers:de+map:№=Nummer."""
-        numbers = f"+numbers:{self.spell_numbers}" if self.spell_numbers else ""
-        pairs = " ".join(self.character_map.split())
-        return f"{self.normaliser}{numbers}{f'+map:{pairs}' if pairs else ''}"
+        is_dotless = has_dotless_i(self.language) and self.normaliser != "none"
+        steps = {
+            "case": self.language if is_dotless else "",
+            "markup": self.markup if self.markup != "keep" else "",
+            "numbers": self.spell_numbers,
+            "map": " ".join(self.character_map.split()),
+        }
+        return self.normaliser + "".join(f"+{name}:{value}" for name, value in steps.items() if value)
 
     def replace(self, values: dict[str, Any]) -> TrainConfig:
         """Return a copy with these values; text is parsed as the field's type. ConfigError for an unknown field."""

@@ -15,11 +15,11 @@ from typing import Any
 from asrkit.audio import read_duration_s
 from asrkit.audio.clip_stats import ClipStats, measure_clip
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
-from asrkit.audit.texts import guess_language, join_characters
+from asrkit.audit.texts import join_characters, number_settings
 from asrkit.data.manifest import Mark, Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import AudioError
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalizers import find_problems, normalize
 
 _PREFETCHED_CLIPS = 64
 MAX_OVERSHOOT_S = 0.6
@@ -55,14 +55,23 @@ class Limits:
     """The limits and rules that a clip is checked against.
 
     rules: one or more normalizers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
-    if the vocabulary will be built from this text. count_frames: seconds of audio -> CTC frames of the model.
+    if it grows by those of this text. known: of a vocabulary that grows by itself, the characters that the base model
+    has; it grows by all others but digits, which are spelled out. count_frames: seconds of audio -> CTC frames of the
+    model.
     """
 
     rules: str = "basic"
     vocabulary: set[str] | None = None
+    known: set[str] | None = None
     count_frames: Callable[[float], int] = ctc.num_frames
     min_duration_s: float = 0.1
     max_duration_s: float = 30.0
+
+    def find_unknown(self, characters: Iterable[str]) -> frozenset[str]:
+        """Return those of the characters that the model will not write."""
+        if self.vocabulary is not None:
+            return frozenset(characters) - self.vocabulary
+        return frozenset(filter(str.isdecimal, characters)) - self.known if self.known is not None else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +226,9 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
     """Return (code, detail, unknown characters)."""
     if not text:
         return "empty-transcript", f"text {row.text!r}", frozenset()
-    unknown = frozenset[str]()
-    if limits.vocabulary is not None:
-        unknown = frozenset(ctc.collect_characters([text])) - limits.vocabulary
-    if unknown:
+    if unread := find_problems(row.text, limits.rules).unread:
+        return "unread-numbers", ", ".join(unread), frozenset()
+    if unknown := limits.find_unknown(ctc.collect_characters([text])):
         return "unknown-characters", "".join(sorted(unknown)), unknown
     tokens, num_frames = text.replace(" ", ctc.DELIMITER), limits.count_frames(row.duration_s)
     if not ctc.is_feasible(tokens, num_frames):
@@ -231,5 +239,5 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
 def _settings_for_unknown(clips: list[CheckedClip], unknown: frozenset[str]) -> dict[str, Any]:
     """Return the settings that solve unknown characters: digits can be spelled out, others need a larger vocabulary."""
     if all(character.isdecimal() for character in unknown):
-        return {"spell_numbers": guess_language(clip.text for clip in clips) or "en"}
-    return {"vocabulary": "extend"}
+        return number_settings(clip.row.text for clip in clips)
+    return {"vocabulary": "auto"}

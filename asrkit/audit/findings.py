@@ -121,11 +121,16 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "Nothing is left of the text after normalising, which would teach the model to stay silent.",
         "Fill in the text, remove the rows, or choose another normaliser.",
     ),
+    "unread-numbers": (
+        "drop",
+        "These numbers can be read aloud in several ways, so the text does not show what was said.",
+        "Write them as words in the transcripts, or remove the rows.",
+    ),
     "unknown-characters": (
         "drop",
         "The model cannot write these characters: {characters}.",
-        "Spell out digits, choose a normaliser that removes the other characters or matches the model's case, or build "
-        "the vocabulary from this data.",
+        "Spell out digits (spell_numbers), choose a normaliser that removes the other characters or matches the "
+        "model's case, or let the vocabulary grow (vocabulary: auto, or extend for digits too).",
     ),
     "label-too-long": (
         "drop",
@@ -190,6 +195,25 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "suspect",
         "The table does not say in which unit its times are; they were read as follows: {detail}.",
         "Play these clips, beginning and end; name the columns start_s and end_s, in seconds, if they are cut wrongly.",
+    ),
+    "markup": (
+        "suspect",
+        "The transcripts contain marks that are not words: {detail}. Their letters would be learned as if they had "
+        "been said, or what they stand for is missing in the text.",
+        "Remove them (Marks in transcripts: markup=remove), make each a character of the vocabulary (markup=tokens), "
+        "or correct the text.",
+    ),
+    "number-forms": (
+        "suspect",
+        "These numbers have other forms beside some words, by gender or case or by habit; they were written as: "
+        "{detail}.",
+        "Read these texts; write the numbers as words in the transcripts where another form was said.",
+    ),
+    "dotless-i": (
+        "suspect",
+        "The texts have İ or ı, as Turkish and Azeri do, but their capitals are lowered as in English: I becomes i, "
+        "where ı is said.",
+        "Set the language of the transcripts (language=tr, az, crh, …), which decides their lower case.",
     ),
     "fast-speech": (
         "suspect",
@@ -302,6 +326,12 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "These columns of the table are not used: {detail}.",
         "Rename a column that is meant for something, or choose it; otherwise there is nothing to do.",
     ),
+    "untrained-characters": (
+        "advice",
+        "These characters occur only in the clips to evaluate on, so they cannot be learned and each of them counts as "
+        "an error: {characters}.",
+        "Add clips with them to train on, correct them if they are typing errors, or put them into the character map.",
+    ),
     "rare-characters": (
         "advice",
         "These characters occur fewer than {rare} times, too seldom to be learned: {characters}.",
@@ -321,6 +351,10 @@ CHANGES: dict[str, Change] = {
     "unused-times": "audio",
     "assumed-times": "audio",
     "spoken-symbols": "text",
+    "unread-numbers": "text",
+    "markup": "text",
+    "number-forms": "text",
+    "dotless-i": "text",
 }
 """code -> what of the data the finding changes; see the top of this module."""
 

@@ -23,6 +23,7 @@ from asrkit.audit.clips import (
     make_note_findings,
 )
 from asrkit.audit.findings import Finding, make_finding
+from asrkit.audit.writing import Transcript
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
 from asrkit.data.splitting import TrainEval
@@ -89,15 +90,14 @@ def inspect(
     source: Source,
     limits: Limits,
     *,
-    keeps_vocabulary: bool = False,
     score: AlignmentScorer | None = None,
     hold_out: SplitFunction | None = None,
     on_progress: ProgressCallback = lambda message, done, total: None,
 ) -> Inspection:
     """Decode every clip and check it by itself and together with the others.
 
-    keeps_vocabulary: whether the vocabulary is given, so that rare characters do not matter. score: a model's alignment
-    score, to find wrong transcripts. hold_out: the split that a run would make of data that has none.
+    score: a model's alignment score, to find wrong transcripts. hold_out: the split that a run would make of data that
+    has none.
 
     Raises ConfigError for rules that do not exist.
     """
@@ -115,7 +115,7 @@ def inspect(
         *_check_duplicates(clips, num_train, scores),
         *_check_leaks(clips, held_out, source.eval is None),
         *_check_balance(clips),
-        *_check_texts(clips, keeps_vocabulary),
+        *_check_texts(clips, limits, held_out),
         *_check_amount(clips),
         *make_note_findings(source.notes),
     ]
@@ -270,16 +270,19 @@ def _check_balance(clips: list[CheckedClip]) -> Iterator[Finding]:
         )
 
 
-def _check_texts(clips: list[CheckedClip], keeps_vocabulary: bool) -> Iterator[Finding]:
+def _check_texts(clips: list[CheckedClip], limits: Limits, held_out: frozenset[int]) -> Iterator[Finding]:
     transcripts = [
-        texts.Transcript(index, clip.row.text, clip.text, clip.row.duration_s)
+        Transcript(index, clip.row.text, clip.text, clip.row.duration_s)
         for index, clip in enumerate(clips)
         if clip.code is None
     ]
     yield from texts.check_texts(
         transcripts,
         lambda index, detail: format_example(clips[index], detail[:80]),
-        keeps_vocabulary=keeps_vocabulary,
+        rules=limits.rules,
+        keeps_vocabulary=limits.vocabulary is not None,
+        known=limits.known,
+        held_out=held_out,
     )
 
 

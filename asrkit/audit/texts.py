@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from statistics import median
 from typing import Any
 
 from asrkit.audit.findings import Finding, make_finding
+from asrkit.audit.writing import FormatExample, Transcript, check_writing
+from asrkit.languages import guess_language
 
 MIN_OCCURRENCES = 5
 """A character that occurs less often cannot be learned."""
@@ -19,7 +20,9 @@ MIN_OCCURRENCES = 5
 MIN_LETTERS = 2_000
 """In fewer letters, every character is rare."""
 
-SPOKEN_SYMBOLS = "%&€$£¥+=@°§#"
+SPOKEN_SYMBOLS = "%&€$£¥₹₽₩₺₦+=@°§#№×÷±"
+KEPT_SYMBOLS = frozenset("'·※")
+"""Of apostrophes, of Catalan, and of tokens: they are learned on purpose."""
 MAX_REPEATED_SHARE = 0.2  # of clips whose text another clip has too
 MAX_STRAY_SHARE = 0.005  # of letters in a script, below which the script is a stray one
 PACE_OUTLIER = 4.5  # robust standard deviations from the median
@@ -32,46 +35,55 @@ MAD_TO_SIGMA = 1.4826
 
 MAX_LISTED = 20  # characters in a message
 _SIMILAR_ALPHABETS = frozenset("LATIN CYRILLIC GREEK ARMENIAN CHEROKEE COPTIC".split())
-_STOPWORDS = {
-    "en": "the and of to is that it you for".split(),
-    "de": "der die und das ist nicht ein zu ich".split(),
-    "es": "el la de que los y en un por".split(),
-    "fr": "le la les et des est une pour vous".split(),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The text of a usable clip: its index, the text as written and normalized, and the duration."""
-
-    index: int
-    raw: str
-    text: str
-    duration_s: float
-
-
-FormatExample = Callable[[int, str], str]
-"""(index of a clip, detail) -> the text of an example"""
 
 
 def check_texts(
-    transcripts: Sequence[Transcript], format_example: FormatExample, *, keeps_vocabulary: bool
+    transcripts: Sequence[Transcript],
+    format_example: FormatExample,
+    *,
+    rules: str,
+    keeps_vocabulary: bool,
+    known: Set[str] | None = None,
+    held_out: Set[int] = frozenset(),
 ) -> Iterator[Finding]:
-    """Run every check of this module. keeps_vocabulary: whether rare characters do not matter."""
+    """Run every check of this module and of `writing`.
+
+    rules: the normalization of the texts. keeps_vocabulary: whether the vocabulary is given, so that rare characters do
+    not matter. known: the characters that the base model has learned already. held_out: indices of the clips that are
+    not trained on.
+    """
     letters = Counter(character for row in transcripts for character in row.text if not character.isspace())
+    yield from check_writing(transcripts, format_example, rules)
     yield from _check_digits_and_symbols(transcripts, letters, format_example)
-    yield from _check_letters(transcripts, letters, format_example, keeps_vocabulary)
+    yield from _check_letters(transcripts, letters, format_example)
+    if not keeps_vocabulary:
+        yield from check_new_characters(transcripts, format_example, known, held_out)
     yield from _check_scripts(transcripts, letters, format_example)
     yield from _check_repetitions(transcripts, format_example)
     yield from check_pace(transcripts, format_example)
 
 
-def guess_language(texts: Iterable[str]) -> str:
-    """Return en, de, es or fr by their most frequent words; empty if none of them is clearly ahead."""
-    words = Counter(word for text in texts for word in text.lower().split())
-    hits = Counter({code: sum(words[word] for word in known) for code, known in _STOPWORDS.items()})
-    (first, most), (_, second) = hits.most_common(2)
-    return first if most > 1.5 * second and most >= 5 else ""
+def check_new_characters(
+    transcripts: Sequence[Transcript], format_example: FormatExample, known: Set[str] | None, held_out: Set[int]
+) -> Iterator[Finding]:
+    """Find characters that are new to the base model and too rare in the clips to train on, or not in them at all."""
+    counts = Counter({letter: 0 for row in transcripts for letter in row.text if not letter.isspace()})
+    for row in transcripts:
+        if row.index not in held_out:
+            counts.update(letter for letter in row.text if not letter.isspace())
+    new = {letter: count for letter, count in counts.items() if known is None or letter not in known}
+    unseen = {letter for letter, count in new.items() if count == 0}
+    rare = {letter for letter, count in new.items() if 0 < count < MIN_OCCURRENCES}
+    if unseen:
+        yield _find_characters(unseen, "untrained-characters", transcripts, format_example)
+    if rare and (known is not None or counts.total() > MIN_LETTERS):
+        yield _find_characters(rare, "rare-characters", transcripts, format_example, rare=MIN_OCCURRENCES)
+
+
+def number_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the settings that spell digits out, empty if the language is not known."""
+    language = guess_language(texts)
+    return {"spell_numbers": language} if language else {}
 
 
 def join_characters(characters: Iterable[str]) -> str:
@@ -127,7 +139,7 @@ def _check_digits_and_symbols(
             "digits",
             [row.index for row in with_digits],
             [format_example(row.index, row.text) for row in with_digits[:9]],
-            settings={"spell_numbers": guess_language(row.text for row in transcripts) or "en"},
+            settings=number_settings(row.raw for row in transcripts),
         )
     removed = [
         (row.index, "".join(sorted(set(row.raw) & set(SPOKEN_SYMBOLS))))
@@ -144,7 +156,7 @@ def _check_digits_and_symbols(
             [format_example(index, symbols) for index, symbols in removed[:9]],
             characters=join_characters({symbol for _, symbols in removed for symbol in symbols}),
         )
-    symbols = {letter for letter in letters if unicodedata.category(letter)[0] in "PS" and letter != "'"}
+    symbols = {letter for letter in letters if unicodedata.category(letter)[0] in "PS" and letter not in KEPT_SYMBOLS}
     if symbols:
         yield _find_characters(symbols, "symbols", transcripts, format_example, settings={"normaliser": "basic"})
 
@@ -156,7 +168,7 @@ def _is_spelled_out(symbol: str, row: Transcript) -> bool:
 
 
 def _check_letters(
-    transcripts: Sequence[Transcript], letters: Counter[str], format_example: FormatExample, keeps_vocabulary: bool
+    transcripts: Sequence[Transcript], letters: Counter[str], format_example: FormatExample
 ) -> Iterator[Finding]:
     capitals = {letter for letter in letters if letter.isupper()}
     if capitals and any(letter.islower() for letter in letters):
@@ -169,9 +181,6 @@ def _check_letters(
             [format_example(row.index, row.text) for row in decomposed[:9]],
             settings={"normaliser": "basic"},
         )
-    rare = {letter for letter, count in letters.items() if count < MIN_OCCURRENCES}
-    if rare and not keeps_vocabulary and letters.total() > MIN_LETTERS:
-        yield _find_characters(rare, "rare-characters", transcripts, format_example, rare=MIN_OCCURRENCES)
 
 
 def _check_scripts(

@@ -72,7 +72,6 @@ def run(options: argparse.Namespace) -> int:
         source,
         limits,
         score=score,
-        keeps_vocabulary=limits.vocabulary is not None,
         hold_out=functools.partial(preparation.split_rows, config),
         on_progress=shared.make_counter(),
     )

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from asrkit.audit import leaks, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import EXPLANATIONS, Finding, derive_verdict
+from asrkit.audit.writing import Transcript
 from asrkit.config import TrainConfig
 from asrkit.data import manifest, sources, splitting
 from asrkit.data.manifest import Utterance
@@ -112,6 +113,7 @@ def prepare_data(
     if source.eval is None:
         train, held_out = _split_usable(train, config, fingerprints)
     found = _find_leaks(train, held_out, config, fingerprints, is_own_split=source.eval is None)
+    found += _find_new_characters(train, held_out, config, model)
     for split, purpose in ((train, "train"), (held_out, "evaluate")):
         if not split:
             raise DataError(
@@ -185,16 +187,38 @@ def _find_leaks(
     return [finding for finding in findings if finding.code != "leak-text" or config.decoding != "words"]
 
 
+def _find_new_characters(
+    train: list[Utterance], held_out: list[Utterance], config: TrainConfig, model: Path | None
+) -> list[Finding]:
+    """Find characters that are new to the base model and too rare in the training split to be learned."""
+    if config.vocabulary == "keep":
+        return []
+    rows = [*train, *held_out]
+    known = vocabularies.known_characters(model, config.adapter_language) if model else None
+    return list(
+        texts.check_new_characters(
+            [Transcript(index, row.text, row.text, row.duration_s) for index, row in enumerate(rows)],
+            lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})",
+            None if config.vocabulary == "fresh" else known,
+            frozenset(range(len(train), len(rows))),
+        )
+    )
+
+
 def make_limits(config: TrainConfig, model: Path | None) -> Limits:
     """Return the limits that the clips of a run are audited against.
 
     model: the base model's directory; None where it is not on this machine. ModelError for a damaged checkpoint.
     """
-    characters = (
-        vocabularies.known_characters(model, config.adapter_language) if model and config.vocabulary == "keep" else None
+    known = vocabularies.known_characters(model, config.adapter_language) if model else None
+    return Limits(
+        config.text_rules,
+        known if config.vocabulary == "keep" else None,
+        known if config.vocabulary == "auto" else None,
+        frames_of(model, add_adapter=config.add_adapter).num_frames_in if model else ctc.num_frames,
+        config.min_duration_s,
+        config.max_duration_s,
     )
-    frames = frames_of(model, add_adapter=config.add_adapter).num_frames_in if model else ctc.num_frames
-    return Limits(config.text_rules, characters, frames, config.min_duration_s, config.max_duration_s)
 
 
 def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
@@ -204,18 +228,19 @@ def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) 
     if blocking and not config.drop_bad_clips:
         raise DataError(_describe_blocking(blocking[0], config))
     rows = [replace(row, text=normalizers.normalize(row.text, config.text_rules), marks=()) for row in kept]
-    return rows, _add_findings(result, _find_changed_texts(kept, rows))
+    return rows, _add_findings(result, _find_changed_texts(kept, rows, config))
 
 
-def _find_changed_texts(raw: list[Utterance], rows: list[Utterance]) -> list[Finding]:
+def _find_changed_texts(raw: list[Utterance], rows: list[Utterance], config: TrainConfig) -> list[Finding]:
     """Find the texts of which something else is learned than they say. raw: `rows` as written."""
     transcripts = [
-        texts.Transcript(index, old.text, new.text, new.duration_s)
+        Transcript(index, old.text, new.text, new.duration_s)
         for index, (old, new) in enumerate(zip(raw, rows, strict=True))
     ]
     found = texts.check_texts(
         transcripts,
         lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})",
+        rules=config.text_rules,
         keeps_vocabulary=True,
     )
     return [finding for finding in found if finding.changes]

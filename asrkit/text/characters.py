@@ -52,15 +52,7 @@ SPAN_MARKERS = "\U0010f000-\U0010fffd"
 """Private characters, as the inside of a regular expression's brackets, that stand for protected parts of a text."""
 _SPAN_MARKER = re.compile(f"[{SPAN_MARKERS}]")
 
-_DOTLESS_I = {"tr", "tur", "az", "aze", "azj", "crh", "gag", "tt", "tat", "uum"}
-"""Languages that write ı and i, as two letters, where they are written in the Latin script."""
 _CAPITAL_I = str.maketrans({"I": "ı", "İ": "i", "\uff29": "ı"})
-
-
-def has_dotless_i(language: str) -> bool:
-    """Whether a language, given as tr, tr-TR or kk-Latn, has the capitals I of ı and İ of i."""
-    primary, *subtags = language.strip().lower().replace("_", "-").split("-")
-    return "cyrl" not in subtags and "arab" not in subtags and (primary in _DOTLESS_I or "latn" in subtags[:1])
 
 
 def lower_dotless_i(text: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from asrkit.errors import ConfigError
+from asrkit.languages import has_dotless_i
 from asrkit.text import characters, markup, numbers
 from asrkit.text.characters import fold_compatible, keep_words, lower, separate_special_digits
 from asrkit.text.markup import KEEP, MODES, REMOVE, TOKENS
@@ -72,6 +73,12 @@ def find_problems(text: str, rules: str) -> Problems:
     return _compiled(rules).find_problems(text)
 
 
+def has_case(rules: str) -> bool:
+    """Whether the rules say in which language to lower letters, or leave them as they are."""
+    compiled = _compiled(rules)
+    return compiled.is_dotless or compiled.normalizer.name == "none"
+
+
 @dataclass(frozen=True)
 class Problems:
     """unread: numbers that are left in digits because they may be read in several ways. assumed: numbers, as words, of
@@ -101,8 +108,8 @@ def _compiled(rules: str) -> _Rules:
         raise ConfigError(f"Marks in transcripts cannot be treated by {mode!r}; choose one of {', '.join(MODES)}.")
     if language:
         numbers.check_language(language)
-    has_dotless_i = bool(match["case"]) and characters.has_dotless_i(match["case"]) and match["name"] != "none"
-    return _Rules(NORMALIZERS[match["name"]], _parse_map(pairs), mode, language, has_dotless_i)
+    is_dotless = bool(match["case"]) and has_dotless_i(match["case"]) and match["name"] != "none"
+    return _Rules(NORMALIZERS[match["name"]], _parse_map(pairs), mode, language, is_dotless)
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class _Rules:
     pairs: dict[str, str]
     markup: str
     language: str
-    has_dotless_i: bool
+    is_dotless: bool
 
     def __call__(self, text: str) -> str:
         # Map before, for characters that the normalizer removes, and after, for those that it creates.
@@ -123,7 +130,7 @@ class _Rules:
             text = _protect(text, markup.find_tokens(text), protected)
         if self.language:
             text = self._spell(text, protected)
-        if self.has_dotless_i:
+        if self.is_dotless:
             text = characters.lower_dotless_i(text)
         text = self.normalizer(text)
         if self.pairs:

@@ -125,7 +125,7 @@ def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[A
             processor = _make_processor(base, vocabulary, like=processor.tokenizer)
     if unknown:
         raise ModelError(
-            f"{config.model} does not know {', '.join(map(repr, unknown))}; set Vocabulary to extend, "
+            f"{config.model} does not know {', '.join(map(repr, unknown))}; set Vocabulary to auto, "
             "or choose a normaliser that removes them."
         )
     if added:

@@ -96,7 +96,7 @@ def _train(run: Run, on_poll: Callable[[], None]) -> None:
     base = None if checkpoint else inputs.fetch_base_model(run, config)
     train, held_out = inputs.load_data(run, config, base)
     set_seed(config.seed)
-    processor, model = inputs.load_model(run, config, checkpoint, base, [row.text for row in train])
+    processor, model = inputs.load_model(run, config, checkpoint, base, [row.text for row in [*train, *held_out]])
     check_stop(run)
     resume_state = read_resume_state(run, checkpoint)
     emit_phase(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")

@@ -18,6 +18,7 @@ HEAVY = ("torch", "transformers", "datasets", "torchaudio", "accelerate")
 
 FLOOR = {
     "errors": 0,
+    "languages": 0,
     "child": 1,
     "config": 1,
     "files": 1,

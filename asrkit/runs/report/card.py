@@ -38,6 +38,7 @@ HYPERPARAMETERS = (
     "mask_time_length",
     "augmentation",
     "normaliser",
+    "markup",
     "spell_numbers",
     "character_map",
     "decoding",

@@ -38,7 +38,7 @@ ABANDON_AFTER_S = 150
 NUM_PREVIEWED = 8  # clips, and pairs of sentences
 MAX_PREVIEW_TEXTS = 4_000  # for the preview and the vocabulary
 MAX_PLAYED_S = 40.0  # of one clip
-TEXT_SETTINGS = ("normaliser", "spell_numbers", "character_map")
+TEXT_SETTINGS = ("normaliser", "spell_numbers", "markup", "character_map")
 SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
 AUDIT_SETTINGS = (*SPLIT_SETTINGS, "min_duration_s", "max_duration_s", "adapter_language")
 """Settings of the form, besides those of this tab, that the result of an audit depends on."""
@@ -114,7 +114,7 @@ class DataApi:
         after = [normalize(text, rules) for text in before]
         return {
             "pairs": audit_report.choose_examples(before, after, NUM_PREVIEWED),
-            "characters": audit_report.count_characters(after, self._limits(request).vocabulary),
+            "characters": audit_report.count_characters(after, self._limits(request)),
             "of": len(rows),
             "read": len(before),
             "changed": sum(old != new for old, new in zip(before, after, strict=True)),
@@ -213,6 +213,8 @@ class DataApi:
         """Return the settings that were chosen here or are proposed for this data."""
         config, fixes = self._config(request), request.get("fixes") or {}
         names = [*TEXT_SETTINGS, "vocabulary", *(name for name in SPLIT_SETTINGS if name in fixes)]
+        if request.get("language") or "language" in fixes:
+            names.append("language")
         if self._is_proposed(request, config):
             names += ["preset", *proposals.RECIPE_SETTINGS]
         settings = {name: getattr(config, name) for name in names}
@@ -244,10 +246,12 @@ class DataApi:
     def _config(self, request: Request) -> TrainConfig:
         """Return the settings of the form of Train, or those proposed for this data, with what was chosen here."""
         chosen = {
-            name: request[name] for name in (*TEXT_SETTINGS, "vocabulary", "model") if request.get(name) is not None
+            name: request[name]
+            for name in (*TEXT_SETTINGS, "language", "vocabulary", "model")
+            if request.get(name) is not None
         }
         fixes = request.get("fixes") or {}
-        chosen |= {name: fixes[name] for name in SPLIT_SETTINGS if name in fixes}
+        chosen |= {name: fixes[name] for name in (*SPLIT_SETTINGS, "language") if name in fixes}
         config = proposals.read_settings(request.get("settings"))
         model = str(request.get("model") or resolution.STARTER)
         return config.replace(proposals.propose_recipe(config, model, self._source(request)) | chosen)
@@ -278,6 +282,7 @@ def _describe_source(name: str, source: Source) -> Reply:
         "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET_SEPARATOR)[2]] for sheet in source.sheets],
         "sheet": source.sheet,
         "assumed": audit_report.describe_assumed(source),
+        "proposed": proposals.propose_text_settings([row.text for row in rows[:MAX_PREVIEW_TEXTS]]),
         "clips": [audit_report.describe_clip(rows[index], index) for index in _spread(len(rows), NUM_PREVIEWED)],
     }
 

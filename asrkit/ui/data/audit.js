@@ -24,7 +24,7 @@ export class Audit {
   wireControls() {
     const { part } = this, { vocabularies } = this.tab.props;
     const modes = vocabularies.map((name) => [name, t(`data.vocabulary.${name}`)]);
-    fillOptions(part("vocabulary-mode"), modes, "keep");
+    fillOptions(part("vocabulary-mode"), modes, "auto");
     for (const name of ["model", "vocabulary-mode"]) {
       part(name).addEventListener("change", () => this.tab.transcripts.previewSoon());
     }

@@ -76,7 +76,9 @@ export class AuditReport {
   }
 }
 
-const NAMED_SETTINGS = ["normaliser", "spell_numbers", "vocabulary", "character_map", "split_by", "eval_count"];
+const NAMED_SETTINGS = [
+  "normaliser", "spell_numbers", "markup", "language", "vocabulary", "character_map", "split_by", "eval_count",
+];
 const describeSetting = (name) => (NAMED_SETTINGS.includes(name) ? t(`data.setting.${name}`) : name);
 
 const makeRest = (shown, total) =>

@@ -46,7 +46,6 @@ def inspect(
     return inspection.inspect(
         source,
         limits,
-        keeps_vocabulary=limits.vocabulary is not None,
         score=score,
         hold_out=functools.partial(preparation.split_rows, config),
         on_progress=on_progress,
@@ -66,7 +65,7 @@ def make_report(result: Inspection, limits: Limits) -> dict[str, Any]:
         "durations": statistics.durations,
         "words": statistics.words,
         "distinct_words": statistics.distinct_words,
-        "characters": _describe_characters(statistics.characters, limits.vocabulary),
+        "characters": _describe_characters(statistics.characters, limits),
         "speakers": statistics.speakers[:MAX_SPEAKERS],
         "speaker_count": len(statistics.speakers),
         "rates": sorted(statistics.rates.items()),
@@ -153,19 +152,20 @@ def choose_examples(before: Sequence[str], after: Sequence[str], max_pairs: int)
     return pairs or list(zip(before, after, strict=True))[:3]
 
 
-def count_characters(texts: Sequence[str], vocabulary: set[str] | None) -> list[dict[str, Any]]:
+def count_characters(texts: Sequence[str], limits: Limits) -> list[dict[str, Any]]:
     """Return the characters of `texts` in the format of `make_report`."""
     counts = Counter(letter for text in texts for letter in text if not letter.isspace())
-    return _describe_characters(counts.most_common(), vocabulary)
+    return _describe_characters(counts.most_common(), limits)
 
 
-def _describe_characters(counts: Sequence[tuple[str, int]], vocabulary: set[str] | None) -> list[dict[str, Any]]:
+def _describe_characters(counts: Sequence[tuple[str, int]], limits: Limits) -> list[dict[str, Any]]:
+    unknown = limits.find_unknown(letter for letter, _ in counts)
     return [
         {
             "character": letter,
             "count": count,
             "rare": count < MIN_OCCURRENCES,
-            "unknown": vocabulary is not None and letter not in vocabulary,
+            "unknown": letter in unknown,
         }
         for letter, count in counts[:MAX_CHARACTERS]
     ]

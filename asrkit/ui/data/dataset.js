@@ -84,6 +84,7 @@ export class Dataset {
     this.columns = columns;
     this.show(reply);
     tab.audit.clear();
+    tab.transcripts.propose(reply.proposed);
     await tab.transcripts.preview();
   }
 

@@ -11,6 +11,7 @@ from asrkit.config import TrainConfig
 from asrkit.data.sources import Source
 from asrkit.decoding import lexicon
 from asrkit.errors import ConfigError
+from asrkit.languages import guess_language
 from asrkit.models import resolution
 from asrkit.ui.common import form
 from asrkit.ui.common.form import DEFAULTS
@@ -44,6 +45,14 @@ def propose_recipe(config: TrainConfig, model: str, source: Source) -> dict[str,
         return {}
     preset = configs.load_preset(FEW_CLIPS).config
     return {"preset": FEW_CLIPS} | {name: getattr(preset, name) for name in RECIPE_SETTINGS}
+
+
+def propose_text_settings(texts: Sequence[str]) -> dict[str, str]:
+    """Return the language that the texts are in, if it can be told, and that of their numbers if they have digits."""
+    language = guess_language(texts)
+    has_digits = any(character.isdecimal() for text in texts for character in text)
+    numbers = {"spell_numbers": language} if has_digits else {}
+    return {"language": language, **numbers} if language else {}
 
 
 def is_word_list(texts: Sequence[str]) -> bool:

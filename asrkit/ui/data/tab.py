@@ -20,7 +20,27 @@ from asrkit.ui.data.recorder import Recorder
 STYLE = UI / "data/tab.css"
 NUMBER_LANGUAGES = (
     *("", "en", "de", "es", "fr", "it", "pt", "nl", "pl", "ru", "uk", "tr", "ar", "fa", "te", "bn", "vi"),
-    *("id", "ja", "ko", "th", "zh", "yue", "hi", "ta", "ne", "el", "sw", "cs", "sv", "fi", "hu", "ro"),
+    *(
+        "id",
+        "ja",
+        "ko",
+        "th",
+        "zh",
+        "yue",
+        "hi",
+        "ta",
+        "ne",
+        "el",
+        "sw",
+        "cs",
+        "sv",
+        "da",
+        "no",
+        "fi",
+        "hu",
+        "ro",
+        "ca",
+    ),
 )
 """Codes of languages in which numbers can be spelled; empty keeps digits."""
 
@@ -46,6 +66,7 @@ def build(store: RunStore, api: DataApi, audio: AudioFiles) -> gr.HTML:
         ],
         normalisers=[(name, normalizer.summary) for name, normalizer in NORMALIZERS.items()],
         numbers=[(code, strings.text(f"data.number_language.{code or 'none'}")) for code in NUMBER_LANGUAGES],
+        markup=[(mode, strings.text(f"data.markup.{mode}")) for mode in FIELDS["markup"].metadata["choices"]],
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),
     )
 

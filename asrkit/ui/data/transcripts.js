@@ -3,7 +3,7 @@
 import { fillOptions, make } from "../common/dom.js";
 import { formatNumber, t } from "../common/strings.js";
 
-const RULES = ["normaliser", "spell_numbers", "character_map"];
+const RULES = ["normaliser", "spell_numbers", "markup", "character_map"];
 const TYPING_MS = 350; // after the last key, before a preview is asked for
 
 export class Transcripts {
@@ -12,9 +12,15 @@ export class Transcripts {
     this.part = tab.part;
     this.timer = null;
     this.numRequests = 0; // so that a late reply to an old request is dropped
-    const { normalisers, numbers } = tab.props;
+    this.language = ""; // of the transcripts, if it can be told
+    this.isLanguageChosen = false; // the visitor chose that of the numbers
+    const { normalisers, numbers, markup } = tab.props;
     fillOptions(this.part("normaliser"), normalisers.map(([name]) => [name, name]), "basic");
     fillOptions(this.part("spell_numbers"), numbers, "");
+    fillOptions(this.part("markup"), markup, "keep");
+    this.part("spell_numbers").addEventListener("change", () => {
+      this.isLanguageChosen = true;
+    });
     for (const name of RULES) {
       const event = name === "character_map" ? "input" : "change";
       this.part(name).addEventListener(event, () => this.previewSoon());
@@ -22,7 +28,19 @@ export class Transcripts {
   }
 
   request() {
-    return Object.fromEntries(RULES.map((name) => [name, this.part(name).value]));
+    const rules = Object.fromEntries(RULES.map((name) => [name, this.part(name).value]));
+    return this.language ? { ...rules, language: this.language } : rules;
+  }
+
+  /** Choose the language that the texts of a dataset seem to be in, and say so. */
+  propose({ language = "", spell_numbers: numbers = "" }) {
+    const { part, tab } = this;
+    const [, name] = tab.props.numbers.find(([code]) => code && code === language) ?? [];
+    this.language = language;
+    if (!this.isLanguageChosen) part("spell_numbers").value = name ? numbers : "";
+    const key = part("spell_numbers").value === language ? "data.language_and_numbers" : "data.language_guess";
+    part("language-note").hidden = !language;
+    part("language-note").textContent = language ? t(key, { language: name ?? language }) : "";
   }
 
   previewSoon() {

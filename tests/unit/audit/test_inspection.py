@@ -44,7 +44,7 @@ class Data:
         return len(rows) - 1
 
     def inspect(self, rules="basic", **options):
-        limits = Limits(rules, options.pop("vocabulary", None), max_duration_s=20)
+        limits = Limits(rules, options.pop("vocabulary", None), options.pop("known", None), max_duration_s=20)
         return inspection.inspect(Source(self.rows, self.eval or None, "data"), limits, **options)
 
     def findings(self, **options):
@@ -195,7 +195,81 @@ def test_rare_characters_and_stray_scripts(data):
     data.add("alpha bravo charlie мир")
     findings = data.findings()
     assert set(findings) == {"rare-characters", "mixed-scripts"} and "ñ" in findings["rare-characters"].cause
-    assert "rare-characters" not in data.findings(keeps_vocabulary=True)
+    every = {letter for row in data.rows for letter in row.text}
+    assert "rare-characters" not in data.findings(vocabulary=every)
+    assert data.findings(known=every - {"ñ"})["rare-characters"].cause.endswith(": ñ.")
+
+
+def test_new_characters_are_reported_in_little_data(data):
+    data.add("alpha ñandu delta echo")
+    data.add("alpha bravo charlie é", split="eval")
+    findings = data.findings(known=set("abcdefghijklmnopqrstuvwxyz'"))
+    assert findings["rare-characters"].cause.endswith(": ñ.")
+    assert findings["untrained-characters"].cause.endswith(": é.")
+    assert findings["untrained-characters"].clips == (41,)
+    assert "unknown-characters" not in findings
+
+
+def test_digits_are_not_added_to_a_vocabulary_that_grows_by_itself(data):
+    data.add("alpha 5 ñandu")
+    finding = data.findings(known=set("abcdefghijklmnopqrstuvwxyz"))["unknown-characters"]
+    assert (finding.kind, finding.count) == ("drop", 1) and "characters: 5." in finding.cause
+    assert "unknown-characters" not in data.findings(known=set("abcdefghijklmnopqrstuvwxyz5"))
+
+
+@pytest.mark.parametrize(
+    ("text", "rules", "code", "settings", "detail"),
+    [
+        ("<noise> alpha [laughter] bravo", "basic", "markup", {"markup": "remove"}, "<noise>, [laughter]"),
+        ("1 personne et 21 femmes", "basic+numbers:fr", "number-forms", {}, "un, vingt et un"),
+        ("İzmir ve IŞIK", "basic", "dotless-i", {"language": "tr"}, "I becomes i"),
+        ("İzmir və IŞIQ", "basic", "dotless-i", {"language": "az"}, "I becomes i"),
+    ],
+)
+def test_what_rules_make_of_a_text_is_an_assumption(data, text, rules, code, settings, detail):
+    index = data.add(text)
+    result = data.inspect(rules)
+    finding = {finding.code: finding for finding in result.audit.findings}[code]
+    assert finding.is_assumption and finding.clips == (index,) and finding.settings == settings
+    assert detail in finding.cause and result.audit.verdict == "ready-with-drops"
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("<noise> alpha [laughter] bravo", "basic+markup:remove"),
+        ("<noise> alpha [laughter] bravo", "basic+markup:tokens"),
+        ("deux personnes et 80 femmes", "basic+numbers:fr"),
+        ("İzmir ve IŞIK", "basic+case:tr"),
+        ("İzmir", "none"),
+    ],
+)
+def test_rules_that_settle_it_leave_nothing_to_assume(data, text, rules):
+    data.add(text)
+    assert not [finding for finding in data.findings(rules=rules).values() if finding.changes]
+
+
+def test_one_foreign_name_does_not_make_a_text_turkish(data):
+    for _ in range(20):
+        data.add("It is in Iowa")
+    data.add("It is in İzmir")
+    assert "dotless-i" not in data.findings()
+
+
+@pytest.mark.parametrize(
+    ("text", "rules", "number"),
+    [
+        ("rendez-vous à 5½ le 12/05/2024", "basic+numbers:fr", "5½, 12/05/2024"),
+        ("about 10² metres", "basic", "10²"),
+        ("add 5½ cups", "english", "5½"),
+    ],
+)
+def test_clips_with_numbers_that_cannot_be_read_are_dropped(data, text, rules, number):
+    index = data.add(text)
+    result = data.inspect(rules)
+    finding = result.audit.findings[0]
+    assert (finding.code, finding.kind, finding.clips) == ("unread-numbers", "drop", (index,))
+    assert finding.examples[0].endswith(f"({number})") and result.audit.verdict == "ready-with-drops"
 
 
 def test_dominant_speaker_is_reported(data):
@@ -213,7 +287,7 @@ def test_repeated_sentences_are_reported(data):
 def test_unknown_characters_offer_a_larger_vocabulary(data):
     data.add("alpha bravo ñ delta")
     finding = data.findings(vocabulary=set("abcdefghijklmnopqrstuvwxyz'"))["unknown-characters"]
-    assert finding.settings == {"vocabulary": "extend"} and "ñ" in finding.cause
+    assert finding.settings == {"vocabulary": "auto"} and "ñ" in finding.cause
 
 
 def test_worst_alignment_comes_first(data):

@@ -177,7 +177,7 @@ INVALID_CLIPS = {
     not_audio: "five.wav cannot be read as audio",
     zero_bytes: "The file holds no audio.",
     zero_length: "The file holds no audio.",
-    unknown_characters: "(5ñ): The model cannot write these characters: 5 ñ.",
+    unknown_characters: "(5): The model cannot write these characters: 5.",
     text_longer_than_its_frames: "(50 characters in 49 frames): The text has more characters than the audio has frames",
 }
 
@@ -210,13 +210,41 @@ def test_error_counts_the_invalid_clips(prepare, data):
 
 def test_invalid_evaluation_clip_is_rejected(prepare, data):
     other = data([("five", "five"), ("six", "año")], name="other")
-    assert "metadata.csv row 3: six.wav (ñ)" in get_error(prepare, data(), eval=str(other))
+    assert "metadata.csv row 3: six.wav (ñ)" in get_error(prepare, data(), eval=str(other), vocabulary="keep")
 
 
-@pytest.mark.parametrize("vocabulary", ["extend", "fresh"])
+@pytest.mark.parametrize("vocabulary", ["auto", "extend", "fresh"])
 def test_new_characters_are_accepted_with_a_growing_vocabulary(prepare, data, vocabulary):
     prepared = prepare(data([*GOOD, ("five", "año")]), vocabulary=vocabulary)
     assert "año" in sorted_texts(prepared.train + prepared.eval)
+
+
+def test_characters_of_held_out_clips_alone_are_reported(prepare, data):
+    folder, other = data(), data([("five", "año")], name="other")
+    findings = {finding.code: finding for finding in prepare(folder, eval=str(other)).audit.findings}
+    assert "untrained-characters" in findings and findings["untrained-characters"].cause.endswith(": ñ.")
+
+
+def test_digits_are_refused_unless_they_are_spelled_or_wanted(prepare, data):
+    folder = data([*GOOD, ("five", "page 5")])
+    assert "(5): The model cannot write these characters: 5." in get_error(prepare, folder)
+    assert "page five" in sorted_texts((prepared := prepare(folder, spell_numbers="en")).train + prepared.eval)
+    assert "page 5" in sorted_texts((prepared := prepare(folder, vocabulary="extend")).train + prepared.eval)
+
+
+def test_text_that_would_be_learned_wrongly_wants_a_yes(prepare, data):
+    folder = data([*GOOD, ("five", "[noise] hello")])
+    assert "marks that are not words: [noise]" in get_error(prepare, folder)
+    assert "noise hello" in sorted_texts((yes := prepare(folder, accept_assumptions=True)).train + yes.eval)
+    assert "hello" in sorted_texts((removed := prepare(folder, markup="remove")).train + removed.eval)
+    assert "※ hello" in sorted_texts((tokens := prepare(folder, markup="tokens")).train + tokens.eval)
+
+
+def test_lower_case_follows_the_language(prepare, data):
+    folder = data([("one", "İzmir IŞIK"), ("two", "Isparta ırmak"), ("three", "iyi")])
+    assert "ı is said" in get_error(prepare, folder)
+    prepared = prepare(folder, language="tr")
+    assert sorted_texts(prepared.train + prepared.eval) == ["iyi", "izmir ışık", "ısparta ırmak"]
 
 
 def test_base_model_without_a_vocabulary_accepts_every_character(prepare, data, base):

@@ -1,0 +1,81 @@
+"""The check of what text rules make of marks, numbers and letters: what would be learned otherwise than it is said."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from asrkit.audit.findings import Finding, make_finding
+from asrkit.text.normalizers import find_problems, has_case
+
+MAX_LISTED = 6
+MIN_DOTTED_SHARE = 0.02
+"""Share of the clips with İ or ı from which the language is taken for one with both letters; fewer are names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The text of a usable clip: its index, the text as written and normalized, and the duration."""
+
+    index: int
+    raw: str
+    text: str
+    duration_s: float
+
+
+FormatExample = Callable[[int, str], str]
+"""(index of a clip, detail) -> the text of an example"""
+
+
+def check_writing(transcripts: Sequence[Transcript], format_example: FormatExample, rules: str) -> Iterator[Finding]:
+    """Find marks that would become words, numbers whose form was assumed, and İ and ı in the wrong lower case."""
+    marks: dict[int, tuple[str, ...]] = {}
+    forms: dict[int, tuple[str, ...]] = {}
+    for row in transcripts:
+        problems = find_problems(row.raw, rules)
+        if problems.markup:
+            marks[row.index] = problems.markup
+        if problems.assumed:
+            forms[row.index] = problems.assumed
+    if marks:
+        yield _make_finding("markup", marks, format_example, settings={"markup": "remove"})
+    if forms:
+        yield _make_finding("number-forms", forms, format_example)
+    yield from _check_dotless_i(transcripts, format_example, rules)
+
+
+def _make_finding(
+    code: str, found: dict[int, tuple[str, ...]], format_example: FormatExample, settings: dict[str, str] | None = None
+) -> Finding:
+    counts = Counter(each for found_in_clip in found.values() for each in found_in_clip)
+    more = f" and {len(counts) - MAX_LISTED} more" if len(counts) > MAX_LISTED else ""
+    listed = ", ".join(
+        f"{each} ({count} times)" if count > 1 else each for each, count in counts.most_common(MAX_LISTED)
+    )
+    return make_finding(
+        code,
+        list(found),
+        [format_example(index, " ".join(each)) for index, each in list(found.items())[:9]],
+        settings=settings,
+        detail=listed + more,
+    )
+
+
+def _check_dotless_i(transcripts: Sequence[Transcript], format_example: FormatExample, rules: str) -> Iterator[Finding]:
+    if has_case(rules):
+        return
+    composed = [(row, unicodedata.normalize("NFC", row.raw)) for row in transcripts]
+    dotted = [row for row, text in composed if "İ" in text or "ı" in text]
+    if not dotted or len(dotted) < MIN_DOTTED_SHARE * len(transcripts):
+        return
+    concerned = [(row, text) for row, text in composed if "İ" in text or "I" in text]
+    if concerned:
+        is_azeri = any("ə" in text.lower() for _, text in composed)
+        yield make_finding(
+            "dotless-i",
+            [row.index for row, _ in concerned],
+            [format_example(row.index, row.raw) for row, _ in concerned[:9]],
+            settings={"language": "az" if is_azeri else "tr"},
+        )
