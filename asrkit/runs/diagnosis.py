@@ -248,7 +248,7 @@ def _find_unknown_tokens(history: RunHistory) -> Iterator[Finding]:
                 epoch=score.epoch,
                 cause=f"{score.unknown_share:.0%} of the model's output is the token for unknown letters, which the "
                 "text omits: it was trained on letters that its vocabulary lacks.",
-                remedy="Set Vocabulary to extend or fresh, or choose a normaliser that removes those letters.",
+                remedy="Set Vocabulary to auto or fresh, or choose a normaliser that removes those letters.",
             )
 
 

@@ -77,7 +77,7 @@ def _check_labels(parts: Anatomy, processor: Any, texts: Sequence[str], base: st
         labels = speller.encode(text)
         if any(label is None or not 0 <= label < parts.head.num_rows or label == parts.blank_id for label in labels):
             raise ModelError(
-                f"The base model {base} has no output for a character of {text[:40]!r}; set Vocabulary to extend, or "
+                f"The base model {base} has no output for a character of {text[:40]!r}; set Vocabulary to auto, or "
                 "choose a normaliser that removes it."
             )
 

@@ -89,7 +89,7 @@ def test_keep_rejects_unknown_characters(checkpoint):
     with pytest.raises(ModelError) as caught:
         loaded(base, ["deed", "fed"])
     assert str(caught.value) == (
-        f"{base} does not know 'e', 'f'; set Vocabulary to extend, or choose a normaliser that removes them."
+        f"{base} does not know 'e', 'f'; set Vocabulary to auto, or choose a normaliser that removes them."
     )
 
 
