@@ -315,7 +315,7 @@ def test_base_model_is_checked_before_the_data(store, tmp_path):
     bert = tmp_path / "bert"
     bert.mkdir()
     (bert / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(ModelError, match="no CTC speech model"):
+    with pytest.raises(ModelError, match="not a CTC speech model"):
         prepare_data(TrainConfig(model=str(bert), train=str(tmp_path / "missing")), store)
 
 
