@@ -57,7 +57,7 @@ class Limits:
     rules: one or more normalizers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
     if it grows by those of this text. known: of a vocabulary that grows by itself, the characters that the base model
     has; it grows by all others but digits, which are spelled out. count_frames: seconds of audio -> CTC frames of the
-    model.
+    model. language: of the run, which is offered for numbers where that of the texts cannot be told.
     """
 
     rules: str = "basic"
@@ -66,6 +66,7 @@ class Limits:
     count_frames: Callable[[float], int] = ctc.num_frames
     min_duration_s: float = 0.1
     max_duration_s: float = 30.0
+    language: str = ""
 
     def find_unknown(self, characters: Iterable[str]) -> frozenset[str]:
         """Return those of the characters that the model will not write."""
@@ -138,7 +139,7 @@ def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterab
             code,
             indices[code],
             [format_example(clips[index]) for index in islice(indices[code], 9)],
-            settings=_settings_for_unknown(clips, unknown) if code == "unknown-characters" else None,
+            settings=_settings_for_unknown(clips, unknown, limits) if code == "unknown-characters" else None,
             minimum=limits.min_duration_s,
             maximum=limits.max_duration_s,
             characters=join_characters(unknown),
@@ -236,8 +237,8 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
     return None, "", unknown
 
 
-def _settings_for_unknown(clips: list[CheckedClip], unknown: frozenset[str]) -> dict[str, Any]:
+def _settings_for_unknown(clips: list[CheckedClip], unknown: frozenset[str], limits: Limits) -> dict[str, Any]:
     """Return the settings that solve unknown characters: digits can be spelled out, others need a larger vocabulary."""
     if all(character.isdecimal() for character in unknown):
-        return number_settings(clip.row.text for clip in clips)
+        return number_settings([clip.row.text for clip in clips], limits.language)
     return {"vocabulary": "auto"}

@@ -56,8 +56,10 @@ class Finding:
         return self.changes is not None and self.kind != "drop"
 
     def to_audit_dict(self) -> dict[str, Any]:
-        """Return the finding as `audit --json` prints it. "changes" is there only if the finding changes something."""
-        changes = {"changes": self.changes} if self.changes else {}
+        """Return the finding as `audit --json` prints it. "changes" and "settings" are there only if there are any."""
+        changes: dict[str, Any] = {"changes": self.changes} if self.changes else {}
+        if self.settings:
+            changes["settings"] = self.settings
         return {
             "code": self.code,
             "count": self.count,

@@ -281,6 +281,7 @@ def _check_texts(clips: list[CheckedClip], limits: Limits, held_out: frozenset[i
         lambda index, detail: format_example(clips[index], detail[:80]),
         rules=limits.rules,
         keeps_vocabulary=limits.vocabulary is not None,
+        language=limits.language,
         known=limits.known,
         held_out=held_out,
     )

@@ -43,18 +43,19 @@ def check_texts(
     *,
     rules: str,
     keeps_vocabulary: bool,
+    language: str = "",
     known: Set[str] | None = None,
     held_out: Set[int] = frozenset(),
 ) -> Iterator[Finding]:
     """Run every check of this module and of `writing`.
 
     rules: the normalization of the texts. keeps_vocabulary: whether the vocabulary is given, so that rare characters do
-    not matter. known: the characters that the base model has learned already. held_out: indices of the clips that are
-    not trained on.
+    not matter. language: of the run. known: the characters that the base model has learned already. held_out: indices
+    of the clips that are not trained on.
     """
     letters = Counter(character for row in transcripts for character in row.text if not character.isspace())
     yield from check_writing(transcripts, format_example, rules)
-    yield from _check_digits_and_symbols(transcripts, letters, format_example)
+    yield from _check_digits_and_symbols(transcripts, letters, format_example, language)
     yield from _check_letters(transcripts, letters, format_example)
     if not keeps_vocabulary:
         yield from check_new_characters(transcripts, format_example, known, held_out)
@@ -80,9 +81,9 @@ def check_new_characters(
         yield _find_characters(rare, "rare-characters", transcripts, format_example, rare=MIN_OCCURRENCES)
 
 
-def number_settings(texts: Iterable[str]) -> dict[str, Any]:
-    """Return the settings that spell digits out, empty if the language is not known."""
-    language = guess_language(texts)
+def number_settings(texts: Iterable[str], language: str) -> dict[str, Any]:
+    """Return the settings that spell digits out: in the language of the texts, else in the given one, else none."""
+    language = guess_language(texts) or language
     return {"spell_numbers": language} if language else {}
 
 
@@ -131,7 +132,7 @@ def find_script(letter: str) -> str:
 
 
 def _check_digits_and_symbols(
-    transcripts: Sequence[Transcript], letters: Counter[str], format_example: FormatExample
+    transcripts: Sequence[Transcript], letters: Counter[str], format_example: FormatExample, language: str
 ) -> Iterator[Finding]:
     with_digits = [row for row in transcripts if any(character.isdecimal() for character in row.text)]
     if with_digits:
@@ -139,7 +140,7 @@ def _check_digits_and_symbols(
             "digits",
             [row.index for row in with_digits],
             [format_example(row.index, row.text) for row in with_digits[:9]],
-            settings=number_settings(row.raw for row in transcripts),
+            settings=number_settings([row.raw for row in transcripts], language),
         )
     removed = [
         (row.index, "".join(sorted(set(row.raw) & set(SPOKEN_SYMBOLS))))

@@ -93,13 +93,19 @@ def _make_limits(config: configs.TrainConfig, model: str, store: RunStore) -> Li
     if model:
         path = resolution.fetch(model, store, language=config.adapter_language, on_progress=shared.print_progress)
         return preparation.make_limits(config, path)
-    return Limits(config.text_rules, min_duration_s=config.min_duration_s, max_duration_s=config.max_duration_s)
+    return Limits(
+        config.text_rules,
+        min_duration_s=config.min_duration_s,
+        max_duration_s=config.max_duration_s,
+        language=config.language,
+    )
 
 
 def _print_audit(source: Source, audit: Audit) -> None:
     print(f"{source.description}; recognised as: {source.layout}")
     print(f"{audit.verdict}: {audit.utterances} clips, {audit.hours:.2f} hours, {audit.dropped} left out")
     for finding in audit.findings:
-        print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy} {'; '.join(finding.examples)}")
+        fix = "".join(f" (--set {name}={value})" for name, value in finding.settings.items())
+        print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy}{fix} {'; '.join(finding.examples)}")
     if codes := [finding.code for finding in audit.findings if finding.is_assumption]:
         print(f"Assumptions that training wants a yes to (train --yes): {', '.join(codes)}")

@@ -218,6 +218,7 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
         frames_of(model, add_adapter=config.add_adapter).num_frames_in if model else ctc.num_frames,
         config.min_duration_s,
         config.max_duration_s,
+        config.language,
     )
 
 
