@@ -3,6 +3,8 @@
 Viterbi search (best path) through a loop of words spelled in CTC states: letters that may repeat, blanks between them
 that may be skipped where neighbours differ (Graves et al., ICML 2006), a delimiter between words. Time and memory grow
 with frames times letters of the list, so lists of thousands of words need a beam search instead.
+
+Words that fit the speech much worse than the best path without a list are marked: what was said is not on the list.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from asrkit.decoding import rejection
 from asrkit.decoding.confidence import logistic
 from asrkit.decoding.tokens import Speller
 from asrkit.decoding.transcript import Word
@@ -28,20 +31,25 @@ IMPOSSIBLE = -1e30
 WORD_LIST_FILE = "words.txt"
 """Beside a model's weights: the words, one a line, that it decodes. Without this file it writes any spelling."""
 CONFIDENCE_FIT = (-0.5, 0.35)
-"""Confidence of a word: the logistic function of a + b x, where x is its margin in nats over the list's next best
-word. Fitted where every spoken word is on the list; another can only be misrecognised."""
+"""Confidence of a word that is on the list: the logistic function of a + b x, where x is its margin in nats over the
+list's next best word. Times the probability that any word of the list was said."""
 CONTEXT_FRAMES, MAX_MARGIN = 2, 20.0
 """Frames on either side of a word in which the list's other words are scored too; the largest margin in nats."""
 
 
 @dataclass(frozen=True)
 class DecodedWord:
-    """A word and the frames of its letters, `start` to before `end`. confidence: mean posterior of its letters."""
+    """A word and the frames of its letters, `start` to before `end`.
+
+    confidence: mean posterior of its letters. cost: how many nats the best path without a list is likelier, from the
+    middle of the gap before the word to that of the gap after it.
+    """
 
     word: str
     start: int
     end: int
     confidence: float
+    cost: float
 
 
 def collect_words(texts: Iterable[str]) -> list[str]:
@@ -115,17 +123,24 @@ class LexiconDecoder:
         self.blank_id, self.delimiter_id = blank_id, delimiter_id
 
     def decode(self, log_probabilities: np.ndarray, frame_s: float) -> list[Word]:
-        """Return the words of (frames, tokens) log posteriors, with calibrated confidences."""
+        """Return the words of (frames, tokens) log posteriors, with calibrated confidences.
+
+        Where no word of the list was said, the most similar ones are returned, as `not_in_word_list`.
+        """
         decoded = self.search(np.exp(log_probabilities))
+        on_list = rejection.list_probabilities([word.cost for word in decoded], [len(word.word) for word in decoded])
         smooth = self._smooth(log_probabilities)
         ends = [0, *(word.end for word in decoded)]
         starts = [*(word.start for word in decoded), len(smooth)]
         words = []
-        for index, word in enumerate(decoded):
+        for index, (word, probability) in enumerate(zip(decoded, on_list, strict=True)):
             start = max(word.start - CONTEXT_FRAMES, ends[index])
             end = min(word.end + CONTEXT_FRAMES, starts[index + 1])
-            confidence = logistic(*CONFIDENCE_FIT, self._margin(word.word, smooth[start:end]))
-            words.append(Word(word.word, word.start * frame_s, word.end * frame_s, confidence))
+            confidence = probability * logistic(*CONFIDENCE_FIT, self._margin(word.word, smooth[start:end]))
+            is_rejected = probability < rejection.MAX_REJECTED_PROBABILITY
+            words.append(
+                Word(word.word, word.start * frame_s, word.end * frame_s, confidence, not_in_word_list=is_rejected)
+            )
         return words
 
     def _smooth(self, log_probabilities: np.ndarray) -> np.ndarray:
@@ -157,9 +172,10 @@ class LexiconDecoder:
         """Return the words of the best path of (frames, tokens) posteriors; none where blanks alone are likelier."""
         if not len(probabilities):
             return []
-        smooth = (1 - SMOOTHING) * probabilities + SMOOTHING / probabilities.shape[1]
-        path = self._best_path(np.log(smooth)[:, self.emitted])
-        return self._read_words(path, probabilities)
+        scores = np.log((1 - SMOOTHING) * probabilities + SMOOTHING / probabilities.shape[1])
+        path = self._best_path(scores[:, self.emitted])
+        costs = scores.max(axis=1) - scores[np.arange(len(path)), self.emitted[path]]
+        return self._read_words(path, probabilities, costs)
 
     def _best_path(self, scores: np.ndarray) -> np.ndarray:
         """Return the state of each frame on the best path; scores: (frames, states) log probabilities."""
@@ -202,17 +218,23 @@ class LexiconDecoder:
             path[frame - 1] = came_from[frame, path[frame]]
         return path
 
-    def _read_words(self, path: np.ndarray, probabilities: np.ndarray) -> list[DecodedWord]:
-        """Cut a path of states into words: one begins where its first letter is entered."""
+    def _read_words(self, path: np.ndarray, probabilities: np.ndarray, costs: np.ndarray) -> list[DecodedWord]:
+        """Cut a path of states into words: one begins where its first letter is entered. costs: of each frame."""
         firsts = set(self.first.tolist())
         starts = [
             frame for frame, state in enumerate(path) if state in firsts and (frame == 0 or path[frame - 1] != state)
         ]
+        inside = [
+            np.flatnonzero(self.word_indices[path[start:limit]] == self.word_indices[path[start]]) + start
+            for start, limit in zip(starts, [*starts, len(path)][1:], strict=True)
+        ]
+        ends = [int(frames[-1]) + 1 for frames in inside]
+        bounds = [0, *((end + start) // 2 for end, start in zip(ends, starts[1:], strict=False)), len(path)]
         words = []
-        for start, limit in zip(starts, [*starts, len(path)][1:], strict=True):
-            number = self.word_indices[path[start]]
-            inside = [frame for frame in range(start, limit) if self.word_indices[path[frame]] == number]
-            letters = [frame for frame in inside if self.emitted[path[frame]] != self.blank_id]
-            confidence = float(np.mean([probabilities[frame, self.emitted[path[frame]]] for frame in letters]))
-            words.append(DecodedWord(self.words[number], start, inside[-1] + 1, confidence))
+        for index, frames in enumerate(inside):
+            letters = frames[self.emitted[path[frames]] != self.blank_id]
+            confidence = float(probabilities[letters, self.emitted[path[letters]]].mean())
+            cost = float(costs[bounds[index] : bounds[index + 1]].sum())
+            word = self.words[self.word_indices[path[starts[index]]]]
+            words.append(DecodedWord(word, starts[index], ends[index], confidence, cost))
         return words

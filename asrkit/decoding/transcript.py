@@ -27,11 +27,13 @@ class Word(TimedWord):
     """A recognised word. confidence: 0 to 1, from the posteriors of its letters; each decoder documents how.
 
     In scripts without word spaces each character is a word (`text.scripts.tokenize_mixed`). joined: no space
-    separates it from the word before it.
+    separates it from the word before it. not_in_word_list: the model knows a closed list of words, and what was said
+    is probably none of them; `word` is the most similar one.
     """
 
     confidence: float
     joined: bool = False
+    not_in_word_list: bool = False
 
     @property
     def midpoint_s(self) -> float:
@@ -42,14 +44,15 @@ class Word(TimedWord):
         return replace(self, start_s=self.start_s + seconds, end_s=self.end_s + seconds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `transcribe --format json` prints of a word; `joined` is there only where it is true."""
+        """Return what `transcribe --format json` prints of a word; flags are there only where they are true."""
         data: dict[str, Any] = {
             "word": self.word,
             "start_s": round(self.start_s, 3),
             "end_s": round(self.end_s, 3),
             "confidence": round(self.confidence, 4),
         }
-        return data | {"joined": True} if self.joined else data
+        flags = {"joined": self.joined, "not_in_word_list": self.not_in_word_list}
+        return data | {name: True for name, is_set in flags.items() if is_set}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # which imports torch
 
 MIN_CONFIDENCE = 0.15
 """Mean confidence under which the words are hardly what was said."""
+MAX_UNLISTED_SHARE = 0.2
+"""Share of words outside a model's word list up to which nothing is said: it may be wrong about single words."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,13 @@ def quality_warning(transcript: Transcript) -> str:
     if not transcript.words:
         return (
             "No speech was heard: this may be noise or music, or speech of another kind than the model was trained on."
+        )
+    num_unlisted = sum(word.not_in_word_list for word in transcript.words)
+    if num_unlisted > MAX_UNLISTED_SHARE * len(transcript.words):
+        return (
+            f"{num_unlisted} of {len(transcript.words)} words are not in the word list: the model knows the words of "
+            "its list alone, and wrote the most similar ones. Choose another model for other speech, or give the "
+            "words to expect."
         )
     if transcript.confidence < MIN_CONFIDENCE:
         return (

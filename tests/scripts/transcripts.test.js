@@ -5,7 +5,7 @@ import { describeSize } from "../../asrkit/ui/data/dataset.js";
 import { formatCodePoint } from "../../asrkit/ui/data/transcripts.js";
 import { encodeChunks, toInt16 } from "../../asrkit/ui/transcribe/pcm.js";
 import { assignLanes } from "../../asrkit/ui/transcribe/timeline.js";
-import { findWordAt, joinWords, startsParagraph } from "../../asrkit/ui/transcribe/words.js";
+import { findWordAt, joinWords, startsParagraph, titleOf } from "../../asrkit/ui/transcribe/words.js";
 
 const word = (text, start, end, joined = false) => ({ word: text, start_s: start, end_s: end, joined });
 const WORDS = [word("ab", 0.5, 1), word("c", 1, 1.4, true), word("de", 3, 3.5)];
@@ -18,6 +18,12 @@ test("joined words have no space before them", () => {
 
 test("the word at a time, with a margin", () => {
   assert.deepEqual([0.4, 0.46, 1.2, 2, 3.52, 4].map((time) => findWordAt(WORDS, time)), [-1, 0, 1, -1, 2, -1]);
+});
+
+test("a word that is not in the model's list says so", () => {
+  const known = { ...WORDS[0], confidence: 0.5 };
+  assert.equal(titleOf(known), "0.50 to 1.00 s · confidence 50 %");
+  assert.match(titleOf({ ...known, not_in_word_list: true }), /^not in the word list · 0.50 to/);
 });
 
 test("a paragraph begins after a long pause of a long recording", () => {

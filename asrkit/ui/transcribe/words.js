@@ -35,17 +35,23 @@ export function appendWords(recording, words, into) {
 
 export function makeWordButton(word, index) {
   const button = make("button", {
-    className: word.joined ? "word joined" : "word",
+    className: ["word", word.joined && "joined", word.not_in_word_list && "unlisted"].filter(Boolean).join(" "),
     type: "button",
     textContent: word.word,
     tabIndex: index ? -1 : 0,
-    title: t("transcribe.word_title", {
-      start: word.start_s.toFixed(2), end: word.end_s.toFixed(2), percent: Math.round(100 * word.confidence),
-    }),
+    title: titleOf(word),
   });
   button.dataset.index = index;
   button.style.setProperty("--confidence", word.confidence);
   return button;
+}
+
+/** What a word's button says about it. */
+export function titleOf(word) {
+  const values = {
+    start: word.start_s.toFixed(2), end: word.end_s.toFixed(2), percent: Math.round(100 * word.confidence),
+  };
+  return word.not_in_word_list ? t("transcribe.unlisted_title", values) : t("transcribe.word_title", values);
 }
 
 /** Arrow keys go from word to word; Enter, on a button, is a click. */

@@ -66,6 +66,37 @@ def test_decoded_word_has_frames_and_confidence():
     assert one.confidence == pytest.approx(0.9)
 
 
+SPELLED = {"<pad>": 0, "|": 1} | {letter: number for number, letter in enumerate("abcdefghij", 2)}
+
+
+def decode_letters(text: str, words=("abcd", "aebe", "face")) -> list:
+    """Decode confident posteriors of a text, two frames a letter with a blank between."""
+    ids = [index for letter in text for index in (SPELLED[letter.replace(" ", "|")], 0)]
+    table = np.full((len(ids), len(SPELLED)), 0.001)
+    table[np.arange(len(ids)), ids] = 1 - 0.001 * (len(SPELLED) - 1)
+    return LexiconDecoder(words, SPELLED, 0, 1).decode(np.log(table), 0.02)
+
+
+def test_words_of_the_list_are_kept_with_a_wrong_letter():
+    found = decode_letters("abcd face aebj abcd")
+    assert [word.word for word in found] == ["abcd", "face", "aebe", "abcd"]
+    assert not any(word.not_in_word_list for word in found)
+
+
+def test_other_speech_is_marked_and_keeps_its_most_similar_words():
+    found = decode_letters("hij jihgi ghijh")
+    assert found and all(word.not_in_word_list and word.word in ("abcd", "aebe", "face") for word in found)
+    assert all(word.confidence < 0.5 for word in found)
+    assert all(word.to_dict()["not_in_word_list"] is True for word in found)
+
+
+def test_other_speech_between_words_of_the_list_is_marked_alone():
+    found = decode_letters("abcd face hijghj ijhgi jhhgij abcd face")
+    unlisted = [word.not_in_word_list for word in found]
+    assert unlisted[:2] == unlisted[-2:] == [False, False] and all(unlisted[2:-2]) and len(unlisted) > 4
+    assert "not_in_word_list" not in found[0].to_dict()
+
+
 def test_invalid_word_lists_raise():
     with pytest.raises(ConfigError, match="needs 1 to"):
         make_decoder([])

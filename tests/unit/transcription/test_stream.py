@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrkit.audio import SAMPLING_RATE
+from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.transcription import stream
 from asrkit.transcription.stream import LiveSession
 from tests.support import tiny
@@ -38,6 +39,18 @@ def test_final_words_equal_those_of_a_file_to_the_end(seed, size):
     assert [word.word for word in final] == spoken
     assert final == ToneTranscriber().transcribe_blocks([samples]).words
     assert live.duration_s == pytest.approx(len(samples) / SAMPLING_RATE)
+
+
+def test_live_words_outside_the_list_are_marked_like_those_of_a_file(transcriber):
+    samples, _ = speech(0)
+    decoder = LexiconDecoder.from_processor(["ab", "ced", "eda"], transcriber.processor)
+    live = LiveSession(transcriber, decoder)
+    final = [word for chunk in chunks(samples, 5000) for word in live.push_chunk(chunk).final]
+    final += live.finish().final
+    assert [word.not_in_word_list for word in final] == [
+        word.not_in_word_list for word in transcriber.transcribe_blocks([samples], decoder).words
+    ]
+    assert any(word.not_in_word_list for word in final)
 
 
 def test_words_are_partial_during_speech_and_final_after_a_pause():
