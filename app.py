@@ -8,6 +8,7 @@ from pathlib import Path
 from asrkit import startup
 
 startup.check_python()
+startup.exit_on_interrupt()
 with startup.explain_missing_requirements(), startup.fast_imports():
     from asrkit import logs
     from asrkit.errors import AsrkitError
@@ -52,4 +53,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run_interruptibly(main))

@@ -23,7 +23,8 @@ def write_atomic(path: Path, *, mode: int = 0o644, sync: bool = True) -> Iterato
     name, so that the same holds after a power failure; False for files that can be made again.
     OSError if the disk is full or the folder cannot be written.
     """
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    # Cut, because a name that is as long as names may be leaves no room for the draft's.
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

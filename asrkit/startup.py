@@ -1,4 +1,5 @@
-"""Start a program: explain an old Python or a missing requirement in one sentence, and import large packages fast.
+"""Start a program: explain an old Python or a missing requirement in one sentence, import large packages fast, and end
+with one word after Ctrl-C, whenever it comes.
 
 The entry points import this module first, so it must parse under old versions of Python and import only the standard
 library.
@@ -9,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 MIN_PYTHON = (3, 11)
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, the convention of shells: 128 and the number of SIGINT."""
 
 
 def check_python() -> None:
@@ -56,3 +60,65 @@ def fast_imports() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+def exit_on_interrupt() -> None:
+    """Exit at once on Ctrl-C: for the imports at the start, which turn it into errors of their own, and for the end.
+
+    Where SIGINT is ignored, as for a program in the background, it stays so.
+    """
+    _handle_interrupts(_exit_at_once)
+
+
+def run_interruptibly(main: Callable[[], int]) -> int:
+    """Call `main` and return its exit code: INTERRUPTED, with one word on stderr, where Ctrl-C ended it.
+
+    Libraries catch the interrupt and raise an error of their own, such as ImportError, or it falls into a callback that
+    cannot raise: then the program exits at once.
+    """
+    was_interrupted = False
+
+    def raise_interrupt(number: int, frame: object) -> None:
+        nonlocal was_interrupted
+        was_interrupted = True
+        raise KeyboardInterrupt
+
+    def report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            _exit_at_once()
+        sys.__unraisablehook__(unraisable)
+
+    sys.unraisablehook = report_unraisable
+    _handle_interrupts(raise_interrupt)
+    try:
+        return main()
+    except BaseException as error:
+        if not was_interrupted or not _is_interrupt(error):
+            raise
+        print_interrupted()
+        return INTERRUPTED
+    finally:
+        exit_on_interrupt()
+
+
+def print_interrupted() -> None:
+    """Say on stderr that Ctrl-C ended the program."""
+    print("asrkit: interrupted", file=sys.stderr)
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether an error is Ctrl-C, or what a library makes of it."""
+    cause = error.__cause__ or error.__context__
+    return isinstance(error, (KeyboardInterrupt, ImportError, SystemError)) or (
+        cause is not None and _is_interrupt(cause)
+    )
+
+
+def _handle_interrupts(handler: Callable[..., None]) -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _exit_at_once(*_: object) -> None:
+    os.write(2, b"asrkit: interrupted\n")
+    os._exit(INTERRUPTED)

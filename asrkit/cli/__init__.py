@@ -7,29 +7,52 @@ one JSON document on stdout and nothing else there.
 from __future__ import annotations
 
 import argparse
-import os
+import io
 import sys
 
-from asrkit import __version__, logs
-from asrkit.cli import audit, diagnose, evaluate, presets, runs, train, transcribe
-from asrkit.errors import AsrkitError
+from asrkit import __version__, logs, startup
+from asrkit.cli import audit, delivery, diagnose, evaluate, presets, runs, train, transcribe
+from asrkit.errors import AsrkitError, ConfigError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     logs.configure("asrkit: %(message)s")
-    options = build_parser().parse_args(arguments)
+    _escape_what_cannot_be_encoded()
     try:
-        return options.command(options) or 0
+        options = build_parser().parse_args(arguments)
+        code = options.command(options) or 0
+        _flush_stdout()
+        return code
     except AsrkitError as error:
         print(f"asrkit: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("asrkit: interrupted", file=sys.stderr)
-        return 130  # the convention of shells: 128 and the number of SIGINT
+        startup.print_interrupted()
+        return startup.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        delivery.discard_stdout()
         return 1
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Print characters that the terminal's encoding has not as escapes, such as \\u0107, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush_stdout() -> None:
+    """Write what is still in memory. Raises ConfigError if the disk is full, and BrokenPipeError."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        delivery.discard_stdout()
+        raise ConfigError(f"The output cannot be written ({error.strerror}); send it elsewhere.") from error
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from asrkit.cli import delivery
 from asrkit.cli import options as shared
 from asrkit.runs import model_choices
 
@@ -18,7 +19,7 @@ def add_command(commands: shared.Commands) -> None:
     shared.add_hint_flags(parser)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     from asrkit.data import sources
     from asrkit.transcription import evaluation
     from asrkit.transcription.model_cache import get_transcriber
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     )
     metrics = report.summary()
     if options.json:
-        return shared.print_json(metrics)
+        return int(not delivery.print_result(shared.format_json(metrics), "evaluation.json"))
     low, high = report.intervals["wer"]
     if report.unreadable:
         print(
@@ -40,7 +41,9 @@ def run(options: argparse.Namespace) -> None:
             f"{report.unreadable[0]}",
             file=sys.stderr,
         )
-    print(
+    is_printed = delivery.print_result(
         f"WER {metrics['wer']:.2%} (95 % interval {low:.2%} to {high:.2%})  CER {metrics['cer']:.2%}  "
-        f"MER {metrics['mer']:.2%}  ({metrics['utterances']} clips, {metrics['rtfx']:.0f} x real time)"
+        f"MER {metrics['mer']:.2%}  ({metrics['utterances']} clips, {metrics['rtfx']:.0f} x real time)\n",
+        "evaluation.txt",
     )
+    return int(not is_printed)

@@ -124,8 +124,18 @@ def load_hints(options: argparse.Namespace) -> DecodingHints:
 # Output
 
 
+def format_json(value: Any) -> str:
+    """Return indented JSON; in ASCII where stdout could not write other characters."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2) + "\n"
+    return text
+
+
 def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(format_json(value), end="")
 
 
 def print_progress(message: str, done: int, total: int) -> None:

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from asrkit.cli import delivery
 from asrkit.cli import options as shared
-from asrkit.errors import AudioError
+from asrkit.decoding.transcript import Transcript
+from asrkit.errors import AudioError, ConfigError
 from asrkit.runs import model_choices
 from asrkit.transcription import files
-from asrkit.transcription.writers import WRITERS, write_text
+from asrkit.transcription.writers import WRITERS
 
 MIN_PROGRESS_S = 60.0
 """Progress is shown for recordings longer than this."""
+JOINABLE = ("txt", "json")
+"""Formats that can hold the transcripts of several recordings in one stream, each with its file's name."""
 
 
 def add_command(commands: shared.Commands) -> None:
@@ -29,6 +33,8 @@ def add_command(commands: shared.Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     store = shared.open_store(options)
+    stems = files.unique_stems(options.files)
+    _check_output(options, stems)
 
     def load_model() -> Any:
         # Loaded on first use: a file that cannot be read is reported at once, not after the seconds that torch takes.
@@ -38,28 +44,50 @@ def run(options: argparse.Namespace) -> int:
         return get_transcriber(name, store, shared.print_progress)
 
     hints = shared.load_hints(options)
-    rows, has_failed = [], False
-    for name, stem in zip(options.files, files.unique_stems(options.files), strict=True):
-        try:
-            transcript = files.transcribe_file(name, load_model, hints=hints, on_update=_make_progress(name))
-        except AudioError as error:
-            print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
-            has_failed = True
-            continue
-        if warning := files.quality_warning(transcript):
-            print(f"asrkit: {name}: {warning}", file=sys.stderr)
-        text = WRITERS[options.format](transcript)
-        if options.output:
-            write_text(Path(options.output) / f"{stem}.{options.format}", text)
-        elif options.format == "json":
-            rows.append({"file": name, **transcript.to_dict()})
-        elif options.format == "txt" and len(options.files) > 1:
-            print(f"{name}: {transcript.text}", flush=True)
-        else:
-            print(text, end="", flush=True)
-    if options.format == "json" and not options.output:
-        shared.print_json(rows)
+    rows: list[dict[str, Any]] = []
+    has_failed = False
+    try:
+        for name, stem in zip(options.files, stems, strict=True):
+            if not options.output:
+                delivery.check_stdout()
+            try:
+                transcript = files.transcribe_file(name, load_model, hints=hints, on_update=_make_progress(name))
+            except AudioError as error:
+                print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
+                has_failed = True
+                continue
+            if warning := files.quality_warning(transcript):
+                print(f"asrkit: {name}: {warning}", file=sys.stderr)
+            if options.format == "json" and not options.output:
+                rows.append({"file": name, **transcript.to_dict()})
+            elif not _deliver(options, name, stem, transcript):
+                has_failed = True
+    finally:
+        # Also after an interrupt or a broken model: the files that are done took their time.
+        if options.format == "json" and not options.output and (rows or sys.exception() is None):
+            has_failed |= not delivery.print_result(shared.format_json(rows), "transcripts.json")
     return int(has_failed)
+
+
+def _check_output(options: argparse.Namespace, stems: list[str]) -> None:
+    """Raise ConfigError for what would fail after an hour of listening."""
+    if options.output:
+        names = [f"{stem}.{options.format}" for stem in stems]
+        delivery.check_folder(Path(options.output), names, options.files)
+    elif len(options.files) > 1 and options.format not in JOINABLE:
+        raise ConfigError(
+            f"The times of several recordings cannot be told apart in one {options.format} text; give --output DIR, "
+            f"which gets one file for each, or --format {' or '.join(JOINABLE)}."
+        )
+
+
+def _deliver(options: argparse.Namespace, name: str, stem: str, transcript: Transcript) -> bool:
+    """Write or print a transcript, and return whether that went as asked; else it was saved elsewhere."""
+    text, file_name = WRITERS[options.format](transcript), f"{stem}.{options.format}"
+    if options.output:
+        return delivery.write_result(Path(options.output) / file_name, text)
+    is_labelled = options.format == "txt" and len(options.files) > 1
+    return delivery.print_result(f"{name}: {text}" if is_labelled else text, file_name)
 
 
 def _make_progress(name: str) -> Callable[[Any], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import sys
@@ -112,7 +111,7 @@ def launch(
     is_public: bool = False,
     opens_browser: bool = False,
 ) -> None:
-    """Serve the page of a directory of runs until it is interrupted.
+    """Serve the page of a directory of runs until KeyboardInterrupt.
 
     public_url: the address under which people open it, behind a proxy or a tunnel. is_public: let in anybody, with few
     rights. opens_browser: open the page in this machine's browser, if it has one. Raises RunError if the port is in
@@ -128,11 +127,12 @@ def launch(
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
     server = start_fork_server()
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            page.block_thread()
+        while True:
+            time.sleep(60)  # until it is interrupted
     finally:
         if server:
             server.close()
+        page.close(verbose=False)
 
 
 def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.Blocks:

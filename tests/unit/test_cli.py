@@ -20,6 +20,7 @@ from asrkit.runs import queue, supervisor
 from asrkit.runs.events import Event
 from asrkit.runs.run import STOP
 from asrkit.runs.store import RunStore
+from asrkit.transcription import files
 
 
 @pytest.fixture
@@ -329,7 +330,43 @@ def test_subtitles_on_stdout_and_in_files(asrkit, refused, listener, clip, tmp_p
     assert asrkit("transcribe", one, other, "--format", "vtt", "--output", tmp_path / "out") == (0, "", "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one-2.vtt", "one.vtt"]
     assert "1.5 seconds" in (tmp_path / "out" / "one-2.vtt").read_text()
-    assert "cannot be written" in refused("transcribe", one, "--output", one)
+    listener.clear()
+    assert "one.wav is a file; give a folder" in refused("transcribe", one, "--output", one)
+    for name in ("srt", "vtt", "tsv"):
+        assert "give --output DIR" in refused("transcribe", one, other, "--format", name)
+    assert listener == [], "known only after listening"
+
+
+def test_text_of_the_files_before_an_interrupt_is_printed(asrkit, listener, clip, monkeypatch):
+    one, two = clip("one.wav", 1.0), clip("two.wav", 1.5)
+    transcribe_file = files.transcribe_file
+
+    def interrupt_the_second(name, *arguments, **options):
+        if name == str(two):
+            raise KeyboardInterrupt
+        return transcribe_file(name, *arguments, **options)
+
+    monkeypatch.setattr(files, "transcribe_file", interrupt_the_second)
+    code, out, err = asrkit("transcribe", one, two, "--format", "json")
+    assert (code, [row["file"] for row in json.loads(out)], err) == (130, [str(one)], "asrkit: interrupted\n")
+    assert asrkit("transcribe", two, "--format", "json") == (130, "", "asrkit: interrupted\n")
+
+
+def test_file_that_cannot_be_written_is_saved_elsewhere(asrkit, listener, clip, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "out"
+    transcribe_file = files.transcribe_file
+
+    def remove_folder(*arguments, **options):
+        transcript = transcribe_file(*arguments, **options)
+        folder.rmdir()
+        folder.write_text("a file by now")
+        return transcript
+
+    monkeypatch.setattr(files, "transcribe_file", remove_folder)
+    code, out, err = asrkit("transcribe", clip("one.wav"), "--output", folder)
+    assert (code, out) == (1, "") and err.endswith(f"the text was saved as {tmp_path / 'one.txt'}\n")
+    assert (tmp_path / "one.txt").read_text() == "1 seconds\n"
 
 
 def missing(folder, clip):

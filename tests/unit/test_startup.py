@@ -49,3 +49,61 @@ def test_missing_module_of_our_own_is_a_traceback(entry_point):
 @pytest.mark.parametrize("name", ["app.py", "asrkit/__init__.py", "asrkit/__main__.py", "asrkit/startup.py"])
 def test_entry_points_parse_under_old_pythons(name):
     ast.parse((PROJECT / name).read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+INTERRUPT_ON_IMPORT = """
+import importlib.abc, os, signal
+class Interrupter(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupter())
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "module"),
+    [("asrkit", "asrkit.cli"), ("asrkit", "numpy"), ("app", "asrkit.logs"), ("app", "numpy"), ("app", "gradio.routes")],
+)
+def test_interrupt_during_imports_is_one_word(entry_point, module):
+    process = start(entry_point, INTERRUPT_ON_IMPORT.format(name=module))
+    assert (process.returncode, process.stdout, process.stderr) == (130, "", "asrkit: interrupted\n")
+
+
+INTERRUPT = "    os.kill(os.getpid(), signal.SIGINT)\n"
+
+
+def run_main(main: str, preparation: str = "") -> subprocess.CompletedProcess[str]:
+    """Start a program whose `main` is this code."""
+    start = "startup.exit_on_interrupt()"
+    code = f"import os, signal, sys\nfrom asrkit import startup\n{preparation}\n{start}\n{main}"
+    code += "sys.exit(startup.run_interruptibly(main))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        f"def main():\n{INTERRUPT}",
+        f"def main():\n  try:\n{INTERRUPT}  except KeyboardInterrupt:\n    raise ImportError() from None\n",
+        f"def main():\n  try:\n{INTERRUPT}  except KeyboardInterrupt:\n    raise ValueError('translated')\n",
+        f"class Freed:\n  def __del__(self):\n{INTERRUPT}    [None for _ in range(9)]\ndef main():\n  Freed()\n",
+        f"import atexit\n@atexit.register\ndef interrupt():\n{INTERRUPT}\ndef main():\n  return 0\n",
+    ],
+    ids=["plain", "import error", "other error", "destructor", "while exiting"],
+)
+def test_interrupt_is_one_word_whatever_becomes_of_it(main):
+    process = run_main(main)
+    assert (process.returncode, process.stdout, process.stderr) == (130, "", "asrkit: interrupted\n")
+
+
+def test_error_without_an_interrupt_is_a_traceback():
+    process = run_main("def main():\n  raise ImportError('bug')\n")
+    assert process.returncode == 1 and "ImportError: bug" in process.stderr
+    assert run_main("def main():\n  return 3\n").returncode == 3
+
+
+def test_ignored_interrupt_stays_ignored():
+    """A shell starts programs in the background like that."""
+    process = run_main(f"def main():\n{INTERRUPT}    return 0\n", "signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    assert (process.returncode, process.stderr) == (0, "")
