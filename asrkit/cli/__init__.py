@@ -7,12 +7,16 @@ one JSON document on stdout and nothing else there.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import sys
 
 from asrkit import __version__, logs, startup
 from asrkit.cli import audit, delivery, diagnose, evaluate, presets, runs, train, transcribe
-from asrkit.errors import AsrkitError, ConfigError
+from asrkit.errors import AsrkitError
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""A disk that is full or broken, where stdout or another file of the command is."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(arguments)
         code = options.command(options) or 0
-        _flush_stdout()
+        if sys.stdout:
+            sys.stdout.flush()
         return code
     except AsrkitError as error:
         print(f"asrkit: {error}", file=sys.stderr)
@@ -33,6 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         delivery.discard_stdout()
         return 1
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        delivery.discard_stdout()
+        print(f"asrkit: The output cannot be written ({error.strerror}); free some space.", file=sys.stderr)
+        return 1
 
 
 def _escape_what_cannot_be_encoded() -> None:
@@ -40,19 +51,6 @@ def _escape_what_cannot_be_encoded() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
-
-
-def _flush_stdout() -> None:
-    """Write what is still in memory. Raises ConfigError if the disk is full, and BrokenPipeError."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        delivery.discard_stdout()
-        raise ConfigError(f"The output cannot be written ({error.strerror}); send it elsewhere.") from error
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -30,7 +30,7 @@ def check_folder(folder: Path, names: Sequence[str], inputs: Sequence[str]) -> N
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (FileExistsError, NotADirectoryError) as error:
-        place = error.filename or folder
+        place = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
         raise ConfigError(f"--output {folder} cannot be written: {place} is a file; give a folder.") from error
     except OSError as error:
         raise ConfigError(f"--output {folder} cannot be written ({error.strerror}); choose another folder.") from error

@@ -162,7 +162,7 @@ def test_full_stdout_saves_the_text(tmp_path):
         )
         process = print_to(stdout, 'print("alpha")', tmp_path)
         assert process.returncode == 1
-        assert process.stderr == "asrkit: The output cannot be written (No space left on device); send it elsewhere.\n"
+        assert process.stderr == "asrkit: The output cannot be written (No space left on device); free some space.\n"
 
 
 def test_closed_pipe_saves_the_text(tmp_path):
@@ -178,6 +178,11 @@ def test_closed_pipe_is_noticed_before_the_work(tmp_path):
     assert (process.returncode, process.stderr) == (1, "")
     process = print_to(subprocess.PIPE, "delivery.check_stdout()", tmp_path)
     assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_error_that_is_no_full_disk_is_a_traceback(tmp_path):
+    process = print_to(subprocess.PIPE, 'open("gone")', tmp_path)
+    assert process.returncode == 1 and "FileNotFoundError" in process.stderr
 
 
 def test_other_characters_are_escaped_in_any_command(tmp_path):
