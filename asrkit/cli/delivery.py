@@ -67,8 +67,8 @@ def check_stdout() -> None:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-def print_result(text: str, name: str) -> bool:
-    """Print a result on stdout, and return whether it was written whole.
+def print_result(text: str, name: str, label: str = "") -> bool:
+    """Print a result on stdout, behind a label, and return whether it was written whole.
 
     If not, it is saved under `name` elsewhere, and stderr says where. Characters that stdout's encoding has not are
     printed as escapes. Raises BrokenPipeError, when the text has been saved, if nobody reads stdout any more.
@@ -78,10 +78,10 @@ def print_result(text: str, name: str) -> bool:
         text.encode(encoding)
     except UnicodeEncodeError as error:
         save_elsewhere(text, name, f"the terminal's encoding {encoding} has no {error.object[error.start]!a}")
-        print(text, end="", flush=True)
+        print(label + text, end="", flush=True)
         return False
     try:
-        print(text, end="", flush=True)
+        print(label + text, end="", flush=True)
     except BrokenPipeError:
         save_elsewhere(text, name, "the output was closed")
         raise

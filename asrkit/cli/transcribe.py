@@ -87,7 +87,7 @@ def _deliver(options: argparse.Namespace, name: str, stem: str, transcript: Tran
     if options.output:
         return delivery.write_result(Path(options.output) / file_name, text)
     is_labelled = options.format == "txt" and len(options.files) > 1
-    return delivery.print_result(f"{name}: {text}" if is_labelled else text, file_name)
+    return delivery.print_result(text, file_name, f"{name}: " if is_labelled else "")
 
 
 def _make_progress(name: str) -> Callable[[Any], None]:
