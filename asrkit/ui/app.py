@@ -22,7 +22,7 @@ from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
 from asrkit.ui.common import downloads, scripts, theme, upload_folder
-from asrkit.ui.common.audio_files import AudioFiles
+from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.common.upload_folder import UploadMiddleware
 from asrkit.ui.data import tab as data_tab
 from asrkit.ui.data.api import DataApi
@@ -56,9 +56,9 @@ def default_runs() -> Path:
     return default_runs_dir()
 
 
-def build(store: RunStore, audio: AudioFiles | None = None) -> gr.Blocks:
+def build(store: RunStore, audio: ServedFiles | None = None) -> gr.Blocks:
     """Build the page of a directory of runs. audio: serves its sound files. Loads neither torch nor a model."""
-    store, audio = GuardedStore(store.root), audio or AudioFiles()
+    store, audio = GuardedStore(store.root), audio or ServedFiles()
     data_api = DataApi(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
@@ -140,7 +140,7 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
     permissions.require_identity()
     access.isolate_visitors(store.data_dir)
     upload_folder.set_upload_folder(port)
-    audio = AudioFiles()
+    audio = ServedFiles()
     page = build(store, audio)
     page.launch(
         server_name=host,

@@ -231,7 +231,7 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     expect(part(page, "note")).to_contain_text("a talk.wav · starter · ")
     assert shown(page) == [word["word"] for word in wanted]
     with page.expect_download() as saved:
-        part(page, "bundle").click()
+        part(page, "download-all").click()
     saved.value.save_as(tmp_path / "all.zip")
     names = zipfile.ZipFile(tmp_path / "all.zip").namelist()
     assert {"a talk.srt", "six.json"} <= set(names) and len(names) == 10

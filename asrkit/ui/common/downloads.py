@@ -21,12 +21,12 @@ from asrkit.runs.report import export
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
-from asrkit.ui.common.audio_files import AudioBytes, AudioFiles, make_response
+from asrkit.ui.common.served_files import AudioBytes, ServedFiles, make_response
 from asrkit.ui.security.permissions import Action, PermissionDenied, check
 from asrkit.ui.security.store import GuardedStore
 
 
-def add_routes(app: FastAPI, store: RunStore, audio: AudioFiles | None = None) -> None:
+def add_routes(app: FastAPI, store: RunStore, audio: ServedFiles | None = None) -> None:
     """Add the downloads and the sounds to a Gradio app, with the access checks of its own `/config`."""
     page = next(route for route in app.routes if isinstance(route, APIRoute) and route.path == "/config")
     sounds = audio.routes(page.dependencies) if audio else []

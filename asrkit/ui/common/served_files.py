@@ -1,7 +1,8 @@
-"""Sounds that the page plays by their address, `audio/<kind>.wav?…`, with Range requests.
+"""Files that the page gets by their address: sounds, `audio/<kind>.wav?…`, with Range requests, and archives,
+`archive/<name>.zip?…`.
 
 Each tab registers the kinds that it has: recordings, clips of a dataset, worst clips of an evaluation. A registered
-function checks the query, which comes from the page, and opens one sound; errors get status 404 and one sentence.
+function checks the query, which comes from the page, and opens one file; errors get status 404 and one sentence.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class AudioFile(Protocol):
 
 
 OpenAudio = Callable[[Mapping[str, str]], AudioFile]
+MakeArchive = Callable[[Mapping[str, str]], bytes]
 
 
 class AudioBytes:
@@ -48,16 +50,21 @@ class AudioBytes:
         return self.content[start:stop]
 
 
-class AudioFiles:
-    """The kinds of sound, each with the function that opens it."""
+class ServedFiles:
+    """The kinds of sound and the archives, each with the function that opens it."""
 
     def __init__(self) -> None:
         self._openers: dict[str, OpenAudio] = {}
+        self._archives: dict[str, MakeArchive] = {}
 
     def register(self, kind: str, open_audio: OpenAudio) -> None:
         """Serve a kind of sound. open_audio: query of the address -> the sound; raises AsrkitError for what it cannot
         open."""
         self._openers[kind] = open_audio
+
+    def register_archive(self, name: str, make_archive: MakeArchive) -> None:
+        """Serve a ZIP file as `<name>.zip`. make_archive: query of the address -> its content; raises AsrkitError."""
+        self._archives[name] = make_archive
 
     def routes(self, checks: Sequence[Depends]) -> list[APIRoute]:
         """Return the routes, which make `checks` of a request first."""
@@ -72,7 +79,21 @@ class AudioFiles:
                 return PlainTextResponse(str(error), status_code=404)
             return make_response(request, audio)
 
-        return [APIRoute("/audio/{kind}.wav", serve, dependencies=checks, response_model=None)]
+        def serve_archive(request: Request) -> Response:
+            name = request.path_params["name"]
+            if name not in self._archives:
+                return PlainTextResponse("There is no such archive.", status_code=404)
+            try:
+                content = self._archives[name](request.query_params)
+            except AsrkitError as error:
+                return PlainTextResponse(str(error), status_code=404)
+            headers = {"Content-Disposition": f'attachment; filename="{name}.zip"', "Cache-Control": "no-store"}
+            return Response(content, headers=headers, media_type="application/zip")
+
+        return [
+            APIRoute("/audio/{kind}.wav", serve, dependencies=checks, response_model=None),
+            APIRoute("/archive/{name}.zip", serve_archive, dependencies=checks, response_model=None),
+        ]
 
 
 def make_response(request: Request, audio: AudioFile) -> Response:

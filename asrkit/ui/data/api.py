@@ -26,9 +26,9 @@ from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import normalize
 from asrkit.ui import strings
 from asrkit.ui.common import form
-from asrkit.ui.common.audio_files import AudioBytes, AudioFile
 from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.form import DEFAULTS
+from asrkit.ui.common.served_files import AudioBytes, AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.data import audit_report, hub_choices, proposals
 from asrkit.ui.data.dataset_cache import COLUMNS, DatasetCache, LoadedDataset, make_key

@@ -12,8 +12,8 @@ from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALIZERS
 from asrkit.ui import strings
 from asrkit.ui.common import form, scripts
-from asrkit.ui.common.audio_files import AudioFiles
 from asrkit.ui.common.component import UI, server_functions, template
+from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.recorder import Recorder
 
@@ -45,7 +45,7 @@ NUMBER_LANGUAGES = (
 """Codes of languages in which numbers can be spelled; empty keeps digits."""
 
 
-def build(store: RunStore, api: DataApi, audio: AudioFiles) -> gr.HTML:
+def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
     """Make the tab. Its value is the form of Train as JSON.
 
     It triggers `select` when the visitor chooses to train on a dataset: the event has `settings` for the form.

@@ -63,7 +63,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *_rows([f"{API}/upload_progress"], GET, _TRANSCRIBE),
     # Downloads and sounds check whose run, recording or dataset it is.
     *_rows([f"/download/{{run}}/{name}" for name in ("figures.csv", "config.json", "run.zip")], GET, _VIEW),
-    *_rows(["/download/{run}/clip/{clip}.wav", "/audio/{kind}.wav"], GET, _VIEW),
+    *_rows(["/download/{run}/clip/{clip}.wav", "/audio/{kind}.wav", "/archive/{name}.zip"], GET, _VIEW),
 )
 
 _STREAM = f"{API}/stream/{{session_hash}}/{{run}}/{{component_id}}"
@@ -99,7 +99,7 @@ FUNCTIONS: Mapping[str, Action] = {
     **{f"Recorder.{name}": _DATA for name in ("list_prompts", "open_dataset", "describe_dataset", "save_take")},
     **{f"EvaluateApi.{name}": _DATA for name in ("evaluate", "poll", "cancel", "make_csv")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("preload_model", "check_model", "start", "push_chunk")},
-    **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("open_file", "cancel", "poll", "bundle")},
+    **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("open_file", "cancel", "poll")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("describe_recording", "format_transcript", "correct")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("list_models", "compare")},
     "TranscribeApi.save_correction": _DATA,

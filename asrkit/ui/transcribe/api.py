@@ -27,8 +27,8 @@ from asrkit.runs.store import RunStore
 from asrkit.transcription import files, writers
 from asrkit.ui import strings
 from asrkit.ui.common import scripts
-from asrkit.ui.common.audio_files import AudioFile, AudioFiles
 from asrkit.ui.common.component import UI, Reply, Request, server_functions, template, with_error_reply
+from asrkit.ui.common.served_files import AudioFile, ServedFiles
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.transcribe import compare, live
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
@@ -154,17 +154,16 @@ class TranscribeApi:
         name = _check_format(request["format"])
         return {"name": f"{Path(recording.name).stem}.{name}", "text": writers.WRITERS[name](recording.transcript)}
 
-    @with_error_reply
-    def bundle(self, request: Request) -> Reply:
-        """Return a zip of all of `ids` that are done, in every format."""
-        recordings = map(self.recordings.find, request["ids"])
+    def zip_transcripts(self, query: Mapping[str, str]) -> bytes:
+        """Return a zip of the recordings `ids`, separated by commas, that are done, in every format."""
+        recordings = map(self.recordings.find, query.get("ids", "").split(","))
         done = [recording for recording in recordings if recording and recording.state == DONE]
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for stem, recording in zip(files.unique_stems([recording.name for recording in done]), done, strict=True):
                 for name, write in writers.WRITERS.items():
                     archive.writestr(f"{stem}.{name}", write(recording.transcript))
-        return {"name": "transcripts.zip", "zip": base64.b64encode(packed.getvalue()).decode()}
+        return packed.getvalue()
 
     # ---- corrections
 
@@ -267,10 +266,11 @@ def _check_format(name: Any) -> str:
     return str(name)
 
 
-def make_recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
+def make_recorder(store: RunStore, audio: ServedFiles) -> gr.HTML:
     """Make the recorder. Its value is the model that transcribes."""
     api = TranscribeApi(store)
     audio.register("recording", api.open_recording)
+    audio.register_archive("transcripts", api.zip_transcripts)
     return gr.HTML(
         value=model_choices.find_default_model(store),
         elem_id="recorder",
@@ -288,7 +288,6 @@ def make_recorder(store: RunStore, audio: AudioFiles) -> gr.HTML:
             "poll",
             "describe_recording",
             "format_transcript",
-            "bundle",
             "correct",
             "save_correction",
             "list_models",

@@ -20,8 +20,8 @@ from asrkit.runs.store import RunStore
 from asrkit.text.normalizers import NORMALIZERS
 from asrkit.ui import strings
 from asrkit.ui.common import scripts
-from asrkit.ui.common.audio_files import AudioBytes, AudioFile, AudioFiles
 from asrkit.ui.common.component import Reply, Request, server_functions, template, with_error_reply
+from asrkit.ui.common.served_files import AudioBytes, AudioFile, ServedFiles
 from asrkit.ui.transcribe.evaluation_report import MAX_WORST_CLIPS, render_report
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
@@ -145,7 +145,7 @@ def load_evaluation_clips(dataset: str, model: str, store: RunStore) -> Sequence
     return manifest.read(frozen)
 
 
-def make_evaluation_section(store: RunStore, audio: AudioFiles) -> gr.HTML:
+def make_evaluation_section(store: RunStore, audio: ServedFiles) -> gr.HTML:
     """Make the section. Its value is the model to evaluate."""
     api = EvaluateApi(store)
     audio.register("evaluation", api.open_clip)

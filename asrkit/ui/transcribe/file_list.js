@@ -117,7 +117,7 @@ export class FileList {
     const { part, panel } = this, into = part("rows");
     part("listed").hidden = !rows.length;
     part("cancel").hidden = !rows.some((row) => this.isBusy(row));
-    part("bundle").hidden = !rows.some((row) => row.state === "done");
+    part("download-all").hidden = !rows.some((row) => row.state === "done");
     rows.forEach((row, index) => {
       const key = JSON.stringify([row, panel.isLive(row.id)]), before = into.children[index];
       if (before?.dataset.key === key) return; // what has the focus keeps it

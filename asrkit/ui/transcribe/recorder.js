@@ -1,7 +1,7 @@
 // The Transcribe tab's panel: record, transcribe files, and what can be done with a transcript. What the model wrote is
 // shown through textContent only; the one piece of ready HTML (the comparison) was escaped by the server.
 
-import { isBusy, make, partsOf, saveFile, setBusy, setText, showMessage } from "../common/dom.js";
+import { downloadFile, isBusy, make, partsOf, saveFile, setBusy, setText, showMessage } from "../common/dom.js";
 import { mountExpectedWords } from "../common/expected_words.js";
 import { asSentence, formatClock, formatWholePercent } from "../common/formats.js";
 import { call, createPost } from "../common/server.js";
@@ -39,7 +39,7 @@ class TranscribePanel {
   wireControls() {
     const { element, part } = this, onClick = (name, action) => part(name).addEventListener("click", action);
     onClick("record", () => this.record());
-    onClick("bundle", () => this.saveAll());
+    onClick("download-all", () => this.downloadAll());
     onClick("align", () => this.align());
     onClick("save-correction", () => this.saveCorrection());
     onClick("compare", () => this.compare());
@@ -237,11 +237,8 @@ class TranscribePanel {
     if (reply) saveFile(reply.text, "text/plain;charset=utf-8", reply.name);
   }
 
-  async saveAll() {
-    const reply = await this.request("bundle", { ids: this.files.ids });
-    if (!reply) return;
-    const bytes = Uint8Array.from(atob(reply.zip), (letter) => letter.charCodeAt(0));
-    saveFile(bytes, "application/zip", reply.name);
+  downloadAll() {
+    downloadFile(`archive/transcripts.zip?${new URLSearchParams({ ids: this.files.ids })}`);
   }
 
   async align() {

@@ -9,7 +9,7 @@ import gradio as gr
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
-from asrkit.ui.common.audio_files import AudioFiles
+from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.security.events import guarded
 from asrkit.ui.transcribe.api import make_recorder
 from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
@@ -18,7 +18,7 @@ from asrkit.ui.transcribe.evaluate import make_evaluation_section
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(store: RunStore, audio: AudioFiles) -> tuple[gr.Dropdown, gr.State]:
+def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State]:
     """Lay out the tab and wire it; return the choice of the model, and whether the visitor has made it."""
     chosen = gr.State(False)
     with gr.Column(elem_id="transcribe"):

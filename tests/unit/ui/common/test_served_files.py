@@ -5,8 +5,8 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
 from asrkit.errors import DataError
-from asrkit.ui.common import audio_files
-from asrkit.ui.common.audio_files import AudioBytes, AudioFiles, parse_range
+from asrkit.ui.common import served_files
+from asrkit.ui.common.served_files import AudioBytes, ServedFiles, parse_range
 
 CONTENT = bytes(range(200))
 
@@ -17,10 +17,12 @@ def open_sound(query):
     return AudioBytes(CONTENT)
 
 
-def make_client(checks=()):
-    audio, app = AudioFiles(), FastAPI()
-    audio.register("test", open_sound)
-    app.router.routes[:0] = audio.routes(checks)
+def make_client(checks=(), archives=None):
+    served, app = ServedFiles(), FastAPI()
+    served.register("test", open_sound)
+    for name, make_archive in (archives or {}).items():
+        served.register_archive(name, make_archive)
+    app.router.routes[:0] = served.routes(checks)
     return TestClient(app)
 
 
@@ -57,7 +59,7 @@ def test_whole_file_without_range():
 
 
 def test_part_of_a_file(monkeypatch):
-    monkeypatch.setattr(audio_files, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(served_files, "BLOCK_BYTES", 16)
     response = fetch(make_client(), "bytes=10-89")
     assert (response.status_code, response.content) == (206, CONTENT[10:90])
     assert response.headers["content-range"] == "bytes 10-89/200" and response.headers["content-length"] == "80"
@@ -80,3 +82,11 @@ def test_access_checks_come_first():
         raise HTTPException(401)
 
     assert fetch(make_client([Depends(refuse)])).status_code == 401
+
+
+def test_archive_is_an_attachment_and_an_unknown_one_is_not_found():
+    client = make_client(archives={"notes": lambda query: query["ids"].encode()})
+    response = fetch(client, path="/archive/notes.zip?ids=a,b")
+    assert (response.status_code, response.content) == (200, b"a,b")
+    assert response.headers["content-disposition"] == 'attachment; filename="notes.zip"'
+    assert fetch(client, path="/archive/other.zip").status_code == 404

@@ -164,7 +164,7 @@ def test_zip_holds_the_transcribed_files_only(api):
     rows = [wait_until_ended(api, one) for one in ids]
     assert [row["state"] for row in rows] == ["done", "done", "done", "failed"]
     assert rows[3]["notice"].startswith("words.wav cannot be read as audio")
-    packed = zipfile.ZipFile(io.BytesIO(base64.b64decode(api.bundle({"ids": ids})["zip"])))
+    packed = zipfile.ZipFile(io.BytesIO(api.zip_transcripts({"ids": ",".join(ids)})))
     assert len(packed.namelist()) == 15 and packed.read("abc-2.txt") == b"ee\n" and packed.read("bcd.txt") == b"bcd\n"
 
 
@@ -358,7 +358,8 @@ def test_deleted_recording_does_not_affect_others(api):
     wait_until_ended(api, recording)
     rows = api.poll({"ids": ["gone before", recording]})["rows"]
     assert [row["state"] for row in rows] == ["gone", "done"]
-    assert api.bundle({"ids": ["gone before", recording]})["zip"] and api.cancel({"ids": ["gone before"]}) == {}
+    packed = zipfile.ZipFile(io.BytesIO(api.zip_transcripts({"ids": f"gone before,{recording}"})))
+    assert "a.txt" in packed.namelist() and api.cancel({"ids": ["gone before"]}) == {}
 
 
 def test_empty_correction_keeps_the_words(api):
