@@ -9,8 +9,8 @@ from typing import Literal
 
 from asrkit.text.number_styles import Style
 
-MAX_DIGITS = 6
-"""Digits of a number without grouping; longer ones are codes, unless they end in 000."""
+MAX_DIGITS = 4
+"""Digits of a number without grouping; longer ones may be codes, unless they end in 00."""
 
 HARD_SPACES = "\u00a0\u202f\u2009\u2007"
 """Spaces at which no line breaks: between digits, they group them."""
@@ -36,7 +36,7 @@ def parse_number(text: str, start: int, style: Style, language: str = "") -> Num
     digits, end = "".join(filter(str.isdecimal, match[0])), match.end()
     if len(digits) > 1 and int(digits[0]) == 0:
         return None
-    if not groups and len(digits) > MAX_DIGITS and not digits.endswith("000"):
+    if not groups and len(digits) > MAX_DIGITS and not digits.endswith("00"):
         return None
     if len(digits) > 9:
         return None

@@ -21,7 +21,7 @@ _BEFORE_YEAR = {
 }
 """Words after which a number is a year."""
 _CLOCK_EN = re.compile(r"([:.])([0-5]\d)(?:[ \u00a0]?([ap])\.?m\.?)?(?![\w:]|[-\u2013.,]\d)", re.IGNORECASE)
-_CLOCK_FR = re.compile(rf"(?:{_SPACE}h{_SPACE}([0-5]\d)?|:([0-5]\d))(?![\w:/]|[-\u2013.,]\d)", re.IGNORECASE)
+_CLOCK_FR = re.compile(rf"(?:{_SPACE}h{_SPACE}([0-5]\d)?|:([0-5]\d))(?![\w:/]|[-\u2013.,]\d|\s?min)", re.IGNORECASE)
 _CLOCK_DE = re.compile(rf"[:.]([0-5]\d){_SPACE}Uhr(?!\w)|{_SPACE}Uhr(?!\w)", re.IGNORECASE)
 _NATIVE_TENS = ("", "열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔")
 _NATIVE_ONES = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉")

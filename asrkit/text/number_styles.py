@@ -31,8 +31,9 @@ class Style:
     decimal: the decimal sign. groups_by_space: whether a plain space groups digits. point: the word for the decimal
     sign, empty where decimals are not read alike; digits_of_decimals: "each" digit by itself, "number" for up to two
     digits as a number, "one" where only a single digit is certain. years: "pairs" (nineteen eighty-four), "unread"
-    where 1100 to 1999 may be read so, "cardinal". has_dot_ordinals: whether 3. is an ordinal. days: what a number
-    beside a month may be: "any" ordinal, "first" for 1 only, "" for a cardinal.
+    where 1100 to 1999 may be read so, "ordinal" where years are inflected ordinals, "cardinal". has_dot_ordinals:
+    whether 3. is an ordinal. days: what a number beside a month may be: "any" ordinal, "first" for 1 only, "" for a
+    cardinal.
 
     minus, percent, number_sign, degrees (one, several), oclock: words, empty where they are not known or inflected.
     currencies: sign -> (one, several). one: the number 1 before a currency. power: exponent sign -> words.
@@ -115,7 +116,7 @@ _SPANISH = Style(
     percent="por ciento",
     number_sign="número",
     degrees=("grado", "grados"),
-    currencies={**_EURO, "$": ("dólar", "dólares")},
+    currencies=_EURO,  # $ stands for pesos, too
     one="un",
 )
 _PORTUGUESE = Style(
@@ -139,7 +140,7 @@ _NORWEGIAN = Style(
     number_sign="nummer",
 )
 # Cases: numbers have other forms after most words, so that little is read without a doubt.
-_WITH_CASES = Style(groups_by_space=True, has_dot_ordinals=True, days="any", years="unread")
+_WITH_CASES = Style(groups_by_space=True, has_dot_ordinals=True, days="any", years="ordinal")
 
 _STYLES = {
     "en": _ENGLISH,
@@ -196,15 +197,19 @@ _STYLES = {
     "hu": Style(groups_by_space=True, has_dot_ordinals=True, minus="mínusz", percent="százalék"),
     "tr": Style(has_dot_ordinals=True, minus="eksi", percent="yüzde", is_percent_first=True, number_sign="numara"),
     "az": Style(has_dot_ordinals=True, minus="mənfi", percent="faiz"),
-    "id": Style(point="koma", digits_of_decimals="each", minus="minus", percent="persen", number_sign="nomor"),
-    "ms": Style(".", point="perpuluhan", digits_of_decimals="each", percent="peratus", number_sign="nombor"),
+    "id": Style(
+        point="koma", digits_of_decimals="each", years="unread", minus="minus", percent="persen", number_sign="nomor"
+    ),
+    "ms": Style(
+        ".", point="perpuluhan", digits_of_decimals="each", years="unread", percent="peratus", number_sign="nombor"
+    ),
     "vi": Style(point="phẩy", minus="âm", percent="phần trăm"),
     "el": Style(days="any", point="κόμμα", percent="τοις εκατό", minus="μείον"),
     "bg": Style(groups_by_space=True, days="any", percent="процента"),
     "eo": Style(groups_by_space=True, point="komo", minus="minus"),
-    "hi": Style(".", point="दशमलव", digits_of_decimals="each", percent="प्रतिशत"),
-    "ne": Style(".", point="दशमलव", digits_of_decimals="each", percent="प्रतिशत"),
-    "bn": Style(".", point="দশমিক", digits_of_decimals="each"),
+    "hi": Style(".", point="दशमलव", digits_of_decimals="each", years="unread", percent="प्रतिशत"),
+    "ne": Style(".", point="दशमलव", digits_of_decimals="each", years="unread", percent="प्रतिशत"),
+    "bn": Style(".", point="দশমিক", digits_of_decimals="each", years="unread"),
     "zh": Style(".", point="点", digits_of_decimals="each", percent="百分之", is_percent_first=True),
     "zh_Hant": Style(".", point="點", digits_of_decimals="each", percent="百分之", is_percent_first=True),
     "yue": Style(".", point="點", digits_of_decimals="each", percent="百分之", is_percent_first=True),

@@ -36,7 +36,7 @@ _START = re.compile(rf"\d|[{SPECIAL_DIGITS}]")
 _FOLDED = re.compile("[\uff05\uff0b\uff0d-\uff1a\uffe5]|(?<=[0-9])[\u02b0-\u02b8\u1d2c-\u1d6a\u2071\u207f]+")
 """Full-width digits and signs beside them; superscript letters of 2ⁿᵈ."""
 _CHUNK_SIGNS = frozenset(
-    ".,:/'\u2019-\u2013\u2014\u2212\u00b7%\u2030\u00b0#@_+&*=\\\u2032\u2033\u00d7\u00ba\u00aa\u00b1\u2116"
+    ".,:/'\u2019-\u2013\u2014\u2212\u00b7%\u2030\u00b0#@_+&*=\\\u2032\u2033\u00d7\u00ba\u00aa\u00b1\u2116\u2044\u2215^~"
 )
 _PHONE = re.compile(r"[+(]\d[\d ()./\u00a0-]*\d(?:[\d/-])*|0\d[\d/.-]*(?:[ \u00a0/.-]\d+)+")
 _LIST = re.compile(r"\d+(?:[ \u00a0]\d+){2,}(?![\w.,]*\d)")
@@ -44,7 +44,7 @@ _MONEY = "$€£¥₹₩₽₺₫฿₴₪₦"
 _SIGN = rf"R\$|[^\W\d_]{{0,2}}[{_MONEY}]|№|[nN][°º]|%"
 _PREFIX = re.compile(rf"(?P<minus>[-\u2212\u2013])?(?P<sign>{_SIGN})?[ \u00a0\u202f]?(?=\d)")
 _SIGN_APART = re.compile(rf"(?<![\w.])(?:{_SIGN})[ \u00a0\u202f]$")
-_COMPOUND = re.compile(r"(?:[^\W\d_]+-)+(\d{1,2})(?![\w-])")
+_COMPOUND = re.compile(r"(?:[^\W\d_]+-)*(?:[^\W\d_]{3,}|[A-Z]+)-(\d{1,2})(?![\w-])")
 _GLUED = re.compile(r"(?:[^\W\d_]+[\d\u2080-\u2089])+[^\W\d_]*|\d[A-Zk]")
 
 
@@ -180,6 +180,8 @@ class _Reader:
             return number_phrases.read_korean(number.value, text[number.end :])
         if self._may_be_ordinal(number, start):
             return None
+        if style.years == "ordinal" and number.is_plain and 1000 <= number.value <= 2099 and not self.is_counted:
+            return None
         if style.years != "cardinal" and number.is_plain and number.end - start == 4:
             if year := number_phrases.read_year(text, start, number, style, self.language):
                 return year
@@ -278,7 +280,10 @@ def _is_open(text: str, end: int) -> bool:
         return not _BELONGS.match(text, end)
     if after.isalnum() or is_mark(after):
         return _is_boundary_letter(after)
-    if after in "%\u2030\u00b0#@_+&*=\\\u2032\u2033\u00d7\u00ba\u00aa\u00b1/" or unicodedata.category(after) == "Sc":
+    if (
+        after in "%\u2030\u00b0#@_+&*=\\\u2032\u2033\u00d7\u00ba\u00aa\u00b1/\u2044\u2215^~"
+        or unicodedata.category(after) == "Sc"
+    ):
         return False
     if after in "-\u2013\u2014\u2212'\u2019:.,\u00b7":
         return not (then.isalnum() and not _is_boundary_letter(then)) or (after == "\u2014" and not then.isdecimal())

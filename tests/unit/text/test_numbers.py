@@ -18,7 +18,7 @@ TABLE = {
         25'000 et 1.234.567|vingt-cinq mille et un million deux cent trente-quatre mille cinq cent soixante-sept
         à 14h30, à 9h, à 1h, 21 h 05|à quatorze heures trente , à neuf heures , à une heure , vingt et une heures cinq
         à 12:45 0h15|à douze heures quarante-cinq zéro heure quinze
-        de 9h-12h|de <9h-12h>
+        de 9h-12h, 1h30min|de <9h-12h> , <1h30min>
         le 1er, la 1ère, le 2e, le 21ème|le premier , la première , le deuxième , le vingt et unième
         3,5 3,14 3,05|trois virgule cinq trois virgule quatorze trois virgule zéro cinq
         5 € 1 € 80 € 5,50 €|cinq euros un euro quatre-vingts euros cinq euros cinquante
@@ -59,6 +59,7 @@ TABLE = {
         h323 2x 4x4 3a 5m|<h323> <2x> <4x4> <3a> <5m>
         5°C 1°|five degrees celsius one degree
         covid-19|covid nineteen
+        1⁄2 10^6 90210; 25000|<1⁄2> <10^6> <90210>; twenty-five thousand
         """,
     "de": """
         25.000; 25 000; 3,5|fünfundzwanzigtausend; fünfundzwanzigtausend; drei komma fünf
@@ -76,7 +77,7 @@ TABLE = {
         22 años 21 años 200 casas|veintidós años {veintiuno} años {doscientos} casas
         21.000|veintiún mil
         el 3º la 3ª la 3a|el tercero la tercera la <3a>
-        5 € 21 € 31 $|cinco euros veintiún euros treinta y un dólares
+        5 € 21 € $5|cinco euros veintiún euros <$5>
         3,14 14:30|<3,14> <14:30>
         """,
     "pt": "R$ 5 2 casas 5 %|cinco reais {dois} casas cinco por cento\n14h30|<14h30>",
@@ -85,20 +86,26 @@ TABLE = {
     "sv": "25 000 kr, 3:e, 1 hus, 1984, 5 maj|tjugofemtusen kr, tredje , {ett} hus, <1984> , <5> maj",
     "no": "1 000 kr 21|tusen kr tjueen",
     "da": "25 25.000|femogtyve {femogtyve tusind}",
-    "ru": "7 3 9|семь три девять\n25 000 книг|{двадцать пять тысяч} книг\nв 1984 году 90-х|в <1984> году <90-х>",
+    "ru": """
+        7 3 9|семь три девять
+        25 000 книг|{двадцать пять тысяч} книг
+        в 1984 году 90-х 2020 г.|в <1984> году <90-х> <2020> г.
+        """,
     "pl": "25 000 ludzi o 14:30|{dwadzieścia pięć tysięcy} ludzi o <14:30>",
     "tr": "saat 5'te %50 1984'te 25|saat beşte yüzde elli bin dokuz yüz seksen dörtte yirmi beş",
     "hu": "2 alma 12|{kettő} alma tizenkettő",
     "fi": "3 omenaa 5:n|{kolme} omenaa <5:n>",
     "el": "12 99|δώδεκα ενενήντα εννέα",
     "ar": "٢٥ كتاب|{خمسة وعشرون} كتاب",
+    "he": "ב-5 ספרים|<ב-5> ספרים",
+    "bn": "1984 ৫টি|<1984> <৫টি>",
     "hi": "२१ और 3.5 1,23,456|इक्कीस और तीन दशमलव पाँच एक लाख तेईस हज़ार चार सौ छप्पन",
     "en_IN": "12,34,567|twelve lakh thirty-four thousand five hundred and sixty-seven",
     "zh": "2024年 2个 50% 13800138000|二 零 二 四 年 {二} 个 百分之五十 <13800138000>",
     "ja": "2024年|二千二十四 年",
     "ko": "3개 20살 5시 10분|세 개 스무 살 다섯 시 십 분",
     "th": "มี3คน|มี สาม คน",
-    "id": "25.000 orang|dua puluh lima ribu orang",
+    "id": "25.000 orang ke-3 1990-an|dua puluh lima ribu orang <ke-3> <1990-an>",
     "fr_BE": "80; 1 234 567|quatre-vingts; un million deux cent trente-quatre mille cinq cent soixante-sept",
     "sr": "имам 5|имам <5>",
     "am": "10000|<10000>",
