@@ -205,6 +205,12 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "Remove them (Marks in transcripts: markup=remove), make each a character of the vocabulary (markup=tokens), "
         "or correct the text.",
     ),
+    "parentheses": (
+        "suspect",
+        "The same words stand in parentheses in several clips: {detail}. If they describe a sound, they were not said.",
+        "Play these clips; if the words are not said, remove them, with the character map for instance (such as "
+        "(rustling)=).",
+    ),
     "number-forms": (
         "suspect",
         "These numbers have other forms beside some words, by gender or case or by habit; they were written as: "
@@ -355,6 +361,7 @@ CHANGES: dict[str, Change] = {
     "spoken-symbols": "text",
     "unread-numbers": "text",
     "markup": "text",
+    "parentheses": "text",
     "number-forms": "text",
     "dotless-i": "text",
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from asrkit.audit.findings import Finding, make_finding
-from asrkit.text.normalizers import find_problems, has_case
+from asrkit.text.normalizers import find_problems, has_case, normalize
 
 MAX_LISTED = 6
+MIN_REPEATED = 3
+"""Clips with the same words in parentheses, from which on they are taken for marks."""
+_PARENTHESES = re.compile(r"(?<!\S)\([^\W\d_]+(?: [^\W\d_]+){0,2}\)(?!\w)")
 MIN_DOTTED_SHARE = 0.02
 """Share of the clips with İ or ı from which the language is taken for one with both letters; fewer are names."""
 
@@ -43,7 +47,29 @@ def check_writing(transcripts: Sequence[Transcript], format_example: FormatExamp
         yield _make_finding("markup", marks, format_example, settings={"markup": "remove"})
     if forms:
         yield _make_finding("number-forms", forms, format_example)
+    yield from _check_parentheses(transcripts, format_example, marks)
     yield from _check_dotless_i(transcripts, format_example, rules)
+
+
+def _check_parentheses(
+    transcripts: Sequence[Transcript], format_example: FormatExample, marks: Container[int]
+) -> Iterator[Finding]:
+    """Find the same few words in parentheses in several clips: they may describe a sound in words of their own."""
+    found = {row.index: _find_kept_parentheses(row) for row in transcripts if "(" in row.raw}
+    counts = Counter(each for in_clip in found.values() for each in set(in_clip))
+    repeated = {
+        index: kept
+        for index, in_clip in found.items()
+        if index not in marks and (kept := tuple(each for each in in_clip if counts[each] >= MIN_REPEATED))
+    }
+    if repeated:
+        yield _make_finding("parentheses", repeated, format_example)
+
+
+def _find_kept_parentheses(row: Transcript) -> tuple[str, ...]:
+    """Return what stands in parentheses and is still in the normalized text."""
+    found = [(each, normalize(each, "basic")) for each in _PARENTHESES.findall(row.raw)]
+    return tuple(each.lower() for each, words in found if words in normalize(row.text, "basic"))
 
 
 def _make_finding(

@@ -249,6 +249,17 @@ def test_rules_that_settle_it_leave_nothing_to_assume(data, text, rules):
     assert not [finding for finding in data.findings(rules=rules).values() if finding.changes]
 
 
+@pytest.mark.parametrize(("num_clips", "is_found"), [(2, False), (3, True)])
+def test_words_in_parentheses_of_several_clips_are_reported(data, num_clips, is_found):
+    for number in range(num_clips):
+        data.add(f"alpha (Rustling) bravo {'kilo ' * number}")
+    findings = data.findings()
+    assert ("parentheses" in findings) == is_found
+    if is_found:
+        assert "(rustling) (3 times)" in findings["parentheses"].cause and findings["parentheses"].is_assumption
+        assert "parentheses" not in data.findings(rules="basic+map:(Rustling)=")
+
+
 def test_one_foreign_name_does_not_make_a_text_turkish(data):
     for _ in range(20):
         data.add("It is in Iowa")
