@@ -66,6 +66,20 @@ class TestTables:
         rows = load(table("x.csv", "file_name,text", "a.wav,one", "a.wav,two", "b.wav,three", "b.wav,three"))
         assert codes(rows) == [["shared-recording"], ["shared-recording"], [], []]
 
+    def test_recording_that_was_entered_twice_is_not_marked(self, clip, table):
+        for number in range(5):
+            clip(f"{number}.wav")
+        lines = [f"{number}.wav,{number}" for number in range(5)]
+        assert not any(codes(load(table("x.csv", "file_name,text", *lines, "0.wav,zero"))))
+        rows = load(table("y.csv", "file_name,text", *lines, "0.wav,zero", "0.wav,null"))
+        assert [bool(row.marks) for row in rows] == [True, False, False, False, False, True, True]
+
+    def test_rows_left_in_a_manifest_share_no_recording(self, clip, table, tmp_path):
+        clip("a.wav")
+        rows = load(table("x.csv", "file_name,text", "a.wav,one", "a.wav,two"))
+        manifest.write(tmp_path / "m.jsonl", rows[:1])
+        assert codes(rows) == [["shared-recording"]] * 2 and codes(load(tmp_path / "m.jsonl")) == [[]]
+
     @pytest.mark.parametrize(
         ("header", "values"),
         [
