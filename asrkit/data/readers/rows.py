@@ -124,6 +124,8 @@ def make_utterances(rows: Sequence[tuple[Row, str]], columns: Columns, column_na
     unused = [name for name in column_names if name not in columns.names]
     for index, mark in _find_ignored(rows, unused, columns, recordings):
         utterances[index] = replace(utterances[index], marks=(*utterances[index].marks, mark))
+    if columns.parts:
+        utterances = list(_mark_open_ends(utterances))
     return list(_mark_shared(utterances))
 
 
@@ -222,6 +224,19 @@ def _find_ignored(
         elif not columns.parts and (column and column.kind != "length" or times.looks_like_time(name)):
             indices = range(len(rows)) if times.holds_times(values) else ()
             yield from ((index, Mark("unused-times", name)) for index in indices)
+
+
+def _mark_open_ends(utterances: list[Utterance]) -> Iterator[Utterance]:
+    """Mark parts without an end in which another row's part begins."""
+    last_start_s: dict[str, float] = defaultdict(float)
+    for row in utterances:
+        last_start_s[row.audio] = max(last_start_s[row.audio], row.start_s)
+    for row in utterances:
+        if row.end_s is None and not row.fault and row.start_s < last_start_s[row.audio]:
+            detail = "a part whose end is not named goes to the end of its recording"
+            # A manifest has the mark already.
+            row = replace(row, marks=tuple(dict.fromkeys((*row.marks, Mark("assumed-times", detail)))))
+        yield row
 
 
 def _mark_shared(utterances: list[Utterance]) -> Iterator[Utterance]:

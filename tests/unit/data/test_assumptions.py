@@ -107,6 +107,11 @@ class TestTables:
         assert parts(rows)[0] == (0.5, 1.5) and codes(rows) == [["assumed-times"]] * 2
         assert unit in rows[0].marks[0].detail
 
+    def test_parts_without_an_end_that_overlap_are_marked(self, clip, table):
+        clip("a.wav", 3.0), clip("b.wav", 3.0)
+        rows = load(table("x.csv", "file_name,start,text", "a.wav,0,one", "a.wav,1.5,two", "b.wav,1,three"))
+        assert codes(rows) == [["assumed-times"], [], []]
+
     @pytest.mark.parametrize("header", ["vad_start,vad_end", "word,end", "time,end"])
     def test_times_that_are_not_used_are_marked(self, clip, table, header):
         clip("a.wav", 3.0)
