@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -57,7 +57,8 @@ class Limits:
     rules: one or more normalizers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
     if it grows by those of this text. known: of a vocabulary that grows by itself, the characters that the base model
     has; it grows by all others but digits, which are spelled out. count_frames: seconds of audio -> CTC frames of the
-    model. language: of the run, which is offered for numbers where that of the texts cannot be told.
+    model, one every `frame_ms`. language: of the run, which is offered for numbers where that of the texts cannot be
+    told. spell: text -> labels of a model that spells in pieces of words; None for one of characters.
     """
 
     rules: str = "basic"
@@ -67,6 +68,8 @@ class Limits:
     min_duration_s: float = 0.1
     max_duration_s: float = 30.0
     language: str = ""
+    frame_ms: float = 20.0
+    spell: Callable[[str], Sequence[Hashable]] | None = None
 
     def find_unknown(self, characters: Iterable[str]) -> frozenset[str]:
         """Return those of the characters that the model will not write."""
@@ -142,6 +145,7 @@ def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterab
             settings=_settings_for_unknown(clips, unknown, limits) if code == "unknown-characters" else None,
             minimum=limits.min_duration_s,
             maximum=limits.max_duration_s,
+            frame_ms=limits.frame_ms,
             characters=join_characters(unknown),
         )
         for code in EXPLANATIONS
@@ -231,9 +235,11 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
         return "unread-numbers", ", ".join(unread), frozenset()
     if unknown := limits.find_unknown(ctc.collect_characters([text])):
         return "unknown-characters", "".join(sorted(unknown)), unknown
-    tokens, num_frames = text.replace(" ", ctc.DELIMITER), limits.count_frames(row.duration_s)
+    tokens = limits.spell(text) if limits.spell else text.replace(" ", ctc.DELIMITER)
+    num_frames = limits.count_frames(row.duration_s)
     if not ctc.is_feasible(tokens, num_frames):
-        return "label-too-long", f"{len(tokens)} characters in {num_frames} frames", unknown
+        unit = "pieces" if limits.spell else "characters"
+        return "label-too-long", f"{len(tokens)} {unit} in {num_frames} frames", unknown
     return None, "", unknown
 
 

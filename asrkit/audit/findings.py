@@ -136,8 +136,9 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
     ),
     "label-too-long": (
         "drop",
-        "The text has more characters than the audio has frames (one every 20 ms): the CTC loss would be infinite.",
-        "Check that text and audio belong together; otherwise remove the rows.",
+        "The text has more characters than the audio has frames (one every {frame_ms:g} ms): the CTC loss would be "
+        "infinite.",
+        "Check that text and audio belong together; otherwise remove the rows, or choose a model with shorter frames.",
     ),
     "poor-alignment": (
         "suspect",
@@ -195,7 +196,7 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
     ),
     "assumed-times": (
         "suspect",
-        "The table does not say all about its times; they were read as follows: {detail}.",
+        "The table does not say in which unit its times are; they were read as follows: {detail}.",
         "Play these clips, beginning and end; name the columns start_s and end_s, in seconds, if they are cut wrongly.",
     ),
     "markup": (

@@ -61,7 +61,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     out; a word of nothing else gets the moment between its neighbours. An empty text has no words and scores 0.
 
     Raises DataError where no character is known, or where the clip is too short to speak them all (each takes a frame
-    of 20 ms, and one more between two equal ones).
+    of the model, and one more between two equal ones).
     """
     words = tokenize_with_joins(text)
     if not words:
@@ -79,7 +79,7 @@ def align(model: AcousticModel, wave: Waveform, text: str) -> Alignment:
     required, num_frames = ctc.required_frames(tokens), len(log_probabilities)
     if num_frames < required:
         raise DataError(
-            f"The text {_quote(text)} needs {required} frames of 20 ms, but its clip of "
+            f"The text {_quote(text)} needs {required} frames{_describe_frame(num_frames, wave)}, but its clip of "
             f"{wave.duration_s:.2f} s has {num_frames}: it is the text of another clip, or the clip was cut."
         )
     path, scores = force_align(log_probabilities, tokens, model.blank_id)
@@ -143,6 +143,11 @@ def _time_words(
         else:
             aligned.append(AlignedWord(word, previous_end_s, previous_end_s, None, joined))
     return aligned
+
+
+def _describe_frame(num_frames: int, wave: Waveform) -> str:
+    """Return " of 20 ms", by the clip's frames; "" without any."""
+    return f" of {round(100 * wave.duration_s / num_frames) * 10} ms" if num_frames else ""
 
 
 def _quote(text: str) -> str:

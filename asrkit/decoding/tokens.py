@@ -103,6 +103,10 @@ class Speller:
             if character != " " or self.delimiter_id is not None
         ]
 
+    def encode_all(self, text: str) -> list[int]:
+        """Return the labels of a text as they will be when its unknown characters have tokens: negative ones here."""
+        return [-1 - index if token is None else token for index, token in enumerate(self.encode(text))]
+
     def spell_word(self, word: str) -> list[int] | None:
         """Return the tokens of a word, in upper or in lower case where it has none as it is; None if it has none."""
         if self.pieces is None:

@@ -46,7 +46,7 @@ def check_type(path: Path, label: str) -> None:
 
 def read_config(path: Path) -> dict[str, Any] | None:
     """Return the checkpoint's `config.json`, None where there is none. Raises ModelError if it is damaged."""
-    return _read_settings(path / "config.json")
+    return read_settings(path / "config.json")
 
 
 def read_preprocessor(path: Path) -> dict[str, Any] | None:
@@ -54,13 +54,14 @@ def read_preprocessor(path: Path) -> dict[str, Any] | None:
 
     They are a file of their own, or a part of the processor's.
     """
-    settings = _read_settings(path / "preprocessor_config.json")
+    settings = read_settings(path / "preprocessor_config.json")
     if settings is None:
-        settings = (_read_settings(path / "processor_config.json") or {}).get("feature_extractor")
+        settings = (read_settings(path / "processor_config.json") or {}).get("feature_extractor")
     return settings if isinstance(settings, dict) else None
 
 
-def _read_settings(file: Path) -> dict[str, Any] | None:
+def read_settings(file: Path) -> dict[str, Any] | None:
+    """Return the settings in a JSON file, None where there is none. Raises ModelError if it is damaged."""
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.decoding import ctc
-from asrkit.errors import ModelError
+from asrkit.decoding.tokens import Speller, find_delimiter
+from asrkit.errors import ModelError, first_line
+from asrkit.models.checkpoints import read_config, read_settings
 
 
 def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
@@ -67,8 +69,53 @@ def known_characters(path: Path, language: str = "") -> set[str] | None:
 
     Where it has capitals alone, lower-case letters count too (see `ctc.lowercase_vocabulary`).
     """
-    vocabulary = read_vocabulary(path, language)
-    if not vocabulary:
+    speller = read_speller(path, language)
+    if speller is None:
         return None
+    if speller.pieces is not None:
+        letters = {letter for token in speller.texts.values() for letter in token}
+        return letters - speller.unknown_characters(letters)
+    vocabulary = dict(speller.vocabulary)
     known = {token for token in (vocabulary | ctc.lowercase_vocabulary(vocabulary, ["a"])) if len(token) == 1}
     return known - {ctc.DELIMITER}
+
+
+def read_speller(path: Path, language: str = "") -> Speller | None:
+    """Return how a local CTC checkpoint spells, None where it has no vocabulary yet. Reads files alone, without torch.
+
+    Tokens without an output are left out. Raises ModelError for damaged files, and as `read_vocabulary` does.
+    """
+    config = read_config(path) or {}
+    num_rows = config.get("vocab_size") if isinstance(config.get("vocab_size"), int) else None
+    settings = read_settings(path / "tokenizer_config.json") or {}
+    pieces, added = None, {}
+    if (vocabulary := read_vocabulary(path, language)) is None:
+        if (pieces := _read_pieces(path / "tokenizer.json")) is None:
+            return None
+        vocabulary, added = pieces.get_vocab(), pieces.get_added_tokens_decoder()
+    if num_rows is not None and not language:  # an adapter of MMS brings an output layer of its own size
+        vocabulary = {token: number for token, number in vocabulary.items() if number < num_rows}
+    names = (settings.get(f"{kind}_token") for kind in ("pad", "unk", "bos", "eos"))
+    special = [name.get("content") if isinstance(name, dict) else name for name in names]
+    stated = settings.get("word_delimiter_token", ctc.DELIMITER)
+    delimiter = stated if pieces is None and stated in vocabulary else find_delimiter(vocabulary)
+    return Speller(
+        vocabulary,
+        frozenset(vocabulary[name] for name in special if name in vocabulary),
+        None if delimiter is None else vocabulary[delimiter],
+        vocabulary.get(special[1] or ctc.UNKNOWN),
+        pieces,
+        frozenset(token.content for token in added.values() if len(token.content) == 1),
+    )
+
+
+def _read_pieces(file: Path) -> Any | None:
+    """Return the `tokenizers.Tokenizer` of a file, None where there is none."""
+    if not file.is_file():
+        return None
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the only one that it raises
+        raise ModelError(f"{file} is no tokenizer ({first_line(error)}); the checkpoint is damaged.") from error

@@ -21,15 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asrkit.audio import SAMPLING_RATE
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
-from asrkit.models import checkpoints, resolution
+from asrkit.models import checkpoints, frames, resolution
+from asrkit.models.frames import FrameGeometry
 from asrkit.runs import events
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.units import format_rough_duration
 
-FRAMES_PER_SECOND = 50
 SPEED_PER_CORE = 2.5e8  # weights x seconds of audio a second, for one core
 MAX_SPEED_PER_CORE = 85.0  # seconds of audio a second: other work limits small models
 MAX_RUNS_READ = 20
@@ -64,6 +65,7 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
     model_config, weights = checkpoints.read_config(path), count_parameters(path)
     if not model_config or not weights or not clips_s:
         return None
+    geometry = frames.read(path, add_adapter=config.add_adapter)
     batch_s = config.batch_seconds or config.train_batch_size * max(clips_s)
     update_s = config.gradient_accumulation_steps * (
         config.batch_seconds or config.train_batch_size * sum(clips_s) / len(clips_s)
@@ -72,7 +74,7 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
     epoch = max(1, math.ceil(sum(clips_s) / update_s))
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
     return Estimate(
-        round(_estimate_memory(config, model_config, weights, min(batch_s, sum(clips_s)))),
+        round(_estimate_memory(config, model_config, geometry, weights, min(batch_s, sum(clips_s)))),
         steps,
         steps / epoch * sum(clips_s) / speed if speed else None,
         basis,
@@ -89,24 +91,28 @@ def count_parameters(path: Path) -> int:
     return total
 
 
-def _estimate_memory(config: TrainConfig, model_config: dict[str, Any], weights: int, batch_s: float) -> float:
+def _estimate_memory(
+    config: TrainConfig, model_config: dict[str, Any], geometry: FrameGeometry, weights: int, batch_s: float
+) -> float:
     """Estimate the bytes for the model, its optimizer and a batch of `batch_s` seconds."""
+    num_frames = geometry.frames_before_adapter(geometry.num_inputs(int(batch_s * SAMPLING_RATE)))
+    model_config = model_config.get("encoder_config") or model_config.get("audio_config") or model_config
     hidden, layers = model_config.get("hidden_size", 768), model_config.get("num_hidden_layers", 12)
     inner = model_config.get("intermediate_size", 4 * hidden)
     width = 4 if config.mixed_precision == "no" else 2
     trained = weights if config.freeze in ("nothing", "feature-encoder") else 0.02 * weights
-    kept = batch_s * FRAMES_PER_SECOND * layers * (16 * hidden + 3 * inner) * width
+    kept: float = num_frames * layers * (16 * hidden + 3 * inner) * width
     if config.gradient_checkpointing:
-        kept = kept / layers + batch_s * FRAMES_PER_SECOND * layers * hidden * width
+        kept = kept / layers + num_frames * layers * hidden * width
     if config.freeze == "nothing":
         kept += 2.5 * width * _count_convolution_outputs(model_config, batch_s)
     if config.freeze == "all-but-head":
-        kept = batch_s * FRAMES_PER_SECOND * hidden * width
+        kept = num_frames * hidden * width
     return 4 * weights + 12 * trained + kept
 
 
 def _count_convolution_outputs(model_config: dict[str, Any], batch_s: float) -> float:
-    samples, total = 16_000 * batch_s, 0.0
+    samples, total = SAMPLING_RATE * batch_s, 0.0
     for channels, stride in zip(model_config.get("conv_dim", ()), model_config.get("conv_stride", ()), strict=False):
         samples /= stride
         total += channels * samples

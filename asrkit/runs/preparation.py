@@ -18,12 +18,10 @@ from asrkit.audit.writing import Transcript
 from asrkit.config import TrainConfig
 from asrkit.data import manifest, sources, splitting
 from asrkit.data.manifest import Utterance
-from asrkit.decoding import ctc
 from asrkit.errors import AssumptionError, DataError
 from asrkit.files import write_json
 from asrkit.jobs import ProgressCallback
-from asrkit.models import resolution, vocabularies
-from asrkit.models.frames import read as frames_of
+from asrkit.models import compatibility, frames, resolution, vocabularies
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.text import normalizers
@@ -91,6 +89,8 @@ def prepare_data(
     model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
         vocabularies.check_language(model, config.adapter_language)
+    if model:
+        compatibility.check(model, config)
     source = sources.load(
         config.train,
         eval_data=config.eval or None,
@@ -109,6 +109,8 @@ def prepare_data(
     if not config.accept_assumptions:
         _check_assumptions(result, config)
     rows = [*train, *held_out]
+    if model:
+        compatibility.check_delimiter(model, config, (row.text for row in rows))
     fingerprints = dict(zip([row.id for row in rows], leaks.audio_fingerprints(rows), strict=True))
     if source.eval is None:
         train, held_out = _split_usable(train, config, fingerprints)
@@ -211,21 +213,30 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
     model: the base model's directory; None where it is not on this machine. ModelError for a damaged checkpoint.
     """
     known = vocabularies.known_characters(model, config.adapter_language) if model else None
-    return Limits(
+    limits = Limits(
         config.text_rules,
         known if config.vocabulary == "keep" else None,
         known if config.vocabulary == "auto" else None,
-        frames_of(model, add_adapter=config.add_adapter).num_frames_in if model else ctc.num_frames,
-        config.min_duration_s,
-        config.max_duration_s,
-        config.language,
+        min_duration_s=config.min_duration_s,
+        max_duration_s=config.max_duration_s,
+        language=config.language,
+    )
+    if model is None:
+        return limits
+    geometry = frames.read(model, add_adapter=config.add_adapter)
+    speller = vocabularies.read_speller(model, config.adapter_language) if config.vocabulary != "fresh" else None
+    return replace(
+        limits,
+        count_frames=geometry.num_frames_in,
+        frame_ms=geometry.frame_ms,
+        spell=speller.encode_all if speller is not None and speller.pieces is not None else None,
     )
 
 
 def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalized texts, and their audit."""
     kept, result = audit_clips(rows, make_limits(config, model))
-    blocking = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
+    blocking = [finding for finding in result.findings if finding.code not in HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_describe_blocking(blocking[0], config))
     rows = [replace(row, text=normalizers.normalize(row.text, config.text_rules), marks=()) for row in kept]

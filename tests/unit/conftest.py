@@ -93,6 +93,7 @@ def base(tmp_path: Path) -> Path:
     folder = tmp_path / "base"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "wav2vec2"}')
+    (folder / "preprocessor_config.json").write_text('{"sampling_rate": 16000}')
     (folder / "model.safetensors").write_bytes(b"weights")
     tokens = ["<pad>", "<unk>", "|", *LETTERS]
     (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))

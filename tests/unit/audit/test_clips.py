@@ -148,11 +148,3 @@ def test_row_marked_as_bad_is_dropped_with_its_reason(clip):
         "drop",
         ["metadata.csv row 2: 1.wav (start is 'abc')"],
     )
-
-
-@pytest.mark.parametrize(("end_s", "code"), [(2.0, None), (2.5, None), (2.7, "beyond-end")])
-def test_part_beyond_the_end_of_its_recording_is_dropped(clip, end_s, code):
-    rows = [row(clip("a.wav", 2.0), start_s=0.5, end_s=end_s), row(clip("b.wav"))]
-    kept, report = audit(rows, normaliser="basic")
-    assert [finding.code for finding in report.findings] == ([code] if code else [])
-    assert len(kept) == (1 if code else 2)

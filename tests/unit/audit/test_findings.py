@@ -9,7 +9,7 @@ from asrkit.audit.findings import CHANGES, EXPLANATIONS, Finding, derive_verdict
 from asrkit.audit.leaks import ClipIdentity, find_leaks
 from asrkit.data.manifest import MarkCode
 
-VALUES = {"minimum": 0.1, "maximum": 30.0, "median": 14.2, "snr": 6.0, "rare": 5, "characters": "ñ ø"}
+VALUES = {"minimum": 0.1, "maximum": 30.0, "median": 14.2, "snr": 6.0, "rare": 5, "characters": "ñ ø", "frame_ms": 20.0}
 DETAILS = ("1 speaker is in both splits", "2 speakers are in both splits", "8,000 Hz", "8,000 Hz, 11,025 Hz")
 
 
