@@ -304,7 +304,9 @@ class TrainConfig:
     mask_time_prob: float = _setting(
         0.0, "Time masking", "Share of frames that SpecAugment hides.", low=0, high=0.9, group="Model"
     )
-    mask_time_length: int = _setting(10, "Mask length (frames)", "A frame is 20 ms.", low=1, high=100, group="Model")
+    mask_time_length: int = _setting(
+        10, "Mask length (frames)", "A frame is 20 ms in most models.", low=1, high=100, group="Model"
+    )
     augmentation: str = _setting(
         "none",
         "Augmentation",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from asrkit.decoding.tokens import Speller
 from asrkit.errors import ModelError
@@ -145,6 +145,7 @@ def of(model: Any, processor: Any, name: str = "") -> Anatomy:
                 f"The feature extractor of the model {name} gives the {part} {key}, which {type(model).__name__} does "
                 "not take; copy the preprocessor_config.json that belongs to the model."
             )
+    has_adapter = bool(getattr(config, "add_adapter", False))
     stable = bool(getattr(config, "do_stable_layer_norm", False))
     return Anatomy(
         model_type=config.model_type,
@@ -155,11 +156,14 @@ def of(model: Any, processor: Any, name: str = "") -> Anatomy:
         inputs=inputs,
         geometry=from_settings(config.to_dict(), extractor.to_dict(), name),
         feature_encoder=_find_feature_encoder(model),
-        has_adapter=bool(getattr(config, "add_adapter", False)),
+        has_adapter=has_adapter,
         has_small_adapters=getattr(config, "adapter_attn_dim", None) is not None,
         can_add_small_adapters=config.model_type in ADAPTER_TYPES and stable,
         masks_time=hasattr(model.base_model, "_mask_hidden_states"),
-        is_batch_invariant=inputs.mask_name is not None and config.model_type not in BATCH_DEPENDENT,
+        # An adapter convolves over the padding that the encoder has masked.
+        is_batch_invariant=inputs.mask_name is not None
+        and config.model_type not in BATCH_DEPENDENT
+        and not has_adapter,
         _count_frames=_own_frame_function(model, name),
     )
 
@@ -224,5 +228,5 @@ def _find_feature_encoder(model: Any) -> str | None:
 def _own_frame_function(model: Any, name: str) -> Callable[[Any], Any]:
     for function in ("_get_feat_extract_output_lengths", "_get_subsampling_output_length"):
         if (own := getattr(model, function, None)) is not None:
-            return own  # type: ignore[no-any-return]
+            return cast("Callable[[Any], Any]", own)
     raise ModelError(f"The model {name} ({type(model).__name__}) does not tell its frames; choose another base model.")

@@ -45,4 +45,5 @@ def repair_delimiter(tokenizer: Any) -> None:
     if vocabulary is None or getattr(tokenizer, "word_delimiter_token", None) in vocabulary:
         return
     if (delimiter := find_delimiter(vocabulary)) is not None:
-        tokenizer.word_delimiter_token = delimiter
+        tokenizer.word_delimiter_token = delimiter  # which is what is saved
+        tokenizer._word_delimiter_token = delimiter  # which is what is used

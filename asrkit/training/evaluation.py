@@ -250,7 +250,7 @@ def _decode_batch(
         result.num_frames += int(count)
         tokens = ctc.collapse(true_ids, greedy.blank_id)
         result.num_tokens += len(tokens)
-        result.num_unknown += tokens.count(parts.unknown_id)
+        result.num_unknown += sum(token == parts.unknown_id for token in tokens)
         result.greedy[index] = greedy.to_text(true_ids)
     if lexicon_decoder:
         probs = output.logits.float().softmax(-1).cpu().numpy()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -113,7 +112,7 @@ def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[A
         unknown = sorted(Speller.from_tokenizer(processor.tokenizer).unknown_characters(texts))
         size = len(processor.tokenizer)
     else:
-        own = processor.tokenizer.get_vocab()
+        own = _own_vocabulary(processor.tokenizer)
         known = {
             text: number for text, number in ctc.lowercase_vocabulary(own, texts).items() if number < head.num_rows
         }
@@ -131,6 +130,12 @@ def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[A
     if added:
         add_output_rows(model, head, size)
     return processor, model
+
+
+def _own_vocabulary(tokenizer: Any) -> dict[str, int]:
+    """Return the vocabulary without what transformers adds to it by itself, such as a word delimiter."""
+    special = {token: number for token, number in tokenizer.get_vocab().items() if token == tokenizer.pad_token}
+    return special | dict(tokenizer.encoder)
 
 
 def _has_delimiter(tokenizer: Any, known: dict[str, int], texts: Sequence[str]) -> bool:
@@ -164,7 +169,8 @@ def _make_processor(base: str, vocabulary: dict[str, int], like: Any = None) -> 
 
     like: a tokenizer whose names for the special tokens are kept.
     """
-    pad, unknown, delimiter = ctc.BLANK, ctc.UNKNOWN, ctc.DELIMITER
+    pad, delimiter = ctc.BLANK, ctc.DELIMITER
+    unknown: str | None = ctc.UNKNOWN
     if like is not None:
         pad, unknown, delimiter = like.pad_token, like.unk_token, like.word_delimiter_token
         unknown = unknown if unknown in vocabulary else None  # else the tokenizer adds it, without an output
@@ -203,7 +209,7 @@ def _load_model(base: str, config: TrainConfig, **changes: Any) -> CtcModel:
     try:
         model = AutoModelForCTC.from_pretrained(base, config=settings, dtype=torch.float32, **loading)
         return cast("CtcModel", model)
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
+    except Exception as error:  # transformers raises anything for a damaged checkpoint
         raise ModelError(f"The base model {base} cannot be loaded for CTC: {first_line(error).rstrip('.')}.") from error
 
 

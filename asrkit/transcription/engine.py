@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCTC
 
 from asrkit.audio import SAMPLING_RATE
@@ -39,7 +38,7 @@ class Engine:
         try:
             self.processor = processors.load_processor(checkpoint)
             model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
-        except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+        except Exception as error:  # transformers and tokenizers raise anything for a damaged checkpoint
             reason = first_line(error).rstrip(".")
             raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {reason}.") from error
         if not hasattr(self.processor, "tokenizer"):

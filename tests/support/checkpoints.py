@@ -110,7 +110,13 @@ def write_checkpoint(
     if kind in PIECE_FAMILIES:
         return write_piece_checkpoint(folder, kind, **changes)
     tokens = [pad, unknown, "|", *letters, *marks]
-    settings = {**SMALL, **NO_DROPOUT, **changes, "vocab_size": len(tokens) - len(marks), "pad_token_id": 0}
+    settings = {
+        **SMALL,
+        **NO_DROPOUT,
+        **changes,
+        "vocab_size": changes.get("vocab_size", len(tokens) - len(marks)),
+        "pad_token_id": 0,
+    }
     if kind == "wav2vec2-bert":
         settings |= {
             "feature_projection_input_dim": 160,

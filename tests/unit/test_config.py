@@ -177,6 +177,9 @@ def test_list_of_presets():
         "english-xlsr-53",
         "ascend-xls-r-300m",
         "ascend-repaired",
+        "omniasr",
+        "parakeet",
+        "w2v-bert",
     }
     assert config.list_presets()[0] == "demo"
 
