@@ -2,6 +2,7 @@
 
 from asrkit.audio.blocks import stream_blocks
 from asrkit.audio.files import Source, decode_audio, load_audio, read_duration_s
+from asrkit.audio.notes import AudioNote, OnNote, ignore_note
 from asrkit.audio.resampling import StreamResampler, resample
 from asrkit.audio.waveform import (
     MIN_SAMPLING_RATE,
@@ -17,12 +18,15 @@ __all__ = [
     "MIN_SAMPLING_RATE",
     "SAMPLING_RATE",
     "SILENCE_DBFS",
+    "AudioNote",
+    "OnNote",
     "Source",
     "StreamResampler",
     "Waveform",
     "check_speech",
     "decode_audio",
     "encode_wav",
+    "ignore_note",
     "load_audio",
     "loudest_rms",
     "read_duration_s",

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from asrkit.audio.files import decode_audio
+from asrkit.audio.notes import OnNote, ignore_note
 from asrkit.audio.waveform import SILENCE_DBFS, loudest_rms
 
 FULL_SCALE = 0.985
@@ -40,9 +41,11 @@ class ClipStats:
         return self.loudest_dbfs < SILENCE_DBFS
 
 
-def measure_clip(path: str | Path, *, start_s: float = 0.0, end_s: float | None = None) -> ClipStats:
+def measure_clip(
+    path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, on_note: OnNote = ignore_note
+) -> ClipStats:
     """Decode a clip, or a part of it, at its own rate, and measure it. Raises AudioError as `load_audio` does."""
-    rate, samples = decode_audio(path, start_s=start_s, end_s=end_s)
+    rate, samples = decode_audio(path, start_s=start_s, end_s=end_s, on_note=on_note)
     return measure_samples(samples, rate)
 
 

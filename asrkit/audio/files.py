@@ -1,172 +1,146 @@
 """A file, encoded bytes or a microphone array -> `Waveform`: mono float32 at 16 kHz.
 
 soundfile (libsndfile) decodes WAV of every width (G.711 in it too), FLAC, OGG/Opus, MP3 and NIST SPHERE; raw G.711 is
-recognised by the file's name. What libsndfile cannot read goes to PyAV: m4a, webm, AMR, G.722 and others.
+recognised by the file's name. What libsndfile cannot read, or not to its end, goes to PyAV: m4a, webm, AMR, joined MP3
+files and others. Every file is decoded to its end, whatever its header says.
 """
 
 from __future__ import annotations
 
-import io
-import re
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import soundfile
+import soxr
 
-from asrkit.audio import containers
-from asrkit.audio.resampling import resample
-from asrkit.audio.waveform import MIN_SAMPLING_RATE, Waveform
+from asrkit.audio.decoders import Encoded, plan_decoders
+from asrkit.audio.downmix import mix_all
+from asrkit.audio.notes import OnNote, ignore_note
+from asrkit.audio.resampling import QUALITY, resample
+from asrkit.audio.waveform import MIN_SAMPLING_RATE, Samples, Waveform
 from asrkit.errors import AudioError
 
-# Decoded audio may fall this far short of what its header promises (MP3 headers are estimates); more means a cut file.
-MAX_MISSING_FRACTION = 0.1
+_BLOCK_S = 60.0  # seconds of one read, since a header may claim terabytes
 
-# A recorder that writes to a pipe does not know the length and leaves a huge one in the WAV header.
-_UNKNOWN_LENGTH = 0x7FFF0000
-_CUT_DATA_CHUNK = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-
-_UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for a FLAC file that was written to a pipe is the largest number
-
-_BLOCK_FRAMES = 1 << 20  # frames of one read, since a header may claim terabytes
-
-_UNRECOGNISED = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
-
-# Telephone audio without a header: 8 kHz, mono, one byte a sample (ITU-T G.711).
-_HEADERLESS = {
-    ".ulaw": "ULAW",
-    ".ul": "ULAW",
-    ".mulaw": "ULAW",
-    ".pcmu": "ULAW",
-    ".alaw": "ALAW",
-    ".al": "ALAW",
-    ".pcma": "ALAW",
-}
-
-Source = str | Path | bytes | tuple[int, np.ndarray]
+Source = Encoded | tuple[int, np.ndarray]
 
 
-def load_audio(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
+def load_audio(
+    source: Source, *, start_s: float = 0.0, end_s: float | None = None, on_note: OnNote = ignore_note
+) -> Waveform:
     """Decode, mix to mono and resample `source`, or its part from start_s to end_s.
 
     source: a path, the bytes of an encoded file, or `(rate, array)` as gr.Audio hands it, where the array is (n,) or
     (n, channels) of integers (scaled by their range) or floats (taken as they are). A part of a file is sought, not
-    decoded from its beginning.
+    decoded from its beginning. on_note: called with what was read otherwise than the file plainly says.
 
     Raises AudioError for a file that is missing, empty, cut off or not audio, and for samples that are not finite.
     """
-    rate, samples = _decode(source, start_s, end_s)
-    return Waveform(resample(samples.mean(axis=1, dtype=np.float32), rate))
+    parts = _decode(source, start_s, end_s, on_note)
+    return Waveform(_join([resample(samples, rate) for rate, samples in parts]))
 
 
-def read_duration_s(path: str | Path) -> float:
-    """Read the duration of a file in seconds from its header alone; 0.0 for a header without audio.
+def read_duration_s(path: str | Path, on_note: OnNote = ignore_note) -> float:
+    """Return the seconds of audio in a file without decoding it; 0.0 for a header without audio.
 
-    Raises AudioError for a file that is missing, empty (0 bytes) or not audio.
+    Where the file does not bear out its header, frames or packets are counted: within one of them, it is what
+    `load_audio` decodes. Raises AudioError for a file that is missing, empty (0 bytes), cut off or not audio.
     """
     check_file(path)
-    try:
-        with open_sound_file(path) as file:
-            return file.frames / file.samplerate
-    except (soundfile.LibsndfileError, TypeError) as error:
-        length = containers.read_duration_s(path)
-        if length is None:
-            raise not_audio_error(path) from error
-        return length
+    return sum(open_decoder().read_duration_s() for open_decoder in plan_decoders(path, str(path), on_note))
 
 
-def decode_audio(source: Source, *, start_s: float = 0.0, end_s: float | None = None) -> tuple[int, np.ndarray]:
+def decode_audio(
+    source: Source, *, start_s: float = 0.0, end_s: float | None = None, on_note: OnNote = ignore_note
+) -> tuple[int, Samples]:
     """Decode at the original sampling rate: (rate, (n,) mono float32). Raises as `load_audio` does."""
-    rate, samples = _decode(source, start_s, end_s)
-    return rate, samples.mean(axis=1, dtype=np.float32)
+    parts = _decode(source, start_s, end_s, on_note)
+    rate = parts[0][0]
+    return rate, _join(
+        [samples if other == rate else soxr.resample(samples, other, rate, QUALITY) for other, samples in parts]
+    )
 
 
-def _decode(source: Source, start_s: float, end_s: float | None) -> tuple[int, np.ndarray]:
-    """-> (rate, (n, channels) float32, finite, with n >= 1)."""
+def iter_mono(
+    source: Encoded, start_s: float, end_s: float | None, block_s: float, on_note: OnNote
+) -> Iterator[tuple[int, Samples]]:
+    """Yield (rate, (n,) mono samples, n > 0) of about `block_s` seconds; joined recordings may differ in rate.
+
+    Raises AudioError as `load_audio` does, but for a source without audio.
+    """
+    name, offset_s = name_source(source), 0.0
+    plan = plan_decoders(source, name, on_note)
+    for open_decoder in plan:
+        if end_s is not None and offset_s >= end_s:
+            return
+        decoder = open_decoder()
+        if decoder.rate < MIN_SAMPLING_RATE:
+            raise AudioError(
+                f"{name} has a sampling rate of {decoder.rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz."
+            )
+        if len(plan) > 1 and (start_s or end_s is not None):
+            offset_s, begin_s = offset_s + open_decoder().read_duration_s(), offset_s
+            if start_s >= offset_s:
+                continue
+        else:
+            begin_s = 0.0
+        part_end_s = None if end_s is None else end_s - begin_s
+        for block in decoder.iter_blocks(max(0.0, start_s - begin_s), part_end_s, block_s, on_note):
+            num_bad = block.size - int(np.isfinite(block).sum())
+            if num_bad:
+                raise AudioError(
+                    f"{name} has {num_bad} samples that are not finite (NaN or infinity); export it again."
+                )
+            if len(block):
+                yield decoder.rate, block
+
+
+def _decode(source: Source, start_s: float, end_s: float | None, on_note: OnNote) -> list[tuple[int, Samples]]:
+    """-> [(rate, (n,) mono float32, finite)] of the recordings in the source, with n >= 1 in all."""
+    name = name_source(source)
     if start_s < 0 or (end_s is not None and end_s <= start_s):
-        raise AudioError(f"{_name(source)} cannot be read from {start_s:g} s to {end_s:g} s; give 0 <= start < end.")
+        raise AudioError(f"{name} cannot be read from {start_s:g} s to {end_s:g} s; give 0 <= start < end.")
     if isinstance(source, tuple):
-        rate, samples = _from_array(*source)
-        samples = samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
+        parts = [_decode_array(*source, start_s, end_s, on_note)]
     else:
-        rate, samples = _from_encoded(source, start_s, end_s)
+        _check_source(source)
+        blocks = iter_mono(source, start_s, end_s, _BLOCK_S, on_note)
+        parts = [(rate, _join([block for _, block in group])) for rate, group in groupby(blocks, lambda pair: pair[0])]
+    if not any(len(samples) for _, samples in parts):
+        part = f" after {start_s:g} s" if start_s else ""
+        raise AudioError(f"{name} holds no audio (zero frames{part}); record it again or leave it out.")
+    return [part for part in parts if len(part[1])]
+
+
+def _join(blocks: list[Samples]) -> Samples:
+    blocks = [block for block in blocks if len(block)]
+    return blocks[0] if len(blocks) == 1 else np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def _check_source(source: Encoded) -> None:
+    if not isinstance(source, bytes):
+        check_file(source)
+    elif not source:
+        raise AudioError(f"{name_source(source)} is empty (0 bytes); send the whole file.")
+
+
+def _decode_array(
+    rate: int, array: np.ndarray, start_s: float, end_s: float | None, on_note: OnNote
+) -> tuple[int, Samples]:
+    rate, samples = _from_array(rate, array)
+    samples = samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
     if rate < MIN_SAMPLING_RATE:
         raise AudioError(
-            f"{_name(source)} has a sampling rate of {rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz."
+            f"The recording has a sampling rate of {rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz."
         )
-    if not len(samples):
-        part = f" after {start_s:g} s" if start_s else ""
-        raise AudioError(f"{_name(source)} holds no audio (zero frames{part}); record it again or leave it out.")
     num_bad = samples.size - int(np.isfinite(samples).sum())
     if num_bad:
-        raise AudioError(
-            f"{_name(source)} has {num_bad} samples that are not finite (NaN or infinity); export it again."
-        )
-    return rate, samples
-
-
-def _from_encoded(source: str | Path | bytes, start_s: float, end_s: float | None) -> tuple[int, np.ndarray]:
-    if isinstance(source, bytes):
-        if not source:
-            raise AudioError(f"{_name(source)} is empty (0 bytes); send the whole file.")
-    else:
-        check_file(source)
-    try:
-        with open_sound_file(source) as file:
-            return file.samplerate, _read(file, _name(source), start_s, end_s)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        decoded = containers.decode(source)
-        if decoded is None:
-            raise not_audio_error(source) from error
-        rate, samples = decoded
-        return rate, samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
-
-
-def open_sound_file(source: str | Path | bytes) -> soundfile.SoundFile:
-    """Open a file or encoded bytes with libsndfile.
-
-    Raises LibsndfileError for what is not audio and for a FLAC without a length, which libsndfile cannot read
-    to its end; TypeError for `.raw`, which has no header.
-    """
-    law = None if isinstance(source, bytes) else _HEADERLESS.get(Path(source).suffix.lower())
-    if law:
-        return soundfile.SoundFile(str(source), samplerate=8_000, channels=1, format="RAW", subtype=law)
-    file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source))
-    if file.frames >= _UNKNOWN_FRAMES:
-        file.close()
-        raise soundfile.LibsndfileError(_UNRECOGNISED)
-    return file
-
-
-def _read(file: soundfile.SoundFile, name: str, start_s: float, end_s: float | None) -> np.ndarray:
-    first = min(round(start_s * file.samplerate), file.frames)
-    last = file.frames if end_s is None else min(round(end_s * file.samplerate), file.frames)
-    if first:
-        file.seek(first)
-    samples = _read_blocks(file, last - first)
-    share = min(data_chunk_fraction(file), len(samples) / (last - first) if last > first else 1.0)
-    if share < 1 - MAX_MISSING_FRACTION:
-        raise AudioError(f"{name} is cut off: only {share:.0%} of the audio is there; copy or download it again.")
-    return samples
-
-
-def _read_blocks(file: soundfile.SoundFile, num_frames: int) -> np.ndarray:
-    """(n, channels) float32 with n <= num_frames. Memory grows with the audio, not with what the header claims."""
-    blocks = [np.zeros((0, file.channels), np.float32)]
-    while num_frames > 0:
-        block = file.read(min(num_frames, _BLOCK_FRAMES), dtype="float32", always_2d=True)
-        blocks.append(block)
-        num_frames -= len(block)
-        if len(block) < _BLOCK_FRAMES:
-            break
-    return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
-
-
-def data_chunk_fraction(file: soundfile.SoundFile) -> float:
-    """Return how much of the audio that a WAV header claims is there. libsndfile reports it in its log only."""
-    cut = _CUT_DATA_CHUNK.search(file.extra_info)
-    if not cut or not 0 < int(cut[1]) < _UNKNOWN_LENGTH:
-        return 1.0
-    return int(cut[2]) / int(cut[1])
+        raise AudioError(f"The recording has {num_bad} samples that are not finite (NaN or infinity); export it again.")
+    mono, notes = mix_all(samples, rate)
+    for note in notes:
+        on_note(note)
+    return rate, mono
 
 
 def _from_array(rate: int, array: np.ndarray) -> tuple[int, np.ndarray]:
@@ -203,16 +177,8 @@ def check_file(path: str | Path) -> None:
         raise AudioError(f"{str(path)!r:.200} cannot be opened ({error!r:.80}); check the path.") from error
 
 
-def not_audio_error(source: Source) -> AudioError:
-    # libsndfile's own reason stays in __cause__: for a damaged MP3 it says that the file does not exist.
-    return AudioError(
-        f"{_name(source)} cannot be read as audio: it is damaged or in another format; export it as WAV, FLAC, "
-        "OGG/Opus or MP3"
-        + ("." if containers.is_available() else ", or install PyAV (pip install av) to read m4a, webm and others.")
-    )
-
-
-def _name(source: Source) -> str:
+def name_source(source: Source) -> str:
+    """Return the name of a source for messages."""
     if isinstance(source, tuple):
         return "The recording"
     return f"The uploaded audio ({len(source)} bytes)" if isinstance(source, bytes) else str(source)

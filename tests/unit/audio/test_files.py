@@ -1,4 +1,3 @@
-import contextlib
 import io
 import subprocess
 import sys
@@ -300,8 +299,7 @@ def test_header_that_claims_hours_takes_no_memory(clip, tmp_path, name):
         content[at : at + 4] = b"\x7e\xff\xff\xff" if name != "a.wav" else b"\xff\xff\xff\x7e"
     path.write_bytes(content)
     tracemalloc.start()
-    with pytest.raises(AudioError, match="is cut off") if name == "a.wav" else contextlib.nullcontext():
-        assert load_audio(path).duration_s < 1
+    assert load_audio(path).duration_s == pytest.approx(0.02)
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
 
