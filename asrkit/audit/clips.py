@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from asrkit.audio import read_duration_s
+from asrkit.audio import AudioNote, OnNote, read_duration_s
 from asrkit.audio.clip_stats import ClipStats, measure_clip
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
 from asrkit.audit.texts import join_characters, number_settings
@@ -83,7 +83,8 @@ class CheckedClip:
     """A clip after its check.
 
     row: with the real duration. text: normalized. code: the finding that it is dropped for; None if it is kept. stats:
-    None if it was not decoded. unknown: characters of the text that the model cannot write.
+    None if it was not decoded. unknown: characters of the text that the model cannot write. notes: what was read
+    otherwise than the file plainly says.
     """
 
     row: Utterance
@@ -92,6 +93,7 @@ class CheckedClip:
     detail: str = ""
     stats: ClipStats | None = None
     unknown: frozenset[str] = field(default_factory=frozenset)
+    notes: tuple[AudioNote, ...] = ()
 
 
 def audit_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool = False) -> tuple[list[Utterance], Audit]:
@@ -129,7 +131,7 @@ def check_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool) -
 
 
 def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterable[Finding] = ()) -> Audit:
-    """Build the audit of checked clips: findings that drop clips, those of the rows' marks, and the other ones."""
+    """Build the audit of checked clips: findings that drop clips, those of marks and notes, and the other ones."""
     kept = [clip for clip in clips if clip.code is None]
     num_dropped = len(clips) - len(kept)
     indices: dict[str, list[int]] = {}
@@ -163,11 +165,12 @@ def make_note_findings(notes: Iterable[Mark]) -> list[Finding]:
 
 
 def _find_marks(clips: list[CheckedClip]) -> Iterator[Finding]:
-    """Make a finding of the marks of one code on the clips that are kept."""
+    """Make a finding of the marks, and the notes on the audio, of one code on the clips that are kept."""
     marked: dict[str, list[tuple[int, str]]] = {}
     for index, clip in enumerate(clips):
         if clip.code is None:
-            for mark in clip.row.marks:
+            marks: tuple[Mark | AudioNote, ...] = (*clip.row.marks, *clip.notes)
+            for mark in marks:
                 marked.setdefault(mark.code, []).append((index, mark.detail))
     for code, rows in marked.items():
         details = list(dict.fromkeys(detail for _, detail in rows))
@@ -186,14 +189,18 @@ def format_example(clip: CheckedClip, detail: str | None = None) -> str:
 
 
 def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
-    stats = None
+    stats, notes = None, dict[str, AudioNote]()
     for mark in row.marks:
         if EXPLANATIONS[mark.code][0] == "drop":
             return CheckedClip(row, "", mark.code, mark.detail)
+
+    def on_note(note: AudioNote) -> None:
+        notes[note.code] = note
+
     try:
-        seconds = _read_duration(row)
+        seconds = _read_duration(row, on_note)
         if decode and 0 < seconds <= limits.max_duration_s:  # a longer clip is dropped, so it is not decoded
-            stats = measure_clip(row.audio, start_s=row.start_s, end_s=row.end_s)
+            stats = measure_clip(row.audio, start_s=row.start_s, end_s=row.end_s, on_note=on_note)
             seconds = stats.duration_s
     except AudioError as error:
         return CheckedClip(row, "", "unreadable-audio", str(error))
@@ -207,15 +214,15 @@ def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
     if stats and stats.is_silent:
         return CheckedClip(row, text, "silent", f"{stats.loudest_dbfs:.0f} dBFS at most", stats)
     code, detail, unknown = _check_text(row, text, limits)
-    return CheckedClip(row, text, code, detail, stats, unknown)
+    return CheckedClip(row, text, code, detail, stats, unknown, tuple(notes.values()))
 
 
-def _read_duration(row: Utterance) -> float:
-    """Return the seconds of audio by the header, 0.0 for none. Raises AudioError."""
+def _read_duration(row: Utterance, on_note: OnNote) -> float:
+    """Return the seconds of audio without decoding it, 0.0 for none. Raises AudioError."""
     path = Path(row.audio)
     if path.is_file() and path.stat().st_size == 0:
         return 0.0
-    file_s = read_duration_s(path)
+    file_s = read_duration_s(path, on_note)
     return max(0.0, (file_s if row.end_s is None else min(row.end_s, file_s)) - row.start_s)
 
 

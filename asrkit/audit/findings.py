@@ -224,6 +224,21 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "where ı is said.",
         "Set the language of the transcripts (language=tr, az, crh, …), which decides their lower case.",
     ),
+    "assumed-audio": (
+        "suspect",
+        "The header of these files tells of less audio than follows it; what follows was taken for audio too.",
+        "Play these clips up to their ends; export them again, or leave them out if there is noise.",
+    ),
+    "cut-short": (
+        "suspect",
+        "The end of these files is missing, so the text may have words that the audio lacks.",
+        "Copy these files again; otherwise play their ends and correct the texts.",
+    ),
+    "undecodable-parts": (
+        "suspect",
+        "Parts of these files are damaged and were left out, so the text may have words that the audio lacks.",
+        "Copy or export these files again, or leave them out.",
+    ),
     "fast-speech": (
         "suspect",
         "These clips have far more letters per second than the others (median {median:.1f}): the text probably "
@@ -341,6 +356,39 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "an error: {characters}.",
         "Add clips with them to train on, correct them if they are typing errors, or put them into the character map.",
     ),
+    "wrong-length": (
+        "advice",
+        "The header of these files tells another length than that of their audio ({detail}); all of it is used.",
+        "There is nothing to do; export the files again if other programs read less of them.",
+    ),
+    "joined-files": (
+        "advice",
+        "These files hold several recordings one after another ({detail}); all of them are used.",
+        "Check that the text is that of all recordings in the file.",
+    ),
+    "late-start": (
+        "advice",
+        "By the clock of these files the audio begins late ({detail}); there is silence before it, so that times are "
+        "those of the file.",
+        "There is nothing to do if the clips have times; otherwise export the audio alone.",
+    ),
+    "time-gaps": (
+        "advice",
+        "By the clock of these files the recording was interrupted ({detail}); the gaps are silence, so that times are "
+        "those of the file.",
+        "There is nothing to do if the clips have times; otherwise export the audio alone.",
+    ),
+    "opposite-phase": (
+        "advice",
+        "Channels of these files are in opposite phase ({detail}) and would cancel out; one was inverted before they "
+        "were mixed.",
+        "There is nothing to do; check the cables and settings of the microphones before the next recording.",
+    ),
+    "silent-channel": (
+        "advice",
+        "Only one channel of these files was recorded ({detail} silent); it is used at its full level.",
+        "There is nothing to do.",
+    ),
     "rare-characters": (
         "advice",
         "These characters occur fewer than {rare} times, too seldom to be learned: {characters}.",
@@ -365,6 +413,9 @@ CHANGES: dict[str, Change] = {
     "parentheses": "text",
     "number-forms": "text",
     "dotless-i": "text",
+    "assumed-audio": "audio",
+    "cut-short": "audio",
+    "undecodable-parts": "audio",
 }
 """code -> what of the data the finding changes; see the top of this module."""
 

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import soundfile
 
 from asrkit.audit import clips
 from asrkit.audit.clips import Limits
@@ -148,3 +150,53 @@ def test_row_marked_as_bad_is_dropped_with_its_reason(clip):
         "drop",
         ["metadata.csv row 2: 1.wav (start is 'abc')"],
     )
+
+
+@pytest.mark.parametrize(("end_s", "code"), [(2.0, None), (2.5, None), (2.7, "beyond-end")])
+def test_part_beyond_the_end_of_its_recording_is_dropped(clip, end_s, code):
+    rows = [row(clip("a.wav", 2.0), start_s=0.5, end_s=end_s), row(clip("b.wav"))]
+    kept, report = audit(rows, normaliser="basic")
+    assert [finding.code for finding in report.findings] == ([code] if code else [])
+    assert len(kept) == (1 if code else 2)
+
+
+def test_wrong_header_is_an_assumption_and_its_audio_is_used(clip):
+    path = clip("a.wav", 3.0)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = (20_000).to_bytes(4, "little")
+    path.write_bytes(content)
+    for decode in (True, False):
+        kept, report = clips.audit_clips([row(path)], Limits(), decode=decode)
+        (finding,) = report.findings
+        assert (finding.code, finding.changes, finding.clips) == ("assumed-audio", "audio", (0,))
+        assert finding.examples == ["metadata.csv row 2: a.wav (0.6 s by the header, 3.0 s in the file)"]
+        assert report.verdict == "ready-with-drops"
+        assert [utterance.duration_s for utterance in kept] == [3.0]
+
+
+def test_what_was_done_with_channels_is_told(tmp_path, sine):
+    voice = sine(2.0)
+    soundfile.write(tmp_path / "opposite.wav", np.stack([voice, -voice], 1), 16_000)
+    soundfile.write(tmp_path / "left.wav", np.stack([voice, 0 * voice], 1), 16_000)
+    rows = [row(tmp_path / "opposite.wav"), row(tmp_path / "left.wav")]
+    kept, report = clips.audit_clips(rows, Limits(), decode=True)
+    assert len(kept) == 2
+    assert report.verdict == "ready"
+    assert [(finding.code, finding.clips) for finding in report.findings] == [
+        ("opposite-phase", (0,)),
+        ("silent-channel", (1,)),
+    ]
+
+
+def test_length_is_that_of_the_audio_not_of_the_header(clip, tmp_path):
+    """A clip of which the header says that it is too long, and one that is cut off."""
+    path = clip("long.wav", 3.0)
+    content = path.read_bytes()
+    at = content.index(b"data") + 4
+    path.write_bytes(content[:at] + (9_600_000).to_bytes(4, "little") + content[at + 4 :])
+    (tmp_path / "cut.wav").write_bytes(clip("whole.wav", 3.0).read_bytes()[:40_000])
+    for decode in (True, False):
+        kept, report = clips.audit_clips([row(path), row(tmp_path / "cut.wav")], Limits(), decode=decode)
+        assert [utterance.duration_s for utterance in kept] == [3.0]
+        assert [finding.code for finding in report.findings] == ["unreadable-audio", "wrong-length"]
