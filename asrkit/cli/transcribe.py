@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from asrkit.audio import AudioNote
 from asrkit.cli import delivery
 from asrkit.cli import options as shared
 from asrkit.decoding.transcript import Transcript
@@ -51,7 +52,9 @@ def run(options: argparse.Namespace) -> int:
             if not options.output:
                 delivery.check_stdout()
             try:
-                transcript = files.transcribe_file(name, load_model, hints=hints, on_update=_make_progress(name))
+                transcript = files.transcribe_file(
+                    name, load_model, hints=hints, on_update=_make_progress(name), on_note=_make_warning(name)
+                )
             except AudioError as error:
                 print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
                 has_failed = True
@@ -88,6 +91,11 @@ def _deliver(options: argparse.Namespace, name: str, stem: str, transcript: Tran
         return delivery.write_result(Path(options.output) / file_name, text)
     is_labelled = options.format == "txt" and len(options.files) > 1
     return delivery.print_result(text, file_name, f"{name}: " if is_labelled else "")
+
+
+def _make_warning(name: str) -> Callable[[AudioNote], None]:
+    """Return a callback that prints what was read otherwise than the file plainly says."""
+    return lambda note: print(f"asrkit: {name}: {note.warning}", file=sys.stderr)
 
 
 def _make_progress(name: str) -> Callable[[Any], None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrkit.audio import SAMPLING_RATE, Waveform, check_speech, read_duration_s, stream_blocks
+from asrkit.audio import SAMPLING_RATE, OnNote, Waveform, check_speech, ignore_note, read_duration_s, stream_blocks
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError
@@ -27,7 +27,7 @@ MAX_UNLISTED_SHARE = 0.2
 
 @dataclass(frozen=True)
 class FileUpdate:
-    """processed_s: seconds transcribed. duration_s: all seconds by the file's header, which may be wrong.
+    """processed_s: seconds transcribed. duration_s: all seconds, within a frame of the format.
 
     words: the new ones.
     """
@@ -43,13 +43,15 @@ def transcribe_file(
     *,
     hints: DecodingHints = NO_HINTS,
     on_update: Callable[[FileUpdate], None] = lambda update: None,
+    on_note: OnNote = ignore_note,
 ) -> Transcript:
     """Transcribe one file. Raises AudioError where it cannot be read, is silent or shorter than a word.
 
     load_transcriber: called once the file has turned out to be audio, as loading a model takes seconds.
-    on_update: called with the new words; it may raise to stop the work.
+    on_update: called with the new words; it may raise to stop the work. on_note: called with what was read otherwise
+    than the file plainly says.
     """
-    return transcribe_blocks(stream_blocks(path), header_duration_s(path), load_transcriber, on_update, hints)
+    return transcribe_blocks(stream_blocks(path, on_note), header_duration_s(path), load_transcriber, on_update, hints)
 
 
 def transcribe_blocks(
@@ -72,7 +74,7 @@ def transcribe_blocks(
 
 
 def header_duration_s(path: str | Path) -> float:
-    """Return the seconds of audio by the file's header; 0 where it cannot be read: decoding the file raises then."""
+    """Return the seconds of audio without decoding it; 0 where it cannot be read: decoding the file raises then."""
     try:
         return read_duration_s(path)
     except AudioError:
@@ -96,7 +98,7 @@ def check_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
             except AudioError as error:
                 silence = error
         held.append(block)
-        if len(held) > 2:
+        if len(held) > 2 and num_samples >= SAMPLING_RATE:
             yield held.popleft()
     if num_samples < SAMPLING_RATE:
         check_speech(Waveform(np.concatenate(held)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.audio import stream_blocks
+from asrkit.audio import AudioNote, stream_blocks
 from asrkit.jobs import Job, JobQueue
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
@@ -62,11 +62,17 @@ class UploadQueue:
             recording.append(block)
             return block
 
+        notes: list[AudioNote] = []
         files.transcribe_blocks(
-            map(keep, stream_blocks(path)), files.header_duration_s(path), load_model, on_words, recording.hints
+            map(keep, stream_blocks(path, notes.append)),
+            files.header_duration_s(path),
+            load_model,
+            on_words,
+            recording.hints,
         )
         recording.seconds = time.monotonic() - started
         finish(recording)
+        recording.notice = " ".join(filter(None, [*(note.warning for note in notes), recording.notice]))
 
     def _end(self, job: Job[None], recording: Recording, path: Path) -> None:
         if job.error:
