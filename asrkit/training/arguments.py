@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
 
 from asrkit.config import TrainConfig
+from asrkit.models.precision import has_native_bf16
 from asrkit.runs.run import Run
 from asrkit.training import distributed
 
@@ -77,9 +77,7 @@ def resolve_precision(setting: str) -> str:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16"
         return "fp16" if torch.cuda.get_device_capability() >= MIN_FP16_CAPABILITY else "no"
-    cpu_info = Path("/proc/cpuinfo")
-    has_bf16 = cpu_info.exists() and any(flag in cpu_info.read_text() for flag in ("avx512_bf16", "amx_bf16"))
-    return "bf16" if has_bf16 else "no"
+    return "bf16" if has_native_bf16() else "no"
 
 
 def peak_memory_bytes() -> int:

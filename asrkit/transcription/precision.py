@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import torch
 
+from asrkit.models.precision import has_native_bf16
+
 MIN_HALF_PARAMETERS = 1_000_000
 """Parameters below which half precision gains nothing."""
 
@@ -25,6 +27,4 @@ def choose_dtype(device: str, num_parameters: int) -> torch.dtype:
         return torch.float32
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    capabilities = torch.cpu.get_capabilities()
-    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if has_native_bf16() else torch.float32
