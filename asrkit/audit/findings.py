@@ -241,9 +241,10 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
     ),
     "fast-speech": (
         "suspect",
-        "These clips have far more letters per second than the others (median {median:.1f}): the text probably "
-        "contains more than the audio, so the loss would stay high.",
-        "Play these clips; correct the text or leave them out.",
+        "These clips have far more letters per second than the others (median {median:.1f}), or than anybody speaks: "
+        "the text probably contains more than the audio, or the file names a wrong sampling rate, so the loss would "
+        "stay high.",
+        "Play these clips; correct the text, export the audio again, or leave them out.",
     ),
     "slow-speech": (
         "suspect",

@@ -164,6 +164,15 @@ def test_unusual_pace_is_suspect(data, text, code):
     assert list(findings) == [code] and findings[code].clips == (index,) and "letters and" in findings[code].examples[0]
 
 
+def test_pace_that_nobody_speaks_at_is_suspect_in_every_clip(data):
+    """As where all files name three times their sampling rate."""
+    for row in data.rows:
+        samples, rate = soundfile.read(row.audio)
+        soundfile.write(row.audio, samples[::3], rate)
+    data.rows = [replace(row, text="alpha bravo charlie delta", duration_s=0.0) for row in data.rows[:9]]
+    assert len(data.findings()["fast-speech"].clips) == 9
+
+
 @pytest.mark.parametrize(
     ("texts", "rules", "code", "word"),
     [
