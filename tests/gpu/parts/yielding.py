@@ -10,6 +10,7 @@ import torch
 
 from asrkit.config import TrainConfig
 from asrkit.runs import lifecycle, supervisor, view
+from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.transcription import gpu
 from asrkit.transcription.model_cache import get_transcriber
@@ -19,7 +20,10 @@ from tests.gpu.pack import Pack
 from tests.support import tiny
 from tests.support.waiting import wait_for
 
-MAX_LEFT_GB = 0.1
+MAX_LEFT_GB = 0.2
+"""cuBLAS keeps its workspaces."""
+MIN_SAME = 0.9
+"""Random weights leave many frames between two tokens, and GPU and CPU may compute in different number formats."""
 
 
 def run(pack: Pack) -> None:
@@ -54,12 +58,12 @@ def is_at_home(pack: Pack, transcriber: Transcriber) -> bool:
 
 
 def compare(pack: Pack, name: str, before: np.ndarray, after: np.ndarray) -> None:
-    """Compare the most likely tokens: the number format may differ between GPU and CPU."""
+    """Compare the most likely tokens."""
     same = float((before.argmax(-1) == after.argmax(-1)).mean())
-    pack.measure(name, same, "of the frames", at_least=0.98, is_exact=True)
+    pack.measure(name, same, "of the frames", at_least=MIN_SAME, is_exact=True)
 
 
-def start_run(folder: Path, store: RunStore) -> supervisor.Run:
+def start_run(folder: Path, store: RunStore) -> Run:
     """Start a run that does not end by itself, and wait for its first step."""
     data, base = tiny.write_dataset(folder / "tones"), tiny.write_checkpoint(folder / "tiny")
     values = {"preset": "", "train": str(data), "model": str(base), **tiny.SETTINGS}
