@@ -79,7 +79,7 @@ def compare_ctc(pack: Pack) -> None:
     input_lengths = torch.full((clips,), frames, dtype=torch.int32)  # cuDNN's takes full lengths only
 
     def loss_and_gradient(device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        values = logits.to(device, dtype).requires_grad_()
+        values = logits.to(device, dtype, copy=True).requires_grad_()
         loss = functional.ctc_loss(
             values.log_softmax(-1), targets, input_lengths, target_lengths, blank=0, reduction="sum"
         )
