@@ -59,7 +59,7 @@ def make_train_loader(
         batch_sampler=sampler,
         collate_fn=Collator(processor, _min_length(config, geometry)),
         num_workers=num_workers,
-        prefetch_factor=4 if num_workers else None,
+        prefetch_factor=prefetch_factor(num_workers),
         persistent_workers=bool(num_workers),
         pin_memory=torch.cuda.is_available(),
     )
@@ -78,9 +78,14 @@ def make_eval_loader(
         collate_fn=Collator(processor),
         generator=torch.Generator(),
         num_workers=num_workers,
-        prefetch_factor=4 if num_workers else None,
+        prefetch_factor=prefetch_factor(num_workers),
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def prefetch_factor(num_workers: int) -> int | None:
+    """Batches that each process makes ahead: 16 in all at most, because they are in shared memory."""
+    return max(2, min(4, 16 // num_workers)) if num_workers else None
 
 
 def _min_length(config: TrainConfig, geometry: FrameGeometry) -> int:

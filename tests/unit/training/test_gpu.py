@@ -222,6 +222,17 @@ def test_loaders_pin_their_batches_where_there_is_a_gpu(build, monkeypatch):
         assert [trainer.get_train_dataloader().pin_memory, evaluating.pin_memory] == [has_gpu, has_gpu]
 
 
+@pytest.mark.parametrize(
+    ("num_cores", "has_gpu", "num_workers", "prefetch_factor"),
+    [(16, True, 8, 2), (4, True, 3, 4), (1, True, 1, 4), (16, False, 4, 4), (2, False, 0, None)],
+)
+def test_loader_processes_follow_cores_and_gpu(monkeypatch, num_cores, has_gpu, num_workers, prefetch_factor):
+    monkeypatch.setattr(arguments.os, "cpu_count", lambda: num_cores)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_gpu)
+    assert arguments.num_loader_workers() == num_workers
+    assert loaders.prefetch_factor(num_workers) == prefetch_factor
+
+
 def test_training_fetches_each_batch_once_through_prefetch(build, monkeypatch):
     trainer, fetched = build(num_epochs=2, max_steps=0), []
 
