@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-BASICS = ("torch", "transformers", "accelerate", "numpy", "psutil", "orjson", "soundfile", "soxr", "jiwer")
+BASICS = ("torch", "transformers", "accelerate", "numpy", "psutil", "orjson", "soundfile", "soxr", "jiwer", "PIL")
 """Packages without which asrkit cannot train or transcribe."""
 RECORDINGS = (*BASICS, "silero_vad", "onnxruntime")
 """Packages for recordings, which are segmented at their pauses."""
