@@ -238,6 +238,8 @@ def _decode_batch(
     with torch.inference_mode():
         output = model(**inputs)
     ids, frame_counts = output.logits.argmax(-1).cpu(), parts.count_batch_frames(inputs).cpu()
+    # Where memory runs out, it does so before anything is added to the result.
+    probs = output.logits.float().softmax(-1).cpu().numpy() if lexicon_decoder else None
     result.audio_seconds += batch["about"]["audio_seconds"]
     # The model's loss is the mean over the batch, where an infinite one counts as 0 (`ctc_zero_infinity`).
     is_infinite = parts.is_infeasible(batch["labels"].cpu(), frame_counts).tolist()
@@ -252,8 +254,7 @@ def _decode_batch(
         result.num_tokens += len(tokens)
         result.num_unknown += sum(token == parts.unknown_id for token in tokens)
         result.greedy[index] = greedy.to_text(true_ids)
-    if lexicon_decoder:
-        probs = output.logits.float().softmax(-1).cpu().numpy()
+    if lexicon_decoder and probs is not None:
         result.hypotheses |= {
             index: " ".join(word.word for word in lexicon_decoder.search(frames[:count]))
             for index, frames, count in zip(indices, probs, frame_counts, strict=True)
