@@ -310,3 +310,13 @@ def test_text_rules_are_accepted_by_the_normalizer(numbers, pairs):
     config = TrainConfig(normaliser="german", spell_numbers=numbers, character_map=pairs)
     assert config.text_rules == make_rules("german", numbers, pairs)
     assert normalize("5 ё №", config.text_rules) is not None
+
+
+def test_text_rules_name_case_and_markup():
+    from asrkit.text.normalizers import make_rules, normalize
+
+    config = TrainConfig().replace({"language": "tr", "markup": "remove", "spell_numbers": "tr"})
+    assert config.text_rules == make_rules("basic", "tr", case="tr", markup="remove")
+    assert normalize("<noise> IŞIK 5", config.text_rules) == "ışık beş"
+    assert config.replace({"normaliser": "none", "markup": "keep"}).text_rules == "none+numbers:tr"
+    assert config.replace({"language": "en", "markup": "keep"}).text_rules == "basic+numbers:tr"

@@ -66,6 +66,31 @@ def test_load_describes_the_dataset(data_api, folder):
     assert changed["clips"][0]["text"] == "other 0"
 
 
+def test_language_of_the_transcripts_is_proposed(data_api, folder):
+    assert data_api.load(make_request(folder))["proposed"] == {}
+    lines = [f"{number}.wav,la maison est à {number} km de la ville et il y a des vaches" for number in range(12)]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,text", *lines]))
+    request = make_request(folder)
+    proposed = data_api.load(request)["proposed"]
+    assert proposed == {"language": "fr", "spell_numbers": "fr"}
+    settings = data_api.prepare_training(request | proposed)["settings"]
+    assert (settings["language"], settings["spell_numbers"], settings["vocabulary"]) == ("fr", "fr", "auto")
+    assert not any(each["unknown"] for each in data_api.preview(request | proposed)["characters"])
+
+
+def test_accepted_language_decides_the_lower_case(data_api, folder):
+    lines = [f"{number}.wav,İzmir IŞIK" for number in range(12)]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,text", *lines]), encoding="utf-8")
+    request = make_request(folder)
+    data_api.load(request)
+    (finding,) = [each for each in run_audit(data_api, request)["findings"] if each["code"] == "dotless-i"]
+    assert finding["settings"] == {"language": "tr"}
+    fixed = request | {"fixes": finding["settings"]}
+    assert "dotless-i" not in [each["code"] for each in run_audit(data_api, fixed)["findings"]]
+    assert data_api.preview(fixed)["pairs"][0][1] == "izmir ışık"
+    assert data_api.prepare_training(fixed)["settings"]["language"] == "tr"
+
+
 def test_dataset_in_use_stays_cached_while_others_are_loaded(data_api, folder, monkeypatch):
     read, load = [], sources.load
     monkeypatch.setattr(sources, "load", lambda data, **options: (read.append(data), load(data, **options))[1])
