@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="asrkit-gpu-") as scratch:
-        environment = dict(os.environ)
+        environment = {"CUDA_VISIBLE_DEVICES": "0", **os.environ}  # of several GPUs, Trainer would use all
         if options.wheels:
             unpacked = unpack_wheels(options.wheels, Path(scratch, "packages"))
             environment["PYTHONPATH"] = f"{unpacked}{os.pathsep}{environment['PYTHONPATH']}"

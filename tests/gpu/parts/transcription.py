@@ -23,7 +23,10 @@ def run(pack: Pack) -> None:
     transcriber = Transcriber(str(base), pack.device.type)
     transformers.logging.set_verbosity_error()
     pipeline = transformers.pipeline(
-        "automatic-speech-recognition", model=str(base), device=pack.device, dtype=transcriber.engine.dtype
+        "automatic-speech-recognition",
+        model=str(base),
+        device=0 if pack.has_gpu else "cpu",
+        dtype=transcriber.engine.dtype,
     )
     pack.check("number format of both", True, str(transcriber.engine.dtype))
     recording = speech.load_speech()
