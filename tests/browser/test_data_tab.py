@@ -90,6 +90,26 @@ def test_dataset_is_loaded_played_checked_and_trained_on_without_its_faults(open
     assert run.config().text_rules == "basic+numbers:en"
 
 
+def test_french_is_proposed_and_starts_to_train_with_one_click(open_page, app, folder):
+    for path in folder.glob("*.*"):
+        path.unlink()
+    names = sorted(path.name for path in (folder / "audio").iterdir())[:12]
+    lines = [f"audio/{name},il est à {number} km" for number, name in enumerate(names, 2)]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,text", *lines]), encoding="utf-8")
+    page = open_data(open_page)
+    load(page, folder)
+    expect(part(page, "spell_numbers")).to_have_value("fr")
+    expect(part(page, "language-note")).to_contain_text("French. Their numbers are written in it")
+    expect(part(page, "pairs").locator("tr").first).to_contain_text(re.compile("à (deux|trois|quatre|[a-z ]+) km"))
+    page.get_by_role("button", name="Train on this").click()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("button", name="Start training").click()
+    run = wait_for(lambda: next(iter(app.store.all()), None), "a run")
+    config = run.config()
+    assert (config.text_rules, config.language, config.vocabulary) == ("basic+numbers:fr", "fr", "auto")
+    run.set_flag("cancel")
+
+
 def test_uploaded_archive_becomes_a_dataset(open_page, folder, app):
     archive = shutil.make_archive(str(folder.parent / "My clips (1)"), "zip", folder)
     page = open_data(open_page)
