@@ -28,6 +28,7 @@ _CATALAN_DOT = re.compile("(?<=[lL])[\u00b7\u2027\u2022\u2219\u22c5](?=[lL])|(?<
 _LATIN = "[A-Za-z\u00aa\u00ba\u00c0-\u024f\u1e00-\u1eff]"
 _SYLLABLE_DOT = re.compile(f"(?<={_LATIN})[\u00b7\u2027](?={_LATIN})")
 MIDDLE_DOT = "\u00b7"
+_CASE_COLON = re.compile("(?<=[A-ZÅÄÖ]):(?=[a-zåäö]{1,4}(?![^\\W\\d_]))")  # EU:n, USA:s: a Finnish or Swedish ending
 _KEPT_DOT = re.compile(f"(?<=[lL]){MIDDLE_DOT}(?=[lL])|(?<=[sSnN]){MIDDLE_DOT}(?=[hH])")
 
 # NFKC takes these apart, though they are typed and read as one letter: vowels of Thai and Lao, the Armenian ligature
@@ -130,6 +131,7 @@ def keep_words(text: str) -> str:
 
 def _simplify_marks(text: str) -> str:
     """Remove soft hyphens, direction marks and other characters that say nothing; write the rest in one way."""
+    text = _CASE_COLON.sub("", text)
     if text.isascii():
         return _APOSTROPHES_BETWEEN_LETTERS.sub(APOSTROPHE, text)
     text = "".join(

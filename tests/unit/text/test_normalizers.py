@@ -189,6 +189,7 @@ def test_impossible_character_map_is_refused(pairs, words):
         ("صـــباح الخير ߊ\u07faߊ", "صباح الخير ߊߊ"),
         ("[ma˥˩] tʰa kʷ ⁿda ˈhɛːloʊ˞ tʼ", "ma˥˩ tʰa kʷ ⁿda ˈhɛːloʊ˞ tʼ"),
         ("2ⁿᵈ", "2nd"),
+        ("EU:n ja USA:ssa, SVT:s; Note:this", "eun ja usassa svts note this"),
         ("5½ 10² ①② №5 x²", "5 1 2 10 2 1 2 5 x2"),
         ("می\u200cخواهم क्\u200dष foo\u200cbar hel\u200blo", "می\u200cخواهم क्\u200dष foobar hello"),
         ("İstanbul", "istanbul"),
