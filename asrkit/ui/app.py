@@ -27,7 +27,7 @@ from asrkit.ui.common.upload_folder import UploadMiddleware
 from asrkit.ui.data import tab as data_tab
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.runs import tab as runs_tab
-from asrkit.ui.security import permissions
+from asrkit.ui.security import permissions, space, visitor
 from asrkit.ui.security.deployment import Deployment, Kind, keep_token, make_deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.guard import Guard
@@ -38,8 +38,7 @@ from asrkit.ui.transcribe import api as transcribe_api
 from asrkit.ui.transcribe import tab as transcribe_tab
 
 MASTHEAD = f'<h1>{strings.text("app.title")}</h1><p class="quiet">{strings.text("app.subtitle")}</p>'
-STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_api.STYLE]
-SPACE_DISK = Path("/data")
+STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_api.STYLE, visitor.STYLE]
 MAX_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
 """The largest file that can be uploaded: a number of bytes, kb, mb or gb."""
 
@@ -51,17 +50,22 @@ def default_host() -> str:
 
 def default_runs() -> Path:
     """Return the directory of runs: on the persistent disk, on a Space that has one."""
-    if os.environ.get("SPACE_ID") and not os.environ.get("ASRKIT_RUNS") and os.access(SPACE_DISK, os.W_OK):
-        return SPACE_DISK / "runs"
+    if os.environ.get("SPACE_ID") and not os.environ.get("ASRKIT_RUNS") and space.is_persistent():
+        return space.DISK / "runs"
     return default_runs_dir()
 
 
-def build(store: RunStore, audio: ServedFiles | None = None) -> gr.Blocks:
-    """Build the page of a directory of runs. audio: serves its sound files. Loads neither torch nor a model."""
+def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deployment | None = None) -> gr.Blocks:
+    """Build the page of a directory of runs. Loads neither torch nor a model.
+
+    audio: serves its sound files. deployment: who may use it; None for this machine alone.
+    """
     store, audio = GuardedStore(store.root), audio or ServedFiles()
     data_api = DataApi(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
+        if deployment and deployment.is_shared:
+            visitor.build(deployment)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             with gr.Tab(strings.text("tab.data"), id="data"):
                 data = data_tab.build(store, data_api, audio)
@@ -141,7 +145,14 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
     access.isolate_visitors(store.data_dir)
     upload_folder.set_upload_folder(port)
     audio = ServedFiles()
-    page = build(store, audio)
+    page = build(store, audio, deployment)
+    with space.hot_reload_disabled():
+        _launch(page, host, port, deployment)
+    downloads.add_routes(page.app, store, audio)
+    return page
+
+
+def _launch(page: gr.Blocks, host: str, port: int, deployment: Deployment) -> None:
     page.launch(
         server_name=host,
         server_port=port,
@@ -161,8 +172,6 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
             "routes": [scripts.route()],
         },
     )
-    downloads.add_routes(page.app, store, audio)
-    return page
 
 
 def has_display() -> bool:

@@ -18,6 +18,9 @@ from asrkit.errors import ConfigError
 from asrkit.files import readable_disk_errors, write_atomic
 from asrkit.ui.security.permissions import Action
 
+OAUTH_VARIABLES = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
+"""Set by a Space whose front matter has `hf_oauth`."""
+
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 MIN_PASSWORD_LENGTH, MIN_TOKEN_LENGTH = 8, 32
@@ -62,6 +65,11 @@ class Deployment:
     def is_shared(self) -> bool:
         """Whether people who do not know each other may use the app."""
         return self.kind != Kind.LOCAL
+
+    @property
+    def has_visitors(self) -> bool:
+        """Whether others than operators may use the app."""
+        return self.kind in (Kind.PUBLIC, Kind.SPACE)
 
     def describe(self) -> str:
         """Return the lines that the app prints once it is ready."""
@@ -121,7 +129,7 @@ def make_deployment(
         is_password_made=kind == Kind.SERVER and not given,
         operators=_list_operators(environ) if is_space else frozenset(),
         is_secure=url.startswith("https:"),
-        has_sign_in=is_space and bool(environ.get("OAUTH_CLIENT_ID")),
+        has_sign_in=is_space and environ.get("SYSTEM") == "spaces" and all(map(environ.get, OAUTH_VARIABLES)),
         visitor_grants=frozenset({Action.START_RUN} if _is_set(environ, "ASRKIT_VISITORS_TRAIN") else ()),
         anonymous_grants=frozenset({Action.USE_OWN_DATA} if _is_set(environ, "ASRKIT_ANONYMOUS_DATA") else ()),
     )

@@ -88,6 +88,7 @@ def find_endpoint(path: str) -> list[Endpoint]:
 
 
 FUNCTIONS: Mapping[str, Action] = {
+    "VisitorApi.describe_visitor": _VIEW,
     # Where a run is named, what may be done with it is checked as well.
     "TrainApi.poll": _VIEW,
     "TrainApi.perform_action": _VIEW,
@@ -121,5 +122,6 @@ EVENTS: Mapping[str, Action] = {
     "set_model": _VIEW,
     "mark_chosen": _VIEW,
     "transcribe": _TRANSCRIBE,
+    "_check_login_status": _VIEW,  # of Gradio's sign-in button: the name of who is signed in
 }
 """Gradio's events by the name of their function, which `events.guarded` checks."""

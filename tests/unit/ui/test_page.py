@@ -13,6 +13,7 @@ import pytest
 from asrkit.errors import AssumptionError, RunError
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
+from asrkit.ui.security import space
 from asrkit.ui.train import tab as train_tab
 from asrkit.ui.transcribe import tab as transcribe_tab
 
@@ -46,9 +47,11 @@ def test_port_in_use_is_reported_as_one_sentence():
 def test_space_listens_on_all_addresses_and_stores_runs_on_its_disk(monkeypatch, tmp_path):
     monkeypatch.setenv("SPACE_ID", "somebody/asrkit")
     monkeypatch.delenv("ASRKIT_RUNS", raising=False)
-    monkeypatch.setattr(app, "SPACE_DISK", tmp_path)
+    monkeypatch.setattr(space, "DISK", tmp_path)
+    assert app.default_runs() == Path("runs")  # a plain folder, which goes at a restart
+    monkeypatch.setattr(space.os.path, "ismount", lambda path: path == tmp_path)
     assert (app.default_host(), app.default_runs()) == ("0.0.0.0", tmp_path / "runs")
-    monkeypatch.setattr(app, "SPACE_DISK", tmp_path / "missing")
+    monkeypatch.setattr(space, "DISK", tmp_path / "missing")
     assert app.default_runs() == Path("runs")
     monkeypatch.delenv("SPACE_ID")
     assert app.default_host() == "127.0.0.1"

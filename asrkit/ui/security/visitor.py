@@ -1,0 +1,88 @@
+"""Who is signed in, what they may not do, and what they should know: above the tabs of an app that others use too.
+
+What is not allowed is hidden, so that nothing is offered in vain. That is no protection: every function checks.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from asrkit.ui import strings
+from asrkit.ui.common import scripts
+from asrkit.ui.common.component import UI, Reply, Request, server_functions, template
+from asrkit.ui.security import space
+from asrkit.ui.security.deployment import Deployment, Kind
+from asrkit.ui.security.permissions import Action, Role, can, current_identity
+
+STYLE = UI / "security/visitor.css"
+OFFERED = (Action.USE_OWN_DATA, Action.START_RUN, Action.PUBLISH)
+"""Actions whose controls are hidden from those who may not do them: `data-needs`, and `visitor.css` for Gradio's."""
+
+
+class VisitorApi:
+    """The server's side of the line above the tabs."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+
+    def describe_visitor(self, request: Request) -> Reply:
+        """Return the sender's role and name, the actions that are denied, and sentences to show."""
+        who = current_identity()
+        return {
+            "role": who.role,
+            "name": who.name,
+            "denied": [action.name.lower() for action in OFFERED if not can(action)],
+            "can_sign_out": self.deployment.kind == Kind.SERVER or self._is_public_operator(),
+            "who": self._describe_who(),
+            "notes": [strings.text(f"visitor.note.{name}") for name in self._choose_notes()],
+        }
+
+    def _is_public_operator(self) -> bool:
+        return self.deployment.kind == Kind.PUBLIC and current_identity().role == Role.OPERATOR
+
+    def _describe_who(self) -> str:
+        who, is_space = current_identity(), self.deployment.kind == Kind.SPACE
+        if who.role == Role.OPERATOR:
+            return (
+                strings.text("visitor.operator_named", name=who.name) if is_space else strings.text("visitor.operator")
+            )
+        if who.role == Role.VISITOR:
+            return strings.text("visitor.signed_in", name=who.name)
+        return strings.text("visitor.anonymous")
+
+    def _choose_notes(self) -> list[str]:
+        """Return the names of the sentences that the sender should read."""
+        notes = []
+        role, is_space = current_identity().role, self.deployment.kind == Kind.SPACE
+        if is_space and not self.deployment.has_sign_in:
+            notes.append("no_sign_in")
+        elif role == Role.ANONYMOUS and is_space:
+            notes.append("sign_in_first")
+        elif role != Role.OPERATOR and not can(Action.START_RUN):
+            notes.append("no_training" if can(Action.USE_OWN_DATA) else "transcribe_only")
+        if is_space and not space.is_persistent() and (can(Action.START_RUN) or not self.deployment.has_sign_in):
+            notes.append("runs_are_lost")
+        return notes
+
+
+def build(deployment: Deployment) -> None:
+    """Build the line, and the button of a Space's sign-in."""
+    with gr.Row(elem_id="visitor-row"):
+        gr.HTML(
+            elem_id="visitor",
+            apply_default_css=False,
+            html_template=template("security/visitor.html"),
+            js_on_load=scripts.mount_module("security/visitor.js"),
+            server_functions=server_functions(VisitorApi(deployment), "describe_visitor"),
+        )
+        if deployment.has_sign_in:
+            gr.LoginButton(
+                strings.text("visitor.sign_in_with_hub"),
+                strings.text("visitor.sign_out_named", name="{}"),
+                icon=None,  # it would be served as a file, and the app serves none
+                variant="secondary",
+                size="sm",
+                scale=0,
+                min_width=240,
+                elem_id="hub-sign-in",
+            )
