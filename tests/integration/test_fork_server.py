@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from asrkit.runs import fork_server, lifecycle, supervisor
+from asrkit.runs import fork_server, lifecycle, processes, supervisor
 from tests.support.ports import find_free_port
 from tests.support.runs import evaluation_results, loss_curve, wait_for_end
 from tests.support.waiting import wait_for
@@ -59,10 +59,11 @@ def test_app_keeps_a_fork_server(tmp_path):
         return next((child for child in children if "asrkit.training.fork_server" in child.cmdline()), None)
 
     try:
-        server = wait_for(find_server, "the fork server")
+        server = processes.identify_process(wait_for(find_server, "the fork server").pid)
+        assert processes.is_alive(server)
         app.send_signal(signal.SIGINT)
         app.wait(60)
-        assert not server.is_running()
+        wait_for(lambda: not processes.is_alive(server), "the end of the server, which may have to finish its imports")
     finally:
         app.kill()
         app.wait()
