@@ -160,7 +160,7 @@ def _load_tokenizer(base: str) -> Any | None:
 def _load_config(base: str) -> Any:
     try:
         return AutoConfig.from_pretrained(base)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # transformers raises anything for a damaged checkpoint
         raise ModelError(f"The base model {base} cannot be loaded: {first_line(error).rstrip('.')}.") from error
 
 
@@ -184,7 +184,7 @@ def _make_processor(base: str, vocabulary: dict[str, int], like: Any = None) -> 
         )
     try:
         extractor = AutoFeatureExtractor.from_pretrained(base)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # transformers raises anything for a damaged checkpoint
         raise ModelError(
             f"The base model {base} has no usable preprocessor_config.json "
             f"({first_line(error).rstrip('.')}); copy all files of the model."

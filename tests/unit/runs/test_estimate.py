@@ -36,6 +36,18 @@ def test_steps_time_and_memory_of_an_epoch(config, store):
     assert 2e9 < result.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
 
 
+def test_nested_settings_of_the_encoder_are_read(config, store, base):
+    """omniASR keeps them in `audio_config`; its frames are those of wav2vec2."""
+    before = estimate.estimate_run(config, CLIPS, store)
+    settings = json.loads((base / "config.json").read_text())
+    nested = {"model_type": "omniasr_ctc", "audio_config": settings}
+    (base / "config.json").write_text(json.dumps(nested))
+    assert estimate.estimate_run(config, CLIPS, store) == before
+    coarse = {"model_type": "parakeet_ctc", "encoder_config": settings}
+    (base / "config.json").write_text(json.dumps(coarse))
+    assert estimate.estimate_run(config, CLIPS, store).memory_bytes < before.memory_bytes, "a quarter of the frames"
+
+
 @pytest.mark.parametrize(
     ("change", "less"),
     [

@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import soundfile
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
@@ -258,6 +259,51 @@ def test_frame_count_follows_the_base_model(prepare, data, base):
     (base / "config.json").write_text(json.dumps(model_config))
     rows = [*GOOD, ("five", "abcdefghij" * 3)]
     assert "30 characters in 25 frames" in get_error(prepare, data(rows))
+
+
+@pytest.mark.parametrize("in_config", [True, False])
+def test_adapter_halves_the_frames(prepare, data, base, in_config):
+    """A second has 49 frames of w2v-BERT, and 25 behind an adapter; the text has 30 characters."""
+    model_config = {
+        "model_type": "wav2vec2-bert",
+        "adapter_kernel_size": 3,
+        "adapter_stride": 2,
+        "num_adapter_layers": 1,
+    }
+    (base / "config.json").write_text(json.dumps(model_config))
+    folder = data([*GOOD, ("five", "abcdefghij" * 3)])
+    assert prepare(folder).audit.verdict == "ready"
+    (base / "config.json").write_text(json.dumps(model_config | {"add_adapter": in_config}))
+    message = get_error(prepare, folder, add_adapter=not in_config)
+    assert "five.wav (30 characters in 25 frames)" in message and "(one every 40 ms)" in message
+
+
+def test_pieces_of_words_need_fewer_frames_than_characters(prepare, data, base):
+    """A second has 13 frames of 80 ms: enough for two pieces, not for the 14 characters of a fresh vocabulary."""
+    (base / "config.json").write_text('{"model_type": "parakeet_ctc", "architectures": ["ParakeetForCTC"]}')
+    (base / "vocab.json").unlink()
+    pieces = {piece: number for number, piece in enumerate(["<unk>", *"▁abcdefghijklmnopqrstuvwxyz'", "▁h"])}
+    words = ["▁hello", "▁one", "▁two", "▁three", "▁four", "▁it's", "▁somewhere"]
+    vocabulary = pieces | {word: len(pieces) + number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.Unigram([(piece, -1.0 / len(piece)) for piece in vocabulary], unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    tokenizer.save(str(base / "tokenizer.json"))
+    folder = data([*GOOD, ("five", "hello somewhere")])
+    assert prepare(folder).audit.verdict == "ready"
+    assert "five.wav (15 characters in 13 frames)" in get_error(prepare, folder, vocabulary="fresh")
+    message = get_error(prepare, data([*GOOD, ("five", "hello one two three four " * 3)]))
+    assert "five.wav (15 pieces in 13 frames)" in message and "(one every 80 ms)" in message
+
+
+def test_base_model_that_cannot_be_trained_so_is_named_before_the_start(prepare, data, base):
+    (base / "config.json").write_text('{"model_type": "omniasr_ctc"}')
+    with pytest.raises(
+        ModelError, match=r"\(omniasr_ctc\) has no time masking; set Time masking \(mask_time_prob\) to 0"
+    ):
+        prepare(data(), mask_time_prob=0.1)
+    (base / "preprocessor_config.json").unlink()
+    with pytest.raises(ModelError, match="has no usable preprocessor_config.json; copy all files of the model"):
+        prepare(data())
 
 
 def test_clips_outside_the_length_limits_are_skipped(prepare, data, tmp_path):

@@ -87,7 +87,7 @@ def test_tuned_head_is_kept(checkpoint, kind):
 def test_keep_rejects_unknown_characters(checkpoint):
     base = checkpoint(letters="abcd")
     with pytest.raises(ModelError) as caught:
-        loaded(base, ["deed", "fed"])
+        loaded(base, ["deed", "fed"], vocabulary="keep")
     assert str(caught.value) == (
         f"{base} does not know 'e', 'f'; set Vocabulary to auto, or choose a normaliser that removes them."
     )
