@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Searchable = bytes | mmap.mmap
 """What has `find`, `rfind` and slices."""
 _HEAD_BYTES = 4096
+_MAX_READ_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,12 @@ def open_reader(source: str | Path | bytes) -> Iterator[Callable[[int, int], byt
 
 @contextmanager
 def searchable(source: str | Path | bytes) -> Iterator[Searchable]:
-    """Map a file into memory, so that it can be searched without being read into it."""
+    """Read a small file; map a large one into memory, so that it can be searched without being read as a whole."""
     if isinstance(source, bytes):
         yield source
+        return
+    if (size := source_size(source)) <= _MAX_READ_BYTES:
+        yield read_bytes(source, 0, size)
         return
     with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         yield content

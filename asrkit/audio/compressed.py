@@ -6,15 +6,12 @@ of the first, an estimate, or missing. Formats: RFC 9639 (FLAC), RFC 3533 (Ogg),
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from functools import cache
 
 from asrkit.audio.byte_ranges import Searchable
 
-_FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-_OGG_START = re.compile(rb"OggS\x00[\x02\x06]")
 _OGG_LONGEST_PAGE = 65307
 _FLAC_TAIL_BYTES = 1 << 16
 _MAX_TRAILING_BYTES = 160  # an ID3v1 tag has 128
@@ -47,8 +44,9 @@ def find_flac_starts(content: Searchable) -> list[int]:
     first = skip_id3(content, 0)
     if content[first : first + 4] != b"fLaC":
         return []
-    starts = [match.start() for match in _FLAC_START.finditer(content, first)]
-    return starts if starts[:1] == [first] else [first, *starts]
+    stream_info = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
+    later = [start for start in _find_all(content, b"fLaC", first + 4) if content[start + 4 : start + 8] in stream_info]
+    return [first, *later]
 
 
 def check_flac(content: Searchable, start: int, stop: int) -> FlacLength:
@@ -139,8 +137,9 @@ def find_ogg_starts(content: Searchable) -> list[int]:
     """Return where each of the streams begins that are chained in an Ogg file; those that run side by side are one."""
     starts: list[int] = []
     end_of_beginnings = -1
-    for match in _OGG_START.finditer(content):
-        position = match.start()
+    for position in _find_all(content, b"OggS\0", 0):
+        if content[position + 5 : position + 6] not in (b"\x02", b"\x06"):  # it continues a stream
+            continue
         end = _ogg_page_end(content, position)
         if not starts or position != end_of_beginnings:
             starts.append(position)
@@ -214,6 +213,14 @@ def _parse_mpeg_header(header: bytes) -> tuple[int, int, int] | None:
     if version == 3:  # MPEG 1
         return _MPEG_RATES[rate_code], 1152, 17 if is_mono else 32
     return _MPEG_RATES[rate_code] >> (1 if version == 2 else 2), 576, 9 if is_mono else 17
+
+
+def _find_all(content: Searchable, marker: bytes, start: int) -> list[int]:
+    """Return all positions of a marker. Searched from the end, which takes CPython half the time."""
+    positions, end = [], len(content)
+    while (end := content.rfind(marker, start, end)) >= 0:
+        positions.append(end)
+    return positions[::-1]
 
 
 def skip_id3(content: Searchable, start: int) -> int:
