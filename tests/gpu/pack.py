@@ -21,11 +21,11 @@ class RowFile:
     """Appends a part's results to a file, so that they survive its end by force."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115  # open as long as the process runs
+        self._path = path
 
     def _append(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
     def begin(self, device: str, is_small: bool) -> None:
         self._append({"header": {"device": device, "is_small": is_small}})
