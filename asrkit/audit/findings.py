@@ -196,7 +196,7 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
     ),
     "assumed-times": (
         "suspect",
-        "The table does not say in which unit its times are; they were read as follows: {detail}.",
+        "The table does not say all about its times; they were read as follows: {detail}.",
         "Play these clips, beginning and end; name the columns start_s and end_s, in seconds, if they are cut wrongly.",
     ),
     "markup": (

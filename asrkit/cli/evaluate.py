@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
 
     store = shared.open_store(options)
     source = sources.load(options.data, on_progress=shared.print_progress)
+    if assumed := sum(bool(row.marks) and not row.fault for row in source.unseen):
+        print(f"{assumed} clips were read on assumptions; `asrkit audit` lists them.", file=sys.stderr)
     name = options.model or model_choices.find_default_model(store)
     model = get_transcriber(name, store, shared.print_progress)
     report = evaluation.evaluate(

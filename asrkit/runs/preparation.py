@@ -236,7 +236,7 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
 def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalized texts, and their audit."""
     kept, result = audit_clips(rows, make_limits(config, model))
-    blocking = [finding for finding in result.findings if finding.code not in HARMLESS]
+    blocking = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_describe_blocking(blocking[0], config))
     rows = [replace(row, text=normalizers.normalize(row.text, config.text_rules), marks=()) for row in kept]

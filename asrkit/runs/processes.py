@@ -36,6 +36,9 @@ TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)
 TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
 """Environment variable with flags for torchrun, for runs on several machines."""
 
+APP_SECRETS = ("ASRKIT_TOKEN", "ASRKIT_PASSWORD")
+"""Environment variables that let in whoever knows their values; no worker needs them."""
+
 _WORKER = "asrkit.training.worker"
 
 _Process = subprocess.Popen[bytes] | fork_server.ForkedWorker
@@ -103,6 +106,8 @@ def _worker_environment(run: Run, assigned: Sequence[str]) -> dict[str, str]:
     if is_launched:
         inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several processes
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts
+    for name in APP_SECRETS:
+        inherited.pop(name, None)
     return child.environment({**inherited, **devices.worker_environment(assigned, inherited), "PYTHONUNBUFFERED": "1"})
 
 

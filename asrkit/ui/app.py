@@ -143,7 +143,7 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
     """Start the server, with the guard in front of it, and return its page."""
     permissions.require_identity()
     access.isolate_visitors(store.data_dir)
-    upload_folder.set_upload_folder(port)
+    upload_folder.set_upload_folder()
     audio = ServedFiles()
     page = build(store, audio, deployment)
     with space.hot_reload_disabled():

@@ -440,6 +440,15 @@ def test_evaluate_reports_unreadable_clips(asrkit, listener, data):
     assert code == 0 and "(1 clips, " in out and "1 clips could not be read and are not counted" in err
 
 
+def test_evaluate_reports_assumptions_and_bad_rows(asrkit, listener, data):
+    folder = Path(data("1 seconds", "1 minutes"))
+    table = folder / "metadata.csv"
+    table.write_text(f'{table.read_text()}gone.wav,"1 hour\n')
+    _, _, err = asrkit("evaluate", folder)
+    assert "1 clips were read on assumptions; `asrkit audit` lists them." in err
+    assert "1 clips could not be read and are not counted" in err
+
+
 def test_evaluate_without_data(refused, listener, tmp_path):
     assert "There is no data at" in refused("evaluate", tmp_path / "gone")
 

@@ -18,6 +18,8 @@ from asrkit.data.readers import times
 from asrkit.data.readers.columns import Columns
 from asrkit.errors import AudioError, DataError
 
+MIN_SHARED_TEXTS = 3
+"""Texts of one recording that make parts of it, where most recordings have one."""
 _CHANNELS = frozenset({"channel", "chan", "channel_id", "audio_channel", "kanal", "canal"})
 _EXCLUDING = frozenset(
     "exclude excluded skip skipped ignore ignored reject rejected delete deleted discard discarded invalid bad "
@@ -122,6 +124,8 @@ def make_utterances(rows: Sequence[tuple[Row, str]], columns: Columns, column_na
     unused = [name for name in column_names if name not in columns.names]
     for index, mark in _find_ignored(rows, unused, columns, recordings):
         utterances[index] = replace(utterances[index], marks=(*utterances[index].marks, mark))
+    if columns.parts:
+        utterances = list(_mark_open_ends(utterances))
     return list(_mark_shared(utterances))
 
 
@@ -222,14 +226,32 @@ def _find_ignored(
             yield from ((index, Mark("unused-times", name)) for index in indices)
 
 
+def _mark_open_ends(utterances: list[Utterance]) -> Iterator[Utterance]:
+    """Mark parts without an end in which another row's part begins."""
+    last_start_s: dict[str, float] = defaultdict(float)
+    for row in utterances:
+        last_start_s[row.audio] = max(last_start_s[row.audio], row.start_s)
+    for row in utterances:
+        if row.end_s is None and not row.fault and row.start_s < last_start_s[row.audio]:
+            detail = "a part whose end is not named goes to the end of its recording"
+            # A manifest has the mark already.
+            row = replace(row, marks=tuple(dict.fromkeys((*row.marks, Mark("assumed-times", detail)))))
+        yield row
+
+
 def _mark_shared(utterances: list[Utterance]) -> Iterator[Utterance]:
-    """Mark rows that give all of one recording different texts."""
+    """Mark rows that give all of one recording different texts, as parts of it whose times are not read.
+
+    A recording of which only a few rows have a second text is one that was entered twice, which the audit finds.
+    """
     texts: dict[str, set[str]] = defaultdict(set)
     for row in utterances:
         if row.end_s is None and not row.start_s and row.duration_s >= 0:
             texts[row.audio].add(" ".join(row.text.split()))
-    for row in utterances:
-        if row.end_s is None and not row.start_s and len(texts.get(row.audio, ())) > 1:
-            mark = Mark("shared-recording", f"one of {len(texts[row.audio])} texts of all of it: {row.text:.60}")
+    counts = [len(texts.get(row.audio, ())) for row in utterances]
+    is_common = 2 * sum(count > 1 for count in counts) >= len(counts)
+    for row, count in zip(utterances, counts, strict=True):
+        if count >= (2 if is_common else MIN_SHARED_TEXTS) and row.end_s is None and not row.start_s:
+            mark = Mark("shared-recording", f"one of {count} texts of all of it: {row.text:.60}")
             row = replace(row, marks=(*row.marks, mark))
         yield row

@@ -173,7 +173,9 @@ def _make_json_row(where: str, item: Any, path: Path) -> Row:
     if not isinstance(item, dict):
         return Row(where, {}, (Mark(BAD_ROW, "is not a JSON object; give one object a line"),))
     try:
-        return Row(where, item, manifest.parse_marks(item.get("marks") or ()))
+        # Which rows share a recording is found anew: a selection may have left out the others.
+        marks = manifest.parse_marks(item.get("marks") or ())
+        return Row(where, item, tuple(mark for mark in marks if mark.code != "shared-recording"))
     except (TypeError, ValueError):  # a column of another program
         return Row(where, item)
 

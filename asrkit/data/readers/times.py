@@ -107,7 +107,7 @@ def holds_times(values: Iterable[Any], min_share: float = MIN_PARSED_SHARE) -> b
 
 
 def choose(names: Sequence[str], values: Callable[[str], Iterable[Any]]) -> dict[Kind, TimeColumn]:
-    """Choose the columns of the start and of the end or the length; empty if a row has no start.
+    """Choose the columns of the start and of the end or the length; empty without a start, except for our own end_s.
 
     Of two of a kind, the one in seconds. A column that does not hold times is none, unless it has our own name.
     """
@@ -121,7 +121,8 @@ def choose(names: Sequence[str], values: Callable[[str], Iterable[Any]]) -> dict
             is_ours or holds_times(values(column.name), 0.0 if is_clear else MIN_PARSED_SHARE)
         ):
             chosen[column.kind] = column
-    return chosen if "start" in chosen else {}
+    has_own_end = "end" in chosen and chosen["end"].name.lower() == "end_s"
+    return chosen if "start" in chosen or has_own_end else {}
 
 
 def to_seconds(number: float, unit: Unit, rate: int) -> float:

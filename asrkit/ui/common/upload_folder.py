@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 from gradio.utils import get_upload_folder
@@ -14,16 +18,43 @@ from asrkit.errors import DataError
 from asrkit.ui import strings
 
 UPLOAD_PATH = "/upload"
+PREFIX = "asrkit-uploads-"
 
 
-def set_upload_folder(port: int) -> None:
-    """Store uploads in a folder that no other program uses, and remove partial uploads of an earlier app from it.
+def set_upload_folder() -> None:
+    """Store uploads in a new folder that only this user can open, and remove the folders of apps that have ended.
 
-    It is in the folder for temporary files, which other programs may share.
+    It is in the folder for temporary files, which other users may share: its name cannot be predicted, and nothing is
+    followed that looks like one of ours but is a link or belongs to somebody else.
     """
-    shared = os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()
-    os.environ["GRADIO_TEMP_DIR"] = str(Path(shared, f"asrkit-{os.getuid()}-{port}"))
-    _remove_partial_uploads()
+    shared = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    shared.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned_folders(shared)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=shared))
+    _lock(folder)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _remove_abandoned_folders(shared: Path) -> None:
+    """Remove upload folders of this user whose app has ended: nobody holds their lock."""
+    for folder in shared.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another app removes it, or uses it
+            stat = folder.lstat()
+            if S_ISDIR(stat.st_mode) and stat.st_uid == os.getuid() and (descriptor := _lock(folder)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(descriptor)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until this process ends; None if another process holds the lock."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 class UploadMiddleware:

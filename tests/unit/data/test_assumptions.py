@@ -66,6 +66,20 @@ class TestTables:
         rows = load(table("x.csv", "file_name,text", "a.wav,one", "a.wav,two", "b.wav,three", "b.wav,three"))
         assert codes(rows) == [["shared-recording"], ["shared-recording"], [], []]
 
+    def test_recording_that_was_entered_twice_is_not_marked(self, clip, table):
+        for number in range(5):
+            clip(f"{number}.wav")
+        lines = [f"{number}.wav,{number}" for number in range(5)]
+        assert not any(codes(load(table("x.csv", "file_name,text", *lines, "0.wav,zero"))))
+        rows = load(table("y.csv", "file_name,text", *lines, "0.wav,zero", "0.wav,null"))
+        assert [bool(row.marks) for row in rows] == [True, False, False, False, False, True, True]
+
+    def test_rows_left_in_a_manifest_share_no_recording(self, clip, table, tmp_path):
+        clip("a.wav")
+        rows = load(table("x.csv", "file_name,text", "a.wav,one", "a.wav,two"))
+        manifest.write(tmp_path / "m.jsonl", rows[:1])
+        assert codes(rows) == [["shared-recording"]] * 2 and codes(load(tmp_path / "m.jsonl")) == [[]]
+
     @pytest.mark.parametrize(
         ("header", "values"),
         [
@@ -92,6 +106,11 @@ class TestTables:
         rows = load(table("x.csv", "file_name,start,end,text", *(f"a.wav,{value},hi" for value in values)))
         assert parts(rows)[0] == (0.5, 1.5) and codes(rows) == [["assumed-times"]] * 2
         assert unit in rows[0].marks[0].detail
+
+    def test_parts_without_an_end_that_overlap_are_marked(self, clip, table):
+        clip("a.wav", 3.0), clip("b.wav", 3.0)
+        rows = load(table("x.csv", "file_name,start,text", "a.wav,0,one", "a.wav,1.5,two", "b.wav,1,three"))
+        assert codes(rows) == [["assumed-times"], [], []]
 
     @pytest.mark.parametrize("header", ["vad_start,vad_end", "word,end", "time,end"])
     def test_times_that_are_not_used_are_marked(self, clip, table, header):

@@ -403,3 +403,25 @@ def test_assumptions_want_a_yes(data, prepare, store):
     assert prepared.audit.verdict == "ready-with-drops" and prepared.audit.dropped == 0
     run = store.create(TrainConfig(), None, prepared.write)
     assert [finding["code"] for finding in load_assumptions(run)] == ["spoken-symbols"]
+
+
+def test_rows_read_on_assumptions_want_a_yes_and_stay(data, prepare):
+    folder = data([*GOOD, ("five", "hello five")])
+    table = folder / "metadata.csv"
+    table.write_text(table.read_text().replace('"hello five"', '"hello five'))
+    message = get_error(prepare, folder, drop_bad_clips=True)
+    assert message.startswith("metadata.csv row 6: five.wav (") and "accept_assumptions" in message
+    prepared = prepare(folder, accept_assumptions=True)
+    assert "hello five" in sorted_texts([*prepared.train, *prepared.eval])
+    assert not any(row.marks for row in [*prepared.train, *prepared.eval])
+    assert (prepared.audit.verdict, prepared.audit.dropped) == ("ready-with-drops", 0)
+
+
+def test_bad_row_is_left_out_where_bad_clips_may_be(data, prepare):
+    folder = data(GOOD)
+    lines = (folder / "metadata.csv").read_text().splitlines()
+    ends = ["end_s", "x", "1", "1", "1"]
+    (folder / "metadata.csv").write_text("".join(f"{line},{end}\n" for line, end in zip(lines, ends, strict=True)))
+    assert "end_s is 'x'; give seconds" in get_error(prepare, folder)
+    prepared = prepare(folder, drop_bad_clips=True)
+    assert prepared.audit.dropped == 1 and len(prepared.train) + len(prepared.eval) == 3

@@ -121,7 +121,7 @@ def test_impossible_evaluations_raise(transcriber):
         evaluate(transcriber, [], "basic")
     with pytest.raises(AudioError, match="gone.wav"):
         evaluate(transcriber, [Utterance("gone.wav", "a", 1.0)], "basic")
-    with pytest.raises(ConfigError, match="normalizer"):
+    with pytest.raises(ConfigError, match="normaliser"):
         evaluate(transcriber, [Utterance("gone.wav", "a", 1.0)], "nosuch")
     transcriber.add("a", "a")
 

@@ -1,5 +1,8 @@
-"""Partial uploads are removed, and no other files."""
+"""Uploads are in a new private folder; folders of apps that have ended are removed, and no other files."""
 
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,19 +10,55 @@ from gradio.utils import get_upload_folder
 
 from asrkit.ui.common import upload_folder
 
+APP = """
+import os, sys
+from asrkit.ui.common import upload_folder
+upload_folder.set_upload_folder()
+print(os.environ["GRADIO_TEMP_DIR"], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def restart(tmp_path, monkeypatch):
+    def start(is_set=False):
+        monkeypatch.setattr(upload_folder.tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path) if is_set else "")
+        upload_folder.set_upload_folder()
+        return Path(get_upload_folder())
+
+    return start
+
 
 @pytest.mark.parametrize("is_set", [True, False])
-def test_other_files_in_the_temporary_folder_are_kept(tmp_path, monkeypatch, is_set):
-    """The folder for temporary files may be shared by several programs."""
-    monkeypatch.setattr(upload_folder.tempfile, "tempdir", str(tmp_path))
-    setting = str(tmp_path) if is_set else ""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", setting)
+def test_upload_folder_is_new_and_private(tmp_path, restart, is_set):
+    """The folder for temporary files may be shared by several programs and users."""
     (tmp_path / "tmpabc").write_text("another program's")
-    upload_folder.set_upload_folder(7860)
-    folder = Path(get_upload_folder())
-    assert folder.parent == tmp_path and (tmp_path / "tmpabc").read_text() == "another program's"
-    folder.mkdir()
-    (folder / "tmpdef").write_text("half an upload")
-    monkeypatch.setenv("GRADIO_TEMP_DIR", setting)
-    upload_folder.set_upload_folder(7860)  # the app is started again
-    assert not list(folder.iterdir())
+    first, second = restart(is_set), restart(is_set)
+    assert first != second and first.parent == second.parent == tmp_path
+    assert stat.S_IMODE(second.stat().st_mode) == 0o700
+    assert (tmp_path / "tmpabc").read_text() == "another program's"
+
+
+def test_folders_of_ended_apps_are_removed(tmp_path, restart, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    apps = [
+        subprocess.Popen([sys.executable, "-c", APP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    running, killed = (Path(app.stdout.readline().strip()) for app in apps)
+    apps[1].kill()
+    apps[1].wait()
+    (killed / "tmpdef").write_text("half an upload")
+    restart(is_set=True)
+    assert running.is_dir() and not killed.exists()
+    apps[0].communicate()
+    assert not running.exists(), "an app removes its folder when it ends"
+
+
+def test_planted_link_is_not_followed(tmp_path, restart):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/tmpkey").write_text("key")
+    (tmp_path / "asrkit-uploads-planted").symlink_to(tmp_path / "private")
+    restart()
+    assert (tmp_path / "private/tmpkey").read_text() == "key"
