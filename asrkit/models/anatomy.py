@@ -7,7 +7,7 @@ needs a model's head, blank, mask or frames asks here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -166,6 +166,19 @@ def of(model: Any, processor: Any, name: str = "") -> Anatomy:
         and not has_adapter,
         _count_frames=_own_frame_function(model, name),
     )
+
+
+def check_head_weights(missing: Iterable[str], name: str) -> None:
+    """Raise ModelError if the output layer is among the weights that a checkpoint lacks: it would be a random one.
+
+    missing: names of weights, as `from_pretrained(output_loading_info=True)` tells them.
+    """
+    lacking = sorted(key for key in missing if key.startswith(tuple(f"{head}." for head in HEAD_NAMES)))
+    if lacking:
+        raise ModelError(
+            f"The weights of the model {name} lack its output layer ({', '.join(lacking)}), though its config.json "
+            "names a CTC model; set Vocabulary to fresh to train a new one."
+        )
 
 
 def encoder_settings(config: Any) -> Any:

@@ -96,7 +96,7 @@ def read_speller(path: Path, language: str = "") -> Speller | None:
     if num_rows is not None and not language:  # an adapter of MMS brings an output layer of its own size
         vocabulary = {token: number for token, number in vocabulary.items() if number < num_rows}
     names = (settings.get(f"{kind}_token") for kind in ("pad", "unk", "bos", "eos"))
-    special = [name.get("content") if isinstance(name, dict) else name for name in names]
+    special = [str(name.get("content") if isinstance(name, dict) else name or "") for name in names]
     stated = str(settings.get("word_delimiter_token", ctc.DELIMITER))
     delimiter = stated if pieces is None and stated in vocabulary else find_delimiter(vocabulary)
     return Speller(

@@ -207,10 +207,14 @@ def _load_model(base: str, config: TrainConfig, **changes: Any) -> CtcModel:
     if "vocab_size" in changes and encoder is not settings and hasattr(encoder, "vocab_size"):
         encoder.vocab_size = changes["vocab_size"]
     try:
-        model = AutoModelForCTC.from_pretrained(base, config=settings, dtype=torch.float32, **loading)
-        return cast("CtcModel", model)
+        model, info = AutoModelForCTC.from_pretrained(
+            base, config=settings, dtype=torch.float32, output_loading_info=True, **loading
+        )
     except Exception as error:  # transformers raises anything for a damaged checkpoint
         raise ModelError(f"The base model {base} cannot be loaded for CTC: {first_line(error).rstrip('.')}.") from error
+    if "ignore_mismatched_sizes" not in loading:
+        anatomy.check_head_weights(info["missing_keys"], base)
+    return cast("CtcModel", model)
 
 
 def _override_settings(config: TrainConfig) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Engine:
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
         try:
             self.processor = processors.load_processor(checkpoint)
-            model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32)
+            model, info = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
         except Exception as error:  # transformers and tokenizers raise anything for a damaged checkpoint
             reason = first_line(error).rstrip(".")
             raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {reason}.") from error
@@ -45,6 +45,7 @@ class Engine:
             raise ModelError(
                 f"The model {checkpoint} has no tokenizer, so it was never fine-tuned for CTC; fine-tune it first."
             )
+        anatomy.check_head_weights(info["missing_keys"], checkpoint)
         blanks.settle(model, self.processor, checkpoint)
         self.anatomy = anatomy.of(model, self.processor, checkpoint)
         self.model = model.eval()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.config import TrainConfig
@@ -197,6 +198,33 @@ def test_damaged_tokenizer_is_one_sentence(checkpoint):
         with pytest.raises(ModelError) as caught:
             act()
         assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "parakeet_ctc", "granite_speech5_ctc"])
+def test_weights_without_the_output_layer_are_refused(checkpoint, kind):
+    """transformers would take a random one and only warn."""
+    base = checkpoint(kind)
+    weights = load_file(base / "model.safetensors")
+    kept = {
+        name: tensor for name, tensor in weights.items() if not name.startswith(("lm_head", "ctc_head", "encoder.out."))
+    }
+    assert len(kept) < len(weights)
+    save_file(kept, base / "model.safetensors", {"format": "pt"})
+    for act in (lambda: load(str(base), make_config(base), ["ab"]), lambda: Transcriber(str(base))):
+        with pytest.raises(ModelError, match="The weights of the model .* lack its output layer .*Vocabulary to fresh"):
+            act()
+    load(str(base), make_config(base, vocabulary="fresh"), ["ab"])
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "parakeet_ctc"])
+def test_vocabulary_size_that_contradicts_the_weights_is_one_sentence(checkpoint, kind):
+    base = checkpoint(kind)
+    settings = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(settings | {"vocab_size": settings["vocab_size"] + 3}))
+    for act in (lambda: load(str(base), make_config(base), ["ab"]), lambda: Transcriber(str(base))):
+        with pytest.raises(ModelError) as caught:
+            act()
+        assert "\n" not in str(caught.value) and "cannot be loaded" in str(caught.value)
 
 
 # Labels that do not fit into the frames
