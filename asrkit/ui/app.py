@@ -28,9 +28,11 @@ from asrkit.ui.data import tab as data_tab
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.runs import tab as runs_tab
 from asrkit.ui.security import permissions, space, visitor
+from asrkit.ui.security.connections import limit_connections
 from asrkit.ui.security.deployment import Deployment, Kind, keep_token, make_deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.guard import Guard
+from asrkit.ui.security.quotas import use_quotas
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train import live_panel
 from asrkit.ui.train import tab as train_tab
@@ -142,6 +144,7 @@ def launch(
 def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.Blocks:
     """Start the server, with the guard in front of it, and return its page."""
     permissions.require_identity()
+    use_quotas(deployment.quotas)
     access.isolate_visitors(store.data_dir)
     upload_folder.set_upload_folder()
     audio = ServedFiles()
@@ -167,11 +170,13 @@ def _launch(page: gr.Blocks, host: str, port: int, deployment: Deployment) -> No
         quiet=True,
         prevent_thread_lock=True,
         max_file_size=MAX_UPLOAD,
+        state_session_capacity=deployment.quotas.sessions,
         app_kwargs={
             "middleware": [Middleware(Guard, deployment=deployment), Middleware(UploadMiddleware)],
             "routes": [scripts.route()],
         },
     )
+    limit_connections(page.server.config, deployment.quotas)
 
 
 def has_display() -> bool:

@@ -17,6 +17,7 @@ import psutil
 from asrkit.errors import ConfigError
 from asrkit.files import readable_disk_errors, write_atomic
 from asrkit.ui.security.permissions import Action
+from asrkit.ui.security.quotas import Quotas, read_quotas
 
 OAUTH_VARIABLES = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 """Set by a Space whose front matter has `hf_oauth`."""
@@ -45,7 +46,7 @@ class Deployment:
     its own pages. token: what a program sends, and what the printed link carries. password: of a server; empty for
     none. is_password_made: it was drawn at the start, not set by the operator. operators: user names on a Space.
     is_secure: pages come over https. has_sign_in: whether a Space has OAuth. visitor_grants, anonymous_grants: what
-    the operator allows them beyond the table of roles.
+    the operator allows them beyond the table of roles. quotas: how much they may ask for.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class Deployment:
     has_sign_in: bool = False
     visitor_grants: frozenset[Action] = frozenset()
     anonymous_grants: frozenset[Action] = frozenset()
+    quotas: Quotas = field(default_factory=Quotas)
 
     @property
     def is_shared(self) -> bool:
@@ -132,6 +134,7 @@ def make_deployment(
         has_sign_in=is_space and environ.get("SYSTEM") == "spaces" and all(map(environ.get, OAUTH_VARIABLES)),
         visitor_grants=frozenset({Action.START_RUN} if _is_set(environ, "ASRKIT_VISITORS_TRAIN") else ()),
         anonymous_grants=frozenset({Action.USE_OWN_DATA} if _is_set(environ, "ASRKIT_ANONYMOUS_DATA") else ()),
+        quotas=read_quotas(environ),
     )
 
 

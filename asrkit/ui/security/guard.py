@@ -14,17 +14,18 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import orjson
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request, cookie_parser
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from asrkit.data import access
 from asrkit.ui import strings
 from asrkit.ui.security import endpoints, pages
+from asrkit.ui.security.bodies import BodyRefused, JsonBody, bounded, replay
 from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
+from asrkit.ui.security.rates import RequestLimits
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,6 +42,7 @@ class Guard:
 
     def __init__(self, app: Any, deployment: Deployment) -> None:
         self.app, self.deployment = app, deployment
+        self.limits = RequestLimits(deployment.quotas)
         # Cookies know no ports: the name keeps two apps on one machine apart.
         port = deployment.url.rstrip("/").rpartition(":")[2]
         suffix = port if port.isdecimal() else "443"
@@ -52,21 +54,52 @@ class Guard:
         if scope["type"] != "http":  # the app has no web sockets
             return await send({"type": "websocket.close", "code": 1008})
         headers = Headers(scope=scope)
-        path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")) or "/"
-        rows = endpoints.find_endpoint(path)
         cookies: list[str] = []
         who = self._identify(scope, headers, cookies)
+        send = _with_headers(send, self.deployment, cookies)
+        address = self._read_address(scope, headers)
+        if not self.limits.allows(who, address):
+            return await _refuse(429, strings.text("security.too_many_requests"))(scope, receive, send)
+        body = JsonBody(self.limits)
+        try:
+            with self.limits.open_request(who, address):
+                await self._answer(scope, receive, send, who, body)
+        except BodyRefused as error:
+            await _refuse(error.status, str(error))(scope, receive, send)
+        finally:
+            body.release()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, who: Identity, body: JsonBody) -> None:
+        headers = Headers(scope=scope)
+        path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")) or "/"
+        rows = endpoints.find_endpoint(path)
         refusal = self._refuse_origin(headers, scope["method"], path) or await self._answer_sign_in(
-            scope, receive, headers, path, who
+            scope, receive, headers, path, who, body
         )
         if refusal is None:
             refusal = self._refuse_endpoint(rows, scope, headers, who)
-        send = _with_headers(send, self.deployment, cookies)
         if refusal is not None:
             return await refusal(scope, receive, send)
+        if scope["method"] == "POST":
+            receive = await self._bound_body(scope, receive, headers, body)
         scope[SCOPE_KEY] = who
         with as_identity(who):
             await self.app(scope, receive, send)
+
+    async def _bound_body(self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody) -> Receive:
+        """Read a JSON body, so that the app gets a whole one, and let other bodies pass as far as they may."""
+        if not _is_json(headers):
+            # An upload has a bound for each file as well, which Gradio checks.
+            return bounded(receive, self.deployment.quotas.visitors_disk_bytes, self.deployment.quotas.body_timeout_s)
+        await body.read(receive, _read_length(headers))
+        return replay(body.content, receive)
+
+    def _read_address(self, scope: Scope, headers: Headers) -> str:
+        """Return the address of the sender; on a Space the one that its proxy saw."""
+        forwarded = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        if self.deployment.kind == Kind.SPACE and forwarded:
+            return forwarded
+        return str((scope.get("client") or ("",))[0])
 
     # Who
 
@@ -139,13 +172,13 @@ class Guard:
     # Signing in and out
 
     async def _answer_sign_in(
-        self, scope: Scope, receive: Receive, headers: Headers, path: str, who: Identity
+        self, scope: Scope, receive: Receive, headers: Headers, path: str, who: Identity, body: JsonBody
     ) -> Response | None:
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         if path == "/" and "token" in query and self.deployment.kind != Kind.SPACE:
             return self._take_token(query)
         if path == endpoints.SIGN_IN and scope["method"] == "POST":
-            return await self._take_password(Request(scope, receive), headers)
+            return await self._take_password(receive, headers, body)
         if path == endpoints.SIGN_OUT and scope["method"] == "POST":
             response: Response = PlainTextResponse("")
             response.headers.append("set-cookie", self._make_cookie(self.token_cookie, "", 0))
@@ -164,15 +197,12 @@ class Guard:
         response.headers.append("set-cookie", self._make_cookie(self.token_cookie, self.deployment.token, YEAR_S))
         return response
 
-    async def _take_password(self, request: Request, headers: Headers) -> Response:
-        if headers.get("content-type", "").partition(";")[0] != JSON_TYPE or not self.deployment.password:
+    async def _take_password(self, receive: Receive, headers: Headers, body: JsonBody) -> Response:
+        if not _is_json(headers) or not self.deployment.password:
             return _refuse(403, strings.text("security.not_allowed"))
-        if int(headers.get("content-length", "0") or 0) > MAX_SIGN_IN_BYTES:
-            return _refuse(413, strings.text("security.not_allowed"))
-        try:
-            password = orjson.loads(await request.body())["password"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            password = ""
+        if (_read_length(headers) or 0) > MAX_SIGN_IN_BYTES:
+            return _refuse(413, strings.text("security.body_too_long"))
+        password = (await body.read(receive, _read_length(headers))).get("password")
         if not isinstance(password, str) or not hmac.compare_digest(
             password.encode(), self.deployment.password.encode()
         ):
@@ -180,6 +210,15 @@ class Guard:
         response = PlainTextResponse("")
         response.headers.append("set-cookie", self._make_cookie(self.token_cookie, self.deployment.token, YEAR_S))
         return response
+
+
+def _is_json(headers: Headers) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == JSON_TYPE
+
+
+def _read_length(headers: Headers) -> int | None:
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 _SIGN_IN_PATHS = ("/login/huggingface", "/login/callback", "/logout")

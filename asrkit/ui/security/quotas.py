@@ -1,0 +1,76 @@
+"""How much one visitor, and all of them together, may ask of the app. Operators are limited only where it is said."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from asrkit.errors import ConfigError
+
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_NUMBER = re.compile(r"(\d{1,15})\s*(|kb|mb|gb|tb)")
+
+
+def _quota(default: int, variable: str) -> Any:
+    return field(default=default, metadata={"variable": variable})
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """The limits, each with the environment variable that sets it.
+
+    One of a visitor is one of an address too for those who send no cookie.
+    """
+
+    requests_per_minute: int = _quota(600, "ASRKIT_VISITOR_REQUESTS")
+    address_requests_per_minute: int = _quota(6000, "ASRKIT_ADDRESS_REQUESTS")  # of all visitors of one address
+    open_requests: int = _quota(48, "ASRKIT_VISITOR_OPEN_REQUESTS")
+    connections: int = _quota(500, "ASRKIT_CONNECTIONS")  # of everybody
+    header_timeout_s: int = _quota(15, "ASRKIT_HEADER_TIMEOUT")  # of everybody
+    body_timeout_s: int = _quota(60, "ASRKIT_BODY_TIMEOUT")  # of everybody: without a byte, and for a whole JSON body
+    json_bytes: int = _quota(12 * 10**6, "ASRKIT_JSON_SIZE")  # of everybody
+    all_json_bytes: int = _quota(200 * 10**6, "ASRKIT_ALL_JSON_SIZE")  # of everybody, being received
+    visitor_disk_bytes: int = _quota(2 * 10**9, "ASRKIT_VISITOR_DISK")
+    visitors_disk_bytes: int = _quota(20 * 10**9, "ASRKIT_VISITORS_DISK")
+    visitor_recordings: int = _quota(30, "ASRKIT_VISITOR_RECORDINGS")
+    visitors_recordings: int = _quota(200, "ASRKIT_VISITORS_RECORDINGS")
+    live_minutes: int = _quota(60, "ASRKIT_VISITOR_LIVE_MINUTES")
+    visitor_jobs: int = _quota(4, "ASRKIT_VISITOR_JOBS")  # unfinished, of each kind
+    visitors_jobs: int = _quota(40, "ASRKIT_VISITORS_JOBS")
+    visitor_runs: int = _quota(1, "ASRKIT_VISITOR_RUNS")  # queued or under way
+    visitors_runs: int = _quota(10, "ASRKIT_VISITORS_RUNS")
+    visitor_pages: int = _quota(8, "ASRKIT_VISITOR_PAGES")
+    sessions: int = _quota(400, "ASRKIT_SESSIONS")  # of everybody
+    upload_hours: int = _quota(1, "ASRKIT_UPLOAD_HOURS")  # of everybody
+    anonymous_hours: int = _quota(24, "ASRKIT_ANONYMOUS_HOURS")
+
+
+def read_quotas(environ: Mapping[str, str] = os.environ) -> Quotas:
+    """Return the limits of the environment. Raises ConfigError for one that is no number above zero."""
+    given = {}
+    for each in fields(Quotas):
+        variable = each.metadata["variable"]
+        if text := environ.get(variable, "").strip().lower():
+            match = _NUMBER.fullmatch(text)
+            value = int(match[1]) * _UNITS[match[2]] if match else 0
+            if value <= 0:
+                raise ConfigError(f"{variable} is {text!r}; give a whole number above zero, with mb or gb for a size.")
+            given[each.name] = value
+    return Quotas(**given)
+
+
+_current = Quotas()
+
+
+def use_quotas(quotas: Quotas) -> None:
+    """Limit the visitors of this process, from now on."""
+    global _current
+    _current = quotas
+
+
+def current_quotas() -> Quotas:
+    """Return the limits of this process."""
+    return _current
