@@ -126,7 +126,7 @@ def test_conversion_is_trained_and_saved_with_its_own_blank(tmp_path, conversion
     assert plain.batch_decode(ids)[0] == text
 
 
-@pytest.mark.parametrize("name", ["fairseq", "no padding token", "tokenizer disagrees"])
+@pytest.mark.parametrize("name", ["fairseq", "nemo", "no padding token", "tokenizer disagrees"])
 def test_unclear_blank_is_refused_until_it_is_set(tmp_path, conversions, wave, text, name):
     """So quiet scores that no output stands out in silence: the blank is asked for, never guessed."""
     folder = convert(tmp_path / "model", *conversions[name], loudness=0.02)
@@ -141,6 +141,12 @@ def test_unclear_blank_is_refused_until_it_is_set(tmp_path, conversions, wave, t
     settings = json.loads((folder / "config.json").read_text()) | {"blank_token_id": blank_id}
     (folder / "config.json").write_text(json.dumps(settings))
     assert Transcriber(str(folder)).transcribe(wave).text == text
+
+
+def test_named_blank_decides_where_silence_is_unclear(tmp_path, conversions, wave, text):
+    folder = convert(tmp_path / "model", *conversions["named"], loudness=0.02)
+    transcriber = Transcriber(str(folder))
+    assert transcriber.blank_id == conversions["named"][1] and transcriber.transcribe(wave).text == text
 
 
 def test_blank_that_is_no_output_is_refused(tmp_path):
