@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import free_bytes
-from asrkit.runs import heartbeat, lifecycle, queue, supervisor, watchdog
+from asrkit.runs import heartbeat, lifecycle, ownership, queue, supervisor, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.report import export
 from asrkit.runs.run import CANCEL, Run
@@ -36,6 +37,9 @@ RUN_ACTIONS = {
 STORE_ACTIONS = {"resume": supervisor.resume, "delete": supervisor.delete}
 """Actions that need the other runs as well."""
 
+SHARE_ACTIONS = {"share": ownership.SHARED, "unshare": ownership.PRIVATE}
+"""Actions that set who may see a run, and to what."""
+
 MOVE = "move"
 """Moves a run to a named position in the queue, so that a repeated request has no further effect."""
 
@@ -50,10 +54,13 @@ DISK_INTERVAL_S = 20.0
 
 
 class TrainApi:
-    """The server's side of the live panel. Requests come from the page and are validated here."""
+    """The server's side of the live panel. Requests come from the page and are validated here.
 
-    def __init__(self, store: RunStore) -> None:
-        self.store = GuardedStore(store.root)
+    can_share: there are others whom a run can be shared with.
+    """
+
+    def __init__(self, store: RunStore, can_share: bool = False) -> None:
+        self.store, self.can_share = GuardedStore(store.root), can_share
         self.followers = FollowerCache(self.store)
         self.run_list = run_list.RunList(store)
         self.system, self.viewers = SystemMonitor(), Viewers()
@@ -79,6 +86,10 @@ class TrainApi:
             try:
                 follower = self.followers.get(run_id)
                 reply |= describe_run(follower, request, [row.run for row in rows if row.is_active], queued)
+                if self.can_share and can(Action.CONTROL_RUN, follower.run):
+                    visibility = ownership.read_ownership(follower.run).visibility
+                    reply["visibility"] = strings.text(f"train.visibility.{visibility}")
+                    reply["can"] += [name for name, becomes in SHARE_ACTIONS.items() if becomes != visibility]
                 reply["machine"] = self._describe_machine(follower.run, reply["status"])
             except RunError as error:
                 reply["notice"] = str(error)
@@ -112,13 +123,16 @@ class TrainApi:
     def perform_action(self, request: Request) -> Reply:
         """Do `action` with run `run`; return `{"notice": error}`, empty if it was done."""
         action = request.get("action")
-        if action not in (*RUN_ACTIONS, *STORE_ACTIONS, MOVE):
+        if action not in (*RUN_ACTIONS, *STORE_ACTIONS, *SHARE_ACTIONS, MOVE):
             return {"notice": strings.text("train.unknown_action")}
         try:
             run = self.store.get(str(request.get("run")))
             check(Action.MANAGE_QUEUE if action in QUEUE_ACTIONS else Action.CONTROL_RUN, run)
             if action == MOVE:
                 queue.move(self.store.unguarded, run, int(request.get("position") or 1))
+            elif action in SHARE_ACTIONS:
+                owned = ownership.read_ownership(run)
+                ownership.write_ownership(run, dataclasses.replace(owned, visibility=SHARE_ACTIONS[action]))
             elif action in STORE_ACTIONS:
                 STORE_ACTIONS[action](self.store.unguarded, run)
             else:
@@ -181,6 +195,8 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "best": _describe_best(view, get_best_evaluation(run, view)),
         "outcome": status_text.describe_outcome(run, status, view),
         "has_model": run.has_model(),
+        "has_files": can(Action.READ_RUN_FILES, run),
+        "visibility": "",
         "error": status_text.describe_error(run, status, view) if update.read == 1.0 else None,
         "findings": view.findings,
         "evaluations": None if is_list_known else [event.step or 0 for event in view.evaluations],

@@ -17,8 +17,8 @@ from asrkit.ui.train.api import TrainApi
 STYLE = UI / "train/live_panel.css"
 
 
-def build(store: RunStore) -> gr.HTML:
-    """Build the panel. Its value is the run to show.
+def build(store: RunStore, can_share: bool = False) -> gr.HTML:
+    """Build the panel. Its value is the run to show. can_share: there are others whom a run can be shared with.
 
     It triggers `change` when a run, a status or a model is new. It triggers `select` to transcribe with the run that it
     shows, or to fill the form with its settings; the event's data has the run's id as `run`, and as `action` either
@@ -30,6 +30,6 @@ def build(store: RunStore) -> gr.HTML:
         apply_default_css=False,
         html_template=template("train/live_panel.html"),
         js_on_load=scripts.mount_module("train/live_panel.js"),
-        server_functions=server_functions(TrainApi(store), "poll", "perform_action", "make_command"),
+        server_functions=server_functions(TrainApi(store, can_share), "poll", "perform_action", "make_command"),
         plotly_src=scripts.make_url(scripts.PLOTLY),
     )

@@ -41,6 +41,9 @@ export class RunDetails {
     showMessage(part("silence"), reply.silence);
     setText(part("machine"), reply.machine);
     setText(part("line"), reply.line);
+    showMessage(part("visibility"), reply.visibility);
+    for (const node of this.element.querySelectorAll("[data-reads-files]")) node.hidden = !reply.has_files;
+    part("samples").classList.toggle("without-clips", !reply.has_files);
     part("outcome").hidden = !reply.outcome;
     setText(part("outcome-text"), reply.outcome);
     part("open-transcribe").hidden = !reply.has_model;

@@ -15,10 +15,11 @@ from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError, AssumptionError
 from asrkit.models import resolution
 from asrkit.runs import lifecycle, queue, supervisor
-from asrkit.runs.ownership import Ownership
+from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common import form
+from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.permissions import current_identity
 from asrkit.ui.train import live_panel
@@ -34,16 +35,22 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 
 
 def build(
-    store: RunStore, page: gr.Blocks, data: gr.HTML, describe_estimate: Callable[[TrainConfig], str]
+    store: RunStore,
+    page: gr.Blocks,
+    data: gr.HTML,
+    describe_estimate: Callable[[TrainConfig], str],
+    deployment: Deployment | None = None,
 ) -> tuple[gr.HTML, list[form.Field]]:
     """Build the tab; return the live panel and the form's fields.
 
     data: the Data tab's component, whose value is set to the form's values as JSON. describe_estimate: returns how long
-    a run with given settings will take, as text.
+    a run with given settings will take, as text. deployment: who else may use the app.
     """
+    can_share = deployment is not None and deployment.has_visitors
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
             fields = _build_basic_fields(store)
+            visibility = _build_visibility(deployment) if deployment and deployment.is_shared else None
             start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
             expected = gr.HTML(
                 _render_estimate(form.DEFAULTS, describe_estimate),
@@ -68,7 +75,7 @@ def build(
                     elem_id="command",
                 )
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
-            panel = live_panel.build(store)
+            panel = live_panel.build(store, can_share)
     inputs = [fields[name] for name in form.NAMES]
     fields["preset"].input(guarded(_fill_from_preset, "fill_from_preset"), fields["preset"], inputs, **QUIET)
     # Not confidential: with the default, a random key, a restarted app could not read the values in the browser.
@@ -85,11 +92,15 @@ def build(
     def on_change(*values: Any) -> list[Any]:
         return [*_update_dependents(store, values, describe_estimate), gr.update(visible=False)]
 
+    shared_inputs = [visibility] if can_share and visibility else []
+
     def on_start(*values: Any) -> Iterator[StartUpdate]:
-        yield from _start(store, values)
+        chosen = values[len(inputs)] if shared_inputs else PRIVATE
+        yield from _start(store, values[: len(inputs)], chosen)
 
     def on_accept(*values: Any) -> Iterator[StartUpdate]:
-        yield from _start(store, values, accept_assumptions=True)
+        chosen = values[len(inputs)] if shared_inputs else PRIVATE
+        yield from _start(store, values[: len(inputs)], chosen, accept_assumptions=True)
 
     gr.on(
         [field.change for field in inputs],
@@ -100,11 +111,24 @@ def build(
         **QUIET,
     )
     for button, on_click in ((start, on_start), (accept, on_accept)):
-        clicked = button.click(guarded(on_click, "start_training"), inputs, [start, message, panel, accept], **QUIET)
+        started = guarded(on_click, "start_training")
+        clicked = button.click(started, [*inputs, *shared_inputs], [start, message, panel, accept], **QUIET)
         clicked.then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
     panel.change(refresh, None, [start, waiting, fields["model"]], **QUIET)
     return panel, inputs
+
+
+def _build_visibility(deployment: Deployment) -> gr.Component:
+    """Say who will see the run; where there are visitors, let the sender choose."""
+    if not deployment.has_visitors:
+        return gr.HTML(_render_note(strings.text("train.seen_with_password")), apply_default_css=False)
+    return gr.Radio(
+        [(strings.text(f"train.visible_to.{name}"), name) for name in (PRIVATE, SHARED)],
+        value=PRIVATE,
+        label=strings.text("train.who_sees"),
+        elem_id="visibility",
+    )
 
 
 def load_run_settings(store: RunStore, run_id: str) -> list[Any]:
@@ -208,9 +232,12 @@ def _render_note(text: str) -> str:
     return text and f'<p class="quiet" role="status">{escape(text)}</p>'
 
 
-def _start(store: RunStore, values: tuple[Any, ...], accept_assumptions: bool = False) -> Iterator[StartUpdate]:
+def _start(
+    store: RunStore, values: tuple[Any, ...], visibility: str = PRIVATE, accept_assumptions: bool = False
+) -> Iterator[StartUpdate]:
     """Start a run; yield updates of its controls. The form stays as it is.
 
+    visibility: who may see it besides the sender and the operator; anything but SHARED is PRIVATE.
     accept_assumptions: the visitor has seen what was assumed to read the data, and accepts it for this run.
     """
     hidden, accepted = gr.update(visible=False), {"accept_assumptions": True} if accept_assumptions else {}
@@ -218,7 +245,8 @@ def _start(store: RunStore, values: tuple[Any, ...], accept_assumptions: bool = 
     try:
         config = form.read_form(values).replace(accepted)
         resolution.resolve(config.model, store)  # before the supervisor, which sees the runs of everybody
-        run = supervisor.start(store.unguarded, config, owned=Ownership(current_identity().owner_id))
+        owned = Ownership(current_identity().owner_id, SHARED if visibility == SHARED else PRIVATE)
+        run = supervisor.start(store.unguarded, config, owned=owned)
     except (AsrkitError, OSError) as error:
         shown = gr.update(visible=isinstance(error, AssumptionError))
         yield gr.update(interactive=True), _update_message(str(error), "callout bad", "alert"), gr.skip(), shown
