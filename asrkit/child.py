@@ -5,6 +5,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+APP_SECRETS = ("ASRKIT_TOKEN", "ASRKIT_PASSWORD", "OAUTH_CLIENT_SECRET")
+"""Environment variables that let in whoever knows their values; no child needs them."""
+
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -14,7 +17,8 @@ def module_command(name: str) -> list[str]:
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Return `base` with this package first on PYTHONPATH, once."""
+    """Return `base` with this package first on PYTHONPATH, once, and without the app's secrets."""
     inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     folders = dict.fromkeys([str(_PROJECT), *filter(None, inherited)])
-    return {**base, "PYTHONPATH": os.pathsep.join(folders)}
+    kept = {name: value for name, value in base.items() if name not in APP_SECRETS}
+    return {**kept, "PYTHONPATH": os.pathsep.join(folders)}

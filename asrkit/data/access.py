@@ -3,10 +3,10 @@
 The operator, who runs the app, may read every path; `ASRKIT_READABLE` limits that to a list of folders, separated as in
 PATH. It is an environment variable so that the worker of a run obeys it too.
 
-The visitors of a shared app may read asrkit's own files, files fetched from the Hub, those folders, and a folder of
-their own below `ASRKIT_VISITORS`, which no other visitor may read. A dataset that names /etc/passwd as a clip would
-otherwise reveal whether it exists. The current visitor is a context variable (`as_visitor`); without one, the operator
-is acting.
+The visitors of a shared app may read asrkit's own files, those folders, and a folder of their own below
+`ASRKIT_VISITORS`, which no other visitor may read; what they fetch from the Hub is in it. A dataset that names
+/etc/passwd as a clip would otherwise reveal whether it exists. The current visitor is a context variable
+(`as_visitor`); without one, the operator is acting.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from asrkit.errors import DataError
+from asrkit.hub import credentials
 
 READABLE_VARIABLE, VISITORS_VARIABLE = "ASRKIT_READABLE", "ASRKIT_VISITORS"
 MODELS_VARIABLE = "ASRKIT_VISITOR_MODELS"
 """Lists the Hub ids of models that visitors may use, separated by spaces or commas."""
-VISITORS_FOLDER = ".visitors"
+VISITORS_FOLDER, HUB_FOLDER = ".visitors", ".hub"
 """In the data root. It is hidden, so that no dataset is searched for in it."""
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -41,11 +42,16 @@ _visitor: ContextVar[str | None] = ContextVar("visitor", default=None)
 
 
 @contextlib.contextmanager
-def as_visitor(folder: str | None) -> Iterator[None]:
-    """Act for the visitor whose folder has this name; an empty name is a visitor without one, None the operator."""
+def as_visitor(folder: str | None, hub_token: str = "") -> Iterator[None]:
+    """Act for the visitor whose folder has this name; an empty name is a visitor without one, None the operator.
+
+    hub_token: the visitor's own, for reading the Hub; without it, only what is public can be read.
+    """
     token = _visitor.set(folder)
+    reader = None if folder is None else credentials.Reader(hub_token or False, _visitors_dir() / folder / HUB_FOLDER)
     try:
-        yield
+        with credentials.as_reader(reader):
+            yield
     finally:
         _visitor.reset(token)
 
@@ -58,6 +64,12 @@ def is_visitor() -> bool:
 def current_visitor() -> str:
     """Return the name of the current visitor's folder; empty for the operator, and for a visitor without one."""
     return _visitor.get() or ""
+
+
+def reader_key() -> str:
+    """Return what distinguishes who is acting: a cache of what one person loaded must not serve another."""
+    visitor = _visitor.get()
+    return "" if visitor is None else f"{VISITOR_OWNER}{visitor}"
 
 
 def may_use_hub_model(name: str) -> bool:
@@ -110,7 +122,8 @@ class ReadPolicy:
         self._visitors: Path | None = None
         self._own: Path | None = None
         if limit or is_visitor():
-            folders = [*(limit or "").split(os.pathsep), ASSETS, _hub_cache(), *extra_folders]
+            hub_cache = [] if is_visitor() else [credentials.cache_dir("dataset")]
+            folders = [*(limit or "").split(os.pathsep), ASSETS, *hub_cache, *extra_folders]
         if is_visitor() and (root := os.environ.get(VISITORS_VARIABLE)):
             self._visitors = Path(os.path.realpath(root))
             if current_visitor():
@@ -140,8 +153,7 @@ def _leads_elsewhere(path: Path) -> bool:
     return path.name in ("", "..") or os.path.islink(path)
 
 
-def _hub_cache() -> Path:
-    """Return the folder of the Hub client's files. Its token, which may not be read, lies outside it."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
+def _visitors_dir() -> Path:
+    """Return the folder of the visitors' folders; where none is set, one that no visitor may read."""
+    root = os.environ.get(VISITORS_VARIABLE)
+    return Path(root) if root else credentials.home_dir("model") / VISITORS_FOLDER

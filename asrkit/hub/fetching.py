@@ -23,6 +23,7 @@ from asrkit import child
 from asrkit import errors as ours
 from asrkit.errors import AsrkitError, HubError
 from asrkit.files import free_bytes
+from asrkit.hub import credentials
 from asrkit.hub.errors import translate_errors
 from asrkit.hub.repositories import Repository
 from asrkit.jobs import ProgressCallback
@@ -45,10 +46,13 @@ def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCal
     Raises GatedError or HubError if a file cannot be fetched or the disk has no room for it; OSError if the disk cannot
     be written.
     """
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
 
     name, kind = repository.name, repository.kind
-    cached_path = functools.partial(try_to_load_from_cache, name, revision=repository.commit, repo_type=kind)
+    cache = credentials.cache_dir(kind)
+    cached_path = functools.partial(
+        try_to_load_from_cache, name, cache_dir=cache, revision=repository.commit, repo_type=kind
+    )
     requested = list(paths)
     missing = [path for path in requested if not isinstance(cached_path(path), str)]
     if missing and repository.offline:
@@ -58,7 +62,7 @@ def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCal
         )
     if missing:
         total = sum(repository.sizes[path] for path in missing)
-        _check_room(name, total, Path(constants.HF_HUB_CACHE))
+        _check_room(name, total, cache)
         _fetch_in_child(repository, missing, total, on_progress)
     first = cached_path(requested[0])
     if not isinstance(first, str):
@@ -88,7 +92,9 @@ def _fetch_in_child(repository: Repository, paths: list[str], total: int, on_pro
 
     try:
         with contextlib.suppress(BrokenPipeError):  # the child reports why it ended
-            json.dump([repository.name, repository.kind, repository.commit, paths], process.stdin)
+            # The token goes through the pipe: others may see a command line and an environment.
+            reader = [credentials.current_token(), str(credentials.cache_dir(repository.kind))]
+            json.dump([repository.name, repository.kind, repository.commit, paths, *reader], process.stdin)
             process.stdin.write("\n")
             process.stdin.flush()
         while listener.is_alive():
@@ -126,11 +132,10 @@ class _PartialFiles:
     """The files of a repository that are being fetched, as seen on the disk."""
 
     def __init__(self, repository: Repository) -> None:
-        from huggingface_hub import constants
         from huggingface_hub.file_download import repo_folder_name
 
         folder = repo_folder_name(repo_id=repository.name, repo_type=repository.kind)
-        self._folder = Path(constants.HF_HUB_CACHE, folder, "blobs")
+        self._folder = Path(credentials.cache_dir(repository.kind), folder, "blobs")
         for part in self._list():
             with contextlib.suppress(OSError):  # another process removed it
                 if time.time() - part.stat().st_mtime > STALE_S:
@@ -172,14 +177,15 @@ def _main() -> None:
 
     It exits when stdin is closed, because then the parent has ended.
     """
-    name, kind, commit, paths = json.loads(sys.stdin.readline())
+    name, kind, commit, paths, token, cache = json.loads(sys.stdin.readline())
     threading.Thread(target=_exit_with_stdin, daemon=True).start()
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     pool = ThreadPoolExecutor(NUM_THREADS)
-    files = {pool.submit(hf_hub_download, name, path, repo_type=kind, revision=commit): path for path in paths}
+    download = functools.partial(hf_hub_download, repo_type=kind, revision=commit, token=token, cache_dir=cache)
+    files = {pool.submit(download, name, path): path for path in paths}
     try:
         with translate_errors(name, kind):
             for file in as_completed(files):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from asrkit.errors import HubError
 from asrkit.files import write_json
+from asrkit.hub import credentials
 from asrkit.hub.errors import translate_errors
 
 Kind = Literal["model", "dataset"]
@@ -44,10 +45,8 @@ class Repository:
             return None
 
     def _cache_path(self, key: str) -> Path:
-        from huggingface_hub import constants
-
         folder = f"{self.kind}s--{self.name.replace('/', '--')}"
-        return Path(constants.HF_HOME, "asrkit", folder, self.commit, f"{key or '-'}.json")
+        return Path(credentials.home_dir(self.kind), "asrkit", folder, self.commit, f"{key or '-'}.json")
 
 
 def inspect_repository(name: str, kind: Kind, revision: str | None = None) -> Repository:
@@ -57,10 +56,11 @@ def inspect_repository(name: str, kind: Kind, revision: str | None = None) -> Re
     """
     from huggingface_hub import HfApi, errors
 
-    api = HfApi()
+    api, cache = HfApi(token=credentials.current_token()), credentials.cache_dir(kind)
     with translate_errors(name, kind):
         # Resolves to the last known commit without a network.
-        commit = str(api.resolve_revision(name, repo_type=kind, revision=revision).resolved)
+        resolved = api.resolve_revision(name, repo_type=kind, revision=revision, cache_dir=cache).resolved
+        commit = str(resolved)
         try:
             request = api.dataset_info if kind == "dataset" else api.model_info
             info = request(name, revision=commit, files_metadata=True)
@@ -89,7 +89,7 @@ def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
 
     if name.count("/") != 1:
         raise HubError(f"{name!r} is not a valid model name; write OWNER/NAME.")
-    api = HfApi()
+    api = HfApi(token=credentials.current_token())
     with translate_errors(name, "model", writing=True):
         replaced: list[str] = []
         try:

@@ -25,8 +25,10 @@ from typing import IO, Any
 import psutil
 
 from asrkit import child
+from asrkit.data import access
 from asrkit.files import readable_disk_errors, write_json
-from asrkit.runs import devices, fork_server
+from asrkit.hub import credentials
+from asrkit.runs import devices, fork_server, ownership
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
@@ -35,9 +37,6 @@ TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)
 
 TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
 """Environment variable with flags for torchrun, for runs on several machines."""
-
-APP_SECRETS = ("ASRKIT_TOKEN", "ASRKIT_PASSWORD")
-"""Environment variables that let in whoever knows their values; no worker needs them."""
 
 _WORKER = "asrkit.training.worker"
 
@@ -106,8 +105,8 @@ def _worker_environment(run: Run, assigned: Sequence[str]) -> dict[str, str]:
     if is_launched:
         inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several processes
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts
-    for name in APP_SECRETS:
-        inherited.pop(name, None)
+    is_operators = access.owner_folder(ownership.read_ownership(run).owner) is None
+    inherited = credentials.worker_environment(inherited, is_operators)
     return child.environment({**inherited, **devices.worker_environment(assigned, inherited), "PYTHONUNBUFFERED": "1"})
 
 

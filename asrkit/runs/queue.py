@@ -17,6 +17,7 @@ from asrkit import config as configs
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError
 from asrkit.files import write_json
+from asrkit.hub import credentials
 from asrkit.runs import devices, events
 from asrkit.runs.devices import DeviceRequest
 from asrkit.runs.lifecycle import QUEUED, get_status, iter_active_runs
@@ -105,8 +106,13 @@ def get_queue_status(run: Run, active: Iterable[Run], queued: Iterable[Run]) -> 
 
 
 def start_ready_runs(store: RunStore) -> list[Run]:
-    """Start the queued runs whose devices are free. A run that cannot be started gets a `failed` event."""
+    """Start the queued runs whose devices are free. A run that cannot be started gets a `failed` event.
+
+    The worker of a visitor's run leaves it to the app, whose token the next run may need.
+    """
     started: list[Run] = []
+    if credentials.is_withheld():
+        return started
     with store.lock():
         while startable := find_startable(iter_active_runs(store), list_queue(store)):
             run, assigned = startable[0]

@@ -7,6 +7,7 @@ scripts; a dataset that has one is read from the parquet files that the Hub conv
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from asrkit import hub
 from asrkit.data import access
 from asrkit.data.split_names import names_in_selection, split_role
 from asrkit.errors import DataError, HubError, NotOnHubError, first_line
+from asrkit.hub import credentials
 from asrkit.hub.errors import translate_errors
 from asrkit.jobs import ProgressCallback
 
@@ -184,13 +186,16 @@ def _plan_from_hub(name: DatasetName, repository: hub.Repository) -> tuple[Datas
     import yaml
     from huggingface_hub import errors
 
+    token = credentials.current_token()
+    access_options = datasets.DownloadConfig(token=token)
+    default_config = functools.partial(datasets.get_dataset_default_config_name, download_config=access_options)
     try:
-        configs = tuple(datasets.get_dataset_config_names(name.dataset))
+        configs = tuple(datasets.get_dataset_config_names(name.dataset, download_config=access_options))
         resolved = name.resolve(configs)
-        config = _choose_config(resolved, configs, datasets.get_dataset_default_config_name(name.dataset))
+        config = _choose_config(resolved, configs, default_config(name.dataset))
         if config is None:
             return resolved, _Plan(repository, configs, None, "", {})
-        builder = datasets.load_dataset_builder(name.dataset, config)
+        builder = datasets.load_dataset_builder(name.dataset, config, token=token)
     except (ConnectionError, errors.HTTPError) as error:  # type: ignore[attr-defined]  # of the client's HTTP library
         with translate_errors(name.dataset, "dataset"):
             raise error

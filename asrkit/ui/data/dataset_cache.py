@@ -31,7 +31,7 @@ def make_key(request: Request) -> DatasetKey:
     return (
         str(request.get("data") or ""),
         *(str(request.get(name) or "") for name in COLUMNS),
-        access.current_visitor(),
+        access.reader_key(),
     )
 
 

@@ -6,6 +6,7 @@ What it cannot see from the address, such as the function that a script calls, i
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 import re
@@ -112,10 +113,12 @@ class Guard:
                 return OPERATOR
             if self.deployment.kind != Kind.PUBLIC:
                 return NOBODY
-        elif name := _signed_in_name(scope.get("session") or {}):
+        elif (user := _signed_in_user(scope.get("session") or {}))[0]:
+            name, hub_token = user
             if name.lower() in self.deployment.operators:
                 return Identity(Role.OPERATOR, name=name, owner_id=OPERATOR.owner_id)
-            return _make_visitor(Role.VISITOR, f"hf:{name.lower()}", self.deployment.visitor_grants, name)
+            visitor = _make_visitor(Role.VISITOR, f"hf:{name.lower()}", self.deployment.visitor_grants, name)
+            return dataclasses.replace(visitor, hub_token=hub_token)
         known = cookies.get(self.visitor_cookie, "")
         if not _VISITOR_ID.fullmatch(known):
             known = secrets.token_urlsafe(24)
@@ -224,13 +227,13 @@ def _read_length(headers: Headers) -> int | None:
 _SIGN_IN_PATHS = ("/login/huggingface", "/login/callback", "/logout")
 
 
-def _signed_in_name(session: Mapping[str, Any]) -> str:
-    """Return the user name in a session of Gradio's sign-in with the Hub; empty if there is none that is valid."""
+def _signed_in_user(session: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the user name and the Hub token in a session of Gradio's sign-in; empty if there is none that is valid."""
     from gradio.oauth import _get_valid_oauth_info_from_session
 
-    info = _get_valid_oauth_info_from_session(dict(session))
-    user = (info or {}).get("userinfo") or {}
-    return str(user.get("preferred_username") or "")
+    info = _get_valid_oauth_info_from_session(dict(session)) or {}
+    user = info.get("userinfo") or {}
+    return str(user.get("preferred_username") or ""), str(info.get("access_token") or "")
 
 
 def _make_visitor(role: Role, visitor_id: str, grants: frozenset[Action], name: str = "") -> Identity:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from asrkit.data import access
@@ -82,7 +82,7 @@ class Identity:
 
     name: shown on the page; the user name on a Space. folder: name of the visitor's folder in the data folder, empty
     for none. owner_id: what `run.json` calls the owner of this identity's runs. grants: what the operator allows beyond
-    the table.
+    the table. hub_token: the user's own, from the sign-in of a Space.
     """
 
     role: Role
@@ -90,6 +90,7 @@ class Identity:
     folder: str = ""
     owner_id: str = ""
     grants: frozenset[Action] = frozenset()
+    hub_token: str = field(default="", repr=False)
 
 
 OPERATOR = Identity(Role.OPERATOR, owner_id=ownership.OPERATOR)
@@ -115,7 +116,7 @@ def as_identity(who: Identity) -> Iterator[None]:
     """Act for `who`, with access to their folder."""
     token = _current.set(who)
     try:
-        with access.as_visitor(None if who.role == Role.OPERATOR else who.folder):
+        with access.as_visitor(None if who.role == Role.OPERATOR else who.folder, who.hub_token):
             yield
     finally:
         _current.reset(token)

@@ -34,7 +34,7 @@ class ModelLoader:
 
         Call it repeatedly while you wait: loading stops when no call waits for it. Raises the error of the loading.
         """
-        key = (access.current_visitor(), model, hints)
+        key = (access.reader_key(), model, hints)
         job = self.jobs.join(key, lambda job: self._load(job, model, hints))
         if not job.wait(wait_s):
             return job.message or loading_message(model)
