@@ -9,6 +9,7 @@ from asrkit import startup
 
 startup.check_python()
 startup.exit_on_interrupt()
+startup.hide_secrets()
 with startup.explain_missing_requirements(), startup.fast_imports():
     from asrkit import logs
     from asrkit.errors import AsrkitError

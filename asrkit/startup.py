@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 
 MIN_PYTHON = (3, 11)
+SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "ASRKIT_TOKEN", "ASRKIT_PASSWORD")
+SECRETS_PIPE = "ASRKIT_SECRETS_PIPE"
+"""Environment variable with the descriptor of the pipe from which the secrets are read again."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, the convention of shells: 128 and the number of SIGINT."""
 
@@ -27,6 +32,28 @@ def check_python() -> None:
             f"asrkit needs Python {needed} or newer, and this is Python {present}; install a newer one and run it "
             f"instead of {sys.executable}."
         )
+
+
+def hide_secrets() -> None:
+    """Take the secrets out of the environment that the system shows of an app for strangers, by starting it again.
+
+    /proc/PID/environ shows for ever what a program was started with, whatever it changes later. The secrets go through
+    a pipe and are put into `os.environ` only, which nobody else sees. Linux only, on a Space and with --public.
+    """
+    if SECRETS_PIPE in os.environ:
+        with open(int(os.environ.pop(SECRETS_PIPE)), encoding="utf-8") as pipe:
+            os.environ.update(json.load(pipe))
+        return
+    secrets = {name: os.environ[name] for name in SECRETS if os.environ.get(name)}
+    is_for_strangers = os.environ.get("SPACE_ID") or "--public" in sys.argv
+    if sys.platform != "linux" or not secrets or not is_for_strangers:
+        return
+    reading, writing = os.pipe()
+    with open(writing, "w", encoding="utf-8") as pipe:
+        json.dump(secrets, pipe)  # far less than a pipe holds
+    os.set_inheritable(reading, True)
+    kept = {name: value for name, value in os.environ.items() if name not in secrets}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**kept, SECRETS_PIPE: str(reading)})
 
 
 @contextlib.contextmanager

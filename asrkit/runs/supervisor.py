@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from asrkit.config import TrainConfig
-from asrkit.errors import RunError
+from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
 from asrkit.runs import devices, events, ownership, preparation
-from asrkit.runs.lifecycle import ACTIVE, QUEUED, RESUMABLE, RUNNING, STARTING, get_status
+from asrkit.runs.lifecycle import ACTIVE, CRASHED, QUEUED, RESUMABLE, RUNNING, STARTING, get_status
 from asrkit.runs.processes import is_worker_alive, spawn_worker
 from asrkit.runs.queue import assignable_devices, enqueue, is_queued, next_position, start_ready_runs
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP, Run
 from asrkit.runs.store import RunStore
+
+logger = logging.getLogger(__name__)
 
 
 def start(
@@ -83,6 +86,24 @@ def resume(store: RunStore, run: Run) -> Run:
     if not assigned:
         start_ready_runs(store)
     return run
+
+
+def resume_interrupted(store: RunStore) -> list[Run]:
+    """Resume the runs whose machine was stopped under them, and return them.
+
+    A worker that ended while an app was watching has its exit code in `process.json`: such a run crashed for a reason
+    of its own and would crash again. A run that was asked to end is left alone too.
+    """
+    resumed = []
+    for run in store.all():
+        process = run.process() or {}
+        if get_status(run) != CRASHED or "exit" in process or run.has_flag(STOP) or run.has_flag(CANCEL):
+            continue
+        try:
+            resumed.append(resume(store, run))
+        except (AsrkitError, OSError) as error:
+            logger.warning("Run %s was interrupted and cannot be resumed: %s", run.id, error)
+    return resumed
 
 
 def stop(run: Run) -> None:

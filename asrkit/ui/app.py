@@ -17,7 +17,8 @@ from starlette.middleware import Middleware
 from asrkit import startup
 from asrkit.data import access
 from asrkit.errors import RunError
-from asrkit.runs import watchdog
+from asrkit.hub import credentials
+from asrkit.runs import supervisor, watchdog
 from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
@@ -72,7 +73,7 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
             with gr.Tab(strings.text("tab.data"), id="data"):
                 data = data_tab.build(store, data_api, audio)
             with gr.Tab(strings.text("tab.train"), id="train"):
-                panel, form_fields = train_tab.build(store, page, data, data_api.describe_estimate)
+                panel, form_fields = train_tab.build(store, page, data, data_api.describe_estimate, deployment)
             with gr.Tab(strings.text("tab.runs"), id="runs"):
                 runs_table = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
@@ -132,6 +133,8 @@ def launch(
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
     server = start_fork_server()
+    if deployment.kind == Kind.SPACE:  # a Space stops its runs when it sleeps or is built again
+        threading.Thread(target=supervisor.resume_interrupted, args=[store], daemon=True, name="resume").start()
     try:
         while True:
             time.sleep(60)  # until it is interrupted
@@ -145,6 +148,8 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
     """Start the server, with the guard in front of it, and return its page."""
     permissions.require_identity()
     use_quotas(deployment.quotas)
+    if deployment.has_visitors:
+        credentials.withhold_token()
     access.isolate_visitors(store.data_dir)
     upload_folder.set_upload_folder()
     audio = ServedFiles()

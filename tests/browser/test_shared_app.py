@@ -1,4 +1,4 @@
-"""A public app whose operator lets anonymous visitors bring data, and two people in front of it."""
+"""Apps that several people use: a public one, a Space with sign-in, and a server with a password."""
 
 import re
 
@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from asrkit.data import access
 from asrkit.runs import processes
+from tests.support import oauth
 
 
 @pytest.fixture
@@ -21,6 +22,47 @@ def shared(session_app, tmp_path, monkeypatch):
     for run in app.store.all():
         processes.kill_worker(run)
     app.kill()
+
+
+@pytest.fixture
+def space(session_app, tmp_path, monkeypatch):
+    """A Space of zoe, who lets visitors train."""
+    for name in (access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    with oauth.serve("zoe", "ann", "bob") as provider:
+        app = type(session_app)(tmp_path / "runs", options=["--host", "127.0.0.1"])
+        environ = provider.env("zoe/asrkit", f"127.0.0.1:{app.port}") | {"ASRKIT_VISITORS_TRAIN": "1"}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        app.start()
+        yield app
+        for run in app.store.all():
+            processes.kill_worker(run)
+        app.kill()
+
+
+def sign_in(browser, app, user):
+    page = browser.new_context().new_page()
+    page.goto(app.url)
+    page.get_by_role("button", name="Sign in with Hugging Face").click()
+    page.get_by_role("link", name=user).click()
+    expect(page.get_by_text(f"Signed in as {user}")).to_be_visible()
+    return page
+
+
+def write_clips(folder):
+    """Write a table and its clips, and return the files to upload."""
+    for number in range(4):
+        soundfile.write(folder / f"{number}.wav", [0.1 * (-1) ** (at // 9) for at in range(16_000)], 16_000)
+    (folder / "clips.csv").write_text("file_name,text\n" + "".join(f"{n}.wav,hello\n" for n in range(4)))
+    return [folder / "clips.csv", *(folder / f"{number}.wav" for number in range(4))]
+
+
+def upload(page, files):
+    """Upload a dataset of four clips in the Data tab, and return its path."""
+    page.locator("#data [data-part=files]").set_input_files(files)
+    expect(page.locator("#data [data-part=facts]")).to_contain_text("4 clips")
+    return page.locator("#data [data-part=path]").input_value()
 
 
 def visit(browser, app, tab):
@@ -39,15 +81,8 @@ def start_with(page, name, value):
 
 
 def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path):
-    for number in range(4):
-        soundfile.write(tmp_path / f"{number}.wav", [0.1 * (-1) ** (at // 9) for at in range(16_000)], 16_000)
-    (tmp_path / "clips.csv").write_text("file_name,text\n" + "".join(f"{n}.wav,hello\n" for n in range(4)))
     ann = visit(browser, shared, "Data")
-    ann.locator("#data [data-part=files]").set_input_files(
-        [tmp_path / "clips.csv", *(tmp_path / f"{number}.wav" for number in range(4))]
-    )
-    expect(ann.locator("#data [data-part=facts]")).to_contain_text("4 clips")
-    hers = ann.locator("#data [data-part=path]").input_value()
+    hers = upload(ann, write_clips(tmp_path))
     assert re.search(r"/data/\.visitors/\w{24}/clips$", hers)
     bob = visit(browser, shared, "Data")
     for path in (hers, f"{hers}-gone", "/etc"):
@@ -60,9 +95,8 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path
     expect(bob.locator("#data").get_by_role("button", name="callsigns")).to_be_visible()
     assert not bob.locator("#data").get_by_role("button", name="clips", exact=True).count()
     bob.get_by_role("tab", name="Train").click()
-    bob.get_by_role("button", name="Start training").click()
-    expect(bob.get_by_text("You may not start a run")).to_be_visible()
-    assert not shared.store.all()
+    expect(bob.get_by_text("There is no run to see here yet.")).to_be_visible()
+    expect(bob.get_by_role("button", name="Start training")).to_be_hidden()
     operator = browser.new_context().new_page()
     operator.goto(shared.link())
     operator.get_by_role("tab", name="Train").click()
@@ -72,3 +106,62 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path
     start_with(operator, "train", hers)
     expect(operator.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=120_000)
     expect(bob.locator("#live [data-part=status]")).not_to_contain_text("Finished")
+
+
+def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, browser, tmp_path):
+    anybody = browser.new_context().new_page()
+    anybody.goto(space.url)
+    expect(anybody.get_by_text("Everybody can transcribe. Sign in")).to_be_visible()
+    expect(anybody.get_by_role("tab", name="Data")).to_be_hidden()
+    expect(anybody.get_by_role("button", name="Start training")).to_be_hidden()
+    ann, bob, zoe = (sign_in(browser, space, user) for user in ("ann", "bob", "zoe"))
+    ann.get_by_role("tab", name="Data").click()
+    hers = upload(ann, write_clips(tmp_path))
+    bob.get_by_role("tab", name="Train").click()
+    for path in (hers, f"{hers}-gone", "/etc"):
+        expect(start_with(bob, "train", path)).to_contain_text(f"{path} may not be read here: this app reads only")
+    bob.locator("#field-train input").fill("callsigns")
+    bob.locator("#field-train input").press("Enter")
+    for path in ("/work/model", "/etc", str(tmp_path)):
+        expect(start_with(bob, "model", path)).to_contain_text(f"There is no model '{path}': it is neither")
+    assert not space.store.all()
+    ann.get_by_role("tab", name="Train").click()
+    expect(ann.get_by_label("Only you, and whoever runs this app")).to_be_checked()
+    ann.get_by_role("button", name="Advanced").click()
+    ann.locator("#field-max_steps input").fill("1")
+    ann.locator("#field-max_steps input").press("Tab")
+    start_with(ann, "train", hers)
+    expect(ann.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=120_000)
+    expect(ann.locator("#live [data-part=visibility]")).to_contain_text("Private")
+    expect(bob.locator("#live [data-part=empty]")).to_be_visible()
+    zoe.get_by_role("tab", name="Train").click()
+    expect(zoe.locator("#live [data-part=outcome]")).to_contain_text("Finished")
+    ann.locator("#live").get_by_text("More", exact=True).click()
+    ann.get_by_role("button", name="Share with everybody here").click()
+    expect(ann.locator("#live [data-part=visibility]")).to_contain_text("Shared")
+    bob.reload()
+    expect(bob.locator("#live [data-part=status]")).to_have_text("Finished")
+    bob.locator("#live").get_by_text("More", exact=True).click()
+    for name in ("Delete the run", "Download the whole run (ZIP)", "Make private again"):
+        expect(bob.get_by_role("button", name=name)).to_be_hidden()
+    zoe.get_by_role("button", name="Sign out (zoe)").click()
+    expect(zoe.get_by_text("You are not signed in.")).to_be_visible()
+
+
+def test_server_signs_in_by_password_and_out(session_app, browser, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASRKIT_PASSWORD", "correct horse")
+    app = type(session_app)(tmp_path / "runs", options=["--host", "0.0.0.0"])
+    app.start()
+    try:
+        page = browser.new_context().new_page()
+        page.goto(app.url)
+        for password in ("a wrong one", "correct horse"):
+            page.get_by_label("Password").fill(password)
+            page.get_by_role("button", name="Sign in").click()
+            if password == "a wrong one":
+                expect(page.get_by_text("This is not the password.")).to_be_visible()
+        expect(page.get_by_text("Everybody who has the password of this app sees this run.")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Password")).to_be_visible()
+    finally:
+        app.kill()

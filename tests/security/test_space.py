@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from asrkit.ui.security import endpoints
@@ -20,7 +21,7 @@ from tests.support import oauth
 from tests.support.ports import find_free_port
 from tests.support.waiting import wait_for
 
-SPACE_USER = 1000
+SPACE_USER, HUB_TOKEN = 1000, "hf_token_of_the_owner"
 AS_SPACE_USER = (
     *("setpriv", f"--reuid={SPACE_USER}", f"--regid={SPACE_USER}", "--clear-groups"),
     # It may read what root has installed, and write nothing of it.
@@ -122,7 +123,7 @@ def space_user():
 
 @pytest.fixture(scope="module")
 def space(provider, tmp_path_factory):
-    started = Space(tmp_path_factory.mktemp("space"), ASRKIT_OPERATORS="eve")
+    started = Space(tmp_path_factory.mktemp("space"), ASRKIT_OPERATORS="eve", HF_TOKEN=HUB_TOKEN)
     started.environ |= provider.env("ann/asrkit", started.host)
     started.start()
     yield started
@@ -164,6 +165,16 @@ def test_forged_session_is_no_sign_in(space):
     forger = space.browser()
     forger.cookies["session"] = TimestampSigner("another secret").sign(session).decode()
     assert forger.describe()["role"] == "anonymous"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_secrets_are_not_in_the_environment_that_the_system_shows(space):
+    processes = [psutil.Process(space.process.pid), *psutil.Process(space.process.pid).children(recursive=True)]
+    for process in processes:
+        shown = Path(f"/proc/{process.pid}/environ").read_bytes() + Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        assert b"ASRKIT_RUNS" in shown and oauth.CLIENT_SECRET.encode() not in shown
+        assert HUB_TOKEN.encode() not in shown
+    assert HUB_TOKEN not in space.log()
 
 
 def test_sign_in_button_leads_to_the_provider(space, provider):

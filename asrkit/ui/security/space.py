@@ -30,8 +30,9 @@ def hot_reload_disabled() -> Iterator[None]:
     """
     from gradio import http_server
 
-    real, http_server.get_space = http_server.get_space, lambda: None
+    names = vars(http_server)
+    real, names["get_space"] = names["get_space"], lambda: None
     try:
         yield
     finally:
-        http_server.get_space = real
+        names["get_space"] = real

@@ -600,3 +600,39 @@ def test_actions_on_a_deleted_run_raise(make_run, store):
     for request in (supervisor.stop, supervisor.cancel, lambda deleted: supervisor.resume(store, deleted)):
         with pytest.raises(RunError, match="There is no run 'one'"):
             request(run)
+
+
+# Runs that a restart of the machine interrupted
+
+
+def test_interrupted_runs_are_resumed_at_the_start_of_a_space(make_run, dead_process, monkeypatch):
+    resumed = []
+    monkeypatch.setattr(supervisor, "resume", lambda store, run: resumed.append(run.id) or run)
+    runs = {
+        name: make_run(name, [STARTED, TRAIN, *ends], {**dead_process, **info})
+        for name, ends, info in (
+            ("interrupted", [], {}),
+            ("finished", [make_event("finished")], {}),
+            ("crashed", [], {"exit": -9}),
+            ("stopping", [], {}),
+            ("cancelled", [], {}),
+        )
+    }
+    runs["stopping"].set_flag(STOP)
+    runs["cancelled"].set_flag(CANCEL)
+    store = RunStore(runs["finished"].path.parent)
+    assert [run.id for run in supervisor.resume_interrupted(store)] == resumed == ["interrupted"]
+
+
+def test_run_that_cannot_be_resumed_does_not_keep_others(make_run, dead_process, monkeypatch, caplog):
+    for name in ("one", "two"):
+        run = make_run(name, [STARTED], dead_process)
+
+    def resume(store, run):
+        if run.id == "two":
+            raise RunError("the disk is full")
+        return run
+
+    monkeypatch.setattr(supervisor, "resume", resume)
+    assert [each.id for each in supervisor.resume_interrupted(RunStore(run.path.parent))] == ["one"]
+    assert "two was interrupted and cannot be resumed: the disk is full" in caplog.text
