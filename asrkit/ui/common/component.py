@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from asrkit.errors import AsrkitError
 from asrkit.ui import strings
+from asrkit.ui.common.request_fields import RequestError, check_request
 from asrkit.ui.security.endpoints import FUNCTIONS
 from asrkit.ui.security.permissions import Action, PermissionDenied, check
 
@@ -42,6 +43,8 @@ def with_error_reply(function: Callable[P, Reply]) -> Callable[P, Reply]:
     def reply(*args: P.args, **kwargs: P.kwargs) -> Reply:
         try:
             return function(*args, **kwargs)
+        except RequestError:  # has a status of its own
+            raise
         except AsrkitError as error:
             return {"error": str(error)}
 
@@ -52,12 +55,17 @@ def _serve(function: Callable[[Request], Reply], name: str, action: Action) -> C
     def serve(request: Request) -> Response:
         try:
             check(action)
+            # Serialised here: FastAPI would walk through the reply number by number, in Python.
+            return _respond(function(check_request(request)))
         except PermissionDenied as error:
-            return Response(orjson.dumps({"error": str(error)}), status_code=403, media_type="application/json")
-        # Serialised here: FastAPI would walk through the reply number by number, in Python.
-        return Response(
-            orjson.dumps(function(request), option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json"
-        )
+            return _respond({"error": str(error)}, 403)
+        except RequestError as error:
+            return _respond({"error": str(error)}, 400)
 
     serve.__name__ = name
     return serve
+
+
+def _respond(reply: Reply, status: int = 200) -> Response:
+    content = orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(content, status_code=status, media_type="application/json")

@@ -21,7 +21,7 @@ def limit_connections(config: Config, quotas: Quotas) -> None:
 
 
 def _make_protocol(base: Any, quotas: Quotas) -> type[asyncio.Protocol]:
-    class LimitedProtocol(base):  # type: ignore[misc]
+    class LimitedProtocol(base):
         """Closes a connection whose next request has not begun in time, and those beyond twice the limit at once."""
 
         _deadline: asyncio.TimerHandle | None = None

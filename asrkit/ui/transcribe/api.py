@@ -39,6 +39,7 @@ from asrkit.ui.transcribe.uploads import UploadQueue
 STYLE = UI / "transcribe/recorder.css"
 MAX_COLUMNS = 900
 MAX_ALIGNED_S = 600.0
+MAX_RATE = 384_000  # Hz, of a microphone
 
 
 class TranscribeApi:
@@ -76,12 +77,15 @@ class TranscribeApi:
     @with_error_reply
     def start(self, request: Request) -> Reply:
         """Start a live recording: {model, rate, name, expect, hot, lm} -> {id}."""
+        rate = int(request["rate"])
+        if rate > MAX_RATE:
+            raise DataError(strings.text("transcribe.wrong_rate", rate=rate, highest=MAX_RATE))
         recording = Recording(
             str(request.get("name") or strings.text("transcribe.unnamed")),
             str(request["model"]),
             state=WORKING,
             hints=read_hints(request),
-            microphone=Microphone(StreamResampler(int(request["rate"]))),
+            microphone=Microphone(StreamResampler(rate)),
         )
         return {"id": self.recordings.add(recording).id}
 
@@ -96,9 +100,7 @@ class TranscribeApi:
         with recording.lock:
             microphone = recording.microphone
             if microphone is not None and int(request["number"]) == microphone.num_chunks:
-                live.push_chunk(
-                    self.store, recording, base64.b64decode(request["pcm"]), is_last=bool(request.get("last"))
-                )
+                live.push_chunk(self.store, recording, _decode_pcm(request["pcm"]), is_last=bool(request.get("last")))
             return _describe(recording, int(request.get("seen") or 0))
 
     # ---- files
@@ -232,6 +234,16 @@ class TranscribeApi:
         if recording.duration_s > MAX_ALIGNED_S:
             raise DataError(strings.text("transcribe.too_long_to_correct", minutes=round(MAX_ALIGNED_S / 60)))
         return recording, recording.part(0, recording.duration_s)
+
+
+def _decode_pcm(text: str) -> bytes:
+    try:
+        pcm = base64.b64decode(text)
+    except ValueError:  # of binascii as well
+        pcm = b"?"
+    if len(pcm) % 2:
+        raise DataError(strings.text("transcribe.wrong_samples"))
+    return pcm
 
 
 def _describe(recording: Recording, num_seen: int = 0) -> Reply:

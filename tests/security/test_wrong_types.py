@@ -1,0 +1,109 @@
+"""Requests of wrong types: one sentence and status 400, and never an exception that is not AsrkitError."""
+
+import random
+import re
+from pathlib import Path
+
+import orjson
+import pytest
+
+from asrkit.config import TrainConfig
+from asrkit.ui.common import form, request_fields
+from asrkit.ui.common.request_fields import FIELDS, RequestError, check_request
+from asrkit.ui.security.endpoints import FUNCTIONS
+from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
+
+UI = Path(__file__).parents[2] / "asrkit/ui"
+WRONG = (None, True, 7, -1, 2**60, 1.5, 1e308, "", "x", "\0", "../..", [], ["x"], [1], [{}], {}, {"x": 1}, {"": [None]})
+SANE = [value for value in WRONG if value != "\0"]
+RUN = "a-run"
+VISITOR = Identity(Role.VISITOR, "ann", "a" * 24, "visitor:" + "a" * 24)
+
+
+@pytest.fixture(scope="module")
+def functions(serve):
+    """Return the server functions of a page as Gradio calls them."""
+    page = serve(is_public=True)
+    page.store.create(TrainConfig(), RUN)
+    blocks = {id(block): block for block in page.page.blocks.values()}.values()
+    found = [
+        getattr(block, name)
+        for block in blocks
+        for name in vars(block)
+        if getattr(vars(block)[name], "_is_server_fn", False)
+    ]
+    assert len(found) == len(FUNCTIONS)
+    return found
+
+
+def call(function, request, who=OPERATOR):
+    with as_identity(who):
+        response = function(request)
+    return response.status_code, orjson.loads(response.body)
+
+
+@pytest.mark.parametrize("request_", [value for value in WRONG if not isinstance(value, dict)], ids=repr)
+def test_request_that_is_no_object_is_refused(functions, request_):
+    for function in functions:
+        status, reply = call(function, request_)
+        assert status == 400 and reply == {"error": "The data of this request must be a JSON object."}
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_field_of_a_wrong_type_is_refused(name):
+    kind, is_valid = FIELDS[name]
+    wrong = [value for value in WRONG if value is not None and not is_valid(value)]
+    assert len(wrong) > 5
+    for value in wrong:
+        with pytest.raises(
+            RequestError, match=f"The field {name} of this request must be {request_fields._describe(kind)}"
+        ):
+            check_request({name: value})
+
+
+def test_missing_field_and_nul_are_refused(functions):
+    by_name = {function.__name__: function for function in functions}
+    assert call(by_name["push_chunk"], {}) == (400, {"error": "This request lacks the field id."})
+    assert call(by_name["push_chunk"], {"id": None})[0] == 400
+    for request in ({"data": "a\0b"}, {"settings": {"a": ["\0"]}}, {"compare": {"\0": 1}}, {"without": ["\0"]}):
+        with pytest.raises(RequestError, match="NUL"):
+            check_request(request)
+
+
+def test_each_field_that_is_read_has_a_type():
+    source = "\n".join(path.read_text() for path in UI.rglob("*.py"))
+    read = set(re.findall(r'request(?:\.get\(|\[)"(\w+)"', source))
+    assert len(read) > 30 and read - set(FIELDS) == set()
+    assert "secret" not in check_request({"secret": 1})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_other_exception_escapes(functions, seed):
+    """Requests of right types with values that make no sense, one in five with a wrong type among them."""
+    draw, num_answered = random.Random(seed), 0
+    by_name = {function.__name__: function for function in functions}
+    recording = call(by_name["start"], {"model": "gone", "rate": 16_000})[1]["id"]
+    texts = ("", "x", "é\u202e", "../../etc/passwd", "=1+1", "x" * 5000, "checkpoints of x", "eval/wer", "move", "0")
+    texts += ("delete", "basic", "callsigns", "srt", recording, RUN)
+    draw_by_kind = {
+        "text": lambda: draw.choice(texts),
+        "integer": lambda: draw.choice((-(2**53), -1, 0, 1, 2**31, 2**53)),
+        "flag": lambda: draw.random() < 0.5,
+        "texts": lambda: draw.choices(texts, k=3),
+        "object": lambda: {draw.choice((*texts, *form.NAMES)): draw.choice(SANE) for _ in range(4)},
+        "files": lambda: [{"path": draw.choice(texts), "name": draw.choice(texts)}],
+    }
+    for function in functions:
+        if function.__name__ == "list_hub_splits":  # would ask the Hub
+            continue
+        for who in (OPERATOR, VISITOR):
+            names = draw.sample(sorted(FIELDS), draw.randint(20, len(FIELDS)))
+            request = {name: draw_by_kind[FIELDS[name][0]]() for name in names}
+            if draw.random() < 0.2:
+                request[draw.choice(names)] = draw.choice(WRONG)
+            status, reply = call(function, request, who)
+            num_answered += status == 200
+            assert status in (200, 400, 403) and isinstance(reply, dict)
+            if status != 200:
+                assert isinstance(reply["error"], str) and reply["error"].endswith(".")
+    assert num_answered > len(functions)  # so that what is behind the check of types is tried too
