@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from asrkit.errors import ModelError
+from asrkit.hub import credentials
 
 CTC_TYPES = frozenset(
     "wav2vec2 wav2vec2-bert wav2vec2-conformer hubert wavlm data2vec-audio unispeech unispeech-sat sew sew-d "
@@ -19,6 +21,9 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+
+MAX_SETTINGS_BYTES = 4 << 20
+"""Of a JSON file with settings; the published ones have 1 to 20 kB."""
 
 
 def check_directory(path: Path, label: str = "") -> None:
@@ -60,14 +65,37 @@ def read_preprocessor(path: Path) -> dict[str, Any] | None:
     return settings if isinstance(settings, dict) else None
 
 
-def read_settings(file: Path) -> dict[str, Any] | None:
-    """Return the settings in a JSON file, None where there is none. Raises ModelError if it is damaged."""
+def read_settings(file: Path, max_bytes: int = MAX_SETTINGS_BYTES, content: str = "settings") -> dict[str, Any] | None:
+    """Return the object in a checkpoint's JSON file, None where there is no such file; content: what messages call it.
+
+    Raises ModelError for a file that is damaged, larger than `max_bytes`, or a link that leads out of its folder.
+    """
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        with open(find_file(file.parent, file.name), "rb") as opened:
+            text = opened.read(max_bytes + 1)
+        if len(text) > max_bytes:
+            raise ModelError(f"{file} is larger than the {max_bytes >> 20} MB that such a file has at most.")
+        settings = json.loads(text.decode("utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{file} is not valid JSON ({error}); the checkpoint is damaged.") from error
     if not isinstance(settings, dict):
-        raise ModelError(f"{file} holds no settings; the checkpoint is damaged.")
+        raise ModelError(f"{file} holds no {content}; the checkpoint is damaged.")
     return settings
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """Return the path of a checkpoint's file, which may not exist. Raises ModelError for one outside its folder.
+
+    A checkpoint names some of its files itself. Links may lead to the cache of the Hub's client, which fills its
+    folders with them.
+    """
+    path = folder / name
+    if name != os.path.basename(name) or name in ("", ".", "..") or "\0" in name:
+        raise ModelError(f"The checkpoint {folder} names the file {name!r:.80}, which is not in it; it is damaged.")
+    if path.is_symlink():
+        target = Path(os.path.realpath(path))
+        if not any(target.is_relative_to(os.path.realpath(root)) for root in (folder, credentials.cache_dir("model"))):
+            raise ModelError(f"{path} is a link that leads out of the checkpoint's folder; copy the file into it.")
+    return path

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from asrkit.decoding import ctc
 from asrkit.decoding.tokens import Speller, find_delimiter
 from asrkit.errors import ModelError, first_line
-from asrkit.models.checkpoints import read_config, read_settings
+from asrkit.models.checkpoints import find_file, read_config, read_settings
+
+MAX_BYTES, MAX_TOKENS = 64 << 20, 300_000
+"""Of a vocabulary; the largest published ones, of a thousand languages, have 4 MB, and 262,000 tokens."""
 
 
 def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
@@ -18,25 +20,27 @@ def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
     An MMS vocabulary is nested by language: that of `language` is returned, else of the one its tokenizer is set to.
     Raises ModelError where it has none for `language`.
     """
-    vocabulary = _read_file(path)
+    vocabulary = read_whole(path)
     if vocabulary is None or not is_nested(vocabulary):
         return vocabulary
     if language:
         return select_language(vocabulary, language, str(path))
-    settings = path / "tokenizer_config.json"
-    default = json.loads(settings.read_text(encoding="utf-8")).get("target_lang") if settings.exists() else ""
+    default = (read_settings(path / "tokenizer_config.json") or {}).get("target_lang")
     return vocabulary.get(str(default)) or next(iter(vocabulary.values()))
 
 
-def _read_file(path: Path) -> dict[str, Any] | None:
-    try:
-        vocabulary = json.loads((path / "vocab.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ModelError(f"{path / 'vocab.json'} is not valid JSON ({error}); the checkpoint is damaged.") from error
-    if not isinstance(vocabulary, dict):
-        raise ModelError(f"{path / 'vocab.json'} holds no vocabulary; the checkpoint is damaged.")
+def read_whole(path: Path) -> dict[str, Any] | None:
+    """Return the content of vocab.json, nested by language or not; None where there is none.
+
+    Raises ModelError for a damaged file.
+    """
+    vocabulary = read_settings(path / "vocab.json", MAX_BYTES, "vocabulary")
+    if vocabulary is not None:
+        for letters in vocabulary.values() if is_nested(vocabulary) else [vocabulary]:
+            if not all(type(number) is int and 0 <= number < MAX_TOKENS for number in letters.values()):
+                raise ModelError(f"{path / 'vocab.json'} numbers its tokens wrongly; the checkpoint is damaged.")
+            if len(letters) > MAX_TOKENS:
+                raise ModelError(f"{path / 'vocab.json'} holds more than {MAX_TOKENS:,} tokens, which no model has.")
     return vocabulary
 
 
@@ -47,7 +51,7 @@ def is_nested(vocabulary: dict[str, Any]) -> bool:
 
 def check_language(path: Path, language: str) -> None:
     """Raise ModelError if `path` is an MMS checkpoint without `language`; other models have one vocabulary."""
-    vocabulary = _read_file(path)
+    vocabulary = read_whole(path)
     if vocabulary is not None and is_nested(vocabulary):
         select_language(vocabulary, language, str(path))
 
@@ -90,7 +94,7 @@ def read_speller(path: Path, language: str = "") -> Speller | None:
     settings = read_settings(path / "tokenizer_config.json") or {}
     pieces, added = None, {}
     if (vocabulary := read_vocabulary(path, language)) is None:
-        if (pieces := _read_pieces(path / "tokenizer.json")) is None:
+        if (pieces := read_pieces(path)) is None:
             return None
         vocabulary, added = pieces.get_vocab(), pieces.get_added_tokens_decoder()
     if num_rows is not None and not language:  # an adapter of MMS brings an output layer of its own size
@@ -109,12 +113,17 @@ def read_speller(path: Path, language: str = "") -> Speller | None:
     )
 
 
-def _read_pieces(file: Path) -> Any | None:
-    """Return the `tokenizers.Tokenizer` of a file, None where there is none."""
-    if not file.is_file():
+def read_pieces(path: Path) -> Any | None:
+    """Return the `tokenizers.Tokenizer` of a checkpoint, None where it has none.
+
+    Raises ModelError for a file that is damaged, too large, or a link that leads out of the folder.
+    """
+    content = read_settings(path / "tokenizer.json", MAX_BYTES, "tokenizer")
+    if content is None:
         return None
     from tokenizers import Tokenizer
 
+    file = find_file(path, "tokenizer.json")
     try:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # the only one that it raises

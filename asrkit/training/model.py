@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoFeatureExtractor,
-    AutoModelForCTC,
-    PreTrainedModel,
-    Wav2Vec2CTCTokenizer,
-)
+from transformers import PreTrainedModel
 
 from asrkit.config import TrainConfig
 from asrkit.decoding import ctc
 from asrkit.decoding.tokens import Speller
 from asrkit.errors import ModelError, first_line
-from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies
+from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies, weights
 from asrkit.models.anatomy import Anatomy, encoder_settings
 from asrkit.training import pieces
 from asrkit.training.head import add_output_rows
@@ -149,18 +141,22 @@ def _load_tokenizer(base: str) -> Any | None:
     if not any("CTC" in name for name in settings.architectures or []):
         return None
     try:
-        return processors.load_processor(base).tokenizer
-    except Exception as error:  # transformers and tokenizers raise anything here, as for a missing file
+        tokenizer = processors.load_tokenizer(Path(base))
+        reason = "" if tokenizer is not None else "it has no vocab.json or tokenizer.json"
+    except Exception as error:  # transformers and tokenizers raise anything here
+        tokenizer, reason = None, first_line(error).rstrip(".")
+    if tokenizer is None:
         raise ModelError(
-            f"The base model {base} has an output layer but its tokenizer cannot be loaded "
-            f"({first_line(error).rstrip('.')}); set Vocabulary to fresh."
-        ) from error
+            f"The base model {base} has an output layer but its tokenizer cannot be loaded ({reason}); set Vocabulary "
+            "to fresh."
+        )
+    return tokenizer
 
 
 def _load_config(base: str) -> Any:
     try:
-        return AutoConfig.from_pretrained(base)
-    except Exception as error:  # transformers raises anything for a damaged checkpoint
+        return weights.load_config(Path(base))
+    except ModelError as error:
         raise ModelError(f"The base model {base} cannot be loaded: {first_line(error).rstrip('.')}.") from error
 
 
@@ -175,21 +171,11 @@ def _make_processor(base: str, vocabulary: dict[str, int], like: Any = None) -> 
         pad, unknown, delimiter = like.pad_token, like.unk_token, like.word_delimiter_token
         unknown = unknown if unknown in vocabulary else None  # else the tokenizer adds it, without an output
         delimiter = delimiter if delimiter in vocabulary else ctc.DELIMITER
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "vocab.json")
-        path.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
-        # transformers takes `pad_token` as the blank. CTC has no begin and end tokens.
-        tokenizer = Wav2Vec2CTCTokenizer(
-            str(path), pad_token=pad, unk_token=unknown, word_delimiter_token=delimiter, bos_token=None, eos_token=None
-        )
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(base)
-    except Exception as error:  # transformers raises anything for a damaged checkpoint
-        raise ModelError(
-            f"The base model {base} has no usable preprocessor_config.json "
-            f"({first_line(error).rstrip('.')}); copy all files of the model."
-        ) from error
-    return processors.make_processor(extractor, tokenizer)
+    # transformers takes `pad_token` as the blank. CTC has no begin and end tokens.
+    tokenizer = processors.tokenizer_of(
+        vocabulary, pad_token=pad, unk_token=unknown, word_delimiter_token=delimiter, bos_token=None, eos_token=None
+    )
+    return processors.make_processor(processors.load_feature_extractor(Path(base)), tokenizer)
 
 
 def _load_model(base: str, config: TrainConfig, **changes: Any) -> CtcModel:
@@ -207,13 +193,11 @@ def _load_model(base: str, config: TrainConfig, **changes: Any) -> CtcModel:
     if "vocab_size" in changes and encoder is not settings and hasattr(encoder, "vocab_size"):
         encoder.vocab_size = changes["vocab_size"]
     try:
-        model, info = AutoModelForCTC.from_pretrained(
-            base, config=settings, dtype=torch.float32, output_loading_info=True, **loading
-        )
+        model, missing = weights.load_model(Path(base), settings, **loading)
     except Exception as error:  # transformers raises anything for a damaged checkpoint
         raise ModelError(f"The base model {base} cannot be loaded for CTC: {first_line(error).rstrip('.')}.") from error
     if "ignore_mismatched_sizes" not in loading:
-        anatomy.check_head_weights(info["missing_keys"], base)
+        anatomy.check_head_weights(missing, base)
     return cast("CtcModel", model)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCTC
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.errors import ModelError, first_line
-from asrkit.models import anatomy, blanks, features, memory_format, processors
+from asrkit.models import anatomy, blanks, features, memory_format, processors, weights
 from asrkit.transcription.inference_thread import run_in_inference_thread
 from asrkit.transcription.precision import best_device, choose_dtype
 
@@ -37,7 +37,9 @@ class Engine:
     def __init__(self, checkpoint: str, device: str | None = None) -> None:
         try:
             self.processor = processors.load_processor(checkpoint)
-            model, info = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
+            model, missing = weights.load_model(Path(checkpoint), weights.load_config(Path(checkpoint)))
+        except ModelError:
+            raise
         except Exception as error:  # transformers and tokenizers raise anything for a damaged checkpoint
             reason = first_line(error).rstrip(".")
             raise ModelError(f"The model {checkpoint} cannot be loaded for transcription: {reason}.") from error
@@ -45,7 +47,7 @@ class Engine:
             raise ModelError(
                 f"The model {checkpoint} has no tokenizer, so it was never fine-tuned for CTC; fine-tune it first."
             )
-        anatomy.check_head_weights(info["missing_keys"], checkpoint)
+        anatomy.check_head_weights(missing, checkpoint)
         blanks.settle(model, self.processor, checkpoint)
         self.anatomy = anatomy.of(model, self.processor, checkpoint)
         self.model = model.eval()
