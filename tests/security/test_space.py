@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -18,8 +15,7 @@ import pytest
 
 from asrkit.ui.security import endpoints
 from tests.support import oauth
-from tests.support.ports import find_free_port
-from tests.support.waiting import wait_for
+from tests.support.space import Space
 
 SPACE_USER, HUB_TOKEN = 1000, "hf_token_of_the_owner"
 AS_SPACE_USER = (
@@ -27,45 +23,6 @@ AS_SPACE_USER = (
     # It may read what root has installed, and write nothing of it.
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
-PROJECT = Path(__file__).resolve().parents[2]
-
-
-class Space:
-    """The app as a process, with the environment of a Space."""
-
-    def __init__(self, folder: Path, launcher: Sequence[str] = (), **environ: str) -> None:
-        self.port, self.log_path, self.launcher = find_free_port(), folder / "app.log", launcher
-        self.host = f"127.0.0.1:{self.port}"
-        self.url = f"http://{self.host}"
-        self.folder, self.environ = folder, environ
-
-    def start(self) -> None:
-        command = [*self.launcher, sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(self.port)]
-        environ = {
-            **os.environ,
-            "SYSTEM": "spaces",
-            "SPACE_ID": "ann/asrkit",
-            "SPACE_HOST": self.host,
-            "ASRKIT_RUNS": str(self.folder / "runs"),
-            **self.environ,
-        }
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=log, stderr=subprocess.STDOUT)
-        wait_for(self._is_ready, "the Space to start")
-
-    def _is_ready(self) -> bool:
-        assert self.process.poll() is None, self.log()
-        return "asrkit is ready" in self.log()
-
-    def log(self) -> str:
-        return self.log_path.read_text()
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
-
-    def browser(self) -> Browser:
-        return Browser(self)
 
 
 class Browser:
@@ -132,14 +89,14 @@ def space(provider, tmp_path_factory):
 
 def test_owner_and_named_users_are_operators(space):
     for user in ("ann", "eve"):
-        browser = space.browser()
+        browser = Browser(space)
         browser.sign_in(user)
         seen = browser.describe()
         assert (seen["role"], seen["name"], seen["denied"]) == ("operator", user, [])
 
 
 def test_other_users_are_visitors(space):
-    bob = space.browser()
+    bob = Browser(space)
     bob.sign_in("bob")
     seen = bob.describe()
     assert (seen["role"], seen["denied"]) == ("visitor", ["start_run", "publish"])
@@ -150,7 +107,7 @@ def test_other_users_are_visitors(space):
 
 
 def test_without_signing_in_everybody_may_transcribe(space):
-    anybody = space.browser()
+    anybody = Browser(space)
     seen = anybody.describe()
     assert seen["denied"] == ["use_own_data", "start_run", "publish"] and "Sign in" in seen["notes"][0]
     assert "You may not" in anybody.call("data", "list_datasets", {})["error"]
@@ -162,7 +119,7 @@ def test_forged_session_is_no_sign_in(space):
     from itsdangerous import TimestampSigner
 
     session = "eyJvYXV0aF9pbmZvIjogeyJ1c2VyaW5mbyI6IHsicHJlZmVycmVkX3VzZXJuYW1lIjogImFubiJ9fX0="  # of ann
-    forger = space.browser()
+    forger = Browser(space)
     forger.cookies["session"] = TimestampSigner("another secret").sign(session).decode()
     assert forger.describe()["role"] == "anonymous"
 
@@ -178,10 +135,10 @@ def test_secrets_are_not_in_the_environment_that_the_system_shows(space):
 
 
 def test_sign_in_button_leads_to_the_provider(space, provider):
-    config = space.browser().get("/config").json()
+    config = Browser(space).get("/config").json()
     (button,) = [each for each in config["components"] if each["props"].get("elem_id") == "hub-sign-in"]
     assert button["props"]["value"] == "Sign in with Hugging Face"
-    location = space.browser().get("/login/huggingface").headers["location"]
+    location = Browser(space).get("/login/huggingface").headers["location"]
     assert location.startswith(f"{provider.url}/authorize?") and "client_id=client-of-the-space" in location
 
 
@@ -191,7 +148,7 @@ def test_log_of_a_start_is_clean(space):
 
 
 def test_every_event_of_a_space_has_a_row(space):
-    dependencies = space.browser().get("/config").json()["dependencies"]
+    dependencies = Browser(space).get("/config").json()["dependencies"]
     names = {each["api_name"].rstrip("_0123456789") for each in dependencies if each["backend_fn"] and each["api_name"]}
     assert "_check_login_status".strip("_") in {name.strip("_") for name in names}
     assert {name.strip("_") for name in names} - {name.strip("_") for name in endpoints.EVENTS} == set()
@@ -204,7 +161,7 @@ def test_space_without_sign_in_says_how_to_become_its_operator(provider, space_u
     space.environ |= provider.env("ann/asrkit", space.host) | {"OAUTH_CLIENT_SECRET": ""}
     space.start()
     try:
-        anybody = space.browser()
+        anybody = Browser(space)
         seen = anybody.describe()
         assert seen["role"] == "anonymous" and seen["denied"] == ["use_own_data", "start_run", "publish"]
         assert "hf_oauth: true" in seen["notes"][0] and "No storage is mounted" in seen["notes"][1]
