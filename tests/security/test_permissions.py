@@ -149,3 +149,12 @@ def test_public_url_is_an_allowed_host():
     token = f"Bearer {deployment.token}"
     assert identify(deployment, host="asr.example.org", authorization=token) == OPERATOR
     assert deployment.is_secure and deployment.link.startswith("https://asr.example.org/lab/?token=")
+
+
+def test_cookies_stay_below_the_path_of_the_public_url():
+    """On a JupyterHub, the other users' servers have the same host name."""
+    deployment = make_deployment("127.0.0.1", 7860, "https://hub.example.org/user/ann/proxy/7860", environ={})
+    cookie = guard.Guard(None, deployment)._make_cookie("name", "value", 60)
+    assert "; Path=/user/ann/proxy/7860/; " in cookie and "SameSite=Strict; Secure" in cookie
+    local = make_deployment("127.0.0.1", 7860, environ={})
+    assert "; Path=/; " in guard.Guard(None, local)._make_cookie("name", "value", 60)

@@ -65,8 +65,8 @@ class Deployment:
 
     @property
     def is_shared(self) -> bool:
-        """Whether people who do not know each other may use the app."""
-        return self.kind != Kind.LOCAL
+        """Whether others than who started it may use the app, if only through a proxy and with a password."""
+        return self.kind != Kind.LOCAL or bool(self.password)
 
     @property
     def has_visitors(self) -> bool:

@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
@@ -132,7 +132,8 @@ class Guard:
         framed = "SameSite=None; Secure; Partitioned"
         strict = "SameSite=Strict; Secure" if self.deployment.is_secure else "SameSite=Strict"
         attributes = framed if self.deployment.kind == Kind.SPACE else strict
-        return f"{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; {attributes}"
+        path = urlsplit(self.deployment.url).path  # of a hub's many users, each has one
+        return f"{name}={value}; Path={path}; Max-Age={max_age_s}; HttpOnly; {attributes}"
 
     # From where
 

@@ -32,13 +32,11 @@ class VisitorApi:
             "role": who.role,
             "name": who.name,
             "denied": [action.name.lower() for action in OFFERED if not can(action)],
-            "can_sign_out": self.deployment.kind == Kind.SERVER or self._is_public_operator(),
+            # On a Space, the button of the sign-in does it.
+            "can_sign_out": who.role == Role.OPERATOR and self.deployment.kind != Kind.SPACE,
             "who": self._describe_who(),
             "notes": [strings.text(f"visitor.note.{name}") for name in self._choose_notes()],
         }
-
-    def _is_public_operator(self) -> bool:
-        return self.deployment.kind == Kind.PUBLIC and current_identity().role == Role.OPERATOR
 
     def _describe_who(self) -> str:
         who, is_space = current_identity(), self.deployment.kind == Kind.SPACE
