@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,38 @@ def _plan_from_hub(name: DatasetName, repository: hub.Repository) -> tuple[Datas
         for split, files in builder.config.data_files.items()
     }
     return resolved, _Plan(repository, configs, config, builder.name, splits)
+
+
+def check_card(card: str, dataset: str) -> None:
+    """Raise DataError if the README.md of a dataset names files outside its repository.
+
+    `datasets` would look for them on this machine, and answer whether they exist.
+    """
+    import yaml
+
+    header = re.match(r"\s*---\s*\n(.*?)\n---\s*(\n|$)", card, re.DOTALL)
+    try:
+        content = yaml.safe_load(header[1]) if header else None
+    except (yaml.YAMLError, RecursionError):  # `datasets` does not read it either
+        return
+    configs = content.get("configs") if isinstance(content, dict) else None
+    named = [config for config in configs if isinstance(config, dict)] if isinstance(configs, list) else []
+    for config in named:
+        for path in _texts([config.get("data_files"), config.get("data_dir")]):
+            if path.startswith(("/", "~", "\\")) or ":" in path or ".." in path.replace("\\", "/").split("/"):
+                raise DataError(
+                    f"The dataset {dataset} refers to {path!r:.80}, outside its repository; download it and give its "
+                    "folder."
+                )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
 
 
 def _plan_from_conversion(name: DatasetName) -> tuple[DatasetName, _Plan]:

@@ -6,14 +6,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from asrkit.data import embedded
+from asrkit.data import access, embedded
 from asrkit.data.manifest import Utterance
-from asrkit.data.readers import tables
+from asrkit.data.readers import arrow_stream, tables
 from asrkit.data.readers.columns import ColumnChoice, Columns, choose_columns, note_unused
 from asrkit.data.readers.rows import extract_audio, make_utterances
 from asrkit.data.split_names import split_role
@@ -21,6 +23,9 @@ from asrkit.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import datasets
+
+MAX_JSON_BYTES = 16 << 20
+MAX_ROWS = 5_000_000
 
 
 def is_saved(folder: Path) -> bool:
@@ -32,15 +37,68 @@ def load(folder: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.T
     """Read a saved dataset. Raises DataError for a damaged directory, missing columns, and a dataset without rows."""
     import datasets
 
+    check_files(folder)
     try:
-        loaded = datasets.load_from_disk(str(folder))
+        loaded = datasets.load_from_disk(str(folder)).with_format(None)
     except IndexError as error:  # raised by `datasets` for a dataset without rows
         raise DataError(f"{folder} has no rows; save a dataset that has some.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:  # KeyError: a key missing in its JSON files
-        raise DataError(
-            f"{folder} cannot be read as a saved dataset ({first_line(error)}); save it to disk again."
-        ) from error
+        raise _damaged_error(folder, first_line(error)) from error
     return _read_splits(_splits_with_roles(loaded, folder.name), folder, clips_dir, choice)
+
+
+def check_files(folder: Path) -> None:
+    """Raise DataError unless all files that a saved dataset names are its own, and together hold no flood of rows.
+
+    Its JSON files name the Arrow files, which `datasets` would open wherever they are. Nothing but a name is looked at
+    before it is known to lead into the folder, so that the answer tells nothing about other files.
+    """
+    policy, num_rows = access.ReadPolicy(), 0
+    splits = _read_json(folder / "dataset_dict.json", policy)
+    names = [""] if splits is None else splits.get("splits")
+    if not isinstance(names, list):
+        raise _damaged_error(folder, "dataset_dict.json lists no splits")
+    for split in names:
+        part = folder if splits is None else _inside(folder, split, policy)
+        state = _read_json(part / "state.json", policy)
+        _read_json(part / "dataset_info.json", policy)
+        files = state.get("_data_files") if state else None
+        if not isinstance(files, list):
+            raise _damaged_error(folder, "state.json lists no files")
+        for entry in files:
+            file = _inside(part, entry.get("filename") if isinstance(entry, dict) else None, policy)
+            num_rows += arrow_stream.count_rows(file)
+    if num_rows > MAX_ROWS:
+        raise DataError(f"{folder} holds {num_rows:,} rows; a dataset may have {MAX_ROWS:,}. Save it in parts.")
+
+
+def _inside(folder: Path, name: object, policy: access.ReadPolicy) -> Path:
+    """Return the path of a file that a dataset names. Raises DataError unless it is in the folder and may be read."""
+    if not isinstance(name, str) or name != os.path.basename(name) or name in ("", ".", "..") or "\0" in name:
+        raise _damaged_error(folder, f"it names {name!r:.80}, which is not in its folder")
+    path = folder / name
+    if not policy.allows(path) or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise _damaged_error(folder, f"it names {name!r:.80}, which is not in its folder")
+    return path
+
+
+def _read_json(file: Path, policy: access.ReadPolicy) -> dict[str, Any] | None:
+    """Return the object in a JSON file, None where there is no such file."""
+    try:
+        with open(_inside(file.parent, file.name, policy), "rb") as opened:
+            text = opened.read(MAX_JSON_BYTES + 1)
+        content = json.loads(text.decode("utf-8")) if len(text) <= MAX_JSON_BYTES else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged_error(file.parent, f"{file.name}: {first_line(error)}") from error
+    if not isinstance(content, dict):
+        raise _damaged_error(file.parent, f"{file.name} holds no settings")
+    return content
+
+
+def _damaged_error(folder: Path, reason: str) -> DataError:
+    return DataError(f"{folder} cannot be read as a saved dataset ({reason}); save it to disk again.")
 
 
 def _splits_with_roles(
