@@ -14,6 +14,7 @@ from tests.gpu import __main__ as program
 from tests.gpu import child, plan, report
 from tests.gpu.pack import Pack, RowFile
 from tests.gpu.report import PartResult, Row
+from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -171,7 +172,8 @@ def test_part_at_its_limit_is_killed_with_its_children(tmp_path, monkeypatch):
     result = program.run_part(plan.PARTS["memory"], tmp_path / "scratch", options, dict(program.os.environ))
     assert (result.status, [row.name for row in result.rows]) == ("timeout", ["kept"])
     marker = f"{program.MARKER}={tmp_path / 'scratch'}".encode()
-    assert not [entry for entry in Path("/proc").glob("[0-9]*") if marker in read_environ(entry)]
+    # A killed process stays in /proc until the kernel has taken it apart.
+    wait_for(lambda: not [entry for entry in Path("/proc").glob("[0-9]*") if marker in read_environ(entry)], "its end")
 
 
 def wait_until_it_writes(wait, log):
