@@ -9,6 +9,7 @@
     ├── HubError           a repository on the Hugging Face Hub
     │   ├── GatedError     one whose terms must be accepted first
     │   └── NotOnHubError  one that is not there, or not for us
+    ├── QuotaError         more than one visitor, or all of them together, may have at once
     └── RunError           a run directory or its process
 
 A message is one clear sentence for the person at the page or the terminal: what is wrong, where (file, row, field), and
@@ -50,6 +51,10 @@ class GatedError(HubError):
 
 class NotOnHubError(HubError):
     """There is no such repository on the Hub, or it is private."""
+
+
+class QuotaError(AsrkitError):
+    """More than one visitor, or all of them together, may have at once."""
 
 
 class RunError(AsrkitError):

@@ -42,6 +42,7 @@ class Job(Generic[Result]):
             of the caller that makes the job.
         abandon_after_s: the job is abandoned if `touch` has not been called for so many seconds.
         on_end: called once with the job when it has ended, also if it never began.
+        owner: who asked for it.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Job(Generic[Result]):
         *,
         abandon_after_s: float = math.inf,
         on_end: Callable[[Job[Result]], None] | None = None,
+        owner: str = "",
     ) -> None:
-        self.kind = kind
+        self.kind, self.owner = kind, owner
         self.state = WAITING
         self.message, self.done, self.total = "", 0, 0
         self.result: Result | None = None
@@ -165,6 +167,7 @@ class JobRegistry(Generic[Result]):
         max_jobs: if there are more, the oldest jobs that have ended are dropped.
         abandon_after_s: a running job is abandoned if it has not been requested for so long.
         drop_after_s: a job that has ended is dropped if it has not been requested for so long.
+        admit: called with the owners of the unfinished jobs before a new one is made; raises to refuse it.
     """
 
     def __init__(
@@ -175,28 +178,34 @@ class JobRegistry(Generic[Result]):
         max_jobs: int = 4,
         abandon_after_s: float = math.inf,
         drop_after_s: float = math.inf,
+        admit: Callable[[list[str]], None] | None = None,
     ) -> None:
-        self.kind, self.max_jobs = kind, max_jobs
+        self.kind, self.max_jobs, self.admit = kind, max_jobs, admit
         self.abandon_after_s, self.drop_after_s = abandon_after_s, drop_after_s
         self._jobs: OrderedDict[Hashable, Job[Result]] = OrderedDict()
         self._lock = threading.Lock()
         self._queue = JobQueue(kind, max_running) if max_running else None
 
-    def join(self, key: Hashable, work: Callable[[Job[Result]], Result], *, restart: bool = False) -> Job[Result]:
+    def join(
+        self, key: Hashable, work: Callable[[Job[Result]], Result], *, restart: bool = False, owner: str = ""
+    ) -> Job[Result]:
         """Return the job of `key`; start one if there is none or it was cancelled.
 
-        restart: start one anew, too, where it has ended.
+        restart: start one anew, too, where it has ended. owner: of a new job, for `admit`, whose errors are raised.
 
         A failed job is returned once: the next caller, who may have mended the cause, starts a new one.
         """
         with self._lock:
             self._drop_expired()
-            job = self._jobs.pop(key, None)
+            job = self._jobs.get(key)
             if job is None or job.state == CANCELLED or (restart and job.has_ended):
-                job = Job(self.kind, work, abandon_after_s=self.abandon_after_s)
+                if self.admit:
+                    self.admit([each.owner for each in self._jobs.values() if not each.has_ended])
+                job = Job(self.kind, work, abandon_after_s=self.abandon_after_s, owner=owner)
                 job.message = f"Waiting for another {self.kind}" if self._queue else ""
                 self._queue.submit(job) if self._queue else job.start()
             job.touch()
+            self._jobs.pop(key, None)
             if job.error is None:
                 self._jobs[key] = job
             self._drop_ended()

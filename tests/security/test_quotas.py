@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from gradio.state_holder import StateHolder
 
 from asrkit.errors import ConfigError
 from asrkit.ui.security import guard, permissions, rates
@@ -14,7 +15,7 @@ from asrkit.ui.security.deployment import make_deployment
 from asrkit.ui.security.permissions import Identity, Role
 from asrkit.ui.security.quotas import Quotas, read_quotas
 
-HOST, COMPONENT_SERVER = "127.0.0.1:7860", "/gradio_api/component_server"
+HOST, CANCEL = "127.0.0.1:7860", "/gradio_api/cancel"
 GUIDE = Path(__file__).parents[2] / "assets/guide/deployment.md"
 
 
@@ -24,6 +25,7 @@ class Sender:
     def __init__(self, **quotas):
         deployment = make_deployment("127.0.0.1", 7860, is_public=True, environ={"ASRKIT_ANONYMOUS_DATA": "1"})
         self.guard = guard.Guard(self._app, replace(deployment, quotas=Quotas(**quotas)))
+        self.state_holder = StateHolder()
         self.token, self.bodies, self.on_request = deployment.token, [], None
 
     async def _app(self, scope, receive, send):
@@ -59,6 +61,7 @@ class Sender:
             "path": path,
             "query_string": b"",
             "client": (address, 1),
+            "app": self,
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
         }
         await self.guard(scope, receive, send)
@@ -67,8 +70,28 @@ class Sender:
     def get(self, **options):
         return asyncio.run(self.send(**options))
 
-    def post(self, *parts, path=COMPONENT_SERVER, **options):
+    def post(self, *parts, path=CANCEL, **options):
         return asyncio.run(self.send("POST", path, parts, **options))
+
+
+def test_sessions_of_a_visitor_are_bounded():
+    """A session of an invented name takes memory, and would drive out the sessions of others."""
+    sender, sessions = Sender(visitor_pages=2, sessions=3), None
+    sessions = sender.state_holder.session_data
+    for visitor in "abab":
+        for number in range(5):
+            name = f"{visitor}{number}"
+            sessions[name] = number  # as Gradio does
+            assert sender.post(orjson.dumps({"session_hash": name}), visitor=visitor * 32) == 200
+    assert sorted(sessions) == ["a3", "a4", "b3", "b4"]
+    for visitor in "cde":
+        sender.post(b'{"session_hash": "x"}', visitor=visitor * 32)
+    assert sorted(sessions) == []
+
+
+@pytest.mark.parametrize("name", ["7", '["a"]', "{}", '"' + "x" * 65 + '"'])
+def test_session_of_a_wrong_type_is_refused(name):
+    assert Sender().post(f'{{"session_hash": {name}}}'.encode()) == 400
 
 
 def test_bucket_is_filled_again_with_time():
@@ -212,7 +235,5 @@ def test_slow_headers_and_many_connections_do_not_stop_the_app(serve):
     finally:
         for one in idle:
             one.close()
-    answer = page.operator().post(
-        COMPONENT_SERVER, content=orjson.dumps([]), headers={"content-type": "application/json"}
-    )
+    answer = page.operator().post(CANCEL, content=orjson.dumps([]), headers={"content-type": "application/json"})
     assert answer.status_code == 400 and "must be a JSON object" in answer.text

@@ -32,6 +32,7 @@ from asrkit.ui.common.served_files import AudioBytes, AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.data import audit_report, hub_choices, proposals
 from asrkit.ui.data.dataset_cache import COLUMNS, DatasetCache, LoadedDataset, make_key
+from asrkit.ui.security.quotas import admit_job, owner_name
 
 ABANDON_AFTER_S = 150
 """A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
@@ -49,8 +50,12 @@ class DataApi:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.audits: JobRegistry[Inspection] = JobRegistry("audit", abandon_after_s=ABANDON_AFTER_S)
-        self.downloads: JobRegistry[LoadedDataset] = JobRegistry("download", abandon_after_s=ABANDON_AFTER_S)
+        self.audits: JobRegistry[Inspection] = JobRegistry(
+            "audit", abandon_after_s=ABANDON_AFTER_S, admit=admit_job("audit")
+        )
+        self.downloads: JobRegistry[LoadedDataset] = JobRegistry(
+            "download", abandon_after_s=ABANDON_AFTER_S, admit=admit_job("download")
+        )
         self.datasets = DatasetCache()
 
     @with_error_reply
@@ -75,6 +80,7 @@ class DataApi:
                 make_key(request),
                 lambda job: self.datasets.load(request, job.on_progress),
                 restart=bool(request.get("again")),
+                owner=owner_name(),
             )
             if job.error:
                 raise job.error
@@ -130,6 +136,7 @@ class DataApi:
             self._audit_key(request),
             lambda job: audit_report.inspect(source, limits, config, model, self.store, job.on_progress),
             restart=bool(request.get("again")),
+            owner=owner_name(),
         )
         if job.error:
             raise job.error

@@ -31,6 +31,7 @@ from asrkit.ui.common.component import Reply, Request
 from asrkit.ui.common.run_list import Row, RunList
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.security.permissions import Action, can
+from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train.followers import FollowerCache
 
@@ -155,7 +156,7 @@ class RunsApi:
                 reply["fields"] = [{"name": name, "label": label} for name, label in labels.items()]
         reply["curves"] = self._make_curves(request.get("compare") or {}, str(request.get("series")))
         base_ms = ACTIVE_MS if any(row.is_active for row in rows) else IDLE_MS
-        reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms)
+        reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())
         return reply
 
     def _refresh(self, rows: list[Row]) -> None:

@@ -28,6 +28,7 @@ class JsonBody:
 
     def __init__(self, limits: RequestLimits) -> None:
         self.limits, self.content = limits, b""
+        self.fields: dict[str, Any] = {}
         self._size = 0
 
     def release(self) -> None:
@@ -35,8 +36,8 @@ class JsonBody:
         self.limits.received_bytes -= self._size
         self._size = 0
 
-    async def read(self, receive: Receive, length: int | None) -> dict[str, Any]:
-        """Read the body; return the object in it. length: what its header says.
+    async def read(self, receive: Receive, length: int | None) -> None:
+        """Read the body (`content`) and the object in it (`fields`). length: what its header says.
 
         Raises BodyRefused for one that is too long, too slow or no object.
         """
@@ -53,7 +54,7 @@ class JsonBody:
             parsed = None
         if not isinstance(parsed, dict):
             raise BodyRefused(400, strings.text("security.no_object"))
-        return parsed
+        self.fields = parsed
 
     async def _iter_parts(self, receive: Receive) -> AsyncIterator[bytes]:
         quotas, has_more = self.limits.quotas, True

@@ -25,6 +25,7 @@ from asrkit.ui.security import endpoints, pages
 from asrkit.ui.security.bodies import BodyRefused, JsonBody, bounded, replay
 from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
+from asrkit.ui.security.gradio_bodies import SessionLimits, check_gradio_body
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
 from asrkit.ui.security.rates import RequestLimits
 
@@ -43,7 +44,7 @@ class Guard:
 
     def __init__(self, app: Any, deployment: Deployment) -> None:
         self.app, self.deployment = app, deployment
-        self.limits = RequestLimits(deployment.quotas)
+        self.limits, self.sessions = RequestLimits(deployment.quotas), SessionLimits(deployment.quotas)
         # Cookies know no ports: the name keeps two apps on one machine apart.
         port = deployment.url.rstrip("/").rpartition(":")[2]
         suffix = port if port.isdecimal() else "443"
@@ -83,6 +84,10 @@ class Guard:
             return await refusal(scope, receive, send)
         if scope["method"] == "POST":
             receive = await self._bound_body(scope, receive, headers, body)
+            check_gradio_body(path, body.fields, scope["app"])
+            if who.role != Role.OPERATOR and (session := body.fields.get("session_hash")):
+                visitor = self.limits.key(who, self._read_address(scope, headers))
+                self.sessions.use(visitor, session, scope["app"].state_holder)
         scope[SCOPE_KEY] = who
         with as_identity(who):
             await self.app(scope, receive, send)
@@ -206,7 +211,8 @@ class Guard:
             return _refuse(403, strings.text("security.not_allowed"))
         if (_read_length(headers) or 0) > MAX_SIGN_IN_BYTES:
             return _refuse(413, strings.text("security.body_too_long"))
-        password = (await body.read(receive, _read_length(headers))).get("password")
+        await body.read(receive, _read_length(headers))
+        password = body.fields.get("password")
         if not isinstance(password, str) or not hmac.compare_digest(
             password.encode(), self.deployment.password.encode()
         ):

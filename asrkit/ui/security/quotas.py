@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import Any
 
-from asrkit.errors import ConfigError
+from asrkit.errors import ConfigError, QuotaError
+from asrkit.ui import strings
+from asrkit.ui.security.permissions import Role, current_identity
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _NUMBER = re.compile(r"(\d{1,15})\s*(|kb|mb|gb|tb)")
@@ -16,6 +19,13 @@ _NUMBER = re.compile(r"(\d{1,15})\s*(|kb|mb|gb|tb)")
 
 def _quota(default: int, variable: str) -> Any:
     return field(default=default, metadata={"variable": variable})
+
+
+class Over(Enum):
+    """Which of two limits is reached."""
+
+    VISITOR = 1
+    ALL = 2
 
 
 @dataclass(frozen=True)
@@ -74,3 +84,39 @@ def use_quotas(quotas: Quotas) -> None:
 def current_quotas() -> Quotas:
     """Return the limits of this process."""
     return _current
+
+
+def owner_name() -> str:
+    """Return what the sender's jobs and recordings are counted by; empty for an operator."""
+    who = current_identity()
+    return "" if who.role == Role.OPERATOR else f"visitor {who.folder}"
+
+
+def is_over_quota(owners: Sequence[str], per_visitor: int, in_all: int) -> Over | None:
+    """Return which limit forbids the sender one more of what `owners` have. Operators have no limit."""
+    me = owner_name()
+    if not me:
+        return None
+    if owners.count(me) >= per_visitor:
+        return Over.VISITOR
+    return Over.ALL if sum(map(bool, owners)) >= in_all else None
+
+
+def admit_job(kind: str) -> Callable[[list[str]], None]:
+    """Return `admit` of a JobRegistry (`asrkit.jobs`): it raises QuotaError where a visitor has too many jobs."""
+
+    def admit(owners: list[str]) -> None:
+        quotas = current_quotas()
+        match is_over_quota(owners, quotas.visitor_jobs, quotas.visitors_jobs):
+            case Over.VISITOR:
+                raise QuotaError(strings.text("quota.visitor_jobs", count=quotas.visitor_jobs, kind=kind))
+            case Over.ALL:
+                raise QuotaError(strings.text("quota.all_jobs", kind=kind))
+
+    return admit
+
+
+def page_owner() -> tuple[str, int | None]:
+    """Return the sender of a poll, and how many pages they may have: None for an operator, who has any number."""
+    me = owner_name()
+    return me, current_quotas().visitor_pages if me else None

@@ -53,13 +53,17 @@ class RequestLimits:
             return True
         if not self._by_address.take(_group_address(address)):
             return False
-        key = _key(who, address)
+        key = self.key(who, address)
         return self._by_visitor.take(key) and self._open[key] < self.quotas.open_requests
+
+    def key(self, who: Identity, address: str) -> str:
+        """Return what a sender is counted by."""
+        return who.folder or _group_address(address)
 
     @contextlib.contextmanager
     def open_request(self, who: Identity, address: str) -> Iterator[None]:
         """Count a request as open."""
-        key = _key(who, address)
+        key = self.key(who, address)
         self._open[key] += 1
         try:
             yield
@@ -67,10 +71,6 @@ class RequestLimits:
             self._open[key] -= 1
             if not self._open[key]:
                 del self._open[key]
-
-
-def _key(who: Identity, address: str) -> str:
-    return who.folder or _group_address(address)
 
 
 def _group_address(address: str) -> str:

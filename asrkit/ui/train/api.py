@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import time
@@ -23,8 +24,10 @@ from asrkit.ui.common import form, run_list, status_text
 from asrkit.ui.common.component import Reply, Request
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.security.permissions import Action, can, check
+from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train.followers import FollowerCache, RunFollower
+from asrkit.ui.train.run_quota import run_admitted
 
 RUN_ACTIONS = {
     "stop": supervisor.stop,
@@ -34,7 +37,8 @@ RUN_ACTIONS = {
     "save": supervisor.save_now,
     "evaluate": supervisor.evaluate_now,
 }
-STORE_ACTIONS = {"resume": supervisor.resume, "delete": supervisor.delete}
+RESUME = "resume"
+STORE_ACTIONS = {RESUME: supervisor.resume, "delete": supervisor.delete}
 """Actions that need the other runs as well."""
 
 SHARE_ACTIONS = {"share": ownership.SHARED, "unshare": ownership.PRIVATE}
@@ -94,7 +98,7 @@ class TrainApi:
             except RunError as error:
                 reply["notice"] = str(error)
         base_ms = LIVE_MS if run_id and not reply.get("ended", True) else ENDED_MS
-        reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms)
+        reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())
         return reply
 
     def _start_ready_runs(self) -> tuple[list[run_list.Row], list[Run], str]:
@@ -134,7 +138,8 @@ class TrainApi:
                 owned = ownership.read_ownership(run)
                 ownership.write_ownership(run, dataclasses.replace(owned, visibility=SHARE_ACTIONS[action]))
             elif action in STORE_ACTIONS:
-                STORE_ACTIONS[action](self.store.unguarded, run)
+                with run_admitted(self.store.unguarded) if action == RESUME else contextlib.nullcontext():
+                    STORE_ACTIONS[action](self.store.unguarded, run)
             else:
                 RUN_ACTIONS[action](run)
         except (AsrkitError, OSError) as error:

@@ -30,6 +30,7 @@ from asrkit.ui.common import scripts
 from asrkit.ui.common.component import UI, Reply, Request, server_functions, template, with_error_reply
 from asrkit.ui.common.served_files import AudioFile, ServedFiles
 from asrkit.ui.common.upload_folder import check_uploaded
+from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.transcribe import compare, live
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
@@ -83,6 +84,7 @@ class TranscribeApi:
         recording = Recording(
             str(request.get("name") or strings.text("transcribe.unnamed")),
             str(request["model"]),
+            owner=owner_name(),
             state=WORKING,
             hints=read_hints(request),
             microphone=Microphone(StreamResampler(rate)),
@@ -110,7 +112,9 @@ class TranscribeApi:
         """Start to transcribe an uploaded file: {path, name, model, expect, hot, lm} -> {id}."""
         path = check_uploaded(request["path"])
         recording = self.recordings.add(
-            Recording(Path(str(request["name"])).name, str(request["model"]), hints=read_hints(request))
+            Recording(
+                Path(str(request["name"])).name, str(request["model"]), owner=owner_name(), hints=read_hints(request)
+            )
         )
         self.uploads.add(recording, path)
         return {"id": recording.id}

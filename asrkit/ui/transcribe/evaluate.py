@@ -22,6 +22,7 @@ from asrkit.ui import strings
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import Reply, Request, server_functions, template, with_error_reply
 from asrkit.ui.common.served_files import AudioBytes, AudioFile, ServedFiles
+from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.transcribe.evaluation_report import MAX_WORST_CLIPS, render_report
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
@@ -46,7 +47,9 @@ class EvaluateApi:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.jobs: JobRegistry[Evaluation] = JobRegistry("evaluation", max_jobs=MAX_EVALUATIONS)
+        self.jobs: JobRegistry[Evaluation] = JobRegistry(
+            "evaluation", max_jobs=MAX_EVALUATIONS, admit=admit_job("evaluation")
+        )
 
     @with_error_reply
     def evaluate(self, request: Request) -> Reply:
@@ -60,7 +63,7 @@ class EvaluateApi:
         hints = read_hints(request)
         dataset, model = str(request["dataset"]).strip(), str(request["model"])
         job_id = secrets.token_urlsafe(16)
-        self.jobs.join(job_id, lambda job: self._evaluate(job, dataset, model, normaliser, hints))
+        self.jobs.join(job_id, lambda job: self._evaluate(job, dataset, model, normaliser, hints), owner=owner_name())
         return {"id": job_id}
 
     def _evaluate(

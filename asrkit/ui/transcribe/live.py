@@ -11,7 +11,7 @@ from asrkit.decoding.transcript import join_words
 from asrkit.errors import AsrkitError
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
-from asrkit.ui.transcribe.recordings import FAILED, MAX_LIVE_S, Microphone, Recording, finish
+from asrkit.ui.transcribe.recordings import FAILED, Microphone, Recording, finish
 
 if TYPE_CHECKING:
     from asrkit.transcription.stream import LiveSession
@@ -40,7 +40,7 @@ def fail(recording: Recording, error: BaseException) -> None:
 
 def _push_chunk(store: RunStore, recording: Recording, microphone: Microphone, pcm: bytes, is_last: bool) -> None:
     samples = microphone.resampler.push(np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(2**15))
-    is_last = is_last or recording.duration_s > MAX_LIVE_S
+    is_last = is_last or recording.duration_s > recording.max_live_s
     if is_last:
         samples = np.concatenate([samples, microphone.resampler.finish()])
     session = microphone.session or _open_session(store, recording)

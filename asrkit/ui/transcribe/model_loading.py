@@ -10,6 +10,7 @@ from asrkit.errors import ModelError
 from asrkit.jobs import DONE, Job, JobRegistry, ProgressCallback
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
+from asrkit.ui.security.quotas import admit_job, owner_name
 
 WAIT_S = 0.5
 """How long a reply waits for a model that is nearly loaded."""
@@ -26,7 +27,12 @@ class ModelLoader:
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self.jobs: JobRegistry[None] = JobRegistry(
-            "model", max_running=None, max_jobs=MAX_MODELS, abandon_after_s=ABANDON_AFTER_S, drop_after_s=VALID_S
+            "model",
+            max_running=None,
+            max_jobs=MAX_MODELS,
+            abandon_after_s=ABANDON_AFTER_S,
+            drop_after_s=VALID_S,
+            admit=admit_job("model"),
         )
 
     def load(self, model: str, hints: DecodingHints = NO_HINTS, wait_s: float = WAIT_S) -> str:
@@ -35,7 +41,7 @@ class ModelLoader:
         Call it repeatedly while you wait: loading stops when no call waits for it. Raises the error of the loading.
         """
         key = (access.reader_key(), model, hints)
-        job = self.jobs.join(key, lambda job: self._load(job, model, hints))
+        job = self.jobs.join(key, lambda job: self._load(job, model, hints), owner=owner_name())
         if not job.wait(wait_s):
             return job.message or loading_message(model)
         if job.error:

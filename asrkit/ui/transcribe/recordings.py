@@ -1,7 +1,7 @@
 """Recordings that visitors made or uploaded: audio, words and state. Only the page that created one has its id.
 
 Audio is kept on disk (16 kHz, 16 bit), so that any part of it can be played whatever its format was. It is deleted when
-it has not been used for an hour, or when there are too many recordings.
+it has not been used for an hour, or when its owner, or all together, have too many recordings.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import struct
 import tempfile
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,11 @@ from asrkit.audio import SAMPLING_RATE, Waveform, check_speech
 from asrkit.audio.resampling import StreamResampler
 from asrkit.decoding.hints import DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
-from asrkit.errors import AsrkitError, DataError
+from asrkit.errors import AsrkitError, DataError, QuotaError
 from asrkit.jobs import CANCELLED, DONE, FAILED, WAITING, WORKING, Job
 from asrkit.transcription import files
 from asrkit.ui import strings
+from asrkit.ui.security.quotas import current_quotas
 
 if TYPE_CHECKING:
     from asrkit.transcription.stream import LiveSession
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["CANCELLED", "DONE", "FAILED", "WAITING", "WORKING", "Microphone", "Recording", "Recordings", "finish"]
 
 IDLE_S = 3600.0
-MAX_RECORDINGS = 200
-"""Beyond that number, the ended recording that was used least recently is deleted."""
+LIVE_IDLE_S = 600.0
+"""A live recording that has not been used for this long has lost its page."""
 MAX_LIVE_S = 4 * 3600.0
 MAX_CHECKED_S = 600.0
 """How much of a recording without words is checked for the reason."""
@@ -54,10 +56,11 @@ class Microphone:
 
 @dataclass(eq=False)
 class Recording:
-    """One recording. Hold `lock` to change it."""
+    """One recording. Hold `lock` to change it. owner: empty for an operator."""
 
     name: str
     model: str
+    owner: str = ""
     hints: DecodingHints = field(default_factory=DecodingHints)
     state: str = WAITING
     notice: str = ""
@@ -74,7 +77,7 @@ class Recording:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="asrkit-")  # noqa: SIM115, open as long as the recording
+        self._opened: IO[bytes] | None = None
         self._num_samples = 0
         self._rest: npt.NDArray[np.float32] = np.zeros(0, np.float32)
         self._columns: list[npt.NDArray[np.float16]] = []
@@ -93,8 +96,28 @@ class Recording:
         """What is being done before the model can transcribe; empty once it can."""
         return self.job.message if self.job and self.state == WORKING else ""
 
+    @property
+    def max_live_s(self) -> float:
+        """How long it may be if it is live."""
+        return min(MAX_LIVE_S, 60.0 * current_quotas().live_minutes) if self.owner else MAX_LIVE_S
+
+    @property
+    def _file(self) -> IO[bytes]:
+        """The audio. Opened when it is needed, so that a recording that is refused takes no file handle."""
+        if self.is_closed:
+            raise DataError(strings.text("transcribe.recording_gone"))
+        if self._opened is None:
+            self._opened = tempfile.TemporaryFile(prefix="asrkit-")  # noqa: SIM115, open as long as the recording
+        return self._opened
+
     def append(self, samples: npt.NDArray[np.float32]) -> None:
-        """Append samples (n,) at 16 kHz."""
+        """Append samples (n,) at 16 kHz. Raises DataError if the disk is full or no file can be opened."""
+        try:
+            self._append(samples)
+        except OSError as error:
+            raise DataError(strings.text("transcribe.not_stored", reason=error.strerror or error)) from error
+
+    def _append(self, samples: npt.NDArray[np.float32]) -> None:
         pcm = np.clip(np.round(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE).astype("<i2")
         with self._file_lock:
             self._file.seek(2 * self._num_samples)
@@ -143,7 +166,9 @@ class Recording:
         self.is_closed = True
         if self.job:
             self.job.cancel()
-        self._file.close()
+        with self._file_lock:
+            if self._opened is not None:
+                self._opened.close()
 
 
 def _make_wav_header(num_samples: int) -> bytes:
@@ -161,10 +186,40 @@ class Recordings:
         self._lock = threading.Lock()
 
     def add(self, recording: Recording) -> Recording:
+        """Keep a recording; an ended one is deleted if there are too many.
+
+        Raises QuotaError if there is none to delete: they are all under way. Operators may have any number of those.
+        """
         with self._lock:
+            self._delete_idle()
+            quotas = current_quotas()
+            own = [each for each in self._recordings.values() if each.owner == recording.owner]
+            if recording.owner and len(own) >= quotas.visitor_recordings and not self._delete_ended(own):
+                raise QuotaError(strings.text("quota.visitor_recordings"))
+            alike = [each for each in self._recordings.values() if bool(each.owner) == bool(recording.owner)]
+            is_full = len(alike) >= quotas.visitors_recordings
+            if is_full and not self._delete_ended(alike) and recording.owner:
+                raise QuotaError(strings.text("quota.all_recordings"))
             self._recordings[recording.id] = recording
-            self._delete_old()
         return recording
+
+    def delete_idle(self) -> None:
+        """Delete the recordings that nobody uses any more."""
+        with self._lock:
+            self._delete_idle()
+
+    def delete_all_of(self, owner: str) -> None:
+        """Delete the recordings of a visitor."""
+        with self._lock:
+            for recording in list(self._recordings.values()):
+                if recording.owner == owner:
+                    self._delete(recording)
+
+    def size_bytes(self, owner: str | None = None) -> int:
+        """Return the size of the recordings of a visitor, or of all visitors."""
+        with self._lock:
+            chosen = list(self._recordings.values())
+        return sum(each.size_bytes for each in chosen if each.owner and owner in (None, each.owner))
 
     def get(self, recording_id: Any) -> Recording:
         """Return the recording of an id. Raises DataError if there is none, or it was deleted."""
@@ -181,19 +236,26 @@ class Recordings:
             recording.touched_at = time.monotonic()
         return recording
 
-    def _delete_old(self) -> None:
-        """Delete old recordings; never a file that waits or is being transcribed.
+    def _delete_idle(self) -> None:
+        """Delete what was not used for long; never a file that waits or is being transcribed."""
+        now = time.monotonic()
+        for recording in list(self._recordings.values()):
+            is_live, is_busy = recording.microphone is not None, recording.state in (WAITING, WORKING)
+            if now - recording.touched_at > (LIVE_IDLE_S if is_live else IDLE_S) and (is_live or not is_busy):
+                self._delete(recording)
 
-        An idle live recording has lost its page.
-        """
-        now, excess = time.monotonic(), len(self._recordings) - MAX_RECORDINGS
-        for recording in sorted(self._recordings.values(), key=lambda recording: recording.touched_at):
-            is_busy = recording.state in (WAITING, WORKING)
-            is_idle = now - recording.touched_at > IDLE_S and (not is_busy or recording.microphone is not None)
-            if is_idle or (excess > 0 and not is_busy):
-                recording.close()
-                del self._recordings[recording.id]
-                excess -= 1
+    def _delete_ended(self, candidates: list[Recording]) -> bool:
+        """Delete the oldest ended recording, of the owner who has most; return whether there is one."""
+        num_by_owner = Counter(each.owner for each in candidates)
+        ended = [each for each in candidates if each.state not in (WAITING, WORKING)]
+        if not ended:
+            return False
+        self._delete(min(ended, key=lambda each: (-num_by_owner[each.owner], each.touched_at)))
+        return True
+
+    def _delete(self, recording: Recording) -> None:
+        recording.close()
+        del self._recordings[recording.id]
 
 
 def finish(recording: Recording) -> None:

@@ -19,6 +19,7 @@ from asrkit.errors import ModelError
 from asrkit.jobs import Job
 from asrkit.runs.store import RunStore
 from asrkit.transcription import model_cache
+from asrkit.ui.security import quotas
 from asrkit.ui.transcribe import recordings
 from asrkit.ui.transcribe.api import TranscribeApi
 from tests.support import tiny
@@ -383,6 +384,6 @@ def test_old_recordings_are_deleted(monkeypatch):
     assert all_recordings.get(second.id) is second and first.is_closed and idle_live.is_closed and not file.is_closed
     with pytest.raises(Exception, match="no longer available"):
         all_recordings.get(first.id)
-    monkeypatch.setattr(recordings, "MAX_RECORDINGS", 4)
+    monkeypatch.setattr(quotas, "_current", quotas.Quotas(visitors_recordings=4))
     newer = [add(str(number)) for number in range(3)]
     assert second.is_closed and not any(one.is_closed for one in [file, *newer])
