@@ -21,9 +21,13 @@ VISITOR = Identity(Role.VISITOR, "ann", "a" * 24, "visitor:" + "a" * 24)
 
 
 @pytest.fixture(scope="module")
-def functions(serve):
+def page(serve):
+    return serve(is_public=True)
+
+
+@pytest.fixture(scope="module")
+def functions(page):
     """Return the server functions of a page as Gradio calls them."""
-    page = serve(is_public=True)
     page.store.create(TrainConfig(), RUN)
     blocks = {id(block): block for block in page.page.blocks.values()}.values()
     found = [
@@ -107,3 +111,25 @@ def test_no_other_exception_escapes(functions, seed):
             if status != 200:
                 assert isinstance(reply["error"], str) and reply["error"].endswith(".")
     assert num_answered > len(functions)  # so that what is behind the check of types is tried too
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("component_server", {"session_hash": "x", "component_id": 0, "fn_name": "list_datasets", "data": {}}),
+        ("queue/join", {"session_hash": "x", "fn_index": 0, "data": [], "event_id": "e", "trigger_id": 1}),
+        ("run/transcribe", {"session_hash": "x", "data": [None, "", "", ""], "event_id": "e"}),
+        ("call/transcribe", {"session_hash": "x", "data": [None, "", "", ""]}),
+    ],
+)
+def test_protocol_of_gradio_answers_no_server_error(page, path, right):
+    browser = page.client()
+    browser.get("/")
+    if "component_id" in right:
+        ids = (block._id for block in page.page.blocks.values() if getattr(block, "elem_id", "") == "data")
+        right = right | {"component_id": next(ids)}
+    bodies = [right | {name: value} for name in right for value in (None, 7, -1, "x", [], ["x"], {}, 99_999_999)]
+    for body in bodies:
+        answer = browser.post(f"/gradio_api/{path}", json=body)
+        assert answer.status_code in (200, 400, 403, 404), (body, answer.text)
+        assert "Traceback" not in answer.text and "null" not in answer.text[:15]

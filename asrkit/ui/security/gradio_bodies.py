@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import orjson
+from starlette.responses import JSONResponse
+
 from asrkit.ui import strings
-from asrkit.ui.security.bodies import BodyRefused
+from asrkit.ui.security.bodies import BodyRefused, Message, Receive
 from asrkit.ui.security.endpoints import API
 from asrkit.ui.security.quotas import Quotas
 
+logger = logging.getLogger(__name__)
+
+Send = Callable[[Message], Awaitable[None]]
 COMPONENT_SERVER = f"{API}/component_server"
 MAX_SESSION_NAME = 64
 
@@ -32,6 +40,55 @@ def check_gradio_body(path: str, content: Mapping[str, Any], app: Any) -> None:
     for name, is_right in is_known.items():
         if not is_right:
             raise BodyRefused(400, strings.text("security.wrong_field", name=name))
+
+
+PROTOCOL = re.compile(rf"{API}/(queue/join|cancel|reset|(run|api|call|call/v2)/[^/]+)/?")
+
+
+async def run_protocol(app: Any, scope: Any, receive: Receive, send: Send) -> None:
+    """Run Gradio for a request of its protocol, whose body it trusts: where that fails, the answer is 400.
+
+    Gradio answers 500 with `null` or nothing at all, or 422 with a list. The reason is in the app's log.
+    """
+    start: Message | None = None
+    has_started = False
+
+    async def send_mended(message: Message) -> None:
+        nonlocal start, has_started
+        if message["type"] == "http.response.start":
+            if message["status"] >= 500 or message["status"] == 422:
+                start = message
+                return
+            has_started = True
+        elif start is not None:
+            if not has_started and not message.get("more_body"):
+                has_started = True
+                await _refuse_protocol(_read_sentence(message.get("body", b"")))(scope, receive, send)
+            return
+        await send(message)
+
+    try:
+        await app(scope, receive, send_mended)
+    except BodyRefused:
+        raise
+    except Exception:  # of Gradio: it did not expect such a body
+        if has_started:
+            raise
+        logger.exception("Gradio could not carry out a request to %s.", scope["path"])
+        await _refuse_protocol("")(scope, receive, send)
+
+
+def _read_sentence(body: bytes) -> str:
+    """Return the sentence of Gradio's answer, which is there if the app's own code refused the request."""
+    try:
+        error = orjson.loads(body)["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
+    return error if isinstance(error, str) else ""
+
+
+def _refuse_protocol(sentence: str) -> JSONResponse:
+    return JSONResponse({"error": sentence or strings.text("security.wrong_request")}, status_code=400)
 
 
 class SessionLimits:

@@ -25,7 +25,7 @@ from asrkit.ui.security import endpoints, pages
 from asrkit.ui.security.bodies import BodyRefused, JsonBody, bounded, replay
 from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
-from asrkit.ui.security.gradio_bodies import SessionLimits, check_gradio_body
+from asrkit.ui.security.gradio_bodies import PROTOCOL, SessionLimits, check_gradio_body, run_protocol
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
 from asrkit.ui.security.rates import RequestLimits
 
@@ -90,7 +90,10 @@ class Guard:
                 self.sessions.use(visitor, session, scope["app"].state_holder)
         scope[SCOPE_KEY] = who
         with as_identity(who):
-            await self.app(scope, receive, send)
+            if PROTOCOL.fullmatch(path):
+                await run_protocol(self.app, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
 
     async def _bound_body(self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody) -> Receive:
         """Read a JSON body, so that the app gets a whole one, and let other bodies pass as far as they may."""
