@@ -2,7 +2,7 @@
 
 To add a finding, give its code an entry in `EXPLANATIONS`, a title in the page's texts (data.finding.CODE) and, if what
 is learned from is not plainly what the data says, an entry in `CHANGES`: "audio" or "text". The rest follows from that:
-with such a finding the verdict is never "ready" (`derive_verdict`), and a run starts only with a yes
+with such a finding the verdict is never "ready" (`derive_verdict`), and a run starts only if they are accepted
 (`accept_assumptions`, --yes), unless its kind is "drop", of which the clips are left out. A reader that sees the
 problem in a row adds a `Mark` to the utterance, whose code is one of `manifest.MarkCode`; `clips.build_audit` makes the
 finding of all marks of one code.
@@ -52,7 +52,7 @@ class Finding:
 
     @property
     def is_assumption(self) -> bool:
-        """Whether the clips are learned from on an assumption, which wants a yes."""
+        """Whether the clips are learned from on an assumption, which has to be accepted before training."""
         return self.changes is not None and self.kind != "drop"
 
     def to_audit_dict(self) -> dict[str, Any]:
@@ -172,6 +172,11 @@ EXPLANATIONS: dict[str, tuple[Kind, str, str]] = {
         "suspect",
         "Lines have fewer fields than the header; their fields may belong to other columns.",
         "Read these texts; give every line a field for each column, which may be empty.",
+    ),
+    "other-texts": (
+        "suspect",
+        "The table has several columns of texts, and these rows have another text in one that is not used.",
+        "Choose the column of what was said (text_column), or rename the other one.",
     ),
     "dates-in-texts": (
         "suspect",
@@ -404,6 +409,7 @@ CHANGES: dict[str, Change] = {
     "extra-fields": "text",
     "missing-fields": "text",
     "dates-in-texts": "text",
+    "other-texts": "text",
     "unused-columns": "audio",
     "shared-recording": "text",
     "unused-times": "audio",

@@ -28,6 +28,7 @@ MarkCode = Literal[
     "unused-columns",
     "shared-recording",
     "dates-in-texts",
+    "other-texts",
     "columns-not-used",
 ]
 """The codes of the audit's findings that readers mark rows with."""

@@ -35,7 +35,8 @@ NO_COLUMN = "-"
 class Columns:
     """The columns of a table that the fields of an utterance are read from; None for a missing column.
 
-    parts: those of the part of the recording, by kind.
+    parts: those of the part of the recording, by kind. other_texts: columns that are named like texts too, where
+    nobody has chosen between them.
     """
 
     audio: str
@@ -44,6 +45,7 @@ class Columns:
     split: str | None = None
     duration_s: str | None = None
     parts: Mapping[times.Kind, times.TimeColumn] = field(default_factory=dict)
+    other_texts: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -105,7 +107,8 @@ def choose_columns(
     parts = times.choose([name for name in by_name.values() if name not in used], values)
     if "end" in parts:
         parts.pop("length", None)
-    return Columns(audio, text, speaker, split, duration_s, parts)
+    others = () if choice.text else tuple(by_name[name] for name in TEXT_COLUMNS if name in by_name)
+    return Columns(audio, text, speaker, split, duration_s, parts, tuple(name for name in others if name != text))
 
 
 def note_unused(column_names: Iterable[str], columns: Columns) -> tuple[Mark, ...]:

@@ -205,7 +205,12 @@ def _infer_unit(rows: Sequence[tuple[Row, str]], reader: _TimeReader) -> tuple[t
 def _find_ignored(
     rows: Sequence[tuple[Row, str]], unused: list[str], columns: Columns, recordings: _Recordings
 ) -> Iterator[tuple[int, Mark]]:
-    """Find what unused columns say about which audio is meant: times, a channel, rows to leave out."""
+    """Find what unused columns say about what is meant: times, a channel, rows to leave out, another text."""
+    for name in columns.other_texts:
+        for index, (row, _) in enumerate(rows):
+            text, other = _spoken_part(row.values.get(columns.text)), _spoken_part(row.values.get(name))
+            if other and text != other:
+                yield index, Mark("other-texts", f"{name} is {str(row.values[name]).strip():.60}")
     for name in unused:
         values = [row.values.get(name) for row, _ in rows]
         plain = name.strip().lower().removeprefix("is_")
@@ -224,6 +229,11 @@ def _find_ignored(
         elif not columns.parts and (column and column.kind != "length" or times.looks_like_time(name)):
             indices = range(len(rows)) if times.holds_times(values) else ()
             yield from ((index, Mark("unused-times", name)) for index in indices)
+
+
+def _spoken_part(value: Any) -> str:
+    """Return what two spellings of one text have in common: its letters and digits, without case."""
+    return "".join(char for char in str(value or "").casefold() if char.isalnum())
 
 
 def _mark_open_ends(utterances: list[Utterance]) -> Iterator[Utterance]:

@@ -47,6 +47,15 @@ class TestTables:
         assert [(row.text, row.speaker) for row in load(path)] == [("well, hello", "ann")] * 2
         assert codes(load(path)) == [["extra-fields"]] * 2
 
+    def test_different_text_in_another_column_is_marked(self, clip, table):
+        clip("a.wav"), clip("b.wav")
+        lines = ("file_name,text,transcript", "a.wav,Hello there.,hello there", "b.wav,good day,good night")
+        path = table("x.csv", *lines)
+        assert [row.text for row in load(path)] == ["Hello there.", "good day"]
+        assert codes(load(path)) == [[], ["other-texts"]]
+        chosen = sources.load(str(path), text_column="transcript").utterances
+        assert codes(chosen) == [[], []] and chosen[1].text == "good night"
+
     def test_empty_surplus_fields_are_ignored(self, clip, table):
         clip("a.wav")
         assert codes(load(table("x.csv", "file_name,text", "a.wav,hello,,"))) == [[]]
