@@ -108,4 +108,4 @@ def _print_audit(source: Source, audit: Audit) -> None:
         fix = "".join(f" (--set {name}={value})" for name, value in finding.settings.items())
         print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy}{fix} {'; '.join(finding.examples)}")
     if codes := [finding.code for finding in audit.findings if finding.is_assumption]:
-        print(f"Assumptions that training wants a yes to (train --yes): {', '.join(codes)}")
+        print(f"To accept these assumptions, train with --yes: {', '.join(codes)}")

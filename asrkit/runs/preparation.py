@@ -271,7 +271,7 @@ def _check_assumptions(audit: Audit, config: TrainConfig) -> None:
     if assumptions:
         listed = " ".join(_describe_finding(finding, config) for finding in assumptions)
         raise AssumptionError(
-            f"{listed} Nothing is trained on such assumptions without a yes: accept them with “Accept assumptions” "
+            f"{listed} Training does not start on such assumptions unless you accept them: use “Accept assumptions” "
             "(accept_assumptions; --yes on the command line)."
         )
 

@@ -468,7 +468,7 @@ def test_audit_and_train_ask_for_a_yes_to_assumptions(asrkit, refused, data, mon
     folder = data("fifty% off", "two", "three")
     code, out, _ = asrkit("audit", folder)
     assert code == 0 and "\nready-with-drops: 3 clips" in out
-    assert out.endswith("Assumptions that training wants a yes to (train --yes): spoken-symbols\n")
+    assert out.endswith("To accept these assumptions, train with --yes: spoken-symbols\n")
     (finding,) = [row for row in json.loads(asrkit("audit", folder, "--json")[1])["findings"] if "changes" in row]
     assert (finding["code"], finding["changes"]) == ("spoken-symbols", "text")
     assert "--yes on the command line" in refused("train", "--train", folder, "--set", "vocabulary=fresh")
