@@ -52,10 +52,12 @@ def default_host() -> str:
 
 
 def default_runs() -> Path:
-    """Return the directory of runs: on the persistent disk, on a Space that has one."""
-    if os.environ.get("SPACE_ID") and not os.environ.get("ASRKIT_RUNS") and space.is_persistent():
+    """Return the directory of runs; on a Space, on its persistent disk if there is one, else where it may write."""
+    if not os.environ.get("SPACE_ID") or os.environ.get("ASRKIT_RUNS"):
+        return default_runs_dir()
+    if space.is_persistent():
         return space.DISK / "runs"
-    return default_runs_dir()
+    return default_runs_dir() if os.access(".", os.W_OK) else Path.home() / "asrkit" / "runs"
 
 
 def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deployment | None = None) -> gr.Blocks:

@@ -12,8 +12,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from fastapi import FastAPI
 
 from asrkit.ui.security import endpoints
+from asrkit.ui.security.deployment import OAUTH_VARIABLES
 from tests.support import oauth
 from tests.support.space import Space
 
@@ -142,6 +144,18 @@ def test_sign_in_button_leads_to_the_provider(space, provider):
     assert location.startswith(f"{provider.url}/authorize?") and "client_id=client-of-the-space" in location
 
 
+def test_every_route_of_the_sign_in_has_a_row(monkeypatch):
+    from gradio import oauth as gradio_oauth
+
+    for name in OAUTH_VARIABLES:
+        monkeypatch.setattr(gradio_oauth, name, "x")
+    app = FastAPI()
+    gradio_oauth._add_oauth_routes(app)
+    known = {endpoint.path for endpoint in endpoints.ENDPOINTS}
+    paths = {route.path for route in app.routes} - {route.path for route in FastAPI().routes}
+    assert "/login/callback" in paths and paths <= known
+
+
 def test_log_of_a_start_is_clean(space):
     lines = [line for line in space.log().splitlines() if not line.startswith(("SPACE_HOST", "Redirect URI"))]
     assert [line for line in lines if line.strip()] == [f"asrkit is ready at https://{space.host}/"]
@@ -157,7 +171,7 @@ def test_every_event_of_a_space_has_a_row(space):
 def test_space_without_sign_in_says_how_to_become_its_operator(provider, space_user):
     """As a user who may not write into the folder of the code, where that can be tried."""
     folder, launcher = space_user
-    space = Space(folder, launcher, HOME=str(folder))
+    space = Space(folder, launcher, HOME=str(folder), ASRKIT_RUNS="")
     space.environ |= provider.env("ann/asrkit", space.host) | {"OAUTH_CLIENT_SECRET": ""}
     space.start()
     try:

@@ -1,6 +1,7 @@
 """An unsuitable Python or a missing requirement is reported in one sentence."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,31 @@ def test_ignored_interrupt_stays_ignored():
     """A shell starts programs in the background like that."""
     process = run_main(f"def main():\n{INTERRUPT}    return 0\n", "signal.signal(signal.SIGINT, signal.SIG_IGN)")
     assert (process.returncode, process.stderr) == (0, "")
+
+
+SHOW = """
+import os, sys
+sys.path.insert(0, %r)
+from asrkit import startup
+startup.hide_secrets()
+shown = open("/proc/self/environ").read()
+print([name for name in startup.SECRETS if name in shown], [name for name in startup.SECRETS if name in os.environ])
+print(startup.SECRETS_PIPE in os.environ, sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.parametrize(
+    ("arguments", "environ", "shown"),
+    [(["--public"], {}, []), ([], {"SPACE_ID": "a/b"}, []), ([], {}, ["HF_TOKEN", "ASRKIT_PASSWORD"])],
+)
+def test_app_for_strangers_hides_its_secrets_from_proc(tmp_path, arguments, environ, shown):
+    script = tmp_path / "script.py"
+    script.write_text(SHOW % str(PROJECT))
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    secrets = {"HF_TOKEN": "hf_x", "ASRKIT_PASSWORD": "long enough"}
+    done = subprocess.run(
+        [sys.executable, script, *arguments], env=inherited | secrets | environ, capture_output=True, text=True
+    )
+    known = ["HF_TOKEN", "ASRKIT_PASSWORD"]
+    assert done.stdout.splitlines() == [f"{shown} {known}", f"False {arguments}"], done.stderr

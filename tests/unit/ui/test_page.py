@@ -53,6 +53,8 @@ def test_space_listens_on_all_addresses_and_stores_runs_on_its_disk(monkeypatch,
     assert (app.default_host(), app.default_runs()) == ("0.0.0.0", tmp_path / "runs")
     monkeypatch.setattr(space, "DISK", tmp_path / "missing")
     assert app.default_runs() == Path("runs")
+    monkeypatch.setattr(app.os, "access", lambda path, mode: path != ".")  # a read-only folder of the code
+    assert app.default_runs() == Path.home() / "asrkit" / "runs"
     monkeypatch.delenv("SPACE_ID")
     assert app.default_host() == "127.0.0.1"
 
