@@ -47,6 +47,11 @@ def as_reader(reader: Reader | None) -> Iterator[None]:
         _reader.reset(token)
 
 
+def is_operator() -> bool:
+    """Whether the operator reads, who can give this machine a token."""
+    return _reader.get() is None
+
+
 def current_token() -> Token:
     """Return the token for requests to the Hub."""
     reader = _reader.get()

@@ -7,6 +7,7 @@ import errno
 from collections.abc import Iterator
 
 from asrkit.errors import GatedError, HubError, NotOnHubError, first_line
+from asrkit.hub import credentials
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """Errors of this machine's disk, which are not translated."""
@@ -53,22 +54,20 @@ def _fetch_error(error: Exception, name: str, kind: str) -> HubError:
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
     if isinstance(error, errors.GatedRepoError):
         page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{name}"
-        return GatedError(
-            f"The {kind} {name} is gated: accept its terms at {page}, then set HF_TOKEN to a token of "
-            "yours, or log in with `hf auth login`."
-        )
+        login = "set HF_TOKEN to a token of yours, or log in with `hf auth login`"
+        then = login if credentials.is_operator() else "fetch its files yourself and upload them"
+        return GatedError(f"The {kind} {name} is gated: accept its terms at {page}, then {then}.")
     if isinstance(error, (errors.RepositoryNotFoundError, errors.HFValidationError)):
+        if_yours = "set HF_TOKEN if it is yours" if credentials.is_operator() else "upload its files if it is yours"
         return NotOnHubError(
-            f"There is no {kind} {name} on the Hugging Face Hub, or it is private; check the name, "
-            "and set HF_TOKEN if it is yours."
+            f"There is no {kind} {name} on the Hugging Face Hub, or it is private; check the name, and {if_yours}."
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return NotOnHubError(f"The {kind} {name} on the Hugging Face Hub has no such revision; check its name.")
     if status in (401, 403):
-        return HubError(
-            f"The Hugging Face Hub refuses {name} ({_reason(error)}); the token in HF_TOKEN or of "
-            "`hf auth login` may be wrong or expired: replace or remove it."
-        )
+        token = "the token in HF_TOKEN or of `hf auth login` may be wrong or expired: replace or remove it"
+        remedy = token if credentials.is_operator() else "sign out and in again"
+        return HubError(f"The Hugging Face Hub refuses {name} ({_reason(error)}); {remedy}.")
     return HubError(
         f"The {kind} {name} cannot be fetched from the Hugging Face Hub ({_reason(error)}); try again "
         "later, or give a folder on this machine."
