@@ -94,6 +94,7 @@ class ContainerDecoder:
                 if stream is None or not stream.rate:
                     raise UnreadableError
                 self.rate: int = stream.rate
+                self.num_channels: int = max(1, stream.channels)
                 self._origin_s = (container.start_time or 0) / av.time_base
                 self._is_seekable = container.format.name in _SEEKABLE and not is_joined
                 self._max_gap_s = MAX_BROADCAST_GAP_S if container.format.name == "mpegts" else MAX_SILENCE_S

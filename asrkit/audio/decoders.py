@@ -45,6 +45,7 @@ class Decoder(Protocol):
     """Decodes one recording. rate: in Hz."""
 
     rate: int
+    num_channels: int
 
     def read_duration_s(self) -> float:
         """Return the seconds of audio."""
@@ -66,6 +67,7 @@ class SoundFileDecoder:
         raw = {"samplerate": 8_000, "channels": 1, "format": "RAW", "subtype": law} if law else {}
         self._file = soundfile.SoundFile(readable, **raw)
         self.rate: int = self._file.samplerate
+        self.num_channels: int = self._file.channels
         self.format: str = self._file.format
         if self._file.frames >= _UNKNOWN_FRAMES:
             self._file.close()

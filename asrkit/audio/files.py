@@ -17,11 +17,18 @@ import soxr
 from asrkit.audio.decoders import Encoded, plan_decoders
 from asrkit.audio.downmix import mix_all
 from asrkit.audio.notes import OnNote, ignore_note
-from asrkit.audio.resampling import QUALITY, resample
-from asrkit.audio.waveform import MIN_SAMPLING_RATE, Samples, Waveform
+from asrkit.audio.resampling import QUALITY, StreamResampler
+from asrkit.audio.waveform import (
+    MAX_SAMPLES,
+    SAMPLING_RATE,
+    Samples,
+    Waveform,
+    check_format,
+)
 from asrkit.errors import AudioError
 
 _BLOCK_S = 60.0  # seconds of one read, since a header may claim terabytes
+_MAX_BLOCK_VALUES = 8_000_000  # of one read: 32 MB, whatever rate and channels
 
 Source = Encoded | tuple[int, np.ndarray]
 
@@ -37,8 +44,15 @@ def load_audio(
 
     Raises AudioError for a file that is missing, empty, cut off or not audio, and for samples that are not finite.
     """
-    parts = _decode(source, start_s, end_s, on_note)
-    return Waveform(_join([resample(samples, rate) for rate, samples in parts]))
+    pieces: list[Samples] = []
+    num_samples = 0
+    for rate, blocks in groupby(_decode(source, start_s, end_s, on_note), lambda pair: pair[0]):
+        resampler = StreamResampler(rate)
+        for _, block in blocks:
+            pieces.append(resampler.push(block))
+            num_samples = _check_length(num_samples + len(pieces[-1]), source)
+        pieces.append(resampler.finish())
+    return Waveform(_join(pieces))
 
 
 def read_duration_s(path: str | Path, on_note: OnNote = ignore_note) -> float:
@@ -55,11 +69,28 @@ def decode_audio(
     source: Source, *, start_s: float = 0.0, end_s: float | None = None, on_note: OnNote = ignore_note
 ) -> tuple[int, Samples]:
     """Decode at the original sampling rate: (rate, (n,) mono float32). Raises as `load_audio` does."""
-    parts = _decode(source, start_s, end_s, on_note)
+    parts: list[tuple[int, Samples]] = []
+    num_samples = 0
+    for rate, blocks in groupby(_decode(source, start_s, end_s, on_note), lambda pair: pair[0]):
+        kept = []
+        for _, block in blocks:
+            num_samples = _check_length(num_samples + len(block), source)
+            kept.append(block)
+        parts.append((rate, _join(kept)))
     rate = parts[0][0]
     return rate, _join(
         [samples if other == rate else soxr.resample(samples, other, rate, QUALITY) for other, samples in parts]
     )
+
+
+def _check_length(num_samples: int, source: Source) -> int:
+    """Return the number of samples. Raises AudioError for more than are held at once."""
+    if num_samples > MAX_SAMPLES:
+        raise AudioError(
+            f"{name_source(source)} is longer than the {MAX_SAMPLES // (3600 * SAMPLING_RATE)} hours that are read at "
+            "once; cut it into clips, or name the part of each row by start and end."
+        )
+    return num_samples
 
 
 def iter_mono(
@@ -75,10 +106,8 @@ def iter_mono(
         if end_s is not None and offset_s >= end_s:
             return
         decoder = open_decoder()
-        if decoder.rate < MIN_SAMPLING_RATE:
-            raise AudioError(
-                f"{name} has a sampling rate of {decoder.rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz."
-            )
+        check_format(decoder.rate, decoder.num_channels, name)
+        block_s = min(block_s, _MAX_BLOCK_VALUES / (decoder.rate * decoder.num_channels))
         if len(plan) > 1 and (start_s or end_s is not None):
             offset_s, begin_s = offset_s + open_decoder().read_duration_s(), offset_s
             if start_s >= offset_s:
@@ -96,21 +125,24 @@ def iter_mono(
                 yield decoder.rate, block
 
 
-def _decode(source: Source, start_s: float, end_s: float | None, on_note: OnNote) -> list[tuple[int, Samples]]:
-    """-> [(rate, (n,) mono float32, finite)] of the recordings in the source, with n >= 1 in all."""
+def _decode(source: Source, start_s: float, end_s: float | None, on_note: OnNote) -> Iterator[tuple[int, Samples]]:
+    """Yield (rate, (n,) mono float32, finite) of the recordings in the source, with n >= 1. Raises if there is none."""
     name = name_source(source)
     if start_s < 0 or (end_s is not None and end_s <= start_s):
         raise AudioError(f"{name} cannot be read from {start_s:g} s to {end_s:g} s; give 0 <= start < end.")
     if isinstance(source, tuple):
-        parts = [_decode_array(*source, start_s, end_s, on_note)]
+        blocks = iter([_decode_array(*source, start_s, end_s, on_note)])
     else:
         _check_source(source)
         blocks = iter_mono(source, start_s, end_s, _BLOCK_S, on_note)
-        parts = [(rate, _join([block for _, block in group])) for rate, group in groupby(blocks, lambda pair: pair[0])]
-    if not any(len(samples) for _, samples in parts):
+    is_empty = True
+    for rate, block in blocks:
+        if len(block):
+            is_empty = False
+            yield rate, block
+    if is_empty:
         part = f" after {start_s:g} s" if start_s else ""
         raise AudioError(f"{name} holds no audio (zero frames{part}); record it again or leave it out.")
-    return [part for part in parts if len(part[1])]
 
 
 def _join(blocks: list[Samples]) -> Samples:
@@ -130,10 +162,7 @@ def _decode_array(
 ) -> tuple[int, Samples]:
     rate, samples = _from_array(rate, array)
     samples = samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)]
-    if rate < MIN_SAMPLING_RATE:
-        raise AudioError(
-            f"The recording has a sampling rate of {rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz."
-        )
+    check_format(rate, samples.shape[1], "The recording")
     num_bad = samples.size - int(np.isfinite(samples).sum())
     if num_bad:
         raise AudioError(f"The recording has {num_bad} samples that are not finite (NaN or infinity); export it again.")

@@ -11,8 +11,7 @@ import math
 import numpy as np
 import soxr
 
-from asrkit.audio.waveform import MIN_SAMPLING_RATE, SAMPLING_RATE, Samples
-from asrkit.errors import AudioError
+from asrkit.audio.waveform import SAMPLING_RATE, Samples, check_format
 
 QUALITY = "HQ"
 
@@ -21,11 +20,8 @@ class StreamResampler:
     """Resample mono blocks that follow each other to 16 kHz; the size of the blocks does not change the result."""
 
     def __init__(self, rate: int) -> None:
-        """Raises AudioError for a sampling rate too low for speech."""
-        if rate < MIN_SAMPLING_RATE:
-            raise AudioError(
-                f"The recording has a sampling rate of {rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz."
-            )
+        """Raises AudioError for a sampling rate that no recording of speech has."""
+        check_format(rate, 1, "The recording")
         self.rate = rate
         self._stream: soxr.ResampleStream | None = None
         if rate != SAMPLING_RATE:

@@ -13,7 +13,12 @@ from asrkit.errors import AudioError
 
 SAMPLING_RATE = 16_000
 """Samples a second of every `Waveform`: what all supported acoustic models expect."""
-MIN_SAMPLING_RATE = 1_000
+MIN_SAMPLING_RATE, MAX_SAMPLING_RATE = 1_000, 384_000
+MAX_CHANNELS = 64
+MAX_VALUES_PER_S = 64 * 48_000
+"""Sampling rate times channels."""
+MAX_SAMPLES = 3600 * 48_000
+"""Mono samples that are held at once: an hour at 48 kHz, three at 16 kHz. `blocks` has no such limit."""
 SILENCE_DBFS = -60.0
 SILENCE_WINDOW_S = 0.1
 MIN_SPEECH_S = 0.2
@@ -30,6 +35,18 @@ class Waveform:
     @property
     def duration_s(self) -> float:
         return len(self.samples) / SAMPLING_RATE
+
+
+def check_format(rate: int, num_channels: int, name: str) -> None:
+    """Raise AudioError for a sampling rate or channels that speech never has: a header of a few bytes may claim any."""
+    if rate < MIN_SAMPLING_RATE:
+        raise AudioError(f"{name} has a sampling rate of {rate} Hz; speech needs at least {MIN_SAMPLING_RATE} Hz.")
+    if rate > MAX_SAMPLING_RATE:
+        raise AudioError(
+            f"{name} has a sampling rate of {rate} Hz; convert it to one of {MAX_SAMPLING_RATE} Hz or less."
+        )
+    if num_channels > MAX_CHANNELS or rate * num_channels > MAX_VALUES_PER_S:
+        raise AudioError(f"{name} has {num_channels} channels of {rate} Hz, which are too many; export one or two.")
 
 
 def encode_wav(samples: npt.NDArray[np.floating], rate: int = SAMPLING_RATE) -> bytes:
