@@ -68,6 +68,7 @@ def upload(page, files):
 def visit(browser, app, tab):
     page = browser.new_context().new_page()
     page.goto(app.url)
+    expect(page.get_by_role("tab", name="Transcribe", selected=True)).to_be_visible()  # they cannot train
     page.get_by_role("tab", name=tab).click()
     return page
 
@@ -91,6 +92,7 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path
         expect(bob.locator("#data [data-part=notice]")).to_contain_text(f"{path} may not be read here: this app reads")
     assert ann.locator("#data").get_by_role("button", name="clips", exact=True).is_visible()
     bob.reload()
+    expect(bob.get_by_role("tab", name="Transcribe", selected=True)).to_be_visible()
     bob.get_by_role("tab", name="Data").click()
     expect(bob.locator("#data").get_by_role("button", name="callsigns")).to_be_visible()
     assert not bob.locator("#data").get_by_role("button", name="clips", exact=True).count()

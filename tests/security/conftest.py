@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from asrkit.data import access
+from asrkit.hub import credentials
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
 from asrkit.ui.security import permissions
@@ -47,6 +48,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     pages: list[gr.Blocks] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(permissions, "_default", permissions._default)
+        patch.setattr(credentials, "_operators_token", None)
+        for name in credentials.TOKEN_VARIABLES:
+            patch.delenv(name, raising=False)
         for name in ("GRADIO_TEMP_DIR", access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
             patch.setenv(name, "")  # restored afterwards, whatever the app sets
         for name in ("GRADIO_TEMP_DIR", access.READABLE_VARIABLE):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from asrkit.ui.runs.tab import select_initial_tab
 from asrkit.ui.security import permissions, space
 from asrkit.ui.security.deployment import OAUTH_VARIABLES, make_deployment
+from asrkit.ui.security.guard import SCOPE_KEY
 from asrkit.ui.security.permissions import Action, Identity, Role, as_identity
 from asrkit.ui.security.visitor import VisitorApi
 
@@ -56,3 +60,19 @@ def test_storage_that_cannot_be_written_is_none(monkeypatch, tmp_path):
     monkeypatch.setattr(space.os.path, "ismount", lambda path: True)
     monkeypatch.setattr(space.os, "access", lambda path, mode: False)
     assert not space.is_persistent(tmp_path) and not space.is_persistent(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("who", "query", "selected"),
+    [
+        (OPERATOR, {}, None),
+        (TRAINEE, {}, None),
+        (ANYBODY, {}, "transcribe"),
+        (ANYBODY, {"run": "one"}, None),
+        (ANYBODY, {"compare": "one,two"}, "runs"),
+    ],
+)
+def test_page_begins_with_what_its_visitor_can_do(who, query, selected):
+    request = SimpleNamespace(query_params=query, request=SimpleNamespace(scope={SCOPE_KEY: who}))
+    tabs = select_initial_tab(request)
+    assert getattr(tabs, "selected", None) == selected

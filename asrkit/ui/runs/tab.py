@@ -11,6 +11,8 @@ from asrkit.runs.store import RunStore
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import UI, server_functions, template
 from asrkit.ui.runs.api import RunsApi, label_series
+from asrkit.ui.security.events import identity_of
+from asrkit.ui.security.permissions import Action, is_allowed
 
 STYLE = UI / "runs/tab.css"
 
@@ -31,5 +33,8 @@ def build(store: RunStore) -> gr.HTML:
 
 
 def select_initial_tab(request: gr.Request) -> Any:
-    """Select this tab if the page's address names runs to compare."""
-    return gr.Tabs(selected="runs") if "compare" in request.query_params else gr.skip()
+    """Select this tab if the page's address names runs to compare, and Transcribe for whoever cannot train."""
+    if "compare" in request.query_params:
+        return gr.Tabs(selected="runs")
+    can_train = is_allowed(identity_of(request), Action.START_RUN)
+    return gr.skip() if can_train or "run" in request.query_params else gr.Tabs(selected="transcribe")
