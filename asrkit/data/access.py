@@ -23,6 +23,7 @@ from asrkit.hub import credentials
 READABLE_VARIABLE, VISITORS_VARIABLE = "ASRKIT_READABLE", "ASRKIT_VISITORS"
 MODELS_VARIABLE = "ASRKIT_VISITOR_MODELS"
 """Lists the Hub ids of models that visitors may use, separated by spaces or commas."""
+CACHE_FOLDER = ".cache"
 VISITORS_FOLDER, HUB_FOLDER = ".visitors", ".hub"
 """In the data root. It is hidden, so that no dataset is searched for in it."""
 
@@ -92,6 +93,11 @@ def visitor_dir(data_dir: Path) -> Path:
             "allow them for this page and load it again."
         )
     return Path(os.environ.get(VISITORS_VARIABLE) or data_dir / VISITORS_FOLDER, current_visitor())
+
+
+def visitor_cache() -> Path:
+    """Return the folder of what is unpacked for the current visitor, which counts as theirs and is deleted with it."""
+    return _visitors_dir() / current_visitor() / CACHE_FOLDER
 
 
 def check(path: Path) -> None:

@@ -18,16 +18,18 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
+from asrkit.data import access
 from asrkit.errors import DataError
 from asrkit.files import claim_name
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_FILES = 500_000
 MAX_BYTES = 400 * 2**30
+MAX_VISITOR_FILES, MAX_VISITOR_BYTES = 100_000, 2 << 30
 SPARE_BYTES = 1 << 30  # of the disk, left free
 BOMB_RATIO = 500  # unpacked to packed size, above BOMB_FLOOR bytes; audio and transcripts compress less
 BOMB_FLOOR = 64 << 20
@@ -37,6 +39,52 @@ MAX_HEADER_BYTES = 1 << 20  # of a long name or other metadata that tar stores b
 _COPY_BYTES = 1 << 20
 _ZIP_UTF8_FLAG = 0x800
 _IGNORED_NAMES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+@dataclass
+class Budget:
+    """What one reading of a dataset may unpack, from archives within archives too; `discard` removes all of it.
+
+    packed_bytes: of the outermost archives. folders: what is unpacked, `made` of them in this reading.
+    """
+
+    packed_bytes: int = 0
+    written_bytes: int = 0
+    num_files: int = 0
+    folders: list[Path] = field(default_factory=list)
+    made: list[Path] = field(default_factory=list)
+
+    def begin(self, archive: Path) -> None:
+        """Count an archive that is about to be unpacked. Raises OSError for one that is gone."""
+        if not any(archive.is_relative_to(folder) for folder in self.folders):
+            self.packed_bytes += archive.stat().st_size
+
+    def count_file(self, archive: str) -> None:
+        """Raise DataError for one file too many."""
+        self.num_files += 1
+        limit = MAX_VISITOR_FILES if access.is_visitor() else MAX_FILES
+        if self.num_files > limit:
+            raise DataError(f"{archive} holds more than {limit:,} files; split it into several datasets.")
+
+    def count_bytes(self, num_bytes: int, archive: str) -> None:
+        """Raise DataError for more bytes than recordings of this packed size have."""
+        self.written_bytes += num_bytes
+        if self.written_bytes > max(BOMB_FLOOR, self.packed_bytes * BOMB_RATIO):
+            raise DataError(
+                f"{archive} unpacks to more than {BOMB_RATIO} times its size, which no recordings do; it was not "
+                "unpacked."
+            )
+        if access.is_visitor() and self.written_bytes > MAX_VISITOR_BYTES:
+            raise DataError(
+                f"{archive} unpacks to more than the {MAX_VISITOR_BYTES >> 30} GB that visitors may unpack; send a "
+                "smaller one."
+            )
+
+    def discard(self) -> None:
+        """Remove what was unpacked."""
+        for folder in self.made:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.made.clear()
 
 
 @dataclass(frozen=True)
@@ -56,26 +104,33 @@ def stem(path: Path) -> str:
     return path.name[: -len(next(suffix for suffix in longest_first if path.name.lower().endswith(suffix)))]
 
 
-def unpack_cached(archive: Path, cache: Path) -> Path:
+def unpack_cached(archive: Path, cache: Path, budget: Budget | None = None) -> Path:
     """Return the folder in `cache` with the content of `archive`, unpacked on first use. Raises as `unpack` does."""
+    budget = budget or Budget()
     stat = archive.stat()
     identity = f"{archive.absolute()} {stat.st_size} {stat.st_mtime_ns}"
     key = hashlib.sha1(identity.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()[:12]
     target = cache / f"{stem(archive)[:60]}-{key}"
-    return target if target.is_dir() else unpack(archive, cache, [target.name])
+    if not target.is_dir():
+        target = unpack(archive, cache, [target.name], budget)
+        budget.made.append(target)
+    budget.folders.append(target)
+    return target
 
 
-def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
+def unpack(archive: Path, folder: Path, names: Iterable[str], budget: Budget | None = None) -> Path:
     """Unpack an archive into a new folder in `folder`, with the first free one of `names`, and return it.
 
-    Raises DataError for an archive that is damaged, unsafe or too large.
+    Raises DataError for an archive that is damaged, unsafe or too large, by itself or for what is left of `budget`.
     """
     draft: Path | None = None
+    budget = budget or Budget()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
         available_bytes = max(0, min(MAX_BYTES, shutil.disk_usage(draft).free - SPARE_BYTES))
-        _extract(draft, archive, available_bytes)
+        budget.begin(archive)
+        _extract(draft, archive, available_bytes, budget)
         return claim_name(draft, names)
     except OSError as error:
         raise DataError(
@@ -102,31 +157,26 @@ def unpack(archive: Path, folder: Path, names: Iterable[str]) -> Path:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _extract(folder: Path, archive: Path, available_bytes: int) -> None:
-    packed_bytes, written_bytes, num_files = max(1, archive.stat().st_size), 0, 0
+def _extract(folder: Path, archive: Path, available_bytes: int, budget: Budget) -> None:
+    is_empty, num_written = True, 0
     for member in _members(archive):
-        num_files += 1
-        if num_files > MAX_FILES:
-            raise DataError(f"{archive.name} holds more than {MAX_FILES:,} files; split it into several datasets.")
+        is_empty = False
+        budget.count_file(archive.name)
         path = folder.joinpath(*_check_path(member.name, archive.name))
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise DataError(f"{archive.name} holds {member.name!r:.80} twice; pack it again.")
         with open(path, "xb") as out:
             while block := member.content.read(_COPY_BYTES):
-                written_bytes += len(block)
-                if written_bytes > max(BOMB_FLOOR, packed_bytes * BOMB_RATIO):
-                    raise DataError(
-                        f"{archive.name} unpacks to more than {BOMB_RATIO} times its size, which no "
-                        "recordings do; it was not unpacked."
-                    )
-                if written_bytes > available_bytes:
+                budget.count_bytes(len(block), archive.name)
+                num_written += len(block)
+                if num_written > available_bytes:
                     raise DataError(
                         f"{archive.name} unpacks to more than the {available_bytes / 2**30:.1f} GB that there is room "
                         "for; free some space, or unpack it elsewhere and give the folder."
                     )
                 out.write(block)
-    if not num_files:
+    if is_empty:
         raise DataError(f"{archive.name} holds no files; pack the recordings and their transcripts into it.")
 
 
@@ -179,17 +229,33 @@ def _decode_zip_name(name: str, flag_bits: int) -> str:
 
 
 def _count_zip_entries(archive: Path) -> int:
-    """Return the number of entries by the end record of a zip file. Source: PKWARE APPNOTE 4.3.14 and 4.3.16."""
+    """Return the number of entries of a zip file: what its end record says, or its list holds if that is more.
+
+    Source: PKWARE APPNOTE 4.3.12, 4.3.14 and 4.3.16.
+    """
     with open(archive, "rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - (1 << 16) - 22 - 20 - 56))
+        begin = file.seek(max(0, size - (1 << 16) - 22 - 20 - 56))
         tail = file.read()
-    end, end64 = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
-    if end < 0 or len(tail) < end + 12:
-        return 0
-    count: int = struct.unpack_from("<H", tail, end + 10)[0]
-    if count == 0xFFFF and end64 >= 0 and len(tail) >= end64 + 40:
-        count = struct.unpack_from("<Q", tail, end64 + 32)[0]
+        end, end64 = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
+        if end < 0 or len(tail) < end + 16:
+            return 0
+        count, list_bytes = struct.unpack_from("<HI", tail, end + 10)
+        if end64 >= 0 and len(tail) >= end64 + 48:
+            long_count, long_bytes = struct.unpack_from("<QQ", tail, end64 + 32)
+            count = long_count if count == 0xFFFF else count
+            list_bytes = max(long_bytes, list_bytes if list_bytes != 0xFFFFFFFF else 0)
+            end = end64
+        return max(count, _count_signatures(file, max(0, begin + end - list_bytes), begin + end))
+
+
+def _count_signatures(file: IO[bytes], start: int, end: int) -> int:
+    """Count what begins an entry in the list of a zip file, without reading it into memory."""
+    signature, count, rest = b"PK\x01\x02", 0, b""
+    file.seek(start)
+    while start < end and (block := file.read(min(_COPY_BYTES, end - start))):
+        count += (rest + block).count(signature)
+        start, rest = start + len(block), block[1 - len(signature) :]
     return count
 
 

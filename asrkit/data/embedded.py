@@ -17,7 +17,9 @@ _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".m
 
 
 def cache_dir() -> Path:
-    """Return the user's cache folder for clips of tables and unpacked archives."""
+    """Return the user's cache folder for clips of tables and unpacked archives; for a visitor, in their own folder."""
+    if access.is_visitor():
+        return access.visitor_cache()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asrkit"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
@@ -54,13 +54,15 @@ class ReadOptions:
     """How to read a dataset.
 
     choice: the columns to use. clips_dir: where clips that are only bytes in a table are written; the user's cache by
-    default. on_progress: called while files are fetched from the Hub. depth: of nested folders, counted here.
+    default. on_progress: called while files are fetched from the Hub. depth: of nested folders, counted here. budget:
+    of what is unpacked, in all.
     """
 
     choice: ColumnChoice
     clips_dir: Path | None = None
     on_progress: ProgressCallback | None = None
     depth: int = 0
+    budget: archives.Budget = field(default_factory=archives.Budget)
 
     def nested(self) -> ReadOptions:
         return replace(self, depth=self.depth + 1)
@@ -84,7 +86,7 @@ def read_path(data: str, options: ReadOptions) -> Contents:
             f"one of the built-in names: {', '.join(BUILT_IN)}."
         )
     if path.is_file() and archives.is_archive(path):
-        path = archives.unpack_cached(path, embedded.cache_dir() / "unpacked")
+        path = archives.unpack_cached(path, embedded.cache_dir() / "unpacked", options.budget)
     if path.is_dir():
         return read_folder(path, options)
     suffix = path.suffix.lower()

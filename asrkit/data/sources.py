@@ -118,6 +118,14 @@ def check_access(data: str) -> None:
 
 def _load(data: str, options: ReadOptions) -> Source:
     try:
+        return _read(data, options)
+    except BaseException:
+        options.budget.discard()
+        raise
+
+
+def _read(data: str, options: ReadOptions) -> Source:
+    try:
         is_on_hub = data.startswith(hub_datasets.PREFIX)
         source = _split_contents(_read_hub(data, options) if is_on_hub else read_path(data, options), data)
     except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
