@@ -30,6 +30,9 @@ VISITORS_FOLDER, HUB_FOLDER = ".visitors", ".hub"
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
+USER_PREFIX = "user-"
+"""Begins the name of the folder of a visitor who has signed in; others are anonymous, and their folders expire."""
+
 VISITOR_OWNER = "visitor:"
 """Begins the owner of a visitor's run; the name of the visitor's folder follows."""
 

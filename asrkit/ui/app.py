@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from asrkit import startup
@@ -34,6 +35,7 @@ from asrkit.ui.security.deployment import Deployment, Kind, keep_token, make_dep
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.guard import Guard
 from asrkit.ui.security.quotas import use_quotas
+from asrkit.ui.security.storage import storage
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train import live_panel
 from asrkit.ui.train import tab as train_tab
@@ -133,6 +135,8 @@ def launch(
     if opens_browser and deployment.kind == Kind.LOCAL and has_display():
         threading.Thread(target=webbrowser.open, args=[deployment.link], daemon=True, name="browser").start()
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
+    uploads = Path(get_upload_folder())
+    threading.Thread(target=storage.clean_forever, args=[uploads], daemon=True, name="clean-up").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
     server = start_fork_server()
     if deployment.kind == Kind.SPACE:  # a Space stops its runs when it sleeps or is built again

@@ -6,19 +6,32 @@ import atexit
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
+from contextvars import ContextVar
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Any
 
+import orjson
+from gradio import route_utils
 from gradio.utils import get_upload_folder
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 
-from asrkit.errors import DataError
+from asrkit.errors import DataError, QuotaError
 from asrkit.ui import strings
+from asrkit.ui.security.quotas import owner_name
+from asrkit.ui.security.storage import storage
 
 UPLOAD_PATH = "/upload"
+PARTIAL_PREFIX = "tmp"
 PREFIX = "asrkit-uploads-"
+
+
+_upload: ContextVar[str] = ContextVar("upload", default="other")
+"""The upload that is being received."""
 
 
 def set_upload_folder() -> None:
@@ -58,22 +71,55 @@ def _lock(folder: Path) -> int | None:
 
 
 class UploadMiddleware:
-    """ASGI middleware that removes partial uploads whenever the last running upload ends."""
+    """ASGI middleware for uploads: checks the sender's quota, and notes whose file it is. A failed one leaves none."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self._num_running = 0
+        _name_partial_files()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http" or not scope["path"].rstrip("/").endswith(UPLOAD_PATH):
             return await self.app(scope, receive, send)
-        self._num_running += 1
+        length = Headers(scope=scope).get("content-length", "")
         try:
-            await self.app(scope, receive, send)  # returns once the file is complete
+            storage.check_room(int(length) if length.isdecimal() else 0)
+        except QuotaError as error:
+            return await PlainTextResponse(str(error), status_code=413)(scope, receive, send)
+        token = _upload.set(secrets.token_hex(8))
+        reply: list[bytes] = []
+
+        async def send_noting(message: dict[str, Any]) -> None:
+            reply.append(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noting)  # returns once the file is complete
+            _note_files(b"".join(reply))
         finally:
-            self._num_running -= 1
-            if not self._num_running:
-                _remove_partial_uploads()
+            _remove_partial_files(f"{PARTIAL_PREFIX}{_upload.get()}-*")
+            _upload.reset(token)
+
+
+def _name_partial_files() -> None:
+    """Let the names of the files that Gradio receives tell which upload they are a part of."""
+    names = vars(route_utils)
+    if names["NamedTemporaryFile"] is tempfile.NamedTemporaryFile:
+        names["NamedTemporaryFile"] = _make_partial_file
+
+
+def _make_partial_file(**options: Any) -> Any:
+    return tempfile.NamedTemporaryFile(prefix=f"{PARTIAL_PREFIX}{_upload.get()}-", **options)
+
+
+def _note_files(reply: bytes) -> None:
+    """Note whose the files of a successful upload are: Gradio's answer is the list of their paths."""
+    try:
+        paths = orjson.loads(reply)
+    except orjson.JSONDecodeError:  # it failed
+        return
+    if isinstance(paths, list):
+        for path in paths:
+            storage.note_upload(Path(str(path)), owner_name())
 
 
 def check_uploaded(path: Any, max_bytes: int | None = None) -> Path:
@@ -90,9 +136,9 @@ def check_uploaded(path: Any, max_bytes: int | None = None) -> Path:
     return checked
 
 
-def _remove_partial_uploads() -> None:
+def _remove_partial_files(pattern: str) -> None:
     # Complete files are in subfolders. A partial one is truncated first: the failed request may still have it open.
-    for path in Path(get_upload_folder()).glob("tmp*"):
+    for path in Path(get_upload_folder()).glob(pattern):
         with contextlib.suppress(OSError):  # removed already, or a folder
             os.truncate(path, 0)
             path.unlink()

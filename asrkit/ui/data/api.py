@@ -6,7 +6,9 @@ one sentence. No state is kept for a visitor, except the cache of loaded dataset
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from asrkit import config as configs
@@ -18,7 +20,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
 from asrkit.data.readers import hub_datasets, spreadsheets
 from asrkit.data.sources import Source
-from asrkit.errors import DataError
+from asrkit.errors import DataError, QuotaError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
@@ -33,6 +35,7 @@ from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.data import audit_report, hub_choices, proposals
 from asrkit.ui.data.dataset_cache import COLUMNS, DatasetCache, LoadedDataset, make_key
 from asrkit.ui.security.quotas import admit_job, owner_name
+from asrkit.ui.security.storage import storage
 
 ABANDON_AFTER_S = 150
 """A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
@@ -175,7 +178,9 @@ class DataApi:
             path = check_uploaded(upload.get("path"))
             files.append((path, str(upload.get("name") or path.name)))
         try:
-            return {"data": str(uploads.save_upload(files, access.visitor_dir(self.store.data_dir)))}
+            folder = uploads.save_upload(files, access.visitor_dir(self.store.data_dir))
+            _check_quota(folder)
+            return {"data": str(folder)}
         finally:
             for path, _ in files:
                 path.unlink(missing_ok=True)
@@ -266,6 +271,17 @@ class DataApi:
     def _limits(self, request: Request) -> Limits:
         name = str(request.get("model") or resolution.STARTER)
         return preparation.make_limits(self._config(request), resolution.resolve(name, self.store))
+
+
+def _check_quota(folder: Path) -> None:
+    """Delete a new dataset if its owner has too much now: an archive grows when it is unpacked."""
+    storage.note_change()
+    try:
+        storage.check_room(0)
+    except QuotaError:
+        shutil.rmtree(folder)
+        storage.note_change()
+        raise
 
 
 def _describe_progress(job: Job[Any]) -> Reply:

@@ -8,6 +8,7 @@ from asrkit.data.collection import Collection
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import upload_folder
 from asrkit.ui.common.component import Reply, Request, with_error_reply
+from asrkit.ui.security.storage import storage
 
 MAX_TAKE_BYTES = 48 << 20  # of one recording
 MAX_SPEAKER_CHARS = 80
@@ -61,6 +62,7 @@ class Recorder:
         path = upload_folder.check_uploaded(request.get("path"), max_bytes=MAX_TAKE_BYTES)
         try:
             wave = load_audio(path)
+            storage.check_room(2 * len(wave.samples))
         finally:
             path.unlink(missing_ok=True)
         before = next(

@@ -89,6 +89,7 @@ def find_endpoint(path: str) -> list[Endpoint]:
 
 FUNCTIONS: Mapping[str, Action] = {
     "VisitorApi.describe_visitor": _VIEW,
+    "VisitorApi.delete_data": _TRANSCRIBE,
     # Where a run is named, what may be done with it is checked as well.
     "TrainApi.poll": _VIEW,
     "TrainApi.perform_action": _VIEW,

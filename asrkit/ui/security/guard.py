@@ -28,6 +28,7 @@ from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
 from asrkit.ui.security.gradio_bodies import PROTOCOL, SessionLimits, check_gradio_body, run_protocol
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
 from asrkit.ui.security.rates import RequestLimits
+from asrkit.ui.security.storage import storage
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -89,6 +90,7 @@ class Guard:
                 visitor = self.limits.key(who, self._read_address(scope, headers))
                 self.sessions.use(visitor, session, scope["app"].state_holder)
         scope[SCOPE_KEY] = who
+        storage.note_seen(who)
         with as_identity(who):
             if PROTOCOL.fullmatch(path):
                 await run_protocol(self.app, scope, receive, send)
@@ -249,6 +251,8 @@ def _signed_in_user(session: Mapping[str, Any]) -> tuple[str, str]:
 def _make_visitor(role: Role, visitor_id: str, grants: frozenset[Action], name: str = "") -> Identity:
     # A hash: the owner of a run and the path of a dataset may be seen by others, and must not give access.
     folder = hashlib.sha256(visitor_id.encode()).hexdigest()[:24]
+    if role == Role.VISITOR:
+        folder = f"{access.USER_PREFIX}{folder}"
     return Identity(role, name, folder, f"{access.VISITOR_OWNER}{folder}", grants)
 
 

@@ -9,10 +9,11 @@ import gradio as gr
 
 from asrkit.ui import strings
 from asrkit.ui.common import scripts
-from asrkit.ui.common.component import UI, Reply, Request, server_functions, template
+from asrkit.ui.common.component import UI, Reply, Request, server_functions, template, with_error_reply
 from asrkit.ui.security import space
 from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.permissions import Action, Role, can, current_identity
+from asrkit.ui.security.storage import storage
 
 STYLE = UI / "security/visitor.css"
 OFFERED = (Action.USE_OWN_DATA, Action.START_RUN, Action.PUBLISH)
@@ -34,6 +35,7 @@ class VisitorApi:
             "denied": [action.name.lower() for action in OFFERED if not can(action)],
             # On a Space, the button of the sign-in does it.
             "can_sign_out": who.role == Role.OPERATOR and self.deployment.kind != Kind.SPACE,
+            "has_data": bool(who.folder) and who.role != Role.OPERATOR,
             "who": self._describe_who(),
             "notes": [strings.text(f"visitor.note.{name}") for name in self._choose_notes()],
         }
@@ -47,6 +49,12 @@ class VisitorApi:
         if who.role == Role.VISITOR:
             return strings.text("visitor.signed_in", name=who.name)
         return strings.text("visitor.anonymous")
+
+    @with_error_reply
+    def delete_data(self, request: Request) -> Reply:
+        """Delete the sender's uploads, recordings and datasets."""
+        storage.delete_own()
+        return {"done": strings.text("visitor.data_deleted")}
 
     def _choose_notes(self) -> list[str]:
         """Return the names of the sentences that the sender should read."""
@@ -71,7 +79,7 @@ def build(deployment: Deployment) -> None:
             apply_default_css=False,
             html_template=template("security/visitor.html"),
             js_on_load=scripts.mount_module("security/visitor.js"),
-            server_functions=server_functions(VisitorApi(deployment), "describe_visitor"),
+            server_functions=server_functions(VisitorApi(deployment), "describe_visitor", "delete_data"),
         )
         if deployment.has_sign_in:
             gr.LoginButton(

@@ -6,7 +6,7 @@ import { loadPlotly } from "../common/plots.js";
 import { call, createPageId, warnNoAnswer } from "../common/server.js";
 import { t } from "../common/strings.js";
 import { Charts } from "./charts.js";
-import { createConfirmation } from "./confirm.js";
+import { createConfirmation } from "../common/confirm.js";
 import { Queue } from "./queue.js";
 import { RunDetails } from "./run_details.js";
 import { Samples } from "./samples.js";

@@ -31,6 +31,7 @@ from asrkit.ui.common.component import UI, Reply, Request, server_functions, tem
 from asrkit.ui.common.served_files import AudioFile, ServedFiles
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.security.quotas import owner_name
+from asrkit.ui.security.storage import storage
 from asrkit.ui.transcribe import compare, live
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
@@ -203,6 +204,7 @@ class TranscribeApi:
     def save_correction(self, request: Request) -> Reply:
         """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {done}."""
         _, wave = self._get_complete(request)
+        storage.check_room(2 * len(wave.samples))
         dataset = collection.open_collection(access.visitor_dir(self.store.data_dir), str(request["dataset"]))
         clip = dataset.add(wave, str(request["text"]), speaker=str(request.get("speaker") or ""))
         count = len(dataset.clips())

@@ -27,6 +27,7 @@ from asrkit.jobs import CANCELLED, DONE, FAILED, WAITING, WORKING, Job
 from asrkit.transcription import files
 from asrkit.ui import strings
 from asrkit.ui.security.quotas import current_quotas
+from asrkit.ui.security.storage import storage
 
 if TYPE_CHECKING:
     from asrkit.transcription.stream import LiveSession
@@ -111,13 +112,17 @@ class Recording:
         return self._opened
 
     def append(self, samples: npt.NDArray[np.float32]) -> None:
-        """Append samples (n,) at 16 kHz. Raises DataError if the disk is full or no file can be opened."""
+        """Append samples (n,) at 16 kHz.
+
+        Raises DataError if the disk is full or no file can be opened, QuotaError if the owner may not store more.
+        """
         try:
             self._append(samples)
         except OSError as error:
             raise DataError(strings.text("transcribe.not_stored", reason=error.strerror or error)) from error
 
     def _append(self, samples: npt.NDArray[np.float32]) -> None:
+        storage.check_room(2 * len(samples))
         pcm = np.clip(np.round(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE).astype("<i2")
         with self._file_lock:
             self._file.seek(2 * self._num_samples)
@@ -184,6 +189,7 @@ class Recordings:
     def __init__(self) -> None:
         self._recordings: dict[str, Recording] = {}
         self._lock = threading.Lock()
+        storage.register(self)
 
     def add(self, recording: Recording) -> Recording:
         """Keep a recording; an ended one is deleted if there are too many.

@@ -14,6 +14,7 @@ from asrkit.audio import AudioNote, stream_blocks
 from asrkit.jobs import Job, JobQueue
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
+from asrkit.ui.security.storage import storage
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 from asrkit.ui.transcribe.recordings import WORKING, Recording, finish
 
@@ -33,6 +34,7 @@ class UploadQueue:
         """Transcribe the file at `path` into `recording`, in the context of the caller."""
         with self._lock:
             self._num_users[path] += 1
+        storage.hold(path)
         recording.job = Job(
             "transcription",
             lambda job: self._transcribe(job, recording, path),
@@ -81,6 +83,7 @@ class UploadQueue:
         self._release(path)
 
     def _release(self, path: Path) -> None:
+        storage.release(path)
         with self._lock:
             self._num_users[path] -= 1
             if not self._num_users[path]:
