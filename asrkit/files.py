@@ -14,6 +14,9 @@ from typing import IO, Any
 
 from asrkit.errors import RunError
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Begin a formula, as some programs read them also in full width."""
+
 
 @contextlib.contextmanager
 def write_atomic(path: Path, *, mode: int = 0o644, sync: bool = True) -> Iterator[IO[bytes]]:
@@ -43,6 +46,14 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     with write_atomic(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def disarm_formula(text: str) -> str:
+    """Return the text of a CSV cell so that no spreadsheet program takes it for a formula, which it would carry out.
+
+    Only for tables that people open: read back, the text would have the apostrophe that this puts before it.
+    """
+    return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) or text.startswith(("\t", "\r", "\n")) else text
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.transcript import Transcript, Word
+from asrkit.files import disarm_formula
 from asrkit.text import metrics
 from asrkit.text.scripts import tokenize_mixed
 
@@ -208,13 +209,13 @@ class EvaluationReport:
             mer, utterance = clip.scores.mer, clip.utterance
             table.writerow(
                 [
-                    utterance.audio,
+                    disarm_formula(utterance.audio),
                     utterance.start_s,
                     utterance.end_s,
-                    utterance.speaker or "",
+                    disarm_formula(utterance.speaker or ""),
                     round(clip.duration_s, 3),
-                    clip.reference,
-                    clip.hypothesis,
+                    disarm_formula(clip.reference),
+                    disarm_formula(clip.hypothesis),
                     round(clip.scores.wer.rate, 4),
                     round(clip.scores.cer.rate, 4),
                     round(mer.rate, 4),

@@ -12,7 +12,7 @@ from typing import Any
 
 from asrkit import hub
 from asrkit.errors import RunError
-from asrkit.files import write_atomic
+from asrkit.files import disarm_formula, write_atomic
 from asrkit.runs import events
 from asrkit.runs.events import Event
 from asrkit.runs.report import card
@@ -56,11 +56,16 @@ def _format_rows(history: list[Event]) -> str:
     for event in history:
         columns = [event.step or 0, f"{event.epoch or 0:.4f}", f"{event.time:.3f}"]
         rows.writerows(
-            [*columns, f"{event.kind}/{name}", "" if event.data[name] is None else event.data[name]]
+            [*columns, f"{event.kind}/{name}", _format_value(event.data[name])]
             for name in SERIES[event.kind]
             if name in event.data
         )
     return table.getvalue()
+
+
+def _format_value(value: Any) -> Any:
+    """Return a value for a cell. Whoever can write a run's history could write a text there."""
+    return "" if value is None else disarm_formula(value) if isinstance(value, str) else value
 
 
 def iter_archive(run: Run) -> Iterator[bytes]:
