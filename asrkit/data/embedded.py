@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asrkit.data import access
+from asrkit.data import access, limits
 from asrkit.data.audio_finder import find_in_any_form
 from asrkit.errors import DataError
 from asrkit.files import write_atomic
 
 _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff", ".mp3"))
+
+
+class ClipLimitError(DataError):
+    """The recordings of a table are more than may be written."""
 
 
 def cache_dir() -> Path:
@@ -28,7 +32,7 @@ class ClipExtractor:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = (folder or cache_dir() / "clips").absolute()
-        self._policy = access.ReadPolicy()
+        self._policy, self._bytes_left = access.ReadPolicy(), limits.current().clip_bytes
 
     def extract(self, value: Any, column: str, folder: Path) -> str:
         """Return the file of `value`, which is {"bytes", "path"}, bytes, or a path, relative to `folder`.
@@ -54,10 +58,14 @@ class ClipExtractor:
         )
 
     def _write(self, content: bytes, suffix: str) -> Path:
-        """Write the clip atomically, unless its file exists."""
+        """Write the clip atomically, unless its file exists. Raises DataError for more bytes than the limit."""
         suffix = suffix or next((ending for magic, ending in _MAGIC if content.startswith(magic)), ".audio")
         path = self.folder / f"{hashlib.sha1(content, usedforsecurity=False).hexdigest()[:20]}{suffix}"
         if not path.exists():
+            self._bytes_left -= len(content)
+            if self._bytes_left < 0:
+                limit_gb = limits.current().clip_bytes >> 30
+                raise ClipLimitError(f"The table holds more than {limit_gb} GB of recordings; split it up.")
             self.folder.mkdir(parents=True, exist_ok=True)
             with write_atomic(path, sync=False) as file:
                 file.write(content)

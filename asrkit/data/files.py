@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from asrkit.audio import read_duration_s
+from asrkit.data import limits
 from asrkit.data.manifest import UNREADABLE_S
 from asrkit.errors import AudioError, DataError
 
@@ -15,8 +16,6 @@ AUDIO_SUFFIXES = frozenset(
     ".wav .flac .ogg .oga .opus .mp3 .m4a .mp4 .aac .webm .mkv .wma .amr .3gp .aif .aiff .aifc .au .caf .w64 .sph "
     ".nist .g722 .722 .ulaw .ul .mulaw .pcmu .alaw .al .pcma".split()
 )
-MAX_TEXT_BYTES = 2 << 30
-"""A larger file is not a list of recordings."""
 
 
 def is_audio(path: Path) -> bool:
@@ -27,11 +26,12 @@ def is_audio(path: Path) -> bool:
 def read_text(path: Path) -> str:
     """Read a text file in UTF-8 or, with a byte order mark, UTF-16.
 
-    Raises DataError for another encoding, for NUL bytes and for a file above `MAX_TEXT_BYTES`.
+    Raises DataError for another encoding, for NUL bytes and for a file above the `limits`.
     """
     size_bytes = path.stat().st_size
-    if size_bytes > MAX_TEXT_BYTES:
-        raise DataError(f"{path} has {size_bytes / 2**30:.1f} GB, too much for a table; split it up.")
+    if size_bytes > limits.current().text_bytes:
+        size = f"{size_bytes / 2**30:.1f} GB" if size_bytes >= 1 << 30 else f"{size_bytes >> 20} MB"
+        raise DataError(f"{path} has {size}, too much for a table; split it up.")
     content = path.read_bytes()
     encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
@@ -43,6 +43,7 @@ def read_text(path: Path) -> str:
             f"{path} holds NUL bytes (the first after {text.index(chr(0))} characters), so it is damaged "
             "or no text; save it again as UTF-8."
         )
+    limits.check_text(text, path)
     return text
 
 

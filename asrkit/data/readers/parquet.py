@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from asrkit.data import embedded
+from asrkit.data import embedded, limits
 from asrkit.data.readers import tables
 from asrkit.data.readers.columns import ColumnChoice, choose_columns, note_unused
 from asrkit.data.readers.rows import Row, extract_audio, make_utterances
@@ -14,6 +14,8 @@ from asrkit.errors import DataError, first_line
 SUFFIX = ".parquet"
 _BATCH_ROWS = 64
 """Few, because each row contains a whole recording."""
+_BATCH_BYTES = 256 << 20
+"""Fewer where the values are large: a value that repeats is stored once, and may be as large as all that is stored."""
 
 
 def read(path: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Table:
@@ -25,17 +27,20 @@ def read(path: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Tab
     rows: list[tuple[Row, str]] = []
     try:
         file = parquet.ParquetFile(path)
-        names = tuple(file.schema_arrow.names)
+        limits.check_rows(file.metadata.num_rows, path)
+        names, batch_rows = tuple(file.schema_arrow.names), _batch_rows(file)
         bytes_columns = [field.name for field in file.schema_arrow if _is_bytes_column(field.type)]
         columns = choose_columns(
             names,
             str(path),
             ColumnChoice(choice.text, choice.audio or (bytes_columns[0] if bytes_columns else None), choice.speaker),
-            lambda name: file.read(columns=[name]).column(0).to_pylist() if name not in bytes_columns else (),
+            lambda name: _read_column(file, name, batch_rows, path) if name not in bytes_columns else (),
         )
         wanted = [name for name in names if name not in bytes_columns or name == columns.audio]
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+        budget = limits.CharacterBudget(path)
+        for batch in file.iter_batches(batch_size=batch_rows, columns=wanted):
             for values in batch.to_pylist():
+                budget.count([value for name, value in values.items() if name != columns.audio])
                 rows.append(extract_audio(clips, f"{path.name} row {len(rows)}", values, columns, path.parent))
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
@@ -44,6 +49,23 @@ def read(path: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Tab
     if not rows:
         raise DataError(f"{path} has no rows; add one row for each recording.")
     return tables.Table(make_utterances(rows, columns, names), names, columns, notes=note_unused(names, columns))
+
+
+def _batch_rows(file: Any) -> int:
+    """Return how many rows to read at once, so that they fit even if each is as large as all that is stored."""
+    groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+    chunks = [group.column(column).total_uncompressed_size for group in groups for column in range(group.num_columns)]
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, *chunks, 1)))
+
+
+def _read_column(file: Any, name: str, batch_rows: int, path: Path) -> list[Any]:
+    """Return the values of a column. Raises DataError for more text than a table may have."""
+    values: list[Any] = []
+    budget = limits.CharacterBudget(path)
+    for batch in file.iter_batches(batch_size=batch_rows, columns=[name]):
+        values += batch.column(0).to_pylist()
+        budget.count(values[-batch.num_rows :])
+    return values
 
 
 def count_rows(path: Path) -> int:

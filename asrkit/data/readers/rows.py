@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from asrkit.audio import decode_audio
 from asrkit.data import files
-from asrkit.data.embedded import ClipExtractor
+from asrkit.data.embedded import ClipExtractor, ClipLimitError
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.readers import times
 from asrkit.data.readers.columns import Columns
@@ -136,6 +136,8 @@ def extract_audio(
     value = values.pop(columns.audio)
     try:
         return Row(where, values), clips.extract(value, columns.audio, folder)
+    except ClipLimitError:
+        raise
     except DataError as error:
         path = value.get("path") if isinstance(value, Mapping) else value
         file = folder / path if isinstance(path, str) else folder

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrkit.data import access, embedded
+from asrkit.data import access, embedded, limits
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers import arrow_stream, tables
 from asrkit.data.readers.columns import ColumnChoice, Columns, choose_columns, note_unused
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import datasets
 
 MAX_JSON_BYTES = 16 << 20
-MAX_ROWS = 5_000_000
 
 
 def is_saved(folder: Path) -> bool:
@@ -68,8 +67,7 @@ def check_files(folder: Path) -> None:
         for entry in files:
             file = _inside(part, entry.get("filename") if isinstance(entry, dict) else None, policy)
             num_rows += arrow_stream.count_rows(file)
-    if num_rows > MAX_ROWS:
-        raise DataError(f"{folder} holds {num_rows:,} rows; a dataset may have {MAX_ROWS:,}. Save it in parts.")
+    limits.check_rows(num_rows, folder)
 
 
 def _inside(folder: Path, name: object, policy: access.ReadPolicy) -> Path:
@@ -146,11 +144,25 @@ def _read_rows(
         for name, feature in dataset.features.items()
         if isinstance(feature, datasets.Value) and "binary" not in feature.dtype
     ]
-    columns = choose_columns(names, where, choice, lambda name: dataset[name] if name in plain else ())
+    columns = choose_columns(
+        names, where, choice, lambda name: _read_column(dataset, name, folder) if name in plain else ()
+    )
     if columns.audio in audio_columns:
         dataset = dataset.cast_column(columns.audio, datasets.Audio(decode=False))
     rows = []
+    budget = limits.CharacterBudget(folder)
     for number, values in enumerate(dataset.select_columns(list({*plain, *columns.names}))):
+        budget.count([value for name, value in values.items() if name != columns.audio])
         rows.append(extract_audio(clips, f"{where} row {number}", values, columns, folder))
     utterances = make_utterances(rows, columns, names)
     return columns, utterances if split is None else [replace(row, split=split) for row in utterances]
+
+
+def _read_column(dataset: datasets.Dataset, name: str, folder: Path) -> list[Any]:
+    """Return the values of a column. Raises DataError for more text than a table may have."""
+    values: list[Any] = []
+    budget = limits.CharacterBudget(folder)
+    for row in dataset.select_columns([name]):
+        budget.count(row[name])
+        values.append(row[name])
+    return values

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asrkit.data import files
+from asrkit.errors import DataError
 
 DELIMITERS = ",;\t|"
 MAX_TEXT_LINES = 200
 """Lines that a quoted text may have."""
+MAX_TEXT_CHARACTERS = 20_000
+MIN_LINES_AHEAD, MAX_LINES_AHEAD = 20_000, 10
+"""Lines that may be tried in vain as parts of a quoted text, and how many more for each line of the table."""
 _PROBED_LINES = 200
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
@@ -53,9 +57,15 @@ def read_records(content: str, delimiter: str) -> Iterator[Record]:
     lines = [line.rstrip("\n") for line in io.StringIO(content, newline=None)]
     is_row = _make_row_test(lines, delimiter)
     width = len(split_line(next(filter(str.strip, lines), ""), delimiter)[0])
-    index = 0
+    index, num_ahead, limit = 0, 0, MIN_LINES_AHEAD + MAX_LINES_AHEAD * len(lines)
     while index < len(lines):
-        record = _read_record(lines, index, delimiter, width, is_row)
+        record, tried = _read_record(lines, index, delimiter, width, is_row)
+        num_ahead += tried
+        if num_ahead > limit:
+            raise DataError(
+                f"Line {index + 1}: most rows of the table begin quotation marks that they never close; save it again "
+                "as CSV, or remove them."
+            )
         yield record
         index = record.last_line
 
@@ -95,11 +105,15 @@ def _find_closing_quote(line: str, position: int, delimiter: str) -> int | None:
     return None
 
 
-def _read_record(lines: list[str], index: int, delimiter: str, width: int, is_row: Callable[[str], bool]) -> Record:
+def _read_record(
+    lines: list[str], index: int, delimiter: str, width: int, is_row: Callable[[str], bool]
+) -> tuple[Record, int]:
+    """Return the record that begins in a line, and how many further lines were tried in vain."""
     line = lines[index]
     fields, is_open = split_line(line, delimiter)
     if not is_open:
-        return Record(fields, index + 1, index + 1)
+        return Record(fields, index + 1, index + 1), 0
+    end = index
     for end in range(index + 1, min(index + MAX_TEXT_LINES, len(lines))):
         if is_row(lines[end]):
             break
@@ -107,8 +121,10 @@ def _read_record(lines: list[str], index: int, delimiter: str, width: int, is_ro
         if '"' in lines[end]:
             joined, is_open = split_line(line, delimiter)
             if not is_open and len(joined) == width:
-                return Record(joined, index + 1, end + 1)
-    return Record(fields, index + 1, index + 1, has_open_quote=True)
+                return Record(joined, index + 1, end + 1), 0
+        if len(line) > MAX_TEXT_CHARACTERS:
+            break
+    return Record(fields, index + 1, index + 1, has_open_quote=True), end - index
 
 
 def _make_row_test(lines: list[str], delimiter: str) -> Callable[[str], bool]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asrkit.data import files, manifest
+from asrkit.data import files, limits, manifest
 from asrkit.data.audio_finder import AudioFinder, FoundAudio
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import separated, spreadsheets
@@ -63,6 +63,7 @@ def read(path: Path, choice: ColumnChoice = NO_CHOICE) -> Table:
         rows = _read_separated(path, choice)
     if not rows:
         raise DataError(f"{path} has no rows; add one row for each recording.")
+    limits.check_rows(len(rows), path)
     column_names = tuple(name for name in dict.fromkeys(name for row in rows for name in row.values) if name)
     columns = choose_columns(
         column_names, f"{path}{sheet.description}", choice, lambda name: [row.values.get(name) for row in rows]
