@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ WEIGHT_FILES = (
 
 MAX_SETTINGS_BYTES = 4 << 20
 """Of a JSON file with settings; the published ones have 1 to 20 kB."""
+MAX_HEADER_BYTES = 16 << 20
+"""Of a safetensors file; a model of two billion weights has 100 kB."""
 
 
 def check_directory(path: Path, label: str = "") -> None:
@@ -83,6 +88,26 @@ def read_settings(file: Path, max_bytes: int = MAX_SETTINGS_BYTES, content: str 
     if not isinstance(settings, dict):
         raise ModelError(f"{file} holds no {content}; the checkpoint is damaged.")
     return settings
+
+
+def count_weights(folder: Path) -> int:
+    """Return the number of weights of a checkpoint by the headers of its safetensors files; 0 where there are none.
+
+    Raises ModelError for a damaged file.
+    """
+    total = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with open(find_file(folder, file.name), "rb") as opened:
+            try:
+                (length,) = struct.unpack("<Q", opened.read(8))
+                if length > MAX_HEADER_BYTES:
+                    raise ValueError("a header of that size")
+                header = json.loads(opened.read(length))
+                shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
+                total += sum(math.prod(map(operator.index, shape)) for shape in shapes)
+            except (struct.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                raise ModelError(f"{file} has no readable header; the checkpoint is damaged.") from error
+    return total
 
 
 def find_file(folder: Path, name: str) -> Path:

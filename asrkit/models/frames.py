@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, Settings] = {"sew": SEW_CONVOLUTIONS, "sew-d": SEW_CONVOLUTI
 MEL_TYPES = frozenset({"wav2vec2-bert", "parakeet_ctc", "lasr_ctc", "granite_speech5_ctc"})
 """`model_type`s whose input are mel features; that of the others is the waveform."""
 MAX_SEARCH_SAMPLES = 1 << 24
+MAX_WINDOWS = 100
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,23 @@ def from_settings(config: Settings, preprocessor: Settings, name: str) -> FrameG
     try:
         return FrameGeometry(
             int(preprocessor.get("sampling_rate") or SAMPLING_RATE),
-            tuple(_front_end(config, preprocessor)),
-            tuple(_encoder(config)),
-            tuple(_adapter(config)),
+            _all_of(_front_end(config, preprocessor)),
+            _all_of(_encoder(config)),
+            _all_of(_adapter(config)),
         )
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(
             f"The configuration of the model {name} has impossible convolution or window sizes; the checkpoint is "
             "damaged."
         ) from error
+
+
+def _all_of(windows: Iterator[Window]) -> tuple[Window, ...]:
+    """Return the windows. Raises ValueError for more than any model has: a file may ask for billions."""
+    found = tuple(islice(windows, MAX_WINDOWS + 1))
+    if len(found) > MAX_WINDOWS:
+        raise ValueError("too many windows")
+    return found
 
 
 def _slide(length: int, windows: tuple[Window, ...]) -> int:

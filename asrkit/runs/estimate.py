@@ -12,13 +12,10 @@ GPU is unknown before the first run.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
-import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from asrkit.audio import SAMPLING_RATE
@@ -62,7 +59,7 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
     path = resolution.resolve(config.model, store)
     if path is None:
         return None
-    model_config, weights = checkpoints.read_config(path), count_parameters(path)
+    model_config, weights = checkpoints.read_config(path), checkpoints.count_weights(path)
     if not model_config or not weights or not clips_s:
         return None
     geometry = frames.read(path, add_adapter=config.add_adapter)
@@ -79,16 +76,6 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
         steps / epoch * sum(clips_s) / speed if speed else None,
         basis,
     )
-
-
-def count_parameters(path: Path) -> int:
-    """Count the weights of a checkpoint by the headers of its safetensors files; 0 where there are none."""
-    total = 0
-    for file in path.glob("*.safetensors"):
-        with open(file, "rb") as opened:
-            head = json.loads(opened.read(struct.unpack("<Q", opened.read(8))[0]))
-        total += sum(math.prod(tensor["shape"]) for name, tensor in head.items() if name != "__metadata__")
-    return total
 
 
 def _estimate_memory(

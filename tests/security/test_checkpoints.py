@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access
 from asrkit.errors import ModelError
 from asrkit.hub import credentials
-from asrkit.models import checkpoints, processors, vocabularies, weights
+from asrkit.models import checkpoints, frames, processors, vocabularies, weights
 from asrkit.training import model as training_model
 from asrkit.transcription.engine import Engine
 from tests.support.checkpoints import write_checkpoint
@@ -231,3 +232,26 @@ def test_settings_and_vocabulary_have_limits(folder: Path, monkeypatch: pytest.M
     assert "vocab.json" in refusal(folder)
     (folder / "config.json").write_text(" " * (checkpoints.MAX_SETTINGS_BYTES + 1))
     assert "is larger than the 4 MB" in refusal(folder)
+
+
+@pytest.mark.parametrize("length", [2**60, 2**40, checkpoints.MAX_HEADER_BYTES + 1, 3])
+def test_header_of_weights_is_not_read_at_any_length(folder: Path, length: int) -> None:
+    weights_file = folder / "model.safetensors"
+    assert checkpoints.count_weights(folder) > 10_000
+    weights_file.write_bytes(struct.pack("<Q", length) + weights_file.read_bytes()[8:])
+    with pytest.raises(ModelError, match="has no readable header"):
+        checkpoints.count_weights(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"add_adapter": True, "num_adapter_layers": 10**12},
+        {"add_adapter": True, "adapter_stride": 10**400, "num_adapter_layers": 101},
+        {"conv_kernel": [1] * 101, "conv_stride": [1] * 101},
+    ],
+)
+def test_frames_of_impossible_configs_are_not_counted(folder: Path, changes: dict[str, Any]) -> None:
+    rewrite(folder / "config.json", **changes)
+    with pytest.raises(ModelError, match="impossible convolution or window sizes"):
+        frames.read(folder)
