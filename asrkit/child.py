@@ -22,3 +22,9 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
     folders = dict.fromkeys([str(_PROJECT), *filter(None, inherited)])
     kept = {name: value for name, value in base.items() if name not in APP_SECRETS}
     return {**kept, "PYTHONPATH": os.pathsep.join(folders)}
+
+
+def bare_environment() -> dict[str, str]:
+    """Return the environment for a child that reads files of strangers: what Python needs, and no secret."""
+    needed = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH")
+    return environment({name: os.environ[name] for name in needed if name in os.environ})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from pyarrow import parquet
 
 from asrkit.data import access, files, limits, sources
-from asrkit.data.readers import separated
+from asrkit.data.readers import separated, spreadsheets
 from asrkit.errors import DataError
 
 MB = 1 << 20
@@ -140,3 +141,21 @@ def test_the_operator_has_other_limits(own: Path) -> None:
     assert limits.current() == limits.Limits() and limits.Limits().rows >= 1_000_000
     with access.as_visitor("mallory"):
         assert limits.current() == limits.VISITORS
+
+
+def test_spreadsheets_are_read_without_the_environment(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that reads them has no secret to give away."""
+    environments: list[dict[str, str]] = []
+    run = subprocess.run
+
+    def watch(*args: Any, **options: Any) -> Any:
+        environments.append(options["env"])
+        return run(*args, **options)
+
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_operator")
+    monkeypatch.setenv("ASRKIT_PASSWORD", "secret")
+    monkeypatch.setattr(subprocess, "run", watch)
+    (own / "a.xlsx").write_bytes(b"no spreadsheet")
+    with pytest.raises(DataError, match="cannot be read as a spreadsheet"):
+        spreadsheets.read(own / "a.xlsx")
+    assert set(environments[0]) <= {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH"}

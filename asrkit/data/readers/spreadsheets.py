@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
 import re
 import resource
 import subprocess
@@ -64,7 +63,6 @@ def read(path: Path, sheet: str = "") -> Sheet:
 
     Raises DataError for a file that is damaged, protected by a password, or too large, and for a missing sheet.
     """
-    base = {name: value for name, value in os.environ.items() if name != "RUST_BACKTRACE"}
     try:
         process = subprocess.run(
             [
@@ -75,7 +73,7 @@ def read(path: Path, sheet: str = "") -> Sheet:
                 str(MAX_SECONDS),
             ],
             capture_output=True,
-            env=child.environment(base),
+            env=child.bare_environment(),
             timeout=2 * MAX_SECONDS,
         )
     except subprocess.TimeoutExpired:
@@ -114,6 +112,7 @@ def _main(path: str, sheet: str, max_memory_bytes: int, max_seconds: int) -> int
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (max_seconds, max_seconds))
         resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum, ZipError
 
     try:
