@@ -34,6 +34,7 @@ from asrkit.ui.security.connections import limit_connections
 from asrkit.ui.security.deployment import Deployment, Kind, keep_token, make_deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.guard import Guard
+from asrkit.ui.security.paths import hide_folders
 from asrkit.ui.security.quotas import use_quotas
 from asrkit.ui.security.storage import storage
 from asrkit.ui.security.store import GuardedStore
@@ -154,6 +155,7 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
     """Start the server, with the guard in front of it, and return its page."""
     permissions.require_identity()
     use_quotas(deployment.quotas)
+    hide_folders(*(store.root, store.data_dir) if deployment.has_visitors else (None, None))
     if deployment.has_visitors:
         credentials.withhold_token()
     access.isolate_visitors(store.data_dir)

@@ -14,7 +14,7 @@ from asrkit.data import access
 from asrkit.hub import credentials
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
-from asrkit.ui.security import permissions
+from asrkit.ui.security import paths, permissions, quotas
 from asrkit.ui.security.deployment import Deployment, make_deployment
 from tests.support.ports import find_free_port
 
@@ -47,7 +47,10 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     """Serve a page as `app.launch` does, and undo what that changes in this process."""
     pages: list[gr.Blocks] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(permissions, "_default", permissions._default)
+        for name in ("_runs_root", "_data_dir"):
+            patch.setattr(paths, name, getattr(paths, name))
+        for module, name in ((permissions, "_default"), (quotas, "_current")):
+            patch.setattr(module, name, getattr(module, name))
         patch.setattr(credentials, "_operators_token", None)
         for name in credentials.TOKEN_VARIABLES:
             patch.delenv(name, raising=False)

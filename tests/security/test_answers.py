@@ -8,12 +8,15 @@ import gradio
 import pytest
 
 from asrkit.config import TrainConfig
+from asrkit.data import access
 from asrkit.data.collection import Collection
 from asrkit.files import disarm_formula
 from asrkit.runs import events
 from asrkit.runs.report import export
 from asrkit.runs.store import RunStore
-from asrkit.ui.security import pages
+from asrkit.ui.security import pages, paths
+from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
+from tests.security.test_visitors import Browser, record
 
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =HYPERLINK(0)", "\uff1d1+1")
 
@@ -60,3 +63,39 @@ def test_policy_names_no_other_host():
     assert all("http" not in value and "*" not in value for value in pages._DIRECTIVES.values())
     unsafe = {name: value.count("unsafe-") for name, value in pages._DIRECTIVES.items() if "unsafe-" in value}
     assert unsafe == {"script-src": 2, "style-src": 1}
+
+
+def test_visitors_see_names_instead_of_paths(serve):
+    page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
+    ann, data = Browser(page), page.store.data_dir
+    hidden = (str(data), str(page.store.root), str(Path.home()), "Traceback")
+    recorded = record(ann, "voice")["data"]
+    answers = [ann.client.get(path) for path in ("/", "/config", "/gradio_api/info")]
+    for named in (recorded, f"{page.store.root}/x", f"{data}/x", "my-data:../..", "runs:..", "/etc/x", "my-data:gone"):
+        for name in ("load", "preview", "check", "list_datasets", "prepare_training"):
+            answers.append(page.call(ann.client, "data", name, {"data": named}))
+        answers.append(ann.play(named))
+        answers.append(page.call(ann.client, "evaluation", "evaluate", {"dataset": named, "model": named}))
+        answers.append(ann.client.post("/gradio_api/run/transcribe", json={"data": [None, named, "", ""]}))
+    assert all(answer.status_code in (200, 400, 404) for answer in answers)
+    assert [text for text in hidden for answer in answers if text in answer.text] == []
+    assert ann.play(recorded).status_code == 200 and ann.call("load", {"data": recorded})["train"] == 1
+    assert str(data) in page.call(page.operator(), "data", "load", {"data": f"{data}/x"}).json()["error"]
+
+
+def test_names_lead_back_to_their_paths(tmp_path, monkeypatch):
+    monkeypatch.setenv(access.VISITORS_VARIABLE, str(tmp_path / "data/.visitors"))
+    monkeypatch.setattr(paths, "_runs_root", tmp_path / "runs")
+    monkeypatch.setattr(paths, "_data_dir", tmp_path / "data")
+    ann = Identity(Role.ANONYMOUS, "", "a" * 24, "visitor:" + "a" * 24)
+    own, run, other = (str(tmp_path / path) for path in ("data/.visitors/" + "a" * 24 + "/v", "runs/r", "data/x"))
+    with as_identity(ann):
+        assert paths.hide_paths([own, {"a": f"In {run}, row 3"}, f"{tmp_path}/runs-old", 7])[:2] == [
+            "my-data:v",
+            {"a": "In runs:r, row 3"},
+        ]
+        assert paths.hide_paths(other) == "data/x"
+        assert paths.reveal_paths(paths.hide_paths([own, run])) == [own, run]
+        assert paths.reveal_paths("hub:a/b") == "hub:a/b"
+    with as_identity(OPERATOR):
+        assert paths.hide_paths(own) == own and paths.reveal_paths("runs:r") == "runs:r"

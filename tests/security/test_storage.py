@@ -15,7 +15,7 @@ from asrkit.ui.security import storage as storages
 from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
 from asrkit.ui.security.quotas import Quotas
 from asrkit.ui.security.storage import VisitorStorage
-from tests.security.test_visitors import Browser, record, wav
+from tests.security.test_visitors import Browser, folder_of, record, wav
 from tests.support.waiting import wait_for
 
 ANN = Identity(Role.ANONYMOUS, "", "a" * 24, "visitor:" + "a" * 24)
@@ -103,7 +103,9 @@ def test_upload_beyond_the_quota_is_refused(serve):
 def test_visitor_deletes_their_data_and_no_one_elses(serve):
     page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
     ann, bob = Browser(page), Browser(page)
-    folders = [record(browser, "voice")["data"] for browser in (ann, bob)]
+    for browser in (ann, bob):
+        record(browser, "voice")
+    folders = [folder_of(browser) / "voice" for browser in (ann, bob)]
     (path,) = ann.client.post("/gradio_api/upload", files={"files": ("a.wav", wav())}).json()
     answer = page.call(ann.client, "visitor", "delete_data", {}).json()
     assert "are deleted" in answer["done"]

@@ -1,5 +1,6 @@
 """Visitors of a public app cannot reach what others uploaded and recorded."""
 
+import hashlib
 import io
 import secrets
 import threading
@@ -31,6 +32,12 @@ class Browser:
     def upload(self, name, content):
         (path,) = self.client.post("/gradio_api/upload", files={"files": (name, content)}).json()
         return self.call("add_upload", {"files": [{"path": path, "name": name}]})
+
+
+def folder_of(browser):
+    """Return the visitor's folder, which they are not shown."""
+    name = hashlib.sha256(browser.client.cookies[cookie_name(browser.page)].encode()).hexdigest()[:24]
+    return browser.page.store.data_dir / ".visitors" / name
 
 
 def cookie_name(page):
@@ -75,8 +82,7 @@ def test_uploads_and_recordings_are_private_to_their_visitor(page):
     reply = ann.upload("a.wav", wav())
     sent = ann.upload("clips.csv", b"file_name,text\n/nowhere.wav,secret words\n")
     assert (
-        reply["data"].startswith(f"{page.store.data_dir}/.visitors/")
-        and "may not be read" in ann.call("load", {"data": sent["data"]})["error"]
+        reply["data"].startswith("my-data:") and "may not be read" in ann.call("load", {"data": sent["data"]})["error"]
     )
     recorded = record(ann, "my voice")
     assert ann.call("load", {"data": recorded["data"]})["train"] == 1
@@ -84,13 +90,16 @@ def test_uploads_and_recordings_are_private_to_their_visitor(page):
     assert recorded["data"] in listed and ann.call("list_prompts", {})["collections"] == ["my voice"]
     assert not set(listed) & {each["value"] for each in bob.call("list_datasets", {})["known"]} - {"callsigns"}
     assert bob.call("list_prompts", {})["collections"] == []
-    gone = recorded["data"].replace("my voice", "no voice")
+    there, gone = (str(folder_of(ann) / name) for name in ("my voice", "no voice"))
+    assert recorded["data"] == "my-data:my voice" and (folder_of(ann) / "my voice").is_dir()
     for name in ("load", "preview", "check", "prepare_training"):
         errors = {
-            bob.call(name, {"data": path, "index": 0})["error"].replace(path, "") for path in (recorded["data"], gone)
+            bob.call(name, {"data": path, "index": 0})["error"].replace(path.rpartition("/")[2], "")
+            for path in (there, gone)
         }
-        assert len(errors) == 1 and "may not be read here" in errors.pop(), name
-    clips = [browser.play(recorded["data"]) for browser in (ann, bob)]
+        (error,) = errors
+        assert "may not be read here" in error and str(page.store.data_dir) not in error, name
+    clips = [ann.play(recorded["data"]), bob.play(there)]
     assert [clip.status_code for clip in clips] == [200, 404] and "may not be read here" in clips[1].text
     clip = next((page.store.data_dir / ".visitors").glob("*/my voice/clips/*.flac"))
     for path in (clip, clip.parents[1] / "metadata.csv", "app.py", "/etc/passwd"):
@@ -103,7 +112,8 @@ def test_uploads_and_recordings_are_private_to_their_visitor(page):
 def test_folder_name_does_not_give_access(page):
     """Runs, which everybody can see, name the folder."""
     ann = Browser(page)
-    folder = record(ann, "shown")["data"].split("/.visitors/")[1].split("/")[0]
+    record(ann, "shown")
+    folder = folder_of(ann).name
     thief = page.client(cookie=f"{cookie_name(page)}={folder}")
     assert ann.client.cookies[cookie_name(page)] not in folder
     thief.get("/")
@@ -124,6 +134,9 @@ def test_concurrent_visitors_are_kept_apart(page):
     threads = [threading.Thread(target=work, args=[number]) for number in range(6)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    homes = {number: {replies[number, index]["data"].rpartition("/")[0] for index in range(3)} for number in range(6)}
-    assert all(len(home) == 1 for home in homes.values()) and len(set.union(*homes.values())) == 6
+    homes = {folder_of(browser) for browser in browsers}
+    assert len(homes) == 6
+    assert all(
+        sorted(path.name for path in home.iterdir()) == [f"voice {index}" for index in range(3)] for home in homes
+    )
     assert all(each["kept"] == 1 for each in replies.values())

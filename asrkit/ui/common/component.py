@@ -14,6 +14,7 @@ from asrkit.errors import AsrkitError
 from asrkit.ui import strings
 from asrkit.ui.common.request_fields import RequestError, check_request
 from asrkit.ui.security.endpoints import FUNCTIONS
+from asrkit.ui.security.paths import hide_paths, reveal_request
 from asrkit.ui.security.permissions import Action, PermissionDenied, check
 
 P = ParamSpec("P")
@@ -56,9 +57,11 @@ def _serve(function: Callable[[Request], Reply], name: str, action: Action) -> C
         try:
             check(action)
             # Serialised here: FastAPI would walk through the reply number by number, in Python.
-            return _respond(function(check_request(request)))
+            checked = check_request(request)
+            reveal_request(checked)
+            return _respond(hide_paths(function(checked)))
         except PermissionDenied as error:
-            return _respond({"error": str(error)}, 403)
+            return _respond({"error": hide_paths(str(error))}, 403)
         except RequestError as error:
             return _respond({"error": str(error)}, 400)
 

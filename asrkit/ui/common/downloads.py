@@ -22,6 +22,7 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.served_files import AudioBytes, ServedFiles, make_response
+from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.security.permissions import Action, PermissionDenied, check
 from asrkit.ui.security.store import GuardedStore
 
@@ -46,7 +47,7 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
         return _as_attachment(StreamingResponse(export.iter_metrics_csv(run), media_type="text/csv"), f"{run.id}.csv")
 
     def settings(request: Request, run: Run) -> Response:
-        content = run.config_path.read_bytes()
+        content = hide_paths(run.config_path.read_text(encoding="utf-8")).encode()
         return _as_attachment(Response(content, media_type="application/json"), f"{run.id}.json")
 
     def archive(request: Request, run: Run) -> Response:
@@ -65,7 +66,7 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
             except PermissionDenied as error:
                 return PlainTextResponse(str(error), status_code=403)
             except AsrkitError as error:
-                return PlainTextResponse(str(error), status_code=404)
+                return PlainTextResponse(hide_paths(str(error)), status_code=404)
 
         return endpoint
 

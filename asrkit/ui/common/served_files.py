@@ -17,6 +17,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 
 from asrkit.errors import AsrkitError
+from asrkit.ui.security.paths import hide_paths, reveal_paths
 
 BLOCK_BYTES = 1 << 16
 CACHE_CONTROL = "private, max-age=3600"
@@ -74,9 +75,9 @@ class ServedFiles:
             if open_audio is None:
                 return PlainTextResponse("There is no such kind of sound.", status_code=404)
             try:
-                audio = open_audio(request.query_params)
+                audio = open_audio(reveal_paths(dict(request.query_params)))
             except AsrkitError as error:
-                return PlainTextResponse(str(error), status_code=404)
+                return PlainTextResponse(hide_paths(str(error)), status_code=404)
             return make_response(request, audio)
 
         def serve_archive(request: Request) -> Response:
@@ -86,7 +87,7 @@ class ServedFiles:
             try:
                 content = self._archives[name](request.query_params)
             except AsrkitError as error:
-                return PlainTextResponse(str(error), status_code=404)
+                return PlainTextResponse(hide_paths(str(error)), status_code=404)
             headers = {"Content-Disposition": f'attachment; filename="{name}.zip"', "Cache-Control": "no-store"}
             return Response(content, headers=headers, media_type="application/zip")
 

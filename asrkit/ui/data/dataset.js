@@ -113,7 +113,7 @@ export class Dataset {
 
   show(reply) {
     const { part, tab } = this;
-    part("name").textContent = reply.name.split("/").filter(Boolean).pop() || reply.name;
+    part("name").textContent = reply.name.replace(/^my-data:/, "").split("/").filter(Boolean).pop() || reply.name;
     part("name").title = reply.name;
     part("layout").textContent = reply.layout;
     part("facts").textContent = describeSize(reply);

@@ -10,6 +10,7 @@ import gradio as gr
 
 from asrkit.ui.security.endpoints import EVENTS
 from asrkit.ui.security.guard import SCOPE_KEY
+from asrkit.ui.security.paths import hide_paths, reveal_paths
 from asrkit.ui.security.permissions import Identity, PermissionDenied, as_identity, check, current_identity
 
 
@@ -32,7 +33,11 @@ def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 check(action)
             except PermissionDenied as error:
                 raise gr.Error(str(error), print_exception=False) from error
-            return function(*values)
+            try:
+                return hide_paths(function(*map(reveal_paths, values)))
+            except gr.Error as error:
+                error.message = hide_paths(error.message)
+                raise
 
     def call_with_data(request: gr.Request, data: gr.EventData) -> Any:
         return call(request, data)
@@ -43,7 +48,7 @@ def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         while True:
             try:
                 with as_identity(identity_of(request)):
-                    step = next(steps)
+                    step = hide_paths(next(steps))
             except StopIteration:
                 return
             yield step

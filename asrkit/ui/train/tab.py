@@ -21,6 +21,7 @@ from asrkit.ui import strings
 from asrkit.ui.common import form
 from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
+from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.security.permissions import current_identity
 from asrkit.ui.train import live_panel
 
@@ -65,7 +66,7 @@ def build(
             fields |= _build_advanced_fields(store)
             with gr.Accordion(strings.text("train.show_command"), open=False, elem_id="command-fold"):
                 command = gr.Textbox(
-                    form.make_command(form.DEFAULTS, store),
+                    hide_paths(form.make_command(form.DEFAULTS, store)),
                     show_label=False,
                     container=False,
                     lines=2,
