@@ -10,8 +10,9 @@ from asrkit.decoding.tokens import Speller, find_delimiter
 from asrkit.errors import ModelError, first_line
 from asrkit.models.checkpoints import find_file, read_config, read_settings
 
-MAX_BYTES, MAX_TOKENS = 64 << 20, 300_000
-"""Of a vocabulary; the largest published ones, of a thousand languages, have 4 MB, and 262,000 tokens."""
+MAX_BYTES, MAX_TOKENS = 16 << 20, 300_000
+"""Of a vocabulary: JSON takes up to 25 times its size while it is read. The largest published ones of CTC models, of
+MMS with a thousand languages and of Granite with 16,384 pieces, have a few MB."""
 
 
 def read_vocabulary(path: Path, language: str = "") -> dict[str, int] | None:
