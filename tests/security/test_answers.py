@@ -11,11 +11,13 @@ from asrkit.config import TrainConfig
 from asrkit.data import access
 from asrkit.data.collection import Collection
 from asrkit.files import disarm_formula
-from asrkit.runs import events
+from asrkit.runs import events, ownership
+from asrkit.runs.ownership import Ownership
 from asrkit.runs.report import export
 from asrkit.runs.store import RunStore
 from asrkit.ui.security import pages, paths
 from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
+from asrkit.ui.train.api import TrainApi
 from tests.security.test_visitors import Browser, record
 
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =HYPERLINK(0)", "\uff1d1+1")
@@ -99,3 +101,18 @@ def test_names_lead_back_to_their_paths(tmp_path, monkeypatch):
         assert paths.reveal_paths("hub:a/b") == "hub:a/b"
     with as_identity(OPERATOR):
         assert paths.hide_paths(own) == own and paths.reveal_paths("runs:r") == "runs:r"
+
+
+def test_strangers_are_not_told_why_a_shared_run_failed(tmp_path):
+    run = RunStore(tmp_path).create(TrainConfig())
+    ownership.write_ownership(run, Ownership(ownership.OPERATOR, ownership.SHARED))
+    secret = "/srv/secret on host seven"
+    run.append(events.make_event(events.STARTED, step=0, total_steps=1))
+    run.append(events.make_event(events.FAILED, message=secret, remedy=secret, traceback=f"Traceback {secret}"))
+    request = {"run": run.id, "after": 0, "page": "p", "log": True}
+    with as_identity(OPERATOR):
+        assert secret in str(TrainApi(RunStore(tmp_path)).poll(request)["error"])
+    with as_identity(Identity(Role.ANONYMOUS, "", "a" * 24, "visitor:" + "a" * 24)):
+        reply = TrainApi(RunStore(tmp_path)).poll(request)
+    assert reply["error"]["message"] == "This run has failed; whoever started it is told why."
+    assert "secret" not in str(reply) and reply["status"] == "failed"

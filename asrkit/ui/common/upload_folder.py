@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import fcntl
@@ -82,7 +83,7 @@ class UploadMiddleware:
             return await self.app(scope, receive, send)
         length = Headers(scope=scope).get("content-length", "")
         try:
-            storage.check_room(int(length) if length.isdecimal() else 0)
+            await asyncio.to_thread(storage.check_room, int(length) if length.isdecimal() else 0)
         except QuotaError as error:
             return await PlainTextResponse(str(error), status_code=413)(scope, receive, send)
         token = _upload.set(secrets.token_hex(8))

@@ -202,12 +202,20 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "has_model": run.has_model(),
         "has_files": can(Action.READ_RUN_FILES, run),
         "visibility": "",
-        "error": status_text.describe_error(run, status, view) if update.read == 1.0 else None,
+        "error": _describe_error(run, status, view) if update.read == 1.0 else None,
         "findings": view.findings,
         "evaluations": None if is_list_known else [event.step or 0 for event in view.evaluations],
         "evaluation": _render_evaluation(follower, request.get("at_step"), request.get("evaluation")),
         "log": run.log_tail() if request.get("log") and can(Action.READ_RUN_FILES, run) else None,
     }
+
+
+def _describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | None:
+    """Describe why a run failed: who may not read its log is not told what it says, nor on which host it ran."""
+    error = status_text.describe_error(run, status, view)
+    if error is None or can(Action.READ_RUN_FILES, run):
+        return error
+    return {"message": strings.text("outcome.untold"), "remedy": "", "traceback": ""}
 
 
 def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:
