@@ -13,12 +13,12 @@ def list_models(store: RunStore) -> list[tuple[str, str]]:
     return [*runs, ("Starter (general English, small)", STARTER)]
 
 
-def find_default_model(store: RunStore) -> str:
+def find_default_model(store: RunStore, include_stopped: bool = False) -> str:
     """Return the id of the newest run that has finished, with a model, else the starter.
 
-    A run that was stopped, failed or still trains is used where it is named.
+    include_stopped: a run that was stopped and saved counts as well, as on the page, where people press Stop to
+    talk to it. A run that failed or still trains is used where it is named.
     """
-    finished = (
-        run.id for run in store.visible() if run.has_model() and lifecycle.get_status(run) == lifecycle.FINISHED
-    )
-    return next(finished, STARTER)
+    ended = (lifecycle.FINISHED, lifecycle.STOPPED) if include_stopped else (lifecycle.FINISHED,)
+    candidates = (run.id for run in store.visible() if run.has_model() and lifecycle.get_status(run) in ended)
+    return next(candidates, STARTER)

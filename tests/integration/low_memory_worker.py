@@ -3,6 +3,7 @@
 torchrun --standalone --nproc-per-node=2 low_memory_worker.py RUN_DIR
 """
 
+import functools
 import sys
 
 import torch
@@ -14,6 +15,7 @@ MAX_CLIPS = 4 if distributed.IS_MAIN else 2
 forward = Wav2Vec2ForCTC.forward
 
 
+@functools.wraps(forward)
 def limited_forward(model, *args, **batch):
     output = forward(model, *args, **batch)
     if model.training and len(batch["labels"]) > MAX_CLIPS:

@@ -290,7 +290,7 @@ def make_recorder(store: RunStore, audio: ServedFiles) -> gr.HTML:
     audio.register("recording", api.open_recording)
     audio.register_archive("transcripts", api.zip_transcripts)
     return gr.HTML(
-        value=model_choices.find_default_model(store),
+        value=model_choices.find_default_model(store, include_stopped=True),
         elem_id="recorder",
         apply_default_css=False,
         html_template=insert_hint_fields(template("transcribe/recorder.html")),

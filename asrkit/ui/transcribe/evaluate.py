@@ -153,7 +153,7 @@ def make_evaluation_section(store: RunStore, audio: ServedFiles) -> gr.HTML:
     api = EvaluateApi(store)
     audio.register("evaluation", api.open_clip)
     return gr.HTML(
-        value=model_choices.find_default_model(store),
+        value=model_choices.find_default_model(store, include_stopped=True),
         elem_id="evaluation",
         apply_default_css=False,
         html_template=insert_hint_fields(template("transcribe/evaluate.html")),

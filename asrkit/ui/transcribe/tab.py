@@ -24,7 +24,7 @@ def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State]:
     with gr.Column(elem_id="transcribe"):
         model = gr.Dropdown(
             choices=model_choices.list_models(store),
-            value=model_choices.find_default_model(store),
+            value=model_choices.find_default_model(store, include_stopped=True),
             allow_custom_value=True,
             label=strings.text("transcribe.model"),
             info=strings.text("transcribe.model_help"),
@@ -44,6 +44,6 @@ def refresh_model(store: RunStore, model: str, chosen: bool) -> Any:
 
     A value that is shown already is not set again: the reply may come late, after the visitor has chosen another.
     """
-    value = model if chosen and model else model_choices.find_default_model(store)
+    value = model if chosen and model else model_choices.find_default_model(store, include_stopped=True)
     choices = model_choices.list_models(store)
     return gr.update(choices=choices) if value == model else gr.update(choices=choices, value=value)

@@ -154,6 +154,7 @@ def test_default_model_is_the_newest_finished_run(store, make_run):
     add_model(make_ended_run("20260104-000000-demo", "started", "finished"))
     assert model_choices.find_default_model(store) == "20260104-000000-demo"
     add_model(make_ended_run("20260105-000000-demo", "started", "stopped"))
+    assert model_choices.find_default_model(store, include_stopped=True) == "20260105-000000-demo"
     add_model(make_ended_run("20260106-000000-demo", "started", "train"))
     add_model(make_ended_run("20260107-000000-demo", "started", "failed"))
     resumed = make_ended_run("20260108-000000-demo", "started", "finished")
