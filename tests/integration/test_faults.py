@@ -229,9 +229,8 @@ def test_stop_is_handled_while_a_library_waits_for_a_file(store, settings, base,
     stuck = tmp_path / "stuck"
     stuck.mkdir()
     for path in base.iterdir():
-        if path.name != "tokenizer_config.json":
-            (stuck / path.name).write_bytes(path.read_bytes())
-    os.mkfifo(stuck / "tokenizer_config.json")
+        (stuck / path.name).write_bytes(path.read_bytes())
+    os.mkfifo(stuck / "special_tokens_map.json")  # which only the worker reads
     run = supervisor.start(store, settings(model=str(stuck)), "stuck")
     wait_for(lambda: "Loading the base model" in run.log_tail(), "the worker to load")
     supervisor.stop(run)
