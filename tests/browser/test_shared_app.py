@@ -1,6 +1,7 @@
 """Apps that several people use: a public one, a Space with sign-in, and a server with a password."""
 
 import re
+import tempfile
 
 import pytest
 import soundfile
@@ -59,10 +60,23 @@ def write_clips(folder):
 
 
 def upload(page, files):
-    """Upload a dataset of four clips in the Data tab, and return its path."""
+    """Upload a dataset of four clips in the Data tab, and return the name that the page has for it."""
     page.locator("#data [data-part=files]").set_input_files(files)
     expect(page.locator("#data [data-part=facts]")).to_contain_text("4 clips")
     return page.locator("#data [data-part=path]").input_value()
+
+
+def shown(app, path):
+    """Return a path as messages to visitors show it: without where the data and temporary folders are."""
+    path = path.removeprefix(f"{app.store.data_dir.parent}/")
+    return path.replace(f"{tempfile.gettempdir()}/", "temporary/")
+
+
+def find_upload(app):
+    """Return the path of the only upload, which its visitor does not see."""
+    (path,) = map(str, (app.store.data_dir / access.VISITORS_FOLDER).glob("*/clips"))
+    assert re.search(r"/data/\.visitors/(user-)?\w{24}/clips$", path)
+    return path
 
 
 def visit(browser, app, tab):
@@ -83,13 +97,15 @@ def start_with(page, name, value):
 
 def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path):
     ann = visit(browser, shared, "Data")
-    hers = upload(ann, write_clips(tmp_path))
-    assert re.search(r"/data/\.visitors/\w{24}/clips$", hers)
+    assert upload(ann, write_clips(tmp_path)) == "my-data:clips"
+    hers = find_upload(shared)
     bob = visit(browser, shared, "Data")
     for path in (hers, f"{hers}-gone", "/etc"):
         bob.locator("#data [data-part=path]").fill(path)
         bob.locator("#data [data-part=path]").press("Enter")
-        expect(bob.locator("#data [data-part=notice]")).to_contain_text(f"{path} may not be read here: this app reads")
+        expect(bob.locator("#data [data-part=notice]")).to_contain_text(
+            f"{shown(shared, path)} may not be read here: this app reads"
+        )
     assert ann.locator("#data").get_by_role("button", name="clips", exact=True).is_visible()
     bob.reload()
     expect(bob.get_by_role("tab", name="Transcribe", selected=True)).to_be_visible()
@@ -118,21 +134,24 @@ def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, brows
     expect(anybody.get_by_role("button", name="Start training")).to_be_hidden()
     ann, bob, zoe = (sign_in(browser, space, user) for user in ("ann", "bob", "zoe"))
     ann.get_by_role("tab", name="Data").click()
-    hers = upload(ann, write_clips(tmp_path))
+    name = upload(ann, write_clips(tmp_path))
+    hers = find_upload(space)
     bob.get_by_role("tab", name="Train").click()
     for path in (hers, f"{hers}-gone", "/etc"):
-        expect(start_with(bob, "train", path)).to_contain_text(f"{path} may not be read here: this app reads only")
+        message = f"{shown(space, path)} may not be read here: this app reads only"
+        expect(start_with(bob, "train", path)).to_contain_text(message)
     bob.locator("#field-train input").fill("callsigns")
     bob.locator("#field-train input").press("Enter")
     for path in ("/work/model", "/etc", str(tmp_path)):
-        expect(start_with(bob, "model", path)).to_contain_text(f"There is no model '{path}': it is neither")
+        message = f"There is no model '{shown(space, path)}': it is neither"
+        expect(start_with(bob, "model", path)).to_contain_text(message)
     assert not space.store.all()
     ann.get_by_role("tab", name="Train").click()
     expect(ann.get_by_label("Only you, and whoever runs this app")).to_be_checked()
     ann.get_by_role("button", name="Advanced").click()
     ann.locator("#field-max_steps input").fill("1")
     ann.locator("#field-max_steps input").press("Tab")
-    start_with(ann, "train", hers)
+    start_with(ann, "train", name)
     expect(ann.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=120_000)
     expect(ann.locator("#live [data-part=visibility]")).to_contain_text("Private")
     expect(bob.locator("#live [data-part=empty]")).to_be_visible()

@@ -1,7 +1,5 @@
 """The table of roles, and the identities that the guard makes of a request."""
 
-import asyncio
-
 import pytest
 
 from asrkit.config import TrainConfig
@@ -10,6 +8,7 @@ from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
 from asrkit.ui.security import guard, permissions
 from asrkit.ui.security.deployment import make_deployment
 from asrkit.ui.security.permissions import Action, Identity, PermissionDenied, Role
+from tests.support import coroutines
 
 OPERATOR = permissions.OPERATOR
 ANN = Identity(Role.VISITOR, "ann", "a" * 24, "visitor:" + "a" * 24)
@@ -102,7 +101,7 @@ def identify(deployment, session=None, **headers):
         "session": session or {},
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
     }
-    asyncio.run(guard.Guard(app, deployment)(scope, None, send))
+    coroutines.run(guard.Guard(app, deployment)(scope, None, send))
     return seen[0]
 
 

@@ -14,6 +14,7 @@ from asrkit.ui.security import guard, permissions, rates
 from asrkit.ui.security.deployment import make_deployment
 from asrkit.ui.security.permissions import Identity, Role
 from asrkit.ui.security.quotas import Quotas, read_quotas
+from tests.support import coroutines
 
 HOST, CANCEL = "127.0.0.1:7860", "/gradio_api/cancel"
 GUIDE = Path(__file__).parents[2] / "assets/guide/deployment.md"
@@ -68,10 +69,10 @@ class Sender:
         return statuses[0]
 
     def get(self, **options):
-        return asyncio.run(self.send(**options))
+        return coroutines.run(self.send(**options))
 
     def post(self, *parts, path=CANCEL, **options):
-        return asyncio.run(self.send("POST", path, parts, **options))
+        return coroutines.run(self.send("POST", path, parts, **options))
 
 
 def test_sessions_of_a_visitor_are_bounded():
@@ -145,7 +146,7 @@ def test_open_requests_of_a_visitor_are_bounded():
         release.set()
         return third, await asyncio.gather(*waiting), await sender.send()
 
-    assert asyncio.run(flood()) == (429, [200, 200], 200)
+    assert coroutines.run(flood()) == (429, [200, 200], 200)
 
 
 @pytest.mark.parametrize("parts", [(b"{", b'"a":1}'), (b"{}",), (b"",)])
