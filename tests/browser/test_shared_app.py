@@ -122,7 +122,7 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path
     operator.locator("#field-max_steps input").fill("1")
     operator.locator("#field-max_steps input").press("Tab")
     start_with(operator, "train", hers)
-    expect(operator.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=120_000)
+    expect(operator.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=600_000)
     expect(bob.locator("#live [data-part=status]")).not_to_contain_text("Finished")
 
 
@@ -152,7 +152,7 @@ def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, brows
     ann.locator("#field-max_steps input").fill("1")
     ann.locator("#field-max_steps input").press("Tab")
     start_with(ann, "train", name)
-    expect(ann.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=120_000)
+    expect(ann.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=600_000)
     expect(ann.locator("#live [data-part=visibility]")).to_contain_text("Private")
     expect(bob.locator("#live [data-part=empty]")).to_be_visible()
     zoe.get_by_role("tab", name="Train").click()

@@ -103,10 +103,10 @@ def test_train_stop_and_transcribe(open_page, app, mic_browser, tmp_path):
     page.reload()
     wait_for(lambda: len(points(page, "loss", 0)) > len(before), "the history after a reload")
     assert points(page, "loss", 0)[: len(before)] == before
-    expect(page.locator("#live [data-part=caption]")).to_contain_text("WER 0.0 %", timeout=180_000)
+    expect(page.locator("#live [data-part=caption]")).to_contain_text("WER 0.0 %", timeout=600_000)
     page.get_by_role("button", name="Stop and save").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text(
-        re.compile(r"Stopped and saved at step \d+\. WER 0\.0 %"), timeout=180_000
+        re.compile(r"Stopped and saved at step \d+\. WER 0\.0 %"), timeout=600_000
     )
 
     play = page.get_by_role("button", name="Play the clip").first
@@ -134,12 +134,12 @@ def test_demo_starts_with_one_click_and_can_be_cancelled(open_page, app):
     page = open_page()
     page.get_by_role("button", name="Start training").click()
     run = wait_for_run(app)
-    expect(page.locator("#live [data-part=status]")).to_have_text("Running", timeout=180_000)
-    expect(page.locator("#live [data-part=samples] tbody tr").first).to_be_visible(timeout=180_000)
+    expect(page.locator("#live [data-part=status]")).to_have_text("Running", timeout=600_000)
+    expect(page.locator("#live [data-part=samples] tbody tr").first).to_be_visible(timeout=600_000)
     expect(page.locator("#live [data-part=line]")).to_contain_text(re.compile(r"step \d+ of \d+ · epoch \d"))
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel for good?").click()
-    expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
+    expect(page.locator("#live [data-part=outcome]")).to_contain_text("Cancelled", timeout=600_000)
     assert not run.has_model()
 
 
@@ -163,10 +163,10 @@ def test_three_runs_are_queued_and_reordered(open_page, app):
     choice.select_option(first.id)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel for good?").click()
-    expect(live.locator("[data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
+    expect(live.locator("[data-part=outcome]")).to_contain_text("Cancelled", timeout=600_000)
     choice.select_option(third.id)
-    expect(live.locator("[data-part=status]")).to_have_text(re.compile("Starting|Running"), timeout=180_000)
+    expect(live.locator("[data-part=status]")).to_have_text(re.compile("Starting|Running"), timeout=600_000)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel for good?").click()
-    expect(live.locator("[data-part=outcome]")).to_contain_text("Cancelled", timeout=180_000)
+    expect(live.locator("[data-part=outcome]")).to_contain_text("Cancelled", timeout=600_000)
     assert [lifecycle.get_status(run) for run in (first, second, third)] == [lifecycle.STOPPED] * 3

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Value = TypeVar("Value")
-WAIT_S = 180.0
+WAIT_S = 400.0
 
 
 def wait_for(condition: Callable[[], Value], what: str, seconds: float = WAIT_S) -> Value:
