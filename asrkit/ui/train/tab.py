@@ -108,8 +108,9 @@ def build(
         guarded(on_change, "update_dependents"),
         inputs,
         [command, saved, data, expected, accept],
-        trigger_mode="always_last",
-        **QUIET,
+        # Every change is sent, and answered in order: "always_last" sometimes left the answer to an earlier one.
+        trigger_mode="multiple",
+        **QUIET | {"concurrency_limit": 1},
     )
     for button, on_click in ((start, on_start), (accept, on_accept)):
         started = guarded(on_click, "start_training")
