@@ -211,7 +211,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
 
 
 def _describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | None:
-    """Describe why a run failed: who may not read its log is not told what it says, nor on which host it ran."""
+    """Describe why a run failed: without what the log says, and on which host, for whoever may not read it."""
     error = status_text.describe_error(run, status, view)
     if error is None or can(Action.READ_RUN_FILES, run):
         return error

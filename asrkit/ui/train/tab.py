@@ -64,17 +64,7 @@ def build(
                 waiting = gr.HTML(visible=False, apply_default_css=False)
             accept = gr.Button(strings.text("train.accept_and_start"), visible=False, elem_id="start-accepting")
             fields |= _build_advanced_fields(store)
-            with gr.Accordion(strings.text("train.show_command"), open=False, elem_id="command-fold"):
-                command = gr.Textbox(
-                    hide_paths(form.make_command(form.DEFAULTS, store)),
-                    show_label=False,
-                    container=False,
-                    lines=2,
-                    max_lines=12,
-                    buttons=["copy"],
-                    interactive=False,
-                    elem_id="command",
-                )
+            command = _build_command(store)
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_panel.build(store, can_share)
     inputs = [fields[name] for name in form.NAMES]
@@ -95,14 +85,6 @@ def build(
 
     shared_inputs = [visibility] if can_share and visibility else []
 
-    def on_start(*values: Any) -> Iterator[StartUpdate]:
-        chosen = values[len(inputs)] if shared_inputs else PRIVATE
-        yield from _start(store, values[: len(inputs)], chosen)
-
-    def on_accept(*values: Any) -> Iterator[StartUpdate]:
-        chosen = values[len(inputs)] if shared_inputs else PRIVATE
-        yield from _start(store, values[: len(inputs)], chosen, accept_assumptions=True)
-
     gr.on(
         [field.change for field in inputs],
         guarded(on_change, "update_dependents"),
@@ -112,13 +94,38 @@ def build(
         trigger_mode="multiple",
         **QUIET | {"concurrency_limit": 1},
     )
-    for button, on_click in ((start, on_start), (accept, on_accept)):
-        started = guarded(on_click, "start_training")
+    for button, accepts in ((start, False), (accept, True)):
+        started = guarded(_make_start(store, accepts), "start_training")
         clicked = button.click(started, [*inputs, *shared_inputs], [start, message, panel, accept], **QUIET)
         clicked.then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
     panel.change(refresh, None, [start, waiting, fields["model"]], **QUIET)
     return panel, inputs
+
+
+def _build_command(store: RunStore) -> gr.Textbox:
+    with gr.Accordion(strings.text("train.show_command"), open=False, elem_id="command-fold"):
+        return gr.Textbox(
+            hide_paths(form.make_command(form.DEFAULTS, store)),
+            show_label=False,
+            container=False,
+            lines=2,
+            max_lines=12,
+            buttons=["copy"],
+            interactive=False,
+            elem_id="command",
+        )
+
+
+def _make_start(store: RunStore, accept_assumptions: bool) -> Callable[..., Iterator[StartUpdate]]:
+    """Return what a click on a start button does with the form's values and, where runs can be shared, the choice."""
+
+    def on_click(*values: Any) -> Iterator[StartUpdate]:
+        num_fields = len(form.NAMES)
+        (chosen,) = values[num_fields:] or (PRIVATE,)
+        yield from _start(store, values[:num_fields], chosen, accept_assumptions=accept_assumptions)
+
+    return on_click
 
 
 def _build_visibility(deployment: Deployment) -> gr.Component:

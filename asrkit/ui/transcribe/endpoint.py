@@ -34,7 +34,7 @@ def add_transcribe_endpoint(store: RunStore) -> None:
         Names and rare words (hot_words) and sentences, one a line (expect), that are likely may be left out.
 
         {"text", "words": [{"word", "start_s", "end_s", "confidence"}], "duration_s"}, as `transcribe --format json`.
-        Words have `not_in_word_list` where a model with a word list was told something else.
+        Words have `not_in_word_list` where something outside the word list of a model was said.
         """
         if not audio:
             raise gr.Error(strings.text("endpoint.no_file"), print_exception=False)
