@@ -8,6 +8,7 @@ import pytest
 
 from asrkit import config
 from asrkit.config import FIELDS, TrainConfig
+from asrkit.config.fields import TYPE_NAMES
 from asrkit.errors import ConfigError
 
 BOUNDED = [name for name, spec in FIELDS.items() if spec.metadata["low"] is not None]
@@ -156,7 +157,7 @@ def test_every_field_has_a_label_help_and_group(name):
     spec = FIELDS[name].metadata
     assert spec["label"] and spec["help"].endswith(".")
     assert spec["group"] in ("Data", "Training", "Model", "Evaluation")
-    assert TYPES[name] in config._TYPE_NAMES
+    assert TYPES[name] in TYPE_NAMES
 
 
 def test_labels_are_unique():

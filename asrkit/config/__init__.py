@@ -1,0 +1,143 @@
+"""TrainConfig: one frozen, validated declaration of all settings, for the form, the command line and the model card.
+
+A setting is a field in the module of its group: `data.py`, `training.py`, `model.py` or `evaluation.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asrkit.config.data import DataSettings
+from asrkit.config.evaluation import EvaluationSettings
+from asrkit.config.fields import validate
+from asrkit.config.model import ModelSettings
+from asrkit.config.presets import check_preset, list_presets, read_preset
+from asrkit.config.training import TrainingSettings
+from asrkit.errors import ConfigError
+from asrkit.languages import has_dotless_i
+
+__all__ = [
+    "FIELDS",
+    "Preset",
+    "TrainConfig",
+    "field_label",
+    "from_dict",
+    "from_file",
+    "list_presets",
+    "load_preset",
+]
+
+DEVICE = re.compile(r"cpu|mps|cuda:[\w-]+")
+
+
+# The form shows the fields in their order, and dataclasses take those of the last base first.
+@dataclass(frozen=True)
+class TrainConfig(EvaluationSettings, ModelSettings, TrainingSettings, DataSettings):
+    """All settings of a run. Values are validated on creation (ConfigError)."""
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            object.__setattr__(self, spec.name, validate(spec, _TYPES[spec.name], getattr(self, spec.name)))
+        for name in ("model", "train"):
+            if not getattr(self, name).strip():
+                raise ConfigError(f"{field_label(name)} is empty; enter a value.")
+        if self.preset:
+            check_preset(self.preset)
+        self._check_device()
+        if self.processes > 1 and self.layerdrop:
+            raise ConfigError(
+                "Layer drop (layerdrop) works with one process only, because others would wait for the gradient of a "
+                "skipped layer; set it to 0 or processes to 1."
+            )
+        if self.min_duration_s >= self.max_duration_s:
+            raise ConfigError(
+                f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s)."
+            )
+
+    def _check_device(self) -> None:
+        object.__setattr__(self, "device", self.device.replace(" ", ""))
+        names = [] if self.device == "auto" else self.device.split(",")
+        gpus = [name for name in names if name.startswith("cuda:")]
+        if not all(map(DEVICE.fullmatch, names)) or len(set(names)) < len(names) or (len(names) > 1 and names != gpus):
+            raise ConfigError(
+                f"Device (device) is {self.device!r}; it must be auto, cpu, mps, cuda:0, or several GPUs "
+                "as in cuda:0,cuda:1."
+            )
+        if gpus and len(gpus) != self.processes:
+            raise ConfigError(
+                f"Device (device) names {len(gpus)} of the GPUs for {self.processes} process(es); name one for each."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def text_rules(self) -> str:
+        """The normalization of references and hypotheses as one name: basic, or german+numbers:de+map:№=Nummer."""
+        is_dotless = has_dotless_i(self.language) and self.normaliser != "none"
+        steps = {
+            "case": self.language if is_dotless else "",
+            "markup": self.markup if self.markup != "keep" else "",
+            "numbers": self.spell_numbers,
+            "map": " ".join(self.character_map.split()),
+        }
+        return self.normaliser + "".join(f"+{name}:{value}" for name, value in steps.items() if value)
+
+    def replace(self, values: dict[str, Any]) -> TrainConfig:
+        """Return a copy with these values; text is parsed as the field's type. ConfigError for an unknown field."""
+        for name in values:
+            if name not in FIELDS:
+                raise ConfigError(f"There is no setting {name!r}; the settings are {', '.join(FIELDS)}.")
+        return dataclasses.replace(self, **values)
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
+_TYPES = typing.get_type_hints(TrainConfig)
+
+
+def field_label(name: str) -> str:
+    """Return the label of a field in the form."""
+    return str(FIELDS[name].metadata["label"])
+
+
+def from_dict(values: dict[str, Any]) -> TrainConfig:
+    """Make a TrainConfig: the preset named in `values`, if any, is the base, and the other values override it."""
+    base = load_preset(values["preset"]).config if values.get("preset") else TrainConfig()
+    return base.replace(values)
+
+
+def from_file(path: str | Path) -> TrainConfig:
+    """Read a JSON file of settings, as `config.json` in a run directory. ConfigError if it cannot be read."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); give a JSON file of settings.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON ({error}); give a JSON file of settings.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} has no settings; it must be one JSON object of field names and values.")
+    return from_dict(values)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of values. `source` says where they come from."""
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    config: TrainConfig
+
+
+def load_preset(name: str) -> Preset:
+    """Load the shipped preset of that name. ConfigError if there is none."""
+    record = read_preset(name)
+    config = TrainConfig().replace({"preset": name, **record["values"]})
+    return Preset(name, record["title"], record["summary"], record["source"], config)
