@@ -191,7 +191,7 @@ def format_example(clip: CheckedClip, detail: str | None = None) -> str:
 def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
     stats, notes = None, dict[str, AudioNote]()
     for mark in row.marks:
-        if EXPLANATIONS[mark.code][0] == "drop":
+        if EXPLANATIONS[mark.code].kind == "drop":
             return CheckedClip(row, "", mark.code, mark.detail)
 
     def on_note(note: AudioNote) -> None:

@@ -158,7 +158,7 @@ def load_leak_findings(run: Run) -> list[dict[str, Any]]:
 
 def load_assumptions(run: Run) -> list[dict[str, Any]]:
     """Read the accepted assumptions about the data of a run, in the format of `audit --json`."""
-    dropping = {code for code, (kind, _, _) in EXPLANATIONS.items() if kind == "drop"}
+    dropping = {code for code, explanation in EXPLANATIONS.items() if explanation.kind == "drop"}
     return [finding for finding in _load_findings(run) if "changes" in finding and finding["code"] not in dropping]
 
 

@@ -128,7 +128,7 @@ def test_unknown_normalizer_is_refused():
 
 @pytest.mark.parametrize("code", EXPLANATIONS)
 def test_every_code_has_a_cause_and_a_remedy(code):
-    _, cause, remedy = EXPLANATIONS[code]
+    cause, remedy = EXPLANATIONS[code].cause, EXPLANATIONS[code].remedy
     assert code == code.lower() and cause.endswith(".") and remedy.endswith(".")
 
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from asrkit.audit.findings import CHANGES, EXPLANATIONS, Finding, derive_verdict, make_finding
+from asrkit.audit.findings import EXPLANATIONS, Change, Finding, Kind, derive_verdict, make_finding
 from asrkit.audit.leaks import ClipIdentity, find_leaks
 from asrkit.data.manifest import MarkCode
 
@@ -74,16 +74,23 @@ def test_examples_are_limited():
     assert len(make_finding("silent", range(9), ["clip.wav"] * 9).examples) == 5
 
 
-def test_declared_codes_have_an_explanation():
-    assert {*CHANGES, *get_args(MarkCode)} <= set(EXPLANATIONS)
+def test_codes_of_marks_have_an_explanation():
+    assert {*get_args(MarkCode)} <= set(EXPLANATIONS)
+
+
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_explanation_has_a_known_kind_and_change(code):
+    explanation = EXPLANATIONS[code]
+    assert explanation.kind in get_args(Kind) and explanation.changes in (None, *get_args(Change))
 
 
 @pytest.mark.parametrize("code", EXPLANATIONS)
 def test_only_a_finding_that_changes_nothing_leaves_the_verdict_ready(code):
     finding = make_finding(code, [0], ["clip.wav"], detail="one", **VALUES)
-    assert derive_verdict(9, 0, [finding]) == ("ready-with-drops" if code in CHANGES else "ready")
-    assert finding.to_audit_dict().get("changes") == CHANGES.get(code)
-    assert finding.is_assumption == (code in CHANGES and finding.kind != "drop")
+    changes = EXPLANATIONS[code].changes
+    assert derive_verdict(9, 0, [finding]) == ("ready-with-drops" if changes else "ready")
+    assert finding.to_audit_dict().get("changes") == changes
+    assert finding.is_assumption == (changes is not None and finding.kind != "drop")
 
 
 def test_verdict_counts_dropped_clips_first():
