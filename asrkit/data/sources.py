@@ -29,7 +29,7 @@ from pathlib import Path
 from asrkit.data import access, embedded
 from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge_notes, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
-from asrkit.data.readers import hub_datasets, parquet
+from asrkit.data.readers import hub_datasets, hub_names, parquet
 from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import Role, names_in_selection, select_rows, split_role
 from asrkit.errors import DataError
@@ -126,7 +126,7 @@ def _load(data: str, options: ReadOptions) -> Source:
 
 def _read(data: str, options: ReadOptions) -> Source:
     try:
-        is_on_hub = data.startswith(hub_datasets.PREFIX)
+        is_on_hub = data.startswith(hub_names.PREFIX)
         source = _split_contents(_read_hub(data, options) if is_on_hub else read_path(data, options), data)
     except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

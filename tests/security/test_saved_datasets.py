@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from asrkit.data import access, sources
-from asrkit.data.readers import hub_datasets, saved
+from asrkit.data.readers import hub_plans, saved
 from asrkit.errors import DataError
 
 TEXT = "what another visitor said"
@@ -141,16 +141,16 @@ def test_readme_cannot_name_files_outside_its_repository(files: Any) -> None:
 
     card = yaml.safe_dump({"configs": [{"config_name": "default", "data_files": files}]})
     with pytest.raises(DataError, match="outside its repository"):
-        hub_datasets.check_card(f"---\n{card}---\n# Data\n", "owner/name")
+        hub_plans.check_card(f"---\n{card}---\n# Data\n", "owner/name")
 
 
 @pytest.mark.parametrize("card", ["", "# Data", "---\nlicense: mit\n---\n", "---\n: [\n---\n", "---\n- a\n---\n"])
 def test_readme_without_paths_passes(card: str) -> None:
-    hub_datasets.check_card(card, "owner/name")
+    hub_plans.check_card(card, "owner/name")
 
 
 def test_readme_with_its_own_paths_passes() -> None:
-    hub_datasets.check_card(
+    hub_plans.check_card(
         "---\nconfigs:\n- config_name: en\n  data_dir: clips/en\n  data_files:\n  - split: train\n"
         "    path: en/train-*.parquet\n---\n",
         "owner/name",

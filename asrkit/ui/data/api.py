@@ -18,7 +18,7 @@ from asrkit.audit.clips import Limits
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
-from asrkit.data.readers import hub_datasets, spreadsheets
+from asrkit.data.readers import hub_names, spreadsheets
 from asrkit.data.sources import Source
 from asrkit.errors import DataError, QuotaError
 from asrkit.jobs import Job, JobRegistry
@@ -78,7 +78,7 @@ class DataApi:
     @with_error_reply
     def load(self, request: Request) -> Reply:
         """Read the dataset `data` again and describe it. While it is downloaded from the Hub: how far that is."""
-        if str(request.get("data")).startswith(hub_datasets.PREFIX):
+        if str(request.get("data")).startswith(hub_names.PREFIX):
             job = self.downloads.join(
                 make_key(request),
                 lambda job: self.datasets.load(request, job.on_progress),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asrkit.data.readers import hub_datasets
+from asrkit.data.readers.hub_names import PREFIX, DatasetName
 from asrkit.data.split_names import split_role
 from asrkit.ui import strings
 from asrkit.ui.common.component import Reply
@@ -15,8 +16,8 @@ def list_choices(data: str) -> Reply:
     No split is selected while a configuration is still to be chosen. Raises HubError or DataError if the dataset
     cannot be listed.
     """
-    name, choices = hub_datasets.DatasetName.parse(data), hub_datasets.list_choices(data)
-    dataset = f"{hub_datasets.PREFIX}{name.dataset}"
+    name, choices = DatasetName.parse(data), hub_datasets.list_choices(data)
+    dataset = f"{PREFIX}{name.dataset}"
     config = dataset if len(choices.configs) == 1 else f"{dataset}:{choices.config}"
     splits: list[tuple[str, str]] = []
     if usual := [split for split in choices.splits if split_role(split)]:

@@ -3,7 +3,7 @@
 import pytest
 
 from asrkit.data.readers import hub_datasets
-from asrkit.data.readers.hub_datasets import DatasetName
+from asrkit.data.readers.hub_names import DatasetName
 from asrkit.errors import DataError
 
 
