@@ -5,9 +5,9 @@ Only a few numbers per clip are kept in memory, so that datasets of a hundred th
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
@@ -23,6 +23,7 @@ from asrkit.audit.clips import (
     make_note_findings,
 )
 from asrkit.audit.findings import Finding, make_finding
+from asrkit.audit.statistics import Statistics, compute_statistics, sum_by_speaker
 from asrkit.audit.writing import Transcript
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
@@ -34,8 +35,6 @@ MAX_CLIPPED_FRACTION = 0.001
 MIN_SNR_DB = 6.0
 MIN_HOURS = 1 / 6
 MAX_SPEAKER_SHARE = 0.5  # of the hours
-HISTOGRAM_BINS = 24
-HISTOGRAM_STEPS_S = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 1e9)
 ALIGNMENT_OUTLIER = 3.5  # robust standard deviations below the median
 MIN_ALIGNMENT_DEVIATION = 0.5  # nats per letter; smaller deviations are no outliers, however even the other clips are
 
@@ -44,22 +43,6 @@ SplitFunction = Callable[[Sequence[Utterance], Sequence[Hashable | None]], Train
 
 AlignmentScorer = Callable[[Waveform, str], float]
 """(audio, normalized text) -> how well they fit; higher is better. Raises DataError if it cannot be computed."""
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Statistics of the clips that can be used.
-
-    durations: (from, to, number of clips) in seconds. characters: with their counts, the most frequent first. speakers:
-    (name, number of clips, hours), most hours first; empty if none is known. rates: sampling rate -> number of clips.
-    """
-
-    durations: list[tuple[float, float, int]]
-    characters: list[tuple[str, int]]
-    speakers: list[tuple[str, int, float]]
-    words: int
-    distinct_words: int
-    rates: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +104,7 @@ def inspect(
     ]
     order = {"drop": 0, "suspect": 1, "advice": 2}
     audit = build_audit(clips, limits, sorted(findings, key=lambda finding: order[finding.kind]))
-    return Inspection(clips, num_train, audit, _compute_statistics(clips), scores, held_out)
+    return Inspection(clips, num_train, audit, compute_statistics(clips), scores, held_out)
 
 
 def _find_held_out(clips: list[CheckedClip], num_train: int, hold_out: SplitFunction | None) -> frozenset[int]:
@@ -255,7 +238,7 @@ def _find_originals(clips: list[CheckedClip], num_train: int, scores: dict[int, 
 
 
 def _check_balance(clips: list[CheckedClip]) -> Iterator[Finding]:
-    speakers = _sum_by_speaker(clips)
+    speakers = sum_by_speaker(clips)
     if len(speakers) <= 2:
         return
     name, (_, hours) = max(speakers.items(), key=lambda item: item[1][1])
@@ -293,36 +276,3 @@ def _check_amount(clips: list[CheckedClip]) -> Iterator[Finding]:
     if kept and hours < MIN_HOURS:
         count = "1 clip" if len(kept) == 1 else f"{len(kept)} clips"
         yield make_finding("little-data", [], [], count=1, detail=f"{count}, {60 * hours:.1f} minutes")
-
-
-def _sum_by_speaker(clips: list[CheckedClip]) -> dict[str, tuple[int, float]]:
-    """Return speaker -> (number of clips, hours)."""
-    sums: dict[str, tuple[int, float]] = {}
-    for clip in clips:
-        if clip.code is None and clip.row.speaker:
-            count, hours = sums.get(clip.row.speaker, (0, 0.0))
-            sums[clip.row.speaker] = (count + 1, hours + clip.row.duration_s / 3600)
-    return sums
-
-
-def _compute_statistics(clips: list[CheckedClip]) -> Statistics:
-    kept = [clip for clip in clips if clip.code is None]
-    letters = Counter(letter for clip in kept for letter in clip.text if not letter.isspace())
-    words = Counter(word for clip in kept for word in clip.text.split())
-    speakers = [(name, count, hours) for name, (count, hours) in _sum_by_speaker(clips).items()]
-    return Statistics(
-        _make_histogram([clip.row.duration_s for clip in kept]),
-        letters.most_common(),
-        sorted(speakers, key=lambda speaker: -speaker[2]),
-        words.total(),
-        len(words),
-        dict(Counter(clip.stats.sampling_rate for clip in kept if clip.stats)),
-    )
-
-
-def _make_histogram(seconds: list[float]) -> list[tuple[float, float, int]]:
-    if not seconds:
-        return []
-    width = next(step for step in HISTOGRAM_STEPS_S if max(seconds) <= step * HISTOGRAM_BINS)
-    counts = Counter(int(length / width) for length in seconds)
-    return [(index * width, (index + 1) * width, counts[index]) for index in range(max(counts) + 1)]
