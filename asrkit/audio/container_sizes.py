@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asrkit.audio.byte_ranges import read_bytes
-from asrkit.audio.headers import MIN_UNKNOWN_BYTES
+from asrkit.audio.header_parsers import MIN_UNKNOWN_BYTES
 
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"moof", b"mfra", b"wide", b"udta", b"sidx", b"styp", b"uuid"}
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")

@@ -19,7 +19,8 @@ from asrkit.audio.byte_ranges import ByteRange, open_reader, searchable, source_
 from asrkit.audio.container_frames import HEADERLESS
 from asrkit.audio.containers import MAX_MISSING_FRACTION, ContainerDecoder, UnreadableError, not_audio_error
 from asrkit.audio.downmix import Downmixer
-from asrkit.audio.headers import ReadBytes, check_header
+from asrkit.audio.header_parsers import ReadBytes
+from asrkit.audio.headers import check_header
 from asrkit.audio.notes import AudioNote, OnNote, cut_off_error, length_note
 from asrkit.audio.waveform import Samples
 from asrkit.errors import AudioError
