@@ -38,7 +38,7 @@ from asrkit.ui.security.paths import hide_folders
 from asrkit.ui.security.quotas import use_quotas
 from asrkit.ui.security.storage import storage
 from asrkit.ui.security.store import GuardedStore
-from asrkit.ui.train import live_panel
+from asrkit.ui.train import live_panel, run_quota
 from asrkit.ui.train import tab as train_tab
 from asrkit.ui.transcribe import api as transcribe_api
 from asrkit.ui.transcribe import tab as transcribe_tab
@@ -139,6 +139,8 @@ def launch(
     uploads = Path(get_upload_folder())
     threading.Thread(target=storage.clean_forever, args=[uploads], daemon=True, name="clean-up").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
+    if deployment.has_visitors:
+        threading.Thread(target=run_quota.watch_forever, args=[store], daemon=True, name="run-quota").start()
     server = start_fork_server()
     if deployment.kind == Kind.SPACE:  # a Space stops its runs when it sleeps or is built again
         threading.Thread(target=supervisor.resume_interrupted, args=[store], daemon=True, name="resume").start()

@@ -132,7 +132,7 @@ def test_runs_of_visitors_are_bounded_however_fast_they_are_sent(limit, tmp_path
     def start(who):
         with as_identity(who):
             try:
-                with run_admitted(store):
+                with run_admitted(store, TrainConfig()):
                     run = store.create(TrainConfig())
                     ownership.write_ownership(run, Ownership(who.owner_id))
                     enqueue(run, next_position(store))

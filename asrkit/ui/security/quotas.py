@@ -17,8 +17,8 @@ _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _NUMBER = re.compile(r"(\d{1,15})\s*(|kb|mb|gb|tb)")
 
 
-def _quota(default: int, variable: str) -> Any:
-    return field(default=default, metadata={"variable": variable})
+def _quota(default: int, variable: str, *settings: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "settings": settings})
 
 
 class Over(Enum):
@@ -30,7 +30,7 @@ class Over(Enum):
 
 @dataclass(frozen=True)
 class Quotas:
-    """The limits, each with the environment variable that sets it.
+    """The limits, each with the environment variable that sets it, and the settings of a run that it limits, if any.
 
     One of a visitor is one of an address too for those who send no cookie.
     """
@@ -52,6 +52,18 @@ class Quotas:
     visitors_jobs: int = _quota(40, "ASRKIT_VISITORS_JOBS")
     visitor_runs: int = _quota(1, "ASRKIT_VISITOR_RUNS")  # queued or under way
     visitors_runs: int = _quota(10, "ASRKIT_VISITORS_RUNS")
+    visitor_runs_bytes: int = _quota(10 * 10**9, "ASRKIT_VISITOR_RUNS_DISK")  # at the start of another
+    visitors_runs_bytes: int = _quota(50 * 10**9, "ASRKIT_VISITORS_RUNS_DISK")
+    run_hours: int = _quota(24, "ASRKIT_VISITOR_RUN_HOURS")
+    run_epochs: int = _quota(100, "ASRKIT_VISITOR_EPOCHS", "num_epochs")
+    run_steps: int = _quota(20_000, "ASRKIT_VISITOR_STEPS", "max_steps")
+    run_batch_clips: int = _quota(32, "ASRKIT_VISITOR_BATCH", "train_batch_size", "eval_batch_size")
+    run_batch_seconds: int = _quota(320, "ASRKIT_VISITOR_BATCH_SECONDS", "batch_seconds")
+    run_accumulation: int = _quota(16, "ASRKIT_VISITOR_ACCUMULATION", "gradient_accumulation_steps")
+    run_clip_seconds: int = _quota(60, "ASRKIT_VISITOR_CLIP_SECONDS", "max_duration_s")
+    run_processes: int = _quota(1, "ASRKIT_VISITOR_PROCESSES", "processes")
+    run_cache_gb: int = _quota(2, "ASRKIT_VISITOR_CACHE_GB", "cache_gb")
+    run_checkpoints: int = _quota(3, "ASRKIT_VISITOR_CHECKPOINTS", "save_total_limit")
     visitor_pages: int = _quota(8, "ASRKIT_VISITOR_PAGES")
     sessions: int = _quota(400, "ASRKIT_SESSIONS")  # of everybody
     upload_hours: int = _quota(1, "ASRKIT_UPLOAD_HOURS")  # of everybody

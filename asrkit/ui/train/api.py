@@ -138,8 +138,9 @@ class TrainApi:
                 owned = ownership.read_ownership(run)
                 ownership.write_ownership(run, dataclasses.replace(owned, visibility=SHARE_ACTIONS[action]))
             elif action in STORE_ACTIONS:
-                with run_admitted(self.store.unguarded) if action == RESUME else contextlib.nullcontext():
-                    STORE_ACTIONS[action](self.store.unguarded, run)
+                store = self.store.unguarded
+                with run_admitted(store, run.config()) if action == RESUME else contextlib.nullcontext():
+                    STORE_ACTIONS[action](store, run)
             else:
                 RUN_ACTIONS[action](run)
         except (AsrkitError, OSError) as error:

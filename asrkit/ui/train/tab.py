@@ -24,6 +24,7 @@ from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.security.permissions import current_identity
 from asrkit.ui.train import live_panel
+from asrkit.ui.train.run_quota import run_admitted
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start is disabled while it works, and a disabled button loses the focus."""
@@ -255,7 +256,8 @@ def _start(
         config = form.read_form(values).replace(accepted)
         resolution.resolve(config.model, store)  # before the supervisor, which sees the runs of everybody
         owned = Ownership(current_identity().owner_id, SHARED if visibility == SHARED else PRIVATE)
-        run = supervisor.start(store.unguarded, config, owned=owned)
+        with run_admitted(store.unguarded, config):
+            run = supervisor.start(store.unguarded, config, owned=owned)
     except (AsrkitError, OSError) as error:
         shown = gr.update(visible=isinstance(error, AssumptionError))
         yield gr.update(interactive=True), _update_message(str(error), "callout bad", "alert"), gr.skip(), shown

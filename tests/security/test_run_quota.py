@@ -1,0 +1,169 @@
+"""What a visitor may start: how many runs, with which settings, for how long, and how much of the disk they take."""
+
+import threading
+import time
+from dataclasses import fields
+
+import pytest
+
+from asrkit import config as configs
+from asrkit.config import FIELDS, TrainConfig
+from asrkit.errors import QuotaError, RunError
+from asrkit.runs import events, lifecycle, ownership
+from asrkit.runs.ownership import Ownership
+from asrkit.runs.run import STOP
+from asrkit.runs.store import RunStore
+from asrkit.ui.common import form
+from asrkit.ui.security import quotas
+from asrkit.ui.security.permissions import OPERATOR, as_identity
+from asrkit.ui.security.quotas import Quotas
+from asrkit.ui.security.store import GuardedStore
+from asrkit.ui.train import run_quota, tab
+from asrkit.ui.train.api import TrainApi
+from tests.security.test_shares import ANN, BOB
+
+SETTINGS = [(name, each) for each in fields(Quotas) for name in each.metadata["settings"]]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def limit(monkeypatch):
+    return lambda **values: monkeypatch.setattr(quotas, "_current", Quotas(**values))
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The configurations that get as far as the supervisor, which refuses them."""
+    configs_seen = []
+
+    def refuse(store, config, owned):
+        configs_seen.append(config)
+        raise RunError("not in this test")
+
+    monkeypatch.setattr(tab.supervisor, "start", refuse)
+    return configs_seen
+
+
+def press_start(store, who, **values):
+    """Press Start with the demo's settings and `values`; return the message."""
+    config = form.DEFAULTS.replace(values)
+    with as_identity(who):
+        updates = list(tab._start(GuardedStore(store.root), tuple(getattr(config, name) for name in form.NAMES)))
+    return updates[-1][1]["value"]
+
+
+def make_run(store, owner, num_bytes=0):
+    run = store.create(TrainConfig())
+    ownership.write_ownership(run, Ownership(owner))
+    (run.path / "weights").write_bytes(bytes(num_bytes))
+    return run
+
+
+@pytest.mark.parametrize(("name", "quota"), SETTINGS, ids=[name for name, _ in SETTINGS])
+def test_setting_beyond_its_limit_is_refused_before_the_start(store, started, name, quota):
+    limit, above = quota.default, quota.default + 1
+    assert press_start(store, OPERATOR, **{name: above}).endswith("not in this test</p>")
+    message = press_start(store, ANN, **{name: above})
+    assert f"({name}) is {form.format_number(above)}; the runs of visitors may have" in message
+    assert f"{form.format_number(limit)} at most." in message
+    assert press_start(store, ANN, **{name: limit}).endswith("not in this test</p>")
+    assert [getattr(config, name) for config in started] == [above, limit]
+
+
+@pytest.mark.parametrize("preset", configs.list_presets())
+def test_every_preset_is_within_the_limits(preset):
+    run_quota.check_settings(configs.load_preset(preset).config)
+
+
+def test_settings_that_take_time_or_memory_without_an_own_bound_are_limited():
+    """A setting that may be 1,000 and more is limited, or known to cost a visitor's run nothing more."""
+    harmless = {
+        *("eval_count", "warmup_steps", "head_first_steps", "eval_steps", "save_steps", "logging_steps"),
+        *("seed", "max_grad_norm", "blank_id", "early_stopping_patience"),
+    }
+    large = {name for name, each in FIELDS.items() if (each.metadata["high"] or 0) >= 1_000}
+    assert large - harmless == {name for name, _ in SETTINGS} - {"max_duration_s", "processes"}
+
+
+def test_start_counts_the_runs_of_a_visitor(store, started, limit):
+    """The button, not only a resume: 12 strangers' runs joined the queue in 25 seconds."""
+    make_run(store, ANN.owner_id)  # waits in the queue
+    assert "start another when it has ended" in press_start(store, ANN)
+    limit(visitors_runs=1)
+    assert "as many runs as this app takes" in press_start(store, BOB)
+    assert not started
+    press_start(store, OPERATOR)
+    assert len(started) == 1
+
+
+def test_visitor_whose_data_is_being_checked_does_not_delay_others(store, monkeypatch):
+    checking, release = threading.Event(), threading.Event()
+
+    def check_long(store, config, owned):
+        if owned.owner == ANN.owner_id:
+            checking.set()
+            assert release.wait(60)
+        raise RunError("not in this test")
+
+    monkeypatch.setattr(tab.supervisor, "start", check_long)
+    first = threading.Thread(target=press_start, args=[store, ANN])
+    first.start()
+    try:
+        assert checking.wait(60)
+        assert "start another when it has ended" in press_start(store, ANN)
+        assert press_start(store, BOB).endswith("not in this test</p>")
+    finally:
+        release.set()
+        first.join()
+    assert press_start(store, ANN).endswith("not in this test</p>")
+
+
+def test_runs_that_fill_the_disk_keep_their_owner_from_another(store, started, limit):
+    limit(visitor_runs=9, visitors_runs=9, visitor_runs_bytes=100_000, visitors_runs_bytes=200_000)
+    make_run(store, ownership.OPERATOR, 900_000)
+    make_run(store, ANN.owner_id, 150_000)
+    assert "delete some of them first" in press_start(store, ANN)
+    assert press_start(store, BOB).endswith("not in this test</p>")
+    make_run(store, "visitor:c", 90_000)
+    assert "The runs of visitors take as much of the disk" in press_start(store, BOB)
+
+
+def test_resume_is_admitted_like_a_start(store, limit):
+    run = make_run(store, ANN.owner_id)
+    run.append(events.make_event(events.STARTED, step=0))
+    run.append(events.make_event(events.STOPPED))
+    (run.path / "process.json").write_text("{}")
+    limit(run_epochs=1)
+    with as_identity(ANN):
+        notice = TrainApi(store).perform_action({"run": run.id, "action": "resume"})["notice"]
+    assert "Epochs (num_epochs) is 5; the runs of visitors may have 1 at most." in notice
+
+
+def test_visitors_run_that_works_too_long_is_stopped(store, monkeypatch, limit):
+    limit(run_hours=2)
+    hour_s = 3600
+    long, young, operators, silent = (
+        make_run(store, owner) for owner in (ANN.owner_id, BOB.owner_id, ownership.OPERATOR, "visitor:c")
+    )
+    for run, elapsed_s, age_s in ((long, 1.5, 1), (young, 1.5, 0.1), (operators, 9, 9)):
+        event = events.make_event(events.TRAIN, step=1, epoch=0.1, loss=1.0)
+        event.time, event.elapsed_s = time.time() - age_s * hour_s, elapsed_s * hour_s
+        run.append(event)
+    monkeypatch.setattr(lifecycle, "iter_active_runs", lambda store: iter(store.all()))
+    monkeypatch.setattr(run_quota.supervisor, "stop", lambda run: run.set_flag(STOP))
+    assert [run.id for run in run_quota.stop_overdue(store)] == [long.id]
+    assert run_quota.stop_overdue(store) == [] and long.has_flag(STOP) and not silent.has_flag(STOP)
+
+
+def test_quota_error_leaves_no_place_taken(store):
+    with as_identity(ANN):
+        for _ in range(3):
+            with pytest.raises(RunError), run_quota.run_admitted(store, TrainConfig()):
+                raise RunError("failed")
+        with pytest.raises(QuotaError), run_quota.run_admitted(store, TrainConfig(num_epochs=101)):
+            raise AssertionError
+    assert run_quota._starting == []
