@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from asrkit.audio.waveform import encode_wav
-from asrkit.data import access, archives, embedded, sources, uploads
+from asrkit.data import access, archive_members, archives, embedded, sources, uploads
 from asrkit.errors import DataError
 
 
@@ -106,7 +106,7 @@ def test_entries_are_counted_whatever_the_end_record_says(
     own: Path, monkeypatch: pytest.MonkeyPatch, stated: int
 ) -> None:
     """zipfile makes an object of a kB for each entry of the list, before anybody can count."""
-    monkeypatch.setattr(archives, "MAX_FILES", 1_000)
+    monkeypatch.setattr(archive_members, "MAX_FILES", 1_000)
     content = pack({f"{number}.txt": b"" for number in range(1_001)})
     end = content.rfind(b"PK\x05\x06")
     archive = own / "a.zip"

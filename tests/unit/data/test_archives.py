@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 
-from asrkit.data import archives
+from asrkit.data import archive_members, archives
 from asrkit.errors import DataError
 
 
@@ -166,7 +166,7 @@ def test_long_name_is_not_read_into_memory(tmp_path):
 
 
 def test_too_many_files_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_FILES", 3)
+    monkeypatch.setattr(archive_members, "MAX_FILES", 3)
     for path in (
         make_tar(tmp_path, *((f"{n}.wav", b"x") for n in range(4))),
         make_zip(tmp_path, *((f"{n}.wav", b"x") for n in range(4))),
