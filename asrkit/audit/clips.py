@@ -22,6 +22,7 @@ from asrkit.errors import AudioError
 from asrkit.text.normalizers import find_problems, normalize
 
 _PREFETCHED_CLIPS = 64
+MAX_DETAILS = 3  # in the cause of a finding
 MAX_OVERSHOOT_S = 0.6
 """By how much a part of a recording may go beyond its end: many times are rounded to a second."""
 
@@ -149,6 +150,7 @@ def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterab
             maximum=limits.max_duration_s,
             frame_ms=limits.frame_ms,
             characters=join_characters(unknown),
+            detail=_describe_dropped(code, [clips[index] for index in indices[code]]),
         )
         for code in EXPLANATIONS
         if code in indices
@@ -157,6 +159,26 @@ def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterab
     hours = sum(clip.row.duration_s for clip in kept) / 3600
     verdict = derive_verdict(len(kept), num_dropped, findings)
     return Audit(verdict, len(kept), round(hours, 4), num_dropped, findings)
+
+
+def _describe_dropped(code: str, clips: Sequence[CheckedClip]) -> str:
+    """Return what is wrong with the clips that a finding drops, for its cause: of audio, which files."""
+    if code != "unreadable-audio":
+        details = list(dict.fromkeys(clip.detail.rstrip(".") for clip in clips))
+        return "; ".join(details[:MAX_DETAILS]) + _more(len(details))
+    names = {True: list[str](), False: list[str]()}
+    for clip in clips:
+        path = Path(clip.row.audio)
+        names[path.is_file()].append(path.name)
+    return " and ".join(
+        f"{what} ({', '.join(of_kind[:MAX_DETAILS])}{_more(len(of_kind))})"
+        for what, of_kind in (("do not exist", names[False]), ("cannot be decoded", names[True]))
+        if of_kind
+    )
+
+
+def _more(count: int) -> str:
+    return f" and {count - MAX_DETAILS} more" if count > MAX_DETAILS else ""
 
 
 def make_note_findings(notes: Iterable[Mark]) -> list[Finding]:

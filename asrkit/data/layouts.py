@@ -7,15 +7,13 @@ beside them; archives.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
-from asrkit.data.audio_finder import fold
-from asrkit.data.manifest import BAD_ROW, Mark, Utterance
-from asrkit.data.readers import corpora, parquet, saved, spreadsheets, tables
+from asrkit.data.manifest import Mark, Utterance
+from asrkit.data.readers import corpora, parquet, saved, spreadsheets, tables, text_files
 from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError
@@ -192,26 +190,15 @@ def _read_single_folder(entries: list[Path], table_files: list[Path], options: R
 
 
 def _read_transcribed_files(folder: Path) -> Contents | None:
-    """Read audio files with transcripts beside them; if only some have one, the others get an empty text."""
+    """Read audio files with transcripts beside them."""
     paths = files.list_files(folder)
-    clips = list(filter(files.is_audio, paths))
-    if not clips:
+    if not any(map(files.is_audio, paths)):
         return None
     title, transcripts = corpora.recognise_transcripts(paths)
     if title:
         return Contents([_make_corpus_row(transcript, folder) for transcript in transcripts], title)
-    text_files: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path in paths:
-        if path.suffix.lower() == ".txt":
-            text_files[path.parent, fold(path.stem)].append(path)
-    texts_of_clips = [(clip, text_files[clip.parent, fold(clip.stem)]) for clip in clips]
-    if not any(texts for _, texts in texts_of_clips):
-        raise DataError(
-            f"{folder} holds {len(clips)} recordings but no transcripts; add a metadata.csv with file_name and text, "
-            f"or a .txt beside each (such as {clips[0].with_suffix('.txt').name})."
-        )
-    rows = [_make_row(clip, folder, *_read_transcript(clip, texts)) for clip, texts in texts_of_clips]
-    return Contents(rows, "recordings with a .txt beside each")
+    rows, notes = text_files.read(folder, paths)
+    return Contents(rows, "recordings with a .txt beside each", notes=notes)
 
 
 def _read_archives(entries: list[Path], options: ReadOptions) -> Contents | None:
@@ -234,30 +221,12 @@ def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
             yield replace(row, split=entry.stem) if split_role(entry.stem) else row
 
 
-def _make_row(path: Path, folder: Path, text: str, marks: tuple[Mark, ...]) -> Utterance:
-    duration_s = files.measure_duration(path)
-    return Utterance(str(path), text, duration_s, row=str(path.relative_to(folder)), marks=marks)
-
-
 def _make_corpus_row(transcript: corpora.Transcript, folder: Path) -> Utterance:
     path, text, speaker, marks, where = transcript
-    row = _make_row(path, folder, text, marks)
-    return replace(row, speaker=speaker or None, split=_split_from_path(path, folder), row=where or row.row)
+    split, row = _split_from_path(path, folder), where or str(path.relative_to(folder))
+    return Utterance(str(path), text, files.measure_duration(path), speaker or None, split, row=row, marks=marks)
 
 
 def _split_from_path(path: Path, folder: Path) -> str | None:
     """Return the split that a folder of the path names, as in LibriSpeech/dev-clean/84/121123."""
     return next((part for part in path.relative_to(folder).parts[:-1] if split_role(part)), None)
-
-
-def _read_transcript(clip: Path, text_files: list[Path]) -> tuple[str, tuple[Mark, ...]]:
-    """Return (text, marks) of a recording; an empty text without a file. text_files: of its name, in any form."""
-    exact = [path for path in text_files if path.stem == clip.stem]
-    chosen = exact or text_files
-    if len(chosen) > 1:
-        names = " and ".join(path.name for path in chosen)
-        return "", (Mark(BAD_ROW, f"{names} are both its transcript; remove one"),)
-    try:
-        return (" ".join(files.read_text(chosen[0]).split()) if chosen else ""), ()
-    except DataError as error:
-        return "", (Mark(BAD_ROW, str(error)),)

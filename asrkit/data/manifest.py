@@ -18,6 +18,7 @@ UNREADABLE_S = -1.0
 
 MarkCode = Literal[
     "bad-row",
+    "missing-transcript",
     "file-by-name",
     "merged-lines",
     "stray-quote",
@@ -30,12 +31,14 @@ MarkCode = Literal[
     "dates-in-texts",
     "other-texts",
     "columns-not-used",
+    "unmatched-transcripts",
 ]
 """The codes of the audit's findings that readers mark rows with."""
 
 
 BAD_ROW: Final = "bad-row"
 """Marks a row that cannot be used: one bad row is one bad row, not a bad dataset."""
+_FAULTS: Final = (BAD_ROW, "missing-transcript")
 
 
 class Mark(NamedTuple):
@@ -66,7 +69,7 @@ class Utterance:
     @property
     def fault(self) -> str:
         """Why the row cannot be used; empty if it can."""
-        return next((mark.detail for mark in self.marks if mark.code == BAD_ROW), "")
+        return next((mark.detail for mark in self.marks if mark.code in _FAULTS), "")
 
     @property
     def id(self) -> str:

@@ -29,7 +29,7 @@ from pathlib import Path
 from asrkit.data import access, embedded
 from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge_notes, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
-from asrkit.data.readers import hub_datasets, hub_names, parquet
+from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
 from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import Role, names_in_selection, select_rows, split_role
 from asrkit.errors import DataError
@@ -127,20 +127,25 @@ def _load(data: str, options: ReadOptions) -> Source:
 def _read(data: str, options: ReadOptions) -> Source:
     try:
         is_on_hub = data.startswith(hub_names.PREFIX)
-        source = _split_contents(_read_hub(data, options) if is_on_hub else read_path(data, options), data)
+        contents = _read_hub(data, options) if is_on_hub else read_path(data, options)
     except (OSError, RuntimeError, UnicodeError) as error:  # a name that is too long, ~nobody, a forbidden folder
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(f"There is no disk space left for {data:.200}; free some and try again.") from error
         raise DataError(
             f"The data at {data!r:.200} cannot be read ({error!r:.200}); check the path and the names of its files."
         ) from error
+    source = _split_contents(contents, data)
     rows = source.utterances
     if rows and all(row.fault for row in rows):
         others = f" None of the {len(rows)} rows of {data:.200} can be used." if len(rows) > 1 else ""
         raise DataError(f"{rows[0].row}: {rows[0].fault}{others}")
     extra_folders = [*filter(None, [options.clips_dir]), embedded.cache_dir()]
     access.check_all((Path(row.audio) for row in rows), extra_folders)
-    return source
+    policy = access.ReadPolicy(extra_folders)
+    train, held_out, test = (
+        part and text_files.mark_other_texts(part, policy) for part in (source.train, source.eval, source.test)
+    )
+    return replace(source, train=train or [], eval=held_out, test=test)
 
 
 def _read_hub(data: str, options: ReadOptions) -> Contents:

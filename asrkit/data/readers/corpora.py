@@ -91,11 +91,18 @@ def _read_librispeech(lists: list[Path], paths: list[Path]) -> list[Transcript]:
 
 def _read_timit(text_files: list[Path], paths: list[Path]) -> list[Transcript]:
     unused = {(path.parent, fold(path.stem)): path for path in text_files}
+    used: set[tuple[Path, str]] = set()
     transcripts = []
     for clip in filter(files.is_audio, paths):
         # Some copies contain SA1.WAV in NIST's format and SA1.WAV.wav in Microsoft's: only one of them is used.
-        path = unused.pop((clip.parent, fold(clip.name.partition(".")[0])), None)
+        name = clip.parent, fold(clip.name.partition(".")[0])
+        if name in used:
+            continue
+        used.add(name)
+        path = unused.pop(name, None)
         if path is None:
+            detail = f"{clip.name} has no {clip.with_suffix('.TXT').name} beside it"
+            transcripts.append(Transcript(clip, "", clip.parent.name, (Mark("missing-transcript", detail),)))
             continue
         text = _read_timit_text(path)
         marks = (

@@ -210,7 +210,7 @@ def _find_ignored(
     """Find what unused columns say about what is meant: times, a channel, rows to leave out, another text."""
     for name in columns.other_texts:
         for index, (row, _) in enumerate(rows):
-            text, other = _spoken_part(row.values.get(columns.text)), _spoken_part(row.values.get(name))
+            text, other = spoken_part(row.values.get(columns.text)), spoken_part(row.values.get(name))
             if other and text != other:
                 yield index, Mark("other-texts", f"{name} is {str(row.values[name]).strip():.60}")
     for name in unused:
@@ -233,7 +233,7 @@ def _find_ignored(
             yield from ((index, Mark("unused-times", name)) for index in indices)
 
 
-def _spoken_part(value: Any) -> str:
+def spoken_part(value: Any) -> str:
     """Return what two spellings of one text have in common: its letters and digits, without case."""
     return "".join(char for char in str(value or "").casefold() if char.isalnum())
 

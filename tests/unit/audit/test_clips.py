@@ -73,6 +73,18 @@ def test_clip_too_long_by_its_header_is_not_decoded(clip, monkeypatch):
     assert [finding.code for finding in report.findings] == ["too-long"]
 
 
+def test_causes_name_missing_files_and_bad_rows(clip, tmp_path):
+    (tmp_path / "damaged.wav").write_bytes(b"not audio")
+    names = ["damaged.wav", *(f"gone{number}.wav" for number in range(5))]
+    bad = row(clip("b.wav"), marks=(Mark("bad-row", "there is no recording 84-1 beside 84.trans.txt."),))
+    _, report = audit([row(clip("a.wav")), bad, *(row(tmp_path / name) for name in names)], normaliser="basic")
+    causes = {finding.code: finding.cause for finding in report.findings}
+    assert causes["unreadable-audio"].startswith(
+        "Files do not exist (gone0.wav, gone1.wav, gone2.wav and 2 more) and cannot be decoded (damaged.wav), so "
+    )
+    assert causes["bad-row"].endswith(": there is no recording 84-1 beside 84.trans.txt.")
+
+
 def test_duration_is_that_of_the_span(clip):
     path = clip("l.wav", 3.0)
     kept, _ = audit([row(path, "a", start_s=1.0, end_s=1.5)], normaliser="basic", max_duration_s=2.0, decode=True)

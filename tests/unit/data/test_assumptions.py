@@ -251,6 +251,50 @@ def test_text_files_are_found_in_any_form(clip, table, tmp_path):
     assert sorted(row.text for row in load(tmp_path)) == ["one", "two"]
 
 
+class TestTextFiles:
+    def test_other_text_beside_a_recording_is_marked(self, clip, table, tmp_path):
+        for name, text, other in (("a", "One, two!", "one two"), ("b", "three", "four"), ("c", "five", "0 9 pau")):
+            clip(f"{name}.wav"), table(f"{name}.txt", text), table(f"{name}.LAB", other)
+        rows = load(tmp_path)
+        assert codes(rows) == [[], ["other-texts"], []] and rows[1].marks[0].detail == "b.LAB is four"
+
+    def test_other_text_beside_a_recording_of_a_table_is_marked(self, clip, table, tmp_path):
+        clip("clips/a.wav"), clip("clips/b.wav"), table("clips/b.txt", "four"), table("clips/b.wav.trn", "three")
+        rows = load(table("metadata.csv", "file_name,text", "clips/a.wav,one", "clips/b.wav,three"))
+        assert codes(rows) == [[], ["other-texts"]]
+        table("parts.csv", "file_name,text,start_s,end_s", "clips/b.wav,three,0,0.5")
+        assert codes(load(tmp_path / "parts.csv")) == [[]]
+
+    def test_recording_without_a_transcript_is_marked_with_the_file_that_is_left_over(self, clip, table, tmp_path):
+        for name in ("a", "hello-12", "x", "y"):
+            clip(f"{name}.wav")
+        table("a.txt", "one"), table("hello_12.txt", "two"), table("y.lab", "three"), table("zzz.txt", "four")
+        source = sources.load(str(tmp_path))
+        assert [row.fault for row in source.train] == [
+            "",
+            "hello-12.wav has no hello-12.txt beside it, and hello_12.txt belongs to no recording",
+            "x.wav has no x.txt beside it",
+            "y.wav has no y.txt beside it, only y.lab",
+        ]
+        assert codes(source.train)[1:] == [["missing-transcript"]] * 3
+        assert source.notes == (manifest.Mark("unmatched-transcripts", "zzz.txt"),)
+
+    def test_recordings_without_any_transcript_name_what_is_left_over(self, clip, table, tmp_path):
+        clip("a.wav"), table("b.txt", "one"), table("README.txt", "of the data")
+        with pytest.raises(manifest.DataError, match=r"no transcripts; .*\(such as a\.txt\); b\.txt belong to no rec"):
+            load(tmp_path)
+
+    def test_name_with_the_suffix_of_its_recording_is_found(self, clip, table, tmp_path):
+        clip("a.wav"), table("a.wav.txt", "one"), clip("b.flac"), table("b.txt", "two")
+        assert [row.text for row in load(tmp_path)] == ["one", "two"]
+
+    def test_recording_of_timit_without_a_transcript_is_marked(self, clip, table, tmp_path):
+        for number in range(3):
+            clip(f"{number}.WAV")
+        table("0.TXT", "0 16000 one"), table("1.TXT", "0 16000 two")
+        assert codes(load(tmp_path)) == [[], [], ["missing-transcript"]]
+
+
 def test_manifest_rejects_unknown_marks(tmp_path):
     row = {"audio": "a.wav", "text": "x", "duration_s": 1.0, "marks": [["loud", "x"]]}
     (tmp_path / "m.jsonl").write_text(json.dumps(row))

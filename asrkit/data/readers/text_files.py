@@ -1,0 +1,172 @@
+"""Text files beside recordings: a .txt of the same name is the transcript; a further one may say something else.
+
+A name is compared in one form (`audio_finder.fold`), and with or without the recording's own suffix: clip.txt and
+clip.wav.txt are both of clip.wav.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from asrkit.data import access, files
+from asrkit.data.audio_finder import fold
+from asrkit.data.manifest import BAD_ROW, Mark, Utterance
+from asrkit.data.readers.rows import spoken_part
+from asrkit.errors import DataError
+
+SUFFIX = ".txt"
+OTHER_SUFFIXES = frozenset(".lab .orth .text .trans .transcript .trn".split())
+"""Of transcripts that other programs write beside recordings."""
+MAX_COMPARED_NAMES = 2_000
+"""Names that are compared with that of a recording without a transcript, to find a typing error."""
+MAX_LISTED = 3  # names in a message
+MAX_OTHER_BYTES = 64 << 10
+_TIMED_LINE = re.compile(r"\s*\d+(\.\d+)?\s+\d+(\.\d+)?(\s|$)")
+"""A label with its times, as of HTK, or the samples before a text of TIMIT."""
+_NO_TRANSCRIPTS = frozenset(
+    "readme license licence copying changes changelog notes prompts words metadata speakers".split()
+)
+
+_Key = tuple[Path, str]
+
+
+def read(folder: Path, paths: Sequence[Path]) -> tuple[list[Utterance], tuple[Mark, ...]]:
+    """Return the recordings among the files of a folder, each with its .txt, and notes about the folder.
+
+    A recording without one is marked. Raises DataError if none has one.
+    """
+    clips = list(filter(files.is_audio, paths))
+    texts: dict[_Key, list[Path]] = defaultdict(list)
+    for path in paths:
+        if path.suffix.lower() == SUFFIX:
+            texts[_key(path)].append(path)
+    of_clips = [(clip, texts.get(_key(clip)) or texts.get((clip.parent, fold(clip.name)), [])) for clip in clips]
+    used = {path for _, found in of_clips for path in found}
+    done = {_key(clip) for clip, found in of_clips if found}
+    left = _Leftovers(
+        folder, [path for path in paths if _is_transcript(path) and path not in used and _key(path) not in done]
+    )
+    if not used:
+        raise DataError(
+            f"{folder} holds {len(clips)} recordings but no transcripts; add a metadata.csv with file_name and text, "
+            f"or a .txt beside each (such as {clips[0].with_suffix(SUFFIX).name}){left.describe_all()}."
+        )
+    rows = []
+    for clip, found in of_clips:
+        text, marks = _read_transcript(clip, found) if found else ("", (left.mark_missing(clip),))
+        duration_s = files.measure_duration(clip)
+        rows.append(Utterance(str(clip), text, duration_s, row=str(clip.relative_to(folder)), marks=marks))
+    return rows, left.notes()
+
+
+def mark_other_texts(rows: Sequence[Utterance], policy: access.ReadPolicy) -> list[Utterance]:
+    """Mark recordings beside which a text file of their name, that may be read, says something else than their text."""
+    beside: dict[Path, dict[str, list[Path]]] = {}
+    marked = []
+    for row in rows:
+        clip = Path(row.audio)
+        if clip.parent not in beside:
+            beside[clip.parent] = _list_texts(clip.parent, policy)
+        candidates = beside[clip.parent]
+        if candidates and row.text and row.end_s is None and not row.start_s:
+            own = spoken_part(row.text)
+            for path in candidates.get(fold(clip.stem), []) + candidates.get(fold(clip.name), []):
+                text = _read_other(path)
+                if spoken_part(text) not in ("", own):
+                    # A manifest has the mark already.
+                    mark = Mark("other-texts", f"{path.name} is {text:.60}")
+                    row = replace(row, marks=tuple(dict.fromkeys((*row.marks, mark))))
+        marked.append(row)
+    return marked
+
+
+class _Leftovers:
+    """The transcripts that belong to no recording."""
+
+    def __init__(self, folder: Path, paths: Sequence[Path]) -> None:
+        self.folder, self.paths = folder, paths
+        self._named: set[Path] = set()
+        self._by_folder: dict[Path, list[Path]] = defaultdict(list)
+        for path in paths:
+            self._by_folder[path.parent].append(path)
+
+    def mark_missing(self, clip: Path) -> Mark:
+        """Return the mark of a recording without a transcript, which names the file that may be meant."""
+        wanted = f"{clip.name} has no {clip.with_suffix(SUFFIX).name} beside it"
+        if own := [path for path in self._by_folder[clip.parent] if _key(path) == _key(clip)]:
+            return Mark("missing-transcript", f"{wanted}, only {self._join(own)}")
+        near = self._find_similar(clip)
+        self._named.update(near)
+        return Mark(
+            "missing-transcript", f"{wanted}, and {self._join(near)} belongs to no recording" if near else wanted
+        )
+
+    def describe_all(self) -> str:
+        """Return "; … belong to no recording"; empty without any."""
+        return f"; {self._join(self.paths)} belong to no recording" if self.paths else ""
+
+    def notes(self) -> tuple[Mark, ...]:
+        """Return a note of those that no mark has named."""
+        paths = [path for path in self.paths if path not in self._named and path.suffix.lower() == SUFFIX]
+        return (Mark("unmatched-transcripts", self._join(paths)),) if paths else ()
+
+    def _find_similar(self, clip: Path) -> list[Path]:
+        names = {path.stem: path for path in self._by_folder[clip.parent][:MAX_COMPARED_NAMES]}
+        if len(self.paths) == 1:
+            return list(self.paths)
+        return [names[name] for name in difflib.get_close_matches(clip.stem, names, n=1)]
+
+    def _join(self, paths: Sequence[Path]) -> str:
+        more = f" and {len(paths) - MAX_LISTED} more" if len(paths) > MAX_LISTED else ""
+        return ", ".join(path.relative_to(self.folder).as_posix() for path in paths[:MAX_LISTED]) + more
+
+
+def _key(path: Path) -> _Key:
+    return path.parent, fold(path.stem)
+
+
+def _is_transcript(path: Path) -> bool:
+    return path.suffix.lower() in {SUFFIX, *OTHER_SUFFIXES} and fold(path.stem) not in _NO_TRANSCRIPTS
+
+
+def _read_transcript(clip: Path, found: list[Path]) -> tuple[str, tuple[Mark, ...]]:
+    """Return (text, marks). found: files of its name, in any form."""
+    exact = [path for path in found if path.stem == clip.stem]
+    chosen = exact or found
+    if len(chosen) > 1:
+        names = " and ".join(path.name for path in chosen)
+        return "", (Mark(BAD_ROW, f"{names} are both its transcript; remove one"),)
+    try:
+        return " ".join(files.read_text(chosen[0]).split()), ()
+    except DataError as error:
+        return "", (Mark(BAD_ROW, str(error)),)
+
+
+def _list_texts(folder: Path, policy: access.ReadPolicy) -> dict[str, list[Path]]:
+    """Return the text files of a folder that may be read, by their folded stems."""
+    texts: dict[str, list[Path]] = defaultdict(list)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:  # the recording's folder does not exist: the audit reports the recording
+        return texts
+    for path in (folder / name for name in names if not name.startswith(".")):
+        if path.suffix.lower() in {SUFFIX, *OTHER_SUFFIXES} and policy.allows(path):
+            texts[fold(path.stem)].append(path)
+    return texts
+
+
+def _read_other(path: Path) -> str:
+    """Return the text of a file; empty for one that is no text, or holds labels with times."""
+    try:
+        if path.stat().st_size > MAX_OTHER_BYTES:
+            return ""
+        lines = files.read_lines(path)
+    except (OSError, DataError):
+        return ""
+    return "" if any(map(_TIMED_LINE.match, lines)) else " ".join(" ".join(lines).split())
