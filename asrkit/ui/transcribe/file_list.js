@@ -18,6 +18,7 @@ export class FileList {
     this.part = panel.part;
     this.ids = []; // of recordings and files, in order
     this.timer = null;
+    this.numSends = 0; // that are under way
     this.numCancels = 0; // how often Cancel was pressed: files that are still to be sent are not sent then
     const { part } = this;
     part("pick").addEventListener("click", () => part("files").click());
@@ -39,8 +40,18 @@ export class FileList {
   // ---- sending
 
   async send(files) {
-    const { panel } = this, numCancels = this.numCancels;
     if (!files.length) return;
+    this.numSends += 1;
+    try {
+      await this.sendAll(files);
+    } finally {
+      this.numSends -= 1;
+      this.poll();
+    }
+  }
+
+  async sendAll(files) {
+    const { panel } = this, numCancels = this.numCancels;
     panel.showError("");
     // One file is put on view while it is sent.
     const shown = files.length === 1 && !panel.live ? { id: null, words: [], state: "", duration_s: 0 } : null;
@@ -116,7 +127,7 @@ export class FileList {
   show(rows) {
     const { part, panel } = this, into = part("rows");
     part("listed").hidden = !rows.length;
-    part("cancel").hidden = !rows.some((row) => this.isBusy(row));
+    part("cancel").hidden = !this.numSends && !rows.some((row) => this.isBusy(row));
     part("download-all").hidden = !rows.some((row) => row.state === "done");
     rows.forEach((row, index) => {
       const key = JSON.stringify([row, panel.isLive(row.id)]), before = into.children[index];

@@ -7,24 +7,24 @@ export class Playback {
   constructor({ onMove, onError }) {
     this.onMove = onMove;
     this.onError = onError;
-    this.audio = null; // of what plays
+    this.current = null; // {audio, endS} of what plays: one object for each call of `play`, which may share their audio
     this.loaded = { id: null, audio: null }; // the last recording, so that its sound is fetched once
   }
 
   isPlaying() {
-    return this.audio !== null;
+    return this.current !== null;
   }
 
   async play(id, startS, endS) {
     this.stop();
-    const audio = this.audio = this.audioOf(id);
+    const audio = this.audioOf(id), playing = this.current = { audio, endS };
     this.onMove(startS); // a click shows at once
     try {
       audio.currentTime = startS;
       await audio.play();
-      this.follow(audio, endS);
+      this.follow(playing);
     } catch (error) {
-      if (this.audio !== audio) return; // stopped meanwhile
+      if (this.current !== playing) return; // stopped meanwhile
       this.loaded = { id: null, audio: null };
       this.stop();
       this.onError(await describeFailure(audio.src, error));
@@ -37,19 +37,20 @@ export class Playback {
   }
 
   /** Show where it is, until it ends. */
-  follow(audio, endS) {
-    if (this.audio !== audio) return;
+  follow(playing) {
+    if (this.current !== playing) return;
+    const { audio, endS } = playing;
     if (audio.ended || audio.paused || audio.currentTime >= endS) {
       this.stop();
       return;
     }
     this.onMove(audio.currentTime);
-    requestAnimationFrame(() => this.follow(audio, endS));
+    requestAnimationFrame(() => this.follow(playing));
   }
 
   stop() {
-    this.audio?.pause();
-    this.audio = null;
+    this.current?.audio.pause();
+    this.current = null;
     this.onMove(null);
   }
 }

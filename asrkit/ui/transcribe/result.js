@@ -7,8 +7,6 @@ import { Playback } from "./playback.js";
 import { Timeline } from "./timeline.js";
 import { EDGE_S, appendWords, enableArrowKeys, findWordAt, joinWords } from "./words.js";
 
-const DOUBLE_CLICK_MS = 400;
-
 export class Result {
   /** canPlay(): whether sound may be played now, which it may not while the microphone is open. */
   constructor(element, part, { canPlay, onError }) {
@@ -16,7 +14,6 @@ export class Result {
     this.part = part;
     this.canPlay = canPlay;
     this.shown = null; // the recording on view: {id, words, peaks, duration_s, state}
-    this.playedAt = -Infinity;
     this.timeline = new Timeline(element.querySelector(".recorder"), {
       frame: part("timeline"), canvas: part("wave"), lanes: part("lanes"),
     });
@@ -37,7 +34,7 @@ export class Result {
     part("timeline").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && event.target === part("timeline")) part("play").click();
     });
-    part("play").addEventListener("click", (event) => this.togglePlay(event.timeStamp));
+    part("play").addEventListener("click", (event) => this.togglePlay(event.detail > 1));
     part("copy").addEventListener("click", async () => {
       const isCopied = await copyText(joinWords(this.shown.words), element);
       this.setNote(t(isCopied ? "transcribe.copied" : "transcribe.not_copied"));
@@ -109,11 +106,9 @@ export class Result {
   }
 
   /** Play becomes Stop; the second half of a double click is meant for neither. */
-  togglePlay(time) {
-    if (!this.playback.isPlaying()) {
-      this.playedAt = time;
-      this.play(0, this.shown.duration_s);
-    } else if (time - this.playedAt > DOUBLE_CLICK_MS) this.playback.stop();
+  togglePlay(isSecondOfDoubleClick) {
+    if (!this.playback.isPlaying()) this.play(0, this.shown.duration_s);
+    else if (!isSecondOfDoubleClick) this.playback.stop();
   }
 
   onMove(timeS) {
