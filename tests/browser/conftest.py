@@ -36,7 +36,8 @@ FLAGS = [
     "--disable-quic",
 ]
 MAX_INSTANT_STEPS = 12  # of a faked run that needs no process
-expect.set_options(timeout=60_000)
+MAX_WAIT_MS = 60_000  # for what takes a second where nothing else runs
+expect.set_options(timeout=MAX_WAIT_MS)
 
 
 class App:
@@ -117,12 +118,12 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def mic_browser(playwright: Playwright) -> Iterator[Callable[[Path], Browser]]:
-    """Launch a Chromium whose microphone plays a WAV file in a loop."""
+def mic_browser(playwright: Playwright) -> Iterator[Callable[..., Browser]]:
+    """Launch a Chromium whose microphone plays a WAV file once it is opened: in a loop, else silence follows."""
     browsers: list[Browser] = []
 
-    def start(speech: Path) -> Browser:
-        heard = f"--use-file-for-fake-audio-capture={speech}"
+    def start(speech: Path, loops: bool = False) -> Browser:
+        heard = f"--use-file-for-fake-audio-capture={speech}{'' if loops else '%noloop'}"
         browsers.append(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, heard]))
         return browsers[-1]
 
@@ -144,6 +145,7 @@ def open_page(browser: Browser, mic_browser: object, app: App) -> Iterator[Calla
         options.setdefault("viewport", {"width": 1280, "height": 900})
         options.setdefault("reduced_motion", "reduce")  # to draw an animation takes as much CPU time as training
         window = within.new_context(permissions=["microphone"], **options)
+        window.set_default_timeout(MAX_WAIT_MS)
         windows.append(window)
         page = window.new_page()
         page.on(

@@ -13,6 +13,7 @@ import soundfile
 from playwright.sync_api import Page, expect
 
 from asrkit.audio import SAMPLING_RATE, load_audio
+from tests.support.transcribe_page import expect_played, record_button_texts
 from tests.support.waiting import wait_for
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
@@ -63,8 +64,10 @@ def test_dataset_is_loaded_played_checked_and_trained_on_without_its_faults(open
     expect(part(page, "facts")).to_contain_text("33 clips")
     expect(part(page, "text_column")).to_have_value("text")
     expect(part(page, "pairs").locator("tr").first).to_contain_text("Alpha 42!alpha 42")
-    part(page, "clips").get_by_role("button").first.click()
-    expect(part(page, "clips").get_by_role("button").first).to_have_text("■")
+    play = part(page, "clips").get_by_role("button").first
+    record_button_texts(play)
+    play.click()
+    expect_played(page)
 
     page.get_by_role("button", name="Check", exact=True).click()
     expect(part(page, "verdict")).to_contain_text("2 clips cannot be used")
@@ -157,7 +160,7 @@ def write_voice(folder):
 def test_five_recorded_sentences_train_a_model(open_page, app, mic_browser, tmp_path):
     """From a microphone alone to a trained model; a reload in the middle loses nothing."""
     voice, text, seconds = write_voice(tmp_path)
-    page = open_data(open_page, within=mic_browser(voice))
+    page = open_data(open_page, within=mic_browser(voice, loops=True))
     page.get_by_role("button", name="Record your own").click()
     part(page, "record-name").fill("my test voice")
     part(page, "record-list").select_option("own")

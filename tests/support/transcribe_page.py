@@ -40,6 +40,20 @@ def record(page: Page, seconds: float) -> None:
     expect(part(page, "record")).to_have_text("Record")
 
 
+def record_button_texts(button: Locator) -> None:
+    """Record what is written on a button from now on: a state may be over before a test looks."""
+    button.evaluate("""(button) => {
+      window.buttonTexts = [];
+      const options = { childList: true, characterData: true, subtree: true };
+      new MutationObserver(() => window.buttonTexts.push(button.textContent)).observe(button, options);
+    }""")
+
+
+def expect_played(page: Page) -> None:
+    """Wait until the button of `record_button_texts` has shown that its clip plays, and then that it has ended."""
+    page.wait_for_function("window.buttonTexts.includes('■') && window.buttonTexts.at(-1) === '▶'")
+
+
 def upload(page: Page, *paths: Path | Sequence[Path]) -> None:
     part(page, "files").set_input_files(list(paths))
 
