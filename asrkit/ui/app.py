@@ -40,11 +40,11 @@ from asrkit.ui.security.storage import storage
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train import live_panel, run_quota
 from asrkit.ui.train import tab as train_tab
-from asrkit.ui.transcribe import api as transcribe_api
+from asrkit.ui.transcribe import recorder as transcribe_recorder
 from asrkit.ui.transcribe import tab as transcribe_tab
 
 MASTHEAD = f'<h1>{strings.text("app.title")}</h1><p class="quiet">{strings.text("app.subtitle")}</p>'
-STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_api.STYLE, visitor.STYLE]
+STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_recorder.STYLE, visitor.STYLE]
 MAX_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
 """The largest file that can be uploaded: a number of bytes, kb, mb or gb."""
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from asrkit.audio import StreamResampler, Waveform
@@ -22,23 +21,20 @@ from asrkit.data import access, collection
 from asrkit.decoding.transcript import Word, join_words
 from asrkit.errors import AsrkitError, DataError
 from asrkit.models import resolution
-from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files, writers
 from asrkit.ui import strings
-from asrkit.ui.common import scripts
-from asrkit.ui.common.component import UI, Reply, Request, server_functions, template, with_error_reply
-from asrkit.ui.common.served_files import AudioFile, ServedFiles
+from asrkit.ui.common.component import Reply, Request, with_error_reply
+from asrkit.ui.common.served_files import AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
 from asrkit.ui.transcribe import compare, live
-from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
+from asrkit.ui.transcribe.hints import read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
 from asrkit.ui.transcribe.recordings import DONE, WORKING, Microphone, Recording, Recordings
 from asrkit.ui.transcribe.uploads import UploadQueue
 
-STYLE = UI / "transcribe/recorder.css"
 MAX_COLUMNS = 900
 MAX_ALIGNED_S = 600.0
 MAX_RATE = 384_000  # Hz, of a microphone
@@ -282,33 +278,3 @@ def _check_format(name: Any) -> str:
     if name not in writers.WRITERS:
         raise DataError(strings.text("transcribe.no_format", name=repr(name), known=", ".join(writers.WRITERS)))
     return str(name)
-
-
-def make_recorder(store: RunStore, audio: ServedFiles) -> gr.HTML:
-    """Make the recorder. Its value is the model that transcribes."""
-    api = TranscribeApi(store)
-    audio.register("recording", api.open_recording)
-    audio.register_archive("transcripts", api.zip_transcripts)
-    return gr.HTML(
-        value=model_choices.find_default_model(store, include_stopped=True),
-        elem_id="recorder",
-        apply_default_css=False,
-        html_template=insert_hint_fields(template("transcribe/recorder.html")),
-        js_on_load=scripts.mount_module("transcribe/recorder.js"),
-        server_functions=server_functions(
-            api,
-            "preload_model",
-            "check_model",
-            "start",
-            "push_chunk",
-            "open_file",
-            "cancel",
-            "poll",
-            "describe_recording",
-            "format_transcript",
-            "correct",
-            "save_correction",
-            "list_models",
-            "compare",
-        ),
-    )

@@ -11,9 +11,9 @@ from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.security.events import guarded
-from asrkit.ui.transcribe.api import make_recorder
 from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
 from asrkit.ui.transcribe.evaluate import make_evaluation_section
+from asrkit.ui.transcribe.recorder import make_recorder
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
