@@ -7,6 +7,7 @@ needs a model's head, blank, mask or frames asks here.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -25,6 +26,10 @@ FEATURE_ENCODERS = ("subsampling", "subsampler", "audio_tower.subsampling", "fea
 BATCH_DEPENDENT = frozenset({"data2vec-audio", "sew", "sew-d", "wav2vec2-conformer"})
 """`model_type`s whose frames depend on the padding behind them, mask or not: SEW pools pairs of frames, the others
 convolve over padding. `tests/unit/models/test_architectures.py` measures it."""
+LAYER_LINEARS = re.compile(r"(?:^|\.)(?:encoder|audio_tower)\.layers?\.\d+\.(?!.*\badapter_layer\.)")
+"""Paths of the modules in the encoder's Transformer or Conformer layers, MMS's small adapters apart."""
+UNCALLED_LINEARS = re.compile(r"\.attention\.(?:[qkv]|out)_proj$")
+"""Linear layers whose weights WavLM hands to torch's attention, without calling the layers."""
 ADAPTER_TYPES = frozenset({"wav2vec2"})
 """`model_type`s to which small layers can be added that are trained alone, where they have layer norm (MMS)."""
 
@@ -46,7 +51,8 @@ class Anatomy:
     what it takes. geometry: its frames by its configuration. feature_encoder: the path of the convolutions that make
     frames, None where there are none. has_adapter: behind its encoder, which shortens its output. has_small_adapters:
     in its layers, as MMS; can_add_small_adapters: whether it can be given such. masks_time: whether it has SpecAugment.
-    is_batch_invariant: whether padded batches give the frames that each clip gives alone.
+    is_batch_invariant: whether padded batches give the frames that each clip gives alone. lora_targets: the paths of the
+    linear layers that LoRA adds to: attention and feed-forward of the encoder's layers.
     """
 
     model_type: str
@@ -62,6 +68,7 @@ class Anatomy:
     can_add_small_adapters: bool
     masks_time: bool
     is_batch_invariant: bool
+    lora_targets: tuple[str, ...]
     _count_frames: Callable[[Any], Any] = field(repr=False, compare=False)
 
     @property
@@ -82,6 +89,8 @@ class Anatomy:
     def freezable(self) -> tuple[str, ...]:
         """The choices of `TrainConfig.freeze` that leave something to train and something frozen."""
         parts = ["nothing", "all-but-head"]
+        if self.lora_targets:
+            parts.append("lora")
         if self.feature_encoder:
             parts.append("feature-encoder")
         if self.has_small_adapters or self.can_add_small_adapters:
@@ -164,6 +173,7 @@ def of(model: Any, processor: Any, name: str = "") -> Anatomy:
         is_batch_invariant=inputs.mask_name is not None
         and config.model_type not in BATCH_DEPENDENT
         and not has_adapter,
+        lora_targets=tuple(_find_lora_targets(model)),
         _count_frames=_own_frame_function(model, name),
     )
 
@@ -236,6 +246,15 @@ def _find_feature_encoder(model: Any) -> str | None:
     paths = (f"{prefix}.{path}" for path in FEATURE_ENCODERS)
     modules = dict(model.named_modules())
     return next((path for path in paths if path in modules), None)
+
+
+def _find_lora_targets(model: Any) -> Iterator[str]:
+    from torch import nn
+
+    for path, module in model.named_modules():
+        is_called = model.config.model_type != "wavlm" or not UNCALLED_LINEARS.search(path)
+        if isinstance(module, nn.Linear) and LAYER_LINEARS.search(path) and is_called:
+            yield path
 
 
 def _own_frame_function(model: Any, name: str) -> Callable[[Any], Any]:

@@ -93,10 +93,12 @@ def read_settings(file: Path, max_bytes: int = MAX_SETTINGS_BYTES, content: str 
 def count_weights(folder: Path) -> int:
     """Return the number of weights of a checkpoint by the headers of its safetensors files; 0 where there are none.
 
+    Files of adapters beside them do not count.
+
     Raises ModelError for a damaged file.
     """
     total = 0
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in sorted(folder.glob("model*.safetensors")):
         with open(find_file(folder, file.name), "rb") as opened:
             try:
                 (length,) = struct.unpack("<Q", opened.read(8))
