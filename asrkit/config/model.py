@@ -18,8 +18,23 @@ class ModelSettings:
         "feature-encoder",
         "Freeze",
         "Which weights are not trained. all-but-adapters trains small added layers and the output layer: "
-        "for MMS and other large wav2vec2 models.",
-        choices=("nothing", "feature-encoder", "all-but-adapters", "all-but-head"),
+        "for MMS and other large wav2vec2 models. lora trains small matrices beside the encoder's layers and the "
+        "output layer: for a large model of any kind on a small card.",
+        choices=("nothing", "feature-encoder", "all-but-adapters", "all-but-head", "lora"),
+    )
+    lora_rank: int = _setting(
+        16,
+        "LoRA rank",
+        "With freeze=lora: size of the matrices. More of it learns more and takes more memory.",
+        low=1,
+        high=1024,
+    )
+    lora_alpha: int = _setting(
+        32,
+        "LoRA alpha",
+        "With freeze=lora: what the matrices add is multiplied by this, divided by the rank.",
+        low=1,
+        high=10_000,
     )
     adapter_language: str = _setting(
         "",

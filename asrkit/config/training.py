@@ -62,6 +62,12 @@ class TrainingSettings:
         "How the learning rate falls after the warm-up.",
         choices=("linear", "cosine", "constant", "constant_with_warmup"),
     )
+    optimizer: str = _setting(
+        "adamw",
+        "Optimizer",
+        "adamw-8bit keeps its state in a byte a weight instead of four. It needs bitsandbytes and an NVIDIA GPU.",
+        choices=("adamw", "adamw-8bit"),
+    )
     adam_beta1: float = _setting(0.9, "Adam beta 1", "Decay of the mean of gradients.", low=0, high=0.9999)
     adam_beta2: float = _setting(0.999, "Adam beta 2", "Decay of the mean of squared gradients.", low=0, high=0.99999)
     adam_epsilon: float = _setting(1e-8, "Adam epsilon", "Added to the denominator for stability.", low=1e-12, high=0.1)

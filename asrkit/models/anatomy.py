@@ -51,7 +51,7 @@ class Anatomy:
     what it takes. geometry: its frames by its configuration. feature_encoder: the path of the convolutions that make
     frames, None where there are none. has_adapter: behind its encoder, which shortens its output. has_small_adapters:
     in its layers, as MMS; can_add_small_adapters: whether it can be given such. masks_time: whether it has SpecAugment.
-    is_batch_invariant: whether padded batches give the frames that each clip gives alone. lora_targets: the paths of the
+    is_batch_invariant: whether padded batches give the frames that each clip gives alone. lora_targets: paths of the
     linear layers that LoRA adds to: attention and feed-forward of the encoder's layers.
     """
 

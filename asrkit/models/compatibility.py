@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from asrkit.config import TrainConfig
-from asrkit.errors import ModelError
+from asrkit.errors import ConfigError, ModelError
 from asrkit.models import checkpoints, vocabularies
 
 NO_TIME_MASKS = frozenset({"omniasr_ctc", "parakeet_ctc", "lasr_ctc", "granite_speech5_ctc"})
@@ -35,6 +36,15 @@ def check_delimiter(path: Path, config: TrainConfig, texts: Iterable[str]) -> No
     if speller and speller.delimiter_id is None and not speller.word_starts and any(" " in text for text in texts):
         raise ModelError(
             f"The base model {config.model} has no token for the space between words; set Vocabulary to auto."
+        )
+
+
+def check_optimizer(setting: str) -> None:
+    """Raise ConfigError where `TrainConfig.optimizer` needs a package that is not installed."""
+    if setting == "adamw-8bit" and importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "The 8-bit optimizer (adamw-8bit) needs the package bitsandbytes; run `pip install bitsandbytes`, or set "
+            "optimizer to adamw."
         )
 
 

@@ -1,9 +1,9 @@
 """Estimate the memory and the time of a run before it starts, to within a factor of two.
 
-Memory: 4 bytes a weight, and 12 more for each trained one (its gradient and Adam's two moments), all in float32; and
-the activations kept for the backward pass: a Transformer layer keeps about 16 hidden-sized and 3 intermediate-sized
-values a frame, a trained convolution 2.5 values an output. Counted with PyTorch's hooks on wav2vec2 base and on a small
-model, in float32: 0.7 to 1.1 of what they kept.
+Memory: 4 bytes a weight, and 12 more for each trained one (its gradient and Adam's two moments), all in float32, or 6
+with Adam's moments in 8 bits; and the activations kept for the backward pass: a Transformer layer keeps about 16
+hidden-sized and 3 intermediate-sized values a frame, a trained convolution 2.5 values an output. Counted with PyTorch's
+hooks on wav2vec2 base and on a small model, in float32: 0.7 to 1.1 of what they kept.
 
 Time: as the latest run of the same base model on this machine; without one, two processor cores take about
 5e8 / weights seconds of audio a second (measured at 94 M, 5.6 M and 1 M weights: 5.7e8, 3.7e8, 1.7e8). The time on a
@@ -87,7 +87,7 @@ def _estimate_memory(
     hidden, layers = model_config.get("hidden_size", 768), model_config.get("num_hidden_layers", 12)
     inner = model_config.get("intermediate_size", 4 * hidden)
     width = 4 if config.mixed_precision == "no" else 2
-    trained = weights if config.freeze in ("nothing", "feature-encoder") else 0.02 * weights
+    trained = _count_trained(config, weights, hidden, inner, layers)
     kept: float = num_frames * layers * (16 * hidden + 3 * inner) * width
     if config.gradient_checkpointing:
         kept = kept / layers + num_frames * layers * hidden * width
@@ -95,7 +95,14 @@ def _estimate_memory(
         kept += 2.5 * width * _count_convolution_outputs(model_config, batch_s)
     if config.freeze == "all-but-head":
         kept = num_frames * hidden * width
-    return 4 * weights + 12 * trained + kept
+    return 4 * weights + (6 if config.optimizer == "adamw-8bit" else 12) * trained + kept
+
+
+def _count_trained(config: TrainConfig, weights: int, hidden: int, inner: int, layers: int) -> float:
+    """Return the number of weights that are trained, roughly."""
+    if config.freeze == "lora":  # beside four projections of the attention and two of the feed-forward part
+        return float(layers * config.lora_rank * (4 * 2 * hidden + 2 * (hidden + inner)))
+    return weights if config.freeze in ("nothing", "feature-encoder") else 0.02 * weights
 
 
 def _count_convolution_outputs(model_config: dict[str, Any], batch_s: float) -> float:

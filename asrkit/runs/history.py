@@ -52,7 +52,7 @@ class RunHistory:
     @property
     def is_big(self) -> bool:
         """Whether the trained part is so large that it needs low learning rates: by count, else by the model's name."""
-        if str(self.settings.get("freeze", "")).startswith("all-but-"):
+        if str(self.settings.get("freeze", "")).startswith(("all-but-", "lora")):
             return False
         if self.parameters is not None:
             return self.parameters >= BIG_PARAMETERS

@@ -86,6 +86,7 @@ def prepare_data(
     DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; AssumptionError
     names what was assumed to read the data, unless `accept_assumptions`; ModelError if the base model is none.
     """
+    compatibility.check_optimizer(config.optimizer)
     model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
         vocabularies.check_language(model, config.adapter_language)

@@ -10,6 +10,8 @@ import torch
 from transformers import TrainingArguments
 
 from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError
+from asrkit.models.compatibility import check_optimizer
 from asrkit.models.precision import has_native_bf16
 from asrkit.runs.run import Run
 from asrkit.training import distributed
@@ -38,7 +40,7 @@ def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         adam_beta2=config.adam_beta2,
         adam_epsilon=config.adam_epsilon,
         max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch_fused",
+        optim=choose_optimizer(config.optimizer),
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         logging_strategy="steps",
@@ -55,6 +57,16 @@ def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         ddp_find_unused_parameters=True,
         torch_compile=config.torch_compile,
     )
+
+
+def choose_optimizer(setting: str) -> str:
+    """Return the optimizer's name in transformers. Raises ConfigError where this machine cannot run it."""
+    if setting == "adamw":
+        return "adamw_torch_fused"
+    check_optimizer(setting)
+    if not torch.cuda.is_available():
+        raise ConfigError("The 8-bit optimizer (adamw-8bit) needs an NVIDIA GPU; set optimizer to adamw.")
+    return "adamw_bnb_8bit"
 
 
 def num_loader_workers() -> int:

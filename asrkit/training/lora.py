@@ -1,15 +1,16 @@
 """LoRA: small matrices beside frozen linear layers, trained in their place.
 
-The output of a layer W becomes W x + (alpha / rank) B A x; only A and B are trained (Hu et al., "LoRA", ICLR 2022). What
-is saved to be used has W + (alpha / rank) B A as its weights, so that nobody who loads it needs to know of LoRA. A
+The output of a layer W becomes W x + (alpha / rank) B A x; only A and B are trained (Hu et al., "LoRA", ICLR 2022).
+What is saved to be used has W + (alpha / rank) B A as its weights, so that nobody who loads it needs to know of LoRA. A
 checkpoint has W, A and B beside that in a file of their own: training goes on from exactly what it had.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -17,29 +18,32 @@ from asrkit.errors import ModelError
 from asrkit.models.anatomy import Anatomy
 from asrkit.models.checkpoints import find_file
 
-if TYPE_CHECKING:
-    from asrkit.training.model import CtcModel
-
 FILE = "lora.safetensors"
 """In a checkpoint."""
+LAYER_LIST = re.compile(r".*?layers?(?=\.\d+\.)")
+"""The path of the list of the encoder's layers, in that of one of its modules."""
 NAME = "default"
 """Of the one adapter, in peft."""
 BASE, MATRICES = ".base_layer.", (".lora_A.", ".lora_B.")
 """What peft puts into the names of weights."""
 
 
-def add(model: CtcModel, parts: Anatomy, *, rank: int, alpha: float) -> None:
+def add(model: torch.nn.Module, parts: Anatomy, *, rank: int, alpha: int) -> None:
     """Put LoRA beside the model's `lora_targets`, in place; the result is the same at first, because B is zero.
 
     Freezes all other weights.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=list(parts.lora_targets))
-    inject_adapter_in_model(settings, model, adapter_name=NAME)
+    # Into the list of layers: of a whole model peft asks for embeddings, which some of these models do not have.
+    layers = LAYER_LIST.match(parts.lora_targets[0])
+    assert layers is not None
+    names = [path.removeprefix(layers[0] + ".") for path in parts.lora_targets]
+    settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=names)
+    inject_adapter_in_model(settings, model.get_submodule(layers[0]), adapter_name=NAME)
 
 
-def merged_state(model: CtcModel) -> dict[str, torch.Tensor]:
+def merged_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return the weights with LoRA added to those beside it, by their names in a model without LoRA, on the CPU.
 
     The model stays as it is.
@@ -55,14 +59,14 @@ def merged_state(model: CtcModel) -> dict[str, torch.Tensor]:
     return state
 
 
-def save(model: CtcModel, folder: Path) -> None:
+def save(model: torch.nn.Module, folder: Path) -> None:
     """Write what `restore` reads into a checkpoint: the matrices, and the weights beside them as they were."""
     from safetensors.torch import save_file
 
     save_file({name: value.detach().contiguous() for name, value in _own_weights(model)}, folder / FILE)
 
 
-def restore(model: CtcModel, folder: Path) -> None:
+def restore(model: torch.nn.Module, folder: Path) -> None:
     """Give a model with LoRA the weights that `save` wrote. Raises ModelError where they are not the model's."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -81,13 +85,13 @@ def restore(model: CtcModel, folder: Path) -> None:
             value.copy_(stored[name])
 
 
-def _layers(model: CtcModel) -> Iterator[tuple[str, Any]]:
+def _layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     from peft.tuners.lora import LoraLayer
 
     yield from ((path, module) for path, module in model.named_modules() if isinstance(module, LoraLayer))
 
 
-def _own_weights(model: CtcModel) -> Iterator[tuple[str, torch.Tensor]]:
+def _own_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for path, layer in _layers(model):
         yield f"{path}.weight", layer.base_layer.weight
         yield f"{path}.lora_A", layer.lora_A[NAME].weight

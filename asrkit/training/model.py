@@ -15,7 +15,7 @@ from asrkit.decoding.tokens import Speller
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies, weights
 from asrkit.models.anatomy import Anatomy, encoder_settings
-from asrkit.training import pieces
+from asrkit.training import lora, pieces
 from asrkit.training.head import add_output_rows
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, CtcModel]:
     """Return (processor, model) of one of the run's checkpoints, to resume from."""
     model, processor = _load_model(str(checkpoint), config), processors.load_processor(checkpoint)
     blanks.settle(model, processor, str(checkpoint), config.blank_id)
-    return processor, _prepare_for_training(model, anatomy.of(model, processor, str(checkpoint)), config)
+    model = _prepare_for_training(model, anatomy.of(model, processor, str(checkpoint)), config)
+    if config.freeze == "lora":
+        lora.restore(model, checkpoint)
+    return processor, model
 
 
 def _check_labels(parts: Anatomy, processor: Any, texts: Sequence[str], base: str) -> None:
@@ -81,6 +84,10 @@ def _prepare_for_training(model: CtcModel, parts: Anatomy, config: TrainConfig) 
         )
     if config.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
+    if config.freeze == "lora":
+        if not parts.lora_targets:
+            raise ModelError(f"Models of the type {parts.model_type} have no layers for LoRA; choose another Freeze.")
+        lora.add(model, parts, rank=config.lora_rank, alpha=config.lora_alpha)
     freeze(model, parts, config.freeze)
     if not torch.accelerator.is_available():
         memory_format.use_channels_last(model)
@@ -240,9 +247,10 @@ def _adapter_changes(base: str, config: TrainConfig, settings: Any) -> dict[str,
 
 
 def freeze(model: CtcModel, parts: Anatomy, part: str) -> None:
-    """Freeze `nothing`, the `feature-encoder`, `all-but-adapters` or `all-but-head`; train the rest."""
-    for parameter in model.parameters():
-        parameter.requires_grad = not part.startswith("all-but-")
+    """Freeze what `TrainConfig.freeze` names, train the rest; with `lora`, its matrices are there already."""
+    for name, parameter in model.named_parameters():
+        is_lora = any(matrix in name for matrix in lora.MATRICES)
+        parameter.requires_grad = is_lora if part == "lora" else not part.startswith("all-but-")
     if part == "all-but-adapters":
         for parameter in model._get_adapters().values():
             parameter.requires_grad = True

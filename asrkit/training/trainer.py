@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +21,7 @@ from asrkit.models import anatomy
 from asrkit.runs import events
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
-from asrkit.training import checkpointing, distributed, evaluation
+from asrkit.training import checkpointing, distributed, evaluation, lora
 from asrkit.training.arguments import make_arguments, peak_memory_bytes
 from asrkit.training.cache import EncoderCache, is_exact
 from asrkit.training.data import Batch
@@ -308,13 +309,28 @@ class CtcTrainer(Trainer):
     def save_best(self, event: Event | None = None) -> None:
         """Replace `model/` atomically by the current weights. event: their evaluation."""
         with replace_directory(self.run.model_dir) as draft:
-            self.accelerator.unwrap_model(self.model).save_pretrained(draft)
+            self.accelerator.unwrap_model(self.model).save_pretrained(draft, state_dict=self._merged_state())
             self.processor.save_pretrained(draft)
             if event:
                 (draft / self.run.evaluation_path.name).write_text(event.to_line(), encoding="utf-8")
             if self.lexicon_decoder:
                 words = "\n".join(self.lexicon_decoder.words) + "\n"
                 (draft / lexicon.WORD_LIST_FILE).write_text(words, encoding="utf-8")
+
+    def _merged_state(self) -> dict[str, torch.Tensor] | None:
+        """Return the weights to save where they are not the model's own."""
+        if self.config.freeze != "lora":
+            return None
+        return lora.merged_state(self.accelerator.unwrap_model(self.model, keep_torch_compile=False))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        super()._save(output_dir, self._merged_state() or state_dict)
+        if self.config.freeze == "lora" and output_dir is not None and self.args.should_save:
+            lora.save(self.accelerator.unwrap_model(self.model, keep_torch_compile=False), Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        if self.config.freeze != "lora":  # `model.reload` has given it those of the checkpoint
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save weights, optimizer, schedule and random state; the checkpoint gets its name once it is complete."""

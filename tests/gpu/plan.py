@@ -37,7 +37,7 @@ PARTS = {
         Part("xls-r-librispeech", "the same, clips as in LibriSpeech", "speed", {"lengths": "librispeech"}),
         Part(
             "xls-r-1b",
-            "training speed, XLS-R 1B with adapters, clips as in Common Voice",
+            "training speed, XLS-R 1B with adapters and with LoRA, clips as in Common Voice",
             "speed",
             {"lengths": "common-voice", "shape": "xls-r-1b", "freeze": "all-but-adapters"},
         ),

@@ -31,6 +31,9 @@ HYPERPARAMETERS = (
     "weight_decay",
     "mixed_precision",
     "freeze",
+    "lora_rank",
+    "lora_alpha",
+    "optimizer",
     "head_first_steps",
     "hidden_dropout",
     "attention_dropout",
@@ -225,7 +228,8 @@ def _describe_selection(selection: dict[str, Any] | None, published: bool) -> li
 
 
 def _render_procedure(run_view: RunView, config: dict[str, Any]) -> str:
-    lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS if config[name] != ""]
+    hidden = () if config["freeze"] == "lora" else ("lora_rank", "lora_alpha")
+    lines = [f"- {name}: {config[name]}" for name in HYPERPARAMETERS if config[name] != "" and name not in hidden]
     adam = f"({config['adam_beta1']},{config['adam_beta2']}) and epsilon={config['adam_epsilon']:g}"
     lines.insert(HYPERPARAMETERS.index("lr_scheduler_type"), f"- optimizer: AdamW with betas={adam}")
     lines.append(f"- device: {run_view.started.get('hardware', 'unknown')}, {run_view.started.get('precision', 'no')}")

@@ -8,6 +8,7 @@ model alone can do: random audio without padding that is on the GPU already, wit
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import statistics
 import time
 from collections.abc import Callable
@@ -24,9 +25,9 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.models import processors
 from asrkit.runs.store import RunStore
-from asrkit.training import failures
+from asrkit.training import failures, lora
 from asrkit.training.arguments import num_loader_workers, resolve_precision
-from asrkit.training.data import SpeechDataset
+from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
 from asrkit.training.trainer import CtcTrainer
 from tests.gpu import models, speech
@@ -81,8 +82,33 @@ def run(pack: Pack, lengths: str, shape: str = "xls-r-300m", freeze: str = "feat
     if freeze == "feature-encoder" and shape != "w2v-bert":
         cached = measure_ours(pack, dataclasses.replace(config, cache_gb=2.0), rows, seconds)
         add_speed(pack, "asrkit with its caches", cached)
-    if not hasattr(config, "lora_rank"):
-        pack.skip("LoRA", "asrkit has no such setting") if shape == "xls-r-1b" else None
+    if shape == "xls-r-1b":
+        measure_lora(pack, dataclasses.replace(config, freeze="lora", learning_rate=1e-4), rows, seconds)
+
+
+def measure_lora(pack: Pack, config: TrainConfig, rows: list[Utterance], seconds: float) -> None:
+    """Measure LoRA, its optimizer in 8 bits too, and compare the merged model with the one that was trained."""
+    add_speed(pack, "LoRA", measure_ours(pack, config, rows, seconds))
+    if pack.has_gpu and importlib.util.find_spec("bitsandbytes"):
+        eight_bits = dataclasses.replace(config, optimizer="adamw-8bit")
+        add_speed(pack, "LoRA, 8-bit optimizer", measure_ours(pack, eight_bits, rows, seconds))
+    else:
+        pack.skip("LoRA, 8-bit optimizer", "bitsandbytes is missing" if pack.has_gpu else "there is no GPU")
+    processor, model = load(config.model, config, [])
+    batch = Collator(processor)([SpeechDataset(rows, processor)[0]])
+    batch.pop("about")
+    inputs = {name: value.to(pack.device) for name, value in batch.items()}
+    with torch.no_grad():
+        for name, part in model.named_parameters():
+            if ".lora_B." in name:
+                part.normal_(std=0.01)
+        expected = model.to(pack.device).eval()(**inputs).logits
+        merged = lora.merged_state(model)
+        _, plain = load(config.model, dataclasses.replace(config, freeze="nothing"), [])
+        plain.load_state_dict(merged)
+        found = plain.to(pack.device).eval()(**inputs).logits
+    error = float((found - expected).norm() / expected.norm())
+    pack.measure("LoRA: relative error of the merged model", error, at_most=2e-3, is_exact=True)
 
 
 def update_seconds(memory_gb: float) -> float:

@@ -126,6 +126,7 @@ def test_falling_loss_far_above_the_entropy_is_no_collapse():
         ({"model": "/data/base"}, 315_000_000, True),
         ({"model": "me/large-dreams"}, 5_000_000, False),
         ({"model": "facebook/mms-1b-all", "freeze": "all-but-adapters"}, 965_000_000, False),
+        ({"model": "facebook/mms-1b-all", "freeze": "lora"}, 965_000_000, False),
     ],
 )
 def test_high_learning_rate_needs_a_big_model(settings, parameters, is_reported):

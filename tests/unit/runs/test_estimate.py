@@ -56,12 +56,22 @@ def test_nested_settings_of_the_encoder_are_read(config, store, base):
         ({"mixed_precision": "no"}, False),
         ({"gradient_checkpointing": True}, True),
         ({"freeze": "nothing"}, False),
+        ({"freeze": "lora"}, True),
+        ({"optimizer": "adamw-8bit"}, True),
     ],
 )
 def test_settings_change_the_memory(config, store, change, less):
     before = estimate.estimate_run(config, CLIPS, store).memory_bytes
     after = estimate.estimate_run(config.replace(change), CLIPS, store).memory_bytes
     assert (after < before) == less
+
+
+def test_higher_lora_rank_takes_more_memory(config, store):
+    small, large = (
+        estimate.estimate_run(config.replace({"freeze": "lora", "lora_rank": rank}), CLIPS, store).memory_bytes
+        for rank in (8, 64)
+    )
+    assert large - small == 12 * 56 * 12 * (8 * 768 + 2 * (768 + 3072))  # 12 bytes a weight of 12 layers
 
 
 def test_time_comes_from_an_earlier_run(config, store):

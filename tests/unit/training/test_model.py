@@ -8,9 +8,10 @@ from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2CTCTokenizer
 from asrkit.config import TrainConfig
 from asrkit.errors import ModelError
 from asrkit.models import anatomy, features
-from asrkit.training import data
+from asrkit.training import data, lora
 from asrkit.training.model import load, reload
 from asrkit.transcription.engine import Engine
+from tests.support.checkpoints import ARCHITECTURES
 
 KINDS = ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "wav2vec2-bert"]
 TEXTS = ["a cab", "bad deed"]
@@ -225,6 +226,63 @@ def test_freeze_selects_trained_parameters(checkpoint, kind):
         assert trained(build("nothing")[1]) == everything
         assert trained(build("feature-encoder")[1]) == everything - encoder
         assert trained(build("all-but-head")[1]) == {"lm_head.weight", "lm_head.bias"}
+
+
+# LoRA
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_every_lora_matrix_is_in_use(checkpoint, kind):
+    """Only LoRA and the output layer are trained, the loss is that of the base model, and each matrix has a gradient.
+
+    Some attention takes the weights of its layers without calling them, past LoRA.
+    """
+    base = checkpoint(kind)
+    processor, plain = loaded(base, [], freeze="nothing")
+    _, model = loaded(base, [], freeze="lora", lora_rank=2)
+    head = trained(loaded(base, [], freeze="all-but-head")[1])
+    matrices = {name for name, _ in model.named_parameters() if ".lora_" in name}
+    assert trained(model) == matrices | head and len(matrices) >= 2 * 2 * 2, "two linear layers in each layer"
+    batch = batch_of(processor, noise(16_000), noise(12_000))
+    expected, found = plain.eval()(**batch).loss, model.eval()(**batch).loss
+    torch.testing.assert_close(found, expected)
+    found.backward()  # B is zero at first, so that A has no gradient yet
+    gradients = {name: part.grad for name, part in model.named_parameters() if ".lora_B." in name}
+    assert not [name for name, gradient in gradients.items() if gradient is None or not gradient.any()]
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "granite_speech5_ctc"])
+def test_merged_lora_loads_plainly_and_resumes_exactly(checkpoint, tmp_path, kind):
+    base = checkpoint(kind)
+    processor, model = loaded(base, [], freeze="lora", lora_rank=2)
+    with torch.no_grad():
+        for name, part in model.named_parameters():
+            if ".lora_B." in name:
+                part.normal_()
+    out = tmp_path / "out"
+    model.save_pretrained(out, state_dict=lora.merged_state(model)), processor.save_pretrained(out)
+    lora.save(model, out)
+    batch = batch_of(processor, noise(16_000))
+    expected = model.eval()(**batch).logits
+    plain = AutoModelForCTC.from_pretrained(out).eval()
+    assert not [name for name in plain.state_dict() if "lora" in name]
+    torch.testing.assert_close(plain(**batch).logits, expected, atol=1e-4, rtol=1e-4)
+    _, resumed = reload(out, config(base, freeze="lora", lora_rank=2))
+    for name, part in model.state_dict().items():
+        assert torch.equal(part, resumed.state_dict()[name]), name
+    (out / lora.FILE).unlink()
+    with pytest.raises(ModelError, match="has no usable lora.safetensors"):
+        reload(out, config(base, freeze="lora", lora_rank=2))
+
+
+def test_lora_of_another_rank_is_refused(checkpoint, tmp_path):
+    base = checkpoint()
+    processor, model = loaded(base, freeze="lora", lora_rank=2)
+    model.save_pretrained(tmp_path / "out", state_dict=lora.merged_state(model))
+    processor.save_pretrained(tmp_path / "out")
+    lora.save(model, tmp_path / "out")
+    with pytest.raises(ModelError, match="belongs to another model"):
+        reload(tmp_path / "out", config(base, freeze="lora", lora_rank=3))
 
 
 # Adapters and MMS

@@ -9,13 +9,14 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCTC, AutoProcessor, Trainer, TrainerCallback, TrainingArguments
 
 from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError
 from asrkit.runs import events
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
 from asrkit.runs.store import RunStore
 from asrkit.training import evaluation
-from asrkit.training.arguments import resolve_precision
+from asrkit.training.arguments import choose_optimizer, resolve_precision
 from asrkit.training.data import Collator, SpeechDataset
-from asrkit.training.model import load
+from asrkit.training.model import load, reload
 from asrkit.training.resume import ResumeState
 from asrkit.training.schedule import BestTracker
 from asrkit.training.trainer import CtcTrainer
@@ -49,7 +50,7 @@ def build(base, clips, tmp_path):
     """build(count, settings) -> a CtcTrainer on the first `count` clips, evaluated on the last two."""
     store, rows = RunStore(tmp_path / "runs"), clips(*LENGTHS, texts=TEXTS)
 
-    def make(count=4, run=None, resume_state=None, **changes):
+    def make(count=4, run=None, resume_state=None, model_of=None, **changes):
         settings = {
             "preset": "",
             "model": str(base),
@@ -65,7 +66,8 @@ def build(base, clips, tmp_path):
             **changes,
         }
         config = TrainConfig(**settings)
-        processor, model = load(str(base), config, TEXTS)
+        torch.manual_seed(0)  # the matrices of LoRA are drawn
+        processor, model = model_of(config) if model_of else load(str(base), config, TEXTS)
         run = run or store.create(config)
         trainer = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], resume_state)
         trainer.args.dataloader_num_workers = 0
@@ -451,9 +453,11 @@ def test_short_clips_can_be_masked(build):
     assert trainer.state.global_step == 1
 
 
-def test_resumed_run_continues_the_same_losses(build):
+@pytest.mark.parametrize("freeze", ["nothing", "lora"])
+def test_resumed_run_continues_the_same_losses(build, freeze):
     """Same batches, same augmentation, same optimizer: the losses of steps 3 and 4 are those of one long run."""
     settings = {"max_steps": 4, "train_batch_size": 2, "augmentation": "light", "save_steps": 2, "num_epochs": 9}
+    settings |= {"freeze": freeze, "learning_rate": 0.05 if freeze == "lora" else 1e-3}
     long, broken = build(**settings), build(**settings)
     long.train()
 
@@ -465,7 +469,8 @@ def test_resumed_run_continues_the_same_losses(build):
     broken.add_callback(Kill())
     with pytest.raises(Observed):
         broken.train()
-    resumed = build(run=broken.run, **settings)
+    checkpoint = broken.run.checkpoints()[-1]
+    resumed = build(run=broken.run, model_of=lambda config: reload(checkpoint, config), **settings)
     resumed.train(resume_from_checkpoint=str(broken.run.checkpoints()[-1]))
 
     def losses(run):
@@ -474,6 +479,30 @@ def test_resumed_run_continues_the_same_losses(build):
     assert [step for step, _ in losses(broken.run)] == [1, 2, 3, 3, 4]
     assert losses(broken.run)[:3] == losses(long.run)[:3]
     assert losses(broken.run)[3:] == losses(long.run)[2:]
+
+
+def test_model_of_a_run_with_lora_is_an_ordinary_checkpoint(build):
+    """What was evaluated is what `model/` computes when it is loaded without LoRA."""
+    trainer = build(max_steps=2, eval_steps=2, freeze="lora", learning_rate=0.05, metric_for_best_model="loss")
+    trainer.train()
+    plain = AutoModelForCTC.from_pretrained(trainer.run.model_dir)
+    names = set(plain.state_dict())
+    assert not [name for name in names if "lora" in name or "base_layer" in name]
+    result = evaluation.evaluate(plain, trainer.processor, trainer.eval_rows, batch_size=2, normaliser="none")
+    best = [event.data["loss"] for event in trainer.run.events()[0] if event.kind == events.EVAL][-1]
+    assert result.loss == pytest.approx(best, abs=1e-4)
+
+
+def test_optimizer_in_8_bits_asks_for_its_package(build, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="needs the package bitsandbytes; run `pip install bitsandbytes`"):
+        build(optimizer="adamw-8bit")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="needs an NVIDIA GPU; set optimizer to adamw"):
+        choose_optimizer("adamw-8bit")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (choose_optimizer("adamw-8bit"), choose_optimizer("adamw")) == ("adamw_bnb_8bit", "adamw_torch_fused")
 
 
 # Settings and files
