@@ -18,7 +18,7 @@ from asrkit.audit.clips import Limits
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
-from asrkit.data.readers import hub_names, spreadsheets
+from asrkit.data.readers import hub_names
 from asrkit.data.sources import Source
 from asrkit.errors import DataError, QuotaError
 from asrkit.jobs import Job, JobRegistry
@@ -32,15 +32,13 @@ from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.common.served_files import AudioBytes, AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
-from asrkit.ui.data import audit_report, hub_choices, proposals
+from asrkit.ui.data import audit_report, dataset_report, hub_choices, proposals
 from asrkit.ui.data.dataset_cache import COLUMNS, DatasetCache, LoadedDataset, make_key
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.security.storage import storage
 
 ABANDON_AFTER_S = 150
 """A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
-NUM_PREVIEWED = 8  # clips, and pairs of sentences
-MAX_PREVIEW_TEXTS = 4_000  # for the preview and the vocabulary
 MAX_PLAYED_S = 40.0  # of one clip
 TEXT_SETTINGS = ("normaliser", "spell_numbers", "markup", "character_map")
 SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
@@ -92,7 +90,7 @@ class DataApi:
             source = job.result.source
         else:
             source = self.datasets.load(request).source
-        return _describe_source(str(request["data"]), source)
+        return dataset_report.describe_source(str(request["data"]), source)
 
     @with_error_reply
     def list_hub_splits(self, request: Request) -> Reply:
@@ -119,10 +117,10 @@ class DataApi:
     def preview(self, request: Request) -> Reply:
         """Return sentences before and after normalization, those that change most first, and the vocabulary."""
         rows, rules = self._source(request).utterances, self._config(request).text_rules
-        before = [row.text for row in rows[:MAX_PREVIEW_TEXTS]]
+        before = [row.text for row in rows[: dataset_report.MAX_PREVIEW_TEXTS]]
         after = [normalize(text, rules) for text in before]
         return {
-            "pairs": audit_report.choose_examples(before, after, NUM_PREVIEWED),
+            "pairs": dataset_report.choose_examples(before, after, dataset_report.NUM_PREVIEWED),
             "characters": audit_report.count_characters(after, self._limits(request)),
             "of": len(rows),
             "read": len(before),
@@ -286,30 +284,3 @@ def _check_quota(folder: Path) -> None:
 
 def _describe_progress(job: Job[Any]) -> Reply:
     return {"state": "running", "what": job.message, "done": job.done, "of": job.total}
-
-
-def _describe_source(name: str, source: Source) -> Reply:
-    rows, columns = source.utterances, source.columns
-    return {
-        "name": name,
-        "layout": source.layout,
-        "train": len(source.train),
-        "eval": len(source.eval or []),
-        "test": len(source.test or []),
-        "hours": sum(row.duration_s for row in rows if row.duration_s > 0) / 3600,
-        "speakers": len({row.speaker for row in rows if row.speaker}),
-        "column_names": list(source.column_names),
-        "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
-        if columns
-        else {},
-        "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET_SEPARATOR)[2]] for sheet in source.sheets],
-        "sheet": source.sheet,
-        "assumed": audit_report.describe_assumed(source),
-        "proposed": proposals.propose_text_settings([row.text for row in rows[:MAX_PREVIEW_TEXTS]]),
-        "clips": [audit_report.describe_clip(rows[index], index) for index in _spread(len(rows), NUM_PREVIEWED)],
-    }
-
-
-def _spread(count: int, max_indices: int) -> list[int]:
-    """Return up to `max_indices` indices, evenly spread over a list of `count`."""
-    return sorted({round(step * (count - 1) / max(1, max_indices - 1)) for step in range(min(count, max_indices))})

@@ -1,13 +1,11 @@
-"""Audits, clips and text previews as plain values for the Data tab's script, which escapes them."""
+"""Audits as plain values for the Data tab's script, which escapes them."""
 
 from __future__ import annotations
 
 import functools
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from asrkit.audit import inspection
@@ -16,15 +14,14 @@ from asrkit.audit.findings import Finding
 from asrkit.audit.inspection import Inspection
 from asrkit.audit.texts import MIN_OCCURRENCES
 from asrkit.config import TrainConfig
-from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
 from asrkit.jobs import ProgressCallback
 from asrkit.runs import preparation
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
+from asrkit.ui.data.dataset_report import describe_clip
 
 MAX_CLIPS = 20  # of each finding
-MAX_ASSUMED_EXAMPLES = 3
 MAX_SPEAKERS = 12
 MAX_SPEAKERS_NAMED = 3
 MAX_CHARACTERS = 400
@@ -98,58 +95,6 @@ def _describe_held_out(result: Inspection) -> str:
     return strings.text(
         "data.held_out", clips=clips, share=f"{len(rows) / num_kept:.0%}", train=f"{num_kept - len(rows):,}"
     )
-
-
-def describe_assumed(source: Source) -> list[str]:
-    """Describe what was assumed to read a dataset, and which rows cannot be used: a sentence for each kind."""
-    found: dict[str, list[str]] = {}
-    for row in source.utterances:
-        for mark in row.marks:
-            found.setdefault(mark.code, []).append(f"{row.row}: {mark.detail}")
-    for note in source.notes:
-        found.setdefault(note.code, []).append(note.detail)
-    return [
-        strings.text(
-            "data.assumed",
-            title=strings.text(f"data.finding.{code}"),
-            examples="; ".join(list(dict.fromkeys(details))[:MAX_ASSUMED_EXAMPLES]),
-            count=f"{len(details):,}",
-        )
-        for code, details in found.items()
-    ]
-
-
-def describe_clip(row: Utterance, index: int, detail: str = "") -> dict[str, Any]:
-    """Return one clip of a list. detail: why the clip is listed."""
-    return {
-        "index": index,
-        "id": row.id,
-        "text": row.text,
-        "speaker": row.speaker or "",
-        "seconds": max(0.0, row.duration_s),
-        "where": row.row or Path(row.audio).name,
-        "name": Path(row.audio).name,
-        "detail": detail,
-    }
-
-
-def choose_examples(before: Sequence[str], after: Sequence[str], max_pairs: int) -> list[tuple[str, str]]:
-    """Choose (before, after) pairs that show what the rules do: each has a change that those above it do not have."""
-    shown_changes: set[str] = set()
-    pairs: list[tuple[str, str]] = []
-    # Short sentences with many kinds of change (a capital, a comma, a digit ...) come first.
-    ranked = sorted(
-        zip(before, after, strict=True),
-        key=lambda pair: (-len({unicodedata.category(letter) for letter in set(pair[0]) - set(pair[1])}), len(pair[0])),
-    )
-    for old, new in ranked:
-        removed = set(old) - set(new)
-        if removed - shown_changes or (old != new and len(pairs) < 2):
-            shown_changes |= removed
-            pairs.append((old, new))
-        if len(pairs) == max_pairs:
-            break
-    return pairs or list(zip(before, after, strict=True))[:3]
 
 
 def count_characters(texts: Sequence[str], limits: Limits) -> list[dict[str, Any]]:
