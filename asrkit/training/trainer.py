@@ -22,13 +22,12 @@ from asrkit.runs import events
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
 from asrkit.training import checkpointing, distributed, evaluation, lora
-from asrkit.training.arguments import make_arguments, peak_memory_bytes
+from asrkit.training.arguments import make_arguments
 from asrkit.training.cache import EncoderCache, is_exact
 from asrkit.training.data import Batch
 from asrkit.training.findings import (
     FindingReporter,
     describe_clips_without_loss,
-    find_infeasible_clips,
     report_infinite_losses,
 )
 from asrkit.training.head import HeadFirst, set_head_learning_rate
@@ -39,6 +38,7 @@ from asrkit.training.prefetch import prefetch
 from asrkit.training.reporting import emit
 from asrkit.training.resume import ResumeState
 from asrkit.training.schedule import BestTracker, Schedule
+from asrkit.training.step_log import StepLog
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -91,9 +91,7 @@ class CtcTrainer(Trainer):
         )
         self._clips_in_update, self._last_progress_time = 1.0, 0.0
         self._epoch_batches: tuple[Iterator[Any], Iterator[Batch]] | None = None
-        self._losses: list[tuple[torch.Tensor, list[int]]] = []
-        self._infeasible: list[tuple[torch.Tensor, list[int]]] = []
-        self._restart_speed_clock()
+        self._steps = StepLog()
         # Half for decoded audio, half for the frozen convolutions, divided among the processes on this machine.
         self._cache_bytes = config.cache_gb * 2**30 / 2 / distributed.LOCAL_WORLD_SIZE
         exact = is_exact(model, self.anatomy, augmented=config.augmentation != "none")
@@ -157,13 +155,11 @@ class CtcTrainer(Trainer):
         Gradients are averaged over processes afterwards, hence the factor `world_size`.
         """
         about = inputs.pop("about")
-        self._audio_seconds += about["audio_seconds"]
         if self.encoder_cache:
             self.encoder_cache.set_batch(about["clips"], inputs[self.anatomy.inputs.mask_name or ""])
         outputs = model(**inputs)
-        frames = self.anatomy.count_batch_frames(inputs)
-        self._infeasible.append((self.anatomy.is_infeasible(inputs["labels"], frames), about["clips"]))
-        self._losses.append((outputs.loss.detach(), about["clips"]))
+        infeasible = self.anatomy.is_infeasible(inputs["labels"], self.anatomy.count_batch_frames(inputs))
+        self._steps.add(about["clips"], outputs.loss.detach(), infeasible, about["audio_seconds"])
         loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips_in_update)
         return (loss, outputs) if return_outputs else loss
 
@@ -189,20 +185,9 @@ class CtcTrainer(Trainer):
         """Emit Trainer's report on the last `logging_steps` steps as a `train` event."""
         if "loss" not in logs:
             return
-        speed = self._audio_seconds / max(time.monotonic() - self._speed_since, 1e-6)
-        self._restart_speed_clock()
-        metrics = {
-            "loss": float(logs["loss"]),
-            "learning_rate": logs["learning_rate"],
-            "audio_seconds_per_second": round(speed * self.args.world_size, 2),
-        }
-        if "grad_norm" in logs:
-            metrics["grad_norm"] = float(logs["grad_norm"])
-        metrics["memory_gb"] = round(peak_memory_bytes() / 2**30, 3)
         scale = get_loss_scale(self.accelerator.scaler)
-        if scale is not None:
-            metrics["loss_scale"] = scale
-        infeasible, self._infeasible = find_infeasible_clips(self._infeasible), []
+        metrics = self._steps.make_metrics(logs, self.args.world_size, scale)
+        infeasible = self._steps.take_infeasible_clips()
         if infeasible:
             metrics["infinite_losses"] = len(infeasible)
         self.emit(events.TRAIN, **metrics)
@@ -212,7 +197,7 @@ class CtcTrainer(Trainer):
         is_finite = math.isfinite(metrics["loss"])
         if not is_finite:
             self._tr_loss.zero_()  # Trainer subtracts reported losses from this sum, and nan - nan stays nan
-        losses, self._losses = self._losses, []
+        losses = self._steps.take_losses()
         if not distributed.IS_MAIN:
             return
         if not is_finite and not self.findings.has_reported("non-finite"):
@@ -224,10 +209,6 @@ class CtcTrainer(Trainer):
             metrics["learning_rate"],
             metrics["audio_seconds_per_second"],
         )
-
-    def _restart_speed_clock(self) -> None:
-        """Measure training speed from now on; evaluations and checkpoints do not count."""
-        self._audio_seconds, self._speed_since = 0.0, time.monotonic()
 
     # Evaluation
 
@@ -255,7 +236,7 @@ class CtcTrainer(Trainer):
             stops = distributed.broadcast(self._record(result.to_event_data()) if distributed.IS_MAIN else False)
             self.control.should_training_stop |= stops
         self.control.should_evaluate = False
-        self._restart_speed_clock()
+        self._steps.restart_clock()
         return {}
 
     def _record(self, metrics: dict[str, Any]) -> bool:
@@ -346,7 +327,7 @@ class CtcTrainer(Trainer):
             self.processor.save_pretrained(checkpointing.partial_dir(self.run) / name)
             checkpointing.commit_checkpoint(self.run, name, self.config.save_total_limit)
             self.emit(events.CHECKPOINT, path=f"checkpoints/{name}")
-        self._restart_speed_clock()
+        self._steps.restart_clock()
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(checkpointing.partial_dir(self.run))
