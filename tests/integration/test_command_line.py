@@ -17,14 +17,14 @@ import soundfile
 from asrkit.runs import processes, view
 from asrkit.runs.store import RunStore
 from tests.support import tiny
+from tests.support.commands import run_asrkit
 from tests.support.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
 
 
 def asrkit(*arguments: object, runs: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "asrkit", *map(str, arguments), "--runs-dir", str(runs)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=300)
+    return run_asrkit([*arguments, "--runs-dir", runs])
 
 
 def short_training_options(speech: Path, base: Path, **changes) -> list[str]:

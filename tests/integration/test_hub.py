@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,12 +16,12 @@ import datasets
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs import lifecycle, supervisor, view
+from asrkit.runs import fork_server, lifecycle, supervisor, view
 from asrkit.runs.store import RunStore
 from tests.support import hub, tiny
+from tests.support.commands import run_asrkit
 from tests.support.waiting import wait_for
 
-PROJECT = Path(__file__).parents[2]
 CONFIGS = """---
 configs:
 - config_name: en
@@ -109,18 +108,27 @@ def home(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+@pytest.fixture(scope="module")
+def environment(module_server: hub.Hub, home: Path) -> Iterator[dict[str, str]]:
+    """That of commands that talk to the stand-in, and of a fork server for their runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(fork_server.SOCKET, raising=False)
+        for name, value in {**module_server.env(home), "XDG_CACHE_HOME": str(home), "OMP_NUM_THREADS": "1"}.items():
+            patch.setenv(name, value)
+        server = fork_server.start_fork_server()
+        environment = dict(os.environ)
+        patch.delenv(fork_server.SOCKET, raising=False)
+    yield environment
+    if server is not None:
+        server.close()
+
+
 @pytest.fixture
-def asrkit(hub_server: hub.Hub, home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+def asrkit(
+    hub_server: hub.Hub, environment: dict[str, str], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess]:
     def call(*arguments: object, **env: str) -> subprocess.CompletedProcess:
-        settings = {**os.environ, **hub_server.env(home), "XDG_CACHE_HOME": str(home), "OMP_NUM_THREADS": "1", **env}
-        return subprocess.run(
-            [sys.executable, "-m", "asrkit", *map(str, arguments), "--runs-dir", str(tmp_path)],
-            capture_output=True,
-            text=True,
-            cwd=PROJECT,
-            timeout=300,
-            env=settings,
-        )
+        return run_asrkit([*arguments, "--runs-dir", tmp_path], environment | env)
 
     return call
 
