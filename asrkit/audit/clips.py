@@ -59,7 +59,8 @@ class Limits:
     if it grows by those of this text. known: of a vocabulary that grows by itself, the characters that the base model
     has; it grows by all others but digits, which are spelled out. count_frames: seconds of audio -> CTC frames of the
     model, one every `frame_ms`. language: of the run, which is offered for numbers where that of the texts cannot be
-    told. spell: text -> labels of a model that spells in pieces of words; None for one of characters.
+    told. spell: text -> labels of a model that spells in pieces of words or has letters of several characters; None for
+    one of characters. unit: what the labels are, for messages.
     """
 
     rules: str = "basic"
@@ -71,6 +72,7 @@ class Limits:
     language: str = ""
     frame_ms: float = 20.0
     spell: Callable[[str], Sequence[Hashable]] | None = None
+    unit: str = "characters"
 
     def find_unknown(self, characters: Iterable[str]) -> frozenset[str]:
         """Return those of the characters that the model will not write."""
@@ -267,7 +269,7 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
     tokens = limits.spell(text) if limits.spell else text.replace(" ", ctc.DELIMITER)
     num_frames = limits.count_frames(row.duration_s)
     if not ctc.is_feasible(tokens, num_frames):
-        unit = "pieces" if limits.spell else "characters"
+        unit = limits.unit
         return "label-too-long", f"{len(tokens)} {unit} in {num_frames} frames", unknown
     return None, "", unknown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from statistics import median
 from typing import Any
@@ -68,13 +68,20 @@ def check_texts(
 
 
 def check_new_characters(
-    transcripts: Sequence[Transcript], format_example: FormatExample, known: Set[str] | None, held_out: Set[int]
+    transcripts: Sequence[Transcript],
+    format_example: FormatExample,
+    known: Set[str] | None,
+    held_out: Set[int],
+    split: Callable[[str], Iterable[str]] = iter,
 ) -> Iterator[Finding]:
-    """Find characters that are new to the base model and too rare in the clips to train on, or not in them at all."""
-    counts = Counter({letter: 0 for row in transcripts for letter in row.text if not letter.isspace()})
+    """Find characters that are new to the base model and too rare in the clips to train on, or not in them at all.
+
+    split: into letters of several characters.
+    """
+    counts = Counter({letter: 0 for row in transcripts for letter in split(row.text) if not letter.isspace()})
     for row in transcripts:
         if row.index not in held_out:
-            counts.update(letter for letter in row.text if not letter.isspace())
+            counts.update(letter for letter in split(row.text) if not letter.isspace())
     new = {letter: count for letter, count in counts.items() if known is None or letter not in known}
     unseen = {letter for letter, count in new.items() if count == 0}
     rare = {letter for letter, count in new.items() if 0 < count < MIN_OCCURRENCES}
@@ -247,9 +254,8 @@ def _find_characters(
     **values: Any,
 ) -> Finding:
     """Make the finding of the clips whose texts contain some of these characters."""
-    clips = [
-        (row.index, "".join(sorted(characters & set(row.text)))) for row in transcripts if characters & set(row.text)
-    ]
+    found = ((row.index, sorted(letter for letter in characters if letter in row.text)) for row in transcripts)
+    clips = [(index, "".join(letters)) for index, letters in found if letters]
     return make_finding(
         code,
         [index for index, _ in clips],

@@ -97,6 +97,12 @@ class DataSettings:
         "Character map",
         "Replacements in transcripts, separated by spaces: ё=е №=number. Nothing after = removes the character.",
     )
+    graphemes: str = _setting(
+        "",
+        "Graphemes",
+        "Letters of several characters that get a token each, separated by spaces: ch ng ɛ̃. auto: those that Unicode "
+        "counts as one letter, where they occur 20 times.",
+    )
     vocabulary: str = _setting(
         "auto",
         "Vocabulary",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from asrkit.audio import SAMPLING_RATE
+from asrkit.text.graphemes import GraphemeSplitter
 
 BLANK, UNKNOWN, DELIMITER = "<pad>", "<unk>", "|"
 
@@ -71,14 +72,18 @@ def collapse(ids: Sequence[int], blank_id: int) -> list[int]:
     return [run.token for run in token_runs(ids, blank_id)]
 
 
-def collect_characters(texts: Iterable[str]) -> list[str]:
-    """Return the characters of all texts, sorted, without white space."""
-    return sorted({character for text in texts for character in text if not character.isspace()})
+def collect_characters(texts: Iterable[str], split: Callable[[str], Iterable[str]] = iter) -> list[str]:
+    """Return the characters of all texts, sorted, without white space. split: into letters of several characters."""
+    return sorted({character for text in texts for character in split(text) if not character.isspace()})
 
 
-def build_vocabulary(texts: Iterable[str]) -> dict[str, int]:
-    """Return token -> id in Wav2Vec2's layout: blank 0, unknown 1, word delimiter 2, then the sorted characters."""
-    tokens = dict.fromkeys([BLANK, UNKNOWN, DELIMITER, *collect_characters(texts)])
+def build_vocabulary(texts: Iterable[str], graphemes: Iterable[str] = ()) -> dict[str, int]:
+    """Return token -> id in Wav2Vec2's layout: blank 0, unknown 1, word delimiter 2, then the sorted characters.
+
+    graphemes: letters of several characters, which get a token where the texts have them.
+    """
+    split = GraphemeSplitter(graphemes).split
+    tokens = dict.fromkeys([BLANK, UNKNOWN, DELIMITER, *collect_characters(texts, split)])
     return {token: number for number, token in enumerate(tokens)}
 
 
@@ -104,13 +109,18 @@ def lowercase_vocabulary(known: dict[str, int], texts: Iterable[str]) -> dict[st
 
 
 def merge_vocabulary(
-    known: dict[str, int], texts: Iterable[str], num_rows: int = 0, other: Sequence[str] = ()
+    known: dict[str, int],
+    texts: Iterable[str],
+    num_rows: int = 0,
+    other: Sequence[str] = (),
+    split: Callable[[str], Iterable[str]] = iter,
 ) -> tuple[dict[str, int], list[str]]:
     """Return `known` with the texts' new characters after the last id, and these characters, sorted.
 
     num_rows: outputs of the model, which may have more than `known` has tokens. other: new tokens, which come first.
+    split: as of `collect_characters`.
     """
-    added = [*other, *(character for character in collect_characters(texts) if character not in known)]
+    added = [*other, *(character for character in collect_characters(texts, split) if character not in known)]
     first = max(num_rows, max(known.values(), default=-1) + 1)
     return known | {character: first + number for number, character in enumerate(added)}, added
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from asrkit.decoding import rejection
 from asrkit.decoding.confidence import logistic
-from asrkit.decoding.tokens import Speller
+from asrkit.decoding.tokens import LetterTokens, Speller
 from asrkit.decoding.transcript import Word
 from asrkit.errors import ConfigError
 
@@ -70,10 +70,13 @@ class LexiconDecoder:
                 f"A word list needs 1 to {MAX_LETTERS} letters in all; this one has "
                 f"{sum(map(len, self.words))}: use greedy decoding."
             )
-        unknown = sorted({letter for word in self.words for letter in word if letter not in tokens})
+        letters = LetterTokens(tokens, ignores_case=False)
+        spelled = [letters.split(word) for word in self.words]
+        unknown = sorted({letter for word in spelled for letter in word if None in letters.spell(letter)})
         if unknown:
             raise ConfigError(f"The word list uses {', '.join(map(repr, unknown))}, which the model has no token for.")
-        self._build_states(tokens, blank_id, delimiter_id)
+        ids = [[token for letter in word for token in letters.spell(letter) if token is not None] for word in spelled]
+        self._build_states(ids, blank_id, delimiter_id)
 
     @classmethod
     def from_processor(cls, words: Sequence[str], processor: Any, blank_id: int | None = None) -> LexiconDecoder:
@@ -88,33 +91,37 @@ class LexiconDecoder:
                 "decoding, or set Vocabulary to fresh."
             )
         blank_id = processor.tokenizer.pad_token_id if blank_id is None else blank_id
-        return cls(words, dict(speller.vocabulary), blank_id, speller.delimiter_id)
+        written = {
+            text: token for text, token in speller.vocabulary.items() if len(text) == 1 or token in speller.texts
+        }
+        return cls(words, written, blank_id, speller.delimiter_id)
 
     def with_words(self, words: Iterable[str], processor: Any) -> LexiconDecoder:
         """Return a decoder of these words too, in capitals where the model knows no others.
 
         Raises ConfigError where the model cannot spell one.
         """
-        letters = processor.tokenizer.get_vocab()
-        more = [word if set(word) <= letters.keys() else word.upper() for word in words]
+        speller = Speller.from_tokenizer(processor.tokenizer)
+        more = [word.upper() if speller.unknown_characters([word]) else word for word in words]
         return self.from_processor([*self.words, *more], processor, self.blank_id)
 
-    def _build_states(self, tokens: dict[str, int], blank_id: int, delimiter_id: int) -> None:
+    def _build_states(self, spelled: Sequence[Sequence[int]], blank_id: int, delimiter_id: int) -> None:
         """Lay the states out in one row: gap, delimiter, end; then, word by word, letter, blank, letter, ..., letter.
 
+        spelled: the tokens of each word.
         inner: states that may be entered from the one before; skip: from two before (a letter from the letter before,
         past the blank).
         """
         emitted, skip, word_indices, first, last = [blank_id, delimiter_id, blank_id], [False] * 3, [-1] * 3, [], []
-        for number, word in enumerate(self.words):
+        for number, tokens in enumerate(spelled):
             first.append(len(emitted))
-            for index, letter in enumerate(word):
+            for index, token in enumerate(tokens):
                 if index:
                     emitted.append(blank_id)
                     skip.append(False)
                     word_indices.append(number)
-                emitted.append(tokens[letter])
-                skip.append(index > 0 and letter != word[index - 1])
+                emitted.append(token)
+                skip.append(index > 0 and token != tokens[index - 1])
                 word_indices.append(number)
             last.append(len(emitted) - 1)
         self.emitted, self.word_indices = np.array(emitted), np.array(word_indices)

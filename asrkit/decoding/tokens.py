@@ -1,17 +1,21 @@
 """Text and tokens: what the tokens of a model write, and how text is spelled in them.
 
 A model spells in characters, with a token for the space between words or none, or in pieces of words (BPE, Unigram),
-where a mark in the first piece begins a word.
+where a mark in the first piece begins a word. A token of several characters (ch, ɛ̃) stands for one letter: the longest
+that fits is taken. Text and tokens are compared in NFC.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
+
+from asrkit.text.graphemes import GraphemeSplitter, compose
 
 PIECE_MARKS = "▁Ġ"
 """What pieces write for the space before a word: SentencePiece, and byte-level BPE."""
@@ -85,23 +89,31 @@ class Speller:
         )
 
     @cached_property
-    def characters(self) -> CharacterTokens:
-        """The token of each character that has one of its own."""
-        return CharacterTokens({text: token for token, text in self.texts.items() if token not in self.word_starts})
+    def letters(self) -> LetterTokens:
+        """The token of each letter, of one or more characters, that has one of its own."""
+        return LetterTokens({text: token for token, text in self.texts.items() if token not in self.word_starts})
+
+    @cached_property
+    def _labels(self) -> LetterTokens:
+        """As `letters`, as they are written in the vocabulary: for the labels of training."""
+        written = {text: token for text, token in self.vocabulary.items() if len(text) == 1 or token in self.texts}
+        return LetterTokens(written, ignores_case=False)
 
     def encode(self, text: str) -> list[int | None]:
-        """Return the CTC labels of a text: one for each character or piece, None for what has no token."""
+        """Return the CTC labels of a text: one for each letter or piece, None for what has no token."""
         if self.pieces is not None:
             if self.added.isdisjoint(text):
                 ids: list[int] = self.pieces.encode(text, add_special_tokens=False).ids
                 if self.unknown_id not in ids:
                     return list(ids)
             return self._encode_words(text.split())
-        return [
-            self.delimiter_id if character == " " else self.vocabulary.get(character)
-            for character in text
-            if character != " " or self.delimiter_id is not None
-        ]
+        labels: list[int | None] = []
+        for letter in self._labels.split(text):
+            if letter != " ":
+                labels += self._labels.spell(letter)
+            elif self.delimiter_id is not None:
+                labels.append(self.delimiter_id)
+        return labels
 
     def encode_all(self, text: str) -> list[int]:
         """Return the labels of a text as they will be when its unknown characters have tokens: negative ones here."""
@@ -110,9 +122,7 @@ class Speller:
     def spell_word(self, word: str) -> list[int] | None:
         """Return the tokens of a word, in upper or in lower case where it has none as it is; None if it has none."""
         if self.pieces is None:
-            ids = [self.characters[character] for character in word]
-            known = [token for token in ids if token is not None]
-            return known if len(known) == len(ids) else None
+            return _all_known([token for letter in self.letters.split(word) for token in self.letters.spell(letter)])
         if word not in self._known_words:
             spellings = (_all_known(self._encode_word(form)) for form in (word, word.lower(), word.upper()))
             self._known_words[word] = next((ids for ids in spellings if ids is not None), None)
@@ -120,9 +130,10 @@ class Speller:
 
     def unknown_characters(self, texts: Iterable[str]) -> set[str]:
         """Return the characters of the texts that the model has no token for, white space apart."""
-        letters = {letter for text in texts for letter in text if not letter.isspace()}
         if self.pieces is None:
-            return {letter for letter in letters if letter not in self.vocabulary}
+            letters = {letter for text in texts for letter in self._labels.split(text) if not letter.isspace()}
+            return {letter for letter in letters if None in self._labels.spell(letter)}
+        letters = {letter for text in texts for letter in text if not letter.isspace()}
         return {letter for letter in letters if None in self._encode_word(letter)}
 
     def needs_delimiter(self, tokens: Sequence[int | None]) -> bool:
@@ -167,17 +178,59 @@ def find_delimiter(vocabulary: Mapping[str, int]) -> str | None:
     return next((token for token in DELIMITERS if token in vocabulary), None)
 
 
-class CharacterTokens(dict[str, int | None]):
-    """Maps a character to its token: as it is, else in upper or in lower case; None where the model has none."""
+class LetterTokens:
+    """The tokens of letters, of one or more characters.
 
-    def __init__(self, tokens: Mapping[str, int]) -> None:
-        super().__init__()
-        self._tokens = tokens
+    ignores_case: a letter without a token as it is takes that of its upper or lower case.
+    """
 
-    def __missing__(self, character: str) -> int | None:
-        forms = (character, character.upper(), character.lower())
-        self[character] = next((self._tokens[form] for form in forms if form in self._tokens), None)
-        return self[character]
+    def __init__(self, tokens: Mapping[str, int], *, ignores_case: bool = True) -> None:
+        self._tokens = {compose(text): token for text, token in tokens.items()} | dict(tokens)
+        self._splitter = GraphemeSplitter(self._tokens, ignores_case=ignores_case)
+        self._ignores_case = ignores_case
+        self._spelled: dict[str, list[int | None]] = {}
+
+    @property
+    def graphemes(self) -> list[str]:
+        """The letters of several characters."""
+        return [text for text in self._tokens if len(text) > 1]
+
+    def is_compound(self, letter: str, new: Set[str]) -> bool:
+        """Return whether a letter is written in parts alone, and is not to become one of these."""
+        return letter not in new and len(self.spell(letter)) > 1
+
+    def split(self, text: str) -> Sequence[str]:
+        """Return the letters of a text, the longest that have a token first; spaces and unknown characters included."""
+        return self._splitter.split(text)
+
+    def spell(self, letter: str) -> list[int | None]:
+        """Return the token of a letter, or those of the base and the marks that it is made of; else None, once."""
+        if (found := self._spelled.get(letter)) is None:
+            token = self._find(letter)
+            parts = [self._find(part) for part in unicodedata.normalize("NFD", letter)] if token is None else []
+            found = self._spelled[letter] = [token] if token is not None or None in parts or not parts else parts
+        return found
+
+    def _find(self, letter: str) -> int | None:
+        forms = (letter, letter.upper(), letter.lower()) if self._ignores_case else (letter,)
+        return next((self._tokens[form] for form in forms if form in self._tokens), None)
+
+
+def make_splitter(known: Mapping[str, int], graphemes: Iterable[str]) -> Callable[[str], Iterator[str]]:
+    """Return a function that splits texts into the letters of a vocabulary that grows.
+
+    known: its tokens so far; a letter that these can only write in parts, as e and ´ for é, is split into the parts.
+    graphemes: letters of several characters that are to have a token each.
+    """
+    letters = LetterTokens({text: n for text, n in known.items() if not SPECIAL.fullmatch(text)}, ignores_case=False)
+    new = frozenset(graphemes)
+    splitter = GraphemeSplitter([*letters.graphemes, *new])
+
+    def split(text: str) -> Iterator[str]:
+        for letter in splitter.split(text):
+            yield from unicodedata.normalize("NFD", letter) if letters.is_compound(letter, new) else [letter]
+
+    return split
 
 
 def spell_words(speller: Speller, words: Sequence[tuple[str, bool]]) -> tuple[list[int], list[int | None], list[str]]:
@@ -190,6 +243,7 @@ def spell_words(speller: Speller, words: Sequence[tuple[str, bool]]) -> tuple[li
     word_indices: list[int | None] = []
     unknown: set[str] = set()
     for index, (word, joined) in enumerate(words):
+        word = compose(word)
         ids = speller.spell_word(word)
         if ids is None:
             missing = {letter for letter in word if speller.spell_word(letter) is None}

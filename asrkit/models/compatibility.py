@@ -62,6 +62,8 @@ def _find_problems(path: Path, settings: dict[str, Any], kind: str, config: Trai
     if is_tuned and config.vocabulary != "fresh":
         if vocabularies.read_speller(path, config.adapter_language) is None:
             yield "has an output layer but no vocab.json or tokenizer.json", "set Vocabulary to fresh"
+        elif config.graphemes and not (path / "vocab.json").exists():
+            yield "spells in pieces of words", "leave Graphemes (graphemes) empty, or set Vocabulary to fresh"
         if isinstance(num_rows, int) and config.blank_id >= num_rows:
             yield f"has the outputs 0 to {num_rows - 1}, but blank_id is {config.blank_id}", "set it to its CTC blank"
     if config.mask_time_prob and kind in NO_TIME_MASKS:

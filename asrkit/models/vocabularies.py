@@ -70,8 +70,9 @@ def select_language(nested: dict[str, dict[str, int]], language: str, name: str)
 
 
 def known_characters(path: Path, language: str = "") -> set[str] | None:
-    """Return the characters that a local CTC checkpoint can spell, None where it has no output layer yet.
+    """Return the letters that a local CTC checkpoint can spell, None where it has no output layer yet.
 
+    Letters of several characters are among them, and these characters.
     Where it has capitals alone, lower-case letters count too (see `ctc.lowercase_vocabulary`).
     """
     speller = read_speller(path, language)
@@ -82,7 +83,8 @@ def known_characters(path: Path, language: str = "") -> set[str] | None:
         return letters - speller.unknown_characters(letters)
     vocabulary = dict(speller.vocabulary)
     known = {token for token in (vocabulary | ctc.lowercase_vocabulary(vocabulary, ["a"])) if len(token) == 1}
-    return known - {ctc.DELIMITER}
+    graphemes = {text for text in speller.texts.values() if len(text) > 1}
+    return known.union(graphemes, *graphemes) - {ctc.DELIMITER}
 
 
 def read_speller(path: Path, language: str = "") -> Speller | None:

@@ -25,6 +25,7 @@ from asrkit.models import compatibility, frames, resolution, vocabularies
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.text import normalizers
+from asrkit.text.graphemes import GraphemeSplitter, choose_graphemes
 
 HUB = "hub:"
 LEAK = "leak-"
@@ -87,6 +88,7 @@ def prepare_data(
     names what was assumed to read the data, unless `accept_assumptions`; ModelError if the base model is none.
     """
     compatibility.check_optimizer(config.optimizer)
+    choose_graphemes(config.graphemes, [], config.text_rules)  # raises for what cannot be one
     model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
         vocabularies.check_language(model, config.adapter_language)
@@ -204,6 +206,7 @@ def _find_new_characters(
             lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})",
             None if config.vocabulary == "fresh" else known,
             frozenset(range(len(train), len(rows))),
+            GraphemeSplitter(choose_graphemes(config.graphemes, [row.text for row in rows], config.text_rules)).split,
         )
     )
 
@@ -226,12 +229,12 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
         return limits
     geometry = frames.read(model, add_adapter=config.add_adapter)
     speller = vocabularies.read_speller(model, config.adapter_language) if config.vocabulary != "fresh" else None
-    return replace(
-        limits,
-        count_frames=geometry.num_frames_in,
-        frame_ms=geometry.frame_ms,
-        spell=speller.encode_all if speller is not None and speller.pieces is not None else None,
-    )
+    limits = replace(limits, count_frames=geometry.num_frames_in, frame_ms=geometry.frame_ms)
+    if speller is not None and speller.pieces is not None:
+        return replace(limits, spell=speller.encode_all, unit="pieces")
+    graphemes = choose_graphemes(config.graphemes, [], config.text_rules)
+    graphemes += [text for text in (speller.texts.values() if speller else ()) if len(text) > 1]
+    return replace(limits, spell=GraphemeSplitter(graphemes).split, unit="letters") if graphemes else limits
 
 
 def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:

@@ -17,6 +17,7 @@ import jiwer
 import numpy as np
 
 from asrkit.errors import DataError
+from asrkit.text.graphemes import compose
 from asrkit.text.scripts import tokenize_mixed
 
 Operation = Literal["equal", "substitute", "delete", "insert"]
@@ -47,6 +48,7 @@ class Scores:
 def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
     """Score normalized texts; white space is collapsed, and one space between words counts as a character.
 
+    Texts are compared in NFC: é is one character, and no error where the model writes it in its other form.
     An empty reference adds nothing to the length and its hypothesis counts as insertions (as in sclite and Kaldi).
     Where all references are empty there is nothing to divide by: the rate is then 0.0 without insertions and 1.0 with
     them, never infinite.
@@ -88,7 +90,7 @@ def bootstrap_intervals(references: Sequence[str], hypotheses: Sequence[str]) ->
 def _interval(
     references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]], resamples: int
 ) -> tuple[float, float]:
-    output = _process([tokens(text) for text in references], [tokens(text) for text in hypotheses])
+    output = _process([tokens(compose(text)) for text in references], [tokens(compose(text)) for text in hypotheses])
     errors = np.array(
         [
             sum(
@@ -117,7 +119,7 @@ def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[s
     A substitution has as many words on both sides; the reference side of an insertion and the hypothesis side of a
     deletion are empty.
     """
-    output = _process([tokenize_mixed(reference)], [tokenize_mixed(hypothesis)])
+    output = _process([tokenize_mixed(compose(reference))], [tokenize_mixed(compose(hypothesis))])
     (reference_words,), (hypothesis_words,) = output.references, output.hypotheses
     return [
         (
@@ -130,7 +132,7 @@ def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[s
 
 
 def _pooled(references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]]) -> ErrorRate:
-    output = _process([tokens(text) for text in references], [tokens(text) for text in hypotheses])
+    output = _process([tokens(compose(text)) for text in references], [tokens(compose(text)) for text in hypotheses])
     errors = output.substitutions + output.deletions + output.insertions
     length = output.hits + output.substitutions + output.deletions
     return ErrorRate(

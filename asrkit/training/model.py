@@ -11,10 +11,11 @@ from transformers import PreTrainedModel
 
 from asrkit.config import TrainConfig
 from asrkit.decoding import ctc
-from asrkit.decoding.tokens import Speller
+from asrkit.decoding.tokens import Speller, make_splitter
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies, weights
 from asrkit.models.anatomy import Anatomy, encoder_settings
+from asrkit.text.graphemes import choose_graphemes
 from asrkit.training import lora, pieces
 from asrkit.training.head import add_output_rows
 
@@ -43,7 +44,7 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, Ctc
     lacks a character of `texts` and the vocabulary must not grow, or if its blank cannot be told.
     """
     if config.vocabulary == "fresh" or _load_tokenizer(base) is None:
-        vocabulary = ctc.build_vocabulary(texts)
+        vocabulary = ctc.build_vocabulary(texts, choose_graphemes(config.graphemes, texts, config.text_rules))
         processor, blank_id = _make_processor(base, vocabulary), vocabulary[ctc.BLANK]
         changes = {"vocab_size": len(vocabulary), "pad_token_id": blank_id, "blank_token_id": blank_id}
         model = _load_model(base, config, **changes, ignore_mismatched_sizes=True)
@@ -116,7 +117,8 @@ def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[A
             text: number for text, number in ctc.lowercase_vocabulary(own, texts).items() if number < head.num_rows
         }
         delimiter = [] if _has_delimiter(processor.tokenizer, known, texts) else [ctc.DELIMITER]
-        vocabulary, added = ctc.merge_vocabulary(known, texts, head.num_rows, delimiter)
+        split = make_splitter(known, choose_graphemes(config.graphemes, texts, config.text_rules))
+        vocabulary, added = ctc.merge_vocabulary(known, texts, head.num_rows, delimiter, split)
         unknown = [] if may_grow else [" " if token in delimiter else token for token in added]
         size = max(vocabulary.values()) + 1
         if vocabulary != own:

@@ -44,6 +44,7 @@ HYPERPARAMETERS = (
     "markup",
     "spell_numbers",
     "character_map",
+    "graphemes",
     "decoding",
 )
 

@@ -6,6 +6,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2CTCTokenizer
 
 from asrkit.config import TrainConfig
+from asrkit.decoding.greedy import GreedyDecoder
+from asrkit.decoding.tokens import Speller
 from asrkit.errors import ModelError
 from asrkit.models import anatomy, features
 from asrkit.training import data, lora
@@ -226,6 +228,40 @@ def test_freeze_selects_trained_parameters(checkpoint, kind):
         assert trained(build("nothing")[1]) == everything
         assert trained(build("feature-encoder")[1]) == everything - encoder
         assert trained(build("all-but-head")[1]) == {"lm_head.weight", "lm_head.bias"}
+
+
+# Graphemes
+
+
+@pytest.mark.parametrize("settings", [{}, {"vocabulary": "fresh"}])
+@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
+def test_graphemes_become_tokens_that_transformers_decodes_alike(checkpoint, tmp_path, kind, settings):
+    """AutoProcessor loads them and writes what our decoder writes; a resumed run has them without being told."""
+    texts = ["cha be", "bɛ̃ chat"] * 20
+    base = checkpoint(kind)
+    processor, model = loaded(base, texts, graphemes="CH auto", **settings)
+    known = vocabulary(processor)
+    assert {"ch", "ɛ̃", "t"} <= known.keys() and "h" not in known and "\u0303" not in known
+    assert model.config.vocab_size == max(known.values()) + 1
+    out = tmp_path / "out"
+    model.save_pretrained(out), processor.save_pretrained(out)
+    path = [
+        label
+        for text in texts[:2]
+        for token in Speller.from_tokenizer(processor.tokenizer).encode(text)
+        for label in (token, token, 0)
+    ]
+    expected = GreedyDecoder(processor, 0).to_text(path)
+    assert expected == "cha bebɛ̃ chat"
+    assert AutoProcessor.from_pretrained(out).tokenizer.decode(path) == expected
+    again, _ = reload(out, config(base, graphemes="ch auto"))
+    assert vocabulary(again) == known
+    assert Speller.from_tokenizer(again.tokenizer).encode("chɛ̃") == [known["ch"], known["ɛ̃"]]
+
+
+def test_kept_vocabulary_gets_no_graphemes(checkpoint):
+    with pytest.raises(ModelError, match="does not know 'ba'; set Vocabulary to auto"):
+        loaded(checkpoint(), ["bab"], graphemes="ba", vocabulary="keep")
 
 
 # LoRA
