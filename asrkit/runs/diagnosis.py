@@ -132,7 +132,21 @@ def _iter_suspects(history: RunHistory) -> Iterator[tuple[str, str]]:
 
 
 def _find_divergence(history: RunHistory) -> Iterator[Finding]:
-    """Two evaluations in a row have a loss half as high again as the best before them."""
+    """Two evaluations in a row have a loss half as high again as the best before them.
+
+    One is enough to compare with the start: a model that recognized something does not become worse by chance.
+    """
+    start = history.start
+    for score in history.scores[1:2]:
+        if start and start.loss and score.loss and score.loss > DIVERGED_RISE * start.loss and _is_worse(score, start):
+            yield Finding(
+                "divergence",
+                step=score.step,
+                epoch=score.epoch,
+                cause=f"The first {score.step} steps made the model worse: the evaluation loss rose from "
+                f"{start.loss:.2f} to {score.loss:.2f}, and WER from {start.wer:.1%} to {score.wer:.1%}.",
+                remedy=f"Start again with a tenth of the learning rate ({history.learning_rate / 10:.0e}).",
+            )
     known = [(score, score.loss) for score in history.scores if score.loss is not None and score.step > 0]
     for index in range(2, len(known)):
         score, loss = known[index]
@@ -147,6 +161,40 @@ def _find_divergence(history: RunHistory) -> Iterator[Finding]:
                 cause=f"The evaluation loss rose from {best:.2f} to {loss:.2f}, and WER with it.",
                 remedy="Resume from an earlier checkpoint with a third of the learning rate.",
             )
+
+
+def _is_worse(score: EvaluationScore, start: EvaluationScore) -> bool:
+    """Whether WER has risen by more than chance explains: the intervals, where they are known, do not overlap."""
+    if score.wer is None or start.wer is None:
+        return False
+    _, high = start.wer_interval or (start.wer, start.wer)
+    low, _ = score.wer_interval or (score.wer, score.wer)
+    return low > high
+
+
+def _find_no_gain(history: RunHistory) -> Iterator[Finding]:
+    """Training has ended, and no evaluation is better than that before the first step."""
+    start, later = history.start, history.scores[1:]
+    if not (history.is_over and start and later):
+        return
+    before = getattr(start, history.metric, None)
+    rates = [rate for rate in (getattr(score, history.metric, None) for score in later) if rate is not None]
+    if not before or not rates or min(rates) < before:  # a start without an error cannot improve
+        return
+    last = later[-1]
+    name = history.metric.upper() if history.metric != "loss" else "the evaluation loss"
+    written = [f"{rate:.3f}" if history.metric == "loss" else f"{rate:.1%}" for rate in (before, rates[-1])]
+    yield Finding(
+        "no-gain",
+        step=last.step,
+        epoch=last.epoch,
+        cause=f"Training has not improved the model: {name} was {written[0]} before the first step and {written[1]} at "
+        "the last evaluation. The model that is kept is the one that training started from.",
+        remedy=f"Start again with a tenth of the learning rate ({history.learning_rate / 10:.0e})."
+        if _is_worse(last, start)
+        else "Train for longer, or on more clips; if the model already does well on this speech, there is nothing to "
+        "gain.",
+    )
 
 
 def _has_risen(rates: list[float | None]) -> bool:
@@ -277,6 +325,7 @@ _RULES: tuple[Callable[[RunHistory], Iterator[Finding]], ...] = (
     _find_non_finite,
     _find_collapse,
     _find_divergence,
+    _find_no_gain,
     _find_overfitting,
     _find_plateau,
     _find_unknown_tokens,

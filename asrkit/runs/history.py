@@ -37,7 +37,8 @@ class RunHistory:
 
     settings: names as in TrainConfig. losses: (step, epoch, training loss or None). label_entropy: of the training
     texts, in nats per label. update_s: seconds of audio per optimizer step. parameters: of the model, if known. clip_s:
-    median length of the training clips. precision: in which the run computes: bf16, fp16 or no (float32).
+    median length of the training clips. precision: in which the run computes: bf16, fp16 or no (float32). is_over:
+    whether training has ended.
     """
 
     settings: dict[str, Any]
@@ -48,6 +49,7 @@ class RunHistory:
     parameters: int | None = None
     clip_s: float | None = None
     precision: str | None = None
+    is_over: bool = False
 
     @property
     def is_big(self) -> bool:
@@ -74,3 +76,13 @@ class RunHistory:
     @property
     def warmup_steps(self) -> int:
         return int(self.settings.get("warmup_steps") or 0)
+
+    @property
+    def metric(self) -> str:
+        """The rate by which the best evaluation is chosen; `loss`, too, may be chosen."""
+        return str(self.settings.get("metric_for_best_model") or "wer")
+
+    @property
+    def start(self) -> EvaluationScore | None:
+        """The evaluation before the first step, if there was one."""
+        return self.scores[0] if self.scores and self.scores[0].step == 0 else None

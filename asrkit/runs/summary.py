@@ -63,6 +63,7 @@ def load_history(run: Run) -> RunHistory:
         run_view.started.get("parameters"),
         run_view.started.get("clip_s"),
         run_view.started.get("precision"),
+        is_over=run_view.end is not None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -39,9 +40,13 @@ class FindingReporter:
         logger.warning("%s: %s %s", code, cause, remedy)
         return True
 
-    def diagnose(self, non_finite_evidence: str = "") -> None:
-        """Report what the history of the run shows. non_finite_evidence: a sentence for a `non-finite` finding."""
-        for finding in diagnosis.diagnose(summary.load_history(self._run)):
+    def diagnose(self, non_finite_evidence: str = "", is_over: bool = False) -> None:
+        """Report what the history of the run shows.
+
+        non_finite_evidence: a sentence for a `non-finite` finding. is_over: whether training has ended.
+        """
+        history = replace(summary.load_history(self._run), is_over=is_over)
+        for finding in diagnosis.diagnose(history):
             evidence = non_finite_evidence if finding.code == "non-finite" else ""
             self.report(finding.code, finding.cause + evidence, finding.remedy)
 

@@ -225,6 +225,7 @@ def _finish(run: Run, trainer: CtcTrainer) -> None:
         return
     if not run.has_model():
         trainer.save_best()
+    trainer.findings.diagnose(is_over=True)
     card.write_card(run)
     kind, text = (events.STOPPED, "Stopped and saved") if trainer.interrupted else (events.FINISHED, "Finished")
     _emit_end(run, kind, saved=True, message=f"{text} at step {trainer.state.global_step}.", trainer=trainer)

@@ -188,7 +188,12 @@ def describe_outcome(run: Run, status: str, view: RunView) -> str:
     end = summary.get_end_event(run, view) if status == lifecycle.STOPPED else None
     if end and (end.data.get("forced") or not end.data.get("saved", has_model)):
         return str(end.data.get("message") or strings.text("outcome.cancelled"))
-    return f"{text} {strings.text('outcome.transcribe')}" if has_model else text
+    return f"{text} {strings.text('outcome.transcribe')}" if has_model and has_improved(view) else text
+
+
+def has_improved(view: RunView) -> bool:
+    """Whether the finding that training has not improved the model does not apply."""
+    return all(finding["code"] != "no-gain" for finding in view.findings)
 
 
 def _describe_end(run: Run, status: str, view: RunView) -> str:
@@ -200,10 +205,22 @@ def _describe_end(run: Run, status: str, view: RunView) -> str:
         parts.append(strings.text("outcome.stopped", step=view.step))
     if best:
         metric = format_metric(view.metric, best.data.get(view.metric))
-        parts.append(strings.text("outcome.best", metric=metric[:1].upper() + metric[1:], step=best.step))
+        name = "best" if has_improved(view) else "no_gain"
+        parts.append(strings.text(f"outcome.{name}", metric=metric[:1].upper() + metric[1:], step=best.step))
     if status == lifecycle.STOPPED:
         parts.append(summary.describe_model_step(run, view))
+    if best:
+        parts.append(_describe_gain(view, best))
     return " ".join(filter(None, parts))
+
+
+def _describe_gain(view: RunView, best: Event) -> str:
+    """Compare the model with the one before training, in words of 100; empty if there is nothing to compare."""
+    start = view.evaluations[0] if view.evaluations else None
+    before, now = (event.data.get("wer") if event else None for event in (start, best))
+    if start is None or start.step != 0 or before is None or now is None or not now < min(before, 1):
+        return ""
+    return strings.text("outcome.gain", now=round(100 * (1 - now)), before=round(100 * max(0, 1 - before)))
 
 
 def describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | None:

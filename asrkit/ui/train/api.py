@@ -200,6 +200,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "epoch": view.epoch,
         "best": _describe_best(view, get_best_evaluation(run, view)),
         "outcome": status_text.describe_outcome(run, status, view),
+        "has_improved": status_text.has_improved(view),
         "has_model": run.has_model(),
         "has_files": can(Action.READ_RUN_FILES, run),
         "visibility": "",

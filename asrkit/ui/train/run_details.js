@@ -46,6 +46,8 @@ export class RunDetails {
     part("samples").classList.toggle("without-clips", !reply.has_files);
     part("outcome").hidden = !reply.outcome;
     setText(part("outcome-text"), reply.outcome);
+    part("outcome").classList.toggle("good", reply.has_improved);
+    part("outcome").classList.toggle("warn", !reply.has_improved);
     part("open-transcribe").hidden = !reply.has_model;
   }
 

@@ -232,3 +232,43 @@ def test_card_without_a_table_is_rejected(tmp_path):
         load_card(tmp_path / "card.md")
     with pytest.raises(DataError, match="cannot be read"):
         load_card(tmp_path / "missing.md")
+
+
+def make_scores_from_start(*rows: tuple[float, float]) -> list[EvaluationScore]:
+    """Evaluations of which the first is before the first step."""
+    return [
+        EvaluationScore(100 * number, float(number), loss, wer, wer_interval=(wer - 0.03, wer + 0.03))
+        for number, (loss, wer) in enumerate(rows)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected_codes"),
+    [
+        (((0.8, 0.216), (3.1, 0.955)), ["divergence"]),
+        (((0.8, 0.216), (0.9, 0.25)), []),  # by chance, or on the way down
+        (((0.8, 0.216), (3.1, 0.25)), []),  # less sure, but as good
+        (((9.0, 1.0), (14.0, 1.0)), []),  # a new output layer
+    ],
+)
+def test_worse_than_the_start_after_one_evaluation_is_a_divergence(rows, expected_codes):
+    findings = diagnose(RunHistory({"learning_rate": 0.1}, make_scores_from_start(*rows)))
+    assert [finding.code for finding in findings] == expected_codes
+    assert all("21.6% to 95.5%" in finding.cause and "1e-02" in finding.remedy for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_over", "remedy"),
+    [
+        (((0.8, 0.216), (3.1, 0.955), (3.0, 0.94)), True, "a tenth of the learning rate"),
+        (((0.8, 0.216), (0.9, 0.22)), True, "Train for longer, or on more clips"),
+        (((0.8, 0.216), (0.9, 0.22)), False, None),
+        (((0.8, 0.216), (0.7, 0.2), (0.9, 0.3)), True, None),
+        (((0.1, 0.0), (0.1, 0.0)), True, None),
+    ],
+)
+def test_run_that_ends_no_better_than_it_began_is_reported(rows, is_over, remedy):
+    history = RunHistory({"learning_rate": 0.1}, make_scores_from_start(*rows), is_over=is_over)
+    found = [finding for finding in diagnose(history) if finding.code == "no-gain"]
+    assert [remedy] * bool(remedy) == [remedy for finding in found if remedy and remedy in finding.remedy]
+    assert len(found) == bool(remedy)

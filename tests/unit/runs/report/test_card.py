@@ -239,6 +239,24 @@ def test_published_card_has_no_local_paths(make_run):
     assert "/home" not in card and "`clips`" in card and "`all`" in card and 'from_pretrained("ana/tiny")' in card
 
 
+def test_run_without_gain_is_no_success(make_run):
+    finding = Event(
+        "finding", 1020.0, 20, data={"code": "no-gain", "cause": "Training has not improved it.", "remedy": ""}
+    )
+    history = [STARTED, scores(0, 1.0, 0.216, 0.1), scores(20, 3.0, 0.955, 0.9), finding]
+    run = make_run("one", [*history, Event("finished", 1021.0, 20, data={"saved": True})])
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    outcome = status_text.describe_outcome(run, "finished", view.load_view(run))
+    assert (
+        outcome == "Finished. Training has not improved the model: WER 21.6 % before the first step is still the best."
+    )
+    assert "Training has not improved it." in render_card(run)
+    gained = make_run("two", [*HISTORY, Event("finished", 1021.0, 20, data={"saved": True})])
+    outcome = status_text.describe_outcome(gained, "finished", view.load_view(gained))
+    assert outcome.endswith("(best at step 20). It now gets 70 of 100 words right (0 before).")
+
+
 def test_model_newer_than_the_resumed_run_is_described(make_run):
     """It was killed after step 20, resumed from 10 and stopped at 15: `model/` is that of step 20."""
     again = Event("started", 2000.0, 10, data=STARTED.data)
