@@ -5,6 +5,6 @@ but only if all of them are there.
 """
 
 from asrkit.hub.fetching import fetch
-from asrkit.hub.repositories import Kind, Repository, inspect_repository, publish
+from asrkit.hub.repositories import Kind, Repository, inspect_repository, publish, read_text
 
-__all__ = ["Kind", "Repository", "fetch", "inspect_repository", "publish"]
+__all__ = ["Kind", "Repository", "fetch", "inspect_repository", "publish", "read_text"]

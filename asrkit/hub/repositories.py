@@ -77,6 +77,19 @@ def inspect_repository(name: str, kind: Kind, revision: str | None = None) -> Re
     return repository
 
 
+def read_text(repository: Repository, path: str) -> str:
+    """Return the text of a small file of a repository, fetched in this process. HubError if it cannot be fetched."""
+    from huggingface_hub import HfApi
+
+    name, kind = repository.name, repository.kind
+    api = HfApi(token=credentials.current_token())
+    with translate_errors(name, kind):
+        file = api.hf_hub_download(
+            name, path, repo_type=kind, revision=repository.commit, cache_dir=credentials.cache_dir(kind)
+        )
+    return Path(file).read_text(encoding="utf-8", errors="replace")
+
+
 def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
     """Upload `files` to the model repository `name` in one commit, and return its address.
 

@@ -8,14 +8,14 @@ files that the Hub converted it to.
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asrkit import hub
 from asrkit.data import access
+from asrkit.data.readers.hub_cards import check_cards
 from asrkit.data.readers.hub_names import PREFIX, DatasetName
 from asrkit.errors import DataError, HubError, NotOnHubError, first_line
 from asrkit.hub import credentials
@@ -78,16 +78,19 @@ def _plan_from_hub(name: DatasetName, repository: hub.Repository) -> tuple[Datas
     import yaml
     from huggingface_hub import errors
 
-    token = credentials.current_token()
+    check_cards(repository)
+    token, revision = credentials.current_token(), repository.commit  # `datasets` reads what was checked
     access_options = datasets.DownloadConfig(token=token)
-    default_config = functools.partial(datasets.get_dataset_default_config_name, download_config=access_options)
+    default_config = functools.partial(
+        datasets.get_dataset_default_config_name, revision=revision, download_config=access_options
+    )
     try:
-        configs = tuple(datasets.get_dataset_config_names(name.dataset, download_config=access_options))
+        configs = tuple(datasets.get_dataset_config_names(name.dataset, revision, download_config=access_options))
         resolved = name.resolve(configs)
         config = _choose_config(resolved, configs, default_config(name.dataset))
         if config is None:
             return resolved, Plan(repository, configs, None, "", {})
-        builder = datasets.load_dataset_builder(name.dataset, config, token=token)
+        builder = datasets.load_dataset_builder(name.dataset, config, revision=revision, token=token)
     except (ConnectionError, errors.HTTPError) as error:  # type: ignore[attr-defined]  # of the client's HTTP library
         with translate_errors(name.dataset, "dataset"):
             raise error
@@ -105,38 +108,6 @@ def _plan_from_hub(name: DatasetName, repository: hub.Repository) -> tuple[Datas
         for split, files in builder.config.data_files.items()
     }
     return resolved, Plan(repository, configs, config, builder.name, splits)
-
-
-def check_card(card: str, dataset: str) -> None:
-    """Raise DataError if the README.md of a dataset names files outside its repository.
-
-    `datasets` would look for them on this machine, and answer whether they exist.
-    """
-    import yaml
-
-    header = re.match(r"\s*---\s*\n(.*?)\n---\s*(\n|$)", card, re.DOTALL)
-    try:
-        content = yaml.safe_load(header[1]) if header else None
-    except (yaml.YAMLError, RecursionError):  # `datasets` does not read it either
-        return
-    configs = content.get("configs") if isinstance(content, dict) else None
-    named = [config for config in configs if isinstance(config, dict)] if isinstance(configs, list) else []
-    for config in named:
-        for path in _texts([config.get("data_files"), config.get("data_dir")]):
-            if path.startswith(("/", "~", "\\")) or ":" in path or ".." in path.replace("\\", "/").split("/"):
-                raise DataError(
-                    f"The dataset {dataset} refers to {path!r:.80}, outside its repository; download it and give its "
-                    "folder."
-                )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield all texts in lists and mappings."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
 
 
 def _plan_from_conversion(name: DatasetName) -> tuple[DatasetName, Plan]:

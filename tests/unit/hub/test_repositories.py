@@ -56,6 +56,15 @@ def test_damaged_cache_is_ignored(served, tmp_path):
     assert repository.load_cached("sizes") is None
 
 
+def test_text_of_a_file_is_read_at_its_commit(served):
+    assert hub.read_text(hub.inspect_repository("owner/model", "model"), "config.json") == "{}"
+
+
+def test_text_that_is_gone_is_an_error(served):
+    with pytest.raises(HubError, match="The model owner/model cannot be fetched"):
+        hub.read_text(hub.inspect_repository("owner/model", "model"), "none.json")
+
+
 @pytest.mark.parametrize("name", ["model", "a/b/c"])
 def test_publication_needs_owner_and_name(name):
     with pytest.raises(HubError, match="is not a valid model name; write OWNER/NAME"):
