@@ -47,15 +47,24 @@ def use_channels_last(model: Any) -> Any:
     return model
 
 
+def uses_channels_last(model: Any) -> bool:
+    """Return whether `use_channels_last` changed anything in the model."""
+    return getattr(model, "has_replaced_attention", False) or any(map(_has_replaced_forward, model.modules()))
+
+
 def use_default_format(model: Any) -> Any:
     """Undo `use_channels_last`, in place, for a model that moves to a GPU; return it."""
     for layer in model.modules():
-        if getattr(vars(layer).get("forward"), "__func__", None) is _convolve:
+        if _has_replaced_forward(layer):
             del layer.forward
     if getattr(model, "has_replaced_attention", False):
         model.set_attn_implementation("sdpa")
         model.has_replaced_attention = False
     return model
+
+
+def _has_replaced_forward(layer: Any) -> bool:
+    return getattr(vars(layer).get("forward"), "__func__", None) is _convolve
 
 
 def _convolve(self: Any, hidden_states: Any) -> Any:

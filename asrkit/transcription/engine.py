@@ -31,10 +31,11 @@ process, such as a run, keeps the cores busy (seen: 11 to 89 x real time with tw
 class Engine:
     """Log posteriors of one checkpoint. Threads that use it at the same time wait for each other.
 
-    Raises ModelError for a checkpoint that cannot be loaded, has no tokenizer, or whose blank cannot be told.
+    device, dtype: the best of this machine by default. Raises ModelError for a checkpoint that cannot be loaded, has no
+    tokenizer, or whose blank cannot be told.
     """
 
-    def __init__(self, checkpoint: str, device: str | None = None) -> None:
+    def __init__(self, checkpoint: str, device: str | None = None, dtype: torch.dtype | None = None) -> None:
         try:
             self.processor = processors.load_processor(checkpoint)
             model, missing = weights.load_model(Path(checkpoint), weights.load_config(Path(checkpoint)))
@@ -51,7 +52,7 @@ class Engine:
         blanks.settle(model, self.processor, checkpoint)
         self.anatomy = anatomy.of(model, self.processor, checkpoint)
         self.model = model.eval()
-        self.checkpoint = checkpoint
+        self.checkpoint, self._chosen_dtype = checkpoint, dtype
         self._lock, self._warm_device = threading.Lock(), ""
         self.device = torch.device("cpu")
         self._place_model(device or best_device())
@@ -78,7 +79,8 @@ class Engine:
             memory_format.use_default_format(self.model)
         self.device = torch.device(device)
         self.max_batch_s = MAX_BATCH_S[self.device.type]
-        self.dtype = choose_dtype(device, sum(parameter.numel() for parameter in self.model.parameters()))
+        num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.dtype = self._chosen_dtype or choose_dtype(device, num_parameters)
         try:
             self.model.to(self.device, self.dtype)
         except torch.OutOfMemoryError:

@@ -28,8 +28,8 @@ OVERLAP_S = 4.0
 class Transcriber:
     """CTC transcription with one checkpoint: greedy, or with its own word list. Raises ModelError as `Engine` does."""
 
-    def __init__(self, checkpoint: str, device: str | None = None) -> None:
-        self.engine = Engine(checkpoint, device)
+    def __init__(self, checkpoint: str, device: str | None = None, dtype: torch.dtype | None = None) -> None:
+        self.engine = Engine(checkpoint, device, dtype)
         self.processor, self.blank_id = self.engine.processor, self.engine.blank_id
         self.decoder = load_decoder(checkpoint, self.processor, self.blank_id)
 

@@ -1,4 +1,4 @@
-"""Every CTC architecture of transformers from training to transcription, and compiled training."""
+"""Every CTC architecture of transformers from training to transcription and export, and compiled training."""
 
 import functools
 import math
@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 from asrkit.audio import SAMPLING_RATE, Waveform
 from asrkit.config import TrainConfig
 from asrkit.decoding.alignment import align
+from asrkit.errors import ModelError
 from asrkit.models import anatomy
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
@@ -19,6 +20,8 @@ from asrkit.training import arguments
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load, reload
 from asrkit.training.trainer import CtcTrainer
+from asrkit.transcription.export import graph
+from asrkit.transcription.export.onnx_engine import with_graph
 from asrkit.transcription.transcriber import Transcriber
 from tests.support.checkpoints import ARCHITECTURES as TYPES
 from tests.support.checkpoints import FAMILIES, PIECE_FAMILIES, write_checkpoint, write_noise_clips
@@ -30,6 +33,7 @@ ARCHITECTURES = {kind: (kind, {}, {}) for kind in TYPES} | {
     "MMS, adapters only": ("wav2vec2", {"adapter_attn_dim": 4}, {"freeze": "all-but-adapters"}),
     "w2v-BERT with an adapter": ("wav2vec2-bert", ADAPTER, {"add_adapter": True}),
 }
+KINDS_OF_INPUT = ("wav2vec2", "wav2vec2-bert", "omniasr_ctc")
 TEXTS = ("ab", "a cab fad", "deef", "c")
 """With an f that the checkpoints do not know."""
 
@@ -186,6 +190,26 @@ def test_transcription_and_alignment_time_words_in_order(trained, architecture):
         edges = [edge for word in words for edge in (word.start_s, word.end_s)]
         assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= 2.0 + 1e-6
         assert all(word.end_s > word.start_s for word in words)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_exported_graphs_give_the_log_posteriors_of_the_model(trained, architecture, tmp_path):
+    """Batches of mixed lengths, raw audio where the model takes audio, and single clips of some models."""
+    transcriber = trained(architecture).transcriber
+    engine = transcriber.engine
+    clips = noise_clips(16_000, 9_000, 9_123, 14_345, 37_001)
+    wanted = engine.log_probabilities(clips)
+    takes_audio = engine.anatomy.inputs.input_name == "input_values"
+    for layout in ("batch", "raw", *(["clip"] if architecture in KINDS_OF_INPUT else [])):
+        path = tmp_path / f"{layout}.onnx"
+        if layout == "raw" and not takes_audio:
+            with pytest.raises(ModelError, match="mel features"):
+                graph.export_onnx(engine.model, transcriber.processor, path, layout)
+            continue
+        graph.export_onnx(engine.model, transcriber.processor, path, layout)
+        found = with_graph(transcriber, path, layout).engine.log_probabilities(clips)
+        for one, other in zip(wanted, found, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 @pytest.mark.parametrize("freeze", ["nothing", "feature-encoder"])

@@ -1,0 +1,66 @@
+"""`export`: a model as ONNX, and as folders that other programs load."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from asrkit.cli import options as shared
+from asrkit.files import readable_disk_errors
+from asrkit.models import resolution
+from asrkit.units import format_size
+
+FORMATS = ("onnx", "onnx-asr", "sherpa-onnx")
+
+
+def add_command(commands: shared.Commands) -> None:
+    parser = shared.add_parser(commands, "export", run, "a model for other programs: ONNX, onnx-asr, sherpa-onnx")
+    shared.add_json_flag(parser)
+    parser.add_argument("model", metavar="MODEL", help="a run, a checkpoint directory, a Hub id, or starter")
+    parser.add_argument("target", metavar="OUT", type=Path, help="what to write; it must not exist")
+    parser.add_argument("--format", choices=FORMATS, default="onnx")
+    parser.add_argument("--int8", action="store_true", help="matrix products in 8 bits: a third of the size")
+
+
+def run(options: argparse.Namespace) -> None:
+    from asrkit.transcription.export import exporter
+
+    exporter.require_free(options.target)
+    store = shared.open_store(options)
+    checkpoint = resolution.fetch(options.model, store, on_progress=shared.print_progress)
+    with readable_disk_errors(options.target):
+        result = exporter.export_model(
+            checkpoint, options.target, options.format, quantized=options.int8, on_progress=_make_progress()
+        )
+    if options.json:
+        return shared.print_json(result)
+    for line in describe(result):
+        print(line)
+
+
+def _make_progress() -> Any:
+    count = shared.make_counter()
+
+    def on_progress(message: str, done: int, total: int) -> None:
+        if total:
+            return count(message, done, total)
+        shared.print_progress(message, 1, 1)
+
+    return on_progress
+
+
+def describe(result: dict[str, Any]) -> list[str]:
+    """Return the result of an export in lines: size, check and error rates."""
+    origin = "the run's evaluation clips" if result["clips_from"] == "run" else "the demo's clips"
+    lines = [
+        f"{result['path']}: {format_size(result['size_bytes'])}",
+        f"Checked against PyTorch on {result['clips']} of {origin}: log posteriors differ by at most "
+        f"{result['max_difference']:.1g}",
+        f"WER in PyTorch {result['pytorch']['wer']:.2%}, in float32 {result['float32']['wer']:.2%}",
+    ]
+    if int8 := result.get("int8"):
+        changed = int8["changed_texts"]
+        same = "the same text on all clips" if not changed else f"another text on {changed} of {result['clips']} clips"
+        lines.append(f"WER in int8 {int8['wer']:.2%}, {same}")
+    return lines

@@ -1,0 +1,129 @@
+"""Comparison of an exported graph with the model in PyTorch, on real clips, before anybody gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrkit.audio import load_audio
+from asrkit.data import manifest, sources
+from asrkit.data.manifest import Utterance
+from asrkit.decoding.protocols import Decoder
+from asrkit.errors import AudioError, ModelError
+from asrkit.jobs import ProgressCallback
+from asrkit.runs.run import Run
+from asrkit.transcription import evaluation
+from asrkit.transcription.report import EvaluationReport
+from asrkit.transcription.transcriber import MAX_CLIP_S, Transcriber
+
+DEMO_CLIPS = Path(__file__).resolve().parents[3] / "assets" / "demo" / "callsigns"
+MAX_CLIPS, MAX_AUDIO_S = 200, 600.0
+"""Of the clips that are transcribed with each variant of a model."""
+NUM_COMPARED = 8
+"""Clips whose log posteriors are compared frame by frame."""
+MAX_DIFFERENCE = 1e-3
+"""Between the log posteriors of PyTorch and of a float32 graph. Seen: 3e-5."""
+MAX_CHANGED = 0.01
+"""Share of clips whose text may differ nevertheless: where two tokens are equally likely, a rounding error decides."""
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips with texts, and the rules that both texts go through before they are compared. source: run or demo."""
+
+    clips: Sequence[Utterance]
+    normaliser: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model as it is exported: its transcriber, and its report on the clips."""
+
+    name: str
+    report: EvaluationReport
+
+    def num_changed(self, reference: Variant) -> int:
+        """Return the number of clips whose text differs."""
+        return sum(
+            _text(one) != _text(other) for one, other in zip(self.report.clips, reference.report.clips, strict=True)
+        )
+
+    def summary(self) -> dict[str, float]:
+        metrics = self.report.summary()
+        return {key: metrics[key] for key in ("wer", "cer", "rtfx")}
+
+
+def find_clips(checkpoint: Path) -> ClipSet:
+    """Return the evaluation clips of the run that a checkpoint belongs to; those of the demo for any other model."""
+    for folder in list(checkpoint.resolve().parents)[:2]:
+        run = Run(folder)
+        if run.config_path.exists() and (path := run.manifest_path("eval")).exists():
+            readable = [clip for clip in _thin_out(manifest.read(path)) if _is_readable(clip)]
+            if readable:
+                return ClipSet(readable, run.config().text_rules, "run")
+    return ClipSet(_thin_out(sources.load(str(DEMO_CLIPS)).unseen), "basic", "demo")
+
+
+def evaluate(
+    name: str, transcriber: Transcriber, clips: ClipSet, decoder: Decoder | None, on_progress: ProgressCallback
+) -> Variant:
+    """Transcribe the clips with one variant. Raises AudioError where none can be read, or what `on_progress` raises."""
+    report = evaluation.evaluate(
+        transcriber,
+        clips.clips,
+        clips.normaliser,
+        decoder=decoder,
+        on_progress=lambda message, done, total: on_progress(f"Transcribing with {name}", done, total),
+    )
+    return Variant(name, report)
+
+
+def measure_difference(reference: Transcriber, exported: Transcriber, clips: ClipSet) -> float:
+    """Return the largest difference of two models' log posteriors on some clips; infinite for other shapes.
+
+    The clips are given together, so that lengths are mixed in batches where the architecture allows it.
+    """
+    waves = [_load(clip).samples for clip in clips.clips[:: max(1, len(clips.clips) // NUM_COMPARED)][:NUM_COMPARED]]
+    pairs = zip(*(model.engine.log_probabilities(waves) for model in (reference, exported)), strict=True)
+    return max(
+        float(np.abs(wanted - found).max(initial=0)) if wanted.shape == found.shape else float("inf")
+        for wanted, found in pairs
+    )
+
+
+def require_same(name: str, difference: float, num_changed: int, num_clips: int) -> None:
+    """Raise ModelError if a float32 graph is not the model that it was made of."""
+    if not difference <= MAX_DIFFERENCE or num_changed > MAX_CHANGED * num_clips:
+        raise ModelError(
+            f"The exported graph of the model {name} is not the same as the model (log posteriors differ by up to "
+            f"{difference:.2g}, the text of {num_changed} clips); nothing was written."
+        )
+
+
+def _thin_out(clips: Sequence[Utterance]) -> list[Utterance]:
+    """Return clips evenly spread over the list, as many as are transcribed in a few minutes."""
+    whole = [clip for clip in clips if not clip.fault and clip.duration_s <= MAX_CLIP_S] or list(clips)
+    total_s = sum(max(clip.duration_s, 0.0) for clip in whole)
+    count = min(MAX_CLIPS, len(whole), max(1, int(len(whole) * MAX_AUDIO_S / max(total_s, MAX_AUDIO_S))))
+    return [whole[index * len(whole) // count] for index in range(count)]
+
+
+def _is_readable(clip: Utterance) -> bool:
+    try:
+        _load(clip)
+    except AudioError:
+        return False
+    return True
+
+
+def _load(clip: Utterance) -> Any:
+    return load_audio(clip.audio, start_s=clip.start_s, end_s=clip.end_s)
+
+
+def _text(clip: Any) -> list[str]:
+    return [word.word for word in clip.words]

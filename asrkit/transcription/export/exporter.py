@@ -1,0 +1,123 @@
+"""Export of a checkpoint: graph, check on real clips, the files that the other program needs; whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asrkit.decoding.greedy import GreedyDecoder
+from asrkit.errors import ConfigError
+from asrkit.files import replace_directory, write_json
+from asrkit.jobs import ProgressCallback
+from asrkit.transcription.export import check, graph, int8, onnx_engine, vocabulary
+from asrkit.transcription.export.graph import Layout
+from asrkit.transcription.transcriber import Transcriber
+
+GRAPH, INT8_GRAPH = "model.onnx", "model.int8.onnx"
+RESULT = "export.json"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: the layout of its graph, what is written beside it, and whether its program decodes greedily."""
+
+    layout: Layout
+    write_files: Callable[[Transcriber, Path], None]
+    is_greedy: bool = True
+
+
+def _write_onnx_files(transcriber: Transcriber, folder: Path) -> None:
+    transcriber.engine.model.config.save_pretrained(folder)
+    transcriber.processor.save_pretrained(folder)
+
+
+def _write_onnx_asr_files(transcriber: Transcriber, folder: Path) -> None:
+    vocabulary.write_onnx_asr(folder / "vocab.txt", transcriber.processor, transcriber.engine.anatomy)
+    samples_per_frame = round(transcriber.engine.anatomy.frame_ms * 16)
+    write_json(folder / "config.json", {"model_type": "wav2vec2-ctc", "subsampling_factor": samples_per_frame})
+
+
+def _write_sherpa_onnx_files(transcriber: Transcriber, folder: Path) -> None:
+    vocabulary.write_sherpa_onnx(folder / "tokens.txt", transcriber.processor, transcriber.engine.anatomy)
+
+
+FORMATS = {
+    "onnx": Format("batch", _write_onnx_files, is_greedy=False),
+    "onnx-asr": Format("raw", _write_onnx_asr_files),
+    "sherpa-onnx": Format("clip", _write_sherpa_onnx_files),
+}
+
+
+def export_model(
+    checkpoint: Path, target: Path, format_name: str, *, quantized: bool, on_progress: ProgressCallback
+) -> dict[str, Any]:
+    """Write the model of a checkpoint to the folder `target`, which must not exist, and return what was measured.
+
+    quantized: the graph with matrix products in int8, `model.int8.onnx`, in place of the float32 one. on_progress: may
+    raise to stop the work. The result is in `export.json` too: size, the largest difference of the float32 graph's log
+    posteriors from PyTorch's, error rates of both (and of int8) on the run's evaluation clips, and the number of clips
+    whose text changes. Raises ConfigError for a target that exists, ModelError for a model that cannot be exported in
+    this format or whose graph is not the same as the model.
+    """
+    require_free(target)
+    on_progress("Loading the model", 0, 0)
+    transcriber = Transcriber(str(checkpoint), "cpu", torch.float32)
+    with replace_directory(target) as draft:
+        draft.mkdir(parents=True)
+        measured = write_graph(transcriber, draft, FORMATS[format_name], quantized, on_progress)
+        FORMATS[format_name].write_files(transcriber, draft)
+        result = {"format": format_name, "path": str(target), **measured}
+        write_json(draft / RESULT, result)
+    return result
+
+
+def require_free(target: Path) -> None:
+    """Raise ConfigError if there is something at `target`, which an export would replace."""
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ConfigError(f"{target} exists already; delete it, or give another name.")
+
+
+def write_graph(
+    transcriber: Transcriber, folder: Path, wanted: Format, quantized: bool, on_progress: ProgressCallback
+) -> dict[str, Any]:
+    """Write the graph of a model in float32 into a folder, check it, and return what was measured.
+
+    Raises ModelError as `graph.export_onnx` does, and for a graph that is not the same as the model.
+    """
+    engine, path = transcriber.engine, folder / GRAPH
+    on_progress("Writing the graph", 0, 0)
+    graph.export_onnx(engine.model, transcriber.processor, path, wanted.layout, engine.checkpoint)
+    decoder = GreedyDecoder(transcriber.processor, transcriber.blank_id) if wanted.is_greedy else None
+    clips = check.find_clips(Path(engine.checkpoint))
+    exported = onnx_engine.with_graph(transcriber, path, wanted.layout)
+    difference = check.measure_difference(transcriber, exported, clips)
+    original = check.evaluate("PyTorch", transcriber, clips, decoder, on_progress)
+    variants = {"float32": check.evaluate("the graph", exported, clips, decoder, on_progress)}
+    changed = variants["float32"].num_changed(original)
+    check.require_same(engine.checkpoint, difference, changed, len(clips.clips))
+    if quantized:
+        on_progress("Quantizing the graph", 0, 0)
+        int8.quantize(path, folder / INT8_GRAPH)
+        exported = onnx_engine.with_graph(transcriber, folder / INT8_GRAPH, wanted.layout)
+        variants["int8"] = check.evaluate("int8", exported, clips, decoder, on_progress)
+        graph.delete(path)
+    return {
+        "model": engine.checkpoint,
+        "model_type": engine.anatomy.model_type,
+        "size_bytes": graph.size_bytes(folder / (INT8_GRAPH if quantized else GRAPH)),
+        "max_difference": difference,
+        "clips": len(original.report.clips),
+        "clips_from": clips.source,
+        "decoding": "greedy"
+        if wanted.is_greedy
+        else type(transcriber.decoder).__name__.removesuffix("Decoder").lower(),
+        "pytorch": original.summary(),
+        **{
+            name: {**variant.summary(), "changed_texts": variant.num_changed(original)}
+            for name, variant in variants.items()
+        },
+    }
