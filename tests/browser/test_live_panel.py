@@ -319,6 +319,13 @@ def test_zoom_survives_ten_updates_and_smoothing(open_page, play):
     assert points(page, "loss", 2) == points(page, "loss", 0)
     page.locator("#live [data-part=axis]").select_option("epochs")
     wait_for(lambda: is_unzoomed(page), "another axis to be shown without zoom")
+    assert page.locator("#live .modebar-btn").count() == 0, "no chart offers to send itself to another company"
+    reset = page.locator("#live figure:has([data-part=loss])").get_by_role("button", name="Show all")
+    expect(reset).to_be_hidden()
+    zoom(page)
+    reset.press("Enter")
+    wait_for(lambda: is_unzoomed(page), "the whole chart")
+    expect(reset).to_be_hidden()
 
 
 def test_axes_and_folded_charts(open_page, play):

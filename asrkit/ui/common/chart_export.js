@@ -58,7 +58,7 @@ for (const chart of ${JSON.stringify(drawn).replaceAll("<", "\\u003c")}) {
   const heading = document.createElement("h2"), plot = document.createElement("div");
   heading.textContent = chart.title;
   document.querySelector("main").append(heading, plot);
-  Plotly.newPlot(plot, chart.data, chart.layout, { responsive: true, displaylogo: false });
+  Plotly.newPlot(plot, chart.data, chart.layout, { responsive: true, displayModeBar: false });
 }
 </script></html>`;
 }

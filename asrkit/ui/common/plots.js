@@ -1,13 +1,12 @@
 // Charts of the live panel and the Runs tab: Plotly, its layout, and redrawing.
 
-import { cssVariable } from "./dom.js";
+import { cssVariable, make } from "./dom.js";
+import { t } from "./strings.js";
 
 const IS_TOUCH = globalThis.matchMedia?.("(pointer: coarse)").matches ?? false;
 const PLOT_CONFIG = {
-  displaylogo: false,
   responsive: true,
-  displayModeBar: IS_TOUCH ? false : "hover",
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"],
+  displayModeBar: false, // its buttons cannot be seen with the keyboard, and one sends the chart to another company
 };
 
 let plotly = null;
@@ -70,5 +69,26 @@ export function redraw(plot, traces, layout, axesKey) {
     if (sameAxes && old && !old.autorange && old.range && !layout[axis].range) layout[axis].range = [...old.range];
   }
   plot.dataset.axesKey = axesKey;
-  return window.Plotly.react(plot, traces, layout, PLOT_CONFIG);
+  const drawn = window.Plotly.react(plot, traces, layout, PLOT_CONFIG);
+  if (!plot.dataset.hasReset) addZoomReset(plot);
+  return drawn;
+}
+
+/** Add a button that shows the whole chart again, as a double click on it does; there while it is zoomed. */
+function addZoomReset(plot) {
+  plot.dataset.hasReset = "1";
+  const button = make("button", { type: "button", className: "small reset-zoom", hidden: true });
+  button.textContent = t("charts.reset_zoom");
+  button.addEventListener("click", () => {
+    window.Plotly.relayout(plot, { "xaxis.autorange": true, "yaxis.autorange": true });
+  });
+  plot.before(button);
+  plot.on("plotly_relayout", (change) => {
+    const axes = ["xaxis", "yaxis"];
+    if (axes.some((axis) => `${axis}.range[0]` in change || `${axis}.range` in change)) button.hidden = false;
+    else if (axes.some((axis) => change[`${axis}.autorange`])) button.hidden = true;
+  });
+  plot.on("plotly_afterplot", () => {
+    if (plot.layout.xaxis.autorange && plot.layout.yaxis.autorange) button.hidden = true;
+  });
 }
