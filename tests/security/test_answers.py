@@ -10,11 +10,13 @@ import pytest
 from asrkit.config import TrainConfig
 from asrkit.data import access
 from asrkit.data.collection import Collection
-from asrkit.files import disarm_formula
+from asrkit.decoding.transcript import Transcript, Word
+from asrkit.files import FORMULA_STARTS, disarm_formula
 from asrkit.runs import events, ownership
 from asrkit.runs.ownership import Ownership
 from asrkit.runs.report import export
 from asrkit.runs.store import RunStore
+from asrkit.transcription.writers import to_tsv
 from asrkit.ui.security import pages, paths
 from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
 from asrkit.ui.train.api import TrainApi
@@ -31,6 +33,16 @@ def test_formula_is_disarmed(text):
 @pytest.mark.parametrize("text", ["", "one", "a=b", "1-1", "'=1", "don't"])
 def test_other_text_stays(text):
     assert disarm_formula(text) == text
+
+
+def test_table_of_words_has_no_formula_and_no_cell_more():
+    """What a checkpoint's vocabulary, or a correction, makes a word of."""
+    words = [*HOSTILE, "one\t=1+1", "two\n=1+1", "plain"]
+    text = to_tsv(Transcript([Word(word, 0.0, 0.5, 1.0) for word in words], 1.0))
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert len(rows) == 1 + len(words) and {len(row) for row in rows} == {4}
+    assert not [row for row in rows if row[2].startswith(FORMULA_STARTS)]
+    assert rows[1][2] == "'=1+1" and rows[-1] == ["0", "500", "plain", "1.0000"]
 
 
 def test_metrics_table_has_no_formula(tmp_path):
