@@ -2,6 +2,10 @@
 
 import csv
 import io
+import os
+import re
+import sysconfig
+import zipfile
 from pathlib import Path
 
 import gradio
@@ -18,9 +22,10 @@ from asrkit.runs.report import export
 from asrkit.runs.store import RunStore
 from asrkit.transcription.writers import to_tsv
 from asrkit.ui.security import pages, paths
+from asrkit.ui.security.guard import Guard
 from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
 from asrkit.ui.train.api import TrainApi
-from tests.security.test_visitors import Browser, record
+from tests.security.test_visitors import Browser, folder_of, record, wav
 
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =HYPERLINK(0)", "\uff1d1+1")
 
@@ -95,6 +100,66 @@ def test_visitors_see_names_instead_of_paths(serve):
     assert [text for text in hidden for answer in answers if text in answer.text] == []
     assert ann.play(recorded).status_code == 200 and ann.call("load", {"data": recorded})["train"] == 1
     assert str(data) in page.call(page.operator(), "data", "load", {"data": f"{data}/x"}).json()["error"]
+
+
+def test_answer_to_an_upload_has_no_path_and_leads_to_the_file(serve):
+    page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
+    ann, folder = Browser(page), os.environ["GRADIO_TEMP_DIR"]
+    answer = ann.client.post("/gradio_api/upload", files={"files": ("a.wav", wav())})
+    (name,) = answer.json()
+    assert re.fullmatch(r"uploads:\w+/a\.wav", name) and folder not in answer.text
+    file = {"path": name, "meta": {"_type": "gradio.FileData"}}
+    sent = ann.client.post("/gradio_api/run/transcribe", json={"data": [file, "no such model", "", ""]})
+    assert "There is no model 'no such model'" in sent.text  # so the file was found
+    for wrong in ("uploads:../../etc/passwd", "uploads:/etc/passwd", f"uploads:{folder}/x", "uploads:gone/a.wav"):
+        assert "was not uploaded here" in ann.call("add_upload", {"files": [{"path": wrong, "name": "a.wav"}]})["error"]
+        sent = ann.client.post("/gradio_api/run/transcribe", json={"data": [file | {"path": wrong}, "", "", ""]})
+        assert sent.status_code == 400 and folder not in sent.text and "root:" not in sent.text
+    assert ann.call("add_upload", {"files": [{"path": name, "name": "a.wav"}]})["data"].startswith("my-data:")
+    (path,) = page.operator().post("/gradio_api/upload", files={"files": ("b.wav", wav())}).json()
+    assert path.startswith(f"{folder}/")
+
+
+def read_archive(page, who, run):
+    answer = who.client.get(f"/download/{run.id}/run.zip")
+    assert answer.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+
+
+def test_archive_of_ones_own_run_tells_nothing_of_the_machine(serve, monkeypatch):
+    page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
+    ann, weights = Browser(page), bytes(range(256)) * 99
+    own = folder_of(ann)
+    who = Identity(Role.VISITOR, "ann", own.name, f"visitor:{own.name}")
+    run = page.store.create(TrainConfig(train=f"{own}/clips"))
+    ownership.write_ownership(run, Ownership(who.owner_id))
+    (run.path / "train.jsonl").write_text(f'{{"audio": "{own}/clips/a.wav", "text": "ü"}}\n' * 50_000)
+    library = sysconfig.get_path("stdlib")
+    log = f"{Path.home()}/x \udc80\n  File '{library}/os.py'\n"  # with a byte that is no UTF-8
+    (run.path / "log.txt").write_bytes(log.encode("utf-8", "surrogateescape"))
+    (run.path / "process.json").write_text('{"host": "machine-seven", "command": []}')
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text(f'{{"_name_or_path": "{run.path}/checkpoints/x"}}')
+    (run.model_dir / "model.safetensors").write_bytes(str(own).encode() + weights)
+    monkeypatch.setattr(Guard, "_identify", lambda guard, scope, headers, cookies: who)
+    seen = read_archive(page, ann, run)
+    hidden = (str(own), str(page.store.root), str(page.store.data_dir), str(Path.home()), library, "machine-seven")
+    texts = {
+        name: content.decode("utf-8", "surrogateescape")
+        for name, content in seen.items()
+        if name != "model/model.safetensors"
+    }
+    assert [(name, text) for name, text in texts.items() for each in hidden if each in text] == []
+    assert "process.json" not in seen and texts["train.jsonl"].count('"my-data:clips/a.wav", "text": "ü"') == 50_000
+    assert "x \udc80\n" in texts["log.txt"]
+    assert texts["model/config.json"] == f'{{"_name_or_path": "runs:{run.id}/checkpoints/x"}}'
+    assert seen["model/model.safetensors"].endswith(weights)
+    monkeypatch.setattr(Guard, "_identify", lambda guard, scope, headers, cookies: OPERATOR)
+    assert read_archive(page, ann, run) == {
+        path.relative_to(run.path).as_posix(): path.read_bytes() for path in run.path.rglob("*") if path.is_file()
+    }
 
 
 def test_names_lead_back_to_their_paths(tmp_path, monkeypatch):

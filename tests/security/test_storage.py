@@ -10,7 +10,7 @@ import pytest
 from asrkit.data import access
 from asrkit.errors import QuotaError
 from asrkit.ui.common import upload_folder
-from asrkit.ui.security import quotas
+from asrkit.ui.security import paths, quotas
 from asrkit.ui.security import storage as storages
 from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
 from asrkit.ui.security.quotas import Quotas
@@ -106,7 +106,9 @@ def test_visitor_deletes_their_data_and_no_one_elses(serve):
     for browser in (ann, bob):
         record(browser, "voice")
     folders = [folder_of(browser) / "voice" for browser in (ann, bob)]
-    (path,) = ann.client.post("/gradio_api/upload", files={"files": ("a.wav", wav())}).json()
+    (name,) = ann.client.post("/gradio_api/upload", files={"files": ("a.wav", wav())}).json()
+    path = paths.reveal_uploads(name)
+    assert os.path.exists(path)
     answer = page.call(ann.client, "visitor", "delete_data", {}).json()
     assert "are deleted" in answer["done"]
     assert [os.path.exists(each) for each in (*folders, path)] == [False, True, False]

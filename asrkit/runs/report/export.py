@@ -6,9 +6,9 @@ import contextlib
 import csv
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from asrkit import hub
 from asrkit.errors import RunError
@@ -23,6 +23,9 @@ BLOCK_BYTES = 1 << 20
 SERIES = {events.TRAIN: TRAIN_SERIES, events.EVAL: EVAL_SERIES}
 COMPRESSED_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin", ".flac", ".ogg", ".mp3", ".png"})
 """Files that a zip does not make smaller."""
+TEXT_SUFFIXES = frozenset({".json", ".jsonl", ".txt", ".md", ".csv"})
+MACHINE_FILES = frozenset({"process.json", "heartbeat.json"})
+"""Files of a run about the processes and the host that worked on it."""
 
 
 def iter_metrics_csv(run: Run) -> Iterator[str]:
@@ -68,20 +71,25 @@ def _format_value(value: Any) -> Any:
     return "" if value is None else disarm_formula(value) if isinstance(value, str) else value
 
 
-def iter_archive(run: Run) -> Iterator[bytes]:
+def iter_archive(run: Run, hide_paths: Callable[[str], str] | None = None) -> Iterator[bytes]:
     """Yield the run directory as a zip, in pieces.
 
     Drafts (hidden names) are left out, and files that vanish meanwhile: an active run deletes old checkpoints.
+    hide_paths: for who may not know this machine, changes each line of a text; what tells of processes is left out.
     """
     buffer = _Buffer()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in sorted(run.path.rglob("*")):
-            if not any(part.startswith(".") for part in path.relative_to(run.path).parts) and path.is_file():
-                yield from _add_file(archive, path, f"{run.id}/{path.relative_to(run.path).as_posix()}", buffer)
+            name = path.relative_to(run.path)
+            is_hidden = any(part.startswith(".") for part in name.parts) or (hide_paths and str(name) in MACHINE_FILES)
+            if not is_hidden and path.is_file():
+                yield from _add_file(archive, path, f"{run.id}/{name.as_posix()}", buffer, hide_paths)
     yield buffer.take()
 
 
-def _add_file(archive: zipfile.ZipFile, path: Path, name: str, buffer: _Buffer) -> Iterator[bytes]:
+def _add_file(
+    archive: zipfile.ZipFile, path: Path, name: str, buffer: _Buffer, hide_paths: Callable[[str], str] | None
+) -> Iterator[bytes]:
     with contextlib.ExitStack() as opened:
         try:
             info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
@@ -90,9 +98,19 @@ def _add_file(archive: zipfile.ZipFile, path: Path, name: str, buffer: _Buffer) 
             return
         info.compress_type = zipfile.ZIP_STORED if path.suffix in COMPRESSED_SUFFIXES else zipfile.ZIP_DEFLATED
         entry = opened.enter_context(archive.open(info, "w", force_zip64=True))
-        while block := file.read(BLOCK_BYTES):
+        for block in _read_blocks(file, hide_paths if path.suffix in TEXT_SUFFIXES else None):
             entry.write(block)
             yield buffer.take()
+
+
+def _read_blocks(file: IO[bytes], hide_paths: Callable[[str], str] | None) -> Iterator[bytes]:
+    """Yield what a file holds; of one whose paths are hidden, whole lines."""
+    if hide_paths is None:
+        yield from iter(lambda: file.read(BLOCK_BYTES), b"")
+    else:
+        while lines := file.readlines(BLOCK_BYTES):
+            text = b"".join(lines).decode("utf-8", "surrogateescape")
+            yield hide_paths(text).encode("utf-8", "surrogateescape")
 
 
 class _Buffer(io.RawIOBase):

@@ -22,7 +22,7 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.served_files import AudioBytes, ServedFiles, make_response
-from asrkit.ui.security.paths import hide_paths
+from asrkit.ui.security.paths import hide_paths, path_hider
 from asrkit.ui.security.permissions import Action, PermissionDenied, check
 from asrkit.ui.security.store import GuardedStore
 
@@ -52,7 +52,7 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
 
     def archive(request: Request, run: Run) -> Response:
         check(Action.READ_RUN_FILES, run)
-        content = StreamingResponse(export.iter_archive(run), media_type="application/zip")
+        content = StreamingResponse(export.iter_archive(run, path_hider()), media_type="application/zip")
         return _as_attachment(content, f"{run.id}.zip")
 
     def clip(request: Request, run: Run) -> Response:

@@ -18,11 +18,12 @@ from typing import Any
 import orjson
 from gradio import route_utils
 from gradio.utils import get_upload_folder
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from asrkit.errors import DataError, QuotaError
 from asrkit.ui import strings
+from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
 
@@ -72,7 +73,10 @@ def _lock(folder: Path) -> int | None:
 
 
 class UploadMiddleware:
-    """ASGI middleware for uploads: checks the sender's quota, and notes whose file it is. A failed one leaves none."""
+    """ASGI middleware for uploads: checks the sender's quota, and notes whose file it is. A failed one leaves none.
+
+    The answer to a visitor has names for the paths.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -87,15 +91,24 @@ class UploadMiddleware:
         except QuotaError as error:
             return await PlainTextResponse(str(error), status_code=413)(scope, receive, send)
         token = _upload.set(secrets.token_hex(8))
+        start: dict[str, Any] = {}
         reply: list[bytes] = []
 
         async def send_noting(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+                return
             reply.append(message.get("body", b""))
-            await send(message)
+            if not message.get("more_body"):
+                content = b"".join(reply)
+                _note_files(content)
+                content = hide_paths(content.decode()).encode()
+                MutableHeaders(scope=start)["content-length"] = str(len(content))
+                await send(start)
+                await send({"type": "http.response.body", "body": content})
 
         try:
             await self.app(scope, receive, send_noting)  # returns once the file is complete
-            _note_files(b"".join(reply))
         finally:
             _remove_partial_files(f"{PARTIAL_PREFIX}{_upload.get()}-*")
             _upload.reset(token)

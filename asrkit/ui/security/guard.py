@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -26,6 +27,7 @@ from asrkit.ui.security.bodies import BodyRefused, JsonBody, bounded, replay
 from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
 from asrkit.ui.security.gradio_bodies import PROTOCOL, SessionLimits, check_gradio_body, run_protocol
+from asrkit.ui.security.paths import UPLOADS, reveal_uploads
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
 from asrkit.ui.security.rates import RequestLimits
 from asrkit.ui.security.storage import storage
@@ -84,7 +86,7 @@ class Guard:
         if refusal is not None:
             return await refusal(scope, receive, send)
         if scope["method"] == "POST":
-            receive = await self._bound_body(scope, receive, headers, body)
+            receive = await self._bound_body(scope, receive, headers, body, who)
             check_gradio_body(path, body.fields, scope["app"])
             if who.role != Role.OPERATOR and (session := body.fields.get("session_hash")):
                 visitor = self.limits.key(who, self._read_address(scope, headers))
@@ -97,12 +99,17 @@ class Guard:
             else:
                 await self.app(scope, receive, send)
 
-    async def _bound_body(self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody) -> Receive:
+    async def _bound_body(
+        self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody, who: Identity
+    ) -> Receive:
         """Read a JSON body, so that the app gets a whole one, and let other bodies pass as far as they may."""
         if not _is_json(headers):
             # An upload has a bound for each file as well, which Gradio checks.
             return bounded(receive, self.deployment.quotas.visitors_disk_bytes, self.deployment.quotas.body_timeout_s)
         await body.read(receive, _read_length(headers))
+        if who.role != Role.OPERATOR and UPLOADS.encode() in body.content:
+            body.fields = reveal_uploads(body.fields)
+            return replay(orjson.dumps(body.fields), receive)
         return replay(body.content, receive)
 
     def _read_address(self, scope: Scope, headers: Headers) -> str:

@@ -1,12 +1,15 @@
 """Paths of this machine are not shown to visitors: they get names instead, which they may send back.
 
-A visitor's own folder is `my-data:` and the directory of runs `runs:`. Other folders have names that lead nowhere.
+A visitor's own folder is `my-data:`, the directory of runs `runs:` and the folder of uploads `uploads:`. Other folders
+have names that lead nowhere.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import re
+import sysconfig
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +21,7 @@ from asrkit.data import access
 from asrkit.ui.security.permissions import Role, current_identity
 from asrkit.ui.security.storage import own_folder
 
-OWN, RUNS = "my-data:", "runs:"
+OWN, RUNS, UPLOADS = "my-data:", "runs:", "uploads:"
 _NAMED_FIELDS = ("data", "dataset", "model", "other", "settings", "fixes")
 _runs_root: Path | None = None
 _data_dir: Path | None = None
@@ -44,6 +47,18 @@ def reveal_paths(value: Any) -> Any:
     return _map_texts(value, _reveal)
 
 
+def path_hider() -> Callable[[str], str] | None:
+    """Return what `hide_paths` does for the present sender, for texts that are read later; None for an operator."""
+    if current_identity().role == Role.OPERATOR:
+        return None
+    return _make_hider() or (lambda text: text)
+
+
+def reveal_uploads(value: Any) -> Any:
+    """Return a body of JSON with the paths for the names of uploads, which Gradio does not know."""
+    return _map_texts(value, lambda text: _join(text, UPLOADS, Path(get_upload_folder())))
+
+
 def reveal_request(request: dict[str, Any]) -> None:
     """Put paths for names into the fields of a request that may hold one."""
     for name in _NAMED_FIELDS:
@@ -63,16 +78,31 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
 
 def _reveal(text: str) -> str:
     for name, folder in ((OWN, own_folder()), (RUNS, _runs_root)):
-        if folder and text.startswith(name):
-            return str(folder / text.removeprefix(name).lstrip("/"))
+        if folder:
+            text = _join(text, name, folder)
     return text
 
 
+def _join(text: str, name: str, folder: Path) -> str:
+    return str(folder / text.removeprefix(name).lstrip("/")) if text.startswith(name) else text
+
+
 def _hide(text: str) -> str:
-    if _runs_root is None or "/" not in text:
-        return text
+    hide = _make_hider()
+    return hide(text) if hide and "/" in text else text
+
+
+def _make_hider() -> Callable[[str], str] | None:
+    if _runs_root is None:
+        return None
     pattern, names = _compile(own_folder(), _runs_root, _data_dir, get_upload_folder())
-    return pattern.sub(lambda match: names[match[1]] if names[match[1]].endswith(":") else f"{names[match[1]]}/", text)
+
+    def hide(text: str) -> str:
+        return pattern.sub(
+            lambda match: names[match[1]] if names[match[1]].endswith(":") else f"{names[match[1]]}/", text
+        )
+
+    return hide
 
 
 @functools.lru_cache(maxsize=256)
@@ -83,15 +113,18 @@ def _compile(
     named = (
         (Path(tempfile.gettempdir()), "temporary"),
         (Path.home(), "home"),
+        *((Path(sysconfig.get_path(name)), "python") for name in ("stdlib", "purelib", "platlib")),
         (access.ASSETS.parent, "asrkit"),
         (data_dir, "data"),
-        (Path(uploads), "uploads"),
+        (Path(uploads), UPLOADS),
         (runs_root, RUNS),
         (own, OWN),
     )
     names: dict[str, str] = {}
     for folder, name in named:
-        if folder is not None:
-            names |= {str(one): name for one in (folder.absolute(), folder.resolve()) if len(str(one)) > 1}
+        for one in (folder.absolute(), folder.resolve()) if folder is not None else ():
+            if len(str(one)) > 1:
+                # As it is, and as JSON may have it.
+                names |= dict.fromkeys((str(one), json.dumps(str(one))[1:-1]), name)
     longest_first = sorted(names, key=len, reverse=True)
     return re.compile(rf"({'|'.join(map(re.escape, longest_first))})(?:/|(?![\w.-]))"), names
