@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from asrkit.text.number_parsing import Number
-from asrkit.text.number_styles import Style, find_months
+from asrkit.text.number_styles import Style, find_style
 from asrkit.text.number_words import CHINESE, Words, cardinal, ordinal
 
 _SPACE = "[ \u00a0\u202f\u2009]?"
@@ -74,7 +74,7 @@ def read_year(text: str, start: int, number: Number, style: Style, language: str
     pattern = _BEFORE_YEAR.get(primary)
     if not pattern:
         return None
-    pattern = pattern.replace("{months}", f"(?:{find_months(language)})")
+    pattern = pattern.replace("{months}", f"(?:{find_style(language).months})")
     if not re.search(rf"(?<!\w)(?:{pattern})$", text[max(0, start - 40) : start], re.IGNORECASE):
         return None
     after = re.match(r"\s+([^\W\d_]+)", text[number.end :])

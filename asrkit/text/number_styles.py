@@ -1,27 +1,18 @@
-"""How languages write numbers in digits, and what their readers say for the signs beside them.
+"""How languages write numbers in digits, and what their readers say for the signs beside them: `number_styles.csv`.
 
-Only what every reader says in the same way is listed; anything else is not read.
+Only what every reader says in the same way is in the table; anything else is not read. Spanish lacks $, for instance,
+which stands for pesos too, and languages with many cases lack most words, because numbers are inflected after them.
+
+A row is for one or several languages. A question such as `has_dot_ordinals` is answered by "yes" or an empty cell;
+pairs in a cell are separated by semicolons, singular and plural by a slash.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import csv
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-
-MONTHS = {
-    "en": "jan(?:uary)? feb(?:ruary)? mar(?:ch)? apr(?:il)? may june? july? aug(?:ust)? sept?(?:ember)? oct(?:ober)? "
-    "nov(?:ember)? dec(?:ember)?",
-    "de": "januar jänner februar märz april mai juni juli august september oktober november dezember",
-    "sv": "januari februari mars april maj juni juli augusti september oktober november december",
-    "da": "januar februar marts april maj juni juli august september oktober november december",
-    "no": "januar februar mars april mai juni juli august september oktober november desember",
-    "nn": "januar februar mars april mai juni juli august september oktober november desember",
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
-    "es": "enero febrero marzo abril mayo junio julio agosto septiembre setiembre octubre noviembre diciembre",
-    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
-    "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
-}
-"""Names of months, as regular expressions, beside which a day may be an ordinal."""
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -33,11 +24,11 @@ class Style:
     digits as a number, "one" where only a single digit is certain. years: "pairs" (nineteen eighty-four), "unread"
     where 1100 to 1999 may be read so, "ordinal" where years are inflected ordinals, "cardinal". has_dot_ordinals:
     whether 3. is an ordinal. days: what a number beside a month may be: "any" ordinal, "first" for 1 only, "" for a
-    cardinal.
+    cardinal. months: their names as one regular expression, empty if they are not known.
 
-    minus, percent, number_sign, degrees (one, several), oclock: words, empty where they are not known or inflected.
-    currencies: sign -> (one, several). one: the number 1 before a currency. power: exponent sign -> words.
-    fractions: sign -> words after a whole number.
+    minus, percent, number_sign, degrees (one, several): words, empty where they are not known or inflected. currencies:
+    sign -> (one, several). one: the number 1 before a currency. powers: exponent sign -> words. fractions: sign ->
+    words after a whole number.
     """
 
     decimal: str = ","
@@ -56,187 +47,58 @@ class Style:
     one: str = ""
     powers: dict[str, str] = field(default_factory=dict)
     fractions: dict[str, str] = field(default_factory=dict)
+    months: str = ""
 
 
-_EURO = {"€": ("euro", "euros")}
-_ENGLISH = Style(
-    ".",
-    point="point",
-    digits_of_decimals="each",
-    years="pairs",
-    days="any",
-    minus="minus",
-    percent="percent",
-    number_sign="number",
-    degrees=("degree", "degrees"),
-    currencies={
-        "$": ("dollar", "dollars"),
-        "€": ("euro", "euros"),
-        "£": ("pound", "pounds"),
-        "¥": ("yen", "yen"),
-        "₹": ("rupee", "rupees"),
-        "₦": ("naira", "naira"),
-    },
-    one="one",
-    powers={"²": "squared", "³": "cubed"},
-    fractions={"½": "and a half", "¼": "and a quarter", "¾": "and three quarters", "⅓": "and a third"},
-)
-_GERMAN = Style(
-    point="komma",
-    digits_of_decimals="each",
-    years="unread",
-    has_dot_ordinals=True,
-    days="any",
-    minus="minus",
-    percent="Prozent",
-    number_sign="Nummer",
-    degrees=("Grad", "Grad"),
-    currencies={"€": ("Euro", "Euro"), "$": ("Dollar", "Dollar"), "£": ("Pfund", "Pfund")},
-    one="ein",
-    powers={"²": "hoch zwei", "³": "hoch drei"},
-    fractions={"½": "einhalb"},
-)
-_FRENCH = Style(
-    groups_by_space=True,
-    point="virgule",
-    digits_of_decimals="number",
-    days="first",
-    minus="moins",
-    percent="pour cent",
-    number_sign="numéro",
-    degrees=("degré", "degrés"),
-    currencies={**_EURO, "$": ("dollar", "dollars")},
-    one="un",
-)
-_SPANISH = Style(
-    groups_by_space=True,
-    point="coma",
-    days="first",
-    minus="menos",
-    percent="por ciento",
-    number_sign="número",
-    degrees=("grado", "grados"),
-    currencies=_EURO,  # $ stands for pesos, too
-    one="un",
-)
-_PORTUGUESE = Style(
-    groups_by_space=True,
-    point="vírgula",
-    days="first",
-    minus="menos",
-    percent="por cento",
-    number_sign="número",
-    currencies={**_EURO, "R$": ("real", "reais")},
-    one="um",
-)
-_NORWEGIAN = Style(
-    groups_by_space=True,
-    point="komma",
-    years="unread",
-    has_dot_ordinals=True,
-    days="any",
-    minus="minus",
-    percent="prosent",
-    number_sign="nummer",
-)
-# Cases: numbers have other forms after most words, so that little is read without a doubt.
-_WITH_CASES = Style(groups_by_space=True, has_dot_ordinals=True, days="any", years="ordinal")
-
-_STYLES = {
-    "en": _ENGLISH,
-    "de": _GERMAN,
-    "fr": _FRENCH,
-    "es": _SPANISH,
-    "pt": _PORTUGUESE,
-    "it": Style(
-        groups_by_space=True,
-        point="virgola",
-        days="first",
-        minus="meno",
-        percent="per cento",
-        number_sign="numero",
-        currencies={"€": ("euro", "euro")},
-        one="un",
-    ),
-    "ca": Style(groups_by_space=True, point="coma", days="first", minus="menys", percent="per cent"),
-    "ro": Style(groups_by_space=True, point="virgulă", days="first", minus="minus", percent="la sută"),
-    "nl": Style(
-        groups_by_space=True,
-        point="komma",
-        years="unread",
-        minus="min",
-        percent="procent",
-        number_sign="nummer",
-        currencies={"€": ("euro", "euro"), "$": ("dollar", "dollar")},
-        one="een",
-    ),
-    "af": Style(groups_by_space=True, point="komma", years="unread", minus="minus", percent="persent"),
-    "sv": Style(
-        groups_by_space=True,
-        point="komma",
-        years="unread",
-        days="any",
-        minus="minus",
-        percent="procent",
-        number_sign="nummer",
-        currencies={"€": ("euro", "euro")},
-        one="en",
-    ),
-    "da": Style(
-        groups_by_space=True,
-        point="komma",
-        years="unread",
-        has_dot_ordinals=True,
-        days="any",
-        minus="minus",
-        percent="procent",
-        number_sign="nummer",
-    ),
-    "no": _NORWEGIAN,
-    "nn": _NORWEGIAN,
-    "hu": Style(groups_by_space=True, has_dot_ordinals=True, minus="mínusz", percent="százalék"),
-    "tr": Style(has_dot_ordinals=True, minus="eksi", percent="yüzde", is_percent_first=True, number_sign="numara"),
-    "az": Style(has_dot_ordinals=True, minus="mənfi", percent="faiz"),
-    "id": Style(
-        point="koma", digits_of_decimals="each", years="unread", minus="minus", percent="persen", number_sign="nomor"
-    ),
-    "ms": Style(
-        ".", point="perpuluhan", digits_of_decimals="each", years="unread", percent="peratus", number_sign="nombor"
-    ),
-    "vi": Style(point="phẩy", minus="âm", percent="phần trăm"),
-    "el": Style(days="any", point="κόμμα", percent="τοις εκατό", minus="μείον"),
-    "bg": Style(groups_by_space=True, days="any", percent="процента"),
-    "eo": Style(groups_by_space=True, point="komo", minus="minus"),
-    "hi": Style(".", point="दशमलव", digits_of_decimals="each", years="unread", percent="प्रतिशत"),
-    "ne": Style(".", point="दशमलव", digits_of_decimals="each", years="unread", percent="प्रतिशत"),
-    "bn": Style(".", point="দশমিক", digits_of_decimals="each", years="unread"),
-    "zh": Style(".", point="点", digits_of_decimals="each", percent="百分之", is_percent_first=True),
-    "zh_Hant": Style(".", point="點", digits_of_decimals="each", percent="百分之", is_percent_first=True),
-    "yue": Style(".", point="點", digits_of_decimals="each", percent="百分之", is_percent_first=True),
-    "yue_Hans": Style(".", point="点", digits_of_decimals="each", percent="百分之", is_percent_first=True),
-    "ja": Style(".", point="点", digits_of_decimals="each", percent="パーセント"),
-    "ko": Style(".", point="점", digits_of_decimals="each", percent="퍼센트"),
-    "th": Style(".", point="จุด", digits_of_decimals="each", percent="เปอร์เซ็นต์"),
-    **dict.fromkeys("am kn km lo my sw fil he ta te".split(), Style(".")),
-    **dict.fromkeys("fa ka".split(), Style()),
-    **dict.fromkeys(
-        "ru uk be pl cs sk sl hr bs sr sr_Latn mk lt lv et fi is fo se kk kz ky tg hy".split(), _WITH_CASES
-    ),
-}
 _MIXED = frozenset("de_CH fr_CH".split())
 """Their decimal sign is a point or a comma, so decimals are not read."""
+
+
+def _read_table(path: Path) -> dict[str, Style]:
+    """Read the table: language -> style."""
+    styles = {}
+    with open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            style = Style(
+                decimal=row["decimal"],
+                groups_by_space=row["groups_by_space"] == "yes",
+                point=row["point"],
+                digits_of_decimals=row["digits_of_decimals"],
+                years=row["years"],
+                has_dot_ordinals=row["has_dot_ordinals"] == "yes",
+                days=row["days"],
+                minus=row["minus"],
+                percent=row["percent"],
+                is_percent_first=row["is_percent_first"] == "yes",
+                number_sign=row["number_sign"],
+                degrees=_split_forms(row["degrees"]),
+                currencies={sign: _split_forms(words) for sign, words in _split_pairs(row["currencies"]).items()},
+                one=row["one"],
+                powers=_split_pairs(row["powers"]),
+                fractions=_split_pairs(row["fractions"]),
+                months="|".join(row["months"].split()),
+            )
+            styles.update(dict.fromkeys(row["languages"].split(), style))
+    return styles
+
+
+def _split_pairs(cell: str) -> dict[str, str]:
+    """`²=squared; ³=cubed` -> sign -> words."""
+    pairs = [pair.partition("=") for pair in cell.split("; ") if pair]
+    return {sign: words for sign, _, words in pairs}
+
+
+def _split_forms(cell: str) -> tuple[str, str]:
+    """`degree/degrees` -> (one, several)."""
+    one, _, several = cell.partition("/")
+    return one, several
+
+
+_STYLES = _read_table(Path(__file__).with_suffix(".csv"))
 
 
 @lru_cache(maxsize=64)
 def find_style(language: str) -> Style:
     """Return the style of a language, of its main variety, or one that reads nothing but whole numbers."""
-    primary = language.partition("_")[0]
-    style = _STYLES.get(language) or _STYLES.get(primary) or Style()
-    if language in _MIXED:
-        return Style(**{**style.__dict__, "point": ""})
-    return style
-
-
-def find_months(language: str) -> str:
-    """Return the names of months as one regular expression, empty if they are not known."""
-    return "|".join(MONTHS.get(language.partition("_")[0], "").split())
+    style = _STYLES.get(language) or _STYLES.get(language.partition("_")[0]) or Style()
+    return replace(style, point="") if language in _MIXED else style

@@ -17,7 +17,7 @@ from typing import Literal
 
 from asrkit.text import number_phrases
 from asrkit.text.number_parsing import HARD_SPACES, Number, grouping, parse_number
-from asrkit.text.number_styles import find_months, find_style
+from asrkit.text.number_styles import find_style
 from asrkit.text.number_words import CHINESE, Words, cardinal, check_language
 from asrkit.text.scripts import is_mark, is_unspaced
 
@@ -201,7 +201,7 @@ class _Reader:
         is_day = number.is_plain and 0 < number.value <= (1 if self.style.days == "first" else 31)
         if not (self.style.days and is_day):
             return False
-        months = find_months(self.language)
+        months = self.style.months
         if not months:
             return self.style.days == "any" and bool(re.match(r"\.\s*\w", after))
         next_to = rf"\s*(?:de |of )?(?:{months})\.?(?!\w)"
