@@ -6,7 +6,9 @@ A file may hold several recordings one after another (chained Ogg, joined WAV or
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -121,28 +123,39 @@ class SoundFileDecoder:
             on_note(note)
 
 
-OpenDecoder = Callable[[], Decoder]
+@dataclass(frozen=True)
+class Recording:
+    """A recording in a file. open: makes its decoder. plain_s: its seconds, where they are known without a decoder."""
+
+    open: Callable[[], Decoder]
+    plain_s: float | None = None
+
+    def read_duration_s(self) -> float:
+        """Return the seconds of audio. Raises as the decoder does."""
+        return self.open().read_duration_s() if self.plain_s is None else self.plain_s
 
 
-def plan_decoders(source: Encoded, name: str, on_note: OnNote) -> list[OpenDecoder]:
-    """Return what opens the decoder of each recording in the source, in order.
+def plan_decoders(source: Encoded, name: str, on_note: OnNote) -> list[Recording]:
+    """Return the recordings in the source, in order.
 
     name: of the source, for messages. Raises AudioError for a file that is cut off, OpenDecoder for what is not audio.
     """
-    suffix = "" if isinstance(source, bytes) else Path(source).suffix.lower()
+    suffix = "" if isinstance(source, bytes) else os.path.splitext(source)[1].lower()
     if law := _HEADERLESS.get(suffix):
-        return [partial(SoundFileDecoder, source, name, law)]
+        return [Recording(partial(SoundFileDecoder, source, name, law))]
     if suffix in HEADERLESS:
-        return [partial(_open_any, source, name)]
-    plan = _plan_uncompressed(source, name, on_note) or _plan_compressed(source, name, on_note)
+        return [Recording(partial(_open_any, source, name))]
+    plan = _plan_uncompressed(source, name, on_note) or [
+        Recording(open_decoder) for open_decoder in _plan_compressed(source, name, on_note)
+    ]
     if len(plan) > 1:
         on_note(AudioNote("joined-files", f"{len(plan)} recordings"))
-    return plan or [partial(_open_any, source, name)]
+    return plan or [Recording(partial(_open_any, source, name))]
 
 
-def _plan_uncompressed(source: Encoded, name: str, on_note: OnNote) -> list[OpenDecoder]:
+def _plan_uncompressed(source: Encoded, name: str, on_note: OnNote) -> list[Recording]:
     """Plan for formats whose header tells the size of the audio; nothing for other formats."""
-    size, plan = source_size(source), list[OpenDecoder]()
+    size, plan = source_size(source), list[Recording]()
     begin = 0
     with open_reader(source) as read:
         while begin < size and (extent := check_header(partial(_read_from, read, begin), size - begin)):
@@ -158,7 +171,7 @@ def _plan_uncompressed(source: Encoded, name: str, on_note: OnNote) -> list[Open
                 part = ByteRange(source, begin + extent.start, begin + extent.stop, extent.head)
             elif begin or extent.end < size:
                 part = ByteRange(source, begin, begin + extent.end)
-            plan.append(partial(_open_any, part, name))
+            plan.append(Recording(partial(_open_any, part, name), extent.plain_s))
             begin += extent.end
     return plan
 
@@ -167,7 +180,7 @@ def _read_from(read: ReadBytes, begin: int, position: int, count: int) -> bytes:
     return read(begin + position, count)
 
 
-def _plan_compressed(source: Encoded, name: str, on_note: OnNote) -> list[OpenDecoder]:
+def _plan_compressed(source: Encoded, name: str, on_note: OnNote) -> list[Callable[[], Decoder]]:
     """Plan for FLAC, Ogg and MP3; nothing for other formats."""
     with searchable(source) as content:
         size = len(content)
@@ -197,7 +210,9 @@ def _split(source: Encoded, starts: list[int], size: int) -> list[Encoded | Byte
     return [ByteRange(source, start, stop) for start, stop in pairwise([*starts, size])]
 
 
-def _plan_flac(part: Encoded | ByteRange, length: compressed.FlacLength, name: str, on_note: OnNote) -> OpenDecoder:
+def _plan_flac(
+    part: Encoded | ByteRange, length: compressed.FlacLength, name: str, on_note: OnNote
+) -> Callable[[], Decoder]:
     if length.is_exact or not containers.is_available():
         return partial(_open_any, part, name)
     if length.is_complete and length.samples:

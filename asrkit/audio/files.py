@@ -7,6 +7,8 @@ files and others. Every file is decoded to its end, whatever its header says.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -62,7 +64,7 @@ def read_duration_s(path: str | Path, on_note: OnNote = ignore_note) -> float:
     `load_audio` decodes. Raises AudioError for a file that is missing, empty (0 bytes), cut off or not audio.
     """
     check_file(path)
-    return sum(open_decoder().read_duration_s() for open_decoder in plan_decoders(path, str(path), on_note))
+    return sum(recording.read_duration_s() for recording in plan_decoders(path, str(path), on_note))
 
 
 def decode_audio(
@@ -102,14 +104,14 @@ def iter_mono(
     """
     name, offset_s = name_source(source), 0.0
     plan = plan_decoders(source, name, on_note)
-    for open_decoder in plan:
+    for recording in plan:
         if end_s is not None and offset_s >= end_s:
             return
-        decoder = open_decoder()
+        decoder = recording.open()
         check_format(decoder.rate, decoder.num_channels, name)
         block_s = min(block_s, _MAX_BLOCK_VALUES / (decoder.rate * decoder.num_channels))
         if len(plan) > 1 and (start_s or end_s is not None):
-            offset_s, begin_s = offset_s + open_decoder().read_duration_s(), offset_s
+            offset_s, begin_s = offset_s + recording.read_duration_s(), offset_s
             if start_s >= offset_s:
                 continue
         else:
@@ -191,19 +193,20 @@ def _from_array(rate: int, array: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def check_file(path: str | Path) -> None:
-    path = Path(path)
+    path = str(path)
     try:
-        str(path).encode("utf-8")  # libsndfile takes no other names
-        if not path.exists():
-            raise AudioError(f"{path} does not exist; check the path.")
-        if not path.is_file():
+        path.encode("utf-8")  # libsndfile takes no other names
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise AudioError(f"{path} is a folder; give an audio file.")
-        if path.stat().st_size == 0:
+        if status.st_size == 0:
             raise AudioError(f"{path} is empty (0 bytes); copy it again or leave it out.")
     except UnicodeEncodeError as error:
-        raise AudioError(f"The file name {str(path)!r} is not UTF-8; rename the file.") from error
+        raise AudioError(f"The file name {path!r} is not UTF-8; rename the file.") from error
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name with NUL
+        raise AudioError(f"{path} does not exist; check the path.") from error
     except OSError as error:  # a name that is too long, a folder that is closed
-        raise AudioError(f"{str(path)!r:.200} cannot be opened ({error!r:.80}); check the path.") from error
+        raise AudioError(f"{path!r:.200} cannot be opened ({error!r:.80}); check the path.") from error
 
 
 def name_source(source: Source) -> str:

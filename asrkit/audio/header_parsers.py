@@ -47,7 +47,8 @@ class Header:
     """start: the first byte of the audio. claimed: its bytes by the header, None where it leaves them open.
 
     file_end: the size of the file by the header, None where it leaves it open. bytes_per_s: of audio, 0 if unknown.
-    field: position, `struct` format and surplus of the size of the data as the header writes it.
+    field: position, `struct` format and surplus of the size of the data as the header writes it. pcm: (Hz, bytes of a
+    frame) of plain PCM; None for other encodings.
     """
 
     start: int
@@ -56,6 +57,7 @@ class Header:
     bytes_per_s: float
     field: tuple[int, str, int] | None
     chunks: ChunkStyle | None
+    pcm: tuple[int, int] | None = None
 
 
 def parse_header(read: ReadBytes, size: int) -> Header | None:
@@ -93,9 +95,11 @@ def _parse_riff(read: ReadBytes, size: int) -> Header | None:
     order = ">" if magic == b"RIFX" else "<"
     riff_size = struct.unpack(f"{order}I", read(4, 4))[0]
     style, bytes_per_s, long_size, long_position = ChunkStyle(f"{order}4sI"), 0.0, 0, 0
+    pcm: tuple[int, int] | None = None
     for chunk in iter_chunks(read, 12, size, style):
         if chunk.identifier == b"fmt ":
             bytes_per_s = _bytes_per_s(read(chunk.start, 14), order)
+            pcm = _read_pcm(read(chunk.start, 16), order)
         elif chunk.identifier == b"ds64":
             riff_size, long_size = struct.unpack("<QQ", read(chunk.start, 16))
             long_position = chunk.start + 8
@@ -107,8 +111,15 @@ def _parse_riff(read: ReadBytes, size: int) -> Header | None:
             if not is_long and size > MIN_UNKNOWN_BYTES:
                 limit = MAX_U32  # a file as large as that may tell the truth
             file_end = None if open_end else 8 + riff_size
-            return Header(chunk.start, _known(claimed, limit), file_end, bytes_per_s, field, style)
+            return Header(chunk.start, _known(claimed, limit), file_end, bytes_per_s, field, style, pcm)
     return None
+
+
+def _read_pcm(fmt: bytes, order: str) -> tuple[int, int] | None:
+    """Return (Hz, bytes of a frame) of WAVE_FORMAT_PCM with 16, 24 or 32 bits; None for other or odd formats."""
+    tag, channels, rate, per_s, block, bits = struct.unpack(f"{order}HHIIHH", fmt)
+    is_plain = tag == 1 and channels and rate and bits in (16, 24, 32) and 8 * block == channels * bits
+    return (rate, block) if is_plain and per_s == rate * block else None
 
 
 def _bytes_per_s(fmt: bytes, order: str) -> float:

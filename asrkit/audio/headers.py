@@ -34,7 +34,7 @@ class AudioExtent:
 
     problem: "cut-off" if the file ends before its audio; "wrong-length" if the header is wrong; "assumed-audio" if that
     is a guess. claimed_s, found_s: seconds of audio by the header, and in the file. head: a right header, if it is
-    wrong.
+    wrong. plain_s: seconds of plain PCM whose header is right, as it is decoded; None for all others.
     """
 
     start: int
@@ -44,6 +44,7 @@ class AudioExtent:
     claimed_s: float = 0.0
     found_s: float = 0.0
     head: bytes = b""
+    plain_s: float | None = None
 
 
 def check_header(read: ReadBytes, size: int) -> AudioExtent | None:
@@ -77,7 +78,9 @@ def _extent(header: Header, stop: int, end: int, problem: Problem = "", head: by
         count / header.bytes_per_s if header.bytes_per_s else 0.0
         for count in (header.claimed or 0, stop - header.start)
     )
-    return AudioExtent(header.start, stop, end, problem, claimed_s, found_s, head)
+    is_plain = header.pcm and stop - header.start == header.claimed and not problem
+    plain_s = (stop - header.start) // header.pcm[1] / header.pcm[0] if header.pcm and is_plain else None
+    return AudioExtent(header.start, stop, end, problem, claimed_s, found_s, head, plain_s)
 
 
 def _correct_header(header: Header, read: ReadBytes, stop: int, size: int, problem: Problem) -> AudioExtent:

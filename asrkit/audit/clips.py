@@ -243,10 +243,12 @@ def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
 
 def _read_duration(row: Utterance, on_note: OnNote) -> float:
     """Return the seconds of audio without decoding it, 0.0 for none. Raises AudioError."""
-    path = Path(row.audio)
-    if path.is_file() and path.stat().st_size == 0:
-        return 0.0
-    file_s = read_duration_s(path, on_note)
+    try:
+        file_s = read_duration_s(row.audio, on_note)
+    except AudioError:
+        if os.path.isfile(row.audio) and os.path.getsize(row.audio) == 0:
+            return 0.0
+        raise
     return max(0.0, (file_s if row.end_s is None else min(row.end_s, file_s)) - row.start_s)
 
 

@@ -17,6 +17,7 @@ AUDIO_FOLDERS = frozenset(
     "wave waves wavs".split()
 )
 """Folders of recordings, beside a table, that tables leave out of their names, as Common Voice does with clips/."""
+_FILE_SCHEME = re.compile(r"^file:(//)?", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"/|~|[A-Za-z]:|file:", re.IGNORECASE)
 
 
@@ -58,6 +59,7 @@ class FoundAudio:
 
     path: Path
     marks: tuple[Mark, ...] = ()
+    is_found: bool = True
 
 
 class AudioFinder:
@@ -74,6 +76,7 @@ class AudioFinder:
         """more_folders: names of further `AUDIO_FOLDERS`, such as that of the table."""
         self.folder = folder
         self.policy = access.ReadPolicy()
+        self._clips = folder / "clips"
         self._skipped = AUDIO_FOLDERS | {fold(name) for name in more_folders}
         self._index: dict[str, list[Path]] | None = None
         self._by_name: dict[str, list[Path]] = defaultdict(list)
@@ -111,16 +114,17 @@ class AudioFinder:
         if len(paths) == 1 and not contested:
             return FoundAudio(paths[0], (Mark("file-by-name", f"{listed} is taken for {name:.120}"),))
         if len(paths) > 1:
-            return FoundAudio(missing, (Mark(BAD_ROW, f"{name:.120} does not exist; it may mean {listed}"),))
+            return FoundAudio(missing, (Mark(BAD_ROW, f"{name:.120} does not exist; it may mean {listed}"),), False)
         if contested:
             detail = f"{name:.120} does not exist, and {listed} is what another row names"
-            return FoundAudio(missing, (Mark(BAD_ROW, detail),))
-        return FoundAudio(missing)
+            return FoundAudio(missing, (Mark(BAD_ROW, detail),), False)
+        return FoundAudio(missing, (), False)
 
     def _find_named(self, name: str) -> list[Path]:
         """Return the files at the path that a name gives, in any form, with or without a suffix; several if unclear."""
         relative = _with_slashes(name)
-        for path in (self.folder / relative, self.folder / "clips" / relative):
+        for folder in (self.folder, self._clips):
+            path = folder / relative
             if self.policy.allows(path) and files.is_file(path):
                 return [path]
         return self._paths().get(fold(relative.removeprefix("./")), [])
@@ -176,7 +180,7 @@ def _is_number(stem: str) -> bool:
 
 
 def _with_slashes(name: str) -> str:
-    return re.sub(r"^file:(//)?", "", name.replace("\\", "/"), flags=re.IGNORECASE)
+    return _FILE_SCHEME.sub("", name.replace("\\", "/"))
 
 
 def _without_suffix(key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
@@ -107,10 +107,8 @@ def parse_marks(value: Any) -> tuple[Mark, ...]:
 
 
 def _to_json(utterance: Utterance) -> dict[str, Any]:
-    row = asdict(utterance)
-    if not row["marks"]:
-        del row["marks"]
-    return row
+    row = vars(utterance)
+    return row if row["marks"] else {name: value for name, value in row.items() if name != "marks"}
 
 
 def _parse_line(line: str, where: str) -> Utterance:

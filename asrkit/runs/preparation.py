@@ -34,8 +34,9 @@ LEAK = "leak-"
 HARMLESS = frozenset({"too-long", "too-short"})
 """Clips outside the length limits are left out and counted, as in every recipe; that is what the limits are for."""
 
-Fingerprints = dict[str, Hashable | None]
-"""Id of an utterance -> fingerprint of its audio, None where the audio cannot be read."""
+PartKey = tuple[str, float, float | None]
+Fingerprints = dict[PartKey, Hashable | None]
+"""File, start and end of an utterance -> fingerprint of its audio, None where the audio cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def prepare_data(
     rows = [*train, *held_out]
     if model:
         compatibility.check_delimiter(model, config, (row.text for row in rows))
-    fingerprints = dict(zip([row.id for row in rows], leaks.audio_fingerprints(rows), strict=True))
+    fingerprints = dict(zip(map(_part_key, rows), leaks.audio_fingerprints(rows), strict=True))
     if source.eval is None:
         train, held_out = _split_usable(train, config, fingerprints)
     found = _find_leaks(train, held_out, config, fingerprints, is_own_split=source.eval is None)
@@ -127,6 +128,10 @@ def prepare_data(
     return PreparedData(train, held_out, _add_findings(result, found), selection.read_record(config.train))
 
 
+def _part_key(row: Utterance) -> PartKey:
+    return row.audio, row.start_s, row.end_s
+
+
 def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fingerprints) -> splitting.TrainEval:
     """Split after the audit: of a few clips to evaluate on, it must not drop any."""
     if config.eval:
@@ -137,7 +142,7 @@ def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fing
         raise DataError(
             f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, or name an evaluation dataset."
         )
-    return split_rows(config, rows, [fingerprints[row.id] for row in rows])
+    return split_rows(config, rows, [fingerprints[_part_key(row)] for row in rows])
 
 
 def split_rows(
@@ -182,7 +187,9 @@ def _find_leaks(
 ) -> list[Finding]:
     """Find what both splits share. With a fixed set of commands, shared sentences are intended."""
     rows = [*train, *held_out]
-    clips = [leaks.ClipIdentity(index, row.text, row.speaker, fingerprints[row.id]) for index, row in enumerate(rows)]
+    clips = [
+        leaks.ClipIdentity(index, row.text, row.speaker, fingerprints[_part_key(row)]) for index, row in enumerate(rows)
+    ]
     findings = leaks.find_leaks(
         clips[: len(train)],
         clips[len(train) :],

@@ -216,7 +216,21 @@ def _collapse(text: str) -> str:
     return " ".join(text.split())
 
 
+_MAX_CACHED_LETTERS = 40
+
+
 def _basic(text: str) -> str:
+    """Normalize word by word, since words recur and nothing in one depends on another."""
+    words = (_basic_word(word) if len(word) <= _MAX_CACHED_LETTERS else _basic_words(word) for word in text.split())
+    return " ".join(filter(None, words))
+
+
+@lru_cache(maxsize=1 << 15)
+def _basic_word(word: str) -> str:
+    return _basic_words(word)
+
+
+def _basic_words(text: str) -> str:
     # Symbols go before NFKC turns them into letters (™ into tm), and after it has made new ones (½ into 1⁄2).
     text = keep_words(separate_special_digits(unicodedata.normalize("NFC", text)))
     text = lower(fold_compatible(text))

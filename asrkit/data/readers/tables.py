@@ -208,7 +208,7 @@ def _find_audio(rows: list[Row], columns: Columns, finder: AudioFinder) -> list[
     missing = [
         (row, file.path)
         for row, name, file in zip(rows, names, found, strict=True)
-        if name and not row.is_bad and not finder.exists(file.path)
+        if not file.is_found and name and not row.is_bad and not finder.exists(file.path)
     ]
     if 2 * len(missing) > len(rows):
         row, file = missing[0]

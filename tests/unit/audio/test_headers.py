@@ -139,6 +139,16 @@ def test_short_cut_is_noted():
     assert [(note.code, note.detail) for note in notes] == [("cut-short", "0.1 of 2.0 s")]
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ULAW"])
+def test_duration_of_wav_is_that_of_libsndfile(tmp_path, subtype, channels):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros((12_345, channels)), 44_100, subtype=subtype)
+    assert read_duration_s(path) == soundfile.info(path).duration
+    extent = check_header(lambda position, count: path.read_bytes()[position:][:count], path.stat().st_size)
+    assert extent.plain_s == (12_345 / 44_100 if subtype in ("PCM_16", "PCM_24", "PCM_32") else None)
+
+
 def test_empty_file_with_a_chunk_behind_is_empty():
     empty = encode("WAV", samples=NOISE[:0]) + LIST
     with pytest.raises(AudioError, match=r"holds no audio \(zero frames\)"):

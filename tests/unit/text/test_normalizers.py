@@ -1,8 +1,9 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asrkit.errors import ConfigError
+from asrkit.text import normalizers
 from asrkit.text.normalizers import NORMALIZERS, find_problems, make_rules, normalize
 from asrkit.text.scripts import tokenize_mixed
 
@@ -47,6 +48,13 @@ def test_english(text, expected):
 
 def test_code_switched():
     assert normalize("我 想 买 iPhone 手 机 ， OK？", "code-switched") == "我想买 iphone 手机 ok"
+
+
+@given(text=st.text())
+@example("ΟΔΟΣ ΣΑΣ  ÷\u00b4a \u0301b \u00a0½ 2² l·l a\u200b b\u2028c o'' n' 'n")
+def test_basic_normalizes_word_by_word(text):
+    normalizers._basic_word.cache_clear()
+    assert normalize(text, "basic") == " ".join(normalizers._basic_words(text).split())
 
 
 def test_none_only_collapses_white_space():
