@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
         text_column=config.text_column or None,
         audio_column=config.audio_column or None,
         speaker_column=config.speaker_column or None,
+        tiers=config.tiers,
         on_progress=shared.print_progress,
     )
     score = None

@@ -16,6 +16,7 @@ def add_command(commands: shared.Commands) -> None:
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("--model", default="", help="default: the newest finished run, else the starter")
     parser.add_argument("--normaliser", default="basic", help="applied to both sides (default: %(default)s)")
+    parser.add_argument("--tiers", metavar="NAMES", default="", help="of annotated recordings, as the setting `tiers`")
     shared.add_hint_flags(parser)
 
 
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from asrkit.transcription.model_cache import get_transcriber
 
     store = shared.open_store(options)
-    source = sources.load(options.data, on_progress=shared.print_progress)
+    source = sources.load(options.data, tiers=options.tiers, on_progress=shared.print_progress)
     if assumed := sum(bool(row.marks) and not row.fault for row in source.unseen):
         print(f"{assumed} clips were read on assumptions; `asrkit audit` lists them.", file=sys.stderr)
     name = options.model or model_choices.find_default_model(store)

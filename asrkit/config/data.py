@@ -66,6 +66,12 @@ class DataSettings:
         "Speaker column",
         "Left empty, it is recognized by its name; - for none.",
     )
+    tiers: str = _setting(
+        "",
+        "Tiers",
+        "Of annotated recordings (ELAN, Praat, ...): names separated by commas, with * for anything, or type:NAME; "
+        "speaker:NAME takes only that speaker. Left empty, the transcription is recognized by names and types.",
+    )
     split_by: str = _setting(
         "auto",
         "Split by",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,27 @@ def fold(name: str) -> str:
     A Mac writes names decomposed, Windows and cameras change capitals.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+SUFFIX_ORDER = tuple(".wav .flac .aiff .aif .w64 .au .ogg .opus .mp3 .m4a".split())
+"""Of several files of one recording the best is taken; others, films among them, come last."""
+
+
+def suffix_rank(path: Path) -> int:
+    """Return the place of a file's suffix in SUFFIX_ORDER."""
+    suffix = path.suffix.lower()
+    return SUFFIX_ORDER.index(suffix) if suffix in SUFFIX_ORDER else len(SUFFIX_ORDER)
+
+
+def choose_best(paths: Iterable[Path]) -> Path:
+    """Return the file with the best suffix of those of one recording."""
+    return min(paths, key=lambda path: (suffix_rank(path), path.name))
+
+
+def are_copies(paths: Sequence[Path]) -> bool:
+    """Return whether files differ in nothing but their format."""
+    stems = {(path.parent, fold(path.stem)) for path in paths}
+    return len(stems) == 1 and len({path.suffix.lower() for path in paths}) == len(paths)
 
 
 def find_in_any_form(base: Path, relative: str) -> Path | None:
@@ -113,6 +134,9 @@ class AudioFinder:
         listed = " or ".join(self._relative(path) for path in paths[:3])
         if len(paths) == 1 and not contested:
             return FoundAudio(paths[0], (Mark("file-by-name", f"{listed} is taken for {name:.120}"),))
+        if len(paths) > 1 and not contested and are_copies(paths):
+            best = choose_best(paths)
+            return FoundAudio(best, (Mark("one-of-several", f"{self._relative(best)} is taken of {listed}"),))
         if len(paths) > 1:
             return FoundAudio(missing, (Mark(BAD_ROW, f"{name:.120} does not exist; it may mean {listed}"),), False)
         if contested:

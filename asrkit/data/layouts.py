@@ -1,8 +1,8 @@
 """A path on this machine, in any layout -> its utterances, with the splits that the layout names.
 
 A folder is recognised in this order: written by datasets' save_to_disk; a corpus or toolkit that `corpora` knows; a
-metadata table; folders or else tables named like splits; a single table; a single folder; recordings with transcripts
-beside them; archives.
+metadata table; annotated recordings; folders or else tables named like splits; a single table; a single folder;
+annotations in folders, subtitles and lists of labels; recordings with transcripts beside them; archives.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from pathlib import Path
 from asrkit.data import access, archives, embedded, files
 from asrkit.data.manifest import Mark, Utterance
 from asrkit.data.readers import corpora, parquet, saved, spreadsheets, tables, text_files
+from asrkit.data.readers.annotations import dataset as annotated
+from asrkit.data.readers.annotations import formats
+from asrkit.data.readers.annotations.tiers import TierChoice, TierSummary, merge_summaries
 from asrkit.data.readers.columns import ColumnChoice, Columns
-from asrkit.data.split_names import split_role
+from asrkit.data.split_names import split_of_path, split_role
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
 
@@ -24,6 +27,9 @@ MAX_DEPTH = 6
 """Of folders that contain nothing but a folder or an archive."""
 _HIDDEN = (".", "~$", "__MACOSX")  # files of the system, of an open spreadsheet, of macOS
 TABLE_SUFFIXES = (*tables.SUFFIXES, parquet.SUFFIX)
+_CAPTIONS = (".srt", ".vtt", ".textgrid")
+"""Suffixes of annotations that also lie beside the clips of a table; others are a dataset by themselves."""
+_PROBED_LABEL_FILES = 20
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Contents:
     """The utterances of a dataset and how they were read.
 
     layout: the name of the recognised layout. column_names, columns, sheet, sheets: as in `tables.Table`; empty and
-    None for a layout without columns. notes: about the dataset as a whole.
+    None for a layout without columns. notes: about the dataset as a whole. tiers: of annotated recordings.
     """
 
     utterances: list[Utterance]
@@ -41,6 +47,7 @@ class Contents:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     notes: tuple[Mark, ...] = ()
+    tiers: tuple[TierSummary, ...] = ()
 
     @classmethod
     def from_table(cls, table: tables.Table, layout: str) -> Contents:
@@ -51,12 +58,13 @@ class Contents:
 class ReadOptions:
     """How to read a dataset.
 
-    choice: the columns to use. clips_dir: where clips that are only bytes in a table are written; the user's cache by
-    default. on_progress: called while files are fetched from the Hub. depth: of nested folders, counted here. budget:
-    of what is unpacked, in all.
+    choice: the columns to use. tiers: those to read of annotated recordings, as in the setting. clips_dir: where clips
+    that are only bytes in a table are written; the user's cache by default. on_progress: called while files are fetched
+    from the Hub. depth: of nested folders, counted here. budget: of what is unpacked, in all.
     """
 
     choice: ColumnChoice
+    tiers: str = ""
     clips_dir: Path | None = None
     on_progress: ProgressCallback | None = None
     depth: int = 0
@@ -88,12 +96,15 @@ def read_path(data: str, options: ReadOptions) -> Contents:
     if path.is_dir():
         return read_folder(path, options)
     suffix = path.suffix.lower()
+    if formats.recognise(path):
+        return _read_annotations([path], path.parent, options)
     if suffix == ".numbers":
         raise DataError(f"{path} is an Apple Numbers spreadsheet; export it as Excel or CSV.")
     if suffix in TABLE_SUFFIXES:
         return read_table(path, options)
     raise DataError(
-        f"{path} is not a table of recordings; give a folder, an archive or a {', '.join(TABLE_SUFFIXES)} file."
+        f"{path} is not a table of recordings; give a folder, an archive or a {', '.join(TABLE_SUFFIXES)} file, or an "
+        f"annotation ({', '.join(formats.SUFFIXES)})."
     )
 
 
@@ -114,25 +125,33 @@ def read_folder(folder: Path, options: ReadOptions) -> Contents:
         return Contents.from_table(saved.load(folder, options.clips_dir, options.choice), "saved by datasets")
     if layout := corpora.recognise(folder):
         return Contents(layout.read(folder), layout.title)
-    table_files = [entry for entry in entries if entry.suffix.lower() in TABLE_SUFFIXES and entry.is_file()]
+    table_files = [entry for entry in entries if entry.is_file() and _is_table(entry)]
     if metadata := next((entry for entry in table_files if entry.stem.lower() == "metadata"), None):
         table = read_table(metadata, options)
         is_plain = table.layout.endswith((" table", "spreadsheet"))
         return replace(table, layout="folder with a metadata table") if is_plain else table
+    own_suffixes = {entry.suffix.lower() for entry in entries if entry.is_file()} & {*formats.SUFFIXES}
+    if own_suffixes - {*_CAPTIONS} or (own_suffixes and not table_files):
+        return _read_annotations(annotated.find_files(folder), folder, options)
     contents = (
         _read_splits(entries, table_files, options)
         or _read_single_table(folder, table_files, options)
         or _read_single_folder(entries, table_files, options)
+        or _read_annotated_folder(folder, options)
         or _read_transcribed_files(folder)
         or _read_archives(entries, options)
     )
     if contents is None:
         raise DataError(
             f"{folder} is in no known layout; it needs one of: a metadata.csv or metadata.jsonl with file_name and "
-            "text, folders train/ and test/, tables train.tsv and test.tsv, a .txt beside each recording, or what "
-            "datasets' save_to_disk writes."
+            "text, folders train/ and test/, tables train.tsv and test.tsv, a .txt or an annotation such as .eaf or "
+            ".TextGrid beside each recording, or what datasets' save_to_disk writes."
         )
     return contents
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in TABLE_SUFFIXES and not formats.recognise(path)
 
 
 def _name_table_layout(table: tables.Table, suffix: str) -> str:
@@ -161,12 +180,19 @@ def _read_splits(entries: list[Path], table_files: list[Path], options: ReadOpti
         return None
     rows = [replace(row, split=split, row=prefix + row.row) for split, part, prefix in parts for row in part.utterances]
     # Of several files, no other sheet can be chosen.
-    return replace(parts[0][1], utterances=rows, sheet="", sheets=(), notes=merge_notes(part for _, part, _ in parts))
+    contents = [part for _, part, _ in parts]
+    notes, tiers = merge_notes(contents), merge_tiers(contents)
+    return replace(contents[0], utterances=rows, sheet="", sheets=(), notes=notes, tiers=tiers)
 
 
 def merge_notes(parts: Iterable[Contents]) -> tuple[Mark, ...]:
     """Return the notes of all parts, each once."""
     return tuple(dict.fromkeys(note for part in parts for note in part.notes))
+
+
+def merge_tiers(parts: Iterable[Contents]) -> tuple[TierSummary, ...]:
+    """Return the tiers of all parts, with the counts of those that several have."""
+    return merge_summaries(part.tiers for part in parts)
 
 
 def _has_only_audio(folder: Path) -> bool:
@@ -187,6 +213,22 @@ def _read_single_folder(entries: list[Path], table_files: list[Path], options: R
     if len(folders) != 1 or table_files or any(map(files.is_audio, entries)) or options.depth >= MAX_DEPTH:
         return None
     return read_folder(folders[0], options.nested())
+
+
+def _read_annotated_folder(folder: Path, options: ReadOptions) -> Contents | None:
+    """Read annotations below a folder, or else lists of labels."""
+    paths = annotated.find_files(folder)
+    if not paths:
+        candidates = annotated.find_files(folder, (*formats.LABEL_SUFFIXES, ".json"))
+        probed = candidates[:_PROBED_LABEL_FILES]
+        if 2 * sum(formats.recognise(path) is not None for path in probed) > len(probed):
+            paths = [path for path in candidates if formats.recognise(path)]
+    return _read_annotations(paths, folder, options) if paths else None
+
+
+def _read_annotations(paths: list[Path], folder: Path, options: ReadOptions) -> Contents:
+    data = annotated.read(paths, folder, TierChoice.parse(options.tiers))
+    return Contents(data.utterances, data.title, notes=data.notes, tiers=data.tiers)
 
 
 def _read_transcribed_files(folder: Path) -> Contents | None:
@@ -212,7 +254,9 @@ def _read_archives(entries: list[Path], options: ReadOptions) -> Contents | None
     ]
     if not parts:
         return None
-    return replace(parts[0][1], utterances=list(_name_splits(parts)), notes=merge_notes(part for _, part in parts))
+    contents = [part for _, part in parts]
+    notes, tiers = merge_notes(contents), merge_tiers(contents)
+    return replace(contents[0], utterances=list(_name_splits(parts)), notes=notes, tiers=tiers)
 
 
 def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
@@ -223,10 +267,5 @@ def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
 
 def _make_corpus_row(transcript: corpora.Transcript, folder: Path) -> Utterance:
     path, text, speaker, marks, where = transcript
-    split, row = _split_from_path(path, folder), where or str(path.relative_to(folder))
+    split, row = split_of_path(path, folder), where or str(path.relative_to(folder))
     return Utterance(str(path), text, files.measure_duration(path), speaker or None, split, row=row, marks=marks)
-
-
-def _split_from_path(path: Path, folder: Path) -> str | None:
-    """Return the split that a folder of the path names, as in LibriSpeech/dev-clean/84/121123."""
-    return next((part for part in path.relative_to(folder).parts[:-1] if split_role(part)), None)

@@ -32,6 +32,12 @@ MarkCode = Literal[
     "other-texts",
     "columns-not-used",
     "unmatched-transcripts",
+    "assumed-tiers",
+    "text-from-name",
+    "unsure-text",
+    "overlapping-speech",
+    "empty-spans",
+    "one-of-several",
 ]
 """The codes of the audit's findings that readers mark rows with."""
 

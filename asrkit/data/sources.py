@@ -5,10 +5,12 @@ DATA is one of
     hub:owner/name[:config][:split]
     a CSV, TSV, JSON(L), parquet or spreadsheet file with an audio and a text column; paths relative to the file;
                                 of a spreadsheet the first sheet, or clips.xlsx#sheet
+    an annotation               .eaf, .TextGrid, .srt ... (`annotations`), of a recording beside it
     a zip or tar archive        of any folder below
     a folder                    written by datasets' save_to_disk, or
                                 of a corpus or toolkit that `corpora` knows (Kaldi, LibriSpeech, TIMIT ...), or
                                 with metadata.csv, .tsv or .jsonl (Hugging Face's audiofolder), or
+                                of annotations with their recordings, or
                                 with folders train/, test/ ... that each are one of these, or
                                 with tables train.tsv, dev.tsv, test.tsv ... (Common Voice, VoxPopuli, NeMo), or
                                 with one table, or
@@ -27,9 +29,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.data import access, embedded
-from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge_notes, read_folder, read_path
+from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge_notes, merge_tiers, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
+from asrkit.data.readers.annotations.tiers import TierSummary
 from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import Role, names_in_selection, select_rows, split_role
 from asrkit.errors import DataError
@@ -47,8 +50,8 @@ class Source:
 
     layout: the name of the recognised layout. column_names, columns: the columns of a table and the ones that were
     used; empty and None for a layout without columns. sheet, sheets: of a spreadsheet, the sheet that was read and all
-    sheets, as FILE#SHEET. notes: what the user must know about the dataset as a whole; of single rows see
-    `Utterance.marks`.
+    sheets, as FILE#SHEET. tiers: of annotated recordings, those that were read and the others. notes: what the user
+    must know about the dataset as a whole; of single rows see `Utterance.marks`.
     """
 
     train: list[Utterance]
@@ -61,6 +64,7 @@ class Source:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     notes: tuple[Mark, ...] = ()
+    tiers: tuple[TierSummary, ...] = ()
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -79,21 +83,22 @@ def load(
     text_column: str | None = None,
     audio_column: str | None = None,
     speaker_column: str | None = None,
+    tiers: str = "",
     hub_dir: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Source:
     """Read the utterances of `data`. Clips are not decoded: one that is not audio has duration -1.0, for the audit.
 
     eval_data: replaces the eval split, by its own eval split or, if it has none, by all of it. text_column,
-    audio_column, speaker_column: for names other than the usual ones. hub_dir: where clips are written that are only
-    bytes in a table; the user's cache by default, where archives are unpacked, too. on_progress: called with the bytes
-    fetched from the Hub.
+    audio_column, speaker_column: for names other than the usual ones. tiers: those to read of annotated recordings, and
+    speakers, as in `TierChoice`. hub_dir: where clips are written that are only bytes in a table; the user's cache by
+    default, where archives are unpacked, too. on_progress: called with the bytes fetched from the Hub.
 
     Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
     be read here (see `access`); HubError for data that cannot be fetched from the Hub.
     """
     choice = ColumnChoice(text_column, audio_column, speaker_column)
-    options = ReadOptions(choice, hub_dir, on_progress)
+    options = ReadOptions(choice, tiers, hub_dir, on_progress)
     source = _load(str(data), options)
     if eval_data is None:
         return source
@@ -163,7 +168,8 @@ def _read_hub(data: str, options: ReadOptions) -> Contents:
         ]
         if not parts:
             raise DataError(f"{data} holds no clips; choose another split.")
-        contents = replace(parts[0][1], notes=merge_notes(part for _, part in parts))
+        read = [part for _, part in parts]
+        contents = replace(read[0], notes=merge_notes(read), tiers=merge_tiers(read))
         rows = [replace(row, split=split) for split, part in parts for row in part.utterances]
     if fetched.selection:
         rows = [replace(row, split=None) for row in select_rows(fetched.selection, _group_by_split(rows))]
@@ -211,4 +217,5 @@ def _split_contents(contents: Contents, name: str) -> Source:
         contents.sheet,
         contents.sheets,
         contents.notes,
+        contents.tiers,
     )

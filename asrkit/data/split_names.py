@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from asrkit.errors import DataError, first_line
@@ -22,6 +23,11 @@ def split_role(name: str) -> Role | None:
     """Return the role of a split by the first word of its name (train.clean.100, test-other); None for other names."""
     word = re.split("[^a-z]", name.strip().lower(), maxsplit=1)[0]
     return next((role for role, words in _ROLES.items() if word in words), None)
+
+
+def split_of_path(path: Path, folder: Path) -> str | None:
+    """Return the split that a folder between `folder` and the file `path` names, as in dev-clean/84/121123."""
+    return next((part for part in path.relative_to(folder).parts[:-1] if split_role(part)), None)
 
 
 def names_in_selection(selection: str) -> list[str]:

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from asrkit.data import archives, files
 from asrkit.data.readers import parquet, tables
+from asrkit.data.readers.annotations import formats
 from asrkit.errors import DataError
 from asrkit.files import claim_name
 
-UPLOAD_SUFFIXES = frozenset([*files.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, ".txt"])
+UPLOAD_SUFFIXES = frozenset(
+    [*files.AUDIO_SUFFIXES, *tables.SUFFIXES, parquet.SUFFIX, *formats.SUFFIXES, *formats.LABEL_SUFFIXES]
+)
 
 
 def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
@@ -37,7 +40,7 @@ def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
         if Path(name).suffix.lower() not in UPLOAD_SUFFIXES:
             raise DataError(
                 f"{name} is neither a recording nor a table nor an archive; send .zip, .tar.gz, audio, "
-                ".csv, .tsv, .jsonl, .xlsx, .ods, .parquet or .txt."
+                ".csv, .tsv, .jsonl, .xlsx, .ods, .parquet, .txt, or annotations such as .eaf and .TextGrid."
             )
         if names.count(name) > 1:
             raise DataError(f"{name} was chosen twice; pack folders with equal names into a .zip.")

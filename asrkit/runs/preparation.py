@@ -101,6 +101,7 @@ def prepare_data(
         text_column=config.text_column or None,
         audio_column=config.audio_column or None,
         speaker_column=config.speaker_column or None,
+        tiers=config.tiers,
         hub_dir=hub_dir,
         on_progress=on_progress,
     )

@@ -1,7 +1,8 @@
 """Text files beside recordings: a .txt of the same name is the transcript; a further one may say something else.
 
-A name is compared in one form (`audio_finder.fold`), and with or without the recording's own suffix: clip.txt and
-clip.wav.txt are both of clip.wav.
+In a folder without any .txt the transcripts may be .lab files, as for the Montreal Forced Aligner. Of copies of a
+recording in several formats one is read. A name is compared in one form (`audio_finder.fold`), and with or without the
+recording's own suffix: clip.txt and clip.wav.txt are both of clip.wav.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from asrkit.data import access, files
-from asrkit.data.audio_finder import fold
+from asrkit.data.audio_finder import are_copies, choose_best, fold
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers.rows import spoken_part
 from asrkit.errors import DataError
 
-SUFFIX = ".txt"
+SUFFIX, LAB_SUFFIX = ".txt", ".lab"
 OTHER_SUFFIXES = frozenset(".lab .orth .text .trans .transcript .trn".split())
 """Of transcripts that other programs write beside recordings."""
 MAX_COMPARED_NAMES = 2_000
@@ -41,10 +42,11 @@ def read(folder: Path, paths: Sequence[Path]) -> tuple[list[Utterance], tuple[Ma
 
     A recording without one is marked. Raises DataError if none has one.
     """
-    clips = list(filter(files.is_audio, paths))
+    clips, copies = _leave_out_copies(list(filter(files.is_audio, paths)))
     texts: dict[_Key, list[Path]] = defaultdict(list)
+    suffix = SUFFIX if any(path.suffix.lower() == SUFFIX for path in paths) else LAB_SUFFIX
     for path in paths:
-        if path.suffix.lower() == SUFFIX:
+        if path.suffix.lower() == suffix:
             texts[_key(path)].append(path)
     of_clips = [(clip, texts.get(_key(clip)) or texts.get((clip.parent, fold(clip.name)), [])) for clip in clips]
     used = {path for _, found in of_clips for path in found}
@@ -62,7 +64,23 @@ def read(folder: Path, paths: Sequence[Path]) -> tuple[list[Utterance], tuple[Ma
         text, marks = _read_transcript(clip, found) if found else ("", (left.mark_missing(clip),))
         duration_s = files.measure_duration(clip)
         rows.append(Utterance(str(clip), text, duration_s, row=str(clip.relative_to(folder)), marks=marks))
-    return rows, left.notes()
+    notes = left.notes()
+    return rows, (*notes, Mark("one-of-several", "; ".join(copies[:MAX_LISTED]))) if copies else notes
+
+
+def _leave_out_copies(clips: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the recordings, one file of each that lies there in several formats, and what was left out."""
+    groups: dict[_Key, list[Path]] = defaultdict(list)
+    for clip in clips:
+        groups[_key(clip)].append(clip)
+    chosen, copies = [], []
+    for found in groups.values():
+        if len(found) > 1 and are_copies(found):
+            best = choose_best(found)
+            copies.append(f"{best.name} is read, not {', '.join(path.name for path in found if path != best)}")
+            found = [best]
+        chosen += found
+    return chosen, copies
 
 
 def mark_other_texts(rows: Sequence[Utterance], policy: access.ReadPolicy) -> list[Utterance]:

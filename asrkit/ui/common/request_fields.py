@@ -55,7 +55,7 @@ def _is_list_of_files(value: Any) -> bool:
 _TEXTS = (
     "action dataset data evaluation expect format hot id instance language list lm model name normaliser other page "
     "path pcm reference run series signature speaker take text "
-    "text_column audio_column speaker_column spell_numbers markup character_map vocabulary"
+    "text_column audio_column speaker_column tiers spell_numbers markup character_map vocabulary"
 )
 _INTEGERS = "after at_step evaluations index number position rate seen version"
 _FLAGS = "again align checked last log replace"

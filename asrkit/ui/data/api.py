@@ -33,7 +33,7 @@ from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.common.served_files import AudioBytes, AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.data import audit_report, dataset_report, hub_choices, proposals
-from asrkit.ui.data.dataset_cache import COLUMNS, DatasetCache, LoadedDataset, make_key
+from asrkit.ui.data.dataset_cache import SETTINGS, DatasetCache, LoadedDataset, make_key
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.security.storage import storage
 
@@ -161,11 +161,11 @@ class DataApi:
         if inspection and (without or inspection.audit.dropped):
             folder = access.visitor_dir(self.store.data_dir)
             data = str(selection.write(folder, str(request["data"]), inspection, without))
-            columns = dict.fromkeys(COLUMNS, "")
+            columns = dict.fromkeys(SETTINGS, "")
             self.datasets.get({"data": data})  # so that `describe_estimate` knows it
         else:
             data = str(request["data"])
-            columns = {name: str(request.get(name) or "") for name in COLUMNS}
+            columns = {name: str(request.get(name) or "") for name in SETTINGS}
         return {"settings": settings | {"train": data, "eval": "", "accept_assumptions": False, **columns}}
 
     @with_error_reply
@@ -188,7 +188,7 @@ class DataApi:
 
         Empty for data that was not loaded here, and where there is no estimate.
         """
-        request = {"data": config.train} | {name: getattr(config, name) for name in COLUMNS}
+        request = {"data": config.train} | {name: getattr(config, name) for name in SETTINGS}
         loaded = self.datasets.find(request)
         if loaded is None:
             if config.train not in sources.BUILT_IN:

@@ -13,7 +13,8 @@ from asrkit.jobs import ProgressCallback
 from asrkit.ui.common.component import Request
 
 MAX_DATASETS = 4
-COLUMNS = ("text_column", "audio_column", "speaker_column")
+SETTINGS = ("text_column", "audio_column", "speaker_column", "tiers")
+"""Settings that decide what is read of a dataset."""
 
 DatasetKey = tuple[str, ...]
 
@@ -27,10 +28,10 @@ class LoadedDataset:
 
 
 def make_key(request: Request) -> DatasetKey:
-    """Return what identifies the dataset of a request: its name, its columns, and the visitor who may read it."""
+    """Return what identifies the dataset of a request: its name, the SETTINGS, and the visitor who may read it."""
     return (
         str(request.get("data") or ""),
-        *(str(request.get(name) or "") for name in COLUMNS),
+        *(str(request.get(name) or "") for name in SETTINGS),
         access.reader_key(),
     )
 
@@ -59,9 +60,14 @@ class DatasetCache:
     def load(self, request: Request, on_progress: ProgressCallback | None = None) -> LoadedDataset:
         """Read the dataset of a request again. Raises DataError if it cannot be read."""
         key = make_key(request)
-        text, audio, speaker = (value or None for value in key[1:-1])
+        text, audio, speaker = (value or None for value in key[1:4])
         source = sources.load(
-            key[0].strip(), text_column=text, audio_column=audio, speaker_column=speaker, on_progress=on_progress
+            key[0].strip(),
+            text_column=text,
+            audio_column=audio,
+            speaker_column=speaker,
+            tiers=key[4],
+            on_progress=on_progress,
         )
         dataset = LoadedDataset(source, _compute_digest(source))
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def describe_source(name: str, source: Source) -> Reply:
         else {},
         "sheets": [[sheet, sheet.rpartition(spreadsheets.SHEET_SEPARATOR)[2]] for sheet in source.sheets],
         "sheet": source.sheet,
+        "tiers": [asdict(tier) for tier in source.tiers],
         "assumed": describe_assumed(source),
         "proposed": proposals.propose_text_settings([row.text for row in rows[:MAX_PREVIEW_TEXTS]]),
         "clips": [describe_clip(rows[index], index) for index in _spread(len(rows), NUM_PREVIEWED)],

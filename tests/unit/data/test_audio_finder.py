@@ -81,8 +81,11 @@ def test_file_that_two_names_could_mean_is_not_guessed(find):
 
 
 def test_name_that_two_files_have_is_unclear(find):
-    files = ["a/1.wav", "b/1.wav", "2.wav", "2.flac"]
-    assert find(files, "1.wav", "2", "2.wav") == [UNCLEAR, UNCLEAR, plain("2.wav")]
+    assert find(["a/1.wav", "b/1.wav"], "1.wav") == [UNCLEAR]
+
+
+def test_best_of_copies_in_several_formats_is_taken(find):
+    assert find(["2.mp3", "2.wav", "2.flac"], "2", "2.mp3") == [("2.wav", ["one-of-several"]), plain("2.mp3")]
 
 
 def test_only_file_of_a_name_without_folder_is_guessed(find):
