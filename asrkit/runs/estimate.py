@@ -23,7 +23,8 @@ from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.models.frames import FrameGeometry
-from asrkit.runs import events
+from asrkit.models.precision import has_native_bf16
+from asrkit.runs import devices, events
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.units import format_rough_duration
@@ -35,19 +36,24 @@ MAX_RUNS_READ = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """steps, seconds: of the whole run; seconds is None where it is unknown. basis: where the time comes from."""
+    """steps, seconds: of the whole run; seconds is None where it is unknown. basis: where the time comes from.
+
+    is_one_batch: whether a batch holds all clips.
+    """
 
     memory_bytes: int
     steps: int
     seconds: float | None
     basis: str
+    is_one_batch: bool = False
 
     def describe(self) -> str:
         """Return the estimate as a sentence for the page."""
         time = "" if self.seconds is None else f", {format_rough_duration(self.seconds)}"
+        one = " A batch holds all clips: an epoch is a single update." if self.is_one_batch else ""
         return (
             f"About {self.steps:,} step{'s' * (self.steps > 1)}{time} ({self.basis}), and "
-            f"{self.memory_bytes / 2**30:.1f} GB of memory for the model and a batch."
+            f"{self.memory_bytes / 2**30:.1f} GB of memory for the model and a batch.{one}"
         )
 
 
@@ -67,14 +73,16 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
     update_s = config.gradient_accumulation_steps * (
         config.batch_seconds or config.train_batch_size * sum(clips_s) / len(clips_s)
     )
+    padded_s = len(clips_s) * max(clips_s)  # all clips in one batch
     speed, basis = _estimate_speed(config.model, weights, store)
     epoch = max(1, math.ceil(sum(clips_s) / update_s))
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
     return Estimate(
-        round(_estimate_memory(config, model_config, geometry, weights, min(batch_s, sum(clips_s)))),
+        round(_estimate_memory(config, model_config, geometry, weights, min(batch_s, padded_s))),
         steps,
         steps / epoch * sum(clips_s) / speed if speed else None,
         basis,
+        is_one_batch=len(clips_s) > 1 and update_s >= sum(clips_s),
     )
 
 
@@ -86,7 +94,7 @@ def _estimate_memory(
     model_config = model_config.get("encoder_config") or model_config.get("audio_config") or model_config
     hidden, layers = model_config.get("hidden_size", 768), model_config.get("num_hidden_layers", 12)
     inner = model_config.get("intermediate_size", 4 * hidden)
-    width = 4 if config.mixed_precision == "no" else 2
+    width = 2 if _is_half_precision(config) else 4
     trained = _count_trained(config, weights, hidden, inner, layers)
     kept: float = num_frames * layers * (16 * hidden + 3 * inner) * width
     if config.gradient_checkpointing:
@@ -96,6 +104,14 @@ def _estimate_memory(
     if config.freeze == "all-but-head":
         kept = num_frames * hidden * width
     return 4 * weights + (6 if config.optimizer == "adamw-8bit" else 12) * trained + kept
+
+
+def _is_half_precision(config: TrainConfig) -> bool:
+    """Whether activations take 2 bytes, as `training.arguments.resolve_precision` decides with torch."""
+    device = devices.list_devices()[0] if config.device == "auto" else config.device
+    if not device.startswith(devices.CUDA):
+        return config.mixed_precision == "bf16" or (config.mixed_precision == "auto" and has_native_bf16())
+    return config.mixed_precision != "no"
 
 
 def _count_trained(config: TrainConfig, weights: int, hidden: int, inner: int, layers: int) -> float:

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs import estimate
+from asrkit.runs import devices, estimate
 from asrkit.runs.events import Event
 
 CLIPS = [2.0, 4.0] * 100
@@ -64,6 +64,31 @@ def test_settings_change_the_memory(config, store, change, less):
     before = estimate.estimate_run(config, CLIPS, store).memory_bytes
     after = estimate.estimate_run(config.replace(change), CLIPS, store).memory_bytes
     assert (after < before) == less
+
+
+def test_memory_follows_the_precision_that_auto_means_here(config, store, monkeypatch):
+    monkeypatch.setenv(devices.ALLOWED, "cpu")
+    memory = {}
+    for native in (True, False):
+        monkeypatch.setattr(estimate, "has_native_bf16", lambda native=native: native)
+        memory[native] = [
+            estimate.estimate_run(config.replace({"mixed_precision": name}), CLIPS, store).memory_bytes
+            for name in ("auto", "bf16", "fp16", "no")
+        ]
+    auto, half, unavailable, full = memory[True]
+    assert auto == half < full == unavailable, "fp16 needs a GPU"
+    assert memory[False] == [full, half, full, full]
+    monkeypatch.setenv(devices.ALLOWED, "cuda:0")
+    assert estimate.estimate_run(config, CLIPS, store).memory_bytes == half
+
+
+def test_batch_with_all_clips_is_described(config, store):
+    usual, all_clips = (
+        estimate.estimate_run(config.replace({"batch_seconds": seconds}), CLIPS, store) for seconds in (60, 10_000)
+    )
+    assert "holds all clips" in all_clips.describe() and "holds all clips" not in usual.describe()
+    largest = estimate.estimate_run(config.replace({"batch_seconds": 800}), CLIPS, store)
+    assert all_clips.memory_bytes == largest.memory_bytes, "200 clips, padded to 4 s"
 
 
 def test_higher_lora_rank_takes_more_memory(config, store):
