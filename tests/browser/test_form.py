@@ -29,6 +29,13 @@ def test_defaults_can_be_started_at_once(open_page):
     expect(page.get_by_role("button", name="Start training")).to_be_enabled()
     expect(page.get_by_role("tab", name="Train")).to_be_visible()
     expect(page.get_by_role("tab", name="Transcribe")).to_be_visible()
+    for width, height in ((1366, 768), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        for part in ("#start", "#forecast"):
+            expect(page.locator(part)).to_be_in_viewport(ratio=1)
+    field(page, "learning_rate").focus()
+    expect(page.locator("#field-learning_rate .info-text")).to_have_css("opacity", "1")
+    expect(page.locator("#field-num_epochs .info-text")).to_have_css("opacity", "0")
 
 
 def test_preset_fills_the_form_and_the_command(open_page):
@@ -62,6 +69,7 @@ def test_refused_start_shows_one_sentence_and_keeps_the_form(open_page, app, nam
     start = page.get_by_role("button", name="Start training")
     start.press("Enter")
     expect(message(page)).to_contain_text(words)
+    expect(message(page)).to_be_in_viewport()
     expect(message(page)).not_to_contain_text("Traceback")
     expect(field(page, name)).to_have_value(value)
     expect(start).to_be_enabled()

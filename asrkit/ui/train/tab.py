@@ -53,19 +53,20 @@ def build(
         with gr.Column(scale=3, min_width=300, elem_id="form"):
             fields = _build_basic_fields(store)
             visibility = _build_visibility(deployment) if deployment and deployment.is_shared else None
-            start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
-            expected = gr.HTML(
-                _render_estimate(form.DEFAULTS, describe_estimate),
-                elem_id="forecast",
-                apply_default_css=False,
-            )
-            # Two components: a refresh that is under way when Start reports an error must not erase it.
-            with gr.Column(elem_id="start-message"):
-                message = gr.HTML(visible=False, apply_default_css=False)
-                waiting = gr.HTML(visible=False, apply_default_css=False)
-            accept = gr.Button(strings.text("train.accept_and_start"), visible=False, elem_id="start-accepting")
             fields |= _build_advanced_fields(store)
             command = _build_command(store)
+            with gr.Column(elem_id="start-bar"):  # stays at the lower edge of the window
+                expected = gr.HTML(
+                    _render_estimate(form.DEFAULTS, describe_estimate),
+                    elem_id="forecast",
+                    apply_default_css=False,
+                )
+                # Two components: a refresh that is under way when Start reports an error must not erase it.
+                with gr.Column(elem_id="start-message"):
+                    message = gr.HTML(visible=False, apply_default_css=False)
+                    waiting = gr.HTML(visible=False, apply_default_css=False)
+                accept = gr.Button(strings.text("train.accept_and_start"), visible=False, elem_id="start-accepting")
+                start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_panel.build(store, can_share)
     inputs = [fields[name] for name in form.NAMES]
