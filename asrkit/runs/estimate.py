@@ -18,8 +18,11 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from asrkit.audio import SAMPLING_RATE
 from asrkit.config import TrainConfig
+from asrkit.data.batch_cuts import cut_batches
 from asrkit.errors import ConfigError
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.models.frames import FrameGeometry
@@ -70,19 +73,18 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
         return None
     geometry = frames.read(path, add_adapter=config.add_adapter)
     batch_s = config.batch_seconds or config.train_batch_size * max(clips_s)
-    update_s = config.gradient_accumulation_steps * (
-        config.batch_seconds or config.train_batch_size * sum(clips_s) / len(clips_s)
-    )
+    batches = cut_batches(np.sort(clips_s)[::-1], config.batch_seconds, config.train_batch_size)
+    num_batches = batches.count_per_process(config.processes)
+    epoch = -(-num_batches // config.gradient_accumulation_steps)
     padded_s = len(clips_s) * max(clips_s)  # all clips in one batch
     speed, basis = _estimate_speed(config.model, weights, store)
-    epoch = max(1, math.ceil(sum(clips_s) / update_s))
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
     return Estimate(
         round(_estimate_memory(config, model_config, geometry, weights, min(batch_s, padded_s))),
         steps,
         steps / epoch * sum(clips_s) / speed if speed else None,
         basis,
-        is_one_batch=len(clips_s) > 1 and update_s >= sum(clips_s),
+        is_one_batch=len(clips_s) > 1 and num_batches == 1,
     )
 
 

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-MIN_WINDOWS = 32
-"""Windows of an epoch, each of at least two batches: fewer windows mix clips better, more pad less."""
+from asrkit.data.batch_cuts import cut_batches
 
 
 class LengthBatchSampler:
@@ -41,13 +40,9 @@ class LengthBatchSampler:
         self.batches_per_update = batches_per_update
         self.durations_s = np.asarray(durations_s, float)
         self.order = np.argsort(-self.durations_s, kind="stable")
-        descending = self.durations_s[self.order]
-        # Clips over the bound are a batch each.
-        self.num_oversized = int((descending > batch_seconds).sum()) if batch_seconds else 0
-        unmixed = _cut_batches(descending, batch_seconds, batch_size, self.num_oversized, 1)
-        self.window = max(2, (len(unmixed) - 1) // MIN_WINDOWS)
-        self.cuts = _cut_batches(descending, batch_seconds, batch_size, self.num_oversized, self.window)
-        self.num_batches = -(-(len(self.cuts) - 1) // world_size)
+        batches = cut_batches(self.durations_s[self.order], batch_seconds, batch_size)
+        self.cuts, self.num_oversized, self.window = batches.cuts, batches.num_oversized, batches.window
+        self.num_batches = batches.count_per_process(world_size)
 
     def __len__(self) -> int:
         """Return the number of batches per epoch of each process."""
@@ -80,22 +75,3 @@ class LengthBatchSampler:
             batches += np.split(rng.permutation(self.order[cuts[0] : cuts[-1]]), cuts[1:-1] - cuts[0])
             first = stop
         return batches
-
-
-def _cut_batches(
-    descending: np.ndarray, batch_seconds: float, batch_size: int, num_oversized: int, window: int
-) -> np.ndarray:
-    """Return the (batches + 1,) positions in `descending`, the durations from longest to shortest, where batches begin.
-
-    The first `num_oversized` clips are a batch each. No other batch exceeds `batch_seconds`, whichever clips of the
-    `window` batches around it are mixed in.
-    """
-    cuts = list(range(num_oversized + 1))
-    while cuts[-1] < len(descending):
-        longest = max(descending[cuts[max(num_oversized, len(cuts) - window)]], 0.01)
-        size = max(1, int(batch_seconds / longest)) if batch_seconds else batch_size
-        cuts.append(min(len(descending), cuts[-1] + size))
-    if len(cuts) > num_oversized + 2 and 2 * (cuts[-1] - cuts[-2]) < cuts[-2] - cuts[-3]:
-        # A small last batch would weigh as much as a full one.
-        cuts[-2] = (cuts[-3] + cuts[-1] + 1) // 2
-    return np.array(cuts)

@@ -1,13 +1,16 @@
 """Estimates of the steps, time and memory of a run before it starts."""
 
 import json
+import math
 import struct
 
+import numpy as np
 import pytest
 
 from asrkit.config import TrainConfig
 from asrkit.runs import devices, estimate
 from asrkit.runs.events import Event
+from asrkit.training.batching import LengthBatchSampler
 
 CLIPS = [2.0, 4.0] * 100
 
@@ -32,7 +35,8 @@ def config(base):
 
 def test_steps_time_and_memory_of_an_epoch(config, store):
     result = estimate.estimate_run(config, CLIPS, store)
-    assert result.steps == 100 and estimate.estimate_run(config.replace({"max_steps": 7}), CLIPS, store).steps == 7
+    assert result.steps == 110  # 22 batches of at most 30 s, padding included
+    assert estimate.estimate_run(config.replace({"max_steps": 7}), CLIPS, store).steps == 7
     assert 2e9 < result.memory_bytes < 3.5e9  # 1.6 GB for the weights and Adam, 0.8 for the activations of 30 s in bf16
 
 
@@ -127,3 +131,16 @@ def test_estimate_is_none_without_weights_or_clips(config, store, base):
     (base / "model.safetensors").unlink()
     (base / "pytorch_model.bin").write_bytes(b"weights")
     assert estimate.estimate_run(config, CLIPS, store) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"batch_seconds": 0, "train_batch_size": 7}, {"gradient_accumulation_steps": 3}, {"num_epochs": 0.5}],
+)
+def test_forecast_has_the_steps_of_the_run(config, store, change):
+    """Clips of several lengths are padded, so that a batch holds fewer of them than their mean length says."""
+    clips = [float(length) for length in np.random.default_rng(0).uniform(0.5, 9, 300)]
+    config = config.replace(change)
+    sampler = LengthBatchSampler(clips, batch_seconds=config.batch_seconds, batch_size=config.train_batch_size, seed=1)
+    updates = math.ceil(len(sampler) / config.gradient_accumulation_steps)
+    assert estimate.estimate_run(config, clips, store).steps == math.ceil(updates * config.num_epochs)

@@ -1,0 +1,56 @@
+"""Where sorted clips are cut into batches: how many batches an epoch has, for the training and for its forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MIN_WINDOWS = 32
+"""Windows of an epoch, each of at least two batches: fewer windows mix clips better, more pad less."""
+
+
+@dataclass(frozen=True)
+class BatchCuts:
+    """Clips, sorted from the longest to the shortest, as batches.
+
+    cuts: (batches + 1,) positions where batches begin. num_oversized: clips that are a batch each, because they are
+    longer than a batch may be. window: number of neighbouring batches whose clips may be mixed.
+    """
+
+    cuts: np.ndarray
+    num_oversized: int
+    window: int
+
+    def count_per_process(self, world_size: int = 1) -> int:
+        """Return the number of batches of an epoch for each process."""
+        return -(-(len(self.cuts) - 1) // world_size)
+
+
+def cut_batches(descending: np.ndarray, batch_seconds: float, batch_size: int) -> BatchCuts:
+    """Cut clips into batches that keep their bound however the clips of a window are mixed.
+
+    descending: (clips,) durations in seconds, the longest first. batch_seconds: bound on a batch's padded length
+    (clips x longest); 0 puts `batch_size` clips into each batch.
+    """
+    num_oversized = int((descending > batch_seconds).sum()) if batch_seconds else 0
+    unmixed = _cut(descending, batch_seconds, batch_size, num_oversized, 1)
+    window = max(2, (len(unmixed) - 1) // MIN_WINDOWS)
+    return BatchCuts(_cut(descending, batch_seconds, batch_size, num_oversized, window), num_oversized, window)
+
+
+def _cut(descending: np.ndarray, batch_seconds: float, batch_size: int, num_oversized: int, window: int) -> np.ndarray:
+    """Return the (batches + 1,) positions in `descending`, the durations from longest to shortest, where batches begin.
+
+    The first `num_oversized` clips are a batch each. No other batch exceeds `batch_seconds`, whichever clips of the
+    `window` batches around it are mixed in.
+    """
+    cuts = list(range(num_oversized + 1))
+    while cuts[-1] < len(descending):
+        longest = max(descending[cuts[max(num_oversized, len(cuts) - window)]], 0.01)
+        size = max(1, int(batch_seconds / longest)) if batch_seconds else batch_size
+        cuts.append(min(len(descending), cuts[-1] + size))
+    if len(cuts) > num_oversized + 2 and 2 * (cuts[-1] - cuts[-2]) < cuts[-2] - cuts[-3]:
+        # A small last batch would weigh as much as a full one.
+        cuts[-2] = (cuts[-3] + cuts[-1] + 1) // 2
+    return np.array(cuts)
