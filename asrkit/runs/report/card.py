@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import manifest
+from asrkit.languages import guess_language
 from asrkit.models import resolution
 from asrkit.runs import events
 from asrkit.runs.preparation import HUB, LEAK
@@ -65,6 +66,7 @@ def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> 
     their names alone.
     """
     run_view, config = load_view(run), run.config().to_dict()
+    config["language"] = _find_language(run) or config["language"]
     best = get_best_evaluation(run, run_view)
     if published_id:
         config |= {name: _strip_path(config[name]) for name in ("train", "eval")}
@@ -115,7 +117,7 @@ def _render_front_matter(run: Run, best: events.Event | None, config: dict[str, 
         ]
         result = {
             "task": {"type": "automatic-speech-recognition", "name": "Speech Recognition"},
-            "dataset": dict.fromkeys(("type", "name"), config["eval"] or config["train"]),
+            "dataset": dict.fromkeys(("type", "name"), _strip_path(config["eval"] or config["train"])),
             "metrics": metrics,
         }
         lines.append(f"model-index: {json.dumps([{'name': run.id, 'results': [result]}])}")
@@ -137,6 +139,12 @@ def _render_introduction(run: Run, run_view: RunView, best: events.Event | None,
         + "\n".join(metrics)
         + "".join(f"\n\n{note}" for note in [describe_model_step(run, run_view)] if note)
     )
+
+
+def _find_language(run: Run) -> str:
+    """Return the language that the transcripts are in, where it can be told: a preset may name another one."""
+    path = run.manifest_path("train")
+    return guess_language(row.text for row in manifest.read(path)) if path.exists() else ""
 
 
 def _strip_path(data: str) -> str:

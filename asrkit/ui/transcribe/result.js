@@ -84,6 +84,7 @@ export class Result {
   /** Put a recording on view that is done, as the server describes it. */
   show(id, reply) {
     const { part } = this, { state, duration_s: durationS, peaks, seconds, name, model } = reply;
+    if (this.shown?.id !== id) part("reference").value = ""; // what was said in another recording
     this.open({ id, words: [], state, duration_s: durationS, peaks });
     this.addWords(reply.words);
     const took = seconds < 60 ? t("common.seconds", { value: seconds.toFixed(1) }) : formatClock(seconds);

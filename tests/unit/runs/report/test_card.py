@@ -228,6 +228,19 @@ def test_selection_before_the_run_is_described(make_run):
     ) in render_card(run)
 
 
+def test_card_names_the_language_of_the_transcripts_and_the_data_without_its_path(make_run):
+    """The preset that the run was started with was made for English."""
+    run = make_run("one", HISTORY, language="en", train="/home/ana/clips")
+    texts = ["el perro que vive en la casa", "los niños de la calle", "una tarde que no está"]
+    manifest.write(run.manifest_path("train"), [manifest.Utterance("a.wav", text, 1.0) for text in texts])
+    text = render_card(run)
+    data = ModelCard(text).data
+    assert data.language == "es" and "in the language `es`" in text
+    assert [result.dataset_name for result in data.eval_results] == ["clips", "clips"]
+    manifest.write(run.manifest_path("train"), [manifest.Utterance("a.wav", "alpha bravo", 1.0)])
+    assert ModelCard(render_card(run)).data.language == "en"
+
+
 def test_published_card_has_no_local_paths(make_run):
     run = make_run("one", HISTORY, model="/home/ana/models/tiny", train="/home/ana/clips", eval="/home/ana/more")
     write_json(
