@@ -125,6 +125,26 @@ def test_space_knows_its_operators_and_visitors():
     assert identify(deployment, expired, host=host).role == Role.ANONYMOUS
 
 
+def test_space_of_an_organisation_is_operated_by_its_administrators():
+    deployment, host = space(SPACE_ID="Lab/asr"), "ann-asr.example"
+
+    def role(name, *orgs):
+        session = signed_in(name)
+        session["oauth_info"]["userinfo"]["orgs"] = list(orgs)
+        return identify(deployment, session, host=host)
+
+    lab = {"preferred_username": "lab"}
+    assert role("ann", lab | {"roleInOrg": "admin"}).role == Role.OPERATOR
+    for wrong in (lab, lab | {"roleInOrg": "write"}):
+        member = role("ann", wrong)
+        assert member.role == Role.VISITOR and member.may_own
+    other = role("ann", {"preferred_username": "lab2", "roleInOrg": "admin"}, None, {"roleInOrg": "admin"})
+    assert other.role == Role.VISITOR and not other.may_own
+    assert not role("ann").may_own and identify(deployment, signed_in("ann"), host=host).may_own
+    named = space(SPACE_ID="lab/asr", ASRKIT_OPERATORS="ann")
+    assert identify(named, signed_in("ann"), host=host).role == Role.OPERATOR
+
+
 def test_token_and_password_do_not_apply_on_a_space():
     deployment = space(ASRKIT_PASSWORD="long enough")
     bearer = identify(deployment, host="ann-asr.example", authorization=f"Bearer {deployment.token}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -54,6 +55,16 @@ def test_who_may_train_on_a_space_is_warned_that_runs_are_lost(monkeypatch, tmp_
     monkeypatch.setattr(space.os.path, "ismount", lambda path: is_mounted)
     notes = describe(who, **SPACE)["notes"]
     assert any("No storage is mounted" in note for note in notes) == is_warned
+
+
+@pytest.mark.parametrize(
+    ("may_own", "operators", "is_told"), [(True, "", True), (False, "", False), (True, "a", False)]
+)
+def test_members_of_the_organisation_that_owns_a_space_are_told_how_to_operate_it(may_own, operators, is_told):
+    member = dataclasses.replace(TRAINEE, may_own=may_own)
+    notes = describe(member, **SPACE, ASRKIT_OPERATORS=operators)["notes"]
+    sentence = "This Space belongs to zoe. If that is an organisation of yours, set the variable ASRKIT_OPERATORS"
+    assert any(note.startswith(sentence) for note in notes) == is_told
 
 
 def test_storage_that_cannot_be_written_is_none(monkeypatch, tmp_path):

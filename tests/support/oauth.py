@@ -70,6 +70,7 @@ class Provider:
             "nonce": asked["nonce"],
             "name": user.title(),
             "preferred_username": user,
+            "orgs": [],
             "profile": f"{self.url}/{user}",
             "picture": f"{self.url}/{user}.png",
         }

@@ -44,7 +44,8 @@ class Deployment:
 
     hosts: the names, with port where it is not the scheme's own, under which the app may be asked. origins: those of
     its own pages. token: what a program sends, and what the printed link carries. password: of a server; empty for
-    none. is_password_made: it was drawn at the start, not set by the operator. operators: user names on a Space.
+    none. is_password_made: it was drawn at the start, not set by the operator. owner: of a Space, a user or an
+    organisation. operators: the users who operate it, and organisations whose administrators do; lower case.
     is_secure: pages come over https. has_sign_in: whether a Space has OAuth. visitor_grants, anonymous_grants: what
     the operator allows them beyond the table of roles. quotas: how much they may ask for.
     """
@@ -56,6 +57,7 @@ class Deployment:
     token: str = field(repr=False)
     password: str = field(default="", repr=False)
     is_password_made: bool = False
+    owner: str = ""
     operators: frozenset[str] = frozenset()
     is_secure: bool = False
     has_sign_in: bool = False
@@ -129,6 +131,7 @@ def make_deployment(
         token=token or secrets.token_urlsafe(24),
         password=given or (secrets.token_urlsafe(9) if kind == Kind.SERVER else ""),
         is_password_made=kind == Kind.SERVER and not given,
+        owner=_find_owner(environ) if is_space else "",
         operators=_list_operators(environ) if is_space else frozenset(),
         is_secure=url.startswith("https:"),
         has_sign_in=is_space and environ.get("SYSTEM") == "spaces" and all(map(environ.get, OAUTH_VARIABLES)),
@@ -179,8 +182,11 @@ def _read_password(environ: Mapping[str, str]) -> str:
 
 def _list_operators(environ: Mapping[str, str]) -> frozenset[str]:
     named = environ.get("ASRKIT_OPERATORS", "").replace(",", " ").split()
-    owner = environ.get("SPACE_AUTHOR_NAME") or environ.get("SPACE_ID", "").partition("/")[0]
-    return frozenset(name.lower() for name in (*named, owner) if name)
+    return frozenset(name.lower() for name in (*named, _find_owner(environ)) if name)
+
+
+def _find_owner(environ: Mapping[str, str]) -> str:
+    return environ.get("SPACE_AUTHOR_NAME") or environ.get("SPACE_ID", "").partition("/")[0]
 
 
 def _list_hosts(host: str, port: int) -> Iterator[str]:

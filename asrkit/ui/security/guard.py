@@ -30,6 +30,7 @@ from asrkit.ui.security.gradio_bodies import PROTOCOL, SessionLimits, check_grad
 from asrkit.ui.security.paths import UPLOADS, reveal_uploads
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
 from asrkit.ui.security.rates import RequestLimits
+from asrkit.ui.security.signed_in import signed_in_user
 from asrkit.ui.security.storage import storage
 
 Scope = MutableMapping[str, Any]
@@ -130,12 +131,12 @@ class Guard:
                 return OPERATOR
             if self.deployment.kind != Kind.PUBLIC:
                 return NOBODY
-        elif (user := _signed_in_user(scope.get("session") or {}))[0]:
-            name, hub_token = user
-            if name.lower() in self.deployment.operators:
-                return Identity(Role.OPERATOR, name=name, owner_id=OPERATOR.owner_id)
-            visitor = _make_visitor(Role.VISITOR, f"hf:{name.lower()}", self.deployment.visitor_grants, name)
-            return dataclasses.replace(visitor, hub_token=hub_token)
+        elif user := signed_in_user(scope.get("session") or {}):
+            if user.operates(self.deployment):
+                return Identity(Role.OPERATOR, name=user.name, owner_id=OPERATOR.owner_id)
+            visitor_id = f"hf:{user.name.lower()}"
+            visitor = _make_visitor(Role.VISITOR, visitor_id, self.deployment.visitor_grants, user.name)
+            return dataclasses.replace(visitor, hub_token=user.hub_token, may_own=user.may_own(self.deployment))
         known = cookies.get(self.visitor_cookie, "")
         if not _VISITOR_ID.fullmatch(known):
             known = secrets.token_urlsafe(24)
@@ -244,15 +245,6 @@ def _read_length(headers: Headers) -> int | None:
 
 
 _SIGN_IN_PATHS = ("/login/huggingface", "/login/callback", "/logout")
-
-
-def _signed_in_user(session: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the user name and the Hub token in a session of Gradio's sign-in; empty if there is none that is valid."""
-    from gradio.oauth import _get_valid_oauth_info_from_session
-
-    info = _get_valid_oauth_info_from_session(dict(session)) or {}
-    user = info.get("userinfo") or {}
-    return str(user.get("preferred_username") or ""), str(info.get("access_token") or "")
 
 
 def _make_visitor(role: Role, visitor_id: str, grants: frozenset[Action], name: str = "") -> Identity:

@@ -82,7 +82,8 @@ class Identity:
 
     name: shown on the page; the user name on a Space. folder: name of the visitor's folder in the data folder, empty
     for none. owner_id: what `run.json` calls the owner of this identity's runs. grants: what the operator allows beyond
-    the table. hub_token: the user's own, from the sign-in of a Space.
+    the table. hub_token: the user's own, from the sign-in of a Space. may_own: belongs to the organisation whose Space
+    it is, as far as is known.
     """
 
     role: Role
@@ -91,6 +92,7 @@ class Identity:
     owner_id: str = ""
     grants: frozenset[Action] = frozenset()
     hub_token: str = field(default="", repr=False)
+    may_own: bool = False
 
 
 OPERATOR = Identity(Role.OPERATOR, owner_id=ownership.OPERATOR)

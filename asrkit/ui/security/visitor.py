@@ -37,7 +37,7 @@ class VisitorApi:
             "can_sign_out": who.role == Role.OPERATOR and self.deployment.kind != Kind.SPACE,
             "has_data": bool(who.folder) and who.role != Role.OPERATOR,
             "who": self._describe_who(),
-            "notes": [strings.text(f"visitor.note.{name}") for name in self._choose_notes()],
+            "notes": self._list_notes(),
         }
 
     def _describe_who(self) -> str:
@@ -55,6 +55,12 @@ class VisitorApi:
         """Delete the sender's uploads, recordings and datasets."""
         storage.delete_own()
         return {"done": strings.text("visitor.data_deleted")}
+
+    def _list_notes(self) -> list[str]:
+        notes = [strings.text(f"visitor.note.{name}") for name in self._choose_notes()]
+        if current_identity().may_own and self.deployment.operators == {self.deployment.owner.lower()}:
+            notes.insert(0, strings.text("visitor.note.organisation", owner=self.deployment.owner))
+        return notes
 
     def _choose_notes(self) -> list[str]:
         """Return the names of the sentences that the sender should read."""
