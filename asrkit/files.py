@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,9 @@ from asrkit.errors import RunError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Begin a formula, as some programs read them also in full width."""
+
+RENEWED_EVERY_S = 24 * 3600.0
+"""How exactly the time of what is in a cache tells when it was last used."""
 
 
 @contextlib.contextmanager
@@ -46,6 +50,18 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     with write_atomic(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def renew(path: Path) -> bool:
+    """Return whether a file or folder of a cache exists; if so, let its time tell that it is used (once a day)."""
+    try:
+        if time.time() - path.stat().st_mtime > RENEWED_EVERY_S:
+            os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # belongs to somebody else, or cannot be written: it is there
+        return True
+    return True
 
 
 def disarm_formula(text: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from asrkit.data import access, archive_members
 from asrkit.errors import DataError
-from asrkit.files import claim_name
+from asrkit.files import claim_name, renew
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_BYTES = 400 * 2**30
@@ -97,7 +97,7 @@ def unpack_cached(archive: Path, cache: Path, budget: Budget | None = None) -> P
     identity = f"{archive.absolute()} {stat.st_size} {stat.st_mtime_ns}"
     key = hashlib.sha1(identity.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()[:12]
     target = cache / f"{stem(archive)[:60]}-{key}"
-    if not target.is_dir():
+    if not renew(target):
         target = unpack(archive, cache, [target.name], budget)
         budget.made.append(target)
     budget.folders.append(target)

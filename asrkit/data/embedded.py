@@ -11,7 +11,7 @@ from typing import Any
 from asrkit.data import access, limits
 from asrkit.data.audio_finder import find_in_any_form
 from asrkit.errors import DataError
-from asrkit.files import write_atomic
+from asrkit.files import renew, write_atomic
 
 _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff", ".mp3"))
 
@@ -61,7 +61,7 @@ class ClipExtractor:
         """Write the clip atomically, unless its file exists. Raises DataError for more bytes than the limit."""
         suffix = suffix or next((ending for magic, ending in _MAGIC if content.startswith(magic)), ".audio")
         path = self.folder / f"{hashlib.sha1(content, usedforsecurity=False).hexdigest()[:20]}{suffix}"
-        if not path.exists():
+        if not renew(path):
             self._bytes_left -= len(content)
             if self._bytes_left < 0:
                 limit_gb = limits.current().clip_bytes >> 30

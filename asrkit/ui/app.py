@@ -19,7 +19,7 @@ from asrkit import startup
 from asrkit.data import access
 from asrkit.errors import RunError
 from asrkit.hub import credentials
-from asrkit.runs import supervisor, watchdog
+from asrkit.runs import cache, supervisor, watchdog
 from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
@@ -138,6 +138,7 @@ def launch(
     threading.Thread(target=warm_up, args=[store], daemon=True, name="warm-up").start()
     uploads = Path(get_upload_folder())
     threading.Thread(target=storage.clean_forever, args=[uploads], daemon=True, name="clean-up").start()
+    threading.Thread(target=trim_cache_forever, args=[store, deployment], daemon=True, name="cache").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
     if deployment.has_visitors:
         threading.Thread(target=run_quota.watch_forever, args=[store], daemon=True, name="run-quota").start()
@@ -192,6 +193,13 @@ def _launch(page: gr.Blocks, host: str, port: int, deployment: Deployment) -> No
         },
     )
     limit_connections(page.server.config, deployment.quotas)
+
+
+def trim_cache_forever(store: RunStore, deployment: Deployment) -> None:
+    """Keep the operator's cache within its limits."""
+    quotas = deployment.quotas
+    max_age_s = 24 * 3600.0 * quotas.cache_days
+    cache.trim_forever(store, quotas.cache_bytes, max_age_s, includes_hub=deployment.has_visitors)
 
 
 def has_display() -> bool:

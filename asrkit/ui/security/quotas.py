@@ -68,6 +68,8 @@ class Quotas:
     sessions: int = _quota(400, "ASRKIT_SESSIONS")  # of everybody
     upload_hours: int = _quota(1, "ASRKIT_UPLOAD_HOURS")  # of everybody
     anonymous_hours: int = _quota(24, "ASRKIT_ANONYMOUS_HOURS")
+    cache_days: int = _quota(30, "ASRKIT_CACHE_DAYS")  # of everybody
+    cache_bytes: int = _quota(50 * 10**9, "ASRKIT_CACHE_SIZE")  # of everybody
 
 
 def read_quotas(environ: Mapping[str, str] = os.environ) -> Quotas:
