@@ -13,28 +13,33 @@ MIN_LEAD = 1.5
 """How many times more frequent the words of a language must be than those of the next one, to be guessed."""
 
 _FREQUENT_WORDS = {
-    "en": "the and of to is that it you for was with are this have not they",
-    "de": "der die und das ist nicht ein zu ich den mit auf eine sie wir auch",
-    "es": "el la de que los y en un por las del una con está es como",
-    "fr": "le la les et des est une pour vous à il dans du je qui pas",
-    "it": "il di che è la un per non una sono della con le si gli ho",
-    "pt": "o de que não uma os um para com é do da em as se eu",
-    "nl": "de het een en van ik is niet dat op te zijn met voor hij ook",
-    "sv": "och att det som en är inte jag på av för med den har till ett",
-    "da": "og at det er en ikke jeg på af til med den har der som et",
-    "no": "og det er en ikke jeg på av til med som har for å et den",
-    "pl": "nie i się w na to z że jest do jak co po ale ma jestem",
-    "cs": "je se na to že v a jsem jako ale ve jsou byl si tak pro",
-    "ro": "și de în nu este la cu pe un o că mai din pentru sunt ce",
-    "hu": "a az és hogy nem egy van is ez meg csak de volt mint már itt",
-    "fi": "ja on ei se että hän oli en mutta kun niin mitä ovat tämä ole",
-    "tr": "bir ve bu da de için ne çok ile var o ben gibi daha değil mi",
-    "id": "yang dan di itu dengan untuk tidak dari ini dalam akan pada saya ada ke",
-    "vi": "là và của có không một được cho người những các này đã với tôi trong",
-    "ru": "и в не на что я с это он как по но они мы был она",
-    "uk": "і в не на що я з це він як але та її ми був вона",
-    "ca": "el la de i que els les un per amb una és del no en són",
+    code: words.split()
+    for code, words in {
+        "en": "the and of to is that it you for was with are this have not they",
+        "de": "der die und das ist nicht ein zu ich den mit auf eine sie wir auch",
+        "es": "el la de que los y en un por las del una con está es como para su se lo al no más pero o este ha son",
+        "fr": "le la les et des est une pour vous à il dans du je qui pas un en que ce au sur plus avec son se nous",
+        "it": "il di che è la un per non una sono della con le si gli ho e i del in al da nel come più ma questo anche",
+        "pt": "o de que não uma os um para com é do da em as se eu e a no na por mais dos como mas ao foi",
+        "nl": "de het een en van ik is niet dat op te zijn met voor hij ook",
+        "sv": "och att det som en är inte jag på av för med den har till ett",
+        "da": "og at det er en ikke jeg på af til med den har der som et",
+        "no": "og det er en ikke jeg på av til med som har for å et den",
+        "pl": "nie i się w na to z że jest do jak co po ale ma jestem",
+        "cs": "je se na to že v a jsem jako ale ve jsou byl si tak pro",
+        "ro": "și de în nu este la cu pe un o că mai din pentru sunt ce a se au fost ca dar al le care",
+        "hu": "a az és hogy nem egy van is ez meg csak de volt mint már itt",
+        "fi": "ja on ei se että hän oli en mutta kun niin mitä ovat tämä ole",
+        "tr": "bir ve bu da de için ne çok ile var o ben gibi daha değil mi",
+        "id": "yang dan di itu dengan untuk tidak dari ini dalam akan pada saya ada ke",
+        "vi": "là và của có không một được cho người những các này đã với tôi trong",
+        "ru": "и в не на что я с это он как по но они мы был она",
+        "uk": "і в не на що я з це він як але та її ми був вона",
+        "ca": "el la de i que els les un per amb una és del no en són al dels més però aquest als ha seu si ho com",
+    }.items()
 }
+_NUM_LANGUAGES = Counter(word for words in _FREQUENT_WORDS.values() for word in words)
+"""How many languages have a word: the fewer, the more it says."""
 
 
 def has_dotless_i(language: str) -> bool:
@@ -46,6 +51,8 @@ def has_dotless_i(language: str) -> bool:
 def guess_language(texts: Iterable[str]) -> str:
     """Return the code of the language whose most frequent words occur most often; empty if none is clearly ahead."""
     words = Counter(word.strip(".,;:!?¿¡\"'()") for text in texts for word in text.lower().split())
-    hits = Counter({code: sum(words[word] for word in known.split()) for code, known in _FREQUENT_WORDS.items()})
+    hits = Counter(
+        {code: sum(words[word] / _NUM_LANGUAGES[word] for word in known) for code, known in _FREQUENT_WORDS.items()}
+    )
     (first, most), (_, second) = hits.most_common(2)
     return first if most >= max(MIN_HITS, MIN_LEAD * second) else ""
