@@ -44,7 +44,7 @@ _VORBIS_MARGIN_S = 15.0
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for a FLAC file that was written to a pipe is the largest number
 
 
-class Decoder(Protocol):
+class AudioDecoder(Protocol):
     """Decodes one recording. rate: in Hz."""
 
     rate: int
@@ -93,7 +93,7 @@ class SoundFileDecoder:
             self._file.read(min(frame, margin), dtype="float32")
 
     def iter_blocks(self, start_s: float, end_s: float | None, block_s: float, on_note: OnNote) -> Iterator[Samples]:
-        """Yield blocks as `Decoder` does; a part is sought. Raises AudioError for a damaged or cut file."""
+        """Yield blocks as `AudioDecoder` does; a part is sought. Raises AudioError for a damaged or cut file."""
         with self._file as file:
             first = min(round(start_s * file.samplerate), file.frames)
             last = file.frames if end_s is None else min(round(end_s * file.samplerate), file.frames)
@@ -124,10 +124,10 @@ class SoundFileDecoder:
 
 
 @dataclass(frozen=True)
-class Recording:
+class FileRecording:
     """A recording in a file. open: makes its decoder. plain_s: its seconds, where they are known without a decoder."""
 
-    open: Callable[[], Decoder]
+    open: Callable[[], AudioDecoder]
     plain_s: float | None = None
 
     def read_duration_s(self) -> float:
@@ -135,27 +135,27 @@ class Recording:
         return self.open().read_duration_s() if self.plain_s is None else self.plain_s
 
 
-def plan_decoders(source: Encoded, name: str, on_note: OnNote) -> list[Recording]:
+def plan_decoders(source: Encoded, name: str, on_note: OnNote) -> list[FileRecording]:
     """Return the recordings in the source, in order.
 
     name: of the source, for messages. Raises AudioError for a file that is cut off, OpenDecoder for what is not audio.
     """
     suffix = "" if isinstance(source, bytes) else os.path.splitext(source)[1].lower()
     if law := _HEADERLESS.get(suffix):
-        return [Recording(partial(SoundFileDecoder, source, name, law))]
+        return [FileRecording(partial(SoundFileDecoder, source, name, law))]
     if suffix in HEADERLESS:
-        return [Recording(partial(_open_any, source, name))]
+        return [FileRecording(partial(_open_any, source, name))]
     plan = _plan_uncompressed(source, name, on_note) or [
-        Recording(open_decoder) for open_decoder in _plan_compressed(source, name, on_note)
+        FileRecording(open_decoder) for open_decoder in _plan_compressed(source, name, on_note)
     ]
     if len(plan) > 1:
         on_note(AudioNote("joined-files", f"{len(plan)} recordings"))
-    return plan or [Recording(partial(_open_any, source, name))]
+    return plan or [FileRecording(partial(_open_any, source, name))]
 
 
-def _plan_uncompressed(source: Encoded, name: str, on_note: OnNote) -> list[Recording]:
+def _plan_uncompressed(source: Encoded, name: str, on_note: OnNote) -> list[FileRecording]:
     """Plan for formats whose header tells the size of the audio; nothing for other formats."""
-    size, plan = source_size(source), list[Recording]()
+    size, plan = source_size(source), list[FileRecording]()
     begin = 0
     with open_reader(source) as read:
         while begin < size and (extent := check_header(partial(_read_from, read, begin), size - begin)):
@@ -171,7 +171,7 @@ def _plan_uncompressed(source: Encoded, name: str, on_note: OnNote) -> list[Reco
                 part = ByteRange(source, begin + extent.start, begin + extent.stop, extent.head)
             elif begin or extent.end < size:
                 part = ByteRange(source, begin, begin + extent.end)
-            plan.append(Recording(partial(_open_any, part, name), extent.plain_s))
+            plan.append(FileRecording(partial(_open_any, part, name), extent.plain_s))
             begin += extent.end
     return plan
 
@@ -180,7 +180,7 @@ def _read_from(read: ReadBytes, begin: int, position: int, count: int) -> bytes:
     return read(begin + position, count)
 
 
-def _plan_compressed(source: Encoded, name: str, on_note: OnNote) -> list[Callable[[], Decoder]]:
+def _plan_compressed(source: Encoded, name: str, on_note: OnNote) -> list[Callable[[], AudioDecoder]]:
     """Plan for FLAC, Ogg and MP3; nothing for other formats."""
     with searchable(source) as content:
         size = len(content)
@@ -212,7 +212,7 @@ def _split(source: Encoded, starts: list[int], size: int) -> list[Encoded | Byte
 
 def _plan_flac(
     part: Encoded | ByteRange, length: compressed.FlacLength, name: str, on_note: OnNote
-) -> Callable[[], Decoder]:
+) -> Callable[[], AudioDecoder]:
     if length.is_exact or not containers.is_available():
         return partial(_open_any, part, name)
     if length.is_complete and length.samples:
@@ -220,7 +220,7 @@ def _plan_flac(
     return partial(_open_container, part, name, 0.0 if length.is_complete else length.seconds)
 
 
-def _open_any(source: Encoded | ByteRange, name: str) -> Decoder:
+def _open_any(source: Encoded | ByteRange, name: str) -> AudioDecoder:
     """Open with libsndfile or, for MP3 without a length and for what it cannot read, with FFmpeg. Raises AudioError."""
     try:
         decoder = SoundFileDecoder(source, name)
@@ -233,7 +233,7 @@ def _open_any(source: Encoded | ByteRange, name: str) -> Decoder:
     return _open_container(source, name, reason=reason)
 
 
-def _open_mp3(source: Encoded, name: str) -> Decoder:
+def _open_mp3(source: Encoded, name: str) -> AudioDecoder:
     try:
         return SoundFileDecoder(source, name)
     except soundfile.LibsndfileError as error:
@@ -242,7 +242,7 @@ def _open_mp3(source: Encoded, name: str) -> Decoder:
 
 def _open_container(
     source: Encoded | ByteRange, name: str, claimed_s: float = 0.0, reason: Exception | None = None
-) -> Decoder:
+) -> AudioDecoder:
     """Open with FFmpeg. reason: why libsndfile did not, which stays in __cause__. Raises AudioError."""
     try:
         return ContainerDecoder(source, name, claimed_s)

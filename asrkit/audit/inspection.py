@@ -24,7 +24,7 @@ from asrkit.audit.clips import (
 )
 from asrkit.audit.findings import Finding, make_finding
 from asrkit.audit.statistics import Statistics, compute_statistics, sum_by_speaker
-from asrkit.audit.writing import Transcript
+from asrkit.audit.writing import ClipText
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
 from asrkit.data.splitting import TrainEval
@@ -255,7 +255,7 @@ def _check_balance(clips: list[CheckedClip]) -> Iterator[Finding]:
 
 def _check_texts(clips: list[CheckedClip], limits: Limits, held_out: frozenset[int]) -> Iterator[Finding]:
     transcripts = [
-        Transcript(index, clip.row.text, clip.text, clip.row.duration_s)
+        ClipText(index, clip.row.text, clip.text, clip.row.duration_s)
         for index, clip in enumerate(clips)
         if clip.code is None
     ]

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from asrkit.audit.findings import Finding, make_finding
-from asrkit.audit.writing import FormatExample, Transcript, check_writing
+from asrkit.audit.writing import ClipText, FormatExample, check_writing
 from asrkit.languages import guess_language
 
 MIN_OCCURRENCES = 5
@@ -41,7 +41,7 @@ _SIMILAR_ALPHABETS = frozenset("LATIN CYRILLIC GREEK ARMENIAN CHEROKEE COPTIC".s
 
 
 def check_texts(
-    transcripts: Sequence[Transcript],
+    transcripts: Sequence[ClipText],
     format_example: FormatExample,
     *,
     rules: str,
@@ -68,7 +68,7 @@ def check_texts(
 
 
 def check_new_characters(
-    transcripts: Sequence[Transcript],
+    transcripts: Sequence[ClipText],
     format_example: FormatExample,
     known: Set[str] | None,
     held_out: Set[int],
@@ -104,7 +104,7 @@ def join_characters(characters: Iterable[str]) -> str:
     return " ".join(ordered[:MAX_LISTED]) + more
 
 
-def check_pace(transcripts: Sequence[Transcript], format_example: FormatExample) -> Iterator[Finding]:
+def check_pace(transcripts: Sequence[ClipText], format_example: FormatExample) -> Iterator[Finding]:
     """Find clips with far more or fewer letters per second than the others, or more than anybody speaks.
 
     Outliers are found by the median absolute deviation of the logarithm.
@@ -147,7 +147,7 @@ def find_script(letter: str) -> str:
 
 
 def _check_digits_and_symbols(
-    transcripts: Sequence[Transcript], letters: Counter[str], format_example: FormatExample, language: str
+    transcripts: Sequence[ClipText], letters: Counter[str], format_example: FormatExample, language: str
 ) -> Iterator[Finding]:
     with_digits = [row for row in transcripts if any(character.isdecimal() for character in row.text)]
     if with_digits:
@@ -177,14 +177,14 @@ def _check_digits_and_symbols(
         yield _find_characters(symbols, "symbols", transcripts, format_example, settings={"normaliser": "basic"})
 
 
-def _is_spelled_out(symbol: str, row: Transcript) -> bool:
+def _is_spelled_out(symbol: str, row: ClipText) -> bool:
     """Return whether the normalizer wrote a word for the symbol: then the text has more words than without it."""
     words = [word for word in row.raw.replace(symbol, " ").split() if any(map(str.isalnum, word))]
     return len(row.text.split()) > len(words)
 
 
 def _check_letters(
-    transcripts: Sequence[Transcript], letters: Counter[str], format_example: FormatExample
+    transcripts: Sequence[ClipText], letters: Counter[str], format_example: FormatExample
 ) -> Iterator[Finding]:
     capitals = {letter for letter in letters if letter.isupper()}
     if capitals and any(letter.islower() for letter in letters):
@@ -200,7 +200,7 @@ def _check_letters(
 
 
 def _check_scripts(
-    transcripts: Sequence[Transcript], letters: Counter[str], format_example: FormatExample
+    transcripts: Sequence[ClipText], letters: Counter[str], format_example: FormatExample
 ) -> Iterator[Finding]:
     mixed_words: dict[int, str] = {}
     for row in transcripts:
@@ -227,7 +227,7 @@ def _check_scripts(
         yield _find_characters(stray, "mixed-scripts", transcripts, format_example)
 
 
-def _check_repetitions(transcripts: Sequence[Transcript], format_example: FormatExample) -> Iterator[Finding]:
+def _check_repetitions(transcripts: Sequence[ClipText], format_example: FormatExample) -> Iterator[Finding]:
     counts = Counter(row.text for row in transcripts)
     repeated = [row.index for row in transcripts if counts[row.text] > 1]
     if transcripts and len(repeated) > MAX_REPEATED_SHARE * len(transcripts):
@@ -249,7 +249,7 @@ def _check_repetitions(transcripts: Sequence[Transcript], format_example: Format
 def _find_characters(
     characters: set[str],
     code: str,
-    transcripts: Sequence[Transcript],
+    transcripts: Sequence[ClipText],
     format_example: FormatExample,
     **values: Any,
 ) -> Finding:

@@ -20,7 +20,7 @@ MIN_DOTTED_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class ClipText:
     """The text of a usable clip: its index, the text as written and normalized, and the duration."""
 
     index: int
@@ -33,7 +33,7 @@ FormatExample = Callable[[int, str], str]
 """(index of a clip, detail) -> the text of an example"""
 
 
-def check_writing(transcripts: Sequence[Transcript], format_example: FormatExample, rules: str) -> Iterator[Finding]:
+def check_writing(transcripts: Sequence[ClipText], format_example: FormatExample, rules: str) -> Iterator[Finding]:
     """Find marks that would become words, numbers whose form was assumed, and İ and ı in the wrong lower case."""
     marks: dict[int, tuple[str, ...]] = {}
     forms: dict[int, tuple[str, ...]] = {}
@@ -52,7 +52,7 @@ def check_writing(transcripts: Sequence[Transcript], format_example: FormatExamp
 
 
 def _check_parentheses(
-    transcripts: Sequence[Transcript], format_example: FormatExample, marks: Container[int]
+    transcripts: Sequence[ClipText], format_example: FormatExample, marks: Container[int]
 ) -> Iterator[Finding]:
     """Find the same few words in parentheses in several clips: they may describe a sound in words of their own."""
     found = {row.index: _find_kept_parentheses(row) for row in transcripts if "(" in row.raw}
@@ -66,7 +66,7 @@ def _check_parentheses(
         yield _make_finding("parentheses", repeated, format_example)
 
 
-def _find_kept_parentheses(row: Transcript) -> tuple[str, ...]:
+def _find_kept_parentheses(row: ClipText) -> tuple[str, ...]:
     """Return what stands in parentheses and is still in the normalized text."""
     found = [(each, normalize(each, "basic")) for each in _PARENTHESES.findall(row.raw)]
     return tuple(each.lower() for each, words in found if words in normalize(row.text, "basic"))
@@ -89,7 +89,7 @@ def _make_finding(
     )
 
 
-def _check_dotless_i(transcripts: Sequence[Transcript], format_example: FormatExample, rules: str) -> Iterator[Finding]:
+def _check_dotless_i(transcripts: Sequence[ClipText], format_example: FormatExample, rules: str) -> Iterator[Finding]:
     if has_case(rules):
         return
     composed = [(row, unicodedata.normalize("NFC", row.raw)) for row in transcripts]

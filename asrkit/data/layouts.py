@@ -265,7 +265,7 @@ def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
             yield replace(row, split=entry.stem) if split_role(entry.stem) else row
 
 
-def _make_corpus_row(transcript: corpora.Transcript, folder: Path) -> Utterance:
+def _make_corpus_row(transcript: corpora.CorpusClip, folder: Path) -> Utterance:
     path, text, speaker, marks, where = transcript
     split, row = split_of_path(path, folder), where or str(path.relative_to(folder))
     return Utterance(str(path), text, files.measure_duration(path), speaker or None, split, row=row, marks=marks)

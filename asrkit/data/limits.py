@@ -1,7 +1,7 @@
 """How much one reading of a table may hold in memory: text, values and rows.
 
 A file of some kB may unfold to gigabytes: Parquet stores a value that repeats once, JSON an empty list in three bytes
-that takes seventy. Whoever runs the app may fill their own memory with a corpus of any size up to `Limits()`; for
+that takes seventy. Whoever runs the app may fill their own memory with a corpus of any size up to `FileLimits()`; for
 visitors, who share it, the bounds are those of a dataset that is uploaded.
 """
 
@@ -19,7 +19,7 @@ SEPARATORS = "\n\r,;\t|[{"
 
 
 @dataclass(frozen=True)
-class Limits:
+class FileLimits:
     """Of one file."""
 
     text_bytes: int = 2 << 30
@@ -29,14 +29,14 @@ class Limits:
     clip_bytes: int = 1 << 40
 
 
-VISITORS = Limits(text_bytes=32 << 20, values=4_000_000, rows=200_000, characters=128 << 20, clip_bytes=2 << 30)
+VISITORS = FileLimits(text_bytes=32 << 20, values=4_000_000, rows=200_000, characters=128 << 20, clip_bytes=2 << 30)
 VALUE_CHARACTERS = 16
 """What a value that is no text counts as."""
 
 
-def current() -> Limits:
+def current() -> FileLimits:
     """Return the limits of who is acting."""
-    return VISITORS if access.is_visitor() else Limits()
+    return VISITORS if access.is_visitor() else FileLimits()
 
 
 def check_rows(num_rows: int, path: Path) -> None:

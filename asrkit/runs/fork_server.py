@@ -46,7 +46,7 @@ REPLY_LIMIT_S = 10.0
 _PROGRAM = "asrkit.training.fork_server"
 
 
-class ForkServer:
+class ForkServerProcess:
     """A fork server that this process starts, and that ends when this process does or calls `close`."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class ForkServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def start_fork_server() -> ForkServer | None:
+def start_fork_server() -> ForkServerProcess | None:
     """Start a fork server for this process and its children; None where they have one or cannot have one.
 
     Only Linux, where libraries can be used after a fork.
@@ -81,7 +81,7 @@ def start_fork_server() -> ForkServer | None:
     if (connection := _connect()) is not None:
         connection.close()
         return None
-    return ForkServer()
+    return ForkServerProcess()
 
 
 class ForkedWorker:

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from asrkit.audit import leaks, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import EXPLANATIONS, Finding, derive_verdict
-from asrkit.audit.writing import Transcript
+from asrkit.audit.writing import ClipText
 from asrkit.config import TrainConfig
 from asrkit.data import manifest, sources, splitting
 from asrkit.data.manifest import Utterance
@@ -210,7 +210,7 @@ def _find_new_characters(
     known = vocabularies.known_characters(model, config.adapter_language) if model else None
     return list(
         texts.check_new_characters(
-            [Transcript(index, row.text, row.text, row.duration_s) for index, row in enumerate(rows)],
+            [ClipText(index, row.text, row.text, row.duration_s) for index, row in enumerate(rows)],
             lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})",
             None if config.vocabulary == "fresh" else known,
             frozenset(range(len(train), len(rows))),
@@ -258,7 +258,7 @@ def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) 
 def _find_changed_texts(raw: list[Utterance], rows: list[Utterance], config: TrainConfig) -> list[Finding]:
     """Find the texts of which something else is learned than they say. raw: `rows` as written."""
     transcripts = [
-        Transcript(index, old.text, new.text, new.duration_s)
+        ClipText(index, old.text, new.text, new.duration_s)
         for index, (old, new) in enumerate(zip(raw, rows, strict=True))
     ]
     found = texts.check_texts(

@@ -141,7 +141,7 @@ def test_recordings_in_a_table_have_a_bound(own: Path, monkeypatch: pytest.Monke
 
 
 def test_the_operator_has_other_limits(own: Path) -> None:
-    assert limits.current() == limits.Limits() and limits.Limits().rows >= 1_000_000
+    assert limits.current() == limits.FileLimits() and limits.FileLimits().rows >= 1_000_000
     with access.as_visitor("mallory"):
         assert limits.current() == limits.VISITORS
 

@@ -119,6 +119,16 @@ def test_no_circles():
     TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
 
 
+def test_class_names_are_unique():
+    """One name, one thing: a reader can search for a class."""
+    modules: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, []).append(module)
+    assert {name: places for name, places in modules.items() if len(places) > 1} == {}
+
+
 def test_forbidden_import_inside_a_function_is_found(monkeypatch, tmp_path):
     (tmp_path / "bad.py").write_text("def f():\n    from asrkit.training import worker\n    import asrkit.cli\n")
     monkeypatch.setitem(MODULES, "asrkit.ui.bad", tmp_path / "bad.py")

@@ -29,7 +29,7 @@ _TIMIT_MIN_SAMPLES = 1_000
 """A sixteenth of a second. A transcript of digits, such as "7 3 9 1", begins with smaller numbers."""
 
 
-class Transcript(NamedTuple):
+class CorpusClip(NamedTuple):
     """A recording, its text and speaker, and what was assumed or is wrong. where: its line, for messages."""
 
     audio: Path
@@ -56,7 +56,7 @@ def recognise(folder: Path) -> Layout | None:
     return next((layout for layout in _LAYOUTS if layout.matches(folder)), None)
 
 
-def recognise_transcripts(paths: list[Path]) -> tuple[str, list[Transcript]]:
+def recognise_transcripts(paths: list[Path]) -> tuple[str, list[CorpusClip]]:
     """Return (title, transcripts) for a folder with these files, whose transcripts lie beside its recordings.
 
     The title is empty if the transcripts are plain .txt files, one per recording.
@@ -71,7 +71,7 @@ def recognise_transcripts(paths: list[Path]) -> tuple[str, list[Transcript]]:
     return "", []
 
 
-def _read_librispeech(lists: list[Path], paths: list[Path]) -> list[Transcript]:
+def _read_librispeech(lists: list[Path], paths: list[Path]) -> list[CorpusClip]:
     audio = {(path.parent, fold(path.stem)): path for path in filter(files.is_audio, paths)}
     transcripts = []
     for path in lists:
@@ -85,11 +85,11 @@ def _read_librispeech(lists: list[Path], paths: list[Path]) -> list[Transcript]:
                         BAD_ROW, f"there is no recording {name} beside {path.name}; copy it there or remove the line."
                     ),
                 )
-            transcripts.append(Transcript(clip, line.text, name.partition("-")[0], marks, line.where))
+            transcripts.append(CorpusClip(clip, line.text, name.partition("-")[0], marks, line.where))
     return transcripts
 
 
-def _read_timit(text_files: list[Path], paths: list[Path]) -> list[Transcript]:
+def _read_timit(text_files: list[Path], paths: list[Path]) -> list[CorpusClip]:
     unused = {(path.parent, fold(path.stem)): path for path in text_files}
     used: set[tuple[Path, str]] = set()
     transcripts = []
@@ -102,13 +102,13 @@ def _read_timit(text_files: list[Path], paths: list[Path]) -> list[Transcript]:
         path = unused.pop(name, None)
         if path is None:
             detail = f"{clip.name} has no {clip.with_suffix('.TXT').name} beside it"
-            transcripts.append(Transcript(clip, "", clip.parent.name, (Mark("missing-transcript", detail),)))
+            transcripts.append(CorpusClip(clip, "", clip.parent.name, (Mark("missing-transcript", detail),)))
             continue
         text = _read_timit_text(path)
         marks = (
             () if text else (Mark(BAD_ROW, f"{path.name} does not have the first and last sample before its text."),)
         )
-        transcripts.append(Transcript(clip, text, clip.parent.name, marks))
+        transcripts.append(CorpusClip(clip, text, clip.parent.name, marks))
     return transcripts
 
 

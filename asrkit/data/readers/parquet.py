@@ -8,7 +8,7 @@ from typing import Any
 from asrkit.data import embedded, limits
 from asrkit.data.readers import tables
 from asrkit.data.readers.columns import ColumnChoice, choose_columns, note_unused
-from asrkit.data.readers.rows import Row, extract_audio, make_utterances
+from asrkit.data.readers.rows import TableRow, extract_audio, make_utterances
 from asrkit.errors import DataError, first_line
 
 SUFFIX = ".parquet"
@@ -24,7 +24,7 @@ def read(path: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Tab
     from pyarrow import parquet
 
     clips = embedded.ClipExtractor(clips_dir)
-    rows: list[tuple[Row, str]] = []
+    rows: list[tuple[TableRow, str]] = []
     try:
         file = parquet.ParquetFile(path)
         limits.check_rows(file.metadata.num_rows, path)

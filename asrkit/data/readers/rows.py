@@ -29,7 +29,7 @@ _INCLUDING = frozenset("valid keep include included use approve approved accept 
 _YES, _NO = frozenset({"1", "true", "yes", "y", "x", "1.0"}), frozenset({"0", "false", "no", "n", "0.0"})
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A row of a table: where it is ("metadata.csv row 7"), column -> value, and what was assumed to read it."""
 
     where: str
@@ -81,12 +81,12 @@ class _TimeReader:
     recordings: _Recordings
     unit: times.Unit = "s"
 
-    def parse(self, row: Row) -> _Part:
+    def parse(self, row: TableRow) -> _Part:
         """Raises DataError for a time that is none."""
         parsed = {kind: self._parse_one(row, column) for kind, column in self.columns.parts.items()}
         return _Part(parsed.get("start"), parsed.get("end"), parsed.get("length"))
 
-    def read(self, row: Row, file: str) -> tuple[float, float | None]:
+    def read(self, row: TableRow, file: str) -> tuple[float, float | None]:
         """Return (start_s, end_s). Raises DataError for an empty part and for a time that is none."""
         part = self.parse(row)
         start_s = self._to_seconds(part.start, file) or 0.0
@@ -98,7 +98,7 @@ class _TimeReader:
             raise DataError(f"the part ends at {end_s:g} s but starts at {start_s:g} s; correct its times.")
         return start_s, end_s
 
-    def _parse_one(self, row: Row, column: times.TimeColumn) -> tuple[float, times.Unit | None] | None:
+    def _parse_one(self, row: TableRow, column: times.TimeColumn) -> tuple[float, times.Unit | None] | None:
         value = row.values.get(column.name)
         if value is None or value == "":
             return None
@@ -114,7 +114,9 @@ class _TimeReader:
         return times.to_seconds(time[0], unit, self.recordings.rate(file) if unit == "samples" else 0)
 
 
-def make_utterances(rows: Sequence[tuple[Row, str]], columns: Columns, column_names: Iterable[str]) -> list[Utterance]:
+def make_utterances(
+    rows: Sequence[tuple[TableRow, str]], columns: Columns, column_names: Iterable[str]
+) -> list[Utterance]:
     """Make the utterance of each row and its audio file, with the marks of what was assumed."""
     recordings = _Recordings()
     reader = _TimeReader(columns, recordings)
@@ -131,20 +133,20 @@ def make_utterances(rows: Sequence[tuple[Row, str]], columns: Columns, column_na
 
 def extract_audio(
     clips: ClipExtractor, where: str, values: dict[str, Any], columns: Columns, folder: Path
-) -> tuple[Row, str]:
+) -> tuple[TableRow, str]:
     """Return the row of these values and the file of its audio; without audio, marked as bad."""
     value = values.pop(columns.audio)
     try:
-        return Row(where, values), clips.extract(value, columns.audio, folder)
+        return TableRow(where, values), clips.extract(value, columns.audio, folder)
     except ClipLimitError:
         raise
     except DataError as error:
         path = value.get("path") if isinstance(value, Mapping) else value
         file = folder / path if isinstance(path, str) else folder
-        return Row(where, values, (Mark(BAD_ROW, str(error)),)), str(file)
+        return TableRow(where, values, (Mark(BAD_ROW, str(error)),)), str(file)
 
 
-def read_field(row: Row, column: str | None) -> str:
+def read_field(row: TableRow, column: str | None) -> str:
     """Return the text of a field; empty for a missing one. Raises DataError for a value of another type."""
     value = row.values.get(column) if column else None
     if value is None:
@@ -155,7 +157,7 @@ def read_field(row: Row, column: str | None) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8").strip()
 
 
-def _make_utterance(row: Row, file: str, reader: _TimeReader, assumed: tuple[Mark, ...]) -> Utterance:
+def _make_utterance(row: TableRow, file: str, reader: _TimeReader, assumed: tuple[Mark, ...]) -> Utterance:
     columns = reader.columns
     if row.is_bad:
         return Utterance(file, "", UNREADABLE_S, row=row.where, marks=row.marks)
@@ -171,7 +173,7 @@ def _make_utterance(row: Row, file: str, reader: _TimeReader, assumed: tuple[Mar
     return Utterance(file, text, duration_s, speaker, split, start_s, end_s, row.where, (*row.marks, *assumed))
 
 
-def _read_duration(row: Row, column: str | None) -> float | None:
+def _read_duration(row: TableRow, column: str | None) -> float | None:
     value = row.values.get(column) if column else None
     if value is None or value == "":
         return None
@@ -184,7 +186,7 @@ def _read_duration(row: Row, column: str | None) -> float | None:
     return seconds
 
 
-def _infer_unit(rows: Sequence[tuple[Row, str]], reader: _TimeReader) -> tuple[times.Unit, tuple[Mark, ...]]:
+def _infer_unit(rows: Sequence[tuple[TableRow, str]], reader: _TimeReader) -> tuple[times.Unit, tuple[Mark, ...]]:
     """Return the unit of times that name none, and the mark of every row if it is not plainly seconds."""
     unclear = [column.name for column in reader.columns.parts.values() if column.unit is None]
     if not unclear:
@@ -205,7 +207,7 @@ def _infer_unit(rows: Sequence[tuple[Row, str]], reader: _TimeReader) -> tuple[t
 
 
 def _find_ignored(
-    rows: Sequence[tuple[Row, str]], unused: list[str], columns: Columns, recordings: _Recordings
+    rows: Sequence[tuple[TableRow, str]], unused: list[str], columns: Columns, recordings: _Recordings
 ) -> Iterator[tuple[int, Mark]]:
     """Find what unused columns say about what is meant: times, a channel, rows to leave out, another text."""
     for name in columns.other_texts:

@@ -24,7 +24,7 @@ from asrkit.data.readers.columns import (
     choose_columns,
     note_unused,
 )
-from asrkit.data.readers.rows import Row, make_utterances, read_field
+from asrkit.data.readers.rows import TableRow, make_utterances, read_field
 from asrkit.errors import DataError, first_line
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", *spreadsheets.SUFFIXES)
@@ -88,7 +88,7 @@ def read(path: Path, choice: ColumnChoice = NO_CHOICE) -> Table:
     )
 
 
-def _read_separated(path: Path, choice: ColumnChoice) -> list[Row]:
+def _read_separated(path: Path, choice: ColumnChoice) -> list[TableRow]:
     def is_header(names: Sequence[str]) -> bool:
         known = {name.strip().lower() for name in names}
         audio, text = (choice.audio, *AUDIO_COLUMNS), (choice.text, *TEXT_COLUMNS)
@@ -106,7 +106,7 @@ def _name_fields(
     delimiter: str,
     description: str = "",
     dates: Collection[tuple[int, int]] = (),
-) -> list[Row]:
+) -> list[TableRow]:
     """Name the fields of each record by the header, the first record that is not empty; leave out empty ones."""
     top = next((index for index, record in enumerate(records) if any(record.fields)), len(records))
     header = [name.strip() for record in records[top : top + 1] for name in record.fields]
@@ -114,7 +114,7 @@ def _name_fields(
         return []
     columns = choose_columns(filter(None, header), f"{path}{description}", choice)
     text_index = header.index(columns.text)
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for number, record in enumerate(records[top + 1 :], top + 2):
         if any(record.fields):
             fields, marks = _fit_fields(record, len(header), text_index, delimiter)
@@ -125,7 +125,7 @@ def _name_fields(
             if record.last_line > record.first_line:
                 marks.append(Mark("merged-lines", f"lines {record.first_line} to {record.last_line}"))
             values = dict(zip(header, fields, strict=False))
-            rows.append(Row(f"{path.name} row {number}", values, tuple(marks)))
+            rows.append(TableRow(f"{path.name} row {number}", values, tuple(marks)))
     return rows
 
 
@@ -145,7 +145,7 @@ def _fit_fields(record: separated.Record, width: int, text_index: int, delimiter
     return fields, []
 
 
-def _read_json(path: Path) -> list[Row]:
+def _read_json(path: Path) -> list[TableRow]:
     """Read one object per line, as NeMo writes it in .json too, or one list of objects.
 
     Raises DataError if no line or item is an object.
@@ -163,22 +163,22 @@ def _read_json(path: Path) -> list[Row]:
     return rows
 
 
-def _parse_json_line(line: str, path: Path, where: str) -> Row:
+def _parse_json_line(line: str, path: Path, where: str) -> TableRow:
     try:
         return _make_json_row(where, _parse_json(line, path, where), path)
     except DataError as error:
-        return Row(where, {}, (Mark(BAD_ROW, str(error).removeprefix(f"{where} ")),))
+        return TableRow(where, {}, (Mark(BAD_ROW, str(error).removeprefix(f"{where} ")),))
 
 
-def _make_json_row(where: str, item: Any, path: Path) -> Row:
+def _make_json_row(where: str, item: Any, path: Path) -> TableRow:
     if not isinstance(item, dict):
-        return Row(where, {}, (Mark(BAD_ROW, "is not a JSON object; give one object a line"),))
+        return TableRow(where, {}, (Mark(BAD_ROW, "is not a JSON object; give one object a line"),))
     try:
         # Which rows share a recording is found anew: a selection may have left out the others.
         marks = manifest.parse_marks(item.get("marks") or ())
-        return Row(where, item, tuple(mark for mark in marks if mark.code != "shared-recording"))
+        return TableRow(where, item, tuple(mark for mark in marks if mark.code != "shared-recording"))
     except (TypeError, ValueError):  # a column of another program
-        return Row(where, item)
+        return TableRow(where, item)
 
 
 def _parse_json(content: str, path: Path, where: str) -> Any:
@@ -188,7 +188,7 @@ def _parse_json(content: str, path: Path, where: str) -> Any:
         raise DataError(f"{where} is not JSON ({first_line(error)}); correct it in {path}.") from error
 
 
-def _find_audio(rows: list[Row], columns: Columns, finder: AudioFinder) -> list[FoundAudio]:
+def _find_audio(rows: list[TableRow], columns: Columns, finder: AudioFinder) -> list[FoundAudio]:
     """Find the audio file of each row. The audit reports a few missing ones.
 
     Raises DataError if most files are missing, because then the paths are wrong.

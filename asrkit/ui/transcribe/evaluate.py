@@ -35,7 +35,7 @@ MAX_EVALUATIONS = 20
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class RenderedEvaluation:
     """A finished evaluation, and its report as HTML."""
 
     report: EvaluationReport
@@ -47,7 +47,7 @@ class EvaluateApi:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.jobs: JobRegistry[Evaluation] = JobRegistry(
+        self.jobs: JobRegistry[RenderedEvaluation] = JobRegistry(
             "evaluation", max_jobs=MAX_EVALUATIONS, admit=admit_job("evaluation")
         )
 
@@ -67,8 +67,8 @@ class EvaluateApi:
         return {"id": job_id}
 
     def _evaluate(
-        self, job: Job[Evaluation], dataset: str, model: str, normaliser: str, hints: DecodingHints
-    ) -> Evaluation:
+        self, job: Job[RenderedEvaluation], dataset: str, model: str, normaliser: str, hints: DecodingHints
+    ) -> RenderedEvaluation:
         job.on_progress("")
         clips = load_evaluation_clips(dataset, model, self.store)
         from asrkit.transcription import evaluation
@@ -84,7 +84,7 @@ class EvaluateApi:
         )
         if hints != NO_HINTS:
             title = strings.text("evaluate.title_with_hints", title=title)
-        return Evaluation(report, render_report(report, title))
+        return RenderedEvaluation(report, render_report(report, title))
 
     @with_error_reply
     def poll(self, request: Request) -> Reply:
@@ -122,7 +122,7 @@ class EvaluateApi:
         row = worst[int(index)].utterance
         return AudioBytes(encode_wav(load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples))
 
-    def _find(self, request: Mapping[str, Any]) -> Job[Evaluation]:
+    def _find(self, request: Mapping[str, Any]) -> Job[RenderedEvaluation]:
         job = self.jobs.find(str(request.get("id")))
         if job is None:
             raise DataError(strings.text("evaluate.gone"))

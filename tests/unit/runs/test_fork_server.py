@@ -16,7 +16,7 @@ import pytest
 
 from asrkit import child
 from asrkit.runs import fork_server, lifecycle, processes, supervisor
-from asrkit.runs.fork_server import ForkedWorker, ForkServer
+from asrkit.runs.fork_server import ForkedWorker, ForkServerProcess
 from asrkit.training import fork_server as program
 from tests.support.waiting import wait_for
 
@@ -46,16 +46,16 @@ sys.exit(fork_server.main(sys.argv[1]))
 
 
 @pytest.fixture
-def start_server(tmp_path, monkeypatch) -> Iterator[Callable[..., ForkServer]]:
+def start_server(tmp_path, monkeypatch) -> Iterator[Callable[..., ForkServerProcess]]:
     """start_server("code that stands for the imports") -> the server, which is ended after the test."""
-    servers: list[ForkServer] = []
+    servers: list[ForkServerProcess] = []
     (tmp_path / "code").mkdir()
     monkeypatch.setattr(fork_server, "_PROGRAM", "stand_in")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
 
-    def start(imports: str = "None") -> ForkServer:
+    def start(imports: str = "None") -> ForkServerProcess:
         (tmp_path / "code" / "stand_in.py").write_text(STAND_IN.replace("{IMPORT}", imports))
-        servers.append(ForkServer())
+        servers.append(ForkServerProcess())
         return servers[-1]
 
     yield start
@@ -65,7 +65,7 @@ def start_server(tmp_path, monkeypatch) -> Iterator[Callable[..., ForkServer]]:
 
 
 @pytest.fixture
-def server(start_server) -> ForkServer:
+def server(start_server) -> ForkServerProcess:
     started = start_server()
     wait_for(started.path.exists, "the fork server")
     return started
@@ -162,7 +162,7 @@ import os, sys, time
 from asrkit import child
 from asrkit.runs import fork_server
 fork_server._PROGRAM = "stand_in"
-server = fork_server.ForkServer()
+server = fork_server.ForkServerProcess()
 while not server.path.exists():
     time.sleep(0.01)
 environment = child.environment({**os.environ, "PYTHONUNBUFFERED": "1"})
