@@ -28,29 +28,29 @@ LABEL_SUFFIXES = (".txt", ".lab")
 
 
 @dataclass(frozen=True)
-class Format:
+class AnnotationFormat:
     """A format. title: for messages. read: raises DataError for a file that cannot be read."""
 
     title: str
     read: Reader
 
 
-FORMATS: dict[str, Format] = {
-    ".eaf": Format("ELAN annotation", elan.read),
-    ".textgrid": Format("Praat TextGrid", praat.read),
-    ".trs": Format("Transcriber transcript", transcriber.read),
-    ".exb": Format("EXMARaLDA transcription", exmaralda.read),
-    ".flextext": Format("FLEx interlinear text", flextext.read),
-    ".cha": Format("CHAT transcript", chat.read),
-    ".vtt": Format("WebVTT subtitles", subtitles.read),
-    ".srt": Format("SubRip subtitles", subtitles.read),
+FORMATS: dict[str, AnnotationFormat] = {
+    ".eaf": AnnotationFormat("ELAN annotation", elan.read),
+    ".textgrid": AnnotationFormat("Praat TextGrid", praat.read),
+    ".trs": AnnotationFormat("Transcriber transcript", transcriber.read),
+    ".exb": AnnotationFormat("EXMARaLDA transcription", exmaralda.read),
+    ".flextext": AnnotationFormat("FLEx interlinear text", flextext.read),
+    ".cha": AnnotationFormat("CHAT transcript", chat.read),
+    ".vtt": AnnotationFormat("WebVTT subtitles", subtitles.read),
+    ".srt": AnnotationFormat("SubRip subtitles", subtitles.read),
 }
 """Suffix -> format, in the order in which one is taken of several annotations of one recording."""
 SUFFIXES = tuple(FORMATS)
-LABEL_STUDIO = Format("Label Studio export", label_studio.read)
-ELAN_EXPORT = Format("ELAN tab-delimited text", labels.read_elan_export)
-AUDACITY = Format("Audacity labels", labels.read_audacity)
-HTK = Format("HTK labels", labels.read_htk)
+LABEL_STUDIO = AnnotationFormat("Label Studio export", label_studio.read)
+ELAN_EXPORT = AnnotationFormat("ELAN tab-delimited text", labels.read_elan_export)
+AUDACITY = AnnotationFormat("Audacity labels", labels.read_audacity)
+HTK = AnnotationFormat("HTK labels", labels.read_htk)
 
 
 def recognise(path: Path) -> Format | None:
