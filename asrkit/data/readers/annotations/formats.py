@@ -53,7 +53,7 @@ AUDACITY = AnnotationFormat("Audacity labels", labels.read_audacity)
 HTK = AnnotationFormat("HTK labels", labels.read_htk)
 
 
-def recognise(path: Path) -> Format | None:
+def recognise(path: Path) -> AnnotationFormat | None:
     """Return the format of a file by its suffix, or else by its beginning; None for another file."""
     suffix = path.suffix.lower()
     if suffix in FORMATS:
