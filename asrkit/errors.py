@@ -4,6 +4,7 @@
     ├── ConfigError        a setting that cannot work
     ├── DataError          a data set, a manifest, a transcript
     │   ├── AudioError     a recording
+    │   ├── ColumnError    a table whose columns have to be chosen
     │   └── AssumptionError  data that was read on assumptions, which nobody has accepted
     ├── ModelError         a checkpoint, a vocabulary
     ├── HubError           a repository on the Hugging Face Hub
@@ -15,6 +16,8 @@
 A message is one clear sentence for the person at the page or the terminal: what is wrong, where (file, row, field), and
 what to do about it. Anything else that is raised is a bug.
 """
+
+from collections.abc import Iterable
 
 
 class AsrkitError(Exception):
@@ -31,6 +34,14 @@ class DataError(AsrkitError):
 
 class AudioError(DataError):
     """A recording is missing, damaged, empty, silent or too short."""
+
+
+class ColumnError(DataError):
+    """A table has columns whose meaning its header does not tell. column_names: those to choose from."""
+
+    def __init__(self, message: str, column_names: Iterable[str]) -> None:
+        super().__init__(message)
+        self.column_names = tuple(column_names)
 
 
 class AssumptionError(DataError):

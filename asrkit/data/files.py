@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from asrkit.audio import read_duration_s
 from asrkit.data import limits
@@ -18,7 +18,7 @@ AUDIO_SUFFIXES = frozenset(
 )
 
 
-def is_audio(path: Path) -> bool:
+def is_audio(path: PurePath) -> bool:
     """Return whether the file's suffix is that of an audio file."""
     return path.suffix.lower() in AUDIO_SUFFIXES
 

@@ -31,6 +31,7 @@ MarkCode = Literal[
     "dates-in-texts",
     "other-texts",
     "columns-not-used",
+    "assumed-columns",
     "unmatched-transcripts",
     "assumed-tiers",
     "text-from-name",

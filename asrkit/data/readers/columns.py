@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
+from asrkit.data import files
 from asrkit.data.manifest import Mark
 from asrkit.data.readers import times
-from asrkit.errors import DataError
+from asrkit.errors import ColumnError
 
 AUDIO_COLUMNS = (
     "file_name",
@@ -27,6 +30,12 @@ AUDIO_COLUMNS = (
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "normalized_text", "raw_text")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "spk_id")
 MAX_LISTED = 8  # columns in a message
+MAX_SAMPLED = 200
+"""Cells of a column that are looked at to guess what it is."""
+MIN_ALIKE = 0.9
+"""Share of the cells that must look like file names, or like texts."""
+MIN_TEXT_LEAD = 2.0
+"""How many times longer than in any other column the cells of the text must be, to be told from names or remarks."""
 NO_COLUMN = "-"
 """Chosen for the speaker column if the column recognised by name contains something else."""
 
@@ -36,7 +45,7 @@ class Columns:
     """The columns of a table that the fields of an utterance are read from; None for a missing column.
 
     parts: those of the part of the recording, by kind. other_texts: columns that are named like texts too, where
-    nobody has chosen between them.
+    nobody has chosen between them. is_guessed: whether audio or text was told by the cells, not by the names.
     """
 
     audio: str
@@ -46,6 +55,7 @@ class Columns:
     duration_s: str | None = None
     parts: Mapping[times.Kind, times.TimeColumn] = field(default_factory=dict)
     other_texts: tuple[str, ...] = ()
+    is_guessed: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -77,9 +87,10 @@ def choose_columns(
     choice: ColumnChoice = NO_CHOICE,
     values: Callable[[str], Iterable[Any]] = lambda name: (),
 ) -> Columns:
-    """Choose the columns to read the fields of an utterance from. values: those of a column, which may be times.
+    """Choose the columns to read the fields of an utterance from. values: those of a column.
 
-    Raises DataError, listing the columns found and those wanted, for a missing one.
+    Columns are known by their names; if audio or text is not, by what is in them. Raises ColumnError, listing the
+    columns found and those wanted, for a missing one.
     """
     by_name = {name.strip().lower(): name for name in column_names}
 
@@ -90,9 +101,10 @@ def choose_columns(
         names = (chosen.strip().lower(),) if chosen else usual
         column = find(*names)
         if column is None:
-            raise DataError(
+            raise ColumnError(
                 f"{where} has no {kind} column: found {', '.join(map(repr, by_name.values())) or 'none'}; wanted "
-                f"{repr(chosen) if chosen else 'one of ' + ', '.join(usual)}. Rename it, or set {kind}_column."
+                f"{repr(chosen) if chosen else 'one of ' + ', '.join(usual)}. Rename it, or set {kind}_column.",
+                by_name.values(),
             )
         return column
 
@@ -100,7 +112,13 @@ def choose_columns(
         speaker = None
     else:
         speaker = require("speaker", choice.speaker, ()) if choice.speaker else find(*SPEAKER_COLUMNS)
-    audio, text = require("audio", choice.audio, AUDIO_COLUMNS), require("text", choice.text, TEXT_COLUMNS)
+    guessed_audio = guessed_text = None
+    if not choice.audio and not find(*AUDIO_COLUMNS):
+        guessed_audio = _guess_audio([*by_name.values()], values)
+    audio = guessed_audio or require("audio", choice.audio, AUDIO_COLUMNS)
+    if not choice.text and not find(*TEXT_COLUMNS):
+        guessed_text = _guess_text([name for name in by_name.values() if name not in (audio, speaker)], values)
+    text = guessed_text or require("text", choice.text, TEXT_COLUMNS)
     split, duration_s = find("split"), find("duration_s")
     # In a manifest of ours, an empty end_s is that of the recording, and duration_s is no further bound.
     used = {audio, text, speaker, split, *([duration_s] if "end_s" in by_name else [])}
@@ -108,11 +126,46 @@ def choose_columns(
     if "end" in parts:
         parts.pop("length", None)
     others = () if choice.text else tuple(by_name[name] for name in TEXT_COLUMNS if name in by_name)
-    return Columns(audio, text, speaker, split, duration_s, parts, tuple(name for name in others if name != text))
+    others = tuple(name for name in others if name != text)
+    return Columns(audio, text, speaker, split, duration_s, parts, others, bool(guessed_audio or guessed_text))
 
 
-def note_unused(column_names: Iterable[str], columns: Columns) -> tuple[Mark, ...]:
-    """Return a note of the columns that are not used."""
+def _guess_audio(names: Sequence[str], values: Callable[[str], Iterable[Any]]) -> str | None:
+    """Return the one column whose cells end like audio files; None if there are several, or none."""
+    found = [name for name in names if _is_alike(_sample(values(name)), lambda cell: files.is_audio(PurePath(cell)))]
+    return found[0] if len(found) == 1 else None
+
+
+def _guess_text(names: Sequence[str], values: Callable[[str], Iterable[Any]]) -> str | None:
+    """Return the column whose cells are words and far longer than those of any other; None if there is none."""
+    lengths = {}
+    for name in names:
+        cells = _sample(values(name))
+        if _is_alike(cells, lambda cell: any(map(str.isalpha, cell)) and not files.is_audio(PurePath(cell))):
+            lengths[name] = sum(map(len, cells)) / len(cells)
+    longest = sorted(lengths, key=lengths.__getitem__, reverse=True)
+    if len(longest) > 1 and lengths[longest[0]] < MIN_TEXT_LEAD * lengths[longest[1]]:
+        return None
+    return longest[0] if longest else None
+
+
+def _sample(values: Iterable[Any]) -> list[str]:
+    """Return the first cells that are not empty, as text."""
+    cells = (str(value).strip() for value in values if value is not None)
+    return list(itertools.islice(filter(None, cells), MAX_SAMPLED))
+
+
+def _is_alike(cells: Sequence[str], is_kind: Callable[[str], bool]) -> bool:
+    return bool(cells) and sum(map(is_kind, cells)) >= MIN_ALIKE * len(cells)
+
+
+def note_columns(column_names: Iterable[str], columns: Columns) -> tuple[Mark, ...]:
+    """Return notes of the columns that were guessed, and of those that are not used."""
+    guessed = (Mark("assumed-columns", f"the audio is in {columns.audio!r} and its text in {columns.text!r}"),)
+    return (guessed if columns.is_guessed else ()) + _note_unused(column_names, columns)
+
+
+def _note_unused(column_names: Iterable[str], columns: Columns) -> tuple[Mark, ...]:
     own = {"row", "marks"}  # of a manifest
     unused = [name for name in column_names if name not in {*columns.names, *own}]
     if not unused:

@@ -7,7 +7,7 @@ from typing import Any
 
 from asrkit.data import embedded, limits
 from asrkit.data.readers import tables
-from asrkit.data.readers.columns import ColumnChoice, choose_columns, note_unused
+from asrkit.data.readers.columns import ColumnChoice, choose_columns, note_columns
 from asrkit.data.readers.rows import TableRow, extract_audio, make_utterances
 from asrkit.errors import DataError, first_line
 
@@ -48,7 +48,7 @@ def read(path: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Tab
         ) from error
     if not rows:
         raise DataError(f"{path} has no rows; add one row for each recording.")
-    return tables.Table(make_utterances(rows, columns, names), names, columns, notes=note_unused(names, columns))
+    return tables.Table(make_utterances(rows, columns, names), names, columns, notes=note_columns(names, columns))
 
 
 def _batch_rows(file: Any) -> int:

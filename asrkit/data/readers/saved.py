@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asrkit.data import access, embedded, limits
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers import arrow_stream, tables
-from asrkit.data.readers.columns import ColumnChoice, Columns, choose_columns, note_unused
+from asrkit.data.readers.columns import ColumnChoice, Columns, choose_columns, note_columns
 from asrkit.data.readers.rows import extract_audio, make_utterances
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError, first_line
@@ -126,7 +126,7 @@ def _read_splits(
     if not utterances:
         raise DataError(f"{folder.name} has no rows; save one that has some.")
     names = tuple(dataset.column_names)
-    return tables.Table(utterances, names, columns, notes=note_unused(names, columns))
+    return tables.Table(utterances, names, columns, notes=note_columns(names, columns))
 
 
 def _read_rows(

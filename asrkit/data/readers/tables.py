@@ -22,7 +22,7 @@ from asrkit.data.readers.columns import (
     ColumnChoice,
     Columns,
     choose_columns,
-    note_unused,
+    note_columns,
 )
 from asrkit.data.readers.rows import TableRow, make_utterances, read_field
 from asrkit.errors import DataError, first_line
@@ -84,7 +84,7 @@ def read(path: Path, choice: ColumnChoice = NO_CHOICE) -> Table:
         columns,
         sheet=prefix + sheet.name if sheet.name else "",
         sheets=tuple(prefix + name for name in sheet.names if name),
-        notes=note_unused(column_names, columns),
+        notes=note_columns(column_names, columns),
     )
 
 
@@ -112,7 +112,13 @@ def _name_fields(
     header = [name.strip() for record in records[top : top + 1] for name in record.fields]
     if not any(any(record.fields) for record in records[top + 1 :]):
         return []
-    columns = choose_columns(filter(None, header), f"{path}{description}", choice)
+    body = records[top + 1 :]
+
+    def read_column(name: str) -> list[str]:
+        index = header.index(name)
+        return [record.fields[index] for record in body if len(record.fields) > index]
+
+    columns = choose_columns(filter(None, header), f"{path}{description}", choice, read_column)
     text_index = header.index(columns.text)
     rows: list[TableRow] = []
     for number, record in enumerate(records[top + 1 :], top + 2):

@@ -20,7 +20,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, sources, uploads
 from asrkit.data.readers import hub_names
 from asrkit.data.sources import Source
-from asrkit.errors import DataError, QuotaError
+from asrkit.errors import ColumnError, DataError, QuotaError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
@@ -40,6 +40,7 @@ from asrkit.ui.security.storage import storage
 ABANDON_AFTER_S = 150
 """A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
 MAX_PLAYED_S = 40.0  # of one clip
+COLUMN_SETTINGS = ("text_column", "audio_column", "speaker_column")
 TEXT_SETTINGS = ("normaliser", "spell_numbers", "markup", "character_map")
 SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
 AUDIT_SETTINGS = (*SPLIT_SETTINGS, "min_duration_s", "max_duration_s", "adapter_language")
@@ -75,7 +76,10 @@ class DataApi:
 
     @with_error_reply
     def load(self, request: Request) -> Reply:
-        """Read the dataset `data` again and describe it. While it is downloaded from the Hub: how far that is."""
+        """Read the dataset `data` again and describe it.
+
+        While it is downloaded from the Hub: how far that is. Of a table whose columns are not known: the columns.
+        """
         if str(request.get("data")).startswith(hub_names.PREFIX):
             job = self.downloads.join(
                 make_key(request),
@@ -89,7 +93,11 @@ class DataApi:
                 return _describe_progress(job)
             source = job.result.source
         else:
-            source = self.datasets.load(request).source
+            try:
+                source = self.datasets.load(request).source
+            except ColumnError as error:
+                chosen = {name: str(request.get(name) or "") for name in COLUMN_SETTINGS}
+                return dataset_report.describe_columns(str(request["data"]), error, chosen)
         return dataset_report.describe_source(str(request["data"]), source)
 
     @with_error_reply

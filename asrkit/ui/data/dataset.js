@@ -82,6 +82,10 @@ export class Dataset {
     if (!reply) return;
     this.name = reply.name;
     this.columns = columns;
+    if (reply.state === "columns") {
+      this.askColumns(reply);
+      return;
+    }
     this.show(reply);
     tab.audit.clear();
     tab.transcripts.propose(reply.proposed);
@@ -111,6 +115,28 @@ export class Dataset {
     return null;
   }
 
+  /** Let the visitor say which column is which; the dataset is read as soon as both are known. */
+  askColumns(reply) {
+    const { part, tab } = this;
+    this.offerColumns(reply, [["", t("data.choose_column")]]);
+    part("columns").hidden = false;
+    part("sheet-label").hidden = true;
+    part("name").textContent = reply.name.split("/").filter(Boolean).pop() || reply.name;
+    for (const name of ["layout", "assumed", "clips"]) part(name).replaceChildren();
+    part("facts").textContent = t("data.ask_columns");
+    tab.showColumns();
+    part("text_column").focus();
+  }
+
+  offerColumns(reply, first = []) {
+    const pairs = reply.column_names.map((column) => [column, column]);
+    for (const name of COLUMN_NAMES) {
+      const isSpeaker = name === "speaker_column", none = [["-", t("common.none")]];
+      const chosen = reply.columns[name] || (isSpeaker ? "-" : "");
+      fillOptions(this.part(name), [...(isSpeaker ? none : first), ...pairs], chosen);
+    }
+  }
+
   show(reply) {
     const { part, tab } = this;
     part("name").textContent = reply.name.replace(/^my-data:/, "").split("/").filter(Boolean).pop() || reply.name;
@@ -119,11 +145,7 @@ export class Dataset {
     part("facts").textContent = describeSize(reply);
     part("assumed").replaceChildren(...reply.assumed.map((textContent) => make("li", { textContent })));
     part("columns").hidden = !Object.keys(reply.columns).length;
-    for (const name of COLUMN_NAMES) {
-      const pairs = reply.column_names.map((column) => [column, column]);
-      const choices = name === "speaker_column" ? [["-", t("common.none")], ...pairs] : pairs;
-      fillOptions(part(name), choices, reply.columns[name] || "-");
-    }
+    this.offerColumns(reply);
     part("sheet-label").hidden = reply.sheets.length < 2;
     fillOptions(part("sheet"), reply.sheets, reply.sheet);
     part("clips").replaceChildren(makeClipTable(reply.clips, tab.player, this.request()));

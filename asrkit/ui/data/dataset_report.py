@@ -11,6 +11,7 @@ from typing import Any
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers import spreadsheets
 from asrkit.data.sources import Source
+from asrkit.errors import ColumnError
 from asrkit.ui import strings
 from asrkit.ui.common.component import Reply
 from asrkit.ui.data import proposals
@@ -41,6 +42,17 @@ def describe_source(name: str, source: Source) -> Reply:
         "assumed": describe_assumed(source),
         "proposed": proposals.propose_text_settings([row.text for row in rows[:MAX_PREVIEW_TEXTS]]),
         "clips": [describe_clip(rows[index], index) for index in _spread(len(rows), NUM_PREVIEWED)],
+    }
+
+
+def describe_columns(name: str, error: ColumnError, chosen: dict[str, str]) -> Reply:
+    """Describe a table whose columns the visitor has to choose. chosen: those that were chosen already."""
+    return {
+        "state": "columns",
+        "name": name,
+        "message": str(error),
+        "column_names": [column for column in error.column_names if column],
+        "columns": chosen,
     }
 
 

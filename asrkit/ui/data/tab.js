@@ -48,6 +48,11 @@ class DataTab {
     for (const section of DATASET_SECTIONS) this.part(section).hidden = !isShown;
   }
 
+  /** Of a table whose columns are not known yet, only these can be seen. */
+  showColumns() {
+    this.part("summary").hidden = false;
+  }
+
   showNotice(message) {
     showMessage(this.part("notice"), message);
     if (message) this.part("notice").scrollIntoView({ block: "nearest" });

@@ -6,7 +6,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from asrkit.audit.findings import EXPLANATIONS
 from asrkit.data import manifest, sources
+from asrkit.errors import ColumnError
 from tests.support.sheets import cells, write_xlsx
 
 
@@ -143,6 +145,38 @@ class TestTables:
         clip("a.wav")
         path = table("x.csv", "file_name,text,age,accent", "a.wav,hi,9,")
         assert sources.load(str(path)).notes == (manifest.Mark("columns-not-used", "age, accent"),)
+
+    @pytest.mark.parametrize(
+        ("header", "rows", "expected"),
+        [
+            ("Archivo,Transcripción", ["a.wav,buenos días", "b.wav,adiós"], ("Archivo", "Transcripción")),
+            ("no,xyz,who,what", ["1,a.wav,ana,good day to you", "2,b.wav,bob,and to you"], ("xyz", "what")),
+            ("Sound file,text", ["a.wav,hello", "b.wav,you"], ("Sound file", "text")),
+            ("path,said", ["a.wav,hello", "b.wav,you"], ("path", "said")),
+        ],
+    )
+    def test_columns_without_known_names_are_guessed_by_their_cells(self, clip, table, header, rows, expected):
+        clip("a.wav")
+        clip("b.wav")
+        source = sources.load(str(table("x.csv", header, *rows)))
+        assert (source.columns.audio, source.columns.text) == expected
+        assert "assumed-columns" in [note.code for note in source.notes], "the guess wants a yes"
+        assert EXPLANATIONS["assumed-columns"].changes == "text"
+
+    @pytest.mark.parametrize(
+        ("header", "row", "missing"),
+        [
+            ("one,two,three", "a.wav,hello there,good bye", "text"),  # as long
+            ("one,two,three", "a.wav,a.flac,good bye", "audio"),
+            ("one,two", "a.wav,17", "text"),
+            ("one,two", "7,17", "audio"),
+        ],
+    )
+    def test_columns_are_asked_for_where_a_guess_would_be_unsure(self, clip, table, header, row, missing):
+        clip("a.wav")
+        with pytest.raises(ColumnError, match=f"no {missing} column: found 'one', 'two'") as raised:
+            sources.load(str(table("x.csv", header, row, row)))
+        assert raised.value.column_names == tuple(header.split(","))
 
     def test_spreadsheet_id_without_its_zeros_is_found(self, clip, tmp_path):
         clip("0007.wav")

@@ -36,7 +36,7 @@ def write_sine(path, seconds=1.0, rate=RATE, **options):
 
 TABLES = {
     "no columns": ("x.csv", b"hello\nworld\n", "has no audio column: found 'hello'"),
-    "no text column": ("x.csv", b"file_name,words\na.wav,hi\n", "has no text column"),
+    "no text column": ("x.csv", b"file_name,words\na.wav,7\n", "has no text column"),
     "header alone": ("x.csv", b"file_name,text\n", "has no rows"),
     "empty file": ("x.csv", b"", "has no rows"),
     "blank lines": ("x.csv", b"\n\n\n", "has no rows"),
@@ -66,7 +66,7 @@ TABLES = {
     "a negative start": ("x.csv", b"file_name,text,start_s\na.wav,hi,-1\n", "start_s is '-1'"),
     "a duration that is no number": ("x.csv", b"file_name,text,duration_s\na.wav,hi,long\n", "duration_s is 'long'"),
     "an infinite duration": ("x.csv", b"file_name,text,duration_s\na.wav,hi,inf\n", "duration_s is 'inf'"),
-    "a misspelt column": ("x.tsv", b"file_name\tsentenze\na.wav\thi\n", "has no text column"),
+    "a misspelt column": ("x.tsv", b"file_name\tsentenze\ttranscribtion\na.wav\thi\tyo\n", "has no text column"),
     "a truncated JSON line": ("x.jsonl", b'{"audio": \n', "line 1 is not JSON"),
     "a JSON line that is a list": ("x.jsonl", b"[1]", "line 1 is not a JSON object"),
     "a JSON line that is a number": ("x.jsonl", b"1", "line 1 is not a JSON object"),

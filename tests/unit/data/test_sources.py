@@ -195,7 +195,7 @@ class TestErrors:
             load(clip("a.wav"))
 
     def test_no_text_column(self, table):
-        path = table("x.csv", "file_name,words", "a.wav,hi")
+        path = table("x.csv", "file_name,words", "a.wav,7")
         message = (
             r"x\.csv has no text column: found 'file_name', 'words'; wanted one of text, sentence.*set text_column"
         )
@@ -204,7 +204,7 @@ class TestErrors:
 
     def test_no_audio_column(self, table):
         with pytest.raises(DataError, match=r"no audio column: found 'clip', 'text'; wanted one of file_name"):
-            load(table("x.csv", "clip,text", "a.wav,hi"))
+            load(table("x.csv", "clip,text", "a,hi"))
         with pytest.raises(DataError, match="no audio column: found 'clip', 'text'; wanted 'sound'"):
             load(table("x.csv", "clip,text", "a.wav,hi"), audio_column="sound")
 

@@ -74,7 +74,7 @@ class TestErrors:
     def test_no_text_column(self, tmp_path):
         self.assert_refused(
             tmp_path,
-            make_dataset({"audio": {"bytes": b"x", "path": None}, "label": "hi"}),
+            make_dataset({"audio": {"bytes": b"x", "path": None}, "label": "7"}),
             "saved has no text column: found 'audio', 'label'",
         )
 

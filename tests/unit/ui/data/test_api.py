@@ -55,6 +55,17 @@ def run_audit(data_api, request):
     return wait_for(poll, "the audit")
 
 
+def test_columns_that_nothing_tells_are_asked_for(data_api, folder):
+    lines = (folder / "metadata.csv").read_text().replace("file_name,text,other", "sound,said,meant", 1)
+    (folder / "metadata.csv").write_text(lines)
+    reply = data_api.load(make_request(folder))
+    assert reply["state"] == "columns" and reply["column_names"] == ["sound", "said", "meant", "speaker"]
+    assert "has no text column" in reply["message"]
+    reply = data_api.load(make_request(folder, text_column="said"))
+    assert reply["columns"] == {"text_column": "said", "audio_column": "sound", "speaker_column": "speaker"}
+    assert any("Columns chosen by their content" in text for text in reply["assumed"])
+
+
 def test_load_describes_the_dataset(data_api, folder):
     reply = json.loads(json.dumps(data_api.load(make_request(folder))))
     assert (reply["train"], reply["eval"], reply["speakers"]) == (13, 0, 1)
