@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asrkit import config as configs
+from asrkit.data import dataset_names
 from asrkit.errors import ConfigError
 from asrkit.jobs import ProgressCallback
 from asrkit.runs.store import RunStore
@@ -44,7 +45,12 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that `make_config` reads."""
     parser.add_argument("--preset", metavar="NAME", help=", ".join(configs.list_presets()))
     parser.add_argument("--config", metavar="FILE", help="JSON file of settings, such as a run's config.json")
-    parser.add_argument("--train", metavar="DATA", help="training data: a folder, table, archive or hub:owner/name")
+    parser.add_argument(
+        "--train",
+        metavar="DATA",
+        action="append",
+        help="training data: a folder, table, archive or hub:owner/name; may be repeated",
+    )
     parser.add_argument("--eval", metavar="DATA", help="evaluation data (default: its own split, else a share)")
     parser.add_argument("--model", metavar="BASE", help="base model: starter, a Hub id or a checkpoint directory")
     parser.add_argument("--processes", metavar="N", help="worker processes under torchrun, one for each GPU")
@@ -91,10 +97,10 @@ def make_config(options: argparse.Namespace) -> configs.TrainConfig:
         configs.from_file(options.config) if options.config else configs.load_preset(options.preset or "demo").config
     )
     values: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("train", "eval", "model", "processes")
-        if getattr(options, name) is not None
+        name: getattr(options, name) for name in ("eval", "model", "processes") if getattr(options, name) is not None
     }
+    if options.train:
+        values["train"] = dataset_names.join(options.train)
     accepted = {"accept_assumptions": True} if options.yes else {}
     return config.replace(values | parse_changes(options.changes) | accepted)
 

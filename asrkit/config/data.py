@@ -29,7 +29,7 @@ class DataSettings:
     train: str = _setting(
         "callsigns",
         "Dataset",
-        "callsigns, a folder, CSV, TSV, JSONL, or hub:owner/name[:config][:split].",
+        "callsigns, a folder, CSV, TSV, JSONL, or hub:owner/name[:config][:split]; several with + between them.",
         basic=True,
     )
     eval: str = _setting(

@@ -1,6 +1,6 @@
 """DATA, in any supported layout -> `Source`: the utterances to train on and, if the data has them, to evaluate on.
 
-DATA is one of
+DATA is one of these, or several with " + " between them (`dataset_names`):
     a built-in name             callsigns
     hub:owner/name[:config][:split]
     a CSV, TSV, JSON(L), parquet or spreadsheet file with an audio and a text column; paths relative to the file;
@@ -28,7 +28,7 @@ import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asrkit.data import access, embedded
+from asrkit.data import access, dataset_names, embedded
 from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge_notes, merge_tiers, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
@@ -99,10 +99,10 @@ def load(
     """
     choice = ColumnChoice(text_column, audio_column, speaker_column)
     options = ReadOptions(choice, tiers, hub_dir, on_progress)
-    source = _load(str(data), options)
+    source = _load_all(str(data), options)
     if eval_data is None:
         return source
-    other = _load(str(eval_data), options)
+    other = _load_all(str(eval_data), options)
     return replace(
         source,
         eval=other.eval or other.train,
@@ -119,6 +119,26 @@ def check_access(data: str) -> None:
             access.check(Path(data).expanduser().absolute())
         except RuntimeError as error:
             raise DataError(f"There is no data at {data!r:.200} ({error}).") from error
+
+
+def _load_all(data: str, options: ReadOptions) -> Source:
+    """Load the datasets of a setting as one. Those without an evaluation split are only trained on if others have one.
+
+    Columns, sheets and tiers, which differ from one dataset to the next, are described for a single one alone.
+    """
+    sources = [_load(name, options) for name in dataset_names.separate(data)]
+    if len(sources) == 1:
+        return sources[0]
+    held_out = [row for source in sources for row in source.eval or []]
+    unseen = [row for source in sources for row in source.test or []]
+    return Source(
+        [row for source in sources for row in source.train],
+        held_out or None,
+        "; ".join(source.description for source in sources),
+        unseen or None,
+        " + ".join(dict.fromkeys(source.layout for source in sources)),
+        notes=tuple(dict.fromkeys(note for source in sources for note in source.notes)),
+    )
 
 
 def _load(data: str, options: ReadOptions) -> Source:

@@ -16,7 +16,8 @@ from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import EXPLANATIONS, Finding, derive_verdict
 from asrkit.audit.writing import ClipText
 from asrkit.config import TrainConfig
-from asrkit.data import manifest, sources, splitting
+from asrkit.data import dataset_names, manifest, sources, splitting
+from asrkit.data.dataset_names import HUB
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AssumptionError, DataError
 from asrkit.files import write_json
@@ -27,7 +28,6 @@ from asrkit.runs.store import RunStore
 from asrkit.text import normalizers
 from asrkit.text.graphemes import GraphemeSplitter, choose_graphemes
 
-HUB = "hub:"
 LEAK = "leak-"
 """Prefix of the codes of findings about leaks between the splits."""
 
@@ -61,7 +61,7 @@ class PreparedData:
 
 def is_local(config: TrainConfig) -> bool:
     """Whether everything needed to check the data is on this machine."""
-    return not (config.train.startswith(HUB) or config.eval.startswith(HUB))
+    return not any(name.startswith(HUB) for name in _list_datasets(config))
 
 
 def check_access(config: TrainConfig) -> None:
@@ -69,9 +69,13 @@ def check_access(config: TrainConfig) -> None:
 
     The worker, which acts for no visitor, reads what the owner of the run may read.
     """
-    for name in (config.train, config.eval):
-        if name and not name.startswith(HUB) and name not in sources.BUILT_IN:
+    for name in _list_datasets(config):
+        if not name.startswith(HUB) and name not in sources.BUILT_IN:
             sources.check_access(name)
+
+
+def _list_datasets(config: TrainConfig) -> list[str]:
+    return [name for setting in (config.train, config.eval) if setting for name in dataset_names.separate(setting)]
 
 
 def prepare_data(

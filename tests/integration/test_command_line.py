@@ -132,7 +132,7 @@ def write_one_clip(folder: Path) -> Path:
 BAD_DATA = {
     "missing path": (lambda folder: folder / "nowhere", "nowhere"),
     "empty folder": (make_empty_folder, "is empty"),
-    "no columns": (lambda folder: write_dataset(folder, [], header="sound,words"), "metadata.csv"),
+    "no columns": (lambda folder: write_dataset(folder, [], header="sound,words"), "is in 'sound'"),
     "not audio": (write_text_as_audio, "bad.wav"),
     "zero length": (write_empty_clip, "none.wav"),
     "empty transcript": (lambda folder: write_dataset(folder, [("audio/004.wav", " ")]), "row 6"),

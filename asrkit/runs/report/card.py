@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asrkit.data import manifest
+from asrkit.data import dataset_names, manifest
+from asrkit.data.dataset_names import HUB
 from asrkit.languages import guess_language
 from asrkit.models import resolution
 from asrkit.runs import events
-from asrkit.runs.preparation import HUB, LEAK
+from asrkit.runs.preparation import LEAK
 from asrkit.runs.report import picture
 from asrkit.runs.run import Run
 from asrkit.runs.summary import describe_model_step, get_best_evaluation
@@ -107,8 +108,9 @@ def _render_front_matter(run: Run, best: events.Event | None, config: dict[str, 
         lines.append(f"base_model: {json.dumps(config['model'])}")
     if config["language"]:
         lines.append(f"language: {json.dumps(config['language'])}")
-    if config["train"].startswith("hub:"):
-        lines.append(f"datasets: [{json.dumps(config['train'][4:].split(':')[0])}]")
+    on_hub = [name[4:].split(":")[0] for name in dataset_names.separate(config["train"]) if name.startswith(HUB)]
+    if on_hub:
+        lines.append(f"datasets: {json.dumps(on_hub)}")
     if best:
         metrics = [
             {"type": name, "value": round(best.data[name], 4), "name": name.upper()}
@@ -148,8 +150,9 @@ def _find_language(run: Run) -> str:
 
 
 def _strip_path(data: str) -> str:
-    """Return the name of a folder or file without its path. Other data stays as it is."""
-    return data if data.startswith(HUB) else Path(data).name
+    """Return the names of folders or files without their paths. Other data stays as it is."""
+    names = dataset_names.separate(data)
+    return dataset_names.join(name if name.startswith(HUB) else Path(name).name for name in names)
 
 
 def _render_usage(model: str) -> str:

@@ -347,9 +347,10 @@ def test_empty_folder(prepare, tmp_path):
     assert f"{tmp_path / 'data'} is empty" in get_error(prepare, tmp_path / "data")
 
 
-def test_table_without_the_columns_is_rejected(prepare, data):
+def test_columns_that_were_guessed_have_to_be_accepted(prepare, data):
     message = get_error(prepare, data(header="sound,words"))
-    assert "metadata.csv" in message and "column" in message
+    assert "the audio is in 'sound' and its text in 'words'" in message and "accept" in message
+    assert len(prepare(data(header="sound,words"), accept_assumptions=True).train) > 0
 
 
 def test_columns_can_be_named(prepare, data):

@@ -1,0 +1,36 @@
+"""The names of datasets in a setting: one, or several that are trained on together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from asrkit.errors import DataError
+
+SEPARATOR = " + "
+HUB = "hub:"
+
+
+def join(names: Iterable[str]) -> str:
+    """Return the setting that names these datasets."""
+    return SEPARATOR.join(name.strip() for name in names)
+
+
+def separate(setting: str) -> list[str]:
+    """Return the names in a setting such as `callsigns + /data/mine`, each once.
+
+    A file or folder that is there with such a name is one dataset. Raises DataError for a missing name.
+    """
+    if SEPARATOR.strip() not in setting or _exists(setting):
+        return [setting]
+    names = [name.strip() for name in f" {setting} ".split(SEPARATOR)]
+    if not all(names):
+        raise DataError(f"The datasets {setting!r:.200} lack a name before or after a +; name each, or remove the +.")
+    return list(dict.fromkeys(names))
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, of an unknown user, or with NUL bytes
+        return False
