@@ -82,7 +82,7 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
             with gr.Tab(strings.text("tab.runs"), id="runs"):
                 runs_table = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
-                model, chosen = transcribe_tab.build(store, audio)
+                model, chosen, recorder = transcribe_tab.build(store, audio)
         gr.on(
             [page.load, panel.change],
             guarded(lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen), "refresh_model"),
@@ -102,7 +102,8 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
             """Fill the form with the settings for the chosen data."""
             return [gr.Tabs(selected="train"), *data_tab.fill_form(event.settings)]
 
-        data.select(guarded(fill_form, "fill_form"), None, [tabs, *form_fields], **transcribe_tab.QUIET)
+        for chooser in (data, recorder):
+            chooser.select(guarded(fill_form, "fill_form"), None, [tabs, *form_fields], **transcribe_tab.QUIET)
         runs_table.select(guarded(open_run, "open_run"), None, [tabs, panel], **transcribe_tab.QUIET)
 
         def use_run(event: gr.EventData) -> list[Any]:

@@ -193,7 +193,7 @@ def take_stills(playwright: Playwright, app: App, run: Run, scratch: Path, folde
     page.screenshot(path=folder / "transcribe.png")
 
     page.get_by_role("tab", name="Data").click()
-    page.get_by_role("button", name="callsigns (comes with asrkit)").click()
+    page.get_by_role("button", name="Radio callsigns (comes with asrkit)").click()
     page.get_by_role("button", name="Check", exact=True).click()
     expect(page.locator("#data [data-part=verdict]")).to_be_visible()
     page.locator("[data-finding] summary").first.click()

@@ -9,7 +9,9 @@ from typing import Any
 import gradio as gr
 
 from asrkit import config as configs
+from asrkit.audit import selection
 from asrkit.config import FIELDS, TrainConfig, field_label
+from asrkit.data import access
 from asrkit.errors import ConfigError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore, default_runs_dir
@@ -44,6 +46,16 @@ Form = dict[str, Field]
 def list_base_models(store: RunStore) -> list[tuple[str, str]]:
     """List (label, value) of base models: the starter, the runs, then well-known Hub ids. Others can be typed."""
     return [*reversed(model_choices.list_models(store)), *((name, name) for name in HUB_MODELS)]
+
+
+def list_datasets(store: RunStore) -> list[tuple[str, str]]:
+    """List (label, value) of datasets: the visitor's own in the data folder, then those that come with asrkit."""
+    folders = [
+        path
+        for path in sorted(access.visitor_dir(store.data_dir).glob("*"))
+        if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER
+    ]
+    return [*((path.name, str(path)) for path in folders), *DATASETS]
 
 
 def make_field(name: str, store: RunStore) -> Field:

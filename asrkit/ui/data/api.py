@@ -63,15 +63,7 @@ class DataApi:
     @with_error_reply
     def list_datasets(self, request: Request) -> Reply:
         """List the datasets to choose from, the sender's own and the built-in ones, and base models."""
-        paths = [
-            path
-            for path in sorted(access.visitor_dir(self.store.data_dir).glob("*"))
-            if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER
-        ]
-        listed = [{"value": str(path), "label": path.name} for path in paths]
-        listed += [
-            {"value": name, "label": strings.text("data.built_in_dataset", name=name)} for name in sources.BUILT_IN
-        ]
+        listed = [{"value": value, "label": label} for label, value in form.list_datasets(self.store)]
         return {"known": listed, "models": form.list_base_models(self.store)}
 
     @with_error_reply

@@ -110,7 +110,7 @@ FUNCTIONS: Mapping[str, Action] = {
 
 EVENTS: Mapping[str, Action] = {
     "restore_form": _VIEW,
-    "list_base_models": _VIEW,
+    "list_choices": _VIEW,
     "fill_from_preset": _VIEW,
     "update_dependents": _VIEW,
     "start_training": Action.START_RUN,

@@ -75,9 +75,9 @@ def build(
     saved = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
     # The page is built for nobody; whose runs can be trained further depends on who opens it.
     page.load(
-        guarded(lambda: gr.update(choices=form.list_base_models(store)), "list_base_models"),
+        guarded(lambda: _list_choices(store), "list_choices"),
         None,
-        fields["model"],
+        [fields["model"], fields["train"]],
         **QUIET,
     )
     page.load(guarded(_restore, "restore_form"), saved, inputs, **QUIET)
@@ -101,7 +101,7 @@ def build(
         clicked = button.click(started, [*inputs, *shared_inputs], [start, message, panel, accept], **QUIET)
         clicked.then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
-    panel.change(refresh, None, [start, waiting, fields["model"]], **QUIET)
+    panel.change(refresh, None, [start, waiting, fields["model"], fields["train"]], **QUIET)
     return panel, inputs
 
 
@@ -278,8 +278,13 @@ def _start(
     yield gr.update(interactive=True), _update_message(""), run.id, hidden
 
 
-def _refresh(store: RunStore) -> tuple[Any, Any, Any]:
-    """Return updates of the button, the note that a run is active, and the base models after a run began or ended."""
+def _list_choices(store: RunStore) -> tuple[Any, Any]:
+    """Return updates of the base models and the datasets to choose from."""
+    return gr.update(choices=form.list_base_models(store)), gr.update(choices=form.list_datasets(store))
+
+
+def _refresh(store: RunStore) -> tuple[Any, ...]:
+    """Return updates after a run began or ended: the button, the note that one is active, and what can be chosen."""
     active_ids = [run.id for run in lifecycle.iter_active_runs(store)]
     if active_ids:
         running = strings.text("train.running", count=len(active_ids), run=active_ids[0])
@@ -288,7 +293,7 @@ def _refresh(store: RunStore) -> tuple[Any, Any, Any]:
         note = _update_message(f"{running} {next_run}")
     else:
         note = _update_message("")
-    return gr.update(interactive=True), note, gr.update(choices=form.list_base_models(store))
+    return gr.update(interactive=True), note, *_list_choices(store)
 
 
 def _update_message(text: str, style: str = "callout", role: str = "status") -> Any:

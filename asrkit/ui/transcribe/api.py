@@ -29,7 +29,7 @@ from asrkit.ui.common.served_files import AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
-from asrkit.ui.transcribe import compare, live
+from asrkit.ui.transcribe import compare, live, retraining
 from asrkit.ui.transcribe.hints import read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
 from asrkit.ui.transcribe.recordings import DONE, WORKING, Microphone, Recording, Recordings
@@ -198,14 +198,18 @@ class TranscribeApi:
 
     @with_error_reply
     def save_correction(self, request: Request) -> Reply:
-        """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {done}."""
-        _, wave = self._get_complete(request)
+        """Save a recording with its corrected text into a dataset: {id, text, dataset, speaker} -> {done, settings}.
+
+        `settings` are those of a run that trains the model on the dataset, too.
+        """
+        recording, wave = self._get_complete(request)
         storage.check_room(2 * len(wave.samples))
         dataset = collection.open_collection(access.visitor_dir(self.store.data_dir), str(request["dataset"]))
         clip = dataset.add(wave, str(request["text"]), speaker=str(request.get("speaker") or ""))
         count = len(dataset.clips())
         return {
             "done": strings.text("transcribe.kept", file=clip.file_name, folder=dataset.folder, count=count),
+            "settings": retraining.propose_settings(self.store, recording.model, str(dataset.folder)),
         }
 
     @with_error_reply

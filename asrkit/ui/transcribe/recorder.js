@@ -14,8 +14,8 @@ const MAX_LEVELS = 40; // of the microphone, drawn beside each other
 const CLOCK_MS = 200;
 
 class TranscribePanel {
-  constructor({ element, props, server, upload, watch }) {
-    Object.assign(this, { element, props, server, upload });
+  constructor({ element, props, server, upload, watch, trigger }) {
+    Object.assign(this, { element, props, server, upload, trigger });
     this.root = element.querySelector(".recorder");
     this.part = partsOf(element);
     this.post = createPost(server, (message) => this.showError(message));
@@ -25,6 +25,8 @@ class TranscribePanel {
     this.clockTimer = null;
     this.numRecordings = 0;
     this.levels = [];
+    this.correction = null; // the one that was saved last: {id, text, model, settings}
+    this.compares = false; // as soon as a model that was trained on it is chosen
     this.result = new Result(element, this.part, {
       canPlay: () => !this.live,
       onError: (message) => this.showError(message),
@@ -42,6 +44,7 @@ class TranscribePanel {
     onClick("download-all", () => this.downloadAll());
     onClick("align", () => this.align());
     onClick("save-correction", () => this.saveCorrection());
+    onClick("train-on-it", () => this.trainOnCorrection());
     onClick("compare", () => this.compare());
     part("comparison").addEventListener("toggle", () => this.listOtherModels());
     for (const button of element.querySelectorAll("[data-format]")) {
@@ -64,6 +67,7 @@ class TranscribePanel {
   onModelChosen() {
     this.root.dataset.model = this.props.value;
     this.preload();
+    this.showGain();
   }
 
   /** The chosen model is loaded as soon as the tab is shown, before the first recording. */
@@ -253,8 +257,31 @@ class TranscribePanel {
   async saveCorrection() {
     const { part } = this;
     const [text, dataset, speaker] = ["corrected", "dataset", "speaker"].map((name) => part(name).value);
-    const reply = await this.request("save_correction", { id: this.result.shown.id, text, dataset, speaker });
+    const { id } = this.result.shown, reply = await this.request("save_correction", { id, text, dataset, speaker });
     showMessage(part("kept"), reply?.done);
+    part("train-on-it").hidden = !reply;
+    if (reply) this.correction = { id, text, model: this.props.value, settings: reply.settings };
+  }
+
+  /** Fill the form of Train; what the trained model makes of the same recording is shown when it is chosen here. */
+  trainOnCorrection() {
+    this.compares = true;
+    this.trigger("select", { settings: this.correction.settings });
+  }
+
+  /** Before and after: the recording that was corrected, by the former model and by the one trained on it. */
+  async showGain() {
+    const { part, correction } = this, model = this.props.value;
+    if (!this.compares || model === correction.model) return;
+    this.compares = false;
+    await this.open(correction.id);
+    if (this.result.shown?.id !== correction.id) return; // it is no longer kept
+    part("comparison").open = true;
+    await this.listOtherModels();
+    part("other").value = model;
+    part("reference").value = correction.text;
+    await this.compare();
+    part("comparison").scrollIntoView({ block: "nearest" });
   }
 
   async listOtherModels() {

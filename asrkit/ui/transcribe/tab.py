@@ -18,8 +18,12 @@ from asrkit.ui.transcribe.recorder import make_recorder
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State]:
-    """Lay out the tab and wire it; return the choice of the model, and whether the visitor has made it."""
+def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State, gr.HTML]:
+    """Lay out the tab and wire it.
+
+    Return the choice of the model, whether the visitor has made it, and the recorder, which selects settings to train
+    on corrections.
+    """
     chosen = gr.State(False)
     with gr.Column(elem_id="transcribe"):
         model = gr.Dropdown(
@@ -36,7 +40,7 @@ def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State]:
         add_transcribe_endpoint(store)
     model.change(guarded(lambda name: [name, name], "set_model"), model, [transcribe, evaluate], **QUIET)
     model.input(guarded(lambda: True, "mark_chosen"), None, chosen, **QUIET)
-    return model, chosen
+    return model, chosen, transcribe
 
 
 def refresh_model(store: RunStore, model: str, chosen: bool) -> Any:
