@@ -1,4 +1,4 @@
-"""What FLAC, Ogg and MP3 files say of their length, held against the frames and pages in them.
+"""What FLAC, Ogg and MP3 files say of their length, compared with the frames and pages in them.
 
 Each is read whole by a player, whatever its beginning says: files may be joined, and the number of samples may be that
 of the first, an estimate, or missing. Formats: RFC 9639 (FLAC), RFC 3533 (Ogg), ISO 11172-3 (MPEG audio).

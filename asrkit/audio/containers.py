@@ -33,7 +33,7 @@ MAX_SILENCE_S = 6 * 3600.0
 MAX_BROADCAST_GAP_S = 10.0
 """The same for one gap in formats whose clock may be set at any time (MPEG-TS)."""
 MAX_MISSING_FRACTION = 0.1
-"""Audio may fall this far short of what its header promises; more means a cut file."""
+"""Audio may fall this far short of what its header declares; more means a cut file."""
 PREROLL_S = 1.0
 """A part is decoded from so far before its start: the first frames after a jump are incomplete."""
 _SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}

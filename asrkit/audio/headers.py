@@ -1,7 +1,7 @@
 """The header of an audio file compared with the file: where its audio really ends, and a right header if it is wrong.
 
 These headers tell how many bytes of audio follow. A recorder that writes to a pipe, loses its power or passes 4 GB
-leaves a wrong number there. libsndfile believes it, so a wrong header is replaced by a right one before it reads.
+leaves a wrong number there. libsndfile trusts it, so a wrong header is replaced by a right one before it reads.
 """
 
 from __future__ import annotations

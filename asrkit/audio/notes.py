@@ -21,9 +21,9 @@ NoteCode = Literal[
 ]
 
 _WARNINGS: dict[NoteCode, str] = {
-    "wrong-length": "The file's header does not tell its length ({detail}); all of its audio was read.",
+    "wrong-length": "The file's header does not give its length ({detail}); all of its audio was read.",
     "joined-files": "The file holds {detail} one after another; all of them were read.",
-    "assumed-audio": "The file's header is wrong, and what follows the audio it tells of was read as audio too "
+    "assumed-audio": "The file's header is wrong, and what follows the declared audio was read as audio too "
     "({detail}); listen to the end of the recording.",
     "cut-short": "The end of the recording is missing ({detail}); copy or download the file again.",
     "undecodable-parts": "Parts of the file are damaged and were left out ({detail}); copy or download it again.",

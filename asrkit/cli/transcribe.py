@@ -79,7 +79,7 @@ def _check_output(options: argparse.Namespace, stems: list[str]) -> None:
         delivery.check_folder(Path(options.output), names, options.files)
     elif len(options.files) > 1 and options.format not in JOINABLE:
         raise ConfigError(
-            f"The times of several recordings cannot be told apart in one {options.format} text; give --output DIR, "
+            f"The times of several recordings cannot be distinguished in one {options.format} text; give --output DIR, "
             f"which gets one file for each, or --format {' or '.join(JOINABLE)}."
         )
 

@@ -1,8 +1,8 @@
-"""The CTC blank of a checkpoint: declared, else heard in silence, else named by the vocabulary.
+"""The CTC blank of a checkpoint: declared, else its output for silence, else named by the vocabulary.
 
 Hugging Face's CTC classes take `pad_token_id` for the blank. Checkpoints that were converted from elsewhere may keep
 another: fairseq2 has `<s>` = 0 as blank and `<pad>` = 1, NeMo the last row. Decoded by the wrong one, such a model
-writes nonsense without a word of warning. In silence a CTC model says blank, so a second of it tells.
+outputs nonsense without a warning. A CTC model outputs blanks for silence, so a second of it shows which one it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOISE_LEVEL = 1e-4
 
 @dataclass(frozen=True)
 class SilenceOutput:
-    """What a model says in silence: its most frequent likeliest output, how often it is, and its mean probability."""
+    """The output of a model for silence: its most frequent likeliest output, how often it is, and its mean probability."""
 
     token: int
     share: float
@@ -43,7 +43,7 @@ def settle(model: Any, processor: Any, name: str, chosen: int = -1) -> int:
     """Find the blank of a tuned checkpoint; have model and tokenizer agree on it, now and when they are saved.
 
     chosen: the blank that the user has set, -1 for none. name: of the model, for messages. Raises ModelError where the
-    blank is no output of the model or cannot be told.
+    blank is no output of the model or is unknown.
     """
     blank_id = find(model, processor, name, chosen)
     config, tokenizer = model.config, processor.tokenizer
@@ -70,9 +70,9 @@ def find(model: Any, processor: Any, name: str, chosen: int = -1) -> int:
             raise ModelError(f"{source} is {declared}, but the model has the outputs 0 to {num_rows - 1}; correct it.")
         return int(declared)
     speller, pad_id = Speller.from_tokenizer(processor.tokenizer), config.pad_token_id
-    heard = listen_to_silence(model, processor)
-    if heard.is_clear and heard.token not in speller.texts and heard.token != speller.delimiter_id:
-        return heard.token
+    silence = measure_silence(model, processor)
+    if silence.is_clear and silence.token not in speller.texts and silence.token != speller.delimiter_id:
+        return silence.token
     named = [number for text, number in speller.vocabulary.items() if text.lower() in BLANK_NAMES and number < num_rows]
     if len(named) == 1:
         return named[0]
@@ -81,13 +81,13 @@ def find(model: Any, processor: Any, name: str, chosen: int = -1) -> int:
     if is_valid and is_agreed and not named:
         return int(pad_id)
     raise ModelError(
-        f"The CTC blank of the model {name} cannot be told: pad_token_id is {pad_id} in its config.json and "
+        f"The CTC blank of the model {name} cannot be determined: pad_token_id is {pad_id} in its config.json and "
         f"{processor.tokenizer.pad_token_id} in its tokenizer, and in silence it does not clearly output one token; "
         "set blank_id (for transcription: blank_token_id in its config.json) to the output that is its blank."
     )
 
 
-def listen_to_silence(model: Any, processor: Any) -> SilenceOutput:
+def measure_silence(model: Any, processor: Any) -> SilenceOutput:
     """Run a second of digital silence and one of faint noise."""
     import torch
 

@@ -56,7 +56,10 @@ def _find_problems(path: Path, settings: dict[str, Any], kind: str, config: Trai
         return
     rate = preprocessor.get("sampling_rate", 16_000)
     if not isinstance(rate, int) or not MIN_RATE <= rate <= MAX_RATE:
-        yield f"wants audio of {rate} Hz by its preprocessor_config.json", f"choose one of {MIN_RATE} to {MAX_RATE} Hz"
+        yield (
+            f"expects audio of {rate} Hz by its preprocessor_config.json",
+            f"choose one of {MIN_RATE} to {MAX_RATE} Hz",
+        )
     is_tuned = any("CTC" in name for name in settings.get("architectures") or [])
     num_rows = settings.get("vocab_size")
     if is_tuned and config.vocabulary != "fresh":

@@ -41,7 +41,7 @@ def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, Ctc
     """Return (processor, model) to fine-tune `base` (a directory or Hub id) on normalised `texts`.
 
     A CTC-tuned base keeps its output rows for the characters it knows. ModelError if `base` cannot be loaded, if it
-    lacks a character of `texts` and the vocabulary must not grow, or if its blank cannot be told.
+    lacks a character of `texts` and the vocabulary must not grow, or if its blank is unknown.
     """
     if config.vocabulary == "fresh" or _load_tokenizer(base) is None:
         vocabulary = ctc.build_vocabulary(texts, choose_graphemes(config.graphemes, texts, config.text_rules))

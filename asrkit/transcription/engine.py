@@ -32,7 +32,7 @@ class Engine:
     """Log posteriors of one checkpoint. Threads that use it at the same time wait for each other.
 
     device, dtype: the best of this machine by default. Raises ModelError for a checkpoint that cannot be loaded, has no
-    tokenizer, or whose blank cannot be told.
+    tokenizer, or whose blank is unknown.
     """
 
     def __init__(self, checkpoint: str, device: str | None = None, dtype: torch.dtype | None = None) -> None:

@@ -39,8 +39,8 @@ TOKEN = {symbol: number for number, symbol in enumerate(ALPHABET)} | {" ": ALPHA
 
 
 def config() -> Wav2Vec2Config:
-    """5.4 M parameters; the usual wav2vec2 frame (400 samples, hop 320) with narrow early convolutions, which are what
-    a CPU pays for."""
+    """5.4 M parameters; the usual wav2vec2 frame (400 samples, hop 320) with narrow early convolutions, which take
+    most of the time on a CPU."""
     return Wav2Vec2Config(
         vocab_size=len(ALPHABET),
         pad_token_id=0,
@@ -72,7 +72,7 @@ def config() -> Wav2Vec2Config:
 
 
 WEIGHTS = {"kokoro": 2.0, "piper": 1.0, "flite": 0.8, "espeak": 0.6, "festival": 0.6}
-"""How often an engine's clips are heard for each time that they are in the list: the natural ones more."""
+"""How often an engine's clips are drawn, relative to the others: the natural ones more."""
 
 
 class Speech(IterableDataset):
@@ -106,9 +106,9 @@ class Speech(IterableDataset):
             batch.append(row)
         rng.shuffle(batches)
         for batch in batches:
-            yield collate([(self._heard(row["path"], rng), row["text"]) for row in batch])
+            yield collate([(self._load(row["path"], rng), row["text"]) for row in batch])
 
-    def _heard(self, path: str, rng) -> np.ndarray:
+    def _load(self, path: str, rng) -> np.ndarray:
         samples, _ = soundfile.read(path, dtype="float32")
         return STRENGTHS["light" if self.longest_s.value < 15 else "strong"](samples, rng)
 
@@ -148,10 +148,10 @@ def score(model, rows) -> dict[str, float]:
     }
 
 
-def see_spectra(model, loader, minutes: float) -> None:
-    """Teach the convolutions to hear before anything is read: regress the log mel spectrum of their own input.
+def pretrain_spectra(model, loader, minutes: float) -> None:
+    """Pretrain the convolutions: regress the log mel spectrum of their own input.
 
-    A random convolution stack sees phases; learning spectra through CTC alone takes longer than all the rest. 80 bands,
+    The output of a random convolution stack depends on phase; learning spectra through CTC alone takes longer than all the rest. 80 bands,
     25 ms frames every 20 ms: frame for frame what the model's output frames cover.
     """
     mel = torchaudio.transforms.MelSpectrogram(RATE, n_fft=400, hop_length=320, n_mels=80, center=False)
@@ -163,8 +163,8 @@ def see_spectra(model, loader, minutes: float) -> None:
         values = next(loader)["input_values"]
         target = (mel(values) + 1e-3).log().transpose(1, 2) / 3
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            heard = readout(encoder(values).transpose(1, 2))
-        loss = (heard.float() - target).square().mean()
+            predicted = readout(encoder(values).transpose(1, 2))
+        loss = (predicted.float() - target).square().mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimizer.param_groups:
@@ -234,7 +234,7 @@ def main() -> None:
         )
     )
     if step == 0 and not options.base and options.spectra:
-        see_spectra(model, loader, options.spectra)
+        pretrain_spectra(model, loader, options.spectra)
         average.load_state_dict(model.state_dict())
     use_channels_last(model)
     checks = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in options.check}

@@ -38,14 +38,14 @@ async function until(condition) {
   assert.ok(condition());
 }
 
-/** A session over a server; `log` holds what was called. hear: gives the reply to a chunk. */
-function makeSession({ ready = () => ({ waits: "" }), hear = ({ last }) => ({ state: last ? "done" : "working" }) }) {
+/** A session over a server; `log` holds what was called. reply: gives the reply to a chunk. */
+function makeSession({ ready = () => ({ waits: "" }), reply = ({ last }) => ({ state: last ? "done" : "working" }) }) {
   const log = { sent: [], waiting: [], updates: [], connection: [], failures: [] };
   const server = {
     check_model: async () => ready(),
     push_chunk: async (request) => {
       log.sent.push(request);
-      return hear(request);
+      return reply(request);
     },
   };
   const session = new LiveSession(server, {
@@ -89,7 +89,7 @@ test("nothing is sent before the model is ready", async () => {
 test("a chunk whose request is lost is sent again under its number", async () => {
   let isLost = true;
   const { session, log } = makeSession({
-    hear: () => {
+    reply: () => {
       if (!isLost) return { state: "working" };
       isLost = false;
       throw new Error("lost");
@@ -105,7 +105,7 @@ test("a chunk whose request is lost is sent again under its number", async () =>
 });
 
 test("a failure ends the recording and closes the microphone", async () => {
-  const { session, log } = makeSession({ hear: () => ({ error: "It failed." }) });
+  const { session, log } = makeSession({ reply: () => ({ error: "It failed." }) });
   await session.start();
   push(0.5);
   await until(() => log.failures.length === 1);

@@ -191,5 +191,5 @@ def test_strangers_are_not_told_why_a_shared_run_failed(tmp_path):
         assert secret in str(TrainApi(RunStore(tmp_path)).poll(request)["error"])
     with as_identity(Identity(Role.ANONYMOUS, "", "a" * 24, "visitor:" + "a" * 24)):
         reply = TrainApi(RunStore(tmp_path)).poll(request)
-    assert reply["error"]["message"] == "This run has failed; whoever started it is told why."
+    assert reply["error"]["message"] == "This run has failed; only its owner sees the reason."
     assert "secret" not in str(reply) and reply["status"] == "failed"

@@ -48,7 +48,7 @@ def propose_recipe(config: TrainConfig, model: str, source: Source) -> dict[str,
 
 
 def propose_text_settings(texts: Sequence[str]) -> dict[str, str]:
-    """Return the language that the texts are in, if it can be told, and that of their numbers if they have digits."""
+    """Return the language that the texts are in, if it is recognised, and that of their numbers if they have digits."""
     language = guess_language(texts)
     has_digits = any(character.isdecimal() for text in texts for character in text)
     numbers = {"spell_numbers": language} if has_digits else {}

@@ -12,7 +12,7 @@ export class Transcripts {
     this.part = tab.part;
     this.timer = null;
     this.numRequests = 0; // so that a late reply to an old request is dropped
-    this.language = ""; // of the transcripts, if it can be told
+    this.language = ""; // of the transcripts, if it is recognised
     this.isLanguageChosen = false; // the visitor chose that of the numbers
     const { normalisers, numbers, markup } = tab.props;
     fillOptions(this.part("normaliser"), normalisers.map(([name]) => [name, name]), "basic");

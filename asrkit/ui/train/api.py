@@ -217,7 +217,7 @@ def _describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | No
     error = status_text.describe_error(run, status, view)
     if error is None or can(Action.READ_RUN_FILES, run):
         return error
-    return {"message": strings.text("outcome.untold"), "remedy": "", "traceback": ""}
+    return {"message": strings.text("outcome.failed_private"), "remedy": "", "traceback": ""}
 
 
 def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Right: fp16 with loss scaling learns on this card, and what is not finite is found and told."""
+"""Right: fp16 with loss scaling learns on this card, and what is not finite is reported."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def report_overflow(pack: Pack, data: Path, base: Path) -> None:
     trainer.train()
     codes = [event.data["code"] for event in trainer.run.events()[0] if event.kind == events.FINDING]
     for code in ("non-finite", "fp16-overflow"):
-        pack.check(f"fp16: {code} is found and told", code in codes, ", ".join(codes))
+        pack.check(f"fp16: {code} is reported", code in codes, ", ".join(codes))
     after = trainer.accelerator.unwrap_model(trainer.model).parameters()
     same = all(torch.equal(old.cpu(), new.detach().cpu()) for old, new in zip(before, after, strict=True))
     pack.check("fp16: an update that is not finite leaves the weights alone", same)

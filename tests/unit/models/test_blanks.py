@@ -131,7 +131,7 @@ def test_unclear_blank_is_refused_until_it_is_set(tmp_path, conversions, wave, t
     """So quiet scores that no output stands out in silence: the blank is asked for, never guessed."""
     folder = convert(tmp_path / "model", *conversions[name], loudness=0.02)
     blank_id = conversions[name][1]
-    with pytest.raises(ModelError, match=r"The CTC blank of the model .* cannot be told: .*set blank_id"):
+    with pytest.raises(ModelError, match=r"The CTC blank of the model .* cannot be determined: .*set blank_id"):
         Transcriber(str(folder))
     config = TrainConfig(preset="", model=str(folder))
     with pytest.raises(ModelError, match="set blank_id"):
@@ -160,7 +160,7 @@ def test_blank_that_is_no_output_is_refused(tmp_path):
 
 
 def test_untrained_model_keeps_its_padding_token(tmp_path):
-    """Random outputs say nothing clearly: the convention holds."""
+    """Random outputs are not clear, so the convention holds."""
     base = write_checkpoint(tmp_path / "base")
     model, processor = AutoModelForCTC.from_pretrained(base), processors.load_processor(base)
     assert not blanks.listen_to_silence(model, processor).is_clear

@@ -146,11 +146,11 @@ def test_one_thread_runs_all_inference(transcriber, monkeypatch):
     """Each thread that calculates keeps memory of its own as long as it lives."""
     seen, real = set(), Engine._infer
 
-    def hear(self, clips):
+    def infer(self, clips):
         seen.add(threading.get_ident())
         return real(self, clips)
 
-    monkeypatch.setattr(Engine, "_infer", hear)
+    monkeypatch.setattr(Engine, "_infer", infer)
     callers = [
         threading.Thread(target=transcriber.transcribe, args=[make_noise(SAMPLING_RATE, seed)]) for seed in range(3)
     ]
