@@ -1,3 +1,3 @@
-"""asrkit: fine-tune a speech recognizer for your own language, voice or vocabulary, and transcribe with it."""
+"""asrkit: fine-tune a speech recogniser for your own language, voice or vocabulary, and transcribe with it."""
 
 __version__ = "0.2.0"

@@ -19,7 +19,7 @@ from asrkit.audit.texts import join_characters, number_settings
 from asrkit.data.manifest import Mark, Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import AudioError
-from asrkit.text.normalizers import find_problems, normalize
+from asrkit.text.normalisers import find_problems, normalise
 
 _PREFETCHED_CLIPS = 64
 MAX_DETAILS = 3  # in the cause of a finding
@@ -55,7 +55,7 @@ class Audit:
 class Limits:
     """The limits and rules that a clip is checked against.
 
-    rules: one or more normalizers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
+    rules: one or more normalisers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
     if it grows by those of this text. known: of a vocabulary that grows by itself, the characters that the base model
     has; it grows by all others but digits, which are spelled out. count_frames: seconds of audio -> CTC frames of the
     model, one every `frame_ms`. language: of the run, which is offered for numbers where that of the texts cannot be
@@ -85,7 +85,7 @@ class Limits:
 class CheckedClip:
     """A clip after its check.
 
-    row: with the real duration. text: normalized. code: the finding that it is dropped for; None if it is kept. stats:
+    row: with the real duration. text: normalised. code: the finding that it is dropped for; None if it is kept. stats:
     None if it was not decoded. unknown: characters of the text that the model cannot write. notes: what was read
     otherwise than the file plainly says.
     """
@@ -116,7 +116,7 @@ def check_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool) -
 
     Raises ConfigError for rules that do not exist, before any audio is read.
     """
-    normalize("", limits.rules)
+    normalise("", limits.rules)
     if not decode:
         yield from (_check_clip(row, limits, False) for row in utterances)
         return
@@ -228,7 +228,7 @@ def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
             seconds = stats.duration_s
     except AudioError as error:
         return CheckedClip(row, "", "unreadable-audio", str(error))
-    row, text = replace(row, duration_s=seconds), normalize(row.text, limits.rules)
+    row, text = replace(row, duration_s=seconds), normalise(row.text, limits.rules)
     if row.end_s is not None and row.end_s - row.start_s > seconds + MAX_OVERSHOOT_S and seconds > 0:
         detail = f"from {row.start_s:g} s to {row.end_s:g} s, of which {seconds:.2f} s are there"
         return CheckedClip(row, text, "beyond-end", detail, stats)

@@ -39,10 +39,10 @@ ALIGNMENT_OUTLIER = 3.5  # robust standard deviations below the median
 MIN_ALIGNMENT_DEVIATION = 0.5  # nats per letter; smaller deviations are no outliers, however even the other clips are
 
 SplitFunction = Callable[[Sequence[Utterance], Sequence[Hashable | None]], TrainEval]
-"""(rows with normalized texts, audio fingerprints) -> (rows to train on, rows to evaluate on)"""
+"""(rows with normalised texts, audio fingerprints) -> (rows to train on, rows to evaluate on)"""
 
 AlignmentScorer = Callable[[Waveform, str], float]
-"""(audio, normalized text) -> how well they fit; higher is better. Raises DataError if it cannot be computed."""
+"""(audio, normalised text) -> how well they fit; higher is better. Raises DataError if it cannot be computed."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def check_texts(
 ) -> Iterator[Finding]:
     """Run every check of this module and of `writing`.
 
-    rules: the normalization of the texts. keeps_vocabulary: whether the vocabulary is given, so that rare characters do
+    rules: the normalisation of the texts. keeps_vocabulary: whether the vocabulary is given, so that rare characters do
     not matter. language: of the run. known: the characters that the base model has learned already. held_out: indices
     of the clips that are not trained on.
     """
@@ -178,7 +178,7 @@ def _check_digits_and_symbols(
 
 
 def _is_spelled_out(symbol: str, row: ClipText) -> bool:
-    """Return whether the normalizer wrote a word for the symbol: then the text has more words than without it."""
+    """Return whether the normaliser wrote a word for the symbol: then the text has more words than without it."""
     words = [word for word in row.raw.replace(symbol, " ").split() if any(map(str.isalnum, word))]
     return len(row.text.split()) > len(words)
 

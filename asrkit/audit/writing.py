@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from asrkit.audit.findings import Finding, make_finding
-from asrkit.text.normalizers import find_problems, has_case, normalize
+from asrkit.text.normalisers import find_problems, has_case, normalise
 
 MAX_LISTED = 6
 MIN_REPEATED = 3
@@ -21,7 +21,7 @@ MIN_DOTTED_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ClipText:
-    """The text of a usable clip: its index, the text as written and normalized, and the duration."""
+    """The text of a usable clip: its index, the text as written and normalised, and the duration."""
 
     index: int
     raw: str
@@ -67,9 +67,9 @@ def _check_parentheses(
 
 
 def _find_kept_parentheses(row: ClipText) -> tuple[str, ...]:
-    """Return what stands in parentheses and is still in the normalized text."""
-    found = [(each, normalize(each, "basic")) for each in _PARENTHESES.findall(row.raw)]
-    return tuple(each.lower() for each, words in found if words in normalize(row.text, "basic"))
+    """Return what stands in parentheses and is still in the normalised text."""
+    found = [(each, normalise(each, "basic")) for each in _PARENTHESES.findall(row.raw)]
+    return tuple(each.lower() for each, words in found if words in normalise(row.text, "basic"))
 
 
 def _make_finding(

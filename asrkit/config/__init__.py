@@ -79,7 +79,7 @@ class TrainConfig(EvaluationSettings, ModelSettings, TrainingSettings, DataSetti
 
     @property
     def text_rules(self) -> str:
-        """The normalization of references and hypotheses as one name: basic, or german+numbers:de+map:№=Nummer."""
+        """The normalisation of references and hypotheses as one name: basic, or german+numbers:de+map:№=Nummer."""
         is_dotless = has_dotless_i(self.language) and self.normaliser != "none"
         steps = {
             "case": self.language if is_dotless else "",

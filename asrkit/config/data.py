@@ -54,23 +54,23 @@ class DataSettings:
     text_column: str = _setting(
         "",
         "Text column",
-        "Left empty, it is recognized by its name.",
+        "Left empty, it is recognised by its name.",
     )
     audio_column: str = _setting(
         "",
         "Audio column",
-        "Left empty, it is recognized by its name.",
+        "Left empty, it is recognised by its name.",
     )
     speaker_column: str = _setting(
         "",
         "Speaker column",
-        "Left empty, it is recognized by its name; - for none.",
+        "Left empty, it is recognised by its name; - for none.",
     )
     tiers: str = _setting(
         "",
         "Tiers",
         "Of annotated recordings (ELAN, Praat, ...): names separated by commas, with * for anything, or type:NAME; "
-        "speaker:NAME takes only that speaker. Left empty, the transcription is recognized by names and types.",
+        "speaker:NAME takes only that speaker. Left empty, the transcription is recognised by names and types.",
     )
     split_by: str = _setting(
         "auto",

@@ -36,7 +36,7 @@ MAX_TOKENS, MIN_PROBABILITY = 10, 0.002
 KNOWN_FIT, UNKNOWN_FIT = (5.0, 0.6), (0.7, 3.5)
 """Confidence is the logistic function of a + b x. For a known word x is ln P after the words before it; for an unknown
 one, the sum of the logarithms of its letters' posteriors."""
-NO_SPELLABLE_WORD = "The model can spell no word of this text; normalize it, or choose a model of its language."
+NO_SPELLABLE_WORD = "The model can spell no word of this text; normalise it, or choose a model of its language."
 
 Beam = dict["_Prefix", tuple[float, float]]
 """Prefix -> probability of ending in a blank, probability of ending in its last token."""

@@ -14,7 +14,7 @@ from asrkit.decoding.kenlm_model import KenLM
 from asrkit.decoding.ngram import LanguageModel, WordModel
 from asrkit.decoding.protocols import AcousticModel
 from asrkit.errors import ConfigError
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.text.scripts import tokenize_mixed
 
 MAX_DECODERS = 4
@@ -43,7 +43,7 @@ def build_from_text(model: AcousticModel, text: str, extra_words: Sequence[str] 
 
     None for an empty text. Raises ConfigError and DataError as `BeamSearch` and `LanguageModel` do.
     """
-    lines = [" ".join(tokenize_mixed(normalize(line, "basic"))) for line in text.splitlines()]
+    lines = [" ".join(tokenize_mixed(normalise(line, "basic"))) for line in text.splitlines()]
     sentences = [line for line in lines if line]
     if not sentences:
         return None
@@ -59,7 +59,7 @@ def _get(
         decoder = _cached.pop(key, None)
         if decoder is None:
             shared = next((other.model for (_, other_name), other in _cached.items() if other_name == name), None)
-            words = [normalize(word, "basic") for word in extra_words]
+            words = [normalise(word, "basic") for word in extra_words]
             decoder = BeamSearch(model.processor, model.blank_id, shared or load_language_model(), words)
         _cached[key] = decoder
         while len(_cached) > MAX_DECODERS:

@@ -12,7 +12,7 @@ from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.protocols import AcousticModel, Decoder
 from asrkit.decoding.tokens import Speller
 from asrkit.errors import ConfigError
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DecodingHints:
         Raises ConfigError as `BeamSearch`, `KenLM`, `HotWordDecoder` and `LexiconDecoder` do, and for both a text and
         a file.
         """
-        hot_words = list(dict.fromkeys(normalize(re.sub("[,;]", " ", self.hot_words), "basic").split()))
+        hot_words = list(dict.fromkeys(normalise(re.sub("[,;]", " ", self.hot_words), "basic").split()))
         text, path = self.text.strip(), self.language_model.strip()
         if not (text or path or hot_words):
             return None
@@ -60,7 +60,7 @@ class DecodingHints:
     def _spellable_words(self, model: AcousticModel) -> set[str]:
         """Return the words of the text that the model can spell. Raises ConfigError where that is none of them."""
         speller = Speller.from_tokenizer(model.processor.tokenizer)
-        words = set(normalize(self.text, "basic").split())
+        words = set(normalise(self.text, "basic").split())
         spellable = {word for word in words if speller.spell_word(word) is not None}
         if words and not spellable:
             raise ConfigError(NO_SPELLABLE_WORD)

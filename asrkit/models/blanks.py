@@ -28,7 +28,7 @@ NOISE_LEVEL = 1e-4
 
 @dataclass(frozen=True)
 class SilenceOutput:
-    """The output of a model for silence: its most frequent likeliest output, how often it is, and its mean probability."""
+    """The most frequent likeliest token of a model for silence, how often it is that, and its mean probability."""
 
     token: int
     share: float

@@ -1,7 +1,7 @@
 """Diagnose a run: problems, their causes and their remedies. Pure functions of its history.
 
 The same rules read a run of ours and a published results table (`report/published.py`), which shows that a run that
-fails quietly can be recognized at its second evaluation.
+fails quietly can be recognised at its second evaluation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from asrkit.audit.findings import Finding
 from asrkit.runs.history import EvaluationScore, RunHistory
 
 COLLAPSED_RATE = 0.98
-"""Error rates from here on mean that nothing is recognized: hypotheses are empty, or one letter."""
+"""Error rates from here on mean that nothing is recognised: hypotheses are empty, or one letter."""
 
 PRIOR_SHARE = 0.95
 """A loss above this share of the label entropy means that only the letters' frequencies were learned. A model whose
@@ -134,7 +134,7 @@ def _iter_suspects(history: RunHistory) -> Iterator[tuple[str, str]]:
 def _find_divergence(history: RunHistory) -> Iterator[Finding]:
     """Two evaluations in a row have a loss half as high again as the best before them.
 
-    One is enough to compare with the start: a model that recognized something does not become worse by chance.
+    One is enough to compare with the start: a model that recognised something does not become worse by chance.
     """
     start = history.start
     for score in history.scores[1:2]:

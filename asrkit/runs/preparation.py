@@ -25,7 +25,7 @@ from asrkit.jobs import ProgressCallback
 from asrkit.models import compatibility, frames, resolution, vocabularies
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.text import normalizers
+from asrkit.text import normalisers
 from asrkit.text.graphemes import GraphemeSplitter, choose_graphemes
 
 LEAK = "leak-"
@@ -41,7 +41,7 @@ Fingerprints = dict[PartKey, Hashable | None]
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The frozen manifests of a run, with normalized references, and their audit.
+    """The frozen manifests of a run, with normalised references, and their audit.
 
     selection: what was left out after an earlier audit, where the data is such a `selection`.
     """
@@ -85,7 +85,7 @@ def prepare_data(
     model: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> PreparedData:
-    """Read, split, normalize and audit the data of `config`. The evaluation split is audited like the training split.
+    """Read, split, normalise and audit the data of `config`. The evaluation split is audited like the training split.
 
     model: the base model's directory, where it was fetched already. on_progress: called while data is fetched.
 
@@ -153,7 +153,7 @@ def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fing
 def split_rows(
     config: TrainConfig, rows: Sequence[Utterance], fingerprints: Sequence[Hashable | None]
 ) -> splitting.TrainEval:
-    """Split data without an evaluation split as a run of `config` does. Texts are normalized already."""
+    """Split data without an evaluation split as a run of `config` does. Texts are normalised already."""
     return splitting.split_utterances(
         rows,
         eval_share=config.eval_share,
@@ -250,12 +250,12 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
 
 
 def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
-    """Return the usable rows, with normalized texts, and their audit."""
+    """Return the usable rows, with normalised texts, and their audit."""
     kept, result = audit_clips(rows, make_limits(config, model))
     blocking = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_describe_blocking(blocking[0], config))
-    rows = [replace(row, text=normalizers.normalize(row.text, config.text_rules), marks=()) for row in kept]
+    rows = [replace(row, text=normalisers.normalise(row.text, config.text_rules), marks=()) for row in kept]
     return rows, _add_findings(result, _find_changed_texts(kept, rows, config))
 
 

@@ -1,4 +1,4 @@
-"""The worker of a run as a process: start it detached, recognize it, kill it.
+"""The worker of a run as a process: start it detached, recognise it, kill it.
 
 A worker that trains alone is forked by the fork server where there is one (`fork_server`), which saves its imports;
 all others are started as programs. Either way it has a session of its own and writes its output to a file, so nothing

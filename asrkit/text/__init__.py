@@ -1,1 +1,1 @@
-"""Text: named normalizers, numbers in words, and word, character and mixed error rates."""
+"""Text: named normalisers, numbers in words, and word, character and mixed error rates."""

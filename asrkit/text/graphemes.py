@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from asrkit.errors import ConfigError
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 
 AUTO = "auto"
 """In the setting: the clusters of the texts too."""
@@ -32,22 +32,22 @@ def compose(text: str) -> str:
 def choose_graphemes(setting: str, texts: Iterable[str], rules: str) -> list[str]:
     """Return the graphemes of several characters that `TrainConfig.graphemes` names, sorted.
 
-    texts: normalized by `rules`; those of `auto` are proposed from them. Raises ConfigError for a grapheme that no
-    normalized text can contain.
+    texts: normalised by `rules`; those of `auto` are proposed from them. Raises ConfigError for a grapheme that no
+    normalised text can contain.
     """
     words = dict.fromkeys(setting.split())
-    chosen = {_normalize_grapheme(word, rules) for word in words if word != AUTO}
+    chosen = {_normalise_grapheme(word, rules) for word in words if word != AUTO}
     if AUTO in words:
         chosen.update(propose_graphemes(texts))
     return sorted(grapheme for grapheme in chosen if len(grapheme) > 1)
 
 
-def _normalize_grapheme(word: str, rules: str) -> str:
-    grapheme = compose(normalize(word, rules))
+def _normalise_grapheme(word: str, rules: str) -> str:
+    grapheme = compose(normalise(word, rules))
     if not grapheme or " " in grapheme or RESERVED.search(grapheme):
         became = f"becomes {grapheme!r}" if grapheme else "is removed"
         raise ConfigError(
-            f"Graphemes (graphemes) has {word!r}, which {became} in the normalized texts; leave it out, or choose "
+            f"Graphemes (graphemes) has {word!r}, which {became} in the normalised texts; leave it out, or choose "
             "another normaliser."
         )
     return grapheme

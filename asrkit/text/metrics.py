@@ -46,7 +46,7 @@ class Scores:
 
 
 def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
-    """Score normalized texts; white space is collapsed, and one space between words counts as a character.
+    """Score normalised texts; white space is collapsed, and one space between words counts as a character.
 
     Texts are compared in NFC: é is one character, and no error where the model writes it in its other form.
     An empty reference adds nothing to the length and its hypothesis counts as insertions (as in sclite and Kaldi).

@@ -22,7 +22,7 @@ from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.models import anatomy
 from asrkit.models.anatomy import Anatomy
 from asrkit.text import metrics
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.training import distributed, failures
 from asrkit.training.arguments import num_loader_workers
 from asrkit.training.data import Batch, SpeechDataset
@@ -136,7 +136,7 @@ def evaluate(
     if len(results) < len(all_results):
         raise Interrupted
     losses = [loss for result in results for loss in result.losses.values()]
-    references = [normalize(row.text, normaliser) for row in utterances]
+    references = [normalise(row.text, normaliser) for row in utterances]
     greedy = _merge_texts([result.greedy for result in results], normaliser)
     hypotheses = _merge_texts([result.hypotheses for result in results], normaliser) if lexicon_decoder else greedy
     return Evaluation(
@@ -158,7 +158,7 @@ def evaluate(
 def _merge_texts(shares: list[dict[int, str]], normaliser: str) -> list[str]:
     """Return the normalised texts of all processes, in the order of the manifest."""
     texts = {index: text for share in shares for index, text in share.items()}
-    return [normalize(texts[index], normaliser) for index in sorted(texts)]
+    return [normalise(texts[index], normaliser) for index in sorted(texts)]
 
 
 def _evaluate_share(

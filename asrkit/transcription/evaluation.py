@@ -12,7 +12,7 @@ from asrkit.audio import Waveform, load_audio
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError, DataError
 from asrkit.jobs import ProgressCallback
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.transcription.report import EvaluatedClip, EvaluationReport
 
 if TYPE_CHECKING:  # which imports torch
@@ -41,7 +41,7 @@ def evaluate(
     """
     if not utterances:
         raise DataError("There is no clip to evaluate on; choose a dataset that has some.")
-    normalize("", normaliser)  # raises for a wrong name before hours of work
+    normalise("", normaliser)  # raises for a wrong name before hours of work
     started = time.monotonic()
     clips: dict[int, EvaluatedClip] = {}
     errors: list[AudioError] = []
@@ -54,8 +54,8 @@ def evaluate(
         for index, transcript in zip(waves, transcripts, strict=True):
             clips[index] = EvaluatedClip(
                 utterances[index],
-                normalize(utterances[index].text, normaliser),
-                normalize(transcript.text, normaliser),
+                normalise(utterances[index].text, normaliser),
+                normalise(transcript.text, normaliser),
                 transcript.words,
                 transcript.duration_s,
             )

@@ -151,8 +151,8 @@ def score(model, rows) -> dict[str, float]:
 def pretrain_spectra(model, loader, minutes: float) -> None:
     """Pretrain the convolutions: regress the log mel spectrum of their own input.
 
-    The output of a random convolution stack depends on phase; learning spectra through CTC alone takes longer than all the rest. 80 bands,
-    25 ms frames every 20 ms: frame for frame what the model's output frames cover.
+    The output of a random convolution stack depends on phase; learning spectra through CTC alone takes longer than all
+    the rest. 80 bands, 25 ms frames every 20 ms: frame for frame what the model's output frames cover.
     """
     mel = torchaudio.transforms.MelSpectrogram(RATE, n_fft=400, hop_length=320, n_mels=80, center=False)
     encoder, readout = model.wav2vec2.feature_extractor, torch.nn.Linear(model.config.conv_dim[-1], 80)

@@ -32,7 +32,7 @@ from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import join_words
 from asrkit.text import metrics
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.text.scripts import tokenize_mixed
 from asrkit.transcription import evaluation
 from asrkit.transcription.stream import LiveSession
@@ -54,7 +54,7 @@ def main() -> None:
     transcriber = Transcriber(options.model)
     source = sources.load(options.dataset)
     utterances = list(source.eval or source.train[::2])
-    texts = [normalize(row.text, "basic") for row in (source.train if source.eval else source.train[1::2])]
+    texts = [normalise(row.text, "basic") for row in (source.train if source.eval else source.train[1::2])]
     other = (
         Path(options.other).read_text(encoding="utf-8").splitlines()
         if options.other
@@ -62,11 +62,11 @@ def main() -> None:
     )
     greedy = GreedyDecoder(transcriber.processor, transcriber.blank_id)
     print(f"{options.model} on {len(utterances)} clips; {len(texts)} sentences of other clips")
-    compare_decoders(transcriber, utterances, greedy, texts, [normalize(text, "basic") for text in other])
+    compare_decoders(transcriber, utterances, greedy, texts, [normalise(text, "basic") for text in other])
     cross_validate_weights(transcriber, utterances, greedy, texts)
     clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in utterances]
     compare_segmentations(
-        transcriber, greedy, clips, [normalize(row.text, "basic") for row in utterances], options.background
+        transcriber, greedy, clips, [normalise(row.text, "basic") for row in utterances], options.background
     )
     if options.dataset != str(CALLSIGNS):
         print("word times, of joined single words of the demo:")
@@ -80,7 +80,7 @@ def compare_decoders(
     transcriber: Transcriber, utterances: Sequence[Utterance], greedy: Decoder, texts: list[str], other: list[str]
 ) -> None:
     processor, blank_id = transcriber.processor, transcriber.blank_id
-    spoken = [normalize(row.text, "basic") for row in utterances]
+    spoken = [normalise(row.text, "basic") for row in utterances]
     letters = set(processor.tokenizer.get_vocab())
     spelled = sorted({word for text in [*texts, *spoken] for word in tokenize_mixed(text) if set(word) <= letters})
     long = sorted(
@@ -141,15 +141,15 @@ def cross_validate_weights(
     scores = transcriber.engine.log_probabilities(
         [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in utterances]
     )
-    spoken = [normalize(row.text, "basic") for row in utterances]
+    spoken = [normalise(row.text, "basic") for row in utterances]
     searching = BeamSearch(transcriber.processor, transcriber.blank_id, LanguageModel(texts))
     found: dict[tuple[float, float], list[str]] = {}
     used = beam.LM_WEIGHT, beam.LETTER_BONUS
     for pair in WEIGHTS:
         beam.LM_WEIGHT, beam.LETTER_BONUS = pair
-        found[pair] = [normalize(join_words(searching.decode(one, 0.02)), "basic") for one in scores]
+        found[pair] = [normalise(join_words(searching.decode(one, 0.02)), "basic") for one in scores]
     beam.LM_WEIGHT, beam.LETTER_BONUS = used
-    found_plain = [normalize(join_words(greedy.decode(one, 0.02)), "basic") for one in scores]
+    found_plain = [normalise(join_words(greedy.decode(one, 0.02)), "basic") for one in scores]
     references: list[str] = []
     hypotheses: list[str] = []
     for picking, scoring in ((0, 1), (1, 0)):
@@ -201,9 +201,9 @@ def compare_segmentations(
                 pieces["split by silero-vad"] = transcribe_parts(transcriber, decoder, parts_of)
             figures = []
             for name, text in pieces.items():
-                rate = metrics.score([" ".join(spoken)], [normalize(text, "basic")]).wer
+                rate = metrics.score([" ".join(spoken)], [normalise(text, "basic")]).wer
                 figures.append(f"{name} {rate.rate:.1%} ({rate.deletions} missing, {rate.insertions} extra)")
-            same = wer([normalize(filed, "basic")], [normalize(pieces["live"], "basic")])
+            same = wer([normalise(filed, "basic")], [normalise(pieces["live"], "basic")])
             print(
                 f"clips joined with {gap_s} s between, {kind}: WER {', '.join(figures)}; live against the file "
                 f"{same:.1%}; {len(segmentation.segment_audio(mixed))} pieces",

@@ -31,7 +31,7 @@ from asrkit.data import sources
 from asrkit.models import resolution
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 
 CLIPS = 8
 LONGEST_S = 20.0
@@ -95,7 +95,7 @@ def prepare(data: str, folder: Path) -> float:
     mixed = [rows[place] for place in np.random.default_rng(42).permutation(len(rows))]
     parts = {"test": mixed[: len(mixed) // 5], "train": mixed[len(mixed) // 5 :]}
     for split, part in parts.items():
-        texts = [normalize(row.text, "basic") for row in part]
+        texts = [normalise(row.text, "basic") for row in part]
         with open(folder / f"{split}.csv", "w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["file_name", "text"])

@@ -22,7 +22,7 @@ from asrkit.decoding.beam import WordTrie
 from asrkit.decoding.hotwords import MAX_HOT_WORDS, HotWordDecoder
 from asrkit.decoding.tokens import Speller, spell_words
 from asrkit.models.resolution import STARTER_DIR
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.text.scripts import tokenize_with_joins
 from asrkit.transcription.transcriber import Transcriber
 
@@ -63,7 +63,7 @@ def main() -> None:
     )
 
     utterances = sources.load(options.data).unseen
-    words = {word for utterance in utterances for word in normalize(utterance.text, "basic").split()}
+    words = {word for utterance in utterances for word in normalise(utterance.text, "basic").split()}
     hot_words = sorted(word for word in words if len(word) >= MIN_LETTERS)[:MAX_HOT_WORDS]
     waves = [
         load_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)

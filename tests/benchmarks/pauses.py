@@ -24,7 +24,7 @@ from asrkit.audio import SAMPLING_RATE, load_audio, segmentation
 from asrkit.data import sources
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.protocols import Decoder
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.transcription.transcriber import Transcriber
 from tests.benchmarks.accuracy import make_music, split_by_silero, transcribe_parts
 
@@ -44,7 +44,7 @@ def main() -> None:
     rows = list(source.eval or source.train)
     rows = rows if options.half is None else rows[options.half :: 2]
     clips = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples for row in rows]
-    said = [normalize(row.text, "basic").split() for row in rows]
+    said = [normalise(row.text, "basic").split() for row in rows]
     warnings.simplefilter("ignore", FutureWarning)  # silero-vad's own loader
     if not len(split_by_silero(clips[0])):
         print("silero-vad is not installed, so only our own pauses are measured.")
@@ -123,7 +123,7 @@ def compare(
 def count_errors(said: list[list[str]], text: str) -> tuple[float, int, int, float]:
     """(WER, missing, extra, share of the clips' first and last words that are not right)."""
     words = [word for clip in said for word in clip]
-    outcome = jiwer.process_words(" ".join(words), normalize(text, "basic"))
+    outcome = jiwer.process_words(" ".join(words), normalise(text, "basic"))
     right = np.zeros(len(words), bool)
     for chunk in outcome.alignments[0]:
         if chunk.type == "equal":

@@ -24,7 +24,7 @@ from asrkit.data import sources
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.transcript import Transcript
 from asrkit.text import metrics
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.transcription.transcriber import Transcriber
 from tests.benchmarks.accuracy import CALLSIGNS
 
@@ -80,7 +80,7 @@ def report(name: str, count: int, total: int, goal: float) -> None:
 def load_clips(dataset: str, words: set[str], on_list: bool) -> list[Clip]:
     """Load clips with their texts; of other speech, those without a word of the list or a digit."""
     source = sources.load(dataset)
-    rows = [(row, normalize(row.text, "basic")) for row in source.eval or source.train]
+    rows = [(row, normalise(row.text, "basic")) for row in source.eval or source.train]
     rows = [
         (row, text) for row, text in rows if on_list or not (words & set(text.split()) or any(map(str.isdigit, text)))
     ]

@@ -25,7 +25,7 @@ from asrkit.data import sources
 from asrkit.decoding.transcript import join_words
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.text import metrics
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.transcription.stream import LiveSession
 from asrkit.transcription.transcriber import Transcriber
 
@@ -46,7 +46,7 @@ def main() -> None:
     source = sources.load(options.data)
     rows = [*source.eval, *source.train]
     waves = [load_audio(row.audio, start_s=row.start_s, end_s=row.end_s) for row in rows[:CLIPS]]
-    references = [normalize(row.text, "basic") for row in rows]
+    references = [normalise(row.text, "basic") for row in rows]
     transcriber = Transcriber(options.model)
     if options.precision:
         compare_precisions("the same model", transcriber, waves, references)
@@ -123,7 +123,7 @@ def measure_live(name: str, transcriber: Transcriber, wave: Waveform, texts: str
     if texts is not None:
         filed = transcriber.transcribe_blocks(blocks(wave, 10.0))
         rates = [
-            metrics.score([texts], [normalize(text, "basic")]).wer.rate for text in (join_words(words), filed.text)
+            metrics.score([texts], [normalise(text, "basic")]).wer.rate for text in (join_words(words), filed.text)
         ]
         print(f"live, {name}: WER {rates[0]:.2%}, of the same audio as a file {rates[1]:.2%}")
         again = 0.0
@@ -156,7 +156,7 @@ def compare_precisions(
             elapsed_s, results[kind] = measure(lambda: transcriber.transcribe_batch(waves), 1)
             together[kind] = min(together[kind], elapsed_s)
     for kind in models:
-        texts = [normalize(one.text, "basic") for one in results[kind]]
+        texts = [normalise(one.text, "basic") for one in results[kind]]
         wer = f", WER {metrics.score(references[: len(waves)], texts).wer.rate:.1%}" if references else ""
         print(
             f"{name}, {kind}: {seconds / alone[kind]:.1f} x real time clip by clip, "
@@ -216,7 +216,7 @@ def measure(work: Callable, runs: int = 2) -> tuple[float, object]:
 
 
 def print_result(name: str, audio_s: float, elapsed_s: float, references: list[str], hypotheses: list[str]) -> None:
-    wer = metrics.score(references, [normalize(text, "basic") for text in hypotheses]).wer.rate
+    wer = metrics.score(references, [normalise(text, "basic") for text in hypotheses]).wer.rate
     print(f"{name}: {audio_s / elapsed_s:.0f} x real time, WER {wer:.2%}", flush=True)
 
 

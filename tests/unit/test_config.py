@@ -305,19 +305,19 @@ def test_unreadable_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("numbers", "pairs"), [("", ""), ("de", ""), ("", " ё=е  №= "), ("en", "a=b")])
-def test_text_rules_are_accepted_by_the_normalizer(numbers, pairs):
-    from asrkit.text.normalizers import make_rules, normalize
+def test_text_rules_are_accepted_by_the_normaliser(numbers, pairs):
+    from asrkit.text.normalisers import make_rules, normalise
 
     config = TrainConfig(normaliser="german", spell_numbers=numbers, character_map=pairs)
     assert config.text_rules == make_rules("german", numbers, pairs)
-    assert normalize("5 ё №", config.text_rules) is not None
+    assert normalise("5 ё №", config.text_rules) is not None
 
 
 def test_text_rules_name_case_and_markup():
-    from asrkit.text.normalizers import make_rules, normalize
+    from asrkit.text.normalisers import make_rules, normalise
 
     config = TrainConfig().replace({"language": "tr", "markup": "remove", "spell_numbers": "tr"})
     assert config.text_rules == make_rules("basic", "tr", case="tr", markup="remove")
-    assert normalize("<noise> IŞIK 5", config.text_rules) == "ışık beş"
+    assert normalise("<noise> IŞIK 5", config.text_rules) == "ışık beş"
     assert config.replace({"normaliser": "none", "markup": "keep"}).text_rules == "none+numbers:tr"
     assert config.replace({"language": "en", "markup": "keep"}).text_rules == "basic+numbers:tr"

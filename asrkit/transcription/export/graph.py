@@ -37,7 +37,7 @@ EXAMPLE_LENGTHS = (32_000, 24_000)
 has pooled pairs of them is in the trace."""
 MAX_FILE_BYTES = 2_000_000_000
 """Of a graph with its weights, by its format; the weights of larger ones are in a file beside it."""
-NORMALIZATION_EPSILON = {"Wav2Vec2FeatureExtractor": 1e-7, "OmniASRFeatureExtractor": 1e-5}
+NORMALISATION_EPSILON = {"Wav2Vec2FeatureExtractor": 1e-7, "OmniASRFeatureExtractor": 1e-5}
 """Class of a feature extractor -> what it adds to the variance of the waveform."""
 
 _export_lock = threading.Lock()
@@ -125,7 +125,7 @@ def _make_graph(model: Any, processor: Any, inputs: InputFormat, layout: Layout,
     clips = [0.1 * rng.standard_normal(length).astype(np.float32) for length in EXAMPLE_LENGTHS]
     if layout == "raw":
         padded = features.pad(InputFormat("input_values", None, SAMPLING_RATE, 0.0, False), clips)["input_values"]
-        epsilon = NORMALIZATION_EPSILON[type(extractor).__name__] if extractor.do_normalize else None
+        epsilon = NORMALISATION_EPSILON[type(extractor).__name__] if extractor.do_normalize else None
         return _Graph(
             _RawModel(model, inputs, epsilon),
             (padded, torch.tensor(EXAMPLE_LENGTHS)),

@@ -25,7 +25,7 @@ from asrkit.jobs import Job, JobRegistry
 from asrkit.models import resolution
 from asrkit.runs import estimate, preparation
 from asrkit.runs.store import RunStore
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.ui import strings
 from asrkit.ui.common import form
 from asrkit.ui.common.component import Reply, Request, with_error_reply
@@ -115,10 +115,10 @@ class DataApi:
 
     @with_error_reply
     def preview(self, request: Request) -> Reply:
-        """Return sentences before and after normalization, those that change most first, and the vocabulary."""
+        """Return sentences before and after normalisation, those that change most first, and the vocabulary."""
         rows, rules = self._source(request).utterances, self._config(request).text_rules
         before = [row.text for row in rows[: dataset_report.MAX_PREVIEW_TEXTS]]
-        after = [normalize(text, rules) for text in before]
+        after = [normalise(text, rules) for text in before]
         return {
             "pairs": dataset_report.choose_examples(before, after, dataset_report.NUM_PREVIEWED),
             "characters": audit_report.count_characters(after, self._limits(request)),

@@ -9,7 +9,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
-from asrkit.text.normalizers import NORMALIZERS
+from asrkit.text.normalisers import NORMALISERS
 from asrkit.ui import strings
 from asrkit.ui.common import form, scripts
 from asrkit.ui.common.component import UI, server_functions, template
@@ -64,7 +64,7 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
             ),
             *server_functions(recorder, "list_prompts", "open_dataset", "describe_dataset", "save_take"),
         ],
-        normalisers=[(name, normalizer.summary) for name, normalizer in NORMALIZERS.items()],
+        normalisers=[(name, normaliser.summary) for name, normaliser in NORMALISERS.items()],
         numbers=[(code, strings.text(f"data.number_language.{code or 'none'}")) for code in NUMBER_LANGUAGES],
         markup=[(mode, strings.text(f"data.markup.{mode}")) for mode in FIELDS["markup"].metadata["choices"]],
         vocabularies=list(FIELDS["vocabulary"].metadata["choices"]),

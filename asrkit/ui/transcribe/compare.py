@@ -11,7 +11,7 @@ from asrkit.errors import ConfigError, DataError, ModelError
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text import metrics
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 from asrkit.text.scripts import tokenize_mixed
 from asrkit.ui import strings
 from asrkit.ui.common import samples
@@ -38,7 +38,7 @@ def compare_models(
     With a reference, errors are marked and counted. All models get the same hints; the row of one that cannot spell
     them, or whose weights are broken, shows the error. Raises RunError if there is no such run.
     """
-    reference = normalize(reference, "basic")
+    reference = normalise(reference, "basic")
     rows = "".join(
         _render_row(store, name, source, wave, hints, reference) for name, source in _list_models(store, model, other)
     )
@@ -64,7 +64,7 @@ def _render_row(store: RunStore, name: str, source: str, wave: Waveform, hints: 
     except (ConfigError, ModelError) as error:
         width = 2 if reference else 1
         return f'<tr><td>{escape(name)}</td><td colspan="{width}"><i>{escape(str(error))}</i></td></tr>'
-    hypothesis = normalize(text, "basic") if reference else text
+    hypothesis = normalise(text, "basic") if reference else text
     shown = samples.mark_errors(reference, hypothesis) if reference else escape(hypothesis)
     rate = metrics.score([reference], [hypothesis]).mer.rate if reference else None
     cell = f"<td>{units.format_rate(rate)}</td>" if reference else ""

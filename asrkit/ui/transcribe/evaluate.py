@@ -17,7 +17,7 @@ from asrkit.errors import DataError
 from asrkit.jobs import CANCELLED, WAITING, Job, JobRegistry
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
-from asrkit.text.normalizers import NORMALIZERS
+from asrkit.text.normalisers import NORMALISERS
 from asrkit.ui import strings
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import Reply, Request, server_functions, template, with_error_reply
@@ -58,7 +58,7 @@ class EvaluateApi:
         An empty dataset stands for the evaluation set of the model's run.
         """
         normaliser = str(request.get("normaliser"))
-        if normaliser not in NORMALIZERS:
+        if normaliser not in NORMALISERS:
             raise DataError(strings.text("evaluate.no_normaliser", name=repr(normaliser)))
         hints = read_hints(request)
         dataset, model = str(request["dataset"]).strip(), str(request["model"])
@@ -159,5 +159,5 @@ def make_evaluation_section(store: RunStore, audio: ServedFiles) -> gr.HTML:
         html_template=insert_hint_fields(template("transcribe/evaluate.html")),
         js_on_load=scripts.mount_module("transcribe/evaluate.js"),
         server_functions=server_functions(api, "evaluate", "poll", "cancel", "make_csv"),
-        normalisers=list(NORMALIZERS),
+        normalisers=list(NORMALISERS),
     )

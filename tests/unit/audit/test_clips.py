@@ -133,7 +133,7 @@ def test_report_limits_examples_and_is_json(clip):
     assert json.loads(json.dumps(report.to_dict()))["findings"][0]["code"] == "empty-transcript"
 
 
-def test_unknown_normalizer_is_refused():
+def test_unknown_normaliser_is_refused():
     with pytest.raises(ConfigError, match="no normaliser 'nope'"):
         audit([], normaliser="nope")
 

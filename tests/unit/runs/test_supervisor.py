@@ -181,7 +181,7 @@ def test_error_says_why_a_worker_is_not_visible(make_run, live_process, process,
     )
 
 
-def test_renamed_machine_recognizes_its_run(make_run, live_process):
+def test_renamed_machine_recognises_its_run(make_run, live_process):
     assert lifecycle.get_status(make_run("one", [STARTED], {**live_process, "host": "before"})) == "running"
 
 

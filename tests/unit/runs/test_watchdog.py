@@ -188,12 +188,12 @@ def test_explain_crash(make_run, process, message):
     assert message in cause and remedy.endswith("Resume starts from the beginning.")
 
 
-def test_explain_crash_recognizes_a_full_disk(make_run, monkeypatch):
+def test_explain_crash_recognises_a_full_disk(make_run, monkeypatch):
     monkeypatch.setattr(crash, "free_bytes", lambda path: 0)
     assert "the disk is full" in crash.explain_crash(make_run())[0]
 
 
-def test_explain_crash_recognizes_a_read_only_directory(make_run, monkeypatch):
+def test_explain_crash_recognises_a_read_only_directory(make_run, monkeypatch):
     monkeypatch.setattr(crash.os, "access", lambda path, mode: mode != os.W_OK)
     assert "read-only" in crash.explain_crash(make_run())[0]
 

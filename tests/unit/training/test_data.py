@@ -17,7 +17,7 @@ def processor(checkpoint):
     return load(str(base), TrainConfig(model=str(base)), [])[0]
 
 
-def test_item_has_normalized_features_and_labels(processor, clips):
+def test_item_has_normalised_features_and_labels(processor, clips):
     item = SpeechDataset(clips(0.5), processor)[0]
     assert item["labels"] == [3, 4] and item["duration_s"] == 0.5
     assert item["features"].shape == (8000,)

@@ -143,7 +143,7 @@ def test_loss_is_mean_over_clips(processor, clips, size):
     assert found.utterances == 5
 
 
-def test_references_and_hypotheses_are_normalized(processor, clips):
+def test_references_and_hypotheses_are_normalised(processor, clips):
     rows = clips(0.5, texts=("A!",))
     assert evaluate(FakeModel(), processor, rows, batch_size=1, normaliser="basic").scores.wer.rate == 0
     assert evaluate(FakeModel(), processor, rows, batch_size=1, normaliser="none").scores.wer.rate == 1

@@ -284,7 +284,7 @@ def test_model_keeps_sdpa_attention_where_there_is_a_gpu(checkpoint, monkeypatch
         "MPS backend out of memory (MPS allocated: 1.00 GB)",
     ],
 )
-def test_full_memory_is_recognized(message):
+def test_full_memory_is_recognised(message):
     assert failures.is_out_of_memory(RuntimeError(message))
     assert failures.explain(RuntimeError(message)).error == "out-of-memory"
 

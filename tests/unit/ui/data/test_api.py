@@ -135,7 +135,7 @@ def test_clip_is_served_as_wav(data_api, folder):
             data_api.open_clip({"data": str(folder), "index": index})
 
 
-def test_preview_normalizes_transcripts(data_api, folder):
+def test_preview_normalises_transcripts(data_api, folder):
     reply = data_api.preview(make_request(folder, normaliser="basic", spell_numbers="en", character_map="ll=l"))
     assert ["Hello 0 <b>!", "helo zero b"] in [list(pair) for pair in reply["pairs"]]
     assert reply["changed"] == 12 and not any(each["unknown"] for each in reply["characters"])

@@ -3,8 +3,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asrkit.errors import ConfigError
-from asrkit.text import normalizers
-from asrkit.text.normalizers import NORMALIZERS, find_problems, make_rules, normalize
+from asrkit.text import normalisers
+from asrkit.text.normalisers import NORMALISERS, find_problems, make_rules, normalise
 from asrkit.text.scripts import tokenize_mixed
 
 
@@ -30,7 +30,7 @@ from asrkit.text.scripts import tokenize_mixed
     ],
 )
 def test_basic(text, expected):
-    assert normalize(text, "basic") == expected
+    assert normalise(text, "basic") == expected
 
 
 @pytest.mark.parametrize(
@@ -43,41 +43,41 @@ def test_basic(text, expected):
     ],
 )
 def test_english(text, expected):
-    assert normalize(text, "english") == expected
+    assert normalise(text, "english") == expected
 
 
 def test_code_switched():
-    assert normalize("我 想 买 iPhone 手 机 ， OK？", "code-switched") == "我想买 iphone 手机 ok"
+    assert normalise("我 想 买 iPhone 手 机 ， OK？", "code-switched") == "我想买 iphone 手机 ok"
 
 
 @given(text=st.text())
 @example("ΟΔΟΣ ΣΑΣ  ÷\u00b4a \u0301b \u00a0½ 2² l·l a\u200b b\u2028c o'' n' 'n")
-def test_basic_normalizes_word_by_word(text):
-    normalizers._basic_word.cache_clear()
-    assert normalize(text, "basic") == " ".join(normalizers._basic_words(text).split())
+def test_basic_normalises_word_by_word(text):
+    normalisers._basic_word.cache_clear()
+    assert normalise(text, "basic") == " ".join(normalisers._basic_words(text).split())
 
 
 def test_none_only_collapses_white_space():
-    assert normalize(" A,\t b\n\nＣ ", "none") == "A, b Ｃ"
+    assert normalise(" A,\t b\n\nＣ ", "none") == "A, b Ｃ"
 
 
-def test_unknown_normalizer_is_refused():
+def test_unknown_normaliser_is_refused():
     with pytest.raises(ConfigError, match="no normaliser 'whisper'; choose one of none, basic, english, german"):
-        normalize("a", "whisper")
+        normalise("a", "whisper")
 
 
-@pytest.mark.parametrize("name", NORMALIZERS)
+@pytest.mark.parametrize("name", NORMALISERS)
 @given(text=st.text())
 def test_idempotent_and_single_spaced(name, text):
-    once = normalize(text, name)
-    assert normalize(once, name) == once
+    once = normalise(text, name)
+    assert normalise(once, name) == once
     assert once == " ".join(once.split())
 
 
-@pytest.mark.parametrize("name", NORMALIZERS)
+@pytest.mark.parametrize("name", NORMALISERS)
 def test_summary_is_one_line(name):
-    assert NORMALIZERS[name].name == name
-    assert NORMALIZERS[name].summary and "\n" not in NORMALIZERS[name].summary
+    assert NORMALISERS[name].name == name
+    assert NORMALISERS[name].summary and "\n" not in NORMALISERS[name].summary
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_tokenize_mixed_loses_only_spaces(text):
     ],
 )
 def test_by_language(name, text, expected):
-    assert normalize(text, name) == expected
+    assert normalise(text, name) == expected
 
 
 @pytest.mark.parametrize(
@@ -138,36 +138,36 @@ def test_by_language(name, text, expected):
 )
 def test_numbers_are_spelled_out(language, text, expected):
     rules = make_rules("basic", language)
-    assert normalize(text, rules) == expected
-    assert normalize(expected, rules) == expected
+    assert normalise(text, rules) == expected
+    assert normalise(expected, rules) == expected
 
 
 @pytest.mark.parametrize("text", ["1.2.2024", "h323", "007", "3,14159,2", "5-10", "½", "10:00"])
 def test_unread_numbers_stay_as_written(text):
     rules = make_rules("basic", "en")
-    assert normalize(f"The {text}, yes", rules) == f"the {text} yes"
-    assert normalize(f"the {text} yes", rules) == f"the {text} yes"
+    assert normalise(f"The {text}, yes", rules) == f"the {text} yes"
+    assert normalise(f"the {text} yes", rules) == f"the {text} yes"
     assert find_problems(f"The {text}, yes", rules).unread == (text,)
 
 
 def test_language_without_number_words_is_refused():
     with pytest.raises(ConfigError, match="Numbers cannot be spelled out in 'xx'; choose one of af, ak, am, ar"):
-        normalize("no digit", make_rules("basic", "xx"))
+        normalise("no digit", make_rules("basic", "xx"))
 
 
 @given(text=st.text(), language=st.sampled_from(["en", "de", "es", "fr", "ru", "ja", "te", "ar", "zh", "hi"]))
 def test_digits_are_left_only_where_they_are_reported(text, language):
     rules = make_rules("basic", language)
-    normalized = normalize(f"{text} 12 {text}", rules)
-    has_digits = any(letter.isdecimal() for letter in normalized)
+    normalised = normalise(f"{text} 12 {text}", rules)
+    has_digits = any(letter.isdecimal() for letter in normalised)
     assert not has_digits or find_problems(f"{text} 12 {text}", rules).unread
 
 
 def test_character_map_is_applied():
     rules = make_rules("basic", character_map=" ё=е №=number  -=␣ x= ")
     assert rules == "basic+map:ё=е №=number -=␣ x="
-    assert normalize("Ёлка № 5x-3", rules) == "елка number 5 3"
-    assert normalize("3 Ёлка №", make_rules("none", "ru", "Ё=Е")) == "три Елка №"
+    assert normalise("Ёлка № 5x-3", rules) == "елка number 5 3"
+    assert normalise("3 Ёлка №", make_rules("none", "ru", "Ё=Е")) == "три Елка №"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_character_map_is_applied():
 )
 def test_impossible_character_map_is_refused(pairs, words):
     with pytest.raises(ConfigError, match=words):
-        normalize("x", make_rules("basic", character_map=pairs))
+        normalise("x", make_rules("basic", character_map=pairs))
 
 
 @pytest.mark.parametrize(
@@ -204,28 +204,28 @@ def test_impossible_character_map_is_refused(pairs, words):
     ],
 )
 def test_marks_inside_a_word_do_not_cut_it(text, expected):
-    assert normalize(text, "basic") == expected
-    assert normalize(expected, "basic") == expected
+    assert normalise(text, "basic") == expected
+    assert normalise(expected, "basic") == expected
 
 
 @pytest.mark.parametrize("language", ["tr", "tr-TR", "az", "az_Latn", "crh", "kk-Latn"])
 def test_lower_case_keeps_the_two_letters_i(language):
     rules = make_rules("basic", case=language)
-    assert normalize("İstanbul’da IŞIK, I\u0307zmir Isparta", rules) == "istanbul'da ışık izmir ısparta"
-    assert normalize("istanbul'da ışık", rules) == "istanbul'da ışık"
+    assert normalise("İstanbul’da IŞIK, I\u0307zmir Isparta", rules) == "istanbul'da ışık izmir ısparta"
+    assert normalise("istanbul'da ışık", rules) == "istanbul'da ışık"
 
 
 @pytest.mark.parametrize("language", ["en", "kk", "az-Cyrl", "de"])
 def test_lower_case_of_other_languages(language):
-    assert normalize("IT", make_rules("basic", case=language)) == "it"
+    assert normalise("IT", make_rules("basic", case=language)) == "it"
 
 
 def test_case_does_not_change_text_that_stays_as_it_is():
-    assert normalize("IŞIK", make_rules("none", case="tr")) == "IŞIK"
+    assert normalise("IŞIK", make_rules("none", case="tr")) == "IŞIK"
 
 
 def test_rules_of_older_runs_are_understood():
-    assert normalize("Nr. 5 №", "german+numbers:de+map:№=Nummer") == "nr fünf nummer"
+    assert normalise("Nr. 5 №", "german+numbers:de+map:№=Nummer") == "nr fünf nummer"
 
 
 @pytest.mark.parametrize(
@@ -234,18 +234,18 @@ def test_rules_of_older_runs_are_understood():
 def test_markup(markup, expected):
     rules = make_rules("basic", markup=markup)
     text = "<noise> Hi <COMMA> (breath)" if markup == "tokens" else "<noise> Hi (breath)"
-    assert normalize(text, rules) == expected
-    assert normalize(expected, rules) == expected
+    assert normalise(text, rules) == expected
+    assert normalise(expected, rules) == expected
     assert bool(find_problems(text, rules).markup) == (markup == "keep")
 
 
 def test_unknown_treatment_of_markup_is_refused():
     with pytest.raises(ConfigError, match="'drop'; choose one of keep, remove, tokens"):
-        normalize("a", "basic+markup:drop")
+        normalise("a", "basic+markup:drop")
 
 
 @pytest.mark.parametrize("rules", ["basic+case:tr+markup:tokens", "basic+markup:remove", "english+markup:tokens"])
 @given(text=st.text())
 def test_rules_with_case_and_markup_are_idempotent(rules, text):
-    once = normalize(text, rules)
-    assert normalize(once, rules) == once
+    once = normalise(text, rules)
+    assert normalise(once, rules) == once

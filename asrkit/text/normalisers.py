@@ -1,6 +1,6 @@
-"""Named text normalizers, the same for training and scoring.
+"""Named text normalisers, the same for training and scoring.
 
-A run records its rules, so a score can be reproduced: the name of a normalizer, followed by further steps, as in
+A run records its rules, so a score can be reproduced: the name of a normaliser, followed by further steps, as in
 "german+numbers:de+map:№=Nummer". None of them strips combining marks in general: in Devanagari, Thai, Arabic or Tamil
 these carry the vowels.
 """
@@ -31,7 +31,7 @@ _CHILLUS = {f"{base}\u0d4d\u200d": chillu for base, chillu in zip("ണനരല�
 
 
 @dataclass(frozen=True)
-class Normalizer:
+class Normaliser:
     """A named function from text to text; idempotent. `summary` is its one line on the page."""
 
     name: str
@@ -42,13 +42,13 @@ class Normalizer:
         return self.function(text)
 
 
-def normalize(text: str, rules: str) -> str:
-    """Apply rules made by `make_rules`, or the normalizer of that name. Raises ConfigError for an unknown one."""
+def normalise(text: str, rules: str) -> str:
+    """Apply rules made by `make_rules`, or the normaliser of that name. Raises ConfigError for an unknown one."""
     return _compiled(rules)(text)
 
 
 def make_rules(
-    normalizer: str, language: str = "", character_map: str = "", *, case: str = "", markup: str = KEEP
+    normaliser: str, language: str = "", character_map: str = "", *, case: str = "", markup: str = KEEP
 ) -> str:
     """Join rules to one name.
 
@@ -56,7 +56,7 @@ def make_rules(
     the character, and ␣ stands for a space. case: language whose lower case applies, where it has ı and i. markup: what
     becomes of <noise> and the like: one of `markup.MODES`.
     """
-    rules = normalizer
+    rules = normaliser
     if case.strip():
         rules += f"{_CASE}{case.strip()}"
     if markup != KEEP:
@@ -76,7 +76,7 @@ def find_problems(text: str, rules: str) -> Problems:
 def has_case(rules: str) -> bool:
     """Whether the rules say in which language to lower letters, or leave them as they are."""
     compiled = _compiled(rules)
-    return compiled.is_dotless or compiled.normalizer.name == "none"
+    return compiled.is_dotless or compiled.normaliser.name == "none"
 
 
 @dataclass(frozen=True)
@@ -100,30 +100,30 @@ _RULES = re.compile(
 def _compiled(rules: str) -> _Rules:
     named, _, pairs = rules.partition(_MAP)
     match = _RULES.fullmatch(named)
-    if match is None or match["name"] not in NORMALIZERS:
+    if match is None or match["name"] not in NORMALISERS:
         name = named if match is None else match["name"]
-        raise ConfigError(f"There is no normaliser {name!r}; choose one of {', '.join(NORMALIZERS)}.")
+        raise ConfigError(f"There is no normaliser {name!r}; choose one of {', '.join(NORMALISERS)}.")
     mode, language = match["markup"] or KEEP, match["numbers"] or ""
     if mode not in MODES:
         raise ConfigError(f"Marks in transcripts cannot be treated by {mode!r}; choose one of {', '.join(MODES)}.")
     if language:
         numbers.check_language(language)
     is_dotless = bool(match["case"]) and has_dotless_i(match["case"]) and match["name"] != "none"
-    return _Rules(NORMALIZERS[match["name"]], _parse_map(pairs), mode, language, is_dotless)
+    return _Rules(NORMALISERS[match["name"]], _parse_map(pairs), mode, language, is_dotless)
 
 
 @dataclass(frozen=True)
 class _Rules:
-    """Compiled rules; calling them normalizes a text."""
+    """Compiled rules; calling them normalises a text."""
 
-    normalizer: Normalizer
+    normaliser: Normaliser
     pairs: dict[str, str]
     markup: str
     language: str
     is_dotless: bool
 
     def __call__(self, text: str) -> str:
-        # Map before, for characters that the normalizer removes, and after, for those that it creates.
+        # Map before, for characters that the normaliser removes, and after, for those that it creates.
         text = self._apply_markup(_replace(_MARKERS.sub(" ", text), self.pairs))
         protected: list[str] = []
         if self.markup == TOKENS:
@@ -132,7 +132,7 @@ class _Rules:
             text = self._spell(text, protected)
         if self.is_dotless:
             text = characters.lower_dotless_i(text)
-        text = self.normalizer(text)
+        text = self.normaliser(text)
         if self.pairs:
             text = _collapse(_replace(text, self.pairs))
         return _collapse(_restore(text, protected)) if protected else text
@@ -155,7 +155,7 @@ class _Rules:
     def _read(self, text: str) -> list[numbers.Part]:
         if self.language:
             return numbers.read_numbers(text, self.language)
-        return numbers.split_unwritable(text) if self.normalizer.name != "none" else [numbers.Part(text, "text")]
+        return numbers.split_unwritable(text) if self.normaliser.name != "none" else [numbers.Part(text, "text")]
 
     def _spell(self, text: str, protected: list[str]) -> str:
         """Write numbers as words; those that are left unread are protected, to stay as they are written."""
@@ -174,7 +174,7 @@ _MARKERS = re.compile(f"[{characters.SPAN_MARKERS}]")
 
 
 def _protect(text: str, spans: list[tuple[int, int]], protected: list[str]) -> str:
-    """Replace spans of a text by private characters, which every normalizer keeps."""
+    """Replace spans of a text by private characters, which every normaliser keeps."""
     parts, end = [], 0
     for start, stop in spans:
         protected.append(text[start:stop])
@@ -220,7 +220,7 @@ _MAX_CACHED_LETTERS = 40
 
 
 def _basic(text: str) -> str:
-    """Normalize word by word, since words recur and nothing in one depends on another."""
+    """Normalise word by word, since words recur and nothing in one depends on another."""
     words = (_basic_word(word) if len(word) <= _MAX_CACHED_LETTERS else _basic_words(word) for word in text.split())
     return " ".join(filter(None, words))
 
@@ -275,38 +275,38 @@ def _indic(text: str) -> str:
     return _basic(text.translate(dict.fromkeys(map(ord, JOINERS))))
 
 
-NORMALIZERS = {
-    normalizer.name: normalizer
-    for normalizer in (
-        Normalizer("none", "Leaves the text as it is; only white space is collapsed.", _collapse),
-        Normalizer(
+NORMALISERS = {
+    normaliser.name: normaliser
+    for normaliser in (
+        Normaliser("none", "Leaves the text as it is; only white space is collapsed.", _collapse),
+        Normaliser(
             "basic",
             "Lower case, punctuation and symbols removed; accents, vowel signs and the apostrophe inside words stay. "
             "For any language.",
             _basic,
         ),
-        Normalizer("english", "Basic, with accents removed and & and % written as words. Digits stay.", _english),
-        Normalizer(
+        Normaliser("english", "Basic, with accents removed and & and % written as words. Digits stay.", _english),
+        Normaliser(
             "german",
             "Basic, with ä, ö, ü and ß kept, other accents removed, & and % written as words.",
             _european("äöüß", "prozent", "und"),
         ),
-        Normalizer(
+        Normaliser(
             "spanish",
             "Basic, with á, é, í, ó, ú, ü, ñ kept, other accents removed, & and % written as words.",
             _european("áéíóúüñ", "por ciento", "y"),
         ),
-        Normalizer(
+        Normaliser(
             "french",
             "Basic, with the accents of French kept, others removed, & and % written as words.",
             _european("àâæçéèêëîïôœùûüÿ", "pour cent", "et"),
         ),
-        Normalizer("chinese", "Basic, without any space beside a Chinese character.", _chinese),
-        Normalizer(
+        Normaliser("chinese", "Basic, without any space beside a Chinese character.", _chinese),
+        Normaliser(
             "code-switched",
             "Basic, without the spaces between Chinese characters, as ASCEND is scored.",
             _code_switched,
         ),
-        Normalizer("indic", "Basic; vowel signs stay, joiners go, Malayalam chillus are written in one way.", _indic),
+        Normaliser("indic", "Basic; vowel signs stay, joiners go, Malayalam chillus are written in one way.", _indic),
     )
 }
