@@ -203,7 +203,61 @@ def save(model, out: Path) -> None:
     half.half().save_pretrained(out)
 
 
-def main() -> None:
+class Training:
+    """Everything that `OUT/state.pt` resumes: the model, its average, the optimizer, the steps and the time spent."""
+
+    def __init__(self, out: Path, peak: float, base: Path | None) -> None:
+        self.state = out / "state.pt"
+        self.model, self.average = Wav2Vec2ForCTC(config()), Wav2Vec2ForCTC(config())
+        if base:
+            self.model.load_state_dict(Wav2Vec2ForCTC.from_pretrained(base, dtype=torch.float32).state_dict())
+        self.reset_average()
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        )
+        self.step, self.spent_s = 0, 0.0
+        if self.state.exists():
+            state = torch.load(self.state)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.spent_s = state["step"], state["spent"]
+
+    def reset_average(self) -> None:
+        self.average.load_state_dict(self.model.state_dict())
+
+    def update(self, batch: dict[str, torch.Tensor], learning_rate: float) -> tuple[float, float]:
+        """Take a step, unless the gradient is not finite; -> loss and norm of the gradient."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = self.model(**batch).loss
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        with torch.no_grad():
+            decay = min(0.999, self.step / (self.step + 100))
+            for slow, fast in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+        return loss.item(), norm.item()
+
+    def save(self) -> None:
+        """Replace the state as a whole."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "step": self.step,
+            "spent": self.spent_s,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(state, self.state.with_suffix(".part"))
+        os.replace(self.state.with_suffix(".part"), self.state)
+
+
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("speech", type=Path)
     parser.add_argument("out", type=Path)
@@ -213,78 +267,46 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=32)
     parser.add_argument("--base", type=Path, help="a starter to train on from: no spectra, no short clips first")
     parser.add_argument("--check", type=Path, nargs="*", default=[], help="JSONL lists to score, never trained on")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse_options()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    model, average = Wav2Vec2ForCTC(config()), Wav2Vec2ForCTC(config())
-    if options.base:
-        model.load_state_dict(Wav2Vec2ForCTC.from_pretrained(options.base, dtype=torch.float32).state_dict())
-    average.load_state_dict(model.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    step, spent, state = 0, 0.0, options.out / "state.pt"
-    if state.exists():
-        kept = torch.load(state)
-        model.load_state_dict(kept["model"]), average.load_state_dict(kept["average"])
-        optimizer.load_state_dict(kept["optimizer"])
-        step, spent = kept["step"], kept["spent"]
+    training = Training(options.out, options.peak, options.base)
     longest = torch.multiprocessing.Value("d", 15.0 if options.base else 2.0)
-    loader = iter(
-        DataLoader(
-            Speech(options.speech, options.seconds, longest, step), batch_size=None, num_workers=1, prefetch_factor=8
-        )
-    )
-    if step == 0 and not options.base and options.spectra:
-        pretrain_spectra(model, loader, options.spectra)
-        average.load_state_dict(model.state_dict())
-    use_channels_last(model)
+    speech = Speech(options.speech, options.seconds, longest, training.step)
+    loader = iter(DataLoader(speech, batch_size=None, num_workers=1, prefetch_factor=8))
+    if training.step == 0 and not options.base and options.spectra:
+        pretrain_spectra(training.model, loader, options.spectra)
+        training.reset_average()
+    use_channels_last(training.model)
     checks = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in options.check}
-    budget, begun, saved, heard, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
-    while spent < budget:
-        done = spent / budget
+    budget_s, begun, saved, audio_s, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
+    while training.spent_s < budget_s:
+        done = training.spent_s / budget_s
         longest.value = 15.0 if options.base or done >= 0.15 else 2.0 if done < 0.06 else 3.5
-        batch = next(loader)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(done, options.peak)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model(**batch).loss
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        if torch.isfinite(norm):
-            optimizer.step()
-        optimizer.zero_grad()
-        step += 1
-        with torch.no_grad():
-            decay = min(0.999, step / (step + 100))
-            for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
-        losses.append(loss.item())
-        heard += batch["attention_mask"].sum().item() / RATE
+        batch, learning_rate = next(loader), rate(done, options.peak)
+        loss, norm = training.update(batch, learning_rate)
+        losses.append(loss)
+        audio_s += batch["attention_mask"].sum().item() / RATE
         now = time.monotonic()
-        spent, begun = spent + now - begun, now
-        if step % 100 == 0:
+        training.spent_s, begun = training.spent_s + now - begun, now
+        if training.step % 100 == 0:
             print(
-                f"{spent:7.0f} s  step {step}  loss {np.mean(losses[-100:]):.3f}  norm {norm:.2f}  "
-                f"lr {rate(done, options.peak):.1e}  heard {heard / 3600:.2f} h",
+                f"{training.spent_s:7.0f} s  step {training.step}  loss {np.mean(losses[-100:]):.3f}  norm {norm:.2f}  "
+                f"lr {learning_rate:.1e}  audio {audio_s / 3600:.2f} h",
                 flush=True,
             )
         if now - saved > 300:
             saved = now
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "average": average.state_dict(),
-                    "step": step,
-                    "spent": spent,
-                    "optimizer": optimizer.state_dict(),
-                },
-                state.with_suffix(".part"),
-            )
-            os.replace(state.with_suffix(".part"), state)
-            save(average, options.out / "model")
-            print("   ", {name: score(average, rows[:80]) for name, rows in checks.items()}, flush=True)
+            training.save()
+            save(training.average, options.out / "model")
+            print("   ", {name: score(training.average, rows[:80]) for name, rows in checks.items()}, flush=True)
             begun = time.monotonic()
-    save(average, options.out / "model")
-    print({name: score(average, rows) for name, rows in checks.items()}, flush=True)
+    save(training.average, options.out / "model")
+    print({name: score(training.average, rows) for name, rows in checks.items()}, flush=True)
 
 
 if __name__ == "__main__":

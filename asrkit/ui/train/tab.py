@@ -55,18 +55,7 @@ def build(
             visibility = _build_visibility(deployment) if deployment and deployment.is_shared else None
             fields |= _build_advanced_fields(store)
             command = _build_command(store)
-            with gr.Column(elem_id="start-bar"):  # stays at the lower edge of the window
-                expected = gr.HTML(
-                    _render_estimate(form.DEFAULTS, describe_estimate),
-                    elem_id="forecast",
-                    apply_default_css=False,
-                )
-                # Two components: a refresh that is under way when Start reports an error must not erase it.
-                with gr.Column(elem_id="start-message"):
-                    message = gr.HTML(visible=False, apply_default_css=False)
-                    waiting = gr.HTML(visible=False, apply_default_css=False)
-                accept = gr.Button(strings.text("train.accept_and_start"), visible=False, elem_id="start-accepting")
-                start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
+            expected, message, waiting, accept, start = _build_start_bar(describe_estimate)
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_panel.build(store, can_share)
     inputs = [fields[name] for name in form.NAMES]
@@ -103,6 +92,25 @@ def build(
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
     panel.change(refresh, None, [start, waiting, fields["model"], fields["train"]], **QUIET)
     return panel, inputs
+
+
+def _build_start_bar(
+    describe_estimate: Callable[[TrainConfig], str],
+) -> tuple[gr.HTML, gr.HTML, gr.HTML, gr.Button, gr.Button]:
+    """Build Start; return its forecast, its message, the note that runs are under way, and both start buttons."""
+    with gr.Column(elem_id="start-bar"):  # stays at the lower edge of the window
+        expected = gr.HTML(
+            _render_estimate(form.DEFAULTS, describe_estimate),
+            elem_id="forecast",
+            apply_default_css=False,
+        )
+        # Two components: a refresh that is under way when Start reports an error must not erase it.
+        with gr.Column(elem_id="start-message"):
+            message = gr.HTML(visible=False, apply_default_css=False)
+            waiting = gr.HTML(visible=False, apply_default_css=False)
+        accept = gr.Button(strings.text("train.accept_and_start"), visible=False, elem_id="start-accepting")
+        start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
+    return expected, message, waiting, accept, start
 
 
 def _build_command(store: RunStore) -> gr.Textbox:
