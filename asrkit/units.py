@@ -27,6 +27,13 @@ def format_size(num_bytes: float) -> str:
     return f"{num_bytes / 1e3:.0f} kB"
 
 
+def format_binary_size(num_bytes: float) -> str:
+    """Format a limit, or a size that is compared with one, in binary units: 32 MB, 2 GB, 1.5 GB."""
+    if num_bytes >= 1 << 30:
+        return f"{num_bytes / 2**30:.1f}".removesuffix(".0") + " GB"
+    return f"{num_bytes / 2**20:.0f} MB"
+
+
 def format_rate(rate: float | None) -> str:
     """Format a rate that is stored as a fraction: 3.1 %. None is unknown."""
     return "unknown" if rate is None else f"{rate * 100:.1f} %"

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from asrkit.data import access, archive_members
 from asrkit.errors import DataError
 from asrkit.files import claim_name, renew
+from asrkit.units import format_binary_size
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_BYTES = 400 * 2**30
@@ -68,8 +69,8 @@ class Budget:
             )
         if access.is_visitor() and self.written_bytes > MAX_VISITOR_BYTES:
             raise DataError(
-                f"{archive} unpacks to more than the {MAX_VISITOR_BYTES >> 30} GB that visitors may unpack; send a "
-                "smaller one."
+                f"{archive} unpacks to more than the {format_binary_size(MAX_VISITOR_BYTES)} that visitors may unpack; "
+                "send a smaller one."
             )
 
     def discard(self) -> None:
@@ -158,8 +159,8 @@ def _extract(folder: Path, archive: Path, available_bytes: int, budget: Budget) 
                 num_written += len(block)
                 if num_written > available_bytes:
                     raise DataError(
-                        f"{archive.name} unpacks to more than the {available_bytes / 2**30:.1f} GB that there is room "
-                        "for; free some space, or unpack it elsewhere and give the folder."
+                        f"{archive.name} unpacks to more than the {format_binary_size(available_bytes)} that there is "
+                        "room for; free some space, or unpack it elsewhere and give the folder."
                     )
                 out.write(block)
     if is_empty:

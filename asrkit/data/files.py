@@ -11,6 +11,7 @@ from asrkit.audio import read_duration_s
 from asrkit.data import limits
 from asrkit.data.manifest import UNREADABLE_S
 from asrkit.errors import AudioError, DataError
+from asrkit.units import format_binary_size
 
 AUDIO_SUFFIXES = frozenset(
     ".wav .flac .ogg .oga .opus .mp3 .m4a .mp4 .aac .webm .mkv .wma .amr .3gp .aif .aiff .aifc .au .caf .w64 .sph "
@@ -30,8 +31,7 @@ def read_text(path: Path) -> str:
     """
     size_bytes = path.stat().st_size
     if size_bytes > limits.current().text_bytes:
-        size = f"{size_bytes / 2**30:.1f} GB" if size_bytes >= 1 << 30 else f"{size_bytes >> 20} MB"
-        raise DataError(f"{path} has {size}, too much for a table; split it up.")
+        raise DataError(f"{path} has {format_binary_size(size_bytes)}, too much for a table; split it up.")
     content = path.read_bytes()
     encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from asrkit.data import access
 from asrkit.errors import DataError
+from asrkit.units import format_binary_size
 
 SEPARATORS = "\n\r,;\t|[{"
 """Between the values of tables and JSON: there are at most as many values as these."""
@@ -63,8 +64,8 @@ class CharacterBudget:
         self._left -= _size(value)
         if self._left < 0:
             raise DataError(
-                f"{self._path} holds more than {current().characters >> 20} MB of text; remove columns that are no "
-                "transcripts, or split it up."
+                f"{self._path} holds more than {format_binary_size(current().characters)} of text; remove columns "
+                "that are no transcripts, or split it up."
             )
 
 

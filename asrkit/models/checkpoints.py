@@ -12,6 +12,7 @@ from typing import Any
 
 from asrkit.errors import ModelError
 from asrkit.hub import credentials
+from asrkit.units import format_binary_size
 
 CTC_TYPES = frozenset(
     "wav2vec2 wav2vec2-bert wav2vec2-conformer hubert wavlm data2vec-audio unispeech unispeech-sat sew sew-d "
@@ -79,7 +80,7 @@ def read_settings(file: Path, max_bytes: int = MAX_SETTINGS_BYTES, content: str 
         with open(find_file(file.parent, file.name), "rb") as opened:
             text = opened.read(max_bytes + 1)
         if len(text) > max_bytes:
-            raise ModelError(f"{file} is larger than the {max_bytes >> 20} MB that such a file has at most.")
+            raise ModelError(f"{file} is larger than the {format_binary_size(max_bytes)} that such a file has at most.")
         settings = json.loads(text.decode("utf-8"))
     except FileNotFoundError:
         return None

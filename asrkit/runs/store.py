@@ -19,6 +19,7 @@ from asrkit import config as configs
 from asrkit.errors import RunError
 from asrkit.files import free_bytes, readable_disk_errors, write_json
 from asrkit.runs.run import Run
+from asrkit.units import format_binary_size
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TIMED_ID = re.compile(r"\d{8}-\d{6}-")
@@ -126,8 +127,8 @@ class RunStore:
         free = free_bytes(self.root)
         if free < MIN_FREE_BYTES:
             raise RunError(
-                f"The disk that holds {self.root} is full ({free / 2**20:.0f} MB free); "
-                f"free at least {MIN_FREE_BYTES / 2**20:.0f} MB and start again."
+                f"The disk that holds {self.root} is full ({format_binary_size(free)} free); "
+                f"free at least {format_binary_size(MIN_FREE_BYTES)} and start again."
             )
 
     def delete(self, run: Run) -> None:

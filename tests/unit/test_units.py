@@ -26,6 +26,13 @@ def test_format_size(size_bytes, text):
     assert units.format_size(size_bytes) == text
 
 
+@pytest.mark.parametrize(
+    ("size_bytes", "text"), [(32 << 20, "32 MB"), (2 << 30, "2 GB"), (3 << 29, "1.5 GB"), (1_000_000, "1 MB")]
+)
+def test_format_binary_size(size_bytes, text):
+    assert units.format_binary_size(size_bytes) == text
+
+
 @pytest.mark.parametrize(("rate", "text"), [(0.0312, "3.1 %"), (1.2, "120.0 %"), (None, "unknown")])
 def test_format_rate(rate, text):
     assert units.format_rate(rate) == text

@@ -10,6 +10,7 @@ from typing import Any
 
 from asrkit import hub
 from asrkit.errors import DataError
+from asrkit.units import format_binary_size
 
 README, YAML_FILE = "README.md", ".huggingface.yaml"
 MAX_CARD_BYTES = 4 << 20
@@ -26,8 +27,8 @@ def check_cards(repository: hub.Repository) -> None:
             continue
         if size > MAX_CARD_BYTES:
             raise DataError(
-                f"The dataset {repository.name} has a {path} of {size >> 20} MB; download its audio and transcripts, "
-                "and give their folder."
+                f"The dataset {repository.name} has a {path} of {format_binary_size(size)}; download its audio and "
+                "transcripts, and give their folder."
             )
         text = hub.read_text(repository, path)
         try:

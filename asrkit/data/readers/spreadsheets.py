@@ -20,6 +20,7 @@ from typing import Any
 
 from asrkit import child
 from asrkit.errors import DataError
+from asrkit.units import format_binary_size
 
 SUFFIXES = (".xlsx", ".xls", ".xlsb", ".ods")
 SHEET_SEPARATOR = "#"
@@ -97,7 +98,7 @@ def read(path: Path, sheet: str = "") -> Sheet:
 
 def _too_large_error(path: Path) -> DataError:
     return DataError(
-        f"{path} is larger inside than any list of recordings ({MAX_MEMORY_BYTES >> 30} GB of memory or "
+        f"{path} is larger inside than any list of recordings ({format_binary_size(MAX_MEMORY_BYTES)} of memory or "
         f"{MAX_SECONDS} s were not enough); copy the cells that count into a new one, or save it as CSV."
     )
 

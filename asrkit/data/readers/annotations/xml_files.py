@@ -8,6 +8,7 @@ from xml.parsers import expat
 
 from asrkit.data import limits
 from asrkit.errors import DataError
+from asrkit.units import format_binary_size
 
 MAX_BYTES = 128 << 20
 """Of one file: a day of speech with a tier of words has about 30 MB."""
@@ -78,8 +79,8 @@ def check_bytes(path: Path) -> None:
     size, limit = path.stat().st_size, min(MAX_BYTES, limits.current().text_bytes)
     if size > limit:
         raise DataError(
-            f"{path} has {size >> 20} MB; an annotation file may have {limit >> 20} MB here. Split it up, or delete "
-            "tiers that are not needed."
+            f"{path} has {format_binary_size(size)}; an annotation file may have {format_binary_size(limit)} here. "
+            "Split it up, or delete tiers that are not needed."
         )
 
 
