@@ -8,13 +8,13 @@ from asrkit.runs import heartbeat, lifecycle, queue, summary, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import HeartbeatStatus
 from asrkit.runs.run import CANCEL, Run
+from asrkit.runs.summary import METRICS
 from asrkit.runs.system import SystemLoad
 from asrkit.runs.view import RunView
 from asrkit.ui import strings
 from asrkit.units import format_duration, format_rate, format_rough_duration, format_size
 
 PHASES = ("loading", "preparing", "auditing", "training", "evaluating", "saving")
-METRICS = ("wer", "cer", "mer", "loss")
 LONG_S = 15.0
 """After this time the text shows how long a phase has taken, so that a slow one does not look as if it hangs."""
 DAY_S = 86_400

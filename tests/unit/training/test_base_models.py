@@ -184,7 +184,7 @@ def test_impossible_settings_are_named_before_the_start(checkpoint):
 def test_impossible_sampling_rate_is_named(checkpoint, rate):
     base = checkpoint()
     (base / "preprocessor_config.json").write_text(json.dumps({"sampling_rate": rate}))
-    assert problem(base).startswith(f"wants audio of {rate} Hz by its preprocessor_config.json; choose one of 4000")
+    assert problem(base).startswith(f"expects audio of {rate} Hz by its preprocessor_config.json; choose one of 4000")
 
 
 def test_damaged_tokenizer_is_one_sentence(checkpoint):
