@@ -1,4 +1,4 @@
-"""FLAC, Ogg and MP3 files whose header tells another length than that of their audio, and joined files."""
+"""FLAC, Ogg and MP3 files whose header declares another length than that of their audio, and joined files."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Files whose header tells another length than that of their audio."""
+"""Files whose header declares another length than that of their audio."""
 
 import io
 import struct
