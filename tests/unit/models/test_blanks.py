@@ -163,18 +163,18 @@ def test_untrained_model_keeps_its_padding_token(tmp_path):
     """Random outputs are not clear, so the convention holds."""
     base = write_checkpoint(tmp_path / "base")
     model, processor = AutoModelForCTC.from_pretrained(base), processors.load_processor(base)
-    assert not blanks.listen_to_silence(model, processor).is_clear
+    assert not blanks.measure_silence(model, processor).is_clear
     assert blanks.find(model, processor, "tiny") == 0
 
 
-def test_silence_is_heard_without_changing_the_model(tmp_path):
+def test_silence_is_measured_without_changing_the_model(tmp_path):
     base = write_checkpoint(tmp_path / "base", layerdrop=0.1)
     model, processor = AutoModelForCTC.from_pretrained(base).train(), processors.load_processor(base)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.no_grad():
         model.lm_head.bias[5] += 20
     before["lm_head.bias"] = model.lm_head.bias.detach().clone()
-    heard = blanks.listen_to_silence(model, processor)
+    heard = blanks.measure_silence(model, processor)
     assert (heard.token, heard.share) == (5, 1.0) and heard.probability > 0.99 and model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert blanks.find(model, processor, "tiny") == 0, "a letter is no blank, however often it is said"
