@@ -19,6 +19,11 @@ def format_rough_duration(seconds: float) -> str:
     return format_duration(max(step, round(seconds / step) * step))
 
 
+def format_count(number: int, noun: str) -> str:
+    """Format `1 clip` or `1,200 clips`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def format_size(num_bytes: float) -> str:
     """Format a number of bytes in decimal units: 812 kB, 5.4 MB, 54 MB, 3.1 GB."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6)):

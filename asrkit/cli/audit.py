@@ -12,6 +12,7 @@ from asrkit.audit import selection
 from asrkit.cli import options as shared
 from asrkit.models import resolution
 from asrkit.runs import model_choices, preparation
+from asrkit.units import format_count
 
 if TYPE_CHECKING:
     from asrkit.audit.clips import Audit, Limits
@@ -104,7 +105,9 @@ def _make_limits(config: configs.TrainConfig, model: str, store: RunStore) -> Li
 
 def _print_audit(source: Source, audit: Audit) -> None:
     print(f"{source.description}; recognised as: {source.layout}")
-    print(f"{audit.verdict}: {audit.utterances} clips, {audit.hours:.2f} hours, {audit.dropped} left out")
+    print(
+        f"{audit.verdict}: {format_count(audit.utterances, 'clip')}, {audit.hours:.2f} hours, {audit.dropped} left out"
+    )
     for finding in audit.findings:
         fix = "".join(f" (--set {name}={value})" for name, value in finding.settings.items())
         print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy}{fix} {'; '.join(finding.examples)}")

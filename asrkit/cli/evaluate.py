@@ -8,6 +8,7 @@ import sys
 from asrkit.cli import delivery
 from asrkit.cli import options as shared
 from asrkit.runs import model_choices
+from asrkit.units import format_count
 
 
 def add_command(commands: shared.Commands) -> None:
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     store = shared.open_store(options)
     source = sources.load(options.data, tiers=options.tiers, on_progress=shared.print_progress)
     if assumed := sum(bool(row.marks) and not row.fault for row in source.unseen):
-        print(f"{assumed} clips were read on assumptions; `asrkit audit` lists them.", file=sys.stderr)
+        print(f"Read on assumptions, which `asrkit audit` lists: {format_count(assumed, 'clip')}.", file=sys.stderr)
     name = options.model or model_choices.find_default_model(store)
     model = get_transcriber(name, store, shared.print_progress)
     report = evaluation.evaluate(
@@ -40,13 +41,14 @@ def run(options: argparse.Namespace) -> int:
     low, high = report.intervals["wer"]
     if report.unreadable:
         print(
-            f"{len(report.unreadable)} clips could not be read and are not counted; one of them: "
+            f"Not counted, because unreadable: {format_count(len(report.unreadable), 'clip')}; one of them: "
             f"{report.unreadable[0]}",
             file=sys.stderr,
         )
+    clips = format_count(metrics["utterances"], "clip")
     is_printed = delivery.print_result(
         f"WER {metrics['wer']:.2%} (95 % interval {low:.2%} to {high:.2%})  CER {metrics['cer']:.2%}  "
-        f"MER {metrics['mer']:.2%}  ({metrics['utterances']} clips, {metrics['rtfx']:.0f} x real time)\n",
+        f"MER {metrics['mer']:.2%}  ({clips}, {metrics['rtfx']:.0f} x real time)\n",
         "evaluation.txt",
     )
     return int(not is_printed)

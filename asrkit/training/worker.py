@@ -33,6 +33,7 @@ from asrkit.training import distributed, inputs, stopping
 from asrkit.training.reporting import emit, emit_phase
 from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import StopRequested, check_stop
+from asrkit.units import format_count
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -99,7 +100,9 @@ def _train(run: Run, on_poll: Callable[[], None]) -> None:
     processor, model = inputs.load_model(run, config, checkpoint, base, [row.text for row in [*train, *held_out]])
     check_stop(run)
     resume_state = read_resume_state(run, checkpoint)
-    emit_phase(run, "preparing", f"Preparing {len(train)} clips to train on and {len(held_out)} to evaluate on")
+    emit_phase(
+        run, "preparing", f"Preparing {format_count(len(train), 'clip')} to train on and {len(held_out)} to evaluate on"
+    )
     trainer = CtcTrainer(run, config, model, processor, train, held_out, resume_state, on_poll)
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})"
     _emit_started(trainer, model, resume_state.step, hardware)

@@ -437,7 +437,7 @@ def test_evaluate_reports_unreadable_clips(asrkit, listener, data):
     folder = data("1 seconds", "1 minutes")
     next(Path(folder).rglob("*.wav")).write_text("no sound")
     code, out, err = asrkit("evaluate", folder)
-    assert code == 0 and "(1 clips, " in out and "1 clips could not be read and are not counted" in err
+    assert code == 0 and "(1 clip, " in out and "Not counted, because unreadable: 1 clip; one of them: " in err
 
 
 def test_evaluate_reports_assumptions_and_bad_rows(asrkit, listener, data):
@@ -445,8 +445,8 @@ def test_evaluate_reports_assumptions_and_bad_rows(asrkit, listener, data):
     table = folder / "metadata.csv"
     table.write_text(f'{table.read_text()}gone.wav,"1 hour\n')
     _, _, err = asrkit("evaluate", folder)
-    assert "1 clips were read on assumptions; `asrkit audit` lists them." in err
-    assert "1 clips could not be read and are not counted" in err
+    assert "Read on assumptions, which `asrkit audit` lists: 1 clip." in err
+    assert "Not counted, because unreadable: 1 clip" in err
 
 
 def test_evaluate_without_data(refused, listener, tmp_path):
@@ -461,7 +461,7 @@ def test_audit(asrkit, data):
     assert list(result["findings"][0]) == ["code", "count", "examples", "effect", "fix"]
     code, out, _ = asrkit("audit", data("", "", "three"))
     assert code == 1 and "recognised as: folder with a metadata table\n" in out
-    assert "\nnot-ready: 1 clips, 0.00 hours, 2 left out\nempty-transcript (2): " in out
+    assert "\nnot-ready: 1 clip, 0.00 hours, 2 left out\nempty-transcript (2): " in out
 
 
 def test_audit_and_train_ask_for_a_yes_to_assumptions(asrkit, refused, data, monkeypatch):

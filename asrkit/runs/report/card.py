@@ -16,6 +16,7 @@ from asrkit.runs.report import picture
 from asrkit.runs.run import Run
 from asrkit.runs.summary import describe_model_step, get_best_evaluation
 from asrkit.runs.view import RunView, load_view
+from asrkit.units import format_count
 
 PICTURE = "curve.png"
 HYPERPARAMETERS = (
@@ -213,7 +214,7 @@ def _describe_speakers(run: Run) -> list[str]:
         return ["Speakers are unknown."]
     shared = len(train & held_out)
     apart = "none of them in both" if not shared else f"{shared} of them in both"
-    return [f"{len(train)} speakers to train on and {len(held_out)} to evaluate on, {apart}."]
+    return [f"{format_count(len(train), 'speaker')} to train on and {len(held_out)} to evaluate on, {apart}."]
 
 
 def _describe_audit(run: Run, published: bool) -> list[str]:
@@ -227,7 +228,7 @@ def _describe_audit(run: Run, published: bool) -> list[str]:
     )
     if not audit["dropped"]:
         return [*selected, "The audit left no clip out.", *shared]
-    return [*selected, f"The audit left {audit['dropped']} clips out ({reasons}).", *shared]
+    return [*selected, f"The audit left {format_count(audit['dropped'], 'clip')} out ({reasons}).", *shared]
 
 
 def _describe_selection(selection: dict[str, Any] | None, published: bool) -> list[str]:

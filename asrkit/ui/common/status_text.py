@@ -18,6 +18,8 @@ PHASES = ("loading", "preparing", "auditing", "training", "evaluating", "saving"
 LONG_S = 15.0
 """After this time the text shows how long a phase has taken, so that a slow one does not look as if it hangs."""
 DAY_S = 86_400
+OLD_HEARTBEAT_S = 60.0
+"""From this age on, the last heartbeat is shown: before, all is as it should be."""
 
 
 def format_status(status: str) -> str:
@@ -84,11 +86,11 @@ def _describe_shutdown(run: Run, view: RunView, heartbeat_status: HeartbeatStatu
 
 
 def _format_elapsed(elapsed_s: float, heartbeat_status: HeartbeatStatus | None) -> str:
-    """Format ` (3 min; last heartbeat 2 s ago)`; empty if that is short, or if the clock was changed."""
+    """Format ` (3 min)`, with the last heartbeat if it is old; empty if short, or if the clock was changed."""
     if not LONG_S < elapsed_s < DAY_S:
         return ""
     elapsed = format_duration(elapsed_s)
-    if heartbeat_status:
+    if heartbeat_status and heartbeat_status.age_s > OLD_HEARTBEAT_S:
         age = format_duration(heartbeat_status.age_s)
         return f" ({strings.text('activity.elapsed_heartbeat', elapsed=elapsed, age=age)})"
     return f" ({elapsed})"

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -66,10 +67,15 @@ def test_busy_worker_has_a_heartbeat_and_a_stopped_one_has_none(start_worker, st
     start = time.monotonic()
     wait_for(lambda: time.monotonic() - start > 3 and get_age_s(run) < 2, "a recent heartbeat after 3 s", seconds=20)
     run_view = load_view(run)
-    text = status_text.describe_activity(
-        run, lifecycle.STARTING, run_view, RunClock().elapsed_s(run_view), None, heartbeat.read_heartbeat(run)
-    )
-    assert re.fullmatch(r"Loading… \(3 min( \d+ s)?; last heartbeat \d s ago\)", text), text
+    current = heartbeat.read_heartbeat(run)
+    for status, expected in (
+        (current, ""),
+        (dataclasses.replace(current, age_s=95.0), "; last heartbeat 1 min 35 s ago"),
+    ):
+        text = status_text.describe_activity(
+            run, lifecycle.STARTING, run_view, RunClock().elapsed_s(run_view), None, status
+        )
+        assert re.fullmatch(rf"Loading… \(3 min( \d+ s)?{expected}\)", text), text
     os.kill(worker.pid, signal.SIGSTOP)
     wait_for(lambda: heartbeat.read_heartbeat(run).is_silent, "a silent heartbeat", seconds=20)
     assert (
