@@ -102,7 +102,9 @@ def load_model(
     import torch
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING_NAMES
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # of tensors that are loaded, in the terminal of the app
     kind = getattr(transformers, MODEL_FOR_CTC_MAPPING_NAMES[config.model_type])
     if target_lang and not LANGUAGE.fullmatch(target_lang):
         raise ModelError(f"{target_lang!r:.80} is no language of the model {folder}.")

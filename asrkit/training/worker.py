@@ -86,11 +86,9 @@ def _train(run: Run, on_poll: Callable[[], None]) -> None:
     with startup.fast_imports():
         import torch
         from transformers import set_seed
-        from transformers.utils import logging as transformers_logging
 
         from asrkit.training.trainer import CtcTrainer
 
-    transformers_logging.disable_progress_bar()
     distributed.initialize()
     _check_processes(config)
     checkpoint = inputs.find_checkpoint(run)
