@@ -92,7 +92,7 @@ def print_result(text: str, name: str, label: str = "") -> bool:
     return True
 
 
-def write_result(path: Path, text: str) -> bool:
+def write_result(path: Path, text: str | bytes) -> bool:
     """Write a result to a file, and return whether it is there; else it is saved elsewhere, and stderr says where."""
     try:
         write_text(path, text)
@@ -102,7 +102,7 @@ def write_result(path: Path, text: str) -> bool:
     return True
 
 
-def save_elsewhere(text: str, name: str, reason: str) -> None:
+def save_elsewhere(text: str | bytes, name: str, reason: str) -> None:
     """Save a text in the working directory, at home or in the temporary folder, and say on stderr why and where.
 
     No file is overwritten. Where none of them can be written, the text itself is printed on stderr.
@@ -115,7 +115,8 @@ def save_elsewhere(text: str, name: str, reason: str) -> None:
             continue
         print(f"asrkit: {reason}; the text was saved as {path}", file=sys.stderr)
         return
-    print(f"asrkit: {reason}, and no other folder can be written; the text follows:\n{text}", file=sys.stderr)
+    shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    print(f"asrkit: {reason}, and no other folder can be written; the text follows:\n{shown}", file=sys.stderr)
 
 
 def _unused_path(folder: Path, name: str) -> Path:

@@ -1,10 +1,11 @@
-"""`transcribe`: audio files to text, subtitles, TSV or JSON."""
+"""`transcribe`: audio files to text, subtitles, annotations or JSON; and drafts for annotations of empty segments."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from asrkit.audio import AudioNote
 from asrkit.cli import delivery
 from asrkit.cli import options as shared
 from asrkit.decoding.transcript import Transcript
-from asrkit.errors import AudioError, ConfigError
+from asrkit.errors import AudioError, ConfigError, DataError
 from asrkit.runs import model_choices
-from asrkit.transcription import files
-from asrkit.transcription.writers import WRITERS
+from asrkit.transcription import drafts, files
+from asrkit.transcription.writers import WITH_CHANNELS, WRITERS, file_name
 
 MIN_PROGRESS_S = 60.0
 """Progress is shown for recordings longer than this."""
@@ -28,14 +29,25 @@ def add_command(commands: shared.Commands) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--model", default="", help="default: the newest finished run, else the starter")
     parser.add_argument("--format", choices=tuple(WRITERS), default="txt")
+    parser.add_argument(
+        "--channels",
+        action="store_true",
+        help=f"transcribe each channel by itself, as a tier of its own ({', '.join(WITH_CHANNELS)})",
+    )
+    parser.add_argument(
+        "--tiers", metavar="NAMES", default="", help="of an .eaf or .TextGrid: whose empty segments to transcribe"
+    )
     shared.add_hint_flags(parser)
     parser.add_argument("--output", metavar="DIR", help="write one file per recording there instead of to stdout")
 
 
 def run(options: argparse.Namespace) -> int:
+    if any(map(drafts.is_annotation, options.files)):
+        return _draft(options)
     store = shared.open_store(options)
     stems = files.unique_stems(options.files)
     _check_output(options, stems)
+    transcribe = files.transcribe_channels if options.channels else files.transcribe_file
 
     def load_model() -> Any:
         # Loaded on first use: a file that cannot be read is reported at once, not after the seconds that torch takes.
@@ -52,13 +64,14 @@ def run(options: argparse.Namespace) -> int:
             if not options.output:
                 delivery.check_stdout()
             try:
-                transcript = files.transcribe_file(
+                transcript = transcribe(
                     name, load_model, hints=hints, on_update=_make_progress(name), on_note=_make_warning(name)
                 )
             except AudioError as error:
                 print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
                 has_failed = True
                 continue
+            transcript = replace(transcript, recording=name)
             if warning := files.quality_warning(transcript):
                 print(f"asrkit: {name}: {warning}", file=sys.stderr)
             if options.format == "json" and not options.output:
@@ -74,8 +87,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_output(options: argparse.Namespace, stems: list[str]) -> None:
     """Raise ConfigError for what would fail after an hour of listening."""
+    if options.channels and options.format not in WITH_CHANNELS:
+        raise ConfigError(
+            f"{options.format} cannot tell channels apart; give --format {' or '.join(WITH_CHANNELS)}, or leave out "
+            "--channels."
+        )
     if options.output:
-        names = [f"{stem}.{options.format}" for stem in stems]
+        names = [file_name(stem, options.format) for stem in stems]
         delivery.check_folder(Path(options.output), names, options.files)
     elif len(options.files) > 1 and options.format not in JOINABLE:
         raise ConfigError(
@@ -86,11 +104,45 @@ def _check_output(options: argparse.Namespace, stems: list[str]) -> None:
 
 def _deliver(options: argparse.Namespace, name: str, stem: str, transcript: Transcript) -> bool:
     """Write or print a transcript, and return whether that went as asked; else it was saved elsewhere."""
-    text, file_name = WRITERS[options.format](transcript), f"{stem}.{options.format}"
+    text, output_name = WRITERS[options.format](transcript), file_name(stem, options.format)
     if options.output:
-        return delivery.write_result(Path(options.output) / file_name, text)
+        return delivery.write_result(Path(options.output) / output_name, text)
     is_labelled = options.format == "txt" and len(options.files) > 1
-    return delivery.print_result(text, file_name, f"{name}: " if is_labelled else "")
+    return delivery.print_result(text, output_name, f"{name}: " if is_labelled else "")
+
+
+def _draft(options: argparse.Namespace) -> int:
+    """Write each annotation with a new tier over its empty segments into the folder --output."""
+    store = shared.open_store(options)
+    others = [name for name in options.files if not drafts.is_annotation(name)]
+    if others:
+        raise ConfigError(f"{others[0]} is no .eaf or .TextGrid; transcribe recordings in a command of their own.")
+    if not options.output:
+        raise ConfigError("Give --output DIR: each annotation is written there, with a new tier; it is never replaced.")
+    names = [
+        f"{stem}{Path(name).suffix}"
+        for stem, name in zip(files.unique_stems(options.files), options.files, strict=True)
+    ]
+    delivery.check_folder(Path(options.output), names, options.files)
+    hints = shared.load_hints(options)
+
+    def load_model() -> Any:
+        from asrkit.transcription.model_cache import get_transcriber
+
+        return get_transcriber(options.model or model_choices.find_default_model(store), store, shared.print_progress)
+
+    has_failed = False
+    for source, name in zip(options.files, names, strict=True):
+        try:
+            content = drafts.draft_annotation(
+                Path(source), load_model, tiers=options.tiers, hints=hints, on_progress=shared.make_counter()
+            )
+        except (AudioError, DataError, OSError) as error:
+            print(f"asrkit: {error if source in str(error) else f'{source}: {error}'}", file=sys.stderr)
+            has_failed = True
+            continue
+        has_failed |= not delivery.write_result(Path(options.output) / name, content)
+    return int(has_failed)
 
 
 def _make_warning(name: str) -> Callable[[AudioNote], None]:

@@ -28,12 +28,14 @@ class Word(TimedWord):
 
     In scripts without word spaces each character is a word (`text.scripts.tokenize_mixed`). joined: no space
     separates it from the word before it. not_in_word_list: the model knows a closed list of words, and what was said
-    is probably none of them; `word` is the most similar one.
+    is probably none of them; `word` is the most similar one. channel: of the recording, from 1, where each was
+    transcribed by itself; else 0.
     """
 
     confidence: float
     joined: bool = False
     not_in_word_list: bool = False
+    channel: int = 0
 
     @property
     def midpoint_s(self) -> float:
@@ -44,7 +46,7 @@ class Word(TimedWord):
         return replace(self, start_s=self.start_s + seconds, end_s=self.end_s + seconds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `transcribe --format json` prints of a word; flags are there only where they are true."""
+        """Return what `transcribe --format json` prints of a word; flags and channel only where they are set."""
         data: dict[str, Any] = {
             "word": self.word,
             "start_s": round(self.start_s, 3),
@@ -52,15 +54,17 @@ class Word(TimedWord):
             "confidence": round(self.confidence, 4),
         }
         flags = {"joined": self.joined, "not_in_word_list": self.not_in_word_list}
-        return data | {name: True for name, is_set in flags.items() if is_set}
+        channel = {"channel": self.channel} if self.channel else {}
+        return data | channel | {name: True for name, is_set in flags.items() if is_set}
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """The words of a recording in order."""
+    """The words of a recording in order. recording: its file or name, for formats that link it."""
 
     words: list[Word]
     duration_s: float
+    recording: str = ""
 
     @property
     def text(self) -> str:

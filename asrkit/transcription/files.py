@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asrkit.audio import SAMPLING_RATE, OnNote, Waveform, check_speech, ignore_note, read_duration_s, stream_blocks
+from asrkit.audio.channels import split_channels
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError
@@ -52,6 +54,35 @@ def transcribe_file(
     than the file plainly says.
     """
     return transcribe_blocks(stream_blocks(path, on_note), header_duration_s(path), load_transcriber, on_update, hints)
+
+
+def transcribe_channels(
+    path: str | Path,
+    load_transcriber: Callable[[], Transcriber],
+    *,
+    hints: DecodingHints = NO_HINTS,
+    on_update: Callable[[FileUpdate], None] = lambda update: None,
+    on_note: OnNote = ignore_note,
+) -> Transcript:
+    """Transcribe each channel of a file by itself, as `transcribe_file` does; words have the number of theirs.
+
+    A channel without speech has no words. Raises AudioError where none has any, and as `split_channels` does.
+    """
+    words, durations_s, errors = [], [], []
+    with tempfile.TemporaryDirectory(prefix="asrkit-channels-") as folder:
+        for number, channel in enumerate(split_channels(path, Path(folder)), 1):
+            try:
+                transcript = transcribe_file(
+                    channel, load_transcriber, hints=hints, on_update=on_update, on_note=on_note
+                )
+            except AudioError as error:
+                errors.append(AudioError(str(error).replace(str(channel), f"Channel {number} of {path}")))
+                continue
+            words += [replace(word, channel=number) for word in transcript.words]
+            durations_s.append(transcript.duration_s)
+    if not durations_s:
+        raise errors[0]
+    return Transcript(words, max(durations_s))
 
 
 def transcribe_blocks(

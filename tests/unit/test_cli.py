@@ -14,6 +14,7 @@ import soundfile
 from asrkit import cli, transcription
 from asrkit.cli.options import make_config
 from asrkit.config import TrainConfig, list_presets, load_preset
+from asrkit.data.readers.annotations import elan, praat
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import ModelError
 from asrkit.runs import queue, supervisor
@@ -21,6 +22,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.run import STOP
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
+from tests.support.annotations import make_textgrid
 
 
 @pytest.fixture
@@ -322,6 +324,36 @@ def test_transcribe(asrkit, listener, clip):
         for path, length in ((one, 1.0), (two, 1.5))
     ]
     assert set(listener) == {"starter", "mine"}
+
+
+def test_transcribe_into_annotations(asrkit, listener, clip, refused, tmp_path):
+    audio = clip("story.wav", 3.0)
+    grid = audio.with_suffix(".TextGrid")
+    grid.write_text(make_textgrid(seg=[(0, 1, ""), (1, 3, "")]))
+    assert asrkit("transcribe", grid, "--output", tmp_path / "out") == (0, "", "")
+    (recording,) = praat.read(tmp_path / "out" / "story.TextGrid")
+    assert [span.text for span in recording.tiers[1].spans] == ["1 seconds", "2 seconds"]
+    assert "Give --output DIR" in refused("transcribe", grid)
+    assert "is no .eaf or .TextGrid" in refused("transcribe", grid, audio, "--output", tmp_path)
+    assert "is one of the recordings and would be overwritten" in refused("transcribe", grid, "--output", tmp_path)
+    code, out, err = asrkit("transcribe", grid, "--tiers", "x", "--output", tmp_path / "out")
+    assert (code, out) == (1, "") and "has no tier x; there are 'seg' (0 texts)" in err
+
+
+def test_transcribe_channels(asrkit, listener, refused, tmp_path, sine):
+    samples = np.stack([sine(2.0), np.zeros(32_000, np.float32), sine(2.0, hertz=300.0)], axis=1)
+    soundfile.write(path := tmp_path / "meeting.wav", samples, 16_000)
+    code, out, err = asrkit("transcribe", path, "--channels", "--format", "ctm")
+    assert (code, err) == (0, "") and [line.split()[1] for line in out.splitlines()] == ["1", "1", "3", "3"]
+    asrkit("transcribe", path, "--channels", "--format", "eaf", "--output", tmp_path / "out")
+    (recording,) = elan.read(tmp_path / "out" / "meeting.eaf")
+    assert [(tier.name, tier.speaker) for tier in recording.tiers if not tier.parent] == [
+        ("channel 1 transcription", "channel 1"),
+        ("channel 3 transcription", "channel 3"),
+    ]
+    assert "srt cannot tell channels apart" in refused("transcribe", path, "--channels", "--format", "srt")
+    soundfile.write(mono := tmp_path / "mono.wav", sine(1.0), 16_000)
+    assert "has 1 channel; between 2 and 8" in asrkit("transcribe", mono, "--channels", "--format", "ctm")[2]
 
 
 def test_subtitles_on_stdout_and_in_files(asrkit, refused, listener, clip, tmp_path):

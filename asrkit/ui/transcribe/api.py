@@ -155,7 +155,8 @@ class TranscribeApi:
         """Return a recording in one of the formats: {id, format} -> {name, text}."""
         recording = self.recordings.get(request["id"])
         name = _check_format(request["format"])
-        return {"name": f"{Path(recording.name).stem}.{name}", "text": writers.WRITERS[name](recording.transcript)}
+        file_name = writers.file_name(Path(recording.name).stem, name)
+        return {"name": file_name, "text": writers.WRITERS[name](recording.transcript)}
 
     def zip_transcripts(self, query: Mapping[str, str]) -> bytes:
         """Return a zip of the recordings `ids`, separated by commas, that are done, in every format."""
@@ -165,7 +166,7 @@ class TranscribeApi:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for stem, recording in zip(files.unique_stems([recording.name for recording in done]), done, strict=True):
                 for name, write in writers.WRITERS.items():
-                    archive.writestr(f"{stem}.{name}", write(recording.transcript))
+                    archive.writestr(writers.file_name(stem, name), write(recording.transcript))
         return packed.getvalue()
 
     # ---- corrections

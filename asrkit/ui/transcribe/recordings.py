@@ -90,7 +90,7 @@ class Recording:
 
     @property
     def transcript(self) -> Transcript:
-        return Transcript(list(self.words), self.duration_s)
+        return Transcript(list(self.words), self.duration_s, self.name)
 
     @property
     def pending_message(self) -> str:

@@ -53,10 +53,13 @@ class _Resolver:
         else:
             annotations = self._resolve_chains(annotations)
         self.ranks.update({annotation.id: rank for rank, annotation in enumerate(annotations)})
-        texts: dict[_Extent, list[str]] = {}
+        parts: dict[_Extent, list[_Annotation]] = {}
         for annotation in annotations:
-            texts.setdefault(self.extents[annotation.id], []).append(annotation.text)
-        return tuple(Span(start_s, end_s, tidy(" ".join(parts))) for (start_s, end_s), parts in texts.items())
+            parts.setdefault(self.extents[annotation.id], []).append(annotation)
+        return tuple(
+            Span(start_s, end_s, tidy(" ".join(part.text for part in same)), key=same[0].id)
+            for (start_s, end_s), same in parts.items()
+        )
 
     def _resolve_chains(self, annotations: list[_Annotation]) -> list[_Annotation]:
         """Find the times of aligned annotations; one behind another without a time between them share their extent."""

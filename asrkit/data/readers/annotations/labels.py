@@ -121,8 +121,9 @@ def _find_columns(rows: list[list[str]]) -> dict[str, int]:
             columns["text"] = others[-1]
         return columns
     before = list(range(clocks[0]))
-    after = [index for index in range(clocks[1] + 1, len(probed)) if not _is_time(probed[index])]
-    columns = {"start": clocks[0], "end": clocks[1], "text": after[0] if after else len(probed)}
+    num_forms = clocks[1] - clocks[0]  # of each time
+    has_duration = clocks[1] + num_forms in clocks
+    columns = {"start": clocks[0], "end": clocks[1], "text": clocks[1] + num_forms * (2 if has_duration else 1)}
     if before:
         columns["tier"] = before[0]
     if len(before) > 1:

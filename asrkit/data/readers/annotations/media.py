@@ -43,7 +43,9 @@ class MediaFinder:
             path, media = min(named, key=lambda pair: suffix_rank(pair[0]))
             others = dict.fromkeys(other.name for other, _ in named if fold(other.stem) != fold(path.stem))
             return FoundMedia(path, media.offset_s, _mark_offset(media), tuple(others))
-        beside = self._find_stem(annotation.parent, annotation.stem)
+        # story.en.srt and story.labels.txt are of story.wav.
+        stems = (annotation.stem, Path(annotation.stem).stem)
+        beside = next(filter(None, (self._find_stem(annotation.parent, stem) for stem in stems)), None)
         if beside is None or not recording.media:
             return FoundMedia(beside) if beside else None
         missing = base_name(recording.media[0].names[0])

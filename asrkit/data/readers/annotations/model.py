@@ -18,13 +18,15 @@ MAX_SPANS = 1_000_000
 class Span(NamedTuple):
     """A part of a recording and what was written about it; times as they stand in the file, which may be wrong.
 
-    end_s: None for the end of the recording. speaker: where the format names one for each span.
+    end_s: None for the end of the recording. speaker: where the format names one for each span. key: what the format
+    names the span by.
     """
 
     start_s: float
     end_s: float | None
     text: str
     speaker: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ _OTHER = frozenset(
     "traduction traduccion traducao ubersetzung ipa phonetic phonetics english french spanish".split()
 )
 _MIN_PARALLEL_SHARE = 0.8
-_PARALLEL_S = 0.05
 _MAX_WORD_S = 1.2
 """Median length above which single words of a script without spaces are sentences."""
 
@@ -98,11 +97,15 @@ class ChosenTiers:
     doubt: str = ""
 
     def speaker_of(self, tier: Tier, span: Span) -> str:
-        """Return who speaks: as the span or its tier says, or else by the tier's name, where there are several."""
-        if span.speaker or tier.speaker:
+        """Return who speaks: as the span or its tier says, or else the tier's name, where there are several.
+
+        What the tier is, as in "Ann - words", is no part of the speaker's name.
+        """
+        if span.speaker or tier.speaker or len(self.tiers) < 2:
             return span.speaker or tier.speaker
-        is_speaker = len(self.tiers) > 1 and not _words_of(tier) & (_TRANSCRIPTION | _WORDS | _OTHER)
-        return tier.name if is_speaker else ""
+        words = re.findall(r"[^\W_]+", tier.name)
+        kept = [word for word in words if word.lower() not in _TRANSCRIPTION | _WORDS | _OTHER]
+        return tier.name if len(kept) == len(words) else " ".join(kept)
 
 
 def choose(recording: AnnotatedRecording, choice: TierChoice) -> ChosenTiers:
@@ -206,15 +209,15 @@ _RANK_NAMED, _RANK_PLAIN, _RANK_WORDS, _RANK_OTHER, _RANK_NUMBERS = 4, 3, 2, 1, 
 
 def _rank(tier: Tier) -> int:
     """Return how likely a tier is the transcription, by its name, type and texts."""
-    texts = [span.text for span in tier.spans if span.text]
-    if 2 * sum(any(map(str.isalpha, text)) for text in texts) < len(texts):
-        return _RANK_NUMBERS
     words = _words_of(tier)
     if words & _OTHER:
         return _RANK_OTHER
     if words & _WORDS:
         return _RANK_WORDS
-    return _RANK_NAMED if words & _TRANSCRIPTION else _RANK_PLAIN
+    if words & _TRANSCRIPTION:
+        return _RANK_NAMED
+    texts = [span.text for span in tier.spans if span.text]
+    return _RANK_NUMBERS if 2 * sum(any(map(str.isalpha, text)) for text in texts) < len(texts) else _RANK_PLAIN
 
 
 def _words_of(tier: Tier) -> set[str]:
@@ -263,9 +266,9 @@ def _leave_out_parallel(tiers: Sequence[Tier]) -> list[Tier]:
 def _are_parallel(tier: Tier, other: Tier) -> bool:
     if tier.speaker != other.speaker:
         return False
-    starts = {round(span.start_s / _PARALLEL_S) for span in other.spans if span.text}
+    times = {(round(span.start_s, 2), round(span.end_s or 0.0, 2)) for span in other.spans if span.text}
     spans = [span for span in tier.spans if span.text]
-    same = sum(bool({round(span.start_s / _PARALLEL_S) + step for step in (-1, 0, 1)} & starts) for span in spans)
+    same = sum((round(span.start_s, 2), round(span.end_s or 0.0, 2)) in times for span in spans)
     return same >= _MIN_PARALLEL_SHARE * len(spans)
 
 

@@ -116,6 +116,12 @@ class TestChoice:
         path = write("story.TextGrid", make_textgrid(words=words, phones=[(0.0, 0.1, "w")]))
         assert texts(path) == ["one two", "three four"]
 
+    def test_speakers_are_named_by_their_tiers(self, write, clip):
+        clip("story.wav", 10.0)
+        words = {"Ann - words": [(0, 0.3, "one")], "Ben - words": [(2, 2.3, "two")], "Ben - phones": [(2, 2.3, "t")]}
+        rows = sources.load(str(write("story.TextGrid", make_textgrid(**words)))).utterances
+        assert [(row.text, row.speaker) for row in rows] == [("one", "Ann"), ("two", "Ben")]
+
     def test_parse(self):
         assert TierChoice.parse("") == TierChoice()
         assert TierChoice.parse("a,type:b, speaker:c,note: d") == TierChoice(("a", "note: d"), ("b",), ("c",))

@@ -1,0 +1,122 @@
+"""Drafts of the empty segments that somebody drew in an annotation: each transcribed, as a new tier of the same file.
+
+Segments with a text stay without a draft, as do those in which no speech was heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asrkit.audio import Waveform, load_audio, read_duration_s
+from asrkit.data.readers.annotations import formats, media
+from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier
+from asrkit.data.readers.annotations.tiers import TierChoice, list_names, missing_error
+from asrkit.decoding.hints import NO_HINTS, DecodingHints
+from asrkit.errors import DataError
+from asrkit.jobs import ProgressCallback
+from asrkit.transcription.writers.insertion import NewTier, insert_into_eaf, insert_into_textgrid
+
+if TYPE_CHECKING:  # which imports torch
+    from asrkit.transcription.transcriber import Transcriber
+
+INSERTERS = {".eaf": insert_into_eaf, ".textgrid": insert_into_textgrid}
+"""Suffix -> what inserts tiers into such a file."""
+NAME = "asrkit"
+_BATCH_SIZE = 16
+MIN_SEGMENT_S, MAX_SEGMENT_S = 0.1, 600.0
+"""Segments that are transcribed; a tier that Praat has just made is one segment of the whole recording."""
+
+
+def is_annotation(name: str | Path) -> bool:
+    """Return whether a file is an annotation that drafts can be inserted into."""
+    return Path(name).suffix.lower() in INSERTERS
+
+
+def draft_annotation(
+    path: Path,
+    load_transcriber: Callable[[], Transcriber],
+    *,
+    tiers: str = "",
+    hints: DecodingHints = NO_HINTS,
+    on_progress: ProgressCallback = lambda message, done, total: None,
+) -> bytes:
+    """Return the content of an annotation file with a new tier for each tier of empty segments.
+
+    tiers: those whose empty segments are transcribed, as in `TierChoice`; by default those that are empty for the most
+    part. Raises DataError for a file that cannot be read, without such a tier, or whose recording is missing, and
+    AudioError for a recording that cannot be read.
+    """
+    (recording,) = formats.read(path)
+    chosen = _choose_tiers(path, recording, tiers)
+    found = media.MediaFinder(path.parent).find(path, recording)
+    if found is None:
+        named = media.base_name(recording.media[0].names[0]) if recording.media else f"{path.stem}.wav"
+        raise DataError(f"{path} is of the recording {named:.120}, which is missing; copy it beside it.")
+    duration_s = read_duration_s(found.path)
+    segments = [
+        (tier, span)
+        for tier in chosen
+        for span in tier.spans
+        if not span.text and (part := _part(span, found.offset_s, duration_s)) and part[1] - part[0] <= MAX_SEGMENT_S
+    ]
+    if not segments:
+        raise DataError(f"{path} has no empty segment within its recording; draw segments of what is said first.")
+    texts: dict[int, dict[Span, str]] = {id(tier): {} for tier in chosen}
+    transcriber = load_transcriber()
+    decoder = hints.build_decoder(transcriber)
+    for start in range(0, len(segments), _BATCH_SIZE):
+        batch = segments[start : start + _BATCH_SIZE]
+        waves = [_load(found.path, _part(span, found.offset_s, duration_s)) for _, span in batch]
+        for (tier, span), transcript in zip(batch, transcriber.transcribe_batch(waves, decoder), strict=True):
+            if transcript.text.strip():
+                texts[id(tier)][span] = transcript.text
+        on_progress(f"Transcribing {path.name}", start + len(batch), len(segments))
+    taken = {tier.name for tier in recording.tiers}
+    new = [NewTier(_new_name(tier.name, taken), tier, texts[id(tier)]) for tier in chosen if texts[id(tier)]]
+    if not new:
+        raise DataError(f"{path}: no speech was heard in the segments of {list_names(tier.name for tier in chosen)}.")
+    return INSERTERS[path.suffix.lower()](path.read_bytes(), new, path)
+
+
+def _choose_tiers(path: Path, recording: AnnotatedRecording, tiers: str) -> list[Tier]:
+    choice = TierChoice.parse(tiers)
+    if choice.selects_tiers:
+        chosen = list(filter(choice.matches, recording.tiers))
+        if not chosen:
+            raise missing_error(choice, [recording], str(path))
+        return chosen
+    chosen = [tier for tier in recording.tiers if not tier.parent and 2 * _count_empty(tier) > len(tier.spans)]
+    blank = [tier for tier in chosen if _count_empty(tier) == len(tier.spans)]
+    if not chosen:
+        raise DataError(
+            f"{path} has no tier of empty segments; draw segments of what is said, or name the tier (--tiers)."
+        )
+    return blank or chosen
+
+
+def _count_empty(tier: Tier) -> int:
+    return sum(not span.text for span in tier.spans)
+
+
+def _part(span: Span, offset_s: float, duration_s: float) -> tuple[float, float] | None:
+    """Return where a segment begins and ends in its recording; None for one that is outside, or too short."""
+    start_s = max(0.0, span.start_s + offset_s)
+    end_s = min(duration_s, duration_s if span.end_s is None else span.end_s + offset_s)
+    return (start_s, end_s) if end_s - start_s >= MIN_SEGMENT_S else None
+
+
+def _load(path: Path, part: tuple[float, float] | None) -> Waveform:
+    assert part is not None  # by the choice of the segments
+    return load_audio(path, start_s=part[0], end_s=part[1])
+
+
+def _new_name(name: str, taken: set[str]) -> str:
+    """Return the name of the new tier for the tier `name`, which no other tier has."""
+    number, new = 1, f"{name} ({NAME})"
+    while new in taken:
+        number += 1
+        new = f"{name} ({NAME} {number})"
+    taken.add(new)
+    return new
