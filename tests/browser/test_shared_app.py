@@ -1,5 +1,6 @@
 """Apps that several people use: a public one, a Space with sign-in, and a server with a password."""
 
+import os
 import re
 import tempfile
 
@@ -124,6 +125,20 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path
     start_with(operator, "train", hers)
     expect(operator.locator("#live [data-part=outcome]")).to_contain_text("Finished", timeout=600_000)
     expect(bob.locator("#live [data-part=status]")).not_to_contain_text("Finished")
+    ann.get_by_role("button", name="Delete my data").click()
+    confirmation = ann.get_by_role("button", name="Delete all of it?")
+    expect(confirmation).to_be_enabled()  # not at once: the second click of a double click does not count
+    assert os.path.isdir(hers)
+    confirmation.click()
+    expect(ann.get_by_text("Your uploads, recordings and datasets are deleted.")).to_be_visible()
+    assert not os.path.exists(hers)
+    ann.get_by_role("tab", name="Data").click()
+    expect(ann.locator("#data").get_by_role("button", name="callsigns")).to_be_visible()
+    expect(ann.locator("#data").get_by_role("button", name="clips", exact=True)).to_have_count(0)
+    bob.get_by_role("button", name="Delete my data").click()
+    bob.get_by_role("button", name="Delete all of it?").click()
+    expect(bob.get_by_text("Your uploads, recordings and datasets are deleted.")).to_be_visible()
+    expect(operator.get_by_role("button", name="Delete my data")).to_be_hidden()
 
 
 def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, browser, tmp_path):

@@ -136,3 +136,63 @@ def test_protocol_of_gradio_answers_no_server_error(page, path, right):
         answer = browser.post(f"/gradio_api/{path}", json=body)
         assert answer.status_code in (200, 400, 403, 404), (body, answer.text)
         assert "Traceback" not in answer.text and "null" not in answer.text[:15]
+
+
+FORM = {"content-type": "multipart/form-data; boundary=b"}
+PART = b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\nx\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/gradio_api/queue/data", 400),
+        ("/gradio_api/upload_progress", 400),
+        ("/gradio_api/call/transcribe/gone", 200),  # a stream, which ends
+        ("/gradio_api/queue/data?session_hash=gone", 200),
+        ("/pwa_icon/abc", 400),
+        ("/pwa_icon/64", 404),
+        (f"/static/{'a' * 5000}", 400),
+        ("/static/gone", 404),
+        ("/static/%00", 404),
+        ("/login/callback", 404),
+        ("/scripts/x/..%2f..%2fapp.py", 404),
+        (f"/download/{'a' * 5000}/figures.csv", 404),
+        ("/download/%00/run.zip", 404),
+        (f"/download/{RUN}/clip/%00.wav", 404),
+        ("/audio/dataset.wav?data=callsigns&index=1.5", 404),
+        ("/audio/dataset.wav?data=%00&index=99999999999999999999", 404),
+        ("/audio/recording.wav?id=%00", 404),
+        ("/archive/gone.zip", 404),
+    ],
+)
+def test_address_of_a_wrong_type_is_answered_with_a_sentence(page, caplog, path, status):
+    browser = page.client()
+    browser.get("/")
+    answer = browser.get(path)
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        sentence = orjson.loads(answer.content)["error"] if answer.text.startswith("{") else answer.text
+        assert re.fullmatch(r"[A-Z].{10,300}\.( [^.]*)?", sentence) or "shows them" in sentence, answer.text
+    assert "Traceback" not in answer.text + caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"--b\r\n",
+        PART % (b"files", b""),
+        PART % (b"other", b'; filename="a.wav"'),
+        PART % (b"files", b'; filename="../../a.wav"'),
+        PART % (b"files", b'; filename="\xff\x00.wav"'),
+        PART % (b"files", b'; filename="' + b"a" * 5000 + b'"'),
+    ],
+)
+def test_upload_that_is_none_is_answered_with_a_sentence(page, caplog, body):
+    browser = page.client()
+    browser.get("/")
+    answer = browser.post("/gradio_api/upload", content=body, headers=FORM)
+    assert answer.status_code in (200, 400, 413) and "Traceback" not in answer.text + caplog.text
+    if answer.status_code == 200:
+        assert all(re.match(r"uploads:\w{64}/[^/]+$", path) for path in answer.json())

@@ -1,24 +1,26 @@
-"""What Gradio does not check itself of the bodies of its protocol, and how many of its sessions a visitor keeps."""
+"""What Gradio does not check itself of requests, its failures as sentences, and how many sessions a visitor keeps."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from asrkit.ui import strings
 from asrkit.ui.security.bodies import BodyRefused, Message, Receive
-from asrkit.ui.security.endpoints import API
+from asrkit.ui.security.endpoints import API, JSON_TYPE
+from asrkit.ui.security.permissions import Role, current_identity
 from asrkit.ui.security.quotas import Quotas
 
 logger = logging.getLogger(__name__)
 
 Send = Callable[[Message], Awaitable[None]]
+Scope = MutableMapping[str, Any]
 COMPONENT_SERVER = f"{API}/component_server"
 MAX_SESSION_NAME = 64
 
@@ -42,40 +44,70 @@ def check_gradio_body(path: str, content: Mapping[str, Any], app: Any) -> None:
             raise BodyRefused(400, strings.text("security.wrong_field", name=name))
 
 
-PROTOCOL = re.compile(rf"{API}/(queue/join|cancel|reset|(run|api|call|call/v2)/[^/]+)/?")
+async def run_mended(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run Gradio for a request, which it trusts: where that fails, the answer is one sentence with status 400 or 404.
 
-
-async def run_protocol(app: Any, scope: Any, receive: Receive, send: Send) -> None:
-    """Run Gradio for a request of its protocol, whose body it trusts: where that fails, the answer is 400.
-
-    Gradio answers 500 with `null` or nothing at all, or 422 with a list. The reason is in the app's log.
+    By itself Gradio answers 500 with `null` or nothing at all, 422 with a list, 404 with `{"detail"}`, or stops in the
+    midst of an answer. The reason is in the app's log.
     """
-    start: Message | None = None
-    has_started = False
-
-    async def send_mended(message: Message) -> None:
-        nonlocal start, has_started
-        if message["type"] == "http.response.start":
-            if message["status"] >= 500 or message["status"] == 422:
-                start = message
-                return
-            has_started = True
-        elif start is not None:
-            if not has_started and not message.get("more_body"):
-                has_started = True
-                await _refuse_protocol(_read_sentence(message.get("body", b"")))(scope, receive, send)
-            return
-        await send(message)
-
+    answer = _MendedAnswer(send)
     try:
-        await app(scope, receive, send_mended)
+        await app(scope, receive, answer.send)
     except BodyRefused:
         raise
-    except Exception:  # of Gradio: it did not expect such a body
-        if has_started:
-            raise
-        logger.exception("Gradio could not carry out a request to %s.", scope["path"])
-        await _refuse_protocol("")(scope, receive, send)
+    except Exception as error:  # of Gradio: it did not expect such a request
+        # A visitor could fill the log with tracebacks.
+        details = error if current_identity().role == Role.OPERATOR else None
+        logger.warning("A request to %.200r could not be carried out: %.500r", scope["path"], error, exc_info=details)
+        await answer.end()
+
+
+class _MendedAnswer:
+    """Sends on what Gradio answers, except failures, for which there is a sentence."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._failed_status = 0
+        self._body = b""
+        self._has_started = False
+        self._has_ended = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_failure(message):
+            self._failed_status = message["status"]
+        elif self._failed_status:
+            self._body += message.get("body", b"")
+            if not message.get("more_body"):
+                await self._refuse(self._failed_status, _read_sentence(self._body))
+        else:
+            self._has_started = True
+            self._has_ended = message["type"] == "http.response.body" and not message.get("more_body")
+            await self._send(message)
+
+    async def end(self) -> None:
+        """End the answer of an app that has raised an exception."""
+        if self._has_ended:
+            return
+        if self._has_started:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await self._refuse(400, "")
+
+    async def _refuse(self, status: int, sentence: str) -> None:
+        self._has_started = self._has_ended = True
+        is_missing = status == 404
+        fallback = strings.text("security.no_such_page") if is_missing else strings.text("security.wrong_request")
+        response = JSONResponse({"error": sentence or fallback}, status_code=404 if is_missing else 400)
+        await self._send(
+            {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+        )
+        await self._send({"type": "http.response.body", "body": response.body})
+
+
+def _is_failure(start: Message) -> bool:
+    """Whether an answer is none of ours, but one of Gradio's without a sentence for people."""
+    is_json = Headers(raw=start["headers"]).get("content-type", "").startswith(JSON_TYPE)
+    return start["status"] >= 500 or start["status"] == 422 or (start["status"] == 404 and is_json)
 
 
 def _read_sentence(body: bytes) -> str:
@@ -85,10 +117,6 @@ def _read_sentence(body: bytes) -> str:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return ""
     return error if isinstance(error, str) else ""
-
-
-def _refuse_protocol(sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence or strings.text("security.wrong_request")}, status_code=400)
 
 
 class SessionLimits:

@@ -26,7 +26,7 @@ from asrkit.ui.security import endpoints, pages
 from asrkit.ui.security.bodies import BodyRefused, JsonBody, bounded, replay
 from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
-from asrkit.ui.security.gradio_bodies import PROTOCOL, SessionLimits, check_gradio_body, run_protocol
+from asrkit.ui.security.gradio_bodies import SessionLimits, check_gradio_body, run_mended
 from asrkit.ui.security.paths import UPLOADS, reveal_uploads
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
 from asrkit.ui.security.rates import RequestLimits
@@ -95,10 +95,7 @@ class Guard:
         scope[SCOPE_KEY] = who
         storage.note_seen(who)
         with as_identity(who):
-            if PROTOCOL.fullmatch(path):
-                await run_protocol(self.app, scope, receive, send)
-            else:
-                await self.app(scope, receive, send)
+            await run_mended(self.app, scope, receive, send)
 
     async def _bound_body(
         self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody, who: Identity

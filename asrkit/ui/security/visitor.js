@@ -5,6 +5,8 @@ import { createConfirmation } from "../common/confirm.js";
 import { call, createPost, warnNoAnswer } from "../common/server.js";
 import { t } from "../common/strings.js";
 
+const DONE_KEY = "asrkit-done"; // what to say after the page is loaded again
+
 export async function mount({ element, server }) {
   const part = partsOf(element);
   part("sign-out").addEventListener("click", async () => {
@@ -21,8 +23,12 @@ export async function mount({ element, server }) {
     confirmation.reset();
     const showResult = (text) => setText(part("deleted"), text);
     const reply = await createPost(server, showResult)("delete_data", {});
-    if (reply) showResult(reply.done);
+    if (!reply) return;
+    sessionStorage.setItem(DONE_KEY, reply.done);
+    location.reload(); // every tab may show something that is gone
   });
+  setText(part("deleted"), sessionStorage.getItem(DONE_KEY) ?? "");
+  sessionStorage.removeItem(DONE_KEY);
   try {
     show(part, await call(server, "describe_visitor", {}));
   } catch (error) {
