@@ -157,6 +157,8 @@ def launch(
 
 def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.Blocks:
     """Start the server, with the guard in front of it, and return its page."""
+    # Gradio would summarise its last 10,000 events in a table after each of them.
+    os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9), "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
     permissions.require_identity()
     use_quotas(deployment.quotas)
     hide_folders(*(store.root, store.data_dir) if deployment.has_visitors else (None, None))

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from gradio import route_utils
 
 from asrkit.ui.security import endpoints
 from tests.security.conftest import TOKEN
@@ -140,3 +141,31 @@ def test_wrong_method_is_refused(local):
 
 def test_program_sends_the_token(local):
     assert httpx.get(f"{local.url}/gradio_api/info", headers={"authorization": f"bearer {TOKEN}"}).status_code == 200
+
+
+def test_kept_page_is_that_of_its_address_and_has_nothing_of_its_first_visitor(serve, monkeypatch):
+    public = serve(is_public=True)
+    built = []
+    update_root = route_utils.update_root_in_config
+    monkeypatch.setattr(route_utils, "update_root_in_config", lambda *given: built.append(1) or update_root(*given))
+    ann, bob = public.client(), public.client()
+    forged = ann.get("/config", headers={"x-forwarded-host": "evil.example"})
+    answers = [each.get("/config") for each in (ann, bob, ann, public.operator())]
+    assert len(built) == 2  # one for each address
+    assert "evil.example" in forged.text and "evil.example" not in answers[0].text
+    assert len({answer.content for answer in answers}) == 1 and answers[1].json()["root"] == public.url
+    cookies = {name: [each.cookies.get(name) for each in (ann, bob)] for name in ann.cookies}
+    assert cookies and all(hers != his for hers, his in cookies.values())
+    assert "set-cookie" not in answers[2].headers and "content-security-policy" in answers[2].headers
+    assert ann.get("/config?deep_link=x").json() != {} and len(built) == 3  # not kept
+    assert ann.head("/config").text == ""
+
+
+def test_server_functions_make_no_session(local):
+    operator, sessions = local.operator(), local.page.app.state_holder.session_data
+    before = set(sessions)
+    for name in ("one", "two"):
+        (live,) = (block for block in local.page.blocks.values() if getattr(block, "elem_id", "") == "live")
+        body = {"session_hash": name, "component_id": live._id, "fn_name": "poll", "data": {"page": name}}
+        assert operator.post("/gradio_api/component_server", json=body).status_code == 200
+    assert len(set(sessions) - before) <= 1 and not {"one", "two"} & set(sessions)

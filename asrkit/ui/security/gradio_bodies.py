@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from asrkit.ui import strings
-from asrkit.ui.security.bodies import BodyRefused, Message, Receive
+from asrkit.ui.security.bodies import BodyRefused, Message, Receive, replay
 from asrkit.ui.security.endpoints import API, JSON_TYPE
 from asrkit.ui.security.permissions import Role, current_identity
 from asrkit.ui.security.quotas import Quotas
@@ -23,6 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 COMPONENT_SERVER = f"{API}/component_server"
 MAX_SESSION_NAME = 64
+SHARED_SESSION = secrets.token_urlsafe(24)
+"""Random, so that no visitor can end it."""
 
 
 def check_gradio_body(path: str, content: Mapping[str, Any], app: Any) -> None:
@@ -30,7 +33,7 @@ def check_gradio_body(path: str, content: Mapping[str, Any], app: Any) -> None:
     session = content.get("session_hash")
     if session is not None and not (isinstance(session, str) and len(session) <= MAX_SESSION_NAME):
         raise BodyRefused(400, strings.text("security.wrong_field", name="session_hash"))
-    if path.rstrip("/") != COMPONENT_SERVER:
+    if not is_component_call(path):
         return
     blocks = app.get_blocks().blocks
     is_known = {
@@ -42,6 +45,19 @@ def check_gradio_body(path: str, content: Mapping[str, Any], app: Any) -> None:
     for name, is_right in is_known.items():
         if not is_right:
             raise BodyRefused(400, strings.text("security.wrong_field", name=name))
+
+
+def is_component_call(path: str) -> bool:
+    """Return whether a request calls a server function of a component."""
+    return path.rstrip("/") == COMPONENT_SERVER
+
+
+def without_session(content: Mapping[str, Any], receive: Receive) -> Receive:
+    """Return a function that receives a call of a server function in the session that all of them share.
+
+    For a session Gradio copies the state of all components. Server functions have no use for it.
+    """
+    return replay(orjson.dumps({**content, "session_hash": SHARED_SESSION}), receive)
 
 
 async def run_mended(app: Any, scope: Scope, receive: Receive, send: Send) -> None:

@@ -26,7 +26,14 @@ from asrkit.ui.security import endpoints, pages
 from asrkit.ui.security.bodies import BodyRefused, JsonBody, bounded, replay
 from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
-from asrkit.ui.security.gradio_bodies import SessionLimits, check_gradio_body, run_mended
+from asrkit.ui.security.gradio_bodies import (
+    SessionLimits,
+    check_gradio_body,
+    is_component_call,
+    run_mended,
+    without_session,
+)
+from asrkit.ui.security.page_cache import PageCache
 from asrkit.ui.security.paths import UPLOADS, reveal_uploads
 from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, Role, as_identity, is_allowed
 from asrkit.ui.security.rates import RequestLimits
@@ -49,6 +56,7 @@ class Guard:
     def __init__(self, app: Any, deployment: Deployment) -> None:
         self.app, self.deployment = app, deployment
         self.limits, self.sessions = RequestLimits(deployment.quotas), SessionLimits(deployment.quotas)
+        self.pages = PageCache()
         # Cookies know no ports: the name keeps two apps on one machine apart.
         port = deployment.url.rstrip("/").rpartition(":")[2]
         suffix = port if port.isdecimal() else "443"
@@ -89,13 +97,18 @@ class Guard:
         if scope["method"] == "POST":
             receive = await self._bound_body(scope, receive, headers, body, who)
             check_gradio_body(path, body.fields, scope["app"])
-            if who.role != Role.OPERATOR and (session := body.fields.get("session_hash")):
+            if is_component_call(path):
+                receive = without_session(body.fields, receive)
+            elif who.role != Role.OPERATOR and (session := body.fields.get("session_hash")):
                 visitor = self.limits.key(who, self._read_address(scope, headers))
                 self.sessions.use(visitor, session, scope["app"].state_holder)
         scope[SCOPE_KEY] = who
         storage.note_seen(who)
         with as_identity(who):
-            await run_mended(self.app, scope, receive, send)
+            if (key := self.pages.make_key(scope, path)) is None:
+                await run_mended(self.app, scope, receive, send)
+            elif not await self.pages.send(key, send):
+                await run_mended(self.app, scope, receive, self.pages.keep(key, send))
 
     async def _bound_body(
         self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody, who: Identity
