@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from asrkit import config as configs
 from asrkit.audit import selection
 from asrkit.cli import options as shared
+from asrkit.languages import guess_language
 from asrkit.models import resolution
 from asrkit.runs import model_choices, preparation
+from asrkit.runs.advice import Advice, advise, find_machine
 from asrkit.units import format_count
 
 if TYPE_CHECKING:
@@ -77,11 +79,13 @@ def run(options: argparse.Namespace) -> int:
         hold_out=functools.partial(preparation.split_rows, config),
         on_progress=shared.make_counter(),
     )
+    language = config.language or guess_language(clip.text for clip in result.clips)
+    advised = advise(result.audit.hours, language, find_machine())
     path = selection.write(store.data_dir, options.data, result, options.leave_out) if options.leave_out else None
     if options.json:
-        shared.print_json(result.audit.to_dict())
+        shared.print_json(result.audit.to_dict() | {"advice": advised.to_dict()})
     else:
-        _print_audit(source, result.audit)
+        _print_audit(source, result.audit, advised)
     if path:
         print(
             f"The clips without {', '.join(options.leave_out)}: {path}", file=sys.stderr if options.json else sys.stdout
@@ -103,7 +107,7 @@ def _make_limits(config: configs.TrainConfig, model: str, store: RunStore) -> Li
     )
 
 
-def _print_audit(source: Source, audit: Audit) -> None:
+def _print_audit(source: Source, audit: Audit, advised: Advice) -> None:
     print(f"{source.description}; recognised as: {source.layout}")
     print(
         f"{audit.verdict}: {format_count(audit.utterances, 'clip')}, {audit.hours:.2f} hours, {audit.dropped} left out"
@@ -111,5 +115,6 @@ def _print_audit(source: Source, audit: Audit) -> None:
     for finding in audit.findings:
         fix = "".join(f" (--set {name}={value})" for name, value in finding.settings.items())
         print(f"{finding.code} ({finding.count}): {finding.cause} {finding.remedy}{fix} {'; '.join(finding.examples)}")
+    print(f"Advice: {advised.sentence}")
     if codes := [finding.code for finding in audit.findings if finding.is_assumption]:
         print(f"To accept these assumptions, train with --yes: {', '.join(codes)}")

@@ -14,6 +14,7 @@ from asrkit import config as configs
 from asrkit.data import dataset_names
 from asrkit.errors import ConfigError
 from asrkit.jobs import ProgressCallback
+from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ def add_hint_flags(parser: argparse.ArgumentParser) -> None:
 
 def open_store(options: argparse.Namespace) -> RunStore:
     return RunStore(options.runs_dir)
+
+
+def print_licence(config: configs.TrainConfig, store: RunStore) -> None:
+    """Say on stderr, before the start, what the base model's licence forbids."""
+    if note := model_choices.describe_licence(config.model, store):
+        print(note, file=sys.stderr, flush=True)
 
 
 def make_config(options: argparse.Namespace) -> configs.TrainConfig:

@@ -98,7 +98,9 @@ def list_runs(options: argparse.Namespace) -> None:
 
 
 def start(options: argparse.Namespace) -> None:
-    run = supervisor.start(shared.open_store(options), shared.make_config(options), options.run_id)
+    store, config = shared.open_store(options), shared.make_config(options)
+    shared.print_licence(config, store)
+    run = supervisor.start(store, config, options.run_id)
     _show(run, options.json)
 
 

@@ -23,7 +23,9 @@ def add_command(commands: shared.Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     store = shared.open_store(options)
-    started = supervisor.start(store, shared.make_config(options), options.run_id)
+    config = shared.make_config(options)
+    shared.print_licence(config, store)
+    started = supervisor.start(store, config, options.run_id)
     print(f"Run {started.id} in {started.path}", flush=True)
     for finding in preparation.load_assumptions(started):
         print(f"Assumed ({finding['code']}): {finding['effect']} {'; '.join(finding['examples'])}", flush=True)

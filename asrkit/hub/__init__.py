@@ -4,7 +4,7 @@ Fetched files lie in the Hub client's own cache and are fetched once. Without a 
 but only if all of them are there.
 """
 
-from asrkit.hub.fetching import fetch
+from asrkit.hub.fetching import fetch, is_cached
 from asrkit.hub.repositories import Kind, Repository, inspect_repository, publish, read_text
 
-__all__ = ["Kind", "Repository", "fetch", "inspect_repository", "publish", "read_text"]
+__all__ = ["Kind", "Repository", "fetch", "inspect_repository", "is_cached", "publish", "read_text"]

@@ -38,6 +38,13 @@ STALE_S = 3600.0
 PARTIAL_SUFFIX = ".incomplete"
 
 
+def is_cached(model: str) -> bool:
+    """Return whether a model's config.json is in the cache of the Hub's client: most likely all of it is."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(model, "config.json", cache_dir=credentials.cache_dir("model")), str)
+
+
 def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCallback | None = None) -> Path:
     """Fetch the files that are not in the cache yet, and return the folder that contains `paths`.
 

@@ -80,7 +80,7 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
     speed, basis = _estimate_speed(config.model, weights, store)
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
     return Estimate(
-        round(_estimate_memory(config, model_config, geometry, weights, min(batch_s, padded_s))),
+        round(estimate_memory(config, model_config, geometry, weights, min(batch_s, padded_s))),
         steps,
         steps / epoch * sum(clips_s) / speed if speed else None,
         basis,
@@ -88,7 +88,7 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
     )
 
 
-def _estimate_memory(
+def estimate_memory(
     config: TrainConfig, model_config: dict[str, Any], geometry: FrameGeometry, weights: int, batch_s: float
 ) -> float:
     """Estimate the bytes for the model, its optimizer and a batch of `batch_s` seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asrkit.errors import ConfigError
+from asrkit.models import catalogue
 from asrkit.models.resolution import STARTER
 from asrkit.runs import lifecycle
 from asrkit.runs.store import RunStore
@@ -11,6 +13,21 @@ def list_models(store: RunStore) -> list[tuple[str, str]]:
     """List (label, value) pairs: runs with a model, newest first, then the starter."""
     runs = [(f"Run {run.id}", run.id) for run in store.visible() if run.has_model()]
     return [*runs, ("Starter (general English, small)", STARTER)]
+
+
+def describe_licence(model: str, store: RunStore) -> str:
+    """Return what has to be known of the licence before training, in one sentence; empty for nothing.
+
+    A run's model has the licence of the base model that it was trained from, through any number of runs.
+    """
+    seen: set[str] = set()
+    while model not in seen and (run := store.find(model)):
+        seen.add(model)
+        try:
+            model = run.config().model
+        except ConfigError:  # of a version that this one cannot read
+            return ""
+    return catalogue.describe_licence(model)
 
 
 def find_default_model(store: RunStore, include_stopped: bool = False) -> str:

@@ -57,6 +57,8 @@ LICENSES = {
     "facebook/hubert-": "apache-2.0",
     "facebook/mms-": "cc-by-nc-4.0",
     "facebook/w2v-bert-": "mit",
+    "hf-audio/omniasr-": "apache-2.0",
+    "nvidia/parakeet-ctc-": "cc-by-4.0",
 }
 """Prefix of a base model's name -> its licence. The card of any other model names none."""
 

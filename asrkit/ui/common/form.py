@@ -9,10 +9,12 @@ from typing import Any
 import gradio as gr
 
 from asrkit import config as configs
+from asrkit import hub
 from asrkit.audit import selection
 from asrkit.config import FIELDS, TrainConfig, field_label
 from asrkit.data import access
 from asrkit.errors import ConfigError
+from asrkit.models import catalogue
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
@@ -30,22 +32,38 @@ EXPERT_SETTINGS = frozenset(
     }
 )
 """Settings that the form shows only under “Show all settings”."""
-HUB_MODELS = (
-    "facebook/wav2vec2-base",
-    "facebook/wav2vec2-xls-r-300m",
-    "facebook/mms-300m",
-    "facebook/hubert-base-ls960",
-    "microsoft/wavlm-base-plus",
-    "facebook/w2v-bert-2.0",
-)
 Field = gr.Dropdown | gr.Checkbox | gr.Textbox | gr.Number
 Form = dict[str, Field]
 """The components by the names of their settings."""
 
 
 def list_base_models(store: RunStore) -> list[tuple[str, str]]:
-    """List (label, value) of base models: the starter, the runs, then well-known Hub ids. Others can be typed."""
-    return [*reversed(model_choices.list_models(store)), *((name, name) for name in HUB_MODELS)]
+    """List (label, value) of base models: the starter, the runs, then those of the catalogue, which are on the Hub.
+
+    What is on this machine comes first. Others can be typed.
+    """
+    fetched = [model for model in catalogue.list_models() if hub.is_cached(model.id)]
+    others = [model for model in catalogue.list_models() if model not in fetched]
+    return [
+        *reversed(model_choices.list_models(store)),
+        *((strings.text("train.model_on_this_machine", model=model.label), model.id) for model in fetched),
+        *((model.label, model.id) for model in others),
+    ]
+
+
+def list_models_by_language() -> list[tuple[str, str]]:
+    """List (label, value) of what is recommended for each language, so that its name or code finds it."""
+    return [
+        (f"{language.label}: {model.id}", model.id)
+        for language in catalogue.list_languages()
+        for model in catalogue.list_models()
+        if model.evidence and model.knows(language)
+    ]
+
+
+def list_model_choices(store: RunStore) -> list[tuple[str, str]]:
+    """List the entries of the Base model box."""
+    return [*list_base_models(store), *list_models_by_language()]
 
 
 def list_datasets(store: RunStore) -> list[tuple[str, str]]:
@@ -73,7 +91,7 @@ def make_field(name: str, store: RunStore) -> Field:
         titles = [(configs.load_preset(known).title, known) for known in configs.list_presets()]
         return gr.Dropdown(choices=titles, **common | {"info": configs.load_preset("demo").summary})
     if name in ("model", "train"):
-        choices = list_base_models(store) if name == "model" else DATASETS
+        choices = list_model_choices(store) if name == "model" else DATASETS
         return gr.Dropdown(choices=choices, allow_custom_value=True, **common)
     if meta["choices"]:
         return gr.Dropdown(choices=list(meta["choices"]), **common)

@@ -22,8 +22,10 @@ from asrkit.data.readers import hub_names
 from asrkit.data.sources import Source
 from asrkit.errors import ColumnError, DataError, QuotaError
 from asrkit.jobs import Job, JobRegistry
+from asrkit.languages import guess_language
 from asrkit.models import resolution
-from asrkit.runs import estimate, preparation
+from asrkit.runs import estimate, model_choices, preparation
+from asrkit.runs.advice import Advice, advise, find_machine
 from asrkit.runs.store import RunStore
 from asrkit.text.normalisers import normalise
 from asrkit.ui import strings
@@ -146,15 +148,21 @@ class DataApi:
         return {
             "state": "done",
             "estimate": self._describe_audit_estimate(request, job.result),
+            "advice": self._advise(request, job.result).sentence,
             **audit_report.make_report(job.result, limits),
         }
 
     @with_error_reply
     def prepare_training(self, request: Request) -> Reply:
-        """Return the settings of a run on this data, without the clips of the findings in `without`."""
+        """Return the settings of a run on this data, without the clips of the findings in `without`.
+
+        advised: with the base model, preset and settings that the audit's advice names.
+        """
         settings = self._choose_settings(request)
         audit = self.audits.find(self._audit_key(request))
         inspection = audit.result if audit else None
+        if request.get("advised") and inspection:
+            settings |= self._choose_advised(request, inspection)
         if request.get("checked") and not inspection:
             raise DataError(strings.text("data.changed_since_check"))
         without = [str(code) for code in request.get("without") or []]
@@ -184,10 +192,14 @@ class DataApi:
                 path.unlink(missing_ok=True)
 
     def describe_estimate(self, config: TrainConfig) -> str:
-        """Describe the time and memory that a run would take, in one sentence.
+        """Describe what the base model's licence forbids, and the time and memory that a run would take.
 
-        Empty for data that was not loaded here, and where there is no estimate.
+        The latter is left out for data that was not loaded here, and where there is no estimate.
         """
+        licence = model_choices.describe_licence(config.model, self.store)
+        return " ".join(filter(None, (licence, self._describe_run_estimate(config))))
+
+    def _describe_run_estimate(self, config: TrainConfig) -> str:
         request = {"data": config.train} | {name: getattr(config, name) for name in SETTINGS}
         loaded = self.datasets.find(request)
         if loaded is None:
@@ -218,6 +230,17 @@ class DataApi:
         if self._is_proposed(request, config):
             return strings.text("data.estimate_proposed", preset=preset, estimate=result.describe())
         return strings.text("data.estimate", model=config.model, preset=preset, estimate=result.describe())
+
+    def _advise(self, request: Request, inspection: Inspection) -> Advice:
+        config = self._config(request)
+        language = config.language or guess_language(clip.text for clip in inspection.clips)
+        return advise(inspection.audit.hours, language, find_machine())
+
+    def _choose_advised(self, request: Request, inspection: Inspection) -> dict[str, Any]:
+        advised = self._advise(request, inspection)
+        preset = configs.load_preset(advised.preset).config
+        recipe = {name: getattr(preset, name) for name in proposals.RECIPE_SETTINGS}
+        return {"decoding": "greedy", **recipe, "preset": advised.preset, "model": advised.base, **advised.settings}
 
     def _choose_settings(self, request: Request) -> dict[str, Any]:
         """Return the settings that were chosen here or are proposed for this data."""

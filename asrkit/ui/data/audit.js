@@ -31,6 +31,7 @@ export class Audit {
     part("align").addEventListener("change", () => this.forget());
     part("check").addEventListener("click", () => this.check(Boolean(this.report)));
     part("train-on").addEventListener("click", () => this.trainOn());
+    part("train-as-advised").addEventListener("click", () => this.trainOn(true));
   }
 
   /** Offer base models, [label, value]: those of this visitor's runs, and well-known ones. */
@@ -141,14 +142,16 @@ export class Audit {
     part("train-on").disabled = report.verdict === "not-ready" && !report.utterances;
   }
 
-  async trainOn() {
+  /** advised: with the base model, preset and settings that the report advises. */
+  async trainOn(advised = false) {
     const { part, tab } = this, isChecked = Boolean(this.report);
-    part("train-on").disabled = true;
+    const buttons = [part("train-on"), part("train-as-advised")];
+    for (const button of buttons) button.disabled = true;
     const without = isChecked ? this.view.leftOut() : [];
-    const reply = await tab.post("prepare_training", { ...this.request(), checked: isChecked, without });
-    part("train-on").disabled = false;
+    const reply = await tab.post("prepare_training", { ...this.request(), checked: isChecked, without, advised });
+    for (const button of buttons) button.disabled = false;
     if (!reply) return;
     tab.player.stop();
-    tab.trigger("select", { settings: { ...reply.settings, model: part("model").value } });
+    tab.trigger("select", { settings: { model: part("model").value, ...reply.settings } });
   }
 }

@@ -28,6 +28,7 @@ export class AuditReport {
     part("figures").replaceChildren(...figuresOf(report).map(([value, label]) => make("div", {},
       make("b", { textContent: value }), make("span", { className: "quiet", textContent: label }))));
     setText(part("estimate"), report.estimate);
+    setText(part("advice"), t("data.advice", { advice: report.advice }));
     setText(part("held-out"), report.held_out);
     part("histogram").replaceChildren(...makeHistogram(report.durations));
     part("speakers-figure").hidden = !report.speakers.length;

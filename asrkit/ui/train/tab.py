@@ -288,7 +288,7 @@ def _start(
 
 def _list_choices(store: RunStore) -> tuple[Any, Any]:
     """Return updates of the base models and the datasets to choose from."""
-    return gr.update(choices=form.list_base_models(store)), gr.update(choices=form.list_datasets(store))
+    return gr.update(choices=form.list_model_choices(store)), gr.update(choices=form.list_datasets(store))
 
 
 def _refresh(store: RunStore) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from asrkit import cli
 from asrkit.cli.options import make_config
 from asrkit.config import FIELDS, TrainConfig, list_presets, load_preset
 from asrkit.errors import ConfigError
+from asrkit.models import catalogue
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
 
@@ -94,10 +95,26 @@ def test_step_is_a_tenth_of_the_order_of_magnitude(value, step):
     assert form.choose_step(value) == pytest.approx(step)
 
 
-def test_starter_is_listed_first_and_hub_models_last(store):
-    listed = [value for _, value in form.list_base_models(store)]
-    assert listed[0] == "starter"
-    assert listed[-len(form.HUB_MODELS) :] == list(form.HUB_MODELS)
+def test_models_of_this_machine_are_listed_first(store, monkeypatch):
+    known = [model.id for model in catalogue.list_models()]
+    monkeypatch.setattr(form.hub, "is_cached", lambda name: name == known[3])
+    listed = form.list_base_models(store)
+    assert [value for _, value in listed] == ["starter", known[3], *known[:3], *known[4:]]
+    assert listed[1][0].startswith(f"On this machine: {known[3]}: ")
+    assert listed[2][0].endswith("3.9 GB; not for commercial use")
+
+
+@pytest.mark.parametrize("typed", ["swahili", "swh", "(sw,"])
+def test_base_models_are_found_by_language(store, typed):
+    """Gradio offers the entries whose label has what is typed."""
+    choices = form.make_field("model", store).choices
+    found = [value for label, value in choices if typed in label.lower()]
+    assert found == [
+        "facebook/mms-1b-all",
+        "facebook/wav2vec2-xls-r-300m",
+        "facebook/wav2vec2-xls-r-1b",
+        "hf-audio/omniasr-ctc-300m-v2",
+    ]
 
 
 def test_expert_settings_exist_and_are_not_basic():

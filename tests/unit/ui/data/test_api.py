@@ -9,6 +9,7 @@ import soundfile
 
 from asrkit.data import access, sources
 from asrkit.errors import DataError
+from asrkit.runs.advice import Machine
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
 from asrkit.ui.data import api, tab
@@ -229,6 +230,20 @@ def test_estimate_depends_on_data_and_settings(data_api, folder):
         config.replace({"batch_seconds": 40})
     )
     assert data_api.describe_estimate(config.replace({"model": "facebook/wav2vec2-base"})) == ""
+    licence = data_api.describe_estimate(config.replace({"model": "facebook/mms-1b-all"}))
+    assert licence.startswith("facebook/mms-1b-all has a licence for non-commercial use")
+
+
+def test_training_as_advised_takes_the_base_and_settings_of_the_advice(data_api, folder, monkeypatch):
+    request = make_request(folder, language="sw", vocabulary="extend")
+    monkeypatch.setattr(api, "find_machine", lambda: Machine(8, True, None))
+    assert run_audit(data_api, request)["advice"].startswith("1 minute of Swahili, 8 GB: MMS 1B with adapters only")
+    settings = data_api.prepare_training(request | {"advised": True, "checked": True})["settings"]
+    assert (settings["model"], settings["preset"]) == ("facebook/mms-1b-all", "low-resource")
+    assert (settings["freeze"], settings["adapter_language"]) == ("all-but-adapters", "swh")
+    assert settings["num_epochs"] == 60 and settings["language"] == "sw"
+    settings = data_api.prepare_training(request | {"checked": True})["settings"]
+    assert "model" not in settings
 
 
 @pytest.mark.parametrize(
