@@ -18,6 +18,7 @@ from asrkit.data.readers.annotations import elan, praat
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import ModelError
 from asrkit.runs import queue, supervisor
+from asrkit.runs.advice import Machine
 from asrkit.runs.events import Event
 from asrkit.runs.run import STOP
 from asrkit.runs.store import RunStore
@@ -180,6 +181,20 @@ def test_invalid_settings_start_nothing(refused, store, monkeypatch, command, fl
 def test_start_needs_a_writable_runs_directory(refused, tmp_path):
     (tmp_path / "runs").write_text("a file")
     assert "runs cannot be written" in refused("runs", "start", "--train", "hub:a/b", "--model", "a/b")
+
+
+def test_label_says_what_it_needs(refused, tmp_path, store):
+    (tmp_path / "out").mkdir()
+    assert "exists already; give a new folder" in refused("label", tmp_path, "--out", tmp_path / "out")
+    assert "--keep is 1.5; it must be a share" in refused("label", tmp_path, "--out", tmp_path / "new", "--keep", 1.5)
+    words = "What the confidence of starter is worth has to be measured"
+    assert words in refused("label", tmp_path, "--out", tmp_path / "new", "--model", "starter")
+
+
+def test_licence_is_told_before_the_start(asrkit, store):
+    code, out, err = asrkit("train", "--model", "facebook/mms-1b-all", "--train", "/nowhere")
+    assert (code, out) == (1, "") and err.startswith("facebook/mms-1b-all has a licence for non-commercial use")
+    assert "/nowhere" in err and store.all() == []
 
 
 # Runs
@@ -485,12 +500,19 @@ def test_evaluate_without_data(refused, listener, tmp_path):
     assert "There is no data at" in refused("evaluate", tmp_path / "gone")
 
 
-def test_audit(asrkit, data):
+def test_audit(asrkit, data, monkeypatch):
+    monkeypatch.setattr("asrkit.cli.audit.find_machine", lambda: Machine(8, True, None))
     code, out, err = asrkit("audit", data("one", "two", ""), "--json")
     result = json.loads(out)
-    assert (code, err) == (0, "") and list(result) == ["verdict", "utterances", "hours", "dropped", "findings"]
+    assert (code, err) == (0, "") and list(result)[:5] == ["verdict", "utterances", "hours", "dropped", "findings"]
     assert (result["verdict"], result["utterances"], result["dropped"]) == ("ready-with-drops", 2, 1)
     assert list(result["findings"][0]) == ["code", "count", "examples", "effect", "fix"]
+    advice = result["advice"]
+    assert list(advice) == ["sentence", "base", "preset", "settings", "evidence", "memory_gb"]
+    assert (advice["base"], advice["preset"]) == ("facebook/mms-1b-all", "low-resource") and "arXiv" in advice[
+        "evidence"
+    ]
+    assert advice["sentence"].startswith("1 minute of an unknown language, 8 GB: MMS 1B with adapters only")
     code, out, _ = asrkit("audit", data("", "", "three"))
     assert code == 1 and "recognised as: folder with a metadata table\n" in out
     assert "\nnot-ready: 1 clip, 0.00 hours, 2 left out\nempty-transcript (2): " in out

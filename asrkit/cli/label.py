@@ -1,0 +1,89 @@
+"""`label`: recordings without transcripts to a dataset, transcribed by one's own model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asrkit.cli import options as shared
+from asrkit.data import manifest, sources
+from asrkit.data.manifest import Utterance
+from asrkit.errors import ConfigError
+from asrkit.runs import model_choices
+from asrkit.units import format_rough_duration
+
+if TYPE_CHECKING:
+    from asrkit.runs.store import RunStore
+
+
+def add_command(commands: shared.Commands) -> None:
+    parser = shared.add_parser(commands, "label", run, "recordings without transcripts to a dataset to train on")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="recordings, in folders or not")
+    parser.add_argument("--model", default="", help="default: the newest finished run, else the starter")
+    parser.add_argument("--out", metavar="DATASET", type=Path, required=True, help="new folder for the dataset")
+    parser.add_argument(
+        "--keep",
+        metavar="SHARE",
+        type=float,
+        default=0.9,
+        help="keep pieces of which this share of the words is expected to be right (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--eval", metavar="DATA", help="what the confidence is calibrated on (default: the run's evaluation set)"
+    )
+    parser.add_argument("--with", metavar="DATA", dest="transcribed", help="add this data with its texts")
+
+
+def run(options: argparse.Namespace) -> int:
+    from asrkit.transcription import evaluation, labelling
+    from asrkit.transcription.model_cache import get_transcriber
+
+    if not 0 < options.keep <= 1:
+        raise ConfigError(f"--keep is {options.keep:g}; it must be a share above 0 and at most 1, such as 0.9.")
+    if options.out.exists():
+        raise ConfigError(f"--out {options.out} exists already; give a new folder.")
+    store = shared.open_store(options)
+    name = options.model or model_choices.find_default_model(store)
+    held_out, rules = _load_evaluation_set(options.eval, name, store)
+    recordings = labelling.find_recordings(options.folder)
+    added = sources.load(options.transcribed, on_progress=shared.print_progress) if options.transcribed else None
+    transcriber = get_transcriber(name, store, shared.print_progress)
+    report = evaluation.evaluate(transcriber, held_out, rules, on_progress=shared.make_counter())
+    counts = labelling.label_recordings(
+        recordings,
+        options.folder,
+        transcriber,
+        labelling.calibrate(report.clips),
+        options.out,
+        model=name,
+        keep=options.keep,
+        transcribed=[
+            *(("train", row) for row in (added.train if added else ())),
+            *(("eval", row) for row in (added.eval or () if added else ())),
+        ],
+        on_progress=shared.make_counter(),
+    )
+    for error in counts.unreadable:
+        print(f"asrkit: {error}", file=sys.stderr)
+    print(
+        f"{options.out}: {counts.num_kept} pieces of {counts.num_recordings} recordings, "
+        f"{format_rough_duration(counts.kept_s)}; {counts.num_left_out} were left out, of which less than "
+        f"{options.keep:.0%} of the words are expected to be right. Look through it in the Data tab, then train on it."
+    )
+    return int(bool(counts.unreadable))
+
+
+def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple[list[Utterance], str]:
+    """Return what the model was not trained on, and the normalization of its texts."""
+    run = store.find(model)
+    rules = run.config().text_rules if run else "basic"
+    if data:
+        return sources.load(data, on_progress=shared.print_progress).unseen, rules
+    if run is None or not run.manifest_path("eval").exists():
+        raise ConfigError(
+            f"What the confidence of {model} is worth has to be measured on clips that it was not trained on; name "
+            "some with --eval DATA, or give a run as --model."
+        )
+    return manifest.read(run.manifest_path("eval")), rules
