@@ -191,6 +191,7 @@ def test_five_recorded_sentences_train_a_model(open_page, app, mic_browser, tmp_
     page.get_by_role("button", name="Check", exact=True).click()
     expect(part(page, "verdict")).to_contain_text("Ready to train on.")
     expect(part(page, "estimate")).to_contain_text("uses the preset A few clips. About 40 steps")
+    expect(part(page, "advice")).to_contain_text("Advice: 1 minute of ")
     page.get_by_role("button", name="Train on this").click()
     expect(field(page, "num_epochs")).to_have_value("40")
     expect(page.locator("#forecast")).to_contain_text("About 40 steps")
