@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple[list[Utterance], str]:
-    """Return what the model was not trained on, and the normalization of its texts."""
+    """Return what the model was not trained on, and the normalisation of its texts."""
     run = store.find(model)
     rules = run.config().text_rules if run else "basic"
     if data:

@@ -23,7 +23,7 @@ from typing import Any
 
 from asrkit.data import sources
 from asrkit.data.manifest import Utterance
-from asrkit.text.normalizers import normalize
+from asrkit.text.normalisers import normalise
 
 
 def main() -> None:
@@ -84,12 +84,12 @@ def measure(folder: Path, rows: list[Utterance], seed: int, keep: float, epochs:
 
 def split(rows: list[Utterance], seed: int) -> tuple[list[Utterance], list[Utterance], list[Utterance]]:
     """Return (with texts, with hidden texts, to evaluate on); a text is in one of them alone."""
-    texts = sorted({normalize(row.text, "basic") for row in rows})
+    texts = sorted({normalise(row.text, "basic") for row in rows})
     random.Random(seed).shuffle(texts)
     num_test = len(texts) // 5
     num_known = (len(texts) - num_test) // 3
     parts = texts[num_test : num_test + num_known], texts[num_test + num_known :], texts[:num_test]
-    known, hidden, test = ([row for row in rows if normalize(row.text, "basic") in set(part)] for part in parts)
+    known, hidden, test = ([row for row in rows if normalise(row.text, "basic") in set(part)] for part in parts)
     return known, hidden, test
 
 
