@@ -27,6 +27,9 @@ CACHE_FOLDER = ".cache"
 VISITORS_FOLDER, HUB_FOLDER = ".visitors", ".hub"
 """In the data root. It is hidden, so that no dataset is searched for in it."""
 
+MAX_VISITOR_FETCH_BYTES = 2 << 30
+"""What a visitor may keep of datasets of the Hub, fetched by the page or by a run."""
+
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
@@ -52,7 +55,10 @@ def as_visitor(folder: str | None, hub_token: str = "") -> Iterator[None]:
     hub_token: the visitor's own, for reading the Hub; without it, only what is public can be read.
     """
     token = _visitor.set(folder)
-    reader = None if folder is None else credentials.Reader(hub_token or False, _visitors_dir() / folder / HUB_FOLDER)
+    reader = None
+    if folder is not None:
+        home = _visitors_dir() / folder / HUB_FOLDER
+        reader = credentials.Reader(hub_token or False, home, MAX_VISITOR_FETCH_BYTES)
     try:
         with credentials.as_reader(reader):
             yield

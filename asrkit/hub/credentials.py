@@ -28,10 +28,11 @@ _operators_token: str | None = None
 
 @dataclass(frozen=True)
 class Reader:
-    """token: sent to the Hub. home: the folder of the cache; None for $HF_HOME."""
+    """token: sent to the Hub. home: the folder of the cache; None for $HF_HOME. max_bytes: what may be in `home`."""
 
     token: Token = field(default=None, repr=False)
     home: Path | None = None
+    max_bytes: int | None = None
 
 
 _reader: ContextVar[Reader | None] = ContextVar("hub_reader", default=None)
@@ -69,6 +70,19 @@ def home_dir(kind: str) -> Path:
     if reader is None or reader.home is None or kind == "model":
         return Path(constants.HF_HOME)
     return reader.home
+
+
+def room_bytes(kind: str) -> int | None:
+    """Return how much more may be fetched of repositories of a kind; None for whatever the disk takes."""
+    reader, home = _reader.get(), home_dir(kind)
+    if reader is None or reader.max_bytes is None or home != reader.home:
+        return None
+    held = 0
+    for parent, _, names in os.walk(home):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # another fetch has completed it
+                held += os.lstat(os.path.join(parent, name)).st_size
+    return max(0, reader.max_bytes - held)
 
 
 def cache_dir(kind: str) -> Path:

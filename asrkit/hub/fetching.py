@@ -69,7 +69,7 @@ def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCal
         )
     if missing:
         total = sum(repository.sizes[path] for path in missing)
-        _check_room(name, total, cache)
+        _check_room(name, kind, total, cache)
         _fetch_in_child(repository, missing, total, on_progress)
     first = cached_path(requested[0])
     if not isinstance(first, str):
@@ -165,7 +165,13 @@ class _PartialFiles:
             return []
 
 
-def _check_room(name: str, needed: int, cache: Path) -> None:
+def _check_room(name: str, kind: str, needed: int, cache: Path) -> None:
+    room = credentials.room_bytes(kind)
+    if room is not None and needed > room:
+        raise HubError(
+            f"Fetching {name} needs {format_size(needed)}, and you may fetch {format_size(room)} more on this app; "
+            "choose a smaller dataset or some of its splits, or delete your data here."
+        )
     free = free_bytes(cache)
     if needed + SPARE_BYTES > free:
         raise HubError(

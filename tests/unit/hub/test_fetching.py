@@ -4,7 +4,9 @@ import pytest
 
 from asrkit import hub
 from asrkit.errors import HubError
-from asrkit.hub import fetching
+from asrkit.hub import credentials, fetching
+from asrkit.hub.credentials import Reader
+from asrkit.hub.repositories import Repository
 
 
 @pytest.fixture
@@ -42,6 +44,22 @@ def test_full_disk_is_reported_before_the_fetch(repository, monkeypatch):
     monkeypatch.setattr(fetching, "_fetch_in_child", lambda *arguments: None)
     with pytest.raises(HubError, match="needs 70 kB, but only 1.1 GB are free at"):
         hub.fetch(repository, ["config.json", "weights/a.bin"])
+
+
+def test_visitor_may_keep_so_much_of_datasets(tmp_path, monkeypatch):
+    """Of one after the other, too; a model that the operator has listed is not theirs."""
+    monkeypatch.setattr(fetching, "_fetch_in_child", lambda *arguments: None)
+    sizes = {"a.parquet": 60_000}
+    dataset, model = (Repository("owner/x", kind, "c" * 40, sizes) for kind in ("dataset", "model"))
+    with credentials.as_reader(Reader(False, tmp_path / "own", max_bytes=100_000)):
+        with pytest.raises(HubError, match="download it again"):  # it was let through to the child
+            hub.fetch(dataset, sizes)
+        (tmp_path / "own/hub").mkdir(parents=True)
+        (tmp_path / "own/hub/earlier").write_bytes(bytes(50_000))
+        with pytest.raises(HubError, match="needs 60 kB, and you may fetch 50 kB more on this app"):
+            hub.fetch(dataset, sizes)
+        with pytest.raises(HubError, match="download it again"):
+            hub.fetch(model, sizes)
 
 
 def test_exception_of_the_callback_stops_the_fetch(repository):
