@@ -24,6 +24,7 @@ from asrkit.data import access
 from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
+from asrkit.hub import credentials
 from asrkit.runs import events, ownership, preparation, processes, queue, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
@@ -48,6 +49,7 @@ PROCESS_INFO_WAIT_S = 5.0
 
 def main(arguments: list[str]) -> int:
     """Train the run; return exit code 0 if it finished or was stopped, 1 if it failed."""
+    credentials.withhold_token()  # from what is started here: only the fetch of the operator's data gets it
     run = Run(Path(arguments[0]).resolve())
     logs.configure(
         "%(asctime)s %(message)s", sys.stdout, level=logging.INFO if distributed.IS_MAIN else logging.WARNING

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from asrkit.config import TrainConfig
@@ -28,6 +30,23 @@ def test_worker_gets_no_secret_but_the_operators_own_hub_token(run, monkeypatch,
     ownership.write_ownership(run, Ownership(owner))
     environment = processes._worker_environment(run, ["cpu"])
     assert {name for name in SECRETS if name in environment} == kept
+
+
+def test_worker_takes_the_hub_token_out_of_its_environment(run, monkeypatch):
+    from asrkit.training import worker
+
+    class StopHere(Exception):
+        pass
+
+    def stop(*arguments, **options):
+        raise StopHere
+
+    monkeypatch.setattr(credentials, "_operators_token", None)
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    monkeypatch.setattr(worker.logs, "configure", stop)
+    with pytest.raises(StopHere):
+        worker.main([str(run.path)])
+    assert "HF_TOKEN" not in os.environ and credentials.current_token() == "hf_x"
 
 
 def test_worker_of_a_visitor_leaves_the_queue_to_the_app(run, monkeypatch):
