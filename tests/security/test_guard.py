@@ -1,11 +1,15 @@
 """The guard in front of an app that listens to the loopback: host, origin, body, token."""
 
+import asyncio
+
 import httpx
 import pytest
 from gradio import route_utils
 
 from asrkit.ui.security import endpoints
+from asrkit.ui.security.page_cache import PageCache
 from tests.security.conftest import TOKEN
+from tests.support import coroutines
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +163,32 @@ def test_kept_page_is_that_of_its_address_and_has_nothing_of_its_first_visitor(s
     assert "set-cookie" not in answers[2].headers and "content-security-policy" in answers[2].headers
     assert ann.get("/config?deep_link=x").json() != {} and len(built) == 3  # not kept
     assert ann.head("/config").text == ""
+
+
+def test_page_is_built_once_for_all_who_come_at_once():
+    cache, built = PageCache(), []
+
+    async def build(send):
+        built.append(1)
+        await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"set-cookie", b"a=b")]})
+        await send({"type": "http.response.body", "body": b"page"})
+
+    async def visit():
+        got = []
+
+        async def send(message):
+            got.append(message)
+
+        await cache.answer(("/", "host"), build, send)
+        return got
+
+    async def all_at_once():
+        return await asyncio.gather(*(visit() for _ in range(100)))
+
+    answers = coroutines.run(all_at_once())
+    assert built == [1] and all(answer == answers[0] for answer in answers)
+    assert answers[0][0]["headers"] == [] and answers[0][1]["body"] == b"page"
 
 
 def test_server_functions_make_no_session(local):

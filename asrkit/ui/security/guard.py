@@ -7,6 +7,7 @@ What it cannot see from the address, such as the function that a script calls, i
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import hmac
 import re
@@ -105,10 +106,11 @@ class Guard:
         scope[SCOPE_KEY] = who
         storage.note_seen(who)
         with as_identity(who):
-            if (key := self.pages.make_key(scope, path)) is None:
-                await run_mended(self.app, scope, receive, send)
-            elif not await self.pages.send(key, send):
-                await run_mended(self.app, scope, receive, self.pages.keep(key, send))
+            run = functools.partial(run_mended, self.app, scope, receive)
+            if key := self.pages.make_key(scope, path):
+                await self.pages.answer(key, run, send)
+            else:
+                await run(send)
 
     async def _bound_body(
         self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody, who: Identity

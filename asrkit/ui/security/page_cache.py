@@ -6,6 +6,7 @@ and depend on nothing but the address under which the app is asked.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -22,10 +23,11 @@ _UNSENT = (b"set-cookie", b"date")
 
 
 class PageCache:
-    """The last answers. Used by one event loop only."""
+    """The answers that were built last. Used by one event loop only."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Key, list[Message]] = OrderedDict()
+        self._lock = asyncio.Lock()
 
     def make_key(self, scope: MutableMapping[str, Any], path: str) -> Key | None:
         """Return what the answer depends on; None for a request that has to be answered by the app itself."""
@@ -35,32 +37,30 @@ class PageCache:
         headers = (given.get(name, b"").decode("latin-1") for name in _ADDRESS_HEADERS)
         return (path, str(scope.get("scheme")), str(scope.get("root_path")), *headers)
 
-    async def send(self, key: Key, send: Send) -> bool:
-        """Send the answer of an earlier request; return whether there was one."""
+    async def answer(self, key: Key, build: Callable[[Send], Awaitable[None]], send: Send) -> None:
+        """Send the answer of an earlier request, else the one that `build` sends.
+
+        One is built at a time: of many visitors who come at once, all but the first wait for the first one's.
+        """
         messages = self._answers.get(key)
         if messages is None:
-            return False
-        self._answers.move_to_end(key)
+            async with self._lock:
+                messages = self._answers.get(key) or await self._build(key, build)
         for message in messages:
             # A copy: headers are added to it on its way.
             await send({**message, "headers": list(message["headers"])} if "headers" in message else message)
-        return True
 
-    def keep(self, key: Key, send: Send) -> Send:
-        """Return a function that sends an answer and keeps it if it is complete and right."""
+    async def _build(self, key: Key, build: Callable[[Send], Awaitable[None]]) -> list[Message]:
         messages: list[Message] = []
 
-        async def send_keeping(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [(name, value) for name, value in message["headers"] if name.lower() not in _UNSENT]
-                messages.append({**message, "headers": headers})
-            else:
-                messages.append(message)
-            await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                if messages[0].get("status") == 200:
-                    self._answers[key] = messages
-                while len(self._answers) > MAX_ANSWERS:
-                    self._answers.popitem(last=False)
+        async def collect(message: Message) -> None:  # and send it later: a slow visitor must not keep the lock
+            messages.append(message)
 
-        return send_keeping
+        await build(collect)
+        start = messages[0]
+        start["headers"] = [(name, value) for name, value in start["headers"] if name.lower() not in _UNSENT]
+        if start["status"] == 200:
+            self._answers[key] = messages
+        if len(self._answers) > MAX_ANSWERS:
+            self._answers.popitem(last=False)
+        return messages
