@@ -6,8 +6,8 @@ evaluations without number. Each has an address of its own (127.0.0.0/8). Beside
 writes the history of a run, as training does; its speed is measured before the visitors come and while they are there.
 
 Prints one JSON object: seconds of the answers to polite visitors, statuses of all requests, peaks of the app's memory,
-threads, open files and disk, and how much slower the training was. The visitors take processor time too: on a machine
-with few cores that is most of the slowdown.
+threads, open files and disk, its processor time in percent of one core, and how much slower the training was. The
+visitors take processor time too: on a machine with few cores that is most of the slowdown.
 """
 
 from __future__ import annotations
@@ -254,7 +254,9 @@ def measure(args: argparse.Namespace, folder: Path, port: int, process: psutil.P
         alone = training.measure_speed(lambda: time.sleep(args.seconds / 2))
         visitors = [Visitor(port, number) for number in range(args.visitors)]
         peaks: Counter[str] = Counter()
+        before = sum(process.cpu_times()[:2])
         watched = training.measure_speed(lambda: send_visitors(args, folder, process, visitors, peaks))
+        app_cpu_s = sum(process.cpu_times()[:2]) - before
     finally:
         training.stop()
     polite, hostile = visitors[args.hostile :], visitors[: args.hostile]
@@ -272,6 +274,7 @@ def measure(args: argparse.Namespace, folder: Path, port: int, process: psutil.P
             for number, visitor in enumerate(hostile)
         },
         "peaks": dict(peaks),
+        "app_cpu_percent": round(100 * app_cpu_s / args.seconds, 1),
         "training": {
             "alone_steps_per_s": round(alone, 2),
             "watched_steps_per_s": round(watched, 2),
