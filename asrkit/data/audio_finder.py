@@ -18,6 +18,8 @@ AUDIO_FOLDERS = frozenset(
 )
 """Folders of recordings, beside a table, that tables leave out of their names, as Common Voice does with clips/."""
 _FILE_SCHEME = re.compile(r"^file:(//)?", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"^(\$\{?\w+\}?|\{\w+\})/")
+"""What SpeechBrain writes for the folder of the data: $data_root or {data_root}."""
 _ABSOLUTE = re.compile(r"/|~|[A-Za-z]:|file:", re.IGNORECASE)
 
 
@@ -204,7 +206,8 @@ def _is_number(stem: str) -> bool:
 
 
 def _with_slashes(name: str) -> str:
-    return _FILE_SCHEME.sub("", name.replace("\\", "/"))
+    path = _FILE_SCHEME.sub("", name.replace("\\", "/"))
+    return _PLACEHOLDER.sub("", path)
 
 
 def _without_suffix(key: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
 from asrkit.data.manifest import Mark, Utterance
-from asrkit.data.readers import corpora, parquet, saved, spreadsheets, tables, text_files
+from asrkit.data.readers import collections, corpora, parquet, saved, spreadsheets, tables, text_files
 from asrkit.data.readers.annotations import dataset as annotated
 from asrkit.data.readers.annotations import formats
 from asrkit.data.readers.annotations.tiers import TierChoice, TierSummary, merge_summaries
@@ -138,6 +138,7 @@ def read_folder(folder: Path, options: ReadOptions) -> Contents:
         or _read_single_table(folder, table_files, options)
         or _read_single_folder(entries, table_files, options)
         or _read_annotated_folder(folder, options)
+        or _read_named_files(folder)
         or _read_transcribed_files(folder)
         or _read_archives(entries, options)
     )
@@ -158,6 +159,8 @@ def _name_table_layout(table: tables.Table, suffix: str) -> str:
     """Name the program that wrote a table, by its columns."""
     if {"client_id", "path", "sentence"} <= set(table.column_names):
         return "Common Voice"
+    if {"audio_id", "audio_file", "prompt", "transcription"} <= set(table.column_names):
+        return "Common Voice Spontaneous Speech"
     if {"audio_filepath", "text"} <= set(table.column_names):
         return "NeMo manifest"
     if {"raw_text", "normalized_text"} <= set(table.column_names):
@@ -200,10 +203,13 @@ def _has_only_audio(folder: Path) -> bool:
 
 
 def _read_single_table(folder: Path, table_files: list[Path], options: ReadOptions) -> Contents | None:
-    """Read the only table, or validated.tsv, which is the one to read of the several tables of Common Voice."""
+    """Read the only table, or the one to read of the several tables of Common Voice and of its spontaneous speech."""
     validated = folder / "validated.tsv"
     if validated in table_files:
         return read_table(validated, options)
+    spontaneous = [path for path in table_files if path.name.startswith("ss-corpus-")]
+    if len(spontaneous) == 1:
+        return read_table(spontaneous[0], options)
     return read_table(table_files[0], options) if len(table_files) == 1 else None
 
 
@@ -229,6 +235,13 @@ def _read_annotated_folder(folder: Path, options: ReadOptions) -> Contents | Non
 def _read_annotations(paths: list[Path], folder: Path, options: ReadOptions) -> Contents:
     data = annotated.read(paths, folder, TierChoice.parse(options.tiers))
     return Contents(data.utterances, data.title, notes=data.notes, tiers=data.tiers)
+
+
+def _read_named_files(folder: Path) -> Contents | None:
+    """Read recordings whose text is in their names."""
+    if not collections.names_digits(folder):
+        return None
+    return Contents(collections.read_digits(folder), "recordings named by the digit that is spoken")
 
 
 def _read_transcribed_files(folder: Path) -> Contents | None:

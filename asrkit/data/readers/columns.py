@@ -22,12 +22,14 @@ AUDIO_COLUMNS = (
     "wav",
     "wav_path",
     "audio_path",
+    "audio_file",
     "filename",
     "audio_id",
     "utt_id",
     "id",
+    "index",
 )
-TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "normalized_text", "raw_text")
+TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "normalized_text", "raw_text", "wrd")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "spk_id")
 MAX_LISTED = 8  # columns in a message
 MAX_SAMPLED = 200

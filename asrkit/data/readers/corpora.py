@@ -4,6 +4,7 @@ Kaldi, ESPnet   wav.scp and text, and optionally segments and utt2spk
 LJSpeech        metadata.csv without a header, with fields separated by |, and wavs/
 LibriSpeech     <speaker>-<chapter>.trans.txt beside the recordings
 MLS             transcripts.txt and audio/<speaker>/<book>/<id>.flac
+Others          see `toolkits` and `collections`
 TIMIT           SA1.TXT beside SA1.WAV, with the first and last sample before the text
 """
 
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from asrkit.data import access, files
 from asrkit.data.audio_finder import AudioFinder, find_in_any_form, fold
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
-from asrkit.data.readers import ljspeech
+from asrkit.data.readers import collections, ljspeech, toolkits
 from asrkit.errors import DataError
 
 _TIMIT = re.compile(r"(\d+) (\d+) (\S.*)", re.DOTALL)
@@ -251,6 +252,13 @@ _LAYOUTS = (
         _read_kaldi,
     ),
     Layout("LJSpeech", ljspeech.matches, ljspeech.read),
+    Layout("Lhotse manifests", toolkits.is_lhotse, toolkits.read_lhotse),
+    Layout("WeNet data.list", toolkits.is_wenet, toolkits.read_wenet),
+    Layout("Sphinx lists", toolkits.is_sphinx, toolkits.read_sphinx),
+    Layout("M-AILABS", collections.is_m_ailabs, collections.read_m_ailabs),
+    Layout("VoxForge", collections.is_voxforge, collections.read_voxforge),
+    Layout("Tatoeba", collections.is_tatoeba, collections.read_tatoeba),
+    Layout("Speech Commands", collections.is_speech_commands, collections.read_speech_commands),
     Layout(
         "Multilingual LibriSpeech",
         lambda folder: (folder / "transcripts.txt").is_file() and (folder / "audio").is_dir(),

@@ -161,12 +161,28 @@ def _read_json(path: Path) -> list[TableRow]:
         items = _parse_json(content, path, path.name)
         numbered = [(f"{path.name} item {number}", item) for number, item in enumerate(items, 1)]
         rows = [_make_json_row(where, item, path) for where, item in numbered]
+    elif path.suffix.lower() == ".json" and (named := _parse_dictionary(content)):
+        rows = [_make_json_row(f"{path.name} {name:.60}", item, path) for name, item in named.items()]
     else:
         lines = [(f"{path.name} line {number}", line) for number, line in enumerate(content.split("\n"), 1)]
         rows = [_parse_json_line(line, path, where) for where, line in lines if line.strip()]
     if rows and not any(row.values for row in rows):
         raise DataError(f"{rows[0].where} {rows[0].marks[0].detail if rows[0].marks else 'is empty'} (in {path}).")
     return rows
+
+
+def _parse_dictionary(content: str) -> dict[str, dict[str, Any]]:
+    """Return id -> row of one object of objects, as SpeechBrain writes it; empty for anything else."""
+    try:
+        items = json.loads(content)
+    except (json.JSONDecodeError, RecursionError):  # one object a line, or none
+        return {}
+    if not isinstance(items, dict) or not all(isinstance(item, dict) for item in items.values()):
+        return {}
+    return {
+        name: {"id": name, **{"text" if key == "words" and "text" not in item else key: item[key] for key in item}}
+        for name, item in items.items()
+    }
 
 
 def _parse_json_line(line: str, path: Path, where: str) -> TableRow:
