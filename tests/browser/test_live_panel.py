@@ -41,6 +41,7 @@ def test_empty_page_shows_what_to_do(open_page):
     page = open_page()
     expect(page.locator("#live")).to_contain_text("No runs yet. Press Start training")
     expect(page.locator("#live button:visible")).to_have_count(0)
+    assert not page.evaluate("'Plotly' in window"), "it is loaded for the first chart"
 
 
 def test_zoom_and_hidden_curves_survive_new_points(open_page, play):

@@ -33,9 +33,13 @@ export function nearEnd(runsEnd, cardPositions) {
 }
 
 export class Comparison {
-  /** onTicked: other runs or another curve are compared. onDraw(ids): the ticked runs may have changed. */
-  constructor(element, part, { server, onTicked, onDraw }) {
-    Object.assign(this, { element, part, server, onTicked, onDraw });
+  /**
+   * loadLibrary: load Plotly; its promise is never rejected. onTicked: other runs or another curve are compared.
+   * onDraw(ids): the ticked runs may have changed.
+   */
+  constructor(element, part, { server, loadLibrary, onTicked, onDraw }) {
+    Object.assign(this, { element, part, server, loadLibrary, onTicked, onDraw });
+    this.library = null; // the promise, from the first chart on
     this.colour = createPalette(element);
     this.ticked = comparedInAddress(location.href);
     this.curves = new Map(); // id -> {key, x, e, t, y}
@@ -139,7 +143,11 @@ export class Comparison {
     const { part } = this, traces = this.traces();
     this.showControls(traces.length > 0);
     this.onDraw(this.ticked);
-    if (!window.Plotly || !traces.length || !part("plot").offsetParent) return;
+    if (!traces.length || !part("plot").offsetParent) return;
+    if (!window.Plotly) {
+      this.library ??= this.loadLibrary().then(() => this.draw());
+      return;
+    }
     const end = this.runsEnd(), isLog = part("logarithmic").checked && !this.isPercent();
     const isCut = this.longCardEnd() > 0 && !this.showsWholeCard;
     this.axesKey = [this.series(), this.axis(), timeUnit(end).key, isLog, isCut].join(" ");

@@ -20,8 +20,10 @@ class RunsTab {
     this.timer = null;
     this.isPolling = this.pollAgain = false;
     this.fillChoices(props);
+    const onFailure = () => showMessage(this.part("notice"), t("charts.not_loaded"));
     this.comparison = new Comparison(element, this.part, {
       server,
+      loadLibrary: () => loadPlotly(props.plotly_src).catch(onFailure),
       onTicked: () => {
         this.table.draw();
         this.poll();
@@ -38,8 +40,6 @@ class RunsTab {
       this.comparison.draw();
     });
     new ResizeObserver(() => this.fit()).observe(element);
-    const onFailure = () => showMessage(this.part("notice"), t("charts.not_loaded"));
-    loadPlotly(props.plotly_src).then(() => this.comparison.draw(), onFailure);
     this.poll();
   }
 

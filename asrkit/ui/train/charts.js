@@ -23,9 +23,12 @@ function loadView() {
 }
 
 export class Charts {
-  constructor(element, part) {
+  /** loadLibrary: load Plotly; its promise is never rejected. */
+  constructor(element, part, loadLibrary) {
     this.element = element;
     this.part = part;
+    this.loadLibrary = loadLibrary;
+    this.library = null; // the promise, from the first chart on
     this.colour = createPalette(element);
     this.view = loadView(); // what the visitor has chosen
     this.points = emptyPoints();
@@ -131,10 +134,16 @@ export class Charts {
   // ---- drawing
 
   draw() {
-    if (!window.Plotly || !SERIES.some((name) => this.hasPoints(name))) return;
+    if (!SERIES.some((name) => this.hasPoints(name)) || !this.hasLibrary()) return;
     this.timeEnd = this.axisEnd();
     this.isDrawn = true;
     this.drawAll();
+  }
+
+  /** Whether Plotly is loaded; it is when there is a chart to be seen. */
+  hasLibrary() {
+    if (!window.Plotly && this.element.offsetParent) this.library ??= this.loadLibrary().then(() => this.draw());
+    return Boolean(window.Plotly);
   }
 
   drawAll() {
@@ -242,7 +251,10 @@ export class Charts {
 
   /** Draw what could not be seen, and fit the rest to its new place. */
   fit() {
-    if (!this.isDrawn) return;
+    if (!this.isDrawn) {
+      this.draw();
+      return;
+    }
     for (const plot of Object.keys(PLOTS)) {
       const target = this.part(plot);
       if (target.dataset.due) this.drawPlot(plot);

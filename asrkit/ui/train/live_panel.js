@@ -30,7 +30,8 @@ class LivePanel {
     this.opensElsewhere = /[?&]compare=/.test(location.search); // such an address is about to open another tab
     this.pageId = createPageId();
     this.confirmation = createConfirmation();
-    this.charts = new Charts(element, this.part);
+    const onFailure = () => this.showNotice(t("charts.not_loaded"));
+    this.charts = new Charts(element, this.part, () => loadPlotly(props.plotly_src).catch(onFailure));
     this.details = new RunDetails(element, this.part);
     this.samples = new Samples(this.part, {
       clipUrl: (clip) => `${this.downloadUrl("clip")}/${encodeURIComponent(clip)}.wav`,
@@ -44,8 +45,6 @@ class LivePanel {
     this.wireControls();
     watch("value", () => this.showChosen());
     this.showChosen();
-    const onFailure = () => this.showNotice(t("charts.not_loaded"));
-    loadPlotly(props.plotly_src).then(() => this.charts.draw(), onFailure);
     this.poll();
   }
 
