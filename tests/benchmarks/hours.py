@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import signal
 import tempfile
 import time
@@ -23,7 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.data import sources
-from tests.browser.conftest import FLAGS, App
+from tests.browser.conftest import FLAGS, App, find_chromium
 from tests.support.transcribe_page import open_tab, part, upload
 
 SAMPLE_INTERVAL_S = 10.0
@@ -43,7 +42,7 @@ def main() -> None:
         app = App(Path(folder) / "runs")
         app.start()
         try:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
             page = browser.new_page()
             page.goto(app.link())
             open_tab(page, options.model)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import signal
 import tempfile
 import time
@@ -23,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import sources
-from tests.browser.conftest import FLAGS, App
+from tests.browser.conftest import FLAGS, App, find_chromium
 from tests.support.transcribe_page import open_tab, part, write_mic_file
 
 CLIPS_S, NUM_RECORDINGS = (2, 5, 15), 3
@@ -50,7 +49,7 @@ def main() -> None:
         def launch(seconds: float) -> Browser:
             path = write_mic_file(make_clip(seconds), Path(folder) / f"{seconds}.wav")
             flags = [*FLAGS, f"--use-file-for-fake-audio-capture={path}"]
-            return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+            return playwright.chromium.launch(executable_path=find_chromium(), args=flags)
 
         for delay_s in DELAYS_S:
             with start_app(Path(folder) / "runs") as url:

@@ -1,4 +1,8 @@
-"""The app as a process, Chromium with a fake microphone, and pages that may reach nothing but the app."""
+"""The app as a process, Chromium with a fake microphone, and pages that may reach nothing but the app.
+
+To start Chromium and to compile the page's scripts takes most of the time of a short test. So the tests of a process
+share one Chromium and its windows, from which each removes what it stored.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, expect, sync_playwright
 
 from asrkit import config
 from asrkit.runs import processes
@@ -35,6 +39,7 @@ FLAGS = [
     "--no-first-run",
     "--disable-quic",
 ]
+VIEWPORT = {"width": 1280, "height": 900}
 MAX_INSTANT_STEPS = 12  # of a faked run that needs no process
 MAX_WAIT_MS = 60_000  # for what takes a second where nothing else runs
 expect.set_options(timeout=MAX_WAIT_MS)
@@ -110,21 +115,44 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
+def find_chromium() -> str | None:
+    """Return the Chromium to start, None for Playwright's own. One without windows takes a third less CPU time."""
+    return shutil.which("chromium-headless-shell") or shutil.which("chromium")
+
+
+def launch(playwright: Playwright, microphone: Path, loops: bool = False) -> Browser:
+    """Start a Chromium whose microphone plays a WAV file whenever it is opened: in a loop, else silence follows."""
+    sound = f"--use-file-for-fake-audio-capture={microphone}{'' if loops else '%noloop'}"
+    return playwright.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, sound])
+
+
 @pytest.fixture(scope="session")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the file is that the session's browser reads when its microphone is opened."""
+    return tmp_path_factory.mktemp("microphone") / "spoken.wav"
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, spoken: Path) -> Iterator[Browser]:
+    started = launch(playwright, spoken)
     yield started
     started.close()
 
 
 @pytest.fixture
-def mic_browser(playwright: Playwright) -> Iterator[Callable[..., Browser]]:
-    """Launch a Chromium whose microphone plays a WAV file once it is opened: in a loop, else silence follows."""
+def mic_browser(playwright: Playwright, browser: Browser, spoken: Path) -> Iterator[Callable[..., Browser]]:
+    """Return a Chromium whose microphone plays a WAV file once it is opened; then silence, unless it `loops`.
+
+    The first that does not is the session's; others are started.
+    """
     browsers: list[Browser] = []
+    spoken.unlink(missing_ok=True)
 
     def start(speech: Path, loops: bool = False) -> Browser:
-        heard = f"--use-file-for-fake-audio-capture={speech}{'' if loops else '%noloop'}"
-        browsers.append(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, heard]))
+        if not loops and not spoken.exists():
+            shutil.copy(speech, spoken)
+            return browser
+        browsers.append(launch(playwright, speech, loops))
         return browsers[-1]
 
     yield start
@@ -132,27 +160,65 @@ def mic_browser(playwright: Playwright) -> Iterator[Callable[..., Browser]]:
         started.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser, mic_browser: object, app: App) -> Iterator[Callable[..., Page]]:
-    """Open the app in a window of its own. The test fails if a page sends a request elsewhere, or raises an error.
+@pytest.fixture(scope="session")
+def shared_pages(browser: Browser) -> Iterator[list[Page]]:
+    """Pages in windows of their own that no test uses now, in which the scripts are compiled already."""
+    pages: list[Page] = []
+    yield pages
+    for page in pages:
+        page.context.close()
 
-    (It depends on `mic_browser` so that its windows are closed before the browsers that they are in.)
+
+def open_window(browser: Browser, **options) -> BrowserContext:
+    options.setdefault("viewport", VIEWPORT)
+    options.setdefault("reduced_motion", "reduce")  # to draw an animation takes as much CPU time as training
+    window = browser.new_context(permissions=["microphone"], **options)
+    window.set_default_timeout(MAX_WAIT_MS)
+    return window
+
+
+def reset(page: Page, app: App) -> None:
+    """Leave the app's page, and remove what it has stored and what a test has changed."""
+    page.unroute_all(behavior="ignoreErrors")
+    page.goto(app.link("nothing"))  # of the same origin, or its process and the compiled scripts would be lost
+    page.evaluate("sessionStorage.clear()")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Storage.clearDataForOrigin", {"origin": app.url.rstrip("/"), "storageTypes": "all"})
+    devtools.detach()
+    page.context.clear_cookies()
+
+
+@pytest.fixture
+def open_page(
+    browser: Browser, shared_pages: list[Page], mic_browser: object, app: App
+) -> Iterator[Callable[..., Page]]:
+    """Open the app in a window: one that tests share, or one of its own where that cannot have the options.
+
+    The test fails if a page sends a request elsewhere, or raises an error. (It depends on `mic_browser` so that its
+    windows are closed before the browsers that they are in.)
     """
     problems: list[str] = []
-    windows = []
+    windows: list[BrowserContext] = []
+    shared: list[Page] = []
+
+    def on_request(request: Request) -> None:
+        if is_outside(request.url, app):
+            problems.append(f"request to {request.url}")
+
+    def on_error(error: Exception) -> None:
+        problems.append(f"error in the page: {error}")
 
     def open_it(query: str = "", within: Browser = browser, **options) -> Page:
-        options.setdefault("viewport", {"width": 1280, "height": 900})
-        options.setdefault("reduced_motion", "reduce")  # to draw an animation takes as much CPU time as training
-        window = within.new_context(permissions=["microphone"], **options)
-        window.set_default_timeout(MAX_WAIT_MS)
-        windows.append(window)
-        page = window.new_page()
-        page.on(
-            "request",
-            lambda request: problems.append(f"request to {request.url}") if is_outside(request.url, app) else None,
-        )
-        page.on("pageerror", lambda error: problems.append(f"error in the page: {error}"))
+        if within is browser and options.keys() <= {"viewport", "color_scheme"}:
+            page = shared_pages.pop() if shared_pages else open_window(browser).new_page()
+            shared.append(page)
+            page.set_viewport_size(options.get("viewport", VIEWPORT))
+            page.emulate_media(color_scheme=options.get("color_scheme", "light"), reduced_motion="reduce")
+        else:
+            windows.append(open_window(within, **options))
+            page = windows[-1].new_page()
+        page.on("request", on_request)
+        page.on("pageerror", on_error)
         page.goto(app.link(query))
         expect(page.get_by_role("button", name="Start training")).to_be_visible()
         return page
@@ -160,6 +226,15 @@ def open_page(browser: Browser, mic_browser: object, app: App) -> Iterator[Calla
     yield open_it
     for window in windows:
         window.close()
+    for page in shared:
+        page.remove_listener("request", on_request)
+        page.remove_listener("pageerror", on_error)
+        try:
+            reset(page, app)
+        except BaseException:
+            page.context.close()  # another test gets another window
+            raise
+        shared_pages.append(page)
     assert problems == []
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import signal
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from asrkit import config
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.runs import lifecycle, supervisor
 from asrkit.runs.run import Run
-from tests.browser.conftest import FLAGS, App
+from tests.browser.conftest import FLAGS, App, find_chromium
 from tests.support.transcribe_page import open_tab, part, upload, write_mic_file
 from tests.support.waiting import wait_for
 
@@ -220,7 +219,7 @@ def take_recorder(page: Page, path: Path) -> None:
 
 
 def launch(playwright: Playwright, *flags: str) -> Browser:
-    return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, *flags])
+    return playwright.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, *flags])
 
 
 def open_page(browser: Browser, app: App, query: str = "") -> Page:
