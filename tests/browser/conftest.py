@@ -177,6 +177,20 @@ def open_window(browser: Browser, **options) -> BrowserContext:
     return window
 
 
+@pytest.fixture
+def new_page(browser: Browser, mic_browser: object) -> Iterator[Callable[..., Page]]:
+    """Open an empty page in a window of its own, which is another visitor's, for an app that is not the session's."""
+    windows: list[BrowserContext] = []
+
+    def open_it(within: Browser = browser, **options) -> Page:
+        windows.append(open_window(within, **options))
+        return windows[-1].new_page()
+
+    yield open_it
+    for window in windows:
+        window.close()
+
+
 def reset(page: Page, app: App) -> None:
     """Leave the app's page, and remove what it has stored and what a test has changed."""
     page.unroute_all(behavior="ignoreErrors")

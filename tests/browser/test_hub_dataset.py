@@ -50,13 +50,13 @@ def hub_server(tmp_path):
 
 
 @pytest.fixture
-def page(hub_server, session_app, browser, tmp_path, monkeypatch):
+def page(hub_server, session_app, new_page, tmp_path, monkeypatch):
     for name, value in hub_server.env(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     app = type(session_app)(tmp_path / "runs")
     app.start()
-    opened = browser.new_context().new_page()
+    opened = new_page()
     opened.goto(app.link())
     opened.get_by_role("tab", name="Data").click()
     yield opened

@@ -404,7 +404,7 @@ DOWNLOADS = {
 }
 
 
-def test_downloads_of_a_run(open_page, play, browser, tmp_path):
+def test_downloads_of_a_run(open_page, play, new_page, tmp_path):
     run = play(*SHORT)
     page = open_page()
     expect(status(page)).to_have_text("Finished")
@@ -417,11 +417,10 @@ def test_downloads_of_a_run(open_page, play, browser, tmp_path):
         assert (tmp_path / f"taken{suffix}").read_bytes().startswith(begins), name
     open_menu(page, "Show its command line").click()
     expect(page.locator("#live [data-part=command-line]")).to_contain_text("python -m asrkit train --preset demo")
-    alone = browser.new_context(offline=True).new_page()
+    alone = new_page(offline=True)
     alone.goto((tmp_path / "taken.html").as_uri())
     expect(alone.locator(".main-svg").first).to_be_visible()
     assert alone.evaluate("document.querySelector('.js-plotly-plot').data[0].x.length") == 12
-    alone.context.close()
 
 
 def test_two_browsers_show_the_same_run(open_page, play):

@@ -82,8 +82,8 @@ def find_upload(app):
     return path
 
 
-def visit(browser, app, tab):
-    page = browser.new_context().new_page()
+def visit(new_page, app, tab):
+    page = new_page()
     page.goto(app.url)
     expect(page.get_by_role("tab", name="Transcribe", selected=True)).to_be_visible()  # they cannot train
     page.get_by_role("tab", name=tab).click()
@@ -98,11 +98,11 @@ def start_with(page, name, value):
     return page.locator("#start-message")
 
 
-def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path):
-    ann = visit(browser, shared, "Data")
+def test_uploads_of_one_visitor_are_hidden_from_others(shared, new_page, tmp_path):
+    ann = visit(new_page, shared, "Data")
     assert upload(ann, write_clips(tmp_path)) == "my-data:clips"
     hers = find_upload(shared)
-    bob = visit(browser, shared, "Data")
+    bob = visit(new_page, shared, "Data")
     for path in (hers, f"{hers}-gone", "/etc"):
         bob.locator("#data [data-part=path]").fill(path)
         bob.locator("#data [data-part=path]").press("Enter")
@@ -118,7 +118,7 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path
     bob.get_by_role("tab", name="Train").click()
     expect(bob.get_by_text("There is no run to see here yet.")).to_be_visible()
     expect(bob.get_by_role("button", name="Start training")).to_be_hidden()
-    operator = browser.new_context().new_page()
+    operator = new_page()
     operator.goto(shared.link())
     operator.get_by_role("tab", name="Train").click()
     operator.get_by_role("button", name="Advanced").click()
@@ -143,14 +143,14 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, browser, tmp_path
     expect(operator.get_by_role("button", name="Delete my data")).to_be_hidden()
 
 
-def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, browser, tmp_path):
-    anybody = browser.new_context().new_page()
+def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, new_page, tmp_path):
+    anybody = new_page()
     anybody.goto(space.url)
     expect(anybody.get_by_text("Everybody can transcribe. Sign in")).to_be_visible()
     expect(anybody.get_by_role("tab", name="Data")).to_be_hidden()
     expect(anybody.get_by_role("button", name="Start training")).to_be_hidden()
     ann = sign_in(anybody, space, "ann")
-    bob, zoe = (sign_in(browser.new_context().new_page(), space, user) for user in ("bob", "zoe"))
+    bob, zoe = (sign_in(new_page(), space, user) for user in ("bob", "zoe"))
     ann.get_by_role("tab", name="Data").click()
     name = upload(ann, write_clips(tmp_path))
     hers = find_upload(space)
@@ -187,12 +187,12 @@ def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, brows
     expect(zoe.get_by_text("You are not signed in.")).to_be_visible()
 
 
-def test_server_signs_in_by_password_and_out(session_app, browser, tmp_path, monkeypatch):
+def test_server_signs_in_by_password_and_out(session_app, new_page, tmp_path, monkeypatch):
     monkeypatch.setenv("ASRKIT_PASSWORD", "correct horse")
     app = type(session_app)(tmp_path / "runs", options=["--host", "0.0.0.0"])
     app.start()
     try:
-        page = browser.new_context().new_page()
+        page = new_page()
         page.goto(app.url)
         for password in ("a wrong one", "correct horse"):
             page.get_by_label("Password").fill(password)

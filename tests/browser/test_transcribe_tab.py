@@ -369,7 +369,7 @@ def test_compare_and_evaluate(open_page, speech, tmp_path):
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 5
 
 
-def test_download_progress_of_a_hub_model_is_shown(session_app, mic_browser, speech, tmp_path, monkeypatch):
+def test_download_progress_of_a_hub_model_is_shown(session_app, new_page, mic_browser, speech, tmp_path, monkeypatch):
     """Its download is shown while somebody speaks, of which nothing is lost; then for a file, and for an evaluation."""
     path, wanted = speech
     wave = load_audio(path)
@@ -381,8 +381,7 @@ def test_download_progress_of_a_hub_model_is_shown(session_app, mic_browser, spe
         app = type(session_app)(tmp_path / "runs")
         app.start()
         try:
-            window = mic_browser(write_mic_file(wave, tmp_path / "mic.wav")).new_context(permissions=["microphone"])
-            page = window.new_page()
+            page = new_page(within=mic_browser(write_mic_file(wave, tmp_path / "mic.wav")))
             page.goto(app.link())
             open_tab(page, "tiny/a")
             served.bytes_per_second = 500_000
@@ -419,6 +418,5 @@ def test_download_progress_of_a_hub_model_is_shown(session_app, mic_browser, spe
             part(page, "record").click()
             expect(part(page, "error")).to_have_text("The app is not responding; try again in a moment.")
             expect(part(page, "record")).to_have_text("Record")
-            window.close()
         finally:
             app.kill()
