@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from asrkit.config import TrainConfig
-from asrkit.runs import diagnosis, events
+from asrkit.runs import collapse, events
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, Run
 from asrkit.training import distributed
 from asrkit.training.findings import FindingReporter
@@ -30,7 +30,7 @@ class BestTracker:
         value, loss = metrics[self.metric], metrics.get("loss")
         is_known = value is not None and math.isfinite(value)
         is_better = is_known and value < self.best
-        is_collapsed = is_known and self.metric != "loss" and min(value, self.best) >= diagnosis.COLLAPSED_RATE
+        is_collapsed = is_known and self.metric != "loss" and min(value, self.best) >= collapse.COLLAPSED_RATE
         is_loss_falling = loss is not None and loss < self.lowest_loss
         self.num_stale = 0 if is_better or (is_collapsed and is_loss_falling) else self.num_stale + 1
         if is_better:
