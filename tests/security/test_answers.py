@@ -128,7 +128,7 @@ def read_archive(page, who, run):
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
 
-def test_archive_of_ones_own_run_tells_nothing_of_the_machine(serve, monkeypatch):
+def test_archive_of_own_run_hides_the_machine(serve, monkeypatch):
     page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
     ann, weights = Browser(page), bytes(range(256)) * 99
     own = folder_of(ann)
@@ -180,7 +180,7 @@ def test_names_lead_back_to_their_paths(tmp_path, monkeypatch):
         assert paths.hide_paths(own) == own and paths.reveal_paths("runs:r") == "runs:r"
 
 
-def test_strangers_are_not_told_why_a_shared_run_failed(tmp_path):
+def test_reason_of_a_failure_is_hidden_from_strangers(tmp_path):
     run = RunStore(tmp_path).create(TrainConfig())
     ownership.write_ownership(run, Ownership(ownership.OPERATOR, ownership.SHARED))
     secret = "/srv/secret on host seven"

@@ -60,7 +60,7 @@ def test_who_may_train_on_a_space_is_warned_that_runs_are_lost(monkeypatch, tmp_
 @pytest.mark.parametrize(
     ("may_own", "operators", "is_told"), [(True, "", True), (False, "", False), (True, "a", False)]
 )
-def test_members_of_the_organisation_that_owns_a_space_are_told_how_to_operate_it(may_own, operators, is_told):
+def test_organisation_members_see_how_to_become_operators(may_own, operators, is_told):
     member = dataclasses.replace(TRAINEE, may_own=may_own)
     notes = describe(member, **SPACE, ASRKIT_OPERATORS=operators)["notes"]
     sentence = "This Space belongs to zoe. If that is an organisation of yours, set the variable ASRKIT_OPERATORS"

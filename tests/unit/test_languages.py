@@ -19,7 +19,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-def test_language_is_told_by_its_frequent_words(language):
+def test_language_is_recognised_by_its_frequent_words(language):
     assert guess_language([SENTENCES[language]]) == language
 
 

@@ -107,7 +107,7 @@ def test_tags_around_flac_are_skipped(tmp_path, before, behind):
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
 @pytest.mark.parametrize("num_samples", [100, 4096, 4097, 60_000])
-def test_last_frame_of_flac_tells_its_length(subtype, num_samples):
+def test_last_frame_of_flac_gives_its_length(subtype, num_samples):
     buffer = io.BytesIO()
     samples = np.random.default_rng(num_samples).uniform(-1, 1, (num_samples, 2))
     soundfile.write(buffer, samples, 48_000, format="FLAC", subtype=subtype)

@@ -187,7 +187,7 @@ def test_wrong_header_is_an_assumption_and_its_audio_is_used(clip):
         assert [utterance.duration_s for utterance in kept] == [3.0]
 
 
-def test_what_was_done_with_channels_is_told(tmp_path, sine):
+def test_channel_changes_are_reported(tmp_path, sine):
     voice = sine(2.0)
     soundfile.write(tmp_path / "opposite.wav", np.stack([voice, -voice], 1), 16_000)
     soundfile.write(tmp_path / "left.wav", np.stack([voice, 0 * voice], 1), 16_000)

@@ -164,7 +164,7 @@ def test_unusual_pace_is_suspect(data, text, code):
     assert list(findings) == [code] and findings[code].clips == (index,) and "letters and" in findings[code].examples[0]
 
 
-def test_pace_that_nobody_speaks_at_is_suspect_in_every_clip(data):
+def test_impossible_pace_is_suspect_in_every_clip(data):
     """As where all files name three times their sampling rate."""
     for row in data.rows:
         samples, rate = soundfile.read(row.audio)

@@ -233,7 +233,7 @@ def test_digits_are_refused_unless_they_are_spelled_or_wanted(prepare, data):
     assert "page 5" in sorted_texts((prepared := prepare(folder, vocabulary="extend")).train + prepared.eval)
 
 
-def test_text_that_would_be_learned_wrongly_wants_a_yes(prepare, data):
+def test_text_that_would_be_learned_wrongly_needs_acceptance(prepare, data):
     folder = data([*GOOD, ("five", "[noise] hello")])
     assert "marks that are not words: [noise]" in get_error(prepare, folder)
     assert "noise hello" in sorted_texts((yes := prepare(folder, accept_assumptions=True)).train + yes.eval)

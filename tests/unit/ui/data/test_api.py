@@ -56,7 +56,7 @@ def run_audit(data_api, request):
     return wait_for(poll, "the audit")
 
 
-def test_columns_that_nothing_tells_are_asked_for(data_api, folder):
+def test_undecidable_columns_are_asked_for(data_api, folder):
     lines = (folder / "metadata.csv").read_text().replace("file_name,text,other", "sound,said,meant", 1)
     (folder / "metadata.csv").write_text(lines)
     reply = data_api.load(make_request(folder))

@@ -56,7 +56,7 @@ class TestChoice:
         assert texts(path) == ["olá a todos", "bom dia"]
         assert not codes(path)
 
-    def test_tiers_that_nothing_tells_apart_are_an_assumption(self, story):
+    def test_indistinguishable_tiers_are_an_assumption(self, story):
         path = story(
             aligned_tier("one", *SPOKEN),
             aligned_tier("two", ("b1", 0, 1, "hello everybody"), ("b2", 2, 3, "good morning")),
