@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
 DOTLESS_I = frozenset("tr tur az aze azj crh gag tt tat uum".split())
 """Languages that write ı and i, as two letters, where they are written in the Latin script."""
 
+MIN_DOTTED_SHARE = 0.02
+"""Share of the texts with İ or ı from which the language is taken for one with both letters; fewer are names."""
 MIN_HITS = 5
 MIN_LEAD = 1.5
 """How many times more frequent the words of a language must be than those of the next one, to be guessed."""
@@ -46,6 +49,15 @@ def has_dotless_i(language: str) -> bool:
     """Whether a language, given as tr, tr-TR or kk-Latn, has the capitals I of ı and İ of i."""
     primary, *subtags = language.strip().lower().replace("_", "-").split("-")
     return not {"cyrl", "arab"} & set(subtags) and (primary in DOTLESS_I or (primary == "kk" and "latn" in subtags))
+
+
+def guess_dotless_i(texts: Iterable[str]) -> str:
+    """Return tr or az for texts of which enough have İ or ı, as Turkish and Azeri do; empty for others."""
+    composed = [unicodedata.normalize("NFC", text) for text in texts]
+    num_dotted = sum("İ" in text or "ı" in text for text in composed)
+    if not num_dotted or num_dotted < MIN_DOTTED_SHARE * len(composed):
+        return ""
+    return "az" if any("ə" in text.lower() for text in composed) else "tr"
 
 
 def guess_language(texts: Iterable[str]) -> str:

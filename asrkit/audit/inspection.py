@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
-from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
+from asrkit.audio import SAMPLING_RATE
 from asrkit.audio.clip_stats import ClipStats
 from asrkit.audit import leaks, texts
+from asrkit.audit.alignment import Alignments, AlignmentScorer, check_alignments, score_clips
 from asrkit.audit.clips import (
     Audit,
     CheckedClip,
@@ -35,14 +35,9 @@ MAX_CLIPPED_FRACTION = 0.001
 MIN_SNR_DB = 6.0
 MIN_HOURS = 1 / 6
 MAX_SPEAKER_SHARE = 0.5  # of the hours
-ALIGNMENT_OUTLIER = 3.5  # robust standard deviations below the median
-MIN_ALIGNMENT_DEVIATION = 0.5  # nats per letter; smaller deviations are no outliers, however even the other clips are
 
 SplitFunction = Callable[[Sequence[Utterance], Sequence[Hashable | None]], TrainEval]
 """(rows with normalised texts, audio fingerprints) -> (rows to train on, rows to evaluate on)"""
-
-AlignmentScorer = Callable[[Waveform, str], float]
-"""(audio, normalised text) -> how well they fit; higher is better. Raises DataError if it cannot be computed."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +84,12 @@ def inspect(
     for clip in check_clips(rows, limits, decode=True):
         clips.append(clip)
         on_progress("Decoding the clips", len(clips), len(rows))
-    scores = dict(_score_alignment(clips, score, on_progress)) if score else {}
     num_train = len(source.train)
+    alignments = score_clips(clips, num_train, score, on_progress) if score else Alignments()
+    scores = alignments.scores
     held_out = _find_held_out(clips, num_train, hold_out if source.eval is None else None)
     findings = [
-        *_check_alignment(clips, scores),
+        *check_alignments(clips, alignments),
         *_check_audio(clips),
         *_check_duplicates(clips, num_train, scores),
         *_check_leaks(clips, held_out, source.eval is None),
@@ -132,38 +128,6 @@ def _check_leaks(clips: list[CheckedClip], held_out: frozenset[int], is_own_spli
         lambda index, detail: format_example(clips[index], detail[:80]),
         is_own_split=is_own_split,
     )
-
-
-def _score_alignment(
-    clips: list[CheckedClip], score: AlignmentScorer, on_progress: ProgressCallback
-) -> Iterator[tuple[int, float]]:
-    for index, clip in enumerate(clips):
-        if clip.code is None:
-            try:
-                wave = load_audio(clip.row.audio, start_s=clip.row.start_s, end_s=clip.row.end_s)
-                yield index, score(wave, clip.text)
-            except DataError:
-                pass  # the model is of another language or has longer frames: this clip cannot be ranked
-        on_progress("Checking the transcripts by forced alignment", index + 1, len(clips))
-
-
-def _check_alignment(clips: list[CheckedClip], scores: dict[int, float]) -> Iterator[Finding]:
-    """Find alignment scores that are outliers by the median absolute deviation."""
-    if len(scores) < texts.MIN_CLIPS:
-        return
-    middle = median(scores.values())
-    spread = texts.MAD_TO_SIGMA * median(abs(value - middle) for value in scores.values())
-    limit = middle - max(ALIGNMENT_OUTLIER * spread, MIN_ALIGNMENT_DEVIATION)
-    worst = sorted((index for index, value in scores.items() if value < limit), key=scores.__getitem__)
-    if worst:
-        yield make_finding(
-            "poor-alignment",
-            worst,
-            [
-                format_example(clips[index], f"{scores[index]:.2f}, usually {middle:.2f}: {clips[index].text[:60]}")
-                for index in worst[:9]
-            ],
-        )
 
 
 def _usable_stats(clips: list[CheckedClip]) -> list[tuple[int, ClipStats]]:

@@ -9,14 +9,13 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from asrkit.audit.findings import Finding, make_finding
+from asrkit.languages import guess_dotless_i
 from asrkit.text.normalisers import find_problems, has_case, normalise
 
 MAX_LISTED = 6
 MIN_REPEATED = 3
 """Clips with the same words in parentheses, from which on they are taken for marks."""
 _PARENTHESES = re.compile(r"(?<!\S)\([^\W\d_]+(?: [^\W\d_]+){0,2}\)(?!\w)")
-MIN_DOTTED_SHARE = 0.02
-"""Share of the clips with İ or ı from which the language is taken for one with both letters; fewer are names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +89,12 @@ def _make_finding(
 
 
 def _check_dotless_i(transcripts: Sequence[ClipText], format_example: FormatExample, rules: str) -> Iterator[Finding]:
-    if has_case(rules):
-        return
-    composed = [(row, unicodedata.normalize("NFC", row.raw)) for row in transcripts]
-    dotted = [row for row, text in composed if "İ" in text or "ı" in text]
-    if not dotted or len(dotted) < MIN_DOTTED_SHARE * len(transcripts):
-        return
-    concerned = [(row, text) for row, text in composed if "İ" in text or "I" in text]
-    if concerned:
-        is_azeri = any("ə" in text.lower() for _, text in composed)
+    language = "" if has_case(rules) else guess_dotless_i(row.raw for row in transcripts)
+    concerned = [row for row in transcripts if {"İ", "I"} & set(unicodedata.normalize("NFC", row.raw))]
+    if language and concerned:
         yield make_finding(
             "dotless-i",
-            [row.index for row, _ in concerned],
-            [format_example(row.index, row.raw) for row, _ in concerned[:9]],
-            settings={"language": "az" if is_azeri else "tr"},
+            [row.index for row in concerned],
+            [format_example(row.index, row.raw) for row in concerned[:9]],
+            settings={"language": language},
         )

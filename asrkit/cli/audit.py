@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     store = shared.open_store(options)
     defaults = {"preset": "", "train": options.data, "max_duration_s": 30}
     normaliser = {"normaliser": options.normaliser} if options.normaliser else {}
-    config = configs.TrainConfig().replace(defaults | normaliser | shared.parse_changes(options.changes))
+    changes = shared.spell_numbers_of_language(shared.parse_changes(options.changes))
+    config = configs.TrainConfig().replace(defaults | normaliser | changes)
     limits = _make_limits(config, options.model, store)
     source = sources.load(
         options.data,

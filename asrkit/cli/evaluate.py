@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from asrkit.cli import delivery
 from asrkit.cli import options as shared
-from asrkit.runs import model_choices
+from asrkit.runs import model_choices, scoring_rules
+from asrkit.text.normalisers import add_case
 from asrkit.units import format_count
 
 
@@ -16,7 +18,9 @@ def add_command(commands: shared.Commands) -> None:
     shared.add_json_flag(parser)
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("--model", default="", help="default: the newest finished run, else the starter")
-    parser.add_argument("--normaliser", default="basic", help="applied to both sides (default: %(default)s)")
+    parser.add_argument(
+        "--normaliser", help="applied to both sides (default: that of the model's run, else basic, by language)"
+    )
     parser.add_argument("--tiers", metavar="NAMES", default="", help="of annotated recordings, as the setting `tiers`")
     shared.add_hint_flags(parser)
 
@@ -32,12 +36,22 @@ def run(options: argparse.Namespace) -> int:
         print(f"Read on assumptions, which `asrkit audit` lists: {format_count(assumed, 'clip')}.", file=sys.stderr)
     name = options.model or model_choices.find_default_model(store)
     model = get_transcriber(name, store, shared.print_progress)
+    scoring = scoring_rules.choose(options.normaliser, name, store, (row.text for row in source.unseen))
     report = evaluation.evaluate(
-        model, source.unseen, options.normaliser, decoder=shared.load_hints(options).build_decoder(model)
+        model, source.unseen, scoring.rules, decoder=shared.load_hints(options).build_decoder(model)
     )
+    if not options.normaliser and scoring.rules != "basic":
+        print(f"The normaliser is {scoring.rules}; --normaliser basic applies another.", file=sys.stderr)
+    if scoring.language and options.normaliser:
+        print(
+            f"The texts have İ or ı; --normaliser {add_case(options.normaliser, scoring.language)} lowers their "
+            "capitals as their language does.",
+            file=sys.stderr,
+        )
     metrics = report.summary()
     if options.json:
-        return int(not delivery.print_result(shared.format_json(metrics), "evaluation.json"))
+        named: dict[str, Any] = {} if scoring.rules == "basic" else {"normaliser": scoring.rules}
+        return int(not delivery.print_result(shared.format_json(metrics | named), "evaluation.json"))
     low, high = report.intervals["wer"]
     if report.unreadable:
         print(

@@ -16,6 +16,7 @@ from asrkit.errors import ConfigError
 from asrkit.jobs import ProgressCallback
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
+from asrkit.text import number_words
 
 if TYPE_CHECKING:
     from asrkit.decoding.hints import DecodingHints
@@ -109,7 +110,15 @@ def make_config(options: argparse.Namespace) -> configs.TrainConfig:
     if options.train:
         values["train"] = dataset_names.join(options.train)
     accepted = {"accept_assumptions": True} if options.yes else {}
-    return config.replace(values | parse_changes(options.changes) | accepted)
+    return config.replace(values | spell_numbers_of_language(parse_changes(options.changes)) | accepted)
+
+
+def spell_numbers_of_language(values: dict[str, Any]) -> dict[str, Any]:
+    """Add the language of the numbers to settings that name only that of the transcripts, as the form does."""
+    language = str(values.get("language", "")).strip()
+    if language and "spell_numbers" not in values and (numbers := number_words.find_language(language)):
+        return values | {"spell_numbers": numbers}
+    return values
 
 
 def parse_changes(changes: list[str]) -> dict[str, Any]:

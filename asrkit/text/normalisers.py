@@ -73,6 +73,15 @@ def find_problems(text: str, rules: str) -> Problems:
     return _compiled(rules).find_problems(text)
 
 
+def add_case(rules: str, language: str) -> str:
+    """Return rules that lower letters as a language does. They must not say so already (`has_case`)."""
+    name, plus, steps = rules.partition("+")
+    if steps.startswith(_CASE.removeprefix("+")):  # of a language that lowers letters like all others
+        steps = steps.partition("+")[2]
+        plus = "+" if steps else ""
+    return f"{name}{_CASE}{language}{plus}{steps}"
+
+
 def has_case(rules: str) -> bool:
     """Whether the rules say in which language to lower letters, or leave them as they are."""
     compiled = _compiled(rules)

@@ -133,6 +133,13 @@ _CORRECTIONS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
+def find_language(language: str) -> str:
+    """Return the code by which numbers are spelled in a language given as fr, fr-CA or FR_ca; empty if they are not."""
+    code = language.strip().lower().replace("-", "_")
+    known = {name.lower(): name for name in languages()}
+    return known.get(code) or known.get(code.partition("_")[0]) or ""
+
+
 def check_language(language: str) -> None:
     """Raise ConfigError unless numbers can be spelled in `language`."""
     if language not in languages():

@@ -107,6 +107,22 @@ def test_demo_is_the_default_preset():
     assert settings() == load_preset("demo").config
 
 
+@pytest.mark.parametrize(
+    ("changes", "numbers"),
+    [
+        (["language=fr"], "fr"),
+        (["language=fr-CA"], "fr"),
+        (["language=pt_BR"], "pt_BR"),
+        (["language=fr", "spell_numbers="], ""),
+        (["spell_numbers=de", "language=fr"], "de"),
+        (["language=xyz"], ""),
+    ],
+)
+def test_language_alone_spells_numbers(changes, numbers):
+    found = settings(*(flag for change in changes for flag in ("--set", change)))
+    assert found.spell_numbers == numbers
+
+
 def test_flags_override_the_preset():
     found = settings(
         "--preset",
@@ -132,6 +148,7 @@ def test_flags_override_the_preset():
             "learning_rate": 2e-5,
             "drop_bad_clips": True,
             "language": "en",
+            "spell_numbers": "en",
         }
     )
 
@@ -478,6 +495,16 @@ def test_evaluate(asrkit, listener, data):
     assert (result["wer"], result["utterances"], result["audio_seconds"]) == (0.25, 2, 2.0)
     code, out, _ = asrkit("evaluate", data("1 seconds", "1 minutes"))
     assert code == 0 and out.startswith("WER 25.00% (95 % interval 0.00% to 50.00%)  CER ")
+
+
+def test_evaluate_lowers_by_the_language_of_the_texts(asrkit, listener, data):
+    folder = data("1 saniye İYİ", "1 saat ılık")
+    code, out, err = asrkit("evaluate", folder, "--json")
+    assert code == 0 and json.loads(out)["normaliser"] == "basic+case:tr"
+    assert "The normaliser is basic+case:tr;" in err
+    _, out, err = asrkit("evaluate", folder, "--json", "--normaliser", "basic+markup:remove")
+    assert json.loads(out)["normaliser"] == "basic+markup:remove"
+    assert "--normaliser basic+case:tr+markup:remove lowers" in err
 
 
 def test_evaluate_reports_unreadable_clips(asrkit, listener, data):

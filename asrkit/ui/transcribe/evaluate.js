@@ -20,8 +20,9 @@ class Evaluation {
     this.player = createClipPlayer((message) => this.showError(message));
     this.id = null;
     const { part } = this, names = props.normalisers;
-    part("normaliser").replaceChildren(...names.map((name) => make("option", { textContent: name, value: name })));
-    part("normaliser").value = "basic";
+    const label = (name) => (name === "auto" ? t("evaluate.auto_normaliser") : name);
+    part("normaliser").replaceChildren(...names.map((name) => make("option", { textContent: label(name), value: name })));
+    part("normaliser").value = "auto";
     part("evaluate").addEventListener("click", () => this.start());
     part("cancel").addEventListener("click", () => this.post("cancel", { id: this.id }));
     part("csv").addEventListener("click", () => this.saveTable());

@@ -15,7 +15,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import DataError
 from asrkit.jobs import CANCELLED, WAITING, Job, JobRegistry
-from asrkit.runs import model_choices
+from asrkit.runs import model_choices, scoring_rules
 from asrkit.runs.store import RunStore
 from asrkit.text.normalisers import NORMALISERS
 from asrkit.ui import strings
@@ -30,6 +30,8 @@ from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 if TYPE_CHECKING:
     from asrkit.transcription.report import EvaluationReport
 
+AUTO = "auto"
+"""In place of a normaliser: that of the model's run, else basic, with lower case by the language of the texts."""
 MAX_EVALUATIONS = 20
 """Evaluations whose clips can still be played; none is dropped before it has ended."""
 
@@ -58,7 +60,7 @@ class EvaluateApi:
         An empty dataset stands for the evaluation set of the model's run.
         """
         normaliser = str(request.get("normaliser"))
-        if normaliser not in NORMALISERS:
+        if normaliser not in (AUTO, *NORMALISERS):
             raise DataError(strings.text("evaluate.no_normaliser", name=repr(normaliser)))
         hints = read_hints(request)
         dataset, model = str(request["dataset"]).strip(), str(request["model"])
@@ -76,12 +78,16 @@ class EvaluateApi:
 
         job.on_progress(loading_message(model))
         loaded = get_transcriber(model, self.store, report_fetch(job, model))
+        chosen = None if normaliser == AUTO else normaliser
+        scoring = scoring_rules.choose(chosen, model, self.store, (clip.text for clip in clips))
         report = evaluation.evaluate(
-            loaded, clips, normaliser, decoder=hints.build_decoder(loaded), on_progress=job.on_progress
+            loaded, clips, scoring.rules, decoder=hints.build_decoder(loaded), on_progress=job.on_progress
         )
         title = strings.text(
             "evaluate.report_title", model=model, dataset=dataset or strings.text("evaluate.own_clips")
         )
+        if scoring.rules != "basic":
+            title = strings.text("evaluate.title_with_rules", title=title, rules=scoring.rules)
         if hints != NO_HINTS:
             title = strings.text("evaluate.title_with_hints", title=title)
         return RenderedEvaluation(report, render_report(report, title))
@@ -159,5 +165,5 @@ def make_evaluation_section(store: RunStore, audio: ServedFiles) -> gr.HTML:
         html_template=insert_hint_fields(template("transcribe/evaluate.html")),
         js_on_load=scripts.mount_module("transcribe/evaluate.js"),
         server_functions=server_functions(api, "evaluate", "poll", "cancel", "make_csv"),
-        normalisers=list(NORMALISERS),
+        normalisers=[AUTO, *NORMALISERS],
     )
