@@ -24,3 +24,11 @@ def test_named_functions_and_tables_are_in_the_files():
         code = (PROJECT / match[3]).read_text(encoding="utf-8")
         for name in filter(None, (*match[1].split("."), match[2])):
             assert re.search(rf"\b{name}\b", code), match[0]
+
+
+def test_layout_has_every_room():
+    """Each folder and module below asrkit/ is in the table, which may shorten those behind the first of a row."""
+    layout = (PROJECT / "assets/guide/development.md").read_text(encoding="utf-8").partition("## Where")[0]
+    rooms = {path.name for path in (PROJECT / "asrkit").iterdir() if not path.name.startswith("_")}
+    named = {name.rstrip("/").rpartition("/")[2] for name in re.findall(r"`([\w./-]+)`", layout)}
+    assert rooms - named == set()
