@@ -176,6 +176,9 @@ def test_names_lead_back_to_their_paths(tmp_path, monkeypatch):
         assert paths.hide_paths(other) == "data/x"
         assert paths.reveal_paths(paths.hide_paths([own, run])) == [own, run]
         assert paths.reveal_paths("hub:a/b") == "hub:a/b"
+        several = f"callsigns + {own} + {run}"
+        assert paths.hide_paths(several) == "callsigns + my-data:v + runs:r"
+        assert paths.reveal_paths(paths.hide_paths(several)) == several
     with as_identity(OPERATOR):
         assert paths.hide_paths(own) == own and paths.reveal_paths("runs:r") == "runs:r"
 

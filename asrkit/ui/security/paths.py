@@ -18,6 +18,7 @@ from typing import Any
 from gradio.utils import get_upload_folder
 
 from asrkit.data import access
+from asrkit.data.dataset_names import SEPARATOR
 from asrkit.ui.security.permissions import Role, current_identity
 from asrkit.ui.security.storage import own_folder
 
@@ -84,7 +85,13 @@ def _reveal(text: str) -> str:
 
 
 def _join(text: str, name: str, folder: Path) -> str:
-    return str(folder / text.removeprefix(name).lstrip("/")) if text.startswith(name) else text
+    """Return a text with the path in `folder` for a name at its beginning, or at that of each of several datasets."""
+    if name not in text:
+        return text
+    return SEPARATOR.join(
+        str(folder / part.removeprefix(name).lstrip("/")) if part.startswith(name) else part
+        for part in text.split(SEPARATOR)
+    )
 
 
 def _hide(text: str) -> str:
