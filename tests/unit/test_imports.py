@@ -19,11 +19,12 @@ HEAVY = ("torch", "transformers", "datasets", "torchaudio", "accelerate")
 FLOOR = {
     "errors": 0,
     "languages": 0,
-    "child": 1,
+    "child": 0,
     "config": 1,
     "files": 1,
     "jobs": 1,
     "logs": 1,
+    "sandbox": 1,
     "startup": 1,
     "units": 1,
     "hub": 2,

@@ -1,0 +1,297 @@
+"""The side of the app: start confined processes, and call functions in them."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import threading
+import typing
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from asrkit import child, errors
+from asrkit.errors import AsrkitError, DataError
+from asrkit.sandbox import messages
+from asrkit.sandbox.confinement import landlock_version
+from asrkit.sandbox.limits import Limits
+from asrkit.sandbox.messages import Call, Confinement
+
+logger = logging.getLogger(__name__)
+
+REQUIRED_VARIABLE = "ASRKIT_SANDBOX"
+"""Environment variable, of this process and its workers: "required" where strangers may send files."""
+MAX_INPUTS = 10_000
+"""Files that are allowed one by one; of more, their folders are."""
+
+_ERRORS = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AsrkitError)
+}
+DEFAULT_LIMITS = Limits()
+_limits: ContextVar[Limits] = ContextVar("sandbox_limits", default=DEFAULT_LIMITS)
+
+Result = TypeVar("Result")
+
+
+def require() -> None:
+    """Refuse, from now on and in workers too, to read files where the kernel cannot confine what reads them."""
+    os.environ[REQUIRED_VARIABLE] = "required"
+
+
+@contextlib.contextmanager
+def limited(limits: Limits) -> Iterator[None]:
+    """Give these limits to every `Sandbox` that is made in this context."""
+    token = _limits.set(limits)
+    try:
+        yield
+    finally:
+        _limits.reset(token)
+
+
+class Sandbox:
+    """Confined processes for one piece of work: each thread that calls has one, and they are kept for the next call.
+
+    reads, writes: files and folders that the functions may read, and may read and change. environment: variables that
+    they see; they see no others.
+
+    Raises DataError where the kernel cannot confine them but must (`require`).
+    """
+
+    def __init__(
+        self,
+        reads: Iterable[str | Path],
+        writes: Iterable[str | Path] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        if os.environ.get(REQUIRED_VARIABLE) == "required" and not landlock_version():
+            raise DataError(
+                "This app is open to everybody and therefore reads no files, because the kernel of its machine cannot "
+                "confine what reads them (it needs Landlock, of Linux 5.13 or newer); whoever runs the app can move it "
+                "to another one."
+            )
+        self.limits = _limits.get()
+        self._confined = Confinement(
+            tuple(map(os.path.abspath, _limit_number(reads))),
+            tuple(map(os.path.abspath, writes)),
+            self.limits,
+            tuple((environment or {}).items()),
+        )
+        self._idle: list[_Process] = []
+        self._pid = os.getpid()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that no call uses."""
+        _close_all(self._idle)
+
+    def call(
+        self,
+        function: Callable[..., Result],
+        *arguments: Any,
+        about: object,
+        error: type[AsrkitError] = DataError,
+    ) -> Result:
+        """Return what a module's function returns, or raise the error of `asrkit.errors` that it raises.
+
+        about: the file, for messages. error: what is raised where the function breaks down or exceeds the limits.
+        """
+        (result,) = self._run(function, arguments, False, about, error)
+        return typing.cast(Result, result)
+
+    def stream(
+        self,
+        function: Callable[..., Iterator[Result]],
+        *arguments: Any,
+        about: object,
+        error: type[AsrkitError] = DataError,
+    ) -> Iterator[Result]:
+        """Yield what a module's function yields; otherwise as `call`. The function waits while nobody asks for more."""
+        yield from self._run(function, arguments, True, about, error)
+
+    def _run(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], is_stream: bool, about: object, error: type
+    ) -> Iterator[Any]:
+        kind = typing.get_type_hints(function)["return"]
+        decode = messages.decoder(typing.get_args(kind)[0] if is_stream else kind)
+        process = None
+        try:
+            process = self._take(function.__module__)
+            process.send(Call(function.__module__, function.__name__, arguments, is_stream))
+            while True:
+                state, value, data = process.receive()
+                if state in (messages.FAILURE, messages.END):
+                    break
+                result = decode(value, data)
+                if state == messages.RESULT:
+                    break
+                yield result
+        except (OSError, EOFError, ValueError) as reason:  # TimeoutError is one of the first
+            if process:
+                process.kill()
+            logger.warning("The reader of %s has broken down: %r", about, reason)
+            raise error(_describe_breakdown(about, self.limits)) from None
+        except BaseException:
+            if process:
+                process.kill()
+            raise
+        if state == messages.FAILURE and value[0] not in _ERRORS:
+            process.kill()
+        else:
+            self._idle.append(process)
+        if state == messages.FAILURE:
+            raise _make_error(value, about, error, self.limits)
+        if state == messages.RESULT:
+            yield result
+
+    def _take(self, module: str) -> _Process:
+        if self._pid != os.getpid():  # forked: those processes answer to another one
+            self._pid = os.getpid()
+            self.close()
+        while self._idle:
+            with contextlib.suppress(IndexError):  # another thread has taken it
+                return self._idle.pop()
+        return _Process(self._confined, module)
+
+
+class _Process:
+    """A confined process, and the socket to it."""
+
+    def __init__(self, confined: Confinement, module: str) -> None:
+        self._owner, self._limits, self._is_alive = os.getpid(), confined.limits, True
+        self._connection, theirs = socket.socketpair()
+        with theirs:
+            _request_fork(module, theirs)
+        try:
+            self._connection.settimeout(confined.limits.wait_s)
+            self.send(confined)
+            kind, value, _ = self.receive()
+            if kind != messages.READY:
+                raise OSError(value[1])
+            self._pid: int = value
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def send(self, value: Any) -> None:
+        content = pickle.dumps(value)
+        self._connection.sendall(len(content).to_bytes(8, "big") + content)
+
+    def receive(self) -> tuple[bytes, Any, bytearray]:
+        try:
+            return messages.receive(self._connection, self._limits.reply_bytes)
+        except EOFError:
+            self._is_alive = False
+            raise
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._connection.close()
+        if self._is_alive and self._owner == os.getpid():
+            with contextlib.suppress(OSError):
+                os.kill(self._pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the socket, at which the process ends."""
+        self._connection.close()
+
+
+def _close_all(processes: list[_Process]) -> None:
+    while processes:
+        processes.pop().close()
+
+
+def _limit_number(paths: Iterable[str | Path]) -> Iterable[str | Path]:
+    unique = dict.fromkeys(map(str, paths))
+    return unique if len(unique) <= MAX_INPUTS else dict.fromkeys(map(os.path.dirname, unique))
+
+
+def _make_error(value: Any, about: object, error: type[AsrkitError], limits: Limits) -> AsrkitError:
+    """Make the error that a function raised, (class, message)."""
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(each, str) for each in value)):
+        return error(_describe_breakdown(about, limits))
+    name, message = value
+    if name in _ERRORS:
+        return _ERRORS[name](message)
+    if name == "MemoryError":
+        return error(_describe_breakdown(about, limits))
+    logger.error("The reader of %s has failed: %s", about, message)
+    return error(f"{about} cannot be read (its reader failed with {name:.80}); export it again in another format.")
+
+
+def _describe_breakdown(about: object, limits: Limits) -> str:
+    return (
+        f"{about} cannot be read: its reader broke down, or needed more than {limits.memory_bytes / 2**30:.3g} GB of "
+        f"memory or {limits.cpu_s} s of processor time; the file is damaged, or not what it seems."
+    )
+
+
+class _Server:
+    """The server that forks confined processes. It ends when this process, and those forked from it, have."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # of which a fork would lose all but one
+        with theirs:
+            self._process = subprocess.Popen(
+                [*child.module_command("asrkit.sandbox.server"), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # an interrupt in the terminal is for this process
+                env=child.bare_environment() | threads,
+            )
+        self._owner = os.getpid()
+
+    def request(self, module: str, connection: socket.socket) -> None:
+        """Ask for a process that imports `module`. Raises OSError where the server has ended."""
+        socket.send_fds(self._control, [module.encode()], [connection.fileno()])
+
+    def close(self) -> None:
+        self._control.close()
+        if self._owner == os.getpid():
+            self._process.wait()
+
+
+_lock = threading.Lock()
+_server: _Server | None = None
+
+
+def _request_fork(module: str, connection: socket.socket) -> None:
+    """Let the server fork a process for this end of a socket; start the server where there is none."""
+    global _server
+    with _lock:
+        if _server is not None:
+            try:
+                return _server.request(module, connection)
+            except OSError:  # somebody has ended it
+                _server.close()
+        _server = _Server()
+        _server.request(module, connection)
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+@atexit.register
+def _close_server() -> None:
+    if _server is not None:
+        _server.close()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
