@@ -12,17 +12,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from asrkit.audio import AudioNote, OnNote, read_duration_s
-from asrkit.audio.clip_stats import ClipStats, measure_clip
+from asrkit.audio import AudioNote
+from asrkit.audio.clip_stats import ClipStats
+from asrkit.audio.confined import AudioReader, Measured, Part
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
 from asrkit.audit.texts import join_characters, number_settings
 from asrkit.data.manifest import Mark, Utterance
 from asrkit.decoding import ctc
-from asrkit.errors import AudioError
 from asrkit.text.normalisers import find_problems, normalise
 
-_PREFETCHED_CLIPS = 64
 MAX_DETAILS = 3  # in the cause of a finding
+BATCH_CLIPS = 16
+"""That a process reads at once."""
+_PREFETCHED_BATCHES = 8
 MAX_OVERSHOOT_S = 0.6
 """By how much a part of a recording may go beyond its end: many times are rounded to a second."""
 
@@ -112,23 +114,23 @@ def audit_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool = 
 
 
 def check_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool) -> Iterator[CheckedClip]:
-    """Check each clip by itself, in order. Clips are decoded in advance, on all cores.
+    """Check each clip by itself, in order. Clips are read in advance, in batches, on all cores.
 
     Raises ConfigError for rules that do not exist, before any audio is read.
     """
     normalise("", limits.rules)
-    if not decode:
-        yield from (_check_clip(row, limits, False) for row in utterances)
-        return
-    pending: deque[Future[CheckedClip]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    rows = list(utterances)
+    usable = [row.audio for row in rows if _find_dropping_mark(row) is None]
+    pending: deque[Future[list[CheckedClip]]] = deque()
+    with AudioReader(usable) as reader, ThreadPoolExecutor(os.cpu_count()) as threads:
         try:
-            for row in utterances:
-                pending.append(threads.submit(_check_clip, row, limits, True))
-                if len(pending) >= _PREFETCHED_CLIPS:
-                    yield pending.popleft().result()
+            for first in range(0, len(rows), BATCH_CLIPS):
+                batch = rows[first : first + BATCH_CLIPS]
+                pending.append(threads.submit(_check_batch, batch, limits, decode, reader))
+                if len(pending) >= _PREFETCHED_BATCHES:
+                    yield from pending.popleft().result()
             while pending:
-                yield pending.popleft().result()
+                yield from pending.popleft().result()
         finally:
             threads.shutdown(cancel_futures=True)
 
@@ -212,22 +214,27 @@ def format_example(clip: CheckedClip, detail: str | None = None) -> str:
     return f"{where}{Path(clip.row.audio).name} ({clip.detail if detail is None else detail})"
 
 
-def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
-    stats, notes = None, dict[str, AudioNote]()
-    for mark in row.marks:
-        if EXPLANATIONS[mark.code].kind == "drop":
-            return CheckedClip(row, "", mark.code, mark.detail)
+def _check_batch(rows: list[Utterance], limits: Limits, decode: bool, reader: AudioReader) -> list[CheckedClip]:
+    usable = [row for row in rows if _find_dropping_mark(row) is None]
+    # A longer clip is dropped, so it is not decoded.
+    parts = [Part(row.audio, row.start_s, row.end_s) for row in usable]
+    measured = iter(reader.measure(parts, limits.max_duration_s if decode else 0.0))
+    clips = []
+    for row in rows:
+        mark = _find_dropping_mark(row)
+        clips.append(CheckedClip(row, "", mark.code, mark.detail) if mark else _check_clip(row, next(measured), limits))
+    return clips
 
-    def on_note(note: AudioNote) -> None:
-        notes[note.code] = note
 
-    try:
-        seconds = _read_duration(row, on_note)
-        if decode and 0 < seconds <= limits.max_duration_s:  # a longer clip is dropped, so it is not decoded
-            stats = measure_clip(row.audio, start_s=row.start_s, end_s=row.end_s, on_note=on_note)
-            seconds = stats.duration_s
-    except AudioError as error:
-        return CheckedClip(row, "", "unreadable-audio", str(error))
+def _find_dropping_mark(row: Utterance) -> Mark | None:
+    """Return the mark for which a row is dropped, whatever its audio is."""
+    return next((mark for mark in row.marks if EXPLANATIONS[mark.code].kind == "drop"), None)
+
+
+def _check_clip(row: Utterance, measured: Measured, limits: Limits) -> CheckedClip:
+    if measured.error:
+        return CheckedClip(row, "", "unreadable-audio", measured.error)
+    seconds, stats = measured.duration_s, measured.stats
     row, text = replace(row, duration_s=seconds), normalise(row.text, limits.rules)
     if row.end_s is not None and row.end_s - row.start_s > seconds + MAX_OVERSHOOT_S and seconds > 0:
         detail = f"from {row.start_s:g} s to {row.end_s:g} s, of which {seconds:.2f} s are there"
@@ -238,18 +245,7 @@ def _check_clip(row: Utterance, limits: Limits, decode: bool) -> CheckedClip:
     if stats and stats.is_silent:
         return CheckedClip(row, text, "silent", f"{stats.loudest_dbfs:.0f} dBFS at most", stats)
     code, detail, unknown = _check_text(row, text, limits)
-    return CheckedClip(row, text, code, detail, stats, unknown, tuple(notes.values()))
-
-
-def _read_duration(row: Utterance, on_note: OnNote) -> float:
-    """Return the seconds of audio without decoding it, 0.0 for none. Raises AudioError."""
-    try:
-        file_s = read_duration_s(row.audio, on_note)
-    except AudioError:
-        if os.path.isfile(row.audio) and os.path.getsize(row.audio) == 0:
-            return 0.0
-        raise
-    return max(0.0, (file_s if row.end_s is None else min(row.end_s, file_s)) - row.start_s)
+    return CheckedClip(row, text, code, detail, stats, unknown, measured.notes)
 
 
 def _check_duration(seconds: float, limits: Limits) -> str | None:

@@ -56,6 +56,10 @@ def limited(limits: Limits) -> Iterator[None]:
         _limits.reset(token)
 
 
+class _ForbiddenError(DataError):
+    """A function may not open a file."""
+
+
 class Sandbox:
     """Confined processes for one piece of work: each thread that calls has one, and they are kept for the next call.
 
@@ -79,9 +83,10 @@ class Sandbox:
             )
         self.limits = _limits.get()
         self._confined = Confinement(
-            tuple(map(os.path.abspath, _limit_number(reads))),
-            tuple(map(os.path.abspath, writes)),
+            tuple(map(str, _limit_number(reads))),
+            tuple(map(str, writes)),
             self.limits,
+            os.getcwd(),
             tuple((environment or {}).items()),
         )
         self._idle: list[_Process] = []
@@ -109,7 +114,14 @@ class Sandbox:
 
         about: the file, for messages. error: what is raised where the function breaks down or exceeds the limits.
         """
-        (result,) = self._run(function, arguments, False, about, error)
+        try:
+            (result,) = self._run(function, arguments, False, about, error)
+        except _ForbiddenError:  # its file was replaced since the process began: that one may read the old file alone
+            self.close()
+            try:
+                (result,) = self._run(function, arguments, False, about, error)
+            except _ForbiddenError as reason:
+                raise error(str(reason)) from None
         return typing.cast(Result, result)
 
     def stream(
@@ -228,6 +240,8 @@ def _make_error(value: Any, about: object, error: type[AsrkitError], limits: Lim
         return _ERRORS[name](message)
     if name == "MemoryError":
         return error(_describe_breakdown(about, limits))
+    if name == "PermissionError":
+        return _ForbiddenError(f"{about} may not be opened by this app; check who may read it.")
     logger.error("The reader of %s has failed: %s", about, message)
     return error(f"{about} cannot be read (its reader failed with {name:.80}); export it again in another format.")
 

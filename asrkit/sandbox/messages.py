@@ -30,11 +30,13 @@ Decoder = Callable[[Any, bytearray], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Confinement:
-    """What a process may do. reads, writes: files and folders. environment: variables for the functions."""
+    """What a process may do. reads, writes: files and folders. folder: what relative paths are relative to.
+    environment: variables for the functions."""
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     limits: Limits
+    folder: str
     environment: tuple[tuple[str, str], ...] = ()
 
 

@@ -6,6 +6,7 @@ modules of the functions that it is asked for, and has no other threads: those o
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -76,6 +77,8 @@ def _receive(connection: socket.socket) -> Any:
 def _confine(confined: Confinement) -> None:
     os.environ.clear()
     os.environ.update(confined.environment)
+    with contextlib.suppress(OSError):  # it was removed
+        os.chdir(confined.folder)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
