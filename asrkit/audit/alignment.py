@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from asrkit.audio import Waveform, load_audio
+from asrkit.audio import Waveform
+from asrkit.audio.confined import AudioReader
 from asrkit.audit import texts
 from asrkit.audit.clips import CheckedClip, format_example
 from asrkit.audit.findings import Finding, make_finding
@@ -43,12 +44,13 @@ def score_clips(
 ) -> Alignments:
     """Score each usable clip with its own text and those of the rows around it, in its split."""
     result = Alignments()
-    for index, clip in enumerate(clips):
-        if clip.code is None:
-            first, last = (0, num_train) if index < num_train else (num_train, len(clips))
-            rows = range(max(first, index - WINDOW_ROWS), min(last, index + WINDOW_ROWS + 1))
-            _score_clip(clips, index, rows, score, result)
-        on_progress("Checking the transcripts by forced alignment", index + 1, len(clips))
+    with AudioReader(clip.row.audio for clip in clips if clip.code is None) as reader:
+        for index, clip in enumerate(clips):
+            if clip.code is None:
+                first, last = (0, num_train) if index < num_train else (num_train, len(clips))
+                rows = range(max(first, index - WINDOW_ROWS), min(last, index + WINDOW_ROWS + 1))
+                _score_clip(clips, index, rows, score, result, reader)
+            on_progress("Checking the transcripts by forced alignment", index + 1, len(clips))
     return result
 
 
@@ -76,11 +78,16 @@ def check_alignments(clips: Sequence[CheckedClip], alignments: Alignments) -> It
 
 
 def _score_clip(
-    clips: Sequence[CheckedClip], index: int, rows: range, score: AlignmentScorer, result: Alignments
+    clips: Sequence[CheckedClip],
+    index: int,
+    rows: range,
+    score: AlignmentScorer,
+    result: Alignments,
+    reader: AudioReader,
 ) -> None:
     clip, by_text = clips[index], dict[str, float]()
     try:
-        wave = load_audio(clip.row.audio, start_s=clip.row.start_s, end_s=clip.row.end_s)
+        wave = reader.load(clip.row.audio, start_s=clip.row.start_s, end_s=clip.row.end_s)
     except DataError:
         return
     for text in dict.fromkeys([clip.text, *(clips[row].text for row in rows)]):

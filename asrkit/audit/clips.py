@@ -22,9 +22,9 @@ from asrkit.decoding import ctc
 from asrkit.text.normalisers import find_problems, normalise
 
 MAX_DETAILS = 3  # in the cause of a finding
-BATCH_CLIPS = 16
+BATCH_CLIPS = 32
 """That a process reads at once."""
-_PREFETCHED_BATCHES = 8
+_PREFETCHED_BATCHES = 4
 MAX_OVERSHOOT_S = 0.6
 """By how much a part of a recording may go beyond its end: many times are rounded to a second."""
 

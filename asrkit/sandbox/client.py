@@ -15,6 +15,7 @@ import typing
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -29,8 +30,16 @@ logger = logging.getLogger(__name__)
 
 REQUIRED_VARIABLE = "ASRKIT_SANDBOX"
 """Environment variable, of this process and its workers: "required" where strangers may send files."""
+BUFFER_BYTES = 1 << 18
 MAX_INPUTS = 10_000
 """Files that are allowed one by one; of more, their folders are."""
+
+SERVER_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # a fork would lose the others
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),  # else each clip's samples are fresh pages, a fifth of all the time
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+}
 
 _ERRORS = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AsrkitError)
@@ -99,6 +108,9 @@ class Sandbox:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_idle": []}  # for the processes of a data loader, where they are not forked
+
     def close(self) -> None:
         """End the processes that no call uses."""
         _close_all(self._idle)
@@ -137,8 +149,7 @@ class Sandbox:
     def _run(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], is_stream: bool, about: object, error: type
     ) -> Iterator[Any]:
-        kind = typing.get_type_hints(function)["return"]
-        decode = messages.decoder(typing.get_args(kind)[0] if is_stream else kind)
+        decode = _reply_decoder(function, is_stream)
         process = None
         try:
             process = self._take(function.__module__)
@@ -189,6 +200,7 @@ class _Process:
             _request_fork(module, theirs)
         try:
             self._connection.settimeout(confined.limits.wait_s)
+            self._replies = typing.cast(typing.BinaryIO, self._connection.makefile("rb", BUFFER_BYTES))
             self.send(confined)
             kind, value, _ = self.receive()
             if kind != messages.READY:
@@ -199,26 +211,32 @@ class _Process:
             raise
 
     def send(self, value: Any) -> None:
-        content = pickle.dumps(value)
-        self._connection.sendall(len(content).to_bytes(8, "big") + content)
+        self._connection.sendall(pickle.dumps(value))
 
     def receive(self) -> tuple[bytes, Any, bytearray]:
         try:
-            return messages.receive(self._connection, self._limits.reply_bytes)
+            return messages.receive(self._replies, self._limits.reply_bytes)
         except EOFError:
             self._is_alive = False
             raise
 
     def kill(self) -> None:
         """End the process now."""
-        self._connection.close()
+        self.close()
         if self._is_alive and self._owner == os.getpid():
             with contextlib.suppress(OSError):
                 os.kill(self._pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Close the socket, at which the process ends."""
+        self._replies.close()
         self._connection.close()
+
+
+@cache
+def _reply_decoder(function: Callable[..., Any], is_stream: bool) -> messages.Decoder:
+    kind = typing.get_type_hints(function)["return"]
+    return messages.decoder(typing.get_args(kind)[0] if is_stream else kind)
 
 
 def _close_all(processes: list[_Process]) -> None:
@@ -228,7 +246,11 @@ def _close_all(processes: list[_Process]) -> None:
 
 def _limit_number(paths: Iterable[str | Path]) -> Iterable[str | Path]:
     unique = dict.fromkeys(map(str, paths))
-    return unique if len(unique) <= MAX_INPUTS else dict.fromkeys(map(os.path.dirname, unique))
+    return unique if len(unique) <= MAX_INPUTS else dict.fromkeys(map(_real_folder, unique))
+
+
+def _real_folder(path: str) -> str:
+    return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or os.curdir
 
 
 def _make_error(value: Any, about: object, error: type[AsrkitError], limits: Limits) -> AsrkitError:
@@ -258,7 +280,6 @@ class _Server:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # of which a fork would lose all but one
         with theirs:
             self._process = subprocess.Popen(
                 [*child.module_command("asrkit.sandbox.server"), str(theirs.fileno())],
@@ -266,7 +287,7 @@ class _Server:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # an interrupt in the terminal is for this process
-                env=child.bare_environment() | threads,
+                env=child.bare_environment() | SERVER_ENVIRONMENT,
             )
         self._owner = os.getpid()
 

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -59,30 +59,27 @@ def send(connection: socket.socket, kind: bytes, value: Any) -> None:
         connection.sendall(array)
 
 
-def receive(connection: socket.socket, max_bytes: int) -> tuple[bytes, Any, bytearray]:
+def receive(source: BinaryIO, max_bytes: int) -> tuple[bytes, Any, bytearray]:
     """Return (kind, JSON value, bytes of its arrays).
 
-    Raises EOFError where the sender has ended, ValueError for what is no message or larger than `max_bytes`.
+    source: a buffered reader of the socket. Raises EOFError where the sender has ended, ValueError for what is no
+    message or larger than `max_bytes`.
     """
-    kind, length, num_bytes = HEADER.unpack(receive_bytes(connection, HEADER.size))
+    kind, length, num_bytes = HEADER.unpack(receive_bytes(source, HEADER.size))
     if length + num_bytes > max_bytes:
         raise ValueError("a reply of that size")
     try:
-        value = json.loads(receive_bytes(connection, length))
+        value = json.loads(receive_bytes(source, length))
     except RecursionError as error:
         raise ValueError("a reply of that depth") from error
-    return kind, value, receive_bytes(connection, num_bytes)
+    return kind, value, receive_bytes(source, num_bytes)
 
 
-def receive_bytes(connection: socket.socket, count: int) -> bytearray:
+def receive_bytes(source: BinaryIO, count: int) -> bytearray:
     """Receive exactly `count` bytes. Raises EOFError where there are fewer."""
     content = bytearray(count)
-    view, done = memoryview(content), 0
-    while done < count:
-        received = connection.recv_into(view[done:])
-        if not received:
-            raise EOFError
-        done += received
+    if source.readinto(content) < count:  # type: ignore[attr-defined]  # io.BufferedReader
+        raise EOFError
     return content
 
 

@@ -7,6 +7,7 @@ modules of the functions that it is asked for, and has no other threads: those o
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import pickle
@@ -17,7 +18,9 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
+
+import numpy.ma  # noqa: F401, which NumPy would import in every process
 
 from asrkit import errors
 from asrkit.sandbox import confinement, limits, messages
@@ -40,6 +43,7 @@ def main(descriptor: int) -> int:
                 return 0
             connection = socket.socket(fileno=descriptors[0])
             importlib.import_module(name.decode())
+            gc.freeze()  # so that no process copies what it shares, to look for garbage in it
             if _fork() == 0:
                 control.close()
                 _serve(connection)
@@ -55,11 +59,12 @@ def _fork() -> int:
 def _serve(connection: socket.socket) -> NoReturn:
     """Confine this process, then answer calls until the other end is closed."""
     try:
-        confined: Confinement = _receive(connection)
+        source = connection.makefile("rb")
+        confined: Confinement = _receive(source)
         _confine(confined)
         messages.send(connection, messages.READY, os.getpid())
         while True:
-            _answer(connection, _receive(connection), confined.limits)
+            _answer(connection, _receive(source), confined.limits)
     except confinement.ConfinementError as error:
         messages.send(connection, messages.FAILURE, ("", str(error)))
     except (EOFError, OSError):
@@ -68,10 +73,9 @@ def _serve(connection: socket.socket) -> NoReturn:
         os._exit(0)
 
 
-def _receive(connection: socket.socket) -> Any:
+def _receive(source: BinaryIO) -> Any:
     """Receive what the app sends, which is trusted."""
-    length = int.from_bytes(messages.receive_bytes(connection, 8), "big")
-    return pickle.loads(messages.receive_bytes(connection, length))
+    return pickle.load(source)
 
 
 def _confine(confined: Confinement) -> None:

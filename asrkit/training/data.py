@@ -1,6 +1,6 @@
 """Manifest -> features -> batch.
 
-A clip is decoded when it is needed, in the process of its data loader.
+A clip is decoded when it is needed, by a process that can do nothing else (`audio.confined`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from asrkit.audio import SAMPLING_RATE, load_audio
+from asrkit.audio import SAMPLING_RATE
+from asrkit.audio.confined import AudioReader
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.tokens import Speller
 from asrkit.models import features
@@ -55,6 +56,7 @@ class SpeechDataset(Dataset[Item]):
     ) -> None:
         self.utterances, self.processor, self.augmentation, self.seed = utterances, processor, augmentation, seed
         self.decoded: ByteLimitedCache[np.ndarray] = ByteLimitedCache(cache_bytes)
+        self.reader = AudioReader(row.audio for row in utterances)
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -67,7 +69,7 @@ class SpeechDataset(Dataset[Item]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = self.utterances[index]
         samples = self.decoded.get_or_compute(
-            index, lambda: load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples
+            index, lambda: self.reader.load(row.audio, start_s=row.start_s, end_s=row.end_s).samples
         )
         if self.augmentation is not None:
             samples = self.augmentation(samples, np.random.default_rng([self.seed, epoch, index]))

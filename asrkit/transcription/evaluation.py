@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from asrkit.audio import Waveform, load_audio
+from asrkit.audio import Waveform
+from asrkit.audio.confined import AudioReader
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError, DataError
 from asrkit.jobs import ProgressCallback
@@ -45,20 +46,21 @@ def evaluate(
     started = time.monotonic()
     clips: dict[int, EvaluatedClip] = {}
     errors: list[AudioError] = []
-    for group in _group_by_length([utterance.duration_s for utterance in utterances]):
-        on_progress("Transcribing the clips", len(clips) + len(errors), len(utterances))
-        waves = _load_waves(utterances, group, errors)
-        if not waves:
-            continue
-        transcripts = transcriber.transcribe_batch(list(waves.values()), decoder)
-        for index, transcript in zip(waves, transcripts, strict=True):
-            clips[index] = EvaluatedClip(
-                utterances[index],
-                normalise(utterances[index].text, normaliser),
-                normalise(transcript.text, normaliser),
-                transcript.words,
-                transcript.duration_s,
-            )
+    with AudioReader(utterance.audio for utterance in utterances if not utterance.fault) as reader:
+        for group in _group_by_length([utterance.duration_s for utterance in utterances]):
+            on_progress("Transcribing the clips", len(clips) + len(errors), len(utterances))
+            waves = _load_waves(utterances, group, errors, reader)
+            if not waves:
+                continue
+            transcripts = transcriber.transcribe_batch(list(waves.values()), decoder)
+            for index, transcript in zip(waves, transcripts, strict=True):
+                clips[index] = EvaluatedClip(
+                    utterances[index],
+                    normalise(utterances[index].text, normaliser),
+                    normalise(transcript.text, normaliser),
+                    transcript.words,
+                    transcript.duration_s,
+                )
     on_progress("Transcribing the clips", len(utterances), len(utterances))
     if not clips:
         raise errors[0]
@@ -66,7 +68,9 @@ def evaluate(
     return EvaluationReport([clips[index] for index in sorted(clips)], elapsed_s, [str(error) for error in errors])
 
 
-def _load_waves(utterances: Sequence[Utterance], group: list[int], errors: list[AudioError]) -> dict[int, Waveform]:
+def _load_waves(
+    utterances: Sequence[Utterance], group: list[int], errors: list[AudioError], reader: AudioReader
+) -> dict[int, Waveform]:
     """Decode the clips of a group on all cores; append the errors of those that cannot be read."""
 
     def load(index: int) -> Waveform | AudioError:
@@ -74,7 +78,7 @@ def _load_waves(utterances: Sequence[Utterance], group: list[int], errors: list[
         if utterance.fault:
             return AudioError(f"{utterance.row}: {utterance.fault}")
         try:
-            return load_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
+            return reader.load(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
         except AudioError as error:
             return error
 

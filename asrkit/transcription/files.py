@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrkit.audio import SAMPLING_RATE, OnNote, Waveform, check_speech, ignore_note, read_duration_s, stream_blocks
+from asrkit.audio import SAMPLING_RATE, OnNote, Waveform, check_speech, ignore_note
 from asrkit.audio.channels import split_channels
+from asrkit.audio.confined import AudioReader
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError
@@ -53,7 +54,9 @@ def transcribe_file(
     on_update: called with the new words; it may raise to stop the work. on_note: called with what was read otherwise
     than the file plainly says.
     """
-    return transcribe_blocks(stream_blocks(path, on_note), header_duration_s(path), load_transcriber, on_update, hints)
+    with AudioReader([path]) as reader:
+        duration_s = header_duration_s(path, reader)
+        return transcribe_blocks(reader.stream(path, on_note), duration_s, load_transcriber, on_update, hints)
 
 
 def transcribe_channels(
@@ -104,10 +107,10 @@ def transcribe_blocks(
     return Transcript(words, position / SAMPLING_RATE)
 
 
-def header_duration_s(path: str | Path) -> float:
+def header_duration_s(path: str | Path, reader: AudioReader) -> float:
     """Return the seconds of audio without decoding it; 0 where it cannot be read: decoding the file raises then."""
     try:
-        return read_duration_s(path)
+        return reader.read_duration_s(path)
     except AudioError:
         return 0.0
 

@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
-from asrkit import startup
+from asrkit import sandbox, startup
 from asrkit.data import access
 from asrkit.errors import RunError
 from asrkit.hub import credentials
@@ -168,6 +168,7 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
     use_quotas(deployment.quotas)
     hide_folders(*(store.root, store.data_dir) if deployment.has_visitors else (None, None))
     if deployment.has_visitors:
+        sandbox.require()
         credentials.withhold_token()
     access.isolate_visitors(store.data_dir)
     upload_folder.set_upload_folder()

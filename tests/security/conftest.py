@@ -13,6 +13,7 @@ import pytest
 from asrkit.data import access
 from asrkit.hub import credentials
 from asrkit.runs.store import RunStore
+from asrkit.sandbox import REQUIRED_VARIABLE
 from asrkit.ui import app
 from asrkit.ui.security import paths, permissions, quotas
 from asrkit.ui.security.deployment import Deployment, make_deployment
@@ -54,7 +55,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         patch.setattr(credentials, "_operators_token", None)
         for name in credentials.TOKEN_VARIABLES:
             patch.delenv(name, raising=False)
-        for name in ("GRADIO_TEMP_DIR", access.READABLE_VARIABLE, access.VISITORS_VARIABLE):
+        for name in ("GRADIO_TEMP_DIR", access.READABLE_VARIABLE, access.VISITORS_VARIABLE, REQUIRED_VARIABLE):
             patch.setenv(name, "")  # restored afterwards, whatever the app sets
         for name in ("GRADIO_TEMP_DIR", access.READABLE_VARIABLE):
             patch.delenv(name)

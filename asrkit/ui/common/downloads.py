@@ -14,7 +14,8 @@ from fastapi.params import Depends
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 
-from asrkit.audio import encode_wav, load_audio
+from asrkit.audio import encode_wav
+from asrkit.audio.confined import load_confined
 from asrkit.data import manifest
 from asrkit.errors import AsrkitError, RunError
 from asrkit.runs.report import export
@@ -90,7 +91,7 @@ def _read_clip(run: Run, clip_id: str) -> bytes:
     row = _read_rows(path, path.stat().st_mtime_ns).get(clip_id)
     if row is None:
         raise RunError(strings.text("common.no_clip", clip=repr(clip_id), run=run.id))
-    return encode_wav(load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
+    return encode_wav(load_confined(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
 
 
 @lru_cache(maxsize=4)

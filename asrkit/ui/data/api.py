@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from asrkit import config as configs
-from asrkit.audio import decode_audio, encode_wav
+from asrkit.audio import encode_wav
+from asrkit.audio.confined import AudioReader
 from asrkit.audit import selection
 from asrkit.audit.clips import Limits
 from asrkit.audit.inspection import Inspection
@@ -112,7 +113,8 @@ class DataApi:
         if query.get("id") not in (None, row.id):  # the dataset was loaded again, with other rows
             raise DataError(strings.text("data.dataset_changed"))
         end_s = min(row.end_s or float("inf"), row.start_s + MAX_PLAYED_S)
-        rate, samples = decode_audio(row.audio, start_s=row.start_s, end_s=end_s)
+        with AudioReader([row.audio]) as reader:
+            rate, samples = reader.decode(row.audio, start_s=row.start_s, end_s=end_s)
         return AudioBytes(encode_wav(samples, rate))
 
     @with_error_reply

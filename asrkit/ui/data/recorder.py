@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asrkit.audio import load_audio
+from asrkit.audio.confined import load_confined
 from asrkit.data import access, collection, prompts
 from asrkit.data.collection import Collection
 from asrkit.runs.store import RunStore
@@ -61,7 +61,7 @@ class Recorder:
         speaker = " ".join(str(request.get("speaker") or "")[:MAX_SPEAKER_CHARS].split())
         path = upload_folder.check_uploaded(request.get("path"), max_bytes=MAX_TAKE_BYTES)
         try:
-            wave = load_audio(path)
+            wave = load_confined(path)
             storage.check_room(2 * len(wave.samples))
         finally:
             path.unlink(missing_ok=True)

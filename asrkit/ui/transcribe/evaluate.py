@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from asrkit.audio import encode_wav, load_audio
+from asrkit.audio import encode_wav
+from asrkit.audio.confined import load_confined
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
@@ -126,7 +127,7 @@ class EvaluateApi:
         if not index.isdecimal() or int(index) >= len(worst):
             raise DataError(strings.text("evaluate.no_clip"))
         row = worst[int(index)].utterance
-        return AudioBytes(encode_wav(load_audio(row.audio, start_s=row.start_s, end_s=row.end_s).samples))
+        return AudioBytes(encode_wav(load_confined(row.audio, start_s=row.start_s, end_s=row.end_s).samples))
 
     def _find(self, request: Mapping[str, Any]) -> Job[RenderedEvaluation]:
         job = self.jobs.find(str(request.get("id")))

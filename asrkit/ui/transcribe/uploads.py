@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.audio import AudioNote, stream_blocks
+from asrkit.audio import AudioNote
+from asrkit.audio.confined import AudioReader
 from asrkit.jobs import Job, JobQueue
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
@@ -65,13 +66,14 @@ class UploadQueue:
             return block
 
         notes: list[AudioNote] = []
-        files.transcribe_blocks(
-            map(keep, stream_blocks(path, notes.append)),
-            files.header_duration_s(path),
-            load_model,
-            on_words,
-            recording.hints,
-        )
+        with AudioReader([path]) as reader:
+            files.transcribe_blocks(
+                map(keep, reader.stream(path, notes.append)),
+                files.header_duration_s(path, reader),
+                load_model,
+                on_words,
+                recording.hints,
+            )
         recording.seconds = time.monotonic() - started
         finish(recording)
         recording.notice = " ".join(filter(None, [*(note.warning for note in notes), recording.notice]))

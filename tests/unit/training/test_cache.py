@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from asrkit.audio import load_audio
+from asrkit.audio.confined import AudioReader
 from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
-from asrkit.training import data
 from asrkit.training.cache import ByteLimitedCache
 from asrkit.training.data import SpeechDataset
 from asrkit.training.model import load
@@ -106,8 +105,13 @@ def test_frozen_encoder_computes_no_gradient(checkpoint, freeze):
 
 
 def test_cached_audio_is_decoded_once(checkpoint, build, clips, monkeypatch):
-    decoded, real = [], load_audio
-    monkeypatch.setattr(data, "load_audio", lambda path, **where: decoded.append(path) or real(path, **where))
+    decoded, real = [], AudioReader.load
+
+    def load_and_count(reader, path, **part):
+        decoded.append(path)
+        return real(reader, path, **part)
+
+    monkeypatch.setattr(AudioReader, "load", load_and_count)
     trainer = build(checkpoint())
     rows, room = trainer.train_rows, 4 * 16_000
     for kept, times in ((0, 8), (room, 7), (10 * room, 4)):  # a second: the first clip, of 0.9 s
