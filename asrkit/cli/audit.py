@@ -52,7 +52,7 @@ def add_command(commands: shared.Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from asrkit.audit import inspection
-    from asrkit.data import sources
+    from asrkit.data import confined
 
     store = shared.open_store(options)
     defaults = {"preset": "", "train": options.data, "max_duration_s": 30}
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     changes = shared.spell_numbers_of_language(shared.parse_changes(options.changes))
     config = configs.TrainConfig().replace(defaults | normaliser | changes)
     limits = _make_limits(config, options.model, store)
-    source = sources.load(
+    source = confined.load(
         options.data,
         text_column=config.text_column or None,
         audio_column=config.audio_column or None,

@@ -26,12 +26,12 @@ def add_command(commands: shared.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from asrkit.data import sources
+    from asrkit.data import confined
     from asrkit.transcription import evaluation
     from asrkit.transcription.model_cache import get_transcriber
 
     store = shared.open_store(options)
-    source = sources.load(options.data, tiers=options.tiers, on_progress=shared.print_progress)
+    source = confined.load(options.data, tiers=options.tiers, on_progress=shared.print_progress)
     if assumed := sum(bool(row.marks) and not row.fault for row in source.unseen):
         print(f"Read on assumptions, which `asrkit audit` lists: {format_count(assumed, 'clip')}.", file=sys.stderr)
     name = options.model or model_choices.find_default_model(store)

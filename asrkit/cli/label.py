@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     name = options.model or model_choices.find_default_model(store)
     held_out, rules = _load_evaluation_set(options.eval, name, store)
     recordings = labelling.find_recordings(options.folder)
-    added = sources.load(options.transcribed, on_progress=shared.print_progress) if options.transcribed else None
+    added = confined.load(options.transcribed, on_progress=shared.print_progress) if options.transcribed else None
     transcriber = get_transcriber(name, store, shared.print_progress)
     report = evaluation.evaluate(transcriber, held_out, rules, on_progress=shared.make_counter())
     counts = labelling.label_recordings(
@@ -80,7 +80,7 @@ def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple
     run = store.find(model)
     rules = run.config().text_rules if run else "basic"
     if data:
-        return sources.load(data, on_progress=shared.print_progress).unseen, rules
+        return confined.load(data, on_progress=shared.print_progress).unseen, rules
     if run is None or not run.manifest_path("eval").exists():
         raise ConfigError(
             f"What the confidence of {model} is worth has to be measured on clips that it was not trained on; name "

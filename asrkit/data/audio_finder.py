@@ -11,6 +11,7 @@ from pathlib import Path
 
 from asrkit.data import access, files
 from asrkit.data.manifest import BAD_ROW, Mark
+from asrkit.sandbox import forbidden
 
 AUDIO_FOLDERS = frozenset(
     "audio audios clip clips data flac mp3 media ogg recording recordings segments sound sounds speech wav wav16 wav48 "
@@ -72,7 +73,8 @@ def find_in_any_form(base: Path, relative: str) -> Path | None:
 def _list(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:  # a file, or a folder that may not be read
+    except OSError as error:  # a file, or a folder that may not be read
+        forbidden.note_cause(error)
         return []
 
 

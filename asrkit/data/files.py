@@ -11,6 +11,7 @@ from asrkit.audio import read_duration_s
 from asrkit.data import limits
 from asrkit.data.manifest import UNREADABLE_S
 from asrkit.errors import AudioError, DataError
+from asrkit.sandbox import forbidden
 from asrkit.units import format_binary_size
 
 AUDIO_SUFFIXES = frozenset(
@@ -61,7 +62,7 @@ def list_files(folder: Path) -> list[Path]:
     Raises DataError for a name that is not UTF-8, which neither libsndfile nor a report can handle.
     """
     found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=forbidden.note_cause):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         found += [Path(parent, name) for name in files if not name.startswith(".")]
     for path in found:
@@ -85,5 +86,8 @@ def measure_duration(file: str | Path, start_s: float = 0.0, end_s: float | None
     try:
         file_s = read_duration_s(file)
     except AudioError:
+        return UNREADABLE_S
+    except PermissionError:
+        forbidden.note(file)
         return UNREADABLE_S
     return max(0.0, (file_s if end_s is None else min(end_s, file_s)) - start_s)

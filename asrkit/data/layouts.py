@@ -7,13 +7,13 @@ annotations in folders, subtitles and lists of labels; recordings with transcrip
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
 from asrkit.data.manifest import Mark, Utterance
-from asrkit.data.readers import collections, corpora, parquet, saved, spreadsheets, tables, text_files
+from asrkit.data.readers import collections, corpora, hub_datasets, parquet, saved, spreadsheets, tables, text_files
 from asrkit.data.readers.annotations import dataset as annotated
 from asrkit.data.readers.annotations import formats
 from asrkit.data.readers.annotations.tiers import TierChoice, TierSummary, merge_summaries
@@ -60,7 +60,8 @@ class ReadOptions:
 
     choice: the columns to use. tiers: those to read of annotated recordings, as in the setting. clips_dir: where clips
     that are only bytes in a table are written; the user's cache by default. on_progress: called while files are fetched
-    from the Hub. depth: of nested folders, counted here. budget: of what is unpacked, in all.
+    from the Hub. depth: of nested folders, counted here. budget: of what is unpacked, in all. fetched:
+    datasets of the Hub that are here already.
     """
 
     choice: ColumnChoice
@@ -69,6 +70,7 @@ class ReadOptions:
     on_progress: ProgressCallback | None = None
     depth: int = 0
     budget: archives.Budget = field(default_factory=archives.Budget)
+    fetched: Mapping[str, hub_datasets.FetchedDataset] = field(default_factory=dict)
 
     def nested(self) -> ReadOptions:
         return replace(self, depth=self.depth + 1)

@@ -25,6 +25,7 @@ stays unseen.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def load(
     speaker_column: str | None = None,
     tiers: str = "",
     hub_dir: Path | None = None,
+    fetched: Mapping[str, hub_datasets.FetchedDataset] | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Source:
     """Read the utterances of `data`. Clips are not decoded: one that is not audio has duration -1.0, for the audit.
@@ -92,13 +94,14 @@ def load(
     eval_data: replaces the eval split, by its own eval split or, if it has none, by all of it. text_column,
     audio_column, speaker_column: for names other than the usual ones. tiers: those to read of annotated recordings, and
     speakers, as in `TierChoice`. hub_dir: where clips are written that are only bytes in a table; the user's cache by
-    default, where archives are unpacked, too. on_progress: called with the bytes fetched from the Hub.
+    default, where archives are unpacked, too. fetched: datasets of the Hub that need not be fetched. on_progress:
+    called with the bytes fetched from the Hub.
 
     Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
     be read here (see `access`); HubError for data that cannot be fetched from the Hub.
     """
     choice = ColumnChoice(text_column, audio_column, speaker_column)
-    options = ReadOptions(choice, tiers, hub_dir, on_progress)
+    options = ReadOptions(choice, tiers, hub_dir, on_progress, fetched=fetched or {})
     source = _load_all(str(data), options)
     if eval_data is None:
         return source
@@ -175,7 +178,7 @@ def _read(data: str, options: ReadOptions) -> Source:
 
 def _read_hub(data: str, options: ReadOptions) -> Contents:
     """Read a dataset of the Hub: the chosen split, to train on, or all splits with a role."""
-    fetched = hub_datasets.fetch(data, options.on_progress)
+    fetched = options.fetched.get(data) or hub_datasets.fetch(data, options.on_progress)
     if fetched.folder:
         contents = read_folder(fetched.folder, options)
         rows = _assign_splits(contents.utterances, fetched)

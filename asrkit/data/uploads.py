@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from asrkit.data import archives, files
+from asrkit.data import archives, confined, files
 from asrkit.data.readers import parquet, tables
 from asrkit.data.readers.annotations import formats
 from asrkit.errors import DataError
@@ -63,7 +63,9 @@ def _unpack(source: Path, name: str, data_dir: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
         link = Path(draft) / name
         link.symlink_to(source.absolute())
-        return archives.unpack(link, data_dir, _names(archives.stem(Path(name))))
+        unpacked = Path(f"{draft}-content")
+        confined.unpack(link, Path(draft)).rename(unpacked)
+        return claim_name(unpacked, _names(archives.stem(Path(name))))
 
 
 def sanitize_file_name(name: str) -> str:

@@ -16,7 +16,7 @@ from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import EXPLANATIONS, Finding, derive_verdict
 from asrkit.audit.writing import ClipText
 from asrkit.config import TrainConfig
-from asrkit.data import dataset_names, manifest, sources, splitting
+from asrkit.data import confined, dataset_names, manifest, sources, splitting
 from asrkit.data.dataset_names import HUB
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AssumptionError, DataError
@@ -99,7 +99,7 @@ def prepare_data(
         vocabularies.check_language(model, config.adapter_language)
     if model:
         compatibility.check(model, config)
-    source = sources.load(
+    source = confined.load(
         config.train,
         eval_data=config.eval or None,
         text_column=config.text_column or None,

@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 
 from asrkit import child, errors
 from asrkit.errors import AsrkitError, DataError
-from asrkit.sandbox import messages
+from asrkit.sandbox import confinement, limits, messages
 from asrkit.sandbox.confinement import landlock_version
 from asrkit.sandbox.limits import Limits
 from asrkit.sandbox.messages import Call, Confinement
@@ -56,9 +56,9 @@ def require() -> None:
 
 
 @contextlib.contextmanager
-def limited(limits: Limits) -> Iterator[None]:
+def limited(limit: Limits) -> Iterator[None]:
     """Give these limits to every `Sandbox` that is made in this context."""
-    token = _limits.set(limits)
+    token = _limits.set(limit)
     try:
         yield
     finally:
@@ -125,7 +125,11 @@ class Sandbox:
         """Return what a module's function returns, or raise the error of `asrkit.errors` that it raises.
 
         about: the file, for messages. error: what is raised where the function breaks down or exceeds the limits.
+        In a process that is confined already, the function is called there.
         """
+        if confinement.is_confined():
+            with limits.tightened(self.limits):
+                return function(*arguments)
         try:
             (result,) = self._run(function, arguments, False, about, error)
         except _ForbiddenError:  # its file was replaced since the process began: that one may read the old file alone

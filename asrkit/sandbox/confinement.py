@@ -52,8 +52,16 @@ _CALLS = {
 }
 
 
+_is_confined = False
+
+
 class ConfinementError(OSError):
     """The kernel refuses to confine this process."""
+
+
+def is_confined() -> bool:
+    """Return whether this process is confined."""
+    return _is_confined
 
 
 @cache
@@ -70,6 +78,8 @@ def confine(readable: Iterable[Path], writable: Iterable[Path]) -> None:
     Raises ConfinementError where the kernel fails to; nothing happens where it has no Landlock, and without seccomp the
     process keeps what only that would take.
     """
+    global _is_confined
+    _is_confined = True
     if sys.platform != "linux":
         return
     libc = _libc()

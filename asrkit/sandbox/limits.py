@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_OPEN_FILES = 256
@@ -43,6 +44,20 @@ def apply(limits: Limits, *, is_writing: bool) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
+
+
+@contextlib.contextmanager
+def tightened(limits: Limits) -> Iterator[None]:
+    """Limit the memory of this process, which is confined, to less for a while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    with contextlib.suppress(OSError):
+        _, data_bytes = _used_bytes()
+        lower = data_bytes + limits.memory_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (lower if soft == resource.RLIM_INFINITY else min(lower, soft), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def grant_cpu(seconds: int) -> None:

@@ -129,7 +129,7 @@ def decoder(kind: Any) -> Decoder:
     if origin in (list, tuple, frozenset):
         make, one = origin, decoder(arguments[0])
         return lambda value, data: make([one(item, data) for item in _check(value, list)])
-    if origin is dict:
+    if origin in (dict, Mapping):
         pair = _record_decoder(lambda *values: values, [decoder(each) for each in arguments])
         return lambda value, data: dict(pair(item, data) for item in _check(value, list))
     if names := _field_names(kind):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from pyarrow import parquet
 from asrkit.data import access, files, limits, sources
 from asrkit.data.readers import separated, spreadsheets
 from asrkit.errors import DataError
+from asrkit.sandbox import Sandbox
 
 MB = 1 << 20
 
@@ -148,17 +148,16 @@ def test_the_operator_has_other_limits(own: Path) -> None:
 
 def test_spreadsheets_are_read_without_the_environment(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that reads them has no secret to give away."""
-    environments: list[dict[str, str]] = []
-    run = subprocess.run
+    asked: list[tuple[str, Any]] = []
+    call = Sandbox.call
 
-    def watch(*args: Any, **options: Any) -> Any:
-        environments.append(options["env"])
-        return run(*args, **options)
+    def watch(confined: Sandbox, function: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append((function.__module__, confined._confined.environment))
+        return call(confined, function, *arguments, **options)
 
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_operator")
-    monkeypatch.setenv("ASRKIT_PASSWORD", "secret")
-    monkeypatch.setattr(subprocess, "run", watch)
+    monkeypatch.setattr(Sandbox, "call", watch)
     (own / "a.xlsx").write_bytes(b"no spreadsheet")
     with pytest.raises(DataError, match="cannot be read as a spreadsheet"):
         spreadsheets.read(own / "a.xlsx")
-    assert set(environments[0]) <= {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH"}
+    assert asked == [(spreadsheets.__name__, ())]

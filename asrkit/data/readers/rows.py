@@ -17,6 +17,7 @@ from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.readers import times
 from asrkit.data.readers.columns import Columns
 from asrkit.errors import AudioError, DataError
+from asrkit.sandbox import forbidden
 
 MIN_SHARED_TEXTS = 3
 """Texts of one recording that make parts of it, where most recordings have one."""
@@ -70,6 +71,9 @@ class _Recordings:
         try:
             return decode_audio(file, end_s=0.1)[0]
         except AudioError:
+            return 1
+        except PermissionError:
+            forbidden.note(file)
             return 1
 
 

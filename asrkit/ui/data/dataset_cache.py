@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from asrkit.data import access, sources
+from asrkit.data import access, confined
 from asrkit.data.sources import Source
 from asrkit.jobs import ProgressCallback
 from asrkit.ui.common.component import Request
@@ -61,7 +61,7 @@ class DatasetCache:
         """Read the dataset of a request again. Raises DataError if it cannot be read."""
         key = make_key(request)
         text, audio, speaker = (value or None for value in key[1:4])
-        source = sources.load(
+        source = confined.load(
             key[0].strip(),
             text_column=text,
             audio_column=audio,

@@ -11,7 +11,7 @@ import gradio as gr
 
 from asrkit.audio import encode_wav
 from asrkit.audio.confined import load_confined
-from asrkit.data import manifest, sources
+from asrkit.data import confined, manifest
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import DataError
@@ -148,7 +148,7 @@ def load_evaluation_clips(dataset: str, model: str, store: RunStore) -> Sequence
     Without a dataset: the evaluation set of the run that `model` names. Raises DataError if there is neither.
     """
     if dataset:
-        return sources.load(dataset).unseen
+        return confined.load(dataset).unseen
     frozen = store.root / model / "eval.jsonl"
     if store.find(model) is None or not frozen.exists():
         raise DataError(strings.text("evaluate.no_dataset"))

@@ -5,6 +5,7 @@ import pytest
 from asrkit.data import sources
 from asrkit.data.readers import spreadsheets
 from asrkit.errors import DataError
+from asrkit.sandbox import Limits
 from tests.support.sheets import cells, write_ods, write_xlsx
 
 HEADER = ["file_name", "text", "speaker"]
@@ -113,8 +114,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_spreadsheet_is_refused(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(spreadsheets, "MAX_SECONDS", 20)
-    monkeypatch.setattr(spreadsheets, "MAX_MEMORY_BYTES", 1 << 28)  # a gigabyte takes seconds to fill
+    limits = Limits(memory_bytes=1 << 28, cpu_s=20)  # a gigabyte takes seconds to fill
+    monkeypatch.setattr(spreadsheets, "LIMITS", limits)
     make, message = HOSTILE[name]
     with pytest.raises(DataError, match=message) as error:
         load(make(tmp_path / "x.xlsx"))

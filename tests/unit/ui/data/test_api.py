@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrkit.data import access, sources
+from asrkit.data import access, confined, sources
 from asrkit.errors import DataError
 from asrkit.runs.advice import Machine
 from asrkit.runs.store import RunStore
@@ -104,8 +104,8 @@ def test_accepted_language_decides_the_lower_case(data_api, folder):
 
 
 def test_dataset_in_use_stays_cached_while_others_are_loaded(data_api, folder, monkeypatch):
-    read, load = [], sources.load
-    monkeypatch.setattr(sources, "load", lambda data, **options: (read.append(data), load(data, **options))[1])
+    read, load = [], confined.load
+    monkeypatch.setattr(confined, "load", lambda data, **options: (read.append(data), load(data, **options))[1])
     data_api.load(make_request(folder))
     for number in range(2 * MAX_DATASETS):
         other = folder.parent / f"other {number}"
