@@ -7,7 +7,7 @@ and files. What they return is data of a declared type (`messages`), never code.
 `server` is the process that forks them, with the libraries imported; `confinement` is what the kernel takes from them.
 """
 
-from asrkit.sandbox.client import REQUIRED_VARIABLE, Sandbox, limited, require
+from asrkit.sandbox.client import REQUIRED_VARIABLE, Sandbox, can_confine, limited, require
 from asrkit.sandbox.limits import Limits
 
-__all__ = ["REQUIRED_VARIABLE", "Limits", "Sandbox", "limited", "require"]
+__all__ = ["REQUIRED_VARIABLE", "Limits", "Sandbox", "can_confine", "limited", "require"]

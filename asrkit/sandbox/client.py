@@ -55,6 +55,11 @@ def require() -> None:
     os.environ[REQUIRED_VARIABLE] = "required"
 
 
+def can_confine() -> bool:
+    """Return whether the kernel keeps confined processes from other files."""
+    return landlock_version() > 0
+
+
 @contextlib.contextmanager
 def limited(limit: Limits) -> Iterator[None]:
     """Give these limits to every `Sandbox` that is made in this context."""
@@ -84,7 +89,7 @@ class Sandbox:
         writes: Iterable[str | Path] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        if os.environ.get(REQUIRED_VARIABLE) == "required" and not landlock_version():
+        if os.environ.get(REQUIRED_VARIABLE) == "required" and not can_confine():
             raise DataError(
                 "This app is open to everybody and therefore reads no files, because the kernel of its machine cannot "
                 "confine what reads them (it needs Landlock, of Linux 5.13 or newer); whoever runs the app can move it "

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.sandbox [--clips 400] [--rounds 5]
 
 FLAC clips of 2 to 20 seconds, then ten times as many WAV clips of half a second, for which a call costs most. Prints
-the median of the ratios of neighbouring runs.
+the median of the ratios of neighbouring runs: on the clock, which is right on an idle machine alone, and by the time of
+the processors, with that of the confined processes.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import psutil
 import soundfile
 
 from asrkit.audio import confined
 from asrkit.audit.clips import Limits, audit_clips
 from asrkit.data.manifest import Utterance
+from asrkit.sandbox import Sandbox
 
 RATE = 16_000
+
+Work = Callable[[Sequence[Utterance]], None]
 
 
 def main() -> None:
@@ -39,12 +44,11 @@ def main() -> None:
     ):
         with tempfile.TemporaryDirectory() as folder:
             rows = make_clips(Path(folder), count, suffix, lengths_s)
-            for decode in (True, False):
-                ratios = compare(rows, decode, options.rounds)
-                what = "decoded" if decode else "headers"
+            for work in (decode, read_headers, load):
+                clock, processor = (statistics.median(ratios) for ratios in compare(rows, work, options.rounds))
                 print(
-                    f"{len(rows)} clips, {name}, {what}: {statistics.median(ratios):.2f} times as fast in a sandbox "
-                    f"({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+                    f"{len(rows)} clips, {name}, {work.__name__}: a sandbox has {clock:.2f} of the speed on the clock, "
+                    f"{processor:.2f} by the time of processors"
                 )
 
 
@@ -59,22 +63,48 @@ def make_clips(folder: Path, count: int, suffix: str, lengths_s: tuple[float, fl
     return rows
 
 
-def compare(rows: Sequence[Utterance], decode: bool, rounds: int) -> list[float]:
-    """Return the speed in a sandbox by that in this process, of each round."""
-    measure_s(rows, decode, is_confined=True)  # starts the server
-    ratios = []
+def compare(rows: Sequence[Utterance], work: Work, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the times without a sandbox by those in one, of each round: on the clock, and of the processors."""
+    measure_s(rows, work, is_confined=True)  # starts the server
+    clock, processor = [], []
     for number in range(rounds):
         order = (True, False) if number % 2 else (False, True)
-        spent_s = {is_confined: measure_s(rows, decode, is_confined=is_confined) for is_confined in order}
-        ratios.append(spent_s[False] / spent_s[True])
-    return ratios
+        spent_s = {is_confined: measure_s(rows, work, is_confined=is_confined) for is_confined in order}
+        clock.append(spent_s[False][0] / spent_s[True][0])
+        processor.append(spent_s[False][1] / spent_s[True][1])
+    return clock, processor
 
 
-def measure_s(rows: Sequence[Utterance], decode: bool, *, is_confined: bool) -> float:
-    with mock.patch.object(confined, "_is_own", lambda path: not is_confined):
-        begun = time.perf_counter()
-        audit_clips(rows, Limits(), decode)
-        return time.perf_counter() - begun
+def measure_s(rows: Sequence[Utterance], work: Work, *, is_confined: bool) -> tuple[float, float]:
+    """Return the seconds on the clock, and of all processors with those of the confined processes."""
+    confined_s, close = [0.0], Sandbox.close
+
+    def count_and_close(sandbox: Sandbox) -> None:
+        confined_s[0] += sum(sum(psutil.Process(process._pid).cpu_times()[:2]) for process in sandbox._idle)
+        close(sandbox)
+
+    with (
+        mock.patch.object(confined, "_is_own", lambda path: not is_confined),
+        mock.patch.object(Sandbox, "close", count_and_close),
+    ):
+        begun, begun_processor = time.perf_counter(), time.process_time()
+        work(rows)
+        return time.perf_counter() - begun, time.process_time() - begun_processor + confined_s[0]
+
+
+def decode(rows: Sequence[Utterance]) -> None:
+    audit_clips(rows, Limits(), decode=True)
+
+
+def read_headers(rows: Sequence[Utterance]) -> None:
+    audit_clips(rows, Limits())
+
+
+def load(rows: Sequence[Utterance]) -> None:
+    """As the loader of a run does, in one thread, with the samples sent to it."""
+    with confined.AudioReader(row.audio for row in rows) as reader:
+        for row in rows:
+            reader.load(row.audio)
 
 
 def describe_processor() -> str:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from asrkit.sandbox import client as sandbox_client
+
 
 @pytest.fixture(scope="module")
 def page(serve):
@@ -140,3 +142,13 @@ def test_concurrent_visitors_are_kept_apart(page):
         sorted(path.name for path in home.iterdir()) == [f"voice {index}" for index in range(3)] for home in homes
     )
     assert all(each["kept"] == 1 for each in replies.values())
+
+
+def test_no_file_is_read_where_the_kernel_confines_nothing(page, monkeypatch):
+    ann = Browser(page)
+    data = record(ann, "mine")["data"]
+    monkeypatch.setattr(sandbox_client, "landlock_version", lambda: 0)
+    for reply in (ann.call("load", {"data": data}), record(ann, "other")):
+        assert "open to everybody and therefore reads no files, because the kernel" in reply["error"]
+    assert ann.play(data).status_code == 404
+    assert ann.call("load", {"data": "callsigns"})["train"] > 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.audio import load_audio
+from asrkit.audio.confined import load_confined
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.protocols import Decoder
@@ -122,7 +122,7 @@ def _is_readable(clip: Utterance) -> bool:
 
 
 def _load(clip: Utterance) -> Any:
-    return load_audio(clip.audio, start_s=clip.start_s, end_s=clip.end_s)
+    return load_confined(clip.audio, start_s=clip.start_s, end_s=clip.end_s)
 
 
 def _text(clip: Any) -> list[str]:

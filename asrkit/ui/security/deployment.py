@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from asrkit import sandbox
 from asrkit.errors import ConfigError
 from asrkit.files import readable_disk_errors, write_atomic
 from asrkit.ui.security.permissions import Action
@@ -83,8 +84,12 @@ class Deployment:
                 if self.has_sign_in
                 else "; visitors can only transcribe, because the Space has no sign-in (hf_oauth)"
             )
+            if not sandbox.can_confine():
+                note += "; it reads no files, because the kernel cannot confine what reads them (Landlock)"
             return f"asrkit is ready at {self.url}{note}"
         lines = [f"asrkit is ready at {self.link}"]
+        if self.has_visitors and not sandbox.can_confine():
+            lines.append("It reads no files, because this machine's kernel cannot confine what reads them (Landlock).")
         if self.password:
             shown = self.password if self.is_password_made else "in ASRKIT_PASSWORD"
             lines.append(f"Others open {self.url} and sign in with the password {shown}")
