@@ -113,8 +113,11 @@ def _inputs(name: str, fetched: Mapping[str, FetchedDataset]) -> list[str | Path
     if name in BUILT_IN or not name.strip() or "\0" in name:
         return []
     sources.check_access(name)
-    path, _ = spreadsheets.split_sheet_name(Path(os.path.expanduser(name)).absolute())
-    return [path] if path.is_dir() else [path, path.parent]
+    try:
+        path, _ = spreadsheets.split_sheet_name(Path(os.path.expanduser(name)).absolute())
+        return [path] if path.is_dir() else [path, path.parent]
+    except OSError:  # a name that no file can have, which reading it tells
+        return []
 
 
 # In the sandbox

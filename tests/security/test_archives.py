@@ -14,6 +14,7 @@ import pytest
 from asrkit.audio.waveform import encode_wav
 from asrkit.data import access, archive_members, archives, embedded, sources, uploads
 from asrkit.errors import DataError
+from asrkit.sandbox import confinement
 
 
 def pack(content: Mapping[str, bytes]) -> bytes:
@@ -88,6 +89,7 @@ def test_rows_cannot_name_what_others_unpacked(own: Path, tmp_path: Path) -> Non
 
 
 def test_visitors_unpack_less_than_the_operator(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_is_confined", True)  # so that the limits below hold where it is unpacked
     monkeypatch.setattr(archives, "MAX_VISITOR_FILES", 5)
     monkeypatch.setattr(archives, "MAX_VISITOR_BYTES", 1000)
     archive = own / "many.zip"

@@ -35,7 +35,7 @@ def test_dataset_is_the_same(corpus: Path) -> None:
 
 def test_errors_are_the_same(tmp_path: Path, corpus: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for data in ("", "nowhere/at all", str(tmp_path / "empty"), str(corpus / "a.wav"), "a\0b"):
+    for data in ("", "nowhere/at all", str(tmp_path / "empty"), str(corpus / "a.wav"), "a\0b", "x" * 5000):
         with pytest.raises(DataError) as expected:
             sources.load(data)
         with pytest.raises(DataError) as found:
