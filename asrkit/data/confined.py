@@ -94,6 +94,7 @@ def _call(
     for folder in writes:
         folder.mkdir(parents=True, exist_ok=True)
     environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    environment["TMPDIR"] = str(writes[0])
     with Sandbox([*reads, *writes], writes, environment) as confined:
         return confined.call(function, *arguments, about=about)
 

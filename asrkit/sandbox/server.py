@@ -29,7 +29,7 @@ from asrkit.sandbox.messages import Call, Confinement
 
 MAX_NAME_BYTES = 4096
 PACKAGE = Path(__file__).resolve().parents[1]
-LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom")
+LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/zero", "/dev/urandom")
 """What libraries read beside Python's own folders."""
 
 
@@ -90,7 +90,7 @@ def _confine(confined: Confinement) -> None:
     limits.apply(confined.limits, is_writing=bool(confined.writes))
     own: list[str | Path] = [PACKAGE, PACKAGE.parent / "assets", sys.prefix, sys.base_prefix, *LIBRARIES]
     folders = [folder for folder in sys.path if folder and Path(folder) != PACKAGE.parent]
-    confinement.confine(map(Path, (*own, *folders, *confined.reads)), map(Path, confined.writes))
+    confinement.confine(map(Path, (*own, *folders, *confined.reads)), map(Path, (os.devnull, *confined.writes)))
 
 
 def _answer(connection: socket.socket, call: Call, limit: Limits) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from asrkit.data import archives, uploads
 from asrkit.errors import DataError
+from asrkit.sandbox import confinement
 from tests.support.disks import mount_tmpfs
 from tests.support.ports import find_free_port
 from tests.support.tokens import AUTHORIZATION, TOKEN
@@ -104,6 +105,7 @@ def test_full_disk_while_saving_leaves_no_files(tmp_path):
 @pytest.mark.parametrize("spare", [1 << 30, 0])
 def test_full_disk_while_unpacking_leaves_no_files(tmp_path, monkeypatch, spare):
     """The free space is checked first; with spare = 0 the check passes and the disk fills while unpacking."""
+    monkeypatch.setattr(confinement, "_is_confined", True)  # so that the disk below is that of the unpacking
     monkeypatch.setattr(archives, "SPARE_BYTES", spare)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(4):

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import datasets
 import pytest
 
 from asrkit.data import access, confined, sources, uploads
@@ -83,6 +84,17 @@ def test_archives_are_unpacked_into_the_cache(corpus: Path, tmp_path: Path, cach
     rows = confined.load(archive).train
     assert rows == sources.load(archive).train
     assert all(Path(row.audio).is_relative_to(cache) for row in rows[:2])
+
+
+def test_saved_dataset_and_its_clips_are_read(corpus: Path, tmp_path: Path, cache: Path) -> None:
+    content = (corpus / "a.wav").read_bytes()
+    rows = {"audio": [{"bytes": content, "path": "a.wav"}], "text": ["hi"]}
+    datasets.Dataset.from_dict(rows).cast_column("audio", datasets.Audio(decode=False)).save_to_disk(
+        str(tmp_path / "saved")
+    )
+    (row,) = confined.load(str(tmp_path / "saved")).train
+    assert (row.text, Path(row.audio).read_bytes()) == ("hi", content)
+    assert Path(row.audio).is_relative_to(cache) and row.duration_s > 0
 
 
 def test_uploaded_archive_becomes_a_dataset(corpus: Path, tmp_path: Path) -> None:
