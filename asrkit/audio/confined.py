@@ -24,7 +24,7 @@ ASSETS = str(Path(__file__).resolve().parents[2] / "assets")
 Result = TypeVar("Result")
 
 
-class Part(NamedTuple):
+class ClipSpan(NamedTuple):
     """A recording, or the part of it between two times."""
 
     path: str
@@ -68,7 +68,7 @@ class AudioReader:
         self, path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, on_note: OnNote = ignore_note
     ) -> Waveform:
         """Do what `load_audio` does."""
-        samples, notes = self._call(_load, path, Part(str(path), start_s, end_s))
+        samples, notes = self._call(_load, path, ClipSpan(str(path), start_s, end_s))
         _pass_on(notes, on_note)
         return Waveform(samples)
 
@@ -76,7 +76,7 @@ class AudioReader:
         self, path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, on_note: OnNote = ignore_note
     ) -> tuple[int, Samples]:
         """Do what `decode_audio` does."""
-        rate, samples, notes = self._call(_decode, path, Part(str(path), start_s, end_s))
+        rate, samples, notes = self._call(_decode, path, ClipSpan(str(path), start_s, end_s))
         _pass_on(notes, on_note)
         return rate, samples
 
@@ -97,7 +97,7 @@ class AudioReader:
             if samples is not None:
                 yield samples
 
-    def measure(self, parts: Sequence[Part], max_decoded_s: float) -> list[Measured]:
+    def measure(self, parts: Sequence[ClipSpan], max_decoded_s: float) -> list[Measured]:
         """Measure each part; those up to `max_decoded_s` are decoded for it. One that breaks down spares the others."""
         if not parts:
             return []
@@ -134,13 +134,13 @@ def _pass_on(notes: Iterable[AudioNote], on_note: OnNote) -> None:
 # In the sandbox
 
 
-def _load(part: Part) -> tuple[Samples, tuple[AudioNote, ...]]:
+def _load(part: ClipSpan) -> tuple[Samples, tuple[AudioNote, ...]]:
     notes: list[AudioNote] = []
     wave = load_audio(part.path, start_s=part.start_s, end_s=part.end_s, on_note=notes.append)
     return wave.samples, tuple(notes)
 
 
-def _decode(part: Part) -> tuple[int, Samples, tuple[AudioNote, ...]]:
+def _decode(part: ClipSpan) -> tuple[int, Samples, tuple[AudioNote, ...]]:
     notes: list[AudioNote] = []
     rate, samples = decode_audio(part.path, start_s=part.start_s, end_s=part.end_s, on_note=notes.append)
     return rate, samples, tuple(notes)
@@ -159,11 +159,11 @@ def _stream(path: str) -> Iterator[tuple[Samples | None, tuple[AudioNote, ...]]]
     yield None, tuple(notes)
 
 
-def _measure(parts: list[Part], max_decoded_s: float) -> list[Measured]:
+def _measure(parts: list[ClipSpan], max_decoded_s: float) -> list[Measured]:
     return [_measure_part(part, max_decoded_s) for part in parts]
 
 
-def _measure_part(part: Part, max_decoded_s: float) -> Measured:
+def _measure_part(part: ClipSpan, max_decoded_s: float) -> Measured:
     notes: dict[str, AudioNote] = {}
     stats = None
 
@@ -180,7 +180,7 @@ def _measure_part(part: Part, max_decoded_s: float) -> Measured:
     return Measured(seconds, stats, tuple(notes.values()))
 
 
-def _part_duration_s(part: Part, on_note: OnNote) -> float:
+def _part_duration_s(part: ClipSpan, on_note: OnNote) -> float:
     """Return the seconds of audio without decoding it, 0.0 for none. Raises AudioError."""
     try:
         file_s = read_duration_s(part.path, on_note)

@@ -14,7 +14,7 @@ from typing import Any
 
 from asrkit.audio import AudioNote
 from asrkit.audio.clip_stats import ClipStats
-from asrkit.audio.confined import AudioReader, Measured, Part
+from asrkit.audio.confined import AudioReader, ClipSpan, Measured
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
 from asrkit.audit.texts import join_characters, number_settings
 from asrkit.data.manifest import Mark, Utterance
@@ -217,7 +217,7 @@ def format_example(clip: CheckedClip, detail: str | None = None) -> str:
 def _check_batch(rows: list[Utterance], limits: Limits, decode: bool, reader: AudioReader) -> list[CheckedClip]:
     usable = [row for row in rows if _find_dropping_mark(row) is None]
     # A longer clip is dropped, so it is not decoded.
-    parts = [Part(row.audio, row.start_s, row.end_s) for row in usable]
+    parts = [ClipSpan(row.audio, row.start_s, row.end_s) for row in usable]
     measured = iter(reader.measure(parts, limits.max_duration_s if decode else 0.0))
     clips = []
     for row in rows:

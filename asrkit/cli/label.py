@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrkit.cli import options as shared
-from asrkit.data import manifest, sources
+from asrkit.data import confined, manifest
 from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError
 from asrkit.runs import model_choices

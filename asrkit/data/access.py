@@ -19,12 +19,12 @@ from pathlib import Path
 
 from asrkit.errors import DataError
 from asrkit.hub import credentials
-from asrkit.sandbox import Limits, limited
+from asrkit.sandbox import ResourceLimits, limited
 
 READABLE_VARIABLE, VISITORS_VARIABLE = "ASRKIT_READABLE", "ASRKIT_VISITORS"
 MODELS_VARIABLE = "ASRKIT_VISITOR_MODELS"
 """Lists the Hub ids of models that visitors may use, separated by spaces or commas."""
-VISITOR_LIMITS = Limits(memory_bytes=2 << 30, cpu_s=120, file_bytes=2 << 30, reply_bytes=1 << 30)
+VISITOR_LIMITS = ResourceLimits(memory_bytes=2 << 30, cpu_s=120, file_bytes=2 << 30, reply_bytes=1 << 30)
 """Of a process that reads the files of a visitor."""
 CACHE_FOLDER = ".cache"
 VISITORS_FOLDER, HUB_FOLDER = ".visitors", ".hub"
@@ -63,7 +63,7 @@ def as_visitor(folder: str | None, hub_token: str = "") -> Iterator[None]:
         home = _visitors_dir() / folder / HUB_FOLDER
         reader = credentials.Reader(hub_token or False, home, MAX_VISITOR_FETCH_BYTES)
     try:
-        with credentials.as_reader(reader), limited(Limits() if folder is None else VISITOR_LIMITS):
+        with credentials.as_reader(reader), limited(ResourceLimits() if folder is None else VISITOR_LIMITS):
             yield
     finally:
         _visitor.reset(token)

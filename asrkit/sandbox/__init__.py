@@ -8,6 +8,6 @@ and files. What they return is data of a declared type (`messages`), never code.
 """
 
 from asrkit.sandbox.client import REQUIRED_VARIABLE, Sandbox, can_confine, limited, require
-from asrkit.sandbox.limits import Limits
+from asrkit.sandbox.limits import ResourceLimits
 
-__all__ = ["REQUIRED_VARIABLE", "Limits", "Sandbox", "can_confine", "limited", "require"]
+__all__ = ["REQUIRED_VARIABLE", "ResourceLimits", "Sandbox", "can_confine", "limited", "require"]

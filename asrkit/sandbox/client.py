@@ -23,7 +23,7 @@ from asrkit import child, errors
 from asrkit.errors import AsrkitError, DataError
 from asrkit.sandbox import confinement, limits, messages
 from asrkit.sandbox.confinement import landlock_version
-from asrkit.sandbox.limits import Limits
+from asrkit.sandbox.limits import ResourceLimits
 from asrkit.sandbox.messages import Call, Confinement
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ SERVER_ENVIRONMENT = {
 _ERRORS = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AsrkitError)
 }
-DEFAULT_LIMITS = Limits()
-_limits: ContextVar[Limits] = ContextVar("sandbox_limits", default=DEFAULT_LIMITS)
+DEFAULT_LIMITS = ResourceLimits()
+_limits: ContextVar[ResourceLimits] = ContextVar("sandbox_limits", default=DEFAULT_LIMITS)
 
 Result = TypeVar("Result")
 
@@ -61,7 +61,7 @@ def can_confine() -> bool:
 
 
 @contextlib.contextmanager
-def limited(limit: Limits) -> Iterator[None]:
+def limited(limit: ResourceLimits) -> Iterator[None]:
     """Give these limits to every `Sandbox` that is made in this context."""
     token = _limits.set(limit)
     try:
@@ -262,7 +262,7 @@ def _real_folder(path: str) -> str:
     return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or os.curdir
 
 
-def _make_error(value: Any, about: object, error: type[AsrkitError], limits: Limits) -> AsrkitError:
+def _make_error(value: Any, about: object, error: type[AsrkitError], limits: ResourceLimits) -> AsrkitError:
     """Make the error that a function raised, (class, message)."""
     if not (isinstance(value, list) and len(value) == 2 and all(isinstance(each, str) for each in value)):
         return error(_describe_breakdown(about, limits))
@@ -277,7 +277,7 @@ def _make_error(value: Any, about: object, error: type[AsrkitError], limits: Lim
     return error(f"{about} cannot be read (its reader failed with {name:.80}); export it again in another format.")
 
 
-def _describe_breakdown(about: object, limits: Limits) -> str:
+def _describe_breakdown(about: object, limits: ResourceLimits) -> str:
     return (
         f"{about} cannot be read: its reader broke down, or needed more than {limits.memory_bytes / 2**30:.3g} GB of "
         f"memory or {limits.cpu_s} s of processor time; the file is damaged, or not what it seems."

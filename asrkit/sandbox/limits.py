@@ -13,7 +13,7 @@ MAPPED_FACTOR = 4
 
 
 @dataclass(frozen=True)
-class Limits:
+class ResourceLimits:
     """memory_bytes: that a process may allocate. cpu_s: processor time of one call, or of one part of a stream.
     file_bytes: of each file that it writes. reply_bytes: of what one call returns."""
 
@@ -28,7 +28,7 @@ class Limits:
         return 20.0 * self.cpu_s
 
 
-def apply(limits: Limits, *, is_writing: bool) -> None:
+def apply(limits: ResourceLimits, *, is_writing: bool) -> None:
     """Limit this process, beside what it has already; a limit that the system lacks is left out."""
     wanted = {
         resource.RLIMIT_CORE: 0,
@@ -47,7 +47,7 @@ def apply(limits: Limits, *, is_writing: bool) -> None:
 
 
 @contextlib.contextmanager
-def tightened(limits: Limits) -> Iterator[None]:
+def tightened(limits: ResourceLimits) -> Iterator[None]:
     """Limit the memory of this process, which is confined, to less for a while."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from asrkit.sandbox.limits import Limits
+from asrkit.sandbox.limits import ResourceLimits
 
 HEADER = struct.Struct("!cQQ")
 """Kind of a message, and the lengths of its JSON and of its arrays."""
@@ -35,7 +35,7 @@ class Confinement:
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
-    limits: Limits
+    limits: ResourceLimits
     folder: str
     environment: tuple[tuple[str, str], ...] = ()
 

@@ -24,7 +24,7 @@ import numpy.ma  # noqa: F401, which NumPy would import in every process
 
 from asrkit import errors
 from asrkit.sandbox import confinement, limits, messages
-from asrkit.sandbox.limits import Limits
+from asrkit.sandbox.limits import ResourceLimits
 from asrkit.sandbox.messages import Call, Confinement
 
 MAX_NAME_BYTES = 4096
@@ -93,7 +93,7 @@ def _confine(confined: Confinement) -> None:
     confinement.confine(map(Path, (*own, *folders, *confined.reads)), map(Path, (os.devnull, *confined.writes)))
 
 
-def _answer(connection: socket.socket, call: Call, limit: Limits) -> None:
+def _answer(connection: socket.socket, call: Call, limit: ResourceLimits) -> None:
     limits.grant_cpu(limit.cpu_s)
     try:
         function: Callable[..., Any] = getattr(sys.modules[call.module], call.name)

@@ -14,12 +14,12 @@ import pytest
 
 from asrkit import sandbox
 from asrkit.errors import AudioError, DataError
-from asrkit.sandbox import Limits, Sandbox, client, confinement, messages
+from asrkit.sandbox import ResourceLimits, Sandbox, client, confinement, messages
 from tests.support import hostile_readers as hostile
 
 pytestmark = pytest.mark.skipif(not confinement.landlock_version(), reason="this kernel has no Landlock")
 
-SMALL = Limits(memory_bytes=256 << 20, cpu_s=1, file_bytes=1 << 20, reply_bytes=1 << 20)
+SMALL = ResourceLimits(memory_bytes=256 << 20, cpu_s=1, file_bytes=1 << 20, reply_bytes=1 << 20)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_memory_is_limited(reader: Sandbox) -> None:
 
 
 def test_reader_that_sleeps_is_ended(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Limits, "wait_s", 0.5)
+    monkeypatch.setattr(ResourceLimits, "wait_s", 0.5)
     with Sandbox([inputs]) as reader, pytest.raises(DataError, match="cannot be read: its reader broke down"):
         reader.call(hostile.hang, about="a")
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.errors import DataError, first_line
-from asrkit.sandbox import Limits, Sandbox, limited
+from asrkit.sandbox import ResourceLimits, Sandbox, limited
 from asrkit.units import format_binary_size
 
 SUFFIXES = (".xlsx", ".xls", ".xlsb", ".ods")
 SHEET_SEPARATOR = "#"
 """Between a file and the sheet to read, as in clips.xlsx#Monday."""
-LIMITS = Limits(memory_bytes=1 << 30, cpu_s=60)
+LIMITS = ResourceLimits(memory_bytes=1 << 30, cpu_s=60)
 MAX_CELLS = 20_000_000  # 100,000 clips with 200 columns
 _WITH_SHEET = re.compile(
     rf"(?P<file>.+?({'|'.join(map(re.escape, SUFFIXES))})){SHEET_SEPARATOR}(?P<sheet>.*)", re.IGNORECASE

@@ -5,7 +5,7 @@ import pytest
 from asrkit.data import sources
 from asrkit.data.readers import spreadsheets
 from asrkit.errors import DataError
-from asrkit.sandbox import Limits
+from asrkit.sandbox import ResourceLimits
 from tests.support.sheets import cells, write_ods, write_xlsx
 
 HEADER = ["file_name", "text", "speaker"]
@@ -114,7 +114,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_spreadsheet_is_refused(tmp_path, name, monkeypatch):
-    limits = Limits(memory_bytes=1 << 28, cpu_s=20)  # a gigabyte takes seconds to fill
+    limits = ResourceLimits(memory_bytes=1 << 28, cpu_s=20)  # a gigabyte takes seconds to fill
     monkeypatch.setattr(spreadsheets, "LIMITS", limits)
     make, message = HOSTILE[name]
     with pytest.raises(DataError, match=message) as error:
