@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from asrkit import child, errors
-from asrkit.errors import AsrkitError, DataError
+from asrkit.errors import AsrkitError, ColumnError, DataError
 from asrkit.sandbox import confinement, limits, messages
 from asrkit.sandbox.confinement import landlock_version
 from asrkit.sandbox.limits import ResourceLimits
@@ -165,7 +165,10 @@ class Sandbox:
             process.send(Call(function.__module__, function.__name__, arguments, is_stream))
             while True:
                 state, value, data = process.receive()
-                if state in (messages.FAILURE, messages.END):
+                if state == messages.END:
+                    break
+                if state == messages.FAILURE:
+                    failure = messages.decoder(messages.Failure)(value, data)
                     break
                 result = decode(value, data)
                 if state == messages.RESULT:
@@ -180,12 +183,12 @@ class Sandbox:
             if process:
                 process.kill()
             raise
-        if state == messages.FAILURE and value[0] not in _ERRORS:
+        if state == messages.FAILURE and failure[0] not in _ERRORS:
             process.kill()
         else:
             self._idle.append(process)
         if state == messages.FAILURE:
-            raise _make_error(value, about, error, self.limits)
+            raise _make_error(failure, about, error, self.limits)
         if state == messages.RESULT:
             yield result
 
@@ -213,7 +216,7 @@ class _Process:
             self.send(confined)
             kind, value, _ = self.receive()
             if kind != messages.READY:
-                raise OSError(value[1])
+                raise OSError(str(value))
             self._pid: int = value
         except BaseException:
             self._connection.close()
@@ -262,11 +265,13 @@ def _real_folder(path: str) -> str:
     return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or os.curdir
 
 
-def _make_error(value: Any, about: object, error: type[AsrkitError], limits: ResourceLimits) -> AsrkitError:
-    """Make the error that a function raised, (class, message)."""
-    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(each, str) for each in value)):
-        return error(_describe_breakdown(about, limits))
-    name, message = value
+def _make_error(
+    failure: messages.Failure, about: object, error: type[AsrkitError], limits: ResourceLimits
+) -> AsrkitError:
+    """Make the error that a function raised."""
+    name, message, columns = failure
+    if name == ColumnError.__name__:
+        return ColumnError(message, columns)
     if name in _ERRORS:
         return _ERRORS[name](message)
     if name == "MemoryError":

@@ -26,6 +26,8 @@ HEADER = struct.Struct("!cQQ")
 RESULT, ITEM, END, FAILURE, READY = b"R", b"I", b"E", b"F", b"Y"
 
 Decoder = Callable[[Any, bytearray], Any]
+Failure = tuple[str, str, tuple[str, ...]]
+"""Class of an error, its message, or the traceback of one that is not of `asrkit.errors`, and names of columns."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _serve(connection: socket.socket) -> NoReturn:
         while True:
             _answer(connection, _receive(source), confined.limits)
     except confinement.ConfinementError as error:
-        messages.send(connection, messages.FAILURE, ("", str(error)))
+        messages.send(connection, messages.FAILURE, ("", str(error), ()))
     except (EOFError, OSError):
         pass
     finally:
@@ -115,15 +115,14 @@ def _iterate(result: Any) -> Iterator[Any]:
     yield from result
 
 
-def _describe(error: Exception) -> tuple[str, str]:
-    """Return (class of `errors`, message); no class, and the traceback, for any other error."""
+def _describe(error: Exception) -> messages.Failure:
     if isinstance(error, MemoryError):
-        return "MemoryError", ""
+        return "MemoryError", "", ()
     for kind in type(error).__mro__:
         if kind.__module__ == errors.__name__:
-            return kind.__name__, str(error)
+            return kind.__name__, str(error), getattr(error, "column_names", ())
     lines = traceback.format_exception(error)
-    return type(error).__name__, "".join(lines)[-4000:]
+    return type(error).__name__, "".join(lines)[-4000:], ()
 
 
 if __name__ == "__main__":

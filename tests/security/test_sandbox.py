@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from asrkit import sandbox
-from asrkit.errors import AudioError, DataError
+from asrkit.errors import AudioError, ColumnError, DataError
 from asrkit.sandbox import ResourceLimits, Sandbox, client, confinement, messages
 from tests.support import hostile_readers as hostile
 
@@ -132,6 +132,12 @@ def test_unexpected_error_hides_its_traceback(reader: Sandbox, caplog: pytest.Lo
     with pytest.raises(DataError, match=r"^a\.wav cannot be read \(its reader failed with KeyError\)"):
         reader.call(hostile.fail, about="a.wav")
     assert "/secret/path" in caplog.text
+
+
+def test_error_keeps_its_columns(reader: Sandbox) -> None:
+    with pytest.raises(ColumnError, match="Choose") as error:
+        reader.call(hostile.ask_for_columns, about="a.csv")
+    assert error.value.column_names == ("a", "b")
 
 
 def test_reply_has_a_limit(reader: Sandbox) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from asrkit.errors import ColumnError
+
 
 def _attempt(act: Callable[[], object]) -> str:
     """Return what came of an attempt: the name of its error, or its result."""
@@ -118,6 +120,10 @@ def end_oneself() -> None:
 
 def lie() -> float:
     return "no number"  # type: ignore[return-value]
+
+
+def ask_for_columns() -> None:
+    raise ColumnError("Choose.", ["a", "b"])
 
 
 def fail() -> None:
