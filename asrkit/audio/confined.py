@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from asrkit.audio.blocks import stream_blocks
+from asrkit.audio.channels import split_channels
 from asrkit.audio.clip_stats import ClipStats, measure_clip
 from asrkit.audio.files import decode_audio, load_audio, read_duration_s
 from asrkit.audio.notes import AudioNote, OnNote, ignore_note
@@ -112,6 +113,12 @@ class AudioReader:
         if self._sandbox is None:
             return function(*arguments)
         return self._sandbox.call(function, *arguments, about=about, error=AudioError)
+
+
+def split_channels_confined(path: str | Path, folder: Path) -> list[Path]:
+    """Do what `split_channels` does, in a sandbox that may write into `folder`."""
+    with Sandbox([path], [folder]) as sandbox:
+        return sandbox.call(split_channels, str(path), folder, about=path, error=AudioError)
 
 
 def load_confined(

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asrkit.audio import Waveform, load_audio, read_duration_s
+from asrkit.audio import Waveform
+from asrkit.audio.confined import AudioReader
 from asrkit.data.readers.annotations import formats, media
 from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier
 from asrkit.data.readers.annotations.tiers import TierChoice, list_names, missing_error
@@ -54,7 +55,8 @@ def draft_annotation(
     if found is None:
         named = media.base_name(recording.media[0].names[0]) if recording.media else f"{path.stem}.wav"
         raise DataError(f"{path} is of the recording {named:.120}, which is missing; copy it beside it.")
-    duration_s = read_duration_s(found.path)
+    reader = AudioReader([found.path])
+    duration_s = reader.read_duration_s(found.path)
     segments = [
         (tier, span)
         for tier in chosen
@@ -68,7 +70,7 @@ def draft_annotation(
     decoder = hints.build_decoder(transcriber)
     for start in range(0, len(segments), _BATCH_SIZE):
         batch = segments[start : start + _BATCH_SIZE]
-        waves = [_load(found.path, _part(span, found.offset_s, duration_s)) for _, span in batch]
+        waves = [_load(reader, found.path, _part(span, found.offset_s, duration_s)) for _, span in batch]
         for (tier, span), transcript in zip(batch, transcriber.transcribe_batch(waves, decoder), strict=True):
             if transcript.text.strip():
                 texts[id(tier)][span] = transcript.text
@@ -107,9 +109,9 @@ def _part(span: Span, offset_s: float, duration_s: float) -> tuple[float, float]
     return (start_s, end_s) if end_s - start_s >= MIN_SEGMENT_S else None
 
 
-def _load(path: Path, part: tuple[float, float] | None) -> Waveform:
+def _load(reader: AudioReader, path: Path, part: tuple[float, float] | None) -> Waveform:
     assert part is not None  # by the choice of the segments
-    return load_audio(path, start_s=part[0], end_s=part[1])
+    return reader.load(path, start_s=part[0], end_s=part[1])
 
 
 def _new_name(name: str, taken: set[str]) -> str:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asrkit.audio import SAMPLING_RATE, OnNote, Waveform, check_speech, ignore_note
-from asrkit.audio.channels import split_channels
-from asrkit.audio.confined import AudioReader
+from asrkit.audio.confined import AudioReader, split_channels_confined
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError
@@ -73,7 +72,7 @@ def transcribe_channels(
     """
     words, durations_s, errors = [], [], []
     with tempfile.TemporaryDirectory(prefix="asrkit-channels-") as folder:
-        for number, channel in enumerate(split_channels(path, Path(folder)), 1):
+        for number, channel in enumerate(split_channels_confined(path, Path(folder)), 1):
             try:
                 transcript = transcribe_file(
                     channel, load_transcriber, hints=hints, on_update=on_update, on_note=on_note

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from asrkit.audio import SAMPLING_RATE, Waveform, load_audio, stream_blocks
+from asrkit.audio import SAMPLING_RATE, Waveform
+from asrkit.audio.confined import AudioReader
 from asrkit.audio.segmentation import Segment, Segmenter
 from asrkit.data.files import is_audio
 from asrkit.data.manifest import Utterance
@@ -135,9 +136,10 @@ def label_recordings(
         with open(draft / "metadata.csv", "w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(COLUMNS)
+            reader = AudioReader(row.audio for _, row in transcribed)
             for number, (split, row) in enumerate(transcribed):
                 on_progress("Copying clips with texts", number, len(transcribed))
-                wave = load_audio(row.audio, start_s=row.start_s, end_s=row.end_s)
+                wave = reader.load(row.audio, start_s=row.start_s, end_s=row.end_s)
                 name = _write_clip(draft, f"transcribed-{number:05d}", wave)
                 text, speaker = disarm_formula(row.text), disarm_formula(row.speaker or "")
                 table.writerow([name, text, split, speaker, round(wave.duration_s, 3), TRANSCRIBED, "", ""])
@@ -188,8 +190,9 @@ def _cut_at_pauses(recording: Path) -> Iterator[tuple[float, Waveform]]:
 
 
 def _segments(recording: Path, segmenter: Segmenter) -> Iterator[Segment]:
-    for block in stream_blocks(recording):
-        yield from segmenter.push(block)
+    with AudioReader([recording]) as reader:
+        for block in reader.stream(recording):
+            yield from segmenter.push(block)
     yield from segmenter.finish()
 
 
