@@ -5,16 +5,16 @@ with Adam's moments in 8 bits; and the activations kept for the backward pass: a
 hidden-sized and 3 intermediate-sized values a frame, a trained convolution 2.5 values an output. Counted with PyTorch's
 hooks on wav2vec2 base and on a small model, in float32: 0.7 to 1.1 of what they kept.
 
-Time: as the latest run of the same base model on this machine; without one, two processor cores take about
-5e8 / weights seconds of audio a second (measured at 94 M, 5.6 M and 1 M weights: 5.7e8, 3.7e8, 1.7e8). The time on a
-GPU is unknown before the first run.
+Time: as this machine has trained such a model before, evaluations included (`pace`); else, as a range, by what was
+measured for another model; before anything was measured, for processors from those without AVX-512 to those with native
+bfloat16, which take 0.6e8 to 2.5e8 / weights seconds of audio a second with one core. The time on a GPU is unknown
+before the first run.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,36 +23,39 @@ import numpy as np
 from asrkit.audio import SAMPLING_RATE
 from asrkit.config import TrainConfig
 from asrkit.data.batch_cuts import cut_batches
-from asrkit.errors import ConfigError
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.models.frames import FrameGeometry
 from asrkit.models.precision import has_native_bf16
-from asrkit.runs import devices, events
-from asrkit.runs.run import Run
+from asrkit.runs import devices, pace
 from asrkit.runs.store import RunStore
 from asrkit.units import format_rough_duration
 
-SPEED_PER_CORE = 2.5e8  # weights x seconds of audio a second, for one core
+SPEEDS_PER_CORE = (0.6e8, 2.5e8)  # weights x seconds of audio a second, for one core
 MAX_SPEED_PER_CORE = 85.0  # seconds of audio a second: other work limits small models
-MAX_RUNS_READ = 20
+STARTUP_S = 10.0
+EVAL_SPEEDUP = 3.0
+"""How many times faster evaluation is than training, where it was not measured."""
+CALIBRATED_SPREAD, SCALED_SPREAD = 1.3, 2.0
+"""By which factor a time may be off in both directions: one measured without a run, one of a model of another size."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """steps, seconds: of the whole run; seconds is None where it is unknown. basis: where the time comes from.
+    """steps, seconds: of the whole run; seconds is (at least, at most), None where it is unknown.
 
-    is_one_batch: whether a batch holds all clips.
+    basis: where the time comes from. is_one_batch: whether a batch holds all clips.
     """
 
     memory_bytes: int
     steps: int
-    seconds: float | None
+    seconds: tuple[float, float] | None
     basis: str
     is_one_batch: bool = False
 
     def describe(self) -> str:
         """Return the estimate as a sentence for the page."""
-        time = "" if self.seconds is None else f", {format_rough_duration(self.seconds)}"
+        ends = [] if self.seconds is None else list(dict.fromkeys(map(format_rough_duration, self.seconds)))
+        time = f", {' to '.join(ends)}" if ends else ""
         one = " A batch holds all clips: an epoch is a single update." if self.is_one_batch else ""
         return (
             f"About {self.steps:,} step{'s' * (self.steps > 1)}{time} ({self.basis}), and "
@@ -60,10 +63,13 @@ class Estimate:
         )
 
 
-def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> Estimate | None:
-    """Estimate training on clips of these lengths in seconds.
+def estimate_run(
+    config: TrainConfig, clips_s: list[float], store: RunStore, eval_s: float | None = None
+) -> Estimate | None:
+    """Estimate training on clips of these lengths in seconds. eval_s: seconds of audio to evaluate on.
 
-    None if the base model is not on this machine. ModelError for a damaged one.
+    By default, these are the configured share of the clips. None if the base model is not on this machine. ModelError
+    for a damaged one.
     """
     path = resolution.resolve(config.model, store)
     if path is None:
@@ -77,12 +83,16 @@ def estimate_run(config: TrainConfig, clips_s: list[float], store: RunStore) -> 
     num_batches = batches.count_per_process(config.processes)
     epoch = -(-num_batches // config.gradient_accumulation_steps)
     padded_s = len(clips_s) * max(clips_s)  # all clips in one batch
-    speed, basis = _estimate_speed(config.model, weights, store)
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
+    if eval_s is None:
+        eval_s = config.eval_share / (1 - config.eval_share) * sum(clips_s)
+    seconds, basis = _estimate_time(
+        config, weights, steps / epoch * sum(clips_s), _count_evaluations(config, steps, epoch) * eval_s
+    )
     return Estimate(
         round(estimate_memory(config, model_config, geometry, weights, min(batch_s, padded_s))),
         steps,
-        steps / epoch * sum(clips_s) / speed if speed else None,
+        seconds,
         basis,
         is_one_batch=len(clips_s) > 1 and num_batches == 1,
     )
@@ -110,8 +120,7 @@ def estimate_memory(
 
 def _is_half_precision(config: TrainConfig) -> bool:
     """Whether activations take 2 bytes, as `training.arguments.resolve_precision` decides with torch."""
-    device = devices.list_devices()[0] if config.device == "auto" else config.device
-    if not device.startswith(devices.CUDA):
+    if not _choose_device(config).startswith(devices.CUDA):
         return config.mixed_precision == "bf16" or (config.mixed_precision == "auto" and has_native_bf16())
     return config.mixed_precision != "no"
 
@@ -131,25 +140,33 @@ def _count_convolution_outputs(model_config: dict[str, Any], batch_s: float) -> 
     return total
 
 
-def _read_base_model(run: Run) -> str | None:
-    """Read the base model of a run; None if this version cannot read its configuration."""
-    try:
-        return run.config().model
-    except ConfigError:
-        return None
+def _count_evaluations(config: TrainConfig, steps: int, epoch: int) -> int:
+    """Return how often a run evaluates, the start included."""
+    return config.eval_on_start + -(-steps // (config.eval_steps or epoch))
 
 
-def _estimate_speed(model: str, weights: int, store: RunStore) -> tuple[float | None, str]:
-    """Return (seconds of audio a second or None, where this comes from)."""
-    for run in store.all()[:MAX_RUNS_READ]:
-        if _read_base_model(run) == model:
-            rates = [
-                event.data.get("audio_seconds_per_second") for event in run.last_events() if event.kind == events.TRAIN
-            ]
-            measured = [rate for rate in rates if rate]
-            if measured:
-                return sum(measured) / len(measured), f"as in run {run.id}"
-    if shutil.which("nvidia-smi"):
+def _estimate_time(
+    config: TrainConfig, weights: int, train_audio_s: float, eval_audio_s: float
+) -> tuple[tuple[float, float] | None, str]:
+    """Return ((at least, at most) seconds of a run, or None; where this comes from)."""
+    device = _choose_device(config)
+    known = pace.recall(device, weights, config.freeze)
+    if known is not None and known.is_of(weights, config.freeze):
+        seconds = known.predict_s(train_audio_s, eval_audio_s)
+        spread = CALIBRATED_SPREAD if known.is_calibration else 1.0
+        return (seconds / spread, spread * seconds), "as measured on this machine"
+    if known is not None:
+        seconds = known.scale(weights).predict_s(train_audio_s, eval_audio_s)
+        return (seconds / SCALED_SPREAD, SCALED_SPREAD * seconds), "as another model on this machine"
+    if device.startswith(devices.CUDA):
         return None, "the time on this GPU is unknown before the first run"
     cores = os.cpu_count() or 1
-    return min(SPEED_PER_CORE / weights, MAX_SPEED_PER_CORE) * cores, f"for {cores} processor cores"
+    slowest, fastest = (
+        STARTUP_S + (train_audio_s + eval_audio_s / EVAL_SPEEDUP) / (cores * min(speed / weights, MAX_SPEED_PER_CORE))
+        for speed in SPEEDS_PER_CORE
+    )
+    return (fastest, slowest), f"for {cores} processor cores"
+
+
+def _choose_device(config: TrainConfig) -> str:
+    return devices.list_devices()[0] if config.device == "auto" else config.device

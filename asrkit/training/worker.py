@@ -25,7 +25,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
 from asrkit.hub import credentials
-from asrkit.runs import events, ownership, preparation, processes, queue, view
+from asrkit.runs import events, ownership, pace, preparation, processes, queue, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
 from asrkit.runs.run import CANCEL, STOP, Run
@@ -232,6 +232,18 @@ def _finish(run: Run, trainer: CtcTrainer) -> None:
     card.write_card(run)
     kind, text = (events.STOPPED, "Stopped and saved") if trainer.interrupted else (events.FINISHED, "Finished")
     _emit_end(run, kind, saved=True, message=f"{text} at step {trainer.state.global_step}.", trainer=trainer)
+    _remember_pace(run, trainer)
+
+
+def _remember_pace(run: Run, trainer: CtcTrainer) -> None:
+    """Keep how fast this machine has trained, for the forecasts of later runs."""
+    measured = pace.measure(run.events()[0], trainer.config.freeze)
+    if measured is None:
+        return
+    try:
+        pace.remember(measured, str(trainer.args.device))
+    except OSError as error:
+        logger.warning("The speed of this machine cannot be kept for forecasts (%s).", error)
 
 
 def _end_before_training(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -17,9 +18,9 @@ from starlette.middleware import Middleware
 
 from asrkit import sandbox, startup
 from asrkit.data import access
-from asrkit.errors import RunError
+from asrkit.errors import AsrkitError, RunError
 from asrkit.hub import credentials
-from asrkit.runs import cache, supervisor, watchdog
+from asrkit.runs import cache, calibration, supervisor, watchdog
 from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
@@ -42,6 +43,8 @@ from asrkit.ui.train import live_panel, run_quota
 from asrkit.ui.train import tab as train_tab
 from asrkit.ui.transcribe import recorder as transcribe_recorder
 from asrkit.ui.transcribe import tab as transcribe_tab
+
+logger = logging.getLogger(__name__)
 
 MASTHEAD = f'<h1>{strings.text("app.title")}</h1><p class="quiet">{strings.text("app.subtitle")}</p>'
 STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_recorder.STYLE, visitor.STYLE]
@@ -230,7 +233,14 @@ def check_port(host: str, port: int) -> None:
 
 
 def warm_up(store: RunStore) -> None:
-    """Import what transcription needs before the first recording; then yield the GPU to training when it starts."""
+    """Measure how fast this machine trains, once, and import what transcription needs before the first recording.
+
+    Then yield the GPU to training when it starts.
+    """
+    try:
+        calibration.calibrate_once(store)
+    except (AsrkitError, OSError) as error:
+        logger.warning("The speed of this machine was not measured (%s); forecasts are ranges.", error)
     with startup.fast_imports():
         from asrkit.transcription.gpu import yield_gpu
 

@@ -213,19 +213,20 @@ class DataApi:
             row.duration_s for row in source.train if config.min_duration_s <= row.duration_s <= config.max_duration_s
         ]
         if source.eval is None and not config.eval:
-            lengths_s = lengths_s[config.eval_count or round(config.eval_share * len(lengths_s)) :]
-        result = estimate.estimate_run(config, lengths_s, self.store)
+            num_held_out = config.eval_count or round(config.eval_share * len(lengths_s))
+            eval_s, lengths_s = sum(lengths_s[:num_held_out]), lengths_s[num_held_out:]
+        else:
+            eval_s = sum(max(0.0, row.duration_s) for row in source.eval or ())
+        result = estimate.estimate_run(config, lengths_s, self.store, eval_s)
         return result.describe() if result else ""
 
     def _describe_audit_estimate(self, request: Request, inspection: Inspection) -> str:
         """Describe the time and memory that a run on the usable clips would take."""
         config = self._config(request)
-        lengths_s = [
-            clip.row.duration_s
-            for index, clip in enumerate(inspection.clips)
-            if clip.code is None and index not in inspection.held_out
-        ]
-        result = estimate.estimate_run(config, lengths_s, self.store)
+        usable = [(index, clip.row.duration_s) for index, clip in enumerate(inspection.clips) if clip.code is None]
+        lengths_s = [seconds for index, seconds in usable if index not in inspection.held_out]
+        eval_s = sum(seconds for index, seconds in usable if index in inspection.held_out)
+        result = estimate.estimate_run(config, lengths_s, self.store, eval_s)
         if not result:
             return ""
         preset = configs.load_preset(config.preset).title if config.preset else strings.text("data.no_preset")

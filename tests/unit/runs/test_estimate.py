@@ -7,12 +7,20 @@ import struct
 import numpy as np
 import pytest
 
-from asrkit.config import TrainConfig
-from asrkit.runs import devices, estimate
+from asrkit.config import TrainConfig, load_preset
+from asrkit.data import sources
+from asrkit.runs import devices, estimate, pace
 from asrkit.runs.events import Event
 from asrkit.training.batching import LengthBatchSampler
 
 CLIPS = [2.0, 4.0] * 100
+
+
+@pytest.fixture(autouse=True)
+def unmeasured_machine(tmp_path, monkeypatch):
+    """One without a GPU, of which nothing is known."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(devices.ALLOWED, "cpu")
 
 
 @pytest.fixture
@@ -103,23 +111,75 @@ def test_higher_lora_rank_takes_more_memory(config, store):
     assert large - small == 12 * 56 * 12 * (8 * 768 + 2 * (768 + 3072))  # 12 bytes a weight of 12 layers
 
 
-def test_time_comes_from_an_earlier_run(config, store):
-    run = store.create(config, "20260101-000000-before")
-    run.append(Event("train", 1.0, 1, data={"loss": 1.0, "audio_seconds_per_second": 20.0}))
-    run.append(Event("train", 2.0, 2, data={"loss": 1.0, "audio_seconds_per_second": 40.0}))
-    result = estimate.estimate_run(config, CLIPS, store)
-    assert result.seconds == 5 * 600 / 30 and result.basis == "as in run 20260101-000000-before"
+def make_pace(**changes):
+    values = {"startup_s": 5.0, "train_speed": 30.0, "eval_speed": 100.0, "parameters": 100_000_000}
+    return pace.Pace(**{**values, "freeze": "feature-encoder", **changes})
+
+
+def predict(config, store):
+    return estimate.estimate_run(config, CLIPS, store, eval_s=200.0)
+
+
+def test_time_is_that_of_an_earlier_run_on_this_machine(config, store):
+    """5 epochs of 600 s and 6 evaluations of 200 s; another device and another model are no measure."""
+    pace.remember(make_pace(train_speed=1.0), "cuda:0")
+    pace.remember(make_pace(parameters=5_000_000, train_speed=900.0), "cpu")
+    pace.remember(make_pace(train_speed=2.0), "cpu")
+    pace.remember(make_pace(), "cpu")
+    result = predict(config, store)
+    assert result.seconds == pytest.approx((5 + 5 * 600 / 30 + 6 * 200 / 100,) * 2)
+    assert result.basis == "as measured on this machine" and "2 min (as measured" in result.describe()
+
+
+def test_time_is_a_range_until_a_run_was_seen(config, store):
+    first = predict(config, store)
+    assert first.seconds[0] < first.seconds[1] / 3, "with and without AVX-512"
+    pace.remember(make_pace(is_calibration=True), "cpu")
+    low, high = predict(config, store).seconds
+    assert low < 117 < high and high / low == pytest.approx(1.3**2)
+    pace.remember(make_pace(train_speed=25.0), "cpu")
+    assert predict(config, store).seconds == pytest.approx((5 + 5 * 600 / 25 + 6 * 200 / 100,) * 2)
+
+
+def test_model_of_another_size_is_scaled(config, store):
+    pace.remember(make_pace(parameters=50_000_000, train_speed=60.0, eval_speed=200.0), "cpu")
+    low, high = predict(config, store).seconds
+    assert low == pytest.approx(117 / 2) and high == pytest.approx(117 * 2)
+
+
+@pytest.mark.parametrize(("step_s", "eval_s"), [(0.09, 2.0), (0.36, 7.0)])
+def test_forecast_of_the_demo_is_right_within_thirty_percent(store, step_s, eval_s):
+    """The run that it is measured by is replayed with timings of processors with and without AVX-512."""
+    config = load_preset("demo").config
+    source = sources.load("callsigns")
+    lengths_s, eval_audio_s = ([row.duration_s for row in rows] for rows in (source.train, source.eval))
+    history = [Event("phase", 1.0, data={"phase": "loading", "begins": True}, elapsed_s=0.0)]
+    history.append(Event("started", 5.0, 0, data={"parameters": 5_441_821}, elapsed_s=6.0))
+    elapsed_s, rng = 6.0, np.random.default_rng(0)
+    for step in range(477):
+        if step % 100 == 0 or step == 476:
+            data = {"audio_seconds": sum(eval_audio_s), "seconds": eval_s}
+            elapsed_s += eval_s
+            history.append(Event("eval", 5.0, step, data=data, elapsed_s=elapsed_s))
+        if step % 5 == 0:
+            took_s = 5 * step_s * rng.uniform(0.7, 1.3)
+            elapsed_s += took_s
+            rate = 5 * sum(lengths_s) / 68 / took_s  # 68 batches in an epoch
+            history.append(Event("train", 5.0, step, data={"audio_seconds_per_second": rate}, elapsed_s=elapsed_s))
+    pace.remember(pace.measure(history, config.freeze), "cpu")
+    low, high = estimate.estimate_run(config, lengths_s, store, sum(eval_audio_s)).seconds
+    assert low == high == pytest.approx(elapsed_s, rel=0.3)
 
 
 def test_describe_estimate():
     result = [
         estimate.Estimate(2**30, steps, seconds, "as before").describe()
-        for steps, seconds in ((1, 20.4), (12_345, 4000.0), (9, 1e6), (9, None))
+        for steps, seconds in ((1, (20.4, 20.4)), (12_345, (4000.0, 4001.0)), (9, (46.0, 187.0)), (9, None))
     ]
     assert [each.partition(" (")[0] for each in result] == [
         "About 1 step, 20 s",
         "About 12,345 steps, 1 h 7 min",
-        "About 9 steps, 11 d 13 h",
+        "About 9 steps, 45 s to 3 min 10 s",
         "About 9 steps",
     ]
     assert result[0].endswith("(as before), and 1.0 GB of memory for the model and a batch.")

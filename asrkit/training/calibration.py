@@ -1,0 +1,89 @@
+"""`python -m asrkit.training.calibration`: measure how fast this machine trains, before its first run.
+
+The starter takes steps for a second, on noise: what a run takes besides, such as reading its clips, is little. The
+first run replaces the result (`runs.pace`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from asrkit import startup
+from asrkit.audio import SAMPLING_RATE
+from asrkit.models import resolution
+from asrkit.runs import pace
+from asrkit.runs.store import RunStore, default_runs_dir
+
+MEASURED_S = 1.0
+BATCH, CLIP_S = 8, 1.1
+"""Clips of the demo's usual length; a batch is about the 10 s that the demo takes."""
+LABELS = 8
+
+
+def main() -> int:
+    """Measure, and keep the result for forecasts. Returns the exit code."""
+    since = time.monotonic()
+    with startup.fast_imports():
+        import torch
+
+        from asrkit.models import weights
+        from asrkit.training.arguments import resolve_precision
+
+    folder = resolution.resolve(resolution.STARTER, RunStore(default_runs_dir()))
+    if folder is None:
+        return 1
+    model, _ = weights.load_model(folder, weights.load_config(folder))
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    model.freeze_feature_encoder()
+    model.to(device).train()
+    startup_s = time.monotonic() - since
+    audio = torch.randn(BATCH, round(CLIP_S * SAMPLING_RATE), device=device)
+    labels = torch.randint(1, model.config.vocab_size - 1, (BATCH, LABELS), device=device)
+    optimizer = torch.optim.AdamW(parameter for parameter in model.parameters() if parameter.requires_grad)
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(resolve_precision("auto"))
+
+    def clock() -> float:
+        # On the processor, the time that it spent on this process: others may be at work for a moment.
+        return time.monotonic() if device.type != "cpu" else time.process_time() / torch.get_num_threads()
+
+    def step() -> None:
+        with torch.autocast(device.type, kind, enabled=kind is not None):
+            loss = model(audio, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()  # waits for a GPU
+
+    def evaluate() -> None:
+        with torch.inference_mode(), torch.autocast(device.type, kind, enabled=kind is not None):
+            model(audio).logits.argmax(-1).cpu()
+
+    pace.remember(
+        pace.Pace(
+            startup_s=round(startup_s, 2),
+            train_speed=_measure(step, clock),
+            eval_speed=_measure(evaluate, clock),
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            freeze="feature-encoder",
+            is_calibration=True,
+            time=time.time(),
+        ),
+        device.type,
+    )
+    return 0
+
+
+def _measure(work: Callable[[], None], clock: Callable[[], float]) -> float:
+    """Return how many seconds of audio a second the repeated work takes, after a first time that allocates."""
+    work()
+    count, since = 0, clock()
+    while clock() - since < MEASURED_S:
+        work()
+        count += 1
+    return count * BATCH * CLIP_S / (clock() - since)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
