@@ -20,7 +20,7 @@ from asrkit.config import TrainConfig
 from asrkit.models import catalogue, checkpoints, resolution
 from asrkit.models.catalogue import BaseModel, Language
 from asrkit.models.frames import FrameGeometry
-from asrkit.runs import estimate, system
+from asrkit.runs import devices, estimate, pace, system
 from asrkit.units import format_rough_duration
 
 MMS_HOURS = 1.0
@@ -28,6 +28,7 @@ MMS_HOURS = 1.0
 FEW_CLIPS_HOURS = 1 / 12
 LARGE_HOURS, LARGE_GB = 50.0, 40.0
 """Hours and memory from which the larger XLS-R is advised."""
+LARGE_PARAMETERS = 300_000_000
 MAX_TRAINING_S = 12 * 3600.0
 MEMORY_SHARE, RAM_SHARE = 0.75, 0.5
 """Of a GPU's memory and of a machine's, for the model and a batch; the estimate may be too low."""
@@ -54,7 +55,8 @@ def find_machine() -> Machine:
     sizes = [gpu.memory_total_bytes for gpu in system.query_gpus() if gpu.memory_total_bytes]
     if sizes:
         return Machine(max(sizes) / 2**30, True, None)
-    speed = estimate.SPEED_PER_CORE * (os.cpu_count() or 1)
+    known = pace.recall(devices.CPU, LARGE_PARAMETERS, "feature-encoder")
+    speed = known.train_speed * known.parameters if known else estimate.SPEEDS_PER_CORE[-1] * (os.cpu_count() or 1)
     return Machine(psutil.virtual_memory().total / 2**30, False, speed)
 
 
