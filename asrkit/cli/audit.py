@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from asrkit import config as configs
@@ -84,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
     advised = advise(result.audit.hours, language, find_machine())
     path = selection.write(store.data_dir, options.data, result, options.leave_out) if options.leave_out else None
     if options.json:
-        shared.print_json(result.audit.to_dict() | {"advice": advised.to_dict()})
+        tiers = {"tiers": [asdict(tier) for tier in source.tiers]} if source.tiers else {}
+        shared.print_json(result.audit.to_dict() | {"advice": advised.to_dict()} | tiers)
     else:
         _print_audit(source, result.audit, advised)
     if path:
@@ -110,6 +112,12 @@ def _make_limits(config: configs.TrainConfig, model: str, store: RunStore) -> Li
 
 def _print_audit(source: Source, audit: Audit, advised: Advice) -> None:
     print(f"{source.description}; recognised as: {source.layout}")
+    for tier in source.tiers:
+        who = f" ({', '.join(filter(None, (tier.type, tier.speaker)))})" if tier.type or tier.speaker else ""
+        print(
+            f"tier {tier.name}{who}: {'read' if tier.is_chosen else 'not read'}, {tier.num_texts} of {tier.num_spans} "
+            f"annotations have a text, {tier.duration_s / 60:.1f} minutes: {'; '.join(tier.texts)}"
+        )
     print(
         f"{audit.verdict}: {format_count(audit.utterances, 'clip')}, {audit.hours:.2f} hours, {audit.dropped} left out"
     )

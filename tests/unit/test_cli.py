@@ -372,6 +372,16 @@ def test_transcribe_into_annotations(asrkit, listener, clip, refused, tmp_path):
     assert (code, out) == (1, "") and "has no tier x; there are 'seg' (0 texts)" in err
 
 
+def test_audit_lists_tiers(asrkit, clip):
+    grid = clip("story.wav", 3.0).with_suffix(".TextGrid")
+    grid.write_text(make_textgrid(text=[(0, 1, "olá a todos"), (1, 3, "")], translation=[(0, 1, "hello")]))
+    code, out, err = asrkit("audit", grid)
+    assert "tier text: read, 1 of 2 annotations have a text, 0.0 minutes: olá a todos\n" in out
+    assert "tier translation: not read, 1 of 1 annotations have a text" in out
+    tiers = json.loads(asrkit("audit", grid, "--json", "--set", "tiers=translation")[1])["tiers"]
+    assert [(tier["name"], tier["is_chosen"]) for tier in tiers] == [("translation", True), ("text", False)]
+
+
 def test_transcribe_channels(asrkit, listener, refused, tmp_path, sine):
     samples = np.stack([sine(2.0), np.zeros(32_000, np.float32), sine(2.0, hertz=300.0)], axis=1)
     soundfile.write(path := tmp_path / "meeting.wav", samples, 16_000)

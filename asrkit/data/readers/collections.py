@@ -141,9 +141,9 @@ def is_speech_commands(folder: Path) -> bool:
 def read_speech_commands(folder: Path) -> list[Utterance]:
     """Read every word's folder; the lists name the validation and the test split."""
     splits: dict[str, str] = {}
-    for name, split in _COMMAND_LISTS.items():
+    for name, role in _COMMAND_LISTS.items():
         if (folder / name).is_file():
-            splits.update({line.strip(): split for line in files.read_lines(folder / name)})
+            splits.update({line.strip(): role for line in files.read_lines(folder / name)})
     rows = []
     for path in filter(files.is_audio, files.list_files(folder)):
         where = path.relative_to(folder).as_posix()

@@ -13,6 +13,8 @@ from asrkit.units import format_binary_size
 MAX_BYTES = 128 << 20
 """Of one file: a day of speech with a tier of words has about 30 MB."""
 MAX_ELEMENTS = 4_000_000
+VALUES_PER_ELEMENT = 8
+"""What an element counts as, where the values of a table are limited: it takes as much memory."""
 MAX_DEPTH = 100
 
 
@@ -23,6 +25,7 @@ class _Builder:
         self.path = path
         self.tree = TreeBuilder()
         self.depth, self.num_elements = 0, 0
+        self.max_elements = min(MAX_ELEMENTS, limits.current().values // VALUES_PER_ELEMENT)
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self.start
@@ -33,9 +36,9 @@ class _Builder:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.depth += 1
         self.num_elements += 1
-        if self.depth > MAX_DEPTH or self.num_elements > MAX_ELEMENTS:
+        if self.depth > MAX_DEPTH or self.num_elements > self.max_elements:
             raise DataError(
-                f"{self.path} holds more than {MAX_ELEMENTS:,} elements, or elements {MAX_DEPTH} deep, as no "
+                f"{self.path} holds more than {self.max_elements:,} elements, or elements {MAX_DEPTH} deep, as no "
                 "annotation does; split it up."
             )
         self.tree.start(name.rpartition(":")[2], attributes)

@@ -7,7 +7,7 @@ import pytest
 from asrkit.audit import inspection
 from asrkit.audit.clips import Limits
 from asrkit.data import access, sources
-from asrkit.data.readers.annotations import model, xml_files
+from asrkit.data.readers.annotations import formats, model, xml_files
 from asrkit.data.readers.annotations.tiers import TierChoice
 from asrkit.errors import DataError
 from tests.support.annotations import aligned_tier, link, make_eaf, make_textgrid, reference_tier
@@ -252,8 +252,16 @@ class TestBadInput:
         with open(path, "wb") as file:
             file.truncate(200 << 20)
         assert "has 200 MB; an annotation file may have 128 MB here." in sentence(path)
-        with access.as_visitor(None):
-            assert xml_files.MAX_BYTES == 128 << 20
+
+    def test_visitors_may_read_smaller_files(self, tmp_path):
+        path = tmp_path / "story.eaf"
+        path.write_text(f"<ANNOTATION_DOCUMENT>{'<a/>' * 500_001}</ANNOTATION_DOCUMENT>")
+        with access.as_visitor("ann"), pytest.raises(DataError, match="holds more than 500,000 elements"):
+            formats.read(path)
+        with open(path, "wb") as file:
+            file.truncate(64 << 20)
+        with access.as_visitor("ann"), pytest.raises(DataError, match="has 64 MB; an annotation file may have 32 MB"):
+            formats.read(path)
 
     def test_many_small_elements_are_refused(self, write, monkeypatch):
         monkeypatch.setattr(xml_files, "MAX_ELEMENTS", 1_000)
