@@ -1,13 +1,17 @@
 """Apps that several people use: a public one, a Space with sign-in, and a server with a password."""
 
+import contextlib
 import os
 import re
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import soundfile
 from playwright.sync_api import expect
 
+from asrkit.config import TrainConfig
 from asrkit.data import access
 from asrkit.runs import processes
 from tests.support import oauth
@@ -187,6 +191,78 @@ def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, new_p
     expect(zoe.get_by_text("You are not signed in.")).to_be_visible()
 
 
+ATTACK = """async ([url, body]) => {
+    const send = (mode, type) => fetch(`${url}gradio_api/component_server`,
+        { method: "POST", mode, credentials: "include", headers: { "Content-Type": type }, body });
+    const refused = () => "refused";
+    await send("no-cors", "text/plain").catch(refused);
+    const form = Object.assign(document.createElement("form"),
+        { method: "POST", enctype: "text/plain", action: `${url}gradio_api/component_server`, target: "frame" });
+    const field = Object.assign(document.createElement("input"), { name: body.slice(0, -1) + ',"x":"', value: '"}' });
+    const frame = Object.assign(document.createElement("iframe"), { name: "frame" });
+    form.append(field);
+    document.body.append(frame, form);
+    const loaded = new Promise((done) => frame.addEventListener("load", done));
+    form.submit();
+    await loaded;
+    return [
+        await send("cors", "application/json").then((answer) => answer.text(), refused),
+        await fetch(`${url}config`, { credentials: "include" }).then((answer) => answer.text(), refused),
+    ];
+}"""
+"""A page tries to delete a run of the app, and to read its page."""
+
+CALL = """async (run) => {
+    const { components } = await (await fetch("config")).json();
+    const { id } = components.find(({ props }) => props.elem_id === "live");
+    return JSON.stringify({ session_hash: "x", component_id: id, fn_name: "perform_action",
+        data: { action: "delete", run } });
+}"""
+SEND = """async (body) => (await fetch("gradio_api/component_server",
+    { method: "POST", headers: { "Content-Type": "application/json" }, body })).status"""
+
+
+@contextlib.contextmanager
+def serve_empty_page():
+    """Serve a page of another site, and return its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><body>")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def try_from_another_site(page, app):
+    """Let a page of another site, in the browser of the operator, try to delete a run; then the app's own page."""
+    run = app.store.create(TrainConfig())
+    body = page.evaluate(CALL, run.id)
+    with serve_empty_page() as site:
+        other = page.context.new_page()
+        other.goto(site)
+        # By the browser or, as Gradio lets pages of this machine read its answers, by the app.
+        answers = other.evaluate(ATTACK, [app.url, body])
+        assert set(answers) <= {"refused", "Another site sent this request, so it was not carried out."}
+        assert app.store.find(run.id)
+        other.close()
+    assert page.evaluate(SEND, body) == 200
+    assert not app.store.find(run.id)
+
+
 def test_server_signs_in_by_password_and_out(session_app, new_page, tmp_path, monkeypatch):
     monkeypatch.setenv("ASRKIT_PASSWORD", "correct horse")
     app = type(session_app)(tmp_path / "runs", options=["--host", "0.0.0.0"])
@@ -200,6 +276,7 @@ def test_server_signs_in_by_password_and_out(session_app, new_page, tmp_path, mo
             if password == "a wrong one":
                 expect(page.get_by_text("This is not the password.")).to_be_visible()
         expect(page.get_by_text("Everybody who has the password of this app sees this run.")).to_be_visible()
+        try_from_another_site(page, app)
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("Password")).to_be_visible()
     finally:
