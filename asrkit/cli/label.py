@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from asrkit.runs import model_choices
 from asrkit.units import format_rough_duration
 
 if TYPE_CHECKING:
+    from asrkit.data.sources import Source
     from asrkit.runs.store import RunStore
 
 
@@ -59,10 +61,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         model=name,
         keep=options.keep,
-        transcribed=[
-            *(("train", row) for row in (added.train if added else ())),
-            *(("eval", row) for row in (added.eval or () if added else ())),
-        ],
+        transcribed=_split_transcribed(added, held_out) if added else (),
         on_progress=shared.make_counter(),
     )
     for error in counts.unreadable:
@@ -73,6 +72,17 @@ def run(options: argparse.Namespace) -> int:
         f"{options.keep:.0%} of the words are expected to be right. Look through it in the Data tab, then train on it."
     )
     return int(bool(counts.unreadable))
+
+
+def _split_transcribed(added: Source, held_out: list[Utterance]) -> list[tuple[str, Utterance]]:
+    """Return (split, clip) of transcribed data; without a split of its own, what was held out before stays so."""
+    if added.eval:
+        return [*(("train", row) for row in added.train), *(("eval", row) for row in added.eval)]
+    unseen = {(os.path.realpath(row.audio), row.start_s, row.end_s) for row in held_out}
+    return [
+        ("eval" if (os.path.realpath(row.audio), row.start_s, row.end_s) in unseen else "train", row)
+        for row in added.train
+    ]
 
 
 def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple[list[Utterance], str]:

@@ -4,7 +4,7 @@
 
 The clips are split by text: a fifth to evaluate on, of the rest a third with texts, two thirds whose texts are hidden.
 For each seed a model is trained on the third alone, labels the hidden recordings with `asrkit label`, calibrated on a
-tenth of the third, and a second model is trained from the same base on both. Both are evaluated on the fifth. Each
+fifth of the third, and a second model is trained from the same base on both. Both are evaluated on the fifth. Each
 step is skipped where OUT has its result, so an interrupted measurement goes on.
 """
 
@@ -60,7 +60,7 @@ def measure(folder: Path, rows: list[Utterance], seed: int, keep: float, epochs:
         "--set",
         "decoding=greedy",
         "--set",
-        "eval_share=0.1",
+        "eval_share=0.2",
         "--set",
         "split_by=text",
         "--set",

@@ -12,8 +12,10 @@ import pytest
 import soundfile
 
 from asrkit import cli, transcription
+from asrkit.cli import label
 from asrkit.cli.options import make_config
 from asrkit.config import TrainConfig, list_presets, load_preset
+from asrkit.data import sources
 from asrkit.data.readers.annotations import elan, praat
 from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import ModelError
@@ -206,6 +208,15 @@ def test_label_says_what_it_needs(refused, tmp_path, store):
     assert "--keep is 1.5; it must be a share" in refused("label", tmp_path, "--out", tmp_path / "new", "--keep", 1.5)
     words = "What the confidence of starter is worth has to be measured"
     assert words in refused("label", tmp_path, "--out", tmp_path / "new", "--model", "starter")
+
+
+def test_label_keeps_held_out_clips_apart(data):
+    """What the model was calibrated on is not trained on by the next one, where the data has no split of its own."""
+    source = sources.load(str(data("one", "two", "three")))
+    splits = label._split_transcribed(source, source.train[1:2])
+    assert [(split, row.text) for split, row in splits] == [("train", "one"), ("eval", "two"), ("train", "three")]
+    own = types.SimpleNamespace(train=source.train[:1], eval=source.train[1:])
+    assert [split for split, _ in label._split_transcribed(own, [])] == ["train", "eval", "eval"]
 
 
 def test_licence_is_told_before_the_start(asrkit, store):
