@@ -12,7 +12,11 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
+from asrkit import config as configs
 from asrkit.audio import SAMPLING_RATE, load_audio
+from asrkit.languages import guess_language
+from asrkit.models import catalogue
+from asrkit.runs.advice import advise, find_machine
 from tests.support.transcribe_page import expect_played, record_button_texts
 from tests.support.waiting import wait_for
 
@@ -111,6 +115,31 @@ def test_french_is_proposed_and_starts_to_train_with_one_click(open_page, app, f
     config = run.config()
     assert (config.text_rules, config.language, config.vocabulary) == ("basic+numbers:fr", "fr", "auto")
     run.set_flag("cancel")
+
+
+def test_advice_fills_the_form_of_train(open_page, app, folder):
+    """From a dataset to the advice, to a form that only needs Start; other bases are found there by language."""
+    page = open_data(open_page)
+    load(page, folder)
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(part(page, "advice")).to_contain_text("Advice: ")
+    with open(folder / "metadata.csv", encoding="utf-8", newline="") as file:
+        language = guess_language(row["text"] for row in csv.DictReader(file))
+    advised = advise(1 / 60, language, find_machine())  # the same for any few minutes
+    page.get_by_role("button", name="Train as advised").click()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    base = catalogue.find_model(advised.base)
+    assert base is not None, "the starter is advised for more speech than this"
+    expect(field(page, "model")).to_have_value(base.label)
+    expect(field(page, "preset")).to_have_value(configs.load_preset(advised.preset).title)
+    page.get_by_role("button", name="Show the command").click()
+    expect(page.locator("#command textarea")).to_have_value(re.compile(f"model={base.id}"))
+    if not base.is_commercial:
+        expect(page.locator("#forecast")).to_contain_text("non-commercial use")
+    field(page, "model").fill("")
+    field(page, "model").press_sequentially("swh")  # the list follows the keys
+    page.get_by_role("option", name="Swahili (sw, swh): hf-audio/omniasr-ctc-300m-v2").click()
+    expect(page.locator("#command textarea")).to_have_value(re.compile("model=hf-audio/omniasr-ctc-300m-v2"))
 
 
 def test_uploaded_archive_becomes_a_dataset(open_page, folder, app):

@@ -235,8 +235,10 @@ class DataApi:
         return strings.text("data.estimate", model=config.model, preset=preset, estimate=result.describe())
 
     def _advise(self, request: Request, inspection: Inspection) -> Advice:
-        config = self._config(request)
-        language = config.language or guess_language(clip.text for clip in inspection.clips)
+        """Advise on the language that was chosen, else on that of the texts; the demo's says nothing about them."""
+        chosen = self._config(request).language
+        guessed = guess_language(clip.text for clip in inspection.clips)
+        language = guessed if chosen in ("", DEFAULTS.language) else chosen
         return advise(inspection.audit.hours, language, find_machine())
 
     def _choose_advised(self, request: Request, inspection: Inspection) -> dict[str, Any]:
