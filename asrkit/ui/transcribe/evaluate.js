@@ -21,7 +21,8 @@ class Evaluation {
     this.id = null;
     const { part } = this, names = props.normalisers;
     const label = (name) => (name === "auto" ? t("evaluate.auto_normaliser") : name);
-    part("normaliser").replaceChildren(...names.map((name) => make("option", { textContent: label(name), value: name })));
+    const options = names.map((name) => make("option", { textContent: label(name), value: name }));
+    part("normaliser").replaceChildren(...options);
     part("normaliser").value = "auto";
     part("evaluate").addEventListener("click", () => this.start());
     part("cancel").addEventListener("click", () => this.post("cancel", { id: this.id }));
