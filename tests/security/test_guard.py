@@ -161,7 +161,9 @@ def test_kept_page_is_that_of_its_address_and_has_nothing_of_its_first_visitor(s
     cookies = {name: [each.cookies.get(name) for each in (ann, bob)] for name in ann.cookies}
     assert cookies and all(hers != his for hers, his in cookies.values())
     assert "set-cookie" not in answers[2].headers and "content-security-policy" in answers[2].headers
-    assert ann.get("/config?deep_link=x").json() != {} and len(built) == 3  # not kept
+    for query in ("deep_link=x", "page=x", "run=one"):
+        assert ann.get(f"/config?{query}").content == answers[0].content
+    assert len(built) == 2
     assert ann.head("/config").text == ""
 
 

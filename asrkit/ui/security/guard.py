@@ -106,11 +106,11 @@ class Guard:
         scope[SCOPE_KEY] = who
         storage.note_seen(who)
         with as_identity(who):
-            run = functools.partial(run_mended, self.app, scope, receive)
             if key := self.pages.make_key(scope, path):
-                await self.pages.answer(key, run, send)
+                build = functools.partial(run_mended, self.app, {**scope, "query_string": b""}, receive)
+                await self.pages.answer(key, build, send)
             else:
-                await run(send)
+                await run_mended(self.app, scope, receive, send)
 
     async def _bound_body(
         self, scope: Scope, receive: Receive, headers: Headers, body: JsonBody, who: Identity

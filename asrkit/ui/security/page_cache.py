@@ -30,8 +30,11 @@ class PageCache:
         self._lock = asyncio.Lock()
 
     def make_key(self, scope: MutableMapping[str, Any], path: str) -> Key | None:
-        """Return what the answer depends on; None for a request that has to be answered by the app itself."""
-        if scope["method"] != "GET" or path not in PATHS or scope.get("query_string"):
+        """Return what the answer depends on; None for a request that has to be answered by the app itself.
+
+        The query is for the page's script: Gradio reads it for apps of several pages only.
+        """
+        if scope["method"] != "GET" or path not in PATHS:
             return None
         given = dict(scope["headers"])
         headers = (given.get(name, b"").decode("latin-1") for name in _ADDRESS_HEADERS)
