@@ -1,4 +1,4 @@
-"""`export`: a model as ONNX, and as folders that other programs load."""
+"""`export`: a model as ONNX, in folders that other programs load, and as a web page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
 from asrkit.units import format_size
 
-FORMATS = ("onnx", "onnx-asr", "sherpa-onnx")
+FORMATS = ("onnx", "onnx-asr", "sherpa-onnx", "web")
 
 
 def add_command(commands: shared.Commands) -> None:
-    parser = shared.add_parser(commands, "export", run, "a model for other programs: ONNX, onnx-asr, sherpa-onnx")
+    parser = shared.add_parser(
+        commands, "export", run, "a model for other programs: ONNX, onnx-asr, sherpa-onnx, web page"
+    )
     shared.add_json_flag(parser)
     parser.add_argument("model", metavar="MODEL", help="a run, a checkpoint directory, a Hub id, or starter")
     parser.add_argument("target", metavar="OUT", type=Path, help="what to write; it must not exist")
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     checkpoint = resolution.fetch(options.model, store, on_progress=shared.print_progress)
     with readable_disk_errors(options.target):
         result = exporter.export_model(
-            checkpoint, options.target, options.format, quantized=options.int8, on_progress=_make_progress()
+            checkpoint, options.target, options.format, quantized=options.int8, on_progress=shared.make_phase_counter()
         )
     if options.json:
         return shared.print_json(result)
@@ -39,22 +41,11 @@ def run(options: argparse.Namespace) -> None:
         print(line)
 
 
-def _make_progress() -> Any:
-    count = shared.make_counter()
-
-    def on_progress(message: str, done: int, total: int) -> None:
-        if total:
-            return count(message, done, total)
-        shared.print_progress(message, 1, 1)
-
-    return on_progress
-
-
 def describe(result: dict[str, Any]) -> list[str]:
     """Return the result of an export in lines: size, check and error rates."""
     origin = "the run's evaluation clips" if result["clips_from"] == "run" else "the demo's clips"
     lines = [
-        f"{result['path']}: {format_size(result['size_bytes'])}",
+        f"{result['path']}: {format_size(result['total_bytes'])}",
         f"Checked against PyTorch on {result['clips']} of {origin}: log posteriors differ by at most "
         f"{result['max_difference']:.1g}",
         f"WER in PyTorch {result['pytorch']['wer']:.2%}, in float32 {result['float32']['wer']:.2%}",

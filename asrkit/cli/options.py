@@ -177,3 +177,16 @@ def make_counter() -> ProgressCallback:
             print_progress(f"{message}: {done} of {total}", done, total)
 
     return on_progress
+
+
+def make_phase_counter() -> ProgressCallback:
+    """Return a callback as `make_counter` does, for work with phases of unknown length, whose total is 0."""
+    count = make_counter()
+
+    def on_progress(message: str, done: int, total: int) -> None:
+        if total:
+            count(message, done, total)
+        else:
+            print_progress(message, 1, 1)
+
+    return on_progress

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asrkit.cli import options as shared
+from asrkit.errors import ConfigError
 from asrkit.files import readable_disk_errors
 from asrkit.runs import queue, summary, supervisor
 from asrkit.runs.report import export
@@ -41,6 +42,8 @@ def add_command(commands: shared.Commands) -> None:
     publish_parser = _add_action(actions, "publish", publish, "upload a run's model and card to the Hugging Face Hub")
     publish_parser.add_argument("name", metavar="OWNER/NAME")
     publish_parser.add_argument("--private", action="store_true", help="visible only to people with access")
+    publish_parser.add_argument("--space", action="store_true", help="a Space with the model as a web page, private")
+    publish_parser.add_argument("--public", action="store_true", help="with --space: everybody may open it")
 
 
 def _add_action(actions: shared.Commands, name: str, command: shared.Command, help: str) -> argparse.ArgumentParser:
@@ -123,4 +126,12 @@ def archive(options: argparse.Namespace) -> None:
 
 
 def publish(options: argparse.Namespace) -> None:
+    if options.public and (options.private or not options.space):
+        raise ConfigError("--public belongs to --space, and excludes --private.")
+    if options.space:
+        from asrkit.transcription.export import space
+
+        progress = shared.make_phase_counter()
+        print(space.publish_page(_get_run(options), options.name, not options.public, progress))
+        return
     print(export.publish_model(_get_run(options), options.name, options.private))

@@ -51,5 +51,9 @@ export default [
     rules: { ...style, "asrkit/max-line": "error" },
   },
   { files: ["asrkit/**/*.js"], languageOptions: { globals: globals.browser } },
+  {
+    files: ["asrkit/transcription/export/page/*.js"],
+    languageOptions: { globals: { ...globals.worker, ...globals.audioWorklet, ...globals.serviceworker } },
+  },
   { files: ["tests/scripts/**/*.js"], languageOptions: { globals: globals.node } },
 ];

@@ -23,13 +23,18 @@ CHUNK_BYTES = 1 << 16
 
 
 class Hub:
-    """`gated` names need one of `tokens`; `broken` ones answer 503; files are sent at `bytes_per_second`."""
+    """`gated` names need one of `tokens`, which are `user`'s; `broken` ones answer 503; `private` are made so.
+
+    Files are sent at `bytes_per_second`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.gated: set[str] = set()
         self.broken: set[str] = set()
         self.tokens: set[str] = {"hf_good"}
+        self.user: dict[str, Any] = {"name": "tiny", "orgs": [], "auth": {"accessToken": {"role": "write"}}}
+        self.private: set[str] = set()
         self.bytes_per_second: float | None = None
         self.requests: list[str] = []
         self.url = ""
@@ -127,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _repository(self, kind: str, parts: list[str]) -> str:
         """Return the repository's name. A missing one is 401, as on the Hub."""
         name = "/".join(parts[:2])
-        if kind not in ("models", "datasets") or not (self.hub.root / kind / name).is_dir():
+        if kind not in ("models", "datasets", "spaces") or not (self.hub.root / kind / name).is_dir():
             raise _HttpError(401, "RepoNotFound")
         if name in self.hub.broken:
             raise _HttpError(503, "")
@@ -139,6 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise _HttpError(403 if token else 401, "GatedRepo")
 
     def _serve_api(self, kind: str, parts: list[str], body: bytes) -> None:
+        if kind == "whoami-v2":
+            if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
+                raise _HttpError(401, "")
+            self._send_json({"type": "user", **self.hub.user})
+            return
         name = self._repository(kind, parts)
         rest = parts[2:]
         if rest == ["auth-check"]:
@@ -201,9 +211,13 @@ class _Handler(BaseHTTPRequestHandler):
         if token not in self.hub.tokens:
             raise _HttpError(401, "")
         if parts[0] == "repos":
-            name = "/".join(filter(None, (json.loads(body).get("organization"), json.loads(body)["name"])))
-            (self.hub.root / "models" / name).mkdir(parents=True, exist_ok=True)
-            self._send_json({"url": f"{self.hub.url}/{name}", "name": name})
+            wanted = json.loads(body)
+            name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
+            kind = "spaces" if wanted.get("type") == "space" else "models"
+            (self.hub.root / kind / name).mkdir(parents=True, exist_ok=True)
+            if wanted.get("private") or wanted.get("visibility") == "private":
+                self.hub.private.add(name)
+            self._send_json({"url": f"{self.hub.url}/{'spaces/' if kind == 'spaces' else ''}{name}", "name": name})
         elif parts[0] == "validate-yaml":
             self._send_json({"errors": [], "warnings": []})
         elif parts[3] == "preupload":
@@ -214,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
-                    path = self.hub.root / "models" / "/".join(parts[1:3]) / line["value"]["path"]
+                    path = self.hub.root / parts[0] / "/".join(parts[1:3]) / line["value"]["path"]
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(base64.b64decode(line["value"]["content"]))
             self._send_json({"commitUrl": f"{self.hub.url}/{'/'.join(parts[1:3])}/commit/0", "commitOid": "0" * 40})

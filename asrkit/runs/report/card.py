@@ -9,10 +9,10 @@ from typing import Any
 from asrkit.data import dataset_names, manifest
 from asrkit.data.dataset_names import HUB
 from asrkit.languages import guess_language
-from asrkit.models import resolution
+from asrkit.models import checkpoints, frames, resolution
 from asrkit.runs import events
 from asrkit.runs.preparation import LEAK
-from asrkit.runs.report import picture
+from asrkit.runs.report import picture, usage
 from asrkit.runs.run import Run
 from asrkit.runs.summary import describe_model_step, get_best_evaluation
 from asrkit.runs.view import RunView, load_view
@@ -79,7 +79,7 @@ def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> 
     parts = [
         _render_front_matter(run, best, config),
         _render_introduction(run, run_view, best, config),
-        _render_usage(published_id or run.model_dir.name),
+        _render_usage(published_id or run.model_dir.name, checkpoints.read_config(run.model_dir)),
         _render_limits(best, config),
         _render_data(run, run_view, config, bool(published_id)),
         _render_procedure(run_view, config),
@@ -158,21 +158,11 @@ def _strip_path(data: str) -> str:
     return dataset_names.join(name if name.startswith(HUB) else Path(name).name for name in names)
 
 
-def _render_usage(model: str) -> str:
-    return f"""## Use
-
-```python
-import soundfile, torch
-from transformers import AutoModelForCTC, AutoProcessor
-
-processor = AutoProcessor.from_pretrained("{model}")
-model = AutoModelForCTC.from_pretrained("{model}").eval()
-speech, sampling_rate = soundfile.read("clip.wav")  # mono, 16 kHz
-inputs = processor(speech, sampling_rate=16_000, return_tensors="pt")
-with torch.inference_mode():
-    ids = model(**inputs).logits.argmax(-1)
-print(processor.batch_decode(ids)[0])
-```"""
+def _render_usage(model: str, config: dict[str, Any] | None) -> str:
+    """Show how the model is used; config: its config.json."""
+    model_type = (config or {}).get("model_type")
+    outlets = usage.list_outlets(model, model_type == "wav2vec2", model_type not in frames.MEL_TYPES)
+    return f"## Use\n\n{usage.render_outlets(outlets)}"
 
 
 def _render_limits(best: events.Event | None, config: dict[str, Any]) -> str:

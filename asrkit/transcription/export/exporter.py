@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.errors import ConfigError
 from asrkit.files import replace_directory, write_json
 from asrkit.jobs import ProgressCallback
-from asrkit.transcription.export import check, graph, int8, onnx_engine, vocabulary
+from asrkit.transcription.export import check, graph, int8, onnx_engine, vocabulary, web_page
 from asrkit.transcription.export.graph import Layout
 from asrkit.transcription.transcriber import Transcriber
 
@@ -23,11 +25,16 @@ RESULT = "export.json"
 
 @dataclass(frozen=True)
 class Format:
-    """A format: the layout of its graph, what is written beside it, and whether its program decodes greedily."""
+    """A format: the layout of its graph, what is written beside it, and whether its program decodes greedily.
+
+    is_zip: one file in place of a folder.
+    """
 
     layout: Layout
     write_files: Callable[[Transcriber, Path], None]
     is_greedy: bool = True
+    is_always_int8: bool = False
+    is_zip: bool = False
 
 
 def _write_onnx_files(transcriber: Transcriber, folder: Path) -> None:
@@ -49,16 +56,17 @@ FORMATS = {
     "onnx": Format("batch", _write_onnx_files, is_greedy=False),
     "onnx-asr": Format("raw", _write_onnx_asr_files),
     "sherpa-onnx": Format("clip", _write_sherpa_onnx_files),
+    "web": Format("clip", web_page.write_page_files, is_greedy=False, is_always_int8=True, is_zip=True),
 }
 
 
 def export_model(
     checkpoint: Path, target: Path, format_name: str, *, quantized: bool, on_progress: ProgressCallback
 ) -> dict[str, Any]:
-    """Write the model of a checkpoint to the folder `target`, which must not exist, and return what was measured.
+    """Write the model of a checkpoint to `target`, which must not exist, and return what was measured.
 
     quantized: the graph with matrix products in int8, `model.int8.onnx`, in place of the float32 one. on_progress: may
-    raise to stop the work. The result is in `export.json` too: size, the largest difference of the float32 graph's log
+    raise to stop the work. The result is in `export.json` too: size of the graph, the largest difference of the float32 graph's log
     posteriors from PyTorch's, error rates of both (and of int8) on the run's evaluation clips, and the number of clips
     whose text changes. Raises ConfigError for a target that exists, ModelError for a model that cannot be exported in
     this format or whose graph is not the same as the model.
@@ -66,13 +74,28 @@ def export_model(
     require_free(target)
     on_progress("Loading the model", 0, 0)
     transcriber = Transcriber(str(checkpoint), "cpu", torch.float32)
-    with replace_directory(target) as draft:
-        draft.mkdir(parents=True)
-        measured = write_graph(transcriber, draft, FORMATS[format_name], quantized, on_progress)
-        FORMATS[format_name].write_files(transcriber, draft)
+    wanted = FORMATS[format_name]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _make_draft(target, wanted.is_zip) as draft:
+        measured = write_graph(transcriber, draft, wanted, quantized or wanted.is_always_int8, on_progress)
+        wanted.write_files(transcriber, draft)
         result = {"format": format_name, "path": str(target), **measured}
         write_json(draft / RESULT, result)
-    return result
+    files = [target] if wanted.is_zip else [path for path in target.rglob("*") if path.is_file()]
+    return {**result, "total_bytes": sum(path.stat().st_size for path in files)}
+
+
+@contextlib.contextmanager
+def _make_draft(target: Path, is_zip: bool) -> Iterator[Path]:
+    """Make a folder that becomes `target`, or is packed into it, if the block succeeds."""
+    if not is_zip:
+        with replace_directory(target) as draft:
+            draft.mkdir()
+            yield draft
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{target.name[:40]}-", dir=target.parent) as folder:
+        yield Path(folder)
+        web_page.write_zip(Path(folder), target)
 
 
 def require_free(target: Path) -> None:

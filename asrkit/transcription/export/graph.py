@@ -24,7 +24,8 @@ from torch import nn
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.errors import ModelError, first_line
-from asrkit.models import features, memory_format
+from asrkit.models import anatomy, features, memory_format
+from asrkit.models.anatomy import Anatomy
 from asrkit.models.features import InputFormat
 
 OPSET = 18
@@ -39,6 +40,8 @@ MAX_FILE_BYTES = 2_000_000_000
 """Of a graph with its weights, by its format; the weights of larger ones are in a file beside it."""
 NORMALISATION_EPSILON = {"Wav2Vec2FeatureExtractor": 1e-7, "OmniASRFeatureExtractor": 1e-5}
 """Class of a feature extractor -> what it adds to the variance of the waveform."""
+IMPOSSIBLE = -1e9
+"""Log posterior of all other tokens where a frame is blank for certain."""
 
 _export_lock = threading.Lock()
 """Operators are registered, and warnings silenced, for the whole process."""
@@ -97,11 +100,17 @@ class _PlainModel(nn.Module):
 
 
 class _RawModel(nn.Module):
-    """The model behind the normalisation of its waveforms, each over its own length."""
+    """The model behind the normalisation of its waveforms, each over its own length.
 
-    def __init__(self, model: Any, inputs: InputFormat, epsilon: float | None) -> None:
+    Frames behind the end of a clip are blank, because some programs count one or two too many.
+    """
+
+    def __init__(self, model: Any, parts: Anatomy, epsilon: float | None) -> None:
         super().__init__()
-        self.model, self.inputs, self.epsilon = model, inputs, epsilon
+        self.model, self.parts, self.inputs, self.epsilon = model, parts, parts.inputs, epsilon
+        blank = torch.full((parts.head.num_rows,), IMPOSSIBLE)
+        blank[parts.blank_id] = 0.0
+        self.register_buffer("blank", blank)
 
     def forward(self, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         mask = torch.arange(values.shape[1])[None, :] < lengths[:, None]
@@ -113,8 +122,9 @@ class _RawModel(nn.Module):
         batch = {self.inputs.input_name: values[:, None] if self.inputs.has_channels else values}
         if self.inputs.mask_name:
             batch[self.inputs.mask_name] = mask.to(torch.long)
-        logits: torch.Tensor = self.model(**batch).logits
-        return logits.log_softmax(-1)
+        scores: torch.Tensor = self.model(**batch).logits.log_softmax(-1)
+        inside = torch.arange(scores.shape[1])[None, :] < self.parts.count_frames(lengths)[:, None]
+        return torch.where(inside[..., None], scores, self.blank)
 
 
 def _make_graph(model: Any, processor: Any, inputs: InputFormat, layout: Layout, name: str) -> _Graph:
@@ -127,7 +137,7 @@ def _make_graph(model: Any, processor: Any, inputs: InputFormat, layout: Layout,
         padded = features.pad(InputFormat("input_values", None, SAMPLING_RATE, 0.0, False), clips)["input_values"]
         epsilon = NORMALISATION_EPSILON[type(extractor).__name__] if extractor.do_normalize else None
         return _Graph(
-            _RawModel(model, inputs, epsilon),
+            _RawModel(model, anatomy.of(model, processor, name), epsilon),
             (padded, torch.tensor(EXAMPLE_LENGTHS)),
             ("input_values", "input_lengths"),
             "logprobs",

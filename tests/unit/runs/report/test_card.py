@@ -153,10 +153,11 @@ def test_data_and_versions(card):
     assert "- Transformers 5.23.0\n- Pytorch 2.14.1\n- Datasets 5.2.0\n- Tokenizers 0.22\n" in card
 
 
-def test_snippet_is_valid_python(card):
-    (snippet,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    compile(snippet, "card", "exec")
-    assert 'from_pretrained("model")' in snippet
+def test_snippets_are_valid_python(card):
+    snippets = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    for snippet in snippets:
+        compile(snippet, "card", "exec")
+    assert 'from_pretrained("model")' in snippets[0]
 
 
 def test_run_without_evaluations_has_no_results(make_run):
