@@ -66,10 +66,10 @@ def export_model(
     """Write the model of a checkpoint to `target`, which must not exist, and return what was measured.
 
     quantized: the graph with matrix products in int8, `model.int8.onnx`, in place of the float32 one. on_progress: may
-    raise to stop the work. The result is in `export.json` too: size of the graph, the largest difference of the float32 graph's log
-    posteriors from PyTorch's, error rates of both (and of int8) on the run's evaluation clips, and the number of clips
-    whose text changes. Raises ConfigError for a target that exists, ModelError for a model that cannot be exported in
-    this format or whose graph is not the same as the model.
+    raise to stop the work. The result is in `export.json` too: size of the graph, the largest difference of the float32
+    graph's log posteriors from PyTorch's, error rates of both (and of int8) on the run's evaluation clips, and the
+    number of clips whose text changes. Raises ConfigError for a target that exists, ModelError for a model that cannot
+    be exported in this format or whose graph is not the same as the model.
     """
     require_free(target)
     on_progress("Loading the model", 0, 0)

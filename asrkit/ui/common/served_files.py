@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from fastapi import Request
 from fastapi.params import Depends
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 
 from asrkit.errors import AsrkitError
@@ -34,7 +35,7 @@ class AudioFile(Protocol):
 
 
 OpenAudio = Callable[[Mapping[str, str]], AudioFile]
-MakeArchive = Callable[[Mapping[str, str]], bytes]
+MakeArchive = Callable[[Mapping[str, str]], bytes | Path]
 
 
 class AudioBytes:
@@ -64,7 +65,8 @@ class ServedFiles:
         self._openers[kind] = open_audio
 
     def register_archive(self, name: str, make_archive: MakeArchive) -> None:
-        """Serve a ZIP file as `<name>.zip`. make_archive: query of the address -> its content; raises AsrkitError."""
+        """Serve a ZIP file as `<name>.zip`. make_archive: query of the address -> its content, or the file that has it;
+        raises AsrkitError."""
         self._archives[name] = make_archive
 
     def routes(self, checks: Sequence[Depends]) -> list[APIRoute]:
@@ -89,6 +91,8 @@ class ServedFiles:
             except AsrkitError as error:
                 return PlainTextResponse(hide_paths(str(error)), status_code=404)
             headers = {"Content-Disposition": f'attachment; filename="{name}.zip"', "Cache-Control": "no-store"}
+            if isinstance(content, Path):
+                return FileResponse(content, headers=headers, media_type="application/zip")
             return Response(content, headers=headers, media_type="application/zip")
 
         return [

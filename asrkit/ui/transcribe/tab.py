@@ -13,6 +13,7 @@ from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.security.events import guarded
 from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
 from asrkit.ui.transcribe.evaluate import make_evaluation_section
+from asrkit.ui.transcribe.export import make_export_section
 from asrkit.ui.transcribe.recorder import make_recorder
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -37,8 +38,9 @@ def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State, g
         )
         transcribe = make_recorder(store, audio)
         evaluate = make_evaluation_section(store, audio)
+        export = make_export_section(store, audio)
         add_transcribe_endpoint(store)
-    model.change(guarded(lambda name: [name, name], "set_model"), model, [transcribe, evaluate], **QUIET)
+    model.change(guarded(lambda name: [name] * 3, "set_model"), model, [transcribe, evaluate, export], **QUIET)
     model.input(guarded(lambda: True, "mark_chosen"), None, chosen, **QUIET)
     return model, chosen, transcribe
 
