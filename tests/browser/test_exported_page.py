@@ -12,7 +12,7 @@ import soundfile
 import torch
 from playwright.sync_api import expect
 
-from asrkit.audio import load_audio
+from asrkit.audio import Waveform, load_audio
 from asrkit.data import sources
 from asrkit.decoding.lexicon import WORD_LIST_FILE, collect_words
 from asrkit.errors import HubError
@@ -61,19 +61,20 @@ def address(exported):
 
 
 def find_understood_clip(transcriber):
-    """Return (text, samples) of a demo clip of at least two words that the model in the app gets right."""
+    """Return (text, samples) of a demo clip of at least two words, between silences, that the model gets right."""
+    silence = np.zeros(RATE, np.float32)
     for clip in sources.load(str(DEMO)).unseen:
-        wave = load_audio(clip.audio)
-        if " " in clip.text and transcriber.transcribe(wave).text == clip.text:
-            return clip.text, wave.samples
+        samples = np.concatenate([silence[: RATE // 2], load_audio(clip.audio).samples, silence])
+        waves = [Waveform(wave) for wave in (samples, np.concatenate([silence, samples, silence]))]
+        if " " in clip.text and {transcriber.transcribe(wave).text for wave in waves} == {clip.text}:
+            return clip.text, samples
     raise AssertionError("the model understands no clip")
 
 
 def test_page_understands_a_callsign_and_works_offline(exported, address, mic_browser, tmp_path):
     text, samples = find_understood_clip(exported[1])
-    silence = np.zeros(RATE // 2, np.float32)
     speech = tmp_path / "speech.wav"
-    soundfile.write(speech, np.concatenate([silence, samples, silence]), RATE)
+    soundfile.write(speech, samples, RATE)
     window = mic_browser(speech).new_context(viewport=PHONE, permissions=["microphone"], color_scheme="dark")
     page, problems = window.new_page(), []
     page.on("request", lambda request: None if request.url.startswith(address) else problems.append(request.url))

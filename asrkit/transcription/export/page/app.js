@@ -1,5 +1,7 @@
 // The page: microphone and files to the worker, its words to the screen.
 
+import { takeFinished } from "./live.js";
+
 const LIVE_INTERVAL_MS = 1000;
 const find = (id) => document.getElementById(id);
 const worker = new Worker("worker.js", { type: "module" });
@@ -76,39 +78,54 @@ async function startRecording() {
   await context.audioWorklet.addModule("recorder.js");
   const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
   const chunks = [];
-  node.port.onmessage = ({ data }) => chunks.push(data);
+  node.port.onmessage = ({ data }) => recording?.chunks.push(data);
   context.createMediaStreamSource(stream).connect(node);
-  recording = { stream, context, chunks, timer: setInterval(showLive, LIVE_INTERVAL_MS), isBusy: false };
+  recording = { stream, context, chunks, words: [], start: 0, timer: 0, step: Promise.resolve(), isBusy: false };
+  recording.timer = setInterval(showLive, LIVE_INTERVAL_MS);
   find("record").textContent = "Stop";
   find("record").classList.add("recording");
   find("file").disabled = true;
+  showWords([]);
   showStatus("Listening …");
 }
 
-/** Show what was said so far. A long recording is transcribed whole when it is stopped; meanwhile its end is shown. */
-async function showLive() {
+/** Show what was said so far. Words that a pause follows are final; the audio before the pause is dropped. */
+function showLive() {
   const current = recording;
   if (!current || current.isBusy || !current.chunks.length) return;
   current.isBusy = true;
-  const rate = current.context.sampleRate;
-  try {
-    const { words } = await transcribe(join(current.chunks).slice(-12 * rate), rate);
-    if (recording === current) showWords(words, true);
-  } finally {
+  current.step = recognizeOpenPart(current, false).catch((error) => showStatus(error.message)).finally(() => {
     current.isBusy = false;
-  }
+  });
+}
+
+async function recognizeOpenPart(current, isLast) {
+  const rate = current.context.sampleRate;
+  const open = join(current.chunks);
+  const { words } = await transcribe(open.slice(), rate);
+  const { finished, cut } = takeFinished(words, open.length / rate, isLast);
+  const shifted = words.map(({ word, start, end }) => ({
+    word, start: start + current.start, end: end + current.start,
+  }));
+  showWords([...current.words, ...shifted], !isLast);
+  current.words.push(...shifted.slice(0, finished));
+  current.chunks = [join(current.chunks).subarray(Math.round(cut * rate))];
+  current.start += cut;
 }
 
 async function stopRecording() {
-  const { stream, context, chunks, timer } = recording;
+  const current = recording;
   recording = null;
-  clearInterval(timer);
-  stream.getTracks().forEach((track) => track.stop());
-  await context.close();
+  clearInterval(current.timer);
+  current.stream.getTracks().forEach((track) => track.stop());
   find("record").textContent = "Record";
   find("record").classList.remove("recording");
   find("file").disabled = false;
-  await showResult(join(chunks), context.sampleRate);
+  showStatus("Transcribing …");
+  await current.step;
+  if (current.chunks.length) await recognizeOpenPart(current, true);
+  await current.context.close();
+  showStatus(current.words.length ? `Done: ${current.start.toFixed(1)} s of audio.` : "No words were recognised.");
 }
 
 function join(chunks) {
