@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +40,13 @@ class ExportApi:
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self.jobs: JobRegistry[dict[str, Any]] = JobRegistry("export", max_jobs=MAX_EXPORTS, admit=admit_job("export"))
-        self._folder = tempfile.TemporaryDirectory(prefix="asrkit-export-")  # deleted when the app ends
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the files, which is deleted when the app ends."""
+        folder = tempfile.mkdtemp(prefix="asrkit-export-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     @with_error_reply
     def list_outlets(self, request: Request) -> Reply:
@@ -69,7 +78,7 @@ class ExportApi:
         target = self._path(job_id)
         if exporter.FORMATS[name].is_zip:
             return exporter.export_model(checkpoint, target, name, quantized=quantized, on_progress=job.on_progress)
-        with tempfile.TemporaryDirectory(dir=self._folder.name) as scratch:
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
             folder = Path(scratch, name)
             result = exporter.export_model(checkpoint, folder, name, quantized=quantized, on_progress=job.on_progress)
             job.on_progress(strings.text("export.packing"))
@@ -107,10 +116,10 @@ class ExportApi:
         return job
 
     def _path(self, job_id: str) -> Path:
-        return Path(self._folder.name, f"{job_id}.zip")
+        return self._folder / f"{job_id}.zip"
 
     def _delete_old(self) -> None:
-        for path in Path(self._folder.name).glob("*.zip"):
+        for path in self._folder.glob("*.zip"):
             if self.jobs.find(path.stem) is None:
                 path.unlink(missing_ok=True)
 
