@@ -42,7 +42,13 @@ def add_command(commands: shared.Commands) -> None:
     publish_parser = _add_action(actions, "publish", publish, "upload a run's model and card to the Hugging Face Hub")
     publish_parser.add_argument("name", metavar="OWNER/NAME")
     publish_parser.add_argument("--private", action="store_true", help="visible only to people with access")
-    publish_parser.add_argument("--space", action="store_true", help="a Space with the model as a web page, private")
+    publish_parser.add_argument(
+        "--space",
+        nargs="?",
+        const="page",
+        choices=("page", "app"),
+        help="make a private Space: page, with the model as a web page (default), or app, with this app",
+    )
     publish_parser.add_argument("--public", action="store_true", help="with --space: everybody may open it")
 
 
@@ -132,6 +138,6 @@ def publish(options: argparse.Namespace) -> None:
         from asrkit.transcription.export import space
 
         progress = shared.make_phase_counter()
-        print(space.publish_page(_get_run(options), options.name, not options.public, progress))
+        print(space.publish_space(_get_run(options), options.name, options.space, not options.public, progress))
         return
     print(export.publish_model(_get_run(options), options.name, options.private))

@@ -624,3 +624,30 @@ def test_queue_is_reordered_from_the_command_line(asrkit, store):
         ["b", "queued (1 of 3)"],
         ["c", "queued (3 of 3)"],
     ]
+
+
+def test_export_prints_what_was_measured(asrkit, tmp_path, monkeypatch):
+    measured = {
+        "path": "out",
+        "total_bytes": 7_700_000,
+        "clips": 98,
+        "clips_from": "run",
+        "max_difference": 3e-5,
+        "pytorch": {"wer": 0.05},
+        "float32": {"wer": 0.05, "changed_texts": 0},
+        "int8": {"wer": 0.06, "changed_texts": 2},
+    }
+    fake = types.SimpleNamespace(export_model=lambda *arguments, **options: measured, require_free=lambda target: None)
+    monkeypatch.setitem(sys.modules, "asrkit.transcription.export.exporter", fake)
+    monkeypatch.setattr("asrkit.transcription.export.exporter", fake, raising=False)
+    code, out, _ = asrkit("export", "starter", tmp_path / "out", "--int8")
+    assert code == 0 and "out: 7.7 MB" in out
+    assert "Checked against PyTorch on 98 of the run's evaluation clips" in out
+    assert "WER in int8 6.00%, another text on 2 of 98 clips" in out
+    code, out, _ = asrkit("export", "starter", tmp_path / "out", "--json")
+    assert json.loads(out) == measured
+
+
+@pytest.mark.parametrize("flags", [["--public"], ["--space", "--public", "--private"]])
+def test_public_belongs_to_a_space(refused, ended, flags):
+    assert "--public belongs to --space" in refused("runs", "publish", ended.id, "ana/page", *flags)

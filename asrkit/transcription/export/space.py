@@ -1,39 +1,83 @@
-"""A static Space on the Hugging Face Hub with the web page of a run's model."""
+"""A run's model as a Space on the Hugging Face Hub: as a web page, or with this app."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from asrkit import hub
+from asrkit.config import TrainConfig
 from asrkit.errors import RunError
 from asrkit.jobs import ProgressCallback
+from asrkit.runs import events, ownership
+from asrkit.runs.ownership import SHARED, Ownership
 from asrkit.runs.run import Run
-from asrkit.transcription.export import exporter
+from asrkit.runs.store import RunStore
 
+SpaceKind = Literal["page", "app"]
 MAX_TITLE = 60
+PROJECT = Path(__file__).resolve().parents[3]
+APP_PARTS = ("app.py", "requirements.txt", "README.md", "asrkit", "assets")
+"""Of this project: what a Space of the app is made of."""
+RUNS = "runs"
+"""Folder of runs in a Space without storage."""
 
 
-def publish_page(run: Run, name: str, private: bool, on_progress: ProgressCallback) -> str:
-    """Export the model of a run as a web page, upload it as the new Space `name`, and return its address.
+def publish_space(run: Run, name: str, kind: SpaceKind, private: bool, on_progress: ProgressCallback) -> str:
+    """Make the new Space `name` with the model of a run, and return its address.
 
-    Whether it may be written is checked first. RunError for a run without a model; HubError as in
-    `hub.require_new_space`; else as in `export_model`.
+    kind: "page", the exported web page, or "app", this app with the model shared with its visitors. Whether the Space
+    may be made is checked first. RunError for a run without a model; HubError as in `hub.require_new_space`; else as in
+    `export_model`.
     """
     if not run.has_model():
         raise RunError(f"Run {run.id} has no model yet; wait for its first evaluation.")
     hub.require_new_space(name)
     with tempfile.TemporaryDirectory() as scratch:
-        archive, folder = Path(scratch, "page.zip"), Path(scratch, "page")
-        exporter.export_model(run.model_dir, archive, "web", quantized=True, on_progress=on_progress)
-        with zipfile.ZipFile(archive) as opened:
-            opened.extractall(folder)
-        files: dict[str, Path | bytes] = {
-            path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
-        }
-        on_progress("Uploading the page", 0, 0)
-        return hub.publish_space(name, {**files, "README.md": _render_readme(run).encode("utf-8")}, "static", private)
+        files: dict[str, Path | bytes] = {}
+        if kind == "page":
+            folder = _write_page(run, Path(scratch), on_progress)
+        else:
+            folder = _write_shared_run(run, Path(scratch))
+            files |= _name_files(PROJECT, [path for part in APP_PARTS for path in _list_files(PROJECT / part)])
+        files |= _name_files(folder, _list_files(folder))
+        on_progress("Uploading the Space", 0, 0)
+        return hub.publish_space(name, files, "static" if kind == "page" else "gradio", private)
+
+
+def _write_page(run: Run, scratch: Path, on_progress: ProgressCallback) -> Path:
+    from asrkit.transcription.export import exporter
+
+    archive, folder = scratch / "page.zip", scratch / "page"
+    exporter.export_model(run.model_dir, archive, "web", quantized=True, on_progress=on_progress)
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder)
+    (folder / "README.md").write_text(_render_readme(run), encoding="utf-8")
+    return folder
+
+
+def _write_shared_run(run: Run, scratch: Path) -> Path:
+    """Write a run with the model alone: the history holds transcripts, and the settings paths of this machine."""
+    config = TrainConfig().replace({"preset": ""})
+    copy = RunStore(scratch / RUNS).create(config, run.id)
+    shutil.copytree(run.model_dir, copy.model_dir)
+    copy.append(events.Event(events.FINISHED, 0.0, 0, data={"message": "Published with asrkit."}))
+    ownership.write_ownership(copy, Ownership(visibility=SHARED))
+    return scratch
+
+
+def _list_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return [file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+
+
+def _name_files(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
+    return {file.relative_to(folder).as_posix(): file for file in files}
 
 
 def _render_readme(run: Run) -> str:

@@ -1,7 +1,13 @@
+import zipfile
+
 import pytest
 
 from asrkit import hub
-from asrkit.errors import HubError
+from asrkit.config import TrainConfig
+from asrkit.errors import HubError, RunError
+from asrkit.runs import events, lifecycle, ownership
+from asrkit.runs.store import RunStore
+from asrkit.transcription.export import exporter, space
 
 
 @pytest.fixture
@@ -53,3 +59,49 @@ def test_missing_token_is_asked_for(served):
 def test_space_needs_owner_and_name(name):
     with pytest.raises(HubError, match="write OWNER/NAME"):
         hub.require_new_space(name)
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunStore(tmp_path / "runs").create(TrainConfig(train="/home/ana/clips"), "one")
+    run.append(events.Event(events.EVAL, 1.0, 1, data={"samples": ["a secret"]}))
+    return run
+
+
+def add_model(run):
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    (run.model_dir / "model.safetensors").write_text("weights")
+
+
+def test_run_is_published_as_a_private_page(writable, run, monkeypatch):
+    def export_model(checkpoint, target, name, *, quantized, on_progress):
+        assert (checkpoint, name) == (run.model_dir, "web")
+        with zipfile.ZipFile(target, "w") as archive:
+            archive.writestr("index.html", "page")
+
+    monkeypatch.setattr(exporter, "export_model", export_model)
+    with pytest.raises(RunError, match="has no model yet"):
+        space.publish_space(run, "tiny/page", "page", True, print)
+    add_model(run)
+    assert space.publish_space(run, "tiny/page", "page", True, print) == f"{writable.url}/spaces/tiny/page"
+    folder = writable.root / "spaces/tiny/page"
+    assert (folder / "index.html").read_text() == "page" and "tiny/page" in writable.private
+    assert "sdk: static\napp_file: index.html" in (folder / "README.md").read_text()
+
+
+def test_run_is_published_with_the_app_and_without_its_history(writable, run, tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    for name in ("app.py", "requirements.txt", "README.md", "asrkit/cli/__init__.py", "asrkit/__pycache__/a.pyc"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    monkeypatch.setattr(space, "PROJECT", project)
+    add_model(run)
+    space.publish_space(run, "tiny/app", "app", False, print)
+    folder = writable.root / "spaces/tiny/app"
+    assert (folder / "asrkit/cli/__init__.py").exists() and not (folder / "asrkit/__pycache__").exists()
+    published = RunStore(folder / "runs").get("one")
+    assert published.has_model() and lifecycle.get_status(published) == lifecycle.FINISHED
+    assert ownership.read_ownership(published).visibility == ownership.SHARED
+    texts = [path.read_text() for path in published.path.rglob("*") if path.is_file()]
+    assert not any("secret" in text or "/home/ana" in text for text in texts)
