@@ -15,6 +15,7 @@ from asrkit.errors import RunError
 from asrkit.jobs import ProgressCallback
 from asrkit.runs import events, ownership
 from asrkit.runs.ownership import SHARED, Ownership
+from asrkit.runs.report import card
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
@@ -42,7 +43,7 @@ def publish_space(run: Run, name: str, kind: SpaceKind, private: bool, on_progre
         if kind == "page":
             folder = _write_page(run, Path(scratch), on_progress)
         else:
-            folder = _write_shared_run(run, Path(scratch))
+            folder = _write_shared_run(run, name, Path(scratch))
             files |= _name_files(PROJECT, [path for part in APP_PARTS for path in _list_files(PROJECT / part)])
         files |= _name_files(folder, _list_files(folder))
         on_progress("Uploading the Space", 0, 0)
@@ -60,11 +61,13 @@ def _write_page(run: Run, scratch: Path, on_progress: ProgressCallback) -> Path:
     return folder
 
 
-def _write_shared_run(run: Run, scratch: Path) -> Path:
-    """Write a run with the model alone: the history holds transcripts, and the settings paths of this machine."""
+def _write_shared_run(run: Run, name: str, scratch: Path) -> Path:
+    """Write a run with the model alone: the history holds transcripts, settings and card paths of this machine."""
     config = TrainConfig().replace({"preset": ""})
     copy = RunStore(scratch / RUNS).create(config, run.id)
-    shutil.copytree(run.model_dir, copy.model_dir)
+    shutil.copytree(run.model_dir, copy.model_dir, ignore=shutil.ignore_patterns(run.evaluation_path.name))
+    text = card.render_card(run, (run.model_dir / card.PICTURE).exists(), name)
+    (copy.model_dir / "README.md").write_text(text, encoding="utf-8")
     copy.append(events.Event(events.FINISHED, 0.0, 0, data={"message": "Published with asrkit."}))
     ownership.write_ownership(copy, Ownership(visibility=SHARED))
     return scratch

@@ -72,6 +72,8 @@ def add_model(run):
     run.model_dir.mkdir()
     (run.model_dir / "config.json").write_text("{}")
     (run.model_dir / "model.safetensors").write_text("weights")
+    (run.model_dir / "README.md").write_text("trained on /home/ana/clips")
+    run.evaluation_path.write_text("a secret")
 
 
 def test_run_is_published_as_a_private_page(writable, run, monkeypatch):
