@@ -79,10 +79,10 @@ def export_model(
     with _make_draft(target, wanted.is_zip) as draft:
         measured = write_graph(transcriber, draft, wanted, quantized or wanted.is_always_int8, on_progress)
         wanted.write_files(transcriber, draft)
-        result = {"format": format_name, "path": str(target), **measured}
+        result = {"format": format_name, **measured}
         write_json(draft / RESULT, result)
     files = [target] if wanted.is_zip else [path for path in target.rglob("*") if path.is_file()]
-    return {**result, "total_bytes": sum(path.stat().st_size for path in files)}
+    return {**result, "path": str(target), "total_bytes": sum(path.stat().st_size for path in files)}
 
 
 @contextlib.contextmanager
@@ -129,7 +129,7 @@ def write_graph(
         variants["int8"] = check.evaluate("int8", exported, clips, decoder, on_progress)
         graph.delete(path)
     return {
-        "model": engine.checkpoint,
+        "model": web_page.name_model(Path(engine.checkpoint)),
         "model_type": engine.anatomy.model_type,
         "size_bytes": graph.size_bytes(folder / (INT8_GRAPH if quantized else GRAPH)),
         "max_difference": difference,

@@ -47,8 +47,7 @@ def describe_model(transcriber: Transcriber) -> dict[str, Any]:
     if isinstance(decoder, LexiconDecoder):
         ids = transcriber.processor.tokenizer.get_vocab()
         words = [{"word": word, "tokens": [ids[letter] for letter in word]} for word in decoder.words]
-    checkpoint = Path(engine.checkpoint)
-    name = checkpoint.parent.name if checkpoint.name == "model" else checkpoint.name
+    name = name_model(Path(engine.checkpoint))
     num_parameters = sum(parameter.numel() for parameter in engine.model.parameters())
     return {
         "title": f"Speech to text: {name}",
@@ -60,6 +59,11 @@ def describe_model(transcriber: Transcriber) -> dict[str, Any]:
         "epsilon": NORMALIZATION_EPSILON[type(extractor).__name__] if extractor.do_normalize else None,
         "min_samples": engine.anatomy.min_samples,
     }
+
+
+def name_model(checkpoint: Path) -> str:
+    """Return a model's name: that of its run, else of its folder; where it lies is nobody else's business."""
+    return checkpoint.parent.name if checkpoint.name == "model" else checkpoint.name
 
 
 def _list_files(folder: Path) -> None:

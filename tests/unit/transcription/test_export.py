@@ -49,7 +49,9 @@ def test_export_reports_size_difference_and_error_rates_on_the_runs_clips(run_mo
     assert result["size_bytes"] == (target / "model.int8.onnx").stat().st_size
     assert not (target / "model.onnx").exists()
     assert result.pop("total_bytes") == sum(path.stat().st_size for path in target.iterdir())
+    assert result.pop("path") == str(target)
     assert json.loads((target / "export.json").read_text()) == result
+    assert str(run_model.parent) not in json.dumps(result), "others get this file"
 
 
 def test_float32_export_holds_graph_and_processor(run_model, tmp_path):
