@@ -12,7 +12,7 @@ from typing import Any
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.files import write_atomic, write_json
 from asrkit.transcription.export import vocabulary, web_runtime
-from asrkit.transcription.export.graph import NORMALIZATION_EPSILON, require_waveform
+from asrkit.transcription.export.graph import NORMALISATION_EPSILON, require_waveform
 from asrkit.transcription.transcriber import Transcriber
 
 SOURCES = Path(__file__).parent / "page"
@@ -56,7 +56,7 @@ def describe_model(transcriber: Transcriber) -> dict[str, Any]:
         "blank": engine.anatomy.blank_id,
         "delimiter": engine.anatomy.delimiter_id,
         "words": words,
-        "epsilon": NORMALIZATION_EPSILON[type(extractor).__name__] if extractor.do_normalize else None,
+        "epsilon": NORMALISATION_EPSILON[type(extractor).__name__] if extractor.do_normalize else None,
         "min_samples": engine.anatomy.min_samples,
     }
 
