@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { findCut, normalize, RATE, resample } from "../../asrkit/transcription/export/page/audio.js";
+import { findCut, normalise, RATE, resample } from "../../asrkit/transcription/export/page/audio.js";
 import { takeFinished } from "../../asrkit/transcription/export/page/live.js";
 
 const makeSine = (rate, hertz) =>
@@ -23,11 +23,11 @@ test("resampling keeps tones below half of the rate, and removes those above", (
 });
 
 test("normalised samples have zero mean and unit variance", () => {
-  const samples = normalize(Float32Array.from({ length: 1000 }, (_, index) => 3 + (index % 7)), 1e-7);
+  const samples = normalise(Float32Array.from({ length: 1000 }, (_, index) => 3 + (index % 7)), 1e-7);
   const mean = samples.reduce((sum, one) => sum + one, 0) / samples.length;
   const variance = samples.reduce((sum, one) => sum + one * one, 0) / samples.length;
   assert.ok(Math.abs(mean) < 1e-4 && Math.abs(variance - 1) < 1e-3);
-  assert.equal(normalize(samples, null), samples);
+  assert.equal(normalise(samples, null), samples);
 });
 
 test("long recordings are cut where they are quiet", () => {

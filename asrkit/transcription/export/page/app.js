@@ -94,12 +94,12 @@ function showLive() {
   const current = recording;
   if (!current || current.isBusy || !current.chunks.length) return;
   current.isBusy = true;
-  current.step = recognizeOpenPart(current, false).catch((error) => showStatus(error.message)).finally(() => {
+  current.step = recogniseOpenPart(current, false).catch((error) => showStatus(error.message)).finally(() => {
     current.isBusy = false;
   });
 }
 
-async function recognizeOpenPart(current, isLast) {
+async function recogniseOpenPart(current, isLast) {
   const rate = current.context.sampleRate;
   const open = join(current.chunks);
   const { words } = await transcribe(open.slice(), rate);
@@ -123,7 +123,7 @@ async function stopRecording() {
   find("file").disabled = false;
   showStatus("Transcribing …");
   await current.step;
-  if (current.chunks.length) await recognizeOpenPart(current, true);
+  if (current.chunks.length) await recogniseOpenPart(current, true);
   await current.context.close();
   showStatus(current.words.length ? `Done: ${current.start.toFixed(1)} s of audio.` : "No words were recognised.");
 }

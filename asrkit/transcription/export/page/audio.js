@@ -29,7 +29,7 @@ export function resample(samples, from) {
 }
 
 /** Give samples zero mean and unit variance, as the model was trained; epsilon null: leave them. */
-export function normalize(samples, epsilon) {
+export function normalise(samples, epsilon) {
   if (epsilon === null) return samples;
   const mean = samples.reduce((sum, one) => sum + one, 0) / samples.length;
   const variance = samples.reduce((sum, one) => sum + (one - mean) ** 2, 0) / samples.length;

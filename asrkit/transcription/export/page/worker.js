@@ -1,7 +1,7 @@
 // Runs the model: messages { id, samples, rate, isFinal } -> { id, words, seconds, elapsed }.
 
 import * as ort from "./runtime/ort.wasm.bundle.min.mjs";
-import { findCut, MAX_SEGMENT_S, normalize, RATE, resample } from "./audio.js";
+import { findCut, MAX_SEGMENT_S, normalise, RATE, resample } from "./audio.js";
 import { buildLexicon, decodeGreedily, decodeWithWords, logSoftmax } from "./decoding.js";
 
 ort.env.wasm.wasmPaths = { wasm: new URL("./runtime/ort-wasm-simd-threaded.wasm", import.meta.url).href };
@@ -34,7 +34,7 @@ async function transcribe({ id, samples, rate }) {
   let offset = 0;
   while (rest.length >= model.min_samples) {
     const cut = rest.length > MAX_SEGMENT_S * RATE ? findCut(rest) : rest.length;
-    words.push(...(await recognize(rest.subarray(0, cut), offset, model, session, lexicon)));
+    words.push(...(await recognise(rest.subarray(0, cut), offset, model, session, lexicon)));
     offset += cut / RATE;
     rest = rest.subarray(cut);
     self.postMessage({ id, words, progress: offset / duration });
@@ -42,8 +42,8 @@ async function transcribe({ id, samples, rate }) {
   self.postMessage({ id, words, duration, elapsed: (performance.now() - started) / 1000 });
 }
 
-async function recognize(samples, offset, model, session, lexicon) {
-  const input = new ort.Tensor("float32", normalize(samples, model.epsilon), [1, samples.length]);
+async function recognise(samples, offset, model, session, lexicon) {
+  const input = new ort.Tensor("float32", normalise(samples, model.epsilon), [1, samples.length]);
   const { logits } = await session.run({ [session.inputNames[0]]: input });
   const tokens = model.spellings.length;
   const scores = logSoftmax(Float32Array.from(logits.data), tokens);
