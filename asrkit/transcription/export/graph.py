@@ -105,6 +105,8 @@ class _RawModel(nn.Module):
     Frames behind the end of a clip are blank, because some programs count one or two too many.
     """
 
+    blank: torch.Tensor
+
     def __init__(self, model: Any, parts: Anatomy, epsilon: float | None) -> None:
         super().__init__()
         self.model, self.parts, self.inputs, self.epsilon = model, parts, parts.inputs, epsilon
