@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.audio.confined import load_confined
+from asrkit.audio import Waveform
+from asrkit.audio.confined import AudioReader
 from asrkit.data import manifest, sources
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.protocols import Decoder
@@ -62,10 +64,10 @@ def find_clips(checkpoint: Path) -> ClipSet:
     """Return the evaluation clips of the run that a checkpoint belongs to; those of the demo for any other model."""
     for folder in list(checkpoint.resolve().parents)[:2]:
         run = Run(folder)
-        if run.config_path.exists() and (path := run.manifest_path("eval")).exists():
-            readable = [clip for clip in _thin_out(manifest.read(path)) if _is_readable(clip)]
-            if readable:
-                return ClipSet(readable, run.config().text_rules, "run")
+        path = run.manifest_path("eval")
+        has_clips = run.config_path.exists() and path.exists()
+        if has_clips and (readable := _select_readable(_thin_out(manifest.read(path)))):
+            return ClipSet(readable, run.config().text_rules, "run")
     return ClipSet(_thin_out(sources.load(str(DEMO_CLIPS)).unseen), "basic", "demo")
 
 
@@ -88,7 +90,9 @@ def measure_difference(reference: Transcriber, exported: Transcriber, clips: Cli
 
     The clips are given together, so that lengths are mixed in batches where the architecture allows it.
     """
-    waves = [_load(clip).samples for clip in clips.clips[:: max(1, len(clips.clips) // NUM_COMPARED)][:NUM_COMPARED]]
+    compared = clips.clips[:: max(1, len(clips.clips) // NUM_COMPARED)][:NUM_COMPARED]
+    with AudioReader(clip.audio for clip in compared) as reader:
+        waves = [_load(reader, clip).samples for clip in compared]
     pairs = zip(*(model.engine.log_probabilities(waves) for model in (reference, exported)), strict=True)
     return max(
         float(np.abs(wanted - found).max(initial=0)) if wanted.shape == found.shape else float("inf")
@@ -113,16 +117,19 @@ def _thin_out(clips: Sequence[Utterance]) -> list[Utterance]:
     return [whole[index * len(whole) // count] for index in range(count)]
 
 
-def _is_readable(clip: Utterance) -> bool:
-    try:
-        _load(clip)
-    except AudioError:
-        return False
-    return True
+def _select_readable(clips: Sequence[Utterance]) -> list[Utterance]:
+    """Return the clips whose audio is still there."""
+    readable = []
+    with AudioReader(clip.audio for clip in clips) as reader:
+        for clip in clips:
+            with contextlib.suppress(AudioError):
+                _load(reader, clip)
+                readable.append(clip)
+    return readable
 
 
-def _load(clip: Utterance) -> Any:
-    return load_confined(clip.audio, start_s=clip.start_s, end_s=clip.end_s)
+def _load(reader: AudioReader, clip: Utterance) -> Waveform:
+    return reader.load(clip.audio, start_s=clip.start_s, end_s=clip.end_s)
 
 
 def _text(clip: Any) -> list[str]:

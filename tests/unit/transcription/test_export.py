@@ -6,6 +6,7 @@ import pytest
 import soundfile
 import torch
 
+from asrkit.audio import load_audio
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
@@ -30,7 +31,7 @@ def run_model(store, checkpoint, tmp_path):
     for number, text in enumerate(("ab", "cab de", "e", "bad ace")):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, tiny.synthesize(text, rng), tiny.RATE)
-        heard = transcriber.transcribe(check._load(Utterance(str(path), "", 1.0)))
+        heard = transcriber.transcribe(load_audio(path))
         clips.append(Utterance(str(path), heard.text or "e", soundfile.info(path).duration))
     manifest.write(run.manifest_path("eval"), clips)
     yield run.model_dir
