@@ -79,7 +79,9 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
     store, audio = GuardedStore(store.root), audio or ServedFiles()
     data_api = DataApi(store)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
-        gr.HTML(MASTHEAD, elem_id="masthead", apply_default_css=False)
+        gr.HTML(
+            MASTHEAD, elem_id="masthead", apply_default_css=False, js_on_load=scripts.mount_module("common/tabs.js")
+        )
         if deployment and deployment.is_shared:
             visitor.build(deployment)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:

@@ -103,6 +103,10 @@ def test_form_survives_a_reload(open_page):
     # One reply updates the command and what the browser stores.
     expect(page.locator("#command textarea")).to_have_value(re.compile("learning_rate=0.00077"))
     wait_for(lambda: page.evaluate("localStorage.getItem('asrkit-form')"), "the form to be kept")
+    page.get_by_role("tab", name="Train").press("ArrowLeft")
+    expect(page.get_by_role("tab", name="Data")).to_be_focused()
+    expect(page).to_have_url(re.compile("[?&]tab=data"))
     page.reload()
+    expect(page.get_by_role("tab", name="Data")).to_have_attribute("aria-selected", "true")
     expect(field(page, "learning_rate")).to_have_value("0.00077")
     expect(field(page, "num_epochs")).not_to_have_value("")

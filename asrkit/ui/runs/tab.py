@@ -15,6 +15,8 @@ from asrkit.ui.security.events import identity_of
 from asrkit.ui.security.permissions import Action, is_allowed
 
 STYLE = UI / "runs/tab.css"
+TABS = ("data", "train", "runs", "transcribe")
+"""The ids of the page's tabs."""
 
 
 def build(store: RunStore) -> gr.HTML:
@@ -33,8 +35,13 @@ def build(store: RunStore) -> gr.HTML:
 
 
 def select_initial_tab(request: gr.Request) -> Any:
-    """Select this tab if the page's address names runs to compare, and Transcribe for whoever cannot train."""
+    """Select the tab that the page's address names, or this one if it names runs to compare.
+
+    Otherwise Transcribe for whoever cannot train, and Train for the others.
+    """
     if "compare" in request.query_params:
         return gr.Tabs(selected="runs")
+    if request.query_params.get("tab") in TABS:
+        return gr.Tabs(selected=request.query_params["tab"])
     can_train = is_allowed(identity_of(request), Action.START_RUN)
     return gr.skip() if can_train or "run" in request.query_params else gr.Tabs(selected="transcribe")

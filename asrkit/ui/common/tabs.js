@@ -1,0 +1,45 @@
+// The page's tabs: the address names the one that is shown, and arrow keys go from one to the next.
+
+const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
+
+class Tabs {
+  constructor() {
+    this.root = document.querySelector("#tabs");
+    this.root.addEventListener("keydown", (event) => this.onKey(event));
+    new MutationObserver(() => this.writeAddress()).observe(this.root.querySelector("[role=tablist]"), {
+      subtree: true,
+      attributeFilter: ["aria-selected"],
+    });
+  }
+
+  list() {
+    return [...this.root.querySelectorAll("[role=tab]")].filter((tab) => tab.offsetParent);
+  }
+
+  onKey(event) {
+    const tabs = this.list(), index = tabs.indexOf(event.target);
+    if (index < 0) return;
+    const next = { Home: 0, End: tabs.length - 1 }[event.key] ?? index + (STEPS[event.key] ?? 0);
+    const tab = tabs[(next + tabs.length) % tabs.length];
+    if (tab === event.target) return;
+    event.preventDefault();
+    tab.click();
+    tab.focus();
+  }
+
+  writeAddress() {
+    const shown = this.root.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId;
+    const address = new URL(location.href);
+    if (!shown || address.searchParams.get("tab") === shown) return;
+    address.searchParams.set("tab", shown);
+    history.replaceState(history.state, "", address);
+  }
+}
+
+export function mount() {
+  const wait = () => {
+    if (document.querySelector("#tabs [role=tablist]")) new Tabs();
+    else requestAnimationFrame(wait);
+  };
+  wait();
+}
