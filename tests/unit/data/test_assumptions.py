@@ -1,6 +1,7 @@
 """What readers assume of plausible but wrong data is marked; one bad row is one bad row."""
 
 import json
+from pathlib import Path
 
 import pyarrow
 import pytest
@@ -247,6 +248,17 @@ class TestBadRows:
         clip("wavs/a.wav")
         table("metadata.csv", "a|hi", "b")
         assert codes(load(tmp_path)) == [[], ["bad-row"]]
+
+    def test_of_mls(self, clip, table, tmp_path):
+        clip("audio/ann/12/ann_12_000.flac"), clip("audio/bob/7/bob_7_000.flac"), clip("audio/bob/7/bob_7_002.flac")
+        names = ("ann_12_000", "ann_12_001", "bob_7_000", "bob_7_000", "bob_7_002")
+        table("transcripts.txt", *(f"{name}\tone" for name in names), "bob_7_002")
+        rows = load(tmp_path)
+        assert [(Path(row.audio).stem, row.duration_s) for row in rows[:2]] == [
+            ("ann_12_000", 1.0),
+            ("ann_12_001", -1.0),
+        ]
+        assert codes(rows) == [[], [], ["bad-row"], ["bad-row"]]
 
     def test_of_timit(self, clip, table, tmp_path):
         for number in range(3):

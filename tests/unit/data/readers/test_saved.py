@@ -38,6 +38,18 @@ def test_dataset_dict_is_read_with_its_splits(clip, tmp_path):
     assert len(list((tmp_path / "clips").iterdir())) == 3
 
 
+def test_one_bad_row_is_one_bad_row(clip, tmp_path):
+    good = make_row(clip("a.wav"), "one")
+    nothing = {"audio": None, "text": "two"}
+    damaged = {"audio": {"bytes": b"not audio", "path": "b.wav"}, "text": "three"}
+    rows = make_dataset(good, nothing, damaged, make_row(clip("c.wav", 2.0), None))
+    datasets.DatasetDict(train=rows).save_to_disk(tmp_path / "saved")
+    train = sources.load(str(tmp_path / "saved"), hub_dir=tmp_path / "clips").train
+    assert [[mark.code for mark in row.marks] for row in train] == [[], ["bad-row"], [], []]
+    assert [row.text for row in train] == ["one", "", "three", ""]
+    assert [row.duration_s for row in train] == [1.0, -1.0, -1.0, 2.0] and train[1].row == "saved train row 1"
+
+
 def test_split_column_is_read(clip, tmp_path):
     path = clip("a.wav")
     rows = make_dataset(make_row(path, "one", split="train"), make_row(path, "two", split="dev"))
