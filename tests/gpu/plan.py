@@ -40,6 +40,7 @@ PARTS = {
             "training speed, XLS-R 1B with adapters and with LoRA, clips as in Common Voice",
             "speed",
             {"lengths": "common-voice", "shape": "xls-r-1b", "freeze": "all-but-adapters"},
+            (*BASICS, "peft"),
         ),
         Part(
             "w2v-bert",
