@@ -55,9 +55,12 @@ class MediaFinder:
         for name in media.names:
             path = _plain_path(name)
             for relative in (path, base_name(name)):
-                if relative.startswith("/") or not self._may_read(annotation.parent / relative):
+                folder = annotation.parent
+                while relative.startswith("../"):
+                    folder, relative = folder.parent, relative.removeprefix("../")
+                if relative.startswith("/") or not self._may_read(folder / relative):
                     continue
-                if found := find_in_any_form(annotation.parent, relative):
+                if found := find_in_any_form(folder, relative):
                     return found
         last = base_name(media.names[0])
         if not files.is_audio(Path(last)) and (found := self._find_stem(annotation.parent, last)):  # without a suffix

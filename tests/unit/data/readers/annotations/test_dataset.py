@@ -315,6 +315,13 @@ class TestBadInput:
         assert "follow each other in a circle" in sentence(write("a.eaf", make_eaf(base, words, slots=[0, 1000])))
 
 
+def test_a_recording_beside_the_folder_has_one_path(write, clip, tmp_path):
+    clip("media/story.wav", 2.0)
+    content = make_eaf(aligned_tier("tx", *SPOKEN), slots=[0, 1, 2, 3], media=link("x", "../media/Story.wav"))
+    rows = sources.load(str(write("eaf/story.eaf", content))).utterances
+    assert {row.audio for row in rows} == {str(tmp_path / "media" / "story.wav")}
+
+
 def test_recordings_that_may_not_be_read_are_not_looked_up(write, clip, tmp_path, monkeypatch):
     secret = clip("secret/voice.wav", 1.0)
     monkeypatch.setenv(access.READABLE_VARIABLE, str(tmp_path / "open"))
