@@ -13,6 +13,7 @@ from asrkit.languages import guess_dotless_i
 from asrkit.text.normalisers import find_problems, has_case, normalise
 
 MAX_LISTED = 6
+_MISSING_VALUES = frozenset("nan NULL NaN None null NaT <NA> N/A undefined n/a NAN #N/A".split())
 MIN_REPEATED = 3
 """Clips with the same words in parentheses, from which on they are taken for marks."""
 _PARENTHESES = re.compile(r"(?<!\S)\([^\W\d_]+(?: [^\W\d_]+){0,2}\)(?!\w)")
@@ -48,6 +49,7 @@ def check_writing(transcripts: Sequence[ClipText], format_example: FormatExample
         yield _make_finding("number-forms", forms, format_example)
     yield from _check_parentheses(transcripts, format_example, marks)
     yield from _check_dotless_i(transcripts, format_example, rules)
+    yield from _check_values(transcripts, format_example)
 
 
 def _check_parentheses(
@@ -86,6 +88,28 @@ def _make_finding(
         settings=settings,
         detail=listed + more,
     )
+
+
+def _check_values(transcripts: Sequence[ClipText], format_example: FormatExample) -> Iterator[Finding]:
+    """Find what programs write for a missing value, and UTF-8 that was read in another encoding and saved again."""
+    missing = [row for row in transcripts if row.raw.strip() in _MISSING_VALUES]
+    garbled = [row for row in transcripts if _is_garbled(row.raw)]
+    for code, rows in (("missing-values", missing), ("garbled-texts", garbled)):
+        if rows:
+            yield make_finding(
+                code, [row.index for row in rows], [format_example(row.index, row.raw) for row in rows[:9]]
+            )
+
+
+def _is_garbled(text: str) -> bool:
+    """Whether a text is the bytes of UTF-8 read as Latin-1 or Windows-1252: other text is hardly ever valid UTF-8."""
+    for encoding in () if text.isascii() else ("latin-1", "cp1252"):
+        try:
+            text.encode(encoding).decode("utf-8")
+            return True
+        except UnicodeError:
+            continue
+    return False
 
 
 def _check_dotless_i(transcripts: Sequence[ClipText], format_example: FormatExample, rules: str) -> Iterator[Finding]:
