@@ -136,21 +136,21 @@ def test_row_opens_its_run_in_the_panel(tab, finished_runs):
 def test_buttons_survive_updates(tab, play):
     """A button that is replaced between pressing and releasing gets no click."""
     play("--steps", "2000", "--pause", "0.2", run_id="20260201-000000-demo")
-    expect(rows(tab)).to_have_count(4, timeout=15_000)
+    expect(rows(tab)).to_have_count(4)
     steps = rows(tab).first.locator("td.number").nth(3)
     expect(steps).to_contain_text("of 2000")
     tab.evaluate("window.kept = [...document.querySelectorAll('#runs :is(thead button, tbody[data-part=rows] input)')]")
     before = steps.inner_text()
-    expect(steps).not_to_have_text(before, timeout=15_000)
+    expect(steps).not_to_have_text(before)
     assert tab.evaluate("kept.length > 4 && kept.every((one) => one.isConnected)")
 
 
 def test_new_runs_appear_and_deleted_ones_disappear(tab, finished_runs, play, app):
     play(*QUICK, run_id="20260201-000000-demo")
-    expect(rows(tab)).to_have_count(4, timeout=15_000)
-    expect(rows(tab).first).to_contain_text("Finished", timeout=15_000)
+    expect(rows(tab)).to_have_count(4)
+    expect(rows(tab).first).to_contain_text("Finished")
     app.store.delete(finished_runs[0])
-    expect(rows(tab)).to_have_count(3, timeout=15_000)
+    expect(rows(tab)).to_have_count(3)
 
 
 def test_table_scrolls_in_its_frame_on_a_phone(open_page, finished_runs):
