@@ -115,8 +115,7 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, new_page, tmp_pat
         )
     assert ann.locator("#data").get_by_role("button", name="clips", exact=True).is_visible()
     bob.reload()
-    expect(bob.get_by_role("tab", name="Transcribe", selected=True)).to_be_visible()
-    bob.get_by_role("tab", name="Data").click()
+    expect(bob.get_by_role("tab", name="Data", selected=True)).to_be_visible()  # the address names it
     expect(bob.locator("#data").get_by_role("button", name="callsigns")).to_be_visible()
     assert not bob.locator("#data").get_by_role("button", name="clips", exact=True).count()
     bob.get_by_role("tab", name="Train").click()
