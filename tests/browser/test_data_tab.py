@@ -219,11 +219,11 @@ def test_five_recorded_sentences_train_a_model(open_page, app, mic_browser, tmp_
     expect(part(page, "facts")).to_contain_text("5 clips")
     page.get_by_role("button", name="Check", exact=True).click()
     expect(part(page, "verdict")).to_contain_text("Ready to train on.")
-    expect(part(page, "estimate")).to_contain_text("uses the preset A few clips. About 40 steps")
+    expect(part(page, "estimate")).to_contain_text(re.compile(r"uses the preset A few clips\. About \d+ steps"))
     expect(part(page, "advice")).to_contain_text("Advice: 1 minute of ")
     page.get_by_role("button", name="Train on this").click()
     expect(field(page, "num_epochs")).to_have_value("40")
-    expect(page.locator("#forecast")).to_contain_text("About 40 steps")
+    expect(page.locator("#forecast")).to_contain_text(re.compile(r"About \d+ steps"))  # recordings differ in length
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#live [data-part=outcome]")).to_contain_text("Finished.", timeout=600_000)
 

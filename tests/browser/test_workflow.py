@@ -101,7 +101,7 @@ def test_train_stop_and_transcribe(open_page, app, mic_browser, tmp_path):
     page.get_by_role("button", name="Start training").click()
     run = wait_for_run(app)
     expect(page.locator("#live [data-part=activity]")).not_to_be_empty()
-    assert f"?run={run.id}" in page.url
+    expect(page).to_have_url(re.compile(rf"[?&]run={run.id}"))
     expect(page.locator("#start-message")).to_contain_text("is in progress. A new run will wait in the queue.")
 
     wait_for(lambda: len(points(page, "loss", 0)) >= 2 and points(page, "rates", 0), "a curve that grows")
