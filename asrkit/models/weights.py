@@ -8,6 +8,7 @@ weight files: a file of 2 kB could otherwise ask for a model of 4 GB.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from asrkit.data import access
 from asrkit.errors import ModelError, first_line
 from asrkit.hub import credentials
-from asrkit.models import checkpoints, frames
+from asrkit.models import checkpoints, frames, pickled
 from asrkit.models.anatomy import HEAD_NAMES
 
 if TYPE_CHECKING:
@@ -111,19 +112,23 @@ def load_model(
     if (folder / "adapter_config.json").exists():
         raise ModelError(f"The model {folder} is an adapter for another one (adapter_config.json); merge it with that.")
     files = _weight_files(folder, target_lang)
-    _compare(_build_without_memory(kind, load_config(folder), folder), _read_shapes(files, folder), folder)
     options: dict[str, Any] = {"target_lang": target_lang} if target_lang else {}
-    model, info = kind.from_pretrained(
-        folder,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=files[0].suffix == ".safetensors",
-        local_files_only=True,
-        weights_only=True,
-        ignore_mismatched_sizes=ignore_mismatched_sizes,
-        output_loading_info=True,
-        **options,
-    )
+    with contextlib.ExitStack() as stack:
+        source = folder
+        if any(file.suffix != ".safetensors" for file in files):
+            files = stack.enter_context(pickled.converted(files, folder))
+            source = files[0].parent
+        _compare(_build_without_memory(kind, load_config(folder), folder), _read_shapes(files, folder), folder)
+        model, info = kind.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=ignore_mismatched_sizes,
+            output_loading_info=True,
+            **options,
+        )
     return model, list(info["missing_keys"])
 
 
@@ -172,19 +177,14 @@ def _build_without_memory(kind: Any, config: Any, folder: Path) -> torch.nn.Modu
 
 def _read_shapes(files: list[Path], folder: Path) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the tensors that the files hold, without reading them."""
-    import torch
     from safetensors import safe_open
 
     shapes: dict[str, tuple[int, ...]] = {}
     try:
         for file in files:
-            if file.suffix == ".safetensors":
-                with safe_open(file, framework="pt") as opened:  # which compares the header with the file's size
-                    shapes |= {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-            else:
-                content = torch.load(file, map_location="meta", weights_only=True)
-                shapes |= {name: tuple(value.shape) for name, value in content.items()}
-    except Exception as error:  # SafetensorError, UnpicklingError, and anything that a damaged pickle raises
+            with safe_open(file, framework="pt") as opened:  # which compares the header with the file's size
+                shapes |= {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except Exception as error:  # SafetensorError
         raise ModelError(f"The weights of the model {folder} are damaged: {first_line(error).rstrip('.')}.") from error
     return shapes
 
