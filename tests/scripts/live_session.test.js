@@ -52,7 +52,7 @@ function makeSession({ ready = () => ({ waits: "" }), reply = ({ last }) => ({ s
     open: async () => "id",
     numWords: () => 3,
     onWaiting: (text) => log.waiting.push(text),
-    onUpdate: (reply) => log.updates.push(reply),
+    onUpdate: (update) => log.updates.push(update),
     onLevel: () => {},
     onConnection: (isLost) => log.connection.push(isLost),
     onFailure: (message) => log.failures.push(message),

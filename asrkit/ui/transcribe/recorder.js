@@ -1,11 +1,12 @@
 // The Transcribe tab's panel: record, transcribe files, and what can be done with a transcript. What the model wrote is
 // shown through textContent only; the one piece of ready HTML (the comparison) was escaped by the server.
 
-import { downloadFile, isBusy, make, partsOf, saveFile, setBusy, setText, showMessage } from "../common/dom.js";
+import { downloadFile, isBusy, partsOf, saveFile, setBusy, setText, showMessage } from "../common/dom.js";
 import { mountExpectedWords } from "../common/expected_words.js";
 import { asSentence, formatClock, formatWholePercent } from "../common/formats.js";
 import { call, createPost } from "../common/server.js";
 import { t } from "../common/strings.js";
+import { Corrections } from "./corrections.js";
 import { FileList } from "./file_list.js";
 import { LiveSession } from "./live_session.js";
 import { Result, drawLevels } from "./result.js";
@@ -25,13 +26,12 @@ class TranscribePanel {
     this.clockTimer = null;
     this.numRecordings = 0;
     this.levels = [];
-    this.correction = null; // the one that was saved last: {id, text, model, settings}
-    this.compares = false; // as soon as a model that was trained on it is chosen
     this.result = new Result(element, this.part, {
       canPlay: () => !this.live,
       onError: (message) => this.showError(message),
     });
     this.files = new FileList(this);
+    this.corrections = new Corrections(this);
     this.wireControls();
     watch("value", () => this.onModelChosen());
     this.onModelChosen();
@@ -42,11 +42,6 @@ class TranscribePanel {
     const { element, part } = this, onClick = (name, action) => part(name).addEventListener("click", action);
     onClick("record", () => this.record());
     onClick("download-all", () => this.downloadAll());
-    onClick("align", () => this.align());
-    onClick("save-correction", () => this.saveCorrection());
-    onClick("train-on-it", () => this.trainOnCorrection());
-    onClick("compare", () => this.compare());
-    part("comparison").addEventListener("toggle", () => this.listOtherModels());
     for (const button of element.querySelectorAll("[data-format]")) {
       button.addEventListener("click", () => this.saveTranscript(button.dataset.format));
     }
@@ -67,7 +62,7 @@ class TranscribePanel {
   onModelChosen() {
     this.root.dataset.model = this.props.value;
     this.preload();
-    this.showGain();
+    this.corrections.showGain();
   }
 
   /** The chosen model is loaded as soon as the tab is shown, before the first recording. */
@@ -243,65 +238,6 @@ class TranscribePanel {
 
   downloadAll() {
     downloadFile(`archive/transcripts.zip?${new URLSearchParams({ ids: this.files.ids })}`);
-  }
-
-  async align() {
-    const { id } = this.result.shown, text = this.part("corrected").value;
-    const reply = await this.request("correct", { id, text });
-    if (!reply) return;
-    await this.open(id);
-    this.part("corrected").value = text;
-    if (reply.notice) this.showError(reply.notice);
-  }
-
-  async saveCorrection() {
-    const { part } = this;
-    const [text, dataset, speaker] = ["corrected", "dataset", "speaker"].map((name) => part(name).value);
-    const { id } = this.result.shown, reply = await this.request("save_correction", { id, text, dataset, speaker });
-    showMessage(part("kept"), reply?.done);
-    part("train-on-it").hidden = !reply;
-    if (reply) this.correction = { id, text, model: this.props.value, settings: reply.settings };
-  }
-
-  /** Fill the form of Train; what the trained model makes of the same recording is shown when it is chosen here. */
-  trainOnCorrection() {
-    this.compares = true;
-    this.trigger("select", { settings: this.correction.settings });
-  }
-
-  /** Before and after: the recording that was corrected, by the former model and by the one trained on it. */
-  async showGain() {
-    const { part, correction } = this, model = this.props.value;
-    if (!this.compares || model === correction.model) return;
-    this.compares = false;
-    await this.open(correction.id);
-    if (this.result.shown?.id !== correction.id) return; // it is no longer kept
-    part("comparison").open = true;
-    await this.listOtherModels();
-    part("other").value = model;
-    part("reference").value = correction.text;
-    await this.compare();
-    part("comparison").scrollIntoView({ block: "nearest" });
-  }
-
-  async listOtherModels() {
-    const { part } = this, reply = part("comparison").open && await this.request("list_models", {});
-    if (!reply) return;
-    const chosen = part("other").value, { rivals } = reply;
-    const options = rivals.map(({ label, value }) => make("option", { textContent: label, value }));
-    part("other").replaceChildren(...options);
-    if (rivals.some((each) => each.value === chosen)) part("other").value = chosen;
-  }
-
-  async compare() {
-    const { part } = this;
-    if (isBusy(part("compare"))) return;
-    setBusy(part("compare"), true);
-    setText(part("compared"), t("transcribe.transcribing"));
-    const [other, reference] = ["other", "reference"].map((name) => part(name).value);
-    const reply = await this.request("compare", { id: this.result.shown.id, other, reference });
-    setBusy(part("compare"), false);
-    part("compared").innerHTML = reply ? reply.html : ""; // escaped by the server
   }
 }
 
