@@ -20,8 +20,11 @@ from asrkit.models import precision
 from asrkit.runs import events
 from asrkit.runs.events import Event
 
-FILE = "pace.json"
+VARIABLE, FILE = "ASRKIT_PACE", "pace.json"
+"""Environment variable with another path than that of the file in the cache."""
 MAX_KEPT = 40
+MAX_RATIO = 100.0
+"""Up to which ratio of sizes one model's speed tells something of another's."""
 SAME_SIZE = 0.1
 """Relative difference in parameters up to which a model is as fast as another one."""
 
@@ -98,8 +101,12 @@ def remember(pace: Pace, device: str) -> None:
 
 
 def recall(device: str, parameters: int, freeze: str) -> Pace | None:
-    """Return the pace of such a model on this machine, else that of the model of the nearest size; None if unknown."""
-    known = list(_iter_paces(_read(), _name_machine(device)))
+    """Return the pace of such a model on this machine, else that of the model of the nearest size.
+
+    None if nothing is known, or only models so much smaller or larger that they tell nothing.
+    """
+    paces = _iter_paces(_read(), _name_machine(device))
+    known = [pace for pace in paces if _distance(pace, parameters) <= MAX_RATIO]
     return min(
         known,
         key=lambda pace: (not pace.is_of(parameters, freeze), pace.is_calibration, _distance(pace, parameters)),
@@ -124,7 +131,7 @@ def _name_machine(device: str) -> str:
 
 
 def _path() -> Path:
-    return embedded.cache_dir() / FILE
+    return Path(os.environ.get(VARIABLE) or embedded.cache_dir() / FILE)
 
 
 def _read() -> dict[str, list[dict[str, object]]]:

@@ -133,7 +133,8 @@ def test_advice_fills_the_form_of_train(open_page, app, folder):
     expect(field(page, "model")).to_have_value(base.label)
     expect(field(page, "preset")).to_have_value(configs.load_preset(advised.preset).title)
     page.get_by_role("button", name="Show the command").click()
-    expect(page.locator("#command textarea")).to_have_value(re.compile(f"model={base.id}"))
+    model = f" --set model={base.id}" if configs.load_preset(advised.preset).config.model != base.id else ""
+    expect(page.locator("#command textarea")).to_have_value(re.compile(f"--preset {advised.preset}{model} "))
     if not base.is_commercial:
         expect(page.locator("#forecast")).to_contain_text("non-commercial use")
     field(page, "model").fill("")

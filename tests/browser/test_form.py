@@ -47,7 +47,7 @@ def test_preset_fills_the_form_and_the_command(open_page):
     page.get_by_role("option", name="Small GPU").click()
     expect(field(page, "model")).to_have_value(containing("facebook/wav2vec2-xls-r-300m: XLS-R 300M"))
     expect(field(page, "learning_rate")).to_have_value("0.00005")
-    expect(command).to_have_value(containing("--preset small-gpu"))
+    expect(command).to_have_value(containing("--preset small-gpu --runs-dir"))  # all fields are the preset's
     field(page, "num_epochs").fill("3")
     expect(command).to_have_value(containing(r"--preset small-gpu --set num_epochs=3 --runs-dir"))
 

@@ -131,7 +131,7 @@ def test_finished_run_opens_in_the_transcribe_tab(open_page, play):
     wait_for(lambda: lifecycle.get_status(newer) == "finished", "the newer run")
     page.get_by_role("button", name="Open Transcribe").click()
     expect(page.locator("#model input")).to_have_value(f"Run {older.id}")
-    assert page.url.endswith(f"?run={older.id}")
+    expect(page).to_have_url(re.compile(rf"[?&]run={older.id}"))
 
 
 def test_sample_errors_are_marked_and_html_is_escaped(open_page, play):
@@ -212,7 +212,7 @@ def test_unknown_run_shows_a_notice(open_page, play):
     page.locator("#live [data-part=runs]").select_option(run.id)
     expect(page.locator("#live [role=alert]").filter(has_text="There is no run")).to_be_hidden()
     expect(status(page)).to_have_text("Finished")
-    assert page.url.endswith(f"?run={run.id}")
+    expect(page).to_have_url(re.compile(rf"[?&]run={run.id}"))
     expect(page.locator("#live .actions")).to_be_visible()
 
 

@@ -126,7 +126,7 @@ def test_row_opens_its_run_in_the_panel(tab, finished_runs):
     tab.get_by_role("link", name=finished_runs[0].id).click()
     expect(tab.locator("#live [data-part=runs]")).to_have_value(finished_runs[0].id)
     expect(tab.locator("#live [data-part=status]")).to_have_text("Finished")
-    assert tab.url.endswith(f"?run={finished_runs[0].id}")
+    expect(tab).to_have_url(re.compile(rf"[?&]run={finished_runs[0].id}"))
     tab.locator("#live [data-part=runs]").select_option(finished_runs[1].id)
     tab.get_by_role("tab", name="Runs").click()
     tab.get_by_role("link", name=finished_runs[0].id).click()

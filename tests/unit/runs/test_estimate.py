@@ -19,7 +19,7 @@ CLIPS = [2.0, 4.0] * 100
 @pytest.fixture(autouse=True)
 def unmeasured_machine(tmp_path, monkeypatch):
     """One without a GPU, of which nothing is known."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
     monkeypatch.setenv(devices.ALLOWED, "cpu")
 
 

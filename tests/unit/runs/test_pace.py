@@ -15,6 +15,7 @@ PACE = pace.Pace(5.0, 30.0, 100.0, 1_000_000, "nothing")
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(pace.VARIABLE, raising=False)
     monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
     return tmp_path / "asrkit" / pace.FILE
 
@@ -42,6 +43,7 @@ def test_short_or_resumed_runs_are_no_measure(events):
 def test_pace_is_kept_for_each_device_and_instruction_set(monkeypatch):
     pace.remember(PACE, "cpu")
     assert dataclasses.replace(pace.recall("cpu", 1_050_000, "nothing"), time=0.0) == PACE
+    assert pace.recall("cpu", 200_000_000, "nothing") is None, "far too large"
     assert pace.recall("cuda:0", 1_000_000, "nothing") is None and not pace.is_known("cuda:1")
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     assert pace.recall("cpu", 1_000_000, "nothing") is None

@@ -5,7 +5,7 @@ from asrkit.training import calibration
 
 
 def test_speed_of_the_starter_is_measured_and_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
     monkeypatch.setattr(calibration, "MEASURED_S", 0.01)
     assert calibration.main() == 0
     measured = pace.recall("cpu", 5_440_000, "feature-encoder")
