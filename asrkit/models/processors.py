@@ -18,6 +18,7 @@ from typing import Any
 from asrkit.decoding.tokens import find_delimiter
 from asrkit.errors import ModelError, first_line
 from asrkit.models import checkpoints, vocabularies
+from asrkit.models.libraries import find_class
 
 EXTRACTORS = {
     "wav2vec2-bert": "SeamlessM4TFeatureExtractor",
@@ -49,8 +50,6 @@ def load_processor(checkpoint: str | Path) -> Any:
 
     A language model beside them is left out. Raises ModelError for a checkpoint that is damaged.
     """
-    import transformers
-
     folder = Path(checkpoint)
     extractor, tokenizer = load_feature_extractor(folder), load_tokenizer(folder)
     if tokenizer is None:
@@ -58,19 +57,17 @@ def load_processor(checkpoint: str | Path) -> Any:
     name = PROCESSORS.get(_model_type(folder), "Wav2Vec2Processor")
     if _takes_mel_features(extractor) != (name != "Wav2Vec2Processor") and name != "OmniASRCTCProcessor":
         return make_processor(extractor, tokenizer)
-    return getattr(transformers, name)(extractor, tokenizer)
+    return find_class(name)(extractor, tokenizer)
 
 
 def load_feature_extractor(folder: Path) -> Any:
     """Return the feature extractor of a checkpoint. Raises ModelError where it has no usable one."""
-    import transformers
-
     settings = checkpoints.read_preprocessor(folder)
     if settings is None:
         raise ModelError(f"The model {folder} has no usable preprocessor_config.json; copy all files of the model.")
     stated = settings.get("feature_extractor_type")
     name = EXTRACTORS.get(_model_type(folder), WAVEFORM_EXTRACTOR)
-    kind = getattr(transformers, stated if stated in (WAVEFORM_EXTRACTOR, *EXTRACTORS.values()) else name)
+    kind = find_class(stated if stated in (WAVEFORM_EXTRACTOR, *EXTRACTORS.values()) else name)
     accepted = {*inspect.signature(kind.__init__).parameters, "return_attention_mask", "padding_side"} - {"self"}
     values = {key: value for key, value in settings.items() if key in accepted - {"kwargs"}}
     for key, value in values.items():
@@ -100,9 +97,7 @@ def load_tokenizer(folder: Path) -> Any | None:
         return _make_character_tokenizer(folder, vocabulary, settings, tokens)
     if (pieces := vocabularies.read_pieces(folder)) is None:
         return None
-    from transformers import ParakeetTokenizer
-
-    return ParakeetTokenizer(tokenizer_object=pieces, **tokens)
+    return find_class("ParakeetTokenizer")(tokenizer_object=pieces, **tokens)
 
 
 def _make_character_tokenizer(
@@ -124,12 +119,10 @@ def _make_character_tokenizer(
 
 def tokenizer_of(vocabulary: Mapping[str, Any], **options: Any) -> Any:
     """Return a tokenizer of characters with this vocabulary; options: of transformers' Wav2Vec2CTCTokenizer."""
-    from transformers import Wav2Vec2CTCTokenizer
-
     with tempfile.TemporaryDirectory() as folder:  # it takes a file alone
         path = Path(folder, "vocab.json")
         path.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
-        return Wav2Vec2CTCTokenizer(str(path), **options)
+        return find_class("Wav2Vec2CTCTokenizer")(str(path), **options)
 
 
 def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,10 +157,8 @@ def _takes_mel_features(extractor: Any) -> bool:
 
 def make_processor(extractor: Any, tokenizer: Any) -> Any:
     """Return a processor of these parts, of a class that loads any such parts again."""
-    from transformers import Wav2Vec2BertProcessor, Wav2Vec2Processor
-
-    kind = Wav2Vec2BertProcessor if _takes_mel_features(extractor) else Wav2Vec2Processor
-    return kind(extractor, tokenizer)
+    kind = "Wav2Vec2BertProcessor" if _takes_mel_features(extractor) else "Wav2Vec2Processor"
+    return find_class(kind)(extractor, tokenizer)
 
 
 def repair_delimiter(tokenizer: Any) -> None:

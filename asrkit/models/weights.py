@@ -19,6 +19,7 @@ from asrkit.errors import ModelError, first_line
 from asrkit.hub import credentials
 from asrkit.models import checkpoints, frames, pickled
 from asrkit.models.anatomy import HEAD_NAMES
+from asrkit.models.libraries import find_config_class, find_model_class
 
 if TYPE_CHECKING:
     import torch
@@ -42,11 +43,9 @@ WEIGHT_NORM = {".parametrizations.weight.original0": ".weight_g", ".parametrizat
 
 def load_config(folder: Path) -> Any:
     """Return the configuration of a checkpoint, of the class of its type. Raises ModelError where it is damaged."""
-    from transformers import CONFIG_MAPPING
-
     checkpoints.check_type(folder, f"directory {folder}")
     settings = checkpoints.read_config(folder) or {}
-    kind: Any = CONFIG_MAPPING[settings["model_type"]]
+    kind = find_config_class(settings["model_type"])
     try:
         config = kind(**_accepted(kind(), settings, folder))
     except ModelError:
@@ -101,12 +100,11 @@ def load_model(
     new output layer where its size has changed. Raises ModelError for weights that do not belong to the config.json.
     """
     import torch
-    import transformers
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING_NAMES
+
+    kind = find_model_class(config.model_type)
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # of tensors that are loaded, in the terminal of the app
-    kind = getattr(transformers, MODEL_FOR_CTC_MAPPING_NAMES[config.model_type])
     if target_lang and not LANGUAGE.fullmatch(target_lang):
         raise ModelError(f"{target_lang!r:.80} is no language of the model {folder}.")
     if (folder / "adapter_config.json").exists():
