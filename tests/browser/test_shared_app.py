@@ -15,6 +15,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access
 from asrkit.runs import processes
 from tests.support import oauth
+from tests.support.landlock import needs_landlock
 
 
 @pytest.fixture
@@ -102,6 +103,7 @@ def start_with(page, name, value):
     return page.locator("#start-message")
 
 
+@needs_landlock
 def test_uploads_of_one_visitor_are_hidden_from_others(shared, new_page, tmp_path):
     ann = visit(new_page, shared, "Data")
     assert upload(ann, write_clips(tmp_path)) == "my-data:clips"
@@ -146,6 +148,7 @@ def test_uploads_of_one_visitor_are_hidden_from_others(shared, new_page, tmp_pat
     expect(operator.get_by_role("button", name="Delete my data")).to_be_hidden()
 
 
+@needs_landlock
 def test_visitor_of_a_space_trains_on_her_upload_and_shares_the_run(space, new_page, tmp_path):
     anybody = new_page()
     anybody.goto(space.url)

@@ -26,6 +26,7 @@ from asrkit.ui.security.guard import Guard
 from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
 from asrkit.ui.train.api import TrainApi
 from tests.security.test_visitors import Browser, folder_of, record, wav
+from tests.support.landlock import needs_landlock
 
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =HYPERLINK(0)", "\uff1d1+1")
 
@@ -84,6 +85,7 @@ def test_policy_names_no_other_host():
     assert unsafe == {"script-src": 2, "style-src": 1}
 
 
+@needs_landlock
 def test_visitors_see_names_instead_of_paths(serve):
     page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
     ann, data = Browser(page), page.store.data_dir
@@ -102,6 +104,7 @@ def test_visitors_see_names_instead_of_paths(serve):
     assert str(data) in page.call(page.operator(), "data", "load", {"data": f"{data}/x"}).json()["error"]
 
 
+@needs_landlock
 def test_answer_to_an_upload_has_no_path_and_leads_to_the_file(serve):
     page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
     ann, folder = Browser(page), os.environ["GRADIO_TEMP_DIR"]

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from asrkit.ui.security import endpoints
 from asrkit.ui.security.deployment import OAUTH_VARIABLES
 from tests.support import oauth
+from tests.support.landlock import needs_landlock
 from tests.support.space import Space
 
 SPACE_USER, HUB_TOKEN = 1000, "hf_token_of_the_owner"
@@ -156,6 +157,7 @@ def test_every_route_of_the_sign_in_has_a_row(monkeypatch):
     assert "/login/callback" in paths and paths <= known
 
 
+@needs_landlock
 def test_log_of_a_start_is_clean(space):
     lines = [line for line in space.log().splitlines() if not line.startswith(("SPACE_HOST", "Redirect URI"))]
     assert [line for line in lines if line.strip()] == [f"asrkit is ready at https://{space.host}/"]

@@ -16,6 +16,7 @@ from asrkit.ui.security.permissions import OPERATOR, Identity, Role, as_identity
 from asrkit.ui.security.quotas import Quotas
 from asrkit.ui.security.storage import VisitorStorage
 from tests.security.test_visitors import Browser, folder_of, record, wav
+from tests.support.landlock import needs_landlock
 from tests.support.waiting import wait_for
 
 ANN = Identity(Role.ANONYMOUS, "", "a" * 24, "visitor:" + "a" * 24)
@@ -100,6 +101,7 @@ def test_upload_beyond_the_quota_is_refused(serve):
     assert page.operator().post("/gradio_api/upload", files={"files": ("b.wav", bytes(10**6))}).status_code == 200
 
 
+@needs_landlock
 def test_visitor_deletes_their_data_and_no_one_elses(serve):
     page = serve(is_public=True, ASRKIT_ANONYMOUS_DATA="1")
     ann, bob = Browser(page), Browser(page)

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from asrkit.sandbox import client as sandbox_client
+from tests.support.landlock import needs_landlock
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,7 @@ def test_visitor_gets_a_random_id_and_keeps_it(page):
     assert "set-cookie" in page.client(cookie=f"{cookie_name(page)}=../../x").get("/").headers
 
 
+@needs_landlock
 @pytest.mark.parametrize("others", ['prefs={"a":1}', "flag", "a b=c", "a=b c", "k=(a;b)"])
 def test_malformed_cookies_of_other_apps_are_ignored(page, others):
     """A browser sends the cookies of a host to each of its ports."""
@@ -79,6 +81,7 @@ def test_malformed_cookies_of_other_apps_are_ignored(page, others):
     assert ann.call("load", {"data": recorded["data"]})["train"] == 1
 
 
+@needs_landlock
 def test_uploads_and_recordings_are_private_to_their_visitor(page):
     ann, bob = Browser(page), Browser(page)
     reply = ann.upload("a.wav", wav())
@@ -125,6 +128,7 @@ def test_folder_name_does_not_give_access(page):
     assert "may not be read here" in eve.call("load", {"data": path})["error"]
 
 
+@needs_landlock
 def test_concurrent_visitors_are_kept_apart(page):
     browsers = [Browser(page) for _ in range(6)]
     replies = {}
@@ -144,6 +148,7 @@ def test_concurrent_visitors_are_kept_apart(page):
     assert all(each["kept"] == 1 for each in replies.values())
 
 
+@needs_landlock
 def test_no_file_is_read_where_the_kernel_confines_nothing(page, monkeypatch):
     ann = Browser(page)
     data = record(ann, "mine")["data"]
