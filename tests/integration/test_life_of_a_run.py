@@ -9,6 +9,7 @@ import pytest
 
 from asrkit.errors import RunError
 from asrkit.runs import events, lifecycle, supervisor, view
+from asrkit.runs.devices import _count_gpus
 from tests.support.runs import assert_same_ending, loss_curve, train_undisturbed, wait_for_end, wait_for_step
 from tests.support.waiting import wait_for
 
@@ -101,8 +102,9 @@ echo 'GPU, 0, 0, 100, 30'; echo 'GPU, 0, 0, 100, 30'
 
 
 @pytest.mark.parametrize("kind", ["slots", "gpus"])
-def test_third_run_waits_for_the_first_free_device(store, settings, tmp_path, monkeypatch, kind):
+def test_third_run_waits_for_the_first_free_device(store, settings, tmp_path, monkeypatch, request, kind):
     """Two slots on the processor, or two GPUs that only nvidia-smi lists (PyTorch trains on the processor)."""
+    request.addfinalizer(_count_gpus.cache_clear)
     if kind == "slots":
         monkeypatch.setenv("ASRKIT_SLOTS", "2")
         devices = [["cpu"], ["cpu"]]
