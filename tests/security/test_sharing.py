@@ -7,15 +7,15 @@ import pytest
 from asrkit.config import TrainConfig
 from asrkit.data import access
 from asrkit.errors import RunError
-from asrkit.runs import ownership
+from asrkit.runs import ownership, supervisor
 from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
 from asrkit.ui.security import permissions
 from asrkit.ui.security.permissions import Action, Identity, Role, as_identity
 from asrkit.ui.security.store import GuardedStore
-from asrkit.ui.train import tab
 from asrkit.ui.train.api import TrainApi
+from asrkit.ui.train.start import start_run
 
 
 def make_visitor(letter):
@@ -93,8 +93,8 @@ def test_run_starts_with_the_chosen_visibility(store, monkeypatch, chosen, writt
         started.append(owned)
         raise RunError("not in this test")
 
-    monkeypatch.setattr(tab.supervisor, "start", start)
+    monkeypatch.setattr(supervisor, "start", start)
     values = tuple(getattr(form.DEFAULTS, name) for name in form.NAMES)
     with as_identity(ANN):
-        list(tab._start(GuardedStore(store.root), values, *chosen))
+        list(start_run(GuardedStore(store.root), values, *chosen))
     assert started == [Ownership(ANN.owner_id, written)]

@@ -112,6 +112,7 @@ FUNCTIONS: Mapping[str, Action] = {
 EVENTS: Mapping[str, Action] = {
     "restore_form": _VIEW,
     "list_choices": _VIEW,
+    "update_forecast": _VIEW,
     "fill_from_preset": _VIEW,
     "update_dependents": _VIEW,
     "start_training": Action.START_RUN,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import escape
 from itertools import groupby
 from typing import Any
@@ -12,28 +12,28 @@ import gradio as gr
 
 from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig
-from asrkit.errors import AsrkitError, AssumptionError
-from asrkit.models import resolution
-from asrkit.runs import lifecycle, queue, supervisor
-from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
+from asrkit.errors import AsrkitError
+from asrkit.runs import lifecycle, queue
+from asrkit.runs.ownership import PRIVATE, SHARED
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common import form
 from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
-from asrkit.ui.security.permissions import current_identity
 from asrkit.ui.train import live_panel
-from asrkit.ui.train.run_quota import run_admitted
+from asrkit.ui.train.start import make_start, update_message
 
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start is disabled while it works, and a disabled button loses the focus."""
 
-StartUpdate = tuple[Any, Any, Any, Any]
-"""Updates of Start, of its message, of the run to show, and of the button that accepts assumptions and starts."""
-
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
 """Options of listeners that finish so soon that a spinner would only flicker."""
+
+
+IN_ORDER: dict[str, Any] = QUIET | {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "form"}
+"""Options of listeners to the form: each change is sent, and answered in order ("always_last" sometimes left the answer
+to an earlier one)."""
 
 
 def build(
@@ -81,12 +81,13 @@ def build(
         guarded(on_change, "update_dependents"),
         inputs,
         [command, saved, data, expected, accept],
-        # Every change is sent, and answered in order: "always_last" sometimes left the answer to an earlier one.
-        trigger_mode="multiple",
-        **QUIET | {"concurrency_limit": 1},
+        **IN_ORDER,
     )
+    # The page is built before this machine is measured, and each run measures it anew.
+    forecast = guarded(lambda *values: _forecast(values, describe_estimate), "update_forecast")
+    gr.on([page.load, panel.change], forecast, inputs, expected, **IN_ORDER)
     for button, accepts in ((start, False), (accept, True)):
-        started = guarded(_make_start(store, accepts), "start_training")
+        started = guarded(make_start(store, accepts), "start_training")
         clicked = button.click(started, [*inputs, *shared_inputs], [start, message, panel, accept], **QUIET)
         clicked.then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
@@ -125,17 +126,6 @@ def _build_command(store: RunStore) -> gr.Textbox:
             interactive=False,
             elem_id="command",
         )
-
-
-def _make_start(store: RunStore, accept_assumptions: bool) -> Callable[..., Iterator[StartUpdate]]:
-    """Return what a click on a start button does with the form's values and, where runs can be shared, the choice."""
-
-    def on_click(*values: Any) -> Iterator[StartUpdate]:
-        num_fields = len(form.NAMES)
-        (chosen,) = values[num_fields:] or (PRIVATE,)
-        yield from _start(store, values[:num_fields], chosen, accept_assumptions=accept_assumptions)
-
-    return on_click
 
 
 def _build_visibility(deployment: Deployment) -> gr.Component:
@@ -240,6 +230,14 @@ def _update_dependents(
     ]
 
 
+def _forecast(values: tuple[Any, ...], describe_estimate: Callable[[TrainConfig], str]) -> str:
+    """Return the forecast of a run with the form's values; empty where they are invalid, which Start reports."""
+    try:
+        return _render_estimate(form.read_form(values), describe_estimate)
+    except AsrkitError:
+        return ""
+
+
 def _render_estimate(config: TrainConfig, describe_estimate: Callable[[TrainConfig], str]) -> str:
     try:
         return _render_note(describe_estimate(config))
@@ -249,41 +247,6 @@ def _render_estimate(config: TrainConfig, describe_estimate: Callable[[TrainConf
 
 def _render_note(text: str) -> str:
     return text and f'<p class="quiet" role="status">{escape(text)}</p>'
-
-
-def _start(
-    store: RunStore, values: tuple[Any, ...], visibility: str = PRIVATE, accept_assumptions: bool = False
-) -> Iterator[StartUpdate]:
-    """Start a run; yield updates of its controls. The form stays as it is.
-
-    visibility: who may see it besides the sender and the operator; anything but SHARED is PRIVATE.
-    accept_assumptions: the visitor has seen what was assumed to read the data, and accepts it for this run.
-    """
-    hidden, accepted = gr.update(visible=False), {"accept_assumptions": True} if accept_assumptions else {}
-    yield gr.update(interactive=False), _update_message(strings.text("train.checking")), gr.skip(), hidden
-    try:
-        config = form.read_form(values).replace(accepted)
-        resolution.resolve(config.model, store)  # before the supervisor, which sees the runs of everybody
-        owned = Ownership(current_identity().owner_id, SHARED if visibility == SHARED else PRIVATE)
-        with run_admitted(store.unguarded, config):
-            run = supervisor.start(store.unguarded, config, owned=owned)
-    except (AsrkitError, OSError) as error:
-        shown = gr.update(visible=isinstance(error, AssumptionError))
-        yield gr.update(interactive=True), _update_message(str(error), "callout bad", "alert"), gr.skip(), shown
-        return
-    except BaseException as error:  # raised again for the terminal; the button has to work again
-        yield (
-            gr.update(interactive=True),
-            _update_message(
-                strings.text("train.not_started", error=repr(error)),
-                "callout bad",
-                "alert",
-            ),
-            gr.skip(),
-            hidden,
-        )
-        raise
-    yield gr.update(interactive=True), _update_message(""), run.id, hidden
 
 
 def _list_choices(store: RunStore) -> tuple[Any, Any]:
@@ -298,12 +261,7 @@ def _refresh(store: RunStore) -> tuple[Any, ...]:
         running = strings.text("train.running", count=len(active_ids), run=active_ids[0])
         devices = queue.assignable_devices(store, form.DEFAULTS)
         next_run = strings.text("train.next_starts", device=devices[0]) if devices else strings.text("train.next_waits")
-        note = _update_message(f"{running} {next_run}")
+        note = update_message(f"{running} {next_run}")
     else:
-        note = _update_message("")
+        note = update_message("")
     return gr.update(interactive=True), note, *_list_choices(store)
-
-
-def _update_message(text: str, style: str = "callout", role: str = "status") -> Any:
-    """Return the update of the line under Start, which is hidden if there is no text."""
-    return gr.update(value=text and f'<p class="{style}" role="{role}">{escape(text)}</p>', visible=bool(text))

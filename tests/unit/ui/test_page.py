@@ -11,10 +11,12 @@ import gradio as gr
 import pytest
 
 from asrkit.errors import AssumptionError, RunError
+from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
 from asrkit.ui.security import space
 from asrkit.ui.train import tab as train_tab
+from asrkit.ui.train.start import start_run
 from asrkit.ui.transcribe import tab as transcribe_tab
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -66,7 +68,7 @@ def test_refused_start_shows_the_error_and_creates_no_run(store):
         99 if name == "learning_rate" else value
         for name, value in zip(form.NAMES, form.load_values("demo"), strict=True)
     ]
-    checking, (button, message, shown, accept) = train_tab._start(store, values)
+    checking, (button, message, shown, accept) = start_run(store, values)
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
     assert not accept["visible"]
@@ -99,11 +101,11 @@ def test_refused_assumptions_can_be_accepted_with_a_second_button(store, monkeyp
             raise AssumptionError("The files were found by name.")
         return SimpleNamespace(id="one")
 
-    monkeypatch.setattr(train_tab.supervisor, "start", start)
+    monkeypatch.setattr(supervisor, "start", start)
     values = form.load_values("demo")
-    _, (_, message, _, accept) = train_tab._start(store, values)
+    _, (_, message, _, accept) = start_run(store, values)
     assert "The files were found by name." in message["value"] and accept["visible"]
-    _, (_, message, run_id, accept) = train_tab._start(store, values, accept_assumptions=True)
+    _, (_, message, run_id, accept) = start_run(store, values, accept_assumptions=True)
     assert (message["value"], run_id, accept["visible"]) == ("", "one", False)
 
 
@@ -122,8 +124,8 @@ def test_start_can_be_pressed_again_after_an_error(store, monkeypatch, error):
     def fails(*_, **__):
         raise error
 
-    monkeypatch.setattr(train_tab.supervisor, "start", fails)
-    updates = train_tab._start(store, form.load_values("demo"))
+    monkeypatch.setattr(supervisor, "start", fails)
+    updates = start_run(store, form.load_values("demo"))
     next(updates)
     button, message, *_ = next(updates)
     assert button["interactive"] and escape(str(error)[-8:]) in message["value"]
