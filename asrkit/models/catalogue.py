@@ -65,7 +65,7 @@ class BaseModel:
     def label(self) -> str:
         """Return the entry of a menu: id, what it is, size, and what its licence forbids."""
         licence = "" if self.is_commercial else "; not for commercial use"
-        return f"{self.id}: {self.title}; {self.weights / 1e6:,.0f} M, {self.download_gb:g} GB{licence}"
+        return f"{self.id}: {self.title}; {self.weights / 1e6:,.0f} M parameters, {self.download_gb:g} GB{licence}"
 
 
 @cache

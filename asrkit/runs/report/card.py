@@ -161,7 +161,7 @@ def _strip_path(data: str) -> str:
 def _render_usage(model: str, config: dict[str, Any] | None) -> str:
     """Show how the model is used; config: its config.json."""
     model_type = (config or {}).get("model_type")
-    outlets = usage.list_outlets(model, model_type == "wav2vec2", model_type not in frames.MEL_TYPES)
+    outlets = usage.list_outlets(model, model, model_type == "wav2vec2", model_type not in frames.MEL_TYPES)
     return f"## Use\n\n{usage.render_outlets(outlets)}"
 
 

@@ -14,13 +14,14 @@ class Outlet:
     code: str = ""
 
 
-def list_outlets(model: str, is_wav2vec2: bool = True, takes_audio: bool = True) -> list[Outlet]:
-    """Return what runs a model, with its lines; model: its directory or Hub id.
+def list_outlets(model: str, files: str, is_wav2vec2: bool = True, takes_audio: bool = True) -> list[Outlet]:
+    """Return what runs a model, with its lines.
 
-    is_wav2vec2: whether it is of wav2vec 2.0's own class, the only one that whisperX loads. takes_audio: whether its
-    input is audio at 16 kHz; the others take features that only their processor calculates.
+    model: what asrkit knows it by, a run, a directory or a Hub id; files: its directory or Hub id. is_wav2vec2: whether
+    it is of wav2vec 2.0's own class, the only one that whisperX loads. takes_audio: whether its input is audio at 16
+    kHz; the others take features that only their processor calculates.
     """
-    outlets = [Outlet("transformers", code=_TRANSFORMERS.format(model=model))]
+    outlets = [Outlet("transformers", code=_TRANSFORMERS.format(model=files))]
     if takes_audio:
         outlets += [
             Outlet("onnx-asr", f"python -m asrkit export {model} for-onnx-asr --format onnx-asr --int8", _ONNX_ASR),
@@ -35,7 +36,7 @@ def list_outlets(model: str, is_wav2vec2: bool = True, takes_audio: bool = True)
             ),
         ]
     if is_wav2vec2:
-        outlets.append(Outlet("whisperX", f"whisperx talk.wav --align_model {model}"))
+        outlets.append(Outlet("whisperX", f"whisperx talk.wav --align_model {files}"))
     return outlets
 
 

@@ -1,14 +1,13 @@
 // Evaluates a model on a dataset: starts the evaluation, follows it, shows its report and plays its worst clips. The
 // report is ready HTML, escaped by the server.
 
-import { isBusy, make, partsOf, saveFile, setBusy, setText, showMessage, sleep } from "../common/dom.js";
+import { isBusy, make, partsOf, saveFile, setBusy, setText, showMessage } from "../common/dom.js";
 import { mountExpectedWords } from "../common/expected_words.js";
 import { formatWholePercent } from "../common/formats.js";
 import { audioUrl, createClipPlayer } from "../common/player.js";
 import { createPost } from "../common/server.js";
 import { t } from "../common/strings.js";
-
-const POLL_MS = 500;
+import { followJob } from "./job.js";
 
 class Evaluation {
   constructor({ element, props, server }) {
@@ -61,19 +60,12 @@ class Evaluation {
     }
     this.id = reply.id;
     part("cancel").hidden = false;
-    this.poll(reply.id);
-  }
-
-  async poll(id) {
-    while (id === this.id && this.element.isConnected) {
-      const reply = await this.post("poll", { id });
-      if (!reply || reply.failed || reply.html) {
-        this.finish(reply);
-        return;
-      }
-      setText(this.part("note"), describeProgress(reply));
-      await sleep(POLL_MS);
-    }
+    const last = await followJob(this.post, reply.id, {
+      isFollowed: () => reply.id === this.id && this.element.isConnected,
+      isDone: ({ html }) => Boolean(html),
+      onProgress: (news) => setText(part("note"), describeProgress(news)),
+    });
+    if (last !== undefined) this.finish(last);
   }
 
   finish(reply) {

@@ -15,7 +15,7 @@ from asrkit.data import confined, manifest
 from asrkit.data.manifest import Utterance
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import DataError
-from asrkit.jobs import CANCELLED, WAITING, Job, JobRegistry
+from asrkit.jobs import Job, JobRegistry
 from asrkit.runs import model_choices, scoring_rules
 from asrkit.runs.store import RunStore
 from asrkit.text.normalisers import NORMALISERS
@@ -26,6 +26,7 @@ from asrkit.ui.common.served_files import AudioBytes, AudioFile, ServedFiles
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.transcribe.evaluation_report import MAX_WORST_CLIPS, render_report
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
+from asrkit.ui.transcribe.job_api import JobApi
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 
 if TYPE_CHECKING:
@@ -45,14 +46,12 @@ class RenderedEvaluation:
     html: str
 
 
-class EvaluateApi:
+class EvaluateApi(JobApi[RenderedEvaluation]):
     """Every argument comes from the page and is checked here."""
 
     def __init__(self, store: RunStore) -> None:
+        super().__init__(JobRegistry("evaluation", max_jobs=MAX_EVALUATIONS, admit=admit_job("evaluation")))
         self.store = store
-        self.jobs: JobRegistry[RenderedEvaluation] = JobRegistry(
-            "evaluation", max_jobs=MAX_EVALUATIONS, admit=admit_job("evaluation")
-        )
 
     @with_error_reply
     def evaluate(self, request: Request) -> Reply:
@@ -95,25 +94,9 @@ class EvaluateApi:
 
     @with_error_reply
     def poll(self, request: Request) -> Reply:
-        """Return how far evaluation {id} is.
-
-        waits: whether it waits for another one. words: what it does before it transcribes. share: of the clips.
-        html: the report, once it is done. failed: why it did not work.
-        """
-        job = self._find(request)
-        return {
-            "waits": job.state == WAITING,
-            "words": job.message,
-            "share": job.share,
-            "html": job.result.html if job.result else "",
-            "failed": strings.text("evaluate.cancelled") if job.state == CANCELLED else str(job.error or ""),
-        }
-
-    @with_error_reply
-    def cancel(self, request: Request) -> Reply:
-        """Cancel evaluation {id}."""
-        self._find(request).cancel()
-        return {}
+        """Return how far evaluation {id} is (`describe`), and `html`: the report, once it is done."""
+        job = self.find(request)
+        return {**self.describe(job), "html": job.result.html if job.result else ""}
 
     @with_error_reply
     def make_csv(self, request: Request) -> Reply:
@@ -129,14 +112,8 @@ class EvaluateApi:
         row = worst[int(index)].utterance
         return AudioBytes(encode_wav(load_confined(row.audio, start_s=row.start_s, end_s=row.end_s).samples))
 
-    def _find(self, request: Mapping[str, Any]) -> Job[RenderedEvaluation]:
-        job = self.jobs.find(str(request.get("id")))
-        if job is None:
-            raise DataError(strings.text("evaluate.gone"))
-        return job
-
     def _report(self, request: Mapping[str, Any]) -> EvaluationReport:
-        evaluation = self._find(request).result
+        evaluation = self.find(request).result
         if evaluation is None:
             raise DataError(strings.text("evaluate.not_done"))
         return evaluation.report

@@ -1,11 +1,10 @@
 // Exports a model for other programs: starts the export, follows it, offers the file, and shows lines for a terminal.
 
-import { isBusy, make, partsOf, setBusy, setText, showMessage, sleep } from "../common/dom.js";
+import { isBusy, make, partsOf, setBusy, setText, showMessage } from "../common/dom.js";
 import { formatWholePercent } from "../common/formats.js";
 import { createPost } from "../common/server.js";
 import { t } from "../common/strings.js";
-
-const POLL_MS = 500;
+import { followJob } from "./job.js";
 
 class Export {
   constructor({ element, props, server }) {
@@ -34,7 +33,7 @@ class Export {
     const reply = await this.post("list_outlets", { model: this.props.value });
     if (!reply) return;
     const rows = reply.outlets.flatMap(({ name, commands, code }) => [
-      make("p", { textContent: name }),
+      make("h4", { textContent: name }),
       make("pre", { textContent: [commands, code].filter(Boolean).join("\n\n") }),
     ]);
     this.part("outlets").replaceChildren(...rows);
@@ -52,16 +51,12 @@ class Export {
     if (!reply) return this.finish(null);
     this.id = reply.id;
     part("cancel").hidden = false;
-    this.poll(reply.id);
-  }
-
-  async poll(id) {
-    while (id === this.id && this.element.isConnected) {
-      const reply = await this.post("poll", { id });
-      if (!reply || reply.failed || reply.lines.length) return this.finish(reply);
-      setText(this.part("note"), describeProgress(reply));
-      await sleep(POLL_MS);
-    }
+    const last = await followJob(this.post, reply.id, {
+      isFollowed: () => reply.id === this.id && this.element.isConnected,
+      isDone: ({ lines }) => lines.length > 0,
+      onProgress: (news) => setText(part("note"), describeProgress(news)),
+    });
+    if (last !== undefined) this.finish(last);
   }
 
   finish(reply) {

@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from asrkit.errors import ConfigError, DataError
-from asrkit.jobs import CANCELLED, WAITING, Job, JobRegistry
+from asrkit.jobs import Job, JobRegistry
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.runs import model_choices
 from asrkit.runs.report import usage
@@ -26,6 +26,7 @@ from asrkit.ui.common import scripts
 from asrkit.ui.common.component import Reply, Request, server_functions, template, with_error_reply
 from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.security.quotas import admit_job, owner_name
+from asrkit.ui.transcribe.job_api import JobApi
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 from asrkit.units import format_size
 
@@ -34,12 +35,12 @@ MAX_EXPORTS = 6
 FORMATS = ("web", "onnx", "onnx-asr", "sherpa-onnx")
 
 
-class ExportApi:
+class ExportApi(JobApi[dict[str, Any]]):
     """Every argument comes from the page and is checked here."""
 
     def __init__(self, store: RunStore) -> None:
+        super().__init__(JobRegistry("export", max_jobs=MAX_EXPORTS, admit=admit_job("export")))
         self.store = store
-        self.jobs: JobRegistry[dict[str, Any]] = JobRegistry("export", max_jobs=MAX_EXPORTS, admit=admit_job("export"))
 
     @cached_property
     def _folder(self) -> Path:
@@ -55,8 +56,9 @@ class ExportApi:
         checkpoint = resolution.resolve(model, self.store)
         config = checkpoints.read_config(checkpoint) if checkpoint else None
         kind = (config or {}).get("model_type")
-        outlets = usage.list_outlets(model, kind in (None, "wav2vec2"), kind not in frames.MEL_TYPES)
-        return {"outlets": [asdict(outlet) for outlet in outlets if outlet.commands]}
+        files = str(checkpoint or model)  # other programs do not know runs and the starter by their names
+        outlets = usage.list_outlets(model, files, kind in (None, "wav2vec2"), kind not in frames.MEL_TYPES)
+        return {"outlets": list(map(asdict, outlets))}
 
     @with_error_reply
     def export(self, request: Request) -> Reply:
@@ -87,33 +89,15 @@ class ExportApi:
 
     @with_error_reply
     def poll(self, request: Request) -> Reply:
-        """Return how far export {id} is: {waits, words, share, lines, failed}; lines: what was measured, once done."""
-        job = self._find(request)
-        return {
-            "waits": job.state == WAITING,
-            "words": job.message,
-            "share": job.share,
-            "lines": _describe(job.result) if job.result else [],
-            "failed": strings.text("export.cancelled") if job.state == CANCELLED else str(job.error or ""),
-        }
-
-    @with_error_reply
-    def cancel(self, request: Request) -> Reply:
-        """Cancel export {id}."""
-        self._find(request).cancel()
-        return {}
+        """Return how far export {id} is (`describe`), and `lines`: what was measured, once it is done."""
+        job = self.find(request)
+        return {**self.describe(job), "lines": _describe(job.result) if job.result else []}
 
     def open_file(self, query: Mapping[str, str]) -> Path:
         """Return the file of the export that the `id` of an address names."""
-        if self._find(query).result is None:
+        if self.find(query).result is None:
             raise DataError(strings.text("export.not_done"))
         return self._path(str(query["id"]))
-
-    def _find(self, request: Mapping[str, Any]) -> Job[dict[str, Any]]:
-        job = self.jobs.find(str(request.get("id")))
-        if job is None:
-            raise DataError(strings.text("export.gone"))
-        return job
 
     def _path(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.zip"

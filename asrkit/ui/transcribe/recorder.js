@@ -224,7 +224,7 @@ class TranscribePanel {
         return;
       }
       this.showError(row.notice);
-      result.setNote(row.state === "cancelled" ? t("transcribe.cancelled") : "");
+      result.setNote(row.state === "cancelled" ? t("common.cancelled") : "");
       result.setPartial("");
     }
   }

@@ -15,7 +15,7 @@ from asrkit.runs.report import usage
 from asrkit.transcription.export import check, web_runtime
 from tests.support import onnx_asr_models, tiny
 
-OUTLETS = {outlet.name: outlet for outlet in usage.list_outlets("model")}
+OUTLETS = {outlet.name: outlet for outlet in usage.list_outlets("model", "model")}
 
 
 @pytest.fixture
@@ -64,6 +64,8 @@ def test_page_is_unpacked_where_it_is_served(folder):
 
 
 def test_models_are_offered_only_what_runs_them():
-    names = [outlet.name for outlet in usage.list_outlets("owner/model", is_wav2vec2=False, takes_audio=False)]
+    names = [
+        outlet.name for outlet in usage.list_outlets("owner/model", "owner/model", is_wav2vec2=False, takes_audio=False)
+    ]
     assert names == ["transformers"]
     assert "whisperX" in OUTLETS and "--align_model model" in OUTLETS["whisperX"].commands

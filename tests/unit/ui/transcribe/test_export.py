@@ -6,6 +6,7 @@ import pytest
 
 from asrkit.errors import DataError
 from asrkit.jobs import JobCancelled
+from asrkit.models.resolution import STARTER_DIR
 from asrkit.runs.store import RunStore
 from asrkit.transcription.export import exporter
 from asrkit.ui.transcribe.export import ExportApi
@@ -91,4 +92,5 @@ def test_files_of_dropped_exports_are_deleted(api):
 def test_outlets_name_the_chosen_model(api):
     outlets = {outlet["name"]: outlet for outlet in api.list_outlets({"model": "starter"})["outlets"]}
     assert "python -m asrkit export starter" in outlets["onnx-asr"]["commands"]
-    assert "whisperX" in outlets
+    assert outlets["whisperX"]["commands"].endswith(str(STARTER_DIR)), "other programs know no starter"
+    assert f'from_pretrained("{STARTER_DIR}")' in outlets["transformers"]["code"]
