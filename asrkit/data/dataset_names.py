@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from asrkit.data import access
 from asrkit.errors import DataError
 
 SEPARATOR = " + "
@@ -19,9 +20,9 @@ def join(names: Iterable[str]) -> str:
 def separate(setting: str) -> list[str]:
     """Return the names in a setting such as `callsigns + /data/mine`, each once.
 
-    A file or folder that is there with such a name is one dataset. Raises DataError for a missing name.
+    A file or folder of that name that may be read is one dataset. Raises DataError for a missing name.
     """
-    if SEPARATOR.strip() not in setting or _exists(setting):
+    if SEPARATOR.strip() not in setting or _is_path(setting):
         return [setting]
     names = [name.strip() for name in f" {setting} ".split(SEPARATOR)]
     if not all(names):
@@ -29,8 +30,9 @@ def separate(setting: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _exists(path: str) -> bool:
+def _is_path(name: str) -> bool:
     try:
-        return Path(path).expanduser().exists()
+        path = Path(name).expanduser()
+        return access.ReadPolicy().allows(path.absolute()) and path.exists()
     except (OSError, RuntimeError, ValueError):  # too long, of an unknown user, or with NUL bytes
         return False

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from asrkit.config import TrainConfig
-from asrkit.data import dataset_names, sources
+from asrkit.data import access, dataset_names, sources
 from asrkit.errors import DataError
 from asrkit.runs import preparation
 
@@ -35,6 +35,13 @@ def test_names_are_joined_and_separated(tmp_path):
 def test_missing_name_is_refused(setting):
     with pytest.raises(DataError, match="lack a name before or after"):
         dataset_names.separate(setting)
+
+
+def test_visitor_does_not_learn_whether_a_path_exists(tmp_path):
+    (tmp_path / "mine + yours").mkdir()
+    with access.as_visitor("ann"):
+        for name in ("mine + yours", "neither + nor"):
+            assert len(dataset_names.separate(str(tmp_path / name))) == 2
 
 
 def test_datasets_are_trained_on_together(tmp_path):
