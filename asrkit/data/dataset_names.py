@@ -9,7 +9,6 @@ from asrkit.data import access
 from asrkit.errors import DataError
 
 SEPARATOR = " + "
-HUB = "hub:"
 
 
 def join(names: Iterable[str]) -> str:

@@ -17,8 +17,8 @@ from asrkit.audit.findings import EXPLANATIONS, Finding, derive_verdict
 from asrkit.audit.writing import ClipText
 from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, manifest, sources, splitting
-from asrkit.data.dataset_names import HUB
 from asrkit.data.manifest import Utterance
+from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import AssumptionError, DataError
 from asrkit.files import write_json
 from asrkit.jobs import ProgressCallback
@@ -61,7 +61,7 @@ class PreparedData:
 
 def is_local(config: TrainConfig) -> bool:
     """Whether everything needed to check the data is on this machine."""
-    return not any(name.startswith(HUB) for name in _list_datasets(config))
+    return not any(name.startswith(PREFIX) for name in _list_datasets(config))
 
 
 def check_access(config: TrainConfig) -> None:
@@ -70,7 +70,7 @@ def check_access(config: TrainConfig) -> None:
     The worker, which acts for no visitor, reads what the owner of the run may read.
     """
     for name in _list_datasets(config):
-        if not name.startswith(HUB) and name not in sources.BUILT_IN:
+        if not name.startswith(PREFIX) and name not in sources.BUILT_IN:
             sources.check_access(name)
 
 

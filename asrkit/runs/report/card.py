@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import dataset_names, manifest
-from asrkit.data.dataset_names import HUB
+from asrkit.data.readers.hub_names import PREFIX
 from asrkit.languages import guess_language
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.runs import events
@@ -111,7 +111,8 @@ def _render_front_matter(run: Run, best: events.Event | None, config: dict[str, 
         lines.append(f"base_model: {json.dumps(config['model'])}")
     if config["language"]:
         lines.append(f"language: {json.dumps(config['language'])}")
-    on_hub = [name[4:].split(":")[0] for name in dataset_names.separate(config["train"]) if name.startswith(HUB)]
+    names = dataset_names.separate(config["train"])
+    on_hub = [name.removeprefix(PREFIX).partition(":")[0] for name in names if name.startswith(PREFIX)]
     if on_hub:
         lines.append(f"datasets: {json.dumps(on_hub)}")
     if best:
@@ -155,7 +156,7 @@ def _find_language(run: Run) -> str:
 def _strip_path(data: str) -> str:
     """Return the names of folders or files without their paths. Other data stays as it is."""
     names = dataset_names.separate(data)
-    return dataset_names.join(name if name.startswith(HUB) else Path(name).name for name in names)
+    return dataset_names.join(name if name.startswith(PREFIX) else Path(name).name for name in names)
 
 
 def _render_usage(model: str, config: dict[str, Any] | None) -> str:
