@@ -6,6 +6,7 @@ What a dataset may read is its own folder. Where it names other files, they are 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,19 +31,6 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Request:
-    """Arguments of `sources.load`. visitor: for whom; None for the operator."""
-
-    data: str
-    eval_data: str | None
-    columns: tuple[str | None, str | None, str | None]
-    tiers: str
-    clips_dir: Path | None
-    fetched: Mapping[str, FetchedDataset]
-    visitor: str | None
-
-
-@dataclass(frozen=True)
 class Reply:
     """source: None where it cannot be read, for the reason `error`. forbidden: what could not be opened."""
 
@@ -63,19 +51,29 @@ def load(
     on_progress: ProgressCallback | None = None,
 ) -> Source:
     """Do what `sources.load` does, in a sandbox."""
-    columns = (text_column, audio_column, speaker_column)
+    read = functools.partial(
+        sources.load,
+        data,
+        eval_data=eval_data,
+        text_column=text_column,
+        audio_column=audio_column,
+        speaker_column=speaker_column,
+        tiers=tiers,
+        hub_dir=hub_dir,
+    )
     names = [name for setting in (data, eval_data) if setting for name in dataset_names.separate(setting)]
     if all(name in BUILT_IN for name in names):
-        return _load(Request(data, eval_data, columns, tiers, hub_dir, {}, _visitor()))
+        return read()
     fetched = {name: hub_datasets.fetch(name, on_progress) for name in names if name.startswith(hub_names.PREFIX)}
     outputs = [embedded.cache_dir(), *filter(None, [hub_dir])]
     reads = [path for name in names for path in _inputs(name, fetched)]
-    request = Request(data, eval_data, columns, tiers, hub_dir, fetched, _visitor())
     policy = access.ReadPolicy(outputs)
-    for is_last in (*[False] * (MAX_READINGS - 1), True):
-        reply = _call(_read, request, about=data, reads=reads, writes=outputs)
+    for _ in range(MAX_READINGS):
+        reply = _call(
+            _read, functools.partial(read, fetched=fetched), _visitor(), about=data, reads=reads, writes=outputs
+        )
         allowed = [path for path in reply.forbidden if path not in reads and policy.allows(Path(path))]
-        if is_last or not allowed:
+        if not allowed:
             break
         reads += allowed
     if reply.source is None:
@@ -124,30 +122,16 @@ def _inputs(name: str, fetched: Mapping[str, FetchedDataset]) -> list[str | Path
 # In the sandbox
 
 
-def _read(request: Request) -> Reply:
+def _read(read: Callable[[], Source], visitor: str | None) -> Reply:
     try:
-        source = _load(request)
+        with access.as_visitor(visitor):
+            source = read()
     except DataError as error:
         forbidden.note_cause(error)
         if not (found := forbidden.take()):
             raise
         return Reply(None, str(error), found)
     return Reply(source, "", forbidden.take())
-
-
-def _load(request: Request) -> Source:
-    text, audio, speaker = request.columns
-    with access.as_visitor(request.visitor):
-        return sources.load(
-            request.data,
-            eval_data=request.eval_data,
-            text_column=text,
-            audio_column=audio,
-            speaker_column=speaker,
-            tiers=request.tiers,
-            hub_dir=request.clips_dir,
-            fetched=request.fetched,
-        )
 
 
 def _unpack(archive: Path, folder: Path, visitor: str | None) -> Path:
