@@ -7,7 +7,7 @@ annotations in folders, subtitles and lists of labels; recordings with transcrip
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -185,19 +185,13 @@ def _read_splits(entries: list[Path], table_files: list[Path], options: ReadOpti
         return None
     rows = [replace(row, split=split, row=prefix + row.row) for split, part, prefix in parts for row in part.utterances]
     # Of several files, no other sheet can be chosen.
-    contents = [part for _, part, _ in parts]
-    notes, tiers = merge_notes(contents), merge_tiers(contents)
-    return replace(contents[0], utterances=rows, sheet="", sheets=(), notes=notes, tiers=tiers)
+    return replace(merge([part for _, part, _ in parts], rows), sheet="", sheets=())
 
 
-def merge_notes(parts: Iterable[Contents]) -> tuple[Mark, ...]:
-    """Return the notes of all parts, each once."""
-    return tuple(dict.fromkeys(note for part in parts for note in part.notes))
-
-
-def merge_tiers(parts: Iterable[Contents]) -> tuple[TierSummary, ...]:
-    """Return the tiers of all parts, with the counts of those that several have."""
-    return merge_summaries(part.tiers for part in parts)
+def merge(parts: Sequence[Contents], rows: list[Utterance]) -> Contents:
+    """Return one dataset of these rows, with the columns of the first part and the notes and tiers of all."""
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return replace(parts[0], utterances=rows, notes=notes, tiers=merge_summaries(part.tiers for part in parts))
 
 
 def _has_only_audio(folder: Path) -> bool:
@@ -269,9 +263,7 @@ def _read_archives(entries: list[Path], options: ReadOptions) -> Contents | None
     ]
     if not parts:
         return None
-    contents = [part for _, part in parts]
-    notes, tiers = merge_notes(contents), merge_tiers(contents)
-    return replace(contents[0], utterances=list(_name_splits(parts)), notes=notes, tiers=tiers)
+    return merge([part for _, part in parts], list(_name_splits(parts)))
 
 
 def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.data import access, dataset_names, embedded
-from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge_notes, merge_tiers, read_folder, read_path
+from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
 from asrkit.data.readers.annotations.tiers import TierSummary
@@ -191,9 +191,8 @@ def _read_hub(data: str, options: ReadOptions) -> Contents:
         ]
         if not parts:
             raise DataError(f"{data} holds no clips; choose another split.")
-        read = [part for _, part in parts]
-        contents = replace(read[0], notes=merge_notes(read), tiers=merge_tiers(read))
         rows = [replace(row, split=split) for split, part in parts for row in part.utterances]
+        contents = merge([part for _, part in parts], rows)
     if fetched.selection:
         rows = [replace(row, split=None) for row in select_rows(fetched.selection, _group_by_split(rows))]
         if not rows:
