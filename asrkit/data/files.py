@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+from functools import cache
 from pathlib import Path, PurePath
 
 from asrkit.audio import read_duration_s
@@ -81,13 +82,24 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def measure_duration(file: str | Path, start_s: float = 0.0, end_s: float | None = None) -> float:
-    """Return the seconds from start_s to end_s by the file's header; UNREADABLE_S for a file that is not audio."""
+def measure_duration(file: str | Path) -> float:
+    """Return the seconds of a recording by its header; UNREADABLE_S for a file that is not audio."""
     try:
-        file_s = read_duration_s(file)
+        return read_duration_s(file)
     except AudioError:
         return UNREADABLE_S
     except PermissionError:
         forbidden.note(file)
         return UNREADABLE_S
-    return max(0.0, (file_s if end_s is None else min(end_s, file_s)) - start_s)
+
+
+class PartDurations:
+    """The lengths of parts of recordings, by the headers of their files, each of which is read once."""
+
+    def __init__(self) -> None:
+        self._file_s = cache(measure_duration)
+
+    def measure(self, file: str | Path, start_s: float = 0.0, end_s: float | None = None) -> float:
+        """Return the seconds from start_s to end_s that the file has; UNREADABLE_S for a file that is not audio."""
+        file_s = self._file_s(file)
+        return file_s if file_s < 0 else max(0.0, (file_s if end_s is None else min(end_s, file_s)) - start_s)

@@ -125,7 +125,7 @@ def _read_timit_text(path: Path) -> str:
 def _read_kaldi(folder: Path) -> list[Utterance]:
     texts, recordings = _read_pairs(folder / "text"), _read_pairs(folder / "wav.scp")
     speakers, segments = _read_optional_pairs(folder / "utt2spk"), _read_optional_pairs(folder / "segments")
-    utterances = []
+    durations, utterances = files.PartDurations(), []
     for name, line in texts.items():
         file, start_s, end_s, marks = str(folder / name), 0.0, None, line.marks
         try:
@@ -141,7 +141,7 @@ def _read_kaldi(folder: Path) -> list[Utterance]:
         except DataError as error:
             marks = (*marks, Mark(BAD_ROW, str(error)))
         speaker = speakers[name].text or None if name in speakers else None
-        duration_s = files.measure_duration(file, start_s, end_s)
+        duration_s = durations.measure(file, start_s, end_s)
         utterances.append(Utterance(file, line.text, duration_s, speaker, None, start_s, end_s, line.where, marks))
     return utterances
 

@@ -63,7 +63,7 @@ class _Recordings:
     """The lengths and sampling rates of recordings, by their headers; each is read once."""
 
     def __init__(self) -> None:
-        self.duration_s = cache(files.measure_duration)
+        self.durations = files.PartDurations()
         self.rate = cache(self._read_rate)
 
     @staticmethod
@@ -172,8 +172,7 @@ def _make_utterance(row: TableRow, file: str, reader: _TimeReader, assumed: tupl
     except DataError as error:
         return Utterance(file, "", UNREADABLE_S, row=row.where, marks=(*row.marks, Mark(BAD_ROW, str(error))))
     if duration_s is None:
-        file_s = reader.recordings.duration_s(file)
-        duration_s = max(0.0, (file_s if end_s is None else min(end_s, file_s)) - start_s) if file_s >= 0 else file_s
+        duration_s = reader.recordings.durations.measure(file, start_s, end_s)
     return Utterance(file, text, duration_s, speaker, split, start_s, end_s, row.where, (*row.marks, *assumed))
 
 
@@ -201,7 +200,7 @@ def _infer_unit(rows: Sequence[tuple[TableRow, str]], reader: _TimeReader) -> tu
             part = reader.parse(row).unitless
         except DataError:  # a bad row
             continue
-        if part and (file_s := reader.recordings.duration_s(file)) >= 0:
+        if part and (file_s := reader.recordings.durations.measure(file)) >= 0:
             parts.append((*part, file_s, file))
     unit = times.infer_unit(parts, reader.recordings.rate)
     if unit == "s":
@@ -232,7 +231,9 @@ def _find_ignored(
                     yield index, Mark("unused-columns", f"{name} is {value}")
         elif not columns.parts and not columns.duration_s and column and column.kind == "length":
             for index, (row, file) in enumerate(rows):
-                if not times.is_length_of(row.values, column, recordings.duration_s(file), recordings.rate, file):
+                if not times.is_length_of(
+                    row.values, column, recordings.durations.measure(file), recordings.rate, file
+                ):
                     yield index, Mark("unused-times", f"{name} is {row.values.get(name)}")
         elif not columns.parts and (column and column.kind != "length" or times.looks_like_time(name)):
             indices = range(len(rows)) if times.holds_times(values) else ()

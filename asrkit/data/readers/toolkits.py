@@ -50,7 +50,7 @@ def read_lhotse(folder: Path) -> list[Utterance]:
     finder = AudioFinder(folder)
     names = [_lhotse_file(recording) for _, _, _, recording, _ in rows]
     found = finder.find_all([name or "." for name in names])
-    utterances = []
+    durations, utterances = files.PartDurations(), []
     for (where, split, item, _, offset_s), name, file in zip(rows, names, found, strict=True):
         start, length = _number(item.get("start")), _number(item.get("duration"))
         text, speaker = str(item.get("text") or ""), str(item.get("speaker") or "") or None
@@ -63,7 +63,7 @@ def read_lhotse(folder: Path) -> list[Utterance]:
             )
             continue
         start_s, end_s = offset_s + (start or 0.0), offset_s + (start or 0.0) + (length or 0.0)
-        duration_s = files.measure_duration(file.path, start_s, end_s)
+        duration_s = durations.measure(file.path, start_s, end_s)
         utterances.append(
             Utterance(str(file.path), text, duration_s, speaker, split, start_s, end_s, where, file.marks)
         )
@@ -83,11 +83,11 @@ def read_wenet(folder: Path) -> list[Utterance]:
     """Read the lines of data.list, of key, wav and txt, and maybe start and end in seconds."""
     rows = list(_read_objects(folder / "data.list"))
     found = AudioFinder(folder).find_all([str(item.get("wav") or item.get("key") or ".") for _, item in rows])
-    utterances = []
+    durations, utterances = files.PartDurations(), []
     for (where, item), file in zip(rows, found, strict=True):
         start_s, end_s = _number(item.get("start")) or 0.0, _number(item.get("end"))
         text, speaker = str(item.get("txt") or ""), str(item.get("speaker") or "") or None
-        duration_s = files.measure_duration(file.path, start_s, end_s)
+        duration_s = durations.measure(file.path, start_s, end_s)
         utterances.append(Utterance(str(file.path), text, duration_s, speaker, None, start_s, end_s, where, file.marks))
     return utterances
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from asrkit.data import files
@@ -75,7 +74,7 @@ def read(paths: Sequence[Path], folder: Path, choice: TierChoice) -> AnnotatedDa
         raise tiers.missing_error(choice, [source.recording for source in sources], str(folder))
     finder, notes = media.MediaFinder(folder), _Notes()
     notes.add_files(unused)
-    reader = _ClipReader(choice, notes, cache(files.measure_duration))
+    reader = _ClipReader(choice, notes, files.PartDurations())
     for source in sources:
         split = split_of_path(source.path, folder)
         rows += [replace(row, split=split) for row in reader.read(source, finder)]
@@ -127,7 +126,7 @@ class _Notes:
 class _ClipReader:
     choice: TierChoice
     notes: _Notes
-    duration_s: Callable[[str], float]
+    durations: files.PartDurations
 
     def read(self, source: _Source, finder: media.MediaFinder) -> Iterator[Utterance]:
         """Yield the utterances of a recording in the order of their times."""
@@ -187,9 +186,8 @@ class _ClipReader:
             return Utterance(
                 str(found.path), span.text, UNREADABLE_S, speaker or None, row=where, marks=(Mark(BAD_ROW, fault),)
             )
-        file_s = self.duration_s(str(found.path))
-        length_s = file_s if file_s < 0 else max(0.0, (file_s if end_s is None else min(end_s, file_s)) - start_s)
-        return Utterance(str(found.path), span.text, length_s, speaker or None, None, start_s, end_s, where, marks)
+        duration_s = self.durations.measure(found.path, start_s, end_s)
+        return Utterance(str(found.path), span.text, duration_s, speaker or None, None, start_s, end_s, where, marks)
 
 
 def _find_fault(start_s: float, end_s: float | None) -> str:
