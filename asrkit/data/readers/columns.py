@@ -33,11 +33,11 @@ TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "normalized_t
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "spk_id")
 MAX_LISTED = 8  # columns in a message
 MAX_SAMPLED = 200
-"""Cells of a column that are looked at to guess what it is."""
+"""Cells of a column that its kind is guessed from."""
 MIN_ALIKE = 0.9
 """Share of the cells that must look like file names, or like texts."""
 MIN_TEXT_LEAD = 2.0
-"""How many times longer than in any other column the cells of the text must be, to be told from names or remarks."""
+"""How many times longer than in any other column the cells of the text must be, to tell it from names or remarks."""
 NO_COLUMN = "-"
 """Chosen for the speaker column if the column recognised by name contains something else."""
 
@@ -47,7 +47,7 @@ class Columns:
     """The columns of a table that the fields of an utterance are read from; None for a missing column.
 
     parts: those of the part of the recording, by kind. other_texts: columns that are named like texts too, where
-    nobody has chosen between them. is_guessed: whether audio or text was told by the cells, not by the names.
+    nobody has chosen between them. is_guessed: whether audio or text was recognised by its cells, not by its name.
     """
 
     audio: str
@@ -99,9 +99,10 @@ def choose_columns(
     def find(*names: str) -> str | None:
         return next((by_name[name] for name in names if name in by_name), None)
 
-    def require(kind: str, chosen: str | None, usual: tuple[str, ...]) -> str:
-        names = (chosen.strip().lower(),) if chosen else usual
-        column = find(*names)
+    def require(
+        kind: str, chosen: str | None, usual: tuple[str, ...], guess: Callable[[], str | None] = lambda: None
+    ) -> str:
+        column = find(chosen.strip().lower()) if chosen else find(*usual) or guess()
         if column is None:
             raise ColumnError(
                 f"{where} has no {kind} column: found {', '.join(map(repr, by_name.values())) or 'none'}; wanted "
@@ -114,22 +115,20 @@ def choose_columns(
         speaker = None
     else:
         speaker = require("speaker", choice.speaker, ()) if choice.speaker else find(*SPEAKER_COLUMNS)
-    guessed_audio = guessed_text = None
-    if not choice.audio and not find(*AUDIO_COLUMNS):
-        guessed_audio = _guess_audio([*by_name.values()], values)
-    audio = guessed_audio or require("audio", choice.audio, AUDIO_COLUMNS)
-    if not choice.text and not find(*TEXT_COLUMNS):
-        guessed_text = _guess_text([name for name in by_name.values() if name not in (audio, speaker)], values)
-    text = guessed_text or require("text", choice.text, TEXT_COLUMNS)
+    names = [*by_name.values()]
+    audio = require("audio", choice.audio, AUDIO_COLUMNS, lambda: _guess_audio(names, values))
+    others = [name for name in names if name not in (audio, speaker)]
+    text = require("text", choice.text, TEXT_COLUMNS, lambda: _guess_text(others, values))
+    is_named = (choice.audio or find(*AUDIO_COLUMNS)) and (choice.text or find(*TEXT_COLUMNS))
     split, duration_s = find("split"), find("duration_s")
     # In a manifest of ours, an empty end_s is that of the recording, and duration_s is no further bound.
     used = {audio, text, speaker, split, *([duration_s] if "end_s" in by_name else [])}
-    parts = times.choose([name for name in by_name.values() if name not in used], values)
+    parts = times.choose([name for name in names if name not in used], values)
     if "end" in parts:
         parts.pop("length", None)
-    others = () if choice.text else tuple(by_name[name] for name in TEXT_COLUMNS if name in by_name)
-    others = tuple(name for name in others if name != text)
-    return Columns(audio, text, speaker, split, duration_s, parts, others, bool(guessed_audio or guessed_text))
+    named_texts = () if choice.text else (by_name[name] for name in TEXT_COLUMNS if name in by_name)
+    other_texts = tuple(name for name in named_texts if name != text)
+    return Columns(audio, text, speaker, split, duration_s, parts, other_texts, not is_named)
 
 
 def _guess_audio(names: Sequence[str], values: Callable[[str], Iterable[Any]]) -> str | None:
