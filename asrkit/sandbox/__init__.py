@@ -4,7 +4,8 @@
 programs to start, that may read their inputs and the libraries alone, and that have limits on memory, processor time
 and files. What they return is data of a declared type (`messages`), never code.
 
-`server` is the process that forks them, with the libraries imported; `confinement` is what the kernel takes from them.
+`server` is the process that forks them, with the libraries imported, and `server_process` starts it; `confinement` is
+what the kernel takes from them.
 """
 
 from asrkit.sandbox.client import REQUIRED_VARIABLE, Sandbox, can_confine, limited, require

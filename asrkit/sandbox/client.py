@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
 import pickle
 import signal
 import socket
-import subprocess
-import threading
 import typing
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from asrkit import child, errors
+from asrkit import errors
 from asrkit.errors import AsrkitError, ColumnError, DataError
-from asrkit.sandbox import confinement, limits, messages
+from asrkit.sandbox import confinement, limits, messages, server_process
 from asrkit.sandbox.confinement import landlock_version
 from asrkit.sandbox.limits import ResourceLimits
 from asrkit.sandbox.messages import Call, Confinement
@@ -33,13 +30,6 @@ REQUIRED_VARIABLE = "ASRKIT_SANDBOX"
 BUFFER_BYTES = 1 << 18
 MAX_INPUTS = 10_000
 """Files that are allowed one by one; of more, their folders are."""
-
-SERVER_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # a fork would lose the others
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),  # else each clip's samples are fresh pages, a fifth of all the time
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-}
 
 _ERRORS = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AsrkitError)
@@ -209,7 +199,7 @@ class _Process:
         self._owner, self._limits, self._is_alive = os.getpid(), confined.limits, True
         self._connection, theirs = socket.socketpair()
         with theirs:
-            _request_fork(module, theirs)
+            server_process.request_fork(module, theirs)
         try:
             self._connection.settimeout(confined.limits.wait_s)
             self._replies = typing.cast(typing.BinaryIO, self._connection.makefile("rb", BUFFER_BYTES))
@@ -287,60 +277,3 @@ def _describe_breakdown(about: object, limits: ResourceLimits) -> str:
         f"{about} cannot be read: its reader broke down, or needed more than {limits.memory_bytes / 2**30:.3g} GB of "
         f"memory or {limits.cpu_s} s of processor time; the file is damaged, or not what it seems."
     )
-
-
-class _Server:
-    """The server that forks confined processes. It ends when this process, and those forked from it, have."""
-
-    def __init__(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [*child.module_command("asrkit.sandbox.server"), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # an interrupt in the terminal is for this process
-                env=child.bare_environment() | SERVER_ENVIRONMENT,
-            )
-        self._owner = os.getpid()
-
-    def request(self, module: str, connection: socket.socket) -> None:
-        """Ask for a process that imports `module`. Raises OSError where the server has ended."""
-        socket.send_fds(self._control, [module.encode()], [connection.fileno()])
-
-    def close(self) -> None:
-        self._control.close()
-        if self._owner == os.getpid():
-            self._process.wait()
-
-
-_lock = threading.Lock()
-_server: _Server | None = None
-
-
-def _request_fork(module: str, connection: socket.socket) -> None:
-    """Let the server fork a process for this end of a socket; start the server where there is none."""
-    global _server
-    with _lock:
-        if _server is not None:
-            try:
-                return _server.request(module, connection)
-            except OSError:  # somebody has ended it
-                _server.close()
-        _server = _Server()
-        _server.request(module, connection)
-
-
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-@atexit.register
-def _close_server() -> None:
-    if _server is not None:
-        _server.close()
-
-
-os.register_at_fork(after_in_child=_renew_lock)

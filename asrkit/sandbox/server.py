@@ -1,7 +1,7 @@
 """`python -m asrkit.sandbox.server DESCRIPTOR`: fork a confined process for each socket that arrives at DESCRIPTOR.
 
 It is started without an environment, so that neither it nor what it forks has ever known a token. It imports the
-modules of the functions that it is asked for, and has no other threads: those of the kernel's rules would not hold for.
+modules of the functions that it is asked for, and has no other threads, because the kernel would not confine those.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import socket
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -101,7 +101,7 @@ def _answer(connection: socket.socket, call: Call, limit: ResourceLimits) -> Non
         if not call.is_stream:
             messages.send(connection, messages.RESULT, result)
             return
-        for item in _iterate(result):
+        for item in result:
             messages.send(connection, messages.ITEM, item)
             limits.grant_cpu(limit.cpu_s)
         messages.send(connection, messages.END, None)
@@ -109,10 +109,6 @@ def _answer(connection: socket.socket, call: Call, limit: ResourceLimits) -> Non
         raise
     except Exception as error:
         messages.send(connection, messages.FAILURE, _describe(error))
-
-
-def _iterate(result: Any) -> Iterator[Any]:
-    yield from result
 
 
 def _describe(error: Exception) -> messages.Failure:

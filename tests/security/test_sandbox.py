@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import typing
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from asrkit import sandbox
 from asrkit.errors import AudioError, ColumnError, DataError
-from asrkit.sandbox import ResourceLimits, Sandbox, client, confinement, messages
+from asrkit.sandbox import ResourceLimits, Sandbox, client, confinement, messages, server_process
 from tests.support import hostile_readers as hostile
 
 pytestmark = pytest.mark.skipif(not confinement.landlock_version(), reason="this kernel has no Landlock")
@@ -81,8 +82,8 @@ def test_environment_is_empty(reader: Sandbox, monkeypatch: pytest.MonkeyPatch, 
 def test_server_has_never_known_a_token(reader: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a fork inherits is what its server was started with."""
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.setattr(client, "_server", None)
-    server = client._Server()
+    monkeypatch.setattr(server_process, "_server", None)
+    server = server_process.Server()
     assert b"hf_secret" not in Path(f"/proc/{server._process.pid}/environ").read_bytes()
     server.close()
 
@@ -168,9 +169,9 @@ def test_threads_have_a_process_each(reader: Sandbox, inputs: Path) -> None:
 def test_server_that_was_ended_is_started_again(inputs: Path) -> None:
     with Sandbox([inputs]) as reader:
         assert reader.call(hostile.run_thread, about="a") == 1
-    assert client._server is not None
-    client._server._process.kill()
-    client._server._process.wait()
+    assert server_process._server is not None
+    server_process._server._process.kill()
+    server_process._server._process.wait()
     with Sandbox([inputs]) as reader:
         assert reader.call(hostile.run_thread, about="a") == 1
 
@@ -199,8 +200,6 @@ def test_reply_of_another_type_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize("value", [[0, 3], [4, 2], [-4, 1], [0, -1], [0, 1.0], [True, 1], "x", [0]], ids=str)
 def test_array_beyond_its_bytes_is_refused(value: object) -> None:
-    from tests.support.hostile_readers import half
-
-    kind = half.__annotations__ and messages.typing.get_type_hints(half)["samples"]
+    kind = typing.get_type_hints(hostile.half)["samples"]
     with pytest.raises(ValueError, match="a reply with"):
         messages.decoder(kind)(value, bytearray(8))
