@@ -18,14 +18,14 @@ from asrkit.audit import selection
 from asrkit.audit.clips import Limits
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
-from asrkit.data import access, sources, uploads
+from asrkit.data import access, uploads
 from asrkit.data.readers import hub_names
 from asrkit.data.sources import Source
 from asrkit.errors import ColumnError, DataError, QuotaError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.languages import guess_language
 from asrkit.models import resolution
-from asrkit.runs import estimate, model_choices, preparation
+from asrkit.runs import model_choices, preparation
 from asrkit.runs.advice import Advice, advise, find_machine
 from asrkit.runs.store import RunStore
 from asrkit.text.normalisers import normalise
@@ -35,15 +35,14 @@ from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.form import DEFAULTS
 from asrkit.ui.common.served_files import AudioBytes, AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
-from asrkit.ui.data import audit_report, dataset_report, hub_choices, proposals
-from asrkit.ui.data.dataset_cache import SETTINGS, DatasetCache, LoadedDataset, make_key
+from asrkit.ui.data import audit_report, dataset_report, estimates, hub_choices, proposals
+from asrkit.ui.data.dataset_cache import COLUMN_SETTINGS, SETTINGS, DatasetCache, LoadedDataset, make_key
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.security.storage import storage
 
 ABANDON_AFTER_S = 150
 """A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
 MAX_PLAYED_S = 40.0  # of one clip
-COLUMN_SETTINGS = ("text_column", "audio_column", "speaker_column")
 TEXT_SETTINGS = ("normaliser", "spell_numbers", "markup", "character_map")
 SPLIT_SETTINGS = ("split_by", "eval_count", "eval_share", "seed")
 AUDIT_SETTINGS = (*SPLIT_SETTINGS, "min_duration_s", "max_duration_s", "adapter_language")
@@ -134,9 +133,8 @@ class DataApi:
     @with_error_reply
     def check(self, request: Request) -> Reply:
         """Start the audit, or join the same one. Returns its progress while it runs, then its report."""
-        limits, source = self._limits(request), self._source(request)
+        limits, source, config = self._limits(request), self._source(request), self._config(request)
         model = str(request.get("model") or "") if request.get("align") else ""
-        config = self._config(request)
         job = self.audits.join(
             self._audit_key(request),
             lambda job: audit_report.inspect(source, limits, config, model, self.store, job.on_progress),
@@ -149,7 +147,9 @@ class DataApi:
             return _describe_progress(job)
         return {
             "state": "done",
-            "estimate": self._describe_audit_estimate(request, job.result),
+            "estimate": estimates.describe_audit_estimate(
+                config, job.result, self.store, self._is_proposed(request, config)
+            ),
             "advice": self._advise(request, job.result).sentence,
             **audit_report.make_report(job.result, limits),
         }
@@ -194,45 +194,10 @@ class DataApi:
                 path.unlink(missing_ok=True)
 
     def describe_estimate(self, config: TrainConfig) -> str:
-        """Describe what the base model's licence forbids, and the time and memory that a run would take.
-
-        The latter is left out for data that was not loaded here, and where there is no estimate.
-        """
+        """Describe what the base model's licence forbids, and the time and memory of a run if they can be estimated."""
         licence = model_choices.describe_licence(config.model, self.store)
-        return " ".join(filter(None, (licence, self._describe_run_estimate(config))))
-
-    def _describe_run_estimate(self, config: TrainConfig) -> str:
-        request = {"data": config.train} | {name: getattr(config, name) for name in SETTINGS}
-        loaded = self.datasets.find(request)
-        if loaded is None:
-            if config.train not in sources.BUILT_IN:
-                return ""
-            loaded = self.datasets.get({"data": config.train})
-        source = loaded.source
-        lengths_s = [
-            row.duration_s for row in source.train if config.min_duration_s <= row.duration_s <= config.max_duration_s
-        ]
-        if source.eval is None and not config.eval:
-            num_held_out = config.eval_count or round(config.eval_share * len(lengths_s))
-            eval_s, lengths_s = sum(lengths_s[:num_held_out]), lengths_s[num_held_out:]
-        else:
-            eval_s = sum(max(0.0, row.duration_s) for row in source.eval or ())
-        result = estimate.estimate_run(config, lengths_s, self.store, eval_s)
-        return result.describe() if result else ""
-
-    def _describe_audit_estimate(self, request: Request, inspection: Inspection) -> str:
-        """Describe the time and memory that a run on the usable clips would take."""
-        config = self._config(request)
-        usable = [(index, clip.row.duration_s) for index, clip in enumerate(inspection.clips) if clip.code is None]
-        lengths_s = [seconds for index, seconds in usable if index not in inspection.held_out]
-        eval_s = sum(seconds for index, seconds in usable if index in inspection.held_out)
-        result = estimate.estimate_run(config, lengths_s, self.store, eval_s)
-        if not result:
-            return ""
-        preset = configs.load_preset(config.preset).title if config.preset else strings.text("data.no_preset")
-        if self._is_proposed(request, config):
-            return strings.text("data.estimate_proposed", preset=preset, estimate=result.describe())
-        return strings.text("data.estimate", model=config.model, preset=preset, estimate=result.describe())
+        run = estimates.describe_run_estimate(config, self.datasets, self.store)
+        return " ".join(filter(None, (licence, run)))
 
     def _advise(self, request: Request, inspection: Inspection) -> Advice:
         """Advise on the language that was chosen, else on that of the texts; the demo's says nothing about them."""

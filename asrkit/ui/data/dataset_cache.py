@@ -13,7 +13,8 @@ from asrkit.jobs import ProgressCallback
 from asrkit.ui.common.component import Request
 
 MAX_DATASETS = 4
-SETTINGS = ("text_column", "audio_column", "speaker_column", "tiers")
+COLUMN_SETTINGS = ("text_column", "audio_column", "speaker_column")
+SETTINGS = (*COLUMN_SETTINGS, "tiers")
 """Settings that decide what is read of a dataset."""
 
 DatasetKey = tuple[str, ...]

@@ -2,17 +2,19 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
 import soundfile
 
-from asrkit.data import access, confined, sources
+from asrkit.audio import Waveform
+from asrkit.data import access, collection, confined, sources
 from asrkit.errors import DataError
 from asrkit.runs.advice import Machine
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
-from asrkit.ui.data import api, tab
+from asrkit.ui.data import api, estimates, tab
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.dataset_cache import MAX_DATASETS
 from tests.support import sheets
@@ -232,6 +234,43 @@ def test_estimate_depends_on_data_and_settings(data_api, folder):
     assert data_api.describe_estimate(config.replace({"model": "facebook/wav2vec2-base"})) == ""
     licence = data_api.describe_estimate(config.replace({"model": "facebook/mms-1b-all"}))
     assert licence.startswith("facebook/mms-1b-all has a licence for non-commercial use")
+
+
+def count_steps(data_api, train):
+    steps = re.match(r"About ([\d,]+) steps?,", data_api.describe_estimate(form.DEFAULTS.replace({"train": train})))
+    return steps and int(steps[1].replace(",", ""))
+
+
+def record_clips(store, num_clips, seconds=1):
+    recorded = collection.open_collection(store.data_dir, "mine")
+    for number in range(num_clips):
+        recorded.add(Waveform(0.3 * np.sin(np.arange(seconds * RATE) / 9).astype(np.float32)), f"clip {number}")
+    return str(recorded.folder)
+
+
+def test_estimate_of_several_datasets_adds_their_clips(data_api, store, folder):
+    mine = record_clips(store, 1)
+    both = f"callsigns + {mine}"
+    before = count_steps(data_api, both)
+    assert before >= count_steps(data_api, "callsigns")
+    record_clips(store, 10, seconds=15)
+    assert count_steps(data_api, both) > before, "a recorded dataset has grown"
+    assert count_steps(data_api, mine)
+    assert count_steps(data_api, f"{both} + {folder}") is None, "it was not loaded"
+    data_api.load({"data": str(folder)})
+    assert count_steps(data_api, f"{both} + {folder}")
+
+
+def test_estimate_of_datasets_that_were_loaded_as_one(data_api, folder):
+    data_api.load({"data": f"callsigns + {folder}"})
+    assert count_steps(data_api, f"callsigns + {folder}")
+
+
+def test_large_table_of_a_recorded_dataset_is_not_read_for_an_estimate(data_api, store, monkeypatch):
+    mine = record_clips(store, 3)
+    assert count_steps(data_api, mine)
+    monkeypatch.setattr(estimates, "MAX_TABLE_BYTES", 10)
+    assert count_steps(data_api, mine) is None
 
 
 def test_training_as_advised_takes_the_base_and_settings_of_the_advice(data_api, folder, monkeypatch):

@@ -1,0 +1,100 @@
+"""Sentences about the time and memory that a run would take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asrkit import config as configs
+from asrkit.audit.inspection import Inspection
+from asrkit.config import TrainConfig
+from asrkit.data import access, collection, dataset_names, sources
+from asrkit.data.collection import Collection
+from asrkit.runs import estimate
+from asrkit.runs.store import RunStore
+from asrkit.ui import strings
+from asrkit.ui.data.dataset_cache import SETTINGS, DatasetCache
+
+MAX_TABLE_BYTES = 1 << 20
+"""Of a recorded dataset, whose table is read again whenever the form changes: some 10,000 clips."""
+
+
+@dataclass(frozen=True)
+class _ClipLengths:
+    """The clips of a dataset in seconds. evaluate: None if it has no split to evaluate on."""
+
+    train: list[float]
+    evaluate: list[float] | None
+
+
+def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: RunStore) -> str:
+    """Describe a run with the settings of the form of Train.
+
+    Empty where there is no estimate, and where the lengths of clips are not at hand: they are for datasets that come
+    with asrkit, that were recorded here, or that were loaded in the Data tab. Raises DataError if a dataset lacks its
+    name, or the table of a recorded one is damaged.
+    """
+    parts = _list_lengths(config, datasets, store)
+    if not parts:
+        return ""
+    train = [
+        seconds
+        for lengths in parts
+        for seconds in lengths.train
+        if config.min_duration_s <= seconds <= config.max_duration_s
+    ]
+    if config.eval or any(lengths.evaluate is not None for lengths in parts):
+        eval_s = sum(max(0.0, seconds) for lengths in parts for seconds in lengths.evaluate or ())
+    else:
+        num_held_out = config.eval_count or round(config.eval_share * len(train))
+        eval_s, train = sum(train[:num_held_out]), train[num_held_out:]
+    result = estimate.estimate_run(config, train, store, eval_s)
+    return result.describe() if result else ""
+
+
+def describe_audit_estimate(config: TrainConfig, inspection: Inspection, store: RunStore, is_proposed: bool) -> str:
+    """Describe a run on the usable clips of an audited dataset; empty if there is no estimate.
+
+    is_proposed: the preset is proposed for this data, and is not that of the form of Train.
+    """
+    usable = [(index, clip.row.duration_s) for index, clip in enumerate(inspection.clips) if clip.code is None]
+    train = [seconds for index, seconds in usable if index not in inspection.held_out]
+    eval_s = sum(seconds for index, seconds in usable if index in inspection.held_out)
+    result = estimate.estimate_run(config, train, store, eval_s)
+    if not result:
+        return ""
+    preset = configs.load_preset(config.preset).title if config.preset else strings.text("data.no_preset")
+    if is_proposed:
+        return strings.text("data.estimate_proposed", preset=preset, estimate=result.describe())
+    return strings.text("data.estimate", model=config.model, preset=preset, estimate=result.describe())
+
+
+def _list_lengths(config: TrainConfig, datasets: DatasetCache, store: RunStore) -> list[_ClipLengths]:
+    """Return the lengths of the clips of each dataset to train on; empty unless all are at hand."""
+    if as_one := _find_lengths(config.train, config, datasets, store):  # several can be loaded together
+        return [as_one]
+    found = [_find_lengths(name, config, datasets, store) for name in dataset_names.separate(config.train)]
+    known = [lengths for lengths in found if lengths]
+    return known if len(known) == len(found) else []
+
+
+def _find_lengths(name: str, config: TrainConfig, datasets: DatasetCache, store: RunStore) -> _ClipLengths | None:
+    """Return the lengths of a dataset's clips; None where they are not at hand."""
+    if name in sources.BUILT_IN:
+        source = datasets.get({"data": name}).source
+    elif recorded := _find_recorded(name, store):  # before the loaded datasets: it may have grown since
+        return _ClipLengths([clip.duration_s for clip in recorded.clips()], None)
+    elif loaded := datasets.find({"data": name} | {setting: getattr(config, setting) for setting in SETTINGS}):
+        source = loaded.source
+    else:
+        return None
+    evaluate = None if source.eval is None else [row.duration_s for row in source.eval]
+    return _ClipLengths([row.duration_s for row in source.train], evaluate)
+
+
+def _find_recorded(name: str, store: RunStore) -> Collection | None:
+    """Return the dataset in the folder `name` if the sender has recorded it here and its table is small."""
+    for recorded in collection.list_collections(access.visitor_dir(store.data_dir)):
+        if str(recorded.folder) == name:
+            table = recorded.folder / collection.METADATA
+            return recorded if table.exists() and table.stat().st_size <= MAX_TABLE_BYTES else None
+    return None
