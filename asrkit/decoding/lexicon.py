@@ -58,7 +58,9 @@ def collect_words(texts: Iterable[str]) -> list[str]:
 
 
 class LexiconDecoder:
-    """Decodes posteriors into words of a list; `tokens` maps characters to ids, and each word is spelled in them.
+    """Decodes posteriors into words of a list; `tokens` maps letters to ids, and each word is spelled in them.
+
+    spellings: the tokens of each word of `words`.
 
     Raises ConfigError for an empty or too long list, or a word with a character that the model has no token for.
     """
@@ -75,8 +77,10 @@ class LexiconDecoder:
         unknown = sorted({letter for word in spelled for letter in word if None in letters.spell(letter)})
         if unknown:
             raise ConfigError(f"The word list uses {', '.join(map(repr, unknown))}, which the model has no token for.")
-        ids = [[token for letter in word for token in letters.spell(letter) if token is not None] for word in spelled]
-        self._build_states(ids, blank_id, delimiter_id)
+        self.spellings = [
+            [token for letter in word for token in letters.spell(letter) if token is not None] for word in spelled
+        ]
+        self._build_states(blank_id, delimiter_id)
 
     @classmethod
     def from_processor(cls, words: Sequence[str], processor: Any, blank_id: int | None = None) -> LexiconDecoder:
@@ -91,10 +95,7 @@ class LexiconDecoder:
                 "decoding, or set Vocabulary to fresh."
             )
         blank_id = processor.tokenizer.pad_token_id if blank_id is None else blank_id
-        written = {
-            text: token for text, token in speller.vocabulary.items() if len(text) == 1 or token in speller.texts
-        }
-        return cls(words, written, blank_id, speller.delimiter_id)
+        return cls(words, speller.written, blank_id, speller.delimiter_id)
 
     def with_words(self, words: Iterable[str], processor: Any) -> LexiconDecoder:
         """Return a decoder of these words too, in capitals where the model knows no others.
@@ -105,15 +106,14 @@ class LexiconDecoder:
         more = [word.upper() if speller.unknown_characters([word]) else word for word in words]
         return self.from_processor([*self.words, *more], processor, self.blank_id)
 
-    def _build_states(self, spelled: Sequence[Sequence[int]], blank_id: int, delimiter_id: int) -> None:
+    def _build_states(self, blank_id: int, delimiter_id: int) -> None:
         """Lay the states out in one row: gap, delimiter, end; then, word by word, letter, blank, letter, ..., letter.
 
-        spelled: the tokens of each word.
         inner: states that may be entered from the one before; skip: from two before (a letter from the letter before,
         past the blank).
         """
         emitted, skip, word_indices, first, last = [blank_id, delimiter_id, blank_id], [False] * 3, [-1] * 3, [], []
-        for number, tokens in enumerate(spelled):
+        for number, tokens in enumerate(self.spellings):
             first.append(len(emitted))
             for index, token in enumerate(tokens):
                 if index:

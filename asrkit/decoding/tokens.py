@@ -94,10 +94,14 @@ class Speller:
         return LetterTokens({text: token for token, text in self.texts.items() if token not in self.word_starts})
 
     @cached_property
+    def written(self) -> dict[str, int]:
+        """The tokens of letters by what the vocabulary has for them, capitals included."""
+        return {text: token for text, token in self.vocabulary.items() if len(text) == 1 or token in self.texts}
+
+    @cached_property
     def _labels(self) -> LetterTokens:
-        """As `letters`, as they are written in the vocabulary: for the labels of training."""
-        written = {text: token for text, token in self.vocabulary.items() if len(text) == 1 or token in self.texts}
-        return LetterTokens(written, ignores_case=False)
+        """As `letters`, but of `written`: for the labels of training."""
+        return LetterTokens(self.written, ignores_case=False)
 
     def encode(self, text: str) -> list[int | None]:
         """Return the CTC labels of a text: one for each letter or piece, None for what has no token."""

@@ -45,8 +45,8 @@ def describe_model(transcriber: Transcriber) -> dict[str, Any]:
     extractor = transcriber.processor.feature_extractor
     words = None
     if isinstance(decoder, LexiconDecoder):
-        ids = transcriber.processor.tokenizer.get_vocab()
-        words = [{"word": word, "tokens": [ids[letter] for letter in word]} for word in decoder.words]
+        spelled = zip(decoder.words, decoder.spellings, strict=True)
+        words = [{"word": word, "tokens": tokens} for word, tokens in spelled]
     name = name_model(Path(engine.checkpoint))
     num_parameters = sum(parameter.numel() for parameter in engine.model.parameters())
     return {

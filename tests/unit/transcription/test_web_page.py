@@ -57,6 +57,13 @@ def test_page_decodes_as_the_app(transcriber, words, monkeypatch):
     assert sum(map(len, found)) > 10
 
 
+def test_page_spells_words_in_tokens_of_several_characters(transcriber, monkeypatch):
+    decoder = LexiconDecoder(["bad", "cab"], {"a": 3, "b": 4, "c": 5, "d": 6, "ab": 7}, 0, 2)
+    monkeypatch.setattr(transcriber, "decoder", decoder)
+    words = web_page.describe_model(transcriber)["words"]
+    assert words == [{"word": "bad", "tokens": [4, 3, 6]}, {"word": "cab", "tokens": [5, 7]}]
+
+
 @pytest.fixture
 def runtime(tmp_path, monkeypatch):
     """A runtime in the cache, so that none is downloaded."""
