@@ -6,10 +6,12 @@ torchrun --standalone --nproc-per-node=2 low_memory_worker.py RUN_DIR
 import functools
 import sys
 
-import torch
-from transformers import Wav2Vec2ForCTC
-
+from asrkit import startup
 from asrkit.training import distributed, worker
+
+with startup.fast_imports():
+    import torch
+    from transformers import Wav2Vec2ForCTC
 
 MAX_CLIPS = 4 if distributed.IS_MAIN else 2
 forward = Wav2Vec2ForCTC.forward

@@ -38,9 +38,8 @@ def alone(tmp_path_factory, speech, base):
     return train_undisturbed(tmp_path_factory.mktemp("alone"), speech, base, **ONE)
 
 
-def test_two_processes_give_same_curve_as_one(store, settings, alone):
-    run = supervisor.start(store, settings(**TWO), "two")
-    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
+def assert_same_results(run, alone):
+    """The run of two processes has the curve and the evaluations of the one alone, and its rank 0 alone wrote them."""
     assert [value for _, value in loss_curve(run)] == pytest.approx([value for _, value in loss_curve(alone)], rel=1e-4)
     run_events, _ = run.events()
     assert [event.step for event in run_events if event.kind == events.EVAL] == [0, 4, 8, 12]
@@ -92,7 +91,7 @@ def test_failed_run_reports_the_process_or_the_clip_that_failed(store, settings)
     assert "gone.wav" in view.load_view(run).end.data["message"], view.load_view(run).end
 
 
-def test_two_machines_give_same_curve(store, settings, alone, monkeypatch):
+def test_two_machines_give_same_results_as_one_process(store, settings, alone, monkeypatch):
     """Two torchruns that meet at a port of this machine simulate two machines that share the runs directory."""
     meeting = f"--nnodes=2 --master-addr=127.0.0.1 --master-port={find_free_port()}"
     monkeypatch.setenv("ASRKIT_TORCHRUN", f"{meeting} --node-rank=0")
@@ -115,9 +114,7 @@ def test_two_machines_give_same_curve(store, settings, alone, monkeypatch):
     )
     try:
         assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
-        assert [value for _, value in loss_curve(run)] == pytest.approx(
-            [value for _, value in loss_curve(alone)], rel=1e-4
-        )
+        assert_same_results(run, alone)
         output, _ = second.communicate(timeout=30)
         assert second.returncode == 0, output
     finally:
@@ -125,8 +122,8 @@ def test_two_machines_give_same_curve(store, settings, alone, monkeypatch):
         second.wait()
 
 
-def test_out_of_memory_in_one_process_splits_batches_of_all(store, settings, alone):
-    """The curve is that of one process with enough memory; the run reports the split once."""
+def test_two_processes_give_same_results_as_one_when_one_is_out_of_memory(store, settings, alone):
+    """Batches are split in both processes, and the run reports it once; the results are those of enough memory."""
     run = store.create(settings(**TWO), "cramped")
     done = subprocess.run(
         [
@@ -144,7 +141,7 @@ def test_out_of_memory_in_one_process_splits_batches_of_all(store, settings, alo
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [value for _, value in loss_curve(run)] == pytest.approx([value for _, value in loss_curve(alone)], rel=1e-4)
+    assert_same_results(run, alone)
     findings = [event.data for event in run.events()[0] if event.data.get("code") == "batch-split"]
     assert len(findings) == 1 and "computed in 2 parts" in findings[0]["cause"]
 
