@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asrkit.audio import Waveform
 from asrkit.audio.confined import AudioReader
 from asrkit.data.readers.annotations import formats, media
 from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier
@@ -55,26 +54,26 @@ def draft_annotation(
     if found is None:
         named = media.base_name(recording.media[0].names[0]) if recording.media else f"{path.stem}.wav"
         raise DataError(f"{path} is of the recording {named:.120}, which is missing; copy it beside it.")
-    reader = AudioReader([found.path])
-    duration_s = reader.read_duration_s(found.path)
-    segments = [
-        (tier, span)
-        for tier in chosen
-        for span in tier.spans
-        if not span.text and (part := _part(span, found.offset_s, duration_s)) and part[1] - part[0] <= MAX_SEGMENT_S
-    ]
-    if not segments:
-        raise DataError(f"{path} has no empty segment within its recording; draw segments of what is said first.")
     texts: dict[int, dict[Span, str]] = {id(tier): {} for tier in chosen}
-    transcriber = load_transcriber()
-    decoder = hints.build_decoder(transcriber)
-    for start in range(0, len(segments), _BATCH_SIZE):
-        batch = segments[start : start + _BATCH_SIZE]
-        waves = [_load(reader, found.path, _part(span, found.offset_s, duration_s)) for _, span in batch]
-        for (tier, span), transcript in zip(batch, transcriber.transcribe_batch(waves, decoder), strict=True):
-            if transcript.text.strip():
-                texts[id(tier)][span] = transcript.text
-        on_progress(f"Transcribing {path.name}", start + len(batch), len(segments))
+    with AudioReader([found.path]) as reader:
+        duration_s = reader.read_duration_s(found.path)
+        segments = [
+            (tier, span, part)
+            for tier in chosen
+            for span in tier.spans
+            if not span.text and (part := _part(span, found.offset_s, duration_s))
+        ]
+        if not segments:
+            raise DataError(f"{path} has no empty segment within its recording; draw segments of what is said first.")
+        transcriber = load_transcriber()
+        decoder = hints.build_decoder(transcriber)
+        for start in range(0, len(segments), _BATCH_SIZE):
+            batch = segments[start : start + _BATCH_SIZE]
+            waves = [reader.load(found.path, start_s=start_s, end_s=end_s) for _, _, (start_s, end_s) in batch]
+            for (tier, span, _), transcript in zip(batch, transcriber.transcribe_batch(waves, decoder), strict=True):
+                if transcript.text.strip():
+                    texts[id(tier)][span] = transcript.text
+            on_progress(f"Transcribing {path.name}", start + len(batch), len(segments))
     taken = {tier.name for tier in recording.tiers}
     new = [NewTier(_new_name(tier.name, taken), tier, texts[id(tier)]) for tier in chosen if texts[id(tier)]]
     if not new:
@@ -103,15 +102,10 @@ def _count_empty(tier: Tier) -> int:
 
 
 def _part(span: Span, offset_s: float, duration_s: float) -> tuple[float, float] | None:
-    """Return where a segment begins and ends in its recording; None for one that is outside, or too short."""
+    """Return where a segment begins and ends in its recording; None for one outside, too short or too long."""
     start_s = max(0.0, span.start_s + offset_s)
     end_s = min(duration_s, duration_s if span.end_s is None else span.end_s + offset_s)
-    return (start_s, end_s) if end_s - start_s >= MIN_SEGMENT_S else None
-
-
-def _load(reader: AudioReader, path: Path, part: tuple[float, float] | None) -> Waveform:
-    assert part is not None  # by the choice of the segments
-    return reader.load(path, start_s=part[0], end_s=part[1])
+    return (start_s, end_s) if MIN_SEGMENT_S <= end_s - start_s <= MAX_SEGMENT_S else None
 
 
 def _new_name(name: str, taken: set[str]) -> str:

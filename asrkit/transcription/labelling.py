@@ -136,13 +136,7 @@ def label_recordings(
         with open(draft / "metadata.csv", "w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(COLUMNS)
-            reader = AudioReader(row.audio for _, row in transcribed)
-            for number, (split, row) in enumerate(transcribed):
-                on_progress("Copying clips with texts", number, len(transcribed))
-                wave = reader.load(row.audio, start_s=row.start_s, end_s=row.end_s)
-                name = _write_clip(draft, f"transcribed-{number:05d}", wave)
-                text, speaker = disarm_formula(row.text), disarm_formula(row.speaker or "")
-                table.writerow([name, text, split, speaker, round(wave.duration_s, 3), TRANSCRIBED, "", ""])
+            table.writerows(_copy_transcribed(transcribed, draft, on_progress))
             for number, recording in enumerate(recordings):
                 on_progress("Labelling the recordings", number, len(recordings))
                 source = str(recording.relative_to(folder))
@@ -168,6 +162,19 @@ def label_recordings(
                 f"{counts.best:.2f} of the words. Lower --keep, or train the model further first."
             )
     return counts
+
+
+def _copy_transcribed(
+    transcribed: Sequence[tuple[str, Utterance]], draft: Path, on_progress: ProgressCallback
+) -> Iterator[tuple[str | float, ...]]:
+    """Copy clips with texts, and yield their rows of COLUMNS."""
+    with AudioReader(row.audio for _, row in transcribed) as reader:
+        for number, (split, row) in enumerate(transcribed):
+            on_progress("Copying clips with texts", number, len(transcribed))
+            wave = reader.load(row.audio, start_s=row.start_s, end_s=row.end_s)
+            name = _write_clip(draft, f"transcribed-{number:05d}", wave)
+            text, speaker = disarm_formula(row.text), disarm_formula(row.speaker or "")
+            yield name, text, split, speaker, round(wave.duration_s, 3), TRANSCRIBED, "", ""
 
 
 def _transcribe_pieces(recording: Path, transcriber: Transcriber) -> Iterator[tuple[float, Waveform, Transcript]]:
