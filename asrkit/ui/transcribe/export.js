@@ -34,7 +34,7 @@ class Export {
     if (!reply) return;
     const rows = reply.outlets.flatMap(({ name, commands, code }) => [
       make("h4", { textContent: name }),
-      make("pre", { textContent: [commands, code].filter(Boolean).join("\n\n") }),
+      make("pre", { tabIndex: 0, textContent: [commands, code].filter(Boolean).join("\n\n") }),
     ]);
     this.part("outlets").replaceChildren(...rows);
   }
