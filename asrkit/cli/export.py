@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     checkpoint = resolution.fetch(options.model, store, on_progress=shared.print_progress)
     with readable_disk_errors(options.target):
         result = exporter.export_model(
-            checkpoint, options.target, options.format, quantized=options.int8, on_progress=shared.make_phase_counter()
+            checkpoint, options.target, options.format, quantized=options.int8, on_progress=shared.make_counter()
         )
     if options.json:
         return shared.print_json(result)

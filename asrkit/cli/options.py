@@ -167,26 +167,18 @@ def print_progress(message: str, done: int, total: int) -> None:
 
 
 def make_counter() -> ProgressCallback:
-    """Return a callback that shows `message: done of total` on a terminal, a few times a second."""
+    """Return a callback that shows `message: done of total` on a terminal, a few times a second.
+
+    Each message without a total is shown by itself, on a line of its own.
+    """
     last_s = float("-inf")
 
     def on_progress(message: str, done: int, total: int) -> None:
         nonlocal last_s
-        if done == total or time.monotonic() - last_s > POLL_INTERVAL_S:
+        if not total:
+            print_progress(message, done, total)
+        elif done == total or time.monotonic() - last_s > POLL_INTERVAL_S:
             last_s = time.monotonic()
             print_progress(f"{message}: {done} of {total}", done, total)
-
-    return on_progress
-
-
-def make_phase_counter() -> ProgressCallback:
-    """Return a callback as `make_counter` does, for work with phases of unknown length, whose total is 0."""
-    count = make_counter()
-
-    def on_progress(message: str, done: int, total: int) -> None:
-        if total:
-            count(message, done, total)
-        else:
-            print_progress(message, 1, 1)
 
     return on_progress

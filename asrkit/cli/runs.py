@@ -137,7 +137,7 @@ def publish(options: argparse.Namespace) -> None:
     if options.space:
         from asrkit.transcription.export import space
 
-        progress = shared.make_phase_counter()
+        progress = shared.make_counter()
         print(space.publish_space(_get_run(options), options.name, options.space, not options.public, progress))
         return
     print(export.publish_model(_get_run(options), options.name, options.private))
