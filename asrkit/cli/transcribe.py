@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asrkit.audio import AudioNote
 from asrkit.cli import delivery
@@ -17,6 +17,10 @@ from asrkit.errors import AudioError, ConfigError, DataError
 from asrkit.runs import model_choices
 from asrkit.transcription import drafts, files
 from asrkit.transcription.writers import WITH_CHANNELS, WRITERS, file_name
+
+if TYPE_CHECKING:
+    from asrkit.runs.store import RunStore
+    from asrkit.transcription.transcriber import Transcriber
 
 MIN_PROGRESS_S = 60.0
 """Progress is shown for recordings longer than this."""
@@ -49,14 +53,7 @@ def run(options: argparse.Namespace) -> int:
     _check_output(options, stems)
     transcribe = files.transcribe_channels if options.channels else files.transcribe_file
 
-    def load_model() -> Any:
-        # Loaded on first use: a file that cannot be read is reported at once, not after the seconds that torch takes.
-        from asrkit.transcription.model_cache import get_transcriber
-
-        name = options.model or model_choices.find_default_model(store)
-        return get_transcriber(name, store, shared.print_progress)
-
-    hints = shared.load_hints(options)
+    load_model, hints = _make_loader(options, store), shared.load_hints(options)
     rows: list[dict[str, Any]] = []
     has_failed = False
     try:
@@ -68,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
                     name, load_model, hints=hints, on_update=_make_progress(name), on_note=_make_warning(name)
                 )
             except AudioError as error:
-                print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
+                _print_error(name, error)
                 has_failed = True
                 continue
             transcript = replace(transcript, recording=name)
@@ -124,13 +121,7 @@ def _draft(options: argparse.Namespace) -> int:
         for stem, name in zip(files.unique_stems(options.files), options.files, strict=True)
     ]
     delivery.check_folder(Path(options.output), names, options.files)
-    hints = shared.load_hints(options)
-
-    def load_model() -> Any:
-        from asrkit.transcription.model_cache import get_transcriber
-
-        return get_transcriber(options.model or model_choices.find_default_model(store), store, shared.print_progress)
-
+    load_model, hints = _make_loader(options, store), shared.load_hints(options)
     has_failed = False
     for source, name in zip(options.files, names, strict=True):
         try:
@@ -138,11 +129,28 @@ def _draft(options: argparse.Namespace) -> int:
                 Path(source), load_model, tiers=options.tiers, hints=hints, on_progress=shared.make_counter()
             )
         except (AudioError, DataError, OSError) as error:
-            print(f"asrkit: {error if source in str(error) else f'{source}: {error}'}", file=sys.stderr)
+            _print_error(source, error)
             has_failed = True
             continue
         has_failed |= not delivery.write_result(Path(options.output) / name, content)
     return int(has_failed)
+
+
+def _make_loader(options: argparse.Namespace, store: RunStore) -> Callable[[], Transcriber]:
+    """Return what loads the model on first use: a file that cannot be read is reported before torch is imported."""
+
+    def load_model() -> Transcriber:
+        from asrkit.transcription.model_cache import get_transcriber
+
+        name = options.model or model_choices.find_default_model(store)
+        return get_transcriber(name, store, shared.print_progress)
+
+    return load_model
+
+
+def _print_error(name: str, error: Exception) -> None:
+    """Print an error of one file on stderr, with the file's name."""
+    print(f"asrkit: {error if name in str(error) else f'{name}: {error}'}", file=sys.stderr)
 
 
 def _make_warning(name: str) -> Callable[[AudioNote], None]:
