@@ -36,6 +36,15 @@ class Run:
         self._event_file = EventFile(self.events_path)
         self._clock_origin_s: float | None = None
 
+    @classmethod
+    def of_checkpoint(cls, path: Path) -> Run | None:
+        """Return the run that has written a checkpoint; None for one from elsewhere."""
+        path = path.resolve()
+        for run in map(cls, path.parents[:2]):
+            if run.config_path.exists() and path in (run.model_dir, *run.checkpoints()):
+                return run
+        return None
+
     def __repr__(self) -> str:
         return f"Run({self.id})"
 

@@ -44,9 +44,4 @@ def _find_run(model: str, store: RunStore) -> Run | None:
         checkpoint = resolution.resolve(model, store)
     except ModelError:  # loading the model says so
         return None
-    if checkpoint is None:
-        return None
-    checkpoint = checkpoint.resolve()
-    folder = checkpoint.parent
-    run = Run(folder.parent if folder.name == "checkpoints" else folder)
-    return run if checkpoint in (run.model_dir, *run.checkpoints()) and run.config_path.exists() else None
+    return Run.of_checkpoint(checkpoint) if checkpoint else None

@@ -62,11 +62,9 @@ class Variant:
 
 def find_clips(checkpoint: Path) -> ClipSet:
     """Return the evaluation clips of the run that a checkpoint belongs to; those of the demo for any other model."""
-    for folder in list(checkpoint.resolve().parents)[:2]:
-        run = Run(folder)
+    if run := Run.of_checkpoint(checkpoint):
         path = run.manifest_path("eval")
-        has_clips = run.config_path.exists() and path.exists()
-        if has_clips and (readable := _select_readable(_thin_out(manifest.read(path)))):
+        if path.exists() and (readable := _select_readable(_thin_out(manifest.read(path)))):
             return ClipSet(readable, run.config().text_rules, "run")
     return ClipSet(_thin_out(sources.load(str(DEMO_CLIPS)).unseen), "basic", "demo")
 
