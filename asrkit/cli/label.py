@@ -12,7 +12,7 @@ from asrkit.cli import options as shared
 from asrkit.data import confined, manifest
 from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError
-from asrkit.runs import model_choices
+from asrkit.runs import model_choices, scoring_rules
 from asrkit.units import format_rough_duration
 
 if TYPE_CHECKING:
@@ -88,12 +88,13 @@ def _split_transcribed(added: Source, held_out: list[Utterance]) -> list[tuple[s
 def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple[list[Utterance], str]:
     """Return what the model was not trained on, and the normalisation of its texts."""
     run = store.find(model)
-    rules = run.config().text_rules if run else "basic"
     if data:
-        return confined.load(data, on_progress=shared.print_progress).unseen, rules
-    if run is None or not run.manifest_path("eval").exists():
+        held_out = confined.load(data, on_progress=shared.print_progress).unseen
+    elif run and (path := run.manifest_path("eval")).exists():
+        held_out = manifest.read(path)
+    else:
         raise ConfigError(
             f"What the confidence of {model} is worth has to be measured on clips that it was not trained on; name "
             "some with --eval DATA, or give a run as --model."
         )
-    return manifest.read(run.manifest_path("eval")), rules
+    return held_out, scoring_rules.choose(None, model, store, (row.text for row in held_out)).rules
