@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def format_duration(seconds: float) -> str:
     """Format a duration in its two largest units: 8 s, 1 min 10 s, 2 h 5 min, 3 d 4 h. Negative values count as 0."""
@@ -22,6 +24,12 @@ def format_rough_duration(seconds: float) -> str:
 def format_count(number: int, noun: str) -> str:
     """Format `1 clip` or `1,200 clips`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def format_list(items: Sequence[str], max_items: int, separator: str = ", ") -> str:
+    """Format the first items of a list: `a, b and 3 more`."""
+    listed = separator.join(items[:max_items])
+    return f"{listed} and {len(items) - max_items} more" if len(items) > max_items else listed
 
 
 def format_size(num_bytes: float) -> str:

@@ -20,6 +20,7 @@ from asrkit.audit.texts import join_characters, number_settings
 from asrkit.data.manifest import Mark, Utterance
 from asrkit.decoding import ctc
 from asrkit.text.normalisers import find_problems, normalise
+from asrkit.units import format_list
 
 MAX_DETAILS = 3  # in the cause of a finding
 BATCH_CLIPS = 32
@@ -168,21 +169,16 @@ def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterab
 def _describe_dropped(code: str, clips: Sequence[CheckedClip]) -> str:
     """Return what is wrong with the clips that a finding drops, for its cause: of audio, which files."""
     if code != "unreadable-audio":
-        details = list(dict.fromkeys(clip.detail.rstrip(".") for clip in clips))
-        return "; ".join(details[:MAX_DETAILS]) + _more(len(details))
+        return format_list(list(dict.fromkeys(clip.detail.rstrip(".") for clip in clips)), MAX_DETAILS, "; ")
     names = {True: list[str](), False: list[str]()}
     for clip in clips:
         path = Path(clip.row.audio)
         names[path.is_file()].append(path.name)
     return " and ".join(
-        f"{what} ({', '.join(of_kind[:MAX_DETAILS])}{_more(len(of_kind))})"
+        f"{what} ({format_list(of_kind, MAX_DETAILS)})"
         for what, of_kind in (("do not exist", names[False]), ("cannot be decoded", names[True]))
         if of_kind
     )
-
-
-def _more(count: int) -> str:
-    return f" and {count - MAX_DETAILS} more" if count > MAX_DETAILS else ""
 
 
 def make_note_findings(notes: Iterable[Mark]) -> list[Finding]:
@@ -267,8 +263,7 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
     tokens = limits.spell(text) if limits.spell else text.replace(" ", ctc.DELIMITER)
     num_frames = limits.count_frames(row.duration_s)
     if not ctc.is_feasible(tokens, num_frames):
-        unit = limits.unit
-        return "label-too-long", f"{len(tokens)} {unit} in {num_frames} frames", unknown
+        return "label-too-long", f"{len(tokens)} {limits.unit} in {num_frames} frames", unknown
     return None, "", unknown
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from asrkit.audit.findings import Finding, make_finding
 from asrkit.audit.writing import ClipText, FormatExample, check_writing
 from asrkit.languages import guess_language
+from asrkit.units import format_list
 
 MIN_OCCURRENCES = 5
 """A character that occurs less often cannot be learned."""
@@ -99,9 +100,7 @@ def number_settings(texts: Iterable[str], language: str) -> dict[str, Any]:
 
 def join_characters(characters: Iterable[str]) -> str:
     """Join up to `MAX_LISTED` characters for a message."""
-    ordered = sorted(characters)
-    more = f" and {len(ordered) - MAX_LISTED} more" if len(ordered) > MAX_LISTED else ""
-    return " ".join(ordered[:MAX_LISTED]) + more
+    return format_list(sorted(characters), MAX_LISTED, " ")
 
 
 def check_pace(transcripts: Sequence[ClipText], format_example: FormatExample) -> Iterator[Finding]:

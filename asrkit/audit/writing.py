@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from asrkit.audit.findings import Finding, make_finding
 from asrkit.languages import guess_dotless_i
 from asrkit.text.normalisers import find_problems, has_case, normalise
+from asrkit.units import format_list
 
 MAX_LISTED = 6
 _MISSING_VALUES = frozenset("nan NULL NaN None null NaT <NA> N/A undefined n/a NAN #N/A".split())
@@ -77,16 +78,13 @@ def _make_finding(
     code: str, found: dict[int, tuple[str, ...]], format_example: FormatExample, settings: dict[str, str] | None = None
 ) -> Finding:
     counts = Counter(each for found_in_clip in found.values() for each in found_in_clip)
-    more = f" and {len(counts) - MAX_LISTED} more" if len(counts) > MAX_LISTED else ""
-    listed = ", ".join(
-        f"{each} ({count} times)" if count > 1 else each for each, count in counts.most_common(MAX_LISTED)
-    )
+    listed = [f"{each} ({count} times)" if count > 1 else each for each, count in counts.most_common()]
     return make_finding(
         code,
         list(found),
         [format_example(index, " ".join(each)) for index, each in list(found.items())[:9]],
         settings=settings,
-        detail=listed + more,
+        detail=format_list(listed, MAX_LISTED),
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from asrkit.data.manifest import Utterance
 from asrkit.runs import diagnosis, events, summary
 from asrkit.runs.run import Run
+from asrkit.units import format_list
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,4 @@ def report_infinite_losses(clips: Sequence[int], rows: Sequence[Utterance], find
 
 
 def _name_clips(clips: Sequence[int], rows: Sequence[Utterance]) -> str:
-    names = [rows[clip].id for clip in clips]
-    more = f" and {len(names) - MAX_NAMED_CLIPS} more" if len(names) > MAX_NAMED_CLIPS else ""
-    return f"{', '.join(names[:MAX_NAMED_CLIPS])}{more}"
+    return format_list([rows[clip].id for clip in clips], MAX_NAMED_CLIPS)

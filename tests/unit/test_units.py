@@ -26,6 +26,11 @@ def test_format_size(size_bytes, text):
     assert units.format_size(size_bytes) == text
 
 
+@pytest.mark.parametrize(("items", "text"), [("", ""), ("ab", "a, b"), ("abc", "a, b and 1 more")])
+def test_format_list(items, text):
+    assert units.format_list(list(items), 2) == text
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "text"), [(32 << 20, "32 MB"), (2 << 30, "2 GB"), (3 << 29, "1.5 GB"), (1_000_000, "1 MB")]
 )

@@ -12,6 +12,7 @@ from asrkit.data import files
 from asrkit.data.manifest import Mark
 from asrkit.data.readers import times
 from asrkit.errors import ColumnError
+from asrkit.units import format_list
 
 AUDIO_COLUMNS = (
     "file_name",
@@ -171,5 +172,4 @@ def _note_unused(column_names: Iterable[str], columns: Columns) -> tuple[Mark, .
     unused = [name for name in column_names if name not in {*columns.names, *own}]
     if not unused:
         return ()
-    more = f" and {len(unused) - MAX_LISTED} more" if len(unused) > MAX_LISTED else ""
-    return (Mark("columns-not-used", ", ".join(unused[:MAX_LISTED]) + more),)
+    return (Mark("columns-not-used", format_list(unused, MAX_LISTED)),)

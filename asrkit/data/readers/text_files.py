@@ -20,6 +20,7 @@ from asrkit.data.audio_finder import are_copies, choose_best, fold
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers.rows import spoken_part
 from asrkit.errors import DataError
+from asrkit.units import format_list
 
 SUFFIX, LAB_SUFFIX = ".txt", ".lab"
 OTHER_SUFFIXES = frozenset(".lab .orth .text .trans .transcript .trn".split())
@@ -141,8 +142,7 @@ class _Leftovers:
         return [names[name] for name in difflib.get_close_matches(clip.stem, names, n=1)]
 
     def _join(self, paths: Sequence[Path]) -> str:
-        more = f" and {len(paths) - MAX_LISTED} more" if len(paths) > MAX_LISTED else ""
-        return ", ".join(path.relative_to(self.folder).as_posix() for path in paths[:MAX_LISTED]) + more
+        return format_list([path.relative_to(self.folder).as_posix() for path in paths], MAX_LISTED)
 
 
 def _key(path: Path) -> _Key:

@@ -15,6 +15,7 @@ from statistics import median
 
 from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier
 from asrkit.errors import DataError
+from asrkit.units import format_list
 
 MAX_LISTED = 12  # tiers in a message
 MAX_PREVIEWED_TEXTS = 3
@@ -133,8 +134,7 @@ def choose(recording: AnnotatedRecording, choice: TierChoice) -> ChosenTiers:
 
 def list_names(names: Iterable[str]) -> str:
     """Return up to three names, for a message."""
-    known = list(dict.fromkeys(names))
-    return ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
+    return format_list(list(dict.fromkeys(names)), 3)
 
 
 def summarize(recordings: Sequence[tuple[AnnotatedRecording, ChosenTiers]]) -> tuple[TierSummary, ...]:
@@ -189,10 +189,9 @@ def missing_error(choice: TierChoice, recordings: Sequence[AnnotatedRecording], 
         for tier in recording.tiers:
             counts[tier.name] += sum(bool(span.text) for span in tier.spans)
     listed = [f"{name!r:.60} ({count} texts)" for name, count in sorted(counts.items(), key=lambda pair: -pair[1])]
-    more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
     wanted = [*choice.names, *(f"type:{name}" for name in choice.types)]
     return DataError(
-        f"{where} has no tier {' or '.join(wanted):.200}; there are {', '.join(listed[:MAX_LISTED]) or 'none'}{more}."
+        f"{where} has no tier {' or '.join(wanted):.200}; there are {format_list(listed, MAX_LISTED) or 'none'}."
     )
 
 
