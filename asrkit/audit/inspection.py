@@ -30,6 +30,7 @@ from asrkit.data.sources import Source
 from asrkit.data.splitting import TrainEval
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
+from asrkit.units import format_count
 
 MAX_CLIPPED_FRACTION = 0.001
 MIN_SNR_DB = 6.0
@@ -238,5 +239,5 @@ def _check_amount(clips: list[CheckedClip]) -> Iterator[Finding]:
     kept = [clip for clip in clips if clip.code is None]
     hours = sum(clip.row.duration_s for clip in kept) / 3600
     if kept and hours < MIN_HOURS:
-        count = "1 clip" if len(kept) == 1 else f"{len(kept)} clips"
-        yield make_finding("little-data", [], [], count=1, detail=f"{count}, {60 * hours:.1f} minutes")
+        detail = f"{format_count(len(kept), 'clip')}, {60 * hours:.1f} minutes"
+        yield make_finding("little-data", [], [], count=1, detail=detail)

@@ -21,7 +21,7 @@ from asrkit.models import catalogue, checkpoints, resolution
 from asrkit.models.catalogue import BaseModel, Language
 from asrkit.models.frames import FrameGeometry
 from asrkit.runs import devices, estimate, pace, system
-from asrkit.units import format_rough_duration
+from asrkit.units import format_count, format_rough_duration
 
 MMS_HOURS = 1.0
 """Hours of speech from which XLS-R does as well as MMS (arXiv 2506.17459)."""
@@ -97,8 +97,7 @@ def advise(hours: float, language: str, machine: Machine) -> Advice:
     """Advise on `hours` of speech. language: a code or a name, empty where it is not known."""
     known = catalogue.find_language(language)
     spoken = known.name if known else f"a language ({language})" if language else "an unknown language"
-    minutes = max(1, round(60 * hours))
-    amount = f"{hours:.3g} hours" if hours >= 1.5 else f"{minutes} minute{'s' * (minutes > 1)}"
+    amount = f"{hours:.3g} hours" if hours >= 1.5 else format_count(max(1, round(60 * hours)), "minute")
     beginning = f"{amount} of {spoken}, {machine.description}"
     too_much = ""
     for candidate in _candidates(hours, known):

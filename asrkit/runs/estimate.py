@@ -28,7 +28,7 @@ from asrkit.models.frames import FrameGeometry
 from asrkit.models.precision import has_native_bf16
 from asrkit.runs import devices, pace
 from asrkit.runs.store import RunStore
-from asrkit.units import format_rough_duration
+from asrkit.units import format_count, format_rough_duration
 
 SPEEDS_PER_CORE = (0.6e8, 2.5e8)  # weights x seconds of audio a second, for one core
 MAX_SPEED_PER_CORE = 85.0  # seconds of audio a second: other work limits small models
@@ -58,7 +58,7 @@ class Estimate:
         time = f", {' to '.join(ends)}" if ends else ""
         one = " A batch holds all clips: an epoch is a single update." if self.is_one_batch else ""
         return (
-            f"About {self.steps:,} step{'s' * (self.steps > 1)}{time} ({self.basis}), and "
+            f"About {format_count(self.steps, 'step')}{time} ({self.basis}), and "
             f"{self.memory_bytes / 2**30:.1f} GB of memory for the model and a batch.{one}"
         )
 
