@@ -49,15 +49,19 @@ class Machine:
         return f"{self.memory_gb:.0f} GB" if self.is_gpu else f"no GPU, {self.memory_gb:.0f} GB of memory"
 
 
-@cache
 def find_machine() -> Machine:
-    """Return the largest GPU of this machine, else its processor."""
-    sizes = [gpu.memory_total_bytes for gpu in system.query_gpus() if gpu.memory_total_bytes]
-    if sizes:
-        return Machine(max(sizes) / 2**30, True, None)
+    """Return the largest GPU of this machine, else its processor at the speed that is known by now."""
+    if gpu_gb := _query_gpu_memory_gb():
+        return Machine(gpu_gb, True, None)
     known = pace.recall(devices.CPU, LARGE_PARAMETERS, "feature-encoder")
     speed = known.train_speed * known.parameters if known else estimate.SPEEDS_PER_CORE[-1] * (os.cpu_count() or 1)
     return Machine(psutil.virtual_memory().total / 2**30, False, speed)
+
+
+@cache
+def _query_gpu_memory_gb() -> float:
+    """Return the memory of the largest GPU; 0 without any."""
+    return max((gpu.memory_total_bytes or 0 for gpu in system.query_gpus()), default=0) / 2**30
 
 
 @dataclass(frozen=True)

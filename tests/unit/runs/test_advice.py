@@ -1,7 +1,7 @@
 import pytest
 
 from asrkit import config as configs
-from asrkit.runs import advice, system
+from asrkit.runs import advice, pace, system
 from asrkit.runs.advice import Machine, advise
 
 SMALL, TINY, LARGE = (Machine(size_gb, True, None) for size_gb in (8, 4, 80))
@@ -57,6 +57,15 @@ def test_smaller_cards_get_smaller_batches_and_the_same_updates():
 def test_machine_is_its_largest_gpu(monkeypatch, sizes, memory_gb):
     gpus = [system.Gpu("GPU", None, None, size * 2**30, None) for size in sizes]
     monkeypatch.setattr(advice.system, "query_gpus", lambda: gpus)
-    machine = advice.find_machine.__wrapped__()
+    monkeypatch.setattr(advice, "_query_gpu_memory_gb", advice._query_gpu_memory_gb.__wrapped__)
+    machine = advice.find_machine()
     assert machine.is_gpu == bool(sizes) and (machine.speed is None) == machine.is_gpu
     assert machine.memory_gb == memory_gb if memory_gb else machine.memory_gb > 0
+
+
+def test_processor_has_the_speed_that_was_measured_last(monkeypatch, tmp_path):
+    monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
+    monkeypatch.setattr(advice, "_query_gpu_memory_gb", lambda: 0.0)
+    advice.find_machine()
+    pace.remember(pace.Pace(5.0, 30.0, None, 100_000_000, "feature-encoder"), "cpu")
+    assert advice.find_machine().speed == 30.0 * 100_000_000
