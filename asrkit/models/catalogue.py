@@ -16,8 +16,18 @@ from typing import Any
 
 FILE = Path(__file__).with_suffix(".json")
 MMS_ALL = "facebook/mms-1b-all"
-NON_COMMERCIAL_PREFIXES = ("facebook/mms-",)
-"""Of models that are not listed one by one."""
+LICENCES = {
+    "starter": "apache-2.0",
+    "facebook/wav2vec2-": "apache-2.0",
+    "facebook/hubert-": "apache-2.0",
+    "facebook/mms-": "cc-by-nc-4.0",
+    "facebook/w2v-bert-": "mit",
+    "hf-audio/omniasr-": "apache-2.0",
+    "nvidia/parakeet-ctc-": "cc-by-4.0",
+}
+"""Prefix of the name of models that are not listed one by one -> their licence."""
+NON_COMMERCIAL = "cc-by-nc-"
+"""Prefix of the licences that forbid selling."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +131,21 @@ def find_language(name: str) -> Language | None:
     return None
 
 
+def find_licence(name: str) -> str:
+    """Return the licence of a base model, as the Hub writes it; empty where it is not known."""
+    if model := find_model(name):
+        return model.licence
+    return next((licence for prefix, licence in LICENCES.items() if name.startswith(prefix)), "")
+
+
 def describe_licence(name: str) -> str:
     """Return what has to be known of a base model's licence before the start, in one sentence; empty for nothing."""
-    model = find_model(name)
-    if name.startswith(NON_COMMERCIAL_PREFIXES) or (model and not model.is_commercial):
-        licence = (model.licence if model else "cc-by-nc-4.0").upper()
-        return f"{name} has a licence for non-commercial use ({licence}); so has everything that is trained from it."
+    model, licence = find_model(name), find_licence(name)
+    if licence.startswith(NON_COMMERCIAL) or (model and not model.is_commercial):
+        return (
+            f"{name} has a licence for non-commercial use ({licence.upper()}); so has everything that is trained from "
+            "it."
+        )
     return ""
 
 

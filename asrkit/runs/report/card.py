@@ -9,7 +9,7 @@ from typing import Any
 from asrkit.data import dataset_names, manifest
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.languages import guess_language
-from asrkit.models import checkpoints, frames, resolution
+from asrkit.models import catalogue, checkpoints, frames, resolution
 from asrkit.runs import events
 from asrkit.runs.preparation import LEAK
 from asrkit.runs.report import picture, usage
@@ -51,17 +51,6 @@ HYPERPARAMETERS = (
     "decoding",
 )
 
-LICENSES = {
-    "starter": "apache-2.0",
-    "facebook/wav2vec2-": "apache-2.0",
-    "facebook/hubert-": "apache-2.0",
-    "facebook/mms-": "cc-by-nc-4.0",
-    "facebook/w2v-bert-": "mit",
-    "hf-audio/omniasr-": "apache-2.0",
-    "nvidia/parakeet-ctc-": "cc-by-4.0",
-}
-"""Prefix of a base model's name -> its licence. The card of any other model names none."""
-
 
 def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> str:
     """Render the card of a run as Markdown with a YAML front matter that the Hub reads.
@@ -98,7 +87,7 @@ def write_card(run: Run) -> None:
 
 def _render_front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
     # YAML is a superset of JSON, so the JSON library does the quoting.
-    terms = next((terms for known, terms in LICENSES.items() if config["model"].startswith(known)), None)
+    terms = catalogue.find_licence(config["model"])
     lines = [
         "---",
         *([f"license: {terms}"] if terms else []),
