@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from asrkit.data.readers.annotations import xml_files
-from asrkit.data.readers.annotations.model import AnnotatedRecording, Media, Span, Tier, tidy
+from asrkit.data.readers.annotations.model import AnnotatedRecording, Media, Span, Tier, nearest_time, tidy
 from asrkit.errors import DataError
 
 _UNIT_S = {"milliseconds": 0.001, "PAL-frames": 1 / 25, "NTSC-frames": 1001 / 30_000}
@@ -33,7 +33,7 @@ class _Annotation:
 
 @dataclass
 class _Resolver:
-    """Finds the times of annotations. extents: id -> (start_s, end_s); ranks: id -> its place in its tier."""
+    """Finds the times of annotations. extents: id -> (start_s, end_s); ranks: id -> its index in its tier."""
 
     path: Path
     times: dict[str, float | None]
@@ -41,8 +41,8 @@ class _Resolver:
     ranks: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._order = list(self.times)
-        self._index = {slot: index for index, slot in enumerate(self._order)}
+        self._timeline = list(self.times.values())
+        self._index = {slot: index for index, slot in enumerate(self.times)}
 
     def resolve(self, annotations: list[_Annotation]) -> tuple[Span, ...]:
         """Return the spans of a tier, those of its parent tier being resolved."""
@@ -89,15 +89,12 @@ class _Resolver:
 
     def _nearest_time(self, slot: str, step: int) -> float:
         """Return the time of a slot, or of the nearest one before or after it that has a time."""
-        index = self._index[slot]
-        while 0 <= index < len(self._order):
-            time = self.times[self._order[index]]
-            if time is not None:
-                return time
-            index += step
-        raise DataError(
-            f"{self.path}: the time slot {slot!r:.60} has no time; open the file in ELAN and save it again."
-        )
+        time_s = nearest_time(self._timeline, self._index[slot], step)
+        if time_s is None:
+            raise DataError(
+                f"{self.path}: the time slot {slot!r:.60} has no time; open the file in ELAN and save it again."
+            )
+        return time_s
 
     def _sort_references(self, annotations: list[_Annotation]) -> list[_Annotation]:
         """Sort by the annotations referred to, and parts of one by what each of them follows."""

@@ -67,16 +67,29 @@ class AnnotatedRecording:
     where: str = ""
 
 
-def check_size(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
-    """Raise DataError for more tiers or spans than any recording has."""
-    num_tiers = max((len(recording.tiers) for recording in recordings), default=0)
+def check_num_tiers(path: Path, num_tiers: int) -> None:
+    """Raise DataError for more tiers than any recording has."""
     if num_tiers > MAX_TIERS:
         raise DataError(
             f"{path} has {num_tiers:,} tiers; a recording may have {MAX_TIERS:,}. Delete those without a transcription."
         )
+
+
+def check_size(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
+    """Raise DataError for more tiers or spans than any recording has."""
+    check_num_tiers(path, max((len(recording.tiers) for recording in recordings), default=0))
     num_spans = sum(len(tier.spans) for recording in recordings for tier in recording.tiers)
     if num_spans > (limit := min(MAX_SPANS, limits.current().rows)):
         raise DataError(f"{path} has {num_spans:,} annotations; a file may have {limit:,} here. Split it up.")
+
+
+def nearest_time(times: Sequence[float | None], index: int, step: int) -> float | None:
+    """Return the time at `index` of a timeline, or else the nearest one before it (step -1) or after it (step 1).
+
+    None where no point on that side has a time.
+    """
+    indices = range(index, len(times) if step > 0 else -1, step)
+    return next((time for time in map(times.__getitem__, indices) if time is not None), None)
 
 
 def tidy(text: str) -> str:

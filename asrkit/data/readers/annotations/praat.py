@@ -12,7 +12,7 @@ from pathlib import Path
 
 from asrkit.data import files
 from asrkit.data.readers.annotations import xml_files
-from asrkit.data.readers.annotations.model import MAX_TIERS, AnnotatedRecording, Span, Tier, tidy
+from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier, check_num_tiers, tidy
 from asrkit.errors import DataError
 
 VALUES = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([-+]?\d[\d.eE+-]*|<\w+>)(?!\S)')
@@ -75,10 +75,7 @@ def read(path: Path) -> list[AnnotatedRecording]:
     if values.flag() != "<exists>":
         return [AnnotatedRecording(())]
     num_tiers = values.count("tiers")
-    if num_tiers > MAX_TIERS:
-        raise DataError(
-            f"{path} has {num_tiers:,} tiers; a recording may have {MAX_TIERS:,}. Delete those without a transcription."
-        )
+    check_num_tiers(path, num_tiers)
     return [AnnotatedRecording(tuple(tier for tier in (_read_tier(values) for _ in range(num_tiers)) if tier))]
 
 

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from asrkit.data import limits
+from asrkit.data.readers.annotations.model import tidy
 from asrkit.errors import DataError
 from asrkit.units import format_binary_size
 
@@ -89,4 +90,4 @@ def check_bytes(path: Path) -> None:
 
 def all_text(element: Element | None) -> str:
     """Return the text of an element with that of its children, on one line."""
-    return "" if element is None else " ".join("".join(element.itertext()).split())
+    return "" if element is None else tidy("".join(element.itertext()))
