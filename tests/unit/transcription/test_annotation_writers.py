@@ -57,7 +57,7 @@ def test_utterances_are_read_back(folder, name, transcript):
         return
     (recording,) = formats.read(path)
     chosen = choose(recording, TierChoice())
-    assert not chosen.doubt
+    assert not chosen.assumption
     read = [
         (round(1000 * span.start_s), round(1000 * span.end_s), span.text, chosen.speaker_of(tier, span))
         for tier in chosen.tiers

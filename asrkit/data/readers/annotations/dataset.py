@@ -18,7 +18,7 @@ from asrkit.data.split_names import split_of_path
 from asrkit.errors import DataError
 
 MIN_OVERLAP_S = 0.1
-"""Speech of two people at once for less is a matter of where the borders were drawn."""
+"""Speech of two people at once for less is a matter of where the boundaries were set."""
 MAX_JOIN_PAUSE_S, MAX_JOINED_S = 0.3, 12.0
 """Single words are joined into clips up to a pause, or a length."""
 _UNSURE = re.compile(
@@ -62,10 +62,13 @@ def read(paths: Sequence[Path], folder: Path, choice: TierChoice) -> AnnotatedDa
     paths, unused = _choose_files(paths)
     sources: list[_Source] = []
     rows: list[Utterance] = []
+    titles: list[str] = []
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            for recording in formats.read(path):
+            known = formats.require(path)
+            titles.append(known.title)
+            for recording in known.read(path):
                 where = f"{name} {recording.where}".strip()
                 sources.append(_Source(path, where, recording, tiers.choose(recording, choice)))
         except DataError as error:
@@ -80,7 +83,6 @@ def read(paths: Sequence[Path], folder: Path, choice: TierChoice) -> AnnotatedDa
         rows += [replace(row, split=split) for row in reader.read(source, finder)]
     if not rows:
         raise DataError(f"{folder} has no annotation with a text that was understood; transcribe some.")
-    titles = [known.title for path in paths if (known := formats.recognise(path))]
     title = max(dict.fromkeys(titles), key=titles.count, default="annotation")
     summaries = tiers.summarize([(source.recording, source.chosen) for source in sources])
     return AnnotatedData(rows, title, summaries, notes.list())
@@ -153,8 +155,8 @@ class _ClipReader:
 
     def _list_rows(self, source: _Source, found: media.FoundMedia) -> Iterator[Utterance]:
         marks = found.marks
-        if source.chosen.doubt:
-            marks = (*marks, Mark("assumed-tiers", source.chosen.doubt))
+        if source.chosen.assumption:
+            marks = (*marks, Mark("assumed-tiers", source.chosen.assumption))
         for tier in source.chosen.tiers:
             for span in self._list_spans(tier):
                 speaker = source.chosen.speaker_of(tier, span)

@@ -29,10 +29,16 @@ LABEL_SUFFIXES = (".txt", ".lab")
 
 @dataclass(frozen=True)
 class AnnotationFormat:
-    """A format. title: for messages. read: raises DataError for a file that cannot be read."""
+    """A format. title: for messages. parse: raises DataError for a file that cannot be read."""
 
     title: str
-    read: Reader
+    parse: Reader
+
+    def read(self, path: Path) -> list[AnnotatedRecording]:
+        """Read the recordings of a file. Raises DataError for one that is damaged or too large."""
+        recordings = self.parse(path)
+        check_size(path, recordings)
+        return recordings
 
 
 FORMATS: dict[str, AnnotationFormat] = {
@@ -70,16 +76,19 @@ def recognise(path: Path) -> AnnotationFormat | None:
     return HTK if suffix == ".lab" and labels.is_htk(lines) else None
 
 
-def read(path: Path) -> list[AnnotatedRecording]:
-    """Read the recordings of an annotation file. Raises DataError for a file that is damaged, too large, or none."""
+def require(path: Path) -> AnnotationFormat:
+    """Return the format of a file as `recognise` does. Raises DataError for a file that is no annotation."""
     known = recognise(path)
     if known is None:
         raise DataError(
             f"{path} is not an annotation file; those known have one of the suffixes {', '.join(SUFFIXES)}."
         )
-    recordings = known.read(path)
-    check_size(path, recordings)
-    return recordings
+    return known
+
+
+def read(path: Path) -> list[AnnotatedRecording]:
+    """Read the recordings of an annotation file. Raises DataError for a file that is damaged, too large, or none."""
+    return require(path).read(path)
 
 
 def _first_lines(path: Path) -> Sequence[str]:

@@ -92,10 +92,10 @@ class TierChoice:
 
 @dataclass(frozen=True)
 class ChosenTiers:
-    """tiers: those to read. doubt: what was assumed to choose them; empty where it is clear."""
+    """tiers: those to read. assumption: what was assumed to choose them; empty where it is clear."""
 
     tiers: tuple[Tier, ...]
-    doubt: str = ""
+    assumption: str = ""
 
     def speaker_of(self, tier: Tier, span: Span) -> str:
         """Return who speaks: as the span or its tier says, or else the tier's name, where there are several.
