@@ -37,7 +37,7 @@ SUFFIX_ORDER = tuple(".wav .flac .aiff .aif .w64 .au .ogg .opus .mp3 .m4a".split
 
 
 def suffix_rank(path: Path) -> int:
-    """Return the place of a file's suffix in SUFFIX_ORDER."""
+    """Return the index of a file's suffix in SUFFIX_ORDER, the length of that for another suffix."""
     suffix = path.suffix.lower()
     return SUFFIX_ORDER.index(suffix) if suffix in SUFFIX_ORDER else len(SUFFIX_ORDER)
 

@@ -59,20 +59,20 @@ def is_voxforge(folder: Path) -> bool:
 def read_voxforge(folder: Path) -> list[Utterance]:
     """Read one submission, or a folder of them; anonymous ones are speakers of their own."""
     rows = []
-    for place in [folder] if _find_prompts(folder) else _list_folders(folder):
-        prompts = _find_prompts(place)
+    for submission in [folder] if _find_prompts(folder) else _list_folders(folder):
+        prompts = _find_prompts(submission)
         if prompts is None:
             continue
-        speaker = place.name.partition("-")[0]
+        speaker = submission.name.partition("-")[0]
         lines = [line.split(maxsplit=1) for line in files.read_lines(prompts)]
         names = [parts[0].rpartition("/")[2] if parts else "" for parts in lines]
-        audio_dir = next(path for path in (place / "wav", place / "flac", place) if path.is_dir())
+        audio_dir = next(path for path in (submission / "wav", submission / "flac", submission) if path.is_dir())
         found = AudioFinder(audio_dir).find_all([name or "." for name in names])
         for number, (parts, file) in enumerate(zip(lines, found, strict=True), 1):
             if parts:
                 text = parts[1].strip() if len(parts) > 1 else ""
-                where = f"{place.name}/etc/{prompts.name} line {number}"
-                name = place.name if speaker.lower() == "anonymous" else speaker
+                where = f"{submission.name}/etc/{prompts.name} line {number}"
+                name = submission.name if speaker.lower() == "anonymous" else speaker
                 duration_s = files.measure_duration(file.path)
                 rows.append(Utterance(str(file.path), text, duration_s, name, row=where, marks=file.marks))
     return rows

@@ -4,8 +4,8 @@ Kaldi, ESPnet   wav.scp and text, and optionally segments and utt2spk
 LJSpeech        metadata.csv without a header, with fields separated by |, and wavs/
 LibriSpeech     <speaker>-<chapter>.trans.txt beside the recordings
 MLS             transcripts.txt and audio/<speaker>/<book>/<id>.flac
-Others          see `toolkits` and `collections`
 TIMIT           SA1.TXT beside SA1.WAV, with the first and last sample before the text
+Others          see `toolkits` and `collections`
 """
 
 from __future__ import annotations
