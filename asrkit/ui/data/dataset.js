@@ -16,6 +16,7 @@ export class Dataset {
     this.part = tab.part;
     this.name = "";
     this.columns = {};
+    this.isRead = false; // it is not before its columns are known
     this.numRequests = 0; // so that a late reply to an old request is dropped
     this.wireControls();
   }
@@ -82,7 +83,8 @@ export class Dataset {
     if (!reply) return;
     this.name = reply.name;
     this.columns = columns;
-    if (reply.state === "columns") {
+    this.isRead = reply.state !== "columns";
+    if (!this.isRead) {
       this.askColumns(reply);
       return;
     }
@@ -121,26 +123,30 @@ export class Dataset {
     this.offerColumns(reply, [["", t("data.choose_column")]]);
     part("columns").hidden = false;
     part("sheet-label").hidden = true;
-    part("name").textContent = reply.name.split("/").filter(Boolean).pop() || reply.name;
+    this.showName();
     for (const name of ["layout", "assumed", "clips"]) part(name).replaceChildren();
     part("facts").textContent = t("data.ask_columns");
-    tab.showColumns();
+    tab.showDataset(true);
     part("text_column").focus();
   }
 
-  offerColumns(reply, first = []) {
+  /** Offer the columns; those of a text and of a recording after `before`, [value, label]. */
+  offerColumns(reply, before = []) {
     const pairs = reply.column_names.map((column) => [column, column]);
     for (const name of COLUMN_NAMES) {
-      const isSpeaker = name === "speaker_column", none = [["-", t("common.none")]];
-      const chosen = reply.columns[name] || (isSpeaker ? "-" : "");
-      fillOptions(this.part(name), [...(isSpeaker ? none : first), ...pairs], chosen);
+      const others = name === "speaker_column" ? [["-", t("common.none")]] : before;
+      fillOptions(this.part(name), [...others, ...pairs], reply.columns[name]);
     }
+  }
+
+  showName() {
+    this.part("name").textContent = this.name.replace(/^my-data:/, "").split("/").filter(Boolean).pop() || this.name;
+    this.part("name").title = this.name;
   }
 
   show(reply) {
     const { part, tab } = this;
-    part("name").textContent = reply.name.replace(/^my-data:/, "").split("/").filter(Boolean).pop() || reply.name;
-    part("name").title = reply.name;
+    this.showName();
     part("layout").textContent = reply.layout;
     part("facts").textContent = describeSize(reply);
     part("assumed").replaceChildren(...reply.assumed.map((textContent) => make("li", { textContent })));

@@ -45,12 +45,8 @@ class DataTab {
   }
 
   showDataset(isShown) {
-    for (const section of DATASET_SECTIONS) this.part(section).hidden = !isShown;
-  }
-
-  /** Of a table whose columns are not known yet, only these can be seen. */
-  showColumns() {
-    this.part("summary").hidden = false;
+    const shown = !isShown ? [] : this.dataset.isRead ? DATASET_SECTIONS : ["summary"];
+    for (const section of DATASET_SECTIONS) this.part(section).hidden = !shown.includes(section);
   }
 
   showNotice(message) {
