@@ -85,4 +85,12 @@ export function watchColourScheme(onChange) {
 /** A CSS variable as it applies to `node`. */
 export const cssVariable = (node, name) => getComputedStyle(node).getPropertyValue(name).trim();
 
+/** Write a value into the query of the page's address, or take it out if it is empty. */
+export function setInAddress(name, value) {
+  const address = new URL(location.href);
+  if (value) address.searchParams.set(name, value);
+  else address.searchParams.delete(name);
+  if (address.href !== location.href) history.replaceState(history.state, "", address);
+}
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

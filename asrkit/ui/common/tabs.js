@@ -1,5 +1,7 @@
 // The page's tabs: the address names the one that is shown, and arrow keys go from one to the next.
 
+import { setInAddress } from "./dom.js";
+
 const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
 
 class Tabs {
@@ -29,10 +31,7 @@ class Tabs {
 
   writeAddress() {
     const shown = this.root.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId;
-    const address = new URL(location.href);
-    if (!shown || address.searchParams.get("tab") === shown) return;
-    address.searchParams.set("tab", shown);
-    history.replaceState(history.state, "", address);
+    if (shown) setInAddress("tab", shown);
   }
 }
 

@@ -1,7 +1,7 @@
 // Curves of several runs over each other, and a published card as a dashed reference.
 
 import { AXES, timeUnit } from "../common/axes.js";
-import { setText, showMessage } from "../common/dom.js";
+import { setInAddress, setText, showMessage } from "../common/dom.js";
 import { createLayout, createPalette, redraw } from "../common/plots.js";
 import { call } from "../common/server.js";
 import { t } from "../common/strings.js";
@@ -94,10 +94,7 @@ export class Comparison {
   }
 
   writeAddress() {
-    const address = new URL(location.href);
-    if (this.ticked.length) address.searchParams.set("compare", this.ticked.join(","));
-    else address.searchParams.delete("compare");
-    history.replaceState(history.state, "", address);
+    setInAddress("compare", this.ticked.join(","));
   }
 
   /** What a poll asks for: the ticked runs, and which state of their curve is known. */

@@ -1,7 +1,7 @@
 // The live panel: polls the server for news of one run, changes the page in place, and sends actions.
 
 import { saveAsPage, saveAsPicture } from "../common/chart_export.js";
-import { downloadFile, make, partsOf, setText, showMessage, watchColourScheme } from "../common/dom.js";
+import { downloadFile, make, partsOf, setInAddress, setText, showMessage, watchColourScheme } from "../common/dom.js";
 import { loadPlotly } from "../common/plots.js";
 import { call, createPageId, warnNoAnswer } from "../common/server.js";
 import { t } from "../common/strings.js";
@@ -191,10 +191,7 @@ class LivePanel {
     this.known.after = 0;
     this.samples.clear();
     this.showNotice("");
-    const address = new URL(location.href);
-    if (id) address.searchParams.set("run", id);
-    else address.searchParams.delete("run");
-    history.replaceState(history.state, "", address);
+    setInAddress("run", id);
     this.poll();
   }
 
