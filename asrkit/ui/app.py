@@ -171,8 +171,8 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
     os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9), "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
     permissions.require_identity()
     use_quotas(deployment.quotas)
-    hide_folders(*(store.root, store.data_dir) if deployment.has_visitors else (None, None))
     if deployment.has_visitors:
+        hide_folders(store.root, store.data_dir)
         sandbox.require()
         credentials.withhold_token()
     access.isolate_visitors(store.data_dir)

@@ -28,10 +28,10 @@ _runs_root: Path | None = None
 _data_dir: Path | None = None
 
 
-def hide_folders(runs_root: Path | None, data_dir: Path | None) -> None:
-    """Hide paths from now on, where the runs and the data are among them; None where everybody is an operator."""
+def hide_folders(runs_root: Path, data_dir: Path) -> None:
+    """Hide paths from now on. Without this call, as where everybody is an operator, none is hidden."""
     global _runs_root, _data_dir
-    _runs_root, _data_dir = (folder and folder.absolute() for folder in (runs_root, data_dir))
+    _runs_root, _data_dir = runs_root.absolute(), data_dir.absolute()
 
 
 def hide_paths(value: Any) -> Any:
