@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from asrkit.ui import strings
-from asrkit.ui.security.bodies import BodyRefused, Message, Receive, replay
+from asrkit.ui.security.bodies import BodyRefused, replay
 from asrkit.ui.security.endpoints import API, JSON_TYPE
 from asrkit.ui.security.permissions import Role, current_identity
 from asrkit.ui.security.quotas import Quotas
 
 logger = logging.getLogger(__name__)
 
-Send = Callable[[Message], Awaitable[None]]
-Scope = MutableMapping[str, Any]
 COMPONENT_SERVER = f"{API}/component_server"
 MAX_SESSION_NAME = 64
 SHARED_SESSION = secrets.token_urlsafe(24)

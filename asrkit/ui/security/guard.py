@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,6 +20,7 @@ import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from asrkit.data import access
 from asrkit.ui import strings
@@ -40,10 +41,6 @@ from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, R
 from asrkit.ui.security.rates import RequestLimits
 from asrkit.ui.security.signed_in import signed_in_user
 from asrkit.ui.security.storage import storage
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 SCOPE_KEY = "asrkit.identity"
 YEAR_S = 365 * 24 * 3600
@@ -274,7 +271,7 @@ def _refuse(status: int, text: str) -> Response:
 def _with_headers(send: Send, deployment: Deployment, cookies: list[str]) -> Send:
     """Add the security headers to a response, and new cookies."""
 
-    async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in pages.security_headers(deployment).items():

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
+from starlette.types import Message, Scope, Send
+
 Key = tuple[str, ...]
 
 PATHS = ("/", "/config")
@@ -29,7 +28,7 @@ class PageCache:
         self._answers: OrderedDict[Key, list[Message]] = OrderedDict()
         self._lock = asyncio.Lock()
 
-    def make_key(self, scope: MutableMapping[str, Any], path: str) -> Key | None:
+    def make_key(self, scope: Scope, path: str) -> Key | None:
         """Return what the answer depends on; None for a request that has to be answered by the app itself.
 
         The query is for the page's script: Gradio reads it for apps of several pages only.
