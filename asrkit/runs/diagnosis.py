@@ -48,21 +48,8 @@ def _find_non_finite(history: RunHistory) -> Iterator[Finding]:
 
 
 def _find_divergence(history: RunHistory) -> Iterator[Finding]:
-    """Two evaluations in a row have a loss half as high again as the best before them.
-
-    One is enough to compare with the start: a model that recognised something does not become worse by chance.
-    """
-    start = history.start
-    for score in history.scores[1:2]:
-        if start and start.loss and score.loss and score.loss > DIVERGED_RISE * start.loss and _is_worse(score, start):
-            yield Finding(
-                "divergence",
-                step=score.step,
-                epoch=score.epoch,
-                cause=f"The first {score.step} steps made the model worse: the evaluation loss rose from "
-                f"{start.loss:.2f} to {score.loss:.2f}, and WER from {start.wer:.1%} to {score.wer:.1%}.",
-                remedy=f"Start again with a tenth of the learning rate ({history.learning_rate / 10:.0e}).",
-            )
+    """Two evaluations in a row have a loss half as high again as the best before them, or the first as the start."""
+    yield from _find_early_divergence(history)
     known = [(score, score.loss) for score in history.scores if score.loss is not None and score.step > 0]
     for index in range(2, len(known)):
         score, loss = known[index]
@@ -77,6 +64,28 @@ def _find_divergence(history: RunHistory) -> Iterator[Finding]:
                 cause=f"The evaluation loss rose from {best:.2f} to {loss:.2f}, and WER with it.",
                 remedy="Resume from an earlier checkpoint with a third of the learning rate.",
             )
+
+
+def _find_early_divergence(history: RunHistory) -> Iterator[Finding]:
+    """One evaluation is enough where the base model was better by more than chance."""
+    start = history.start
+    if start is None or len(history.scores) < 2:
+        return
+    first = history.scores[1]
+    if start.loss and first.loss and first.loss > DIVERGED_RISE * start.loss and _is_worse(first, start):
+        yield Finding(
+            "divergence",
+            step=first.step,
+            epoch=first.epoch,
+            cause=f"The first {first.step} steps made the model worse: the evaluation loss rose from "
+            f"{start.loss:.2f} to {first.loss:.2f}, and WER from {start.wer:.1%} to {first.wer:.1%}.",
+            remedy=_advise_lower_rate(history),
+        )
+
+
+def _advise_lower_rate(history: RunHistory) -> str:
+    """Return the remedy for steps so large that they undo what the base model has learned."""
+    return f"Start again with a tenth of the learning rate ({history.learning_rate / 10:.0e})."
 
 
 def _is_worse(score: EvaluationScore, start: EvaluationScore) -> bool:
@@ -106,7 +115,7 @@ def _find_no_gain(history: RunHistory) -> Iterator[Finding]:
         epoch=last.epoch,
         cause=f"Training has not improved the model: {name} was {written[0]} before the first step and {written[1]} at "
         "the last evaluation. The model that is kept is the one that training started from.",
-        remedy=f"Start again with a tenth of the learning rate ({history.learning_rate / 10:.0e})."
+        remedy=_advise_lower_rate(history)
         if _is_worse(last, start)
         else "Train for longer, or on more clips; if the model already does well on this speech, there is nothing to "
         "gain.",
