@@ -8,7 +8,7 @@ from typing import Any
 
 from asrkit.cli import options as shared
 from asrkit.errors import RunError
-from asrkit.runs import events, lifecycle, preparation, queue, summary, supervisor
+from asrkit.runs import audit_record, events, lifecycle, queue, summary, supervisor
 from asrkit.runs.run import STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.view import RunView
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     shared.print_licence(config, store)
     started = supervisor.start(store, config, options.run_id)
     print(f"Run {started.id} in {started.path}", flush=True)
-    for finding in preparation.load_assumptions(started):
+    for finding in audit_record.load_assumptions(started):
         print(f"Assumed ({finding['code']}): {finding['effect']} {'; '.join(finding['examples'])}", flush=True)
     if lifecycle.get_status(started) == lifecycle.QUEUED:
         waits = queue.get_queue_status(started, lifecycle.iter_active_runs(store), queue.list_queue(store))

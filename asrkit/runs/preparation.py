@@ -5,7 +5,6 @@ The supervisor uses it for what is on this machine, the worker for what comes fr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Literal, cast
 
 from asrkit.audit import leaks, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
-from asrkit.audit.findings import EXPLANATIONS, Finding, derive_verdict
+from asrkit.audit.findings import Finding, derive_verdict
 from asrkit.audit.writing import ClipText
 from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, manifest, sources, splitting
@@ -27,9 +26,6 @@ from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.text import normalisers
 from asrkit.text.graphemes import GraphemeSplitter, choose_graphemes
-
-LEAK = "leak-"
-"""Prefix of the codes of findings about leaks between the splits."""
 
 HARMLESS = frozenset({"too-long", "too-short"})
 """Clips outside the length limits are left out and counted, as in every recipe; that is what the limits are for."""
@@ -162,25 +158,6 @@ def split_rows(
         by=cast(Literal["speaker", "text", "random", "auto"], config.split_by),
         audio_fingerprints=fingerprints,
     )
-
-
-def load_leak_findings(run: Run) -> list[dict[str, Any]]:
-    """Read the findings about leaks between the splits of a run, in the format of `audit --json`."""
-    return [finding for finding in _load_findings(run) if finding["code"].startswith(LEAK)]
-
-
-def load_assumptions(run: Run) -> list[dict[str, Any]]:
-    """Read the accepted assumptions about the data of a run, in the format of `audit --json`."""
-    dropping = {code for code, explanation in EXPLANATIONS.items() if explanation.kind == "drop"}
-    return [finding for finding in _load_findings(run) if "changes" in finding and finding["code"] not in dropping]
-
-
-def _load_findings(run: Run) -> list[dict[str, Any]]:
-    try:
-        findings: list[dict[str, Any]] = json.loads(run.audit_path.read_text(encoding="utf-8"))["findings"]
-    except FileNotFoundError:  # a run whose data is on the Hub, of an older version, or with hand-made manifests
-        return []
-    return findings
 
 
 def _find_leaks(

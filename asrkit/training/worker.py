@@ -25,7 +25,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
 from asrkit.hub import credentials
-from asrkit.runs import events, ownership, pace, preparation, processes, queue, view
+from asrkit.runs import audit_record, events, ownership, pace, processes, queue, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.report import card
 from asrkit.runs.run import CANCEL, STOP, Run
@@ -209,7 +209,7 @@ def _installed_version(package: str) -> str | None:
 
 def _emit_leaks(run: Run, step: int, reported: frozenset[str]) -> None:
     """Emit the leaks between train and eval manifests that the audit found, unless already reported."""
-    for leak in preparation.load_leak_findings(run):
+    for leak in audit_record.load_leak_findings(run):
         if leak["code"] not in reported:
             emit(run, events.FINDING, step, code=leak["code"], cause=leak["effect"], remedy=leak["fix"])
 

@@ -11,7 +11,7 @@ from asrkit.data.readers.hub_names import PREFIX
 from asrkit.languages import guess_language
 from asrkit.models import catalogue, checkpoints, frames, resolution
 from asrkit.runs import events
-from asrkit.runs.preparation import LEAK
+from asrkit.runs.audit_record import LEAK, read_audit
 from asrkit.runs.report import picture, usage
 from asrkit.runs.run import Run
 from asrkit.runs.summary import describe_model_step, get_best_evaluation
@@ -200,9 +200,9 @@ def _describe_speakers(run: Run) -> list[str]:
 
 
 def _describe_audit(run: Run, published: bool) -> list[str]:
-    if not run.audit_path.exists():
+    audit = read_audit(run)
+    if audit is None:
         return []
-    audit = json.loads(run.audit_path.read_text(encoding="utf-8"))
     selected = _describe_selection(audit.get("selection"), published)
     shared = [finding["effect"] for finding in audit["findings"] if finding["code"].startswith(LEAK)]
     reasons = ", ".join(

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
 from asrkit.errors import DataError, ModelError
-from asrkit.runs.preparation import is_local, load_assumptions, load_leak_findings, prepare_data
+from asrkit.runs.audit_record import load_assumptions, load_leak_findings
+from asrkit.runs.preparation import is_local, prepare_data
 from asrkit.runs.report import card
 
 GOOD = [("one", "Hello, one!"), ("two", "hello two"), ("three", "It's three"), ("four", "hello four")]
