@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from asrkit.audit import leaks, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
-from asrkit.audit.writing import ClipText
+from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, manifest, sources, splitting
 from asrkit.data.manifest import Utterance
@@ -175,10 +175,15 @@ def _find_leaks(
     findings = leaks.find_leaks(
         clips[: len(train)],
         clips[len(train) :],
-        lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail})",
+        _make_example_format(rows),
         is_own_split=is_own_split,
     )
     return [finding for finding in findings if finding.code != "leak-text" or config.decoding != "words"]
+
+
+def _make_example_format(rows: Sequence[Utterance]) -> FormatExample:
+    """Return what formats one of these rows as "metadata.csv row 3 (detail)"."""
+    return lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})"
 
 
 def _find_new_characters(
@@ -192,7 +197,7 @@ def _find_new_characters(
     return list(
         texts.check_new_characters(
             [ClipText(index, row.text, row.text, row.duration_s) for index, row in enumerate(rows)],
-            lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})",
+            _make_example_format(rows),
             None if config.vocabulary == "fresh" else known,
             frozenset(range(len(train), len(rows))),
             GraphemeSplitter(choose_graphemes(config.graphemes, [row.text for row in rows], config.text_rules)).split,
@@ -244,7 +249,7 @@ def _find_changed_texts(raw: list[Utterance], rows: list[Utterance], config: Tra
     ]
     found = texts.check_texts(
         transcripts,
-        lambda index, detail: f"{rows[index].row or Path(rows[index].audio).name} ({detail[:80]})",
+        _make_example_format(rows),
         rules=config.text_rules,
         keeps_vocabulary=True,
     )
