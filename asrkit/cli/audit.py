@@ -6,6 +6,7 @@ import argparse
 import functools
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrkit import config as configs
@@ -18,7 +19,7 @@ from asrkit.runs.advice import Advice, advise, find_machine
 from asrkit.units import format_count
 
 if TYPE_CHECKING:
-    from asrkit.audit.clips import Audit, Limits
+    from asrkit.audit.clips import Audit
     from asrkit.data.sources import Source
     from asrkit.runs.store import RunStore
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     normaliser = {"normaliser": options.normaliser} if options.normaliser else {}
     changes = shared.spell_numbers_of_language(shared.parse_changes(options.changes))
     config = configs.TrainConfig().replace(defaults | normaliser | changes)
-    limits = _make_limits(config, options.model, store)
+    limits = preparation.make_limits(config, _fetch_model(options.model, config, store))
     source = confined.load(
         options.data,
         text_column=config.text_column or None,
@@ -96,18 +97,10 @@ def run(options: argparse.Namespace) -> int:
     return 1 if result.audit.verdict == "not-ready" else 0
 
 
-def _make_limits(config: configs.TrainConfig, model: str, store: RunStore) -> Limits:
-    from asrkit.audit.clips import Limits
-
-    if model:
-        path = resolution.fetch(model, store, language=config.adapter_language, on_progress=shared.print_progress)
-        return preparation.make_limits(config, path)
-    return Limits(
-        config.text_rules,
-        min_duration_s=config.min_duration_s,
-        max_duration_s=config.max_duration_s,
-        language=config.language,
-    )
+def _fetch_model(name: str, config: configs.TrainConfig, store: RunStore) -> Path | None:
+    if not name:
+        return None
+    return resolution.fetch(name, store, language=config.adapter_language, on_progress=shared.print_progress)
 
 
 def _print_audit(source: Source, audit: Audit, advised: Advice) -> None:
