@@ -105,10 +105,11 @@ def prepare_data(
         hub_dir=hub_dir,
         on_progress=on_progress,
     )
-    train, result = _audit_rows(source.train, config, model)
+    limits = make_limits(config, model)
+    train, result = _audit_rows(source.train, config, limits)
     held_out: list[Utterance] = []
     if source.eval:
-        held_out, eval_result = _audit_rows(source.eval, config, model)
+        held_out, eval_result = _audit_rows(source.eval, config, limits)
         result = _merge_audits(result, eval_result)
     result = _add_findings(result, make_note_findings(source.notes))
     if not config.accept_assumptions:
@@ -231,9 +232,9 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
     return replace(limits, spell=GraphemeSplitter(graphemes).split, unit="letters") if graphemes else limits
 
 
-def _audit_rows(rows: list[Utterance], config: TrainConfig, model: Path | None) -> tuple[list[Utterance], Audit]:
+def _audit_rows(rows: list[Utterance], config: TrainConfig, limits: Limits) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalised texts, and their audit."""
-    kept, result = audit_clips(rows, make_limits(config, model))
+    kept, result = audit_clips(rows, limits)
     blocking = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
     if blocking and not config.drop_bad_clips:
         raise DataError(_describe_blocking(blocking[0], config))
