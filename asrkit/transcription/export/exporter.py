@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from asrkit.audio import SAMPLING_RATE
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.errors import ConfigError
 from asrkit.files import replace_directory, write_json
@@ -44,7 +45,7 @@ def _write_onnx_files(transcriber: Transcriber, folder: Path) -> None:
 
 def _write_onnx_asr_files(transcriber: Transcriber, folder: Path) -> None:
     vocabulary.write_onnx_asr(folder / "vocab.txt", transcriber.processor, transcriber.engine.anatomy)
-    samples_per_frame = round(transcriber.engine.anatomy.frame_ms * 16)
+    samples_per_frame = round(transcriber.engine.anatomy.frame_ms * SAMPLING_RATE / 1000)
     write_json(folder / "config.json", {"model_type": "wav2vec2-ctc", "subsampling_factor": samples_per_frame})
 
 
@@ -65,24 +66,37 @@ def export_model(
 ) -> dict[str, Any]:
     """Write the model of a checkpoint to `target`, which must not exist, and return what was measured.
 
+    It is written whole or not at all. The result is that of `export_files`, with path and size of what was written.
+    Raises ConfigError for a target that exists; else as `export_files`.
+    """
+    require_free(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    is_zip = FORMATS[format_name].is_zip
+    with _make_draft(target, is_zip) as draft:
+        result = export_files(checkpoint, draft, format_name, quantized=quantized, on_progress=on_progress)
+    files = [target] if is_zip else [path for path in target.rglob("*") if path.is_file()]
+    return {**result, "path": str(target), "total_bytes": sum(path.stat().st_size for path in files)}
+
+
+def export_files(
+    checkpoint: Path, folder: Path, format_name: str, *, quantized: bool, on_progress: ProgressCallback
+) -> dict[str, Any]:
+    """Write the files of a format into an empty folder, and return what was measured.
+
     quantized: the graph with matrix products in int8, `model.int8.onnx`, in place of the float32 one. on_progress: may
     raise to stop the work. The result is in `export.json` too: size of the graph, the largest difference of the float32
     graph's log posteriors from PyTorch's, error rates of both (and of int8) on the run's evaluation clips, and the
-    number of clips whose text changes. Raises ConfigError for a target that exists, ModelError for a model that cannot
-    be exported in this format or whose graph is not the same as the model.
+    number of clips whose text changes. Raises ModelError for a model that cannot be exported in this format or whose
+    graph is not the same as the model.
     """
-    require_free(target)
     on_progress("Loading the model", 0, 0)
     transcriber = Transcriber(str(checkpoint), "cpu", torch.float32)
     wanted = FORMATS[format_name]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _make_draft(target, wanted.is_zip) as draft:
-        measured = write_graph(transcriber, draft, wanted, quantized or wanted.is_always_int8, on_progress)
-        wanted.write_files(transcriber, draft)
-        result = {"format": format_name, **measured}
-        write_json(draft / RESULT, result)
-    files = [target] if wanted.is_zip else [path for path in target.rglob("*") if path.is_file()]
-    return {**result, "path": str(target), "total_bytes": sum(path.stat().st_size for path in files)}
+    measured = write_graph(transcriber, folder, wanted, quantized or wanted.is_always_int8, on_progress)
+    wanted.write_files(transcriber, folder)
+    result = {"format": format_name, **measured}
+    write_json(folder / RESULT, result)
+    return result
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -33,7 +32,7 @@ def publish_space(run: Run, name: str, kind: SpaceKind, private: bool, on_progre
 
     kind: "page", the exported web page, or "app", this app with the model shared with its visitors. Whether the Space
     may be made is checked first. RunError for a run without a model; HubError as in `hub.require_new_space`; else as in
-    `export_model`.
+    `exporter.export_files`.
     """
     if not run.has_model():
         raise RunError(f"Run {run.id} has no model yet; wait for its first evaluation.")
@@ -53,12 +52,9 @@ def publish_space(run: Run, name: str, kind: SpaceKind, private: bool, on_progre
 def _write_page(run: Run, scratch: Path, on_progress: ProgressCallback) -> Path:
     from asrkit.transcription.export import exporter
 
-    archive, folder = scratch / "page.zip", scratch / "page"
-    exporter.export_model(run.model_dir, archive, "web", quantized=True, on_progress=on_progress)
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(folder)
-    (folder / "README.md").write_text(_render_readme(run), encoding="utf-8")
-    return folder
+    exporter.export_files(run.model_dir, scratch, "web", quantized=True, on_progress=on_progress)
+    (scratch / "README.md").write_text(_render_readme(run), encoding="utf-8")
+    return scratch
 
 
 def _write_shared_run(run: Run, name: str, scratch: Path) -> Path:

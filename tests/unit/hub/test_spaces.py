@@ -1,5 +1,3 @@
-import zipfile
-
 import pytest
 
 from asrkit import hub
@@ -77,12 +75,11 @@ def add_model(run):
 
 
 def test_run_is_published_as_a_private_page(writable, run, monkeypatch):
-    def export_model(checkpoint, target, name, *, quantized, on_progress):
+    def export_files(checkpoint, folder, name, *, quantized, on_progress):
         assert (checkpoint, name) == (run.model_dir, "web")
-        with zipfile.ZipFile(target, "w") as archive:
-            archive.writestr("index.html", "page")
+        (folder / "index.html").write_text("page")
 
-    monkeypatch.setattr(exporter, "export_model", export_model)
+    monkeypatch.setattr(exporter, "export_files", export_files)
     with pytest.raises(RunError, match="has no model yet"):
         space.publish_space(run, "tiny/page", "page", True, print)
     add_model(run)
