@@ -33,6 +33,8 @@ Layout = Literal["batch", "clip", "raw"]
 """What a graph takes and gives. batch: a padded batch as `features.pad` makes it, with its mask -> `logits`. clip: the
 same without a mask, for clips of one length; a waveform is (clips, samples) -> `logits`. raw: `input_values`, waveforms
 that are not normalised, and `input_lengths`, (clips,) -> log posteriors as `logprobs`."""
+RAW_AUDIO = InputFormat("input_values", None, SAMPLING_RATE, 0.0, False)
+"""The waveforms of the layout "raw"."""
 EXAMPLE_LENGTHS = (32_000, 24_000)
 """Samples of the clips that are traced. The longer one has an odd number of frames (99), so that what SEW pads after it
 has pooled pairs of them is in the trace."""
@@ -136,7 +138,7 @@ def _make_graph(model: Any, processor: Any, inputs: InputFormat, layout: Layout,
     rng = np.random.default_rng(0)
     clips = [0.1 * rng.standard_normal(length).astype(np.float32) for length in EXAMPLE_LENGTHS]
     if layout == "raw":
-        padded = features.pad(InputFormat("input_values", None, SAMPLING_RATE, 0.0, False), clips)["input_values"]
+        padded = features.pad(RAW_AUDIO, clips)["input_values"]
         epsilon = NORMALISATION_EPSILON[type(extractor).__name__] if extractor.do_normalize else None
         return _Graph(
             _RawModel(model, anatomy.of(model, processor, name), epsilon),

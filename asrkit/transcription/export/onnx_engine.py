@@ -10,12 +10,9 @@ import numpy as np
 import torch
 
 from asrkit.models import features
-from asrkit.models.features import InputFormat
 from asrkit.transcription.engine import Engine
-from asrkit.transcription.export.graph import Layout
+from asrkit.transcription.export.graph import RAW_AUDIO, Layout
 from asrkit.transcription.transcriber import Transcriber
-
-RAW_AUDIO = InputFormat("input_values", None, 16_000, 0.0, False)
 
 
 class OnnxEngine(Engine):

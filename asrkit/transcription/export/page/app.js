@@ -77,10 +77,9 @@ async function startRecording() {
   const context = new AudioContext();
   await context.audioWorklet.addModule("recorder.js");
   const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
-  const chunks = [];
   node.port.onmessage = ({ data }) => recording?.chunks.push(data);
   context.createMediaStreamSource(stream).connect(node);
-  recording = { stream, context, chunks, words: [], start: 0, timer: 0, step: Promise.resolve(), isBusy: false };
+  recording = { stream, context, chunks: [], words: [], start: 0, timer: 0, step: Promise.resolve(), isBusy: false };
   recording.timer = setInterval(showLive, LIVE_INTERVAL_MS);
   find("record").textContent = "Stop";
   find("record").classList.add("recording");

@@ -1,4 +1,5 @@
-// Runs the model: messages { id, samples, rate, isFinal } -> { id, words, seconds, elapsed }.
+// Runs the model: messages { id, samples, rate } -> { id, words, progress } for each segment, then
+// { id, words, duration, elapsed }, or { id, error }.
 
 import * as ort from "./runtime/ort.wasm.bundle.min.mjs";
 import { findCut, MAX_SEGMENT_S, normalise, RATE, resample } from "./audio.js";
