@@ -20,17 +20,21 @@ COPIES = 3
 
 
 @contextlib.contextmanager
-def converted(files: Sequence[Path], folder: Path) -> Iterator[list[Path]]:
-    """Give safetensors of the same weights, in one temporary folder. Other files than pickles are linked there.
+def as_safetensors(files: Sequence[Path], folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Give a folder and the files in it that hold the weights as safetensors: the checkpoint's own if they are such.
 
-    Files of one model become model.safetensors; adapters keep their names. folder: of the checkpoint, for messages.
+    Else the folder is a temporary one: files of one model become model.safetensors there, and adapters keep their
+    names; safetensors beside pickles are linked. folder: of the checkpoint.
     Raises ModelError for a damaged file, and for one that does more than hold tensors.
     """
+    if all(file.suffix == ".safetensors" for file in files):
+        yield folder, list(files)
+        return
     cache = embedded.cache_dir()
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="weights-", dir=cache) as draft:
-            yield list(_convert(files, Path(draft), folder))
+            yield Path(draft), list(_convert(files, Path(draft), folder))
     except OSError as error:
         raise ModelError(f"The weights of the model {folder} cannot be converted ({error.strerror}).") from error
 

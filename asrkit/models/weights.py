@@ -8,7 +8,6 @@ weight files: a file of 2 kB could otherwise ask for a model of 4 GB.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -111,11 +110,7 @@ def load_model(
         raise ModelError(f"The model {folder} is an adapter for another one (adapter_config.json); merge it with that.")
     files = _weight_files(folder, target_lang)
     options: dict[str, Any] = {"target_lang": target_lang} if target_lang else {}
-    with contextlib.ExitStack() as stack:
-        source = folder
-        if any(file.suffix != ".safetensors" for file in files):
-            files = stack.enter_context(pickled.converted(files, folder))
-            source = files[0].parent
+    with pickled.as_safetensors(files, folder) as (source, files):
         _compare(_build_without_memory(kind, load_config(folder), folder), _read_shapes(files, folder), folder)
         model, info = kind.from_pretrained(
             source,
