@@ -33,9 +33,10 @@ from asrkit.ui.runs import tab as runs_tab
 from asrkit.ui.security import permissions, space, visitor
 from asrkit.ui.security.connections import limit_connections
 from asrkit.ui.security.deployment import Deployment, Kind, keep_token, make_deployment
-from asrkit.ui.security.events import guarded
+from asrkit.ui.security.events import guarded, identity_of
 from asrkit.ui.security.guard import Guard
 from asrkit.ui.security.paths import hide_folders
+from asrkit.ui.security.permissions import Action, is_allowed
 from asrkit.ui.security.quotas import use_quotas
 from asrkit.ui.security.storage import storage
 from asrkit.ui.security.store import GuardedStore
@@ -51,6 +52,8 @@ STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcr
 MAX_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
 """The largest file that can be uploaded: a number of bytes, kb, mb or gb."""
 
+TABS = ("data", "train", "runs", "transcribe")
+"""The ids of the page's tabs."""
 EVENT_POLL_S = 0.02
 PROGRESS_POLL_S = 0.1
 """How often Gradio looks whether an event of the page waits, and whether one has made progress. Its defaults, 1 and
@@ -101,7 +104,7 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
             **transcribe_tab.QUIET,
         )
 
-        page.load(runs_tab.select_initial_tab, None, tabs, **transcribe_tab.QUIET)
+        page.load(select_initial_tab, None, tabs, **transcribe_tab.QUIET)
 
         def open_run(event: gr.EventData) -> list[Any]:
             """Show a run of the table in the panel."""
@@ -124,6 +127,20 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
 
         panel.select(guarded(use_run, "use_run"), None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
     return page
+
+
+def select_initial_tab(request: gr.Request) -> Any:
+    """Select Runs if the page's address names runs to compare, else the tab that it names.
+
+    Otherwise Transcribe for whoever cannot train, and Train for the others.
+    """
+    query = request.query_params
+    if "compare" in query:
+        return gr.Tabs(selected="runs")
+    if query.get("tab") in TABS:
+        return gr.Tabs(selected=query["tab"])
+    can_train = is_allowed(identity_of(request), Action.START_RUN)
+    return gr.skip() if can_train or "run" in query else gr.Tabs(selected="transcribe")
 
 
 def launch(

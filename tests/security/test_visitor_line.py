@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from asrkit.ui.runs.tab import select_initial_tab
+from asrkit.ui.app import select_initial_tab
 from asrkit.ui.security import permissions, space
 from asrkit.ui.security.deployment import OAUTH_VARIABLES, make_deployment
 from asrkit.ui.security.guard import SCOPE_KEY
@@ -81,6 +81,8 @@ def test_storage_that_cannot_be_written_is_none(monkeypatch, tmp_path):
         (ANYBODY, {}, "transcribe"),
         (ANYBODY, {"run": "one"}, None),
         (ANYBODY, {"compare": "one,two"}, "runs"),
+        (OPERATOR, {"tab": "data"}, "data"),
+        (OPERATOR, {"tab": "gone"}, None),
     ],
 )
 def test_page_begins_with_what_its_visitor_can_do(who, query, selected):
