@@ -194,7 +194,7 @@ def describe_outcome(run: Run, status: str, view: RunView) -> str:
 
 
 def has_improved(view: RunView) -> bool:
-    """Whether the finding that training has not improved the model does not apply."""
+    """Return whether training has improved the model: whether no finding says that it has not."""
     return all(finding["code"] != "no-gain" for finding in view.findings)
 
 
@@ -217,10 +217,10 @@ def _describe_end(run: Run, status: str, view: RunView) -> str:
 
 
 def _describe_gain(view: RunView, best: Event) -> str:
-    """Compare the model with the one before training, in words of 100; empty if there is nothing to compare."""
-    start = view.evaluations[0] if view.evaluations else None
-    before, now = (event.data.get("wer") if event else None for event in (start, best))
-    if start is None or start.step != 0 or before is None or now is None or not now < min(before, 1):
+    """Say how many of 100 words the model gets right, and got before training; empty if that is no improvement."""
+    start = view.evaluations[0] if view.evaluations else best
+    before, now = start.data.get("wer"), best.data.get("wer")
+    if start.step != 0 or before is None or now is None or now >= min(before, 1):
         return ""
     return strings.text("outcome.gain", now=round(100 * (1 - now)), before=round(100 * max(0, 1 - before)))
 
