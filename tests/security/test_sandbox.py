@@ -15,10 +15,11 @@ import pytest
 
 from asrkit import sandbox
 from asrkit.errors import AudioError, ColumnError, DataError
-from asrkit.sandbox import ResourceLimits, Sandbox, client, confinement, messages, server_process
+from asrkit.sandbox import ResourceLimits, Sandbox, client, messages, server_process
 from tests.support import hostile_readers as hostile
+from tests.support.landlock import needs_landlock
 
-pytestmark = pytest.mark.skipif(not confinement.landlock_version(), reason="this kernel has no Landlock")
+pytestmark = needs_landlock
 
 SMALL = ResourceLimits(memory_bytes=256 << 20, cpu_s=1, file_bytes=1 << 20, reply_bytes=1 << 20)
 
