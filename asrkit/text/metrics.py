@@ -90,7 +90,7 @@ def bootstrap_intervals(references: Sequence[str], hypotheses: Sequence[str]) ->
 def _interval(
     references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]], resamples: int
 ) -> tuple[float, float]:
-    output = _process([tokens(compose(text)) for text in references], [tokens(compose(text)) for text in hypotheses])
+    output = _align(references, hypotheses, tokens)
     errors = np.array(
         [
             sum(
@@ -119,7 +119,7 @@ def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[s
     A substitution has as many words on both sides; the reference side of an insertion and the hypothesis side of a
     deletion are empty.
     """
-    output = _process([tokenize_mixed(compose(reference))], [tokenize_mixed(compose(hypothesis))])
+    output = _align([reference], [hypothesis], tokenize_mixed)
     (reference_words,), (hypothesis_words,) = output.references, output.hypotheses
     return [
         (
@@ -132,7 +132,7 @@ def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, list[s
 
 
 def _pooled(references: Sequence[str], hypotheses: Sequence[str], tokens: Callable[[str], list[str]]) -> ErrorRate:
-    output = _process([tokens(compose(text)) for text in references], [tokens(compose(text)) for text in hypotheses])
+    output = _align(references, hypotheses, tokens)
     errors = output.substitutions + output.deletions + output.insertions
     length = output.hits + output.substitutions + output.deletions
     return ErrorRate(
@@ -145,10 +145,13 @@ def _pooled(references: Sequence[str], hypotheses: Sequence[str], tokens: Callab
     )
 
 
-def _process(references: list[list[str]], hypotheses: list[list[str]]) -> jiwer.WordOutput:
-    """Run jiwer on tokens as they are: its default transforms reject empty references and split the tokens again."""
+def _align(
+    references: Sequence[str], hypotheses: Sequence[str], tokenize: Callable[[str], list[str]]
+) -> jiwer.WordOutput:
+    """Align the tokens of composed texts. jiwer's own transforms reject empty references and split tokens again."""
+    tokens = ([tokenize(compose(text)) for text in texts] for texts in (references, hypotheses))
     process: Callable[..., jiwer.WordOutput] = jiwer.process_words  # its annotations know strings only
-    return process(references, hypotheses, reference_transform=list, hypothesis_transform=list)
+    return process(*tokens, reference_transform=list, hypothesis_transform=list)
 
 
 def _characters(text: str) -> list[str]:
