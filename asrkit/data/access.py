@@ -114,18 +114,7 @@ def visitor_cache() -> Path:
 
 def check(path: Path) -> None:
     """Raise DataError unless `path`, with every link in it resolved, may be read."""
-    check_all([path])
-
-
-def check_all(paths: Iterable[Path], extra_folders: Iterable[Path] = ()) -> None:
-    """Raise DataError unless all paths may be read. extra_folders: further readable folders."""
-    policy = ReadPolicy(extra_folders)
-    for path in paths:
-        if not policy.allows(path):
-            raise DataError(
-                f"{path} may not be read here: this app reads only what was uploaded to it; upload it, or "
-                f"let whoever runs the app add its folder to {READABLE_VARIABLE}."
-            )
+    ReadPolicy().check(path)
 
 
 class ReadPolicy:
@@ -165,6 +154,14 @@ class ReadPolicy:
         if self._visitors and target.is_relative_to(self._visitors):
             return self._own is not None and target.is_relative_to(self._own)
         return any(target.is_relative_to(folder) for folder in self._folders)
+
+    def check(self, path: Path) -> None:
+        """Raise DataError unless `path` may be read."""
+        if not self.allows(path):
+            raise DataError(
+                f"{path} may not be read here: this app reads only what was uploaded to it; upload it, or "
+                f"let whoever runs the app add its folder to {READABLE_VARIABLE}."
+            )
 
 
 def _leads_elsewhere(path: Path) -> bool:

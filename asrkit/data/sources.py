@@ -167,12 +167,11 @@ def _read(data: str, options: ReadOptions) -> Source:
     if rows and all(row.fault for row in rows):
         others = f" None of the {len(rows)} rows of {data:.200} can be used." if len(rows) > 1 else ""
         raise DataError(f"{rows[0].row}: {rows[0].fault}{others}")
-    extra_folders = [*filter(None, [options.clips_dir]), embedded.cache_dir()]
-    access.check_all((Path(row.audio) for row in rows), extra_folders)
-    policy = access.ReadPolicy(extra_folders)
-    train, held_out, test = (
-        part and text_files.mark_other_texts(part, policy) for part in (source.train, source.eval, source.test)
-    )
+    policy = access.ReadPolicy([*filter(None, [options.clips_dir]), embedded.cache_dir()])
+    for row in rows:
+        policy.check(Path(row.audio))
+    mark = text_files.OtherTexts(policy).mark
+    train, held_out, test = (part and list(map(mark, part)) for part in (source.train, source.eval, source.test))
     return replace(source, train=train or [], eval=held_out, test=test)
 
 

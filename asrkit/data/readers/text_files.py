@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from asrkit.data import access, files
@@ -84,25 +85,25 @@ def _leave_out_copies(clips: Sequence[Path]) -> tuple[list[Path], list[str]]:
     return chosen, copies
 
 
-def mark_other_texts(rows: Sequence[Utterance], policy: access.ReadPolicy) -> list[Utterance]:
-    """Mark recordings beside which a text file of their name, that may be read, says something else than their text."""
-    beside: dict[Path, dict[str, list[Path]]] = {}
-    marked = []
-    for row in rows:
+class OtherTexts:
+    """Text files beside recordings, in folders that are listed once, as far as `policy` lets them be read."""
+
+    def __init__(self, policy: access.ReadPolicy) -> None:
+        self._list_texts = cache(partial(_list_texts, policy=policy))
+
+    def mark(self, row: Utterance) -> Utterance:
+        """Mark a row if a text file of its recording's name says something else than the row."""
+        if not row.text or row.end_s is not None or row.start_s:
+            return row
         clip = Path(row.audio)
-        if clip.parent not in beside:
-            beside[clip.parent] = _list_texts(clip.parent, policy)
-        candidates = beside[clip.parent]
-        if candidates and row.text and row.end_s is None and not row.start_s:
-            own = spoken_part(row.text)
-            for path in candidates.get(fold(clip.stem), []) + candidates.get(fold(clip.name), []):
-                text = _read_other(path)
-                if spoken_part(text) not in ("", own):
-                    # A manifest has the mark already.
-                    mark = Mark("other-texts", f"{path.name} is {text:.60}")
-                    row = replace(row, marks=tuple(dict.fromkeys((*row.marks, mark))))
-        marked.append(row)
-    return marked
+        texts = self._list_texts(clip.parent)
+        found = [
+            Mark("other-texts", f"{path.name} is {text:.60}")
+            for path in texts.get(fold(clip.stem), []) + texts.get(fold(clip.name), [])
+            if spoken_part(text := _read_other(path)) not in ("", spoken_part(row.text))
+        ]
+        # A manifest has them already.
+        return replace(row, marks=tuple(dict.fromkeys((*row.marks, *found)))) if found else row
 
 
 class _Leftovers:
