@@ -12,6 +12,7 @@ from asrkit.data import access, limits
 from asrkit.data.audio_finder import find_in_any_form
 from asrkit.errors import DataError
 from asrkit.files import renew, write_atomic
+from asrkit.units import format_binary_size
 
 _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff", ".mp3"))
 
@@ -64,8 +65,8 @@ class ClipExtractor:
         if not renew(path):
             self._bytes_left -= len(content)
             if self._bytes_left < 0:
-                limit_gb = limits.current().clip_bytes >> 30
-                raise ClipLimitError(f"The table holds more than {limit_gb} GB of recordings; split it up.")
+                limit = format_binary_size(limits.current().clip_bytes)
+                raise ClipLimitError(f"The table holds more than {limit} of recordings; split it up.")
             self.folder.mkdir(parents=True, exist_ok=True)
             with write_atomic(path, sync=False) as file:
                 file.write(content)

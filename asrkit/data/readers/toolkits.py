@@ -20,6 +20,7 @@ from asrkit.data.audio_finder import AudioFinder
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError, first_line
+from asrkit.units import format_binary_size
 
 _SPHINX_LINE = re.compile(r"(.*)\(([^()\s]+)\)\s*")
 _SPHINX_MARKS = re.compile(r"</?s>|<sil>|\+\+\w+\+\+")
@@ -162,7 +163,7 @@ def _read_lines(path: Path) -> Sequence[str]:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged ({first_line(error)}); copy it again.") from error
     if len(content) > limit:
-        raise DataError(f"{path} unfolds to more than {limit >> 20} MB, too much for a table; split it up.")
+        raise DataError(f"{path} unfolds to more than {format_binary_size(limit)}, too much for a table; split it up.")
     try:
         return content.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
