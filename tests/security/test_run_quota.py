@@ -18,7 +18,7 @@ from asrkit.ui.security import quotas
 from asrkit.ui.security.permissions import OPERATOR, as_identity
 from asrkit.ui.security.quotas import Quotas
 from asrkit.ui.security.store import GuardedStore
-from asrkit.ui.train import run_quota, tab
+from asrkit.ui.train import run_quota, start
 from asrkit.ui.train.api import TrainApi
 from tests.security.test_shares import ANN, BOB
 
@@ -44,7 +44,7 @@ def started(monkeypatch):
         configs_seen.append(config)
         raise RunError("not in this test")
 
-    monkeypatch.setattr(tab.supervisor, "start", refuse)
+    monkeypatch.setattr(start.supervisor, "start", refuse)
     return configs_seen
 
 
@@ -52,7 +52,7 @@ def press_start(store, who, **values):
     """Press Start with the demo's settings and `values`; return the message."""
     config = form.DEFAULTS.replace(values)
     with as_identity(who):
-        updates = list(tab._start(GuardedStore(store.root), tuple(getattr(config, name) for name in form.NAMES)))
+        updates = list(start.start_run(GuardedStore(store.root), tuple(getattr(config, name) for name in form.NAMES)))
     return updates[-1][1]["value"]
 
 
@@ -109,7 +109,7 @@ def test_visitor_whose_data_is_being_checked_does_not_delay_others(store, monkey
             assert release.wait(60)
         raise RunError("not in this test")
 
-    monkeypatch.setattr(tab.supervisor, "start", check_long)
+    monkeypatch.setattr(start.supervisor, "start", check_long)
     first = threading.Thread(target=press_start, args=[store, ANN])
     first.start()
     try:
