@@ -18,6 +18,11 @@ from asrkit.ui.common import form
 from asrkit.ui.security.permissions import current_identity
 from asrkit.ui.train.run_quota import run_admitted
 
+ENABLE = "() => Array(2).fill({ __type__: 'update', interactive: true })"
+"""Enables Start and the button that accepts assumptions, in the event that follows theirs."""
+REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
+"""Start is disabled while it works, and a disabled button loses the focus."""
+
 StartUpdate = tuple[Any, Any, Any, Any]
 """Updates of Start, of its message, of the run to show, and of the button that accepts assumptions and starts."""
 
@@ -38,10 +43,14 @@ def start_run(
 ) -> Iterator[StartUpdate]:
     """Start a run; yield updates of its controls. The form stays as it is.
 
+    Both buttons are disabled until the event has ended (ENABLE): Gradio ignores a click on the button of an event that
+    has not, even if the event has shown its last update.
+
     visibility: who may see it besides the sender and the operator; anything but SHARED is PRIVATE.
     accept_assumptions: the visitor has seen what was assumed to read the data, and accepts it for this run.
     """
-    hidden, accepted = gr.update(visible=False), {"accept_assumptions": True} if accept_assumptions else {}
+    hidden = gr.update(visible=False, interactive=False)
+    accepted = {"accept_assumptions": True} if accept_assumptions else {}
     yield gr.update(interactive=False), update_message(strings.text("train.checking")), gr.skip(), hidden
     try:
         config = form.read_form(values).replace(accepted)
@@ -51,9 +60,9 @@ def start_run(
             run = supervisor.start(store.unguarded, config, owned=owned)
     except (AsrkitError, OSError) as error:
         shown = gr.update(visible=isinstance(error, AssumptionError))
-        yield gr.update(interactive=True), update_message(str(error), "callout bad", "alert"), gr.skip(), shown
+        yield gr.skip(), update_message(str(error), "callout bad", "alert"), gr.skip(), shown
         return
-    except BaseException as error:  # raised again for the terminal; the button has to work again
+    except BaseException as error:  # raised again for the terminal; no event follows one that fails
         yield (
             gr.update(interactive=True),
             update_message(
@@ -65,7 +74,7 @@ def start_run(
             hidden,
         )
         raise
-    yield gr.update(interactive=True), update_message(""), run.id, hidden
+    yield gr.skip(), update_message(""), run.id, hidden
 
 
 def update_message(text: str, style: str = "callout", role: str = "status") -> Any:

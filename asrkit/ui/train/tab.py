@@ -22,10 +22,7 @@ from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.train import live_panel
-from asrkit.ui.train.start import make_start, update_message
-
-REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
-"""Start is disabled while it works, and a disabled button loses the focus."""
+from asrkit.ui.train.start import ENABLE, REFOCUS, make_start, update_message
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
 """Options of listeners that finish so soon that a spinner would only flicker."""
@@ -89,9 +86,9 @@ def build(
     for button, accepts in ((start, False), (accept, True)):
         started = guarded(make_start(store, accepts), "start_training")
         clicked = button.click(started, [*inputs, *shared_inputs], [start, message, panel, accept], **QUIET)
-        clicked.then(None, None, None, js=REFOCUS)
+        clicked.then(None, None, [start, accept], js=ENABLE).then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
-    panel.change(refresh, None, [start, waiting, fields["model"], fields["train"]], **QUIET)
+    panel.change(refresh, None, [waiting, fields["model"], fields["train"]], **QUIET)
     return panel, inputs
 
 
@@ -255,7 +252,7 @@ def _list_choices(store: RunStore) -> tuple[Any, Any]:
 
 
 def _refresh(store: RunStore) -> tuple[Any, ...]:
-    """Return updates after a run began or ended: the button, the note that one is active, and what can be chosen."""
+    """Return updates after a run began or ended: the note that one is active, and what can be chosen."""
     active_ids = [run.id for run in lifecycle.iter_active_runs(store)]
     if active_ids:
         running = strings.text("train.running", count=len(active_ids), run=active_ids[0])
@@ -264,4 +261,4 @@ def _refresh(store: RunStore) -> tuple[Any, ...]:
         note = update_message(f"{running} {next_run}")
     else:
         note = update_message("")
-    return gr.update(interactive=True), note, *_list_choices(store)
+    return note, *_list_choices(store)

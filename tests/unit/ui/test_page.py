@@ -68,9 +68,9 @@ def test_refused_start_shows_the_error_and_creates_no_run(store):
         99 if name == "learning_rate" else value
         for name, value in zip(form.NAMES, form.load_values("demo"), strict=True)
     ]
-    checking, (button, message, shown, accept) = start_run(store, values)
+    checking, (_, message, shown, accept) = start_run(store, values)
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
-    assert button["interactive"] and "Learning rate (learning_rate) is 99" in message["value"]
+    assert "Learning rate (learning_rate) is 99" in message["value"]
     assert not accept["visible"]
     assert store.all() == []
 
@@ -91,6 +91,20 @@ def test_only_start_writes_its_error(store):
     assert len(messages) == 2 and len(message) == 1
     writers = [one["id"] for one in config["dependencies"] if message & set(one["outputs"])]
     assert writers == [clicked["id"] for clicked in clicks if clicked["outputs"]] and len(writers) == 2
+
+
+def test_start_is_enabled_when_its_event_has_ended(store):
+    """Gradio ignores a click on the button of an event that has shown its last update but has not ended."""
+    config = app.build(store).get_config_file()
+    buttons = [
+        next(one["id"] for one in config["components"] if one["props"].get("elem_id") == name)
+        for name in ("start", "start-accepting")
+    ]
+    dependencies = {one["id"]: one for one in config["dependencies"]}
+    enabling = [one for one in dependencies.values() if one["outputs"] == buttons]
+    clicks = [dependencies[one["trigger_after"]]["targets"] for one in enabling]
+    assert clicks == [[(button, "click")] for button in buttons]
+    assert all("interactive: true" in one["js"] for one in enabling)
 
 
 def test_refused_assumptions_can_be_accepted_with_a_second_button(store, monkeypatch):
@@ -128,7 +142,9 @@ def test_start_can_be_pressed_again_after_an_error(store, monkeypatch, error):
     updates = start_run(store, form.load_values("demo"))
     next(updates)
     button, message, *_ = next(updates)
-    assert button["interactive"] and escape(str(error)[-8:]) in message["value"]
+    assert escape(str(error)[-8:]) in message["value"]
+    # Gradio ignores a click before the event has ended; no event follows one that fails.
+    assert button == (gr.skip() if isinstance(error, OSError) else gr.update(interactive=True))
     with pytest.raises(StopIteration if isinstance(error, OSError) else ValueError):
         next(updates)
 
