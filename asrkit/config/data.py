@@ -47,7 +47,8 @@ class DataSettings:
     eval_count: int = _setting(
         0,
         "Evaluation clips",
-        "Evaluate on this many clips instead, fewer where whole speakers or sentences go together; 0 uses the share.",
+        "Evaluate on this many clips instead, also of a split or dataset of its own, fewer where whole speakers or "
+        "sentences go together; 0 uses the share, or all of the split.",
         low=0,
         high=100_000,
     )

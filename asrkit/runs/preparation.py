@@ -15,7 +15,7 @@ from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
-from asrkit.data import confined, dataset_names, manifest, sources, splitting
+from asrkit.data import confined, dataset_names, manifest, sampling, sources, splitting
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import AssumptionError, DataError
@@ -110,6 +110,7 @@ def prepare_data(
     held_out: list[Utterance] = []
     if source.eval:
         held_out, eval_result = _audit_rows(source.eval, config, limits)
+        held_out = sampling.take_sample(held_out, config.eval_count or len(held_out), config.seed)
         result = _merge_audits(result, eval_result)
     result = _add_findings(result, make_note_findings(source.notes))
     if not config.accept_assumptions:

@@ -130,6 +130,12 @@ def test_validation_split_of_the_dataset_is_used(prepare, data):
     assert sorted_texts(prepared.train) == ["one", "three"] and sorted_texts(prepared.eval) == ["two"]
 
 
+def test_number_of_evaluation_clips_binds_for_evaluation_data_of_its_own(prepare, data):
+    folder, other = data(), data([(f"x{number}", "hello") for number in range(9)], name="other")
+    sizes = {count: len(prepare(folder, eval=str(other), eval_count=count).eval) for count in (0, 3, 20)}
+    assert sizes == {0: 9, 3: 3, 20: 9}
+
+
 def test_separate_evaluation_dataset(prepare, data):
     prepared = prepare(data(), eval=str(data([("five", "Five")], name="other")))
     assert len(prepared.train) == 4 and sorted_texts(prepared.eval) == ["five"]
