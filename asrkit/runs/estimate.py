@@ -151,7 +151,7 @@ def _estimate_time(
     """Return ((at least, at most) seconds of a run, or None; where this comes from)."""
     device = _choose_device(config)
     known = pace.recall(device, weights, config.freeze)
-    if known is not None and known.is_of(weights, config.freeze):
+    if known is not None and known.matches(weights, config.freeze):
         seconds = known.predict_s(train_audio_s, eval_audio_s)
         spread = CALIBRATED_SPREAD if known.is_calibration else 1.0
         return (seconds / spread, spread * seconds), "as measured on this machine"

@@ -24,9 +24,9 @@ VARIABLE, FILE = "ASRKIT_PACE", "pace.json"
 """Environment variable with another path than that of the file in the cache."""
 MAX_KEPT = 40
 MAX_RATIO = 100.0
-"""Up to which ratio of sizes one model's speed tells something of another's."""
+"""Largest ratio of the sizes of two models at which the speed of one predicts that of the other."""
 SAME_SIZE = 0.1
-"""Relative difference in parameters up to which a model is as fast as another one."""
+"""Largest relative difference in parameters at which two models count as equally fast."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Pace:
         """Return the seconds of a run that trains and evaluates on so much audio in all, repetitions counted."""
         return self.startup_s + train_audio_s / self.train_speed + eval_audio_s / (self.eval_speed or self.train_speed)
 
-    def is_of(self, parameters: int, freeze: str) -> bool:
-        """Whether the pace is that of a model of this size, trained in this part."""
+    def matches(self, parameters: int, freeze: str) -> bool:
+        """Whether the pace is that of a model of this size of which this part was trained."""
         return self.freeze == freeze and abs(self.parameters - parameters) <= SAME_SIZE * parameters
 
     def scale(self, parameters: int) -> Pace:
@@ -64,12 +64,12 @@ class Pace:
 def measure(history: Iterable[Event], freeze: str) -> Pace | None:
     """Measure the pace of a run by its events; None if it has not trained for long enough, or was resumed."""
     started: Event | None = None
-    begun_s = 0.0
+    loading_since_s = 0.0
     rates: list[float] = []
     evaluated: list[tuple[float, float]] = []
     for event in history:
         if event.kind == events.PHASE and event.data.get("begins"):
-            begun_s, started, rates, evaluated = event.elapsed_s or 0.0, None, [], []
+            loading_since_s, started, rates, evaluated = event.elapsed_s or 0.0, None, [], []
         elif event.kind == events.STARTED:
             started = event
         elif event.kind == events.TRAIN and event.data.get("audio_seconds_per_second"):
@@ -81,7 +81,7 @@ def measure(history: Iterable[Event], freeze: str) -> Pace | None:
         return None
     audio_s, seconds = (sum(column) for column in zip(*evaluated, strict=True)) if evaluated else (0.0, 0.0)
     return Pace(
-        startup_s=round(started.elapsed_s - begun_s, 2),
+        startup_s=round(started.elapsed_s - loading_since_s, 2),
         train_speed=len(rates) / sum(1 / rate for rate in rates),  # every event stands for about as much audio
         eval_speed=audio_s / seconds if seconds else None,
         parameters=int(started.data["parameters"]),
@@ -92,12 +92,10 @@ def measure(history: Iterable[Event], freeze: str) -> Pace | None:
 
 def remember(pace: Pace, device: str) -> None:
     """Keep a pace of this machine for later forecasts, in place of an earlier one of such a model."""
-    machine, book = _name_machine(device), _read()
-    kept = [old for old in _iter_paces(book, machine) if not old.is_of(pace.parameters, pace.freeze)]
-    if not pace.is_calibration:
-        kept = [old for old in kept if not old.is_calibration or not pace.is_of(old.parameters, old.freeze)]
+    machine, by_machine = _name_machine(device), _read()
+    kept = [old for old in _iter_paces(by_machine, machine) if not old.matches(pace.parameters, pace.freeze)]
     _path().parent.mkdir(parents=True, exist_ok=True)
-    write_json(_path(), {**book, machine: [asdict(each) for each in [*kept, pace][-MAX_KEPT:]]})
+    write_json(_path(), {**by_machine, machine: [asdict(each) for each in [*kept, pace][-MAX_KEPT:]]})
 
 
 def recall(device: str, parameters: int, freeze: str) -> Pace | None:
@@ -109,7 +107,7 @@ def recall(device: str, parameters: int, freeze: str) -> Pace | None:
     known = [pace for pace in paces if _distance(pace, parameters) <= MAX_RATIO]
     return min(
         known,
-        key=lambda pace: (not pace.is_of(parameters, freeze), pace.is_calibration, _distance(pace, parameters)),
+        key=lambda pace: (not pace.matches(parameters, freeze), pace.is_calibration, _distance(pace, parameters)),
         default=None,
     )
 
@@ -136,14 +134,14 @@ def _path() -> Path:
 
 def _read() -> dict[str, list[dict[str, object]]]:
     try:
-        book = json.loads(_path().read_text(encoding="utf-8"))
+        by_machine = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none was measured yet
         return {}
-    return book if isinstance(book, dict) else {}
+    return by_machine if isinstance(by_machine, dict) else {}
 
 
-def _iter_paces(book: dict[str, list[dict[str, object]]], machine: str) -> Iterator[Pace]:
-    for values in book.get(machine, []):
+def _iter_paces(by_machine: dict[str, list[dict[str, object]]], machine: str) -> Iterator[Pace]:
+    for values in by_machine.get(machine, []):
         try:
             pace = Pace(**values)  # type: ignore[arg-type]
         except TypeError:  # of another version

@@ -9,5 +9,5 @@ def test_speed_of_the_starter_is_measured_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "MEASURED_S", 0.01)
     assert calibration.main() == 0
     measured = pace.recall("cpu", 5_440_000, "feature-encoder")
-    assert measured.is_calibration and measured.is_of(5_440_000, "feature-encoder")
+    assert measured.is_calibration and measured.matches(5_440_000, "feature-encoder")
     assert measured.eval_speed > measured.train_speed > 0 and measured.startup_s > 0
