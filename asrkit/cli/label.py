@@ -13,7 +13,7 @@ from asrkit.data import confined, manifest
 from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError
 from asrkit.runs import model_choices, scoring_rules
-from asrkit.units import format_rough_duration
+from asrkit.units import format_count, format_rough_duration
 
 if TYPE_CHECKING:
     from asrkit.data.sources import Source
@@ -30,7 +30,7 @@ def add_command(commands: shared.Commands) -> None:
         metavar="SHARE",
         type=float,
         default=0.9,
-        help="keep pieces of which this share of the words is expected to be right (default: %(default)s)",
+        help="keep segments of which this share of the words is expected to be right (default: %(default)s)",
     )
     parser.add_argument(
         "--eval", metavar="DATA", help="what the confidence is calibrated on (default: the run's evaluation set)"
@@ -67,9 +67,10 @@ def run(options: argparse.Namespace) -> int:
     for error in counts.unreadable:
         print(f"asrkit: {error}", file=sys.stderr)
     print(
-        f"{options.out}: {counts.num_kept} pieces of {counts.num_recordings} recordings, "
-        f"{format_rough_duration(counts.kept_s)}; {counts.num_left_out} were left out, of which less than "
-        f"{options.keep:.0%} of the words are expected to be right. Look through it in the Data tab, then train on it."
+        f"{options.out}: {format_count(counts.num_kept, 'segment')} of "
+        f"{format_count(counts.num_recordings, 'recording')}, {format_rough_duration(counts.kept_s)}; "
+        f"{counts.num_left_out} were left out, of which less than {options.keep:.0%} of the words are expected to be "
+        "right. Look through it in the Data tab, then train on it."
     )
     return int(bool(counts.unreadable))
 

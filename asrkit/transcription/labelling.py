@@ -1,8 +1,9 @@
 """Pseudo-labels: recordings without transcripts -> a dataset that one's own model has transcribed, to train on.
 
-Each recording is cut at its pauses, and each piece is transcribed. A piece is kept where the model is probably right:
-the mean confidence of its words is mapped to the share of right words that it stands for, as measured on data that the
-model was not trained on. Where speech had to be cut without a pause, the piece is left out: a word may be cut, too.
+Each recording is cut at its pauses, and each segment is transcribed. A segment is kept where the model is probably
+right: the mean confidence of its words is mapped to the share of right words that it stands for, as measured on data
+that the model was not trained on. Where speech had to be cut without a pause, the segment is left out: a word may be
+cut, too.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ TRANSCRIBED = "transcribed"
 """Origin of clips that came with their texts; that of the others names the model that wrote them."""
 MIN_EVALUATED_CLIPS, MIN_POOL_WORDS = 10, 30
 """Clips that a calibration needs, and words that one of its steps is made of."""
-MIN_PIECE_S = 0.3
-GROUP_PIECES = 32
+MIN_SEGMENT_S = 0.3
+GROUP_SEGMENTS = 32
 Pool = tuple[float, float, float]
 """Words, their mean confidence, the share of them that is right."""
 
@@ -61,17 +62,17 @@ def calibrate(clips: Iterable[EvaluatedClip]) -> Calibration:
     Pool-adjacent-violators (Ayer et al., 1955) on steps of at least MIN_POOL_WORDS. The accuracy of a clip is
     1 - errors / words, so words that are missing count, too. Raises DataError for too few clips with words.
     """
-    heard = sorted(
+    scored = sorted(
         (Transcript(list(clip.words), clip.duration_s).confidence, index, clip)
         for index, clip in enumerate(clip for clip in clips if clip.words and clip.reference)
     )
-    if len(heard) < MIN_EVALUATED_CLIPS:
+    if len(scored) < MIN_EVALUATED_CLIPS:
         raise DataError(
-            f"The model heard words in {len(heard)} clips of the evaluation data, which are too few to tell what its "
+            f"The model heard words in {len(scored)} clips of the evaluation data, which are too few to tell what its "
             f"confidence is worth; give {MIN_EVALUATED_CLIPS} or more (--eval DATA)."
         )
     pools: list[Pool] = []
-    for confidence, _, clip in heard:
+    for confidence, _, clip in scored:
         num_words = len(tokenize_mixed(clip.reference))
         pool = (float(num_words), confidence, max(0.0, 1 - clip.errors / num_words))
         if pools and pools[-1][0] < MIN_POOL_WORDS:
@@ -95,7 +96,7 @@ def _merge(left: Pool, right: Pool) -> Pool:
 
 @dataclass
 class LabelCounts:
-    """What became of the recordings. best: the highest accuracy that was expected of a piece."""
+    """What became of the recordings. best: the highest accuracy that was expected of a segment."""
 
     num_recordings: int = 0
     num_kept: int = 0
@@ -125,10 +126,10 @@ def label_recordings(
     transcribed: Sequence[tuple[str, Utterance]] = (),
     on_progress: ProgressCallback = lambda message, done, total: None,
 ) -> LabelCounts:
-    """Write the dataset `out`: the pieces of which a share of `keep` of the words is expected to be right.
+    """Write the dataset `out`: the segments of which a share of `keep` of the words is expected to be right.
 
     folder: that the recordings are in. model: its name, for the column `origin`. transcribed: (split, clip) of data
-    with texts, which is copied into the dataset. Raises DataError where no piece is kept; nothing is written then.
+    with texts, which is copied into the dataset. Raises DataError where no segment is kept; nothing is written then.
     """
     counts = LabelCounts()
     with replace_directory(out) as draft:
@@ -141,7 +142,7 @@ def label_recordings(
                 on_progress("Labelling the recordings", number, len(recordings))
                 source = str(recording.relative_to(folder))
                 try:
-                    for position_s, wave, transcript in _transcribe_pieces(recording, transcriber):
+                    for position_s, wave, transcript in _transcribe_segments(recording, transcriber):
                         expected = calibration(transcript.confidence) if transcript.words else 0.0
                         counts.best = max(counts.best, expected)
                         if expected < keep:
@@ -158,7 +159,7 @@ def label_recordings(
                     counts.unreadable.append(str(error))
         if not counts.num_kept:
             raise DataError(
-                f"No piece of the {len(recordings)} recordings reaches {keep:g}: the most that is expected is "
+                f"No segment of the {len(recordings)} recordings reaches {keep:g}: the most that is expected is "
                 f"{counts.best:.2f} of the words. Lower --keep, or train the model further first."
             )
     return counts
@@ -177,10 +178,10 @@ def _copy_transcribed(
             yield name, text, split, speaker, round(wave.duration_s, 3), TRANSCRIBED, "", ""
 
 
-def _transcribe_pieces(recording: Path, transcriber: Transcriber) -> Iterator[tuple[float, Waveform, Transcript]]:
-    """Yield (seconds into the recording, audio, transcript) of the pieces between pauses."""
-    pieces = _cut_at_pauses(recording)
-    while group := list(islice(pieces, GROUP_PIECES)):
+def _transcribe_segments(recording: Path, transcriber: Transcriber) -> Iterator[tuple[float, Waveform, Transcript]]:
+    """Yield (seconds into the recording, audio, transcript) of the segments between pauses."""
+    segments = _cut_at_pauses(recording)
+    while group := list(islice(segments, GROUP_SEGMENTS)):
         waves = [wave for _, wave in group]
         for (position_s, wave), transcript in zip(group, transcriber.transcribe_batch(waves), strict=True):
             yield position_s, wave, transcript
@@ -192,7 +193,7 @@ def _cut_at_pauses(recording: Path) -> Iterator[tuple[float, Waveform]]:
         was_after_cut, is_after_cut = is_after_cut, segment.is_forced_cut
         start = max(segment.keep_from, segment.start)
         samples = segment.samples[start - segment.start : segment.keep_to - segment.start]
-        if not (was_after_cut or segment.is_forced_cut) and len(samples) >= MIN_PIECE_S * SAMPLING_RATE:
+        if not (was_after_cut or segment.is_forced_cut) and len(samples) >= MIN_SEGMENT_S * SAMPLING_RATE:
             yield start / SAMPLING_RATE, Waveform(samples)
 
 

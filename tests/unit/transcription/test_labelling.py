@@ -61,7 +61,7 @@ def read_table(out):
         return list(csv.DictReader(file))
 
 
-def test_pieces_between_pauses_are_kept_by_confidence(recordings, tmp_path):
+def test_segments_between_pauses_are_kept_by_confidence(recordings, tmp_path):
     counts = label(recordings, tmp_path / "out", 0.45)
     assert (counts.num_recordings, counts.num_kept, counts.num_left_out) == (2, 3, 1)
     assert len(counts.unreadable) == 1 and "damaged.wav" in counts.unreadable[0]
@@ -88,7 +88,7 @@ def test_labels_and_clips_with_texts_make_one_dataset(recordings, tmp_path):
     assert [row["origin"] for row in read_table(tmp_path / "out")][:2] == ["transcribed"] * 2
 
 
-def test_nothing_is_written_where_no_piece_is_sure_enough(recordings, tmp_path):
+def test_nothing_is_written_where_no_segment_is_sure_enough(recordings, tmp_path):
     with pytest.raises(DataError, match=r"reaches 0\.95: the most that is expected is 0\.90 of the words"):
         label(recordings, tmp_path / "out", 0.95)
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
