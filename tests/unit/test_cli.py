@@ -219,7 +219,7 @@ def test_label_keeps_held_out_clips_apart(data):
     assert [split for split, _ in label._split_transcribed(own, [])] == ["train", "eval", "eval"]
 
 
-def test_licence_is_told_before_the_start(asrkit, store):
+def test_licence_is_printed_before_the_start(asrkit, store):
     code, out, err = asrkit("train", "--model", "facebook/mms-1b-all", "--train", "/nowhere")
     assert (code, out) == (1, "") and err.startswith("facebook/mms-1b-all has a licence for non-commercial use")
     assert "/nowhere" in err and store.all() == []

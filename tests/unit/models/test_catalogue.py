@@ -46,7 +46,7 @@ def test_unknown_names_are_no_languages_or_models():
     assert catalogue.find_model("starter") is None and catalogue.describe_licence("starter") == ""
 
 
-def test_licences_that_forbid_selling_are_told():
+def test_licences_that_forbid_selling_are_described():
     for name in ("facebook/mms-1b-all", "facebook/mms-1b-l1107"):
         assert catalogue.describe_licence(name).startswith(
             f"{name} has a licence for non-commercial use (CC-BY-NC-4.0)"

@@ -35,7 +35,7 @@ def test_rules_of_other_models_are_basic_by_the_language_of_the_texts(store, nam
     assert choose(None, name, store, AZERI).rules == "basic+case:az"
 
 
-def test_given_normaliser_stays_and_the_language_is_told(store, run):
+def test_given_normaliser_stays_and_the_language_is_reported(store, run):
     assert choose("none", run.id, store, TURKISH) == ScoringRules("none")
     assert choose("english", run.id, store, TURKISH) == ScoringRules("english", language="tr")
     assert choose("basic+case:tr", run.id, store, TURKISH) == ScoringRules("basic+case:tr")
