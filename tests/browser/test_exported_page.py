@@ -2,8 +2,7 @@
 
 import functools
 import shutil
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from asrkit.errors import HubError
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.transcription.export import exporter, graph, int8, onnx_engine, web_page, web_runtime
 from asrkit.transcription.transcriber import Transcriber
+from tests.support.http_server import serve_http
 
 DEMO = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 RATE = 16_000
@@ -51,13 +51,8 @@ def address(exported):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(exported[0])))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve_http(functools.partial(Quiet, directory=str(exported[0]))) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 def find_understood_clip(transcriber):

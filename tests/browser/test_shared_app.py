@@ -4,8 +4,7 @@ import contextlib
 import os
 import re
 import tempfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import soundfile
@@ -15,6 +14,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access
 from asrkit.runs import processes
 from tests.support import oauth
+from tests.support.http_server import serve_http
 from tests.support.landlock import needs_landlock
 
 
@@ -238,15 +238,8 @@ def serve_empty_page():
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://localhost:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serve_http(Handler) as port:
+        yield f"http://localhost:{port}/"
 
 
 def try_from_another_site(page, app):

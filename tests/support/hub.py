@@ -11,13 +11,14 @@ import base64
 import contextlib
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.http_server import serve_http
 
 CHUNK_BYTES = 1 << 16
 
@@ -80,16 +81,9 @@ def hash_file(file: Path) -> str:
 def serve(root: Path) -> Iterator[Hub]:
     """Serve the repositories below `root` on a free port, until the end of the block."""
     hub = Hub(root)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serve_http(type("Handler", (_Handler,), {"hub": hub})) as port:
+        hub.url = f"http://127.0.0.1:{port}"
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _HttpError(Exception):

@@ -11,15 +11,16 @@ import base64
 import contextlib
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.support.http_server import serve_http
 
 CLIENT_ID, CLIENT_SECRET = "client-of-the-space", "secret-of-the-space"
 
@@ -87,16 +88,9 @@ class Provider:
 def serve(*users: str) -> Iterator[Provider]:
     """Serve a provider on a free port until the end of the block."""
     provider = Provider(users)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"provider": provider}))
-    provider.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serve_http(type("Handler", (_Handler,), {"provider": provider})) as port:
+        provider.url = f"http://127.0.0.1:{port}"
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
