@@ -6,13 +6,20 @@ from asrkit.errors import ConfigError
 from asrkit.models import catalogue
 from asrkit.models.resolution import STARTER
 from asrkit.runs import lifecycle
+from asrkit.runs.description import read_description
+from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
 
 def list_models(store: RunStore) -> list[tuple[str, str]]:
     """List (label, value) pairs: runs with a model, newest first, then the starter."""
-    runs = [(f"Run {run.id}", run.id) for run in store.visible() if run.has_model()]
+    runs = [(_label_run(run), run.id) for run in store.visible() if run.has_model()]
     return [*runs, ("Starter (general English, small)", STARTER)]
+
+
+def _label_run(run: Run) -> str:
+    name = read_description(run).name
+    return f"{name} (run {run.id})" if name else f"Run {run.id}"
 
 
 def describe_licence(model: str, store: RunStore) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from asrkit.runs import crash, lifecycle
+from asrkit.runs.description import read_description
 from asrkit.runs.events import Event
 from asrkit.runs.history import EvaluationScore, RunHistory
 from asrkit.runs.run import Run
@@ -93,6 +95,7 @@ def summarize_run(run: Run) -> dict[str, Any]:
     failure = describe_failure(run, status, run_view)
     return {
         "run_id": run.id,
+        **asdict(read_description(run)),
         "status": status,
         "step": run_view.step,
         "total_steps": run_view.total_steps,

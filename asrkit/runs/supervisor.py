@@ -10,6 +10,7 @@ from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
 from asrkit.runs import devices, events, ownership, preparation
+from asrkit.runs.description import Description, write_description
 from asrkit.runs.lifecycle import ACTIVE, CRASHED, QUEUED, RESUMABLE, RUNNING, STARTING, get_status
 from asrkit.runs.processes import is_worker_alive, spawn_worker
 from asrkit.runs.queue import assignable_devices, enqueue, is_queued, next_position, start_ready_runs
@@ -24,10 +25,11 @@ def start(
     config: TrainConfig,
     run_id: str | None = None,
     owned: ownership.Ownership = ownership.OPERATORS_OWN,
+    description: Description | None = None,
 ) -> Run:
     """Check the data and the base model, create the run, and start its worker or queue it.
 
-    owned: whose run it is, and who else may see it.
+    owned: whose run it is, and who else may see it. description: what it is called from the start.
 
     DataError or ModelError if they cannot be used; RunError if the id is taken, the disk is full or this machine lacks
     the device. After an error there is no run.
@@ -43,6 +45,8 @@ def start(
 
         def fill(run: Run) -> None:
             ownership.write_ownership(run, owned)
+            if description:
+                write_description(run, description)
             if prepared:
                 prepared.write(run)
             if not assigned:

@@ -84,8 +84,11 @@ def test_second_run_is_queued_while_one_is_running(app, open_page, play):
     expect(page.locator("#start-message")).to_have_text(
         f"Run {run.id} is in progress. A new run will wait in the queue."
     )
+    page.locator("#run-name input").fill("Second try")
     page.get_by_role("button", name="Start training").click()
     expect(page.locator('[data-part="status"]')).to_have_text("Queued")
+    expect(page.locator('[data-part="queue"] a')).to_have_text("Second try")
+    expect(page.locator("#run-name input")).to_have_value("")
     expect(page.locator('[data-part="activity"]')).to_have_text(f"Waiting for run {run.id} to finish…")
     assert len(app.store.all()) == 2
     expect(page.get_by_role("button", name="Start next")).to_be_hidden()

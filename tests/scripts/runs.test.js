@@ -2,17 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { differingFields, matchesFilter, sortRows } from "../../asrkit/ui/runs/sorting.js";
+import { splitTags } from "../../asrkit/ui/train/description.js";
 import { MOVES } from "../../asrkit/ui/train/queue.js";
 
 const FIELDS = [{ name: "seed" }, { name: "learning_rate" }];
 const makeRow = (id, seed, wer) => ({
-  id, status_word: "Finished", findings: ["stuck"], settings: { seed, learning_rate: 0.001 }, wer,
+  id, name: `Try ${id}`, tags: ["paper"], notes: "Windy day", status_word: "Finished", findings: ["stuck"],
+  settings: { seed, learning_rate: 0.001 }, wer,
 });
 const ROWS = [makeRow("a", 7, 0.2), makeRow("b", 71, null), makeRow("c", 8, 0.1)];
 
 test("every word of a filter must occur", () => {
   assert.ok(matchesFilter(ROWS[0], "A finished", FIELDS));
   assert.ok(matchesFilter(ROWS[0], "stu", FIELDS));
+  assert.ok(matchesFilter(ROWS[0], "try paper windy", FIELDS));
   assert.ok(!matchesFilter(ROWS[0], "a failed", FIELDS));
   assert.ok(matchesFilter(ROWS[0], "", FIELDS));
 });
@@ -36,6 +39,11 @@ test("sorting leaves the given rows in their order", () => {
 test("fields in which rows differ", () => {
   assert.deepEqual(differingFields(ROWS, FIELDS), [FIELDS[0]]);
   assert.deepEqual(differingFields(ROWS.slice(0, 1), FIELDS), []);
+});
+
+test("tags are separated by commas and named once", () => {
+  assert.deepEqual(splitTags(" a, two words ,,a"), ["a", "two words"]);
+  assert.deepEqual(splitTags(""), []);
 });
 
 test("queue positions count from 1", () => {

@@ -78,6 +78,17 @@ def test_others_cannot_change_who_sees_a_run(api, run):
     assert ownership.read_ownership(run).visibility == SHARED
 
 
+def test_others_cannot_describe_a_run(api, run):
+    act(api, ANN, run, "share")
+    request = {"run": run.id, "name": "mine", "tags": ["a"], "notes": ""}
+    for who, refusal in ((BOB, "or rename it"), (ANYBODY, "or rename it"), (ANN, "")):
+        with as_identity(who):
+            assert refusal in api.save_description(request)["notice"]
+            seen = api.poll({"run": run.id})
+        assert seen["can_describe"] == (who == ANN)
+        assert seen["description"]["name"] == ("mine" if who == ANN else "")
+
+
 def test_own_machine_has_nobody_to_share_with(store, run):
     seen = poll(TrainApi(store), permissions.OPERATOR, run)
     assert "share" not in seen["can"] and seen["visibility"] == ""
@@ -89,12 +100,12 @@ def test_own_machine_has_nobody_to_share_with(store, run):
 def test_run_starts_with_the_chosen_visibility(store, monkeypatch, chosen, written):
     started = []
 
-    def start(store, config, owned):
+    def start(store, config, owned, description):
         started.append(owned)
         raise RunError("not in this test")
 
     monkeypatch.setattr(supervisor, "start", start)
     values = tuple(getattr(form.DEFAULTS, name) for name in form.NAMES)
     with as_identity(ANN):
-        list(start_run(GuardedStore(store.root), values, *chosen))
+        list(start_run(GuardedStore(store.root), values, "", *chosen))
     assert started == [Ownership(ANN.owner_id, written)]

@@ -53,8 +53,8 @@ def _is_list_of_files(value: Any) -> bool:
 
 
 _TEXTS = (
-    "action dataset data evaluation expect format hot id instance language list lm model name normaliser other page "
-    "path pcm reference run series signature speaker take text "
+    "action dataset data evaluation expect format hot id instance language list lm model name normaliser notes other "
+    "page path pcm reference run series signature speaker take text "
     "text_column audio_column speaker_column tiers spell_numbers markup character_map vocabulary"
 )
 _INTEGERS = "after at_step evaluations index number position rate seen version"
@@ -63,7 +63,7 @@ FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(_TEXTS.split(), ("text", _is_text)),
     **dict.fromkeys(_INTEGERS.split(), ("integer", _is_integer)),
     **dict.fromkeys(_FLAGS.split(), ("flag", _is_flag)),
-    **dict.fromkeys(("ids", "without"), ("texts", _is_list_of_texts)),
+    **dict.fromkeys(("ids", "tags", "without"), ("texts", _is_list_of_texts)),
     **dict.fromkeys(("compare", "fixes", "settings"), ("object", _is_object)),
     "files": ("files", _is_list_of_files),
 }

@@ -7,7 +7,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from asrkit.runs import lifecycle, queue
+from asrkit.runs import lifecycle, metadata, queue
+from asrkit.runs.description import Description, read_description
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import status_text
@@ -25,19 +26,25 @@ Stamp = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Row:
-    """One run in the list. `stamp` changes with its events, its process and its position in the queue."""
+    """One run in the list. `stamp` changes with its events, its process, its position in the queue and `run.json`."""
 
     run: Run
     status: str
     stamp: Stamp
+    description: Description
 
     @property
     def run_id(self) -> str:
         return self.run.id
 
     @property
+    def name(self) -> str:
+        """What people have called the run, else its id."""
+        return self.description.name or self.run_id
+
+    @property
     def label(self) -> str:
-        return f"{self.run_id} · {status_text.format_status(self.status).lower()}"
+        return f"{self.name} · {status_text.format_status(self.status).lower()}"
 
     @property
     def is_active(self) -> bool:
@@ -49,7 +56,7 @@ class RunList:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._ended: dict[str, tuple[Stamp, str]] = {}
+        self._ended: dict[str, Row] = {}
         self._rows: list[Row] = []
         self._expires_s = 0.0
         self._lock = threading.Lock()
@@ -69,12 +76,12 @@ class RunList:
     def _make_row(self, run: Run) -> Row:
         stamp = _compute_stamp(run)
         known = self._ended.get(run.id)
-        if known and known[0] == stamp:
-            return Row(run, known[1], stamp)
-        status = lifecycle.get_status(run)
-        if status in ENDED:
-            self._ended[run.id] = (stamp, status)
-        return Row(run, status, stamp)
+        if known and known.stamp == stamp:
+            return known
+        row = Row(run, lifecycle.get_status(run), stamp, read_description(run))
+        if row.status in ENDED:
+            self._ended[run.id] = row
+        return row
 
 
 def list_queue(rows: list[Row]) -> list[Run]:
@@ -90,7 +97,7 @@ def choose_default_run(rows: list[Row]) -> str:
 
 def _compute_stamp(run: Run) -> Stamp:
     folder, stamp = os.fspath(run.path), []
-    for name in ("events.jsonl", "process.json", "queue.json"):
+    for name in ("events.jsonl", "process.json", "queue.json", metadata.NAME):
         try:
             stat = os.stat(f"{folder}/{name}")
             stamp += [stat.st_mtime_ns, stat.st_size]

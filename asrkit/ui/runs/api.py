@@ -172,7 +172,8 @@ class RunsApi:
                 continue
             tracker.catch_up()
             settings = {name: tracker.settings.get(name) for name in fields}
-            self._set_row(row.run_id, {**tracker.make_row(row.status), "settings": settings})
+            described = {"name": row.name, "tags": row.description.tags, "notes": row.description.notes}
+            self._set_row(row.run_id, {**tracker.make_row(row.status), **described, "settings": settings})
             self._states[row.run_id] = state
         ids = [row.run_id for row in rows if trackers[row.run_id]]
         if ids != self._ids:

@@ -35,10 +35,10 @@ export function nearEnd(runsEnd, cardPositions) {
 export class Comparison {
   /**
    * loadLibrary: load Plotly; its promise is never rejected. onTicked: other runs or another curve are compared.
-   * onDraw(ids): the ticked runs may have changed.
+   * nameOf(run_id): what a run is called. onDraw(ids): the ticked runs may have changed.
    */
-  constructor(element, part, { server, loadLibrary, onTicked, onDraw }) {
-    Object.assign(this, { element, part, server, loadLibrary, onTicked, onDraw });
+  constructor(element, part, { server, loadLibrary, onTicked, nameOf, onDraw }) {
+    Object.assign(this, { element, part, server, loadLibrary, onTicked, nameOf, onDraw });
     this.library = null; // the promise, from the first chart on
     this.colour = createPalette(element);
     this.ticked = comparedInAddress(location.href);
@@ -185,7 +185,7 @@ export class Comparison {
   traces() {
     const end = this.runsEnd(), textColour = this.colour("--curve-text"), card = this.cardCurve();
     const known = this.ticked.filter((id) => this.curves.get(id)?.key.startsWith(`${this.series()}@`));
-    const traces = known.map((id) => this.trace(id, this.curves.get(id), this.colourOf(id), end));
+    const traces = known.map((id) => this.trace(this.nameOf(id), this.curves.get(id), this.colourOf(id), end));
     if (card) {
       const line = { color: textColour, width: 2, dash: "dash" };
       traces.push({ ...this.trace(this.card.title, card, textColour, end), line });

@@ -5,11 +5,12 @@ import { formatSetting } from "../common/formats.js";
 const isUnknown = (value) => value === null || value === undefined || value === "";
 
 /**
- * Whether a row matches a filter: each of its words must occur somewhere in the row, and name=value is the beginning of
- * a setting's value. `fields`: the settings' [{name}].
+ * Whether a row matches a filter: each of its words must occur somewhere in the row or in the run's notes, and
+ * name=value is the beginning of a setting's value. `fields`: the settings' [{name}].
  */
 export function matchesFilter(row, filter, fields) {
-  const texts = [row.id, row.status_word, ...row.findings, ...Object.values(row.settings).map(formatSetting)];
+  const described = [row.id, row.name, ...row.tags, row.notes];
+  const texts = [...described, row.status_word, ...row.findings, ...Object.values(row.settings).map(formatSetting)];
   return filter.toLowerCase().split(/\s+/).filter(Boolean).every((word) => {
     const [name, value] = word.split("=");
     if (value !== undefined && fields.some((field) => field.name === name)) {

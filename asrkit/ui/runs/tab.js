@@ -28,6 +28,7 @@ class RunsTab {
         this.table.draw();
         this.poll();
       },
+      nameOf: (id) => this.table.nameOf(id),
       onDraw: (ids) => this.table.drawDifferences(ids),
     });
     this.table = new Table(element, this.part, {

@@ -3,6 +3,7 @@
 import { make, makeInPageLink, setText } from "../common/dom.js";
 import { formatPercent, formatSetting } from "../common/formats.js";
 import { t } from "../common/strings.js";
+import { makeTags } from "../train/description.js";
 import { COLUMNS, settingColumn } from "./columns.js";
 import { differingFields, matchesFilter, sortRows } from "./sorting.js";
 import { makeTrend } from "./trend.js";
@@ -40,6 +41,10 @@ export class Table {
       this.rows.delete(id);
       this.lines.delete(id);
     }
+  }
+
+  nameOf(id) {
+    return this.rows.get(id)?.name ?? id;
   }
 
   columns() {
@@ -125,7 +130,7 @@ export class Table {
   makeCell(row, column) {
     const cell = make("td", { className: column.isNumber ? "number" : "" });
     if (column.key === "tick") cell.append(this.makeTickBox(row));
-    else if (column.key === "id") cell.append(this.makeLink(row));
+    else if (column.key === "id") cell.append(this.makeLink(row), " ", ...makeTags(row.tags));
     else if (column.key === "status") cell.append(makeStatus(row));
     else if (column.key === "trend") cell.append(makeTrend(row.trend, trendTitle(row)));
     else cell.textContent = column.format(row);
@@ -134,7 +139,7 @@ export class Table {
 
   makeTickBox(row) {
     const box = make("input", { type: "checkbox", checked: this.comparison.isTicked(row.id) });
-    box.setAttribute("aria-label", t("runs.compare_run", { run: row.id }));
+    box.setAttribute("aria-label", t("runs.compare_run", { run: row.name }));
     box.dataset.focus = `tick-${row.id}`;
     if (box.checked) box.style.accentColor = this.comparison.colourOf(row.id);
     box.addEventListener("change", () => this.comparison.tick(row.id, box.checked));
@@ -142,7 +147,8 @@ export class Table {
   }
 
   makeLink(row) {
-    const link = makeInPageLink(`?run=${encodeURIComponent(row.id)}`, row.id, () => this.onOpen(row.id));
+    const link = makeInPageLink(`?run=${encodeURIComponent(row.id)}`, row.name, () => this.onOpen(row.id));
+    link.title = [row.name === row.id ? "" : row.id, row.notes].filter(Boolean).join("\n");
     link.dataset.focus = `open-${row.id}`;
     return link;
   }
@@ -152,7 +158,7 @@ export class Table {
     const rows = ticked.map((id) => this.rows.get(id)).filter(Boolean), into = this.part("differences");
     into.hidden = rows.length < 2;
     if (into.hidden) return;
-    const heads = makeCells("th", ["", ...rows.map((row) => row.id)]);
+    const heads = makeCells("th", ["", ...rows.map((row) => row.name)]);
     rows.forEach((row, index) => { heads[index + 1].style.borderBottomColor = this.comparison.colourOf(row.id); });
     const fields = differingFields(rows, this.fields);
     const lines = [

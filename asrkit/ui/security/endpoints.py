@@ -94,6 +94,7 @@ FUNCTIONS: Mapping[str, Action] = {
     "TrainApi.poll": _VIEW,
     "TrainApi.perform_action": _VIEW,
     "TrainApi.make_command": _VIEW,
+    "TrainApi.save_description": _VIEW,
     "RunsApi.poll": _VIEW,
     "RunsApi.load_card": _VIEW,
     **{f"DataApi.{name}": _DATA for name in ("list_datasets", "list_hub_splits", "load", "preview", "check")},

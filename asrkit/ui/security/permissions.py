@@ -37,7 +37,7 @@ class Action(StrEnum):
     USE_OWN_DATA = "upload, record, check and evaluate data"
     START_RUN = "start a run"
     SEE_RUN = "see this run"
-    CONTROL_RUN = "stop, resume, share or delete this run"
+    CONTROL_RUN = "stop, resume, share or delete this run, or rename it"
     READ_RUN_FILES = "download the files of this run"
     MANAGE_QUEUE = "reorder the queue or force a run to stop"
     PUBLISH = "publish a model"

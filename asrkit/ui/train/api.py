@@ -12,6 +12,7 @@ from typing import Any
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import free_bytes
 from asrkit.runs import heartbeat, lifecycle, ownership, queue, supervisor, watchdog
+from asrkit.runs.description import make_description, read_description, write_description
 from asrkit.runs.events import Event
 from asrkit.runs.report import export
 from asrkit.runs.run import CANCEL, Run
@@ -81,11 +82,13 @@ class TrainApi:
         listed = visible[:MAX_LISTED] + [row for row in visible[MAX_LISTED:] if row.run_id == run_id]
         labels = {row.run_id: row.label for row in listed}
         queued_ids = [run.id for run in queued if can(Action.SEE_RUN, run)]
-        signature = hashlib.sha1("|".join([*labels.values(), *queued_ids]).encode(), usedforsecurity=False).hexdigest()
+        listing = "|".join([*labels, *labels.values(), *queued_ids])
+        signature = hashlib.sha1(listing.encode(), usedforsecurity=False).hexdigest()
         reply: Reply = {"run": "", "notice": notice, "signature": signature}
         if signature != request.get("signature"):
             reply["runs"] = [{"id": run_id, "label": label} for run_id, label in labels.items()]
-            reply["queue"] = queued_ids
+            names = {row.run_id: row.name for row in visible}
+            reply["queue"] = [{"id": queued_id, "name": names[queued_id]} for queued_id in queued_ids]
         if run_id:
             try:
                 follower = self.followers.get(run_id)
@@ -149,6 +152,17 @@ class TrainApi:
             self.run_list.rows(refresh=True)
         return {"notice": ""}
 
+    def save_description(self, request: Request) -> Reply:
+        """Call run `run` by `name`, with `tags` and `notes`; return `{"notice": error}`, empty if that is done."""
+        try:
+            run = self.store.get(request["run"])
+            check(Action.CONTROL_RUN, run)
+            write_description(run, make_description(request["name"], request["tags"], request["notes"]))
+        except (AsrkitError, OSError) as error:
+            return {"notice": str(error)}
+        self.run_list.rows(refresh=True)
+        return {"notice": ""}
+
     def make_command(self, request: Request) -> Reply:
         """Return the command line that starts a run with the settings of run `run`, or an error as `notice`."""
         try:
@@ -181,6 +195,8 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
     is_list_known = request.get("evaluations") == len(view.evaluations) and not update.reset
     return {
         "run": run.id,
+        "description": dataclasses.asdict(read_description(run)),
+        "can_describe": can(Action.CONTROL_RUN, run),
         "offset": update.offset,
         "reset": update.reset,
         "points": update.points,

@@ -7,6 +7,7 @@ import { call, createPageId, warnNoAnswer } from "../common/server.js";
 import { t } from "../common/strings.js";
 import { Charts } from "./charts.js";
 import { createConfirmation } from "../common/confirm.js";
+import { Description } from "./description.js";
 import { Queue } from "./queue.js";
 import { RunDetails } from "./run_details.js";
 import { Samples } from "./samples.js";
@@ -38,6 +39,9 @@ class LivePanel {
       onStepMissing: () => this.poll(),
       onError: (message) => this.showNotice(message),
     });
+    this.description = new Description(this.part, {
+      onSave: (description) => this.send(call(this.server, "save_description", description)),
+    });
     this.queue = new Queue(this.part, {
       onOpen: (id) => this.chooseRun(id),
       onAction: (id, action, position) => this.sendAction({ run: id, action, position }),
@@ -58,6 +62,7 @@ class LivePanel {
       this.closeMenu();
       select("reuse");
     });
+    part("describe").addEventListener("click", () => { part("more").open = false; });
     part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
     for (const button of element.querySelectorAll("[data-action]")) {
       button.addEventListener("click", () => this.onAction(button));
@@ -144,6 +149,7 @@ class LivePanel {
     part("body").hidden = false;
     part("runs").value = this.run;
     this.details.show(reply);
+    this.description.show(reply);
     if (reply.read < 1) return;
     this.charts.update(reply);
     this.samples.update(reply);
@@ -213,11 +219,15 @@ class LivePanel {
     this.chooseRun("");
   }
 
-  /** -> the reply, or null where the app is gone. */
-  async sendAction(request) {
+  sendAction(request) {
+    return this.send(call(this.server, "perform_action", request));
+  }
+
+  /** Show the notice of a reply and what has changed. -> the reply, or null where the app is gone. */
+  async send(replied) {
     let reply = null;
     try {
-      reply = await call(this.server, "perform_action", request);
+      reply = await replied;
       this.showNotice(reply.notice);
     } catch (error) {
       this.showOffline(error);

@@ -30,6 +30,8 @@ def build(store: RunStore, can_share: bool = False) -> gr.HTML:
         apply_default_css=False,
         html_template=template("train/live_panel.html"),
         js_on_load=scripts.mount_module("train/live_panel.js"),
-        server_functions=server_functions(TrainApi(store, can_share), "poll", "perform_action", "make_command"),
+        server_functions=server_functions(
+            TrainApi(store, can_share), "poll", "perform_action", "save_description", "make_command"
+        ),
         plotly_src=scripts.make_url(scripts.PLOTLY),
     )

@@ -22,8 +22,10 @@ export class Queue {
     this.rows = new Map(); // id -> <li>
   }
 
-  show(ids) {
+  /** queued: [{id, name}], the next run first. */
+  show(queued) {
     const focused = document.activeElement, before = this.ids, list = this.part("queue");
+    const ids = queued.map((run) => run.id);
     const wasReordered = before.length === ids.length && before.some((id, index) => id !== ids[index]);
     this.ids = ids;
     for (const [id, row] of this.rows) {
@@ -31,9 +33,10 @@ export class Queue {
       row.remove();
       this.rows.delete(id);
     }
-    ids.forEach((id, index) => {
+    queued.forEach(({ id, name }, index) => {
       if (!this.rows.has(id)) this.rows.set(id, this.makeRow(id));
       const row = this.rows.get(id);
+      setText(row.firstChild, name);
       if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
       for (const button of row.querySelectorAll("[data-move]")) {
         const isAtEnd = ["first", "up"].includes(button.dataset.move) ? index === 0 : index === ids.length - 1;

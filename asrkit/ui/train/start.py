@@ -11,6 +11,7 @@ import gradio as gr
 from asrkit.errors import AsrkitError, AssumptionError
 from asrkit.models import resolution
 from asrkit.runs import supervisor
+from asrkit.runs.description import make_description
 from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
@@ -23,25 +24,29 @@ ENABLE = "() => Array(2).fill({ __type__: 'update', interactive: true })"
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start is disabled while it works, and a disabled button loses the focus."""
 
-StartUpdate = tuple[Any, Any, Any, Any]
-"""Updates of Start, of its message, of the run to show, and of the button that accepts assumptions and starts."""
+StartUpdate = tuple[Any, Any, Any, Any, Any]
+"""Updates of Start, its message, the run to show, the button that accepts assumptions, and the name of the next run."""
 
 
 def make_start(store: RunStore, accept_assumptions: bool) -> Callable[..., Iterator[StartUpdate]]:
-    """Return what a click on a start button does with the form's values and, where runs can be shared, the choice."""
+    """Return what a click on a start button does with the form's values, the run's name and, if asked, who sees it."""
 
     def on_click(*values: Any) -> Iterator[StartUpdate]:
         num_fields = len(form.NAMES)
-        (chosen,) = values[num_fields:] or (PRIVATE,)
-        yield from start_run(store, values[:num_fields], chosen, accept_assumptions=accept_assumptions)
+        name, visibility = (*values[num_fields:], PRIVATE)[:2]
+        yield from start_run(store, values[:num_fields], name, visibility, accept_assumptions)
 
     return on_click
 
 
 def start_run(
-    store: RunStore, values: tuple[Any, ...], visibility: str = PRIVATE, accept_assumptions: bool = False
+    store: RunStore,
+    values: tuple[Any, ...],
+    name: str = "",
+    visibility: str = PRIVATE,
+    accept_assumptions: bool = False,
 ) -> Iterator[StartUpdate]:
-    """Start a run; yield updates of its controls. The form stays as it is.
+    """Start a run; yield updates of its controls. The form stays as it is, without the name, which is this run's.
 
     Both buttons are disabled until the event has ended (ENABLE): Gradio ignores a click on the button of an event that
     has not, even if the event has shown its last update.
@@ -51,16 +56,16 @@ def start_run(
     """
     hidden = gr.update(visible=False, interactive=False)
     accepted = {"accept_assumptions": True} if accept_assumptions else {}
-    yield gr.update(interactive=False), update_message(strings.text("train.checking")), gr.skip(), hidden
+    yield gr.update(interactive=False), update_message(strings.text("train.checking")), gr.skip(), hidden, gr.skip()
     try:
         config = form.read_form(values).replace(accepted)
         resolution.resolve(config.model, store)  # before the supervisor, which sees the runs of everybody
         owned = Ownership(current_identity().owner_id, SHARED if visibility == SHARED else PRIVATE)
         with run_admitted(store.unguarded, config):
-            run = supervisor.start(store.unguarded, config, owned=owned)
+            run = supervisor.start(store.unguarded, config, owned=owned, description=make_description(name))
     except (AsrkitError, OSError) as error:
         shown = gr.update(visible=isinstance(error, AssumptionError))
-        yield gr.skip(), update_message(str(error), "callout bad", "alert"), gr.skip(), shown
+        yield gr.skip(), update_message(str(error), "callout bad", "alert"), gr.skip(), shown, gr.skip()
         return
     except BaseException as error:  # raised again for the terminal; no event follows one that fails
         yield (
@@ -72,9 +77,10 @@ def start_run(
             ),
             gr.skip(),
             hidden,
+            gr.skip(),
         )
         raise
-    yield gr.skip(), update_message(""), run.id, hidden
+    yield gr.skip(), update_message(""), run.id, hidden, ""
 
 
 def update_message(text: str, style: str = "callout", role: str = "status") -> Any:

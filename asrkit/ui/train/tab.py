@@ -14,6 +14,7 @@ from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError
 from asrkit.runs import lifecycle, queue
+from asrkit.runs.description import MAX_NAME_CHARS
 from asrkit.runs.ownership import PRIVATE, SHARED
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
@@ -49,6 +50,7 @@ def build(
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
             fields = _build_basic_fields(store)
+            run_name = _build_run_name()
             visibility = _build_visibility(deployment) if deployment and deployment.is_shared else None
             fields |= _build_advanced_fields(store)
             command = _build_command(store)
@@ -71,7 +73,7 @@ def build(
     def on_change(*values: Any) -> list[Any]:
         return [*_update_dependents(store, values, describe_estimate), gr.update(visible=False)]
 
-    shared_inputs = [visibility] if can_share and visibility else []
+    run_inputs = [run_name, visibility] if can_share and visibility else [run_name]
 
     gr.on(
         [field.change for field in inputs],
@@ -85,7 +87,7 @@ def build(
     gr.on([page.load, panel.change], forecast, inputs, expected, **IN_ORDER)
     for button, accepts in ((start, False), (accept, True)):
         started = guarded(make_start(store, accepts), "start_training")
-        clicked = button.click(started, [*inputs, *shared_inputs], [start, message, panel, accept], **QUIET)
+        clicked = button.click(started, [*inputs, *run_inputs], [start, message, panel, accept, run_name], **QUIET)
         clicked.then(None, None, [start, accept], js=ENABLE).then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
     panel.change(refresh, None, [waiting, fields["model"], fields["train"]], **QUIET)
@@ -122,6 +124,17 @@ def _build_command(store: RunStore) -> gr.Textbox:
             buttons=["copy"],
             interactive=False,
             elem_id="command",
+        )
+
+
+def _build_run_name() -> gr.Textbox:
+    with gr.Row(elem_classes="fields"):
+        return gr.Textbox(
+            label=strings.text("train.run_name"),
+            info=strings.text("train.run_name_help"),
+            max_lines=1,
+            max_length=MAX_NAME_CHARS,
+            elem_id="run-name",
         )
 
 

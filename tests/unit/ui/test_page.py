@@ -68,10 +68,10 @@ def test_refused_start_shows_the_error_and_creates_no_run(store):
         99 if name == "learning_rate" else value
         for name, value in zip(form.NAMES, form.load_values("demo"), strict=True)
     ]
-    checking, (_, message, shown, accept) = start_run(store, values)
+    checking, (_, message, shown, accept, name) = start_run(store, values, "first try")
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert "Learning rate (learning_rate) is 99" in message["value"]
-    assert not accept["visible"]
+    assert not accept["visible"] and name == gr.skip(), "the name is kept for the next attempt"
     assert store.all() == []
 
 
@@ -110,17 +110,17 @@ def test_start_is_enabled_when_its_event_has_ended(store):
 def test_refused_assumptions_can_be_accepted_with_a_second_button(store, monkeypatch):
     from asrkit.ui.common import form
 
-    def start(store, config, owned):
+    def start(store, config, owned, description):
         if not config.accept_assumptions:
             raise AssumptionError("The files were found by name.")
         return SimpleNamespace(id="one")
 
     monkeypatch.setattr(supervisor, "start", start)
     values = form.load_values("demo")
-    _, (_, message, _, accept) = start_run(store, values)
+    _, (_, message, _, accept, _) = start_run(store, values)
     assert "The files were found by name." in message["value"] and accept["visible"]
-    _, (_, message, run_id, accept) = start_run(store, values, accept_assumptions=True)
-    assert (message["value"], run_id, accept["visible"]) == ("", "one", False)
+    _, (_, message, run_id, accept, name) = start_run(store, values, "try", accept_assumptions=True)
+    assert (message["value"], run_id, accept["visible"], name) == ("", "one", False, "")
 
 
 def test_accepted_assumptions_are_not_restored_with_the_form():

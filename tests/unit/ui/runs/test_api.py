@@ -10,6 +10,7 @@ import pytest
 from asrkit import config
 from asrkit.files import write_json
 from asrkit.runs import processes
+from asrkit.runs.description import make_description, write_description
 from asrkit.runs.events import Event
 from asrkit.runs.store import RunStore
 from asrkit.ui.runs.api import RunsApi
@@ -86,6 +87,15 @@ def test_only_changed_rows_are_sent_again(store, runs_api):
     second = runs_api.poll(first)
     assert set(rows_by_id(second)) == {"two"} and rows_by_id(second)["two"]["wer"] == 0.1
     assert len(json.dumps(second)) < 2000
+
+
+def test_renamed_run_is_sent_again(store, runs_api):
+    run = make_run(store, "one", 0.5)
+    before = runs_api.poll({})
+    assert rows_by_id(before)["one"]["name"] == "one"
+    write_description(run, make_description("First try", ["paper"], "windy"))
+    row = rows_by_id(runs_api.poll({"instance": before["instance"], "version": before["version"]}))["one"]
+    assert (row["name"], row["tags"], row["notes"]) == ("First try", ("paper",), "windy")
 
 
 def test_restarted_app_sends_all_rows_and_deleted_runs_disappear(store, runs_api):

@@ -12,6 +12,7 @@ from asrkit import config
 from asrkit.errors import RunError
 from asrkit.files import write_json
 from asrkit.runs import processes, queue
+from asrkit.runs.description import make_description, write_description
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
 from asrkit.runs.store import RunStore
@@ -468,3 +469,22 @@ def test_stopping_run_has_no_remaining_time(store, run):
     assert poll(store, run)["line"].endswith("about 2 min 50 s left")
     run.set_flag(STOP)
     assert poll(store, run)["line"].endswith("30 s so far")
+
+
+def test_run_is_described_and_called_by_its_name(store, run):
+    panel = get_api(store)
+    before = poll(store, run)
+    request = {"run": run.id, "name": " Try  2 ", "tags": ["paper", "paper"], "notes": "windy"}
+    assert before["can_describe"] and panel.save_description(request) == {"notice": ""}
+    after = poll(store, run, signature=before["signature"])
+    assert after["description"] == {"name": "Try 2", "tags": ("paper",), "notes": "windy"}
+    assert after["runs"] == [{"id": run.id, "label": "Try 2 · starting"}]
+    refused = panel.save_description(request | {"name": "n" * 101})
+    assert "can have 100 characters" in refused["notice"] and poll(store, run)["description"]["name"] == "Try 2"
+
+
+def test_queue_has_names(store, run):
+    queued_run = store.create(config.load_preset("demo").config, "waits")
+    write_json(queued_run.queue_path, {"place": 1})
+    write_description(queued_run, make_description("Next try"))
+    assert poll(store, run)["queue"] == [{"id": "waits", "name": "Next try"}]
