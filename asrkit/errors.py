@@ -8,6 +8,7 @@
     │   └── AssumptionError  data that was read on assumptions, which nobody has accepted
     ├── ModelError         a checkpoint, a vocabulary
     ├── HubError           a repository on the Hugging Face Hub
+    │   ├── ExistsOnHubError  one that would be overwritten
     │   ├── GatedError     one whose terms must be accepted first
     │   └── NotOnHubError  one that is not there, or not for us
     ├── QuotaError         more than one visitor, or all of them together, may have at once
@@ -54,6 +55,10 @@ class ModelError(AsrkitError):
 
 class HubError(AsrkitError):
     """A repository on the Hub cannot be fetched: most likely the network or the Hub is down."""
+
+
+class ExistsOnHubError(HubError):
+    """There is a repository of the name to publish under, and nobody has asked for it to be replaced."""
 
 
 class GatedError(HubError):

@@ -10,7 +10,8 @@ from asrkit.cli import options as shared
 from asrkit.errors import ConfigError
 from asrkit.files import readable_disk_errors
 from asrkit.runs import queue, summary, supervisor
-from asrkit.runs.report import export
+from asrkit.runs.report import archive as archives
+from asrkit.runs.report import card
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.units import format_size
@@ -39,17 +40,33 @@ def add_command(commands: shared.Commands) -> None:
     _add_action(actions, "delete", delete, "delete a run that has ended")
     archive_parser = _add_action(actions, "archive", archive, "pack a run into one zip file")
     archive_parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: ID.zip here")
-    publish_parser = _add_action(actions, "publish", publish, "upload a run's model and card to the Hugging Face Hub")
-    publish_parser.add_argument("name", metavar="OWNER/NAME")
-    publish_parser.add_argument("--private", action="store_true", help="visible only to people with access")
-    publish_parser.add_argument(
+    content = archive_parser.add_mutually_exclusive_group()
+    content.add_argument("--model", action="store_true", help="only the model and its card")
+    content.add_argument(
+        "--with-optimizer", action="store_true", help="also what resuming the run needs: three times the size"
+    )
+    import_parser = shared.add_parser(actions, "import", import_, "read in a run that `runs archive` has packed")
+    import_parser.add_argument("file", metavar="FILE", type=Path)
+    import_parser.add_argument("--run-id", metavar="ID", help="default: the id that it had")
+    shared.add_json_flag(import_parser)
+    _add_publish(actions)
+
+
+def _add_publish(actions: shared.Commands) -> None:
+    parser = _add_action(actions, "publish", publish, "upload a run's model to the Hugging Face Hub, privately")
+    parser.add_argument("name", metavar="OWNER/NAME")
+    parser.add_argument(
         "--space",
         nargs="?",
         const="page",
         choices=("page", "app"),
-        help="make a private Space: page, with the model as a web page (default), or app, with this app",
+        help="as a Space: page, with the model as a web page (default), or app, with this app",
     )
-    publish_parser.add_argument("--public", action="store_true", help="with --space: everybody may open it")
+    visibility = parser.add_mutually_exclusive_group()
+    visibility.add_argument("--public", action="store_true", help="everybody may see it")
+    visibility.add_argument("--private", action="store_true", help="visible only to people with access (default)")
+    parser.add_argument("--replace", action="store_true", help="replace what has this name")
+    parser.add_argument("--show-card", action="store_true", help="print the model's card, and publish nothing")
 
 
 def _add_action(actions: shared.Commands, name: str, command: shared.Command, help: str) -> argparse.ArgumentParser:
@@ -125,19 +142,33 @@ def delete(options: argparse.Namespace) -> None:
 
 def archive(options: argparse.Namespace) -> None:
     run = _get_run(options)
-    path = options.file or Path(f"{run.id}.zip")
+    path = options.file or Path(f"{run.id}-model.zip" if options.model else f"{run.id}.zip")
+    blocks = archives.iter_model(run) if options.model else archives.iter_archive(run, None, options.with_optimizer)
     with readable_disk_errors(path):
-        export.write_archive(run, path)
+        archives.write_zip(blocks, path)
     print(f"{path}: {format_size(path.stat().st_size)}")
 
 
-def publish(options: argparse.Namespace) -> None:
-    if options.public and (options.private or not options.space):
-        raise ConfigError("--public belongs to --space, and excludes --private.")
-    if options.space:
-        from asrkit.transcription.export import space
+def import_(options: argparse.Namespace) -> None:
+    if not options.file.is_file():
+        raise ConfigError(f"There is no file {options.file}; give a ZIP that `runs archive` has made.")
+    run = archives.import_archive(shared.open_store(options), options.file, options.file.name, options.run_id)
+    _show(run, options.json)
 
-        progress = shared.make_counter()
-        print(space.publish_space(_get_run(options), options.name, options.space, not options.public, progress))
+
+def publish(options: argparse.Namespace) -> None:
+    run = _get_run(options)
+    if options.show_card:
+        print(card.render_published_card(run, options.name), end="")
         return
-    print(export.publish_model(_get_run(options), options.name, options.private))
+    from asrkit.transcription.export import publishing
+
+    address = publishing.publish_run(
+        run,
+        options.name,
+        options.space or "model",
+        private=not options.public,
+        replace=options.replace,
+        on_progress=shared.make_counter(),
+    )
+    print(address)

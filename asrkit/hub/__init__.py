@@ -5,17 +5,17 @@ but only if all of them are there.
 """
 
 from asrkit.hub.fetching import fetch, is_cached
-from asrkit.hub.repositories import Kind, Repository, inspect_repository, publish, read_text
-from asrkit.hub.spaces import publish_space, require_new_space
+from asrkit.hub.publishing import Target, publish, require_writable
+from asrkit.hub.repositories import Kind, Repository, inspect_repository, read_text
 
 __all__ = [
     "Kind",
     "Repository",
+    "Target",
     "fetch",
     "inspect_repository",
     "is_cached",
     "publish",
-    "publish_space",
     "read_text",
-    "require_new_space",
+    "require_writable",
 ]

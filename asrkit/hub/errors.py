@@ -43,9 +43,16 @@ def _publish_error(error: Exception, name: str) -> HubError:
     if isinstance(error, errors.HfHubHTTPError):
         return HubError(
             f"{name} cannot be written on the Hugging Face Hub ({_reason(error)}); check the name, and "
-            "log in with `hf auth login` with a token that may write there."
+            f"{write_remedy()}."
         )
     return HubError(f"The Hugging Face Hub rejected {name} ({_reason(error)}); correct that and publish again.")
+
+
+def write_remedy() -> str:
+    """Return what gives whoever acts a token that may write."""
+    if credentials.is_operator():
+        return "log in with `hf auth login` with a token that may write there"
+    return "sign in again, where the sign-in asks for the right to publish (contribute-repos)"
 
 
 def _fetch_error(error: Exception, name: str, kind: str) -> HubError:

@@ -1,4 +1,4 @@
-"""Repositories on the Hub: their files, cached for when the Hub cannot be reached, and publication of models."""
+"""Repositories on the Hub: their files, cached for when the Hub cannot be reached."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from asrkit.errors import HubError
 from asrkit.files import write_json
 from asrkit.hub import credentials
 from asrkit.hub.errors import translate_errors
 
 Kind = Literal["model", "dataset"]
-REPLACED_SUFFIXES = (".safetensors", ".bin", ".index.json", "words.txt")
-"""Files of a published model that would be loaded beside those of the new one, and are removed."""
 
 
 @dataclass(frozen=True)
@@ -88,41 +85,3 @@ def read_text(repository: Repository, path: str) -> str:
             name, path, repo_type=kind, revision=repository.commit, cache_dir=credentials.cache_dir(kind)
         )
     return Path(file).read_text(encoding="utf-8", errors="replace")
-
-
-def publish(name: str, files: Mapping[str, Path | bytes], private: bool) -> str:
-    """Upload `files` to the model repository `name` in one commit, and return its address.
-
-    The repository is created if it does not exist. Weights of an earlier model in it are removed.
-
-    Raises HubError if this machine's token may not write there, if a repository that should be private exists and is
-    public, or if the Hub cannot be reached.
-    """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
-
-    if name.count("/") != 1:
-        raise HubError(f"{name!r} is not a valid model name; write OWNER/NAME.")
-    api = HfApi(token=credentials.current_token())
-    with translate_errors(name, "model", writing=True):
-        replaced: list[str] = []
-        try:
-            info = api.model_info(name)
-        except errors.RepositoryNotFoundError:
-            api.create_repo(name, private=private)
-        else:
-            if private and not info.private:
-                raise HubError(
-                    f"{name} is already public on the Hugging Face Hub; make it private in its "
-                    "settings first, or choose another name."
-                )
-            present = [file.rfilename for file in info.siblings or []]
-            replaced = [path for path in present if path.endswith(REPLACED_SUFFIXES) and path not in files]
-        api.create_commit(
-            name,
-            [
-                *(CommitOperationAdd(path, content) for path, content in files.items()),
-                *map(CommitOperationDelete, replaced),
-            ],
-            commit_message="Model trained with asrkit",
-        )
-    return f"{api.endpoint}/{name}"

@@ -24,6 +24,13 @@ STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
 FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
+OPTIMIZER_STATE = "optimizer.pt"
+"""In a checkpoint: twice the size of its weights. Without it a run cannot be resumed from there."""
+PROCESS_FILES = frozenset({"process.json", "heartbeat.json"})
+"""About the processes and the host that work on a run."""
+LOCAL_FILES = PROCESS_FILES | {"queue.json", "control"}
+"""What means nothing on another machine."""
+
 RESERVE_BYTES = 1 << 16
 """Room for the end event of a run and its traceback."""
 
@@ -253,6 +260,11 @@ class Run:
             if (match := CHECKPOINT.fullmatch(path.name))
         ]
         return [path for _, path in sorted(steps)]
+
+    def lacks_optimizer_state(self) -> bool:
+        """Whether the last checkpoint has none, because it was left out of the archive that the run comes from."""
+        last = next(reversed(self.checkpoints()), None)
+        return last is not None and (last / "trainer_state.json").exists() and not (last / OPTIMIZER_STATE).exists()
 
     def has_model(self) -> bool:
         return (self.model_dir / "config.json").exists()

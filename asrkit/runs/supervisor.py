@@ -77,6 +77,11 @@ def resume(store: RunStore, run: Run) -> Run:
         _check_unclaimed(run)
         if status not in RESUMABLE and status != QUEUED:  # QUEUED: created, but interrupted before it was started
             raise RunError(f"Run {run.id} is {status}; only a stopped, failed or crashed run can be resumed.")
+        if run.lacks_optimizer_state():
+            raise RunError(
+                f"Run {run.id} comes from an archive without the states of its optimizer, which resuming needs; "
+                "archive it again with them (`runs archive --with-optimizer`), or train its model further in a new run."
+            )
         store.check_free_space()
         devices.check_available(run.config())
         run.clear_flags()

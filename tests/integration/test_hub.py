@@ -216,6 +216,7 @@ def test_train_publish_and_transcribe_with_hub_models(asrkit, hub_server, tmp_pa
     )
     done = asrkit("runs", "publish", "one", "tiny/published", HF_TOKEN="hf_good")
     assert done.stdout.strip() == f"{hub_server.url}/tiny/published", done.stderr
+    assert "tiny/published" in hub_server.private
     card = (hub_server.root / "models/tiny/published/README.md").read_text()
     assert 'from_pretrained("tiny/published")' in card and 'base_model: "tiny/tones"' in card
     published = asrkit("transcribe", clip, "--model", "tiny/published", "--format", "json")

@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "_id": "0",
                     "id": name,
                     "modelId": name,
-                    "private": False,
+                    "private": name in self.hub.private,
                     "gated": "manual" if name in self.hub.gated else False,
                     "disabled": False,
                     "sha": hash_files(files),
@@ -208,10 +208,14 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = json.loads(body)
             name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
             kind = "spaces" if wanted.get("type") == "space" else "models"
-            (self.hub.root / kind / name).mkdir(parents=True, exist_ok=True)
+            url = f"{self.hub.url}/{'spaces/' if kind == 'spaces' else ''}{name}"
+            if (self.hub.root / kind / name).is_dir():
+                self._send_json({"url": url, "error": "You already created this repo"}, 409)
+                return
+            (self.hub.root / kind / name).mkdir(parents=True)
             if wanted.get("private") or wanted.get("visibility") == "private":
                 self.hub.private.add(name)
-            self._send_json({"url": f"{self.hub.url}/{'spaces/' if kind == 'spaces' else ''}{name}", "name": name})
+            self._send_json({"url": url, "name": name})
         elif parts[0] == "validate-yaml":
             self._send_json({"errors": [], "warnings": []})
         elif parts[3] == "preupload":
@@ -221,10 +225,12 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             for line in map(json.loads, body.splitlines()):
+                path = self.hub.root / parts[0] / "/".join(parts[1:3]) / line["value"].get("path", "")
                 if line["key"] == "file":
-                    path = self.hub.root / parts[0] / "/".join(parts[1:3]) / line["value"]["path"]
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(base64.b64decode(line["value"]["content"]))
+                elif line["key"] == "deletedFile":
+                    path.unlink()
             self._send_json({"commitUrl": f"{self.hub.url}/{'/'.join(parts[1:3])}/commit/0", "commitOid": "0" * 40})
 
     def _serve_file(self, kind: str, parts: list[str]) -> None:
@@ -269,9 +275,9 @@ class _Handler(BaseHTTPRequestHandler):
             if self.hub.bytes_per_second:
                 time.sleep(len(chunk) / self.hub.bytes_per_second)
 
-    def _send_json(self, value: Any) -> None:
+    def _send_json(self, value: Any, status: int = 200) -> None:
         content = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

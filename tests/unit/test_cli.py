@@ -25,6 +25,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.run import STOP
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
+from asrkit.transcription.export import publishing
 from tests.support.annotations import make_textgrid
 
 
@@ -648,6 +649,45 @@ def test_export_prints_what_was_measured(asrkit, tmp_path, monkeypatch):
     assert json.loads(out) == measured
 
 
-@pytest.mark.parametrize("flags", [["--public"], ["--space", "--public", "--private"]])
-def test_public_belongs_to_a_space(refused, ended, flags):
-    assert "--public belongs to --space" in refused("runs", "publish", ended.id, "ana/page", *flags)
+def test_public_and_private_exclude_each_other(asrkit, ended, capsys):
+    with pytest.raises(SystemExit):
+        asrkit("runs", "publish", ended.id, "ana/page", "--public", "--private")
+    assert "--private: not allowed with argument --public" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "form", "options"),
+    [
+        ([], "model", {"private": True, "replace": False}),
+        (["--space"], "page", {"private": True, "replace": False}),
+        (["--space", "app", "--public", "--replace"], "app", {"private": False, "replace": True}),
+    ],
+)
+def test_run_is_published_privately_unless_asked(asrkit, ended, monkeypatch, flags, form, options):
+    def publish_run(run, name, asked, *, on_progress, **given):
+        assert (run.id, name, asked, given) == (ended.id, "ana/tones", form, options)
+        return "https://example.org/ana/tones"
+
+    monkeypatch.setattr(publishing, "publish_run", publish_run)
+    assert asrkit("runs", "publish", ended.id, "ana/tones", *flags)[1] == "https://example.org/ana/tones\n"
+
+
+def test_card_is_shown_before_it_is_published(asrkit, ended):
+    code, out, _ = asrkit("runs", "publish", ended.id, "ana/tones", "--show-card")
+    assert code == 0 and out.startswith("---\n") and 'from_pretrained("ana/tones")' in out
+
+
+def test_archive_is_imported(asrkit, refused, ended, tmp_path):
+    asrkit("runs", "archive", ended.id, tmp_path / "packed.zip")
+    assert f"Run {ended.id} already exists" in refused("runs", "import", tmp_path / "packed.zip")
+    code, out, _ = asrkit("runs", "import", tmp_path / "packed.zip", "--run-id", "two", "--json")
+    assert code == 0 and (json.loads(out)["run_id"], json.loads(out)["status"]) == ("two", "finished")
+    assert "There is no file" in refused("runs", "import", tmp_path / "gone.zip")
+
+
+def test_model_is_packed_by_itself(asrkit, refused, ended, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "has no model yet" in refused("runs", "archive", ended.id, "--model")
+    ended.model_dir.mkdir()
+    (ended.model_dir / "config.json").write_text("{}")
+    assert asrkit("runs", "archive", ended.id, "--model")[1].startswith(f"{ended.id}-model.zip: ")

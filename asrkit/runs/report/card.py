@@ -79,6 +79,11 @@ def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> 
     return "\n\n".join(parts) + "\n"
 
 
+def render_published_card(run: Run, name: str) -> str:
+    """Render the card that a run's model gets under another name, such as its Hub id."""
+    return render_card(run, (run.model_dir / PICTURE).exists(), name)
+
+
 def write_card(run: Run) -> None:
     """Write the card and the picture of the curves beside the weights."""
     has_picture = picture.draw_curves(load_view(run), run.model_dir / PICTURE)

@@ -18,6 +18,7 @@ from asrkit.audio import encode_wav
 from asrkit.audio.confined import load_confined
 from asrkit.data import manifest
 from asrkit.errors import AsrkitError, RunError
+from asrkit.runs.report import archive as archives
 from asrkit.runs.report import export
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
@@ -37,9 +38,10 @@ def add_routes(app: FastAPI, store: RunStore, audio: ServedFiles | None = None) 
 
 
 def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
-    """Make the routes `download/<run>/figures.csv`, `config.json`, `run.zip` and `clip/<id>.wav`.
+    """Make the routes `download/<run>/figures.csv`, `config.json`, `run.zip`, `model.zip` and `clip/<id>.wav`.
 
-    A request names a run and a clip of its evaluation set, never a file.
+    `run.zip?optimizer` also has what resuming needs. A request names a run and a clip of its evaluation set, never a
+    file.
     """
 
     runs = GuardedStore(store.root)
@@ -53,8 +55,12 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
 
     def archive(request: Request, run: Run) -> Response:
         check(Action.READ_RUN_FILES, run)
-        content = StreamingResponse(export.iter_archive(run, path_hider()), media_type="application/zip")
-        return _as_attachment(content, f"{run.id}.zip")
+        blocks = archives.iter_archive(run, path_hider(), "optimizer" in request.query_params)
+        return _as_attachment(StreamingResponse(blocks, media_type="application/zip"), f"{run.id}.zip")
+
+    def model(request: Request, run: Run) -> Response:
+        blocks = archives.iter_model(run, path_hider())
+        return _as_attachment(StreamingResponse(blocks, media_type="application/zip"), f"{run.id}-model.zip")
 
     def clip(request: Request, run: Run) -> Response:
         check(Action.READ_RUN_FILES, run)
@@ -71,7 +77,13 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
 
         return endpoint
 
-    responses = {"figures.csv": metrics, "config.json": settings, "run.zip": archive, "clip/{clip}.wav": clip}
+    responses = {
+        "figures.csv": metrics,
+        "config.json": settings,
+        "run.zip": archive,
+        "model.zip": model,
+        "clip/{clip}.wav": clip,
+    }
     return [
         APIRoute(f"/download/{{run}}/{name}", make_endpoint(respond), dependencies=checks, response_model=None)
         for name, respond in responses.items()

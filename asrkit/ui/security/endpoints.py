@@ -62,7 +62,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *_rows([f"{API}/upload"], POST, _TRANSCRIBE, FORM_TYPE),
     *_rows([f"{API}/upload_progress"], GET, _TRANSCRIBE),
     # Downloads and sounds check whose run, recording or dataset it is.
-    *_rows([f"/download/{{run}}/{name}" for name in ("figures.csv", "config.json", "run.zip")], GET, _VIEW),
+    *_rows([f"/download/{{run}}/{name}" for name in ("figures.csv", "config.json")], GET, _VIEW),
+    *_rows([f"/download/{{run}}/{name}" for name in ("run.zip", "model.zip")], GET, _VIEW),
     *_rows(["/download/{run}/clip/{clip}.wav", "/audio/{kind}.wav", "/archive/{name}.zip"], GET, _VIEW),
 )
 

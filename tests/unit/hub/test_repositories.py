@@ -1,4 +1,4 @@
-"""Listing the files of a repository, the cache for when the Hub cannot be reached, and publication."""
+"""Listing the files of a repository, and the cache for when the Hub cannot be reached."""
 
 import pytest
 
@@ -63,9 +63,3 @@ def test_text_of_a_file_is_read_at_its_commit(served):
 def test_text_that_is_gone_is_an_error(served):
     with pytest.raises(HubError, match="The model owner/model cannot be fetched"):
         hub.read_text(hub.inspect_repository("owner/model", "model"), "none.json")
-
-
-@pytest.mark.parametrize("name", ["model", "a/b/c"])
-def test_publication_needs_owner_and_name(name):
-    with pytest.raises(HubError, match="is not a valid model name; write OWNER/NAME"):
-        hub.publish(name, {}, private=True)

@@ -1,7 +1,5 @@
 import csv
 import io
-import tracemalloc
-import zipfile
 
 from asrkit.runs.events import Event
 from asrkit.runs.report import export
@@ -42,37 +40,6 @@ def test_restart_from_step_0_repeats_no_row(make_run):
     assert len(rows(make_run(history=[*first, *first]))) == 2
 
 
-def test_archive_contains_the_run_without_drafts(make_run):
+def test_disk_usage_counts_all_files(make_run):
     run = make_run(history=HISTORY)
-    (run.checkpoints_dir / ".partial").mkdir(parents=True)
-    (run.checkpoints_dir / ".partial" / "half").write_text("half")
-    weights = run.checkpoints_dir / "checkpoint-2" / "model.safetensors"
-    weights.parent.mkdir()
-    weights.write_bytes(b"w" * 3_000_000)
-    with zipfile.ZipFile(io.BytesIO(b"".join(export.iter_archive(run)))) as packed:
-        assert packed.testzip() is None
-        assert set(packed.namelist()) == {
-            "one/config.json",
-            "one/events.jsonl",
-            "one/checkpoints/checkpoint-2/model.safetensors",
-        }
-        assert packed.read("one/checkpoints/checkpoint-2/model.safetensors") == weights.read_bytes()
-        assert packed.read("one/events.jsonl") == run.events_path.read_bytes()
-
-
-def test_archive_is_streamed_with_bounded_memory(make_run, tmp_path):
-    run = make_run(history=HISTORY)
-    with open(run.path / "big.safetensors", "wb") as file:
-        file.truncate(200_000_000)
-    tracemalloc.start()
-    size = sum(len(block) for block in export.iter_archive(run))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert size > 200_000_000 and peak < 20_000_000
-
-
-def test_archive_is_written_to_a_file(make_run, tmp_path):
-    run = make_run(history=HISTORY)
-    export.write_archive(run, tmp_path / "one.zip")
-    assert zipfile.is_zipfile(tmp_path / "one.zip") and list(tmp_path.glob(".*")) == []
     assert export.measure_disk_usage(run) >= run.events_path.stat().st_size + run.config_path.stat().st_size

@@ -70,6 +70,23 @@ def test_metrics_settings_and_archive_are_served(client, run):
     assert "one/events.jsonl" in packed.namelist()
 
 
+def test_optimizer_states_are_served_if_asked_for(client, run):
+    checkpoint = run.checkpoints_dir / "checkpoint-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "optimizer.pt").write_bytes(b"state")
+    sizes = [len(client.get(f"/download/one/run.zip{query}").content) for query in ("", "?optimizer")]
+    assert sizes[0] < sizes[1]
+
+
+def test_model_is_served_by_itself(client, run):
+    assert client.get("/download/one/model.zip").status_code == 404
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    response = client.get("/download/one/model.zip")
+    assert response.headers["content-disposition"] == 'attachment; filename="one-model.zip"'
+    assert "one/README.md" in zipfile.ZipFile(io.BytesIO(response.content)).namelist()
+
+
 def test_clip_is_the_evaluated_part_of_its_file(client, run):
     clip, gone = manifest.read(run.manifest_path("eval"))
     response = client.get(f"/download/one/clip/{clip.id}.wav")
