@@ -49,7 +49,9 @@ class TrainingSettings:
         high=10_000,
         basic=True,
     )
-    eval_batch_size: int = _setting(8, "Evaluation batch size", "Clips per batch during evaluation.", low=1, high=4096)
+    eval_batch_size: int = _setting(
+        0, "Evaluation batch size", "Clips per batch during evaluation; 0 fills batches by seconds.", low=0, high=4096
+    )
     gradient_accumulation_steps: int = _setting(
         1, "Gradient accumulation", "Batches per optimizer step.", low=1, high=1024
     )

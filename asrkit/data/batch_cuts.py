@@ -1,13 +1,18 @@
-"""Where sorted clips are cut into batches: how many batches an epoch has, for the training and for its forecast."""
+"""Where sorted clips are cut into batches: for the training and its forecast, and for inference."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 MIN_WINDOWS = 32
 """Windows of an epoch, each of at least two batches: fewer windows mix clips better, more pad less."""
+
+MIN_FILL = 0.8
+"""In inference, clips share a batch if the shortest is at least this part of the longest: the rest would be spent on
+padding."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,25 @@ def _cut(descending: np.ndarray, batch_seconds: float, batch_size: int, num_over
         # A small last batch would weigh as much as a full one.
         cuts[-2] = (cuts[-3] + cuts[-1] + 1) // 2
     return np.array(cuts)
+
+
+def max_inference_batch_s(device_type: str) -> float:
+    """Return the seconds of padded audio in a batch of inference: what keeps the caches, or the GPU, busy."""
+    return 24.0 if device_type == "cpu" else 240.0
+
+
+def fill_batches(lengths: Sequence[float], max_batch: float, min_fill: float, min_length: float = 0) -> list[list[int]]:
+    """Group the indices of clips by length, longest first; those shorter than `min_length` are in no batch.
+
+    max_batch: padded length of a batch, in the unit of the lengths. min_fill: the shortest length of a batch by its
+    longest.
+    """
+    batches: list[list[int]] = []
+    long_enough = (index for index, length in enumerate(lengths) if length >= min_length)
+    for index in sorted(long_enough, key=lambda index: -lengths[index]):
+        longest = lengths[batches[-1][0]] if batches else 0
+        if batches and (len(batches[-1]) + 1) * longest <= max_batch and lengths[index] >= min_fill * longest:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches

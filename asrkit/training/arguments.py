@@ -28,7 +28,6 @@ def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         seed=config.seed,
         data_seed=config.seed,
         per_device_train_batch_size=config.train_batch_size,
-        per_device_eval_batch_size=config.eval_batch_size,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.lr_scheduler_type,

@@ -1,39 +1,23 @@
-"""Evaluate a model on a manifest: decode every clip and score the texts.
-
-Only the text of each clip is kept, so memory does not grow with the vocabulary or the length of the clips.
-"""
+"""Evaluate a model on clips of a manifest: decode them and score the texts."""
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from asrkit.data.manifest import Utterance
-from asrkit.decoding import ctc
-from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.lexicon import LexiconDecoder
-from asrkit.models import anatomy
-from asrkit.models.anatomy import Anatomy
 from asrkit.text import metrics
 from asrkit.text.normalisers import normalise
-from asrkit.training import distributed, failures
-from asrkit.training.arguments import num_loader_workers
-from asrkit.training.data import Batch, SpeechDataset
-from asrkit.training.loaders import make_eval_loader
-from asrkit.training.micro_batching import free_memory, take_clips
-from asrkit.training.prefetch import prefetch
+from asrkit.training.clip_decoding import ClipResult, ProgressCheck, decode_clips
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
-
-logger = logging.getLogger(__name__)
 
 NUM_FIXED_SAMPLES, NUM_WORST_SAMPLES = 5, 3
 
@@ -91,174 +75,61 @@ class Evaluation:
         }
 
 
-class Interrupted(Exception):
-    """The evaluation ended early because the run is to stop."""
-
-
-@dataclass
-class _ProcessResult:
-    """Result of one process: text and finite loss of each clip by its index in the manifest, and totals over clips."""
-
-    hypotheses: dict[int, str] = field(default_factory=dict)
-    greedy: dict[int, str] = field(default_factory=dict)
-    losses: dict[int, float] = field(default_factory=dict)
-    num_blanks: int = 0
-    num_frames: int = 0
-    num_unknown: int = 0
-    num_tokens: int = 0
-    audio_seconds: float = 0.0
-
-
 def evaluate(
     model: CtcModel,
     processor: Any,
     utterances: Sequence[Utterance],
     *,
-    batch_size: int,
+    batch_size: int = 0,
     normaliser: str,
     lexicon_decoder: LexiconDecoder | None = None,
-    on_progress: Callable[[int, int], bool] = lambda done, total: True,
+    on_progress: ProgressCheck = lambda done, total: True,
 ) -> Evaluation:
-    """Decode (greedily, or with `lexicon_decoder`) and score; references and hypotheses are normalised alike.
+    """Decode all clips and score them; the parameters are those of `decode_clips` and `score_clips`."""
+    start = time.monotonic()
+    results = decode_clips(
+        model,
+        processor,
+        utterances,
+        range(len(utterances)),
+        batch_size=batch_size,
+        lexicon_decoder=lexicon_decoder,
+        on_progress=on_progress,
+    )
+    return score_clips(utterances, results, normaliser, time.monotonic() - start, lexicon_decoder is not None)
 
-    Each of several processes evaluates its share of the clips, and all of them return the whole result.
-    on_progress: called with the number of evaluated clips and of all clips; if it returns False on one process,
-    `Interrupted` is raised on all of them.
+
+def score_clips(
+    utterances: Sequence[Utterance],
+    results: Mapping[int, ClipResult],
+    normaliser: str,
+    seconds: float,
+    has_word_list: bool = False,
+) -> Evaluation:
+    """Score decoded clips; references and hypotheses are normalised alike.
+
+    results: by index in the manifest. seconds: that decoding took. has_word_list: whether a word list was used.
     """
-    start, was_training = time.monotonic(), model.training
-    model.eval()
-    try:
-        result = _evaluate_share(model, processor, utterances, batch_size, lexicon_decoder, on_progress)
-    finally:
-        model.train(was_training)
-    all_results = distributed.all_gather(result)
-    results = [result for result in all_results if result is not None]
-    if len(results) < len(all_results):
-        raise Interrupted
-    losses = [loss for result in results for loss in result.losses.values()]
-    references = [normalise(row.text, normaliser) for row in utterances]
-    greedy = _merge_texts([result.greedy for result in results], normaliser)
-    hypotheses = _merge_texts([result.hypotheses for result in results], normaliser) if lexicon_decoder else greedy
+    clips = sorted(results)
+    rows, decoded = [utterances[index] for index in clips], [results[index] for index in clips]
+    references = [normalise(row.text, normaliser) for row in rows]
+    hypotheses = [normalise(result.hypothesis, normaliser) for result in decoded]
+    greedy = [normalise(result.greedy, normaliser) for result in decoded] if has_word_list else None
+    losses = [result.loss for result in decoded if result.loss is not None]
     return Evaluation(
         loss=float(np.mean(losses)) if losses else math.inf,
         scores=metrics.score(references, hypotheses),
-        greedy=metrics.score(references, greedy) if lexicon_decoder else None,
+        greedy=metrics.score(references, greedy) if greedy is not None else None,
         wer_interval=metrics.bootstrap_wer_interval(references, hypotheses),
-        blank_share=sum(result.num_blanks for result in results) / max(1, sum(result.num_frames for result in results)),
-        unknown_share=sum(result.num_unknown for result in results)
-        / max(1, sum(result.num_tokens for result in results)),
-        utterances=len(utterances),
-        audio_seconds=sum(result.audio_seconds for result in results),
-        seconds=time.monotonic() - start,
-        samples=_select_samples(utterances, references, hypotheses),
-        num_infinite=len(utterances) - len(losses),
+        blank_share=sum(result.num_blanks for result in decoded) / max(1, sum(result.num_frames for result in decoded)),
+        unknown_share=sum(result.num_unknown for result in decoded)
+        / max(1, sum(result.num_tokens for result in decoded)),
+        utterances=len(rows),
+        audio_seconds=sum(row.duration_s for row in rows),
+        seconds=seconds,
+        samples=_select_samples(rows, references, hypotheses),
+        num_infinite=len(rows) - len(losses),
     )
-
-
-def _merge_texts(shares: list[dict[int, str]], normaliser: str) -> list[str]:
-    """Return the normalised texts of all processes, in the order of the manifest."""
-    texts = {index: text for share in shares for index, text in share.items()}
-    return [normalise(texts[index], normaliser) for index in sorted(texts)]
-
-
-def _evaluate_share(
-    model: CtcModel,
-    processor: Any,
-    utterances: Sequence[Utterance],
-    batch_size: int,
-    lexicon_decoder: LexiconDecoder | None,
-    on_progress: Callable[[int, int], bool],
-) -> _ProcessResult | None:
-    """Evaluate this process's share of the clips; None if `on_progress` returned False."""
-    result = _ProcessResult()
-    parts = anatomy.of(model, processor)
-    greedy = GreedyDecoder(processor, parts.blank_id)
-    # Where padding changes a clip's own frames, clips are evaluated one by one.
-    size = batch_size if parts.is_batch_invariant else 1
-    longest_first = sorted(range(len(utterances)), key=lambda index: -utterances[index].duration_s)
-    share = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
-    device = next(model.parameters()).device
-    loader = make_eval_loader(
-        SpeechDataset(utterances, processor),
-        [share[start : start + size] for start in range(0, len(share), size)],
-        processor,
-        # On a CPU, further processes would slow the model down.
-        num_workers=num_loader_workers() if device.type == "cuda" else 0,
-    )
-    batches = prefetch(loader, device)
-    num_remaining, max_clips = len(share), size
-    while num_remaining:
-        if not on_progress(len(utterances) - num_remaining * distributed.WORLD_SIZE, len(utterances)):
-            return None
-        batch = next(batches)
-        max_clips = _decode_fitting(model, parts, greedy, batch, max_clips, lexicon_decoder, result)
-        num_remaining -= len(batch["labels"])
-    return result
-
-
-def _decode_fitting(
-    model: CtcModel,
-    parts: Anatomy,
-    greedy: GreedyDecoder,
-    batch: Batch,
-    max_clips: int,
-    lexicon_decoder: LexiconDecoder | None,
-    result: _ProcessResult,
-) -> int:
-    """Decode a batch, at most `max_clips` at once; return how many fit. Raises the error where not even one does."""
-    num_clips, start = len(batch["labels"]), 0
-    while start < num_clips:
-        part = take_clips(batch, start, start + max_clips)
-        try:
-            _decode_batch(model, parts, greedy, part, lexicon_decoder, result)
-        except RuntimeError as error:
-            if not failures.is_out_of_memory(error) or len(part["labels"]) == 1:
-                raise
-        else:
-            start += max_clips
-            continue
-        # Outside the handler, because the exception holds on to the memory.
-        max_clips = len(part["labels"]) // 2
-        free_memory()
-        logger.warning("%d clips do not fit into memory at once; continuing with %d.", len(part["labels"]), max_clips)
-    return max_clips
-
-
-def _decode_batch(
-    model: CtcModel,
-    parts: Anatomy,
-    greedy: GreedyDecoder,
-    batch: Batch,
-    lexicon_decoder: LexiconDecoder | None,
-    result: _ProcessResult,
-) -> None:
-    """Add texts, losses and totals of a batch to `result`."""
-    device, indices = next(model.parameters()).device, batch["about"]["clips"]
-    inputs = {name: value.to(device) for name, value in batch.items() if name != "about"}
-    with torch.inference_mode():
-        output = model(**inputs)
-    ids, frame_counts = output.logits.argmax(-1).cpu(), parts.count_batch_frames(inputs).cpu()
-    # Where memory runs out, it does so before anything is added to the result.
-    probs = output.logits.float().softmax(-1).cpu().numpy() if lexicon_decoder else None
-    result.audio_seconds += batch["about"]["audio_seconds"]
-    # The model's loss is the mean over the batch, where an infinite one counts as 0 (`ctc_zero_infinity`).
-    is_infinite = parts.is_infeasible(batch["labels"].cpu(), frame_counts).tolist()
-    finite = [index for index, infinite in zip(indices, is_infinite, strict=True) if not infinite]
-    if finite:
-        result.losses |= dict.fromkeys(finite, float(output.loss) * len(indices) / len(finite))
-    for index, row, count in zip(indices, ids, frame_counts, strict=True):
-        true_ids = row[:count].tolist()
-        result.num_blanks += true_ids.count(greedy.blank_id)
-        result.num_frames += int(count)
-        tokens = ctc.collapse(true_ids, greedy.blank_id)
-        result.num_tokens += len(tokens)
-        result.num_unknown += sum(token == parts.unknown_id for token in tokens)
-        result.greedy[index] = greedy.to_text(true_ids)
-    if lexicon_decoder and probs is not None:
-        result.hypotheses |= {
-            index: " ".join(word.word for word in lexicon_decoder.search(frames[:count]))
-            for index, frames, count in zip(indices, probs, frame_counts, strict=True)
-        }
 
 
 def _select_samples(

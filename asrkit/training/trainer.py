@@ -20,6 +20,7 @@ from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
 from asrkit.training import distributed, evaluation
 from asrkit.training.arguments import make_arguments
 from asrkit.training.cache import EncoderCache, is_exact
+from asrkit.training.clip_decoding import Interrupted
 from asrkit.training.data import Batch
 from asrkit.training.findings import (
     FindingReporter,
@@ -225,7 +226,7 @@ class CtcTrainer(SavingTrainer):
                 lexicon_decoder=self.lexicon_decoder,
                 on_progress=self._report_evaluation_progress,
             )
-        except evaluation.Interrupted:  # raised on every process, whichever saw the flag
+        except Interrupted:  # raised on every process, whichever saw the flag
             self._interrupt()
             if distributed.broadcast(self.run.has_flag(CANCEL)):
                 self.control.should_save = False  # it was set before the evaluation began

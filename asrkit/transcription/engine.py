@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from asrkit.audio import SAMPLING_RATE
+from asrkit.data.batch_cuts import MIN_FILL, fill_batches, max_inference_batch_s
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, features, memory_format, processors, weights
 from asrkit.transcription.inference_thread import run_in_inference_thread
@@ -19,10 +20,6 @@ from asrkit.transcription.precision import best_device, choose_dtype
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 """oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here
 has one of its own. On an hour of speech 64 took 360 MB less and were no slower."""
-MAX_BATCH_S = {"cpu": 24.0, "cuda": 240.0}
-"""Seconds of padded audio in a batch: what keeps the caches, or the GPU, busy."""
-MIN_FILL = 0.8
-"""Clips share a batch if the shortest is at least this part of the longest: the rest would be spent on padding."""
 ALL_THREADS = torch.get_num_threads()
 """Threads that wait for each other in every layer: fastest alone, and much slower than one thread where another
 process, such as a run, keeps the cores busy (seen: 11 to 89 x real time with two, 158 to 295 with one)."""
@@ -78,7 +75,7 @@ class Engine:
         else:
             memory_format.use_default_format(self.model)
         self.device = torch.device(device)
-        self.max_batch_s = MAX_BATCH_S[self.device.type]
+        self.max_batch_s = max_inference_batch_s(self.device.type)
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.dtype = self._chosen_dtype or choose_dtype(device, num_parameters)
         try:
@@ -98,7 +95,7 @@ class Engine:
         results: list[np.ndarray] = [np.zeros((0, self.num_tokens), np.float32)] * len(clips)
         min_fill = MIN_FILL if self.anatomy.is_batch_invariant else 1.0
         lengths = [len(clip) for clip in clips]
-        for batch in make_batches(lengths, self.max_batch_s, min_fill, self.anatomy.min_samples):
+        for batch in fill_batches(lengths, self.max_batch_s * SAMPLING_RATE, min_fill, self.anatomy.min_samples):
             with self._lock:
                 outputs = run_in_inference_thread(self._infer_with_fallback, [clips[index] for index in batch])
             if any(np.isnan(output).any() for output in outputs):
@@ -147,20 +144,3 @@ class Engine:
             return list(scores)
         num_frames = self.anatomy.count_frames(mask.sum(-1)).tolist()
         return [clip[:count] for clip, count in zip(scores, num_frames, strict=True)]
-
-
-def make_batches(lengths: Sequence[int], max_batch_s: float, min_fill: float, min_samples: int = 1) -> list[list[int]]:
-    """Group the indices of clips by length, longest first; those shorter than `min_samples` are in no batch.
-
-    max_batch_s: seconds of padded audio in a batch. min_fill: the shortest length of a batch by its longest.
-    """
-    batches: list[list[int]] = []
-    max_samples = max_batch_s * SAMPLING_RATE
-    long_enough = (index for index, length in enumerate(lengths) if length >= min_samples)
-    for index in sorted(long_enough, key=lambda index: -lengths[index]):
-        longest = lengths[batches[-1][0]] if batches else 0
-        if batches and (len(batches[-1]) + 1) * longest <= max_samples and lengths[index] >= min_fill * longest:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches

@@ -37,12 +37,13 @@ def run(pack: Pack) -> None:
     model.to(pack.device)
     precision = resolve_precision("auto")
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    for size in pack.pick((8, 32), (8,)):
+    for size in pack.pick((0, 32), (0,)):
 
         def evaluate(size: int = size) -> training_evaluation.Evaluation:
             with torch.autocast(pack.device.type, dtype=dtype, enabled=dtype is not None):
                 return training_evaluation.evaluate(model, processor, rows, batch_size=size, normaliser="basic")
 
         seconds, result = pack.time(evaluate)
-        pack.measure(f"in a run, {hours:.1f} h, batches of {size}", seconds, "s", at_most=limit_s, detail=precision)
+        batches = f"batches of {size}" if size else "batches filled by seconds"
+        pack.measure(f"in a run, {hours:.1f} h, {batches}", seconds, "s", at_most=limit_s, detail=precision)
         pack.check("every clip is evaluated in a run", result.utterances == len(rows))

@@ -7,7 +7,8 @@ from transformers import Wav2Vec2Config
 from asrkit.config import TrainConfig
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.training import evaluation
-from asrkit.training.evaluation import Interrupted, evaluate
+from asrkit.training.clip_decoding import Interrupted
+from asrkit.training.evaluation import evaluate
 from asrkit.training.model import load
 
 LENGTHS = (0.31, 1.0, 0.52, 0.77, 0.9)
@@ -141,6 +142,18 @@ def test_loss_is_mean_over_clips(processor, clips, size):
     assert found.loss == pytest.approx(0.3) and found.audio_seconds == pytest.approx(1.5)
     assert [samples for batch in model.batches for samples in batch] == [8000, 6400, 4800, 3200, 1600]
     assert found.utterances == 5
+
+
+def test_batches_are_filled_by_seconds_with_clips_of_like_lengths(processor, clips):
+    """24 s of padded audio on a CPU; clips share a batch if the shortest has 0.8 of the longest."""
+    model = FakeModel()
+    run(processor, model, clips(0.5, *[4.0] * 7, 0.45, 0.3), 0)
+    assert [[samples / 16_000 for samples in batch] for batch in model.batches] == [
+        [4.0] * 6,
+        [4.0],
+        [0.5, 0.45],
+        [0.3],
+    ]
 
 
 def test_references_and_hypotheses_are_normalised(processor, clips):

@@ -10,9 +10,19 @@ from transformers import TrainerCallback
 from asrkit.config import TrainConfig
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
-from asrkit.training import arguments, evaluation, failures, loaders, loss_scaling, micro_batching, prefetch
+from asrkit.training import (
+    arguments,
+    clip_decoding,
+    evaluation,
+    failures,
+    loaders,
+    loss_scaling,
+    micro_batching,
+    prefetch,
+)
 from asrkit.training.arguments import resolve_precision
 from asrkit.training.cache import EncoderCache
+from asrkit.training.data import SpeechDataset
 from asrkit.training.findings import FindingReporter
 from asrkit.training.model import load
 from asrkit.training.trainer import CtcTrainer
@@ -216,9 +226,7 @@ def test_loaders_pin_their_batches_where_there_is_a_gpu(build, monkeypatch):
     trainer = build()
     for has_gpu in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
-        evaluating = loaders.make_eval_loader(
-            evaluation.SpeechDataset(trainer.eval_rows, None), [[0]], trainer.processor, 0
-        )
+        evaluating = loaders.make_eval_loader(SpeechDataset(trainer.eval_rows, None), [[0]], trainer.processor, 0)
         assert [trainer.get_train_dataloader().pin_memory, evaluating.pin_memory] == [has_gpu, has_gpu]
 
 
@@ -323,7 +331,7 @@ def test_evaluation_frees_memory_before_it_continues_with_fewer_clips(build, mon
     model, rows = trainer.model, trainer.train_rows
     wanted = evaluation.evaluate(model, trainer.processor, rows, batch_size=4, normaliser="none").to_event_data()
     sizes, freed = limit_memory(monkeypatch, model, 2), []
-    monkeypatch.setattr(evaluation, "free_memory", lambda: freed.append(len(sizes)))
+    monkeypatch.setattr(clip_decoding, "free_memory", lambda: freed.append(len(sizes)))
     found = evaluation.evaluate(model, trainer.processor, rows, batch_size=4, normaliser="none").to_event_data()
     assert sizes == [4, 2, 2] and freed == [1]
     assert found.pop("loss") == pytest.approx(wanted.pop("loss"), rel=1e-5)

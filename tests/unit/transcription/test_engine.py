@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrkit.audio import SAMPLING_RATE
-from asrkit.transcription.engine import Engine, make_batches
+from asrkit.data.batch_cuts import fill_batches
+from asrkit.transcription.engine import Engine
 from asrkit.transcription.transcriber import Transcriber
 from tests.support import tiny
 from tests.support.noise import make_noise
@@ -38,7 +39,7 @@ def test_batching_does_not_change_scores(tmp_path, norm):
 
 @given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
 def test_batches_hold_every_clip_once_with_similar_lengths(lengths):
-    groups = make_batches(lengths, 24.0, 0.8, min_samples=400)
+    groups = fill_batches(lengths, 24 * SAMPLING_RATE, 0.8, min_length=400)
     assert sorted(index for group in groups for index in group) == [
         index for index, length in enumerate(lengths) if length >= 400
     ]
