@@ -9,7 +9,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
-from asrkit.text.normalisers import NORMALISERS
+from asrkit.text.base_normalisers import NORMALISERS
 from asrkit.ui import strings
 from asrkit.ui.common import form, scripts
 from asrkit.ui.common.component import UI, server_functions, template

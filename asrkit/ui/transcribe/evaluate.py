@@ -18,7 +18,7 @@ from asrkit.errors import DataError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.runs import model_choices, scoring_rules
 from asrkit.runs.store import RunStore
-from asrkit.text.normalisers import NORMALISERS
+from asrkit.text.base_normalisers import NORMALISERS
 from asrkit.ui import strings
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import Reply, Request, server_functions, template, with_error_reply
