@@ -112,6 +112,9 @@ def encode(value: Any, arrays: list[memoryview]) -> Any:
 def decoder(kind: Any) -> Decoder:
     """Return the function (JSON, bytes of arrays) -> value of this type, which raises ValueError for another one."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if hasattr(origin or kind, "__value__"):  # a `type` statement, as NDArray is in NumPy 2.5
+        meant = (origin or kind).__value__
+        return decoder(meant[arguments] if arguments else meant)
     if kind in (str, int, bool, types.NoneType):
         return lambda value, data: _check(value, kind)
     if kind is float:

@@ -88,7 +88,7 @@ class CtcTrainer(SavingTrainer):
             else None
         )
         self._clips_in_update, self._last_progress_time = 1.0, 0.0
-        self._epoch_batches: tuple[Iterator[Any], Iterator[Batch]] | None = None
+        self._epoch_batches: Iterator[Batch] | None = None
         self._steps = StepLog()
         # Half for decoded audio, half for the frozen convolutions, divided among the processes on this machine.
         self._cache_bytes = config.cache_gb * 2**30 / 2 / distributed.LOCAL_WORLD_SIZE
@@ -107,13 +107,22 @@ class CtcTrainer(SavingTrainer):
         geometry = self.anatomy.geometry
         return make_train_loader(self.config, self.args, self.train_rows, self.processor, self._cache_bytes, geometry)
 
+    def begin_epoch(self) -> None:
+        """Fetch the next batch from the iterator of a new epoch.
+
+        The iterator itself does not tell: a loader with processes that persist returns the same one in each epoch.
+        """
+        self._epoch_batches = None
+
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], None]:
         """Fetch the batches of an update and count their clips over all processes."""
-        if self._epoch_batches is None or self._epoch_batches[0] is not epoch_iterator:
-            self._epoch_batches = epoch_iterator, prefetch(epoch_iterator, device)
-        batches, _ = super().get_batch_samples(self._epoch_batches[1], num_batches, device)
+        if self._epoch_batches is None:
+            self._epoch_batches = prefetch(epoch_iterator, device)
+        batches, _ = super().get_batch_samples(self._epoch_batches, num_batches, device)
+        if not batches:  # Trainer would end the training as if it were complete
+            raise RuntimeError(f"the loader has no batch for the update after step {self.state.global_step}")
         num_clips = float(sum(len(batch["labels"]) for batch in batches))
         if self.args.world_size > 1:
             num_clips = self.accelerator.reduce(torch.tensor(num_clips, device=device)).item()

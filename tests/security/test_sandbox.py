@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typing_extensions import TypeAliasType
 
 from asrkit import sandbox
 from asrkit.errors import AudioError, ColumnError, DataError
@@ -204,3 +205,13 @@ def test_array_beyond_its_bytes_is_refused(value: object) -> None:
     kind = typing.get_type_hints(hostile.half)["samples"]
     with pytest.raises(ValueError, match="a reply with"):
         messages.decoder(kind)(value, bytearray(8))
+
+
+def test_array_is_received_where_its_type_is_an_alias():
+    """NumPy 2.5 declares NDArray by a `type` statement."""
+    element = typing.TypeVar("element")
+    alias = TypeAliasType("alias", np.ndarray[tuple[typing.Any, ...], np.dtype[element]], type_params=(element,))
+    array, sent = np.array([1.0, 2.0], np.float32), []
+    value = messages.encode(array, sent)
+    found = messages.decoder(alias[np.float32])(value, bytearray(b"".join(sent)))
+    np.testing.assert_array_equal(found, array)

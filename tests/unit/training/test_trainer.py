@@ -1,6 +1,7 @@
 """The training loop on a model of ten thousand parameters and clips of half a second, with a real run directory."""
 
 import dataclasses
+import itertools
 import types
 
 import pytest
@@ -50,7 +51,7 @@ def build(base, clips, tmp_path):
     """build(count, settings) -> a CtcTrainer on the first `count` clips, evaluated on the last two."""
     store, rows = RunStore(tmp_path / "runs"), clips(*LENGTHS, texts=TEXTS)
 
-    def make(count=4, run=None, resume_state=None, model_of=None, **changes):
+    def make(count=4, run=None, resume_state=None, model_of=None, num_workers=0, **changes):
         settings = {
             "preset": "",
             "model": str(base),
@@ -70,7 +71,7 @@ def build(base, clips, tmp_path):
         processor, model = model_of(config) if model_of else load(str(base), config, TEXTS)
         run = run or store.create(config)
         trainer = CtcTrainer(run, config, model, processor, rows[:count], rows[2:], resume_state)
-        trainer.args.dataloader_num_workers = 0
+        trainer.args.dataloader_num_workers = num_workers
         return trainer
 
     return make
@@ -285,6 +286,36 @@ def test_zero_eval_steps_evaluates_after_each_epoch(build):
     assert [path.name for path in trainer.run.checkpoints()] == ["checkpoint-2", "checkpoint-4"]
 
 
+def look_ahead(batches, device):
+    """Yield each batch when the next one is there, as `prefetch` does on a GPU."""
+    pairs = itertools.pairwise(itertools.chain(batches, [None]))
+    yield from (batch for batch, _ in pairs)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_every_epoch_has_all_clips_with_and_without_loader_processes(build, monkeypatch, num_workers):
+    monkeypatch.setattr("asrkit.training.trainer.prefetch", look_ahead)
+    trainer, seen = build(max_steps=0, num_epochs=3, train_batch_size=2, num_workers=num_workers), []
+    compute_loss = trainer.compute_loss
+
+    def spy(model, inputs, **more):
+        seen.append(inputs["about"]["clips"])
+        return compute_loss(model, inputs, **more)
+
+    monkeypatch.setattr(trainer, "compute_loss", spy)
+    trainer.train()
+    assert trainer.state.global_step == trainer.state.max_steps == 6
+    for epoch in range(3):
+        assert sorted(clip for clips in seen[2 * epoch : 2 * epoch + 2] for clip in clips) == [0, 1, 2, 3]
+
+
+def test_training_without_a_batch_for_an_update_is_an_error(build, monkeypatch):
+    trainer = build(max_steps=3)
+    monkeypatch.setattr("asrkit.training.trainer.prefetch", lambda batches, device: iter([]))
+    with pytest.raises(RuntimeError, match="no batch for the update after step 0"):
+        trainer.train()
+
+
 def fake_evaluations(monkeypatch, *rates):
     """Make evaluations return these WERs in turn."""
     left = list(rates)
@@ -453,10 +484,17 @@ def test_short_clips_can_be_masked(build):
     assert trainer.state.global_step == 1
 
 
-@pytest.mark.parametrize("freeze", ["nothing", "lora"])
-def test_resumed_run_continues_the_same_losses(build, freeze):
+@pytest.mark.parametrize(("freeze", "num_workers"), [("nothing", 0), ("lora", 0), ("nothing", 1)])
+def test_resumed_run_continues_the_same_losses(build, freeze, num_workers):
     """Same batches, same augmentation, same optimizer: the losses of steps 3 and 4 are those of one long run."""
-    settings = {"max_steps": 4, "train_batch_size": 2, "augmentation": "light", "save_steps": 2, "num_epochs": 9}
+    settings = {
+        "max_steps": 4,
+        "train_batch_size": 2,
+        "augmentation": "light",
+        "save_steps": 2,
+        "num_epochs": 9,
+        "num_workers": num_workers,
+    }
     settings |= {"freeze": freeze, "learning_rate": 0.05 if freeze == "lora" else 1e-3}
     long, broken = build(**settings), build(**settings)
     long.train()
