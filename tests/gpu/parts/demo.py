@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +33,14 @@ def run(pack: Pack) -> None:
         while used_mb(pack) - before_mb > MAX_LEFT_MB and time.monotonic() < deadline:
             time.sleep(1.0)
         left_mb = used_mb(pack) - before_mb
-        pack.measure("memory that ended runs keep", max(0.0, left_mb), "MB", at_most=MAX_LEFT_MB, is_exact=True)
+        pack.measure(
+            "memory that ended runs keep",
+            max(0.0, left_mb),
+            "MB",
+            at_most=MAX_LEFT_MB,
+            is_exact=True,
+            detail=describe_holders() if left_mb > MAX_LEFT_MB else "",
+        )
     else:
         alive = [one.id for one in lifecycle.iter_active_runs(store)]
         pack.check("no worker is left", not alive, ", ".join(alive))
@@ -49,6 +58,8 @@ def train_demo(pack: Pack, store: RunStore) -> None:
     status, run_view = lifecycle.get_status(demo), view.load_view(demo)
     pack.check("the demo finishes", status == lifecycle.FINISHED, output[-300:])
     expected = "cuda" if pack.has_gpu else "cpu"
+    steps, planned = run_view.step, run_view.started["total_steps"]
+    pack.check("the demo makes all its updates", steps == planned, f"{steps} of {planned}")
     pack.check(f"the demo ran on {expected}", str(run_view.started["device"]).startswith(expected))
     pack.check("its precision", True, str(run_view.started["precision"]))
     pack.measure("the demo from start to finish", seconds, "s")
@@ -82,6 +93,20 @@ def query_smi() -> tuple[str, float, float]:
 
 def used_mb(pack: Pack) -> float:
     return query_smi()[1] if pack.has_gpu else 0.0
+
+
+def describe_holders() -> str:
+    """Return the processes, except this one, that have a GPU open."""
+    holders = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_holder = any(str(os.readlink(link)).startswith("/dev/nvidia") for link in (entry / "fd").iterdir())
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has ended
+            continue
+        if is_holder and int(entry.name) != os.getpid():
+            holders.append(f"{entry.name}: {command[:200]}")
+    return "; ".join(holders) or "no other process has the GPU open"
 
 
 def control_runs(pack: Pack, store: RunStore) -> None:
