@@ -55,6 +55,7 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--eval", metavar="DATA", help="evaluation data (default: its own split, else a share)")
     parser.add_argument("--model", metavar="BASE", help="base model: starter, a Hub id or a checkpoint directory")
+    parser.add_argument("--launcher", metavar="NAME", help="where the run runs (default: $ASRKIT_LAUNCHER, else local)")
     parser.add_argument("--processes", metavar="N", help="worker processes under torchrun, one for each GPU")
     parser.add_argument(
         "--set",
@@ -104,9 +105,8 @@ def make_config(options: argparse.Namespace) -> configs.TrainConfig:
     config = (
         configs.from_file(options.config) if options.config else configs.load_preset(options.preset or "demo").config
     )
-    values: dict[str, Any] = {
-        name: getattr(options, name) for name in ("eval", "model", "processes") if getattr(options, name) is not None
-    }
+    flags = ("eval", "model", "launcher", "processes")
+    values: dict[str, Any] = {name: getattr(options, name) for name in flags if getattr(options, name) is not None}
     if options.train:
         values["train"] = dataset_names.join(options.train)
     accepted = {"accept_assumptions": True} if options.yes else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from asrkit.cli import options as shared
 from asrkit.errors import ConfigError
 from asrkit.files import readable_disk_errors
-from asrkit.runs import queue, summary, supervisor
+from asrkit.runs import heartbeat, queue, summary, supervisor
 from asrkit.runs.report import archive as archives
 from asrkit.runs.report import card
 from asrkit.runs.run import Run
@@ -76,7 +76,9 @@ def _add_action(actions: shared.Commands, name: str, command: shared.Command, he
 
 
 def _get_run(options: argparse.Namespace) -> Run:
-    return shared.open_store(options).get(options.run_id)
+    run = shared.open_store(options).get(options.run_id)
+    heartbeat.wait_for_first_looks([run])
+    return run
 
 
 def _apply_and_show(action: Callable[[Run], object]) -> shared.Command:
@@ -112,6 +114,7 @@ def _resume(run: Run) -> None:
 
 def list_runs(options: argparse.Namespace) -> None:
     store = shared.open_store(options)
+    heartbeat.wait_for_first_looks(store.all())
     rows = [summary.summarize_run(run) for run in store.all()]
     if options.json:
         return shared.print_json(rows)

@@ -1,6 +1,7 @@
 """TrainConfig: one frozen, validated declaration of all settings, for the form, the command line and the model card.
 
-A setting is a field in the module of its group: `data.py`, `training.py`, `model.py` or `evaluation.py`.
+A setting is a field in the module of its group: `data.py`, `training.py`, `model.py`, `evaluation.py` or
+`launching.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from asrkit.config.data import DataSettings
 from asrkit.config.evaluation import EvaluationSettings
 from asrkit.config.fields import validate
+from asrkit.config.launching import LaunchSettings
 from asrkit.config.model import ModelSettings
 from asrkit.config.presets import check_preset, list_presets, read_preset
 from asrkit.config.training import TrainingSettings
@@ -38,7 +40,7 @@ DEVICE = re.compile(r"cpu|mps|cuda:[\w-]+")
 
 # The form shows the fields in their order, and dataclasses take those of the last base first.
 @dataclass(frozen=True)
-class TrainConfig(EvaluationSettings, ModelSettings, TrainingSettings, DataSettings):
+class TrainConfig(LaunchSettings, EvaluationSettings, ModelSettings, TrainingSettings, DataSettings):
     """All settings of a run. Values are validated on creation (ConfigError)."""
 
     def __post_init__(self) -> None:

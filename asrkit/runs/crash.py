@@ -72,7 +72,10 @@ def _explain_invisible(run: Run, process: dict[str, Any]) -> str:
     """Explain why it is unknown here whether the worker is alive; empty where it is known."""
     host = process.get("host", socket.gethostname())
     if host != socket.gethostname():
-        return f"The training process was started on {host}; whether it is alive cannot be seen from here."
+        seen = (
+            "and its heartbeat no longer changes" if run.heartbeat_path.exists() else "and has left no heartbeat here"
+        )
+        return f"The training process was started on {host}, {seen}."
     return "This is a copy of a run that is active in another folder." if is_alive(process) else ""
 
 

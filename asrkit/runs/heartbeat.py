@@ -4,6 +4,8 @@ It tells a phase that takes an hour from one that hangs. It is not an event, bec
 time is monotonic: it is the same in all processes of the machine, is never set, and stops while the machine is
 suspended.
 
+Of a worker on another machine, which has another clock, it tells only by changing between two looks.
+
 A worker that is stopped, deadlocked or waits for an answer has no heartbeat: the thread that writes it checks whether
 the process has computed, or read from the disk, since the last beat.
 """
@@ -15,9 +17,11 @@ import json
 import os
 import resource
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from asrkit.runs import processes
 from asrkit.runs.run import Run
 
 INTERVAL_S = 1.0
@@ -33,6 +37,17 @@ MAX_UNFINISHED_S = 200.0
 """A step that has not ended yet counts as at most this long: it may never end."""
 
 
+ELSEWHERE_LIMIT_S = 120.0
+"""A worker on another machine counts as gone once its heartbeat has not changed for this long."""
+
+FIRST_LOOKS_S = 3.0
+"""How long `wait_for_first_looks` gives a heartbeat to change."""
+
+_looks: dict[Path, tuple[bytes, float | None]] = {}
+"""The heartbeat of a worker on another machine when this process last looked, and when it was seen to have changed, by
+the monotonic clock; None after a single look."""
+
+
 class HeartbeatStatus(NamedTuple):
     """age_s: seconds since the last beat. longest_s: the longest time that the worker has gone without polling for
     control flags, such as a step of training; 0 while unknown."""
@@ -46,12 +61,47 @@ class HeartbeatStatus(NamedTuple):
 
 
 def read_heartbeat(run: Run) -> HeartbeatStatus | None:
-    """Read the heartbeat of a run; None if there is none (as in older versions)."""
+    """Read the heartbeat of a run; None if there is none (as in older versions), or its age is unknown."""
     try:
-        record = json.loads(run.heartbeat_path.read_bytes())
-        return HeartbeatStatus(max(0.0, time.monotonic() - float(record["beat"])), float(record["longest_s"]))
+        line = run.heartbeat_path.read_bytes()
+        record = json.loads(line)
+        beat, longest_s = float(record["beat"]), float(record["longest_s"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    if not processes.is_elsewhere(run.process()):
+        return HeartbeatStatus(max(0.0, time.monotonic() - beat), longest_s)
+    age_s = _look(run, line)
+    return None if age_s is None else HeartbeatStatus(age_s, longest_s)
+
+
+def is_beating_elsewhere(run: Run) -> bool:
+    """Whether the run has a worker on another machine whose heartbeat was seen to change lately.
+
+    False at the first look: see `wait_for_first_looks`.
+    """
+    if not processes.is_elsewhere(run.process()):
+        return False
+    status = read_heartbeat(run)
+    return status is not None and status.age_s < ELSEWHERE_LIMIT_S
+
+
+def wait_for_first_looks(runs: Iterable[Run]) -> None:
+    """Look twice at the heartbeats of workers on other machines, for callers that ask for a status only once."""
+    waiting = [run for run in runs if processes.is_elsewhere(run.process()) and not run.has_ended()]
+    deadline = time.monotonic() + FIRST_LOOKS_S
+    while waiting := [run for run in waiting if run.heartbeat_path.exists() and not is_beating_elsewhere(run)]:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(INTERVAL_S / 4)
+
+
+def _look(run: Run, line: bytes) -> float | None:
+    """Return the seconds since the heartbeat was seen to change; None if it never was. line: its present content."""
+    last_line, changed_at = _looks.get(run.path, (line, None))
+    if line != last_line:
+        changed_at = time.monotonic()
+    _looks[run.path] = line, changed_at
+    return None if changed_at is None else time.monotonic() - changed_at
 
 
 class Heartbeat:

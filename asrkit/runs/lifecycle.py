@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asrkit.runs import events
+from asrkit.runs import events, launchers
+from asrkit.runs.launchers import JobState
 from asrkit.runs.processes import is_worker_alive
 from asrkit.runs.run import CANCEL, STOP, Run
 from asrkit.runs.store import RunStore
@@ -20,8 +21,8 @@ def get_status(run: Run) -> str:
     """Derive the status of a run from its last events, its flags and whether its worker is alive."""
     process = run.process()
     # Checked before the events are read: a worker that is gone by now has written all of its events.
-    is_alive = is_worker_alive(run)
-    if not is_alive and run.queue_path.exists():
+    state = launchers.of_process(process).status(run).state
+    if state is JobState.WAITING or (state is JobState.GONE and run.queue_path.exists()):
         return QUEUED
     # An end event from before the present worker is of an earlier worker: the run was resumed.
     since = (process or {}).get("events_from", 0)
@@ -30,7 +31,7 @@ def get_status(run: Run) -> str:
         return STATUS_OF_END[last[-1].kind]
     if process is None:
         return QUEUED
-    if not is_alive:
+    if state is JobState.GONE:
         end_event = run.pending_end_event()
         return STATUS_OF_END[end_event.kind] if end_event else CRASHED
     if run.has_flag(STOP) or run.has_flag(CANCEL):
@@ -46,9 +47,13 @@ def _is_past_loading(event: events.Event) -> bool:
 
 def iter_active_runs(store: RunStore) -> Iterator[Run]:
     """Iterate over the runs with a worker that is alive, newest first."""
-    return (run for run in store.all() if is_worker_alive(run) and get_status(run) in ACTIVE)
+    return (run for run in store.all() if _has_worker(run) and get_status(run) in ACTIVE)
+
+
+def _has_worker(run: Run) -> bool:
+    return launchers.of_run(run).status(run).state is JobState.ALIVE
 
 
 def find_active_run(store: RunStore) -> Run | None:
-    """Return the newest active run, or None."""
-    return next(iter_active_runs(store), None)
+    """Return the newest active run on this machine, or None."""
+    return next((run for run in store.all() if is_worker_alive(run) and get_status(run) in ACTIVE), None)

@@ -9,6 +9,7 @@ that another program with the same pid is not mistaken for the worker.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shlex
@@ -172,13 +173,21 @@ def _start_token(pid: int) -> str | None:
         except (FileNotFoundError, ProcessLookupError):
             return None
         # proc(5): field 22 is the start in clock ticks after boot; after the name, it is number 20 of the rest.
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+        return None if fields[0] in "ZX" else f"{_boot_id()}:{fields[19]}"
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.1f}"
     except psutil.NoSuchProcess:
         return None
+
+
+@functools.cache
+def _boot_id() -> str:
+    """Return the kernel's id of this boot; empty where it has none (outside Linux)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def is_alive(process: dict[str, Any] | None) -> bool:
@@ -189,6 +198,14 @@ def is_alive(process: dict[str, Any] | None) -> bool:
     if ":" not in process["start"] and process.get("host") != socket.gethostname():
         return False
     return _start_token(int(process["pid"])) == process["start"]
+
+
+def is_elsewhere(process: dict[str, Any] | None) -> bool:
+    """Whether `process.json` names a process of another machine, or of another boot of this one."""
+    start = (process or {}).get("start")
+    if process is None or start is None:
+        return False
+    return not start.startswith(f"{_boot_id()}:") if ":" in start else process.get("host") != socket.gethostname()
 
 
 def is_worker_alive(run: Run) -> bool:

@@ -18,17 +18,18 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError
 from asrkit.files import write_json
 from asrkit.hub import credentials
-from asrkit.runs import devices, events
+from asrkit.runs import devices, events, launchers
 from asrkit.runs.devices import DeviceRequest
+from asrkit.runs.launchers import JobState
 from asrkit.runs.lifecycle import QUEUED, get_status, iter_active_runs
-from asrkit.runs.processes import spawn_worker
+from asrkit.runs.processes import is_elsewhere, spawn_worker
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
 
 def list_queue(store: RunStore) -> list[Run]:
     """List the queued runs in the order in which they will be started."""
-    return sort_queue(filter(is_queued, store.all()))
+    return sort_queue(run for run in store.all() if run.queue_path.exists() and is_queued(run))
 
 
 def sort_queue(queued: Iterable[Run]) -> list[Run]:
@@ -37,7 +38,10 @@ def sort_queue(queued: Iterable[Run]) -> list[Run]:
 
 
 def is_queued(run: Run) -> bool:
-    return run.queue_path.exists() and get_status(run) == QUEUED
+    """Whether a run waits, in this queue or in its launcher's; False for one whose start was interrupted."""
+    if get_status(run) != QUEUED:
+        return False
+    return run.queue_path.exists() or launchers.of_run(run).status(run).state is JobState.WAITING
 
 
 # Devices
@@ -50,9 +54,10 @@ def assignable_devices(store: RunStore, config: TrainConfig) -> list[str]:
 
 
 def devices_in_use(active: Iterable[Run]) -> list[str]:
-    """Return the devices of active runs. A run whose `process.json` names none occupies all of them."""
+    """Return the devices of active runs on this machine. One whose `process.json` names none occupies all of them."""
     every_slot = list(devices.count_slots().elements())
-    return [name for run in active for name in (run.process() or {}).get("devices", every_slot)]
+    processes = [process for run in active if not is_elsewhere(process := run.process() or {})]
+    return [name for process in processes for name in process.get("devices", every_slot)]
 
 
 def find_startable(active: Iterable[Run], queued: list[Run]) -> list[tuple[Run, list[str]]]:

@@ -9,10 +9,11 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
-from asrkit.runs import devices, events, ownership, preparation
+from asrkit.runs import events, heartbeat, launchers, ownership, preparation
 from asrkit.runs.description import Description, write_description
+from asrkit.runs.launchers import Launcher
 from asrkit.runs.lifecycle import ACTIVE, CRASHED, QUEUED, RESUMABLE, RUNNING, STARTING, get_status
-from asrkit.runs.processes import is_worker_alive, spawn_worker
+from asrkit.runs.processes import is_worker_alive
 from asrkit.runs.queue import assignable_devices, enqueue, is_queued, next_position, start_ready_runs
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP, Run
 from asrkit.runs.store import RunStore
@@ -37,11 +38,12 @@ def start(
     store.check_free_space()
     # A queued run may be started from another working directory.
     config = config.replace({"model": resolution.absolute_name(config.model, store)})
-    devices.check_available(config)
+    launcher = launchers.for_config(config)
+    launcher.check(config)
     preparation.check_access(config)
     prepared = preparation.prepare_data(config, store) if preparation.is_local(config) else None
     with store.lock():
-        assigned, position = assignable_devices(store, config), next_position(store)
+        assigned, position = _assign(store, config, launcher), next_position(store)
 
         def fill(run: Run) -> None:
             ownership.write_ownership(run, owned)
@@ -49,19 +51,24 @@ def start(
                 write_description(run, description)
             if prepared:
                 prepared.write(run)
-            if not assigned:
+            if assigned is None:
                 enqueue(run, position)
 
         run = store.create(config, run_id, fill)
-        if assigned:
+        if assigned is not None:
             try:
-                spawn_worker(run, assigned)
+                launcher.submit(run, assigned)
             except BaseException:
                 store.delete(run)
                 raise
-    if not assigned:
+    if assigned is None:
         start_ready_runs(store)
     return run
+
+
+def _assign(store: RunStore, config: TrainConfig, launcher: Launcher) -> list[str] | None:
+    """Return the devices of a run that can be submitted now; None for one that has to wait in the queue."""
+    return [] if launcher.has_queue else assignable_devices(store, config) or None
 
 
 def resume(store: RunStore, run: Run) -> Run:
@@ -83,16 +90,18 @@ def resume(store: RunStore, run: Run) -> Run:
                 "archive it again with them (`runs archive --with-optimizer`), or train its model further in a new run."
             )
         store.check_free_space()
-        devices.check_available(run.config())
+        launcher = launchers.for_config(run.config())
+        launcher.check(run.config())
         run.clear_flags()
         with readable_disk_errors(run.path):
             run.repair_events()
             run.append_pending_end_event()
-        if assigned := assignable_devices(store, run.config()):
-            spawn_worker(run, assigned)
-        else:
+        assigned = _assign(store, run.config(), launcher)
+        if assigned is None:
             enqueue(run, next_position(store))
-    if not assigned:
+        else:
+            launcher.submit(run, assigned)
+    if assigned is None:
         start_ready_runs(store)
     return run
 
@@ -104,6 +113,7 @@ def resume_interrupted(store: RunStore) -> list[Run]:
     of its own and would crash again. A run that was asked to end is left alone too.
     """
     resumed = []
+    heartbeat.wait_for_first_looks(store.all())
     for run in store.all():
         process = run.process() or {}
         if get_status(run) != CRASHED or "exit" in process or run.has_flag(STOP) or run.has_flag(CANCEL):
@@ -148,6 +158,7 @@ def _request_end(run: Run, flag: str) -> None:
         if status in ACTIVE:
             run.set_flag(flag)
         elif status == QUEUED:
+            launchers.of_run(run).stop(run)
             run.queue_path.unlink(missing_ok=True)
             run.append(
                 events.make_event(
@@ -168,6 +179,7 @@ def delete(store: RunStore, run: Run) -> None:
         if get_status(run) in ACTIVE:
             raise RunError(f"Run {run.id} is still running; stop or cancel it before deleting it.")
         _check_unclaimed(run)
+        launchers.of_run(run).stop(run)
         store.delete(run)
 
 

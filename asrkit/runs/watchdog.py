@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asrkit.errors import AsrkitError
-from asrkit.runs import events, heartbeat, lifecycle, processes, queue
+from asrkit.runs import events, heartbeat, launchers, lifecycle, processes, queue
 from asrkit.runs.run import CANCEL, STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.units import format_duration
@@ -100,7 +100,7 @@ def guard_worker(
                     _log_errors(_append_forced_end, run, limit_s)
                     _log_errors(queue.start_ready_runs, RunStore(run.path.parent))
                 finally:
-                    processes.kill_worker(run)
+                    launchers.of_run(run).stop(run)
             elif timer.is_requested(run):
                 interrupt()
 
@@ -140,7 +140,7 @@ def force_stop(run: Run, limit_s: float | None = None) -> None:
 
     limit_s: the time limit that it has exceeded; None if a user forced the stop.
     """
-    processes.kill_worker(run)
+    launchers.of_run(run).stop(run)
     with RunStore(run.path.parent).lock():
         if lifecycle.get_status(run) == lifecycle.CRASHED:
             run.repair_events()

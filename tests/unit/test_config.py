@@ -156,7 +156,7 @@ def test_replace_keeps_other_fields_and_refuses_unknown_names():
 def test_every_field_has_a_label_help_and_group(name):
     spec = FIELDS[name].metadata
     assert spec["label"] and spec["help"].endswith(".")
-    assert spec["group"] in ("Data", "Training", "Model", "Evaluation")
+    assert spec["group"] in ("Data", "Training", "Model", "Evaluation", "Where it runs")
     assert TYPES[name] in TYPE_NAMES
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asrkit.runs import lifecycle, metadata, queue
@@ -22,6 +23,8 @@ MIN_REUSE_S = 0.02
 """A list that would be reused for less than this is made anew."""
 
 Stamp = tuple[int, ...]
+STAMPED = ("events.jsonl", "process.json", "queue.json", metadata.NAME)
+"""The files of a run whose times and sizes a stamp consists of."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class RunList:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._ended: dict[str, Row] = {}
+        self._ended: dict[str, tuple[Stamp, Row]] = {}
         self._rows: list[Row] = []
         self._expires_s = 0.0
         self._lock = threading.Lock()
@@ -75,12 +78,13 @@ class RunList:
 
     def _make_row(self, run: Run) -> Row:
         stamp = _compute_stamp(run)
+        beat = _compute_stamp(run, ("heartbeat.json",))  # all that tells of a worker that loads on another machine
         known = self._ended.get(run.id)
-        if known and known.stamp == stamp:
-            return known
+        if known and (known[0], known[1].stamp) == (beat, stamp):
+            return known[1]
         row = Row(run, lifecycle.get_status(run), stamp, read_description(run))
         if row.status in ENDED:
-            self._ended[run.id] = row
+            self._ended[run.id] = beat, row
         return row
 
 
@@ -95,9 +99,9 @@ def choose_default_run(rows: list[Row]) -> str:
     return next((row.run_id for row in rows if row.is_active), rows[0].run_id if rows else "")
 
 
-def _compute_stamp(run: Run) -> Stamp:
+def _compute_stamp(run: Run, names: Sequence[str] = STAMPED) -> Stamp:
     folder, stamp = os.fspath(run.path), []
-    for name in ("events.jsonl", "process.json", "queue.json", metadata.NAME):
+    for name in names:
         try:
             stat = os.stat(f"{folder}/{name}")
             stamp += [stat.st_mtime_ns, stat.st_size]

@@ -1,4 +1,5 @@
 import concurrent.futures
+import json
 import os
 import shutil
 import signal
@@ -11,11 +12,13 @@ import psutil
 import pytest
 
 from asrkit.cli import train
-from asrkit.errors import DataError, ModelError, RunError
-from asrkit.runs import lifecycle, processes, queue, summary, supervisor, view
+from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError, DataError, ModelError, RunError
+from asrkit.runs import heartbeat, launchers, lifecycle, processes, queue, summary, supervisor, view
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, STOP
 from asrkit.runs.store import RunStore
+from asrkit.ui.common.run_list import RunList
 from asrkit.ui.train.api import TrainApi
 from tests.support.waiting import wait_for
 
@@ -167,7 +170,7 @@ def test_run_on_another_machine_is_not_active_here(make_run, live_process):
     [
         (
             {"host": "elsewhere", "start": "another-boot:12"},
-            "was started on elsewhere; whether it is alive cannot be seen",
+            "was started on elsewhere, and has left no heartbeat here",
         ),
         ({"folder": 1}, "a copy of a run that is active in another folder"),
     ],
@@ -636,3 +639,69 @@ def test_run_that_cannot_be_resumed_does_not_keep_others(make_run, dead_process,
     monkeypatch.setattr(supervisor, "resume", resume)
     assert [each.id for each in supervisor.resume_interrupted(RunStore(run.path.parent))] == ["one"]
     assert "two was interrupted and cannot be resumed: the disk is full" in caplog.text
+
+
+# A worker on another machine that shares the runs directory
+
+AWAY = {"host": "elsewhere", "start": "another-boot:12"}
+
+
+def beat(run, beat_s):
+    """Write a heartbeat by the monotonic clock of another machine, as its worker does."""
+    run.heartbeat_path.write_text(json.dumps({"beat": beat_s, "longest_s": 2.0}))
+
+
+def test_worker_elsewhere_is_alive_while_its_heartbeat_changes(make_run, live_process, monkeypatch):
+    run = make_run("one", [STARTED], {**live_process, **AWAY})
+    beat(run, 1e9)  # a clock far ahead of this one
+    assert lifecycle.get_status(run) == "crashed", "one look cannot tell"
+    assert lifecycle.get_status(run) == "crashed", "nothing has changed"
+    beat(run, 12.0)
+    assert lifecycle.get_status(run) == "running"
+    status = heartbeat.read_heartbeat(run)
+    assert status.age_s < 30 and status.longest_s == 2.0 and not status.is_silent
+    monkeypatch.setattr(heartbeat, "ELSEWHERE_LIMIT_S", 0.0)
+    assert lifecycle.get_status(run) == "crashed" and "no longer changes" in summary.summarize_run(run)["error"]
+
+
+def test_worker_elsewhere_is_recognised_by_callers_that_look_once(make_run, live_process, monkeypatch):
+    run, dead = make_run("one", [STARTED], {**live_process, **AWAY}), make_run("two", [STARTED], live_process | AWAY)
+    beat(run, 1.0)
+    beat(dead, 1.0)
+    sleeps = []
+
+    def sleep(seconds):
+        sleeps.append(seconds)
+        beat(run, 1.0 + len(sleeps))
+
+    monkeypatch.setattr(heartbeat.time, "sleep", sleep)
+    monkeypatch.setattr(heartbeat, "FIRST_LOOKS_S", 0.05)
+    heartbeat.wait_for_first_looks([run, dead])
+    assert sleeps and [lifecycle.get_status(each) for each in (run, dead)] == ["running", "crashed"]
+
+
+def test_page_sees_a_worker_elsewhere_that_loads(make_run, live_process, store):
+    rows = RunList(store)
+    run = make_run("one", [], {**live_process, **AWAY})
+    beat(run, 1.0)
+    assert rows.rows(refresh=True)[0].status == "crashed"
+    beat(run, 2.25)
+    assert rows.rows(refresh=True)[0].status == "starting"
+
+
+def test_devices_of_a_run_elsewhere_are_free_here(make_run, live_process):
+    run = make_run("one", [STARTED], {**live_process, **AWAY, "devices": ["cpu"]})
+    assert queue.devices_in_use([run]) == []
+    here = make_run("two", [STARTED], {**live_process, "devices": ["cpu"]})
+    assert queue.devices_in_use([run, here]) == ["cpu"]
+
+
+# Launchers
+
+
+def test_default_launcher_is_that_of_the_installation(monkeypatch):
+    assert launchers.for_config(TrainConfig()).name == "local"
+    monkeypatch.setenv(launchers.DEFAULT, "loacl")
+    with pytest.raises(ConfigError, match="ASRKIT_LAUNCHER is 'loacl'; set it to one of local"):
+        launchers.for_config(TrainConfig())
+    assert launchers.for_config(TrainConfig(launcher="local")).name == "local"

@@ -1,0 +1,72 @@
+"""What every launcher does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from asrkit.config import TrainConfig
+from asrkit.runs.run import Run
+
+JOB = "ASRKIT_JOB"
+"""Environment variable of workers that a cluster has started: the launcher and the job's id, such as slurm:12."""
+
+
+class JobState(Enum):
+    """Whether a run waits in the launcher's own queue, has a worker that is alive, or has none."""
+
+    WAITING = "waiting"
+    ALIVE = "alive"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """text: why it waits, or where it runs, as a sentence without a full stop; empty where there is nothing to say."""
+
+    state: JobState
+    text: str = ""
+
+
+class Launcher(ABC):
+    """Starts the worker of a run somewhere, and tells what has become of it.
+
+    All else goes through the run directory, which the worker and the app share. has_queue: the launcher queues runs
+    itself; those of one that does not wait for devices in asrkit's queue.
+    """
+
+    name: str
+    has_queue: bool
+
+    @abstractmethod
+    def check(self, config: TrainConfig) -> None:
+        """Raise ConfigError or RunError if runs with these settings cannot be started from here."""
+
+    @abstractmethod
+    def submit(self, run: Run, assigned: Sequence[str]) -> None:
+        """Start the worker, or queue it where the launcher has a queue. assigned: its devices on this machine.
+
+        RunError if it is refused.
+        """
+
+    @abstractmethod
+    def status(self, run: Run) -> JobStatus:
+        """Return what has become of the worker. Cheap: pages call it every second."""
+
+    @abstractmethod
+    def stop(self, run: Run) -> None:
+        """End the worker at once, or take it out of the launcher's queue; nothing where there is none."""
+
+    def logs(self, run: Run) -> str:
+        """Return the end of the worker's output."""
+        return run.log_tail()
+
+    def cost(self, run: Run) -> str:
+        """Return what the worker has cost so far, such as `1.5 GPU hours`; empty where it costs nothing."""
+        return ""
+
+    def explain_end(self, run: Run) -> str:
+        """Return how a worker ended that wrote no end event, as a sentence; empty where the launcher cannot tell."""
+        return ""
