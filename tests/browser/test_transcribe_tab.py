@@ -253,6 +253,19 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     expect(rows).to_have_count(5)
     expect(part(page, "cancel")).to_be_hidden()
     expect(rows.nth(0)).to_be_focused()
+    page.reload()
+    open_tab(page, "starter")
+    expect(rows).to_have_count(5)
+    rows.nth(0).click()
+    part(page, "again").click()
+    expect(part(page, "again")).to_be_visible()
+    assert shown(page) == [word["word"] for word in wanted]
+    remove = part(page, "rows").get_by_label("Remove words.wav")
+    remove.click()
+    expect(remove).to_have_text("Remove?")
+    remove.click()
+    expect(rows).to_have_count(4)
+    expect(part(page, "rows").get_by_label("Remove silence.wav")).to_be_focused()
 
 
 def test_cancel_stops_files_that_are_not_sent_yet(open_page, speech, tmp_path):

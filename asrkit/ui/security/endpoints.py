@@ -104,9 +104,9 @@ FUNCTIONS: Mapping[str, Action] = {
     **{f"EvaluateApi.{name}": _DATA for name in ("evaluate", "poll", "cancel", "make_csv")},
     **{f"ExportApi.{name}": _DATA for name in ("list_outlets", "export", "poll", "cancel")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("preload_model", "check_model", "start", "push_chunk")},
-    **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("open_file", "cancel", "poll")},
+    **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("open_file", "cancel", "poll", "delete_recording")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("describe_recording", "format_transcript", "correct")},
-    **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("list_models", "compare")},
+    **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("list_models", "compare", "transcribe_again")},
     "TranscribeApi.save_correction": _DATA,
 }
 """The functions that the page's scripts call, by class and name."""

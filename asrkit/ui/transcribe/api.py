@@ -33,6 +33,7 @@ from asrkit.ui.transcribe import compare, live, retraining
 from asrkit.ui.transcribe.hints import read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
 from asrkit.ui.transcribe.recordings import DONE, WORKING, Microphone, Recording, Recordings
+from asrkit.ui.transcribe.retranscription import transcribe_again
 from asrkit.ui.transcribe.uploads import UploadQueue
 
 MAX_COLUMNS = 900
@@ -118,11 +119,18 @@ class TranscribeApi:
 
     @with_error_reply
     def cancel(self, request: Request) -> Reply:
-        """Cancel the transcription of the files {ids}."""
-        for recording_id in request["ids"]:
-            recording = self.recordings.find(recording_id)
-            if recording and recording.job:
+        """Cancel the transcription of the files {ids}, and end the live recordings, whose pages are gone."""
+        for recording in filter(None, map(self.recordings.find, request["ids"])):
+            if recording.job:
                 recording.job.cancel()
+            with recording.lock:
+                live.end(self.store, recording)
+        return {}
+
+    @with_error_reply
+    def delete_recording(self, request: Request) -> Reply:
+        """Delete the recording {id}."""
+        self.recordings.delete(request["id"])
         return {}
 
     @with_error_reply
@@ -145,6 +153,13 @@ class TranscribeApi:
             "model": recording.model,
             "peaks": recording.peaks(MAX_COLUMNS),
         }
+
+    @with_error_reply
+    def transcribe_again(self, request: Request) -> Reply:
+        """Start to transcribe a recording once more: {id, model, expect, hot, lm}."""
+        recording = self.recordings.get(request["id"])
+        transcribe_again(self.uploads.queue, self.store, recording, request["model"], read_hints(request))
+        return {}
 
     def open_recording(self, query: Mapping[str, str]) -> AudioFile:
         """Open the audio of the recording `id`. Raises DataError if there is none."""

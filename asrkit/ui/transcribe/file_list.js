@@ -1,5 +1,6 @@
 // The list of recordings and files: sending files, how far each is, and opening one.
 
+import { createConfirmation } from "../common/confirm.js";
 import { acceptDrops, make, onFilesChosen } from "../common/dom.js";
 import { formatClock, formatWholePercent } from "../common/formats.js";
 import { call, warnNoAnswer } from "../common/server.js";
@@ -7,6 +8,7 @@ import { t } from "../common/strings.js";
 
 const POLL_MS = 500;
 const KEEP_MS = 300000; // what no page asks for is deleted after an hour
+const STORAGE_KEY = "asrkit-recordings"; // of this window, as the ids are
 const OPEN_STATES = ["waiting", "working"];
 const ROW_STATUS = { working: "running", done: "finished", failed: "failed" };
 
@@ -17,6 +19,7 @@ export class FileList {
     this.panel = panel;
     this.part = panel.part;
     this.ids = []; // of recordings and files, in order
+    this.numRecordings = 0; // from the microphone, of this window
     this.timer = null;
     this.numSends = 0; // that are under way
     this.numCancels = 0; // how often Cancel was pressed: files that are still to be sent are not sent then
@@ -25,10 +28,44 @@ export class FileList {
     onFilesChosen(part("files"), (files) => this.send(files));
     acceptDrops(panel.element, part("drop"), (files) => this.send(files));
     part("cancel").addEventListener("click", () => this.cancel());
+    this.confirmation = createConfirmation();
+    this.isRestored = false; // what the server has deleted of a restored list is not missed
+    this.restore();
   }
 
-  add(id) {
-    this.ids.push(id);
+  addRecording(id) {
+    this.numRecordings += 1;
+    this.setIds([...this.ids, id]);
+    this.poll();
+  }
+
+  /** Show the list that this window had before it was reloaded. */
+  restore() {
+    const { ids = [], numRecordings = 0 } = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "{}");
+    Object.assign(this, { ids, numRecordings, isRestored: ids.length > 0 });
+    this.poll();
+  }
+
+  setIds(ids) {
+    this.ids = ids;
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify({ ids, numRecordings: this.numRecordings }));
+  }
+
+  async remove(button, id) {
+    if (!this.confirmation.isArmed(button)) {
+      this.confirmation.arm(button, t("transcribe.confirm_remove"));
+      return;
+    }
+    if (button.ariaDisabled) return;
+    this.confirmation.reset();
+    const { panel, part } = this, index = this.ids.indexOf(id);
+    if (!await panel.request("delete_recording", { id })) return;
+    this.setIds(this.ids.filter((each) => each !== id));
+    if (panel.result.shown?.id === id) panel.result.close();
+    part("rows").children[index]?.remove();
+    part("listed").hidden = !this.ids.length;
+    const next = part("rows").children[Math.min(index, this.ids.length - 1)];
+    (next?.querySelector(".remove") ?? part("record")).focus();
     this.poll();
   }
 
@@ -76,7 +113,7 @@ export class FileList {
       const request = { path, name: file.name, model: panel.props.value, ...panel.expectedWords() };
       const reply = await call(panel.server, "open_file", request);
       if (!reply.error) {
-        this.ids.push(reply.id);
+        this.setIds([...this.ids, reply.id]);
         return reply.id;
       }
       panel.showError(reply.error);
@@ -98,7 +135,8 @@ export class FileList {
         this.panel.showError(reply.error);
         return;
       }
-      this.show(reply.rows.filter((row) => !this.dropDeleted(row)));
+      this.dropDeleted(reply.rows);
+      this.show(reply.rows.filter((row) => this.ids.includes(row.id)));
       hasOpen = reply.rows.some((row) => this.isBusy(row));
       const { shown } = this.panel.result;
       const row = reply.rows.find((each) => each.id === shown?.id && shown !== this.panel.live);
@@ -114,12 +152,13 @@ export class FileList {
     return isOpen(row) && !this.panel.isLive(row.id);
   }
 
-  /** -> whether the server has deleted that recording. */
-  dropDeleted(row) {
-    if (row.state !== "gone") return false;
-    this.ids = this.ids.filter((id) => id !== row.id);
-    this.panel.showError(t("transcribe.deleted"));
-    return true;
+  /** Forget what the server has deleted. */
+  dropDeleted(rows) {
+    const gone = rows.filter((row) => row.state === "gone").map((row) => row.id);
+    const isMissed = !this.isRestored && gone.some((id) => this.ids.includes(id));
+    this.isRestored = false;
+    this.setIds(this.ids.filter((id) => !gone.includes(id)));
+    if (isMissed) this.panel.showError(t("transcribe.deleted"));
   }
 
   // ---- showing
@@ -132,13 +171,23 @@ export class FileList {
     rows.forEach((row, index) => {
       const key = JSON.stringify([row, panel.isLive(row.id)]), before = into.children[index];
       if (before?.dataset.key === key) return; // what has the focus keeps it
-      const line = this.makeRow(row);
+      const line = this.makeLine(row), focused = before?.contains(document.activeElement) && document.activeElement;
       line.dataset.key = key;
       if (before) before.replaceWith(line);
       else into.append(line);
+      if (focused) line.querySelector(focused.matches(".remove") ? ".remove" : ".row").focus();
     });
     while (into.children.length > rows.length) into.lastChild.remove();
     this.markShown();
+  }
+
+  /** A row to press, and beside it what removes it. */
+  makeLine(row) {
+    const remove = make("button", { className: "remove small", type: "button", textContent: "✕" });
+    remove.title = remove.ariaLabel = t("transcribe.remove", { name: row.name });
+    remove.hidden = this.panel.isLive(row.id);
+    remove.addEventListener("click", () => this.remove(remove, row.id));
+    return make("div", { className: "line" }, this.makeRow(row), remove);
   }
 
   makeRow(row) {
@@ -161,8 +210,8 @@ export class FileList {
   /** Mark the row of the recording on view. */
   markShown() {
     const id = this.panel.result.shown?.id;
-    [...this.part("rows").children].forEach((row, index) => {
-      row.setAttribute("aria-current", String(this.ids[index] === id));
+    [...this.part("rows").children].forEach((line, index) => {
+      line.firstChild.setAttribute("aria-current", String(this.ids[index] === id));
     });
   }
 }

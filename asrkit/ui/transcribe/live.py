@@ -11,7 +11,7 @@ from asrkit.decoding.transcript import join_words
 from asrkit.errors import AsrkitError
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
-from asrkit.ui.transcribe.recordings import FAILED, Microphone, Recording, finish
+from asrkit.ui.transcribe.recordings import CANCELLED, FAILED, Microphone, Recording, finish
 
 if TYPE_CHECKING:
     from asrkit.transcription.stream import LiveSession
@@ -29,6 +29,16 @@ def push_chunk(store: RunStore, recording: Recording, pcm: bytes, is_last: bool)
     except BaseException as error:
         fail(recording, error)
         raise
+
+
+def end(store: RunStore, recording: Recording) -> None:
+    """End a live recording whose page sends no more; what was said until then is kept. Hold its lock."""
+    if recording.microphone is None:
+        return
+    if recording.microphone.session:
+        push_chunk(store, recording, b"", is_last=True)
+    else:  # nothing has been heard
+        recording.state, recording.microphone = CANCELLED, None
 
 
 def fail(recording: Recording, error: BaseException) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asrkit.data import access
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
@@ -11,6 +11,9 @@ from asrkit.jobs import DONE, Job, JobRegistry, ProgressCallback
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.security.quotas import admit_job, owner_name
+
+if TYPE_CHECKING:
+    from asrkit.transcription.transcriber import Transcriber
 
 WAIT_S = 0.5
 """How long a reply waits for a model that is nearly loaded."""
@@ -63,6 +66,16 @@ class ModelLoader:
 def loading_message(model: str) -> str:
     """Return the message that a model is being loaded."""
     return strings.text("transcribe.loading_model", model=model)
+
+
+def load_for_job(job: Job[Any], model: str, store: RunStore) -> Transcriber:
+    """Load a model that a job needs; the job's message says so meanwhile."""
+    from asrkit.transcription.model_cache import get_transcriber
+
+    job.on_progress(loading_message(model))
+    loaded = get_transcriber(model, store, report_fetch(job, model))
+    job.on_progress("")
+    return loaded
 
 
 def report_fetch(job: Job[Any], model: str) -> ProgressCallback:

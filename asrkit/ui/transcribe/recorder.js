@@ -24,7 +24,6 @@ class TranscribePanel {
     this.session = null; // of the microphone
     this.live = null; // the recording that it fills, on view or not
     this.clockTimer = null;
-    this.numRecordings = 0;
     this.levels = [];
     this.result = new Result(element, this.part, {
       canPlay: () => !this.live,
@@ -41,6 +40,7 @@ class TranscribePanel {
   wireControls() {
     const { element, part } = this, onClick = (name, action) => part(name).addEventListener("click", action);
     onClick("record", () => this.record());
+    onClick("again", () => this.transcribeAgain());
     onClick("download-all", () => this.downloadAll());
     for (const button of element.querySelectorAll("[data-format]")) {
       button.addEventListener("click", () => this.saveTranscript(button.dataset.format));
@@ -108,13 +108,12 @@ class TranscribePanel {
       if (result.isShown(live)) result.close();
       return;
     }
-    this.numRecordings += 1;
-    this.files.add(live.id);
+    this.files.addRecording(live.id);
     if (this.live !== live) return; // it failed at once
     setBusy(part("record"), false);
     setText(part("record"), t("transcribe.stop"));
     part("record").classList.add("on");
-    for (const name of ["clock", "level"]) part(name).hidden = false;
+    this.showListening(true);
     if (result.isShown(live)) result.setNote(live.waiting || t("transcribe.listening"));
     const begunAt = performance.now();
     const showClock = () => setText(part("clock"), formatClock((performance.now() - begunAt) / 1000));
@@ -122,7 +121,7 @@ class TranscribePanel {
   }
 
   createSession(live) {
-    const model = this.props.value, name = t("transcribe.recording_name", { number: this.numRecordings + 1 });
+    const model = this.props.value, name = t("transcribe.recording_name", { number: this.files.numRecordings + 1 });
     let isOffline = false;
     return new LiveSession(this.server, {
       open: async (rate) => {
@@ -181,7 +180,13 @@ class TranscribePanel {
     setBusy(part("record"), false);
     setText(part("record"), t("transcribe.record"));
     part("record").classList.remove("on");
-    for (const name of ["clock", "level"]) part(name).hidden = true;
+    this.showListening(false);
+  }
+
+  /** While the microphone is open, its clock and level stand where the hint does otherwise, so that nothing moves. */
+  showListening(isListening) {
+    this.part("listening").hidden = !isListening;
+    this.part("hint").hidden = isListening;
   }
 
   showLevel(samples) {
@@ -230,6 +235,15 @@ class TranscribePanel {
   }
 
   // ---- what can be done with it
+
+  /** With the model and the words to expect that are chosen now. */
+  async transcribeAgain() {
+    const { result } = this, { id, duration_s: durationS } = result.shown;
+    if (!await this.request("transcribe_again", { id, model: this.props.value, ...this.expectedWords() })) return;
+    result.open({ id, words: [], state: "waiting", duration_s: durationS }, t("transcribe.transcribing"));
+    this.part("note").focus({ preventScroll: true }); // the pressed button is gone until it is done
+    this.files.poll();
+  }
 
   async saveTranscript(format) {
     const reply = await this.request("format_transcript", { id: this.result.shown.id, format });

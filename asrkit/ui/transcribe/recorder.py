@@ -35,6 +35,8 @@ def make_recorder(store: RunStore, audio: ServedFiles) -> gr.HTML:
             "open_file",
             "cancel",
             "poll",
+            "delete_recording",
+            "transcribe_again",
             "describe_recording",
             "format_transcript",
             "correct",

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ LIVE_IDLE_S = 600.0
 MAX_LIVE_S = 4 * 3600.0
 MAX_CHECKED_S = 600.0
 """How much of a recording without words is checked for the reason."""
+BLOCK_S = 30.0
 SAMPLES_PER_COLUMN = SAMPLING_RATE // 50
 """Resolution of the stored waveform."""
 FULL_SCALE = 2**15 - 1
@@ -142,6 +144,11 @@ class Recording:
             data = self._file.read(2 * max(0, last - first))
         return Waveform(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(FULL_SCALE))
 
+    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the audio in blocks of BLOCK_S."""
+        for start_s in np.arange(0.0, self.duration_s, BLOCK_S):
+            yield self.part(start_s, start_s + BLOCK_S).samples
+
     @property
     def size_bytes(self) -> int:
         """Size of the recording as a WAV file."""
@@ -213,6 +220,12 @@ class Recordings:
         """Delete the recordings that nobody uses any more."""
         with self._lock:
             self._delete_idle()
+
+    def delete(self, recording_id: str) -> None:
+        """Delete a recording, whatever its state is; one that is gone already is none."""
+        with self._lock:
+            if recording := self._recordings.get(recording_id):
+                self._delete(recording)
 
     def delete_all_of(self, owner: str) -> None:
         """Delete the recordings of a visitor."""

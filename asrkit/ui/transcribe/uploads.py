@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from asrkit.jobs import Job, JobQueue
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
 from asrkit.ui.security.storage import storage
-from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
+from asrkit.ui.transcribe.model_loading import load_for_job
 from asrkit.ui.transcribe.recordings import WORKING, Recording, finish
 
 NUM_THREADS = 2
@@ -47,14 +46,6 @@ class UploadQueue:
         recording.state = WORKING
         started = time.monotonic()
 
-        def load_model() -> Any:
-            from asrkit.transcription.model_cache import get_transcriber
-
-            job.on_progress(loading_message(recording.model))
-            loaded = get_transcriber(recording.model, self.store, report_fetch(job, recording.model))
-            job.on_progress("")
-            return loaded
-
         def on_words(progress: files.FileUpdate) -> None:
             recording.words += progress.words
             recording.processed_s, recording.expected_s = progress.processed_s, progress.duration_s
@@ -70,7 +61,7 @@ class UploadQueue:
             files.transcribe_blocks(
                 map(keep, reader.stream(path, notes.append)),
                 files.header_duration_s(path, reader),
-                load_model,
+                lambda: load_for_job(job, recording.model, self.store),
                 on_words,
                 recording.hints,
             )

@@ -392,3 +392,49 @@ def test_old_recordings_are_deleted(monkeypatch):
     monkeypatch.setattr(quotas, "_current", quotas.Quotas(visitors_recordings=4))
     newer = [add(str(number)) for number in range(3)]
     assert second.is_closed and not any(one.is_closed for one in [file, *newer])
+
+
+def test_recording_is_transcribed_again_with_another_model_and_other_words(api, monkeypatch):
+    used = []
+    monkeypatch.setattr(DecodingHints, "build_decoder", lambda self, ready: used.append(self.text))
+    recording = upload(api, "a.wav", np.concatenate([synthesize("abc"), np.zeros(31 * SAMPLING_RATE), synthesize("d")]))
+    wait_until_ended(api, recording)
+    kept = api.recordings.get(recording)
+    kept.words = []
+    assert api.transcribe_again({"id": recording, "model": "other", "expect": "abc d"}) == {}
+    assert wait_until_ended(api, recording)["state"] == "done"
+    reply = api.describe_recording({"id": recording})
+    assert (text(reply), reply["model"]) == ("abc d", "other") and reply["words"][1]["start_s"] > 31
+    assert used == ["", "abc d"]
+
+
+def test_words_stay_if_a_recording_cannot_be_transcribed_again(api):
+    recording = upload(api, "a.wav", synthesize("abc"))
+    wait_until_ended(api, recording)
+    api.transcribe_again({"id": recording, "model": "broken"})
+    row = wait_until_ended(api, recording)
+    assert (row["state"], row["notice"], row["text"]) == ("done", "There is no model 'broken'.", "abc")
+    assert api.describe_recording({"id": recording})["model"] == "any"
+
+
+def test_only_what_is_done_is_transcribed_again(api):
+    recording = api.start({"model": "any", "rate": SAMPLING_RATE, "name": "One"})["id"]
+    refused = api.transcribe_again({"id": recording, "model": "any"})
+    assert refused["error"] == "One is still being transcribed; try again when it is done."
+
+
+def test_removed_recording_is_gone(api):
+    one, two = (upload(api, name, synthesize("abc")) for name in ("a.wav", "b.wav"))
+    for recording in (one, two):
+        wait_until_ended(api, recording)
+    kept = api.recordings.get(one)
+    assert api.delete_recording({"id": one}) == {} == api.delete_recording({"id": one})
+    assert [row["state"] for row in api.poll({"ids": [one, two]})["rows"]] == ["gone", "done"] and kept.is_closed
+
+
+def test_live_recording_of_a_closed_page_keeps_what_was_said(api):
+    spoken, silent = (api.start({"model": "any", "rate": SAMPLING_RATE})["id"] for _ in range(2))
+    speak(api, spoken, synthesize("abc de"), last=False)
+    api.cancel({"ids": [spoken, silent]})
+    assert (state(api, spoken)["state"], state(api, spoken)["text"]) == ("done", "abc de")
+    assert state(api, silent)["state"] == "cancelled"
