@@ -136,3 +136,12 @@ def test_app_for_strangers_hides_its_secrets_from_proc(tmp_path, arguments, envi
     )
     known = ["HF_TOKEN", "ASRKIT_PASSWORD"]
     assert done.stdout.splitlines() == [f"{shown} {known}", f"False {arguments}"], done.stderr
+
+
+def test_onnxruntime_leaves_no_id_and_sends_nothing(tmp_path):
+    """Its builds do both unless the environment says otherwise before the first import."""
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    code = "import asrkit, onnxruntime; onnxruntime.SessionOptions()"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT, env=environment, timeout=120)
+    assert list(tmp_path.iterdir()) == []
