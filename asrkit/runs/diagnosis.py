@@ -54,8 +54,8 @@ def _find_divergence(history: RunHistory) -> Iterator[Finding]:
     for index in range(2, len(known)):
         score, loss = known[index]
         best = min(loss for _, loss in known[: index - 1])
-        if min(known[index - 1][1], loss) > DIVERGED_RISE * best and _has_risen(
-            [score.wer for score, _ in known[: index + 1]]
+        if min(known[index - 1][1], loss) > DIVERGED_RISE * best and any(
+            _is_worse(score, earlier) for earlier, _ in known[:index]
         ):
             yield Finding(
                 "divergence",
@@ -88,33 +88,31 @@ def _advise_lower_rate(history: RunHistory) -> str:
     return f"Start again with a tenth of the learning rate ({history.learning_rate / 10:.0e})."
 
 
-def _is_worse(score: EvaluationScore, start: EvaluationScore) -> bool:
-    """Whether WER has risen by more than chance explains: the intervals, where they are known, do not overlap."""
-    if score.wer is None or start.wer is None:
-        return False
-    _, high = start.wer_interval or (start.wer, start.wer)
-    low, _ = score.wer_interval or (score.wer, score.wer)
-    return low > high
+def _is_worse(score: EvaluationScore, earlier: EvaluationScore) -> bool:
+    """Whether WER has risen by more than chance explains."""
+    return (score.wer or 0) > (earlier.wer or 0) and score.differs_from(earlier)
 
 
 def _find_no_gain(history: RunHistory) -> Iterator[Finding]:
-    """Training has ended, and no evaluation is better than that before the first step."""
-    start, later = history.start, history.scores[1:]
-    if not (history.is_over and start and later):
+    """Training has ended, and no evaluation is better than that before the first step by more than chance explains."""
+    start, later, metric = history.start, history.scores[1:], history.metric
+    if not (history.is_over and start and later and start.get(metric)):  # a start without an error cannot improve
         return
-    before = getattr(start, history.metric, None)
-    rates = [rate for rate in (getattr(score, history.metric, None) for score in later) if rate is not None]
-    if not before or not rates or min(rates) < before:  # a start without an error cannot improve
+    if all(score.get(metric) is None for score in later) or any(
+        score.is_improvement_on(start, metric) for score in later
+    ):
         return
+    is_lower = any(score.is_better_than(start, metric) for score in later)
     last = later[-1]
-    name = history.metric.upper() if history.metric != "loss" else "the evaluation loss"
-    written = [f"{rate:.3f}" if history.metric == "loss" else f"{rate:.1%}" for rate in (before, rates[-1])]
+    name = metric.upper() if metric != "loss" else "the evaluation loss"
+    before, now = (_format_metric(score, metric) for score in (start, last))
     yield Finding(
         "no-gain",
         step=last.step,
         epoch=last.epoch,
-        cause=f"Training has not improved the model: {name} was {written[0]} before the first step and {written[1]} at "
-        "the last evaluation. The model that is kept is the one that training started from.",
+        cause=f"Training has not improved the model{' by more than chance explains' if is_lower else ''}: {name} was "
+        f"{before} before the first step and {now} at the last evaluation."
+        + ("" if is_lower else " The model that is kept is the one that training started from."),
         remedy=_advise_lower_rate(history)
         if _is_worse(last, start)
         else "Train for longer, or on more clips; if the model already does well on this speech, there is nothing to "
@@ -122,9 +120,9 @@ def _find_no_gain(history: RunHistory) -> Iterator[Finding]:
     )
 
 
-def _has_risen(rates: list[float | None]) -> bool:
-    known = [rate for rate in rates if rate is not None]
-    return len(known) > 1 and known[-1] > min(known[:-1])
+def _format_metric(score: EvaluationScore, metric: str) -> str:
+    value = score.get(metric)
+    return "not finite" if value is None else f"{value:.3f}" if metric == "loss" else f"{value:.1%}"
 
 
 def _find_overfitting(history: RunHistory) -> Iterator[Finding]:
@@ -136,14 +134,17 @@ def _find_overfitting(history: RunHistory) -> Iterator[Finding]:
     ]
     for index in range(OVERFIT_EVALUATIONS, len(known)):
         past, recent = known[: index - OVERFIT_EVALUATIONS + 1], known[index - OVERFIT_EVALUATIONS + 1 : index + 1]
-        lowest, best = min(loss for _, loss, _ in past), min(wer for _, _, wer in past)
-        if all(loss > (1 + OVERFIT_RISE) * lowest and wer >= best for _, loss, wer in recent):
+        lowest, (best_score, _, best) = min(loss for _, loss, _ in past), min(past, key=lambda row: row[2])
+        if all(
+            loss > (1 + OVERFIT_RISE) * lowest and not score.is_improvement_on(best_score, "wer")
+            for score, loss, _ in recent
+        ):
             yield Finding(
                 "overfitting",
                 step=known[index][0].step,
                 epoch=known[index][0].epoch,
                 cause=f"For {OVERFIT_EVALUATIONS} evaluations the loss has been {OVERFIT_RISE:.0%} above its "
-                f"lowest ({lowest:.2f}) and WER has not fallen below {best:.1%}.",
+                f"lowest ({lowest:.2f}) and WER has not clearly fallen below {best:.1%}.",
                 remedy="Stop here and keep the best model; more data, augmentation or dropout would help.",
             )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +17,17 @@ SMALL_UPDATE_S = 60.0
 """Seconds of audio per update below which the gradient of a big model's CTC loss is mostly noise."""
 
 
+METRICS = ("loss", "wer", "cer", "mer")
+_DETAILS = ("blank_share", "length_ratio", "wer_interval", "unknown_share", "start_sample")
+
+
 @dataclass(frozen=True)
 class EvaluationScore:
-    """One evaluation. Rates are fractions; None for numbers that are missing or not finite."""
+    """One evaluation. Rates are fractions; None for numbers that are missing or not finite.
+
+    clips: on which it was made, 0 if unknown. start_sample: the rates on those of the clips that the evaluation before
+    the first step had, where that had fewer.
+    """
 
     step: int
     epoch: float
@@ -29,6 +39,63 @@ class EvaluationScore:
     length_ratio: float | None = None
     wer_interval: tuple[float, float] | None = None
     unknown_share: float | None = None
+    clips: int = 0
+    start_sample: Mapping[str, float | None] | None = None
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any], step: int = 0, epoch: float = 0.0) -> EvaluationScore:
+        """Make a score from the data of an `eval` event."""
+        metrics = {name: data.get(name) for name in METRICS}
+        finite = {
+            name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()
+        }
+        details = {name: data.get(name) for name in _DETAILS}
+        return cls(step, epoch, **finite, **details, clips=data.get("utterances", 0))
+
+    def get(self, metric: str) -> float | None:
+        """Return one of `METRICS`."""
+        value: float | None = getattr(self, metric)
+        return value
+
+    def is_better_than(self, other: EvaluationScore | None, metric: str) -> bool:
+        """Whether the metric is known and lower, on the clips of the other evaluation where that had fewer."""
+        if other is None or other.get(metric) is None:
+            return self.get(metric) is not None
+        value, before = self._get_on_clips_of(other, metric), other.get(metric)
+        return value is not None and before is not None and value < before
+
+    def differs_from(self, other: EvaluationScore, metric: str = "wer") -> bool:
+        """Whether a metric differs by more than chance explains: the 95 % intervals do not overlap.
+
+        On the clips of the other evaluation where that had fewer.
+        """
+        value, before = self._get_on_clips_of(other, metric), other.get(metric)
+        if value is None or before is None:
+            return False
+        low, high = (other if self._has_clips_of(other) else self)._interval(metric, value)
+        low_before, high_before = other._interval(metric, before)
+        return low > high_before or high < low_before
+
+    def is_improvement_on(self, other: EvaluationScore | None, metric: str) -> bool:
+        """Whether the metric is lower by more than chance explains."""
+        return self.is_better_than(other, metric) and (other is None or self.differs_from(other, metric))
+
+    def _has_clips_of(self, other: EvaluationScore) -> bool:
+        return self.start_sample is not None and other.clips < self.clips
+
+    def _get_on_clips_of(self, other: EvaluationScore, metric: str) -> float | None:
+        value = self.get(metric)
+        return self.start_sample.get(metric, value) if self.start_sample and self._has_clips_of(other) else value
+
+    def _interval(self, metric: str, value: float) -> tuple[float, float]:
+        """Return the 95 % interval of a metric, for CER and MER as wide as WER's in proportion to their value.
+
+        An unknown one, and that of the loss, are taken to be the value alone.
+        """
+        if metric == "loss" or not self.wer or not self.wer_interval:
+            return value, value
+        low, high = self.wer_interval
+        return low * value / self.wer, high * value / self.wer
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,29 @@ from typing import Any
 from asrkit.runs import crash, lifecycle
 from asrkit.runs.description import read_description
 from asrkit.runs.events import Event
-from asrkit.runs.history import EvaluationScore, RunHistory
+from asrkit.runs.history import METRICS, EvaluationScore, RunHistory
 from asrkit.runs.run import Run
 from asrkit.runs.view import RunView, load_view
 
-METRICS = ("loss", "wer", "cer", "mer")
-
 
 def get_evaluation_metrics(event: Event | None) -> dict[str, Any] | None:
-    """Return step and metrics of an evaluation as `runs show --json` prints them."""
-    return {"step": event.step, **{name: event.data.get(name) for name in METRICS}} if event else None
+    """Return an evaluation as `runs show --json` prints it."""
+    if event is None:
+        return None
+    clips, total = count_clips(event)
+    return {
+        "step": event.step,
+        **{name: event.data.get(name) for name in METRICS},
+        "clips": clips,
+        "of": total,
+        "wer_interval": event.data.get("wer_interval"),
+    }
+
+
+def count_clips(event: Event) -> tuple[int | None, int | None]:
+    """Return on how many clips an evaluation was made, and of how many; None for each where it is unknown."""
+    clips = event.data.get("utterances")
+    return clips, event.data.get("of", clips)
 
 
 def get_best_evaluation(run: Run, run_view: RunView) -> Event | None:
@@ -45,16 +58,7 @@ def load_history(run: Run) -> RunHistory:
     """Return the run as the rules of `diagnosis` read it."""
     run_view = load_view(run, skim=True)  # of the training losses, the rules need only those that are not finite
     scores = [
-        EvaluationScore(
-            event.step or 0,
-            event.epoch or 0.0,
-            **{name: event.data.get(name) for name in METRICS},
-            blank_share=event.data.get("blank_share"),
-            length_ratio=event.data.get("length_ratio"),
-            unknown_share=event.data.get("unknown_share"),
-            wer_interval=event.data.get("wer_interval"),
-        )
-        for event in run_view.evaluations
+        EvaluationScore.from_data(event.data, event.step or 0, event.epoch or 0.0) for event in run_view.evaluations
     ]
     return RunHistory(
         run.config().to_dict(),

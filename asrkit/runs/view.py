@@ -11,6 +11,7 @@ from typing import Any
 from asrkit.runs import events
 from asrkit.runs.curves import Curves, Point
 from asrkit.runs.events import Event
+from asrkit.runs.history import EvaluationScore
 from asrkit.runs.run import Run
 
 TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second", "memory_gb")
@@ -112,8 +113,12 @@ class RunView:
 
         See `summary.get_best_evaluation` for the one of the weights in `model/`.
         """
-        scored = [event for event in self.evaluations if event.data.get(self.metric) is not None]
-        return min(scored, key=lambda event: event.data[self.metric], default=None)
+        best, best_score = None, None
+        for event in self.evaluations:
+            score = EvaluationScore.from_data(event.data)
+            if score.is_better_than(best_score, self.metric):
+                best, best_score = event, score
+        return best
 
     def progress(self) -> float:
         """Return the share of the optimizer steps that are done, 0 to 1."""

@@ -10,6 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from asrkit.config import TrainConfig
 from asrkit.runs import collapse, events
+from asrkit.runs.history import EvaluationScore
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, Run
 from asrkit.training import distributed
 from asrkit.training.findings import FindingReporter
@@ -18,26 +19,38 @@ from asrkit.training.findings import FindingReporter
 class BestTracker:
     """The best evaluation so far, and the number of evaluations since the last improvement.
 
-    While nothing is recognised yet, the error rate cannot improve. A falling loss counts as an improvement then: a
+    The best has the lowest metric. An improvement is lower than the one before by more than chance explains. While
+    nothing is recognised yet, the error rate cannot improve. A falling loss counts as an improvement then: a
     model that outputs only blanks may be about to stop doing so.
     """
 
     def __init__(self, metric: str) -> None:
-        self.metric, self.best, self.lowest_loss, self.num_stale = metric, math.inf, math.inf, 0
+        self.metric, self.lowest_loss, self.num_stale = metric, math.inf, 0
+        self.best: EvaluationScore | None = None
+        self._last_improvement: EvaluationScore | None = None
 
     def add(self, metrics: Mapping[str, Any]) -> bool:
         """Add the metrics of an evaluation; return whether it is the best. Of equals, the first is."""
-        value, loss = metrics[self.metric], metrics.get("loss")
-        is_known = value is not None and math.isfinite(value)
-        is_better = is_known and value < self.best
-        is_collapsed = is_known and self.metric != "loss" and min(value, self.best) >= collapse.COLLAPSED_RATE
-        is_loss_falling = loss is not None and loss < self.lowest_loss
-        self.num_stale = 0 if is_better or (is_collapsed and is_loss_falling) else self.num_stale + 1
+        score = EvaluationScore.from_data(metrics)
+        is_better = score.is_better_than(self.best, self.metric)
         if is_better:
-            self.best = value
-        if loss is not None and loss < self.lowest_loss:
-            self.lowest_loss = loss
+            self.best = score
+        is_loss_falling = score.loss is not None and score.loss < self.lowest_loss
+        if is_loss_falling and score.loss is not None:
+            self.lowest_loss = score.loss
+        if score.is_improvement_on(self._last_improvement, self.metric):
+            self._last_improvement, self.num_stale = score, 0
+        elif is_loss_falling and self._is_collapsed(score):
+            self.num_stale = 0
+        else:
+            self.num_stale += 1
         return is_better
+
+    def _is_collapsed(self, score: EvaluationScore) -> bool:
+        value, best = score.get(self.metric), self.best.get(self.metric) if self.best else None
+        if value is None or best is None or self.metric == "loss":
+            return False
+        return min(value, best) >= collapse.COLLAPSED_RATE
 
 
 class ScheduledTrainer(Protocol):

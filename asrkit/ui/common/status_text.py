@@ -7,8 +7,8 @@ import re
 from asrkit.runs import heartbeat, lifecycle, queue, summary, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import HeartbeatStatus
+from asrkit.runs.history import METRICS
 from asrkit.runs.run import CANCEL, Run
-from asrkit.runs.summary import METRICS
 from asrkit.runs.system import SystemLoad
 from asrkit.runs.view import RunView
 from asrkit.ui import strings

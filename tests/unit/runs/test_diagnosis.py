@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from asrkit.errors import DataError
@@ -263,7 +264,8 @@ def test_worse_than_the_start_after_one_evaluation_is_a_divergence(rows, expecte
         (((0.8, 0.216), (3.1, 0.955), (3.0, 0.94)), True, "a tenth of the learning rate"),
         (((0.8, 0.216), (0.9, 0.22)), True, "Train for longer, or on more clips"),
         (((0.8, 0.216), (0.9, 0.22)), False, None),
-        (((0.8, 0.216), (0.7, 0.2), (0.9, 0.3)), True, None),
+        (((0.8, 0.216), (0.7, 0.2), (0.9, 0.22)), True, "Train for longer, or on more clips"),  # by chance
+        (((0.8, 0.216), (0.7, 0.15), (0.9, 0.3)), True, None),
         (((0.1, 0.0), (0.1, 0.0)), True, None),
     ],
 )
@@ -272,3 +274,66 @@ def test_run_that_ends_no_better_than_it_began_is_reported(rows, is_over, remedy
     found = [finding for finding in diagnose(history) if finding.code == "no-gain"]
     assert [remedy] * bool(remedy) == [remedy for finding in found if remedy and remedy in finding.remedy]
     assert len(found) == bool(remedy)
+
+
+# A run that learns nothing: its evaluations differ by chance alone.
+
+NUM_RUNS, NUM_EVALUATIONS, WORDS_PER_CLIP = 400, 6, 8
+
+
+def simulate_runs(word_error_rate: float, num_clips: int, num_start_clips: int) -> list[list[EvaluationScore]]:
+    """Simulate runs whose true WER stays: a clip has a difficulty, and each of its words is wrong or right by chance.
+
+    The evaluation before the first step is on the first clips alone. The loss is half as high again after the start,
+    as where the model is only less sure.
+    """
+    rng = np.random.default_rng(1)
+    clip_rates = rng.beta(0.5, 0.5 / word_error_rate - 0.5, (NUM_RUNS, 1, num_clips))
+    errors = rng.binomial(WORDS_PER_CLIP, clip_rates, (NUM_RUNS, NUM_EVALUATIONS, num_clips))
+
+    start, later = (bootstrap(part, rng) for part in (errors[:, :1, :num_start_clips], errors[:, 1:]))
+    on_start_clips = errors[:, :, :num_start_clips].mean(-1) / WORDS_PER_CLIP
+    return [
+        [
+            EvaluationScore(
+                step,
+                float(step),
+                1.6 if step else 1.0,
+                wer,
+                wer_interval=(low, high),
+                clips=num_clips if step else num_start_clips,
+                start_sample={"wer": on_start_clips[run, step]} if step else None,
+            )
+            for step, (wer, low, high) in enumerate([*start[run], *later[run]])
+        ]
+        for run in range(NUM_RUNS)
+    ]
+
+
+def bootstrap(errors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Wrong words of (run, evaluation, clip) -> (run, evaluation, (WER and its 95 % interval by the bootstrap))."""
+    num_clips = errors.shape[-1]
+    counts = rng.multinomial(num_clips, np.full(num_clips, 1 / num_clips), 300)
+    rates = errors.astype(np.float32) @ counts.T.astype(np.float32) / (WORDS_PER_CLIP * num_clips)
+    low, high = np.percentile(rates, (2.5, 97.5), axis=-1)
+    return np.stack([errors.mean(-1) / WORDS_PER_CLIP, low, high], axis=-1)
+
+
+@pytest.mark.parametrize("word_error_rate", [0.1, 0.3])
+@pytest.mark.parametrize("num_clips", [64, 500])
+def test_chance_is_neither_divergence_nor_improvement(word_error_rate, num_clips):
+    """In less than 1 % of the runs is something found, or an improvement counted that puts off early stopping."""
+    runs = simulate_runs(word_error_rate, num_clips, 64)
+    findings = [[finding.code for finding in diagnose(RunHistory({}, scores))] for scores in runs]
+    assert sum("divergence" in codes for codes in findings) < 0.01 * NUM_RUNS
+    assert sum(score.is_improvement_on(scores[0], "wer") for scores in runs for score in scores[1:2]) < 0.01 * NUM_RUNS
+    improved = [score.is_improvement_on(scores[1], "wer") for scores in runs for score in scores[2:5]]
+    assert sum(improved) < 0.01 * len(improved)
+
+
+def test_improvement_beyond_chance_is_found():
+    """From 40 % to 10 % on 200 clips: every simulated run has gained, and none has diverged."""
+    before, after = (simulate_runs(rate, 200, 64) for rate in (0.4, 0.1))
+    for start, scores in zip(before, after, strict=True):
+        history = RunHistory({}, [start[0], *scores[1:]], is_over=True)
+        assert not {"no-gain", "divergence"} & {finding.code for finding in diagnose(history)}

@@ -178,6 +178,7 @@ def test_progress_is_at_most_one():
 # The summary that `runs show` prints
 
 KEYS = ["run_id", "status", "step", "total_steps", "epoch", "pid", "last_eval", "best", "findings", "error", "path"]
+UNKNOWN_CLIPS = {"clips": None, "of": None, "wer_interval": None}
 
 
 def test_summary_of_a_queued_run(make_run):
@@ -193,7 +194,7 @@ def test_summary(make_run):
         STARTED,
         event("train", 1010.0, 10, 1.0, loss=3.0),
         scores(10, 0.5),
-        scores(20, 0.75, samples=["much"]),
+        scores(20, 0.75, samples=["much"], utterances=50, of=200, wer_interval=[0.6, 0.9]),
         event("finding", 1021.0, 20, 2.0, **finding),
         event(
             "failed",
@@ -217,8 +218,9 @@ def test_summary(make_run):
         "total_steps": 40,
         "epoch": 2.1,
         "pid": 1,
-        "last_eval": {"step": 20, "loss": 1.0, "wer": 0.75, "cer": 0.5, "mer": 0.375},
-        "best": {"step": 10, "loss": 1.0, "wer": 0.5, "cer": 0.5, "mer": 0.25},
+        "last_eval": {"step": 20, "loss": 1.0, "wer": 0.75, "cer": 0.5, "mer": 0.375}
+        | {"clips": 50, "of": 200, "wer_interval": [0.6, 0.9]},
+        "best": {"step": 10, "loss": 1.0, "wer": 0.5, "cer": 0.5, "mer": 0.25} | UNKNOWN_CLIPS,
         "findings": [{"code": "plateau", "step": 20, "epoch": 2.0, "cause": "Too low a rate.", "remedy": "Raise it."}],
         "error": "Out of memory.",
         "path": str(run.path),

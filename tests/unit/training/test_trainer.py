@@ -356,6 +356,27 @@ def test_early_stopping_waits_for_patience(build, monkeypatch):
     assert trainer.state.global_step == 4 and not trainer.interrupted
 
 
+def test_difference_within_the_interval_is_the_best_but_no_improvement():
+    """Small steps count together once the intervals, of 0.02 to both sides, no longer overlap."""
+    record, rates = BestTracker("wer"), (0.4, 0.37, 0.365, 0.35)
+    evaluations = [{"wer": wer, "loss": 1.0, "wer_interval": [wer - 0.02, wer + 0.02]} for wer in rates]
+    assert [(record.add(metrics), record.num_stale) for metrics in evaluations] == [
+        (True, 0),
+        (True, 1),
+        (True, 2),
+        (True, 0),
+    ]
+
+
+def test_best_is_chosen_on_the_clips_of_the_start():
+    """Before training 10 clips were evaluated, of which a model that is worse on all 50 makes fewer errors."""
+    record = BestTracker("wer")
+    assert record.add({"wer": 0.3, "loss": 1.0, "utterances": 10})
+    assert not record.add({"wer": 0.2, "loss": 1.0, "utterances": 50, "start_sample": {"wer": 0.4}})
+    assert record.add({"wer": 0.35, "loss": 1.0, "utterances": 50, "start_sample": {"wer": 0.25}})
+    assert not record.add({"wer": 0.36, "loss": 1.0, "utterances": 50, "start_sample": {"wer": 0.2}})
+
+
 @pytest.mark.parametrize(("losses", "stale"), [((9.0, 7.0, 5.0), 0), ((9.0, 7.0, 7.1), 1), ((9.0, 9.0, 9.0), 2)])
 def test_falling_loss_resets_patience_while_collapsed(losses, stale):
     record = BestTracker("wer")
@@ -370,7 +391,7 @@ def test_falling_loss_does_not_reset_patience_after_collapse():
         False,
         False,
     ]
-    assert record.num_stale == 2 and record.best == 0.5
+    assert record.num_stale == 2 and record.best.wer == 0.5
 
 
 @pytest.mark.parametrize(("flag", "saved"), [(STOP, ["checkpoint-2"]), (CANCEL, [])])
