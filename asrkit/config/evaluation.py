@@ -26,6 +26,14 @@ class EvaluationSettings:
         "Evaluate before training",
         "Shows the error rates of the base model.",
     )
+    eval_max_clips: int = _setting(
+        0,
+        "Evaluation sample",
+        "Clips that an evaluation during training is made on, spread over speakers and lengths: 0 takes as many as "
+        "keep evaluations within a tenth of the run's time, -1 all. Before the first step there are 64 at most.",
+        low=-1,
+        high=1_000_000,
+    )
     decoding: str = _setting(
         "greedy",
         "Decoding",

@@ -33,6 +33,8 @@ class Evaluation:
     blank_share: share of true frames whose most likely token is the blank.
     unknown_share: share of the decoded tokens that are the unknown token.
     samples: `{"id", "audio", "reference", "hypothesis", "worst"}`.
+    num_available: clips of which these are a sample; None for all. start_sample: scores on those of the clips that were
+    evaluated before the first step, where these were fewer.
     """
 
     loss: float
@@ -46,10 +48,13 @@ class Evaluation:
     seconds: float
     samples: list[dict[str, Any]]
     num_infinite: int = 0
+    num_available: int | None = None
+    start_sample: metrics.Scores | None = None
 
     def to_event_data(self) -> dict[str, Any]:
         """Return the data of an `eval` event."""
-        rates = {"wer": self.scores.wer, "cer": self.scores.cer, "mer": self.scores.mer}
+        rates = _list_rates(self.scores)
+        start_rates = _list_rates(self.start_sample) if self.start_sample else {}
         return {
             "loss": self.loss,
             **({"infinite_losses": self.num_infinite} if self.num_infinite else {}),
@@ -69,10 +74,16 @@ class Evaluation:
             "unknown_share": self.unknown_share,
             "length_ratio": self.scores.length_ratio,
             "utterances": self.utterances,
+            "of": self.utterances if self.num_available is None else self.num_available,
+            **({"start_sample": {name: rate.rate for name, rate in start_rates.items()}} if start_rates else {}),
             "audio_seconds": round(self.audio_seconds, 2),
             "seconds": round(self.seconds, 2),
             "samples": self.samples,
         }
+
+
+def _list_rates(scores: metrics.Scores) -> dict[str, metrics.ErrorRate]:
+    return {"wer": scores.wer, "cer": scores.cer, "mer": scores.mer}
 
 
 def evaluate(

@@ -66,6 +66,8 @@ class ScheduledTrainer(Protocol):
 
     def emit(self, kind: str, **data: Any) -> None: ...
 
+    def end_step(self) -> None: ...
+
     def poll_flags(self) -> set[str]: ...
 
     def begin_epoch(self) -> None: ...
@@ -97,6 +99,7 @@ class Schedule(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         config, step = self.trainer.config, state.global_step
+        self.trainer.end_step()
         is_last, flags = step >= state.max_steps, self.trainer.poll_flags()
         if self.trainer.interrupted:
             control.should_save = CANCEL not in flags

@@ -21,6 +21,7 @@ class StepLog:
     def __init__(self) -> None:
         self.losses: list[tuple[torch.Tensor, list[int]]] = []
         self.infeasible: list[tuple[torch.Tensor, list[int]]] = []
+        self._num_steps, self._steps_s, self._first_step_s = 0, 0.0, 0.0
         self.restart_clock()
 
     def add(self, clips: list[int], loss: torch.Tensor, infeasible: torch.Tensor, audio_s: float) -> None:
@@ -32,6 +33,22 @@ class StepLog:
     def restart_clock(self) -> None:
         """Measure training speed from now on; evaluations and checkpoints do not count."""
         self._audio_s, self._since = 0.0, time.monotonic()
+        self._step_since = self._since
+
+    def end_step(self) -> None:
+        """Count an optimizer step. The time of the first one, which allocates, only counts until there is another."""
+        now = time.monotonic()
+        self._num_steps, self._steps_s = self._num_steps + 1, self._steps_s + now - self._step_since
+        if self._num_steps == 1:
+            self._first_step_s = self._steps_s
+        self._step_since = now
+
+    @property
+    def step_s(self) -> float:
+        """Mean time of a step, in seconds, without evaluations and checkpoints; 0 before the first one."""
+        if self._num_steps < 2:
+            return self._steps_s
+        return (self._steps_s - self._first_step_s) / (self._num_steps - 1)
 
     def make_metrics(self, logs: dict[str, float], num_processes: int, loss_scale: float | None) -> dict[str, Any]:
         """Return the data of a `train` event from Trainer's report and these batches, and measure speed anew."""

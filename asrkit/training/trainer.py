@@ -17,11 +17,12 @@ from asrkit.decoding import lexicon
 from asrkit.models import anatomy
 from asrkit.runs import events
 from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
-from asrkit.training import distributed, evaluation
+from asrkit.training import distributed
 from asrkit.training.arguments import make_arguments
 from asrkit.training.cache import EncoderCache, is_exact
 from asrkit.training.clip_decoding import Interrupted
 from asrkit.training.data import Batch
+from asrkit.training.evaluator import Evaluator
 from asrkit.training.findings import (
     FindingReporter,
     describe_clips_without_loss,
@@ -87,6 +88,7 @@ class CtcTrainer(SavingTrainer):
             if config.decoding == "words"
             else None
         )
+        self.evaluator = Evaluator(config, processor, held_out, self.lexicon_decoder, resume_state.evaluations)
         self._clips_in_update, self._last_progress_time = 1.0, 0.0
         self._epoch_batches: Iterator[Batch] | None = None
         self._steps = StepLog()
@@ -220,21 +222,19 @@ class CtcTrainer(SavingTrainer):
     # Evaluation
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Score the evaluation manifest, each process its share; keep the model in `model/` if it is the best so far.
+        """Score the evaluation sample, each process its share; keep the model in `model/` if it is the best so far.
 
         Accelerate has wrapped the model's forward in the run's precision, so evaluation uses that precision too.
         """
         self._last_progress_time = 0.0
+        model, on_progress = self.accelerator.unwrap_model(self.model), self._report_evaluation_progress
         try:
-            result = evaluation.evaluate(
-                self.accelerator.unwrap_model(self.model),
-                self.processor,
-                self.eval_rows,
-                batch_size=self.config.eval_batch_size,
-                normaliser=self.config.text_rules,
-                lexicon_decoder=self.lexicon_decoder,
-                on_progress=self._report_evaluation_progress,
-            )
+            if self.state.global_step:
+                every, max_steps = self.config.eval_steps, self.state.max_steps
+                count = -(-max_steps // every) if every else math.ceil(self.state.num_train_epochs)
+                result = self.evaluator.evaluate(model, on_progress, self._steps.step_s * max_steps, count)
+            else:
+                result = self.evaluator.evaluate_start(model, on_progress)
         except Interrupted:  # raised on every process, whichever saw the flag
             self._interrupt()
             if distributed.broadcast(self.run.has_flag(CANCEL)):
@@ -245,6 +245,9 @@ class CtcTrainer(SavingTrainer):
         self.control.should_evaluate = False
         self._steps.restart_clock()
         return {}
+
+    def end_step(self) -> None:
+        self._steps.end_step()
 
     def _record(self, metrics: dict[str, Any]) -> bool:
         """Emit an evaluation and keep the model if it is the best so far; return whether to stop training early."""

@@ -196,6 +196,7 @@ def test_event_data_has_all_metrics(processor, clips):
         "unknown_share",
         "length_ratio",
         "utterances",
+        "of",
         "audio_seconds",
         "seconds",
         "samples",

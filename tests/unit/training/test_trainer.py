@@ -14,9 +14,10 @@ from asrkit.errors import ConfigError
 from asrkit.runs import events
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import evaluation
+from asrkit.training import evaluation, evaluator
 from asrkit.training.arguments import choose_optimizer, resolve_precision
 from asrkit.training.data import Collator, SpeechDataset
+from asrkit.training.evaluator import Evaluator
 from asrkit.training.model import load, reload
 from asrkit.training.resume import ResumeState
 from asrkit.training.schedule import BestTracker
@@ -324,7 +325,7 @@ def fake_evaluations(monkeypatch, *rates):
         rate = left.pop(0)
         return types.SimpleNamespace(to_event_data=lambda: {"loss": 1.0, "wer": rate, "cer": rate, "mer": rate})
 
-    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
 
 
 def weights(folder):
@@ -422,13 +423,13 @@ def test_save_and_evaluate_flags_are_handled_once(build, flag, kind):
 
 def test_cancel_during_evaluation_saves_nothing(build, monkeypatch):
     trainer = build(max_steps=9, eval_steps=2, save_steps=2)
-    real = evaluation.evaluate
+    real = evaluator.decode_clips
 
     def cancelled(*arguments, **more):
         trainer.run.set_flag(CANCEL)
         return real(*arguments, **more)
 
-    monkeypatch.setattr(evaluation, "evaluate", cancelled)
+    monkeypatch.setattr(evaluator, "decode_clips", cancelled)
     trainer.train()
     assert trainer.interrupted and "saving" not in [kind for kind, _ in event_steps(trainer.run)]
 
@@ -444,17 +445,17 @@ def test_stop_flag_ends_evaluation(build):
 def test_interrupted_evaluation_is_repeated_after_resume(build, monkeypatch, eval_steps, stop_at):
     """Evaluations by steps and by epochs."""
     trainer = build(4, train_batch_size=1, max_steps=8, eval_steps=eval_steps, save_steps=0)
-    real = evaluation.evaluate
+    real = evaluator.decode_clips
 
     def stopped(*arguments, **more):
         if trainer.state.global_step == stop_at:
             trainer.run.set_flag(STOP)
         return real(*arguments, **more)
 
-    monkeypatch.setattr(evaluation, "evaluate", stopped)
+    monkeypatch.setattr(evaluator, "decode_clips", stopped)
     trainer.train()
     assert trainer.interrupted and [step for kind, step in event_steps(trainer.run) if kind == "eval"] == []
-    monkeypatch.setattr(evaluation, "evaluate", real)
+    monkeypatch.setattr(evaluator, "decode_clips", real)
     trainer.run.clear_flags()
     again = build(4, run=trainer.run, train_batch_size=1, max_steps=8, eval_steps=eval_steps, save_steps=0)
     again.train(resume_from_checkpoint=str(trainer.run.checkpoints()[-1]))

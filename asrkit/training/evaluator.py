@@ -1,0 +1,131 @@
+"""The evaluations of a run: on a sample of its evaluation clips that is chosen once, so large as its time allows.
+
+The clips have an order, of which every beginning is spread over speakers and lengths (`data.sampling`). Before the
+first step the first few are evaluated; the first evaluation after it goes on in that order for as long as an evaluation
+may take, and so finds the sample of all later ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from asrkit.config import TrainConfig
+from asrkit.data.manifest import Utterance
+from asrkit.data.sampling import order_evenly
+from asrkit.decoding.lexicon import LexiconDecoder
+from asrkit.runs.events import Event
+from asrkit.training import distributed
+from asrkit.training.clip_decoding import ClipResult, ProgressCheck, decode_clips
+from asrkit.training.evaluation import Evaluation, score_clips
+
+if TYPE_CHECKING:
+    from asrkit.training.model import CtcModel
+
+TIME_SHARE = 0.1
+"""Share of a run's time that its evaluations may take, unless they then had fewer than MIN_CLIPS."""
+MIN_CLIPS = 64
+"""Clips of the smallest sample; of a larger one, those that are evaluated before the first step."""
+MAX_START_S = 10.0
+"""Time of the evaluation before the first step."""
+GROWTH = 4
+"""A sample grows by this factor at most before its speed is measured again."""
+
+
+class Evaluator:
+    """Evaluates the model of a run.
+
+    size: number of clips of the sample; None until it is found. num_start: clips that were evaluated before the first
+    step. start_s: the seconds that this took.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        processor: Any,
+        rows: Sequence[Utterance],
+        lexicon_decoder: LexiconDecoder | None,
+        evaluations: Sequence[Event] = (),
+    ) -> None:
+        """evaluations: `eval` events of the run before it was resumed; their sample is kept."""
+        self.config, self.processor, self.rows, self.lexicon_decoder = config, processor, rows, lexicon_decoder
+        self.order = order_evenly(rows, config.seed)
+        self.size: int | None = None
+        if config.eval_max_clips > 0:
+            self.size = min(config.eval_max_clips, len(rows))
+        elif config.eval_max_clips == -1 or len(rows) <= MIN_CLIPS:
+            self.size = len(rows)
+        self.num_start, self.start_s = 0, 0.0
+        for event in evaluations:
+            clips = int(event.data.get("utterances") or 0)
+            if not event.step:
+                self.num_start, self.start_s = clips, float(event.data.get("seconds") or 0)
+            elif clips:
+                self.size = clips
+
+    def evaluate_start(self, model: CtcModel, on_progress: ProgressCheck) -> Evaluation:
+        """Evaluate the model before the first step, on MIN_CLIPS clips at most and for about MAX_START_S at most."""
+        started = time.monotonic()
+        num_clips = min(self.size or MIN_CLIPS, MIN_CLIPS)
+        results = self._decode_growing(model, 1, num_clips, MAX_START_S, on_progress)
+        self.num_start, self.start_s = len(results), time.monotonic() - started
+        return self._score(results, self.start_s)
+
+    def evaluate(
+        self, model: CtcModel, on_progress: ProgressCheck, training_s: float, num_evaluations: int
+    ) -> Evaluation:
+        """Evaluate the model on the sample.
+
+        Where it is not found yet, it is so large that `num_evaluations` of it, with that before the first step, take
+        their share of a run that trains for `training_s` seconds.
+        """
+        started = time.monotonic()
+        if self.size is None:
+            max_s = (training_s * TIME_SHARE / (1 - TIME_SHARE) - self.start_s) / max(1, num_evaluations)
+            results = self._decode_growing(model, MIN_CLIPS, len(self.rows), max_s, on_progress)
+            self.size = len(results)
+        else:
+            results = self._decode(model, self.order[: self.size], on_progress)
+        return self._score(results, time.monotonic() - started)
+
+    def _decode_growing(
+        self, model: CtcModel, first: int, max_clips: int, max_s: float, on_progress: ProgressCheck
+    ) -> dict[int, ClipResult]:
+        """Decode the first clips of the order, as many as the time allows, but at least `first`."""
+        results: dict[int, ClipResult] = {}
+        deadline, target = time.monotonic() + max_s, min(first, max_clips)
+        while True:
+            since, num_before, num_clips = time.monotonic(), len(results), target
+
+            def report(done: int, _: int, num_before: int = num_before, num_clips: int = num_clips) -> bool:
+                return on_progress(num_before + done, num_clips)
+
+            results |= self._decode(model, self.order[num_before:num_clips], report)
+            now = time.monotonic()
+            clip_s = max(now - since, 1e-6) / (num_clips - num_before)
+            target = min(max_clips, GROWTH * num_clips, num_clips + int((deadline - now) / clip_s))
+            target = distributed.broadcast(target)
+            if target - num_clips < max(1, num_clips // 10):  # a few more are not worth another round
+                return results
+
+    def _decode(self, model: CtcModel, clips: Sequence[int], on_progress: ProgressCheck) -> dict[int, ClipResult]:
+        return decode_clips(
+            model,
+            self.processor,
+            self.rows,
+            clips,
+            batch_size=self.config.eval_batch_size,
+            lexicon_decoder=self.lexicon_decoder,
+            on_progress=on_progress,
+        )
+
+    def _score(self, results: dict[int, ClipResult], seconds: float) -> Evaluation:
+        has_word_list, rules = self.lexicon_decoder is not None, self.config.text_rules
+        scored = replace(score_clips(self.rows, results, rules, seconds, has_word_list), num_available=len(self.rows))
+        if not 0 < self.num_start < len(results):
+            return scored
+        start_results = {index: results[index] for index in self.order[: self.num_start] if index in results}
+        on_start_clips = score_clips(self.rows, start_results, rules, seconds, has_word_list)
+        return replace(scored, start_sample=on_start_clips.scores)
