@@ -15,7 +15,9 @@ from asrkit.runs.history import EvaluationScore
 from asrkit.runs.run import Run
 
 TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second", "memory_gb")
-EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "greedy_wer", "greedy_cer")
+WER_BOUNDS = ("wer_low", "wer_high")
+"""Fields with the ends of `wer_interval`, which `with_wer_bounds` adds."""
+EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "greedy_wer", "greedy_cer", *WER_BOUNDS)
 TRAIN_CURVES = {name: f"train/{name}" for name in TRAIN_SERIES}
 EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
 """Field of an event -> its curve."""
@@ -69,7 +71,7 @@ class RunView:
             self._pace = [*self._pace[:1], (self.elapsed_s, event.step or 0)]
         elif event.kind == events.EVAL:
             self.phase = None
-            self._curves.add(EVAL_CURVES, event, self.elapsed_s)
+            self._curves.add(EVAL_CURVES, with_wer_bounds(event), self.elapsed_s)
             self.evaluations.append(event if self.max_points is None else _without_samples(event))
         elif event.kind == events.CHECKPOINT:
             self.phase = None
@@ -140,6 +142,12 @@ class RunView:
         # A `train` event that is overdue means that the run evaluates, so the estimate stands still.
         since_s = min(now_s - last_s, self._train_interval_s)
         return max(0.0, (self.total_steps - last_step) * step_s - since_s)
+
+
+def with_wer_bounds(event: Event) -> Event:
+    """Return an `eval` event with the ends of WER's interval as fields of their own, for its curves."""
+    interval = event.data.get("wer_interval")
+    return replace(event, data={**event.data, **dict(zip(WER_BOUNDS, interval, strict=True))}) if interval else event
 
 
 def _without_samples(event: Event) -> Event:

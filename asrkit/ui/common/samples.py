@@ -19,8 +19,8 @@ def format_caption(event: Event) -> str:
     """Format `Step 120 · 100 clips · WER 3.1 % (95 % interval 1.2 to 5.4) · CER 1.0 %`, as plain text."""
     data = event.data
     parts, interval = [strings.text("samples.step", step=event.step or 0)], ""
-    if data.get("utterances"):
-        parts.append(strings.text("common.clips", count=data["utterances"]))
+    if clips := status_text.format_clips(event):
+        parts.append(clips)
     if data.get("wer_interval"):
         low, high = (f"{100 * bound:.1f}" for bound in data["wer_interval"])
         interval = f" ({strings.text('samples.interval', low=low, high=high)})"

@@ -35,6 +35,26 @@ def format_metric(metric: str, value: float | None) -> str:
     return f"{name} {strings.text('common.unknown') if value is None else f'{value:.3f}'}"
 
 
+def format_clips(event: Event) -> str:
+    """Format the clips of an evaluation: `100 clips`, `500 of 16,398 clips`; empty where they are unknown."""
+    clips, total = summary.count_clips(event)
+    if clips is None or total is None or clips == total:
+        return "" if clips is None else strings.text("common.clips", count=clips)
+    return strings.text("common.sample", clips=f"{clips:,}", total=f"{total:,}")
+
+
+def format_best(view: RunView, best: Event) -> str:
+    """Format the metric of an evaluation, and its clips where they are a sample: `WER 3.1 % on 500 of 16,398 clips`."""
+    metric, (clips, total) = format_metric(view.metric, best.data.get(view.metric)), summary.count_clips(best)
+    return metric if clips == total else strings.text("common.on_sample", metric=metric, sample=format_clips(best))
+
+
+def describe_sample(view: RunView) -> str:
+    """Say on which clips the latest evaluation was made, for the chart; empty where it is unknown."""
+    clips = format_clips(view.evaluations[-1]) if view.evaluations else ""
+    return clips and strings.text("charts.sample", clips=clips)
+
+
 def format_phase(event: Event) -> str:
     """Format a phase event, with its progress."""
     name = str(event.data.get("phase", ""))
@@ -206,7 +226,7 @@ def _describe_end(run: Run, status: str, view: RunView) -> str:
     else:
         parts.append(strings.text("outcome.stopped", step=view.step))
     if best:
-        metric = format_metric(view.metric, best.data.get(view.metric))
+        metric = format_best(view, best)
         name = "best" if has_improved(view) else "no_gain"
         parts.append(strings.text(f"outcome.{name}", metric=metric[:1].upper() + metric[1:], step=best.step))
     if status == lifecycle.STOPPED:

@@ -215,6 +215,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "total_steps": view.total_steps,
         "epoch": view.epoch,
         "best": _describe_best(view, get_best_evaluation(run, view)),
+        "sample": status_text.describe_sample(view),
         "outcome": status_text.describe_outcome(run, status, view),
         "has_improved": status_text.has_improved(view),
         "has_model": run.has_model(),
@@ -239,7 +240,7 @@ def _describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | No
 def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:
     if best is None:
         return None
-    return {"step": best.step or 0, "text": status_text.format_metric(view.metric, best.data.get(view.metric))}
+    return {"step": best.step or 0, "text": status_text.format_best(view, best)}
 
 
 def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None) -> list[str]:

@@ -2,7 +2,11 @@
 
 export const PLOTS = {
   loss: { curves: ["train/loss", "eval/loss"], smooth: true, marks: true },
-  rates: { curves: ["eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer"], percent: true, marks: true },
+  rates: {
+    curves: ["eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer", "eval/wer_low", "eval/wer_high"],
+    percent: true,
+    marks: true,
+  },
   learning_rate: { curves: ["train/learning_rate"] },
   grad_norm: { curves: ["train/grad_norm"], smooth: true },
   speed: { curves: ["train/audio_seconds_per_second"], smooth: true },
@@ -11,8 +15,11 @@ export const PLOTS = {
 
 export const SERIES = Object.values(PLOTS).flatMap((plot) => plot.curves);
 
+/** The ends of the band around a curve, the lower one first: they have no line, no hover and no legend of their own. */
+export const BAND_OF = { "eval/wer_low": "eval/wer", "eval/wer_high": "eval/wer" };
+
 /** Drawn only where a run has them. */
-export const OPTIONAL_SERIES = ["eval/mer", "eval/greedy_wer"];
+export const OPTIONAL_SERIES = ["eval/mer", "eval/greedy_wer", ...Object.keys(BAND_OF)];
 
 /** Points of one curve from which on the page asks for a thinned history. */
 export const MAX_POINTS = 5000;

@@ -5,7 +5,7 @@ import { AXES, smoothValues, timeUnit } from "../common/axes.js";
 import { createLayout, createPalette, redraw } from "../common/plots.js";
 import { t } from "../common/strings.js";
 import { addMarks } from "./chart_marks.js";
-import { MAX_POINTS, OPTIONAL_SERIES, PLOTS, SERIES } from "./chart_series.js";
+import { BAND_OF, MAX_POINTS, OPTIONAL_SERIES, PLOTS, SERIES } from "./chart_series.js";
 
 const STORAGE_KEY = "asrkit-charts";
 const DEFAULT_VIEW = { axis: "x", log: false, smoothing: 0, hidden: [] };
@@ -97,6 +97,8 @@ export class Charts {
     }
     this.marks = marks;
     part("entropy").hidden = !marks.entropy;
+    part("sample").textContent = reply.sample;
+    part("sample").hidden = !reply.sample;
     const isEmpty = !SERIES.some((name) => this.hasPoints(name));
     for (const name of ["charts", "chart-tools", "more-charts"]) part(name).hidden = isEmpty;
     const unitChanged = this.view.axis === "t" && timeUnit(this.axisEnd()).key !== timeUnit(this.timeEnd).key;
@@ -194,6 +196,7 @@ export class Charts {
   }
 
   trace(plot, series) {
+    if (series in BAND_OF) return this.bandEnd(series);
     const isTraining = series.startsWith("train/");
     const colour = this.colour(`--curve-${series.replace("/", "-")}`) || this.colour("--curve-train-loss");
     return {
@@ -201,6 +204,7 @@ export class Charts {
       y: [...this.points[series].y],
       name: t(`charts.series.${series}`),
       type: "scatter",
+      legendgroup: Object.values(BAND_OF).includes(series) ? series : "",
       mode: isTraining ? "lines" : "lines+markers",
       connectgaps: false,
       cliponaxis: isTraining,
@@ -208,6 +212,25 @@ export class Charts {
       line: { color: colour, width: isTraining ? 1.5 : 2.5, dash: series === "eval/greedy_wer" ? "dot" : "solid" },
       marker: { color: colour, size: 7 },
       hovertemplate: PLOTS[plot].percent ? "%{y:.1%}" : "%{y:.4~g}",
+    };
+  }
+
+  /** One end of a band; the upper one fills the space to the lower one, which is drawn before it. */
+  bandEnd(series) {
+    const curve = BAND_OF[series], colour = this.colour(`--curve-${curve.replace("/", "-")}`);
+    return {
+      x: this.positions(series),
+      y: [...this.points[series].y],
+      name: t(`charts.series.${series}`),
+      type: "scatter",
+      mode: "lines",
+      line: { width: 0 },
+      fill: series.endsWith("_high") ? "tonexty" : "none",
+      fillcolor: `${colour}26`,
+      hoverinfo: "skip",
+      showlegend: false,
+      legendgroup: curve,
+      visible: this.hasPoints(series),
     };
   }
 

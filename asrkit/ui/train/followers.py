@@ -22,11 +22,11 @@ from asrkit.runs.curves import Point, iter_points, thin
 from asrkit.runs.events import Event
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView
+from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView, with_wer_bounds
 from asrkit.ui.common import samples
 
 LOSSES = ("train/loss", "eval/loss")
-RATES = ("eval/wer", "eval/cer", "eval/mer", "eval/greedy_wer")
+RATES = ("eval/wer", "eval/wer_low", "eval/wer_high", "eval/cer", "eval/mer", "eval/greedy_wer")
 DETAILS = ("train/learning_rate", "train/grad_norm", "train/audio_seconds_per_second", "train/memory_gb")
 SERIES = (*LOSSES, *RATES, *DETAILS)
 MAX_POINTS = 1_000
@@ -67,7 +67,8 @@ class _RecentEvent:
     """A `train` or `eval` event, and the seconds of work until then."""
 
     def __init__(self, event: Event, elapsed_s: float) -> None:
-        self.event, self.elapsed_s = event, elapsed_s
+        self.event = with_wer_bounds(event) if event.kind == events.EVAL else event
+        self.elapsed_s = elapsed_s
 
     @cached_property
     def points(self) -> dict[str, Point]:

@@ -365,6 +365,19 @@ def test_reply_has_best_evaluation_and_findings(store, run):
     assert [(one["step"], one["code"]) for one in reply["findings"]] == [(2, "plateau")]
 
 
+def test_evaluations_on_a_sample_say_so_and_have_a_band(store, run):
+    start(run)
+    add_event(run, "eval", 1, loss=1.0, wer=0.2, utterances=500, of=16_398, wer_interval=[0.15, 0.26])
+    reply = poll(store, run)
+    assert reply["best"]["text"] == "WER 20.0 % on 500 of 16,398 clips"
+    assert reply["sample"] == "evaluated on 500 of 16,398 clips; the band is WER's 95 % interval"
+    assert reply["evaluation"]["caption"] == ("Step 1 · 500 of 16,398 clips · WER 20.0 % (95 % interval 15.0 to 26.0)")
+    band = {"eval/wer_low": 0.15, "eval/wer_high": 0.26}
+    assert {name: reply["points"][name]["y"] for name in band} == {name: [value] for name, value in band.items()}
+    add_event(run, "eval", 2, loss=1.0, wer=0.1, utterances=500, of=16_398, wer_interval=[0.05, 0.16])
+    assert poll(store, run, reply)["points"]["eval/wer_low"]["y"] == [0.05]
+
+
 def test_slow_phase_shows_its_duration(store, run):
     add_event(run, "phase", 0, at=time.time() - 75, phase="loading", text="Loading the base model")
     assert poll(store, run)["activity"] == "Loading the base model… (1 min 15 s)"
