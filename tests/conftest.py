@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["ASRKIT_ENGINE"] = "pytorch"  # else each model that a test transcribes with would be exported and measured
 
 
 def pytest_configure() -> None:

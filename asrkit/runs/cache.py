@@ -1,6 +1,7 @@
 """The operator's cache on the disk: bounded by the time since something was used, and by size.
 
-It holds clips of tables and unpacked archives (`data.embedded`), and what asrkit has fetched from the Hub. All of it
+It holds clips of tables and unpacked archives (`data.embedded`), graphs of models (`transcription.acceleration`), and
+what asrkit has fetched from the Hub. All of it
 can be made or fetched again, but a run reads its clips where its manifest says, so what manifests name stays.
 """
 
@@ -70,7 +71,7 @@ def trim_forever(store: RunStore, max_bytes: int, max_age_s: float, includes_hub
 
 def _iter_entries(includes_hub: bool) -> Iterator[Entry]:
     root = embedded.cache_dir().absolute()
-    for folder in (root / "clips", root / "unpacked"):
+    for folder in (root / "clips", root / "unpacked", root / "graphs"):
         yield from _iter_folder(folder)
     if includes_hub:
         for kind in ("dataset", "model"):

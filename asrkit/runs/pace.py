@@ -92,7 +92,7 @@ def measure(history: Iterable[Event], freeze: str) -> Pace | None:
 
 def remember(pace: Pace, device: str) -> None:
     """Keep a pace of this machine for later forecasts, in place of an earlier one of such a model."""
-    machine, by_machine = _name_machine(device), _read()
+    machine, by_machine = name_machine(device), _read()
     kept = [old for old in _iter_paces(by_machine, machine) if not old.matches(pace.parameters, pace.freeze)]
     _path().parent.mkdir(parents=True, exist_ok=True)
     write_json(_path(), {**by_machine, machine: [asdict(each) for each in [*kept, pace][-MAX_KEPT:]]})
@@ -103,7 +103,7 @@ def recall(device: str, parameters: int, freeze: str) -> Pace | None:
 
     None if nothing is known, or only models so much smaller or larger that they tell nothing.
     """
-    paces = _iter_paces(_read(), _name_machine(device))
+    paces = _iter_paces(_read(), name_machine(device))
     known = [pace for pace in paces if _distance(pace, parameters) <= MAX_RATIO]
     return min(
         known,
@@ -114,14 +114,14 @@ def recall(device: str, parameters: int, freeze: str) -> Pace | None:
 
 def is_known(device: str) -> bool:
     """Whether anything was measured on this machine."""
-    return any(_iter_paces(_read(), _name_machine(device)))
+    return any(_iter_paces(_read(), name_machine(device)))
 
 
 def _distance(pace: Pace, parameters: int) -> float:
     return max(pace.parameters, parameters) / min(pace.parameters, parameters)
 
 
-def _name_machine(device: str) -> str:
+def name_machine(device: str) -> str:
     """Name a kind of device of this machine; for the processor, with what PyTorch may use of it."""
     kind = device.partition(":")[0]
     restricted = os.environ.get(precision.CAPABILITY, "") if kind == "cpu" else ""

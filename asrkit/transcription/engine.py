@@ -14,12 +14,16 @@ from asrkit.audio import SAMPLING_RATE
 from asrkit.data.batch_cuts import MIN_FILL, fill_batches, max_inference_batch_s
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, features, memory_format, processors, weights
+from asrkit.transcription.acceleration import choices
 from asrkit.transcription.inference_thread import run_in_inference_thread
+from asrkit.transcription.onnx_graph import OnnxGraph
 from asrkit.transcription.precision import best_device, choose_dtype
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 """oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here
 has one of its own. On an hour of speech 64 took 360 MB less and were no slower."""
+MAX_GRAPH_BATCH_S = 48.0
+"""Seconds of audio in a batch of a graph that runs clips alone, as many at once as there are threads."""
 ALL_THREADS = torch.get_num_threads()
 """Threads that wait for each other in every layer: fastest alone, and much slower than one thread where another
 process, such as a run, keeps the cores busy (seen: 11 to 89 x real time with two, 158 to 295 with one)."""
@@ -51,6 +55,8 @@ class Engine:
         self.model = model.eval()
         self.checkpoint, self._chosen_dtype = checkpoint, dtype
         self._lock, self._warm_device = threading.Lock(), ""
+        self.graph: OnnxGraph | None = None
+        self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.device = torch.device("cpu")
         self._place_model(device or best_device())
         self.blank_id, self.num_tokens = self.anatomy.blank_id, self.anatomy.head.num_rows
@@ -68,6 +74,12 @@ class Engine:
             if self.device.type != device:
                 self._place_model(device)
 
+    def use_graph(self, graph: OnnxGraph) -> None:
+        """Run a graph of the model from the next batch on, and free the model's weights. For engines on the CPU."""
+        with self._lock:
+            self.graph = graph
+            self.model.to("meta")
+
     def _place_model(self, device: str) -> None:
         """Move the model to the device in the best precision; to the CPU where it does not fit on the GPU."""
         if device == "cpu":
@@ -76,14 +88,18 @@ class Engine:
             memory_format.use_default_format(self.model)
         self.device = torch.device(device)
         self.max_batch_s = max_inference_batch_s(self.device.type)
-        num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self.dtype = self._chosen_dtype or choose_dtype(device, num_parameters)
+        self.dtype = self._chosen_dtype or self._choose_dtype(device)
         try:
             self.model.to(self.device, self.dtype)
         except torch.OutOfMemoryError:
             if device == "cpu":
                 raise
             self._place_model("cpu")
+
+    def _choose_dtype(self, device: str) -> torch.dtype:
+        """Return the number format that was measured to be the fastest on this machine, else the expected one."""
+        measured = choices.recall_dtype(Path(self.checkpoint)) if device == "cpu" else None
+        return getattr(torch, measured) if measured else choose_dtype(device, self.num_parameters)
 
     def log_probabilities(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return (frames, tokens) float32 log posteriors of each clip of (n,) float32 samples.
@@ -93,9 +109,11 @@ class Engine:
         Raises ModelError where the weights are broken.
         """
         results: list[np.ndarray] = [np.zeros((0, self.num_tokens), np.float32)] * len(clips)
-        min_fill = MIN_FILL if self.anatomy.is_batch_invariant else 1.0
+        max_batch_s, min_fill = self.max_batch_s, MIN_FILL if self.anatomy.is_batch_invariant else 1.0
+        if self.graph is not None and self.graph.layout == "clip":  # without padding
+            max_batch_s, min_fill = MAX_GRAPH_BATCH_S, 0.0
         lengths = [len(clip) for clip in clips]
-        for batch in fill_batches(lengths, self.max_batch_s * SAMPLING_RATE, min_fill, self.anatomy.min_samples):
+        for batch in fill_batches(lengths, max_batch_s * SAMPLING_RATE, min_fill, self.anatomy.min_samples):
             with self._lock:
                 outputs = run_in_inference_thread(self._infer_with_fallback, [clips[index] for index in batch])
             if any(np.isnan(output).any() for output in outputs):
@@ -130,6 +148,8 @@ class Engine:
     def _infer(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         torch.set_num_threads(self.num_threads)
         layout, extractor = self.anatomy.inputs, self.processor.feature_extractor
+        if self.graph is not None:
+            return self.graph.infer(clips, self.anatomy, extractor, self.num_threads)
         batch = features.pad(layout, [features.extract(extractor, clip) for clip in clips])
         mask = batch.get(layout.mask_name or "")
         if mask is not None and bool(mask.all()):  # without padding, the same result comes faster without a mask

@@ -10,6 +10,7 @@ from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
 from asrkit.runs import lifecycle
 from asrkit.runs.store import RunStore
+from asrkit.transcription.acceleration import accelerate
 from asrkit.transcription.engine import ALL_THREADS
 from asrkit.transcription.precision import best_device
 from asrkit.transcription.transcriber import Transcriber
@@ -36,6 +37,7 @@ def get_transcriber(model: str, store: RunStore, on_progress: ProgressCallback |
     checkpoint = resolution.fetch(model, store, on_progress=on_progress)
     transcriber = load_transcriber(str(checkpoint), "cpu" if run_active else best_device())
     transcriber.engine.num_threads = 1 if run_active else ALL_THREADS
+    accelerate(transcriber, may_measure=not run_active)
     return transcriber
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
 from asrkit.transcription.engine import Engine
+from asrkit.transcription.export.graph import Layout
+from asrkit.transcription.onnx_graph import OnnxGraph
 
 MAX_CLIP_S = 24.0
 """Clips up to this length are transcribed whole, as in training; longer ones are segmented at their pauses."""
@@ -32,6 +36,13 @@ class Transcriber:
         self.engine = Engine(checkpoint, device, dtype)
         self.processor, self.blank_id = self.engine.processor, self.engine.blank_id
         self.decoder = load_decoder(checkpoint, self.processor, self.blank_id)
+
+    def with_graph(self, path: Path, layout: Layout = "batch") -> Transcriber:
+        """Return such a transcriber that runs the graph at `path` in place of the model."""
+        changed = copy.copy(self)
+        changed.engine = copy.copy(self.engine)
+        changed.engine.graph = OnnxGraph(path, layout, self.engine.num_threads)
+        return changed
 
     def transcribe(self, wave: Waveform, decoder: Decoder | None = None) -> Transcript:
         """Transcribe one clip; decoder: in place of the checkpoint's own."""

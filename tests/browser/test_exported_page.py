@@ -16,7 +16,7 @@ from asrkit.data import sources
 from asrkit.decoding.lexicon import WORD_LIST_FILE, collect_words
 from asrkit.errors import HubError
 from asrkit.models.resolution import STARTER_DIR
-from asrkit.transcription.export import exporter, graph, int8, onnx_engine, web_page, web_runtime
+from asrkit.transcription.export import exporter, graph, int8, web_page, web_runtime
 from asrkit.transcription.transcriber import Transcriber
 from tests.support.http_server import serve_http
 
@@ -42,7 +42,7 @@ def exported(tmp_path_factory):
     int8.quantize(folder / exporter.GRAPH, folder / exporter.INT8_GRAPH)
     graph.delete(folder / exporter.GRAPH)
     web_page.write_page_files(transcriber, folder)
-    return folder, onnx_engine.with_graph(transcriber, folder / exporter.INT8_GRAPH, wanted.layout)
+    return folder, transcriber.with_graph(folder / exporter.INT8_GRAPH, wanted.layout)
 
 
 @pytest.fixture

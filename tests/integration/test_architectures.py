@@ -21,7 +21,6 @@ from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load, reload
 from asrkit.training.trainer import CtcTrainer
 from asrkit.transcription.export import graph
-from asrkit.transcription.export.onnx_engine import with_graph
 from asrkit.transcription.transcriber import Transcriber
 from tests.support.checkpoints import ARCHITECTURES as TYPES
 from tests.support.checkpoints import FAMILIES, PIECE_FAMILIES, write_checkpoint, write_noise_clips
@@ -207,7 +206,7 @@ def test_exported_graphs_give_the_log_posteriors_of_the_model(trained, architect
                 graph.export_onnx(engine.model, transcriber.processor, path, layout)
             continue
         graph.export_onnx(engine.model, transcriber.processor, path, layout)
-        found = with_graph(transcriber, path, layout).engine.log_probabilities(clips)
+        found = transcriber.with_graph(path, layout).engine.log_probabilities(clips)
         for one, other in zip(wanted, found, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-3)
 

@@ -98,6 +98,30 @@ def measure_difference(reference: Transcriber, exported: Transcriber, clips: Cli
     )
 
 
+def is_text_same(reference: Transcriber, other: Transcriber, clips: ClipSet) -> bool:
+    """Whether two transcribers write the same text for every clip; the first difference ends the comparison."""
+    with AudioReader(clip.audio for clip in clips.clips) as reader:
+        for start in range(0, len(clips.clips), NUM_COMPARED):
+            waves = [_load(reader, clip) for clip in clips.clips[start : start + NUM_COMPARED]]
+            texts, others = (
+                [transcript.text for transcript in model.transcribe_batch(waves)] for model in (reference, other)
+            )
+            if texts != others:
+                return False
+    return True
+
+
+def load_sample(clips: ClipSet, max_audio_s: float) -> list[Waveform]:
+    """Return clips from all over the list, with about so many seconds of audio; at least one."""
+    with AudioReader(clip.audio for clip in clips.clips) as reader:
+        waves: list[Waveform] = []
+        for clip in clips.clips[:: max(1, len(clips.clips) // NUM_COMPARED)]:
+            waves.append(_load(reader, clip))
+            if sum(wave.duration_s for wave in waves) >= max_audio_s:
+                break
+    return waves
+
+
 def require_same(name: str, difference: float, num_changed: int, num_clips: int) -> None:
     """Raise ModelError if a float32 graph is not the model that it was made of."""
     if not difference <= MAX_DIFFERENCE or num_changed > MAX_CHANGED * num_clips:

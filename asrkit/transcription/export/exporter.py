@@ -16,7 +16,7 @@ from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.errors import ConfigError
 from asrkit.files import replace_directory, write_json
 from asrkit.jobs import ProgressCallback
-from asrkit.transcription.export import check, graph, int8, onnx_engine, vocabulary, web_page
+from asrkit.transcription.export import check, graph, int8, vocabulary, web_page
 from asrkit.transcription.export.graph import Layout
 from asrkit.transcription.transcriber import Transcriber
 
@@ -130,7 +130,7 @@ def write_graph(
     graph.export_onnx(engine.model, transcriber.processor, path, wanted.layout, engine.checkpoint)
     decoder = GreedyDecoder(transcriber.processor, transcriber.blank_id) if wanted.is_greedy else None
     clips = check.find_clips(Path(engine.checkpoint))
-    exported = onnx_engine.with_graph(transcriber, path, wanted.layout)
+    exported = transcriber.with_graph(path, wanted.layout)
     difference = check.measure_difference(transcriber, exported, clips)
     original = check.evaluate("PyTorch", transcriber, clips, decoder, on_progress)
     variants = {"float32": check.evaluate("the graph", exported, clips, decoder, on_progress)}
@@ -139,7 +139,7 @@ def write_graph(
     if quantized:
         on_progress("Quantizing the graph", 0, 0)
         int8.quantize(path, folder / INT8_GRAPH)
-        exported = onnx_engine.with_graph(transcriber, folder / INT8_GRAPH, wanted.layout)
+        exported = transcriber.with_graph(folder / INT8_GRAPH, wanted.layout)
         variants["int8"] = check.evaluate("int8", exported, clips, decoder, on_progress)
         graph.delete(path)
     return {

@@ -12,7 +12,7 @@ from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError, ModelError
 from asrkit.jobs import JobCancelled
-from asrkit.transcription.export import check, exporter, graph, onnx_engine
+from asrkit.transcription.export import check, exporter, graph
 from asrkit.transcription.transcriber import Transcriber
 from tests.support import tiny
 
@@ -133,7 +133,7 @@ def test_weights_in_many_files_are_moved_into_one(checkpoint, tmp_path):
     assert graph.data_path(path).exists() and graph.size_bytes(path) > path.stat().st_size
     clips = [0.1 * np.random.default_rng(0).standard_normal(9_000).astype(np.float32)]
     (wanted,) = transcriber.engine.log_probabilities(clips)
-    (found,) = onnx_engine.with_graph(transcriber, path).engine.log_probabilities(clips)
+    (found,) = transcriber.with_graph(path).engine.log_probabilities(clips)
     np.testing.assert_allclose(wanted, found, atol=1e-3)
     graph.delete(path)
     assert not path.exists() and not graph.data_path(path).exists()

@@ -7,7 +7,7 @@ import torch
 
 from asrkit.audio import Waveform
 from asrkit.decoding.greedy import GreedyDecoder
-from asrkit.transcription.export import exporter, graph, int8, onnx_engine
+from asrkit.transcription.export import exporter, graph, int8
 from asrkit.transcription.transcriber import Transcriber
 from tests.support import onnx_asr_models, tiny
 
@@ -50,7 +50,7 @@ def test_onnx_asr_reads_the_folder_and_writes_the_same_text(export, reference, c
     wanted = texts_of(reference, clips)
     assert all(wanted), "the model writes nothing"
     assert model.recognize(clips, sample_rate=tiny.RATE) == wanted  # one padded batch
-    quantized = onnx_engine.with_graph(reference, folder / exporter.INT8_GRAPH, "raw")
+    quantized = reference.with_graph(folder / exporter.INT8_GRAPH, "raw")
     assert [onnx_asr_models.load(folder, "int8").recognize(clip, sample_rate=tiny.RATE) for clip in clips] == texts_of(
         quantized, clips
     )
@@ -78,7 +78,7 @@ def test_sherpa_onnx_reads_the_folder_and_writes_the_same_text(export, reference
         recognizer.decode_stream(stream)
         return " ".join(stream.result.text.split())
 
-    exported = onnx_engine.with_graph(reference, folder / file, "clip")
+    exported = reference.with_graph(folder / file, "clip")
     wanted = texts_of(exported, clips)
     assert all(wanted), "the model writes nothing"
     assert [recognize(clip) for clip in clips] == wanted
