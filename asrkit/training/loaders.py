@@ -24,6 +24,12 @@ class EpochDataLoader(DataLoader[Item]):
         assert isinstance(self.batch_sampler, LengthBatchSampler)
         self.batch_sampler.set_epoch(epoch)
 
+    def close(self) -> None:
+        """End the processes that persist between epochs. Left to the end of the program, each may take 5 s."""
+        if self._iterator is not None and self.num_workers:
+            self._iterator._shutdown_workers()  # type: ignore[attr-defined]  # of the iterator with processes
+        self._iterator = None
+
 
 def make_train_loader(
     config: TrainConfig,

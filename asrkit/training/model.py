@@ -90,7 +90,9 @@ def _prepare_for_training(model: CtcModel, parts: Anatomy, config: TrainConfig) 
             raise ModelError(f"Models of the type {parts.model_type} have no layers for LoRA; choose another Freeze.")
         lora.add(model, parts, rank=config.lora_rank, alpha=config.lora_alpha)
     freeze(model, parts, config.freeze)
-    if not torch.accelerator.is_available():
+    if torch.accelerator.is_available():
+        memory_format.avoid_attention_plans()
+    else:
         memory_format.use_channels_last(model)
     return model
 

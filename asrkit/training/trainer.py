@@ -29,7 +29,7 @@ from asrkit.training.findings import (
     report_infinite_losses,
 )
 from asrkit.training.head import HeadFirst, set_head_learning_rate
-from asrkit.training.loaders import make_train_loader
+from asrkit.training.loaders import EpochDataLoader, make_train_loader
 from asrkit.training.loss_scaling import get_loss_scale, report_overflow
 from asrkit.training.micro_batching import MicroBatcher
 from asrkit.training.prefetch import prefetch
@@ -91,6 +91,7 @@ class CtcTrainer(SavingTrainer):
         self.evaluator = Evaluator(config, processor, held_out, self.lexicon_decoder, resume_state.evaluations)
         self._clips_in_update, self._last_progress_time = 1.0, 0.0
         self._epoch_batches: Iterator[Batch] | None = None
+        self._train_loader: EpochDataLoader | None = None
         self._steps = StepLog()
         # Half for decoded audio, half for the frozen convolutions, divided among the processes on this machine.
         self._cache_bytes = config.cache_gb * 2**30 / 2 / distributed.LOCAL_WORLD_SIZE
@@ -105,9 +106,21 @@ class CtcTrainer(SavingTrainer):
 
     # Data and loss
 
+    def train(self, *arguments: Any, **more: Any) -> Any:
+        """Train as Trainer does, and end the processes of the loader."""
+        try:
+            return super().train(*arguments, **more)
+        finally:
+            self._epoch_batches = None
+            if self._train_loader is not None:
+                self._train_loader.close()
+
     def get_train_dataloader(self) -> DataLoader[Any]:
         geometry = self.anatomy.geometry
-        return make_train_loader(self.config, self.args, self.train_rows, self.processor, self._cache_bytes, geometry)
+        self._train_loader = make_train_loader(
+            self.config, self.args, self.train_rows, self.processor, self._cache_bytes, geometry
+        )
+        return self._train_loader
 
     def begin_epoch(self) -> None:
         """Fetch the next batch from the iterator of a new epoch.

@@ -86,6 +86,7 @@ class Engine:
             memory_format.use_channels_last(self.model)
         else:
             memory_format.use_default_format(self.model)
+            memory_format.avoid_attention_plans()
         self.device = torch.device(device)
         self.max_batch_s = max_inference_batch_s(self.device.type)
         self.dtype = self._chosen_dtype or self._choose_dtype(device)

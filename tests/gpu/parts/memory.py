@@ -155,11 +155,11 @@ def divide_evaluations(pack: Pack, base: Path, rows: list[Utterance]) -> None:
     pack.measure("memory of an evaluation of all clips at once", whole_gb, "GB")
     pack.measure("memory of an evaluation in quarters", part_gb, "GB")
     counter = WarningCounter()
-    logging.getLogger(evaluation.__name__).addHandler(counter)
+    logging.getLogger("asrkit").addHandler(counter)
     with limited_memory(pack, whole_gb, part_gb) as limit:
         limit(model)
         found, _ = evaluate(len(rows))
-    logging.getLogger(evaluation.__name__).removeHandler(counter)
+    logging.getLogger("asrkit").removeHandler(counter)
     divided = [message for message in counter.messages if "do not fit" in message]
     pack.check("an evaluation that does not fit continues with fewer clips", bool(divided), "; ".join(divided))
     same = abs(found.loss / wanted.loss - 1) < 0.01 and found.utterances == wanted.utterances

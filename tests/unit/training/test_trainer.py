@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import multiprocessing
 import types
 
 import pytest
@@ -306,6 +307,7 @@ def test_every_epoch_has_all_clips_with_and_without_loader_processes(build, monk
     monkeypatch.setattr(trainer, "compute_loss", spy)
     trainer.train()
     assert trainer.state.global_step == trainer.state.max_steps == 6
+    assert not multiprocessing.active_children()  # those that the program's end waits for
     for epoch in range(3):
         assert sorted(clip for clips in seen[2 * epoch : 2 * epoch + 2] for clip in clips) == [0, 1, 2, 3]
 
