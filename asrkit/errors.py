@@ -5,7 +5,7 @@
     ├── DataError          a data set, a manifest, a transcript
     │   ├── AudioError     a recording
     │   ├── ColumnError    a table whose columns have to be chosen
-    │   └── AssumptionError  data that was read on assumptions, which nobody has accepted
+    │   └── UndecidedError data that can be used once somebody decides what to leave out or to accept
     ├── ModelError         a checkpoint, a vocabulary
     ├── HubError           a repository on the Hugging Face Hub
     │   ├── ExistsOnHubError  one that would be overwritten
@@ -45,8 +45,15 @@ class ColumnError(DataError):
         self.column_names = tuple(column_names)
 
 
-class AssumptionError(DataError):
-    """A data set was read on assumptions that change what is learned from, and nobody has accepted them."""
+class UndecidedError(DataError):
+    """A data set has clips that cannot be used, or was read on assumptions that change what is learned from.
+
+    settings: the switches that let a run start without these clips, or on these assumptions.
+    """
+
+    def __init__(self, message: str, settings: Iterable[str]) -> None:
+        super().__init__(message)
+        self.settings = tuple(settings)
 
 
 class ModelError(AsrkitError):

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import re
 import typing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
     "FIELDS",
     "Preset",
     "TrainConfig",
+    "check_values",
     "field_label",
     "from_dict",
     "from_file",
@@ -44,37 +46,34 @@ class TrainConfig(LaunchSettings, EvaluationSettings, ModelSettings, TrainingSet
     """All settings of a run. Values are validated on creation (ConfigError)."""
 
     def __post_init__(self) -> None:
-        for spec in dataclasses.fields(self):
-            object.__setattr__(self, spec.name, validate(spec, _TYPES[spec.name], getattr(self, spec.name)))
-        for name in ("model", "train"):
-            if not getattr(self, name).strip():
-                raise ConfigError(f"{field_label(name)} is empty; enter a value.")
+        values, problems = check_values({name: getattr(self, name) for name in FIELDS})
+        if problems:
+            raise ConfigError("\n".join(problems.values()))
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "device", self.device.replace(" ", ""))
         if self.preset:
             check_preset(self.preset)
-        self._check_device()
+        if contradictions := list(self._find_contradictions()):
+            raise ConfigError("\n".join(contradictions))
+
+    def _find_contradictions(self) -> Iterator[str]:
+        names = [] if self.device == "auto" else self.device.split(",")
+        gpus = [name for name in names if name.startswith("cuda:")]
+        if not all(map(DEVICE.fullmatch, names)) or len(set(names)) < len(names) or (len(names) > 1 and names != gpus):
+            yield (
+                f"Device (device) is {self.device!r}; it must be auto, cpu, mps, cuda:0, or several GPUs "
+                "as in cuda:0,cuda:1."
+            )
+        elif gpus and len(gpus) != self.processes:
+            yield f"Device (device) names {len(gpus)} of the GPUs for {self.processes} process(es); name one for each."
         if self.processes > 1 and self.layerdrop:
-            raise ConfigError(
+            yield (
                 "Layer drop (layerdrop) works with one process only, because others would wait for the gradient of a "
                 "skipped layer; set it to 0 or processes to 1."
             )
         if self.min_duration_s >= self.max_duration_s:
-            raise ConfigError(
-                f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s)."
-            )
-
-    def _check_device(self) -> None:
-        object.__setattr__(self, "device", self.device.replace(" ", ""))
-        names = [] if self.device == "auto" else self.device.split(",")
-        gpus = [name for name in names if name.startswith("cuda:")]
-        if not all(map(DEVICE.fullmatch, names)) or len(set(names)) < len(names) or (len(names) > 1 and names != gpus):
-            raise ConfigError(
-                f"Device (device) is {self.device!r}; it must be auto, cpu, mps, cuda:0, or several GPUs "
-                "as in cuda:0,cuda:1."
-            )
-        if gpus and len(gpus) != self.processes:
-            raise ConfigError(
-                f"Device (device) names {len(gpus)} of the GPUs for {self.processes} process(es); name one for each."
-            )
+            yield f"Shortest clip ({self.min_duration_s:g} s) must be below longest clip ({self.max_duration_s:g} s)."
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -101,6 +100,19 @@ class TrainConfig(LaunchSettings, EvaluationSettings, ModelSettings, TrainingSet
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
 _TYPES = typing.get_type_hints(TrainConfig)
+
+
+def check_values(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Convert and check each value by itself; return the valid ones, and what is wrong with the others, by name."""
+    valid, problems = {}, {}
+    for name, value in values.items():
+        try:
+            valid[name] = validate(FIELDS[name], _TYPES[name], value)
+        except ConfigError as error:
+            problems[name] = str(error)
+        if name in ("model", "train") and valid.get(name) == "":
+            problems[name] = f"{field_label(name)} is empty; enter a value."
+    return valid, problems
 
 
 def field_label(name: str) -> str:

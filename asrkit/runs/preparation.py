@@ -5,6 +5,7 @@ The supervisor uses it for what is on this machine, the worker for what comes fr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, manifest, sampling, sources, splitting
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers.hub_names import PREFIX
-from asrkit.errors import AssumptionError, DataError
+from asrkit.errors import DataError, UndecidedError
 from asrkit.files import write_json
 from asrkit.jobs import ProgressCallback
 from asrkit.models import compatibility, frames, resolution, vocabularies
@@ -85,8 +86,8 @@ def prepare_data(
 
     model: the base model's directory, where it was fetched already. on_progress: called while data is fetched.
 
-    DataError names the first clip that cannot be used and how many there are, unless `drop_bad_clips`; AssumptionError
-    names what was assumed to read the data, unless `accept_assumptions`; ModelError if the base model is none.
+    UndecidedError names why clips cannot be used, unless `drop_bad_clips`, and what was assumed to read the data,
+    unless `accept_assumptions`; DataError if the data cannot be read; ModelError if the base model is none.
     """
     compatibility.check_optimizer(config.optimizer)
     choose_graphemes(config.graphemes, [], config.text_rules)  # raises for what cannot be one
@@ -112,9 +113,9 @@ def prepare_data(
         held_out, eval_result = _audit_rows(source.eval, config, limits)
         held_out = sampling.take_sample(held_out, config.eval_count or len(held_out), config.seed)
         result = _merge_audits(result, eval_result)
+    bad_clips = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
     result = _add_findings(result, make_note_findings(source.notes))
-    if not config.accept_assumptions:
-        _check_assumptions(result, config)
+    _check_decisions(bad_clips, [finding for finding in result.findings if finding.is_assumption], config)
     rows = [*train, *held_out]
     if model:
         compatibility.check_delimiter(model, config, (row.text for row in rows))
@@ -236,9 +237,6 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
 def _audit_rows(rows: list[Utterance], config: TrainConfig, limits: Limits) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalised texts, and their audit."""
     kept, result = audit_clips(rows, limits)
-    blocking = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
-    if blocking and not config.drop_bad_clips:
-        raise DataError(_describe_blocking(blocking[0], config))
     rows = [replace(row, text=normalisers.normalise(row.text, config.text_rules), marks=()) for row in kept]
     return rows, _add_findings(result, _find_changed_texts(kept, rows, config))
 
@@ -265,19 +263,33 @@ def _add_findings(audit: Audit, findings: list[Finding]) -> Audit:
     return replace(audit, findings=findings, verdict="not-ready" if audit.verdict == "not-ready" else verdict)
 
 
-def _check_assumptions(audit: Audit, config: TrainConfig) -> None:
-    """Raise AssumptionError, with every assumption and its first clip, if there are any."""
-    assumptions = [finding for finding in audit.findings if finding.is_assumption]
-    if assumptions:
-        listed = " ".join(_describe_finding(finding, config) for finding in assumptions)
-        raise AssumptionError(
-            f"{listed} Training does not start on such assumptions unless you accept them: use “Accept assumptions” "
-            "(accept_assumptions; --yes on the command line)."
-        )
+def _check_decisions(bad_clips: list[Finding], assumptions: list[Finding], config: TrainConfig) -> None:
+    """Raise UndecidedError, with every finding and its first clip on a line, if there are any to be decided on."""
+    undecided = {
+        "drop_bad_clips": [] if config.drop_bad_clips else bad_clips,
+        "accept_assumptions": [] if config.accept_assumptions else assumptions,
+    }
+    ways = {
+        "drop_bad_clips": "Or switch on “Leave out bad clips” (drop_bad_clips).",
+        "accept_assumptions": "Training does not start on such assumptions unless you accept them: use “Accept "
+        "assumptions” (accept_assumptions; --yes on the command line).",
+    }
+    lines = [
+        "\n".join(_describe_finding(finding, config) for finding in _merge_by_code(findings)) + f" {ways[name]}"
+        for name, findings in undecided.items()
+        if findings
+    ]
+    if lines:
+        raise UndecidedError("\n".join(lines), [name for name, findings in undecided.items() if findings])
 
 
-def _describe_blocking(finding: Finding, config: TrainConfig) -> str:
-    return f"{_describe_finding(finding, config)} Or switch on “Leave out bad clips” (drop_bad_clips)."
+def _merge_by_code(findings: list[Finding]) -> list[Finding]:
+    """Return one finding for each code, with the clips of both splits counted."""
+    counts = Counter[str]()
+    for finding in findings:
+        counts[finding.code] += finding.count
+    first = {finding.code: finding for finding in reversed(findings)}
+    return [replace(first[code], count=count) for code, count in counts.items()]
 
 
 def _describe_finding(finding: Finding, config: TrainConfig) -> str:

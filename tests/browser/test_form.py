@@ -50,6 +50,19 @@ def test_preset_fills_the_form_and_the_command(open_page):
     expect(command).to_have_value(containing("--preset small-gpu --runs-dir"))  # all fields are the preset's
     field(page, "num_epochs").fill("3")
     expect(command).to_have_value(containing(r"--preset small-gpu --set num_epochs=3 --runs-dir"))
+    expect(page.locator("#field-num_epochs")).to_have_attribute("data-preset", containing("Preset: "))
+    field(page, "learning_rate").fill("7")
+    expect(page.locator("#field-learning_rate")).to_have_attribute("data-problem", containing("between 1e-07 and 0.1"))
+    page.get_by_role("button", name="Start training").press("Enter")
+    expect(message(page)).to_be_visible()
+    field(page, "learning_rate").fill("0.001")
+    expect(message(page)).to_be_hidden()
+    expect(page.locator("#field-learning_rate")).not_to_have_attribute("data-problem", containing("."))
+    page.get_by_label("Find a setting").fill("warmup")
+    expect(page.locator("#field-warmup_steps")).to_be_visible()
+    expect(page.locator("#field-max_steps")).to_be_hidden()
+    page.get_by_label("Find a setting").fill("")
+    expect(page.locator("#field-warmup_steps")).to_be_hidden()
 
 
 @pytest.mark.parametrize(

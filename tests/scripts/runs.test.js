@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { differingFields, matchesFilter, sortRows } from "../../asrkit/ui/runs/sorting.js";
 import { splitTags } from "../../asrkit/ui/train/description.js";
+import { matches } from "../../asrkit/ui/train/settings.js";
 import { MOVES } from "../../asrkit/ui/train/queue.js";
 
 const FIELDS = [{ name: "seed" }, { name: "learning_rate" }];
@@ -44,6 +45,12 @@ test("fields in which rows differ", () => {
 test("tags are separated by commas and named once", () => {
   assert.deepEqual(splitTags(" a, two words ,,a"), ["a", "two words"]);
   assert.deepEqual(splitTags(""), []);
+});
+
+test("a setting is found by all words of a query", () => {
+  assert.ok(matches("field-warmup_steps Warm-up share", "SHARE warmup"));
+  assert.ok(!matches("field-warmup_steps Warm-up share", "share rate"));
+  assert.ok(matches("anything", " "));
 });
 
 test("queue positions count from 1", () => {

@@ -129,12 +129,34 @@ def choose_step(value: float) -> float:
 
 
 def read_form(values: Sequence[Any]) -> TrainConfig:
-    """Return the form's values as a TrainConfig. Raises ConfigError for an invalid value."""
+    """Return the form's values as a TrainConfig. Raises ConfigError for invalid values, with a line for each."""
+    problems = find_problems(values)
+    if problems:
+        raise ConfigError("\n".join(problems.values()))
+    return TrainConfig().replace(dict(zip(NAMES, values, strict=True)))
+
+
+def find_problems(values: Sequence[Any]) -> dict[str, str]:
+    """Return what is wrong with the form's values, each by itself, by name."""
     given = dict(zip(NAMES, values, strict=True))
-    for name, value in given.items():
-        if value is None and not isinstance(getattr(DEFAULTS, name), str):
-            raise ConfigError(strings.text("train.empty_number", label=field_label(name), name=name))
-    return TrainConfig().replace(given)
+    empty = {
+        name: strings.text("train.empty_number", label=field_label(name), name=name)
+        for name, value in given.items()
+        if value is None and not isinstance(getattr(DEFAULTS, name), str)
+    }
+    return configs.check_values(given)[1] | empty
+
+
+def find_changes(values: Sequence[Any]) -> dict[str, str]:
+    """Return the preset's value, as text, of each setting that has another one; not of the data, which is one's own."""
+    valid, _ = configs.check_values(dict(zip(NAMES, values, strict=True)))
+    base = configs.load_preset(valid.pop("preset") or DEFAULTS.preset).config.to_dict()
+    differing = {name: base[name] for name, value in valid.items() if value != base[name]}
+    return {
+        name: format_number(value) if type(value) in (int, float) else str(value) or strings.text("common.none")
+        for name, value in differing.items()
+        if name not in ("train", "eval", "accept_assumptions")
+    }
 
 
 def load_values(preset: str) -> list[Any]:

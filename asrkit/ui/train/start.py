@@ -8,9 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from asrkit.errors import AsrkitError, AssumptionError
+from asrkit import config as configs
+from asrkit.config import TrainConfig
+from asrkit.errors import AsrkitError, ConfigError, UndecidedError
 from asrkit.models import resolution
-from asrkit.runs import supervisor
+from asrkit.runs import preparation, supervisor
 from asrkit.runs.description import make_description
 from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
 from asrkit.runs.store import RunStore
@@ -20,21 +22,29 @@ from asrkit.ui.security.permissions import current_identity
 from asrkit.ui.train.run_quota import run_admitted
 
 ENABLE = "() => Array(2).fill({ __type__: 'update', interactive: true })"
-"""Enables Start and the button that accepts assumptions, in the event that follows theirs."""
+"""Enables Start and the button beside it, in the event that follows theirs."""
+CLEAR = "() => Array(2).fill({ __type__: 'update', visible: false })"
+"""Hides the message and the button beside Start: both are about values that are no longer those of the form. Done by
+the page itself, because a reply of the server might be late and hide the message of the next start."""
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start is disabled while it works, and a disabled button loses the focus."""
 
-StartUpdate = tuple[Any, Any, Any, Any, Any]
-"""Updates of Start, its message, the run to show, the button that accepts assumptions, and the name of the next run."""
+StartUpdate = tuple[Any, Any, Any, Any, Any, Any]
+"""Updates of Start, its message, the run to show, the button beside Start, the settings that it switches on, and the
+name of the next run."""
 
 
-def make_start(store: RunStore, accept_assumptions: bool) -> Callable[..., Iterator[StartUpdate]]:
-    """Return what a click on a start button does with the form's values, the run's name and, if asked, who sees it."""
+def make_start(store: RunStore, decides: bool) -> Callable[..., Iterator[StartUpdate]]:
+    """Return what a click on Start, or on the button beside it, does.
+
+    Its arguments are the form's values, the settings that the button beside Start switches on, the run's name and, if
+    that is asked, who sees it.
+    """
 
     def on_click(*values: Any) -> Iterator[StartUpdate]:
         num_fields = len(form.NAMES)
-        name, visibility = (*values[num_fields:], PRIVATE)[:2]
-        yield from start_run(store, values[:num_fields], name, visibility, accept_assumptions)
+        decided, name, visibility = (*values[num_fields:], PRIVATE)[:3]
+        yield from start_run(store, values[:num_fields], name, visibility, tuple(decided) if decides else ())
 
     return on_click
 
@@ -44,7 +54,7 @@ def start_run(
     values: tuple[Any, ...],
     name: str = "",
     visibility: str = PRIVATE,
-    accept_assumptions: bool = False,
+    decided: tuple[str, ...] = (),
 ) -> Iterator[StartUpdate]:
     """Start a run; yield updates of its controls. The form stays as it is, without the name, which is this run's.
 
@@ -52,20 +62,22 @@ def start_run(
     has not, even if the event has shown its last update.
 
     visibility: who may see it besides the sender and the operator; anything but SHARED is PRIVATE.
-    accept_assumptions: the visitor has seen what was assumed to read the data, and accepts it for this run.
+    decided: settings to switch on for this run; the visitor has seen what they leave out or accept.
     """
     hidden = gr.update(visible=False, interactive=False)
-    accepted = {"accept_assumptions": True} if accept_assumptions else {}
-    yield gr.update(interactive=False), update_message(strings.text("train.checking")), gr.skip(), hidden, gr.skip()
+    checking = update_message(strings.text("train.checking"))
+    yield gr.update(interactive=False), checking, gr.skip(), hidden, gr.skip(), gr.skip()
     try:
-        config = form.read_form(values).replace(accepted)
-        resolution.resolve(config.model, store)  # before the supervisor, which sees the runs of everybody
+        config = _check_form(store, values).replace(dict.fromkeys(decided, True))
         owned = Ownership(current_identity().owner_id, SHARED if visibility == SHARED else PRIVATE)
         with run_admitted(store.unguarded, config):
             run = supervisor.start(store.unguarded, config, owned=owned, description=make_description(name))
     except (AsrkitError, OSError) as error:
-        shown = gr.update(visible=isinstance(error, AssumptionError))
-        yield gr.skip(), update_message(str(error), "callout bad", "alert"), gr.skip(), shown, gr.skip()
+        settings = error.settings if isinstance(error, UndecidedError) else ()
+        decide = (
+            gr.update(visible=True, value=strings.text(f"train.decide.{'-'.join(settings)}")) if settings else hidden
+        )
+        yield gr.skip(), update_message(str(error), "callout bad", "alert"), gr.skip(), decide, settings, gr.skip()
         return
     except BaseException as error:  # raised again for the terminal; no event follows one that fails
         yield (
@@ -78,11 +90,35 @@ def start_run(
             gr.skip(),
             hidden,
             gr.skip(),
+            gr.skip(),
         )
         raise
-    yield gr.skip(), update_message(""), run.id, hidden, ""
+    yield gr.skip(), update_message(""), run.id, hidden, (), ""
+
+
+def _check_form(store: RunStore, values: tuple[Any, ...]) -> TrainConfig:
+    """Return the form's settings. Raises ConfigError with all that is wrong with them, before the data is read."""
+    given = dict(zip(form.NAMES, values, strict=True))
+    problems = []
+    config = TrainConfig()
+    try:
+        config = form.read_form(values)
+    except ConfigError as error:
+        problems.append(str(error))
+        valid = configs.check_values({name: given[name] for name in ("model", "train", "eval")})[0]
+        config = config.replace({name: value for name, value in valid.items() if value})
+    # Also before the supervisor, which sees the runs of everybody.
+    for check in (lambda: resolution.resolve(config.model, store), lambda: preparation.check_access(config)):
+        try:
+            check()
+        except AsrkitError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
 
 
 def update_message(text: str, style: str = "callout", role: str = "status") -> Any:
-    """Return the update of the line under Start, which is hidden if there is no text."""
-    return gr.update(value=text and f'<p class="{style}" role="{role}">{escape(text)}</p>', visible=bool(text))
+    """Return the update of the message above Start, a paragraph for each line, which is hidden if there is no text."""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in text.split("\n"))
+    return gr.update(value=text and f'<div class="{style}" role="{role}">{lines}</div>', visible=bool(text))

@@ -18,12 +18,13 @@ from asrkit.runs.description import MAX_NAME_CHARS
 from asrkit.runs.ownership import PRIVATE, SHARED
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
-from asrkit.ui.common import form
+from asrkit.ui.common import form, scripts
+from asrkit.ui.common.component import template
 from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.train import live_panel
-from asrkit.ui.train.start import ENABLE, REFOCUS, make_start, update_message
+from asrkit.ui.train.start import CLEAR, ENABLE, REFOCUS, make_start, update_message
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
 """Options of listeners that finish so soon that a spinner would only flicker."""
@@ -52,9 +53,10 @@ def build(
             fields = _build_basic_fields(store)
             run_name = _build_run_name()
             visibility = _build_visibility(deployment) if deployment and deployment.is_shared else None
+            settings = _build_settings()
             fields |= _build_advanced_fields(store)
             command = _build_command(store)
-            expected, message, waiting, accept, start = _build_start_bar(describe_estimate)
+            expected, message, waiting, decide, start = _build_start_bar(describe_estimate)
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_panel.build(store, can_share)
     inputs = [fields[name] for name in form.NAMES]
@@ -71,7 +73,7 @@ def build(
     page.load(guarded(_restore, "restore_form"), saved, inputs, **QUIET)
 
     def on_change(*values: Any) -> list[Any]:
-        return [*_update_dependents(store, values, describe_estimate), gr.update(visible=False)]
+        return _update_dependents(store, values, describe_estimate)
 
     run_inputs = [run_name, visibility] if can_share and visibility else [run_name]
 
@@ -79,16 +81,19 @@ def build(
         [field.change for field in inputs],
         guarded(on_change, "update_dependents"),
         inputs,
-        [command, saved, data, expected, accept],
+        [command, saved, data, expected, settings],
         **IN_ORDER,
     )
+    gr.on([field.change for field in inputs], None, None, [message, decide], js=CLEAR)
+    undecided = gr.State(())
     # The page is built before this machine is measured, and each run measures it anew.
     forecast = guarded(lambda *values: _forecast(values, describe_estimate), "update_forecast")
     gr.on([page.load, panel.change], forecast, inputs, expected, **IN_ORDER)
-    for button, accepts in ((start, False), (accept, True)):
-        started = guarded(make_start(store, accepts), "start_training")
-        clicked = button.click(started, [*inputs, *run_inputs], [start, message, panel, accept, run_name], **QUIET)
-        clicked.then(None, None, [start, accept], js=ENABLE).then(None, None, None, js=REFOCUS)
+    for button, decides in ((start, False), (decide, True)):
+        started = guarded(make_start(store, decides), "start_training")
+        outputs = [start, message, panel, decide, undecided, run_name]
+        clicked = button.click(started, [*inputs, undecided, *run_inputs], outputs, **QUIET)
+        clicked.then(None, None, [start, decide], js=ENABLE).then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
     panel.change(refresh, None, [waiting, fields["model"], fields["train"]], **QUIET)
     return panel, inputs
@@ -108,9 +113,9 @@ def _build_start_bar(
         with gr.Column(elem_id="start-message"):
             message = gr.HTML(visible=False, apply_default_css=False)
             waiting = gr.HTML(visible=False, apply_default_css=False)
-        accept = gr.Button(strings.text("train.accept_and_start"), visible=False, elem_id="start-accepting")
+        decide = gr.Button(visible=False, elem_id="start-deciding")
         start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
-    return expected, message, waiting, accept, start
+    return expected, message, waiting, decide, start
 
 
 def _build_command(store: RunStore) -> gr.Textbox:
@@ -125,6 +130,22 @@ def _build_command(store: RunStore) -> gr.Textbox:
             interactive=False,
             elem_id="command",
         )
+
+
+def _build_settings() -> gr.HTML:
+    """Build the search of settings. Its value says what is wrong and what differs from the preset, which it marks."""
+    rest = [name for name in form.NAMES if not FIELDS[name].metadata["basic"]]
+    return gr.HTML(
+        value="",
+        elem_id="settings",
+        apply_default_css=False,
+        html_template=template("train/settings.html"),
+        js_on_load=scripts.mount_module("train/settings.js"),
+        sections={
+            "advanced": [name for name in rest if name not in form.EXPERT_SETTINGS],
+            "all-settings": [name for name in rest if name in form.EXPERT_SETTINGS],
+        },
+    )
 
 
 def _build_run_name() -> gr.Textbox:
@@ -226,17 +247,19 @@ def _fill_from_preset(preset: str) -> list[Any]:
 def _update_dependents(
     store: RunStore, values: tuple[Any, ...], describe_estimate: Callable[[TrainConfig], str]
 ) -> list[Any]:
-    """Return what depends on the form: the command, the values for the browser and the Data tab, the estimate."""
+    """Return what depends on the form: the command, the values for the browser and the Data tab, estimate and marks."""
     saved = _name_values(values)
+    marks = json.dumps({"problems": form.find_problems(values), "changes": form.find_changes(values)})
     try:
         config = form.read_form(values)
     except AsrkitError as error:
-        return [str(error), saved, json.dumps(saved), ""]
+        return [str(error), saved, json.dumps(saved), "", marks]
     return [
         form.make_command(config, store),
         saved,
         json.dumps(saved),
         _render_estimate(config, describe_estimate),
+        marks,
     ]
 
 

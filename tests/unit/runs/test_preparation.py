@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
-from asrkit.errors import DataError, ModelError
+from asrkit.errors import DataError, ModelError, UndecidedError
 from asrkit.runs.audit_record import load_assumptions, load_leak_findings
 from asrkit.runs.preparation import is_local, prepare_data
 from asrkit.runs.report import card
@@ -55,7 +55,7 @@ def prepare(store, base):
 def get_error(prepare, folder, **settings):
     with pytest.raises(DataError) as error:
         prepare(folder, **settings)
-    assert "\n" not in str(error.value)
+    assert all(line.endswith(".") for line in str(error.value).split("\n")), "a sentence for each problem"
     return str(error.value)
 
 
@@ -210,7 +210,7 @@ def test_error_counts_the_invalid_clips(prepare, data):
     lines = [f"{stem}.wav,{text.replace(',', '')},{'train' if text else 'test'}" for stem, text in rows]
     lines[4] = lines[4].replace("test", "train")
     (folder / "metadata.csv").write_text("\n".join(["file_name,text,split", *lines, "one.wav,one,test"]) + "\n")
-    assert get_error(prepare, folder).startswith("metadata.csv row 6: bad0.wav (text ''): ")
+    assert get_error(prepare, folder).startswith("metadata.csv row 6: bad0.wav (text '') (8 clips in all): ")
     lines = [line.replace(",test", ",train") for line in lines]
     (folder / "metadata.csv").write_text("\n".join(["file_name,text,split", *lines, "one.wav,one,test"]) + "\n")
     assert get_error(prepare, folder).startswith("metadata.csv row 6: bad0.wav (text '') (8 clips in all): ")
@@ -411,6 +411,19 @@ def test_assumptions_want_a_yes(data, prepare, store):
     assert prepared.audit.verdict == "ready-with-drops" and prepared.audit.dropped == 0
     run = store.create(TrainConfig(), None, prepared.write)
     assert [finding["code"] for finding in load_assumptions(run)] == ["spoken-symbols"]
+
+
+def test_all_that_is_to_be_decided_is_said_at_once(data, prepare):
+    folder = data([*GOOD, ("five", "fifty% off"), ("six", ""), ("seven", "x" * 900)])
+    with pytest.raises(UndecidedError) as error:
+        prepare(folder)
+    lines = str(error.value).split("\n")
+    assert ["six.wav" in lines[0], "seven.wav" in lines[1], "(%)" in lines[2], len(lines)] == [True, True, True, 3]
+    assert error.value.settings == ("drop_bad_clips", "accept_assumptions")
+    with pytest.raises(UndecidedError) as error:
+        prepare(folder, drop_bad_clips=True)
+    assert error.value.settings == ("accept_assumptions",)
+    assert prepare(folder, drop_bad_clips=True, accept_assumptions=True).audit.dropped == 2
 
 
 def test_rows_read_on_assumptions_want_a_yes_and_stay(data, prepare):

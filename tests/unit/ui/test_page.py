@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from asrkit.errors import AssumptionError, RunError
+from asrkit.errors import RunError, UndecidedError
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
@@ -68,7 +68,7 @@ def test_refused_start_shows_the_error_and_creates_no_run(store):
         99 if name == "learning_rate" else value
         for name, value in zip(form.NAMES, form.load_values("demo"), strict=True)
     ]
-    checking, (_, message, shown, accept, name) = start_run(store, values, "first try")
+    checking, (_, message, shown, accept, _, name) = start_run(store, values, "first try")
     assert "Checking" in checking[1]["value"] and not checking[0]["interactive"]
     assert "Learning rate (learning_rate) is 99" in message["value"]
     assert not accept["visible"] and name == gr.skip(), "the name is kept for the next attempt"
@@ -79,7 +79,7 @@ def test_only_start_writes_its_error(store):
     """A refresh of the page that is under way when Start reports an error must not erase it."""
     config = app.build(store).get_config_file()
     column = next(one for one in config["components"] if one["props"].get("elem_id") == "start-message")
-    names = ("start", "start-accepting")
+    names = ("start", "start-deciding")
     buttons = {one["id"] for one in config["components"] if one["props"].get("elem_id") in names}
     clicks = [one for one in config["dependencies"] if any((b, "click") in map(tuple, one["targets"]) for b in buttons)]
 
@@ -89,7 +89,9 @@ def test_only_start_writes_its_error(store):
     messages = {child["id"] for child in find(config["layout"] | {"id": -1})["children"]}
     message = messages & set(clicks[0]["outputs"])
     assert len(messages) == 2 and len(message) == 1
-    writers = [one["id"] for one in config["dependencies"] if message & set(one["outputs"])]
+    # What the page itself does when the form changes is done before the next click.
+    replies = [one for one in config["dependencies"] if one["backend_fn"]]
+    writers = [one["id"] for one in replies if message & set(one["outputs"])]
     assert writers == [clicked["id"] for clicked in clicks if clicked["outputs"]] and len(writers) == 2
 
 
@@ -98,7 +100,7 @@ def test_start_is_enabled_when_its_event_has_ended(store):
     config = app.build(store).get_config_file()
     buttons = [
         next(one["id"] for one in config["components"] if one["props"].get("elem_id") == name)
-        for name in ("start", "start-accepting")
+        for name in ("start", "start-deciding")
     ]
     dependencies = {one["id"]: one for one in config["dependencies"]}
     enabling = [one for one in dependencies.values() if one["outputs"] == buttons]
@@ -107,20 +109,39 @@ def test_start_is_enabled_when_its_event_has_ended(store):
     assert all("interactive: true" in one["js"] for one in enabling)
 
 
-def test_refused_assumptions_can_be_accepted_with_a_second_button(store, monkeypatch):
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (("drop_bad_clips",), "Leave these out and start"),
+        (("accept_assumptions",), "Accept this and start training"),
+        (("drop_bad_clips", "accept_assumptions"), "Leave out the bad clips, accept the rest and start"),
+    ],
+)
+def test_what_is_undecided_can_be_decided_with_a_second_button(store, monkeypatch, settings, text):
     from asrkit.ui.common import form
 
     def start(store, config, owned, description):
-        if not config.accept_assumptions:
-            raise AssumptionError("The files were found by name.")
+        if not all(getattr(config, name) for name in settings):
+            raise UndecidedError("One clip is silent.\nThe files were found by name.", settings)
         return SimpleNamespace(id="one")
 
     monkeypatch.setattr(supervisor, "start", start)
     values = form.load_values("demo")
-    _, (_, message, _, accept, _) = start_run(store, values)
-    assert "The files were found by name." in message["value"] and accept["visible"]
-    _, (_, message, run_id, accept, name) = start_run(store, values, "try", accept_assumptions=True)
-    assert (message["value"], run_id, accept["visible"], name) == ("", "one", False, "")
+    _, (_, message, _, button, undecided, _) = start_run(store, values)
+    assert "<p>One clip is silent.</p><p>The files were found by name.</p>" in message["value"]
+    assert (button["visible"], button["value"], undecided) == (True, text, settings)
+    _, (_, message, run_id, button, undecided, name) = start_run(store, values, "try", decided=undecided)
+    assert (message["value"], run_id, button["visible"], undecided, name) == ("", "one", False, (), "")
+
+
+def test_start_names_every_problem_at_once(store):
+    from asrkit.ui.common import form
+
+    changes = {"learning_rate": 7, "num_epochs": None, "model": "no-such-model"}
+    values = [changes.get(name, value) for name, value in zip(form.NAMES, form.load_values("demo"), strict=True)]
+    _, (_, message, *_) = start_run(store, values)
+    lines = message["value"].split("</p>")
+    assert ["(learning_rate)" in lines[0], "(num_epochs)" in lines[1], "no-such-model" in lines[2]] == [True] * 3
 
 
 def test_accepted_assumptions_are_not_restored_with_the_form():

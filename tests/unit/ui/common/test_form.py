@@ -65,6 +65,31 @@ def test_invalid_value_is_reported_with_its_field(values, words):
     assert str(caught.value) == words
 
 
+def test_every_invalid_value_is_named():
+    problems = form.find_problems(make_values(learning_rate=3, num_epochs=None, model=" "))
+    assert list(problems) == ["model", "learning_rate", "num_epochs"]
+    assert "must be between" in problems["learning_rate"] and problems["model"] == "Base model is empty; enter a value."
+    with pytest.raises(ConfigError) as caught:
+        form.read_form(make_values(learning_rate=3, num_epochs=None, model=" "))
+    assert str(caught.value).split("\n") == list(problems.values())
+
+
+def test_changes_from_the_preset_have_its_values():
+    changes = {
+        "learning_rate": 0.0005,
+        "num_epochs": "bad",
+        "train": "/mine",
+        "eval_share": 0.5,
+        "gradient_checkpointing": True,
+    }
+    assert form.find_changes(make_values(**changes)) == {
+        "learning_rate": "0.001",
+        "eval_share": form.format_number(form.DEFAULTS.eval_share),
+        "gradient_checkpointing": "False",
+    }
+    assert form.find_changes(make_values()) == {}
+
+
 def test_command_makes_the_same_config(store):
     config = form.read_form(
         make_values(train="my clips/it's here", learning_rate=1e-7, gradient_checkpointing=True, seed=12)
