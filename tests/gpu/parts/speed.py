@@ -23,7 +23,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from asrkit.audio import SAMPLING_RATE
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
-from asrkit.models import processors
+from asrkit.models import memory_format, processors
 from asrkit.runs.store import RunStore
 from asrkit.training import failures, lora
 from asrkit.training.arguments import num_loader_workers, resolve_precision
@@ -261,6 +261,7 @@ def _measure_recipe(
     seconds: float,
 ) -> Speed:
     _, model = load(config.model, config, [])
+    torch.backends.cuda.enable_cudnn_sdp(True)  # PyTorch's default, which loading the model has changed
     precision = resolve_precision("auto")
     known = {spec.name for spec in dataclasses.fields(TrainingArguments)}
     grouping = (
@@ -308,6 +309,7 @@ def _measure_recipe(
 
     watch.attach(trainer, count)
     trainer.train()
+    memory_format.avoid_attention_plans()
     watch.audio_s = float(torch.stack(seconds_of_batches).sum())
     return watch.speed()
 
