@@ -1,11 +1,12 @@
 """Manifests: atomic writes, round trips and malformed files."""
 
 import os
+import pickle
 
 import pytest
 
 from asrkit.data import manifest
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Mark, Utterance
 from asrkit.errors import DataError
 
 
@@ -55,3 +56,63 @@ def test_id_is_short_stable_and_unique_for_each_part():
     assert first.id == Utterance("x/clip.wav", "b", 2.0).id
     assert first.id.startswith("clip-") and len(first.id) == len("clip-") + 8
     assert len({first.id, Utterance("y/clip.wav", "a", 1.0).id, Utterance("x/clip.wav", "a", 1.0, start_s=1.0).id}) == 3
+
+
+TABLE = [
+    Utterance("a/é.wav", "I said “नमस्ते”\u2028twice", 1.5, "ann", "train", 0.5, 2.0, "metadata.csv row 7"),
+    Utterance("b.wav", "", -1.0, marks=(Mark("bad-row", "is empty"), Mark("merged-lines", "lines 2 to 3"))),
+    *utterances(3, ["ann", "bob"]),
+]
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """The utterances of TABLE in columns, read two at once."""
+    monkeypatch.setattr(manifest, "_BATCH_ROWS", 2)
+    manifest.write(tmp_path / "train.arrow", TABLE)
+    return manifest.read(tmp_path / "train.arrow")
+
+
+def test_columns_give_the_same_utterances(table):
+    assert (
+        list(table) == TABLE
+        and table == TABLE
+        and [table[0], table[-1], *table[1:3]]
+        == [
+            TABLE[0],
+            TABLE[-1],
+            *TABLE[1:3],
+        ]
+    )
+    assert table != TABLE[:-1] and table != [*TABLE[:-1], TABLE[0]]
+    assert pickle.loads(pickle.dumps(table)) == table  # for processes that are not forked
+    with pytest.raises(IndexError):
+        table[len(TABLE)]
+
+
+def test_a_column_can_be_iterated_over_again(table):
+    column = Column("audio", table, TABLE[:1])
+    expected = [row.audio for row in [*TABLE, TABLE[0]]]
+    assert list(column) == expected and list(column) == expected
+
+
+def test_columns_of_no_clip_are_empty(tmp_path):
+    manifest.write(tmp_path / "empty.arrow", [])
+    assert list(manifest.read(tmp_path / "empty.arrow")) == []
+
+
+def test_damaged_columns_are_refused(tmp_path, table):
+    content = table.path.read_bytes()
+    offset = content.index(b"a.wav" if b"a.wav" in content else b"0.wav") - 64
+    broken = content[:offset] + b"\xff" * 32 + content[offset + 32 :]
+    for name, bad in {"cut": content[: len(content) // 2], "text": b"{}", "broken": broken}.items():
+        path = tmp_path / f"{name}.arrow"
+        path.write_bytes(bad)
+        with pytest.raises(DataError, match=rf"{name}\.arrow is no manifest or only a part of one \("):
+            manifest.read(path)
+
+
+def test_columns_cannot_hold_a_lone_surrogate(tmp_path):
+    with pytest.raises(UnicodeEncodeError):
+        manifest.write(tmp_path / "x.arrow", [Utterance("a.wav", "\ud800", 1.0)])
+    assert os.listdir(tmp_path) == []
