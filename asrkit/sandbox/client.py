@@ -246,13 +246,23 @@ def _close_all(processes: list[_Process]) -> None:
         processes.pop().close()
 
 
-def _limit_number(paths: Iterable[str | Path]) -> Iterable[str | Path]:
-    unique = dict.fromkeys(map(str, paths))
-    return unique if len(unique) <= MAX_INPUTS else dict.fromkeys(map(_real_folder, unique))
+def _limit_number(paths: Iterable[str | Path]) -> Iterable[str]:
+    unique = set(map(str, paths))
+    return unique if len(unique) <= MAX_INPUTS else _list_folders(unique)
 
 
-def _real_folder(path: str) -> str:
-    return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or os.curdir
+def _list_folders(paths: set[str]) -> set[str]:
+    """Return the folders of files, of links those of the files that they lead to. Each folder is listed once."""
+    links: set[str] = set()
+    for folder in {_folder(path) for path in paths}:
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            links.update(entry.path for entry in entries if entry.is_symlink())
+    return {*map(_folder, paths - links), *(os.path.dirname(os.path.realpath(link)) for link in links & paths)}
+
+
+def _folder(path: str) -> str:
+    """Return the folder of a path, so that the paths of its entries begin with it."""
+    return path[: path.rfind("/") + 1] or "./"
 
 
 def _make_error(

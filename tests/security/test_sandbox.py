@@ -54,6 +54,20 @@ def test_other_files_are_not_read(reader: Sandbox, inputs: Path) -> None:
         assert reader.call(hostile.try_to_list, str(folder), about="a") == "PermissionError", folder
 
 
+def test_of_very_many_files_the_folders_are_readable(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_INPUTS", 2)
+    (inputs.parent / "links").mkdir()
+    for name in ("outside.txt", "links/other.txt"):
+        (inputs.parent / name).write_text("other")
+    link = inputs.parent / "links" / "own.txt"
+    link.symlink_to(inputs / "own.txt")
+    with Sandbox([link, inputs / "a.txt", inputs / "missing" / "b.txt"]) as reader:
+        for path in (link, inputs / "own.txt"):
+            assert reader.call(hostile.read, str(path), about="a") == "own"
+        for name in ("outside.txt", "links/other.txt"):
+            assert reader.call(hostile.try_to_read, str(inputs.parent / name), about="a") == "PermissionError"
+
+
 def test_single_file_is_all_that_is_readable(inputs: Path) -> None:
     (inputs / "other.txt").write_text("other")
     with Sandbox([inputs / "own.txt"]) as reader:
