@@ -74,7 +74,8 @@ def collapse(ids: Sequence[int], blank_id: int) -> list[int]:
 
 def collect_characters(texts: Iterable[str], split: Callable[[str], Iterable[str]] = iter) -> list[str]:
     """Return the characters of all texts, sorted, without white space. split: into letters of several characters."""
-    return sorted({character for text in texts for character in split(text) if not character.isspace()})
+    words = {word for text in texts for word in text.split()}  # which recur, and letters do not go beyond them
+    return sorted({character for word in words for character in split(word)})
 
 
 def build_vocabulary(texts: Iterable[str], graphemes: Iterable[str] = ()) -> dict[str, int]:

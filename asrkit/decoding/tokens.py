@@ -135,7 +135,8 @@ class Speller:
     def unknown_characters(self, texts: Iterable[str]) -> set[str]:
         """Return the characters of the texts that the model has no token for, white space apart."""
         if self.pieces is None:
-            letters = {letter for text in texts for letter in self._labels.split(text) if not letter.isspace()}
+            words = {word for text in texts for word in text.split()}
+            letters = {letter for word in words for letter in self._labels.split(word)}
             return {letter for letter in letters if None in self._labels.spell(letter)}
         letters = {letter for text in texts for letter in text if not letter.isspace()}
         return {letter for letter in letters if None in self._encode_word(letter)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from asrkit.config import TrainConfig
-from asrkit.decoding import ctc
+from asrkit.decoding import ctc, lexicon
 from asrkit.decoding.tokens import Speller, make_splitter
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies, weights
@@ -37,11 +37,12 @@ ADAPTER_WIDTH = 16
 """Bottleneck of the adapters that are added to a model without any; the size that MMS uses (Pratap et al. 2023)."""
 
 
-def load(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, CtcModel]:
+def load(base: str, config: TrainConfig, texts: Iterable[str]) -> tuple[Any, CtcModel]:
     """Return (processor, model) to fine-tune `base` (a directory or Hub id) on normalised `texts`.
 
-    A CTC-tuned base keeps its output rows for the characters it knows. ModelError if `base` cannot be loaded, if it
-    lacks a character of `texts` and the vocabulary must not grow, or if its blank is unknown.
+    The texts are iterated over several times. A CTC-tuned base keeps its output rows for the characters it knows.
+    ModelError if `base` cannot be loaded, if it lacks a character of `texts` and the vocabulary must not grow, or if
+    its blank is unknown.
     """
     if config.vocabulary == "fresh" or _load_tokenizer(base) is None:
         vocabulary = ctc.build_vocabulary(texts, choose_graphemes(config.graphemes, texts, config.text_rules))
@@ -65,12 +66,13 @@ def reload(checkpoint: Path, config: TrainConfig) -> tuple[Any, CtcModel]:
     return processor, model
 
 
-def _check_labels(parts: Anatomy, processor: Any, texts: Sequence[str], base: str) -> None:
+def _check_labels(parts: Anatomy, processor: Any, texts: Iterable[str], base: str) -> None:
     """Raise ModelError unless every label of the texts has an output row."""
     speller = Speller.from_tokenizer(processor.tokenizer)
-    for text in texts:
-        labels = speller.encode(text)
-        if any(label is None or not 0 <= label < parts.head.num_rows or label == parts.blank_id for label in labels):
+    rows = set(range(parts.head.num_rows)) - {parts.blank_id}
+    with_space = next((text for text in texts if " " in text), "")
+    for text in [*lexicon.collect_words(texts), with_space]:
+        if any(label not in rows for label in speller.encode(text)):
             raise ModelError(
                 f"The base model {base} has no output for a character of {text[:40]!r}; set Vocabulary to auto, or "
                 "choose a normaliser that removes it."
@@ -97,7 +99,7 @@ def _prepare_for_training(model: CtcModel, parts: Anatomy, config: TrainConfig) 
     return model
 
 
-def _load_tuned(base: str, config: TrainConfig, texts: Sequence[str]) -> tuple[Any, CtcModel]:
+def _load_tuned(base: str, config: TrainConfig, texts: Iterable[str]) -> tuple[Any, CtcModel]:
     """Load a CTC checkpoint with its own head, with rows added for new characters where the vocabulary may grow."""
     processor = processors.load_processor(base)
     nested = getattr(processor.tokenizer, "vocab", {})
@@ -141,7 +143,7 @@ def _own_vocabulary(tokenizer: Any) -> dict[str, int]:
     return special | dict(tokenizer.encoder)
 
 
-def _has_delimiter(tokenizer: Any, known: dict[str, int], texts: Sequence[str]) -> bool:
+def _has_delimiter(tokenizer: Any, known: dict[str, int], texts: Iterable[str]) -> bool:
     """Whether the vocabulary has a token for the spaces of the texts."""
     return tokenizer.word_delimiter_token in known or not any(" " in text for text in texts)
 

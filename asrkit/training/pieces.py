@@ -8,7 +8,7 @@ from typing import Any
 from asrkit.decoding.tokens import PIECE_MARKS, Speller, forget
 
 
-def add_characters(tokenizer: Any, texts: Sequence[str], num_rows: int) -> list[str]:
+def add_characters(tokenizer: Any, texts: Iterable[str], num_rows: int) -> list[str]:
     """Add tokens to a fast tokenizer for the characters of the texts that it does not know; return them.
 
     A word with such a character is spelled in characters, so all of its characters get a token. The new ids follow the
