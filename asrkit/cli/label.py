@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrkit.cli import options as shared
 from asrkit.data import confined, manifest
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.errors import ConfigError
 from asrkit.runs import model_choices, scoring_rules
 from asrkit.units import format_count, format_rough_duration
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     return int(bool(counts.unreadable))
 
 
-def _split_transcribed(added: Source, held_out: list[Utterance]) -> list[tuple[str, Utterance]]:
+def _split_transcribed(added: Source, held_out: Sequence[Utterance]) -> list[tuple[str, Utterance]]:
     """Return (split, clip) of transcribed data; without a split of its own, what was held out before stays so."""
     if added.eval:
         return [*(("train", row) for row in added.train), *(("eval", row) for row in added.eval)]
@@ -86,11 +87,11 @@ def _split_transcribed(added: Source, held_out: list[Utterance]) -> list[tuple[s
     ]
 
 
-def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple[list[Utterance], str]:
+def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple[Sequence[Utterance], str]:
     """Return what the model was not trained on, and the normalisation of its texts."""
     run = store.find(model)
     if data:
-        held_out = confined.load(data, on_progress=shared.print_progress).unseen
+        held_out: Sequence[Utterance] = confined.load(data, on_progress=shared.print_progress).unseen
     elif run and (path := run.manifest_path("eval")).exists():
         held_out = manifest.read(path)
     else:
@@ -98,4 +99,4 @@ def _load_evaluation_set(data: str | None, model: str, store: RunStore) -> tuple
             f"What the confidence of {model} is worth has to be measured on clips that it was not trained on; name "
             "some with --eval DATA, or give a run as --model."
         )
-    return held_out, scoring_rules.choose(None, model, store, (row.text for row in held_out)).rules
+    return held_out, scoring_rules.choose(None, model, store, Column("text", held_out)).rules

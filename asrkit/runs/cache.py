@@ -17,6 +17,7 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from asrkit.data import embedded, manifest
+from asrkit.data.manifest import Column
 from asrkit.errors import AsrkitError, DataError
 from asrkit.hub import credentials
 from asrkit.runs.store import RunStore
@@ -115,7 +116,7 @@ def _iter_audio(store: RunStore) -> Iterable[str]:
     for run in store.all():
         for split in ("train", "eval"):
             try:
-                yield from {row.audio for row in manifest.read(run.manifest_path(split))}
+                yield from set(Column("audio", manifest.read(run.manifest_path(split))))
             except DataError as error:  # it has none, or one with which it cannot go on
                 logger.debug("The cache is trimmed without the manifest of run %s: %s", run.id, error)
 

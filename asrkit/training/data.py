@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.audio.confined import AudioReader
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding.tokens import Speller
 from asrkit.models import features
 from asrkit.models.features import InputFormat
@@ -56,7 +56,7 @@ class SpeechDataset(Dataset[Item]):
     ) -> None:
         self.utterances, self.processor, self.augmentation, self.seed = utterances, processor, augmentation, seed
         self.decoded: ByteLimitedCache[np.ndarray] = ByteLimitedCache(cache_bytes)
-        self.reader = AudioReader(row.audio for row in utterances)
+        self.reader = AudioReader(Column("audio", utterances))
 
     def __len__(self) -> int:
         return len(self.utterances)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from asrkit.data import manifest
 from asrkit.data.manifest import Utterance
 from asrkit.jobs import ProgressCallback
 from asrkit.models import resolution
-from asrkit.runs import preparation
+from asrkit.runs import preparation_cache
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.training import distributed
@@ -51,12 +51,12 @@ def fetch_base_model(run: Run, config: TrainConfig) -> Path:
     return fetch()
 
 
-def load_data(run: Run, config: TrainConfig, base: Path | None) -> tuple[list[Utterance], list[Utterance]]:
+def load_data(run: Run, config: TrainConfig, base: Path | None) -> tuple[Sequence[Utterance], Sequence[Utterance]]:
     """Return the train and eval manifests; rank 0 prepares them if the run has none yet."""
     if distributed.IS_MAIN and not run.manifest_path("eval").exists():
         emit_phase(run, "loading", f"Loading the data from {config.train}")
         with contextlib.suppress(StopRequested):
-            preparation.prepare_data(
+            preparation_cache.prepare(
                 config,
                 RunStore(run.path.parent),
                 hub_dir=run.path / "audio",
@@ -68,7 +68,7 @@ def load_data(run: Run, config: TrainConfig, base: Path | None) -> tuple[list[Ut
 
 
 def load_model(
-    run: Run, config: TrainConfig, checkpoint: Path | None, base: Path | None, texts: Sequence[str]
+    run: Run, config: TrainConfig, checkpoint: Path | None, base: Path | None, texts: Iterable[str]
 ) -> tuple[Any, CtcModel]:
     """Return (processor, model) of `checkpoint`, or without one of `base` for these texts."""
     from asrkit.training import model

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
 from asrkit.config import TrainConfig
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.models.frames import FrameGeometry
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatchSampler
@@ -44,7 +44,7 @@ def make_train_loader(
     cache_bytes: decoded audio to keep where only one process decodes. geometry: of the model's frames.
     """
     sampler = LengthBatchSampler(
-        [row.duration_s for row in rows],
+        list(Column("duration_s", rows)),
         batch_seconds=config.batch_seconds,
         batch_size=config.train_batch_size,
         seed=config.seed,

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from asrkit.config import TrainConfig
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding import lexicon
 from asrkit.models import anatomy
 from asrkit.runs import events
@@ -83,7 +83,7 @@ class CtcTrainer(SavingTrainer):
         self.interrupted = False
         self.lexicon_decoder = (
             lexicon.LexiconDecoder.from_processor(
-                lexicon.collect_words(row.text for row in train), processor, self.anatomy.blank_id
+                lexicon.collect_words(Column("text", train)), processor, self.anatomy.blank_id
             )
             if config.decoding == "words"
             else None
@@ -114,12 +114,14 @@ class CtcTrainer(SavingTrainer):
             self._epoch_batches = None
             if self._train_loader is not None:
                 self._train_loader.close()
+                self._train_loader = None
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        geometry = self.anatomy.geometry
-        self._train_loader = make_train_loader(
-            self.config, self.args, self.train_rows, self.processor, self._cache_bytes, geometry
-        )
+        """Return the loader, made once: it lets a sandbox read the files of all clips."""
+        if self._train_loader is None:
+            self._train_loader = make_train_loader(
+                self.config, self.args, self.train_rows, self.processor, self._cache_bytes, self.anatomy.geometry
+            )
         return self._train_loader
 
     def begin_epoch(self) -> None:

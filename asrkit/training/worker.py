@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from asrkit import __version__, logs, startup
 from asrkit.config import TrainConfig
 from asrkit.data import access
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
 from asrkit.hub import credentials
@@ -97,7 +97,7 @@ def _train(run: Run, on_poll: Callable[[], None]) -> None:
     base = None if checkpoint else inputs.fetch_base_model(run, config)
     train, held_out = inputs.load_data(run, config, base)
     set_seed(config.seed)
-    processor, model = inputs.load_model(run, config, checkpoint, base, [row.text for row in [*train, *held_out]])
+    processor, model = inputs.load_model(run, config, checkpoint, base, Column("text", train, held_out))
     check_stop(run)
     resume_state = read_resume_state(run, checkpoint)
     emit_phase(
@@ -167,9 +167,9 @@ def _emit_started(trainer: CtcTrainer, model: CtcModel, step: int, hardware: str
         device=str(trainer.args.device),
         total_steps=total_steps,
         precision=resolve_precision(config.mixed_precision),
-        update_s=round(sum(row.duration_s for row in train) / steps_per_epoch, 2),
-        clip_s=round(statistics.median(row.duration_s for row in train), 2),
-        label_entropy=round(ctc.label_entropy(row.text for row in train), 4),
+        update_s=round(sum(Column("duration_s", train)) / steps_per_epoch, 2),
+        clip_s=round(statistics.median(Column("duration_s", train)), 2),
+        label_entropy=round(ctc.label_entropy(Column("text", train)), 4),
     )
 
 
@@ -188,8 +188,8 @@ def _describe_run(
         "normaliser": config.text_rules,
         "train_utterances": len(train),
         "eval_utterances": len(held_out),
-        "train_hours": round(sum(row.duration_s for row in train) / 3600, 4),
-        "eval_hours": round(sum(row.duration_s for row in held_out) / 3600, 4),
+        "train_hours": round(sum(Column("duration_s", train)) / 3600, 4),
+        "eval_hours": round(sum(Column("duration_s", held_out)) / 3600, 4),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "architecture": type(model).__name__,

@@ -8,11 +8,13 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from asrkit.config import TrainConfig
-from asrkit.data import confined, uploads
+from asrkit.data import confined, manifest, uploads
+from asrkit.data.manifest import TABLE_SUFFIX
 from asrkit.errors import ConfigError, RunError, first_line
 from asrkit.files import readable_disk_errors, write_atomic
 from asrkit.runs import events, ownership
@@ -21,7 +23,7 @@ from asrkit.runs.report import card
 from asrkit.runs.run import LOCAL_FILES, OPTIMIZER_STATE, PROCESS_FILES, Run
 from asrkit.runs.store import RunStore
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES, BLOCK_LINES = 1 << 20, 5_000
 COMPRESSED_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin", ".flac", ".ogg", ".mp3", ".png"})
 """Files that a zip does not make smaller."""
 TEXT_SUFFIXES = frozenset({".json", ".jsonl", ".txt", ".md", ".csv"})
@@ -55,6 +57,7 @@ def iter_archive(run: Run, hide_paths: HidePaths | None = None, with_optimizer: 
     """Yield the run directory as a zip, in pieces.
 
     Drafts (hidden names) are left out, and files that vanish meanwhile: an active run deletes old checkpoints.
+    Manifests are lines there, which every version reads.
     with_optimizer: with the states of the optimizer, two thirds of the size, without which the run cannot be resumed.
     hide_paths: changes each line of a text; what tells of processes is left out then.
     """
@@ -66,7 +69,8 @@ def _list_files(run: Run, left_out: set[str]) -> Iterator[tuple[str, Path]]:
     for path in sorted(run.path.rglob("*")):
         name = path.relative_to(run.path)
         if not any(part.startswith(".") for part in name.parts) and name.name not in left_out and path.is_file():
-            yield f"{run.id}/{name.as_posix()}", path
+            is_table = path.suffix == TABLE_SUFFIX
+            yield f"{run.id}/{(name.with_suffix('.jsonl') if is_table else name).as_posix()}", path
 
 
 def _iter_zip(entries: Iterable[tuple[str, Path | bytes]], hide_paths: HidePaths | None) -> Iterator[bytes]:
@@ -92,19 +96,20 @@ def _add_file(
                 return
         info.compress_type = zipfile.ZIP_STORED if suffix in COMPRESSED_SUFFIXES else zipfile.ZIP_DEFLATED
         entry = opened.enter_context(archive.open(info, "w", force_zip64=True))
-        for block in _read_blocks(file, hide_paths if suffix in TEXT_SUFFIXES else None):
-            entry.write(block)
+        if isinstance(source, Path) and source.suffix == TABLE_SUFFIX:
+            lines = manifest.iter_lines(manifest.read(source))
+            blocks = iter(lambda: b"".join(islice(lines, BLOCK_LINES)), b"")
+        elif hide_paths and suffix in TEXT_SUFFIXES:
+            blocks = iter(lambda: b"".join(file.readlines(BLOCK_BYTES)), b"")
+        else:
+            blocks = iter(lambda: file.read(BLOCK_BYTES), b"")
+        for block in blocks:
+            entry.write(_hide_paths(block, hide_paths) if hide_paths and suffix in TEXT_SUFFIXES else block)
             yield buffer.take()
 
 
-def _read_blocks(file: IO[bytes], hide_paths: HidePaths | None) -> Iterator[bytes]:
-    """Yield what a file holds; of one whose paths are hidden, whole lines."""
-    if hide_paths is None:
-        yield from iter(lambda: file.read(BLOCK_BYTES), b"")
-    else:
-        while lines := file.readlines(BLOCK_BYTES):
-            text = b"".join(lines).decode("utf-8", "surrogateescape")
-            yield hide_paths(text).encode("utf-8", "surrogateescape")
+def _hide_paths(lines: bytes, hide_paths: HidePaths) -> bytes:
+    return hide_paths(lines.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 class _Buffer(io.RawIOBase):
@@ -167,7 +172,8 @@ def _find_run(unpacked: Path, name: str) -> tuple[Run, TrainConfig]:
 
 def _move_files(packed: Run, draft: Run, owned: Ownership) -> None:
     for path in packed.path.iterdir():
-        if path.name not in LOCAL_FILES and not path.name.startswith("."):
+        # A manifest of columns is no part of an archive, and nobody reads a foreign one as if it were asrkit's own.
+        if path.name not in LOCAL_FILES and path.suffix != TABLE_SUFFIX and not path.name.startswith("."):
             if path.is_file():  # the settings stay as they were written
                 (draft.path / path.name).unlink(missing_ok=True)
             shutil.move(path, draft.path / path.name)

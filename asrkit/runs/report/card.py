@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import dataset_names, manifest
+from asrkit.data.manifest import Column
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.languages import guess_language
 from asrkit.models import catalogue, checkpoints, frames, resolution
@@ -144,7 +145,7 @@ def _render_introduction(run: Run, run_view: RunView, best: events.Event | None,
 def _find_language(run: Run) -> str:
     """Return the language that the transcripts are in, where it can be told: a preset may name another one."""
     path = run.manifest_path("train")
-    return guess_language(row.text for row in manifest.read(path)) if path.exists() else ""
+    return guess_language(Column("text", manifest.read(path))) if path.exists() else ""
 
 
 def _strip_path(data: str) -> str:
@@ -196,7 +197,7 @@ def _describe_speakers(run: Run) -> list[str]:
     paths = [run.manifest_path(split) for split in ("train", "eval")]
     if not all(path.exists() for path in paths):
         return []
-    train, held_out = ({row.speaker for row in manifest.read(path) if row.speaker} for path in paths)
+    train, held_out = (set(Column("speaker", manifest.read(path))) - {None, ""} for path in paths)
     if not train or not held_out:
         return ["Speakers are unknown."]
     shared = len(train & held_out)

@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from asrkit.audio import encode_wav
 from asrkit.audio.confined import load_confined
 from asrkit.data import manifest
+from asrkit.data.manifest import Column
 from asrkit.errors import AsrkitError, RunError
 from asrkit.runs.report import archive as archives
 from asrkit.runs.report import export
@@ -100,12 +101,15 @@ def _read_clip(run: Run, clip_id: str) -> bytes:
     path = run.manifest_path("eval")
     if not path.exists():
         raise RunError(strings.text("common.no_evaluation_set", run=run.id))
-    row = _read_rows(path, path.stat().st_mtime_ns).get(clip_id)
+    rows = _read_manifest(path, path.stat().st_mtime_ns)
+    stem = clip_id.rpartition("-")[0]
+    named = (index for index, audio in enumerate(Column("audio", rows)) if stem in audio and Path(audio).stem == stem)
+    row = next((row for row in map(rows.__getitem__, named) if row.id == clip_id), None)
     if row is None:
         raise RunError(strings.text("common.no_clip", clip=repr(clip_id), run=run.id))
     return encode_wav(load_confined(row.audio, start_s=row.start_s, end_s=row.end_s).samples)
 
 
 @lru_cache(maxsize=4)
-def _read_rows(path: Path, changed_ns: int) -> dict[str, manifest.Utterance]:
-    return {row.id: row for row in manifest.read(path)}
+def _read_manifest(path: Path, changed_ns: int) -> Sequence[manifest.Utterance]:
+    return manifest.read(path)

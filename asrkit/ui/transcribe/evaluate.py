@@ -126,10 +126,10 @@ def load_evaluation_clips(dataset: str, model: str, store: RunStore) -> Sequence
     """
     if dataset:
         return confined.load(dataset).unseen
-    frozen = store.root / model / "eval.jsonl"
-    if store.find(model) is None or not frozen.exists():
+    run = store.find(model)
+    if run is None or not run.manifest_path("eval").exists():
         raise DataError(strings.text("evaluate.no_dataset"))
-    return manifest.read(frozen)
+    return manifest.read(run.manifest_path("eval"))
 
 
 def make_evaluation_section(store: RunStore, audio: ServedFiles) -> gr.HTML:

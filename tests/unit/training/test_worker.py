@@ -22,7 +22,7 @@ def test_stop_during_download_is_broadcast_to_other_processes(tmp_path, monkeypa
         on_progress("Fetching", 1, 2)
 
     monkeypatch.setattr(inputs.resolution, "fetch", fetch)
-    monkeypatch.setattr(inputs.preparation, "prepare_data", fetch)
+    monkeypatch.setattr(inputs.preparation_cache, "prepare", fetch)
     with pytest.raises(StopRequested):
         inputs.fetch_base_model(run, config) if source == "model" else inputs.load_data(run, config, None)
     assert broadcasts == [True]

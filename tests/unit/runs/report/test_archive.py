@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 
+from asrkit.data import manifest
+from asrkit.data.manifest import Utterance
 from asrkit.errors import DataError, RunError
 from asrkit.files import write_json
 from asrkit.runs import lifecycle, ownership, queue, supervisor
@@ -51,6 +53,20 @@ def write(tmp_path):
         return path
 
     return write
+
+
+def test_manifests_of_large_data_are_lines(make_run, other, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "BLOCK_LINES", 2)
+    run = make_run(history=HISTORY)
+    rows = [Utterance(f"/home/ann/{number}.wav", "a", 1.0) for number in range(5)]
+    manifest.write(run.table_path("train"), rows)
+    packed = unpack(archive.iter_archive(run, lambda text: text.replace("/home/ann/", "")))
+    assert packed.read("one/train.jsonl").count(b'"0.wav"') == 1 and b"/home" not in packed.read("one/train.jsonl")
+    archive.write_zip(archive.iter_archive(run), tmp_path / "one.zip")
+    with zipfile.ZipFile(tmp_path / "one.zip", "a") as zipped:
+        zipped.writestr("one/eval.arrow", "from elsewhere")
+    copy = archive.import_archive(other, tmp_path / "one.zip", "one.zip")
+    assert manifest.read(copy.manifest_path("train")) == rows and not copy.has_table("eval")
 
 
 @pytest.fixture

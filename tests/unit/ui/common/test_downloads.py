@@ -87,7 +87,10 @@ def test_model_is_served_by_itself(client, run):
     assert "one/README.md" in zipfile.ZipFile(io.BytesIO(response.content)).namelist()
 
 
-def test_clip_is_the_evaluated_part_of_its_file(client, run):
+@pytest.mark.parametrize("is_table", [False, True])
+def test_clip_is_the_evaluated_part_of_its_file(client, run, is_table):
+    if is_table:
+        manifest.write(run.table_path("eval"), manifest.read(run.manifest_path("eval")))
     clip, gone = manifest.read(run.manifest_path("eval"))
     response = client.get(f"/download/one/clip/{clip.id}.wav")
     samples, rate = soundfile.read(io.BytesIO(response.content))
