@@ -5,25 +5,25 @@ The supervisor uses it for what is on this machine, the worker for what comes fr
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from asrkit.audit import leaks, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
-from asrkit.data import confined, dataset_names, manifest, sampling, sources, splitting
+from asrkit.data import confined, dataset_names, sampling, sources, splitting
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import DataError, UndecidedError
-from asrkit.files import write_json
 from asrkit.jobs import ProgressCallback
 from asrkit.models import compatibility, frames, resolution, vocabularies
-from asrkit.runs.run import Run
+from asrkit.runs.prepared_data import PreparedData
 from asrkit.runs.store import RunStore
 from asrkit.text import normalisers
 from asrkit.text.graphemes import GraphemeSplitter, choose_graphemes
@@ -36,29 +36,9 @@ Fingerprints = dict[PartKey, Hashable | None]
 """File, start and end of an utterance -> fingerprint of its audio, None where the audio cannot be read."""
 
 
-@dataclass(frozen=True)
-class PreparedData:
-    """The frozen manifests of a run, with normalised references, and their audit.
-
-    selection: what was left out after an earlier audit, where the data is such a `selection`.
-    """
-
-    train: list[Utterance]
-    eval: list[Utterance]
-    audit: Audit
-    selection: dict[str, Any] | None = None
-
-    def write(self, run: Run) -> None:
-        """Write the manifests and the audit into the run directory."""
-        manifest.write(run.manifest_path("train"), self.train)
-        manifest.write(run.manifest_path("eval"), self.eval)
-        selected = {"selection": self.selection} if self.selection else {}
-        write_json(run.audit_path, self.audit.to_dict() | selected)
-
-
 def is_local(config: TrainConfig) -> bool:
     """Whether everything needed to check the data is on this machine."""
-    return not any(name.startswith(PREFIX) for name in _list_datasets(config))
+    return not any(name.startswith(PREFIX) for name in list_datasets(config))
 
 
 def check_access(config: TrainConfig) -> None:
@@ -66,13 +46,29 @@ def check_access(config: TrainConfig) -> None:
 
     The worker, which acts for no visitor, reads what the owner of the run may read.
     """
-    for name in _list_datasets(config):
+    for name in list_datasets(config):
         if not name.startswith(PREFIX) and name not in sources.BUILT_IN:
             sources.check_access(name)
 
 
-def _list_datasets(config: TrainConfig) -> list[str]:
+def list_datasets(config: TrainConfig) -> list[str]:
+    """Return the names of the datasets to train and to evaluate on."""
     return [name for setting in (config.train, config.eval) if setting for name in dataset_names.separate(setting)]
+
+
+def check_settings(config: TrainConfig, store: RunStore, model: Path | None = None) -> Path | None:
+    """Check the base model and the settings, without the data. Return the model's directory if it is on this machine.
+
+    Raises ConfigError or ModelError if a run cannot start with them.
+    """
+    compatibility.check_optimizer(config.optimizer)
+    choose_graphemes(config.graphemes, [], config.text_rules)  # raises for what cannot be one
+    model = model or resolution.resolve(config.model, store)
+    if model and config.vocabulary != "fresh":
+        vocabularies.check_language(model, config.adapter_language)
+    if model:
+        compatibility.check(model, config)
+    return model
 
 
 def prepare_data(
@@ -89,13 +85,7 @@ def prepare_data(
     UndecidedError names why clips cannot be used, unless `drop_bad_clips`, and what was assumed to read the data,
     unless `accept_assumptions`; DataError if the data cannot be read; ModelError if the base model is none.
     """
-    compatibility.check_optimizer(config.optimizer)
-    choose_graphemes(config.graphemes, [], config.text_rules)  # raises for what cannot be one
-    model = model or resolution.resolve(config.model, store)
-    if model and config.vocabulary != "fresh":
-        vocabularies.check_language(model, config.adapter_language)
-    if model:
-        compatibility.check(model, config)
+    model = check_settings(config, store, model)
     source = confined.load(
         config.train,
         eval_data=config.eval or None,
@@ -129,7 +119,13 @@ def prepare_data(
             raise DataError(
                 f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
             )
-    return PreparedData(train, held_out, _add_findings(result, found), selection.read_record(config.train))
+    return PreparedData(
+        train,
+        held_out,
+        _add_findings(result, found),
+        selection.read_record(config.train),
+        frozenset(os.path.dirname(row.audio) for row in source.utterances),
+    )
 
 
 def _part_key(row: Utterance) -> PartKey:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit import config as configs
+from asrkit.data.manifest import TABLE_SUFFIX
 from asrkit.runs.event_file import BLOCK_BYTES, EventFile
 from asrkit.runs.events import END_KINDS, Event
 
@@ -103,8 +104,15 @@ class Run:
         return self.path / "audit.json"
 
     def manifest_path(self, split: str) -> Path:
-        """Return the path of a manifest; `split` is train or eval."""
-        return self.path / f"{split}.jsonl"
+        """Return the path of a manifest, of large data a table; `split` is train or eval."""
+        return self.table_path(split) if self.has_table(split) else self.path / f"{split}.jsonl"
+
+    def table_path(self, split: str) -> Path:
+        return self.path / f"{split}{TABLE_SUFFIX}"
+
+    def has_table(self, split: str) -> bool:
+        """Whether a manifest is a table of columns, which runs on the same data share."""
+        return self.table_path(split).exists()
 
     @property
     def _reserve_path(self) -> Path:

@@ -9,7 +9,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
-from asrkit.runs import events, heartbeat, launchers, ownership, preparation
+from asrkit.runs import events, heartbeat, launchers, ownership, preparation, preparation_cache
 from asrkit.runs.description import Description, write_description
 from asrkit.runs.launchers import Launcher
 from asrkit.runs.lifecycle import ACTIVE, CRASHED, QUEUED, RESUMABLE, RUNNING, STARTING, get_status
@@ -41,7 +41,7 @@ def start(
     launcher = launchers.for_config(config)
     launcher.check(config)
     preparation.check_access(config)
-    prepared = preparation.prepare_data(config, store) if preparation.is_local(config) else None
+    prepared = preparation_cache.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
         assigned, position = _assign(store, config, launcher), next_position(store)
 

@@ -193,7 +193,7 @@ def test_config_file_is_the_base(tmp_path):
 @pytest.mark.parametrize("command", [["train"], ["runs", "start"]], ids=" ".join)
 def test_invalid_settings_start_nothing(refused, store, monkeypatch, command, flags, words):
     if "--run-id" in flags:
-        monkeypatch.setattr(supervisor.preparation, "prepare_data", lambda *_: None)
+        monkeypatch.setattr(supervisor.preparation_cache, "prepare", lambda *_: None)
     assert words in refused(*command, *flags)
     assert store.all() == []
 

@@ -1,0 +1,46 @@
+"""What preparation makes of the data of a run: frozen manifests, and their audit."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from asrkit.audit.clips import Audit
+from asrkit.data import manifest
+from asrkit.data.manifest import Utterance
+from asrkit.files import write_json
+from asrkit.runs.run import Run
+
+MIN_TABLE_ROWS = 2_000
+"""Manifests of fewer rows are lines of text, which people can read, too."""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """The frozen manifests of a run, with normalised references, and their audit.
+
+    selection: what was left out after an earlier audit, where the data is such a `selection`. folders: of all
+    recordings, with those that were left out.
+    """
+
+    train: list[Utterance]
+    eval: list[Utterance]
+    audit: Audit
+    selection: dict[str, Any] | None = None
+    folders: frozenset[str] = frozenset()
+
+    def write(self, run: Run) -> None:
+        """Write the manifests and the audit into the run directory."""
+        _write_manifest(run, "train", self.train)
+        _write_manifest(run, "eval", self.eval)
+        selected = {"selection": self.selection} if self.selection else {}
+        write_json(run.audit_path, self.audit.to_dict() | selected)
+
+
+def _write_manifest(run: Run, split: str, rows: list[Utterance]) -> None:
+    if len(rows) >= MIN_TABLE_ROWS:
+        with contextlib.suppress(UnicodeEncodeError):
+            manifest.write(run.table_path(split), rows)
+            return
+    manifest.write(run.manifest_path(split), rows)
