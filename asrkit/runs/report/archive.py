@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from asrkit.config import TrainConfig
 from asrkit.data import confined, manifest, uploads
@@ -85,6 +85,7 @@ def _add_file(
     archive: zipfile.ZipFile, name: str, source: Path | bytes, buffer: _Buffer, hide_paths: HidePaths | None
 ) -> Iterator[bytes]:
     suffix = Path(name).suffix
+    file: IO[bytes]
     with contextlib.ExitStack() as opened:
         if isinstance(source, bytes):
             info, file = zipfile.ZipInfo(name), io.BytesIO(source)
