@@ -55,7 +55,8 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--eval", metavar="DATA", help="evaluation data (default: its own split, else a share)")
     parser.add_argument("--model", metavar="BASE", help="base model: starter, a Hub id or a checkpoint directory")
-    parser.add_argument("--launcher", metavar="NAME", help="where the run runs (default: $ASRKIT_LAUNCHER, else local)")
+    parser.add_argument("--launcher", metavar="NAME", help="local or slurm (default: $ASRKIT_LAUNCHER, else local)")
+    parser.add_argument("--nodes", metavar="N", help="machines of a Slurm job")
     parser.add_argument("--processes", metavar="N", help="worker processes under torchrun, one for each GPU")
     parser.add_argument(
         "--set",
@@ -105,7 +106,7 @@ def make_config(options: argparse.Namespace) -> configs.TrainConfig:
     config = (
         configs.from_file(options.config) if options.config else configs.load_preset(options.preset or "demo").config
     )
-    flags = ("eval", "model", "launcher", "processes")
+    flags = ("eval", "model", "launcher", "nodes", "processes")
     values: dict[str, Any] = {name: getattr(options, name) for name in flags if getattr(options, name) is not None}
     if options.train:
         values["train"] = dataset_names.join(options.train)

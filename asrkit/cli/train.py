@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"Assumed ({finding['code']}): {finding['effect']} {'; '.join(finding['examples'])}", flush=True)
     if lifecycle.get_status(started) == lifecycle.QUEUED:
         waits = queue.get_queue_status(started, lifecycle.iter_active_runs(store), queue.list_queue(store))
-        print(f"It is queued behind {', '.join([*waits.running_ids, *waits.queued_ids])}.", flush=True)
+        behind = f"It is queued behind {', '.join([*waits.running_ids, *waits.queued_ids])}"
+        print(f"{waits.launcher_text or behind}.", flush=True)
     return _follow(store, started)
 
 

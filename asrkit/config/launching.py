@@ -1,4 +1,4 @@
-"""LaunchSettings: where the worker of a run runs."""
+"""LaunchSettings: where the worker of a run runs, as a process of this machine or as a job of a cluster."""
 
 from __future__ import annotations
 
@@ -17,6 +17,25 @@ class LaunchSettings:
     launcher: str = _setting(
         "default",
         "Launcher",
-        "local starts a process on this machine. default is the launcher that ASRKIT_LAUNCHER names, else local.",
-        choices=("default", "local"),
+        "local starts a process on this machine, slurm submits a job with sbatch. default is the launcher that "
+        "ASRKIT_LAUNCHER names, else local.",
+        choices=("default", "local", "slurm"),
+    )
+    nodes: int = _setting(
+        1,
+        "Nodes",
+        "Machines of a Slurm job. Each runs as many worker processes as Processes says, with a GPU for each unless "
+        "Device is cpu.",
+        low=1,
+        high=1024,
+    )
+    slurm_partition: str = _setting("", "Slurm partition", "Empty for the cluster's default.")
+    slurm_account: str = _setting("", "Slurm account", "Empty for the default of whoever submits the job.")
+    slurm_time: str = _setting(
+        "",
+        "Slurm time limit",
+        "Such as 12:00:00 or 2-00:00:00. A run that reaches it saves, is queued again and goes on.",
+    )
+    slurm_options: str = _setting(
+        "", "Further Slurm options", "Flags of sbatch, such as --cpus-per-task=8 --mem=32G --qos=long."
     )

@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 from asrkit.files import free_bytes
+from asrkit.runs import launchers
 from asrkit.runs.processes import is_alive
 from asrkit.runs.run import Run
 
@@ -34,6 +35,8 @@ def explain_crash(run: Run) -> tuple[str, str]:
     """
     process = run.process() or {}
     resume = "Resume continues from the last checkpoint." if run.checkpoints() else "Resume starts from the beginning."
+    if reason := launchers.of_run(run).explain_end(run):
+        return reason, resume
     if not os.access(run.path, os.W_OK):
         return (
             "The training process can no longer write to its run directory, which is now read-only.",

@@ -80,7 +80,7 @@ def estimate_run(
     geometry = frames.read(path, add_adapter=config.add_adapter)
     batch_s = config.batch_seconds or config.train_batch_size * max(clips_s)
     batches = cut_batches(np.sort(clips_s)[::-1], config.batch_seconds, config.train_batch_size)
-    num_batches = batches.count_per_process(config.processes)
+    num_batches = batches.count_per_process(config.processes * config.nodes)
     epoch = -(-num_batches // config.gradient_accumulation_steps)
     padded_s = len(clips_s) * max(clips_s)  # all clips in one batch
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))

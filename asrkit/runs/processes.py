@@ -50,7 +50,8 @@ def spawn_worker(run: Run, assigned: Sequence[str]) -> None:
     Several processes are started by torchrun, with the flags in `$ASRKIT_TORCHRUN` where other machines take part.
     ValueError if these cannot be parsed.
     """
-    command = _worker_command(run)
+    flags = shlex.split(os.environ.get(TORCHRUN_FLAGS, "")) or ["--standalone"]
+    command = worker_command(run, None if _is_single_process(run) else flags)
     environment = _worker_environment(run, assigned)
     events_from = run.events_size()
     run.heartbeat_path.unlink(missing_ok=True)  # of an earlier worker, which no longer counts
@@ -85,15 +86,10 @@ def _is_single_process(run: Run) -> bool:
     return run.config().processes == 1 and not os.environ.get(TORCHRUN_FLAGS, "").strip()
 
 
-def _worker_command(run: Run) -> list[str]:
-    flags = shlex.split(os.environ.get(TORCHRUN_FLAGS, ""))
-    torchrun = [
-        "-m",
-        "torch.distributed.run",
-        *(flags or ["--standalone"]),
-        f"--nproc-per-node={run.config().processes}",
-    ]
-    launcher = [] if _is_single_process(run) else torchrun
+def worker_command(run: Run, torchrun_flags: Sequence[str] | None) -> list[str]:
+    """Return the command of the worker: a single process, or with flags of torchrun as many as are configured."""
+    torchrun = ["-m", "torch.distributed.run", *(torchrun_flags or ()), f"--nproc-per-node={run.config().processes}"]
+    launcher = [] if torchrun_flags is None else torchrun
     return [sys.executable, *launcher, "-m", _WORKER, str(run.path.resolve())]
 
 
@@ -106,9 +102,14 @@ def _worker_environment(run: Run, assigned: Sequence[str]) -> dict[str, str]:
     if is_launched:
         inherited.pop("OMP_NUM_THREADS", None)  # torchrun sets it to 1 for each of several processes
     inherited.pop(TORCHRUN_FLAGS, None)  # for this run, not for the one that its worker starts
+    return job_environment(run, {**inherited, **devices.worker_environment(assigned, inherited)})
+
+
+def job_environment(run: Run, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return `inherited` for the worker of a run: with this package, and the Hub token if the run is the operator's."""
     is_operators = access.owner_folder(ownership.read_ownership(run).owner) is None
-    inherited = credentials.worker_environment(inherited, is_operators)
-    return child.environment({**inherited, **devices.worker_environment(assigned, inherited), "PYTHONUNBUFFERED": "1"})
+    environment = credentials.worker_environment(dict(inherited), is_operators)
+    return child.environment({**environment, "PYTHONUNBUFFERED": "1"})
 
 
 def _record_exit(run: Run, worker: _Process, oom_kills: int) -> None:
@@ -130,6 +131,29 @@ def _count_oom_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
+
+
+def write_submission(run: Run, launcher: str) -> None:
+    """Write a `process.json` without a process: a launcher with a queue of its own starts the worker later."""
+    write_json(
+        run.process_path,
+        {
+            "launcher": launcher,
+            "devices": [],
+            "folder": get_folder_inode(run),
+            "events_from": run.events_size(),
+            "log_from": run.log_size(),
+        },
+    )
+
+
+def write_job_process(run: Run, pid: int, command: list[str], nodes: str) -> None:
+    """Add the process to what `write_submission` has written: the launcher has started a worker.
+
+    nodes: those of the job, in the cluster's notation.
+    """
+    present = {"host": socket.gethostname(), "command": command, "nodes": nodes, "events_from": run.events_size()}
+    write_json(run.process_path, {**(run.process() or {}), **identify_process(pid), **present})
 
 
 def write_process_info(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -86,16 +87,21 @@ class QueueStatus(NamedTuple):
 
     running_ids: active runs on devices that it may use, of which some have to end. queued_ids: runs before it in the
     queue. num_devices: how many devices it needs. error_message: why it can never start on this machine; else empty.
+    launcher_text: what its launcher says of a run in a queue of its own; empty for one in this queue.
     """
 
     running_ids: list[str]
     queued_ids: list[str]
     num_devices: int
     error_message: str = ""
+    launcher_text: str = ""
 
 
 def get_queue_status(run: Run, active: Iterable[Run], queued: Iterable[Run]) -> QueueStatus:
     """Return why `run` has not started yet. queued: the queue in order, as `list_queue` returns it."""
+    job = launchers.of_run(run).status(run)
+    if job.state is JobState.WAITING:
+        return QueueStatus([], [], 0, launcher_text=job.text)
     ids, request = [queued_run.id for queued_run in queued], _device_request(run)
     usable = set(request.names or devices.list_devices())
     running_ids = [other.id for other in active if usable.intersection(devices_in_use([other]))]
@@ -113,10 +119,11 @@ def get_queue_status(run: Run, active: Iterable[Run], queued: Iterable[Run]) -> 
 def start_ready_runs(store: RunStore) -> list[Run]:
     """Start the queued runs whose devices are free. A run that cannot be started gets a `failed` event.
 
-    The worker of a visitor's run leaves it to the app, whose token the next run may need.
+    The worker of a visitor's run leaves it to the app, whose token the next run may need, and a job of a cluster to the
+    machine whose devices the runs wait for.
     """
     started: list[Run] = []
-    if credentials.is_withheld():
+    if credentials.is_withheld() or launchers.JOB in os.environ:
         return started
     with store.lock():
         while startable := find_startable(iter_active_runs(store), list_queue(store)):

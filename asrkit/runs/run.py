@@ -21,8 +21,8 @@ from asrkit.data.manifest import TABLE_SUFFIX
 from asrkit.runs.event_file import BLOCK_BYTES, EventFile
 from asrkit.runs.events import END_KINDS, Event
 
-STOP, CANCEL, SAVE, EVALUATE = "stop", "cancel", "save", "evaluate"
-FLAGS = (STOP, CANCEL, SAVE, EVALUATE)
+STOP, CANCEL, SAVE, EVALUATE, PREEMPT = "stop", "cancel", "save", "evaluate", "preempt"
+FLAGS = (STOP, CANCEL, SAVE, EVALUATE, PREEMPT)
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 OPTIMIZER_STATE = "optimizer.pt"
@@ -67,6 +67,11 @@ class Run:
     @property
     def process_path(self) -> Path:
         return self.path / "process.json"
+
+    @property
+    def job_path(self) -> Path:
+        """The id of the run's job in the queue of its launcher, if that has one; see `launchers`."""
+        return self.path / "job.json"
 
     @property
     def queue_path(self) -> Path:
@@ -129,6 +134,13 @@ class Run:
         except (FileNotFoundError, ValueError):
             return None
         return process if isinstance(process, dict) else None
+
+    def job_id(self) -> str | None:
+        """Read the id of the run's job in the queue of its launcher; None if it has none."""
+        try:
+            return str(json.loads(self.job_path.read_text(encoding="utf-8"))["id"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
 
     # Writing events
 
@@ -291,6 +303,13 @@ class Run:
         """Delete checkpoints and model, drafts included; the history stays."""
         for path in (self.checkpoints_dir, self.model_dir, *self.path.glob(".model-*")):
             shutil.rmtree(path, ignore_errors=True)
+
+    def log_size(self) -> int:
+        """Return the size of the worker's output in bytes."""
+        try:
+            return self.log_path.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def log_tail(self, size: int = 20_000, since: int = 0) -> str:
         """Read the last `size` bytes of the worker's output, or less if it has written less since byte `since`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from asrkit.runs import crash, lifecycle
+from asrkit.runs import crash, launchers, lifecycle
 from asrkit.runs.description import read_description
 from asrkit.runs.events import Event
 from asrkit.runs.history import METRICS, EvaluationScore, RunHistory
@@ -96,6 +96,7 @@ def summarize_run(run: Run) -> dict[str, Any]:
     """Return the run as `runs list --json` and `runs show --json` print it."""
     status = lifecycle.get_status(run)
     run_view, process = load_view(run, skim=True), run.process()
+    launcher = launchers.of_process(process)
     failure = describe_failure(run, status, run_view)
     return {
         "run_id": run.id,
@@ -104,7 +105,10 @@ def summarize_run(run: Run) -> dict[str, Any]:
         "step": run_view.step,
         "total_steps": run_view.total_steps,
         "epoch": round(run_view.epoch, 3),
-        "pid": process["pid"] if process else None,
+        "pid": (process or {}).get("pid"),
+        "launcher": launcher.name,
+        "job": run.job_id() if launcher.has_queue else None,
+        "cost": launcher.cost(run),
         "last_eval": get_evaluation_metrics(run_view.evaluations[-1] if run_view.evaluations else None),
         "best": get_evaluation_metrics(get_best_evaluation(run, run_view)),
         "findings": run_view.findings,

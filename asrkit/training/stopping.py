@@ -11,7 +11,7 @@ from typing import Any
 
 from asrkit.runs import watchdog
 from asrkit.runs.heartbeat import Heartbeat
-from asrkit.runs.run import CANCEL, STOP, Run
+from asrkit.runs.run import CANCEL, PREEMPT, STOP, Run
 from asrkit.training import distributed
 
 
@@ -55,6 +55,6 @@ def has_stop_flag(run: Run) -> bool:
 
 
 def check_stop(run: Run) -> None:
-    """Raise StopRequested on all processes if rank 0 sees a stop or cancel flag."""
-    if distributed.broadcast(has_stop_flag(run)):
+    """Raise StopRequested on all processes if rank 0 sees a stop, cancel or preempt flag."""
+    if distributed.broadcast(has_stop_flag(run) or run.has_flag(PREEMPT)):
         raise StopRequested

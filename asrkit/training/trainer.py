@@ -16,7 +16,7 @@ from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding import lexicon
 from asrkit.models import anatomy
 from asrkit.runs import events
-from asrkit.runs.run import CANCEL, FLAGS, STOP, Run
+from asrkit.runs.run import CANCEL, FLAGS, PREEMPT, STOP, Run
 from asrkit.training import distributed
 from asrkit.training.arguments import make_arguments
 from asrkit.training.cache import EncoderCache, is_exact
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 PROGRESS_INTERVAL_S = 1.0
 """Minimum time between two `phase` events of one evaluation."""
 
-END_FLAGS = {STOP, CANCEL}
+END_FLAGS = {STOP, CANCEL, PREEMPT}
 
 
 class CtcTrainer(SavingTrainer):
@@ -252,8 +252,7 @@ class CtcTrainer(SavingTrainer):
                 result = self.evaluator.evaluate_start(model, on_progress)
         except Interrupted:  # raised on every process, whichever saw the flag
             self._interrupt()
-            if distributed.broadcast(self.run.has_flag(CANCEL)):
-                self.control.should_save = False  # it was set before the evaluation began
+            self.control.should_save = not distributed.broadcast(self.run.has_flag(CANCEL))
         else:
             stops = distributed.broadcast(self._record(result.to_event_data()) if distributed.IS_MAIN else False)
             self.control.should_training_stop |= stops
@@ -298,7 +297,7 @@ class CtcTrainer(SavingTrainer):
         return {flag for flag in FLAGS if self.run.has_flag(flag)}
 
     def poll_flags(self) -> set[str]:
-        """Return the flags that rank 0 sees after this step; a stop or cancel interrupts training.
+        """Return the flags that rank 0 sees after this step; a stop, a cancel or a preemption interrupts training.
 
         Rank 0 alone decides, because other processes may see a flag one step later.
         """

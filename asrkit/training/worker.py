@@ -7,6 +7,7 @@ written before torch is imported, which takes several seconds.
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import signal
 import statistics
@@ -24,11 +25,13 @@ from asrkit.data import access
 from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
+from asrkit.files import write_json
 from asrkit.hub import credentials
-from asrkit.runs import audit_record, events, ownership, pace, processes, queue, view
+from asrkit.runs import audit_record, events, launchers, ownership, pace, processes, queue, view
 from asrkit.runs.heartbeat import Heartbeat
+from asrkit.runs.launchers import slurm
 from asrkit.runs.report import card
-from asrkit.runs.run import CANCEL, STOP, Run
+from asrkit.runs.run import CANCEL, PREEMPT, STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.training import distributed, inputs, stopping
 from asrkit.training.reporting import emit, emit_phase
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from asrkit.training.trainer import CtcTrainer
 
 logger = logging.getLogger("asrkit.training.worker")  # __name__ is "__main__" where it runs as a program
+
+PREEMPTED = "preempted"
+"""The phase of the last event before the cluster starts the run again; the job's script reads it, too."""
 
 PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 PROCESS_INFO_WAIT_S = 5.0
@@ -61,13 +67,16 @@ def main(arguments: list[str]) -> int:
         return 0
     on_poll = Heartbeat(run).on_poll
     try:
+        lost_worker = ""
         if distributed.IS_MAIN:
+            lost_worker = _explain_lost_worker(run)
+            run.clear_flags(PREEMPT)
             _write_process_info(run)
             run.start_clock(view.load_view(run, skim=True).elapsed_s)
             run.reserve_disk()
             on_poll = stopping.start_watchdog(run).on_poll
         with access.as_visitor(access.owner_folder(ownership.read_ownership(run).owner)):
-            _train(run, on_poll)
+            _train(run, on_poll, lost_worker)
         distributed.shutdown()
     except StopRequested:
         _end_before_training(run)
@@ -81,8 +90,11 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _train(run: Run, on_poll: Callable[[], None]) -> None:
-    """Load everything, train, and finish. on_poll: called each time the loop reads the control flags."""
+def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
+    """Load everything, train, and finish.
+
+    on_poll: called each time the loop reads the control flags. lost_worker: as `_explain_lost_worker` returns it.
+    """
     config = run.config()
     emit_phase(run, "loading", "Loading PyTorch", begins=True)
     with startup.fast_imports():
@@ -107,6 +119,8 @@ def _train(run: Run, on_poll: Callable[[], None]) -> None:
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})"
     _emit_started(trainer, model, resume_state.step, hardware)
     _emit_leaks(run, resume_state.step, resume_state.finding_codes)
+    if lost_worker:
+        _emit_lost_worker(run, resume_state.step, lost_worker)
     stopping.disable_interrupts()
     check_stop(run)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -121,7 +135,7 @@ def _stop_on_sigterm(run: Run) -> None:
 
     def handle(*_: Any) -> None:
         distributed.check_siblings()
-        run.set_flag(STOP)
+        run.set_flag(PREEMPT if launchers.JOB in os.environ else STOP)  # a cluster takes the machine away
 
     signal.signal(signal.SIGTERM, handle)
 
@@ -138,13 +152,34 @@ def _claim(run: Run) -> bool:
 
 
 def _write_process_info(run: Run) -> None:
-    """Wait for the supervisor's `process.json`; write it if the supervisor does not."""
+    """Wait for the supervisor's `process.json`; write it if the supervisor does not, or a cluster starts the worker."""
+    if job := os.environ.get(launchers.JOB):
+        write_json(run.job_path, {"id": job.partition(":")[2]})
+        processes.write_job_process(run, distributed.launcher_pid(), sys.argv, slurm.current_job_nodes())
+        return
     deadline = time.monotonic() + PROCESS_INFO_WAIT_S
     while time.monotonic() < deadline:
         if (run.process() or {}).get("pid") == distributed.launcher_pid():
             return
         time.sleep(0.05)
     processes.write_process_info(run, distributed.launcher_pid(), sys.argv, run.events_size())
+
+
+def _explain_lost_worker(run: Run) -> str:
+    """Return how an earlier worker of the same job ended that could not save; empty if there is none."""
+    process, last = run.process() or {}, run.last_events(size=4096)
+    if launchers.JOB not in os.environ or "pid" not in process:
+        return ""
+    if last and (last[-1].kind in events.END_KINDS or last[-1].data.get("phase") == PREEMPTED):
+        return ""
+    known = launchers.of_process(process).explain_end(run)
+    return known or f"The worker on {process.get('host')} ended without a message, and the cluster started another one."
+
+
+def _emit_lost_worker(run: Run, step: int, cause: str) -> None:
+    begin = f"the checkpoint of step {step}" if step else "the beginning"
+    remedy = f"The run goes on from {begin}; what came after it is computed again."
+    emit(run, events.FINDING, step, code="worker-lost", cause=cause, remedy=remedy)
 
 
 def _check_processes(config: TrainConfig) -> None:
@@ -222,6 +257,9 @@ def _finish(run: Run, trainer: CtcTrainer) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it asks for what is being done
     if not distributed.IS_MAIN:
         return
+    if trainer.interrupted and not stopping.has_stop_flag(run):
+        _emit_preempted(run, f"Saved the checkpoint of step {trainer.state.global_step}")
+        return
     if run.has_flag(CANCEL):
         run.delete_weights()
         _emit_end(run, events.STOPPED, saved=False, trainer=trainer)
@@ -251,10 +289,18 @@ def _end_before_training(run: Run) -> None:
     stopping.disable_interrupts()
     if not distributed.IS_MAIN:
         return
+    if not stopping.has_stop_flag(run):
+        _emit_preempted(run, "Interrupted before training began")
+        return
     if run.has_flag(CANCEL):
         run.delete_weights()
     text = "the model saved before is kept" if run.has_model() else "there was nothing to save"
     _emit_end(run, events.STOPPED, saved=run.has_model(), message=f"Stopped before training began; {text}.")
+
+
+def _emit_preempted(run: Run, text: str) -> None:
+    """Emit that the cluster takes the machine away. That is no end of the run: the cluster starts it again."""
+    emit_phase(run, PREEMPTED, f"{text}, because the cluster takes the machine away")
 
 
 def _emit_end(run: Run, kind: str, *, saved: bool, message: str = "", trainer: CtcTrainer | None = None) -> None:

@@ -9,6 +9,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
 from asrkit.runs.launchers.local import LocalLauncher
+from asrkit.runs.launchers.slurm import SlurmLauncher
 from asrkit.runs.run import Run
 
 __all__ = ["DEFAULT", "JOB", "JobState", "JobStatus", "Launcher", "for_config", "of_process", "of_run"]
@@ -16,7 +17,7 @@ __all__ = ["DEFAULT", "JOB", "JobState", "JobStatus", "Launcher", "for_config", 
 DEFAULT = "ASRKIT_LAUNCHER"
 """Environment variable with the launcher of runs whose `launcher` is `default`."""
 
-_LAUNCHERS: dict[str, Launcher] = {launcher.name: launcher for launcher in (LocalLauncher(),)}
+_LAUNCHERS: dict[str, Launcher] = {launcher.name: launcher for launcher in (LocalLauncher(), SlurmLauncher())}
 
 
 def for_config(config: TrainConfig) -> Launcher:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError
 from asrkit.runs import devices, heartbeat, processes
 from asrkit.runs.launchers.interface import JobState, JobStatus, Launcher
 from asrkit.runs.run import Run
@@ -16,6 +17,11 @@ class LocalLauncher(Launcher):
     name, has_queue = "local", False
 
     def check(self, config: TrainConfig) -> None:
+        if config.nodes > 1:
+            raise ConfigError(
+                f"Nodes (nodes) is {config.nodes}, and the launcher local uses this machine alone; set it to 1, or "
+                "Launcher (launcher) to slurm."
+            )
         devices.check_available(config)
 
     def submit(self, run: Run, assigned: Sequence[str]) -> None:

@@ -135,6 +135,8 @@ def describe_silence(status: str, heartbeat_status: HeartbeatStatus | None) -> s
 
 def describe_queue(queue_status: queue.QueueStatus) -> str:
     """Format `Waiting for run a and 1 more to finish`, or with several devices how many have to become free."""
+    if queue_status.launcher_text:
+        return queue_status.launcher_text
     if queue_status.error_message:
         return strings.text("queue.blocked", reason=queue_status.error_message.rstrip("."))
     running, queued = queue_status.running_ids, queue_status.queued_ids

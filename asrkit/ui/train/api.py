@@ -11,7 +11,7 @@ from typing import Any
 
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import free_bytes
-from asrkit.runs import heartbeat, lifecycle, ownership, queue, supervisor, watchdog
+from asrkit.runs import heartbeat, launchers, lifecycle, ownership, queue, supervisor, watchdog
 from asrkit.runs.description import make_description, read_description, write_description
 from asrkit.runs.events import Event
 from asrkit.runs.report import export
@@ -124,8 +124,11 @@ class TrainApi:
         if time.monotonic() - measured_s > DISK_INTERVAL_S:
             size_bytes = export.measure_disk_usage(run)
             self._disk_usage[run.id] = (time.monotonic(), size_bytes)
-        load = self.system.load() if status in lifecycle.ACTIVE else None
-        return status_text.format_machine(load, size_bytes, free_bytes(run.path))
+        is_active, launcher = status in lifecycle.ACTIVE, launchers.of_run(run)
+        job = launcher.status(run).text if is_active else ""  # of a job, this machine's load says nothing
+        load = self.system.load() if is_active and not job else None
+        parts = [job, launcher.cost(run), status_text.format_machine(load, size_bytes, free_bytes(run.path))]
+        return " · ".join(filter(None, parts))
 
     def perform_action(self, request: Request) -> Reply:
         """Do `action` with run `run`; return `{"notice": error}`, empty if it was done."""
@@ -225,7 +228,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "findings": view.findings,
         "evaluations": None if is_list_known else [event.step or 0 for event in view.evaluations],
         "evaluation": _render_evaluation(follower, request.get("at_step"), request.get("evaluation")),
-        "log": run.log_tail() if request.get("log") and can(Action.READ_RUN_FILES, run) else None,
+        "log": launchers.of_run(run).logs(run) if request.get("log") and can(Action.READ_RUN_FILES, run) else None,
     }
 
 
@@ -246,6 +249,8 @@ def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:
 def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None) -> list[str]:
     """Return the actions that the run allows now. queue_status: of a queued run."""
     if queue_status:
+        if queue_status.launcher_text:
+            return ["dequeue"]
         if not run.queue_path.exists():  # created, but interrupted before it was started
             return ["resume", "delete"]
         return ["next", "dequeue"] if queue_status.queued_ids else ["dequeue"]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from asrkit.config import TrainConfig, field_label
+from asrkit.config.launching import LaunchSettings
 from asrkit.errors import AsrkitError, QuotaError
 from asrkit.runs import lifecycle, ownership, supervisor
 from asrkit.runs.report.export import measure_disk_usage
@@ -57,6 +58,9 @@ def run_admitted(store: RunStore, config: TrainConfig) -> Iterator[None]:
 
 def check_settings(config: TrainConfig) -> None:
     """Raise QuotaError for the first setting of a visitor's run that is beyond its limit."""
+    for each in fields(LaunchSettings):
+        if getattr(config, each.name) != each.default:
+            raise QuotaError(strings.text("quota.launch_setting", label=field_label(each.name), name=each.name))
     quotas = current_quotas()
     for each in fields(Quotas):
         limit = getattr(quotas, each.name)
