@@ -27,7 +27,7 @@ class LaunchSettings:
         "Machines of a Slurm job. Each runs as many worker processes as Processes says, with a GPU for each unless "
         "Device is cpu.",
         low=1,
-        high=1024,
+        high=256,
     )
     slurm_partition: str = _setting("", "Slurm partition", "Empty for the cluster's default.")
     slurm_account: str = _setting("", "Slurm account", "Empty for the default of whoever submits the job.")

@@ -176,8 +176,8 @@ def test_next_run_starts_on_the_first_free_gpu(store, config, worker):
         for name, device in (("one", "auto"), ("two", "auto"), ("three", "auto"), ("named", "cuda:0"))
     )
     assert [get_assignment(first), get_assignment(second)] == [(["cuda:0"], "0"), (["cuda:1"], "1")]
-    assert get_queue_status(store, third) == (["two", "one"], [], 1, "")
-    assert get_queue_status(store, named) == (["one"], ["three"], 1, "")
+    assert get_queue_status(store, third) == (["two", "one"], [], 1, "", "")
+    assert get_queue_status(store, named) == (["one"], ["three"], 1, "", "")
     processes.kill_worker(second)
     assert start_ready_ids(store) == ["three"] and get_assignment(third) == (["cuda:1"], "1")
     processes.kill_worker(first)

@@ -316,7 +316,7 @@ def test_queued_runs_start_in_order(store, config, worker):
     first, second, third = (supervisor.start(store, config, name) for name in ("c-first", "a-second", "b-third"))
     assert [lifecycle.get_status(run) for run in (first, second, third)] == ["starting", "queued", "queued"]
     assert queued_ids(store) == ["a-second", "b-third"]
-    assert get_queue_status(store, third) == (["c-first"], ["a-second"], 1, "")
+    assert get_queue_status(store, third) == (["c-first"], ["a-second"], 1, "", "")
     assert queue.start_ready_runs(store) == [], "a run is active"
     queue.move(store, third, 1)
     assert queued_ids(store) == ["b-third", "a-second"]
