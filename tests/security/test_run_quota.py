@@ -40,7 +40,7 @@ def started(monkeypatch):
     """The configurations that get as far as the supervisor, which refuses them."""
     configs_seen = []
 
-    def refuse(store, config, owned):
+    def refuse(store, config, owned, description):
         configs_seen.append(config)
         raise RunError("not in this test")
 
@@ -103,7 +103,7 @@ def test_start_counts_the_runs_of_a_visitor(store, started, limit):
 def test_visitor_whose_data_is_being_checked_does_not_delay_others(store, monkeypatch):
     checking, release = threading.Event(), threading.Event()
 
-    def check_long(store, config, owned):
+    def check_long(store, config, owned, description):
         if owned.owner == ANN.owner_id:
             checking.set()
             assert release.wait(60)

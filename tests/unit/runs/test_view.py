@@ -177,15 +177,20 @@ def test_progress_is_at_most_one():
 
 # The summary that `runs show` prints
 
-KEYS = ["run_id", "status", "step", "total_steps", "epoch", "pid", "last_eval", "best", "findings", "error", "path"]
+KEYS = [
+    *("run_id", "name", "tags", "notes", "status", "step", "total_steps", "epoch", "pid", "last_eval", "best"),
+    *("findings", "error", "path", "launcher", "job", "cost"),
+]
+NAMELESS = {"name": "", "tags": (), "notes": ""}
+HERE = {"launcher": "local", "job": None, "cost": ""}
 UNKNOWN_CLIPS = {"clips": None, "of": None, "wer_interval": None}
 
 
 def test_summary_of_a_queued_run(make_run):
     run = make_run("one")
-    assert summary.summarize_run(run) == dict(
-        zip(KEYS, ["one", "queued", 0, None, 0.0, None, None, None, [], None, str(run.path)], strict=True)
-    )
+    names = [name for name in KEYS if name not in NAMELESS | HERE]
+    values = ["one", "queued", 0, None, 0.0, None, None, None, [], None, str(run.path)]
+    assert summary.summarize_run(run) == dict(zip(names, values, strict=True)) | NAMELESS | HERE
 
 
 def test_summary(make_run):
@@ -224,6 +229,8 @@ def test_summary(make_run):
         "findings": [{"code": "plateau", "step": 20, "epoch": 2.0, "cause": "Too low a rate.", "remedy": "Raise it."}],
         "error": "Out of memory.",
         "path": str(run.path),
+        **NAMELESS,
+        **HERE,
     }
 
 
