@@ -16,6 +16,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["ASRKIT_ENGINE"] = "pytorch"  # else each model that a test transcribes with would be exported and measured
 
+gc.disable()  # until all libraries are imported, see `pytest_collection_finish`
+
 
 def pytest_configure() -> None:
     """Let apps know this machine's speed, so that none measures it; runs of tests do not change it for the user."""
@@ -30,13 +32,14 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exempt what the libraries made on import from garbage collection.
+    """Exempt what the libraries made on import from garbage collection, which would walk through all of it.
 
     Trainer collects garbage twice in each training, which takes 0.3 s with all libraries loaded: half the time of a
     test that trains a tiny model.
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
