@@ -20,7 +20,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import soundfile
@@ -68,13 +68,7 @@ class Collection:
         empty or very long, a folder with another dataset, or a disk that cannot be written. Nothing is left behind
         then.
         """
-        text, speaker = _one_line(text), _one_line(speaker)
-        if not text:
-            raise DataError("The transcript is empty; write what is said in the clip.")
-        if len(text) > MAX_TEXT_CHARS:
-            raise DataError(
-                f"The transcript has {len(text)} characters; give at most {MAX_TEXT_CHARS}, or cut the clip."
-            )
+        text, speaker = _check_text(text), _one_line(speaker)
         if take_id and not TAKE.fullmatch(take_id):
             raise DataError(f"{take_id!r:.40} cannot name a recording; record it again.")
         check_speech(wave)
@@ -92,15 +86,28 @@ class Collection:
             self._remove_audio(replaces)
         return clip
 
+    def correct(self, file_name: str, text: str) -> None:
+        """Give a clip another transcript. Raises DataError if there is no such clip, or for what `add` refuses."""
+        text = _check_text(text)
+        with _writable(self.folder), self._lock():
+            clips = self.clips()
+            index = clips.index(self.find(file_name))
+            clips[index] = replace(clips[index], text=text)
+            self._write(METADATA, _table(clips))
+
     def remove(self, file_name: str) -> None:
         """Remove a clip. Raises DataError if there is none with that name."""
         with _writable(self.folder), self._lock():
-            before = self.clips()
-            after = [row for row in before if row.file_name != file_name]
-            if len(after) == len(before):
-                raise DataError(f"{self.name} has no clip {file_name!r}; it may have been removed already.")
-            self._write(METADATA, _table(after))
+            removed = self.find(file_name)
+            self._write(METADATA, _table(row for row in self.clips() if row != removed))
             self._remove_audio(file_name)
+
+    def find(self, file_name: str) -> RecordedClip:
+        """Return the clip of that name. Raises DataError if there is none."""
+        for clip in self.clips():
+            if clip.file_name == file_name:
+                return clip
+        raise DataError(f"{self.name} has no clip {file_name!r}; it may have been removed already.")
 
     def clips(self) -> list[RecordedClip]:
         """Return the clips in the order they were added. Raises DataError for a metadata.csv of another program."""
@@ -198,12 +205,27 @@ def list_collections(root: Path) -> list[Collection]:
     ]
 
 
+def find_collection(root: Path, folder: str) -> Collection | None:
+    """Return the collection below the data root that is this folder; None for any other dataset."""
+    return next((each for each in list_collections(root) if each.folder == Path(folder).absolute()), None)
+
+
 def _table(clips: Iterable[RecordedClip]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow([field.name for field in fields(RecordedClip)])
     rows.writerows(astuple(clip) for clip in clips)
     return text.getvalue()
+
+
+def _check_text(text: str) -> str:
+    """Return a transcript as one line. Raises DataError for one that is empty or too long."""
+    text = _one_line(text)
+    if not text:
+        raise DataError("The transcript is empty; write what is said in the clip.")
+    if len(text) > MAX_TEXT_CHARS:
+        raise DataError(f"The transcript has {len(text)} characters; give at most {MAX_TEXT_CHARS}, or cut the clip.")
+    return text
 
 
 def _one_line(text: str) -> str:

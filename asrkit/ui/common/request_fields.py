@@ -53,8 +53,8 @@ def _is_list_of_files(value: Any) -> bool:
 
 
 _TEXTS = (
-    "action dataset data evaluation expect format hot id instance language list lm model name normaliser notes other "
-    "page path pcm reference run series signature speaker take text "
+    "action clip dataset data evaluation expect format hot id instance language list lm model name normaliser notes "
+    "other page path pcm reference replaces run series signature speaker take text "
     "text_column audio_column speaker_column tiers spell_numbers markup character_map vocabulary"
 )
 _INTEGERS = "after at_step evaluations index number position rate seen version"

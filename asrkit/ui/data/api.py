@@ -18,7 +18,7 @@ from asrkit.audit import selection
 from asrkit.audit.clips import Limits
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
-from asrkit.data import access, uploads
+from asrkit.data import access, collection, uploads
 from asrkit.data.readers import hub_names
 from asrkit.data.sources import Source
 from asrkit.errors import ColumnError, DataError, QuotaError
@@ -92,7 +92,9 @@ class DataApi:
             except ColumnError as error:
                 chosen = {name: str(request.get(name) or "") for name in COLUMN_SETTINGS}
                 return dataset_report.describe_columns(str(request["data"]), error, chosen)
-        return dataset_report.describe_source(str(request["data"]), source)
+        recorded = collection.find_collection(access.visitor_dir(self.store.data_dir), request["data"])
+        described = dataset_report.describe_source(request["data"], source, lists_all=recorded is not None)
+        return described | {"collection": recorded.name if recorded else ""}
 
     @with_error_reply
     def list_hub_splits(self, request: Request) -> Reply:

@@ -120,6 +120,16 @@ export class Audit {
     this.showChoice();
   }
 
+  /** Check again after a clip listed in a finding was changed. */
+  async checkChanged(code) {
+    const { dataset, element } = this.tab;
+    await dataset.load(dataset.name, dataset.columns, true);
+    await this.check(false);
+    const finding = element.querySelector(`[data-finding="${code}"]`);
+    if (finding) finding.open = true;
+    (finding?.querySelector("summary") ?? this.part("check")).focus();
+  }
+
   /** Take over settings that a finding proposes, and check again. */
   async accept(settings) {
     for (const [name, value] of settings) {

@@ -40,7 +40,8 @@ export class AuditReport {
   }
 
   makeFinding(finding) {
-    const { clips } = finding;
+    const { clips } = finding, { dataset, audit } = this.tab;
+    const actions = dataset.makeClipActions(() => audit.checkChanged(finding.code));
     const numClips = clips.length ? t("common.clips", { count: finding.count }) : null;
     const summary = make("summary", {},
       make("span", { className: "dot" }),
@@ -53,7 +54,7 @@ export class AuditReport {
       finding.can_leave_out ? this.makeTick(finding) : null,
       Object.keys(finding.settings).length ? this.makeAcceptButton(Object.entries(finding.settings)) : null,
       ...finding.examples.map((textContent) => make("p", { className: "quiet small", textContent })),
-      clips.length ? makeClipTable(clips, this.tab.player, this.tab.dataset.request()) : null,
+      clips.length ? makeClipTable(clips, this.tab.player, this.tab.dataset.request(), actions) : null,
       clips.length && finding.count > clips.length ? makeRest(clips.length, finding.count) : null);
     const details = make("details", { className: "finding" }, summary, inside);
     details.dataset.kind = finding.kind;

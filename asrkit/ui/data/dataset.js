@@ -3,6 +3,7 @@
 import { acceptDrops, fillOptions, make, onFilesChosen, setText, sleep } from "../common/dom.js";
 import { formatHours } from "../common/formats.js";
 import { formatNumber, t } from "../common/strings.js";
+import { ClipActions } from "./clip_actions.js";
 import { makeClipTable } from "./clip_table.js";
 
 const COLUMN_NAMES = ["text_column", "audio_column", "speaker_column"];
@@ -16,6 +17,7 @@ export class Dataset {
     this.part = tab.part;
     this.name = "";
     this.columns = {};
+    this.collection = ""; // its name, where it was recorded here, so that its clips can be changed
     this.isRead = false; // it is not before its columns are known
     this.numRequests = 0; // so that a late reply to an old request is dropped
     this.wireControls();
@@ -154,9 +156,23 @@ export class Dataset {
     this.offerColumns(reply);
     part("sheet-label").hidden = reply.sheets.length < 2;
     fillOptions(part("sheet"), reply.sheets, reply.sheet);
-    part("clips").replaceChildren(makeClipTable(reply.clips, tab.player, this.request()));
+    this.collection = reply.collection;
+    const actions = this.makeClipActions((clip) => this.reload(clip));
+    part("clips").replaceChildren(makeClipTable(reply.clips, tab.player, this.request(), actions));
     tab.showDataset(true);
     setText(part("train-note"), t("data.not_checked"));
+  }
+
+  /** What can be done with clips of this dataset; null where they cannot be changed. */
+  makeClipActions(onChanged) {
+    return this.collection ? new ClipActions(this.tab, { onChanged }) : null;
+  }
+
+  /** Show the dataset anew after a clip in the list was changed. */
+  async reload(clip) {
+    await this.load(this.name, this.columns, true);
+    const rows = this.part("clips").querySelectorAll("tr");
+    (rows[Math.min(clip.index, rows.length - 1)]?.querySelector("button") ?? this.part("path")).focus();
   }
 
   async sendFiles(files) {

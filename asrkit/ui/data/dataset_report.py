@@ -16,14 +16,16 @@ from asrkit.ui import strings
 from asrkit.ui.common.component import Reply
 from asrkit.ui.data import proposals
 
+MAX_LISTED = 500  # clips of a recorded dataset, each of which can be changed
 NUM_PREVIEWED = 8  # clips, and pairs of sentences
 MAX_PREVIEW_TEXTS = 4_000  # for the preview and the vocabulary
 MAX_ASSUMED_EXAMPLES = 3
 
 
-def describe_source(name: str, source: Source) -> Reply:
-    """Describe a dataset that was read: its size, columns, sheets and some of its clips."""
+def describe_source(name: str, source: Source, lists_all: bool = False) -> Reply:
+    """Describe a dataset that was read: its size, columns, sheets and some of its clips, or all up to MAX_LISTED."""
     rows, columns = source.utterances, source.columns
+    shown = range(min(len(rows), MAX_LISTED)) if lists_all else _spread(len(rows), NUM_PREVIEWED)
     return {
         "name": name,
         "layout": source.layout,
@@ -41,7 +43,7 @@ def describe_source(name: str, source: Source) -> Reply:
         "tiers": [asdict(tier) for tier in source.tiers],
         "assumed": describe_assumed(source),
         "proposed": proposals.propose_text_settings([row.text for row in rows[:MAX_PREVIEW_TEXTS]]),
-        "clips": [describe_clip(rows[index], index) for index in _spread(len(rows), NUM_PREVIEWED)],
+        "clips": [describe_clip(rows[index], index) for index in shown],
     }
 
 

@@ -6,31 +6,13 @@ import { asSentence } from "../common/formats.js";
 import { openMicrophone } from "../common/microphone.js";
 import { t } from "../common/strings.js";
 import { Meter } from "./meter.js";
-import { encodeWav, findFault, joinChunks, measureTake, peakOf } from "./take.js";
+import { loadSetup, saveSetup } from "./recorder_setup.js";
+import { createTakeId, encodeWav, findFault, joinChunks, measureTake, peakOf } from "./take.js";
 import { TakeStorage } from "./take_storage.js";
 
-const STORAGE_KEY = "asrkit-recorder";
 const MAX_S = 60;
 const CHUNK_S = 0.01;
 const OWN_PROMPTS = "own";
-
-function loadSetup() {
-  try {
-    return JSON.parse(localStorage.getItem(STORAGE_KEY)) || {};
-  } catch {
-    return {};
-  }
-}
-
-function saveSetup(setup) {
-  try {
-    localStorage.setItem(STORAGE_KEY, JSON.stringify(setup));
-  } catch { /* this browser keeps nothing: one begins where the dataset is */ }
-}
-
-/** 16 random hexadecimal digits. */
-const createTakeId = () =>
-  [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export class Recorder {
   constructor(tab) {
@@ -38,6 +20,7 @@ export class Recorder {
     this.part = tab.part;
     this.dataset = { name: "", waiting: [] }; // as the server describes it; waiting: prompts without a clip
     this.index = 0; // of the prompt on view
+    this.replaces = ""; // the clip that a recording of the first prompt replaces
     this.microphone = null;
     this.opening = null; // a promise of it: pressing twice before it is open gives one microphone
     this.recording = null; // {id, name, text, rate, chunks} while it is recorded
@@ -88,6 +71,26 @@ export class Recorder {
     for (const name of ["own-prompts", "own-file"]) this.part(name).hidden = !isOwn;
   }
 
+  /** Record a clip of the dataset on view once more: its text is the prompt, and the recording replaces it. */
+  async recordAgain(clip) {
+    const { part, tab } = this, dataset = await tab.post("describe_dataset", { name: tab.dataset.collection });
+    if (!dataset) return;
+    tab.chooseSource("record");
+    part("record-name").value = dataset.name;
+    await this.showDataset(dataset);
+    this.dropTake();
+    this.prependPrompt(clip.text, clip.name);
+    part("record-start").focus();
+  }
+
+  /** Put a prompt first that has a clip already. */
+  prependPrompt(text, replaces) {
+    this.dataset.waiting.unshift(text);
+    this.replaces = replaces;
+    this.index = 0;
+    this.show();
+  }
+
   async openDataset(replace) {
     const { part, tab } = this, chosen = part("record-list").value, isOwn = chosen === OWN_PROMPTS;
     tab.showNotice("");
@@ -104,14 +107,13 @@ export class Recorder {
   async showDataset(dataset) {
     const { part } = this;
     if (!dataset) return;
-    this.dataset = dataset;
-    this.index = 0;
-    this.take = null;
+    Object.assign(this, { dataset, index: 0, replaces: "", take: null });
     const list = part("record-list").value, speaker = part("record-speaker").value;
     saveSetup({ name: dataset.name, list, speaker, open: true });
     part("studio").hidden = false;
     part("others").hidden = !dataset.others;
     const left = await this.storage.load();
+    if (left?.take.replaces && left.take.name === dataset.name) this.prependPrompt(left.take.text, left.take.replaces);
     if (left && !this.recording && left.take.name === dataset.name && dataset.waiting.includes(left.take.text)) {
       this.index = dataset.waiting.indexOf(left.take.text);
       this.setTake(left.take, left.samples);
@@ -231,6 +233,7 @@ export class Recorder {
     tab.showNotice("");
     this.take = null; // only now: a microphone that does not open costs no take
     const take = { id: createTakeId(), name: this.dataset.name, text: this.prompt(), rate: microphone.sampleRate };
+    take.replaces = this.index === 0 ? this.replaces : "";
     this.storage.start(take);
     this.recording = { ...take, chunks: [] };
     this.show();
@@ -247,10 +250,10 @@ export class Recorder {
     this.part("record-save").focus({ preventScroll: true });
   }
 
-  setTake({ id, text, rate }, samples) {
+  setTake({ id, text, rate, replaces }, samples) {
     // Its own name: Gradio keeps uploads of the same name and content in one place.
     const wav = new File([encodeWav(samples, rate)], `take-${id}.wav`, { type: "audio/wav" });
-    this.take = { id, text, wav, ...measureTake(samples, rate) };
+    this.take = { id, text, replaces, wav, ...measureTake(samples, rate) };
   }
 
   dropTake() {
@@ -274,7 +277,7 @@ export class Recorder {
     part("record-save").disabled = false;
     if (!dataset) return; // the take stays, here and in the browser
     this.dropTake();
-    this.dataset = dataset;
+    Object.assign(this, { dataset, replaces: "" });
     this.index = Math.min(this.index, Math.max(0, dataset.waiting.length - 1));
     tab.showNotice("");
     this.show();
@@ -282,7 +285,7 @@ export class Recorder {
   }
 
   /** -> the dataset with this take, or null after a notice. */
-  async send({ id, text, wav }) {
+  async send({ id, text, replaces, wav }) {
     const { part, tab } = this, speaker = part("record-speaker").value;
     let path;
     try {
@@ -291,6 +294,6 @@ export class Recorder {
       tab.showNotice(t("recorder.not_sent", { reason: error.message || error }));
       return null;
     }
-    return tab.post("save_take", { name: this.dataset.name, text, speaker, path, take: id });
+    return tab.post("save_take", { name: this.dataset.name, text, speaker, path, take: id, replaces });
   }
 }

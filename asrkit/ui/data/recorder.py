@@ -54,8 +54,8 @@ class Recorder:
     def save_take(self, request: Request) -> Reply:
         """Add the uploaded recording at `path` of the prompt `text`.
 
-        It replaces a recording of the same prompt by the same speaker; without a speaker's name it replaces none.
-        take: identifies the recording, which is kept once even if it is sent again.
+        It replaces the clip `replaces`, else a recording of the same prompt by the same speaker; without a speaker's
+        name it replaces none. take: identifies the recording, which is kept once even if it is sent again.
         """
         dataset, text = self._open_dataset(request), " ".join(str(request.get("text") or "").split())
         speaker = " ".join(str(request.get("speaker") or "")[:MAX_SPEAKER_CHARS].split())
@@ -65,14 +65,33 @@ class Recorder:
             storage.check_room(2 * len(wave.samples))
         finally:
             path.unlink(missing_ok=True)
-        before = next(
-            (clip.file_name for clip in dataset.clips() if speaker and (clip.text, clip.speaker) == (text, speaker)), ""
-        )
+        if request.get("replaces"):
+            replaced = dataset.find(_file_name(request["replaces"]))
+            speaker, before = speaker or replaced.speaker, replaced.file_name
+        else:
+            alike = (clip for clip in dataset.clips() if speaker and (clip.text, clip.speaker) == (text, speaker))
+            before = next((clip.file_name for clip in alike), "")
         dataset.add(wave, text, speaker=speaker, replaces=before, take_id=str(request.get("take") or ""))
         return _describe(dataset)
 
+    @with_error_reply
+    def correct_clip(self, request: Request) -> Reply:
+        """Give the clip `clip` of the dataset `name` another `text`."""
+        self._open_dataset(request).correct(_file_name(request["clip"]), request["text"])
+        return {}
+
+    @with_error_reply
+    def delete_clip(self, request: Request) -> Reply:
+        """Delete the clip `clip` of the dataset `name`."""
+        self._open_dataset(request).remove(_file_name(request["clip"]))
+        return {}
+
     def _open_dataset(self, request: Request) -> Collection:
         return collection.open_collection(access.visitor_dir(self.store.data_dir), str(request.get("name") or ""))
+
+
+def _file_name(clip: str) -> str:
+    return f"{collection.CLIPS}/{clip}"
 
 
 def _describe(dataset: Collection) -> Reply:

@@ -63,6 +63,7 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
                 api, "list_datasets", "list_hub_splits", "load", "preview", "check", "prepare_training", "add_upload"
             ),
             *server_functions(recorder, "list_prompts", "open_dataset", "describe_dataset", "save_take"),
+            *server_functions(recorder, "correct_clip", "delete_clip"),
         ],
         normalisers=[(name, normaliser.summary) for name, normaliser in NORMALISERS.items()],
         numbers=[(code, strings.text(f"data.number_language.{code or 'none'}")) for code in NUMBER_LANGUAGES],

@@ -61,3 +61,7 @@ export function encodeWav(samples, sampleRate) {
   });
   return new Uint8Array(view.buffer);
 }
+
+/** 16 random hexadecimal digits. */
+export const createTakeId = () =>
+  [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

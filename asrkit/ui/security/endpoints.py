@@ -101,6 +101,7 @@ FUNCTIONS: Mapping[str, Action] = {
     **{f"DataApi.{name}": _DATA for name in ("list_datasets", "list_hub_splits", "load", "preview", "check")},
     **{f"DataApi.{name}": _DATA for name in ("prepare_training", "add_upload")},
     **{f"Recorder.{name}": _DATA for name in ("list_prompts", "open_dataset", "describe_dataset", "save_take")},
+    **{f"Recorder.{name}": _DATA for name in ("correct_clip", "delete_clip")},
     **{f"EvaluateApi.{name}": _DATA for name in ("evaluate", "poll", "cancel", "make_csv")},
     **{f"ExportApi.{name}": _DATA for name in ("list_outlets", "export", "poll", "cancel")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("preload_model", "check_model", "start", "push_chunk")},

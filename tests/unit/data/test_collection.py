@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import soundfile
 
 from asrkit.audio import SAMPLING_RATE, Waveform, load_audio
 from asrkit.data import sources
-from asrkit.data.collection import Collection, list_collections, open_collection
+from asrkit.data.collection import Collection, find_collection, list_collections, open_collection
 from asrkit.errors import AudioError, DataError
 
 
@@ -41,6 +42,18 @@ def test_clips_are_replaced_and_removed(wave, sine, tmp_path):
     assert [path.name for path in (collection.folder / "clips").iterdir()] == [os.path.basename(better.file_name)]
     with pytest.raises(DataError, match="has no clip 'clips/gone.flac'"):
         collection.remove("clips/gone.flac")
+
+
+def test_transcript_of_a_clip_is_corrected(wave, tmp_path):
+    collection = Collection(tmp_path / "voice")
+    first, second = collection.add(wave, "one", speaker="ann"), collection.add(wave, "two")
+    collection.correct(first.file_name, " on\ne ")
+    assert collection.clips() == [replace(first, text="on e"), second]
+    for name, text, message in ((first.file_name, " ", "is empty"), ("clips/gone.flac", "x", "has no clip")):
+        with pytest.raises(DataError, match=message):
+            collection.correct(name, text)
+    assert find_collection(tmp_path, str(collection.folder)) is not None
+    assert find_collection(tmp_path, str(tmp_path / "other")) is None
 
 
 def test_replacement_removes_only_clips_of_the_collection(wave, tmp_path):

@@ -10,6 +10,7 @@ import soundfile
 
 from asrkit.data import sources
 from asrkit.runs.store import RunStore
+from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.recorder import Recorder
 
 
@@ -118,3 +119,34 @@ def test_only_uploaded_recordings_are_accepted(store, tmp_path):
         reply = Recorder(store).save_take({"name": "me", "text": "hi", "path": path and str(path)})
         assert "was not uploaded here" in reply["error"]
     assert own.exists() and not store.data_dir.exists()
+
+
+def test_listed_clip_is_corrected_recorded_again_and_deleted(store, upload):
+    recorder, sound = Recorder(store), encode_wav(0.3 * np.sin(np.arange(48_000) / 20))
+    data_api = DataApi(store)
+    data = recorder.save_take({"name": "me", "text": "One.", "speaker": "ann", **upload(sound)})["data"]
+
+    def list_clips():
+        reply = data_api.load({"data": data})
+        assert reply["collection"] == "me"
+        return {(clip["text"], clip["speaker"]): {"name": "me", "clip": clip["name"]} for clip in reply["clips"]}
+
+    assert recorder.correct_clip(list_clips()["One.", "ann"] | {"text": "Won."}) == {}
+    old = list_clips()["Won.", "ann"]
+    again = {"name": "me", "text": "Won.", "replaces": old["clip"], **upload(sound)}
+    assert recorder.save_take(again)["kept"] == 1
+    new = list_clips()["Won.", "ann"]
+    assert new != old and "has no clip" in recorder.delete_clip(old)["error"]
+    assert "has no clip" in recorder.save_take(again | upload(sound))["error"]
+    assert "has no clip" in recorder.delete_clip({"name": "me", "clip": "../metadata.csv"})["error"]
+    assert recorder.delete_clip(new) == {} and list((store.data_dir / "me/clips").iterdir()) == []
+
+
+def test_clips_of_other_datasets_cannot_be_changed(store, tmp_path):
+    folder = store.data_dir / "mine"
+    folder.mkdir(parents=True)
+    soundfile.write(folder / "a.wav", 0.3 * np.sin(np.arange(16_000) / 20), 16_000)
+    (folder / "a.txt").write_text("one")
+    assert DataApi(store).load({"data": str(folder)})["collection"] == ""
+    assert "was not recorded here" in Recorder(store).delete_clip({"name": "mine", "clip": "a.wav"})["error"]
+    assert (folder / "a.wav").exists()
