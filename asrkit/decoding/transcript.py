@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -84,7 +84,17 @@ class Transcript:
         }
 
 
-def join_words(words: Sequence[Word]) -> str:
+class JoinableWord(Protocol):
+    """joined: as of `Word`."""
+
+    @property
+    def word(self) -> str: ...
+
+    @property
+    def joined(self) -> bool: ...
+
+
+def join_words(words: Sequence[JoinableWord]) -> str:
     """Return the text of words: spaces between them, except before joined ones."""
     return "".join(word.word if word.joined or not index else f" {word.word}" for index, word in enumerate(words))
 

@@ -1,0 +1,1 @@
+"""Alignment of a long recording with its text, which become clips to train on."""
