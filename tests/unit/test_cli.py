@@ -25,6 +25,9 @@ from asrkit.runs.events import Event
 from asrkit.runs.run import STOP
 from asrkit.runs.store import RunStore
 from asrkit.transcription import files
+from asrkit.transcription.alignment import dataset
+from asrkit.transcription.alignment.clips import AlignedClip, Passage
+from asrkit.transcription.alignment.dataset import AlignmentResult
 from asrkit.transcription.export import publishing
 from tests.support.annotations import make_textgrid
 
@@ -201,6 +204,42 @@ def test_invalid_settings_start_nothing(refused, store, monkeypatch, command, fl
 def test_start_needs_a_writable_runs_directory(refused, tmp_path):
     (tmp_path / "runs").write_text("a file")
     assert "runs cannot be written" in refused("runs", "start", "--train", "hub:a/b", "--model", "a/b")
+
+
+@pytest.mark.parametrize(
+    ("text", "content", "words"),
+    [
+        ("none.txt", None, "none.txt is no file"),
+        ("empty.txt", "\n", "empty.txt holds no text"),
+        ("bad.srt", "1\n00:01 -> 00:02\nhello\n", "bad.srt has no captions"),
+    ],
+)
+def test_align_needs_a_text(refused, clip, tmp_path, text, content, words):
+    if content is not None:
+        (tmp_path / text).write_text(content)
+    assert words in refused("align", clip("a.wav"), tmp_path / text, "--out", tmp_path / "out")
+
+
+def test_align_overwrites_no_folder(refused, tmp_path):
+    assert "exists already" in refused("align", tmp_path / "a.wav", tmp_path / "a.txt", "--out", tmp_path)
+
+
+def test_align_prints_doubtful_clips_first_and_passages(asrkit, clip, listener, monkeypatch, tmp_path):
+    clips = [AlignedClip(1.0, 4.0, "A fine clip.", -0.5, 3), AlignedClip(5.0, 7.0, "A bad clip.", -3.0, 3)]
+    passages = [Passage("missing", 4.0, 4.0, "Nobody says so."), Passage("extra", 8.0, 65.0, "")]
+    result = AlignmentResult(clips, passages, 70.0, 20, 6, {"ж": "zh"}, 0.25)
+    monkeypatch.setattr(dataset, "align_recording", lambda *arguments, **options: result)
+    (tmp_path / "a.txt").write_text("A fine clip.")
+    arguments = ("align", clip("a.wav"), tmp_path / "a.txt", "--out", tmp_path / "out")
+    code, out, err = asrkit(*arguments)
+    assert (code, err) == (0, "") and listener == ["starter"]
+    assert "2 clips, 5 s of 1 min 10 s, with 6 of 20 words." in out
+    assert "25.0 % of the letters" in out and "ж as zh" in out and "Little of the text was found" in out
+    assert out.index("A bad clip.") < out.index("A fine clip.")
+    assert "Text without speech, 0:00:04.0 to 0:00:04.0: Nobody says so." in out
+    assert "Speech without text, 0:00:08.0 to 0:01:05.0\n" in out
+    code, out, err = asrkit(*arguments, "--json")
+    assert json.loads(out)["passages"][1] == {"kind": "extra", "start_s": 8.0, "end_s": 65.0, "text": ""}
 
 
 def test_label_says_what_it_needs(refused, tmp_path, store):
