@@ -29,7 +29,7 @@ def add_command(commands: shared.Commands) -> None:
         ("stop", supervisor.stop, "stop and save; remove a queued run from the queue"),
         ("cancel", supervisor.cancel, "stop and keep only the history"),
         ("save", supervisor.save_now, "write a checkpoint after this step"),
-        ("evaluate", supervisor.evaluate_now, "evaluate after this step"),
+        ("evaluate", supervisor.evaluate_now, "evaluate after this step; once it has ended, on all clips"),
         ("next", _move_to_front, "move a queued run to the front of the queue"),
         ("resume", _resume, "continue a stopped, failed or crashed run"),
     ):

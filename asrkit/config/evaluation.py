@@ -34,6 +34,12 @@ class EvaluationSettings:
         low=-1,
         high=1_000_000,
     )
+    eval_on_end: bool = _setting(
+        True,
+        "Evaluate on all clips at the end",
+        "Where a sample was evaluated, the best model is scored on all clips after training; a stop skips it, and it "
+        "can be done later.",
+    )
     decoding: str = _setting(
         "greedy",
         "Decoding",

@@ -98,8 +98,9 @@ def _find_no_gain(history: RunHistory) -> Iterator[Finding]:
     start, later, metric = history.start, history.scores[1:], history.metric
     if not (history.is_over and start and later and start.get(metric)):  # a start without an error cannot improve
         return
-    if all(score.get(metric) is None for score in later) or any(
-        score.is_improvement_on(start, metric) for score in later
+    scores = [*later, *filter(None, [history.final])]
+    if all(score.get(metric) is None for score in scores) or any(
+        score.is_improvement_on(start, metric) for score in scores
     ):
         return
     is_lower = any(score.is_better_than(start, metric) for score in later)

@@ -17,9 +17,11 @@ import orjson
 
 STARTED, PHASE, TRAIN, EVAL = "started", "phase", "train", "eval"
 CHECKPOINT, FINDING = "checkpoint", "finding"
+FINAL_EVAL = "final_eval"
+"""The evaluation of the best model on all clips, with its `model_step` and `model_epoch`."""
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 END_KINDS = frozenset({FINISHED, STOPPED, FAILED})
-KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, CHECKPOINT, FINDING}) | END_KINDS
+KINDS = frozenset({STARTED, PHASE, TRAIN, EVAL, FINAL_EVAL, CHECKPOINT, FINDING}) | END_KINDS
 _TRAIN_LINE = b'"kind": "train"'
 
 

@@ -65,16 +65,20 @@ class EvaluationScore:
         return value is not None and before is not None and value < before
 
     def differs_from(self, other: EvaluationScore, metric: str = "wer") -> bool:
-        """Whether a metric differs by more than chance explains: the 95 % intervals do not overlap.
+        """Whether a metric differs by more than chance explains: the 95 % interval of the difference is without 0.
 
-        On the clips of the other evaluation where that had fewer.
+        On the clips of the other evaluation where that had fewer. The interval follows from both intervals (Zou and
+        Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 2008) as for
+        evaluations on different clips; on the same clips a difference varies less.
         """
         value, before = self._get_on_clips_of(other, metric), other.get(metric)
         if value is None or before is None:
             return False
         low, high = (other if self._has_clips_of(other) else self)._interval(metric, value)
         low_before, high_before = other._interval(metric, before)
-        return low > high_before or high < low_before
+        if value < before:
+            return before - value > math.hypot(before - low_before, high - value)
+        return value - before > math.hypot(high_before - before, value - low)
 
     def is_improvement_on(self, other: EvaluationScore | None, metric: str) -> bool:
         """Whether the metric is lower by more than chance explains."""
@@ -105,7 +109,7 @@ class RunHistory:
     settings: names as in TrainConfig. losses: (step, epoch, training loss or None). label_entropy: of the training
     texts, in nats per label. update_s: seconds of audio per optimizer step. parameters: of the model, if known. clip_s:
     median length of the training clips. precision: in which the run computes: bf16, fp16 or no (float32). is_over:
-    whether training has ended.
+    whether training has ended. final: the evaluation of the best model on all clips.
     """
 
     settings: dict[str, Any]
@@ -117,6 +121,7 @@ class RunHistory:
     clip_s: float | None = None
     precision: str | None = None
     is_over: bool = False
+    final: EvaluationScore | None = None
 
     @property
     def is_big(self) -> bool:

@@ -21,8 +21,9 @@ from asrkit.data.manifest import TABLE_SUFFIX
 from asrkit.runs.event_file import BLOCK_BYTES, EventFile
 from asrkit.runs.events import END_KINDS, Event
 
-STOP, CANCEL, SAVE, EVALUATE, PREEMPT = "stop", "cancel", "save", "evaluate", "preempt"
-FLAGS = (STOP, CANCEL, SAVE, EVALUATE, PREEMPT)
+STOP, CANCEL, SAVE, EVALUATE, SCORE, PREEMPT = "stop", "cancel", "save", "evaluate", "score", "preempt"
+FLAGS = (STOP, CANCEL, SAVE, EVALUATE, SCORE, PREEMPT)
+"""SCORE lets the worker of a run that has ended score its model on all evaluation clips, and not train."""
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 OPTIMIZER_STATE = "optimizer.pt"
@@ -103,6 +104,14 @@ class Run:
     def evaluation_path(self) -> Path:
         """The evaluation of the weights in `model/` as one event line. Missing if they were not evaluated."""
         return self.model_dir / "evaluation.json"
+
+    def partial_results_path(self, rank: int) -> Path:
+        """Clips of the final evaluation that one process has decoded, as lines of JSON."""
+        return self.model_dir / f"evaluation-partial-{rank}.jsonl"
+
+    def partial_results_paths(self) -> list[Path]:
+        """List the files of a final evaluation that is not complete."""
+        return sorted(self.model_dir.glob("evaluation-partial-*.jsonl"))
 
     @property
     def audit_path(self) -> Path:

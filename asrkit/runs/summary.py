@@ -46,6 +46,15 @@ def get_best_evaluation(run: Run, run_view: RunView) -> Event | None:
     return event or run_view.best
 
 
+def is_scored_on_sample(run: Run, run_view: RunView) -> bool:
+    """Whether the weights in `model/` were evaluated on a sample of the evaluation clips, and not on all."""
+    event = get_best_evaluation(run, run_view)
+    if event is None or not run.has_model():
+        return False
+    clips, total = count_clips(event)
+    return clips is not None and total is not None and clips < total
+
+
 def describe_model_step(run: Run, run_view: RunView) -> str:
     """Return a sentence about weights from a later step than the history; empty for all others."""
     event = get_best_evaluation(run, run_view)
@@ -57,12 +66,11 @@ def describe_model_step(run: Run, run_view: RunView) -> str:
 def load_history(run: Run) -> RunHistory:
     """Return the run as the rules of `diagnosis` read it."""
     run_view = load_view(run, skim=True)  # of the training losses, the rules need only those that are not finite
-    scores = [
-        EvaluationScore.from_data(event.data, event.step or 0, event.epoch or 0.0) for event in run_view.evaluations
-    ]
+    evaluations = [*run_view.evaluations, *filter(None, [run_view.final_evaluation])]
+    scores = [EvaluationScore.from_data(event.data, event.step or 0, event.epoch or 0.0) for event in evaluations]
     return RunHistory(
         run.config().to_dict(),
-        scores,
+        scores[: len(run_view.evaluations)],
         [(point.step, point.epoch, point.value) for point in run_view.series.get("train/loss", [])],
         run_view.started.get("label_entropy"),
         run_view.started.get("update_s"),
@@ -70,6 +78,7 @@ def load_history(run: Run) -> RunHistory:
         run_view.started.get("clip_s"),
         run_view.started.get("precision"),
         is_over=run_view.end is not None,
+        final=scores[-1] if run_view.final_evaluation else None,
     )
 
 

@@ -9,14 +9,15 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
-from asrkit.runs import events, heartbeat, launchers, ownership, preparation, preparation_cache
+from asrkit.runs import events, heartbeat, launchers, ownership, preparation, preparation_cache, summary
 from asrkit.runs.description import Description, write_description
 from asrkit.runs.launchers import Launcher
-from asrkit.runs.lifecycle import ACTIVE, CRASHED, QUEUED, RESUMABLE, RUNNING, STARTING, get_status
+from asrkit.runs.lifecycle import ACTIVE, CRASHED, FINISHED, QUEUED, RESUMABLE, RUNNING, STARTING, STOPPED, get_status
 from asrkit.runs.processes import is_worker_alive
 from asrkit.runs.queue import assignable_devices, enqueue, is_queued, next_position, start_ready_runs
-from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP, Run
+from asrkit.runs.run import CANCEL, EVALUATE, SAVE, SCORE, STOP, Run
 from asrkit.runs.store import RunStore
+from asrkit.runs.view import RunView, load_view
 
 logger = logging.getLogger(__name__)
 
@@ -89,21 +90,29 @@ def resume(store: RunStore, run: Run) -> Run:
                 f"Run {run.id} comes from an archive without the states of its optimizer, which resuming needs; "
                 "archive it again with them (`runs archive --with-optimizer`), or train its model further in a new run."
             )
-        store.check_free_space()
-        launcher = launchers.for_config(run.config())
-        launcher.check(run.config())
-        run.clear_flags()
-        with readable_disk_errors(run.path):
-            run.repair_events()
-            run.append_pending_end_event()
-        assigned = _assign(store, run.config(), launcher)
-        if assigned is None:
-            enqueue(run, next_position(store))
-        else:
-            launcher.submit(run, assigned)
-    if assigned is None:
+        is_queued_now = _submit_again(store, run)
+    if is_queued_now:
         start_ready_runs(store)
     return run
+
+
+def _submit_again(store: RunStore, run: Run, *flags: str) -> bool:
+    """Start another worker of a run that has ended, with these flags alone; return whether it has to wait for that."""
+    store.check_free_space()
+    launcher = launchers.for_config(run.config())
+    launcher.check(run.config())
+    run.clear_flags()
+    with readable_disk_errors(run.path):
+        run.repair_events()
+        run.append_pending_end_event()
+        for flag in flags:
+            run.set_flag(flag)
+    assigned = _assign(store, run.config(), launcher)
+    if assigned is None:
+        enqueue(run, next_position(store))
+        return True
+    launcher.submit(run, assigned)
+    return False
 
 
 def resume_interrupted(store: RunStore) -> list[Run]:
@@ -145,9 +154,26 @@ def save_now(run: Run) -> None:
 
 
 def evaluate_now(run: Run) -> None:
-    """Ask for an evaluation after this step. A run that is not active is left alone."""
-    if get_status(run) in (STARTING, RUNNING):
-        run.set_flag(EVALUATE)
+    """Ask for an evaluation after this step. A run that has ended is evaluated on all clips, where a sample was.
+
+    Other runs are left alone. RunError for a run that was deleted meanwhile.
+    """
+    store = RunStore(run.path.parent)
+    with store.lock():
+        store.get(run.id)
+        status, is_queued_now = get_status(run), False
+        if status in (STARTING, RUNNING):
+            run.set_flag(EVALUATE)
+        elif can_score(run, status, load_view(run, skim=True)):
+            _check_unclaimed(run)
+            is_queued_now = _submit_again(store, run, SCORE)
+    if is_queued_now:
+        start_ready_runs(store)
+
+
+def can_score(run: Run, status: str, run_view: RunView) -> bool:
+    """Whether the run has ended, and its model was evaluated on a sample of the evaluation clips only."""
+    return status in (FINISHED, STOPPED) and summary.is_scored_on_sample(run, run_view)
 
 
 def _request_end(run: Run, flag: str) -> None:
@@ -160,6 +186,9 @@ def _request_end(run: Run, flag: str) -> None:
         elif status == QUEUED:
             launchers.of_run(run).stop(run)
             run.queue_path.unlink(missing_ok=True)
+            if run.has_flag(SCORE):  # the run has ended, and stays as it is
+                run.clear_flags()
+                return
             run.append(
                 events.make_event(
                     events.STOPPED,

@@ -28,6 +28,7 @@ class RunView:
     """The state of a run after the events applied so far.
 
     elapsed_s: seconds of work up to the last event; pauses before a resume are not counted.
+    final_evaluation: that of the best model on all clips.
     max_points: curves with several times as many points are thinned to about that many, and evaluations lose their
     samples (`Event.offset` tells where to read them), so that memory does not grow with the run. None keeps all.
     """
@@ -35,6 +36,7 @@ class RunView:
     run_id: str
     max_points: int | None = None
     evaluations: list[Event] = field(default_factory=list)
+    final_evaluation: Event | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] = field(default_factory=dict)
     phase: Event | None = None
@@ -73,6 +75,10 @@ class RunView:
             self.phase = None
             self._curves.add(EVAL_CURVES, with_wer_bounds(event), self.elapsed_s)
             self.evaluations.append(event if self.max_points is None else _without_samples(event))
+        elif event.kind == events.FINAL_EVAL:
+            self.phase = None
+            step, epoch = event.data.get("model_step"), event.data.get("model_epoch")
+            self.final_evaluation = replace(_without_samples(event), kind=events.EVAL, step=step, epoch=epoch)
         elif event.kind == events.CHECKPOINT:
             self.phase = None
         elif event.kind == events.FINDING:
@@ -111,7 +117,7 @@ class RunView:
 
     @property
     def best(self) -> Event | None:
-        """The evaluation with the lowest chosen metric; the first of equals.
+        """The evaluation with the lowest chosen metric; the first of equals. The final one, if it is of that model.
 
         See `summary.get_best_evaluation` for the one of the weights in `model/`.
         """
@@ -120,7 +126,8 @@ class RunView:
             score = EvaluationScore.from_data(event.data)
             if score.is_better_than(best_score, self.metric):
                 best, best_score = event, score
-        return best
+        final = self.final_evaluation
+        return final if final and best and final.step == best.step else best
 
     def progress(self) -> float:
         """Return the share of the optimizer steps that are done, 0 to 1."""

@@ -69,16 +69,19 @@ def decode_clips(
     batch_size: int = 0,
     lexicon_decoder: LexiconDecoder | None = None,
     on_progress: ProgressCheck = lambda done, total: True,
+    on_batch: Callable[[dict[int, ClipResult]], None] = lambda results: None,
 ) -> dict[int, ClipResult]:
     """Decode the clips with these indices (greedily, or with `lexicon_decoder`); return the result of each.
 
     Each of several processes decodes its share, and all of them return all results. batch_size: clips in a batch; 0
     fills batches by seconds. If `on_progress` returns False on one process, `Interrupted` is raised on all of them.
+    on_batch: called with the results of each batch of this process.
     """
     was_training = model.training
     model.eval()
     try:
-        share = _ShareDecoder(model, processor, utterances, lexicon_decoder).decode(clips, batch_size, on_progress)
+        decoder = _ShareDecoder(model, processor, utterances, lexicon_decoder)
+        share = decoder.decode(clips, batch_size, on_progress, on_batch)
     finally:
         model.train(was_training)
     results: dict[int, ClipResult] = {}
@@ -110,7 +113,13 @@ class _ShareDecoder:
         self.device = next(model.parameters()).device
         self.results: dict[int, ClipResult] = {}
 
-    def decode(self, clips: Sequence[int], batch_size: int, on_progress: ProgressCheck) -> dict[int, ClipResult] | None:
+    def decode(
+        self,
+        clips: Sequence[int],
+        batch_size: int,
+        on_progress: ProgressCheck,
+        on_batch: Callable[[dict[int, ClipResult]], None],
+    ) -> dict[int, ClipResult] | None:
         """Decode every clip of the share; None if `on_progress` returned False."""
         longest_first = sorted(clips, key=lambda index: -self.utterances[index].duration_s)
         share = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
@@ -130,6 +139,7 @@ class _ShareDecoder:
             batch = next(batches)
             max_clips = self._decode_fitting(batch, max_clips)
             num_remaining -= len(batch["labels"])
+            on_batch({index: self.results[index] for index in batch["about"]["clips"]})
         return self.results
 
     def _make_batches(self, share: list[int], batch_size: int) -> list[list[int]]:

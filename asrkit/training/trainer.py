@@ -31,7 +31,7 @@ from asrkit.training.findings import (
 from asrkit.training.head import HeadFirst, set_head_learning_rate
 from asrkit.training.loaders import EpochDataLoader, make_train_loader
 from asrkit.training.loss_scaling import get_loss_scale, report_overflow
-from asrkit.training.micro_batching import MicroBatcher
+from asrkit.training.micro_batching import MicroBatcher, free_memory
 from asrkit.training.prefetch import prefetch
 from asrkit.training.reporting import emit
 from asrkit.training.resume import ResumeState
@@ -259,6 +259,14 @@ class CtcTrainer(SavingTrainer):
         self.control.should_evaluate = False
         self._steps.restart_clock()
         return {}
+
+    def release_memory(self) -> None:
+        """Free the memory that only training needs, so that the best model can be loaded."""
+        if self.optimizer is not None:
+            self.optimizer.state.clear()
+        self.accelerator.unwrap_model(self.model).to("cpu").zero_grad()
+        self.encoder_cache = None
+        free_memory()
 
     def end_step(self) -> None:
         self._steps.end_step()

@@ -31,7 +31,7 @@ from asrkit.runs import audit_record, events, launchers, ownership, pace, proces
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.launchers import slurm
 from asrkit.runs.report import card
-from asrkit.runs.run import CANCEL, PREEMPT, STOP, Run
+from asrkit.runs.run import CANCEL, PREEMPT, SCORE, STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.training import distributed, inputs, stopping
 from asrkit.training.reporting import emit, emit_phase
@@ -76,7 +76,10 @@ def main(arguments: list[str]) -> int:
             run.reserve_disk()
             on_poll = stopping.start_watchdog(run).on_poll
         with access.as_visitor(access.owner_folder(ownership.read_ownership(run).owner)):
-            _train(run, on_poll, lost_worker)
+            if run.has_flag(SCORE):
+                _score(run, on_poll)
+            else:
+                _train(run, on_poll, lost_worker)
         distributed.shutdown()
     except StopRequested:
         _end_before_training(run)
@@ -101,6 +104,7 @@ def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
         import torch
         from transformers import set_seed
 
+        from asrkit.training import final_evaluation
         from asrkit.training.trainer import CtcTrainer
 
     distributed.initialize()
@@ -124,7 +128,32 @@ def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
     stopping.disable_interrupts()
     check_stop(run)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    _keep_model(run, trainer)
+    if config.eval_on_end and not trainer.interrupted and final_evaluation.is_due(run):
+        trainer.release_memory()
+        final_evaluation.score_model(run, config, on_poll)
     _finish(run, trainer)
+
+
+def _score(run: Run, on_poll: Callable[[], None]) -> None:
+    """Score the model of a run that has ended on all evaluation clips; the run then ends again as it did."""
+    end = view.load_view(run, skim=True).end
+    emit_phase(run, "loading", "Loading PyTorch", begins=True)
+    try:
+        with startup.fast_imports():
+            from asrkit.training import final_evaluation
+
+        distributed.initialize()
+        stopping.disable_interrupts()
+        if final_evaluation.is_due(run):
+            final_evaluation.score_model(run, run.config(), on_poll)
+            if distributed.IS_MAIN:
+                card.write_card(run)
+    except StopRequested:
+        stopping.disable_interrupts()
+    if distributed.IS_MAIN and end is not None:
+        emit(run, end.kind, end.step, end.epoch, **end.data)
+        run.clear_flags()
 
 
 # Begin
@@ -252,8 +281,16 @@ def _emit_leaks(run: Run, step: int, reported: frozenset[str]) -> None:
 # End
 
 
+def _keep_model(run: Run, trainer: CtcTrainer) -> None:
+    """Save model and card after training, unless the run was cancelled."""
+    if distributed.IS_MAIN and not run.has_flag(CANCEL):
+        if not run.has_model():
+            trainer.save_best()
+        card.write_card(run)
+
+
 def _finish(run: Run, trainer: CtcTrainer) -> None:
-    """Save model and card after training, or discard them if the run was cancelled, and emit the end."""
+    """Diagnose the whole run and emit the end; discard model and checkpoints if the run was cancelled."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it asks for what is being done
     if not distributed.IS_MAIN:
         return
@@ -264,8 +301,6 @@ def _finish(run: Run, trainer: CtcTrainer) -> None:
         run.delete_weights()
         _emit_end(run, events.STOPPED, saved=False, trainer=trainer)
         return
-    if not run.has_model():
-        trainer.save_best()
     trainer.findings.diagnose(is_over=True)
     card.write_card(run)
     kind, text = (events.STOPPED, "Stopped and saved") if trainer.interrupted else (events.FINISHED, "Finished")

@@ -42,7 +42,7 @@ def collect_model(run: Run, name: str) -> dict[str, Path | bytes]:
     files: dict[str, Path | bytes] = {
         path.relative_to(run.model_dir).as_posix(): path
         for path in sorted(run.model_dir.rglob("*"))
-        if path.is_file() and path != run.evaluation_path
+        if path.is_file() and path not in (run.evaluation_path, *run.partial_results_paths())
     }
     return {**files, "README.md": card.render_published_card(run, name).encode()}
 

@@ -37,6 +37,7 @@ RUN_ACTIONS = {
     "force_stop": watchdog.force_stop,
     "save": supervisor.save_now,
     "evaluate": supervisor.evaluate_now,
+    "score": supervisor.evaluate_now,
 }
 RESUME = "resume"
 STORE_ACTIONS = {RESUME: supervisor.resume, "delete": supervisor.delete}
@@ -207,7 +208,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "status": status,
         "status_word": status_text.format_status(status),
         "ended": has_ended,
-        "can": [name for name in _list_actions(status, run, queue_status) if _may_act(name, run)],
+        "can": [name for name in _list_actions(status, run, view, queue_status) if _may_act(name, run)],
         "announcement": status_text.format_announcement(status, view),
         "activity": activity,
         "silence": status_text.describe_silence(status, heartbeat_status),
@@ -246,7 +247,7 @@ def _describe_best(view: RunView, best: Event | None) -> dict[str, Any] | None:
     return {"step": best.step or 0, "text": status_text.format_best(view, best)}
 
 
-def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None) -> list[str]:
+def _list_actions(status: str, run: Run, view: RunView, queue_status: queue.QueueStatus | None) -> list[str]:
     """Return the actions that the run allows now. queue_status: of a queued run."""
     if queue_status:
         if queue_status.launcher_text:
@@ -258,7 +259,8 @@ def _list_actions(status: str, run: Run, queue_status: queue.QueueStatus | None)
         return ["stop", "cancel", *(["evaluate", "save"] if status == lifecycle.RUNNING else [])]
     if status == lifecycle.STOPPING:
         return ["force_stop"] if run.has_flag(CANCEL) else ["cancel"]
-    return ["resume", "delete"] if status in lifecycle.RESUMABLE else ["delete"]
+    score = ["score"] if supervisor.can_score(run, status, view) else []
+    return [*(["resume"] if status in lifecycle.RESUMABLE else []), *score, "delete"]
 
 
 def _may_act(action: str, run: Run) -> bool:

@@ -331,6 +331,15 @@ def test_chance_is_neither_divergence_nor_improvement(word_error_rate, num_clips
     assert sum(improved) < 0.01 * len(improved)
 
 
+def test_final_evaluation_shows_a_gain_that_the_sample_does_not():
+    start = EvaluationScore(0, 0.0, 1.0, 0.3, wer_interval=(0.22, 0.38))
+    later = EvaluationScore(9, 0.0, 1.0, 0.2, wer_interval=(0.13, 0.28))
+    final = EvaluationScore(9, 0.0, 1.0, 0.19, wer_interval=(0.18, 0.2))
+    for found, expected_codes in ((None, ["no-gain"]), (final, [])):
+        history = RunHistory({}, [start, later], is_over=True, final=found)
+        assert [finding.code for finding in diagnose(history)] == expected_codes
+
+
 def test_improvement_beyond_chance_is_found():
     """From 40 % to 10 % on 200 clips: every simulated run has gained, and none has diverged."""
     before, after = (simulate_runs(rate, 200, 64) for rate in (0.4, 0.1))

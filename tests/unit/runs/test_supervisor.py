@@ -16,7 +16,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, DataError, ModelError, RunError
 from asrkit.runs import heartbeat, launchers, lifecycle, processes, queue, summary, supervisor, view
 from asrkit.runs.events import Event
-from asrkit.runs.run import CANCEL, STOP
+from asrkit.runs.run import CANCEL, SCORE, STOP
 from asrkit.runs.store import RunStore
 from asrkit.ui.common.run_list import RunList
 from asrkit.ui.train.api import TrainApi
@@ -387,6 +387,25 @@ def test_stop_removes_a_queued_run(store, config, worker, remove):
     assert queued_ids(store) == ["waits"]
     supervisor.delete(store, run)
     assert [each.id for each in store.all()] == ["busy"]
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_ended_run_is_scored_on_all_clips_through_the_queue(make_run, store, config, worker, is_busy):
+    """Only where its model was evaluated on a sample. Removed from the queue, the run is what it was."""
+    scored = {"loss": 1.0, "wer": 0.5, "utterances": 64, "of": 1_000}
+    run = make_run("one", [STARTED, make_event("eval", **scored), make_event("finished", saved=True)])
+    supervisor.evaluate_now(run)
+    assert not run.has_flag(SCORE), "it has no model"
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    if is_busy:
+        supervisor.start(store, config, "busy")
+    supervisor.evaluate_now(run)
+    assert run.has_flag(SCORE)
+    assert (lifecycle.get_status(run), queued_ids(store)) == (("queued", ["one"]) if is_busy else ("starting", []))
+    if is_busy:
+        supervisor.stop(run)
+        assert lifecycle.get_status(run) == "finished" and not run.has_flag(SCORE)
 
 
 def test_two_apps_start_the_next_run_once(store, config, worker):

@@ -378,6 +378,16 @@ def test_evaluations_on_a_sample_say_so_and_have_a_band(store, run):
     assert poll(store, run, reply)["points"]["eval/wer_low"]["y"] == [0.05]
 
 
+@pytest.mark.parametrize(("utterances", "can"), [(64, ["score", "delete"]), (1_000, ["delete"])])
+def test_ended_run_can_be_evaluated_on_all_clips_after_a_sample(store, run, utterances, can):
+    start(run)
+    add_event(run, "eval", 1, loss=1.0, wer=0.2, utterances=utterances, of=1_000)
+    add_event(run, "finished", 1, saved=True)
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    assert poll(store, run)["can"] == can
+
+
 def test_slow_phase_shows_its_duration(store, run):
     add_event(run, "phase", 0, at=time.time() - 75, phase="loading", text="Loading the base model")
     assert poll(store, run)["activity"] == "Loading the base model… (1 min 15 s)"

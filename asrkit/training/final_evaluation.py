@@ -1,0 +1,123 @@
+"""Score the model of a run on all of its evaluation clips: at the end of training, or later.
+
+During training a sample is evaluated. What is decoded here is kept beside the model, so that a stop or a killed worker
+loses a batch at most; a new best model replaces the folder, and these results with it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import IO
+
+import torch
+
+from asrkit.config import TrainConfig
+from asrkit.data import manifest
+from asrkit.decoding.lexicon import LexiconDecoder
+from asrkit.decoding.loading import load_decoder
+from asrkit.files import write_atomic
+from asrkit.models import anatomy, blanks, processors, weights
+from asrkit.runs import events, summary, view
+from asrkit.runs.run import Run
+from asrkit.training import distributed
+from asrkit.training.arguments import make_arguments, resolve_precision
+from asrkit.training.clip_decoding import ClipResult, Interrupted, ProgressCheck, decode_clips
+from asrkit.training.evaluation import Evaluation, score_clips
+from asrkit.training.reporting import emit
+from asrkit.training.stopping import has_stop_flag
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL_S = 1.0
+
+
+def is_due(run: Run) -> bool:
+    """Whether the model was evaluated on a sample, and nobody asks the run to stop; the same on every process."""
+    is_sample = distributed.IS_MAIN and summary.is_scored_on_sample(run, view.load_view(run, skim=True))
+    return distributed.broadcast(is_sample and not has_stop_flag(run))
+
+
+def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> bool:
+    """Score the model in `model/`, and put the result beside it and into the events.
+
+    Return False if it was stopped; it then continues another time where it was. on_poll: called for each batch.
+    """
+    started, rows, folder = time.monotonic(), manifest.read(run.manifest_path("eval")), run.model_dir
+    processor, (model, _) = processors.load_processor(folder), weights.load_model(folder, weights.load_config(folder))
+    blanks.settle(model, processor, str(folder), config.blank_id)
+    decoder = load_decoder(str(folder), processor, anatomy.of(model, processor).blank_id)
+    lexicon_decoder = decoder if isinstance(decoder, LexiconDecoder) else None
+    device = make_arguments(run, config).device
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(resolve_precision(config.mixed_precision))
+    results = distributed.broadcast(_read_results(run))
+    remaining = [index for index in range(len(rows)) if index not in results]
+    try:
+        with (
+            torch.autocast(device.type, dtype=dtype, enabled=dtype is not None),
+            run.partial_results_path(distributed.RANK).open("a", encoding="utf-8") as file,
+        ):
+            results |= decode_clips(
+                model.to(device),
+                processor,
+                rows,
+                remaining,
+                batch_size=config.eval_batch_size,
+                lexicon_decoder=lexicon_decoder,
+                on_progress=_make_progress_check(run, on_poll, len(results), len(rows)),
+                on_batch=lambda new: _append_results(file, new),
+            )
+    except Interrupted:
+        return False
+    if distributed.IS_MAIN:
+        seconds, has_word_list = time.monotonic() - started, lexicon_decoder is not None
+        _record(run, config, score_clips(rows, results, config.text_rules, seconds, has_word_list))
+    return True
+
+
+def _record(run: Run, config: TrainConfig, result: Evaluation) -> None:
+    best = summary.get_best_evaluation(run, view.load_view(run, skim=True))
+    step, epoch = (best.step, best.epoch) if best else (None, None)
+    data = {"normaliser": config.text_rules, "decoding": config.decoding, **result.to_event_data()}
+    emit(run, events.FINAL_EVAL, model_step=step, model_epoch=epoch, **data)
+    data.pop("samples")
+    with write_atomic(run.evaluation_path) as file:
+        file.write(events.make_event(events.EVAL, step, epoch, **data).to_line().encode("utf-8"))
+    for path in run.partial_results_paths():
+        path.unlink()
+    logger.info("All %d clips: WER %.2f %%, CER %.2f %%", result.utterances, 100 * data["wer"], 100 * data["cer"])
+
+
+def _make_progress_check(run: Run, on_poll: Callable[[], None], num_before: int, total: int) -> ProgressCheck:
+    """Return what emits the progress, and tells whether to go on. num_before: clips that were decoded earlier."""
+    last_emit = float("-inf")
+
+    def check_progress(done: int, _: int) -> bool:
+        nonlocal last_emit
+        on_poll()
+        if time.monotonic() - last_emit >= PROGRESS_INTERVAL_S:
+            last_emit, done = time.monotonic(), num_before + done
+            text = f"Evaluating the best model: {done} of {total} clips"
+            emit(run, events.PHASE, phase="evaluating", text=text, done=done, total=total)
+        return not has_stop_flag(run)
+
+    return check_progress
+
+
+def _read_results(run: Run) -> dict[int, ClipResult]:
+    """Read what was decoded before; a last line that was not written whole is left out."""
+    results: dict[int, ClipResult] = {}
+    for path in run.partial_results_paths():
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
+            record = json.loads(line)
+            clip = record.pop("clip")
+            results[clip] = ClipResult(**record)
+    return results
+
+
+def _append_results(file: IO[str], results: dict[int, ClipResult]) -> None:
+    file.write("".join(json.dumps({"clip": index, **asdict(result)}) + "\n" for index, result in results.items()))
+    file.flush()
