@@ -22,7 +22,7 @@ from asrkit.decoding.loading import load_decoder
 from asrkit.files import write_atomic
 from asrkit.models import anatomy, blanks, processors, weights
 from asrkit.runs import events, summary, view
-from asrkit.runs.run import Run
+from asrkit.runs.run import PREEMPT, Run
 from asrkit.training import distributed
 from asrkit.training.arguments import make_arguments, resolve_precision
 from asrkit.training.clip_decoding import ClipResult, Interrupted, ProgressCheck, decode_clips
@@ -38,7 +38,11 @@ PROGRESS_INTERVAL_S = 1.0
 def is_due(run: Run) -> bool:
     """Whether the model was evaluated on a sample, and nobody asks the run to stop; the same on every process."""
     is_sample = distributed.IS_MAIN and summary.is_scored_on_sample(run, view.load_view(run, skim=True))
-    return distributed.broadcast(is_sample and not has_stop_flag(run))
+    return distributed.broadcast(is_sample and not _is_interrupted(run))
+
+
+def _is_interrupted(run: Run) -> bool:
+    return has_stop_flag(run) or run.has_flag(PREEMPT)
 
 
 def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> bool:
@@ -102,7 +106,7 @@ def _make_progress_check(run: Run, on_poll: Callable[[], None], num_before: int,
             last_emit, done = time.monotonic(), num_before + done
             text = f"Evaluating the best model: {done} of {total} clips"
             emit(run, events.PHASE, phase="evaluating", text=text, done=done, total=total)
-        return not has_stop_flag(run)
+        return not _is_interrupted(run)
 
     return check_progress
 

@@ -27,7 +27,7 @@ from asrkit.decoding import ctc
 from asrkit.errors import ConfigError
 from asrkit.files import write_json
 from asrkit.hub import credentials
-from asrkit.runs import audit_record, events, launchers, ownership, pace, processes, queue, view
+from asrkit.runs import audit_record, events, launchers, ownership, pace, processes, queue, summary, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.launchers import slurm
 from asrkit.runs.report import card
@@ -304,7 +304,10 @@ def _finish(run: Run, trainer: CtcTrainer) -> None:
     trainer.findings.diagnose(is_over=True)
     card.write_card(run)
     kind, text = (events.STOPPED, "Stopped and saved") if trainer.interrupted else (events.FINISHED, "Finished")
-    _emit_end(run, kind, saved=True, message=f"{text} at step {trainer.state.global_step}.", trainer=trainer)
+    message = f"{text} at step {trainer.state.global_step}."
+    if summary.is_scored_on_sample(run, view.load_view(run, skim=True)):
+        message += " The model was evaluated on a sample of the clips; it can still be evaluated on all of them."
+    _emit_end(run, kind, saved=True, message=message, trainer=trainer)
     _remember_pace(run, trainer)
 
 
