@@ -53,8 +53,9 @@ def require_writable(target: Target) -> list[str]:
     api = HfApi(token=token)
     with translate_errors(name, noun, writing=True):
         _check_token(api.whoami(), name)
+        inspect = api.space_info if target.kind == "space" else api.model_info
         try:
-            info = api.repo_info(name, repo_type=target.kind)
+            info = inspect(name)
         except errors.RepositoryNotFoundError:
             return []
     if not target.replace:

@@ -29,6 +29,7 @@ from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.common.upload_folder import UploadMiddleware
 from asrkit.ui.data import tab as data_tab
 from asrkit.ui.data.api import DataApi
+from asrkit.ui.export.api import ExportApi
 from asrkit.ui.runs import tab as runs_tab
 from asrkit.ui.security import permissions, space, visitor
 from asrkit.ui.security.connections import limit_connections
@@ -80,7 +81,8 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
     audio: serves its sound files. deployment: who may use it; None for this machine alone.
     """
     store, audio = GuardedStore(store.root), audio or ServedFiles()
-    data_api = DataApi(store)
+    data_api, export_api = DataApi(store), ExportApi(store)
+    audio.register_archive("model", export_api.open_file)
     with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
             MASTHEAD, elem_id="masthead", apply_default_css=False, js_on_load=scripts.mount_module("common/tabs.js")
@@ -91,11 +93,13 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
             with gr.Tab(strings.text("tab.data"), id="data"):
                 data = data_tab.build(store, data_api, audio)
             with gr.Tab(strings.text("tab.train"), id="train"):
-                panel, form_fields = train_tab.build(store, page, data, data_api.describe_estimate, deployment)
+                panel, form_fields = train_tab.build(
+                    store, page, data, data_api.describe_estimate, export_api, deployment
+                )
             with gr.Tab(strings.text("tab.runs"), id="runs"):
                 runs_table = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
-                model, chosen, recorder = transcribe_tab.build(store, audio)
+                model, chosen, recorder = transcribe_tab.build(store, audio, export_api)
         gr.on(
             [page.load, panel.change],
             guarded(lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen), "refresh_model"),

@@ -516,3 +516,22 @@ def test_silent_worker_shows_a_warning(open_page, play, app):
     page.get_by_role("tab", name="Train").click()
     write_heartbeat(run, 0)
     expect(silence).to_be_hidden()
+
+
+def test_model_of_an_ended_run_is_offered_for_download_export_and_publication(open_page, play):
+    run, failed = play(*SHORT, run_id="one"), play(*SHORT, "--fail", run_id="two")
+    wait_for(lambda: lifecycle.get_status(run) == lifecycle.FINISHED, "the run")
+    page = open_page(f"?run={run.id}")
+    outcome, section = page.locator("#live [data-part=outcome]"), page.locator("#train-export")
+    with page.expect_download() as download:
+        outcome.get_by_role("button", name="Download the model (").click()
+    assert download.value.suggested_filename == f"{run.id}-model.zip"
+    outcome.get_by_role("button", name="Use it elsewhere").click()
+    expect(section.get_by_text(f"python -m asrkit export {run.id} page.zip --format web")).to_be_visible()
+    section.get_by_label("Name", exact=True).fill("nobody")
+    section.get_by_role("button", name="Preview the card").click()
+    expect(section.get_by_label("Model card")).to_contain_text('from_pretrained("nobody")')
+    section.get_by_role("button", name="Publish", exact=True).click()
+    expect(section.get_by_role("alert")).to_have_text("'nobody' is not a valid name of a model; write OWNER/NAME.")
+    page.locator("#live [data-part=runs]").select_option(failed.id)
+    expect(section.get_by_text("Use it elsewhere")).to_be_hidden()

@@ -35,7 +35,7 @@ def make_run(tmp_path):
         (Action.USE_OWN_DATA, True, True, False),
         (Action.START_RUN, True, False, False),
         (Action.MANAGE_QUEUE, True, False, False),
-        (Action.PUBLISH, True, False, False),
+        (Action.IMPORT_RUN, True, False, False),
         (Action.USE_FOREIGN_MODELS, True, False, False),
         (Action.READ_LOCAL_PATHS, True, False, False),
     ],
@@ -46,7 +46,7 @@ def test_each_role_may_do_what_the_table_says(action, operator, visitor, anonymo
     assert not permissions.is_allowed(permissions.NOBODY, action)
 
 
-@pytest.mark.parametrize("action", [Action.SEE_RUN, Action.CONTROL_RUN, Action.READ_RUN_FILES])
+@pytest.mark.parametrize("action", [Action.SEE_RUN, Action.CONTROL_RUN, Action.READ_RUN_FILES, Action.PUBLISH])
 def test_run_belongs_to_who_started_it(make_run, action):
     run = make_run(ANN.owner_id)
     assert [permissions.is_allowed(who, action, run) for who in (OPERATOR, ANN, ANYBODY)] == [True, True, False]

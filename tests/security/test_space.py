@@ -102,7 +102,7 @@ def test_other_users_are_visitors(space):
     bob = Browser(space)
     bob.sign_in("bob")
     seen = bob.describe()
-    assert (seen["role"], seen["denied"]) == ("visitor", ["start_run", "publish"])
+    assert (seen["role"], seen["denied"]) == ("visitor", ["start_run", "import_run"])
     assert "bob" in seen["who"] and "Training is for" in seen["notes"][0]
     assert bob.call("data", "list_datasets", {})["known"]
     bob.get("/logout")
@@ -112,7 +112,7 @@ def test_other_users_are_visitors(space):
 def test_without_signing_in_everybody_may_transcribe(space):
     anybody = Browser(space)
     seen = anybody.describe()
-    assert seen["denied"] == ["use_own_data", "start_run", "publish"] and "Sign in" in seen["notes"][0]
+    assert seen["denied"] == ["use_own_data", "start_run", "import_run"] and "Sign in" in seen["notes"][0]
     assert "You may not" in anybody.call("data", "list_datasets", {})["error"]
     assert anybody.get("/gradio_api/info").status_code == 200
 
@@ -179,7 +179,7 @@ def test_space_without_sign_in_says_how_to_become_its_operator(provider, space_u
     try:
         anybody = Browser(space)
         seen = anybody.describe()
-        assert seen["role"] == "anonymous" and seen["denied"] == ["use_own_data", "start_run", "publish"]
+        assert seen["role"] == "anonymous" and seen["denied"] == ["use_own_data", "start_run", "import_run"]
         assert "hf_oauth: true" in seen["notes"][0] and "No storage is mounted" in seen["notes"][1]
         assert anybody.get("/login/huggingface").status_code == 404
         assert "Traceback" not in space.log() and "hf_oauth" in space.log()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from asrkit.files import disarm_formula
@@ -60,10 +61,10 @@ def _format_value(value: Any) -> Any:
     return "" if value is None else disarm_formula(value) if isinstance(value, str) else value
 
 
-def measure_disk_usage(run: Run) -> int:
-    """Return the bytes that the run occupies on the disk."""
+def measure_disk_usage(folder: Path) -> int:
+    """Return the bytes that a run, or a folder of one, occupies on the disk."""
     total = 0
-    for path in run.path.rglob("*"):
+    for path in folder.rglob("*"):
         try:
             total += path.lstat().st_size
         except FileNotFoundError:  # a checkpoint that was just deleted

@@ -20,6 +20,7 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import lifecycle
 from asrkit.runs.clock import RunClock
 from asrkit.runs.curves import thin
+from asrkit.runs.report import archive as archives
 from asrkit.runs.report import export, published
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
@@ -27,8 +28,9 @@ from asrkit.runs.summary import get_best_evaluation
 from asrkit.runs.view import RunView
 from asrkit.ui import strings
 from asrkit.ui.common import status_text
-from asrkit.ui.common.component import Reply, Request
+from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.run_list import Row, RunList
+from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.security.permissions import Action, can
 from asrkit.ui.security.quotas import page_owner
@@ -90,7 +92,7 @@ class RunTracker:
         view, now = self.view, time.monotonic()
         is_active = status in lifecycle.ACTIVE
         if not is_active or now - self._disk_measured_s > DISK_INTERVAL_S:
-            self._disk_bytes, self._disk_measured_s = export.measure_disk_usage(self.run), now
+            self._disk_bytes, self._disk_measured_s = export.measure_disk_usage(self.run.path), now
         best = get_best_evaluation(self.run, view)
         metrics = best.data if best else {}
         elapsed_s = self._clock.elapsed_s(view) if is_active else view.elapsed_s
@@ -117,6 +119,7 @@ class RunsApi:
     """The server's side of the Runs tab. Requests come from the page and are validated here."""
 
     def __init__(self, store: RunStore) -> None:
+        self.store = store
         self.run_list, self.followers, self.viewers = RunList(store), FollowerCache(GuardedStore(store.root)), Viewers()
         self._trackers: dict[str, tuple[int, RunTracker]] = {}
         self._states: dict[str, tuple[Any, ...]] = {}
@@ -224,6 +227,14 @@ class RunsApi:
                     "y": [point.value for point in points],
                 }
         return curves
+
+    @with_error_reply
+    def import_run(self, request: Request) -> Reply:
+        """Read in the run in the uploaded archive {path, name} -> {run}."""
+        archive = check_uploaded(request["path"])
+        run = archives.import_archive(self.store.unguarded, archive, str(request["name"]))
+        self.run_list.rows(refresh=True)
+        return {"run": run.id}
 
     def load_card(self, request: Request) -> Reply:
         """Return the curves of a published results table: a shipped one by `name`, or the `text` of a model card.

@@ -5,13 +5,14 @@ import { loadPlotly } from "../common/plots.js";
 import { call, createPageId, warnNoAnswer } from "../common/server.js";
 import { t } from "../common/strings.js";
 import { Comparison } from "./comparison.js";
+import { wireImport } from "./import.js";
 import { Table } from "./table.js";
 
 const OFFLINE_MS = 3000;
 const HIDDEN_MS = 1000; // between two looks at whether the tab is shown again; nothing is asked meanwhile
 
 class RunsTab {
-  constructor({ element, props, server, trigger }) {
+  constructor({ element, props, server, trigger, upload }) {
     this.element = element;
     this.server = server;
     this.part = partsOf(element);
@@ -35,6 +36,7 @@ class RunsTab {
       comparison: this.comparison,
       onOpen: (run) => trigger("select", { run }),
     });
+    wireImport(this.part, { server, upload, onImported: (run) => trigger("select", { run }) });
     document.addEventListener("visibilitychange", () => this.poll());
     watchColourScheme(() => {
       this.table.draw();

@@ -21,7 +21,7 @@ def build(store: RunStore) -> gr.HTML:
         apply_default_css=False,
         html_template=template("runs/tab.html"),
         js_on_load=scripts.mount_module("runs/tab.js"),
-        server_functions=server_functions(RunsApi(store), "poll", "load_card"),
+        server_functions=server_functions(RunsApi(store), "poll", "load_card", "import_run"),
         plotly_src=scripts.make_url(scripts.PLOTLY),
         series=label_series(),
         cards={name: title for name, (title, _) in published.load_published_curves().items()},

@@ -40,7 +40,8 @@ class Action(StrEnum):
     CONTROL_RUN = "stop, resume, share or delete this run, or rename it"
     READ_RUN_FILES = "download the files of this run"
     MANAGE_QUEUE = "reorder the queue or force a run to stop"
-    PUBLISH = "publish a model"
+    PUBLISH = "publish this model"
+    IMPORT_RUN = "read in a run"
     USE_FOREIGN_MODELS = "use models from elsewhere"
     READ_LOCAL_PATHS = "read files of this machine"
 
@@ -66,7 +67,8 @@ _VISITOR_RULES: Mapping[Action, tuple[Rule, Rule]] = {
     Action.CONTROL_RUN: (Rule.OWN, Rule.NEVER),
     Action.READ_RUN_FILES: (Rule.OWN, Rule.NEVER),
     Action.MANAGE_QUEUE: (Rule.NEVER, Rule.NEVER),
-    Action.PUBLISH: (Rule.NEVER, Rule.NEVER),
+    Action.PUBLISH: (Rule.OWN, Rule.NEVER),
+    Action.IMPORT_RUN: (Rule.NEVER, Rule.NEVER),
     Action.USE_FOREIGN_MODELS: (Rule.GRANTED, Rule.NEVER),
     Action.READ_LOCAL_PATHS: (Rule.NEVER, Rule.NEVER),
 }

@@ -16,7 +16,7 @@ from asrkit.ui.security.permissions import Action, Role, can, current_identity
 from asrkit.ui.security.storage import storage
 
 STYLE = UI / "security/visitor.css"
-OFFERED = (Action.USE_OWN_DATA, Action.START_RUN, Action.PUBLISH)
+OFFERED = (Action.USE_OWN_DATA, Action.START_RUN, Action.IMPORT_RUN)
 """Actions whose controls are hidden from those who may not do them: `data-needs`, and `visitor.css` for Gradio's."""
 
 

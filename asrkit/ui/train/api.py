@@ -29,6 +29,7 @@ from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train.followers import FollowerCache, RunFollower
 from asrkit.ui.train.run_quota import run_admitted
+from asrkit.units import format_size
 
 RUN_ACTIONS = {
     "stop": supervisor.stop,
@@ -123,7 +124,7 @@ class TrainApi:
         """Describe the load of the machine while the run is under way, and the disk space that the run takes."""
         measured_s, size_bytes = self._disk_usage.get(run.id, (float("-inf"), 0))
         if time.monotonic() - measured_s > DISK_INTERVAL_S:
-            size_bytes = export.measure_disk_usage(run)
+            size_bytes = export.measure_disk_usage(run.path)
             self._disk_usage[run.id] = (time.monotonic(), size_bytes)
         is_active, launcher = status in lifecycle.ACTIVE, launchers.of_run(run)
         job = launcher.status(run).text if is_active else ""  # of a job, this machine's load says nothing
@@ -223,6 +224,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "outcome": status_text.describe_outcome(run, status, view),
         "has_improved": status_text.has_improved(view),
         "has_model": run.has_model(),
+        "model_size": format_size(export.measure_disk_usage(run.model_dir)) if has_ended else "",
         "has_files": can(Action.READ_RUN_FILES, run),
         "visibility": "",
         "error": _describe_error(run, status, view) if update.read == 1.0 else None,

@@ -8,6 +8,7 @@ import { t } from "../common/strings.js";
 import { Charts } from "./charts.js";
 import { createConfirmation } from "../common/confirm.js";
 import { Description } from "./description.js";
+import { openSection } from "../export/section.js";
 import { Queue } from "./queue.js";
 import { RunDetails } from "./run_details.js";
 import { Samples } from "./samples.js";
@@ -24,6 +25,7 @@ class LivePanel {
     this.run = new URLSearchParams(location.search).get("run") || "";
     this.known = { after: 0, signature: null, hasModel: false }; // what the page has from earlier replies
     this.paceMs = 1000;
+    this.offered = ""; // the model that the section below has
     this.timer = null;
     this.isPolling = this.pollAgain = false;
     this.pollDue = performance.now() + OTHER_TAB_MS; // while the panel is hidden
@@ -58,6 +60,7 @@ class LivePanel {
     part("log").addEventListener("toggle", () => this.poll());
     const select = (action) => this.trigger("select", { run: this.run, action });
     part("open-transcribe").addEventListener("click", () => select("transcribe"));
+    part("open-export").addEventListener("click", () => openSection("train-export"));
     part("reuse").addEventListener("click", () => {
       this.closeMenu();
       select("reuse");
@@ -138,6 +141,7 @@ class LivePanel {
     }
     this.paceMs = reply.read < 1 ? 0 : reply.pace_ms;
     part("body").classList.toggle("gone", !reply.run);
+    this.offerModel(reply);
     if (!reply.run) {
       // Nothing of another run may stand here as if it were this one.
       this.details.showNone(Boolean(reply.notice));
@@ -160,6 +164,13 @@ class LivePanel {
     const hasModel = reply.run === this.run ? Boolean(reply.has_model) : this.known.hasModel;
     if (reply.runs || hasModel !== this.known.hasModel) this.trigger("change");
     this.known.hasModel = hasModel;
+  }
+
+  /** Tell the section below of the model of the run that is shown, once it has ended. */
+  offerModel(reply) {
+    const model = reply.ended && reply.has_model ? reply.run : "";
+    if (model !== this.offered) this.trigger("input", { model });
+    this.offered = model;
   }
 
   listRuns(runs) {

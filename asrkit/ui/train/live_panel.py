@@ -12,19 +12,24 @@ import gradio as gr
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import UI, server_functions, template
+from asrkit.ui.export import section as export_section
+from asrkit.ui.export.api import ExportApi
+from asrkit.ui.security.events import guarded
 from asrkit.ui.train.api import TrainApi
 
 STYLE = UI / "train/live_panel.css"
 
 
-def build(store: RunStore, can_share: bool = False) -> gr.HTML:
-    """Build the panel. Its value is the run to show. can_share: there are others whom a run can be shared with.
+def build(store: RunStore, export_api: ExportApi, can_share: bool = False) -> gr.HTML:
+    """Build the panel, and below it the section that exports the model of the run that it shows.
+
+    Its value is the run to show. can_share: there are others whom a run can be shared with.
 
     It triggers `change` when a run, a status or a model is new. It triggers `select` to transcribe with the run that it
     shows, or to fill the form with its settings; the event's data has the run's id as `run`, and as `action` either
     `transcribe` or `reuse`.
     """
-    return gr.HTML(
+    panel = gr.HTML(
         value="",
         elem_id="live",
         apply_default_css=False,
@@ -35,3 +40,11 @@ def build(store: RunStore, can_share: bool = False) -> gr.HTML:
         ),
         plotly_src=scripts.make_url(scripts.PLOTLY),
     )
+    export = export_section.build(export_api, "train-export")
+    panel.input(guarded(offer_model, "offer_model"), None, export, show_progress="hidden", api_visibility="private")
+    return panel
+
+
+def offer_model(event: gr.EventData) -> str:
+    """Return the run whose model is offered; empty for none."""
+    return str(event.model)

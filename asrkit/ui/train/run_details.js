@@ -48,7 +48,8 @@ export class RunDetails {
     setText(part("outcome-text"), reply.outcome);
     part("outcome").classList.toggle("good", reply.has_improved);
     part("outcome").classList.toggle("warn", !reply.has_improved);
-    part("open-transcribe").hidden = !reply.has_model;
+    for (const name of ["open-transcribe", "download-model", "open-export"]) part(name).hidden = !reply.has_model;
+    setText(part("download-model"), t("train.download.model", { size: reply.model_size }));
   }
 
   showActions(allowed) {

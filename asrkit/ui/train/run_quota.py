@@ -113,7 +113,7 @@ def _check_disk(store: RunStore) -> None:
     sizes: Counter[str] = Counter()
     for run in store.all():
         owner = ownership.read_ownership(run).owner
-        sizes[owner] += 0 if owner == ownership.OPERATOR else measure_disk_usage(run)
+        sizes[owner] += 0 if owner == ownership.OPERATOR else measure_disk_usage(run.path)
     if sizes[me] > quotas.visitor_runs_bytes:
         raise QuotaError(strings.text("quota.visitor_runs_disk"))
     if sizes.total() > quotas.visitors_runs_bytes:

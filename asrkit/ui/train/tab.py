@@ -20,6 +20,7 @@ from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common import form, scripts
 from asrkit.ui.common.component import template
+from asrkit.ui.export.api import ExportApi
 from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
@@ -40,12 +41,14 @@ def build(
     page: gr.Blocks,
     data: gr.HTML,
     describe_estimate: Callable[[TrainConfig], str],
+    export_api: ExportApi,
     deployment: Deployment | None = None,
 ) -> tuple[gr.HTML, list[form.Field]]:
     """Build the tab; return the live panel and the form's fields.
 
     data: the Data tab's component, whose value is set to the form's values as JSON. describe_estimate: returns how long
-    a run with given settings will take, as text. deployment: who else may use the app.
+    a run with given settings will take, as text. export_api: exports the models of runs. deployment: who
+    else may use the app.
     """
     can_share = deployment is not None and deployment.has_visitors
     with gr.Row(elem_id="train"):
@@ -58,7 +61,7 @@ def build(
             command = _build_command(store)
             expected, message, waiting, decide, start = _build_start_bar(describe_estimate)
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
-            panel = live_panel.build(store, can_share)
+            panel = live_panel.build(store, export_api, can_share)
     inputs = [fields[name] for name in form.NAMES]
     fields["preset"].input(guarded(_fill_from_preset, "fill_from_preset"), fields["preset"], inputs, **QUIET)
     # Not confidential: with the default, a random key, a restarted app could not read the values in the browser.

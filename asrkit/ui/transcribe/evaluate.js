@@ -7,7 +7,7 @@ import { formatWholePercent } from "../common/formats.js";
 import { audioUrl, createClipPlayer } from "../common/player.js";
 import { createPost } from "../common/server.js";
 import { t } from "../common/strings.js";
-import { followJob } from "./job.js";
+import { followJob } from "../common/job.js";
 
 class Evaluation {
   constructor({ element, props, server }) {

@@ -22,11 +22,11 @@ from asrkit.text.base_normalisers import NORMALISERS
 from asrkit.ui import strings
 from asrkit.ui.common import scripts
 from asrkit.ui.common.component import Reply, Request, server_functions, template, with_error_reply
+from asrkit.ui.common.job_api import JobApi
 from asrkit.ui.common.served_files import AudioBytes, AudioFile, ServedFiles
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.transcribe.evaluation_report import MAX_WORST_CLIPS, render_report
 from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
-from asrkit.ui.transcribe.job_api import JobApi
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 
 if TYPE_CHECKING:

@@ -10,16 +10,17 @@ from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.served_files import ServedFiles
+from asrkit.ui.export import section as export_section
+from asrkit.ui.export.api import ExportApi
 from asrkit.ui.security.events import guarded
 from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
 from asrkit.ui.transcribe.evaluate import make_evaluation_section
-from asrkit.ui.transcribe.export import make_export_section
 from asrkit.ui.transcribe.recorder import make_recorder
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State, gr.HTML]:
+def build(store: RunStore, audio: ServedFiles, export_api: ExportApi) -> tuple[gr.Dropdown, gr.State, gr.HTML]:
     """Lay out the tab and wire it.
 
     Return the choice of the model, whether the visitor has made it, and the recorder, which selects settings to train
@@ -38,7 +39,7 @@ def build(store: RunStore, audio: ServedFiles) -> tuple[gr.Dropdown, gr.State, g
         )
         transcribe = make_recorder(store, audio)
         evaluate = make_evaluation_section(store, audio)
-        export = make_export_section(store, audio)
+        export = export_section.build(export_api, "export", str(model.value))
         add_transcribe_endpoint(store)
     model.change(guarded(lambda name: [name] * 3, "set_model"), model, [transcribe, evaluate, export], **QUIET)
     model.input(guarded(lambda: True, "mark_chosen"), None, chosen, **QUIET)

@@ -42,4 +42,4 @@ def test_restart_from_step_0_repeats_no_row(make_run):
 
 def test_disk_usage_counts_all_files(make_run):
     run = make_run(history=HISTORY)
-    assert export.measure_disk_usage(run) >= run.events_path.stat().st_size + run.config_path.stat().st_size
+    assert export.measure_disk_usage(run.path) >= run.events_path.stat().st_size + run.config_path.stat().st_size

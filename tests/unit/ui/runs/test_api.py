@@ -12,6 +12,7 @@ from asrkit.files import write_json
 from asrkit.runs import processes
 from asrkit.runs.description import make_description, write_description
 from asrkit.runs.events import Event
+from asrkit.runs.report import archive
 from asrkit.runs.store import RunStore
 from asrkit.ui.runs.api import RunsApi
 
@@ -174,3 +175,16 @@ def test_handwritten_card_is_parsed(runs_api):
     assert reply["notice"] == ""
     assert reply["curves"]["eval/wer"]["x"] == [1000, 2000] and reply["curves"]["eval/wer"]["y"] == [0.5, 0.25]
     assert reply["curves"]["eval/loss"]["y"] == [None, 1.5]
+
+
+def test_uploaded_archive_becomes_a_run(store, runs_api, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
+    packed = tmp_path / "uploads/one.zip"
+    archive.write_zip(archive.iter_archive(make_run(store, "one", 0.9, 0.3)), packed)
+    request = {"path": str(packed), "name": "one.zip"}
+    assert "Run one already exists" in runs_api.import_run(request)["error"]
+    store.delete(store.get("one"))
+    assert runs_api.import_run(request) == {"run": "one"}
+    assert rows_by_id(runs_api.poll({}))["one"]["wer"] == 0.3
+    assert "was not uploaded here" in runs_api.import_run({"path": str(tmp_path), "name": "x.zip"})["error"]

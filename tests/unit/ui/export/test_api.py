@@ -4,12 +4,15 @@ import zipfile
 
 import pytest
 
-from asrkit.errors import DataError
+from asrkit.config import TrainConfig
+from asrkit.errors import DataError, ExistsOnHubError
 from asrkit.jobs import JobCancelled
 from asrkit.models.resolution import STARTER_DIR
+from asrkit.runs import ownership
 from asrkit.runs.store import RunStore
-from asrkit.transcription.export import exporter
-from asrkit.ui.transcribe.export import ExportApi
+from asrkit.transcription.export import exporter, publishing
+from asrkit.ui.export.api import ExportApi
+from asrkit.ui.security.permissions import Identity, Role, as_identity
 from tests.support.waiting import wait_for
 
 RESULT = {
@@ -41,9 +44,11 @@ def api(tmp_path, monkeypatch):
 
 def export(api, **fields):
     job = api.export({"model": "starter", "format": "onnx", "int8": False} | fields)["id"]
-    return job, wait_for(
-        lambda: (reply := api.poll({"id": job})) and (reply["lines"] or reply["failed"]) and reply, job
-    )
+    return job, wait_for_end(api, job)
+
+
+def wait_for_end(api, job):
+    return wait_for(lambda: (reply := api.poll({"id": job})) and (reply["lines"] or reply["failed"]) and reply, job)
 
 
 def test_folder_is_downloaded_as_a_zip(api):
@@ -94,3 +99,54 @@ def test_outlets_name_the_chosen_model(api):
     assert "python -m asrkit export starter" in outlets["onnx-asr"]["commands"]
     assert outlets["whisperX"]["commands"].endswith(str(STARTER_DIR)), "other programs know no starter"
     assert f'from_pretrained("{STARTER_DIR}")' in outlets["transformers"]["code"]
+
+
+@pytest.fixture
+def run(api):
+    run = api.store.create(TrainConfig(train="/home/ana/clips"), "one")
+    run.model_dir.mkdir()
+    (run.model_dir / "config.json").write_text("{}")
+    return run
+
+
+def test_run_is_published_privately_unless_asked(api, run, monkeypatch):
+    def publish_run(asked, name, form, *, private, replace, on_progress):
+        on_progress("Uploading 22 MB", 0, 0)
+        assert asked.id == "one"
+        if not replace:
+            raise ExistsOnHubError(f"There is a model {name} already.")
+        return f"https://example.org/{name}?{form}&{private}"
+
+    monkeypatch.setattr(publishing, "publish_run", publish_run)
+    request = {"run": "one", "name": " tiny/tones ", "format": "model"}
+    refused = wait_for_end(api, api.publish(request)["id"])
+    assert (refused["failed"], refused["exists"], refused["address"]) == (
+        "There is a model tiny/tones already.",
+        True,
+        "",
+    )
+    done = wait_for_end(api, api.publish(request | {"replace": True})["id"])
+    assert done["address"] == "https://example.org/tiny/tones?model&True" and not done["exists"]
+    done = wait_for_end(api, api.publish(request | {"replace": True, "public": True, "format": "page"})["id"])
+    assert done["address"] == "https://example.org/tiny/tones?page&False"
+    assert "There is no export format" in api.publish(request | {"format": "exe"})["error"]
+
+
+def test_card_is_shown_as_it_will_be_published(api, run):
+    card = api.preview_card({"run": "one", "name": "tiny/tones"})["card"]
+    assert 'from_pretrained("tiny/tones")' in card and "/home/ana" not in card
+    assert 'from_pretrained("one")' in api.preview_card({"run": "one", "name": ""})["card"]
+
+
+def test_only_owner_and_operator_may_publish(api, run):
+    assert api.list_outlets({"model": "one"})["can_publish"]
+    assert not api.list_outlets({"model": "starter"})["can_publish"]
+    ann, eve = (Identity(Role.VISITOR, name, name, f"visitor:{name}") for name in ("ann", "eve"))
+    ownership.write_ownership(run, ownership.Ownership(ann.owner_id, ownership.SHARED))
+    request = {"run": "one", "name": "tiny/tones", "format": "model"}
+    with as_identity(eve):
+        assert not api.list_outlets({"model": "one"})["can_publish"]
+        assert "You may not publish this model" in api.publish(request)["error"]
+        assert "You may not publish this model" in api.preview_card(request)["error"]
+    with as_identity(ann):
+        assert api.list_outlets({"model": "one"})["can_publish"] and "card" in api.preview_card(request)

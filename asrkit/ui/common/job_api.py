@@ -1,4 +1,4 @@
-"""What the sections of the Transcribe tab that start a job in the background have in common."""
+"""What the sections of the page that start a job in the background have in common."""
 
 from __future__ import annotations
 

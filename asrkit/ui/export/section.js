@@ -1,24 +1,40 @@
 // Exports a model for other programs: starts the export, follows it, offers the file, and shows lines for a terminal.
 
 import { isBusy, make, partsOf, setBusy, setText, showMessage } from "../common/dom.js";
-import { formatWholePercent } from "../common/formats.js";
+import { describeProgress, followJob } from "../common/job.js";
 import { createPost } from "../common/server.js";
 import { t } from "../common/strings.js";
-import { followJob } from "./job.js";
+import { Publication } from "./publication.js";
 
-class Export {
-  constructor({ element, props, server }) {
+class ExportSection {
+  constructor({ element, props, server, watch }) {
     this.element = element;
     this.props = props;
     this.part = partsOf(element);
     this.post = createPost(server, (message) => showMessage(this.part("error"), message));
     this.id = null;
+    this.publication = new Publication(element, this.part, server);
     const { part } = this;
     part("fold").addEventListener("toggle", () => this.showOutlets());
     part("export").addEventListener("click", () => this.start());
     part("cancel").addEventListener("click", () => this.post("cancel", { id: this.id }));
     part("format").addEventListener("change", () => this.fitToFormat());
+    watch("value", () => this.showModel());
     this.fitToFormat();
+    this.showModel();
+  }
+
+  /** Another model is chosen. What was exported or published of the last one is shown no longer. */
+  showModel() {
+    const { part } = this;
+    part("section").hidden = !this.props.value;
+    this.id = null;
+    this.finish(null);
+    showMessage(part("error"), "");
+    part("download").hidden = true;
+    part("publish").hidden = true;
+    this.publication.reset(this.props.value);
+    this.showOutlets();
   }
 
   /** The web page always has the int8 model. */
@@ -29,14 +45,16 @@ class Export {
   }
 
   async showOutlets() {
-    if (!this.part("fold").open) return;
-    const reply = await this.post("list_outlets", { model: this.props.value });
-    if (!reply) return;
+    const model = this.props.value;
+    if (!this.part("fold").open || !model) return;
+    const reply = await this.post("list_outlets", { model });
+    if (!reply || model !== this.props.value) return;
     const rows = reply.outlets.flatMap(({ name, commands, code }) => [
       make("h4", { textContent: name }),
       make("pre", { tabIndex: 0, textContent: [commands, code].filter(Boolean).join("\n\n") }),
     ]);
     this.part("outlets").replaceChildren(...rows);
+    this.part("publish").hidden = !reply.can_publish;
   }
 
   async start() {
@@ -71,9 +89,11 @@ class Export {
   }
 }
 
-function describeProgress({ waits, share, words }) {
-  if (waits) return t("export.waiting");
-  return share ? t("export.progress", { words, percent: formatWholePercent(share) }) : words || t("export.starting");
+/** Open the section with that id, and show it. */
+export function openSection(id) {
+  const section = document.getElementById(id);
+  section.querySelector("details").open = true;
+  section.scrollIntoView({ behavior: "smooth" });
 }
 
-export const mount = (component) => new Export(component);
+export const mount = (component) => new ExportSection(component);

@@ -1,6 +1,8 @@
-// Following a job of the server: an evaluation, an export.
+// Following a job of the server: an evaluation, an export, a publication.
 
-import { sleep } from "../common/dom.js";
+import { sleep } from "./dom.js";
+import { formatWholePercent } from "./formats.js";
+import { t } from "./strings.js";
 
 const POLL_MS = 500;
 
@@ -16,4 +18,10 @@ export async function followJob(post, id, { isFollowed, isDone, onProgress }) {
     await sleep(POLL_MS);
   }
   return undefined;
+}
+
+/** How far a job is, in words. */
+export function describeProgress({ waits, share, words }) {
+  if (waits) return t("export.waiting");
+  return share ? t("export.progress", { words, percent: formatWholePercent(share) }) : words || t("export.starting");
 }

@@ -1,4 +1,4 @@
-"""The section "Use it elsewhere" of the Transcribe tab: a model for other programs, to download."""
+"""Exports of a model for other programs, to download, and publication of a run's model on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -7,39 +7,45 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
-from asrkit.errors import ConfigError, DataError
+from asrkit.errors import ConfigError, DataError, ExistsOnHubError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.models import checkpoints, frames, resolution
-from asrkit.runs import model_choices
-from asrkit.runs.report import usage
+from asrkit.runs.report import card, usage
+from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
+from asrkit.transcription.export import publishing
 from asrkit.ui import strings
-from asrkit.ui.common import scripts
-from asrkit.ui.common.component import Reply, Request, server_functions, template, with_error_reply
-from asrkit.ui.common.served_files import ServedFiles
+from asrkit.ui.common.component import Reply, Request, with_error_reply
+from asrkit.ui.common.job_api import JobApi
+from asrkit.ui.security.permissions import Action, can, check
 from asrkit.ui.security.quotas import admit_job, owner_name
-from asrkit.ui.transcribe.job_api import JobApi
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 from asrkit.units import format_size
 
-MAX_EXPORTS = 6
-"""Exports that can still be downloaded; older files are deleted."""
+MAX_JOBS = 6
+"""Exports that can still be downloaded, and publications; older files are deleted."""
 FORMATS = ("web", "onnx", "onnx-asr", "sherpa-onnx")
 
 
-class ExportApi(JobApi[dict[str, Any]]):
-    """Every argument comes from the page and is checked here."""
+@dataclass(frozen=True)
+class Result:
+    """lines: sentences about what was done. address: of what was published; empty for an export, which has a file."""
+
+    lines: list[str]
+    address: str = ""
+
+
+class ExportApi(JobApi[Result]):
+    """Every argument comes from the page and is checked here. store: the runs that the sender may see."""
 
     def __init__(self, store: RunStore) -> None:
-        super().__init__(JobRegistry("export", max_jobs=MAX_EXPORTS, admit=admit_job("export")))
+        super().__init__(JobRegistry("export", max_jobs=MAX_JOBS, admit=admit_job("export")))
         self.store = store
 
     @cached_property
@@ -51,14 +57,15 @@ class ExportApi(JobApi[dict[str, Any]]):
 
     @with_error_reply
     def list_outlets(self, request: Request) -> Reply:
-        """Return the programs that run {model}, with their lines: {outlets: [{name, commands, code}]}."""
+        """Return the programs that run {model}, with their lines: {outlets: [{name, commands, code}], can_publish}."""
         model = str(request["model"])
         checkpoint = resolution.resolve(model, self.store)
         config = checkpoints.read_config(checkpoint) if checkpoint else None
         kind = (config or {}).get("model_type")
         files = str(checkpoint or model)  # other programs do not know runs and the starter by their names
         outlets = usage.list_outlets(model, files, kind in (None, "wav2vec2"), kind not in frames.MEL_TYPES)
-        return {"outlets": list(map(asdict, outlets))}
+        run = self.store.find(model)
+        return {"outlets": list(map(asdict, outlets)), "can_publish": run is not None and can(Action.PUBLISH, run)}
 
     @with_error_reply
     def export(self, request: Request) -> Reply:
@@ -67,37 +74,73 @@ class ExportApi(JobApi[dict[str, Any]]):
         if name not in FORMATS:
             raise ConfigError(strings.text("export.no_format", name=repr(name)))
         resolution.resolve(model, self.store)
-        self._delete_old()
-        job_id = secrets.token_urlsafe(16)
-        self.jobs.join(job_id, lambda job: self._export(job, job_id, model, name, quantized), owner=owner_name())
-        return {"id": job_id}
+        return self._start(lambda job, job_id: self._export(job, job_id, model, name, quantized))
 
-    def _export(self, job: Job[dict[str, Any]], job_id: str, model: str, name: str, quantized: bool) -> dict[str, Any]:
+    def _export(self, job: Job[Result], job_id: str, model: str, name: str, quantized: bool) -> Result:
         job.on_progress(loading_message(model))
         checkpoint = resolution.fetch(model, self.store, on_progress=report_fetch(job, model))
         from asrkit.transcription.export import exporter
 
         target = self._path(job_id)
         if exporter.FORMATS[name].is_zip:
-            return exporter.export_model(checkpoint, target, name, quantized=quantized, on_progress=job.on_progress)
+            result = exporter.export_model(checkpoint, target, name, quantized=quantized, on_progress=job.on_progress)
+            return Result(_describe(result))
         with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
             folder = Path(scratch, name)
             result = exporter.export_model(checkpoint, folder, name, quantized=quantized, on_progress=job.on_progress)
             job.on_progress(strings.text("export.packing"))
             _pack(folder, target)
-        return {**result, "total_bytes": target.stat().st_size}
+        return Result(_describe({**result, "total_bytes": target.stat().st_size}))
+
+    @with_error_reply
+    def publish(self, request: Request) -> Reply:
+        """Start to publish {run} as {name}: {format: a key of `publishing.FORMS`, public, replace} -> {id}."""
+        run, name, form = self._find_publishable(request), str(request["name"]).strip(), str(request["format"])
+        if form not in publishing.FORMS:
+            raise ConfigError(strings.text("export.no_format", name=repr(form)))
+        private, replace = request.get("public") is not True, request.get("replace") is True
+
+        def publish(job: Job[Result], job_id: str) -> Result:
+            address = publishing.publish_run(
+                run, name, form, private=private, replace=replace, on_progress=job.on_progress
+            )
+            return Result([strings.text("publish.done")], address)
+
+        return self._start(publish)
+
+    @with_error_reply
+    def preview_card(self, request: Request) -> Reply:
+        """Return the card that {run} gets when it is published as {name}."""
+        run = self._find_publishable(request)
+        return {"card": card.render_published_card(run, str(request["name"]).strip() or run.id)}
+
+    def _find_publishable(self, request: Request) -> Run:
+        run = self.store.get(str(request["run"]))
+        check(Action.PUBLISH, run)
+        return run
 
     @with_error_reply
     def poll(self, request: Request) -> Reply:
-        """Return how far export {id} is (`describe`), and `lines`: what was measured, once it is done."""
+        """Return how far job {id} is (`describe`).
+
+        lines, address: see `Result`; empty until it is done. exists: whether it failed because of what would be
+        overwritten.
+        """
         job = self.find(request)
-        return {**self.describe(job), "lines": _describe(job.result) if job.result else []}
+        result = job.result or Result([])
+        return {**self.describe(job), **asdict(result), "exists": isinstance(job.error, ExistsOnHubError)}
 
     def open_file(self, query: Mapping[str, str]) -> Path:
         """Return the file of the export that the `id` of an address names."""
         if self.find(query).result is None:
             raise DataError(strings.text("export.not_done"))
         return self._path(str(query["id"]))
+
+    def _start(self, work: Callable[[Job[Result], str], Result]) -> Reply:
+        self._delete_old()
+        job_id = secrets.token_urlsafe(16)
+        self.jobs.join(job_id, lambda job: work(job, job_id), owner=owner_name())
+        return {"id": job_id}
 
     def _path(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.zip"
@@ -127,17 +170,3 @@ def _describe(result: Mapping[str, Any]) -> list[str]:
         if changed
         else strings.text("export.same"),
     ]
-
-
-def make_export_section(store: RunStore, files: ServedFiles) -> gr.HTML:
-    """Make the section. Its value is the model to export."""
-    api = ExportApi(store)
-    files.register_archive("model", api.open_file)
-    return gr.HTML(
-        value=model_choices.find_default_model(store, include_stopped=True),
-        elem_id="export",
-        apply_default_css=False,
-        html_template=template("transcribe/export.html"),
-        js_on_load=scripts.mount_module("transcribe/export.js"),
-        server_functions=server_functions(api, "list_outlets", "export", "poll", "cancel"),
-    )
