@@ -34,6 +34,7 @@ def functions(page):
     found = [
         getattr(block, name)
         for block in blocks
+        if getattr(block, "elem_id", "") != "train-export"  # has the functions of "export"
         for name in vars(block)
         if getattr(vars(block)[name], "_is_server_fn", False)
     ]
