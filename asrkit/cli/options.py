@@ -76,6 +76,12 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_hint_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that `load_hints` reads."""
+    add_language_flags(parser)
+    parser.add_argument("--hot-words", metavar="WORDS", default="", help="names and rare words, separated by commas")
+
+
+def add_language_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name a language model, of those that `load_hints` reads."""
     parser.add_argument("--expect", metavar="FILE", help="text like that of the speech, one sentence per line")
     parser.add_argument(
         "--language-model",
@@ -83,7 +89,7 @@ def add_hint_flags(parser: argparse.ArgumentParser) -> None:
         default="",
         help="a KenLM language model, .arpa or binary (needs the package kenlm)",
     )
-    parser.add_argument("--hot-words", metavar="WORDS", default="", help="names and rare words, separated by commas")
+    parser.set_defaults(hot_words="")
 
 
 # Values

@@ -30,7 +30,7 @@ from asrkit.units import format_size
 
 MAX_JOBS = 6
 """Exports that can still be downloaded, and publications; older files are deleted."""
-FORMATS = ("web", "onnx", "onnx-asr", "sherpa-onnx")
+FORMATS = ("web", "onnx", "onnx-asr", "sherpa-onnx", "transformers-lm")
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,14 @@ def _pack(folder: Path, target: Path) -> None:
 
 
 def _describe(result: Mapping[str, Any]) -> list[str]:
-    """Return the sentences about a finished export."""
+    """Return the sentences about a finished export: its size, and of a graph what was measured."""
+    size = strings.text("export.size", size=format_size(result["total_bytes"]))
+    if "clips" not in result:
+        return [size]
     variant = result.get("int8") or result["float32"]
     changed = variant["changed_texts"]
     return [
-        strings.text("export.size", size=format_size(result["total_bytes"])),
+        size,
         strings.text(f"export.checked_{result['clips_from']}", clips=result["clips"]),
         strings.text("export.wer", wer=f"{variant['wer']:.1%}", pytorch=f"{result['pytorch']['wer']:.1%}"),
         strings.text("export.changed", changed=changed, clips=result["clips"])

@@ -37,11 +37,11 @@ class ExportSection {
     this.showOutlets();
   }
 
-  /** The web page always has the int8 model. */
+  /** The web page always has the int8 model, and a checkpoint never. */
   fitToFormat() {
-    const isWeb = this.part("format").value === "web";
-    this.part("int8").disabled = isWeb;
-    if (isWeb) this.part("int8").checked = true;
+    const fixed = { web: true, "transformers-lm": false }[this.part("format").value];
+    this.part("int8").disabled = fixed !== undefined;
+    this.part("int8").checked = fixed ?? this.part("int8").checked;
   }
 
   async showOutlets() {

@@ -7,6 +7,7 @@ import torch
 
 from asrkit.audio import Waveform
 from asrkit.decoding.greedy import GreedyDecoder
+from asrkit.decoding.hints import NO_HINTS
 from asrkit.transcription.export import exporter, graph, int8
 from asrkit.transcription.transcriber import Transcriber
 from tests.support import onnx_asr_models, tiny
@@ -33,7 +34,7 @@ def export(reference, tmp_path):
         wanted = exporter.FORMATS[name]
         graph.export_onnx(reference.engine.model, reference.processor, tmp_path / exporter.GRAPH, wanted.layout)
         int8.quantize(tmp_path / exporter.GRAPH, tmp_path / exporter.INT8_GRAPH)
-        wanted.write_files(reference, tmp_path)
+        wanted.write_files(reference, tmp_path, NO_HINTS)
         return tmp_path
 
     return write

@@ -67,6 +67,16 @@ def test_page_is_one_zip(api):
         assert archive.namelist() == ["index.html"]
 
 
+def test_checkpoint_with_a_language_model_has_no_error_rates(api, monkeypatch):
+    def export_model(checkpoint, target, name, *, quantized, on_progress):
+        target.mkdir()
+        return {"total_bytes": 1000}
+
+    monkeypatch.setattr(exporter, "export_model", export_model)
+    _, reply = export(api, format="transformers-lm")
+    assert reply["failed"] == "" and len(reply["lines"]) == 1
+
+
 def test_unknown_formats_models_and_exports_are_refused(api):
     assert api.export({"model": "starter", "format": "exe"})["error"] == "There is no export format 'exe'."
     assert "There is no model" in api.export({"model": "../nothing", "format": "onnx"})["error"]
