@@ -7,6 +7,7 @@ from asrkit.models import catalogue
 from asrkit.models.resolution import STARTER
 from asrkit.runs import lifecycle
 from asrkit.runs.description import read_description
+from asrkit.runs.differences import describe_differences
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
@@ -18,8 +19,9 @@ def list_models(store: RunStore) -> list[tuple[str, str]]:
 
 
 def _label_run(run: Run) -> str:
-    name = read_description(run).name
-    return f"{name} (run {run.id})" if name else f"Run {run.id}"
+    name, differences = read_description(run).name, describe_differences(run)
+    label = f"{name} (run {run.id})" if name else f"Run {run.id}"
+    return f"{label}: {differences}" if differences else label
 
 
 def describe_licence(model: str, store: RunStore) -> str:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { differingFields, matchesFilter, sortRows } from "../../asrkit/ui/runs/sorting.js";
+import { describeDifferences, differingFields, matchesFilter, sortRows } from "../../asrkit/ui/runs/sorting.js";
 import { splitTags } from "../../asrkit/ui/train/description.js";
 import { matches } from "../../asrkit/ui/train/settings.js";
 import { MOVES } from "../../asrkit/ui/train/queue.js";
@@ -40,6 +40,12 @@ test("sorting leaves the given rows in their order", () => {
 test("fields in which rows differ", () => {
   assert.deepEqual(differingFields(ROWS, FIELDS), [FIELDS[0]]);
   assert.deepEqual(differingFields(ROWS.slice(0, 1), FIELDS), []);
+});
+
+test("a run is named by the settings in which it differs from the others", () => {
+  const fields = [{ name: "seed", short: "seed" }, { name: "learning_rate", short: "lr" }];
+  assert.equal(describeDifferences(ROWS[0], ROWS, fields), "seed 7");
+  assert.equal(describeDifferences(ROWS[0], ROWS.slice(0, 1), fields), "");
 });
 
 test("tags are separated by commas and named once", () => {

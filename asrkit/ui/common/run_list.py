@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from asrkit.runs import lifecycle, metadata, queue
 from asrkit.runs.description import Description, read_description
+from asrkit.runs.differences import describe_differences
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import status_text
@@ -47,7 +48,8 @@ class Row:
 
     @property
     def label(self) -> str:
-        return f"{self.name} · {status_text.format_status(self.status).lower()}"
+        status = status_text.format_status(self.status).lower()
+        return " · ".join(filter(None, [self.name, describe_differences(self.run), status]))
 
     @property
     def is_active(self) -> bool:

@@ -20,6 +20,7 @@ from asrkit.errors import AsrkitError, DataError
 from asrkit.runs import lifecycle
 from asrkit.runs.clock import RunClock
 from asrkit.runs.curves import thin
+from asrkit.runs.differences import short_name
 from asrkit.runs.report import archive as archives
 from asrkit.runs.report import export, published
 from asrkit.runs.run import Run
@@ -156,7 +157,10 @@ class RunsApi:
             if known_version < self._list_version:
                 labels = {name: field_label(name) if name in FIELDS else name for name in self._fields}
                 reply["ids"] = [run_id for run_id in self._ids if run_id in visible]
-                reply["fields"] = [{"name": name, "label": label} for name, label in labels.items()]
+                reply["fields"] = [
+                    {"name": name, "label": label, "short": short_name(name) if name in FIELDS else name}
+                    for name, label in labels.items()
+                ]
         reply["curves"] = self._make_curves(request.get("compare") or {}, str(request.get("series")))
         base_ms = ACTIVE_MS if any(row.is_active for row in rows) else IDLE_MS
         reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())

@@ -35,7 +35,7 @@ export function nearEnd(runsEnd, cardPositions) {
 export class Comparison {
   /**
    * loadLibrary: load Plotly; its promise is never rejected. onTicked: other runs or another curve are compared.
-   * nameOf(run_id): what a run is called. onDraw(ids): the ticked runs may have changed.
+   * nameOf(run_id, run_ids): what a run is called beside these. onDraw(ids): the ticked runs may have changed.
    */
   constructor(element, part, { server, loadLibrary, onTicked, nameOf, onDraw }) {
     Object.assign(this, { element, part, server, loadLibrary, onTicked, nameOf, onDraw });
@@ -185,7 +185,8 @@ export class Comparison {
   traces() {
     const end = this.runsEnd(), textColour = this.colour("--curve-text"), card = this.cardCurve();
     const known = this.ticked.filter((id) => this.curves.get(id)?.key.startsWith(`${this.series()}@`));
-    const traces = known.map((id) => this.trace(this.nameOf(id), this.curves.get(id), this.colourOf(id), end));
+    const nameOf = (id) => this.nameOf(id, this.ticked);
+    const traces = known.map((id) => this.trace(nameOf(id), this.curves.get(id), this.colourOf(id), end));
     if (card) {
       const line = { color: textColour, width: 2, dash: "dash" };
       traces.push({ ...this.trace(this.card.title, card, textColour, end), line });

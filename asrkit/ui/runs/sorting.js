@@ -33,3 +33,10 @@ export function sortRows(rows, valueOf, isDescending) {
 /** Fields of which the rows have different values. */
 export const differingFields = (rows, fields) =>
   fields.filter((field) => new Set(rows.map((row) => row.settings[field.name])).size > 1);
+
+const MAX_NAMED = 3;
+
+/** The settings in which a row differs from others, in a few words: "lr 0.005, seed 7". `fields`: [{name, short}]. */
+export const describeDifferences = (row, rows, fields) =>
+  differingFields(rows, fields).slice(0, MAX_NAMED)
+    .map(({ name, short }) => `${short} ${formatSetting(row.settings[name])}`).join(", ");

@@ -29,7 +29,7 @@ class RunsTab {
         this.table.draw();
         this.poll();
       },
-      nameOf: (id) => this.table.nameOf(id),
+      nameOf: (id, ids) => this.table.nameAmong(id, ids),
       onDraw: (ids) => this.table.drawDifferences(ids),
     });
     this.table = new Table(element, this.part, {

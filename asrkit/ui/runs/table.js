@@ -5,10 +5,11 @@ import { formatPercent, formatSetting } from "../common/formats.js";
 import { t } from "../common/strings.js";
 import { makeTags } from "../train/description.js";
 import { COLUMNS, settingColumn } from "./columns.js";
-import { differingFields, matchesFilter, sortRows } from "./sorting.js";
+import { describeDifferences, differingFields, matchesFilter, sortRows } from "./sorting.js";
 import { makeTrend } from "./trend.js";
 
 const MAX_SETTING_COLUMNS = 8;
+const NUM_FIRST = COLUMNS.findIndex((column) => column.key === "cer"); // columns before the settings that differ
 
 export class Table {
   /** comparison: which runs are ticked, and in which colour (`Comparison`). onOpen(run_id): show a run. */
@@ -43,12 +44,15 @@ export class Table {
     }
   }
 
-  nameOf(id) {
-    return this.rows.get(id)?.name ?? id;
+  /** What a run is called beside these others: with the settings in which it differs from them. */
+  nameAmong(id, ids) {
+    const row = this.rows.get(id), others = ids.map((each) => this.rows.get(each)).filter(Boolean);
+    return row ? [row.name, describeDifferences(row, others, this.fields)].filter(Boolean).join(" · ") : id;
   }
 
   columns() {
-    return [...COLUMNS, ...this.fields.slice(0, MAX_SETTING_COLUMNS).map(settingColumn)];
+    const settings = this.fields.slice(0, MAX_SETTING_COLUMNS).map(settingColumn);
+    return [...COLUMNS.slice(0, NUM_FIRST), ...settings, ...COLUMNS.slice(NUM_FIRST)];
   }
 
   shownRows() {

@@ -96,6 +96,7 @@ FUNCTIONS: Mapping[str, Action] = {
     "TrainApi.perform_action": _VIEW,
     "TrainApi.make_command": _VIEW,
     "TrainApi.save_description": _VIEW,
+    "TrainApi.list_settings": _VIEW,
     "RunsApi.poll": _VIEW,
     "RunsApi.load_card": _VIEW,
     "RunsApi.import_run": Action.IMPORT_RUN,

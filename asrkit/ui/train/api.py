@@ -27,6 +27,7 @@ from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.security.permissions import Action, can, check
 from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
+from asrkit.ui.train import run_settings
 from asrkit.ui.train.followers import FollowerCache, RunFollower
 from asrkit.ui.train.run_quota import run_admitted
 from asrkit.units import format_size
@@ -168,6 +169,13 @@ class TrainApi:
         self.run_list.rows(refresh=True)
         return {"notice": ""}
 
+    def list_settings(self, request: Request) -> Reply:
+        """Return the settings of run `run`, those that differ from its preset first, or an error as `notice`."""
+        try:
+            return {"settings": run_settings.list_settings(self.store.get(str(request.get("run")))), "notice": ""}
+        except AsrkitError as error:
+            return {"settings": [], "notice": str(error)}
+
     def make_command(self, request: Request) -> Reply:
         """Return the command line that starts a run with the settings of run `run`, or an error as `notice`."""
         try:
@@ -201,6 +209,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
     return {
         "run": run.id,
         "description": dataclasses.asdict(read_description(run)),
+        "settings": run_settings.describe_settings(run),
         "can_describe": can(Action.CONTROL_RUN, run),
         "offset": update.offset,
         "reset": update.reset,

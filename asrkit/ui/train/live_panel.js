@@ -58,6 +58,7 @@ class LivePanel {
     const { element, part } = this;
     part("runs").addEventListener("change", () => this.chooseRun(part("runs").value));
     part("log").addEventListener("toggle", () => this.poll());
+    part("settings").addEventListener("toggle", () => this.showSettings());
     const select = (action) => this.trigger("select", { run: this.run, action });
     part("open-transcribe").addEventListener("click", () => select("transcribe"));
     part("open-export").addEventListener("click", () => openSection("train-export"));
@@ -152,7 +153,8 @@ class LivePanel {
     part("empty").hidden = true;
     part("body").hidden = false;
     part("runs").value = this.run;
-    this.details.show(reply);
+    const isOther = this.details.show(reply);
+    if (isOther) this.showSettings();
     this.description.show(reply);
     if (reply.read < 1) return;
     this.charts.update(reply);
@@ -257,6 +259,16 @@ class LivePanel {
     const menu = this.part("more");
     if (menu.querySelector("div").contains(document.activeElement)) menu.querySelector("summary").focus();
     menu.open = false;
+  }
+
+  /** List the settings of the run on view, where that is unfolded. */
+  async showSettings() {
+    const { part, run } = this;
+    if (!part("settings").open) return;
+    const reply = await call(this.server, "list_settings", { run }).catch((error) => this.showOffline(error));
+    if (!reply || run !== this.run) return;
+    this.showNotice(reply.notice);
+    this.details.showSettings(reply.settings);
   }
 
   // ---- downloads

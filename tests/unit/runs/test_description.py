@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from asrkit.config import TrainConfig
+from asrkit.config import load_preset
 from asrkit.errors import RunError
 from asrkit.runs import model_choices, ownership
 from asrkit.runs.description import Description, make_description, read_description, write_description
@@ -14,7 +14,7 @@ from asrkit.runs.store import RunStore
 
 @pytest.fixture
 def run(tmp_path):
-    return RunStore(tmp_path / "runs").create(TrainConfig(), "one")
+    return RunStore(tmp_path / "runs").create(load_preset("demo").config, "one")
 
 
 def test_whitespace_is_tidied_and_tags_are_named_once():

@@ -74,7 +74,10 @@ def test_only_differing_settings_are_sent(store, runs_api):
     make_run(store, "two", learning_rate=2e-4, seed=7)
     reply = runs_api.poll({})
     assert [field["name"] for field in reply["fields"]] == ["learning_rate", "seed"]
-    assert [field["label"] for field in reply["fields"]] == ["Learning rate", "Seed"]
+    assert [(field["label"], field["short"]) for field in reply["fields"]] == [
+        ("Learning rate", "lr"),
+        ("Seed", "seed"),
+    ]
     assert rows_by_id(reply)["two"]["settings"] == {"learning_rate": 2e-4, "seed": 7}
     assert reply["ids"] == ["two", "one"]
 

@@ -511,3 +511,14 @@ def test_queue_has_names(store, run):
     write_json(queued_run.queue_path, {"place": 1})
     write_description(queued_run, make_description("Next try"))
     assert poll(store, run)["queue"] == [{"id": "waits", "name": "Next try"}]
+
+
+def test_settings_of_a_run_begin_with_those_that_differ_from_its_preset(store):
+    run = store.create(config.load_preset("demo").config.replace({"learning_rate": 0.005, "seed": 9}), "one")
+    reply = poll(store, run)
+    assert reply["settings"] == "Demo · starter · callsigns · lr 0.005, seed 9"
+    assert reply["runs"][0]["label"] == "one · lr 0.005, seed 9 · queued"
+    first, second, third, *_ = get_api(store).list_settings({"run": "one"})["settings"]
+    assert first == {"label": "Learning rate", "value": "0.005", "preset": "0.001"}
+    assert (second["label"], second["value"], third["preset"]) == ("Seed", "9", "")
+    assert "There is no run" in get_api(store).list_settings({"run": "nothing"})["notice"]
