@@ -9,6 +9,9 @@ from asrkit.config.fields import setting
 
 _setting = partial(setting, group="Evaluation")
 
+MAX_TIME_SHARE = 0.1
+"""Share of a run's time that evaluations during training may take where `eval_max_clips` is 0."""
+
 
 @dataclass(frozen=True)
 class EvaluationSettings:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.config import TrainConfig
+from asrkit.config.evaluation import MAX_TIME_SHARE
 from asrkit.data.batch_cuts import cut_batches
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.models.frames import FrameGeometry
@@ -86,9 +88,18 @@ def estimate_run(
     steps = config.max_steps or max(1, math.ceil(epoch * config.num_epochs))
     if eval_s is None:
         eval_s = config.eval_share / (1 - config.eval_share) * sum(clips_s)
-    seconds, basis = _estimate_time(
-        config, weights, steps / epoch * sum(clips_s), _count_evaluations(config, steps, epoch) * eval_s
-    )
+    train_s, num_evaluations = steps / epoch * sum(clips_s), _count_evaluations(config, steps, epoch)
+    sample_s = min(eval_s, config.eval_max_clips * sum(clips_s) / len(clips_s)) if config.eval_max_clips > 0 else eval_s
+
+    def predict_eval_s(speedup: float) -> float:
+        """Return the seconds of audio in all evaluations. speedup: how much faster they are than training."""
+        sampled_s = num_evaluations * sample_s
+        if config.eval_max_clips == 0:
+            sampled_s = min(sampled_s, speedup * train_s * MAX_TIME_SHARE / (1 - MAX_TIME_SHARE))
+        is_sample = sampled_s < num_evaluations * eval_s
+        return sampled_s + (eval_s if is_sample and config.eval_on_end else 0)
+
+    seconds, basis = _estimate_time(config, weights, train_s, predict_eval_s)
     return Estimate(
         round(estimate_memory(config, model_config, geometry, weights, min(batch_s, padded_s))),
         steps,
@@ -146,23 +157,25 @@ def _count_evaluations(config: TrainConfig, steps: int, epoch: int) -> int:
 
 
 def _estimate_time(
-    config: TrainConfig, weights: int, train_audio_s: float, eval_audio_s: float
+    config: TrainConfig, weights: int, train_audio_s: float, predict_eval_s: Callable[[float], float]
 ) -> tuple[tuple[float, float] | None, str]:
     """Return ((at least, at most) seconds of a run, or None; where this comes from)."""
     device = _choose_device(config)
     known = pace.recall(device, weights, config.freeze)
     if known is not None and known.matches(weights, config.freeze):
-        seconds = known.predict_s(train_audio_s, eval_audio_s)
+        seconds = known.predict_s(train_audio_s, predict_eval_s(known.eval_speedup))
         spread = CALIBRATED_SPREAD if known.is_calibration else 1.0
         return (seconds / spread, spread * seconds), "as measured on this machine"
     if known is not None:
-        seconds = known.scale(weights).predict_s(train_audio_s, eval_audio_s)
+        seconds = known.scale(weights).predict_s(train_audio_s, predict_eval_s(known.eval_speedup))
         return (seconds / SCALED_SPREAD, SCALED_SPREAD * seconds), "as another model on this machine"
     if device.startswith(devices.CUDA):
         return None, "the time on this GPU is unknown before the first run"
     cores = os.cpu_count() or 1
     slowest, fastest = (
-        STARTUP_S + (train_audio_s + eval_audio_s / EVAL_SPEEDUP) / (cores * min(speed / weights, MAX_SPEED_PER_CORE))
+        STARTUP_S
+        + (train_audio_s + predict_eval_s(EVAL_SPEEDUP) / EVAL_SPEEDUP)
+        / (cores * min(speed / weights, MAX_SPEED_PER_CORE))
         for speed in SPEEDS_PER_CORE
     )
     return (fastest, slowest), f"for {cores} processor cores"

@@ -46,6 +46,11 @@ class Pace:
     is_calibration: bool = False
     time: float = 0.0
 
+    @property
+    def eval_speedup(self) -> float:
+        """How much faster evaluation is than training."""
+        return (self.eval_speed or self.train_speed) / self.train_speed
+
     def predict_s(self, train_audio_s: float, eval_audio_s: float) -> float:
         """Return the seconds of a run that trains and evaluates on so much audio in all, repetitions counted."""
         return self.startup_s + train_audio_s / self.train_speed + eval_audio_s / (self.eval_speed or self.train_speed)

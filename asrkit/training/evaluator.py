@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asrkit.config import TrainConfig
+from asrkit.config.evaluation import MAX_TIME_SHARE
 from asrkit.data.manifest import Utterance
 from asrkit.data.sampling import order_evenly
 from asrkit.decoding.lexicon import LexiconDecoder
@@ -24,10 +25,8 @@ from asrkit.training.evaluation import Evaluation, score_clips
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
 
-TIME_SHARE = 0.1
-"""Share of a run's time that its evaluations may take, unless they then had fewer than MIN_CLIPS."""
 MIN_CLIPS = 64
-"""Clips of the smallest sample; of a larger one, those that are evaluated before the first step."""
+"""Clips of the smallest sample, whatever time it takes, and the most that are evaluated before the first step."""
 MAX_START_S = 10.0
 """Time of the evaluation before the first step."""
 GROWTH = 4
@@ -83,7 +82,7 @@ class Evaluator:
         """
         started = time.monotonic()
         if self.size is None:
-            max_s = (training_s * TIME_SHARE / (1 - TIME_SHARE) - self.start_s) / max(1, num_evaluations)
+            max_s = (training_s * MAX_TIME_SHARE / (1 - MAX_TIME_SHARE) - self.start_s) / max(1, num_evaluations)
             results = self._decode_growing(model, MIN_CLIPS, len(self.rows), max_s, on_progress)
             self.size = len(results)
         else:

@@ -121,13 +121,24 @@ def predict(config, store):
 
 
 def test_time_is_that_of_an_earlier_run_on_this_machine(config, store):
-    """5 epochs of 600 s and 6 evaluations of 200 s; another device and another model are no measure."""
+    """5 epochs of 600 s and 6 evaluations of 200 s; another device and another model are no measure.
+
+    Evaluations during training take a tenth of it and the training, and the last one is on all clips.
+    """
     pace.remember(make_pace(train_speed=1.0), "cuda:0")
     pace.remember(make_pace(parameters=5_000_000, train_speed=900.0), "cpu")
     pace.remember(make_pace(train_speed=2.0), "cpu")
     pace.remember(make_pace(), "cpu")
     result = predict(config, store)
-    assert result.seconds == pytest.approx((5 + 5 * 600 / 30 + 6 * 200 / 100,) * 2)
+    training_s, whole_s = 5 * 600 / 30, 200 / 100
+    assert result.seconds == pytest.approx((5 + training_s / 0.9 + whole_s,) * 2)
+    for values, evaluating_s in (
+        ({"eval_max_clips": -1}, 6 * whole_s),
+        ({"eval_on_end": False}, training_s / 9),
+        ({"eval_max_clips": 10}, 6 * 10 * 3.0 / 100 + whole_s),
+    ):
+        seconds = predict(config.replace(values), store).seconds
+        assert seconds == pytest.approx((5 + training_s + evaluating_s,) * 2)
     assert result.basis == "as measured on this machine" and "2 min (as measured" in result.describe()
 
 
@@ -136,15 +147,16 @@ def test_time_is_a_range_until_a_run_was_seen(config, store):
     assert first.seconds[0] < first.seconds[1] / 3, "with and without AVX-512"
     pace.remember(make_pace(is_calibration=True), "cpu")
     low, high = predict(config, store).seconds
-    assert low < 117 < high and high / low == pytest.approx(1.3**2)
+    assert low < 118 < high and high / low == pytest.approx(1.3**2)
     pace.remember(make_pace(train_speed=25.0), "cpu")
-    assert predict(config, store).seconds == pytest.approx((5 + 5 * 600 / 25 + 6 * 200 / 100,) * 2)
+    assert predict(config, store).seconds == pytest.approx((5 + 5 * 600 / 25 + 6 * 200 / 100,) * 2), "within a tenth"
 
 
 def test_model_of_another_size_is_scaled(config, store):
     pace.remember(make_pace(parameters=50_000_000, train_speed=60.0, eval_speed=200.0), "cpu")
     low, high = predict(config, store).seconds
-    assert low == pytest.approx(117 / 2) and high == pytest.approx(117 * 2)
+    expected_s = 5 + 100 / 0.9 + 2
+    assert low == pytest.approx(expected_s / 2) and high == pytest.approx(expected_s * 2)
 
 
 @pytest.mark.parametrize(("step_s", "eval_s"), [(0.09, 2.0), (0.36, 7.0)])
