@@ -18,8 +18,8 @@ def list_outlets(model: str, files: str, is_wav2vec2: bool = True, takes_audio: 
     """Return what runs a model, with its lines.
 
     model: what asrkit knows it by, a run, a directory or a Hub id; files: its directory or Hub id. is_wav2vec2: whether
-    it is of wav2vec 2.0's own class, the only one that whisperX loads. takes_audio: whether its input is audio at 16
-    kHz; the others take features that only their processor calculates.
+    it is of wav2vec 2.0's own class, the only one that whisperX and `Wav2Vec2ProcessorWithLM` load. takes_audio:
+    whether its input is audio at 16 kHz; the others take features that only their processor calculates.
     """
     outlets = [Outlet("transformers", code=_TRANSFORMERS.format(model=files))]
     if takes_audio:
@@ -36,7 +36,11 @@ def list_outlets(model: str, files: str, is_wav2vec2: bool = True, takes_audio: 
             ),
         ]
     if is_wav2vec2:
-        outlets.append(Outlet("whisperX", f"whisperx talk.wav --align_model {files}"))
+        command = f"python -m asrkit export {model} with-lm --format transformers-lm --expect sentences.txt"
+        outlets += [
+            Outlet("transformers with a language model", command, _LANGUAGE_MODEL),
+            Outlet("whisperX", f"whisperx talk.wav --align_model {files}"),
+        ]
     return outlets
 
 
@@ -60,6 +64,16 @@ inputs = processor(speech, sampling_rate=16_000, return_tensors="pt")
 with torch.inference_mode():
     ids = model(**inputs).logits.argmax(-1)
 print(processor.batch_decode(ids)[0])"""
+_LANGUAGE_MODEL = """import soundfile, torch
+from transformers import AutoModelForCTC, AutoProcessor  # and kenlm, pyctcdecode
+
+processor = AutoProcessor.from_pretrained("with-lm")
+model = AutoModelForCTC.from_pretrained("with-lm").eval()
+speech, sampling_rate = soundfile.read("clip.wav")  # mono, 16 kHz
+inputs = processor(speech, sampling_rate=16_000, return_tensors="pt")
+with torch.inference_mode():
+    logits = model(**inputs).logits[0]
+print(processor.decode(logits.numpy()).text)"""
 _ONNX_ASR = """import onnx_asr  # later than 0.12.0
 
 model = onnx_asr.load_model("wav2vec2-ctc", "for-onnx-asr", quantization="int8")

@@ -9,6 +9,8 @@ import numpy as np
 import onnx_asr
 import pytest
 import soundfile
+import torch
+from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 
 from asrkit import cli
 from asrkit.runs.report import usage
@@ -48,8 +50,12 @@ def run_commands(text):
             assert module == "http.server" and arguments[:2] == ["--directory", "page"]
 
 
-@pytest.mark.parametrize("name", ["transformers", "onnx-asr", "sherpa-onnx"])
+@pytest.mark.parametrize("name", ["transformers", "transformers with a language model", "onnx-asr", "sherpa-onnx"])
 def test_library_prints_a_text(folder, name):
+    if "language model" in name:
+        pytest.importorskip("kenlm")
+        pytest.importorskip("pyctcdecode")
+        (folder / "sentences.txt").write_text("bad cab\nbad ace\n")
     run_commands(OUTLETS[name].commands)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
@@ -61,6 +67,20 @@ def test_page_is_unpacked_where_it_is_served(folder):
     run_commands(OUTLETS["A web page without a server"].commands)
     names = {path.name for path in (folder / "page").iterdir()}
     assert {"index.html", "worker.js", "model.int8.onnx", "model.json", "runtime"} <= names
+
+
+def test_whisperx_gets_a_model_that_it_can_align_with(folder):
+    """whisperX needs other versions of torch and huggingface_hub. These are its steps with what `--align_model` names:
+    classes of transformers, letters in lower case with the blank by its name, posteriors without normalisation."""
+    program, _, flag, name = shlex.split(OUTLETS["whisperX"].commands)
+    assert (program, flag) == ("whisperx", "--align_model")
+    processor, model = Wav2Vec2Processor.from_pretrained(name), Wav2Vec2ForCTC.from_pretrained(name)
+    letters = {token.lower(): number for token, number in processor.tokenizer.get_vocab().items()}
+    speech, _ = soundfile.read("clip.wav", dtype="float32")
+    with torch.inference_mode():
+        emissions = torch.log_softmax(model(torch.from_numpy(speech)[None]).logits, dim=-1)[0]
+    assert emissions.shape[1] == len(letters) and set("abcde|") <= set(letters)
+    assert letters["<pad>"] == model.config.pad_token_id
 
 
 def test_models_are_offered_only_what_runs_them():
