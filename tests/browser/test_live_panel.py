@@ -39,9 +39,11 @@ def wait_for_points(page: Page, more_than: int = 0) -> list[float]:
 
 def test_empty_page_shows_what_to_do(open_page):
     page = open_page()
-    expect(page.locator("#live")).to_contain_text("No runs yet. Press Start training")
-    expect(page.locator("#live button:visible")).to_have_count(0)
+    expect(page.locator("#live")).to_contain_text("What would you like to do first?")
+    expect(page.locator("#live button:visible")).to_have_text(["Start the demo", "Record my voice", "Add recordings"])
     assert not page.evaluate("'Plotly' in window"), "it is loaded for the first chart"
+    page.get_by_role("button", name="Record my voice").click()
+    expect(page.locator(".data [data-part=record]")).to_be_visible()
 
 
 def test_zoom_and_hidden_curves_survive_new_points(open_page, play):

@@ -35,6 +35,18 @@ class Tabs {
   }
 }
 
+/** Show a tab, and press a toggle button of it, which answers as soon as the tab's script has begun. */
+export function openTab(id, selector) {
+  document.querySelector(`#tabs [role=tab][data-tab-id=${id}]`).click();
+  const press = () => {
+    const button = document.querySelector(selector);
+    if (button?.offsetParent) button.click();
+    if (button?.getAttribute("aria-pressed") === "true") button.focus();
+    else requestAnimationFrame(press);
+  };
+  press();
+}
+
 export function mount() {
   const wait = () => {
     if (document.querySelector("#tabs [role=tablist]")) new Tabs();

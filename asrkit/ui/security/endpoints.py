@@ -93,6 +93,7 @@ FUNCTIONS: Mapping[str, Action] = {
     "VisitorApi.delete_data": _TRANSCRIBE,
     # Where a run is named, what may be done with it is checked as well.
     "TrainApi.poll": _VIEW,
+    "TrainApi.start_demo": Action.START_RUN,
     "TrainApi.perform_action": _VIEW,
     "TrainApi.make_command": _VIEW,
     "TrainApi.save_description": _VIEW,

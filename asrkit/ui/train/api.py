@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from asrkit import config as configs
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import free_bytes
 from asrkit.runs import heartbeat, launchers, lifecycle, ownership, queue, supervisor, watchdog
@@ -30,6 +31,7 @@ from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train import run_settings
 from asrkit.ui.train.followers import FollowerCache, RunFollower
 from asrkit.ui.train.run_quota import run_admitted
+from asrkit.ui.train.start import start_admitted
 from asrkit.units import format_size
 
 RUN_ACTIONS = {
@@ -106,6 +108,13 @@ class TrainApi:
         base_ms = LIVE_MS if run_id and not reply.get("ended", True) else ENDED_MS
         reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())
         return reply
+
+    def start_demo(self, request: Request) -> Reply:
+        """Start a run with the demo's preset. Return its id as `run`, or as `notice` why it cannot be started."""
+        try:
+            return {"run": start_admitted(self.store, configs.load_preset("demo").config).id}
+        except (AsrkitError, OSError) as error:
+            return {"notice": str(error)}
 
     def _start_ready_runs(self) -> tuple[list[run_list.Row], list[Run], str]:
         """Start the queued runs whose devices are free; return all rows, the queue, and why a start failed."""

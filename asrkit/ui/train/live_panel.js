@@ -8,6 +8,7 @@ import { t } from "../common/strings.js";
 import { Charts } from "./charts.js";
 import { createConfirmation } from "../common/confirm.js";
 import { Description } from "./description.js";
+import { FirstRun } from "./first_run.js";
 import { openSection } from "../export/section.js";
 import { Queue } from "./queue.js";
 import { RunDetails } from "./run_details.js";
@@ -44,6 +45,7 @@ class LivePanel {
     this.description = new Description(this.part, {
       onSave: (description) => this.send(call(this.server, "save_description", description)),
     });
+    new FirstRun(element, this.part, server, (id) => this.chooseRun(id));
     this.queue = new Queue(this.part, {
       onOpen: (id) => this.chooseRun(id),
       onAction: (id, action, position) => this.sendAction({ run: id, action, position }),

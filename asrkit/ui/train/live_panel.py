@@ -36,7 +36,13 @@ def build(store: RunStore, export_api: ExportApi, can_share: bool = False) -> gr
         html_template=template("train/live_panel.html"),
         js_on_load=scripts.mount_module("train/live_panel.js"),
         server_functions=server_functions(
-            TrainApi(store, can_share), "poll", "perform_action", "save_description", "list_settings", "make_command"
+            TrainApi(store, can_share),
+            "poll",
+            "start_demo",
+            "perform_action",
+            "save_description",
+            "list_settings",
+            "make_command",
         ),
         plotly_src=scripts.make_url(scripts.PLOTLY),
     )

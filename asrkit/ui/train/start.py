@@ -15,6 +15,7 @@ from asrkit.models import resolution
 from asrkit.runs import preparation, supervisor
 from asrkit.runs.description import make_description
 from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
+from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common import form
@@ -69,9 +70,7 @@ def start_run(
     yield gr.update(interactive=False), checking, gr.skip(), hidden, gr.skip(), gr.skip()
     try:
         config = _check_form(store, values).replace(dict.fromkeys(decided, True))
-        owned = Ownership(current_identity().owner_id, SHARED if visibility == SHARED else PRIVATE)
-        with run_admitted(store.unguarded, config):
-            run = supervisor.start(store.unguarded, config, owned=owned, description=make_description(name))
+        run = start_admitted(store, config, name, visibility)
     except (AsrkitError, OSError) as error:
         settings = error.settings if isinstance(error, UndecidedError) else ()
         decide = (
@@ -94,6 +93,16 @@ def start_run(
         )
         raise
     yield gr.skip(), update_message(""), run.id, hidden, (), ""
+
+
+def start_admitted(store: RunStore, config: TrainConfig, name: str = "", visibility: str = PRIVATE) -> Run:
+    """Start a run of whoever asks, within the limits of a visitor.
+
+    Raises AsrkitError or OSError where it cannot be started.
+    """
+    owned = Ownership(current_identity().owner_id, SHARED if visibility == SHARED else PRIVATE)
+    with run_admitted(store.unguarded, config):
+        return supervisor.start(store.unguarded, config, owned=owned, description=make_description(name))
 
 
 def _check_form(store: RunStore, values: tuple[Any, ...]) -> TrainConfig:

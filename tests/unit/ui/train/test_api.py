@@ -522,3 +522,19 @@ def test_settings_of_a_run_begin_with_those_that_differ_from_its_preset(store):
     assert first == {"label": "Learning rate", "value": "0.005", "preset": "0.001"}
     assert (second["label"], second["value"], third["preset"]) == ("Seed", "9", "")
     assert "There is no run" in get_api(store).list_settings({"run": "nothing"})["notice"]
+
+
+def test_demo_starts_with_its_preset_or_says_why_it_cannot(store, monkeypatch):
+    started = []
+
+    def start_admitted(store, started_config):
+        if started:
+            raise RunError("There is no room.")
+        started.append(started_config)
+        return store.unguarded.create(started_config, "20260101-000000-demo")
+
+    monkeypatch.setattr(api, "start_admitted", start_admitted)
+    panel = TrainApi(store)
+    assert panel.start_demo({}) == {"run": "20260101-000000-demo"}
+    assert started == [config.load_preset("demo").config]
+    assert panel.start_demo({}) == {"notice": "There is no room."}
