@@ -36,6 +36,9 @@ LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/d
 def main(descriptor: int) -> int:
     """Fork until the other end is closed."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes what has ended
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # a cluster sends it to all processes of a job, and the worker saves first
     with socket.socket(fileno=descriptor) as control:
         while True:
             name, descriptors, _, _ = socket.recv_fds(control, MAX_NAME_BYTES, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from transformers import TrainingArguments
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Column, Utterance
 from asrkit.models.frames import FrameGeometry
+from asrkit.runs import launchers
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatchSampler
 from asrkit.training.data import Collator, Item, SpeechDataset
@@ -67,6 +70,7 @@ def make_train_loader(
         num_workers=num_workers,
         prefetch_factor=prefetch_factor(num_workers),
         persistent_workers=bool(num_workers),
+        worker_init_fn=outlive_preemption,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -84,9 +88,16 @@ def make_eval_loader(
         collate_fn=Collator(processor),
         generator=torch.Generator(),
         num_workers=num_workers,
+        worker_init_fn=outlive_preemption,
         prefetch_factor=prefetch_factor(num_workers),
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def outlive_preemption(_: int) -> None:
+    """Let a loader process go on when a cluster asks all processes of a job to end, as long as the worker needs it."""
+    if launchers.JOB in os.environ:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def prefetch_factor(num_workers: int) -> int | None:

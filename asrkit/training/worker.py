@@ -355,6 +355,10 @@ def _fail(run: Run, error: BaseException) -> None:
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stopping.disable_interrupts()
+    if run.has_flag(PREEMPT) and not stopping.has_stop_flag(run):  # what it needs was ended before it could save
+        logger.info("The cluster takes the machine away.", exc_info=error)
+        _emit_preempted(run, "Interrupted before a checkpoint was saved")
+        return
     logger.error("The run failed.", exc_info=error)
     failure = explain(error)
     events_of_process = run.last_events(since=(run.process() or {}).get("events_from", 0))

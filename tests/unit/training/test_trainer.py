@@ -13,7 +13,7 @@ from transformers import AutoModelForCTC, AutoProcessor, Trainer, TrainerCallbac
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
 from asrkit.runs import events
-from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
+from asrkit.runs.run import CANCEL, EVALUATE, PREEMPT, SAVE, STOP
 from asrkit.runs.store import RunStore
 from asrkit.training import evaluation, evaluator
 from asrkit.training.arguments import choose_optimizer, resolve_precision
@@ -397,7 +397,7 @@ def test_falling_loss_does_not_reset_patience_after_collapse():
     assert record.num_stale == 2 and record.best.wer == 0.5
 
 
-@pytest.mark.parametrize(("flag", "saved"), [(STOP, ["checkpoint-2"]), (CANCEL, [])])
+@pytest.mark.parametrize(("flag", "saved"), [(STOP, ["checkpoint-2"]), (PREEMPT, ["checkpoint-2"]), (CANCEL, [])])
 def test_stop_and_cancel_flags_end_training_after_step(build, flag, saved):
     trainer = build(max_steps=9)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs.run import STOP
+from asrkit.runs.run import PREEMPT, STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import distributed, inputs
+from asrkit.training import distributed, inputs, worker
 from asrkit.training.stopping import StopRequested
 
 
@@ -26,3 +26,15 @@ def test_stop_during_download_is_broadcast_to_other_processes(tmp_path, monkeypa
     with pytest.raises(StopRequested):
         inputs.fetch_base_model(run, config) if source == "model" else inputs.load_data(run, config, None)
     assert broadcasts == [True]
+
+
+def test_error_on_preemption_is_no_end_of_the_run(tmp_path, monkeypatch):
+    """A cluster ends what the worker needs, too: a node's other processes, or readers."""
+    run = RunStore(tmp_path / "runs").create(TrainConfig(), "one")
+    run.set_flag(PREEMPT)
+    monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
+    worker._fail(run, RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated."))
+    assert [event.data["phase"] for event in run.events()[0]] == ["preempted"]
+    run.set_flag(STOP)
+    worker._fail(run, RuntimeError("broken"))
+    assert run.events()[0][-1].kind == "failed"
