@@ -71,6 +71,13 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="train on data that was read on assumptions (what `audit` says); same as --set accept_assumptions=true",
     )
+    parser.add_argument(
+        "--sweep",
+        metavar="FIELD=A,B,C",
+        action="append",
+        default=[],
+        help="start a run for each of these values; may be repeated, for each combination",
+    )
     parser.add_argument("--run-id", metavar="ID", help="default: the time and the preset")
 
 

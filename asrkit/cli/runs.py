@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asrkit.cli import options as shared
-from asrkit.errors import ConfigError
+from asrkit.errors import ConfigError, RunError
 from asrkit.files import readable_disk_errors
-from asrkit.runs import heartbeat, queue, summary, supervisor
+from asrkit.runs import heartbeat, queue, summary, supervisor, sweeps
 from asrkit.runs.report import archive as archives
 from asrkit.runs.report import card
 from asrkit.runs.run import Run
@@ -34,6 +34,9 @@ def add_command(commands: shared.Commands) -> None:
         ("resume", _resume, "continue a stopped, failed or crashed run"),
     ):
         shared.add_json_flag(_add_action(actions, name, _apply_and_show(action), help))
+    sweep_parser = shared.add_parser(actions, "sweep", show_sweep, "compare the runs of a sweep: mean and spread")
+    sweep_parser.add_argument("name", metavar="NAME")
+    shared.add_json_flag(sweep_parser)
     move_parser = _add_action(actions, "move", move, "give a queued run another position in the queue")
     move_parser.add_argument("position", metavar="POSITION", type=int, help="1 for the next; beyond the end for last")
     shared.add_json_flag(move_parser)
@@ -129,8 +132,25 @@ def list_runs(options: argparse.Namespace) -> None:
 def start(options: argparse.Namespace) -> None:
     store, config = shared.open_store(options), shared.make_config(options)
     shared.print_licence(config, store)
+    if options.sweep:
+        name, _ = sweeps.start_sweep(store, config, sweeps.parse_sweep(options.sweep), options.run_id)
+        return _show_sweep(store, name, options.json)
     run = supervisor.start(store, config, options.run_id)
     _show(run, options.json)
+
+
+def show_sweep(options: argparse.Namespace) -> None:
+    _show_sweep(shared.open_store(options), options.name, options.json)
+
+
+def _show_sweep(store: RunStore, name: str, as_json: bool) -> None:
+    runs = sweeps.find_sweep(store, name)
+    if not runs:
+        raise RunError(f"There is no sweep {name} in {store.root}; `train --sweep` starts one and prints its name.")
+    rows = sweeps.compare(runs)
+    if as_json:
+        return shared.print_json({"sweep": name, "rows": [row.to_dict() for row in rows]})
+    print(f"Sweep {name}\n{sweeps.format_table(rows)}")
 
 
 def move(options: argparse.Namespace) -> None:

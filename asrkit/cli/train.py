@@ -8,7 +8,7 @@ from typing import Any
 
 from asrkit.cli import options as shared
 from asrkit.errors import RunError
-from asrkit.runs import audit_record, events, lifecycle, queue, summary, supervisor
+from asrkit.runs import audit_record, events, lifecycle, queue, summary, supervisor, sweeps
 from asrkit.runs.run import STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.view import RunView
@@ -25,6 +25,10 @@ def run(options: argparse.Namespace) -> int:
     store = shared.open_store(options)
     config = shared.make_config(options)
     shared.print_licence(config, store)
+    if options.sweep:
+        name, runs = sweeps.start_sweep(store, config, sweeps.parse_sweep(options.sweep), options.run_id)
+        print(f"Sweep {name}: {len(runs)} runs in {store.root}", flush=True)
+        return _follow_sweep(store, name, runs)
     started = supervisor.start(store, config, options.run_id)
     print(f"Run {started.id} in {started.path}", flush=True)
     for finding in audit_record.load_assumptions(started):
@@ -65,6 +69,38 @@ def _follow(store: RunStore, run: Run) -> int:
     if status in (lifecycle.FINISHED, lifecycle.STOPPED):
         return 0
     raise RunError(_explain_failure(run, run_view, status))
+
+
+def _follow_sweep(store: RunStore, name: str, runs: list[Run]) -> int:
+    """Print each change of a run's status until all have ended, then the table of the sweep.
+
+    The first Ctrl-C asks all of them to stop and save; the second one leaves that to the background.
+    """
+    known: dict[str, str] = {}
+    is_stopped = False
+    while True:
+        try:
+            statuses = {run.id: lifecycle.get_status(run) for run in runs if run.config_path.exists()}
+            for run_id, status in statuses.items() - known.items():
+                print(f"{run_id}  {status}", flush=True)
+            known = statuses
+            if not any(status in lifecycle.ACTIVE or status == lifecycle.QUEUED for status in statuses.values()):
+                break
+            queue.start_ready_runs(store)
+            time.sleep(shared.POLL_INTERVAL_S)
+        except KeyboardInterrupt:
+            if is_stopped:
+                print(f"\nThe runs of sweep {name} continue saving in the background.", flush=True)
+                return 130
+            is_stopped = True
+            for run in reversed(runs):  # the queued ones first, so that none of them starts
+                supervisor.stop(run)
+            print("\nStopping and saving; press Ctrl-C again to leave that to the background.", flush=True)
+    print(sweeps.format_table(sweeps.compare(runs)), flush=True)
+    failed = [run_id for run_id, status in known.items() if status not in (lifecycle.FINISHED, lifecycle.STOPPED)]
+    if failed:
+        raise RunError(f"{', '.join(failed)} failed; `python -m asrkit runs show ID` says why.")
+    return 0
 
 
 def _explain_failure(run: Run, run_view: RunView, status: str) -> str:

@@ -56,7 +56,7 @@ class RunStore:
 
         RunError if the id is taken or is no file name, or the disk is full.
         """
-        chosen_id = run_id or self._make_id(config)
+        chosen_id = run_id or self.make_id(config)
         if not RUN_ID.fullmatch(chosen_id):
             raise RunError(f"Run id {chosen_id!r} cannot be used; use letters, digits, dots, dashes and underscores.")
         target = self.root / chosen_id
@@ -76,7 +76,7 @@ class RunStore:
                 raise
         return Run(target)
 
-    def _make_id(self, config: configs.TrainConfig) -> str:
+    def make_id(self, config: configs.TrainConfig) -> str:
         stem = f"{_stamp(time.localtime())}-{config.preset or 'custom'}"
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
         return next(name for name in names if not (self.root / name).exists())

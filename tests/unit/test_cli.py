@@ -731,3 +731,29 @@ def test_model_is_packed_by_itself(asrkit, refused, ended, tmp_path, monkeypatch
     ended.model_dir.mkdir()
     (ended.model_dir / "config.json").write_text("{}")
     assert asrkit("runs", "archive", ended.id, "--model")[1].startswith(f"{ended.id}-model.zip: ")
+
+
+# Sweeps
+
+
+def test_sweep_is_compared_when_its_runs_have_ended(asrkit, store, monkeypatch):
+    def start(store, config, run_id, description):
+        run = store.create(config, run_id)
+        rate = config.learning_rate * 1e4 + config.seed / 100
+        run.append(Event("eval", 10.0, 4, 1.0, {"wer": rate, "cer": rate, "loss": 1.0}))
+        run.append(Event("finished", 11.0, 4, 1.0, {"message": "Finished."}))
+        run.process_path.write_text("{}")
+        return run
+
+    monkeypatch.setattr(supervisor, "start", start)
+    flags = ["--sweep", "learning_rate=1e-5,3e-5", "--sweep", "seed=1,2", "--run-id", "tuning"]
+    code, out, _ = asrkit("train", "--preset", "quick", *flags)
+    assert code == 0 and "Sweep tuning: 4 runs" in out and "tuning-4  finished" in out
+    assert "1e-05          2 of 2  11.50 ± 0.71 %" in out
+    _, out, _ = asrkit("runs", "sweep", "tuning", "--json")
+    rows = json.loads(out)["rows"]
+    assert [row["values"]["learning_rate"] for row in rows] == [1e-5, 3e-5] and rows[0]["wer"]["runs"] == 2
+
+
+def test_unknown_sweep_is_refused(refused):
+    assert "There is no sweep tuned" in refused("runs", "sweep", "tuned")
