@@ -9,12 +9,12 @@ from pathlib import Path
 from asrkit.cli import options as shared
 from asrkit.errors import ConfigError, RunError
 from asrkit.files import readable_disk_errors
-from asrkit.runs import heartbeat, queue, summary, supervisor, sweeps
+from asrkit.runs import heartbeat, mirrors, queue, summary, supervisor, sweeps
 from asrkit.runs.report import archive as archives
 from asrkit.runs.report import card
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.units import format_size
+from asrkit.units import format_count, format_size
 
 
 def add_command(commands: shared.Commands) -> None:
@@ -37,6 +37,9 @@ def add_command(commands: shared.Commands) -> None:
     sweep_parser = shared.add_parser(actions, "sweep", show_sweep, "compare the runs of a sweep: mean and spread")
     sweep_parser.add_argument("name", metavar="NAME")
     shared.add_json_flag(sweep_parser)
+    mirror_parser = _add_action(actions, "mirror", mirror, "send a run's curves to TensorBoard, trackio or wandb")
+    mirror_parser.add_argument("--to", required=True, choices=mirrors.NAMES)
+    mirror_parser.add_argument("--follow", action="store_true", help="go on until the run has ended")
     move_parser = _add_action(actions, "move", move, "give a queued run another position in the queue")
     move_parser.add_argument("position", metavar="POSITION", type=int, help="1 for the next; beyond the end for last")
     shared.add_json_flag(move_parser)
@@ -151,6 +154,12 @@ def _show_sweep(store: RunStore, name: str, as_json: bool) -> None:
     if as_json:
         return shared.print_json({"sweep": name, "rows": [row.to_dict() for row in rows]})
     print(f"Sweep {name}\n{sweeps.format_table(rows)}")
+
+
+def mirror(options: argparse.Namespace) -> None:
+    run = _get_run(options)
+    points = format_count(mirrors.send(run, options.to, options.follow), "point")
+    print(f"{points} of run {run.id} sent to {options.to}.")
 
 
 def move(options: argparse.Namespace) -> None:

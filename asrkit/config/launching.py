@@ -39,3 +39,9 @@ class LaunchSettings:
     slurm_options: str = _setting(
         "", "Further Slurm options", "Flags of sbatch, such as --cpus-per-task=8 --mem=32G --qos=long."
     )
+    mirrors: str = _setting(
+        "",
+        "Mirrors",
+        "Where else the curves are written: tensorboard, trackio, wandb, or several of them, separated by commas. Each "
+        "needs its package.",
+    )

@@ -9,7 +9,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
-from asrkit.runs import events, heartbeat, launchers, ownership, preparation, preparation_cache, summary
+from asrkit.runs import events, heartbeat, launchers, mirrors, ownership, preparation, preparation_cache, summary
 from asrkit.runs.description import Description, write_description
 from asrkit.runs.launchers import Launcher
 from asrkit.runs.lifecycle import ACTIVE, CRASHED, FINISHED, QUEUED, RESUMABLE, RUNNING, STARTING, STOPPED, get_status
@@ -41,6 +41,7 @@ def start(
     config = config.replace({"model": resolution.absolute_name(config.model, store)})
     launcher = launchers.for_config(config)
     launcher.check(config)
+    mirrors.parse_names(config.mirrors)
     preparation.check_access(config)
     prepared = preparation_cache.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
@@ -62,6 +63,7 @@ def start(
             except BaseException:
                 store.delete(run)
                 raise
+    mirrors.start_mirrors(run, config)
     if assigned is None:
         start_ready_runs(store)
     return run
@@ -110,9 +112,10 @@ def _submit_again(store: RunStore, run: Run, *flags: str) -> bool:
     assigned = _assign(store, run.config(), launcher)
     if assigned is None:
         enqueue(run, next_position(store))
-        return True
-    launcher.submit(run, assigned)
-    return False
+    else:
+        launcher.submit(run, assigned)
+    mirrors.start_mirrors(run, run.config())
+    return assigned is None
 
 
 def resume_interrupted(store: RunStore) -> list[Run]:
