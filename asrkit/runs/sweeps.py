@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,9 +69,14 @@ def start_sweep(
     return name, runs
 
 
+def sweep_name(run: Run) -> str:
+    """Return the name of the sweep that a run belongs to; empty if it belongs to none."""
+    return str(_read(run).get("name", ""))
+
+
 def find_sweep(store: RunStore, name: str) -> list[Run]:
     """Return the runs of a sweep in the order in which they were started."""
-    runs = [run for run in store.all() if _read(run).get("name") == name]
+    runs = [run for run in store.all() if sweep_name(run) == name]
     return sorted(runs, key=lambda run: int(run.id.rpartition("-")[2]))
 
 
@@ -110,27 +115,41 @@ def summarize(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def compare(runs: Iterable[Run]) -> list[SweepRow]:
-    """Return a row for each combination of values, the lowest mean WER first and those without any last."""
+    """Return the rows of a sweep, by the events of its runs."""
+    return group(runs, lambda run: getattr(summary.get_best_evaluation(run, load_view(run, skim=True)), "data", {}))
+
+
+def group(runs: Iterable[Run], read_metrics: Callable[[Run], Mapping[str, Any]]) -> list[SweepRow]:
+    """Return a row for each combination of values, the lowest mean WER first and those without any last.
+
+    read_metrics: returns wer, cer and loss of the best evaluation of a run, as far as it has them.
+    """
     rows: dict[str, SweepRow] = {}
     for run in runs:
         values = {name: value for name, value in _read(run).get("values", {}).items() if name != SEED}
         row = rows.setdefault(repr(values), SweepRow(values, [], [], [], []))
         row.runs.append(run.id)
-        if best := summary.get_best_evaluation(run, load_view(run, skim=True)):
-            for name in ("wer", "cer", "loss"):
-                if best.data.get(name) is not None:
-                    getattr(row, name).append(best.data[name])
+        metrics = read_metrics(run)
+        for name in ("wer", "cer", "loss"):
+            if metrics.get(name) is not None:
+                getattr(row, name).append(metrics[name])
     return sorted(rows.values(), key=lambda row: (not row.wer, statistics.fmean(row.wer) if row.wer else 0.0))
 
 
-def format_table(rows: Sequence[SweepRow]) -> str:
-    """Format the rows as a table of text: values, runs, and mean ± standard deviation of each metric."""
+def make_cells(rows: Sequence[SweepRow]) -> list[list[str]]:
+    """Return the cells of a table, heads first: values, runs, and mean ± standard deviation of each metric."""
     fields = [name for name in FIELDS if any(name in row.values for row in rows)]
     lines = [[*fields, "runs", "WER", "CER", "loss"]]
     for row in rows:
         values = [format_value(row.values[name]) for name in fields]
         metrics = [_format_rate(row.wer), _format_rate(row.cer), _format_spread(row.loss, 4)]
         lines.append([*values, f"{len(row.wer)} of {len(row.runs)}", *metrics])
+    return lines
+
+
+def format_table(rows: Sequence[SweepRow]) -> str:
+    """Format the table of `make_cells` as text."""
+    lines = make_cells(rows)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = (
         "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in lines

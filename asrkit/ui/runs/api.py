@@ -17,7 +17,7 @@ from typing import Any
 from asrkit import units
 from asrkit.config import FIELDS, field_label
 from asrkit.errors import AsrkitError, DataError
-from asrkit.runs import lifecycle
+from asrkit.runs import lifecycle, sweeps
 from asrkit.runs.clock import RunClock
 from asrkit.runs.curves import thin
 from asrkit.runs.differences import short_name
@@ -138,6 +138,7 @@ class RunsApi:
         """
         rows = self.run_list.rows()
         visible = [row.run_id for row in rows if can(Action.SEE_RUN, row.run)]
+        seen = set(visible)
         with self._lock:
             self._refresh(rows)
             # Versions count changes of the whole table; who sees only a part of it gets that part anew.
@@ -161,10 +162,22 @@ class RunsApi:
                     {"name": name, "label": label, "short": short_name(name) if name in FIELDS else name}
                     for name, label in labels.items()
                 ]
+            reply["sweeps"] = self._make_sweeps([row.run for row in rows if row.run_id in seen])
         reply["curves"] = self._make_curves(request.get("compare") or {}, str(request.get("series")))
         base_ms = ACTIVE_MS if any(row.is_active for row in rows) else IDLE_MS
         reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())
         return reply
+
+    def _make_sweeps(self, runs: list[Run]) -> list[dict[str, Any]]:
+        """Return the table of each sweep that these runs belong to, the newest first."""
+        members: dict[str, list[Run]] = {}
+        for run in runs:
+            if (name := sweeps.sweep_name(run)) and run.id in self._rows:
+                members.setdefault(name, []).append(run)
+        return [
+            {"name": name, "cells": sweeps.make_cells(sweeps.group(group, lambda run: self._rows[run.id][1]))}
+            for name, group in members.items()
+        ]
 
     def _refresh(self, rows: list[Row]) -> None:
         """Update the rows of the table, and its version if any has changed."""

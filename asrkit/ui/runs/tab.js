@@ -6,6 +6,7 @@ import { call, createPageId, warnNoAnswer } from "../common/server.js";
 import { t } from "../common/strings.js";
 import { Comparison } from "./comparison.js";
 import { wireImport } from "./import.js";
+import { drawSweeps } from "./sweeps.js";
 import { Table } from "./table.js";
 
 const OFFLINE_MS = 3000;
@@ -90,6 +91,7 @@ class RunsTab {
       this.known = { instance: reply.instance, version: reply.version };
       this.table.update(reply);
       this.comparison.update(reply.curves, reply.ids);
+      drawSweeps(this.part("sweeps"), reply.sweeps);
       return reply.pace_ms;
     } catch (error) {
       warnNoAnswer(error);

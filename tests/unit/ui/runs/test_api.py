@@ -12,6 +12,7 @@ from asrkit.files import write_json
 from asrkit.runs import processes
 from asrkit.runs.description import make_description, write_description
 from asrkit.runs.events import Event
+from asrkit.runs.metadata import update_metadata
 from asrkit.runs.report import archive
 from asrkit.runs.store import RunStore
 from asrkit.ui.runs.api import RunsApi
@@ -191,3 +192,15 @@ def test_uploaded_archive_becomes_a_run(store, runs_api, tmp_path, monkeypatch):
     assert runs_api.import_run(request) == {"run": "one"}
     assert rows_by_id(runs_api.poll({}))["one"]["wer"] == 0.3
     assert "was not uploaded here" in runs_api.import_run({"path": str(tmp_path), "name": "x.zip"})["error"]
+
+
+def test_sweep_has_a_table_with_mean_and_spread(store, runs_api):
+    assert runs_api.poll({})["sweeps"] == []
+    for number, wer in enumerate([0.3, 0.5], 1):
+        run = make_run(store, f"tuning-{number}", 0.9, wer)
+        update_metadata(run, {"sweep": {"name": "tuning", "values": {"learning_rate": 1e-5, "seed": number}}})
+    (sweep,) = runs_api.poll({})["sweeps"]
+    assert sweep["name"] == "tuning" and sweep["cells"] == [
+        ["learning_rate", "runs", "WER", "CER", "loss"],
+        ["1e-05", "2 of 2", "40.00 ± 14.14 %", "20.00 ± 7.07 %", "0.8000 ± 0.2828"],
+    ]
