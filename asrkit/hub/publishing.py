@@ -65,7 +65,7 @@ def require_writable(target: Target) -> list[str]:
             f"The {noun} {name} is public on the Hugging Face Hub; make it private in its settings first, publish "
             "publicly, or choose another name."
         )
-    return [file.rfilename for file in info.siblings or []]
+    return [file.rfilename for file in getattr(info, "siblings", None) or []]  # a kernel, a kind of its own, has none
 
 
 def _check_token(user: Mapping[str, Any], name: str) -> None:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parents[2] / "asrkit"
 REPEATED = re.compile(r"(?<![\w.'-])([A-Za-z]{2,})\s+\1(?![\w'-])", re.IGNORECASE)
 
@@ -28,11 +26,14 @@ def _plain(value: ast.expr) -> ast.expr:
     return value if isinstance(value, ast.Constant) else ast.Constant("{}")
 
 
-@pytest.mark.parametrize(
-    "path", [*PACKAGE.rglob("*.py"), PACKAGE / "ui/strings/en.json"], ids=lambda path: str(path.relative_to(PACKAGE))
-)
-def test_no_text_repeats_a_word(path):
-    assert [(where, match[0]) for where, text in read_texts(path) for match in REPEATED.finditer(text)] == []
+def test_no_text_repeats_a_word():
+    repeated = [
+        (str(path.relative_to(PACKAGE)), where, match[0])
+        for path in [*PACKAGE.rglob("*.py"), PACKAGE / "ui/strings/en.json"]
+        for where, text in read_texts(path)
+        for match in REPEATED.finditer(text)
+    ]
+    assert repeated == []
 
 
 def test_repeated_words_are_found_across_lines_of_a_message(tmp_path):

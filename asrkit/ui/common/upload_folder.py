@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
-import fcntl
 import os
 import secrets
-import shutil
 import tempfile
 from contextvars import ContextVar
 from pathlib import Path
-from stat import S_ISDIR
 from typing import Any
 
 import orjson
@@ -23,6 +19,7 @@ from starlette.responses import PlainTextResponse
 
 from asrkit.errors import DataError, QuotaError
 from asrkit.ui import strings
+from asrkit.ui.common.private_folder import make_private_folder
 from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
@@ -37,39 +34,10 @@ _upload: ContextVar[str] = ContextVar("upload", default="other")
 
 
 def set_upload_folder() -> None:
-    """Store uploads in a new folder that only this user can open, and remove the folders of apps that have ended.
-
-    It is in the folder for temporary files, which other users may share: its name cannot be predicted, and nothing is
-    followed that looks like one of ours but is a link or belongs to somebody else.
-    """
+    """Store uploads in a new private folder, and remove the folders of apps that have ended."""
     shared = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     shared.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned_folders(shared)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=shared))
-    _lock(folder)
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-
-def _remove_abandoned_folders(shared: Path) -> None:
-    """Remove upload folders of this user whose app has ended: nobody holds their lock."""
-    for folder in shared.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # another app removes it, or uses it
-            stat = folder.lstat()
-            if S_ISDIR(stat.st_mode) and stat.st_uid == os.getuid() and (descriptor := _lock(folder)) is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(descriptor)
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder until this process ends; None if another process holds the lock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    os.environ["GRADIO_TEMP_DIR"] = str(make_private_folder(shared, PREFIX))
 
 
 class UploadMiddleware:

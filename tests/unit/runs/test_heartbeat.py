@@ -28,7 +28,8 @@ from asrkit.runs.run import Run
 watchdog.guard_worker(Run(pathlib.Path(sys.argv[1])), lambda: None, interval_s=0.1)
 {work}
 """
-BUSY, STUCK = "while True: sum(range(100_000))", "threading.Lock().acquire(); threading.Event().wait(); time.sleep(600)"
+BUSY = "while True: sum(range(1_000_000)); time.sleep(0.1)"
+STUCK = "threading.Lock().acquire(); threading.Event().wait(); time.sleep(600)"
 
 
 @pytest.fixture

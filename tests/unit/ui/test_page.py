@@ -1,7 +1,7 @@
 """The page as a whole, without a browser."""
 
+import runpy
 import socket
-import subprocess
 import sys
 from html import escape
 from pathlib import Path
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
+from asrkit import startup
 from asrkit.errors import RunError, UndecidedError
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
@@ -33,17 +34,17 @@ def test_page_is_built_over_a_missing_runs_directory(store):
     assert not store.root.exists()
 
 
-def test_port_in_use_is_reported_as_one_sentence():
+def test_port_in_use_is_reported_as_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(startup, "exit_on_interrupt", lambda: None)
+    program = runpy.run_path(str(PROJECT / "app.py"))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(RunError, match=rf"^Port {port} on 127.0.0.1 cannot be used .*--port\.$"):
             app.check_port("127.0.0.1", port)
-        done = subprocess.run(
-            [sys.executable, "app.py", "--port", str(port)], cwd=PROJECT, capture_output=True, text=True, timeout=120
-        )
-    assert done.returncode == 1
-    assert done.stderr.strip().startswith(f"Port {port} on 127.0.0.1 cannot be used")
-    assert len(done.stderr.strip().splitlines()) == 1
+        monkeypatch.setattr(sys, "argv", ["app.py", "--port", str(port)])
+        assert program["main"]() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Port {port} on 127.0.0.1 cannot be used")
 
 
 def test_space_listens_on_all_addresses_and_stores_runs_on_its_disk(monkeypatch, tmp_path):

@@ -20,4 +20,4 @@ def run_node(*arguments: str | Path) -> None:
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_script(path):
-    run_node("--test", path)
+    run_node(path)

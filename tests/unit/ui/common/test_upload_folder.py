@@ -10,11 +10,10 @@ from gradio.utils import get_upload_folder
 
 from asrkit.ui.common import upload_folder
 
-APP = """
-import os, sys
-from asrkit.ui.common import upload_folder
-upload_folder.set_upload_folder()
-print(os.environ["GRADIO_TEMP_DIR"], flush=True)
+APP = f"""
+import pathlib, sys
+from asrkit.ui.common.private_folder import make_private_folder
+print(make_private_folder(pathlib.Path(sys.argv[1]), "{upload_folder.PREFIX}"), flush=True)
 sys.stdin.read()
 """
 
@@ -40,12 +39,9 @@ def test_upload_folder_is_new_and_private(tmp_path, restart, is_set):
     assert (tmp_path / "tmpabc").read_text() == "another program's"
 
 
-def test_folders_of_ended_apps_are_removed(tmp_path, restart, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    apps = [
-        subprocess.Popen([sys.executable, "-c", APP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+def test_folders_of_ended_apps_are_removed(tmp_path, restart):
+    command = [sys.executable, "-c", APP, str(tmp_path)]
+    apps = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     running, killed = (Path(app.stdout.readline().strip()) for app in apps)
     apps[1].kill()
     apps[1].wait()
