@@ -196,3 +196,8 @@ def make_counter() -> ProgressCallback:
             print_progress(f"{message}: {done} of {total}", done, total)
 
     return on_progress
+
+
+def format_sample(clips: int | None, total: int | None) -> str:
+    """Format ` on 500 of 16,398 clips` for an evaluation on a sample; empty for others, and where it is unknown."""
+    return f" on {clips:,} of {total:,} clips" if clips is not None and total is not None and clips < total else ""

@@ -128,7 +128,9 @@ def list_runs(options: argparse.Namespace) -> None:
     for row in rows:
         if row["run_id"] in queued:
             row["status"] += f" ({queued.index(row['run_id']) + 1} of {len(queued)})"
-        best = f"  best WER {row['best']['wer']:.2%}" if row["best"] else ""
+        best = ""
+        if evaluation := row["best"]:
+            best = f"  best WER {evaluation['wer']:.2%}{shared.format_sample(evaluation['clips'], evaluation['of'])}"
         print(f"{row['run_id']}  {row['status']}  step {row['step']} of {row['total_steps'] or '?'}{best}")
 
 

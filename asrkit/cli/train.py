@@ -120,9 +120,11 @@ def _print_event(event: events.Event, run_view: RunView) -> None:
         eta_s = run_view.eta_s()
         left = f", about {format_rough_duration(eta_s)} left" if eta_s is not None else ""
         print(f"step {event.step} of {run_view.total_steps}  loss {_format_loss(data['loss'])}{left}", flush=True)
-    elif event.kind == events.EVAL:
+    elif event.kind in (events.EVAL, events.FINAL_EVAL):
+        step = event.step if event.kind == events.EVAL else data["model_step"]
+        sample = shared.format_sample(*summary.count_clips(event))
         print(
-            f"evaluation at step {event.step}: loss {_format_loss(data['loss'])}  WER {data['wer']:.2%}  "
+            f"evaluation at step {step}{sample}: loss {_format_loss(data['loss'])}  WER {data['wer']:.2%}  "
             f"CER {data['cer']:.2%}{_format_greedy(data)}",
             flush=True,
         )

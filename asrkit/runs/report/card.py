@@ -15,7 +15,7 @@ from asrkit.runs import events
 from asrkit.runs.audit_record import LEAK, read_audit
 from asrkit.runs.report import picture, usage
 from asrkit.runs.run import Run
-from asrkit.runs.summary import describe_model_step, get_best_evaluation
+from asrkit.runs.summary import count_clips, describe_model_step, get_best_evaluation
 from asrkit.runs.view import RunView, load_view
 from asrkit.units import format_count
 
@@ -135,11 +135,20 @@ def _render_introduction(run: Run, run_view: RunView, best: events.Event | None,
         if best.data.get(key) is not None
     ]
     return (
-        f"{text}\nBest evaluation (step {best.step}, by {run_view.metric.upper()}, references and hypotheses "
+        f"{text}\nBest evaluation (step {best.step}, by {run_view.metric.upper()}{_describe_clips(best)}, "
+        "references and hypotheses "
         f"through the normaliser `{best.data.get('normaliser', run.config().text_rules)}`):\n"
         + "\n".join(metrics)
         + "".join(f"\n\n{note}" for note in [describe_model_step(run, run_view)] if note)
     )
+
+
+def _describe_clips(best: events.Event) -> str:
+    """Say on which clips an evaluation was made, where it is known whether they are a sample."""
+    clips, total = count_clips(best)
+    if "of" not in best.data or clips is None or total is None:
+        return ""
+    return f", on all {total:,} clips" if clips == total else f", on a sample of {clips:,} of {total:,} clips"
 
 
 def _find_language(run: Run) -> str:

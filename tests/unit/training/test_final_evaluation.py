@@ -47,13 +47,15 @@ def stop_after(run, num_batches):
 
 
 def test_result_is_that_of_the_best_model_everywhere(run):
+    assert "on a sample of 2 of 6 clips" in card.render_card(run)
     assert final_evaluation.is_due(run) and score(run)
     best = summary.summarize_run(run)["best"]
     assert (best["step"], best["clips"], best["of"]) == (10, NUM_CLIPS, NUM_CLIPS) and best["wer_interval"]
     run_view = view.load_view(run)
     assert run_view.best.data["wer"] == best["wer"] and run_view.step == 10
     assert [event.data["utterances"] for event in run_view.evaluations] == [2], "the curve stays"
-    assert f"{best['wer']:.4f}" in card.render_card(run)
+    text = card.render_card(run)
+    assert "on all 6 clips" in text and f"- Wer: {best['wer']:.4f}" in text
     assert not final_evaluation.is_due(run) and not run.partial_results_paths()
 
 
