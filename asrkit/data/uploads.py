@@ -50,7 +50,7 @@ def save_upload(files: Sequence[tuple[Path, str]], data_dir: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".receiving-", dir=data_dir) as draft:
             for (source, _), name in zip(files, names, strict=True):
                 shutil.copyfile(source, Path(draft) / name)
-            target = claim_name(Path(draft), _names(Path(tabular[0] if len(tabular) == 1 else names[0]).stem))
+            target = claim_name(Path(draft), folder_names(Path(tabular[0] if len(tabular) == 1 else names[0]).stem))
             Path(draft).mkdir()  # for the temporary directory to remove
     except OSError as error:
         raise DataError(f"{data_dir} cannot be written ({error.strerror or error}); free some space.") from error
@@ -65,7 +65,7 @@ def _unpack(source: Path, name: str, data_dir: Path) -> Path:
         link.symlink_to(source.absolute())
         unpacked = Path(f"{draft}-content")
         confined.unpack(link, Path(draft)).rename(unpacked)
-        return claim_name(unpacked, _names(archives.stem(Path(name))))
+        return claim_name(unpacked, folder_names(archives.stem(Path(name))))
 
 
 def sanitize_file_name(name: str) -> str:
@@ -78,7 +78,7 @@ def sanitize_file_name(name: str) -> str:
     return last
 
 
-def _names(stem: str) -> Iterator[str]:
-    """Yield names for a folder, made from `stem`."""
+def folder_names(stem: str) -> Iterator[str]:
+    """Yield names for a folder of the data folder, made from `stem`: the first one that is free is taken."""
     plain = re.sub(r"[^\w-]+", "-", stem).strip("-")[:60] or "upload"
     return (plain if number == 1 else f"{plain}-{number}" for number in itertools.count(1))

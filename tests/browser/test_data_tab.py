@@ -275,3 +275,28 @@ def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page
     page.get_by_role("button", name="Use the chosen sentences instead").click()
     expect(part(page, "prompt")).not_to_have_text("Mine.")
     expect(part(page, "others")).to_be_hidden()
+
+
+def test_long_recording_is_aligned_with_its_text_and_loaded(open_page, app, tmp_path):
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))[:12]
+    pause = np.zeros(SAMPLING_RATE // 2, np.float32)
+    parts = [part for row in rows for part in (load_audio(CALLSIGNS / row["file_name"]).samples, pause)]
+    soundfile.write(tmp_path / "long.flac", np.concatenate(parts), SAMPLING_RATE)
+    page = open_data(open_page)
+    page.get_by_role("button", name="Align a long recording").click()
+    page.get_by_role("button", name="Align", exact=True).click()
+    expect(part(page, "notice")).to_have_text("Choose the recording.")
+    part(page, "align-audio").set_input_files(tmp_path / "long.flac")
+    expect(part(page, "align-chosen")).to_have_text("long.flac")
+    part(page, "align-text").fill("\n".join(row["text"] for row in rows))
+    part(page, "align-model").select_option("starter")
+    page.get_by_role("button", name="Align", exact=True).click()
+    expect(part(page, "align-summary")).to_contain_text("words.", timeout=60_000)
+    play = part(page, "align-clips").get_by_role("button").first
+    record_button_texts(play)
+    play.click()
+    expect_played(page)
+    page.get_by_role("button", name="Use this dataset").click()
+    expect(part(page, "layout")).to_have_text("folder with a metadata table")
+    expect(part(page, "path")).to_have_value(re.compile("long$"))

@@ -4,11 +4,13 @@
 import { partsOf, showMessage } from "../common/dom.js";
 import { createClipPlayer } from "../common/player.js";
 import { createPost } from "../common/server.js";
+import { Align } from "./align.js";
 import { Audit } from "./audit.js";
 import { Dataset } from "./dataset.js";
 import { Recorder } from "./recorder.js";
 import { Transcripts } from "./transcripts.js";
 
+const SOURCES = ["add", "record", "align-long"];
 const DATASET_SECTIONS = ["summary", "texts", "audit", "train"];
 
 class DataTab {
@@ -22,6 +24,7 @@ class DataTab {
     this.transcripts = new Transcripts(this);
     this.audit = new Audit(this);
     this.recorder = new Recorder(this);
+    this.align = new Align(this);
     for (const button of this.sourceButtons()) {
       button.addEventListener("click", () => this.chooseSource(button.dataset.source));
     }
@@ -29,18 +32,19 @@ class DataTab {
     this.readForm();
     this.dataset.listKnown();
     this.recorder.loadPrompts();
+    this.align.loadModels();
   }
 
   sourceButtons() {
     return this.element.querySelectorAll("[data-source]");
   }
 
-  /** Add data, or record it. */
+  /** Add data, record it, or align a long recording. */
   chooseSource(source) {
     if (source !== "record") this.recorder.closeMicrophone();
     for (const button of this.sourceButtons()) button.setAttribute("aria-pressed", button.dataset.source === source);
-    for (const name of ["add", "record"]) this.part(name).hidden = name !== source;
-    this.showDataset(source !== "record" && Boolean(this.dataset.name));
+    for (const name of SOURCES) this.part(name).hidden = name !== source;
+    this.showDataset(source === "add" && Boolean(this.dataset.name));
     this.showNotice("");
   }
 

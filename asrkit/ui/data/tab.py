@@ -14,6 +14,7 @@ from asrkit.ui import strings
 from asrkit.ui.common import form, scripts
 from asrkit.ui.common.component import UI, server_functions, template
 from asrkit.ui.common.served_files import ServedFiles
+from asrkit.ui.data.alignment import AlignApi
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.recorder import Recorder
 
@@ -50,8 +51,9 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
 
     It triggers `select` when the visitor chooses to train on a dataset: the event has `settings` for the form.
     """
-    recorder = Recorder(store)
+    recorder, alignment = Recorder(store), AlignApi(store, api.datasets)
     audio.register("dataset", api.open_clip)
+    audio.register("passage", alignment.open_passage)
     return gr.HTML(
         value="",
         elem_id="data",
@@ -64,6 +66,7 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
             ),
             *server_functions(recorder, "list_prompts", "open_dataset", "describe_dataset", "save_take"),
             *server_functions(recorder, "correct_clip", "delete_clip"),
+            *server_functions(alignment, "list_models", "align", "poll", "cancel"),
         ],
         normalisers=[(name, normaliser.summary) for name, normaliser in NORMALISERS.items()],
         numbers=[(code, strings.text(f"data.number_language.{code or 'none'}")) for code in NUMBER_LANGUAGES],

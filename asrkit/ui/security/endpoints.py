@@ -105,6 +105,7 @@ FUNCTIONS: Mapping[str, Action] = {
     **{f"DataApi.{name}": _DATA for name in ("prepare_training", "add_upload")},
     **{f"Recorder.{name}": _DATA for name in ("list_prompts", "open_dataset", "describe_dataset", "save_take")},
     **{f"Recorder.{name}": _DATA for name in ("correct_clip", "delete_clip")},
+    **{f"AlignApi.{name}": _DATA for name in ("list_models", "align", "poll", "cancel")},
     **{f"EvaluateApi.{name}": _DATA for name in ("evaluate", "poll", "cancel", "make_csv")},
     **{f"ExportApi.{name}": _DATA for name in ("list_outlets", "export", "poll", "cancel")},
     **{f"ExportApi.{name}": _DATA for name in ("publish", "preview_card")},
