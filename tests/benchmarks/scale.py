@@ -2,7 +2,8 @@
 
 1. A store of `--runs` runs, one of which has `--points` points: the first answer for the table and for the long run's
    chart, then updates: server time, bytes per page, memory over many updates, and the cost for longer runs.
-2. With `--browser`, the same first answers in Chromium: from the first request until everything is drawn.
+2. With `--browser`, the same first answers in Chromium, from the first request until the first rows or the chart are
+   drawn, scrolling to the last row, the elements of the page, and the memory of the app.
 3. `--viewers` pages that poll a run while it trains, alternating with no viewers in `--rounds` rounds: the slowdown of
    training with a 95 % interval, and the processor time of the app, which does not depend on other processes.
 
@@ -30,6 +31,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -40,7 +42,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from asrkit.ui.common.viewers import GROUP_INTERVAL_S
-from asrkit.ui.runs.api import RunsApi
+from asrkit.ui.runs.api import MORE_MS, RunsApi
 from asrkit.ui.train.api import TrainApi
 from tests.support.tokens import AUTHORIZATION, add_token
 
@@ -87,6 +89,8 @@ def measure_polls(store: RunStore, num_runs: int, num_points: int) -> None:
     table, live = RunsApi(store), TrainApi(store)
     seconds, table_state = timed(lambda: table.poll({}))
     print(f"first answer for {num_runs} runs: {seconds:.2f} s, {format_size(table_state)}")
+    seconds, table_state = timed(lambda: poll_rest(table, table_state))
+    print(f"all others: {seconds:.2f} s")
     seconds, chart_state = timed(lambda: poll_history(live, long))
     print(
         f"first answer for a run of {num_points:,} points ({long.events_size() / 1e6:.0f} MB): {seconds:.2f} s, "
@@ -105,12 +109,19 @@ def measure_polls(store: RunStore, num_runs: int, num_points: int) -> None:
     print(f"memory after {NUM_UPDATES} updates: {growth_mb:+.1f} MB")
 
 
+def poll_rest(table: RunsApi, answer: dict) -> dict:
+    """Poll as a page does until all runs are read; return the last answer."""
+    while answer["pace_ms"] == MORE_MS:
+        answer = table.poll({"instance": answer["instance"], "version": answer["version"]})
+    return answer
+
+
 def measure_browser(store: RunStore, num_runs: int) -> None:
     """Measure the first answers in Chromium, until everything is drawn."""
     from playwright.sync_api import sync_playwright
 
     views = {
-        "compare=none": ("table", f"document.querySelectorAll('#runs tbody tr').length >= {num_runs}"),
+        "tab=runs": ("table", "document.querySelector('#runs tbody[data-part=rows] tr')"),
         "run=2027-long": ("chart", "document.querySelector('#live [data-part=loss]')?.data?.[0].x.length > 5"),
     }
     with serve_app(store) as (app, url, _), sync_playwright() as playwright:
@@ -127,7 +138,26 @@ def measure_browser(store: RunStore, num_runs: int) -> None:
             page.goto(add_token(f"{url}/?{query}"))
             page.wait_for_function(condition, polling=20, timeout=60_000)
             print(f"the {name} in Chromium: {time.monotonic() - request_times[0]:.2f} s from its first request")
+            if name == "table":
+                measure_scrolling(page, num_runs)
             page.close()
+        print(f"the app with {num_runs} runs: {app.memory_full_info().uss / 1e6:.0f} MB")
+
+
+def measure_scrolling(page: Any, num_runs: int) -> None:
+    """Measure the elements of the table, and a jump to its end, once all rows have come."""
+    count = f"document.querySelector('#runs [data-part=count]').textContent === '{num_runs:,} runs'"
+    page.wait_for_function(count, polling=20, timeout=60_000)
+    seconds = page.evaluate(
+        """async () => {
+            const scroll = document.querySelector("#runs .runs-scroll"), start = performance.now();
+            scroll.scrollTop = scroll.scrollHeight;
+            while (!scroll.querySelector("tr[data-run='2026-0000']")) await new Promise(requestAnimationFrame);
+            return (performance.now() - start) / 1000;
+        }"""
+    )
+    num_elements = page.evaluate("document.querySelectorAll('#runs *').length")
+    print(f"{num_elements} elements; {seconds:.2f} s from a jump to the end of the table to its last row")
 
 
 def wait_until_idle(app: psutil.Process) -> None:

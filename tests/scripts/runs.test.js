@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeDifferences, differingFields, matchesFilter, sortRows } from "../../asrkit/ui/runs/sorting.js";
+import {
+  describeDifferences, differingFields, matchesFilter, rowsAround, sortRows,
+} from "../../asrkit/ui/runs/sorting.js";
 import { splitTags } from "../../asrkit/ui/train/description.js";
 import { matches } from "../../asrkit/ui/train/settings.js";
 import { MOVES } from "../../asrkit/ui/train/queue.js";
@@ -62,4 +64,12 @@ test("a setting is found by all words of a query", () => {
 test("queue positions count from 1", () => {
   const positions = Object.fromEntries(MOVES.map(([name, , position]) => [name, position(2, 5)]));
   assert.deepEqual(positions, { first: 1, up: 2, down: 4, last: 5 });
+});
+
+test("the rows in sight are drawn with some around them", () => {
+  assert.deepEqual(rowsAround(0, 2000), { first: 0, last: 140 });
+  assert.deepEqual(rowsAround(700.5, 2000), { first: 650, last: 790 });
+  assert.deepEqual(rowsAround(1990, 2000), { first: 1860, last: 2000 });
+  assert.deepEqual(rowsAround(5, 3), { first: 0, last: 3 });
+  assert.deepEqual(rowsAround(0, 0), { first: 0, last: 0 });
 });

@@ -1,7 +1,8 @@
 """The Runs tab's API, which its script calls: a row for each run, and the curves of the runs to compare.
 
-Rows are made without the points of training curves. Each run is read on from where it was last read, and a row is sent
-only if it has changed: a page names the version of the table that it has.
+Rows are made without the points of training curves. Of a run under way only what is new is read, and a row is sent only
+if it has changed: a page names the version of the table that it has. Thousands of runs are read in several polls, the
+newest first.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ COMPARED_POINTS = 400
 MAX_COMPARED = 12
 DISK_INTERVAL_S = 20.0
 ACTIVE_MS, IDLE_MS = 2_000, 5_000
+REFRESH_S, MORE_MS = 0.25, 20
+"""How long a poll reads runs, and when the page asks for the rest."""
 READ_BYTES = 1 << 24
 SERIES = (
     "eval/wer",
@@ -70,9 +73,10 @@ class RunTracker:
         self.run = run
         self.settings = _read_settings(run)
         self._disk_bytes, self._disk_measured_s, self._clock = 0, float("-inf"), RunClock()
-        self._reset()
+        self.forget()
 
-    def _reset(self) -> None:
+    def forget(self) -> None:
+        """Free what was read; it is read again if the run goes on."""
         self.view, self.offset = RunView(self.run.id, max_points=TREND_POINTS), 0
 
     def catch_up(self) -> None:
@@ -80,7 +84,7 @@ class RunTracker:
         while True:
             new_events, offset = self.run.events(self.offset, READ_BYTES, skim=True)
             if offset < self.offset:  # another run has replaced this one
-                self._reset()
+                self.forget()
                 continue
             for event in new_events:
                 self.view.apply(event)
@@ -127,7 +131,8 @@ class RunsApi:
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
         self._ids: list[str] = []
         self._fields: list[str] = []
-        self._version, self._list_version, self._instance_id = 0, 0, uuid.uuid4().hex
+        self._version, self._list_version, self._fields_version = 0, 0, 0
+        self._instance_id = uuid.uuid4().hex
         self._lock = threading.Lock()
 
     def poll(self, request: Request) -> Reply:
@@ -137,21 +142,16 @@ class RunsApi:
         of the curves that the page has; `series` is the curve.
         """
         rows = self.run_list.rows()
-        visible = [row.run_id for row in rows if can(Action.SEE_RUN, row.run)]
-        seen = set(visible)
+        visible = {row.run_id: row for row in rows if can(Action.SEE_RUN, row.run)}
         with self._lock:
-            self._refresh(rows)
+            is_complete = self._refresh(rows)
             # Versions count changes of the whole table; who sees only a part of it gets that part anew.
             is_known = request.get("instance") == self._instance_id and len(visible) == len(rows)
             known_version = int(request.get("version") or 0) if is_known else -1
             reply: Reply = {
                 "instance": self._instance_id,
                 "version": self._version,
-                "rows": [
-                    row
-                    for version, row in (self._rows[run_id] for run_id in visible if run_id in self._rows)
-                    if version > known_version
-                ],
+                "rows": [self._describe(run_id) for run_id in visible if self._is_new(run_id, known_version)],
                 "ids": None,
                 "fields": None,
             }
@@ -162,10 +162,11 @@ class RunsApi:
                     {"name": name, "label": label, "short": short_name(name) if name in FIELDS else name}
                     for name, label in labels.items()
                 ]
-            reply["sweeps"] = self._make_sweeps([row.run for row in rows if row.run_id in seen])
+            reply["sweeps"] = self._make_sweeps([row.run for row in visible.values()])
         reply["curves"] = self._make_curves(request.get("compare") or {}, str(request.get("series")))
         base_ms = ACTIVE_MS if any(row.is_active for row in rows) else IDLE_MS
-        reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())
+        pace_ms = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())
+        reply["pace_ms"] = pace_ms if is_complete else MORE_MS
         return reply
 
     def _make_sweeps(self, runs: list[Run]) -> list[dict[str, Any]]:
@@ -179,22 +180,20 @@ class RunsApi:
             for name, group in members.items()
         ]
 
-    def _refresh(self, rows: list[Row]) -> None:
-        """Update the rows of the table, and its version if any has changed."""
+    def _is_new(self, run_id: str, known_version: int) -> bool:
+        return run_id in self._rows and max(self._rows[run_id][0], self._fields_version) > known_version
+
+    def _describe(self, run_id: str) -> dict[str, Any]:
+        """Return the row of a run, with the settings in which the runs differ."""
+        settings = self._trackers[run_id][1].settings
+        return {**self._rows[run_id][1], "settings": {name: settings.get(name) for name in self._fields}}
+
+    def _refresh(self, rows: list[Row]) -> bool:
+        """Update the rows of the table for a while, and its version if any has changed. Return whether all are read."""
         trackers = {row.run_id: self._get_tracker(row) for row in rows}
         fields = _list_differing_settings([tracker.settings for tracker in trackers.values() if tracker])
         have_fields_changed, self._fields = fields != self._fields, fields
-        for row in rows:
-            tracker = trackers[row.run_id]
-            state = (row.stamp, row.status)
-            is_unchanged = not row.is_active and self._states.get(row.run_id) == state
-            if tracker is None or (is_unchanged and not have_fields_changed):
-                continue
-            tracker.catch_up()
-            settings = {name: tracker.settings.get(name) for name in fields}
-            described = {"name": row.name, "tags": row.description.tags, "notes": row.description.notes}
-            self._set_row(row.run_id, {**tracker.make_row(row.status), **described, "settings": settings})
-            self._states[row.run_id] = state
+        is_complete = self._update_rows(rows, trackers)
         ids = [row.run_id for row in rows if trackers[row.run_id]]
         if ids != self._ids:
             for run_id in set(self._ids) - set(ids):
@@ -202,9 +201,30 @@ class RunsApi:
                     cache.pop(run_id, None)
             self._ids = ids
         elif not have_fields_changed:
-            return
+            return is_complete
         self._version += 1
         self._list_version = self._version
+        if have_fields_changed:
+            self._fields_version = self._version
+        return is_complete
+
+    def _update_rows(self, rows: list[Row], trackers: Mapping[str, RunTracker | None]) -> bool:
+        """Update the rows of runs under way, then for a while those of others; return whether the time was enough."""
+        end_s, is_over = time.monotonic() + REFRESH_S, False
+        for row in sorted(rows, key=lambda row: not row.is_active):
+            tracker, state = trackers[row.run_id], (row.stamp, row.status)
+            if tracker is None or (not row.is_active and self._states.get(row.run_id) == state):
+                continue
+            if is_over and not row.is_active:
+                return False
+            tracker.catch_up()
+            described = {"name": row.name, "tags": row.description.tags, "notes": row.description.notes}
+            self._set_row(row.run_id, {**tracker.make_row(row.status), **described})
+            self._states[row.run_id] = state
+            if not row.is_active:
+                tracker.forget()
+                is_over = time.monotonic() > end_s
+        return True
 
     def _set_row(self, run_id: str, row: dict[str, Any]) -> None:
         if self._rows.get(run_id, (0, None))[1] != row:

@@ -30,6 +30,16 @@ export function sortRows(rows, valueOf, isDescending) {
   });
 }
 
+export const MARGIN_ROWS = 50; // drawn above and below those in sight
+const VISIBLE_ROWS = 40; // at most, in the height that the table has
+
+/** Which of `count` rows to draw where the row `top` is the first in sight: from `first` to before `last`. */
+export function rowsAround(top, count) {
+  const drawn = VISIBLE_ROWS + 2 * MARGIN_ROWS;
+  const first = Math.max(0, Math.min(Math.floor(top) - MARGIN_ROWS, count - drawn));
+  return { first, last: Math.min(count, first + drawn) };
+}
+
 /** Fields of which the rows have different values. */
 export const differingFields = (rows, fields) =>
   fields.filter((field) => new Set(rows.map((row) => row.settings[field.name])).size > 1);

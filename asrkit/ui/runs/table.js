@@ -5,7 +5,7 @@ import { formatPercent, formatSetting } from "../common/formats.js";
 import { t } from "../common/strings.js";
 import { makeTags } from "../train/description.js";
 import { COLUMNS, settingColumn } from "./columns.js";
-import { describeDifferences, differingFields, matchesFilter, sortRows } from "./sorting.js";
+import { MARGIN_ROWS, describeDifferences, differingFields, matchesFilter, rowsAround, sortRows } from "./sorting.js";
 import { makeTrend } from "./trend.js";
 
 const MAX_SETTING_COLUMNS = 8;
@@ -23,7 +23,11 @@ export class Table {
     this.rows = new Map(); // id -> what is known of a run
     this.lines = new Map(); // id -> {line, row, look}: its <tr>, and what that was made of
     this.sorting = { key: "id", isDescending: true };
-    part("filter").addEventListener("input", () => this.draw());
+    this.shown = []; // the rows that match the filter, sorted
+    this.drawn = { first: 0, last: 0 }; // which of them are elements
+    this.rowHeight = 32; // px, until some are drawn
+    part("filter").addEventListener("input", () => this.drawFromTop());
+    part("scroll").addEventListener("scroll", () => this.onScroll(), { passive: true });
   }
 
   update(reply) {
@@ -37,8 +41,9 @@ export class Table {
 
   setIds(ids) {
     this.ids = ids;
+    const kept = new Set(ids);
     for (const id of this.rows.keys()) {
-      if (ids.includes(id)) continue;
+      if (kept.has(id)) continue;
       this.rows.delete(id);
       this.lines.delete(id);
     }
@@ -64,11 +69,16 @@ export class Table {
 
   // ---- drawing. Elements that stay are not replaced: a button that is replaced while it is pressed gets no click.
 
+  drawFromTop() {
+    this.part("scroll").scrollTop = 0;
+    this.draw();
+  }
+
   draw() {
     const columns = this.columns(), rows = this.shownRows(), focused = document.activeElement?.dataset?.focus;
+    this.shown = rows;
     this.drawHeads(columns);
-    const look = `${columns.map((column) => column.key)} ${document.body.className}`;
-    putChildren(this.part("rows"), rows.map((row) => this.line(row, columns, look)));
+    this.drawRows();
     const all = t("runs.count", { count: this.ids.length });
     const isAll = rows.length === this.ids.length;
     setText(this.part("count"), isAll ? all : t("runs.some_of", { shown: rows.length, all }));
@@ -77,6 +87,29 @@ export class Table {
     setText(this.part("more-settings"), rest && t("runs.more_settings", { names: rest }));
     if (!focused) return;
     this.element.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  /** Of thousands of rows, those in sight and some around them; the place of the others is kept free. */
+  drawRows() {
+    const columns = this.columns(), look = `${columns.map((column) => column.key)} ${document.body.className}`;
+    this.drawn = rowsAround(this.part("scroll").scrollTop / this.rowHeight, this.shown.length);
+    const { first, last } = this.drawn, into = this.part("rows");
+    putChildren(into, this.shown.slice(first, last).map((row) => this.line(row, columns, look)));
+    if (into.offsetHeight) this.rowHeight = into.offsetHeight / (last - first);
+    this.keepFree("above", first, columns.length);
+    this.keepFree("below", this.shown.length - last, columns.length);
+  }
+
+  keepFree(name, count, colSpan) {
+    const cell = make("td", { colSpan });
+    cell.style.cssText = `padding: 0; border: 0; height: ${Math.round(count * this.rowHeight)}px`;
+    this.part(name).replaceChildren(...(count ? [make("tr", {}, cell)] : []));
+  }
+
+  onScroll() {
+    const { first, last } = rowsAround(this.part("scroll").scrollTop / this.rowHeight, this.shown.length);
+    const isFar = Math.abs(first - this.drawn.first) > MARGIN_ROWS / 2;
+    if (isFar || (last === this.shown.length && this.drawn.last < last)) this.drawRows();
   }
 
   drawHeads(columns) {
@@ -100,7 +133,7 @@ export class Table {
     if (isSorted) cell.setAttribute("aria-sort", this.sorting.isDescending ? "descending" : "ascending");
     button.addEventListener("click", () => {
       this.sorting = { key, isDescending: isSorted ? !this.sorting.isDescending : key === "id" };
-      this.draw();
+      this.drawFromTop();
     });
     cell.append(button);
     return cell;

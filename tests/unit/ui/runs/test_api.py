@@ -15,6 +15,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.metadata import update_metadata
 from asrkit.runs.report import archive
 from asrkit.runs.store import RunStore
+from asrkit.ui.runs import api
 from asrkit.ui.runs.api import RunsApi
 
 NOW = 1_800_000_000.0
@@ -92,6 +93,41 @@ def test_only_changed_rows_are_sent_again(store, runs_api):
     second = runs_api.poll(first)
     assert set(rows_by_id(second)) == {"two"} and rows_by_id(second)["two"]["wer"] == 0.1
     assert len(json.dumps(second)) < 2000
+
+
+def test_many_runs_are_read_in_several_polls(store, runs_api, monkeypatch):
+    """Those under way, and then the newest first."""
+    monkeypatch.setattr(api, "REFRESH_S", -1.0)  # enough for one
+    make_run(store, "active", 0.5, finished=False)
+    for number in (1, 2, 3):
+        make_run(store, f"2026010{number}-000000-demo", 0.5, seed=number)
+    reply = runs_api.poll({})
+    assert len(reply["ids"]) == 4 and list(rows_by_id(reply)) == ["active", "20260103-000000-demo"]
+    seen = []
+    while reply["pace_ms"] == api.MORE_MS:
+        reply = runs_api.poll({"instance": reply["instance"], "version": reply["version"]})
+        seen += rows_by_id(reply)
+    assert seen == [f"2026010{number}-000000-demo" for number in (2, 1)]
+
+
+def test_a_setting_that_begins_to_differ_is_sent_for_all_runs(store, runs_api):
+    make_run(store, "one", 0.5)
+    first = runs_api.poll({})
+    make_run(store, "two", 0.5, seed=7)
+    runs_api.run_list.rows(refresh=True)
+    rows = rows_by_id(runs_api.poll(first))
+    assert (rows["one"]["settings"], rows["two"]["settings"]) == ({"seed": 42}, {"seed": 7})
+
+
+def test_a_run_that_goes_on_after_its_end_is_read_again(store, runs_api):
+    run = make_run(store, "one", 0.9, 0.5)
+    first = runs_api.poll({})
+    run.append(Event("started", NOW + 100, 20, 2.0, {"total_steps": 100, "metric_for_best_model": "wer"}))
+    run.append(Event("eval", NOW + 101, 20, 2.0, {"loss": 0.2, "wer": 0.1, "cer": 0.1}))
+    run.append(Event("finished", NOW + 130, 100, 10.0, {"message": "", "saved": True}))
+    runs_api.run_list.rows(refresh=True)
+    row = rows_by_id(runs_api.poll(first))["one"]
+    assert (row["wer"], row["trend"]) == (0.1, [0.9, 0.5, 0.1])
 
 
 def test_renamed_run_is_sent_again(store, runs_api):
