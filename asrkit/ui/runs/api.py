@@ -7,46 +7,37 @@ newest first.
 
 from __future__ import annotations
 
-import json
-import math
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from asrkit import units
 from asrkit.config import FIELDS, field_label
 from asrkit.errors import AsrkitError, DataError
-from asrkit.runs import lifecycle, sweeps
-from asrkit.runs.clock import RunClock
+from asrkit.runs import sweeps
 from asrkit.runs.curves import thin
 from asrkit.runs.differences import short_name
 from asrkit.runs.report import archive as archives
-from asrkit.runs.report import export, published
+from asrkit.runs.report import published
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.runs.summary import get_best_evaluation
-from asrkit.runs.view import RunView
 from asrkit.ui import strings
-from asrkit.ui.common import status_text
 from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.run_list import Row, RunList
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.common.viewers import Viewers
+from asrkit.ui.runs.tracker import RunTracker
 from asrkit.ui.security.permissions import Action, can
 from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train.followers import FollowerCache
 
-TREND_POINTS = 40
 COMPARED_POINTS = 400
 MAX_COMPARED = 12
-DISK_INTERVAL_S = 20.0
 ACTIVE_MS, IDLE_MS = 2_000, 5_000
 REFRESH_S, MORE_MS = 0.25, 20
 """How long a poll reads runs, and when the page asks for the rest."""
-READ_BYTES = 1 << 24
 SERIES = (
     "eval/wer",
     "eval/cer",
@@ -64,60 +55,6 @@ SERIES = (
 def label_series() -> dict[str, str]:
     """Return the name of each curve that can be compared."""
     return {name: strings.text(f"comparison.series.{name}") for name in SERIES}
-
-
-class RunTracker:
-    """The state of one run, with what its row shows."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.settings = _read_settings(run)
-        self._disk_bytes, self._disk_measured_s, self._clock = 0, float("-inf"), RunClock()
-        self.forget()
-
-    def forget(self) -> None:
-        """Free what was read; it is read again if the run goes on."""
-        self.view, self.offset = RunView(self.run.id, max_points=TREND_POINTS), 0
-
-    def catch_up(self) -> None:
-        """Read the events that are new."""
-        while True:
-            new_events, offset = self.run.events(self.offset, READ_BYTES, skim=True)
-            if offset < self.offset:  # another run has replaced this one
-                self.forget()
-                continue
-            for event in new_events:
-                self.view.apply(event)
-            if offset == self.offset:
-                return
-            self.offset = offset
-
-    def make_row(self, status: str) -> dict[str, Any]:
-        """Return what the table shows of the run, without its settings."""
-        view, now = self.view, time.monotonic()
-        is_active = status in lifecycle.ACTIVE
-        if not is_active or now - self._disk_measured_s > DISK_INTERVAL_S:
-            self._disk_bytes, self._disk_measured_s = export.measure_disk_usage(self.run.path), now
-        best = get_best_evaluation(self.run, view)
-        metrics = best.data if best else {}
-        elapsed_s = self._clock.elapsed_s(view) if is_active else view.elapsed_s
-        trend = thin(view.series.get(f"eval/{view.metric}", []), TREND_POINTS)
-        return {
-            "id": self.run.id,
-            "status": status,
-            "status_word": status_text.format_short_status(self.run, status),
-            "metric": view.metric,
-            **{name: metrics.get(name) for name in ("wer", "cer", "loss")},
-            "best_step": best and best.step,
-            "step": view.step,
-            "total_steps": view.total_steps,
-            "duration_s": round(elapsed_s),
-            "duration": units.format_duration(elapsed_s) if view.last_time is not None else "",
-            "disk_bytes": self._disk_bytes,
-            "disk": units.format_size(self._disk_bytes),
-            "findings": [finding.get("code", "") for finding in view.findings],
-            "trend": [point.value for point in trend if point.value is not None],
-        }
 
 
 class RunsApi:
@@ -300,19 +237,6 @@ class RunsApi:
                 for series, points in curves.items()
             },
         }
-
-
-def _read_settings(run: Run) -> dict[str, Any]:
-    """Read the settings as they were written; an old run may have some that this version does not know."""
-    try:
-        settings = json.loads(run.config_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {name: value for name, value in settings.items() if _is_plain(value)} if isinstance(settings, dict) else {}
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | bool) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _list_differing_settings(settings_by_run: list[dict[str, Any]]) -> list[str]:
