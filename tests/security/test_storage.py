@@ -47,7 +47,7 @@ def test_visitor_may_store_so_much_in_all_places_together(root, limit, tmp_path)
     limit(visitor_disk_bytes=1000, visitors_disk_bytes=1500)
     kept = VisitorStorage()
     write(root / ANN.folder / "clips/a.flac", 600)
-    kept.note_upload(write(tmp_path / "uploads/x/a.wav", 300), f"visitor {ANN.folder}")
+    kept.note_file(write(tmp_path / "uploads/x/a.wav", 300), f"visitor {ANN.folder}")
     with as_identity(ANN):
         kept.check_room(100)
         with pytest.raises(QuotaError, match="as much as this app takes of one visitor"):

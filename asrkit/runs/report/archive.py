@@ -84,7 +84,6 @@ def _iter_zip(entries: Iterable[tuple[str, Path | bytes]], hide_paths: HidePaths
 def _add_file(
     archive: zipfile.ZipFile, name: str, source: Path | bytes, buffer: _Buffer, hide_paths: HidePaths | None
 ) -> Iterator[bytes]:
-    file: IO[bytes]
     suffix = Path(name).suffix
     file: IO[bytes]
     with contextlib.ExitStack() as opened:

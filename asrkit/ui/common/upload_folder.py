@@ -101,7 +101,7 @@ def _note_files(reply: bytes) -> None:
         return
     if isinstance(paths, list):
         for path in paths:
-            storage.note_upload(Path(str(path)), owner_name())
+            storage.note_file(Path(str(path)), owner_name())
 
 
 def check_uploaded(path: Any, max_bytes: int | None = None) -> Path:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from asrkit.errors import ConfigError, DataError, ExistsOnHubError
+from asrkit.errors import ConfigError, DataError, ExistsOnHubError, QuotaError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.runs.report import card, usage
@@ -25,6 +25,7 @@ from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.job_api import JobApi
 from asrkit.ui.security.permissions import Action, can, check
 from asrkit.ui.security.quotas import admit_job, owner_name
+from asrkit.ui.security.storage import storage
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 from asrkit.units import format_size
 
@@ -74,7 +75,14 @@ class ExportApi(JobApi[Result]):
         if name not in FORMATS:
             raise ConfigError(strings.text("export.no_format", name=repr(name)))
         resolution.resolve(model, self.store)
-        return self._start(lambda job, job_id: self._export(job, job_id, model, name, quantized))
+        storage.check_room(0)
+
+        def export(job: Job[Result], job_id: str) -> Result:
+            result = self._export(job, job_id, model, name, quantized)
+            self._count(self._path(job_id))
+            return result
+
+        return self._start(export)
 
     def _export(self, job: Job[Result], job_id: str, model: str, name: str, quantized: bool) -> Result:
         job.on_progress(loading_message(model))
@@ -134,7 +142,10 @@ class ExportApi(JobApi[Result]):
         """Return the file of the export that the `id` of an address names."""
         if self.find(query).result is None:
             raise DataError(strings.text("export.not_done"))
-        return self._path(str(query["id"]))
+        path = self._path(str(query["id"]))
+        if not path.exists():  # the visitor has deleted their data
+            raise DataError(strings.text("gone.export"))
+        return path
 
     def _start(self, work: Callable[[Job[Result], str], Result]) -> Reply:
         self._delete_old()
@@ -144,6 +155,15 @@ class ExportApi(JobApi[Result]):
 
     def _path(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.zip"
+
+    def _count(self, path: Path) -> None:
+        """Count a file in the sender's quota, and delete it if they have too much now: its size was not known."""
+        storage.note_file(path, owner_name())
+        try:
+            storage.check_room(0)
+        except QuotaError:
+            path.unlink()
+            raise
 
     def _delete_old(self) -> None:
         for path in self._folder.glob("*.zip"):

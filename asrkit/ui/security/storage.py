@@ -1,7 +1,7 @@
 """What visitors have on the disk: how much they may have, and when it is deleted.
 
-A visitor's data is their folder in the data folder, their recordings, and their uploads, which wait in the upload
-folder until they are used.
+A visitor's data is their folder in the data folder, their recordings, their uploads, which wait in the upload folder
+until they are used, and the files of their exports.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class VisitorStorage:
 
     def __init__(self) -> None:
         self._stored: WeakSet[Stored] = WeakSet()
-        self._uploads: dict[Path, str] = {}
+        self._files: dict[Path, str] = {}
         self._held: Counter[Path] = Counter()
         self._measured: dict[Path, tuple[float, int]] = {}
         self._seen: dict[str, float] = {}
@@ -64,33 +64,34 @@ class VisitorStorage:
         me, quotas = owner_name(), current_quotas()
         if not me:
             return
-        own = self._uploads_bytes(me) + sum(stored.size_bytes(me) for stored in self._each_stored())
+        own = self._files_bytes(me) + sum(stored.size_bytes(me) for stored in self._each_stored())
         own += self._measure(folder) if (folder := own_folder()) else 0
         if own + num_bytes > quotas.visitor_disk_bytes:
             raise QuotaError(strings.text("quota.visitor_disk"))
-        everything = self._uploads_bytes(None) + sum(stored.size_bytes() for stored in self._each_stored())
+        everything = self._files_bytes(None) + sum(stored.size_bytes() for stored in self._each_stored())
         everything += self._measure(root) if (root := visitors_root()) else 0
         if everything + num_bytes > quotas.visitors_disk_bytes:
             raise QuotaError(strings.text("quota.all_disk"))
 
-    def note_upload(self, path: Path, owner: str) -> None:
-        """Note whose upload a file is."""
-        with self._lock:
-            self._uploads[path] = owner
+    def note_file(self, path: Path, owner: str) -> None:
+        """Note which visitor an upload or an export belongs to. owner: empty for an operator, whose are not counted."""
+        if owner:
+            with self._lock:
+                self._files[path] = owner
 
     def note_change(self) -> None:
         """Measure the folders again, because the sender has stored something."""
         with self._lock:
             self._measured.clear()
 
-    def _uploads_bytes(self, owner: str | None) -> int:
+    def _files_bytes(self, owner: str | None) -> int:
         total = 0
         with self._lock:
-            for path, whose in list(self._uploads.items()):
+            for path, whose in list(self._files.items()):
                 try:
                     size = path.stat().st_size
                 except OSError:  # used, or too old
-                    del self._uploads[path]
+                    del self._files[path]
                     continue
                 total += size if owner in (None, whose) else 0
         return total
@@ -164,14 +165,14 @@ class VisitorStorage:
                 logger.exception("The data of visitors could not be cleaned up.")
 
     def delete_own(self) -> None:
-        """Delete the sender's recordings, uploads and folder."""
+        """Delete the sender's recordings, uploads, exports and folder."""
         who, me = current_identity(), owner_name()
         if who.role == Role.OPERATOR or not who.folder:
             raise QuotaError(strings.text("quota.nothing_to_delete"))
         for stored in self._each_stored():
             stored.delete_all_of(me)
         with self._lock:
-            own = [path for path, owner in self._uploads.items() if owner == me]
+            own = [path for path, owner in self._files.items() if owner == me]
         for path in own:
             path.unlink(missing_ok=True)
         folder = own_folder()

@@ -12,7 +12,10 @@ from asrkit.runs import ownership
 from asrkit.runs.store import RunStore
 from asrkit.transcription.export import exporter, publishing
 from asrkit.ui.export.api import ExportApi
+from asrkit.ui.security import quotas
 from asrkit.ui.security.permissions import Identity, Role, as_identity
+from asrkit.ui.security.quotas import Quotas
+from asrkit.ui.security.storage import storage
 from tests.support.waiting import wait_for
 
 RESULT = {
@@ -160,3 +163,27 @@ def test_only_owner_and_operator_may_publish(api, run):
         assert "You may not publish this model" in api.preview_card(request)["error"]
     with as_identity(ann):
         assert api.list_outlets({"model": "one"})["can_publish"] and "card" in api.preview_card(request)
+
+
+def test_exports_count_in_the_quota_of_the_visitor_who_made_them(api, monkeypatch):
+    ann, bob = (Identity(Role.VISITOR, name, name, f"visitor:{name}") for name in ("ann", "bob"))
+    monkeypatch.setattr(quotas, "_current", Quotas(visitor_disk_bytes=200))
+    with as_identity(ann):
+        kept, reply = export(api)
+        assert reply["failed"] == "" and 0 < api.open_file({"id": kept}).stat().st_size < 200
+        refused, reply = export(api)
+        assert "as much as this app takes of one visitor" in reply["failed"], "two are larger than 200 bytes"
+        assert not api._path(refused).exists()
+    with as_identity(bob):
+        assert export(api)[1]["failed"] == ""
+    monkeypatch.setattr(quotas, "_current", Quotas(visitor_disk_bytes=1))
+    with as_identity(ann):
+        assert "as much as this app takes" in api.export({"model": "starter", "format": "onnx"})["error"]
+        storage.delete_own()
+        with pytest.raises(DataError, match="no longer available"):
+            api.open_file({"id": kept})
+
+
+def test_exports_of_the_operator_are_not_limited(api, monkeypatch):
+    monkeypatch.setattr(quotas, "_current", Quotas(visitor_disk_bytes=1, visitors_disk_bytes=1))
+    assert export(api)[1]["failed"] == ""
