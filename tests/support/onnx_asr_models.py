@@ -22,7 +22,9 @@ class Wav2Vec2Ctc(_AsrWithCtcDecoding):
 
     def __init__(self, model_files: Any, preprocessor_factory: Any, onnx_options: Any) -> None:
         super().__init__(model_files, preprocessor_factory, onnx_options)
-        self._session = onnxruntime.InferenceSession(model_files["model"], **onnx_options)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # more wait for each other where other tests run
+        self._session = onnxruntime.InferenceSession(model_files["model"], **{**onnx_options, "sess_options": options})
 
     @staticmethod
     def _get_model_files(quantization: str | None = None) -> dict[str, str]:
