@@ -28,7 +28,7 @@ from asrkit.units import format_size
 
 MEASURED_S, MIN_ROUNDS = 1.0, 3
 """Time in which engines take turns, and how often each does at least. A turn is one clip, then several together."""
-TURN_S, MAX_SAMPLE_S = 0.1, 16.0
+TURN_S, MAX_SAMPLE_S = 0.2, 16.0
 """Time of a turn in float32, about, and audio in it at most: slow models get less."""
 MIN_GAIN = 1.1
 """How much faster than the next simpler engine another one must be to be used."""
