@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from asrkit import child
 from asrkit.errors import first_line
 from asrkit.transcription.acceleration import choices
-from asrkit.transcription.acceleration.choices import Choice
+from asrkit.transcription.acceleration.choices import Choice, Weights
 from asrkit.transcription.onnx_graph import OnnxGraph
 from asrkit.transcription.precision import MIN_HALF_PARAMETERS, best_device
 
@@ -52,14 +52,17 @@ def accelerate(transcriber: Transcriber, *, may_measure: bool) -> None:
             return
         _settled.add(transcriber)
     if choice is None:
-        arguments = (checkpoint, weakref.ref(transcriber))
+        arguments = (checkpoint, choices.read_weights(checkpoint), weakref.ref(transcriber))
         threading.Thread(target=_measure, args=arguments, daemon=True, name="acceleration").start()
     else:
         _use(transcriber, checkpoint, choice)
 
 
-def _measure(checkpoint: Path, reference: weakref.ref[Transcriber]) -> None:
-    """Measure the engines of a checkpoint in a child process, and use the fastest if the model is still in memory."""
+def _measure(checkpoint: Path, weights: Weights, reference: weakref.ref[Transcriber]) -> None:
+    """Measure the engines of a checkpoint in a child process, and use the fastest if the model is still in memory.
+
+    weights: of the model in memory; a checkpoint that was replaced meanwhile has another graph.
+    """
     with _measure_lock:
         if choices.recall(checkpoint) is None:  # else another transcriber of it came first
             result = subprocess.run(
@@ -70,9 +73,10 @@ def _measure(checkpoint: Path, reference: weakref.ref[Transcriber]) -> None:
                 text=True,
             )
             if result.returncode:
-                logger.warning("The engines for %s could not be measured: %s", checkpoint, result.stderr.strip()[-500:])
+                reason = "".join(result.stderr.splitlines()[-1:])
+                logger.warning("The engines for %s could not be measured: %s", checkpoint, reason)
     transcriber, choice = reference(), choices.recall(checkpoint)
-    if choice is None or transcriber is None:
+    if choice is None or transcriber is None or choices.read_weights(checkpoint) != weights:
         return
     logger.info("%s", choice.describe(checkpoint))
     _use(transcriber, checkpoint, choice)

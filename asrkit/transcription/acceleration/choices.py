@@ -34,6 +34,7 @@ MAX_KEPT = 200
 
 Stamp = list[int]
 """Size in bytes and time of the last change in nanoseconds."""
+Weights = list[Stamp | None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def graph_path(checkpoint: Path, engine: str) -> Path:
 def recall(checkpoint: Path) -> Choice | None:
     """Return the choice for a checkpoint on this machine; None if it was not measured, or has changed since."""
     try:
-        choice = Choice(**_entry(_read(), checkpoint)["machines"][pace.name_machine("cpu")])
+        choice = Choice(**_entry(_read(), checkpoint, read_weights(checkpoint))["machines"][pace.name_machine("cpu")])
     except (KeyError, TypeError):  # not measured here, or by another version
         return None
     if is_disabled() or choice.engine not in (*GRAPHS, *DTYPES):
@@ -102,16 +103,19 @@ def recall_dtype(checkpoint: Path) -> str | None:
 def is_checked(checkpoint: Path, engine: str) -> bool:
     """Whether the graph of an engine is there, as some machine has checked it."""
     stamp = _stamp(graph_path(checkpoint, engine))
-    machines = _entry(_read(), checkpoint).get("machines", {}).values()
+    machines = _entry(_read(), checkpoint, read_weights(checkpoint)).get("machines", {}).values()
     return stamp is not None and any(one["engine"] == engine and one["graph"] == stamp for one in machines)
 
 
-def remember(checkpoint: Path, choice: Choice) -> None:
-    """Keep the choice for a checkpoint on this machine, and delete the graphs that no machine uses."""
+def remember(checkpoint: Path, choice: Choice, weights: Weights) -> None:
+    """Keep the choice for a checkpoint on this machine, and delete the graphs that no machine uses.
+
+    weights: those that were measured; the checkpoint may have been replaced since.
+    """
     if choice.engine in GRAPHS:
         choice = Choice(choice.engine, choice.speeds, choice.reason, _stamp(graph_path(checkpoint, choice.engine)))
     book = _read()
-    entry = _entry(book, checkpoint) or {"weights": _weights(checkpoint), "machines": {}}
+    entry = _entry(book, checkpoint, weights) or {"weights": weights, "machines": {}}
     entry["machines"][pace.name_machine("cpu")] = asdict(choice)
     others = {key: value for key, value in book.items() if key != str(checkpoint.resolve())}
     _path().parent.mkdir(parents=True, exist_ok=True)
@@ -121,15 +125,15 @@ def remember(checkpoint: Path, choice: Choice) -> None:
         graph.delete(graph_path(checkpoint, engine))
 
 
-def _entry(book: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
-    """Return what is kept of a checkpoint; empty if its weights are others by now."""
-    entry = book.get(str(checkpoint.resolve()))
-    is_current = isinstance(entry, dict) and entry.get("weights") == _weights(checkpoint)
-    return dict(entry) if is_current and isinstance(entry, dict) else {}
-
-
-def _weights(checkpoint: Path) -> list[Stamp | None]:
+def read_weights(checkpoint: Path) -> Weights:
+    """Return what tells the weights of a checkpoint from others that replace them."""
     return [_stamp(checkpoint / name) for name in ("config.json", *checkpoints.WEIGHT_FILES)]
+
+
+def _entry(book: Mapping[str, Any], checkpoint: Path, weights: Weights) -> dict[str, Any]:
+    """Return what is kept of a checkpoint; empty if that is about other weights."""
+    entry = book.get(str(checkpoint.resolve()))
+    return dict(entry) if isinstance(entry, dict) and entry.get("weights") == weights else {}
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -47,7 +47,8 @@ def main(checkpoint: Path, measuring: Executor) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder):
         if choices.recall(checkpoint) is None:
-            choices.remember(checkpoint, choose(checkpoint, measuring))
+            weights = choices.read_weights(checkpoint)
+            choices.remember(checkpoint, choose(checkpoint, measuring), weights)
 
 
 def choose(checkpoint: Path, measuring: Executor) -> Choice:

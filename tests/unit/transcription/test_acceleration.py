@@ -51,18 +51,22 @@ def graph_bytes(checkpoint, tmp_path_factory):
     return path.read_bytes()
 
 
+def keep(folder, choice):
+    choices.remember(folder, choice, choices.read_weights(folder))
+
+
 def keep_graph(folder, content, engine=WHOLE):
     """Keep a graph as the choice for a checkpoint; return its path."""
     path = choices.graph_path(folder, engine)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    choices.remember(folder, Choice(engine))
+    keep(folder, Choice(engine))
     return path
 
 
 def test_choice_is_of_a_machine_and_of_these_weights(folder, monkeypatch):
     assert choices.recall(folder) is None
-    choices.remember(folder, Choice("pytorch-bfloat16", {"pytorch-bfloat16": 9.0}, "why"))
+    keep(folder, Choice("pytorch-bfloat16", {"pytorch-bfloat16": 9.0}, "why"))
     assert choices.recall(folder) == Choice("pytorch-bfloat16", {"pytorch-bfloat16": 9.0}, "why")
     assert choices.recall_dtype(folder) == "bfloat16"
     with monkeypatch.context() as patch:
@@ -77,13 +81,13 @@ def test_choice_is_of_a_machine_and_of_these_weights(folder, monkeypatch):
 
 
 def test_damaged_book_is_as_good_as_none(folder):
-    choices.remember(folder, Choice("pytorch-float32"))
+    keep(folder, Choice("pytorch-float32"))
     path = choices._path()
     book = json.loads(path.read_text())
     for broken in ("[]", "{", json.dumps(dict.fromkeys(book, 5)), json.dumps({key: {"weights": 1} for key in book})):
         path.write_text(broken)
         assert choices.recall(folder) is None
-        choices.remember(folder, Choice("pytorch-float32"))
+        keep(folder, Choice("pytorch-float32"))
         assert choices.recall(folder) == Choice("pytorch-float32")
 
 
@@ -100,7 +104,7 @@ def test_graphs_that_no_machine_uses_are_deleted(folder, monkeypatch):
     monkeypatch.setattr(pace.platform, "node", lambda: "another")
     unused = choices.graph_path(folder, WHOLE)
     unused.write_bytes(b"whole")
-    choices.remember(folder, Choice("pytorch-float32"))
+    keep(folder, Choice("pytorch-float32"))
     assert used.exists() and not unused.exists()
     assert choices.is_checked(folder, SMALL), "the first machine has"
 
@@ -155,6 +159,25 @@ def test_measurement_keeps_a_graph_that_gives_the_same_scores(folder, monkeypatc
         assert set(choice.speeds) == {*choices.DTYPES, *choices.GRAPHS} and min(choice.speeds.values()) > 0
         monkeypatch.setattr(measurement, "choose", lambda *arguments: pytest.fail("measured twice"))
         measurement.main(folder, measuring)
+
+
+def test_choice_for_a_model_that_was_replaced_meanwhile_is_not_used(store, folder, monkeypatch):
+    """Its graph has other weights than the model that is in memory, and than the one that is there now."""
+
+    def replace(*arguments):
+        os.utime(folder / "model.safetensors", (0, 0))
+        return Choice("pytorch-float32")
+
+    monkeypatch.setattr(measurement, "choose", replace)
+    with ThreadPoolExecutor(1) as measuring:
+        measurement.main(folder, measuring)
+    assert choices.recall(folder) is None
+    loaded = choices.read_weights(folder)
+    os.utime(folder / "model.safetensors", (1, 1))
+    keep_graph(folder, b"a graph of the new weights")
+    transcriber = Transcriber(str(folder), "cpu")
+    acceleration._measure(folder, loaded, weakref.ref(transcriber))
+    assert choices.recall(folder) is not None and transcriber.engine.graph is None
 
 
 def test_pytorch_goes_on_where_a_model_cannot_be_exported(checkpoint, monkeypatch):
@@ -240,7 +263,9 @@ def test_unmeasured_model_is_measured_in_the_background(store, checkpoint, graph
 
 def test_failed_measurement_and_unreadable_graph_leave_pytorch(store, checkpoint, monkeypatch, caplog):
     monkeypatch.setattr(
-        acceleration.subprocess, "run", lambda command, **options: subprocess.CompletedProcess(command, 1, "", "killed")
+        acceleration.subprocess,
+        "run",
+        lambda command, **options: subprocess.CompletedProcess(command, 1, "", "Error\nkilled\n"),
     )
     transcriber = get_transcriber(str(checkpoint), store)
     wait_for(lambda: "could not be measured: killed" in caplog.text, "the warning")
@@ -260,5 +285,5 @@ def test_gpu_stays_with_pytorch(checkpoint, graph_bytes, monkeypatch):
 
 
 def test_measured_number_format_is_used(checkpoint):
-    choices.remember(checkpoint, Choice("pytorch-bfloat16"))
+    keep(checkpoint, Choice("pytorch-bfloat16"))
     assert Transcriber(str(checkpoint), "cpu").engine.dtype == torch.bfloat16
