@@ -28,8 +28,8 @@ CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 OPTIMIZER_STATE = "optimizer.pt"
 """In a checkpoint: twice the size of its weights. Without it a run cannot be resumed from there."""
-PROCESS_FILES = frozenset({"process.json", "heartbeat.json"})
-"""About the processes and the host that work on a run."""
+PROCESS_FILES = frozenset({"process.json", "heartbeat.json", "job.json"})
+"""About the processes, the host and the job that work on a run."""
 LOCAL_FILES = PROCESS_FILES | {"queue.json", "control"}
 """What means nothing on another machine."""
 

@@ -136,12 +136,13 @@ def test_archive_is_read_back_in_on_another_machine(make_run, write, other):
     write_json(run.path / "run.json", {"name": "first try"})
     ownership.write_ownership(run, Ownership("visitor:ann", ownership.SHARED))
     write_json(run.process_path, {"host": "elsewhere", "pid": 1})
+    write_json(run.job_path, {"id": "7"})
     found = archive.import_archive(other, write(run, with_optimizer=True), "packed.zip")
     assert found.id == "one" and found.path.parent == other.root
     assert found.config_path.read_bytes() == run.config_path.read_bytes()
     assert found.events()[0] == run.events()[0] and lifecycle.get_status(found) == lifecycle.FINISHED
     assert (found.model_dir / "model.safetensors").read_bytes() == b"weights" and len(found.checkpoints()) == 1
-    assert found.process() is None, "its worker was another machine's"
+    assert found.process() is None and not found.job_path.exists(), "its worker was another machine's"
     assert ownership.read_ownership(found) == Ownership() and "first try" in (found.path / "run.json").read_text()
     assert [path.name for path in other.root.iterdir()] == ["one"]
 
