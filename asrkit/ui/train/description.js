@@ -11,7 +11,7 @@ export const makeTags = (tags) => tags.map((tag) => make("span", { className: "t
 
 export class Description {
   /** onSave({run, name, tags, notes}) sends a description -> the server's reply, or null where the app is gone. */
-  constructor(part, { onSave }) {
+  constructor(part, onSave) {
     this.part = part;
     this.onSave = onSave;
     this.run = "";
@@ -44,6 +44,7 @@ export class Description {
 
   open() {
     const { part, shown } = this;
+    part("more").open = false;
     part("edit-name").value = shown.name;
     part("edit-tags").value = shown.tags.join(", ");
     part("edit-notes").value = shown.notes;

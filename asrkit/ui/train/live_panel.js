@@ -12,6 +12,7 @@ import { FirstRun } from "./first_run.js";
 import { openSection } from "../export/section.js";
 import { Queue } from "./queue.js";
 import { RunDetails } from "./run_details.js";
+import { RunSettings } from "./run_settings.js";
 import { Samples } from "./samples.js";
 
 const OFFLINE_MS = 2000;
@@ -42,9 +43,8 @@ class LivePanel {
       onStepMissing: () => this.poll(),
       onError: (message) => this.showNotice(message),
     });
-    this.description = new Description(this.part, {
-      onSave: (description) => this.send(call(this.server, "save_description", description)),
-    });
+    this.description = new Description(this.part, (values) => this.send(call(this.server, "save_description", values)));
+    this.settings = new RunSettings(this.part, (run) => this.send(call(this.server, "list_settings", { run })));
     new FirstRun(element, this.part, server, (id) => this.chooseRun(id));
     this.queue = new Queue(this.part, {
       onOpen: (id) => this.chooseRun(id),
@@ -60,7 +60,6 @@ class LivePanel {
     const { element, part } = this;
     part("runs").addEventListener("change", () => this.chooseRun(part("runs").value));
     part("log").addEventListener("toggle", () => this.poll());
-    part("settings").addEventListener("toggle", () => this.showSettings());
     const select = (action) => this.trigger("select", { run: this.run, action });
     part("open-transcribe").addEventListener("click", () => select("transcribe"));
     part("open-export").addEventListener("click", () => openSection("train-export"));
@@ -68,7 +67,6 @@ class LivePanel {
       this.closeMenu();
       select("reuse");
     });
-    part("describe").addEventListener("click", () => { part("more").open = false; });
     part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
     for (const button of element.querySelectorAll("[data-action]")) {
       button.addEventListener("click", () => this.onAction(button));
@@ -155,8 +153,8 @@ class LivePanel {
     part("empty").hidden = true;
     part("body").hidden = false;
     part("runs").value = this.run;
-    const isOther = this.details.show(reply);
-    if (isOther) this.showSettings();
+    this.details.show(reply);
+    this.settings.show(reply);
     this.description.show(reply);
     if (reply.read < 1) return;
     this.charts.update(reply);
@@ -261,16 +259,6 @@ class LivePanel {
     const menu = this.part("more");
     if (menu.querySelector("div").contains(document.activeElement)) menu.querySelector("summary").focus();
     menu.open = false;
-  }
-
-  /** List the settings of the run on view, where that is unfolded. */
-  async showSettings() {
-    const { part, run } = this;
-    if (!part("settings").open) return;
-    const reply = await call(this.server, "list_settings", { run }).catch((error) => this.showOffline(error));
-    if (!reply || run !== this.run) return;
-    this.showNotice(reply.notice);
-    this.details.showSettings(reply.settings);
   }
 
   // ---- downloads

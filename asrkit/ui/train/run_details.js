@@ -12,7 +12,6 @@ export class RunDetails {
     this.element = element;
     this.part = part;
     this.cancelledAt = null;
-    this.run = "";
   }
 
   /** No run is shown: none exists, or none of the name in the address (then `isNotice`). */
@@ -25,24 +24,13 @@ export class RunDetails {
     choice.prepend(make("option", { textContent: t("train.choose_run"), value: "", selected: true, disabled: true }));
   }
 
-  /** -> whether it is another run than before. */
   show(reply) {
-    const isOther = reply.run !== this.run;
-    this.run = reply.run;
     setText(this.part("settings-line"), reply.settings);
     this.showStatus(reply);
     this.showProgress(reply);
     this.showError(reply.error);
     this.showFindings(reply.findings);
     if (reply.log !== null) this.showLog(reply.log);
-    return isOther;
-  }
-
-  /** rows: [{label, value, preset}], where `preset` is empty if it has the same value. */
-  showSettings(rows) {
-    this.part("settings-rows").replaceChildren(...rows.map(({ label, value, preset }) =>
-      make("tr", { className: preset ? "differs" : "" },
-        ...[label, value, preset].map((textContent) => make("td", { textContent })))));
   }
 
   showStatus(reply) {
