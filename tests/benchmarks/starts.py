@@ -2,11 +2,14 @@
 
     python -m tests.benchmarks.starts [--clips 1000 10000 100000]
 
-For each size, hard links to a thousand clips of 2 to 20 seconds (`manifest`). first_s: preparing the data for the first
-run, by the clock, because sandboxes work meanwhile. again_s, again_mb: for another run on the unchanged data, and what it
-adds to the memory of the app. worker_s, worker_mb: from the begin of the worker to its first step, in a process that has
-loaded the libraries. These are processor times, which other load changes less. The exponents are slopes of logarithms: 1
-is proportional, and a fixed part makes them smaller.
+For each size, hard links to a thousand clips of 2 to 20 seconds (`manifest`).
+
+first_s: preparing the data for the first run, by the clock, because sandboxes work meanwhile.
+again_s, again_mb: for another run on the unchanged data, and what it adds to the memory of the app.
+worker_s, worker_mb: from the begin of the worker to its first step, in a process that has loaded the libraries.
+
+The others are processor times, which other load changes less. The exponents are slopes of logarithms: 1 is
+proportional, and a fixed part makes them smaller.
 """
 
 from __future__ import annotations

@@ -85,6 +85,7 @@ def _add_file(
     archive: zipfile.ZipFile, name: str, source: Path | bytes, buffer: _Buffer, hide_paths: HidePaths | None
 ) -> Iterator[bytes]:
     suffix = Path(name).suffix
+    file: IO[bytes]
     with contextlib.ExitStack() as opened:
         if isinstance(source, bytes):
             info, file = zipfile.ZipInfo(name), io.BytesIO(source)
