@@ -48,7 +48,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        status = status_text.format_status(self.status).lower()
+        status = status_text.format_status(self.run, self.status).lower()
         return " · ".join(filter(None, [self.name, describe_differences(self.run), status]))
 
     @property

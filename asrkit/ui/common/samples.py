@@ -39,8 +39,7 @@ def render_samples(event: Event) -> str:
     rows = "".join(_render_row(sample) for sample in (event.data.get("samples") or [])[:MAX_SAMPLES])
     if not rows:
         return f'<p class="quiet">{strings.text("samples.none")}</p>'
-    heads = f"<th></th><th>{strings.text('common.reference')}</th><th>{strings.text('common.hypothesis')}</th>"
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<table><thead><tr>{render_heads()}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _render_row(sample: dict[str, Any]) -> str:
@@ -76,3 +75,9 @@ def _mark(operation: str, word: str, expected: str) -> str:
     if operation == "substitute":
         return f'<mark title="{strings.text("samples.instead_of", word=expected)}">{word}</mark>'
     return word
+
+
+def render_heads() -> str:
+    """Render the heads of a table of clips: a button that plays each, its reference and its hypothesis."""
+    heads = (strings.text("samples.audio"), strings.text("common.reference"), strings.text("common.hypothesis"))
+    return "".join(f"<th>{head}</th>" for head in heads)

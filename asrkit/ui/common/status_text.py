@@ -22,8 +22,10 @@ OLD_HEARTBEAT_S = 60.0
 """From this age on, the last heartbeat is shown: before, all is as it should be."""
 
 
-def format_status(status: str) -> str:
-    """Format a status of `lifecycle`, such as `Running`."""
+def format_status(run: Run, status: str) -> str:
+    """Format a status of `lifecycle`, such as `Running`; of a run that was stopped, whether by Cancel."""
+    if status == lifecycle.STOPPED and run.has_flag(CANCEL):
+        return strings.text("status.cancelled")
     return strings.text(f"status.{status}")
 
 
@@ -119,7 +121,7 @@ def _format_elapsed(elapsed_s: float, heartbeat_status: HeartbeatStatus | None) 
 def format_short_status(run: Run, status: str) -> str:
     """Format the status, and whether the worker is silent, for a table cell."""
     current = heartbeat.read_heartbeat(run) if status in lifecycle.ACTIVE else None
-    text = format_status(status)
+    text = format_status(run, status)
     return strings.text("activity.silent", status=text) if current and current.is_silent else text
 
 
@@ -151,10 +153,10 @@ def describe_queue(queue_status: queue.QueueStatus) -> str:
     return strings.text("queue.for_runs", run=blocking_ids[0], others=len(blocking_ids) - 1)
 
 
-def format_announcement(status: str, view: RunView) -> str:
+def format_announcement(run: Run, status: str, view: RunView) -> str:
     """Format the text for screen readers: status and phase, without numbers, so that it changes rarely."""
     phase = str(view.phase.data.get("phase")) if view.phase and status in lifecycle.ACTIVE else ""
-    text = format_status(status)
+    text = format_status(run, status)
     return f"{text}: {strings.text(f'phase.{phase}')}" if phase in PHASES else text
 
 

@@ -4,7 +4,7 @@ import { formatPercent, formatSetting } from "../common/formats.js";
 import { t } from "../common/strings.js";
 
 export const COLUMNS = [
-  { key: "tick", label: "", isSortable: false },
+  { key: "tick", label: t("runs.column.tick"), isSortable: false },
   { key: "id", label: t("runs.column.id"), valueOf: (row) => row.id },
   { key: "status", label: t("runs.column.status"), valueOf: (row) => row.status_word },
   { key: "trend", label: t("runs.column.trend"), isSortable: false },

@@ -195,7 +195,7 @@ export class Table {
     const rows = ticked.map((id) => this.rows.get(id)).filter(Boolean), into = this.part("differences");
     into.hidden = rows.length < 2;
     if (into.hidden) return;
-    const heads = makeCells("th", ["", ...rows.map((row) => row.name)]);
+    const heads = makeCells("th", [t("train.setting"), ...rows.map((row) => row.name)]);
     rows.forEach((row, index) => { heads[index + 1].style.borderBottomColor = this.comparison.colourOf(row.id); });
     const fields = differingFields(rows, this.fields);
     const lines = [

@@ -77,10 +77,9 @@ def _render_worst_clips(report: EvaluationReport) -> str:
     )
     if not rows:
         return f'<p class="callout good">{strings.text("evaluate.all_right")}</p>'
-    heads = f"<th></th><th>{strings.text('common.reference')}</th><th>{strings.text('common.hypothesis')}</th>"
     return (
-        f'<h4>{strings.text("evaluate.worst")}</h4><div class="samples"><table><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<h4>{strings.text("evaluate.worst")}</h4><div class="samples"><table>'
+        f"<thead><tr>{samples.render_heads()}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 

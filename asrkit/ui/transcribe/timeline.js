@@ -4,7 +4,7 @@ import { cssVariable } from "../common/dom.js";
 import { makeWordButton } from "./words.js";
 
 const MAX_STRIP_S = 60; // up to which the waveform scrolls, with its words below it
-const PIXELS_PER_SECOND = 110;
+const MIN_PIXELS_PER_SECOND = 25; // where a strip would be denser it scrolls
 const HEIGHT = 72, GAP = 4; // pixels
 const LANE_REM = 1.9;
 
@@ -32,7 +32,7 @@ export class Timeline {
     const { frame, lanes } = this, width = frame.clientWidth;
     const isStrip = recording.duration_s <= MAX_STRIP_S;
     this.recording = recording;
-    this.width = isStrip ? Math.max(width, Math.round(recording.duration_s * PIXELS_PER_SECOND)) : width;
+    this.width = isStrip ? Math.max(width, Math.round(recording.duration_s * MIN_PIXELS_PER_SECOND)) : width;
     this.drawWave();
     lanes.replaceChildren();
     lanes.style.width = `${this.width}px`;

@@ -538,3 +538,12 @@ def test_demo_starts_with_its_preset_or_says_why_it_cannot(store, monkeypatch):
     assert panel.start_demo({}) == {"run": "20260101-000000-demo"}
     assert started == [config.load_preset("demo").config]
     assert panel.start_demo({}) == {"notice": "There is no room."}
+
+
+def test_cancelled_run_is_called_so(store, run):
+    start(run)
+    add_event(run, "stopped", 3, saved=False)
+    assert poll(store, run)["status_word"] == "Stopped"
+    run.set_flag(CANCEL)
+    reply = poll(store, run)
+    assert (reply["status"], reply["status_word"], reply["announcement"]) == ("stopped", "Cancelled", "Cancelled")
