@@ -4,6 +4,8 @@
       metadata.csv        file_name, text, speaker, duration_s: an audiofolder, so any tool can train on it
       clips/*.flac        16 kHz, mono, 16 bit
       prompts.txt         prompts to read, one a line; only for a dataset recorded from prompts
+      asrkit-terms.json   the speakers' consent and the licence (`terms`), where they were given; README.md, the
+                          dataset's card, has them, too
 
 It is a valid dataset at any moment: audio is written before its row, and `metadata.csv` is replaced atomically. A lock
 file serialises processes and threads that write at the same time.
@@ -15,6 +17,7 @@ import contextlib
 import csv
 import fcntl
 import io
+import json
 import os
 import re
 import unicodedata
@@ -26,10 +29,11 @@ from pathlib import Path
 import soundfile
 
 from asrkit.audio import SAMPLING_RATE, Waveform, check_speech
+from asrkit.data import terms
 from asrkit.errors import DataError
 from asrkit.files import write_atomic
 
-METADATA, PROMPTS, CLIPS, LOCK = "metadata.csv", "prompts.txt", "clips", ".lock"
+METADATA, PROMPTS, CLIPS, CARD, LOCK = "metadata.csv", "prompts.txt", "clips", "README.md", ".lock"
 SELECTIONS = "selections"  # a folder of the data root that is no dataset: `audit.selection` writes there
 NAME = re.compile(r"[^\W_](?:[\w -]{0,62}[^\W_])?")
 TAKE = re.compile("[0-9a-f]{16}")
@@ -142,6 +146,19 @@ class Collection:
         kept = list(dict.fromkeys(filter(None, map(_one_line, lines))))
         with _writable(self.folder), self._lock():
             self._write(PROMPTS, "".join(f"{line}\n" for line in kept))
+
+    def set_terms(self, speaker: str, consent: str, licence: str) -> None:
+        """Keep a speaker's consent and the licence; an empty one stays as it is. DataError for a long one."""
+        speaker, consent, licence = _one_line(speaker), terms.check_text(consent), terms.check_text(licence)
+        with _writable(self.folder), self._lock():
+            before = terms.read(self.folder)
+            consents = {**before.consents, speaker: consent} if consent else before.consents
+            after = terms.SpeechTerms(licence or before.licence, consents)
+            if after == before:
+                return
+            self._write(terms.FILE, json.dumps(after.to_dict(), ensure_ascii=False, indent=2) + "\n")
+            card = f"# {self.name}\n\nSpeech recorded with asrkit.\n\n## Terms\n\n{terms.render(after.to_dict())}"
+            self._write(CARD, card)
 
     def _write_audio(self, file_name: str, wave: Waveform) -> None:
         (self.folder / CLIPS).mkdir(exist_ok=True)

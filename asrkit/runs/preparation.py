@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from asrkit.audit import leaks, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
-from asrkit.data import confined, dataset_names, sampling, sources, splitting
+from asrkit.data import confined, dataset_names, sampling, sources, splitting, terms
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import DataError, UndecidedError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import compatibility, frames, resolution, vocabularies
+from asrkit.runs.audit_record import read_audit
 from asrkit.runs.prepared_data import PreparedData
 from asrkit.runs.store import RunStore
 from asrkit.text import normalisers
@@ -119,13 +120,23 @@ def prepare_data(
             raise DataError(
                 f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
             )
+    folders = frozenset(os.path.dirname(row.audio) for row in source.utterances)
     return PreparedData(
         train,
         held_out,
         _add_findings(result, found),
         selection.read_record(config.train),
-        frozenset(os.path.dirname(row.audio) for row in source.utterances),
+        folders,
+        _collect_terms(folders, config, store),
     )
+
+
+def _collect_terms(folders: Iterable[str], config: TrainConfig, store: RunStore) -> list[dict[str, Any]]:
+    """Return the terms of recorded datasets: those of the data, and those that the base model was trained on."""
+    base = store.find(config.model)
+    audit = (read_audit(base) if base else None) or {}
+    found = terms.collect(folders)
+    return found + [each for each in audit.get("terms", []) if each not in found]
 
 
 def _part_key(row: Utterance) -> PartKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from asrkit.audit.clips import Audit
@@ -21,7 +21,7 @@ class PreparedData:
     """The frozen manifests of a run, with normalised references, and their audit.
 
     selection: what was left out after an earlier audit, where the data is such a `selection`. folders: of all
-    recordings, with those that were left out.
+    recordings, with those that were left out. terms: of recorded datasets (`data.terms`), here and of the base model.
     """
 
     train: list[Utterance]
@@ -29,13 +29,15 @@ class PreparedData:
     audit: Audit
     selection: dict[str, Any] | None = None
     folders: frozenset[str] = frozenset()
+    terms: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, run: Run) -> None:
         """Write the manifests and the audit into the run directory."""
         _write_manifest(run, "train", self.train)
         _write_manifest(run, "eval", self.eval)
         selected = {"selection": self.selection} if self.selection else {}
-        write_json(run.audit_path, self.audit.to_dict() | selected)
+        terms = {"terms": self.terms} if self.terms else {}
+        write_json(run.audit_path, self.audit.to_dict() | selected | terms)
 
 
 def _write_manifest(run: Run, split: str, rows: list[Utterance]) -> None:

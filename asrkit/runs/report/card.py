@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asrkit.data import dataset_names, manifest
+from asrkit.data import dataset_names, manifest, terms
 from asrkit.data.manifest import Column
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.languages import guess_language
@@ -72,6 +72,7 @@ def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> 
         _render_usage(published_id or run.model_dir.name, checkpoints.read_config(run.model_dir)),
         _render_limits(best, config),
         _render_data(run, run_view, config, bool(published_id)),
+        *_render_terms(run),
         _render_procedure(run_view, config),
         _render_results(run_view, best),
         _render_findings(run_view, has_picture),
@@ -93,10 +94,10 @@ def write_card(run: Run) -> None:
 
 def _render_front_matter(run: Run, best: events.Event | None, config: dict[str, Any]) -> str:
     # YAML is a superset of JSON, so the JSON library does the quoting.
-    terms = catalogue.find_licence(config["model"])
+    licence = catalogue.find_licence(config["model"])
     lines = [
         "---",
-        *([f"license: {terms}"] if terms else []),
+        *([f"license: {licence}"] if licence else []),
         "library_name: transformers",
         "pipeline_tag: automatic-speech-recognition",
         "tags: [automatic-speech-recognition, ctc, asrkit]",
@@ -200,6 +201,16 @@ def _render_data(run: Run, run_view: RunView, config: dict[str, Any], published:
         f"from `{config['train']}`" + (f" and `{config['eval']}`." if config["eval"] else ".")
     )
     return " ".join([text, *_describe_speakers(run), *_describe_audit(run, published)])
+
+
+def _render_terms(run: Run) -> list[str]:
+    """Render the consent of the speakers and the licence of each recorded dataset, where they were given."""
+    found = (read_audit(run) or {}).get("terms", [])
+    return ["## Terms of the recordings", *map(_render_dataset_terms, found)] if found else []
+
+
+def _render_dataset_terms(values: dict[str, Any]) -> str:
+    return f"`{values['dataset']}`:\n\n{terms.render(values).rstrip()}"
 
 
 def _describe_speakers(run: Run) -> list[str]:

@@ -53,7 +53,8 @@ def _is_list_of_files(value: Any) -> bool:
 
 
 _TEXTS = (
-    "action clip dataset data evaluation expect format hot id instance language list lm model name normaliser notes "
+    "action clip consent dataset data evaluation expect format hot id instance language licence list lm model name "
+    "normaliser notes "
     "other page path pcm reference replaces run series signature speaker take text "
     "text_column audio_column speaker_column tiers spell_numbers markup character_map vocabulary"
 )

@@ -6,7 +6,7 @@ import { asSentence } from "../common/formats.js";
 import { openMicrophone } from "../common/microphone.js";
 import { t } from "../common/strings.js";
 import { Meter } from "./meter.js";
-import { loadSetup, saveSetup } from "./recorder_setup.js";
+import { loadSetup, readForm, saveSetup, showTerms } from "./recorder_setup.js";
 import { createTakeId, encodeWav, findFault, joinChunks, measureTake, peakOf } from "./take.js";
 import { TakeStorage } from "./take_storage.js";
 
@@ -100,7 +100,7 @@ export class Recorder {
       return;
     }
     const prompts = { list: isOwn ? "" : chosen, text: isOwn ? part("record-text").value : "" };
-    this.showDataset(await tab.post("open_dataset", { name: part("record-name").value, ...prompts, replace }));
+    this.showDataset(await tab.post("open_dataset", { ...prompts, ...readForm(part), replace }));
   }
 
   /** Go on with a dataset, and with a take of it that a reload has left. */
@@ -109,6 +109,7 @@ export class Recorder {
     if (!dataset) return;
     Object.assign(this, { dataset, index: 0, replaces: "", take: null });
     const list = part("record-list").value, speaker = part("record-speaker").value;
+    showTerms(part, dataset.terms, speaker);
     saveSetup({ name: dataset.name, list, speaker, open: true });
     part("studio").hidden = false;
     part("others").hidden = !dataset.others;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asrkit.audio.confined import load_confined
-from asrkit.data import access, collection, prompts
+from asrkit.data import access, collection, prompts, terms
 from asrkit.data.collection import Collection
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import upload_folder
@@ -32,8 +32,12 @@ class Recorder:
         """Open the dataset `name`, with the prompts of the bundled `list` or of `text`.
 
         A dataset keeps the prompts that it has unless `replace` is set. others: its prompts are not the requested ones.
+        `consent` of `speaker` and `licence` are kept with it.
         """
         dataset = self._open_dataset(request)
+        if request.get("consent") or request.get("licence"):
+            speaker = _speaker(request)
+            dataset.set_terms(speaker, str(request.get("consent") or ""), str(request.get("licence") or ""))
         requested: list[str] = []
         if request.get("text"):
             requested = prompts.parse(str(request["text"]))
@@ -58,7 +62,7 @@ class Recorder:
         name it replaces none. take: identifies the recording, which is kept once even if it is sent again.
         """
         dataset, text = self._open_dataset(request), " ".join(str(request.get("text") or "").split())
-        speaker = " ".join(str(request.get("speaker") or "")[:MAX_SPEAKER_CHARS].split())
+        speaker = _speaker(request)
         path = upload_folder.check_uploaded(request.get("path"), max_bytes=MAX_TAKE_BYTES)
         try:
             wave = load_confined(path)
@@ -94,12 +98,17 @@ def _file_name(clip: str) -> str:
     return f"{collection.CLIPS}/{clip}"
 
 
+def _speaker(request: Request) -> str:
+    return " ".join(str(request.get("speaker") or "")[:MAX_SPEAKER_CHARS].split())
+
+
 def _describe(dataset: Collection) -> Reply:
     clips, all_prompts = dataset.clips(), dataset.prompts
     recorded = {clip.text for clip in clips}
     waiting = [prompt for prompt in all_prompts if prompt not in recorded]
     return {
         "name": dataset.name,
+        "terms": terms.read(dataset.folder).to_dict(),
         "data": str(dataset.folder),
         "prompts": len(all_prompts),
         "waiting": waiting[:MAX_PROMPTS_SENT],

@@ -9,9 +9,11 @@ import soundfile
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from asrkit.config import TrainConfig
-from asrkit.data import manifest
+from asrkit.data import manifest, terms
 from asrkit.errors import DataError, ModelError, UndecidedError
-from asrkit.runs.audit_record import load_assumptions, load_leak_findings
+from asrkit.files import write_json
+from asrkit.runs import preparation
+from asrkit.runs.audit_record import load_assumptions, load_leak_findings, read_audit
 from asrkit.runs.preparation import is_local, prepare_data
 from asrkit.runs.report import card
 
@@ -139,6 +141,21 @@ def test_number_of_evaluation_clips_binds_for_evaluation_data_of_its_own(prepare
 def test_separate_evaluation_dataset(prepare, data):
     prepared = prepare(data(), eval=str(data([("five", "Five")], name="other")))
     assert len(prepared.train) == 4 and sorted_texts(prepared.eval) == ["five"]
+
+
+def test_terms_of_recorded_data_go_into_the_audit(prepare, data, make_run):
+    folder = data(name="clips")
+    (folder.parent / terms.FILE).write_text('{"licence": "CC0", "consents": {"ann": "yes"}}')
+    run = make_run()
+    prepare(folder).write(run)
+    assert read_audit(run)["terms"] == [{"dataset": folder.parent.name, "licence": "CC0", "consents": {"ann": "yes"}}]
+
+
+def test_terms_of_a_run_stay_with_the_models_trained_from_it(make_run, store):
+    old = {"dataset": "older", "licence": "CC BY 4.0", "consents": {}}
+    write_json(make_run("before").audit_path, {"terms": [old]})
+    config = TrainConfig().replace({"model": "before"})
+    assert preparation._collect_terms(frozenset(), config, store) == [old]
 
 
 def test_manifests_are_written(prepare, data, make_run):

@@ -295,3 +295,13 @@ def test_model_newer_than_the_resumed_run_is_described(make_run):
     assert RunsApi(RunStore(run.path.parent)).poll({})["rows"][0]["best_step"] == 20
     run.append(train(20, 1.0))
     assert summary.describe_model_step(run, view.load_view(run)) == ""
+
+
+def test_card_has_the_terms_of_recorded_data(make_run):
+    run = make_run("spoken", HISTORY)
+    values = {"dataset": "me", "licence": "CC BY 4.0", "consents": {"Ann": "May be used <freely>.", "": "Yes."}}
+    audit = {"verdict": "ready", "utterances": 1, "hours": 0.1, "dropped": 0, "findings": [], "terms": [values]}
+    write_json(run.audit_path, audit)
+    text = render_card(run)
+    assert "## Terms of the recordings\n\n`me`:\n\n- Licence of the data: CC BY 4.0\n" in text
+    assert "- Consent of Ann: May be used &lt;freely&gt;.\n- Consent of the speaker: Yes.\n" in text

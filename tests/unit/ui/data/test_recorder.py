@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrkit.data import sources
+from asrkit.data import sources, terms
+from asrkit.errors import DataError
 from asrkit.runs.store import RunStore
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.recorder import Recorder
@@ -150,3 +151,28 @@ def test_clips_of_other_datasets_cannot_be_changed(store, tmp_path):
     assert DataApi(store).load({"data": str(folder)})["collection"] == ""
     assert "was not recorded here" in Recorder(store).delete_clip({"name": "mine", "clip": "a.wav"})["error"]
     assert (folder / "a.wav").exists()
+
+
+def test_consent_and_licence_are_kept_with_the_dataset(store, upload):
+    recorder = Recorder(store)
+    request = {"name": "me", "text": "One.\nTwo.\n", "speaker": "Ann"}
+    recorder.open_dataset({**request, "consent": "May be used\nto *train* <models>.", "licence": "CC BY 4.0"})
+    recorder.open_dataset({**request, "speaker": "Ben", "consent": "As Ann."})
+    consents = {"Ann": "May be used to *train* <models>.", "Ben": "As Ann."}
+    reply = recorder.open_dataset(request)
+    assert reply["terms"] == {"licence": "CC BY 4.0", "consents": consents}, "what is not given anew stays"
+    sound = encode_wav(0.3 * np.sin(np.arange(48_000) / 20))
+    recorder.save_take({"name": "me", "text": "One.", "speaker": "Ann", **upload(sound)})
+    card = (Path(reply["data"]) / "README.md").read_text(encoding="utf-8")
+    assert r"Consent of Ann: May be used to \*train\* &lt;models&gt;." in card
+    assert "Licence of the data: CC BY 4.0" in card
+    source = sources.load(reply["data"])
+    assert len(source.train) == 1
+    assert terms.collect(str(Path(row.audio).parent) for row in source.train) == [{"dataset": "me", **reply["terms"]}]
+    assert "give at most" in recorder.open_dataset({**request, "licence": "x" * 3000})["error"]
+
+
+def test_damaged_terms_are_refused(tmp_path):
+    (tmp_path / terms.FILE).write_text('{"licence": 1, "consents": {}}')
+    with pytest.raises(DataError, match="no terms as asrkit writes them"):
+        terms.read(tmp_path)
