@@ -50,7 +50,7 @@ class ExportSection {
     const reply = await this.post("list_outlets", { model });
     if (!reply || model !== this.props.value) return;
     const rows = reply.outlets.flatMap(({ name, commands, code }) => [
-      make("h4", { textContent: name }),
+      make("h2", { textContent: name }),
       make("pre", { tabIndex: 0, textContent: [commands, code].filter(Boolean).join("\n\n") }),
     ]);
     this.part("outlets").replaceChildren(...rows);

@@ -12,7 +12,7 @@ export function drawSweeps(part, sweeps) {
   if (part.dataset.drawn === key) return;
   part.dataset.drawn = key;
   part.replaceChildren(...sweeps.flatMap(({ name, cells: [heads, ...lines] }) => [
-    make("h3", { textContent: t("sweeps.of", { name }) }),
+    make("h2", { textContent: t("sweeps.of", { name }) }),
     make("table", {}, makeRow("th", heads), ...lines.map((line) => makeRow("td", line))),
   ]));
 }

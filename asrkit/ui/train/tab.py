@@ -207,7 +207,7 @@ def _build_advanced_fields(store: RunStore) -> form.Form:
 def _build_groups(names: list[str], store: RunStore) -> form.Form:
     fields: form.Form = {}
     for group, members in groupby(names, key=lambda name: FIELDS[name].metadata["group"]):
-        gr.Markdown(f"### {group}")
+        gr.Markdown(f"## {group}")
         fields |= _build_rows(list(members), store, 2)
     return fields
 

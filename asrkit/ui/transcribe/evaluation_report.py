@@ -78,7 +78,7 @@ def _render_worst_clips(report: EvaluationReport) -> str:
     if not rows:
         return f'<p class="callout good">{strings.text("evaluate.all_right")}</p>'
     return (
-        f'<h4>{strings.text("evaluate.worst")}</h4><div class="samples"><table>'
+        f'<h2>{strings.text("evaluate.worst")}</h2><div class="samples"><table>'
         f"<thead><tr>{samples.render_heads()}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -134,6 +134,6 @@ def _render_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]
     head = "".join(f"<th>{cell}</th>" for cell in heads)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f"<section><h4>{title}</h4><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<section><h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         f'<p class="quiet">{note}</p></section>'
     )
