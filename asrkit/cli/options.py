@@ -14,7 +14,7 @@ from asrkit import config as configs
 from asrkit.data import dataset_names
 from asrkit.errors import ConfigError
 from asrkit.jobs import ProgressCallback
-from asrkit.runs import model_choices
+from asrkit.runs import launchers, model_choices
 from asrkit.runs.store import RunStore
 from asrkit.text import number_words
 
@@ -55,7 +55,9 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--eval", metavar="DATA", help="evaluation data (default: its own split, else a share)")
     parser.add_argument("--model", metavar="BASE", help="base model: starter, a Hub id or a checkpoint directory")
-    parser.add_argument("--launcher", metavar="NAME", help="local or slurm (default: $ASRKIT_LAUNCHER, else local)")
+    parser.add_argument(
+        "--launcher", metavar="NAME", help="local, slurm or hf-jobs (default: $ASRKIT_LAUNCHER or local)"
+    )
     parser.add_argument("--nodes", metavar="N", help="machines of a Slurm job")
     parser.add_argument("--processes", metavar="N", help="worker processes under torchrun, one for each GPU")
     parser.add_argument(
@@ -110,6 +112,12 @@ def print_licence(config: configs.TrainConfig, store: RunStore) -> None:
     """Say on stderr, before the start, what the base model's licence forbids."""
     if note := model_choices.describe_licence(config.model, store):
         print(note, file=sys.stderr, flush=True)
+
+
+def print_price(config: configs.TrainConfig) -> None:
+    """Say on stderr, before the start, what the run costs at most."""
+    if price := launchers.for_config(config).price(config):
+        print(price, file=sys.stderr, flush=True)
 
 
 def make_config(options: argparse.Namespace) -> configs.TrainConfig:

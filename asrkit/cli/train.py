@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     store = shared.open_store(options)
     config = shared.make_config(options)
     shared.print_licence(config, store)
+    shared.print_price(config)
     if options.sweep:
         name, runs = sweeps.start_sweep(store, config, sweeps.parse_sweep(options.sweep), options.run_id)
         print(f"Sweep {name}: {len(runs)} runs in {store.root}", flush=True)

@@ -17,9 +17,9 @@ class LaunchSettings:
     launcher: str = _setting(
         "default",
         "Launcher",
-        "local starts a process on this machine, slurm submits a job with sbatch. default is the launcher that "
-        "ASRKIT_LAUNCHER names, else local.",
-        choices=("default", "local", "slurm"),
+        "local starts a process on this machine, slurm submits a job with sbatch, hf-jobs rents a machine of the "
+        "Hugging Face Hub. default is the launcher that ASRKIT_LAUNCHER names, else local.",
+        choices=("default", "local", "slurm", "hf-jobs"),
     )
     nodes: int = _setting(
         1,
@@ -38,6 +38,16 @@ class LaunchSettings:
     )
     slurm_options: str = _setting(
         "", "Further Slurm options", "Flags of sbatch, such as --cpus-per-task=8 --mem=32G --qos=long."
+    )
+    hf_flavor: str = _setting(
+        "t4-small", "Hardware", "Machine of a Hugging Face job, such as a10g-large; `hf jobs hardware` lists them."
+    )
+    hf_timeout_h: float = _setting(
+        24.0,
+        "Hugging Face time limit (hours)",
+        "After it the job is ended, whatever it does; resume goes on from the last checkpoint. It limits the cost.",
+        low=0.1,
+        high=168,
     )
     mirrors: str = _setting(
         "",

@@ -183,7 +183,8 @@ def _claim(run: Run) -> bool:
 def _write_process_info(run: Run) -> None:
     """Wait for the supervisor's `process.json`; write it if the supervisor does not, or a cluster starts the worker."""
     if job := os.environ.get(launchers.JOB):
-        write_json(run.job_path, {"id": job.partition(":")[2]})
+        if job_id := job.partition(":")[2]:  # the container of a Hugging Face job does not know it
+            write_json(run.job_path, {"id": job_id})
         processes.write_job_process(run, distributed.launcher_pid(), sys.argv, slurm.current_job_nodes())
         return
     deadline = time.monotonic() + PROCESS_INFO_WAIT_S

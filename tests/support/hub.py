@@ -24,7 +24,9 @@ CHUNK_BYTES = 1 << 16
 
 
 class Hub:
-    """`gated` names need one of `tokens`, which are `user`'s; `broken` ones answer 503; `private` are made so.
+    """`jobs` are those that were started, as the API describes them; a test changes their stage.
+
+    `gated` names need one of `tokens`, which are `user`'s; `broken` ones answer 503; `private` are made so.
 
     Files are sent at `bytes_per_second`.
     """
@@ -38,6 +40,7 @@ class Hub:
         self.private: set[str] = set()
         self.bytes_per_second: float | None = None
         self.requests: list[str] = []
+        self.jobs: dict[str, dict[str, Any]] = {}
         self.url = ""
 
     def env(self, home: Path, **variables: str) -> dict[str, str]:
@@ -143,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _HttpError(401, "")
             self._send_json({"type": "user", **self.hub.user})
             return
+        if kind == "jobs":
+            self._serve_jobs(parts, body)
+            return
         name = self._repository(kind, parts)
         rest = parts[2:]
         if rest == ["auth-check"]:
@@ -178,6 +184,32 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             raise _HttpError(404, "EntryNotFound")
+
+    def _serve_jobs(self, parts: list[str], body: bytes) -> None:
+        """Answer as the API of Jobs does: hardware, and the start, the state and the cancelling of a job."""
+        if parts == ["hardware"]:
+            gpu = {"type": "gpu", "model": "T4", "quantity": "1", "vram": "16 GB", "manufacturer": "Nvidia"}
+            machine = {"name": "t4-small", "prettyName": "Nvidia T4 - small", "cpu": "4 vCPU", "ram": "15 GB"}
+            price = {"unitCostMicroUSD": 6667, "unitCostUSD": 0.006667, "unitLabel": "minute"}
+            self._send_json([{**machine, "accelerator": gpu, **price}])
+            return
+        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
+            raise _HttpError(401, "")
+        if len(parts) == 1:
+            job_id = f"job{len(self.hub.jobs) + 1}"
+            owner = {"id": "0", "name": parts[0], "type": "user"}
+            self.hub.jobs[job_id] = {
+                "id": job_id,
+                "owner": owner,
+                "status": {"stage": "SCHEDULING", "message": None},
+                **json.loads(body),
+            }
+        elif parts[1] not in self.hub.jobs:
+            raise _HttpError(404, "")
+        elif parts[2:] == ["cancel"]:
+            self.hub.jobs[parts[1]]["status"] = {"stage": "CANCELED", "message": None}
+        job = self.hub.jobs[job_id if len(parts) == 1 else parts[1]]
+        self._send_json({name: value for name, value in job.items() if name != "secrets"})
 
     def _tree(self, files: dict[str, Path], folder: str) -> list[dict[str, Any]]:
         prefix = f"{folder}/" if folder else ""

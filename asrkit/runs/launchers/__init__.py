@@ -7,6 +7,7 @@ from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError
+from asrkit.runs.launchers.hf_jobs import HfJobsLauncher
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
 from asrkit.runs.launchers.local import LocalLauncher
 from asrkit.runs.launchers.slurm import SlurmLauncher
@@ -17,7 +18,8 @@ __all__ = ["DEFAULT", "JOB", "JobState", "JobStatus", "Launcher", "for_config", 
 DEFAULT = "ASRKIT_LAUNCHER"
 """Environment variable with the launcher of runs whose `launcher` is `default`."""
 
-_LAUNCHERS: dict[str, Launcher] = {launcher.name: launcher for launcher in (LocalLauncher(), SlurmLauncher())}
+_ALL: tuple[Launcher, ...] = (LocalLauncher(), SlurmLauncher(), HfJobsLauncher())
+_LAUNCHERS = {launcher.name: launcher for launcher in _ALL}
 
 
 def for_config(config: TrainConfig) -> Launcher:

@@ -44,6 +44,10 @@ class Launcher(ABC):
     def check(self, config: TrainConfig) -> None:
         """Raise ConfigError or RunError if runs with these settings cannot be started from here."""
 
+    def price(self, config: TrainConfig) -> str:
+        """Return what a run with these settings costs at most, as a sentence; empty where it costs nothing."""
+        return ""
+
     @abstractmethod
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
         """Start the worker, or queue it where the launcher has a queue. assigned: its devices on this machine.

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, RunError
-from asrkit.files import readable_disk_errors, write_json
-from asrkit.runs import heartbeat, processes
+from asrkit.files import write_json
+from asrkit.runs import processes
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
 from asrkit.runs.launchers.slurm_queue import SlurmQueue, has_slurm, run_command
+from asrkit.runs.launchers.submission import status_by_heartbeat, submission
 from asrkit.runs.run import Run
 
 SAVE_MARGIN_S = 180
@@ -93,36 +94,24 @@ class SlurmLauncher(Launcher):
             ) from error
 
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
-        process, job_id = run.process(), run.job_id()
-        with readable_disk_errors(run.path):
-            run.job_path.unlink(missing_ok=True)
-            run.heartbeat_path.unlink(missing_ok=True)
-            processes.write_submission(run, self.name)
-            try:
-                answer = run_command(
-                    *sbatch_command(run),
-                    text=make_script(run),
-                    environment=_make_environment(run),
-                    action="take the run",
-                )
-            except BaseException:
-                for path, record in ((run.process_path, process), (run.job_path, job_id and {"id": job_id})):
-                    if record:
-                        write_json(path, record)
-                    else:
-                        path.unlink(missing_ok=True)
-                raise
+        with submission(run, self.name):
+            answer = run_command(
+                *sbatch_command(run),
+                text=make_script(run),
+                environment=_make_environment(run),
+                action="take the run",
+            )
             write_json(run.job_path, {"id": answer.strip().partition(";")[0]})
         self._queue.expire()
 
     def status(self, run: Run) -> JobStatus:
         job_id = run.job_id()
         if job_id is None:
-            return _status_by_heartbeat(run, "Being submitted to Slurm")
+            return status_by_heartbeat(run, "Being submitted to Slurm")
         try:
             job = self._queue.find(job_id)
         except RunError as error:
-            return _status_by_heartbeat(run, f"Slurm job {job_id}. {error}")
+            return status_by_heartbeat(run, f"Slurm job {job_id}. {error}")
         if job is None:
             return JobStatus(JobState.GONE)
         if job.state in WAITING_STATES:
@@ -166,14 +155,6 @@ class SlurmLauncher(Launcher):
     def _describe_lost_nodes(self, run: Run) -> str:
         """Return which nodes of the last worker are down; empty if none is."""
         return self._queue.describe_lost_nodes((run.process() or {}).get("nodes", ""))
-
-
-def _status_by_heartbeat(run: Run, text: str) -> JobStatus:
-    """Return the state where Slurm does not tell: alive by the heartbeat, and waiting until a worker has begun."""
-    if processes.is_worker_alive(run) or heartbeat.is_beating_elsewhere(run):
-        return JobStatus(JobState.ALIVE, text)
-    has_begun = "pid" in (run.process() or {})
-    return JobStatus(JobState.GONE if has_begun else JobState.WAITING, text)
 
 
 def sbatch_command(run: Run) -> list[str]:

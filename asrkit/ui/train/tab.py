@@ -13,7 +13,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit.config import FIELDS, TrainConfig
 from asrkit.errors import AsrkitError
-from asrkit.runs import lifecycle, queue
+from asrkit.runs import launchers, lifecycle, queue
 from asrkit.runs.description import MAX_NAME_CHARS
 from asrkit.runs.ownership import PRIVATE, SHARED
 from asrkit.runs.store import RunStore
@@ -276,7 +276,7 @@ def _forecast(values: tuple[Any, ...], describe_estimate: Callable[[TrainConfig]
 
 def _render_estimate(config: TrainConfig, describe_estimate: Callable[[TrainConfig], str]) -> str:
     try:
-        return _render_note(describe_estimate(config))
+        return _render_note(f"{describe_estimate(config)} {launchers.for_config(config).price(config)}".strip())
     except AsrkitError:  # Start shows it
         return ""
 

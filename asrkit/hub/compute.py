@@ -1,0 +1,129 @@
+"""Jobs on the hardware of the Hugging Face Hub: start, inspect and cancel them, and what they cost."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asrkit.errors import HubError
+from asrkit.hub import credentials
+from asrkit.hub.errors import translate_errors
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+HARDWARE_REUSE_S = 3600.0
+MINUTES = {"minute": 1.0, "hour": 60.0, "second": 1 / 60}
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A flavour of machine. description: such as `8 vCPU, 30 GB, T4`."""
+
+    name: str
+    description: str
+    usd_per_hour: float
+
+
+@dataclass(frozen=True)
+class ComputeJob:
+    """stage: SCHEDULING, RUNNING, or how it ended: COMPLETED, CANCELED, ERROR, DELETED. message: the Hub's own."""
+
+    id: str
+    stage: str
+    message: str
+    running_s: float
+    url: str
+
+
+def _api() -> HfApi:
+    from huggingface_hub import HfApi
+
+    return HfApi(token=credentials.current_token())
+
+
+def require_jobs() -> str:
+    """Return the name of the account that jobs run on. HubError without a token that may start jobs."""
+    with translate_errors("your account", "account"):
+        account = _api().whoami()
+    token = account.get("auth", {}).get("accessToken", {})
+    scopes = [name for entry in token.get("fineGrained", {}).get("scoped", []) for name in entry.get("permissions", [])]
+    if token.get("role") == "read" or (token.get("role") == "fineGrained" and "job.write" not in scopes):
+        raise HubError(
+            f"The token of {account['name']} may not start jobs on the Hugging Face Hub; make one with write access "
+            "(or the permission job.write) and set HF_TOKEN to it."
+        )
+    return str(account["name"])
+
+
+def list_hardware() -> dict[str, Hardware]:
+    """Return the flavours of machines by name, as the Hub listed them within the last hour."""
+    return _list_hardware(int(time.monotonic() // HARDWARE_REUSE_S))
+
+
+@functools.lru_cache(maxsize=1)
+def _list_hardware(_: int) -> dict[str, Hardware]:
+    with translate_errors("list of hardware", "jobs'"):
+        listed = _api().list_jobs_hardware()
+    return {
+        each.name: Hardware(
+            each.name,
+            ", ".join([each.cpu, each.ram, *([each.accelerator.model] if each.accelerator else [])]),
+            each.unit_cost_usd * 60 / MINUTES[each.unit_label],
+        )
+        for each in listed
+    }
+
+
+def run_job(
+    name: str,
+    image: str,
+    command: Sequence[str],
+    *,
+    flavor: str,
+    timeout_s: int,
+    bucket: str,
+    mount_path: str,
+    environment: Mapping[str, str],
+) -> str:
+    """Start a job with a bucket mounted and the present token as its secret HF_TOKEN; return its id. HubError."""
+    from huggingface_hub import Volume
+
+    api = _api()
+    token = api.token if isinstance(api.token, str) else _login_token()
+    with translate_errors(name, "job", writing=True):
+        job = api.run_job(
+            image=image,
+            command=list(command),
+            env=dict(environment),
+            secrets={credentials.TOKEN_VARIABLES[0]: token} if token else None,
+            flavor=flavor,
+            timeout=timeout_s,
+            name=name,
+            volumes=[Volume(type="bucket", source=bucket, mount_path=mount_path)],
+        )
+    return str(job.id)
+
+
+def _login_token() -> str | None:
+    from huggingface_hub import get_token
+
+    return get_token()
+
+
+def inspect_job(job_id: str) -> ComputeJob:
+    """Return the state of a job. NotOnHubError for one that is gone, HubError where the Hub does not answer."""
+    with translate_errors(job_id, "job"):
+        job = _api().inspect_job(job_id=job_id)
+    running_s = float(job.durations.running_secs or 0) if job.durations else 0.0
+    stage = str(getattr(job.status.stage, "value", job.status.stage))  # text where the client does not know it
+    return ComputeJob(job.id, stage, job.status.message or "", running_s, job.url)
+
+
+def cancel_job(job_id: str) -> None:
+    """Cancel a job. HubError if the Hub does not do so."""
+    with translate_errors(job_id, "job", writing=True):
+        _api().cancel_job(job_id=job_id)

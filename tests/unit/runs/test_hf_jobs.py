@@ -1,0 +1,125 @@
+"""The launcher of Hugging Face jobs, with a stand-in for the Hub that the Hub's own client talks to."""
+
+import json
+
+import pytest
+from huggingface_hub import constants
+
+from asrkit.config import TrainConfig
+from asrkit.errors import ConfigError, HubError, RunError
+from asrkit.hub import compute
+from asrkit.runs import launchers, lifecycle, queue, summary, supervisor
+from asrkit.runs.launchers import hf_jobs
+from asrkit.runs.store import RunStore
+from tests.support.hub import serve
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    with serve(tmp_path / "hub") as served:
+        monkeypatch.setattr(constants, "ENDPOINT", served.url)
+        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", served.url)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(compute.credentials, "current_token", lambda: "hf_good")
+        monkeypatch.setattr(hf_jobs, "REUSE_S", 0.0)
+        monkeypatch.setenv(hf_jobs.STORAGE, f"tiny/bucket:{tmp_path}")
+        monkeypatch.setenv("SPACE_ID", "tiny/app")
+        compute._list_hardware.cache_clear()
+        yield served
+    compute._list_hardware.cache_clear()
+
+
+@pytest.fixture
+def job_config(config):
+    return config.replace({"launcher": "hf-jobs", "hf_timeout_h": 3})
+
+
+def test_run_follows_its_job(hub, store, job_config):
+    run = supervisor.start(store, job_config, "one")
+    job = hub.jobs[run.job_id()]
+    assert job["spaceId"] == "tiny/app" and job["flavor"] == "t4-small" and job["timeoutSeconds"] == 10_800
+    (volume,) = job["volumes"]
+    assert (volume["type"], volume["source"]) == ("bucket", "tiny/bucket")
+    assert str(run.path).startswith(volume["mountPath"]) and str(run.path.resolve()) in job["command"][2]
+    assert job["secrets"] == {"HF_TOKEN": "hf_good"} and job["environment"]["ASRKIT_JOB"] == "hf-jobs:"
+    assert lifecycle.get_status(run) == lifecycle.QUEUED
+    assert "Waiting for hardware of the Hugging Face Hub" in queue.get_queue_status(run, [], []).launcher_text
+    job["status"] = {"stage": "RUNNING", "message": None}
+    job["durations"] = {"schedulingSecs": 5, "runningSecs": 1800, "totalSecs": 1805}
+    assert lifecycle.get_status(run) == lifecycle.STARTING
+    assert summary.summarize_run(run)["cost"] == "0.20 USD"
+    job["status"] = {"stage": "ERROR", "message": "Job timeout"}
+    row = summary.summarize_run(run)
+    assert row["status"] == "crashed" and row["error"] == f"The Hugging Face job {run.job_id()} ended: Job timeout."
+    assert supervisor.resume(store, run).job_id() == "job2"
+
+
+def test_waiting_job_is_cancelled(hub, store, job_config):
+    run = supervisor.start(store, job_config, "one")
+    supervisor.stop(run)
+    assert hub.jobs[run.job_id()]["status"]["stage"] == "CANCELED"
+    assert lifecycle.get_status(run) == lifecycle.STOPPED
+
+
+def test_price_is_known_before_the_start(hub, job_config):
+    assert launchers.for_config(job_config).price(job_config) == (
+        "t4-small (4 vCPU, 15 GB, T4) costs 0.40 USD an hour; the run is ended after 3 hours, so it costs at most "
+        "1.20 USD."
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "changes", "message"),
+    [
+        (hf_jobs.STORAGE, "", {}, "needs a bucket that is mounted here"),
+        ("SPACE_ID", "", {}, "needs an image with asrkit"),
+        ("SPACE_ID", "tiny/app", {"nodes": 2}, "has one machine and its own GPUs"),
+        ("SPACE_ID", "tiny/app", {"hf_flavor": "h900"}, r"choose one of t4-small \(0.40 USD an hour\)"),
+    ],
+)
+def test_settings_that_jobs_cannot_use(hub, job_config, monkeypatch, variable, value, changes, message):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=message):
+        launchers.for_config(job_config).check(job_config.replace(changes))
+
+
+@pytest.mark.parametrize(
+    "token", [{"role": "read"}, {"role": "fineGrained", "fineGrained": {"scoped": [{"permissions": ["repo.write"]}]}}]
+)
+def test_token_that_may_not_start_jobs(hub, job_config, token):
+    hub.user["auth"] = {"accessToken": token}
+    with pytest.raises(HubError, match="The token of tiny may not start jobs"):
+        launchers.for_config(job_config).check(job_config)
+
+
+def test_refused_run_leaves_nothing(hub, store, job_config, monkeypatch):
+    monkeypatch.setattr(compute, "require_jobs", lambda: "tiny")
+    hub.tokens.clear()
+    with pytest.raises(HubError, match="asrkit-one cannot be written on the Hugging Face Hub|refuses"):
+        supervisor.start(store, job_config, "one")
+    assert store.all() == []
+
+
+def test_runs_and_clips_lie_where_the_container_finds_them(hub, job_config, monkeypatch, tmp_path):
+    (tmp_path / "mounted").mkdir()
+    monkeypatch.setenv(hf_jobs.STORAGE, f"tiny/bucket:{tmp_path}/mounted")
+    with pytest.raises(RunError, match="runs directory .* is not on the bucket"):
+        supervisor.start(RunStore(tmp_path / "runs"), job_config, "one")
+    with pytest.raises(RunError, match=r"one\.wav is not on the bucket|two\.wav is not on the bucket"):
+        supervisor.start(RunStore(tmp_path / "mounted" / "runs"), job_config, "one")
+
+
+def test_hub_that_does_not_answer_leaves_the_state_to_the_heartbeat(hub, store, job_config, monkeypatch):
+    run = supervisor.start(store, job_config, "one")
+    monkeypatch.setattr(compute, "inspect_job", lambda _: (_ for _ in ()).throw(HubError("The Hub is down.")))
+    assert "The Hub is down." in queue.get_queue_status(run, [], []).launcher_text
+    run.process_path.write_text(json.dumps({**run.process(), "pid": 1, "start": "another-boot:1"}))
+    assert lifecycle.get_status(run) == lifecycle.CRASHED
+    for beat in (1.0, 2.0):
+        run.heartbeat_path.write_text(json.dumps({"beat": beat, "longest_s": 0}))
+        status = lifecycle.get_status(run)
+    assert status == lifecycle.STARTING
+
+
+def test_other_launchers_cost_nothing():
+    assert launchers.for_config(TrainConfig()).price(TrainConfig()) == ""
