@@ -31,6 +31,7 @@ def test_defaults_can_be_started_at_once(open_page):
     expect(page.get_by_role("tab", name="Transcribe")).to_be_visible()
     for width, height in ((1366, 768), (390, 844)):
         page.set_viewport_size({"width": width, "height": height})
+        field(page, "preset").scroll_into_view_if_needed()  # on a phone, what to do first stands before the form
         for part in ("#start", "#forecast"):
             expect(page.locator(part)).to_be_in_viewport(ratio=1)
     field(page, "learning_rate").focus()

@@ -127,7 +127,7 @@ def test_train_stop_and_transcribe(open_page, app, mic_browser, tmp_path):
     text, wave = find_recognised_word(tmp_path / "words", run)
     listener = open_page(within=mic_browser(write_mic_file(wave, tmp_path / "spoken.wav")))
     listener.get_by_role("tab", name="Transcribe").click()
-    expect(listener.locator("#model input")).to_have_value(f"Run {run.id}")
+    expect(listener.locator("#model input")).to_have_value(re.compile(rf"Run {run.id}: "))
     expect(listener.locator("#recorder .recorder")).to_have_attribute("data-model", run.id)
     record(listener, wave.duration_s)
     expect(part(listener, "note")).to_contain_text(f"{run.id} · ")
