@@ -66,11 +66,11 @@ def make_run(store, owner, num_bytes=0):
 @pytest.mark.parametrize(("name", "quota"), SETTINGS, ids=[name for name, _ in SETTINGS])
 def test_setting_beyond_its_limit_is_refused_before_the_start(store, started, name, quota):
     limit, above = quota.default, quota.default + 1
-    assert press_start(store, OPERATOR, **{name: above}).endswith("not in this test</p>")
+    assert press_start(store, OPERATOR, **{name: above}).endswith("not in this test</p></div>")
     message = press_start(store, ANN, **{name: above})
     assert f"({name}) is {form.format_number(above)}; the runs of visitors may have" in message
     assert f"{form.format_number(limit)} at most." in message
-    assert press_start(store, ANN, **{name: limit}).endswith("not in this test</p>")
+    assert press_start(store, ANN, **{name: limit}).endswith("not in this test</p></div>")
     assert [getattr(config, name) for config in started] == [above, limit]
 
 
@@ -115,11 +115,11 @@ def test_visitor_whose_data_is_being_checked_does_not_delay_others(store, monkey
     try:
         assert checking.wait(60)
         assert "start another when it has ended" in press_start(store, ANN)
-        assert press_start(store, BOB).endswith("not in this test</p>")
+        assert press_start(store, BOB).endswith("not in this test</p></div>")
     finally:
         release.set()
         first.join()
-    assert press_start(store, ANN).endswith("not in this test</p>")
+    assert press_start(store, ANN).endswith("not in this test</p></div>")
 
 
 def test_runs_that_fill_the_disk_keep_their_owner_from_another(store, started, limit):
@@ -127,7 +127,7 @@ def test_runs_that_fill_the_disk_keep_their_owner_from_another(store, started, l
     make_run(store, ownership.OPERATOR, 900_000)
     make_run(store, ANN.owner_id, 150_000)
     assert "delete some of them first" in press_start(store, ANN)
-    assert press_start(store, BOB).endswith("not in this test</p>")
+    assert press_start(store, BOB).endswith("not in this test</p></div>")
     make_run(store, "visitor:c", 90_000)
     assert "The runs of visitors take as much of the disk" in press_start(store, BOB)
 

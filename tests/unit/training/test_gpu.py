@@ -223,8 +223,8 @@ def test_batches_stay_on_the_cpu_without_a_gpu():
 
 
 def test_loaders_pin_their_batches_where_there_is_a_gpu(build, monkeypatch):
-    trainer = build()
-    for has_gpu in (True, False):
+    trainers = build(), build()  # each makes its loader once
+    for trainer, has_gpu in zip(trainers, (True, False), strict=True):
         monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
         evaluating = loaders.make_eval_loader(SpeechDataset(trainer.eval_rows, None), [[0]], trainer.processor, 0)
         assert [trainer.get_train_dataloader().pin_memory, evaluating.pin_memory] == [has_gpu, has_gpu]
