@@ -115,7 +115,7 @@ def hang() -> None:
 
 
 def end_oneself() -> None:
-    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGKILL)
 
 
 def lie() -> float:

@@ -20,7 +20,12 @@ def make_private_folder(shared: Path, prefix: str) -> Path:
     """
     _remove_abandoned_folders(shared, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=shared))
-    _lock(folder)
+    try:
+        is_kept = _lock(folder) is not None and folder.exists()
+    except FileNotFoundError:
+        is_kept = False
+    if not is_kept:  # a process that began at the same time took it for abandoned before it was locked
+        return make_private_folder(shared, prefix)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 

@@ -1,14 +1,18 @@
 """Uploads are in a new private folder; folders of apps that have ended are removed, and no other files."""
 
+import fcntl
+import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from gradio.utils import get_upload_folder
 
 from asrkit.ui.common import upload_folder
+from asrkit.ui.common.private_folder import make_private_folder
 
 APP = f"""
 import pathlib, sys
@@ -50,6 +54,23 @@ def test_folders_of_ended_apps_are_removed(tmp_path, restart):
     assert running.is_dir() and not killed.exists()
     apps[0].communicate()
     assert not running.exists(), "an app removes its folder when it ends"
+
+
+@pytest.mark.parametrize(
+    "interfere", [os.rmdir, lambda folder: fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)]
+)
+def test_folder_that_another_app_takes_before_it_is_locked_is_made_again(tmp_path, monkeypatch, interfere):
+    make, made = tempfile.mkdtemp, []
+
+    def make_and_lose_the_first(**options):
+        made.append(make(**options))
+        if len(made) == 1:
+            interfere(made[0])
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose_the_first)
+    folder = make_private_folder(tmp_path, "asrkit-")
+    assert folder.is_dir() and [str(folder)] == made[1:]
 
 
 def test_planted_link_is_not_followed(tmp_path, restart):
