@@ -124,7 +124,7 @@ def test_speech_in_noise_is_cut_at_pauses():
     assert len(segments) == 5 and not any(segment.is_forced_cut for segment in segments)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.tuples(st.floats(0.05, 18), st.floats(0.05, 4), st.floats(0.01, 0.9)), min_size=1, max_size=4),
     st.lists(st.integers(1, 50_000), min_size=1, max_size=4),
