@@ -246,7 +246,13 @@ def _describe_gain(view: RunView, best: Event) -> str:
     before, now = start.data.get("wer"), best.data.get("wer")
     if start.step != 0 or before is None or now is None or now >= min(before, 1):
         return ""
-    return strings.text("outcome.gain", now=round(100 * (1 - now)), before=round(100 * max(0, 1 - before)))
+    is_same_clips = summary.count_clips(start)[0] == summary.count_clips(best)[0]
+    return strings.text(
+        "outcome.gain" if is_same_clips else "outcome.gain_from_sample",
+        now=round(100 * (1 - now)),
+        before=round(100 * max(0, 1 - before)),
+        sample=format_clips(start),
+    )
 
 
 def describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | None:

@@ -272,6 +272,15 @@ def test_run_without_gain_is_no_success(make_run):
     assert outcome.endswith("(best at step 20). It now gets 70 of 100 words right (0 before).")
 
 
+def test_gain_over_a_start_that_was_scored_on_a_sample_says_so(make_run):
+    start, best = scores(0, 1.0, 0.24, 0.2), scores(20, 3.0, 0.05, 0.04)
+    start.data.update(utterances=64, of=100)
+    best.data.update(utterances=100, of=100)
+    run = make_run("one", [STARTED, start, best, Event("finished", 1021.0, 20, data={"saved": True})])
+    outcome = status_text.describe_outcome(run, "finished", view.load_view(run))
+    assert outcome.endswith("It now gets 95 of 100 words right (about 76 before, on 64 of 100 clips).")
+
+
 def test_model_newer_than_the_resumed_run_is_described(make_run):
     """It was killed after step 20, resumed from 10 and stopped at 15: `model/` is that of step 20."""
     again = Event("started", 2000.0, 10, data=STARTED.data)
