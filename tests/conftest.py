@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -16,6 +17,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["ASRKIT_ENGINE"] = "pytorch"  # else each model that a test transcribes with would be exported and measured
 
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background jobs, such as CI's, inherit to ignore it
 gc.disable()  # until all libraries are imported, see `pytest_collection_finish`
 
 
