@@ -246,9 +246,9 @@ def _describe_gain(view: RunView, best: Event) -> str:
     before, now = start.data.get("wer"), best.data.get("wer")
     if start.step != 0 or before is None or now is None or now >= min(before, 1):
         return ""
-    is_same_clips = summary.count_clips(start)[0] == summary.count_clips(best)[0]
+    name = "gain" if summary.count_clips(start)[0] == summary.count_clips(best)[0] else "gain_from_sample"
     return strings.text(
-        "outcome.gain" if is_same_clips else "outcome.gain_from_sample",
+        f"outcome.{name}",
         now=round(100 * (1 - now)),
         before=round(100 * max(0, 1 - before)),
         sample=format_clips(start),
