@@ -74,8 +74,13 @@ def num_loader_workers() -> int:
     Where the step itself uses all cores, a further process slows it down, unless there are many cores. A large GPU
     takes some 2,000 seconds of audio a second, and a process makes about 600 of w2v-BERT's features.
     """
-    num_cores = (os.cpu_count() or 2) // distributed.LOCAL_WORLD_SIZE
+    num_cores = count_cores() // distributed.LOCAL_WORLD_SIZE
     return min(8, max(1, num_cores - 1)) if torch.accelerator.is_available() else min(4, num_cores // 4)
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use, which in a cluster's job are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 2
 
 
 def resolve_precision(setting: str) -> str:

@@ -1,6 +1,8 @@
 """What training does on a GPU, with simulated devices and errors: no test needs one."""
 
 import contextlib
+import os
+import sys
 import types
 
 import pytest
@@ -235,10 +237,20 @@ def test_loaders_pin_their_batches_where_there_is_a_gpu(build, monkeypatch):
     [(16, True, 8, 2), (4, True, 3, 4), (1, True, 1, 4), (16, False, 4, 4), (2, False, 0, None)],
 )
 def test_loader_processes_follow_cores_and_gpu(monkeypatch, num_cores, has_gpu, num_workers, prefetch_factor):
-    monkeypatch.setattr(arguments.os, "cpu_count", lambda: num_cores)
+    monkeypatch.setattr(arguments, "count_cores", lambda: num_cores)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_gpu)
     assert arguments.num_loader_workers() == num_workers
     assert loaders.prefetch_factor(num_workers) == prefetch_factor
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no process is bound to cores here")
+def test_cores_are_those_that_the_process_is_bound_to():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert arguments.count_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def test_training_fetches_each_batch_once_through_prefetch(build, monkeypatch):
