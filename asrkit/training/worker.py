@@ -10,37 +10,33 @@ import logging
 import os
 import platform
 import signal
-import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrkit import __version__, logs, startup
+from asrkit import logs, startup
 from asrkit.config import TrainConfig
 from asrkit.data import access
-from asrkit.data.manifest import Column, Utterance
-from asrkit.decoding import ctc
+from asrkit.data.manifest import Column
 from asrkit.errors import ConfigError
 from asrkit.files import write_json
 from asrkit.hub import credentials
-from asrkit.runs import audit_record, events, launchers, ownership, pace, processes, queue, summary, view
+from asrkit.runs import events, launchers, ownership, pace, processes, queue, summary, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.launchers import slurm
 from asrkit.runs.report import card
 from asrkit.runs.run import CANCEL, PREEMPT, SCORE, STOP, Run
 from asrkit.runs.store import RunStore
-from asrkit.training import distributed, inputs, stopping
+from asrkit.training import distributed, inputs, start_events, stopping
 from asrkit.training.reporting import emit, emit_phase
 from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import StopRequested, check_stop
 from asrkit.units import format_count
 
 if TYPE_CHECKING:
-    from asrkit.training.model import CtcModel
     from asrkit.training.trainer import CtcTrainer
 
 logger = logging.getLogger("asrkit.training.worker")  # __name__ is "__main__" where it runs as a program
@@ -48,7 +44,6 @@ logger = logging.getLogger("asrkit.training.worker")  # __name__ is "__main__" w
 PREEMPTED = "preempted"
 """The phase of the last event before the cluster starts the run again; the job's script reads it, too."""
 
-PACKAGES = ("transformers", "torch", "torchaudio", "datasets", "tokenizers", "jiwer")
 PROCESS_INFO_WAIT_S = 5.0
 """How long the supervisor has to write `process.json` before the worker does so itself (the app may be dead)."""
 
@@ -121,10 +116,10 @@ def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
     )
     trainer = CtcTrainer(run, config, model, processor, train, held_out, resume_state, on_poll)
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})"
-    _emit_started(trainer, model, resume_state.step, hardware)
-    _emit_leaks(run, resume_state.step, resume_state.finding_codes)
+    start_events.emit_started(trainer, model, resume_state.step, hardware)
+    start_events.emit_leaks(run, resume_state.step, resume_state.finding_codes)
     if lost_worker:
-        _emit_lost_worker(run, resume_state.step, lost_worker)
+        start_events.emit_lost_worker(run, resume_state.step, lost_worker)
     stopping.disable_interrupts()
     check_stop(run)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -206,77 +201,10 @@ def _explain_lost_worker(run: Run) -> str:
     return known or f"The worker on {process.get('host')} ended without a message, and the cluster started another one."
 
 
-def _emit_lost_worker(run: Run, step: int, cause: str) -> None:
-    begin = f"the checkpoint of step {step}" if step else "the beginning"
-    remedy = f"The run goes on from {begin}; what came after it is computed again."
-    emit(run, events.FINDING, step, code="worker-lost", cause=cause, remedy=remedy)
-
-
 def _check_processes(config: TrainConfig) -> None:
     """Check what TrainConfig cannot: the number of processes where machines are joined by hand."""
     if distributed.WORLD_SIZE > 1 and config.layerdrop:
         raise ConfigError("Layer drop (layerdrop) works with one process only; set it to 0.")
-
-
-def _emit_started(trainer: CtcTrainer, model: CtcModel, step: int, hardware: str) -> None:
-    from asrkit.training.arguments import resolve_precision
-
-    config, train = trainer.config, trainer.train_rows
-    steps_per_epoch, total_steps = _count_steps(trainer)
-    emit(
-        trainer.run,
-        events.STARTED,
-        step,
-        **_describe_run(config, model, train, trainer.eval_rows),
-        hardware=hardware,
-        device=str(trainer.args.device),
-        total_steps=total_steps,
-        precision=resolve_precision(config.mixed_precision),
-        update_s=round(sum(Column("duration_s", train)) / steps_per_epoch, 2),
-        clip_s=round(statistics.median(Column("duration_s", train)), 2),
-        label_entropy=round(ctc.label_entropy(Column("text", train)), 4),
-    )
-
-
-def _count_steps(trainer: CtcTrainer) -> tuple[int, int]:
-    """Optimizer steps of an epoch and of the run."""
-    values = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
-    return values[1], values[-1]
-
-
-def _describe_run(
-    config: TrainConfig, model: CtcModel, train: Sequence[Utterance], held_out: Sequence[Utterance]
-) -> dict[str, Any]:
-    """Data, model and software of the run, for the `started` event."""
-    return {
-        "metric_for_best_model": config.metric_for_best_model,
-        "normaliser": config.text_rules,
-        "train_utterances": len(train),
-        "eval_utterances": len(held_out),
-        "train_hours": round(sum(Column("duration_s", train)) / 3600, 4),
-        "eval_hours": round(sum(Column("duration_s", held_out)) / 3600, 4),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "architecture": type(model).__name__,
-        "vocabulary": model.config.vocab_size,
-        "processes": distributed.WORLD_SIZE,
-        "python": platform.python_version(),
-        "versions": {"asrkit": __version__, **{name: _installed_version(name) for name in PACKAGES}},
-    }
-
-
-def _installed_version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _emit_leaks(run: Run, step: int, reported: frozenset[str]) -> None:
-    """Emit the leaks between train and eval manifests that the audit found, unless already reported."""
-    for leak in audit_record.load_leak_findings(run):
-        if leak["code"] not in reported:
-            emit(run, events.FINDING, step, code=leak["code"], cause=leak["effect"], remedy=leak["fix"])
 
 
 # End
