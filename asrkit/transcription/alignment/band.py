@@ -15,7 +15,7 @@ within 45 s in half an hour of speech; where a tenth of the text was missing, wi
 
 
 def find_band(
-    heard: Sequence[int],
+    recognised: Sequence[int],
     frames: Sequence[int],
     text: Sequence[int],
     num_frames: int,
@@ -23,18 +23,18 @@ def find_band(
 ) -> Band:
     """Return the band around the alignment of fewest edits of the recognised tokens with those of a text.
 
-    heard: the recognised tokens, without blanks, and the frame of each. The edit distance is computed in bits
+    recognised: tokens, without blanks; frames: the frame of each, rising. The edit distance is computed in bits
     (Hyyrö, 2003), which takes a tenth of a second for an hour of speech, in linear memory (Hirschberg, 1975).
     captions: (frame, token) of subtitles with loose times, both rising; the band is around these, too.
     """
-    alignments = [_match(heard, frames, text), captions] if captions else [_match(heard, frames, text)]
+    alignments = [_match(recognised, frames, text), captions] if captions else [_match(recognised, frames, text)]
     bands = [_widen(pairs, num_frames, len(text)) for pairs in alignments]
     return Band(np.min([low for low, _ in bands], axis=0), np.max([high for _, high in bands], axis=0))
 
 
-def _match(heard: Sequence[int], frames: Sequence[int], text: Sequence[int]) -> list[tuple[int, int]]:
+def _match(recognised: Sequence[int], frames: Sequence[int], text: Sequence[int]) -> list[tuple[int, int]]:
     """Return (frame, token) of the tokens that match."""
-    blocks = Levenshtein.editops(heard, text).as_matching_blocks()
+    blocks = Levenshtein.editops(recognised, text).as_matching_blocks()
     return [(frames[block.a + k], block.b + k) for block in blocks for k in range(block.size)]
 
 

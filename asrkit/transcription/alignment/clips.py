@@ -24,7 +24,7 @@ TARGET_CLIP_S, MAX_CLIP_S, MAX_UNCUT_S = 6.0, 15.0, 30.0
 MAX_PAUSE_S = 2.0
 """Silence within a clip."""
 LEAD_S = 0.5
-"""Silence that a clip may have before its first word: a model emits a letter up to so much later than it is heard."""
+"""Silence that a clip may have before its first word: a model emits a letter up to so much later than it is spoken."""
 MIN_EXTRA_FRAMES, MIN_EXTRA_FRAMES_ALONE = 12, 3
 """Frames of speech that make a passage without text, between two words and in a piece without words. Fewer are likely
 to be part of the words, or a noise."""
@@ -60,8 +60,8 @@ class Passage:
 class _Piece:
     """Segments `first` to `last` of a recording, which no word lets cut. words: those in it, in order.
 
-    num_missing: words that were left out within it. has_extra: whether it has speech without text. ends_sure: with a
-    pause.
+    num_missing: words that were left out within it. has_extra: whether it has speech without text. ends_at_pause: not
+    at a forced cut.
     """
 
     first: int
@@ -71,7 +71,7 @@ class _Piece:
     words: list[int] = field(default_factory=list)
     num_missing: int = 0
     has_extra: bool = False
-    ends_sure: bool = True
+    ends_at_pause: bool = True
 
 
 def cut_clips(
@@ -122,7 +122,7 @@ def _make_pieces(placement: Placement, segments: Sequence[SegmentFrames]) -> lis
         for first, last in pairwise([*starts, len(segments)])
     ]
     for piece in pieces:
-        piece.ends_sure = not segments[piece.last].is_forced_cut
+        piece.ends_at_pause = not segments[piece.last].is_forced_cut
     for word, begin in zip(placed.tolist(), begins, strict=True):
         pieces[int(np.searchsorted(starts, begin, "right")) - 1].words.append(word)
     for piece in pieces:
@@ -204,7 +204,7 @@ class _Cutter:
     def _cost(self, duration_s: float, last: _Piece) -> float:
         """Return the cost of a clip: of its length, and of an end that is not that of a sentence, or no pause."""
         ends_phrase = any(self._words[word].ends_phrase for word in self._with_punctuation(last.words[-1]))
-        return abs(duration_s - TARGET_CLIP_S) / TARGET_CLIP_S + (not ends_phrase) + 3 * (not last.ends_sure)
+        return abs(duration_s - TARGET_CLIP_S) / TARGET_CLIP_S + (not ends_phrase) + 3 * (not last.ends_at_pause)
 
     def _with_punctuation(self, word: int) -> range:
         """Return the indices of a word and of the punctuation that follows."""

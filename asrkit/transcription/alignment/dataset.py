@@ -111,16 +111,16 @@ def _align(
             expected_s = header_duration_s(audio, reader)
             blocks = _copy_blocks(check_blocks(reader.stream(audio)), copy)
             for seconds in recording.score(blocks, transcriber.engine):
-                on_progress("Listening to the recording", round(seconds), round(max(expected_s, seconds)))
+                on_progress("Recognising the speech", round(seconds), round(max(expected_s, seconds)))
                 trim_heap()
         if not recording.segments:
             raise DataError(f"No speech was heard in {audio}.")
         centres_s = recording.centres_s
         captions = _place_captions(words, script, centres_s)
         on_progress("Aligning the text", 0, 0)
-        band = find_band(recording.heard, recording.heard_frames, script.token_ids, len(centres_s), captions)
+        band = find_band(recording.recognised, recording.recognised_frames, script.token_ids, len(centres_s), captions)
         path = find_path(posteriors, script.to_sequence(vocabulary), band)
-    placement = place_words(path, script, len(words), recording.heard_frames)
+    placement = place_words(path, script, len(words), recording.recognised_frames)
     clips, passages = cut_clips(words, spoken, placement, recording.segments, centres_s)
     return AlignmentResult(
         clips,

@@ -42,8 +42,8 @@ class Placement:
         return float(self._losses[last + 1] - self._losses[first]) / int(end - begin)
 
 
-def place_words(path: FramePath, script: SpelledScript, num_words: int, heard_frames: Sequence[int]) -> Placement:
-    """Find the words of a text on a path. heard_frames: those in which a token was recognised, rising."""
+def place_words(path: FramePath, script: SpelledScript, num_words: int, recognised_frames: Sequence[int]) -> Placement:
+    """Find the words of a text on a path. recognised_frames: of the recognised tokens, rising."""
     is_token, index = path.states % 2 == 1, path.states // 2
     frames = np.flatnonzero(is_token)
     tokens, starts = np.unique(index[frames], return_index=True)
@@ -57,7 +57,7 @@ def place_words(path: FramePath, script: SpelledScript, num_words: int, heard_fr
     # A word of several parts, such as a number, may have been left out in part.
     is_partial = np.bincount(words, minlength=num_words) < np.bincount(script.words, minlength=num_words)
     first[is_partial] = last[is_partial] = NOWHERE
-    _place_unspelled(first, last, script.unspelled, np.asarray(heard_frames, np.int64), len(path.states))
+    _place_unspelled(first, last, script.unspelled, np.asarray(recognised_frames, np.int64), len(path.states))
     losses = np.concatenate([[0.0], np.cumsum(path.losses, dtype=np.float64)])
     is_extra = ~is_token & (np.asarray(script.gaps)[index] == BETWEEN) & (path.losses < -EXTRA_COST / 2)
     extra = np.flatnonzero(is_extra)
@@ -65,17 +65,17 @@ def place_words(path: FramePath, script: SpelledScript, num_words: int, heard_fr
 
 
 def _place_unspelled(
-    first: IntArray, last: IntArray, unspelled: frozenset[int], heard: IntArray, num_frames: int
+    first: IntArray, last: IntArray, unspelled: frozenset[int], recognised: IntArray, num_frames: int
 ) -> None:
-    """Place words without tokens, such as numbers in digits, where something was heard between their neighbours.
+    """Place words without tokens, such as numbers in digits, where tokens were recognised between their neighbours.
 
-    Those in a row share it. Where nothing was heard, they are nowhere.
+    Those in a row share it. Where there are none, they are left out.
     """
     placed = np.flatnonzero(first != NOWHERE)
     for word in sorted(unspelled):
         after = int(np.searchsorted(placed, word))
         begin = int(last[placed[after - 1]]) + 1 if after else 0
         end = int(first[placed[after]]) if after < len(placed) else num_frames
-        between = heard[np.searchsorted(heard, begin) : np.searchsorted(heard, end)]
+        between = recognised[np.searchsorted(recognised, begin) : np.searchsorted(recognised, end)]
         if len(between):
             first[word], last[word] = between[0], between[-1]

@@ -1,4 +1,4 @@
-"""A long recording as a model hears it: the posteriors of its speech, and where each frame is."""
+"""A long recording in the frames of a model: the posteriors of its speech, and where each frame is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asrkit.decoding import ctc
 from asrkit.transcription.alignment.posteriors import PosteriorFile
 
 GROUP_S = 120.0
-"""Seconds of segments that are gathered, then put through the model in batches."""
+"""Seconds of segments that are collected for a batch of the model."""
 
 
 class ScoresClips(Protocol):
@@ -44,17 +44,17 @@ class SegmentFrames:
 class ScoredRecording:
     """The frames of a recording; silence has one for each pause.
 
-    posteriors: receives what `log_probabilities` returns. delimiter_id: of the token between words, which is nothing
-    that was heard. centres: blocks of the seconds of each frame's centre. heard, heard_frames: the likeliest tokens,
-    without blanks, and the frame of each.
+    posteriors: receives what `log_probabilities` returns. delimiter_id: of the token between words.
+    centres: blocks of the seconds of each frame's centre. recognised, recognised_frames: the likeliest tokens, without
+    blanks and delimiters, and the first frame of each.
     """
 
     posteriors: PosteriorFile
     blank_id: int
     delimiter_id: int | None
     segments: list[SegmentFrames] = field(default_factory=list)
-    heard: list[int] = field(default_factory=list)
-    heard_frames: list[int] = field(default_factory=list)
+    recognised: list[int] = field(default_factory=list)
+    recognised_frames: list[int] = field(default_factory=list)
     duration_s: float = 0.0
     _centres: list[npt.NDArray[np.float32]] = field(default_factory=list)
 
@@ -97,8 +97,8 @@ class ScoredRecording:
         self._centres.append((centres / SAMPLING_RATE).astype(np.float32))
         for run in ctc.token_runs(rows.argmax(axis=1).tolist(), self.blank_id):
             if run.token != self.delimiter_id:
-                self.heard.append(run.token)
-                self.heard_frames.append(first + run.start)
+                self.recognised.append(run.token)
+                self.recognised_frames.append(first + run.start)
         self.segments.append(
             SegmentFrames(
                 first,

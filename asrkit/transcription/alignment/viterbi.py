@@ -137,14 +137,14 @@ class _Search:
     def _leave_out(self, low: int, high: int, gaps: Scores, pointers: Bytes) -> None:
         """Go from each gap between words to all later ones, where that is better; changes both arrays."""
         first, last = np.searchsorted(self._word_gaps, (low, high + 1))
-        places = self._word_gaps[first:last] - low
+        indices = self._word_gaps[first:last] - low
         costs = self._missing_costs[first:last]
-        starts = gaps[places] + costs
+        starts = gaps[indices] + costs
         best = np.maximum.accumulate(starts)
-        pointers[places[starts == best]] |= _LEADS
+        pointers[indices[starts == best]] |= _LEADS
         reached = best[:-1] - costs[1:] - np.float32(PASSAGE_COST)
-        is_better = reached > gaps[places[1:]]
-        skipped = places[1:][is_better]
+        is_better = reached > gaps[indices[1:]]
+        skipped = indices[1:][is_better]
         gaps[skipped] = reached[is_better]
         pointers[skipped] |= _SKIPPED
 

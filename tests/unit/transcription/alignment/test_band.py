@@ -13,9 +13,9 @@ def recognise(text, share_right):
     return [token if right else int(RNG.integers(3, 29)) for token, right in zip(text, is_right, strict=True)]
 
 
-def check(found, heard_tokens):
-    """heard_tokens: (frame, token) of the truth."""
-    frames, tokens = np.array(heard_tokens).T
+def check(found, path):
+    """path: (frame, token) of the truth."""
+    frames, tokens = np.array(path).T
     assert ((found.low[frames] <= tokens) & (tokens < found.high[frames])).all()
     assert (np.diff(found.low) >= 0).all() and (np.diff(found.high) >= 0).all()
     assert found.low[0] == 0 and found.high[-1] == NUM_TOKENS
@@ -30,12 +30,12 @@ def test_band_holds_the_truth_with_a_weak_model():
 
 def test_band_holds_the_truth_around_missing_parts():
     spoken = [*range(8_000), *range(10_000, NUM_TOKENS)]
-    heard = [*recognise(TEXT[:3_000], 0.6), *RNG.integers(3, 29, 1_500).tolist()]
-    heard += recognise([TEXT[token] for token in spoken[3_000:]], 0.6)
-    frames = list(range(0, 4 * len(heard), 4))
-    heard_frames = [*frames[:3_000], *frames[4_500:]]
-    found = find_band(heard, frames, TEXT, 4 * len(heard))
-    check(found, list(zip(heard_frames, spoken, strict=True)))
+    recognised = [*recognise(TEXT[:3_000], 0.6), *RNG.integers(3, 29, 1_500).tolist()]
+    recognised += recognise([TEXT[token] for token in spoken[3_000:]], 0.6)
+    frames = list(range(0, 4 * len(recognised), 4))
+    spoken_frames = [*frames[:3_000], *frames[4_500:]]
+    found = find_band(recognised, frames, TEXT, 4 * len(recognised))
+    check(found, list(zip(spoken_frames, spoken, strict=True)))
 
 
 def test_captions_widen_the_band_where_nothing_was_recognised():
