@@ -44,6 +44,8 @@ logger = logging.getLogger("asrkit.training.worker")  # __name__ is "__main__" w
 PREEMPTED = "preempted"
 """The phase of the last event before the cluster starts the run again; the job's script reads it, too."""
 
+SAMPLE_NOTE = " The model was evaluated on a sample of the clips; it can still be evaluated on all of them."
+"""The end of a run's last message until its model has been evaluated on all clips."""
 PROCESS_INFO_WAIT_S = 5.0
 """How long the supervisor has to write `process.json` before the worker does so itself (the app may be dead)."""
 
@@ -147,6 +149,8 @@ def _score(run: Run, on_poll: Callable[[], None]) -> None:
     except StopRequested:
         stopping.disable_interrupts()
     if distributed.IS_MAIN and end is not None:
+        if not summary.is_scored_on_sample(run, view.load_view(run, skim=True)):
+            end.data["message"] = str(end.data.get("message") or "").removesuffix(SAMPLE_NOTE)
         emit(run, end.kind, end.step, end.epoch, **end.data)
         run.clear_flags()
 
@@ -235,7 +239,7 @@ def _finish(run: Run, trainer: CtcTrainer) -> None:
     kind, text = (events.STOPPED, "Stopped and saved") if trainer.interrupted else (events.FINISHED, "Finished")
     message = f"{text} at step {trainer.state.global_step}."
     if summary.is_scored_on_sample(run, view.load_view(run, skim=True)):
-        message += " The model was evaluated on a sample of the clips; it can still be evaluated on all of them."
+        message += SAMPLE_NOTE
     _emit_end(run, kind, saved=True, message=message, trainer=trainer)
     _remember_pace(run, trainer)
 
