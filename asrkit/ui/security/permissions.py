@@ -41,7 +41,7 @@ class Action(StrEnum):
     READ_RUN_FILES = "download the files of this run"
     MANAGE_QUEUE = "reorder the queue or force a run to stop"
     PUBLISH = "publish this model"
-    IMPORT_RUN = "read in a run"
+    IMPORT_RUN = "import a run"
     USE_FOREIGN_MODELS = "use models from elsewhere"
     READ_LOCAL_PATHS = "read files of this machine"
 

@@ -1,6 +1,6 @@
 // What a page without runs offers: to start the demo, to record one's voice, or to add recordings.
 
-import { showMessage } from "../common/dom.js";
+import { isBusy, setBusy, showMessage } from "../common/dom.js";
 import { call, warnNoAnswer } from "../common/server.js";
 import { openTab } from "../common/tabs.js";
 import { t } from "../common/strings.js";
@@ -16,8 +16,8 @@ export class FirstRun {
   }
 
   async startDemo(button) {
-    if (button.ariaDisabled) return;
-    button.ariaDisabled = "true";
+    if (isBusy(button)) return;
+    setBusy(button, true);
     try {
       const reply = await call(this.server, "start_demo", {});
       showMessage(this.part("first-problem"), reply.notice);
@@ -26,6 +26,6 @@ export class FirstRun {
       warnNoAnswer(error);
       showMessage(this.part("first-problem"), t("train.offline"));
     }
-    button.ariaDisabled = null;
+    setBusy(button, false);
   }
 }
