@@ -64,7 +64,7 @@ def start_sweep(
     for number, (chosen, each) in enumerate(combinations, 1):
         text = ", ".join(f"{field}={format_value(value)}" for field, value in chosen.items())
         run = supervisor.start(store, each, f"{name}-{number}", description=Description(name=f"{name}: {text}"))
-        update_metadata(run, {KEY: {"name": name, "values": chosen}})
+        update_metadata(run, {KEY: {"name": name, "number": number, "values": chosen}})
         runs.append(run)
     return name, runs
 
@@ -77,7 +77,7 @@ def sweep_name(run: Run) -> str:
 def find_sweep(store: RunStore, name: str) -> list[Run]:
     """Return the runs of a sweep in the order in which they were started."""
     runs = [run for run in store.all() if sweep_name(run) == name]
-    return sorted(runs, key=lambda run: int(run.id.rpartition("-")[2]))
+    return sorted(runs, key=_read_number)
 
 
 def format_value(value: Any) -> str:
@@ -167,6 +167,12 @@ def _format_spread(values: Sequence[float], digits: int) -> str:
         return "-"
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.{digits}f}{spread}"
+
+
+def _read_number(run: Run) -> int:
+    """Return the place of a run in its sweep; 0 where an imported `run.json` has none."""
+    number = _read(run).get("number")
+    return number if isinstance(number, int) else 0
 
 
 def _read(run: Run) -> Mapping[str, Any]:

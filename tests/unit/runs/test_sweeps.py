@@ -54,6 +54,12 @@ def test_runs_of_a_sweep_wait_as_a_group(store, config, worker):
         sweeps.start_sweep(store, config, {"seed": ["1"]}, "tuning")
 
 
+def test_imported_run_of_a_sweep_may_have_any_name(make_run, store):
+    for run_id, number in (("copy", 2), ("tuning-1", 1), ("other", "x")):
+        update_metadata(make_run(run_id), {"sweep": {"name": "tuning", "number": number, "values": {}}})
+    assert [run.id for run in sweeps.find_sweep(store, "tuning")] == ["other", "tuning-1", "copy"]
+
+
 @pytest.fixture
 def swept(make_run):
     """Two learning rates with two seeds each; the last run has no evaluation yet."""
@@ -61,7 +67,9 @@ def swept(make_run):
     for number, (rate, seed, wer) in enumerate([(1e-5, 1, 0.4), (1e-5, 2, 0.5), (3e-5, 1, 0.3), (3e-5, 2, None)], 1):
         scores = [Event("eval", 10.0, 4, 1.0, {"wer": wer, "cer": wer / 2, "loss": 1.0})] if wer else []
         run = make_run(f"tuning-{number}", scores)
-        update_metadata(run, {"sweep": {"name": "tuning", "values": {"learning_rate": rate, "seed": seed}}})
+        update_metadata(
+            run, {"sweep": {"name": "tuning", "number": number, "values": {"learning_rate": rate, "seed": seed}}}
+        )
         runs.append(run)
     return runs
 
