@@ -24,9 +24,17 @@ from asrkit.ui.train.run_quota import run_admitted
 
 ENABLE = "() => Array(2).fill({ __type__: 'update', interactive: true })"
 """Enables Start and the button beside it, in the event that follows theirs."""
-CLEAR = "() => Array(2).fill({ __type__: 'update', visible: false })"
-"""Hides the message and the button beside Start: both are about values that are no longer those of the form. Done by
-the page itself, because a reply of the server might be late and hide the message of the next start."""
+REMEMBER = f"""(...values) => {{
+  window.asrkitStarted = JSON.stringify(values.slice(0, {len(form.NAMES)}));
+  return values;
+}}"""
+"""Remembers the form's values that a start is about, when a start button is pressed."""
+CLEAR = """(...values) => Array(2).fill(
+  JSON.stringify(values) === window.asrkitStarted ? { __type__: 'update' } : { __type__: 'update', visible: false }
+)"""
+"""Hides the message and the button beside Start once the form has other values than those that both are about. Done by
+the page itself, because a reply of the server might be late and hide the message of the next start. The event of a
+change may be late, too: after the reply to the start."""
 REFOCUS = "() => { if (document.activeElement === document.body) document.querySelector('#start').focus(); }"
 """Start is disabled while it works, and a disabled button loses the focus."""
 

@@ -25,7 +25,7 @@ from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.train import live_panel
-from asrkit.ui.train.start import CLEAR, ENABLE, REFOCUS, make_start, update_message
+from asrkit.ui.train.start import CLEAR, ENABLE, REFOCUS, REMEMBER, make_start, update_message
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
 """Options of listeners that finish so soon that a spinner would only flicker."""
@@ -87,7 +87,7 @@ def build(
         [command, saved, data, expected, settings],
         **IN_ORDER,
     )
-    gr.on([field.change for field in inputs], None, None, [message, decide], js=CLEAR)
+    gr.on([field.change for field in inputs], None, inputs, [message, decide], js=CLEAR)
     undecided = gr.State(())
     # The page is built before this machine is measured, and each run measures it anew.
     forecast = guarded(lambda *values: _forecast(values, describe_estimate), "update_forecast")
@@ -95,7 +95,7 @@ def build(
     for button, decides in ((start, False), (decide, True)):
         started = guarded(make_start(store, decides), "start_training")
         outputs = [start, message, panel, decide, undecided, run_name]
-        clicked = button.click(started, [*inputs, undecided, *run_inputs], outputs, **QUIET)
+        clicked = button.click(started, [*inputs, undecided, *run_inputs], outputs, js=REMEMBER, **QUIET)
         clicked.then(None, None, [start, decide], js=ENABLE).then(None, None, None, js=REFOCUS)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
     panel.change(refresh, None, [waiting, fields["model"], fields["train"]], **QUIET)
