@@ -37,6 +37,7 @@ def add_command(commands: shared.Commands) -> None:
         "--eval", metavar="DATA", help="what the confidence is calibrated on (default: the run's evaluation set)"
     )
     parser.add_argument("--with", metavar="DATA", dest="transcribed", help="add this data with its texts")
+    shared.add_hint_flags(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
     recordings = labelling.find_recordings(options.folder)
     added = confined.load(options.transcribed, on_progress=shared.print_progress) if options.transcribed else None
     transcriber = get_transcriber(name, store, shared.print_progress)
-    report = evaluation.evaluate(transcriber, held_out, rules, on_progress=shared.make_counter())
+    decoder = shared.load_hints(options).build_decoder(transcriber)
+    report = evaluation.evaluate(transcriber, held_out, rules, decoder=decoder, on_progress=shared.make_counter())
     counts = labelling.label_recordings(
         recordings,
         options.folder,
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         model=name,
         keep=options.keep,
+        decoder=decoder,
         transcribed=_split_transcribed(added, held_out) if added else (),
         on_progress=shared.make_counter(),
     )

@@ -23,6 +23,7 @@ from asrkit.audio.confined import AudioReader
 from asrkit.audio.segmentation import Segment, Segmenter
 from asrkit.data.files import is_audio
 from asrkit.data.manifest import Utterance
+from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.transcript import Transcript
 from asrkit.errors import AudioError, DataError
 from asrkit.files import disarm_formula, replace_directory
@@ -123,13 +124,15 @@ def label_recordings(
     *,
     model: str,
     keep: float,
+    decoder: Decoder | None = None,
     transcribed: Sequence[tuple[str, Utterance]] = (),
     on_progress: ProgressCallback = lambda message, done, total: None,
 ) -> LabelCounts:
     """Write the dataset `out`: the segments of which a share of `keep` of the words is expected to be right.
 
-    folder: that the recordings are in. model: its name, for the column `origin`. transcribed: (split, clip) of data
-    with texts, which is copied into the dataset. Raises DataError where no segment is kept; nothing is written then.
+    folder: that the recordings are in. model: its name, for the column `origin`. decoder: that of the calibration;
+    default: the model's own. transcribed: (split, clip) of data with texts, which is copied into the dataset. Raises
+    DataError where no segment is kept; nothing is written then.
     """
     counts = LabelCounts()
     with replace_directory(out) as draft:
@@ -142,7 +145,7 @@ def label_recordings(
                 on_progress("Labelling the recordings", number, len(recordings))
                 source = str(recording.relative_to(folder))
                 try:
-                    for position_s, wave, transcript in _transcribe_segments(recording, transcriber):
+                    for position_s, wave, transcript in _transcribe_segments(recording, transcriber, decoder):
                         expected = calibration(transcript.confidence) if transcript.words else 0.0
                         counts.best = max(counts.best, expected)
                         if expected < keep:
@@ -178,12 +181,14 @@ def _copy_transcribed(
             yield name, text, split, speaker, round(wave.duration_s, 3), TRANSCRIBED, "", ""
 
 
-def _transcribe_segments(recording: Path, transcriber: Transcriber) -> Iterator[tuple[float, Waveform, Transcript]]:
+def _transcribe_segments(
+    recording: Path, transcriber: Transcriber, decoder: Decoder | None
+) -> Iterator[tuple[float, Waveform, Transcript]]:
     """Yield (seconds into the recording, audio, transcript) of the segments between pauses."""
     segments = _cut_at_pauses(recording)
     while group := list(islice(segments, GROUP_SEGMENTS)):
         waves = [wave for _, wave in group]
-        for (position_s, wave), transcript in zip(group, transcriber.transcribe_batch(waves), strict=True):
+        for (position_s, wave), transcript in zip(group, transcriber.transcribe_batch(waves, decoder), strict=True):
             yield position_s, wave, transcript
 
 

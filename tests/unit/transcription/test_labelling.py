@@ -23,9 +23,13 @@ SURE = Calibration([0.0, 1.0], [0.0, 1.0])
 
 
 class Toner:
-    """Decodes tones; the confidence is that of CONFIDENCES."""
+    """Decodes tones; the confidence is that of CONFIDENCES. Keeps the decoders that it is given."""
 
-    def transcribe_batch(self, waves):
+    def __init__(self):
+        self.decoders = set()
+
+    def transcribe_batch(self, waves, decoder=None):
+        self.decoders.add(decoder)
         transcripts = []
         for wave in waves:
             words = [
@@ -51,9 +55,9 @@ def recordings(tmp_path):
     return folder
 
 
-def label(folder, out, keep, **options):
+def label(folder, out, keep, transcriber=None, **options):
     found = find_recordings(folder)
-    return label_recordings(found, folder, Toner(), SURE, out, model="run-1", keep=keep, **options)
+    return label_recordings(found, folder, transcriber or Toner(), SURE, out, model="run-1", keep=keep, **options)
 
 
 def read_table(out):
@@ -74,6 +78,12 @@ def test_segments_between_pauses_are_kept_by_confidence(recordings, tmp_path):
         wave = load_audio(tmp_path / "out" / row["file_name"])
         assert "".join(word.word for word in decode_tones(wave.samples)) == row["text"]
         assert wave.duration_s == pytest.approx(float(row["duration_s"]), abs=1e-3)
+
+
+def test_recordings_are_decoded_with_what_is_expected(recordings, tmp_path):
+    toner, decoder = Toner(), object()
+    label(recordings, tmp_path / "out", 0.45, toner, decoder=decoder)
+    assert toner.decoders == {decoder}
 
 
 def test_labels_and_clips_with_texts_make_one_dataset(recordings, tmp_path):
