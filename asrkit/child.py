@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-APP_SECRETS = ("ASRKIT_TOKEN", "ASRKIT_PASSWORD", "OAUTH_CLIENT_SECRET")
+APP_SECRETS = ("ASRKIT_TOKEN", "ASRKIT_PASSWORD", "ASRKIT_WEBHOOK", "OAUTH_CLIENT_SECRET")
 """Environment variables that let in whoever knows their values; no child needs them."""
 
 _PROJECT = Path(__file__).resolve().parents[1]

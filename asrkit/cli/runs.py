@@ -9,7 +9,7 @@ from pathlib import Path
 from asrkit.cli import options as shared
 from asrkit.errors import ConfigError, RunError
 from asrkit.files import readable_disk_errors
-from asrkit.runs import heartbeat, mirrors, queue, summary, supervisor, sweeps
+from asrkit.runs import heartbeat, mirrors, queue, summary, supervisor, sweeps, webhook
 from asrkit.runs.report import archive as archives
 from asrkit.runs.report import card
 from asrkit.runs.run import Run
@@ -40,6 +40,9 @@ def add_command(commands: shared.Commands) -> None:
     mirror_parser = _add_action(actions, "mirror", mirror, "send a run's curves to TensorBoard, trackio or wandb")
     mirror_parser.add_argument("--to", required=True, choices=mirrors.NAMES)
     mirror_parser.add_argument("--follow", action="store_true", help="go on until the run has ended")
+    webhook_parser = _add_action(actions, "webhook", tell_webhook, "tell a webhook how a run stands")
+    webhook_parser.add_argument("--url", default="", help="default: the webhook that the run was started with")
+    webhook_parser.add_argument("--wait", action="store_true", help="tell it when the run has ended")
     move_parser = _add_action(actions, "move", move, "give a queued run another position in the queue")
     move_parser.add_argument("position", metavar="POSITION", type=int, help="1 for the next; beyond the end for last")
     shared.add_json_flag(move_parser)
@@ -163,6 +166,12 @@ def mirror(options: argparse.Namespace) -> None:
     run = _get_run(options)
     points = format_count(mirrors.send(run, options.to, options.follow), "point")
     print(f"{points} of run {run.id} sent to {options.to}.")
+
+
+def tell_webhook(options: argparse.Namespace) -> None:
+    run = _get_run(options)
+    if webhook.send(run, options.url, options.wait):
+        print(f"The webhook was told how run {run.id} stands.")
 
 
 def move(options: argparse.Namespace) -> None:

@@ -55,3 +55,9 @@ class LaunchSettings:
         "Where else the curves are written: tensorboard, trackio, wandb, or several of them, separated by commas. Each "
         "needs its package.",
     )
+    webhook: str = _setting(
+        "",
+        "Webhook",
+        "An address of Slack, Discord or one that takes JSON, which is told how the run ended. It is kept in the run "
+        "directory and shown nowhere. Default: that of ASRKIT_WEBHOOK.",
+    )

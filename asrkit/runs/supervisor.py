@@ -9,7 +9,17 @@ from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
 from asrkit.models import resolution
-from asrkit.runs import events, heartbeat, launchers, mirrors, ownership, preparation, preparation_cache, summary
+from asrkit.runs import (
+    events,
+    heartbeat,
+    launchers,
+    mirrors,
+    ownership,
+    preparation,
+    preparation_cache,
+    summary,
+    webhook,
+)
 from asrkit.runs.description import Description, write_description
 from asrkit.runs.launchers import Launcher
 from asrkit.runs.lifecycle import ACTIVE, CRASHED, FINISHED, QUEUED, RESUMABLE, RUNNING, STARTING, STOPPED, get_status
@@ -42,6 +52,8 @@ def start(
     launcher = launchers.for_config(config)
     launcher.check(config)
     mirrors.parse_names(config.mirrors)
+    webhook_url = webhook.resolve_url(config.webhook)
+    config = config.replace({"webhook": ""})
     preparation.check_access(config)
     prepared = preparation_cache.prepare(config, store) if preparation.is_local(config) else None
     with store.lock():
@@ -51,6 +63,8 @@ def start(
             ownership.write_ownership(run, owned)
             if description:
                 write_description(run, description)
+            if webhook_url:
+                webhook.write_url(run, webhook_url)
             if prepared:
                 prepared.write(run)
             if assigned is None:
@@ -64,6 +78,7 @@ def start(
                 store.delete(run)
                 raise
     mirrors.start_mirrors(run, config)
+    webhook.start_waiting(run)
     if assigned is None:
         start_ready_runs(store)
     return run
@@ -115,6 +130,7 @@ def _submit_again(store: RunStore, run: Run, *flags: str) -> bool:
     else:
         launcher.submit(run, assigned)
     mirrors.start_mirrors(run, run.config())
+    webhook.start_waiting(run)
     return assigned is None
 
 
