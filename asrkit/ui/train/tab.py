@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from html import escape
-from itertools import groupby
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from asrkit import config as configs
-from asrkit.config import FIELDS, TrainConfig
+from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError
 from asrkit.runs import launchers, lifecycle, queue
-from asrkit.runs.description import MAX_NAME_CHARS
-from asrkit.runs.ownership import PRIVATE, SHARED
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
-from asrkit.ui.common import form, scripts
-from asrkit.ui.common.component import template
+from asrkit.ui.common import form
 from asrkit.ui.export.api import ExportApi
 from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.train import live_panel
+from asrkit.ui.train.form_layout import build_form, render_note
 from asrkit.ui.train.start import CLEAR, ENABLE, REFOCUS, REMEMBER, make_start, update_message
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
@@ -53,61 +50,56 @@ def build(
     can_share = deployment is not None and deployment.has_visitors
     with gr.Row(elem_id="train"):
         with gr.Column(scale=3, min_width=300, elem_id="form"):
-            fields = _build_basic_fields(store)
-            run_name = _build_run_name()
-            visibility = _build_visibility(deployment) if deployment and deployment.is_shared else None
-            settings = _build_settings()
-            fields |= _build_advanced_fields(store)
+            layout = build_form(store, deployment)
             command = _build_command(store)
-            expected, message, waiting, decide, start = _build_start_bar(describe_estimate)
+            start_bar = _build_start_bar(describe_estimate)
         with gr.Column(scale=6, min_width=300, elem_id="panel"):
             panel = live_panel.build(store, export_api, can_share)
-    inputs = [fields[name] for name in form.NAMES]
-    fields["preset"].input(guarded(_fill_from_preset, "fill_from_preset"), fields["preset"], inputs, **QUIET)
+    inputs = [layout.fields[name] for name in form.NAMES]
     # Not confidential: with the default, a random key, a restarted app could not read the values in the browser.
     saved = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
+    preset, model, train = (layout.fields[name] for name in ("preset", "model", "train"))
+    preset.input(guarded(_fill_from_preset, "fill_from_preset"), preset, inputs, **QUIET)
     # The page is built for nobody; whose runs can be trained further depends on who opens it.
-    page.load(
-        guarded(lambda: _list_choices(store), "list_choices"),
-        None,
-        [fields["model"], fields["train"]],
-        **QUIET,
-    )
+    page.load(guarded(lambda: _list_choices(store), "list_choices"), None, [model, train], **QUIET)
     page.load(guarded(_restore, "restore_form"), saved, inputs, **QUIET)
 
     def on_change(*values: Any) -> list[Any]:
         return _update_dependents(store, values, describe_estimate)
 
-    run_inputs = [run_name, visibility] if can_share and visibility else [run_name]
-
     gr.on(
         [field.change for field in inputs],
         guarded(on_change, "update_dependents"),
         inputs,
-        [command, saved, data, expected, settings],
+        [command, saved, data, start_bar.forecast, layout.search],
         **IN_ORDER,
     )
-    gr.on([field.change for field in inputs], None, inputs, [message, decide], js=CLEAR)
-    undecided = gr.State(())
     # The page is built before this machine is measured, and each run measures it anew.
     forecast = guarded(lambda *values: _forecast(values, describe_estimate), "update_forecast")
-    gr.on([page.load, panel.change], forecast, inputs, expected, **IN_ORDER)
-    for button, decides in ((start, False), (decide, True)):
-        started = guarded(make_start(store, decides), "start_training")
-        outputs = [start, message, panel, decide, undecided, run_name]
-        clicked = button.click(started, [*inputs, undecided, *run_inputs], outputs, js=REMEMBER, **QUIET)
-        clicked.then(None, None, [start, decide], js=ENABLE).then(None, None, None, js=REFOCUS)
+    gr.on([page.load, panel.change], forecast, inputs, start_bar.forecast, **IN_ORDER)
+    run_inputs: list[gr.Component] = [layout.run_name]
+    if can_share and layout.visibility:
+        run_inputs.append(layout.visibility)
+    _connect_start(store, start_bar, panel, inputs, run_inputs)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
-    panel.change(refresh, None, [waiting, fields["model"], fields["train"]], **QUIET)
+    panel.change(refresh, None, [start_bar.waiting, model, train], **QUIET)
     return panel, inputs
 
 
-def _build_start_bar(
-    describe_estimate: Callable[[TrainConfig], str],
-) -> tuple[gr.HTML, gr.HTML, gr.HTML, gr.Button, gr.Button]:
-    """Build Start; return its forecast, its message, the note that runs are under way, and both start buttons."""
+@dataclass(frozen=True)
+class StartBar:
+    """What is around Start: its forecast, its message, the note that runs are under way, and both start buttons."""
+
+    forecast: gr.HTML
+    message: gr.HTML
+    waiting: gr.HTML
+    decide: gr.Button
+    start: gr.Button
+
+
+def _build_start_bar(describe_estimate: Callable[[TrainConfig], str]) -> StartBar:
     with gr.Column(elem_id="start-bar"):  # stays at the lower edge of the window
-        expected = gr.HTML(
+        forecast = gr.HTML(
             _render_estimate(form.DEFAULTS, describe_estimate),
             elem_id="forecast",
             apply_default_css=False,
@@ -118,7 +110,25 @@ def _build_start_bar(
             waiting = gr.HTML(visible=False, apply_default_css=False)
         decide = gr.Button(visible=False, elem_id="start-deciding")
         start = gr.Button(strings.text("train.start"), variant="primary", size="lg", elem_id="start")
-    return expected, message, waiting, decide, start
+    return StartBar(forecast, message, waiting, decide, start)
+
+
+def _connect_start(
+    store: RunStore,
+    start_bar: StartBar,
+    panel: gr.HTML,
+    inputs: list[form.Field],
+    run_inputs: list[gr.Component],
+) -> None:
+    """Start a run with the form's values when a start button is clicked. run_inputs: its name, and who sees it."""
+    message, decide, start, run_name = start_bar.message, start_bar.decide, start_bar.start, run_inputs[0]
+    gr.on([field.change for field in inputs], None, inputs, [message, decide], js=CLEAR)
+    undecided = gr.State(())
+    for button, decides in ((start, False), (decide, True)):
+        started = guarded(make_start(store, decides), "start_training")
+        outputs = [start, message, panel, decide, undecided, run_name]
+        clicked = button.click(started, [*inputs, undecided, *run_inputs], outputs, js=REMEMBER, **QUIET)
+        clicked.then(None, None, [start, decide], js=ENABLE).then(None, None, None, js=REFOCUS)
 
 
 def _build_command(store: RunStore) -> gr.Textbox:
@@ -135,45 +145,6 @@ def _build_command(store: RunStore) -> gr.Textbox:
         )
 
 
-def _build_settings() -> gr.HTML:
-    """Build the search of settings. Its value says what is wrong and what differs from the preset, which it marks."""
-    rest = [name for name in form.NAMES if not FIELDS[name].metadata["basic"]]
-    return gr.HTML(
-        value="",
-        elem_id="settings",
-        apply_default_css=False,
-        html_template=template("train/settings.html"),
-        js_on_load=scripts.mount_module("train/settings.js"),
-        sections={
-            "advanced": [name for name in rest if name not in form.EXPERT_SETTINGS],
-            "all-settings": [name for name in rest if name in form.EXPERT_SETTINGS],
-        },
-    )
-
-
-def _build_run_name() -> gr.Textbox:
-    with gr.Row(elem_classes="fields"):
-        return gr.Textbox(
-            label=strings.text("train.run_name"),
-            info=strings.text("train.run_name_help"),
-            max_lines=1,
-            max_length=MAX_NAME_CHARS,
-            elem_id="run-name",
-        )
-
-
-def _build_visibility(deployment: Deployment) -> gr.Component:
-    """Say who will see the run; where there are visitors, let the sender choose."""
-    if not deployment.has_visitors:
-        return gr.HTML(_render_note(strings.text("train.seen_with_password")), apply_default_css=False)
-    return gr.Radio(
-        [(strings.text(f"train.visible_to.{name}"), name) for name in (PRIVATE, SHARED)],
-        value=PRIVATE,
-        label=strings.text("train.who_sees"),
-        elem_id="visibility",
-    )
-
-
 def load_run_settings(store: RunStore, run_id: str) -> list[Any]:
     """Return the updates that show the settings of a run; the form stays as it is if the run is gone."""
     try:
@@ -181,43 +152,6 @@ def load_run_settings(store: RunStore, run_id: str) -> list[Any]:
     except AsrkitError:
         return [gr.skip()] * len(form.NAMES)
     return form.make_updates(config.preset or form.DEFAULTS.preset, [getattr(config, name) for name in form.NAMES])
-
-
-def _build_basic_fields(store: RunStore) -> form.Form:
-    names = [name for name in form.NAMES if FIELDS[name].metadata["basic"]]
-    return _build_rows([name for name in names if _is_wide(name)], store, 1) | _build_rows(
-        [name for name in names if not _is_wide(name)], store, 2
-    )
-
-
-def _is_wide(name: str) -> bool:
-    return name in ("preset", "model", "train")
-
-
-def _build_advanced_fields(store: RunStore) -> form.Form:
-    """Build the other settings: the common ones under Advanced, the rest under Show all settings."""
-    rest = [name for name in form.NAMES if not FIELDS[name].metadata["basic"]]
-    with gr.Accordion(strings.text("train.advanced"), open=False, elem_id="advanced"):
-        fields = _build_groups([name for name in rest if name not in form.EXPERT_SETTINGS], store)
-    with gr.Accordion(strings.text("train.all_settings"), open=False, elem_id="all-settings"):
-        fields |= _build_groups([name for name in rest if name in form.EXPERT_SETTINGS], store)
-    return fields
-
-
-def _build_groups(names: list[str], store: RunStore) -> form.Form:
-    fields: form.Form = {}
-    for group, members in groupby(names, key=lambda name: FIELDS[name].metadata["group"]):
-        gr.Markdown(f"## {group}")
-        fields |= _build_rows(list(members), store, 2)
-    return fields
-
-
-def _build_rows(names: list[str], store: RunStore, width: int) -> form.Form:
-    fields: form.Form = {}
-    for first in range(0, len(names), width):
-        with gr.Row(elem_classes="fields"):
-            fields |= {name: form.make_field(name, store) for name in names[first : first + width]}
-    return fields
 
 
 def _name_values(values: tuple[Any, ...]) -> dict[str, Any]:
@@ -276,13 +210,9 @@ def _forecast(values: tuple[Any, ...], describe_estimate: Callable[[TrainConfig]
 
 def _render_estimate(config: TrainConfig, describe_estimate: Callable[[TrainConfig], str]) -> str:
     try:
-        return _render_note(f"{describe_estimate(config)} {launchers.for_config(config).price(config)}".strip())
+        return render_note(f"{describe_estimate(config)} {launchers.for_config(config).price(config)}".strip())
     except AsrkitError:  # Start shows it
         return ""
-
-
-def _render_note(text: str) -> str:
-    return text and f'<p class="quiet" role="status">{escape(text)}</p>'
 
 
 def _list_choices(store: RunStore) -> tuple[Any, Any]:
