@@ -100,11 +100,19 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
                 runs_table = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
                 model, chosen, recorder = transcribe_tab.build(store, audio, export_api)
-        gr.on(
-            [page.load, panel.change],
+        panel.change(
             guarded(lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen), "refresh_model"),
             [model, chosen],
             model,
+            **transcribe_tab.QUIET,
+        )
+        page.load(
+            guarded(
+                lambda name, is_chosen, query: transcribe_tab.choose_initial_model(store, name, is_chosen, query),
+                "choose_initial_model",
+            ),
+            [model, chosen],
+            [model, chosen],
             **transcribe_tab.QUIET,
         )
 

@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from asrkit.errors import ConfigError, DataError, ExistsOnHubError, QuotaError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.models import checkpoints, frames, resolution
+from asrkit.runs import model_choices
 from asrkit.runs.report import card, usage
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
@@ -29,6 +31,8 @@ from asrkit.ui.security.storage import storage
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 from asrkit.units import format_size
 
+MAX_ADDRESS = 500
+"""Characters of the page's address in a QR code."""
 MAX_JOBS = 6
 """Exports that can still be downloaded, and publications; older files are deleted."""
 FORMATS = ("web", "onnx", "onnx-asr", "sherpa-onnx", "transformers-lm")
@@ -67,6 +71,22 @@ class ExportApi(JobApi[Result]):
         outlets = usage.list_outlets(model, files, kind in (None, "wav2vec2"), kind not in frames.MEL_TYPES)
         run = self.store.find(model)
         return {"outlets": list(map(asdict, outlets)), "can_publish": run is not None and can(Action.PUBLISH, run)}
+
+    @with_error_reply
+    def make_link(self, request: Request) -> Reply:
+        """Return the address that opens {page} with {model} chosen, and its QR code as an image: {link, code}.
+
+        Both are empty for a model that the page does not list.
+        """
+        import segno
+
+        model, page = str(request["model"]), str(request["page"])
+        if not page.startswith(("https://", "http://")) or len(page) > MAX_ADDRESS:
+            raise DataError(strings.text("phone.no_address"))
+        if model not in [value for _, value in model_choices.list_models(self.store)]:
+            return {"link": "", "code": ""}
+        link = f"{page}?{urlencode({'tab': 'transcribe', 'model': model})}"
+        return {"link": link, "code": segno.make(link).svg_data_uri(scale=4, border=4, light="white")}
 
     @with_error_reply
     def export(self, request: Request) -> Reply:

@@ -4,6 +4,7 @@ import { isBusy, make, partsOf, setBusy, setText, showMessage } from "../common/
 import { describeProgress, followJob } from "../common/job.js";
 import { createPost } from "../common/server.js";
 import { t } from "../common/strings.js";
+import { PhoneLink } from "./phone_link.js";
 import { Publication } from "./publication.js";
 
 class ExportSection {
@@ -14,6 +15,7 @@ class ExportSection {
     this.post = createPost(server, (message) => showMessage(this.part("error"), message));
     this.id = null;
     this.publication = new Publication(element, this.part, server);
+    this.phone = new PhoneLink(this.part, (values) => this.post("make_link", values));
     const { part } = this;
     part("fold").addEventListener("toggle", () => this.showOutlets());
     part("export").addEventListener("click", () => this.start());
@@ -55,6 +57,7 @@ class ExportSection {
     ]);
     this.part("outlets").replaceChildren(...rows);
     this.part("publish").hidden = !reply.can_publish;
+    this.phone.show(model);
   }
 
   async start() {

@@ -18,5 +18,7 @@ def build(api: ExportApi, elem_id: str, model: str = "") -> gr.HTML:
         apply_default_css=False,
         html_template=template("export/section.html"),
         js_on_load=scripts.mount_module("export/section.js"),
-        server_functions=server_functions(api, "list_outlets", "export", "publish", "preview_card", "poll", "cancel"),
+        server_functions=server_functions(
+            api, "list_outlets", "make_link", "export", "publish", "preview_card", "poll", "cancel"
+        ),
     )

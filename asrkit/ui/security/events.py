@@ -23,7 +23,8 @@ def identity_of(request: gr.Request) -> Identity:
 def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """Return `function` for an event: it runs as the sender, who must be allowed what EVENTS says of `name`.
 
-    A function that has a parameter `event` gets the event's data instead of values.
+    A function that has a parameter `event` gets the event's data instead of values; one that has a parameter `query`
+    gets the parameters of the page's address as well.
     """
     action = EVENTS[name]
 
@@ -34,7 +35,8 @@ def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             except PermissionDenied as error:
                 raise gr.Error(str(error), print_exception=False) from error
             try:
-                return hide_paths(function(*map(reveal_paths, values)))
+                named = {"query": request.query_params} if takes_query else {}
+                return hide_paths(function(*map(reveal_paths, values), **named))
             except gr.Error as error:
                 error.message = hide_paths(error.message)
                 raise
@@ -53,7 +55,8 @@ def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 return
             yield step
 
-    takes_data = "event" in inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters
+    takes_data, takes_query = "event" in parameters, "query" in parameters
     event = iterate if inspect.isgeneratorfunction(function) else call_with_data if takes_data else call
     event.__name__ = name
     event.__doc__ = function.__doc__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -44,6 +45,14 @@ def build(store: RunStore, audio: ServedFiles, export_api: ExportApi) -> tuple[g
     model.change(guarded(lambda name: [name] * 3, "set_model"), model, [transcribe, evaluate, export], **QUIET)
     model.input(guarded(lambda: True, "mark_chosen"), None, chosen, **QUIET)
     return model, chosen, transcribe
+
+
+def choose_initial_model(store: RunStore, model: str, chosen: bool, query: Mapping[str, str]) -> tuple[Any, bool]:
+    """Update the choice of the model when the page is opened: to the one that its address names, if it is listed."""
+    named = query.get("model")
+    if named and named in [value for _, value in model_choices.list_models(store)]:
+        return gr.update(choices=model_choices.list_models(store), value=named), True
+    return refresh_model(store, model, chosen), chosen
 
 
 def refresh_model(store: RunStore, model: str, chosen: bool) -> Any:

@@ -1,6 +1,7 @@
 """The page as a whole, without a browser."""
 
 import runpy
+import shutil
 import socket
 import sys
 from html import escape
@@ -12,6 +13,7 @@ import pytest
 
 from asrkit import startup
 from asrkit.errors import RunError, UndecidedError
+from asrkit.models.resolution import STARTER_DIR
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
 from asrkit.ui import app
@@ -169,6 +171,18 @@ def test_start_can_be_pressed_again_after_an_error(store, monkeypatch, error):
     assert button == (gr.skip() if isinstance(error, OSError) else gr.update(interactive=True))
     with pytest.raises(StopIteration if isinstance(error, OSError) else ValueError):
         next(updates)
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [({"model": "one"}, "one"), ({"model": "/etc"}, "starter"), ({}, "starter")],
+)
+def test_address_names_the_model(store, make_run, query, shown):
+    """One that is not listed is not loaded because of a link."""
+    run = make_run("one", [])
+    shutil.copytree(STARTER_DIR, run.model_dir)
+    update, is_chosen = transcribe_tab.choose_initial_model(store, "starter", False, query)
+    assert update.get("value", "starter") == shown and is_chosen == (shown == "one")
 
 
 @pytest.mark.parametrize(

@@ -187,3 +187,18 @@ def test_exports_count_in_the_quota_of_the_visitor_who_made_them(api, monkeypatc
 def test_exports_of_the_operator_are_not_limited(api, monkeypatch):
     monkeypatch.setattr(quotas, "_current", Quotas(visitor_disk_bytes=1, visitors_disk_bytes=1))
     assert export(api)[1]["failed"] == ""
+
+
+def test_link_opens_the_page_with_the_model(api):
+    reply = api.make_link({"model": "starter", "page": "https://me.example.org/"})
+    assert reply["link"] == "https://me.example.org/?tab=transcribe&model=starter"
+    assert reply["code"].startswith("data:image/svg+xml") and "script" not in reply["code"]
+
+
+def test_model_that_is_not_listed_has_no_link(api):
+    assert api.make_link({"model": "/some/folder", "page": "https://me.example.org/"})["link"] == ""
+
+
+@pytest.mark.parametrize("page", ["javascript:alert(1)", "", "https://a.org/" + "x" * 1000])
+def test_address_that_is_none_has_no_code(api, page):
+    assert "missing or too long" in api.make_link({"model": "starter", "page": page})["error"]
