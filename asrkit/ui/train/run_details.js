@@ -3,6 +3,7 @@
 import { make, setText, showMessage } from "../common/dom.js";
 import { formatWholePercent } from "../common/formats.js";
 import { t } from "../common/strings.js";
+import { EndNotification } from "./end_notification.js";
 
 const FORCE_STOP_AFTER_MS = 15000; // a cancelled worker has that long to end by itself
 const LOG_END_PX = 40; // who is that near to the end of the log follows it
@@ -11,6 +12,7 @@ export class RunDetails {
   constructor(element, part) {
     this.element = element;
     this.part = part;
+    this.notification = new EndNotification(part);
     this.cancelledAt = null;
   }
 
@@ -27,6 +29,7 @@ export class RunDetails {
   show(reply) {
     setText(this.part("settings-line"), reply.settings);
     this.showStatus(reply);
+    this.notification.show(reply);
     this.showProgress(reply);
     this.showError(reply.error);
     this.showFindings(reply.findings);
