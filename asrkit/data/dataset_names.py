@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asrkit.data import access
+from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import DataError
 
 SEPARATOR = " + "
@@ -27,6 +28,11 @@ def separate(setting: str) -> list[str]:
     if not all(names):
         raise DataError(f"The datasets {setting!r:.200} lack a name before or after a +; name each, or remove the +.")
     return list(dict.fromkeys(names))
+
+
+def strip_paths(setting: str) -> str:
+    """Return the names of folders and files without their paths. Other datasets stay as they are."""
+    return join(name if name.startswith(PREFIX) else Path(name).name for name in separate(setting))
 
 
 def _is_path(name: str) -> bool:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from asrkit.data import dataset_names, manifest, terms
+from asrkit.data import dataset_names, manifest
 from asrkit.data.manifest import Column
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.languages import guess_language
 from asrkit.models import catalogue, checkpoints, frames, resolution
 from asrkit.runs import events
-from asrkit.runs.audit_record import LEAK, read_audit
-from asrkit.runs.report import picture, usage
+from asrkit.runs.report import card_data, picture, usage
 from asrkit.runs.run import Run
 from asrkit.runs.summary import count_clips, describe_model_step, get_best_evaluation
 from asrkit.runs.view import RunView, load_view
-from asrkit.units import format_count
 
 PICTURE = "curve.png"
 HYPERPARAMETERS = (
@@ -63,16 +60,16 @@ def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> 
     config["language"] = _find_language(run) or config["language"]
     best = get_best_evaluation(run, run_view)
     if published_id:
-        config |= {name: _strip_path(config[name]) for name in ("train", "eval")}
+        config |= {name: dataset_names.strip_paths(config[name]) for name in ("train", "eval")}
         if not resolution.HUB_ID.fullmatch(config["model"]):
-            config["model"] = _strip_path(config["model"])
+            config["model"] = dataset_names.strip_paths(config["model"])
     parts = [
         _render_front_matter(run, best, config),
         _render_introduction(run, run_view, best, config),
         _render_usage(published_id or run.model_dir.name, checkpoints.read_config(run.model_dir)),
         _render_limits(best, config),
-        _render_data(run, run_view, config, bool(published_id)),
-        *_render_terms(run),
+        card_data.render_data(run, run_view, config, bool(published_id)),
+        *card_data.render_terms(run),
         _render_procedure(run_view, config),
         _render_results(run_view, best),
         _render_findings(run_view, has_picture),
@@ -119,7 +116,7 @@ def _render_front_matter(run: Run, best: events.Event | None, config: dict[str, 
         ]
         result = {
             "task": {"type": "automatic-speech-recognition", "name": "Speech Recognition"},
-            "dataset": dict.fromkeys(("type", "name"), _strip_path(config["eval"] or config["train"])),
+            "dataset": dict.fromkeys(("type", "name"), dataset_names.strip_paths(config["eval"] or config["train"])),
             "metrics": metrics,
         }
         lines.append(f"model-index: {json.dumps([{'name': run.id, 'results': [result]}])}")
@@ -158,12 +155,6 @@ def _find_language(run: Run) -> str:
     return guess_language(Column("text", manifest.read(path))) if path.exists() else ""
 
 
-def _strip_path(data: str) -> str:
-    """Return the names of folders or files without their paths. Other data stays as it is."""
-    names = dataset_names.separate(data)
-    return dataset_names.join(name if name.startswith(PREFIX) else Path(name).name for name in names)
-
-
 def _render_usage(model: str, config: dict[str, Any] | None) -> str:
     """Show how the model is used; config: its config.json."""
     model_type = (config or {}).get("model_type")
@@ -191,61 +182,6 @@ def _render_limits(best: events.Event | None, config: dict[str, Any]) -> str:
             f"{interval[0]:.3f} and {interval[1]:.3f} in 95 of 100 cases (bootstrap over clips)."
         )
     return "## Intended use and limits\n\n" + "\n\n".join(lines)
-
-
-def _render_data(run: Run, run_view: RunView, config: dict[str, Any], published: bool) -> str:
-    facts = run_view.started
-    text = (
-        f"## Data\n\n{facts.get('train_utterances', '?')} clips to train on ({facts.get('train_hours', 0):.2f} h), "
-        f"{facts.get('eval_utterances', '?')} to evaluate on ({facts.get('eval_hours', 0):.2f} h), "
-        f"from `{config['train']}`" + (f" and `{config['eval']}`." if config["eval"] else ".")
-    )
-    return " ".join([text, *_describe_speakers(run), *_describe_audit(run, published)])
-
-
-def _render_terms(run: Run) -> list[str]:
-    """Render the consent of the speakers and the licence of each recorded dataset, where they were given."""
-    found = (read_audit(run) or {}).get("terms", [])
-    return ["## Terms of the recordings", *map(_render_dataset_terms, found)] if found else []
-
-
-def _render_dataset_terms(values: dict[str, Any]) -> str:
-    return f"`{values['dataset']}`:\n\n{terms.render(values).rstrip()}"
-
-
-def _describe_speakers(run: Run) -> list[str]:
-    paths = [run.manifest_path(split) for split in ("train", "eval")]
-    if not all(path.exists() for path in paths):
-        return []
-    train, held_out = (set(Column("speaker", manifest.read(path))) - {None, ""} for path in paths)
-    if not train or not held_out:
-        return ["Speakers are unknown."]
-    shared = len(train & held_out)
-    apart = "none of them in both" if not shared else f"{shared} of them in both"
-    return [f"{format_count(len(train), 'speaker')} to train on and {len(held_out)} to evaluate on, {apart}."]
-
-
-def _describe_audit(run: Run, published: bool) -> list[str]:
-    audit = read_audit(run)
-    if audit is None:
-        return []
-    selected = _describe_selection(audit.get("selection"), published)
-    shared = [finding["effect"] for finding in audit["findings"] if finding["code"].startswith(LEAK)]
-    reasons = ", ".join(
-        f"{finding['code']} {finding['count']}" for finding in audit["findings"] if not finding["code"].startswith(LEAK)
-    )
-    if not audit["dropped"]:
-        return [*selected, "The audit left no clip out.", *shared]
-    return [*selected, f"The audit left {format_count(audit['dropped'], 'clip')} out ({reasons}).", *shared]
-
-
-def _describe_selection(selection: dict[str, Any] | None, published: bool) -> list[str]:
-    """Describe what was left out before the run, where its data is a selection."""
-    if not selection:
-        return []
-    reasons = ", ".join(f"{reason['code']} {reason['count']}" for reason in selection["left_out"])
-    data = _strip_path(selection["data"]) if published else selection["data"]
-    return [f"It is a selection from `{data}`: {selection['kept']} clips stayed; left out were {reasons or 'none'}."]
 
 
 def _render_procedure(run_view: RunView, config: dict[str, Any]) -> str:
