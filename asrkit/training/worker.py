@@ -12,10 +12,9 @@ import platform
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asrkit import logs, startup
 from asrkit.config import TrainConfig
@@ -24,28 +23,20 @@ from asrkit.data.manifest import Column
 from asrkit.errors import ConfigError
 from asrkit.files import write_json
 from asrkit.hub import credentials
-from asrkit.runs import events, launchers, ownership, pace, processes, queue, summary, view
+from asrkit.runs import events, launchers, ownership, processes, queue, summary, view
 from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.launchers import slurm
 from asrkit.runs.report import card
-from asrkit.runs.run import CANCEL, PREEMPT, SCORE, STOP, Run
+from asrkit.runs.run import PREEMPT, SCORE, STOP, Run
 from asrkit.runs.store import RunStore
-from asrkit.training import distributed, inputs, start_events, stopping
+from asrkit.training import distributed, inputs, run_end, start_events, stopping
 from asrkit.training.reporting import emit, emit_phase
 from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import StopRequested, check_stop
 from asrkit.units import format_count
 
-if TYPE_CHECKING:
-    from asrkit.training.trainer import CtcTrainer
-
 logger = logging.getLogger("asrkit.training.worker")  # __name__ is "__main__" where it runs as a program
 
-PREEMPTED = "preempted"
-"""The phase of the last event before the cluster starts the run again; the job's script reads it, too."""
-
-SAMPLE_NOTE = " The model was evaluated on a sample of the clips; it can still be evaluated on all of them."
-"""The end of a run's last message until its model has been evaluated on all clips."""
 PROCESS_INFO_WAIT_S = 5.0
 """How long the supervisor has to write `process.json` before the worker does so itself (the app may be dead)."""
 
@@ -79,9 +70,9 @@ def main(arguments: list[str]) -> int:
                 _train(run, on_poll, lost_worker)
         distributed.shutdown()
     except StopRequested:
-        _end_before_training(run)
+        run_end.end_before_training(run)
     except BaseException as error:
-        _fail(run, error)
+        run_end.fail(run, error)
         return 1
     finally:
         if distributed.IS_MAIN:
@@ -125,11 +116,11 @@ def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
     stopping.disable_interrupts()
     check_stop(run)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    _keep_model(run, trainer)
+    run_end.keep_model(run, trainer)
     if config.eval_on_end and not trainer.interrupted and final_evaluation.is_due(run):
         trainer.release_memory()
         final_evaluation.score_model(run, config, on_poll)
-    _finish(run, trainer)
+    run_end.finish(run, trainer)
 
 
 def _score(run: Run, on_poll: Callable[[], None]) -> None:
@@ -150,7 +141,7 @@ def _score(run: Run, on_poll: Callable[[], None]) -> None:
         stopping.disable_interrupts()
     if distributed.IS_MAIN and end is not None:
         if not summary.is_scored_on_sample(run, view.load_view(run, skim=True)):
-            end.data["message"] = str(end.data.get("message") or "").removesuffix(SAMPLE_NOTE)
+            end.data["message"] = str(end.data.get("message") or "").removesuffix(run_end.SAMPLE_NOTE)
         emit(run, end.kind, end.step, end.epoch, **end.data)
         run.clear_flags()
 
@@ -199,7 +190,7 @@ def _explain_lost_worker(run: Run) -> str:
     process, last = run.process() or {}, run.last_events(size=4096)
     if launchers.JOB not in os.environ or "pid" not in process:
         return ""
-    if last and (last[-1].kind in events.END_KINDS or last[-1].data.get("phase") == PREEMPTED):
+    if last and (last[-1].kind in events.END_KINDS or last[-1].data.get("phase") == run_end.PREEMPTED):
         return ""
     known = launchers.of_process(process).explain_end(run)
     return known or f"The worker on {process.get('host')} ended without a message, and the cluster started another one."
@@ -209,107 +200,6 @@ def _check_processes(config: TrainConfig) -> None:
     """Check what TrainConfig cannot: the number of processes where machines are joined by hand."""
     if distributed.WORLD_SIZE > 1 and config.layerdrop:
         raise ConfigError("Layer drop (layerdrop) works with one process only; set it to 0.")
-
-
-# End
-
-
-def _keep_model(run: Run, trainer: CtcTrainer) -> None:
-    """Save model and card after training, unless the run was cancelled."""
-    if distributed.IS_MAIN and not run.has_flag(CANCEL):
-        if not run.has_model():
-            trainer.save_best()
-        card.write_card(run)
-
-
-def _finish(run: Run, trainer: CtcTrainer) -> None:
-    """Diagnose the whole run and emit the end; discard model and checkpoints if the run was cancelled."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it asks for what is being done
-    if not distributed.IS_MAIN:
-        return
-    if trainer.interrupted and not stopping.has_stop_flag(run):
-        _emit_preempted(run, f"Saved the checkpoint of step {trainer.state.global_step}")
-        return
-    if run.has_flag(CANCEL):
-        run.delete_weights()
-        _emit_end(run, events.STOPPED, saved=False, trainer=trainer)
-        return
-    trainer.findings.diagnose(is_over=True)
-    card.write_card(run)
-    kind, text = (events.STOPPED, "Stopped and saved") if trainer.interrupted else (events.FINISHED, "Finished")
-    message = f"{text} at step {trainer.state.global_step}."
-    if summary.is_scored_on_sample(run, view.load_view(run, skim=True)):
-        message += SAMPLE_NOTE
-    _emit_end(run, kind, saved=True, message=message, trainer=trainer)
-    _remember_pace(run, trainer)
-
-
-def _remember_pace(run: Run, trainer: CtcTrainer) -> None:
-    """Keep how fast this machine has trained, for the forecasts of later runs."""
-    measured = pace.measure(run.events()[0], trainer.config.freeze)
-    if measured is None:
-        return
-    try:
-        pace.remember(measured, str(trainer.args.device))
-    except OSError as error:
-        logger.warning("The speed of this machine cannot be kept for forecasts (%s).", error)
-
-
-def _end_before_training(run: Run) -> None:
-    """Emit the end of a run that was stopped while loading; a resumed run may have saved a model before."""
-    stopping.disable_interrupts()
-    if not distributed.IS_MAIN:
-        return
-    if not stopping.has_stop_flag(run):
-        _emit_preempted(run, "Interrupted before training began")
-        return
-    if run.has_flag(CANCEL):
-        run.delete_weights()
-    text = "the model saved before is kept" if run.has_model() else "there was nothing to save"
-    _emit_end(run, events.STOPPED, saved=run.has_model(), message=f"Stopped before training began; {text}.")
-
-
-def _emit_preempted(run: Run, text: str) -> None:
-    """Emit that the cluster takes the machine away. That is no end of the run: the cluster starts it again."""
-    emit_phase(run, PREEMPTED, f"{text}, because the cluster takes the machine away")
-
-
-def _emit_end(run: Run, kind: str, *, saved: bool, message: str = "", trainer: CtcTrainer | None = None) -> None:
-    if run.has_flag(CANCEL) and not saved:
-        message = "Cancelled; only the history was kept."
-    step, epoch = (trainer.state.global_step, trainer.state.epoch) if trainer else (None, None)
-    emit(run, kind, step, epoch, message=message, saved=saved, model="model" if saved else None)
-    run.clear_flags()
-
-
-def _fail(run: Run, error: BaseException) -> None:
-    """Log an error and emit it as the `failed` event, unless the run has ended already."""
-    from asrkit.training.failures import explain
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    stopping.disable_interrupts()
-    if run.has_flag(PREEMPT) and not stopping.has_stop_flag(run):  # what it needs was ended before it could save
-        logger.info("The cluster takes the machine away.", exc_info=error)
-        _emit_preempted(run, "Interrupted before a checkpoint was saved")
-        return
-    logger.error("The run failed.", exc_info=error)
-    failure = explain(error)
-    events_of_process = run.last_events(since=(run.process() or {}).get("events_from", 0))
-    has_ended = (
-        any(event.kind in events.END_KINDS for event in events_of_process) or run.pending_end_event() is not None
-    )
-    # Of several processes the first that fails knows the reason; the others only see a lost connection.
-    if has_ended or (failure.error == "process-lost" and not distributed.IS_MAIN):
-        return
-    run.append_end_event(
-        events.make_event(
-            events.FAILED,
-            error=failure.error,
-            message=failure.message,
-            remedy=failure.remedy,
-            traceback="".join(traceback.format_exception(error)),
-        )
-    )
 
 
 if __name__ == "__main__":

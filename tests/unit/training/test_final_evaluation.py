@@ -10,7 +10,7 @@ from asrkit.runs import events, summary, view
 from asrkit.runs.report import card
 from asrkit.runs.run import SCORE, STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import final_evaluation, worker
+from asrkit.training import final_evaluation, run_end, worker
 
 NUM_CLIPS = 6
 
@@ -91,10 +91,10 @@ def test_run_ends_as_it_did_before(run, num_batches):
     assert summary.summarize_run(run)["best"]["clips"] == (NUM_CLIPS if num_batches > 3 else 2)
 
 
-@pytest.mark.parametrize(("num_batches", "note"), [(99, ""), (1, worker.SAMPLE_NOTE)])
+@pytest.mark.parametrize(("num_batches", "note"), [(99, ""), (1, run_end.SAMPLE_NOTE)])
 def test_end_mentions_the_sample_until_all_clips_are_scored(run, num_batches, note):
     message = "Finished at step 10."
-    run.append(events.make_event("finished", 10, 1.0, message=message + worker.SAMPLE_NOTE, saved=True))
+    run.append(events.make_event("finished", 10, 1.0, message=message + run_end.SAMPLE_NOTE, saved=True))
     run.set_flag(SCORE)
     worker._score(run, stop_after(run, num_batches))
     assert run.events()[0][-1].data["message"] == message + note

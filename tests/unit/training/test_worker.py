@@ -5,7 +5,7 @@ import pytest
 from asrkit.config import TrainConfig
 from asrkit.runs.run import PREEMPT, STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import distributed, inputs, worker
+from asrkit.training import distributed, inputs, run_end
 from asrkit.training.stopping import StopRequested
 
 
@@ -32,9 +32,9 @@ def test_error_on_preemption_is_no_end_of_the_run(tmp_path, monkeypatch):
     """A cluster ends what the worker needs, too: a node's other processes, or readers."""
     run = RunStore(tmp_path / "runs").create(TrainConfig(), "one")
     run.set_flag(PREEMPT)
-    monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
-    worker._fail(run, RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated."))
+    monkeypatch.setattr(run_end.signal, "signal", lambda *_: None)
+    run_end.fail(run, RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated."))
     assert [event.data["phase"] for event in run.events()[0]] == ["preempted"]
     run.set_flag(STOP)
-    worker._fail(run, RuntimeError("broken"))
+    run_end.fail(run, RuntimeError("broken"))
     assert run.events()[0][-1].kind == "failed"
