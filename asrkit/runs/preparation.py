@@ -6,7 +6,6 @@ The supervisor uses it for what is on this machine, the worker for what comes fr
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +19,11 @@ from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, sampling, sources, splitting, terms
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers.hub_names import PREFIX
-from asrkit.errors import DataError, UndecidedError
+from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import compatibility, frames, resolution, vocabularies
 from asrkit.runs.audit_record import read_audit
+from asrkit.runs.decisions import check_decisions
 from asrkit.runs.prepared_data import PreparedData
 from asrkit.runs.store import RunStore
 from asrkit.text import normalisers
@@ -106,7 +106,7 @@ def prepare_data(
         result = _merge_audits(result, eval_result)
     bad_clips = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
     result = _add_findings(result, make_note_findings(source.notes))
-    _check_decisions(bad_clips, [finding for finding in result.findings if finding.is_assumption], config)
+    check_decisions(bad_clips, [finding for finding in result.findings if finding.is_assumption], config)
     rows = [*train, *held_out]
     if model:
         compatibility.check_delimiter(model, config, (row.text for row in rows))
@@ -268,41 +268,6 @@ def _add_findings(audit: Audit, findings: list[Finding]) -> Audit:
     verdict = derive_verdict(audit.utterances, audit.dropped, findings)
     # The audit of one split may be worse than that of both together.
     return replace(audit, findings=findings, verdict="not-ready" if audit.verdict == "not-ready" else verdict)
-
-
-def _check_decisions(bad_clips: list[Finding], assumptions: list[Finding], config: TrainConfig) -> None:
-    """Raise UndecidedError, with every finding and its first clip on a line, if there are any to be decided on."""
-    undecided = {
-        "drop_bad_clips": [] if config.drop_bad_clips else bad_clips,
-        "accept_assumptions": [] if config.accept_assumptions else assumptions,
-    }
-    ways = {
-        "drop_bad_clips": "Or switch on “Leave out bad clips” (drop_bad_clips).",
-        "accept_assumptions": "Training does not start on such assumptions unless you accept them: use “Accept "
-        "assumptions” (accept_assumptions; --yes on the command line).",
-    }
-    lines = [
-        "\n".join(_describe_finding(finding, config) for finding in _merge_by_code(findings)) + f" {ways[name]}"
-        for name, findings in undecided.items()
-        if findings
-    ]
-    if lines:
-        raise UndecidedError("\n".join(lines), [name for name, findings in undecided.items() if findings])
-
-
-def _merge_by_code(findings: list[Finding]) -> list[Finding]:
-    """Return one finding for each code, with the clips of both splits counted."""
-    counts = Counter[str]()
-    for finding in findings:
-        counts[finding.code] += finding.count
-    first = {finding.code: finding for finding in reversed(findings)}
-    return [replace(first[code], count=count) for code, count in counts.items()]
-
-
-def _describe_finding(finding: Finding, config: TrainConfig) -> str:
-    where = finding.examples[0] if finding.examples else config.train
-    others = f" ({finding.count} clips in all)" if finding.count > 1 else ""
-    return f"{where}{others}: {finding.cause} {finding.remedy}"
 
 
 def _merge_audits(train: Audit, held_out: Audit) -> Audit:
