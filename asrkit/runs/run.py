@@ -1,7 +1,4 @@
-"""One run directory: its paths, events, control flags, checkpoints and log.
-
-No other module knows the names of the files in a run directory.
-"""
+"""One run directory: its events, control flags, checkpoints and log. Their paths are those of `RunPaths`."""
 
 from __future__ import annotations
 
@@ -17,31 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from asrkit import config as configs
-from asrkit.data.manifest import TABLE_SUFFIX
 from asrkit.runs.event_file import BLOCK_BYTES, EventFile
 from asrkit.runs.events import END_KINDS, Event
+from asrkit.runs.run_paths import OPTIMIZER_STATE, RunPaths
 
 STOP, CANCEL, SAVE, EVALUATE, SCORE, PREEMPT = "stop", "cancel", "save", "evaluate", "score", "preempt"
 FLAGS = (STOP, CANCEL, SAVE, EVALUATE, SCORE, PREEMPT)
 """SCORE lets the worker of a run that has ended score its model on all evaluation clips, and not train."""
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
-OPTIMIZER_STATE = "optimizer.pt"
-"""In a checkpoint: twice the size of its weights. Without it a run cannot be resumed from there."""
-PROCESS_FILES = frozenset({"process.json", "heartbeat.json", "job.json"})
-"""About the processes, the host and the job that work on a run."""
-LOCAL_FILES = PROCESS_FILES | {"queue.json", "control"}
-"""What means nothing on another machine."""
-
 RESERVE_BYTES = 1 << 16
 """Room for the end event of a run and its traceback."""
 
 
-class Run:
+class Run(RunPaths):
     """One run directory. Apart from the worker's clock it holds only a path: every call reads what is on disk now."""
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self._event_file = EventFile(self.events_path)
         self._clock_origin_s: float | None = None
 
@@ -56,81 +46,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.id})"
-
-    @property
-    def id(self) -> str:
-        return self.path.name
-
-    @property
-    def config_path(self) -> Path:
-        return self.path / "config.json"
-
-    @property
-    def process_path(self) -> Path:
-        return self.path / "process.json"
-
-    @property
-    def job_path(self) -> Path:
-        """The id of the run's job in the queue of its launcher, if that has one; see `launchers`."""
-        return self.path / "job.json"
-
-    @property
-    def queue_path(self) -> Path:
-        """Exists while the run is queued; see `queue`."""
-        return self.path / "queue.json"
-
-    @property
-    def events_path(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def heartbeat_path(self) -> Path:
-        """Written while the worker is alive; see `heartbeat`."""
-        return self.path / "heartbeat.json"
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / "log.txt"
-
-    @property
-    def checkpoints_dir(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def model_dir(self) -> Path:
-        return self.path / "model"
-
-    @property
-    def evaluation_path(self) -> Path:
-        """The evaluation of the weights in `model/` as one event line. Missing if they were not evaluated."""
-        return self.model_dir / "evaluation.json"
-
-    def partial_results_path(self, rank: int) -> Path:
-        """Clips of the final evaluation that one process has decoded, as lines of JSON."""
-        return self.model_dir / f"evaluation-partial-{rank}.jsonl"
-
-    def partial_results_paths(self) -> list[Path]:
-        """List the files of a final evaluation that is not complete."""
-        return sorted(self.model_dir.glob("evaluation-partial-*.jsonl"))
-
-    @property
-    def audit_path(self) -> Path:
-        return self.path / "audit.json"
-
-    def manifest_path(self, split: str) -> Path:
-        """Return the path of a manifest, of large data a table; `split` is train or eval."""
-        return self.table_path(split) if self.has_table(split) else self.path / f"{split}.jsonl"
-
-    def table_path(self, split: str) -> Path:
-        return self.path / f"{split}{TABLE_SUFFIX}"
-
-    def has_table(self, split: str) -> bool:
-        """Whether a manifest is a table of columns, which runs on the same data share."""
-        return self.table_path(split).exists()
-
-    @property
-    def _reserve_path(self) -> Path:
-        return self.path / ".reserve"
 
     def config(self) -> configs.TrainConfig:
         """Read the configuration. ConfigError if this version cannot."""
@@ -180,12 +95,12 @@ class Run:
 
     def reserve_disk(self) -> None:
         """Occupy a little of the disk, so that the end event can be written when the disk is full."""
-        self._reserve_path.write_bytes(bytes(RESERVE_BYTES))
+        self.reserve_path.write_bytes(bytes(RESERVE_BYTES))
 
     def release_reserve(self) -> None:
         """Free the reserve, unless the end event had to be written into it."""
         if self.pending_end_event() is None:
-            self._reserve_path.unlink(missing_ok=True)
+            self.reserve_path.unlink(missing_ok=True)
 
     def append_end_event(self, event: Event) -> None:
         """Append the event that ends the run, with the help of the reserve.
@@ -194,7 +109,7 @@ class Run:
         `pending_end_event`. OSError if there is no reserve and the disk is full or cannot be written.
         """
         try:
-            with open(self._reserve_path, "r+b") as file:  # overwriting needs no more room
+            with open(self.reserve_path, "r+b") as file:  # overwriting needs no more room
                 file.write(self._to_line(event))
                 file.truncate()
         except FileNotFoundError:
@@ -202,12 +117,12 @@ class Run:
             return
         with contextlib.suppress(OSError):
             self.append(event)
-            self._reserve_path.unlink()
+            self.reserve_path.unlink()
 
     def pending_end_event(self) -> Event | None:
         """Return the end event that could not be appended because the disk was full; None if there is none."""
         try:
-            line = self._reserve_path.read_bytes()
+            line = self.reserve_path.read_bytes()
         except FileNotFoundError:
             return None
         return Event.from_line(line) if line.endswith(b"\n") else None
@@ -217,7 +132,7 @@ class Run:
         if event := self.pending_end_event():
             if not self.has_ended():
                 self.append(event)
-            self._reserve_path.unlink()
+            self.reserve_path.unlink()
 
     # Reading events
 
@@ -249,7 +164,7 @@ class Run:
         None if another process holds the lock for longer than `wait_s`. This is a record lock, not flock: the processes
         that decode audio do not inherit it, and they may outlive the worker.
         """
-        descriptor = os.open(self.path / ".claim", os.O_CREAT | os.O_RDWR, 0o644)
+        descriptor = os.open(self.claim_path, os.O_CREAT | os.O_RDWR, 0o644)
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -267,17 +182,16 @@ class Run:
         """Ask the worker for something. Setting a flag twice is the same as setting it once."""
         if flag not in FLAGS:
             raise ValueError(f"unknown flag {flag!r}")
-        control = self.path / "control"
-        control.mkdir(exist_ok=True)
-        (control / flag).touch()
+        self.control_dir.mkdir(exist_ok=True)
+        (self.control_dir / flag).touch()
 
     def has_flag(self, flag: str) -> bool:
-        return (self.path / "control" / flag).exists()
+        return (self.control_dir / flag).exists()
 
     def clear_flags(self, *flags: str) -> None:
         """Remove these flags, or all of them."""
         for flag in flags or FLAGS:
-            (self.path / "control" / flag).unlink(missing_ok=True)
+            (self.control_dir / flag).unlink(missing_ok=True)
 
     # Checkpoints, model and log
 
@@ -301,7 +215,7 @@ class Run:
     def draft_bytes(self) -> int:
         """Return how much has been written of a checkpoint or a model that is being saved."""
         total = 0
-        for draft in (self.checkpoints_dir / ".partial", self.path / ".model-draft"):
+        for draft in (self.partial_checkpoint_dir, self.path / ".model-draft"):
             for folder, _, names in os.walk(draft):
                 for name in names:
                     with contextlib.suppress(FileNotFoundError):

@@ -9,20 +9,15 @@ from asrkit.files import commit_directory, remove_directory, restore_directory
 from asrkit.runs.run import Run
 
 
-def partial_dir(run: Run) -> Path:
-    """Directory in which a checkpoint is written before it gets its name."""
-    return run.checkpoints_dir / ".partial"
-
-
 def discard_partial(run: Run) -> None:
     """Delete an incomplete checkpoint."""
-    shutil.rmtree(partial_dir(run), ignore_errors=True)
+    shutil.rmtree(run.partial_checkpoint_dir, ignore_errors=True)
 
 
 def commit_checkpoint(run: Run, name: str, max_checkpoints: int) -> None:
     """Move the finished checkpoint `name` to its final path and delete all but the newest `max_checkpoints`."""
-    commit_directory(partial_dir(run) / name, run.checkpoints_dir / name)
-    partial_dir(run).rmdir()
+    commit_directory(run.partial_checkpoint_dir / name, run.checkpoints_dir / name)
+    run.partial_checkpoint_dir.rmdir()
     for old in run.checkpoints()[:-max_checkpoints]:
         remove_directory(old)
 

@@ -66,9 +66,9 @@ class SavingTrainer(Trainer):
             raise
         self.accelerator.wait_for_everyone()
         if distributed.IS_MAIN:
-            self.processor.save_pretrained(checkpointing.partial_dir(self.run) / name)
+            self.processor.save_pretrained(self.run.partial_checkpoint_dir / name)
             checkpointing.commit_checkpoint(self.run, name, self.config.save_total_limit)
             self.emit(events.CHECKPOINT, path=f"checkpoints/{name}")
 
     def _get_output_dir(self, trial: Any) -> str:
-        return str(checkpointing.partial_dir(self.run))
+        return str(self.run.partial_checkpoint_dir)

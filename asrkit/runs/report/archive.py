@@ -20,7 +20,8 @@ from asrkit.files import readable_disk_errors, write_atomic
 from asrkit.runs import events, ownership
 from asrkit.runs.ownership import OPERATORS_OWN, Ownership
 from asrkit.runs.report import card
-from asrkit.runs.run import LOCAL_FILES, OPTIMIZER_STATE, PROCESS_FILES, Run
+from asrkit.runs.run import Run
+from asrkit.runs.run_paths import LOCAL_FILES, OPTIMIZER_STATE, PROCESS_FILES
 from asrkit.runs.store import RunStore
 
 BLOCK_BYTES, BLOCK_LINES = 1 << 20, 5_000

@@ -5,7 +5,7 @@ from asrkit.config import TrainConfig
 from asrkit.files import replace_directory
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.training.checkpointing import partial_dir, repair_checkpoints
+from asrkit.training.checkpointing import repair_checkpoints
 
 
 class Broken(Exception):
@@ -29,7 +29,7 @@ def test_replace_directory_is_atomic(tmp_path):
 
 def test_partial_checkpoints_are_not_listed(tmp_path):
     run = RunStore(tmp_path).create(TrainConfig())
-    (partial_dir(run) / "checkpoint-9").mkdir(parents=True)
+    (run.partial_checkpoint_dir / "checkpoint-9").mkdir(parents=True)
     assert run.checkpoints() == []
 
 
