@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from asrkit.audio.clip_stats import ClipStats
 from asrkit.audio.confined import AudioReader, ClipSpan, Measured
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
 from asrkit.audit.texts import join_characters, number_settings
+from asrkit.cores import count_cores
 from asrkit.data.manifest import Mark, Utterance
 from asrkit.decoding import ctc
 from asrkit.text.normalisers import find_problems, normalise
@@ -123,7 +123,7 @@ def check_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool) -
     rows = list(utterances)
     usable = [row.audio for row in rows if _find_dropping_mark(row) is None]
     pending: deque[Future[list[CheckedClip]]] = deque()
-    with AudioReader(usable) as reader, ThreadPoolExecutor(os.cpu_count()) as threads:
+    with AudioReader(usable) as reader, ThreadPoolExecutor(count_cores()) as threads:
         try:
             for first in range(0, len(rows), BATCH_CLIPS):
                 batch = rows[first : first + BATCH_CLIPS]

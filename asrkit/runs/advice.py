@@ -7,7 +7,6 @@ on; for English a checkpoint that is tuned for it. Where no GPU is there, these 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,6 +16,7 @@ import psutil
 
 from asrkit import config as configs
 from asrkit.config import TrainConfig
+from asrkit.cores import count_cores
 from asrkit.models import catalogue, checkpoints, resolution
 from asrkit.models.catalogue import BaseModel, Language
 from asrkit.models.frames import FrameGeometry
@@ -54,7 +54,7 @@ def find_machine() -> Machine:
     if gpu_gb := _query_gpu_memory_gb():
         return Machine(gpu_gb, True, None)
     known = pace.recall(devices.CPU, LARGE_PARAMETERS, "feature-encoder")
-    speed = known.train_speed * known.parameters if known else estimate.SPEEDS_PER_CORE[-1] * (os.cpu_count() or 1)
+    speed = known.train_speed * known.parameters if known else estimate.SPEEDS_PER_CORE[-1] * count_cores()
     return Machine(psutil.virtual_memory().total / 2**30, False, speed)
 
 

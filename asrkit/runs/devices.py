@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from asrkit.config import DEVICE, TrainConfig
+from asrkit.cores import count_cores
 from asrkit.errors import RunError
 from asrkit.runs import system
 
@@ -143,5 +144,5 @@ def worker_environment(assigned: Sequence[str], inherited: Mapping[str, str]) ->
         if VISIBLE not in inherited:  # GPU numbers follow the driver's order, not the fastest first
             environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if slots_per_device() > 1 and not gpus and "OMP_NUM_THREADS" not in inherited:
-        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // slots_per_device()))
+        environment["OMP_NUM_THREADS"] = str(max(1, count_cores() // slots_per_device()))
     return environment

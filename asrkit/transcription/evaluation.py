@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from asrkit.audio import Waveform
 from asrkit.audio.confined import AudioReader
+from asrkit.cores import count_cores
 from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError, DataError
 from asrkit.jobs import ProgressCallback
@@ -83,7 +83,7 @@ def _load_waves(
             return error
 
     waves: dict[int, Waveform] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(count_cores()) as threads:
         for index, loaded in zip(group, threads.map(load, group), strict=True):
             if isinstance(loaded, AudioError):
                 errors.append(loaded)

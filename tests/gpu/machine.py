@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import platform
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from asrkit.cores import count_cores
 from tests.gpu.plan import PARTS
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,12 +38,6 @@ def describe() -> dict[str, Any]:
     needed = {name for part in PARTS.values() for name in part.needs}
     description["missing"] = " ".join(sorted(name for name in needed if importlib.util.find_spec(name) is None))
     return description
-
-
-def count_cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def driver_version() -> str:

@@ -150,7 +150,7 @@ def test_next_run_of_a_cpu_worker_gets_its_gpu():
 def test_slots_on_the_processor_share_its_cores(machine, monkeypatch):
     machine(0)
     monkeypatch.setenv(devices.SLOTS, "2")
-    monkeypatch.setattr(devices.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(devices, "count_cores", lambda: 8)
     assert devices.worker_environment(["cpu"], {}) == {"ASRKIT_DEVICES": "cpu", "OMP_NUM_THREADS": "4"}
     assert "OMP_NUM_THREADS" not in devices.worker_environment(["cpu"], {"OMP_NUM_THREADS": "1"})
 
