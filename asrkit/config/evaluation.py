@@ -13,6 +13,11 @@ MAX_TIME_SHARE = 0.1
 """Share of a run's time that evaluations during training may take where `eval_max_clips` is 0."""
 
 
+def max_evaluation_s(training_s: float) -> float:
+    """Return the seconds that all evaluations of a run that trains for `training_s` seconds may take."""
+    return training_s * MAX_TIME_SHARE / (1 - MAX_TIME_SHARE)
+
+
 @dataclass(frozen=True)
 class EvaluationSettings:
     """The fields of TrainConfig in the form's group Evaluation."""

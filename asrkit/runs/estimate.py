@@ -14,7 +14,6 @@ before the first run.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,8 @@ import numpy as np
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.config import TrainConfig
-from asrkit.config.evaluation import MAX_TIME_SHARE
+from asrkit.config.evaluation import max_evaluation_s
+from asrkit.cores import count_cores
 from asrkit.data.batch_cuts import cut_batches
 from asrkit.models import checkpoints, frames, resolution
 from asrkit.models.frames import FrameGeometry
@@ -95,7 +95,7 @@ def estimate_run(
         """Return the seconds of audio in all evaluations. speedup: how much faster they are than training."""
         sampled_s = num_evaluations * sample_s
         if config.eval_max_clips == 0:
-            sampled_s = min(sampled_s, speedup * train_s * MAX_TIME_SHARE / (1 - MAX_TIME_SHARE))
+            sampled_s = min(sampled_s, speedup * max_evaluation_s(train_s))
         is_sample = sampled_s < num_evaluations * eval_s
         return sampled_s + (eval_s if is_sample and config.eval_on_end else 0)
 
@@ -171,7 +171,7 @@ def _estimate_time(
         return (seconds / SCALED_SPREAD, SCALED_SPREAD * seconds), "as another model on this machine"
     if device.startswith(devices.CUDA):
         return None, "the time on this GPU is unknown before the first run"
-    cores = os.cpu_count() or 1
+    cores = count_cores()
     slowest, fastest = (
         STARTUP_S
         + (train_audio_s + predict_eval_s(EVAL_SPEEDUP) / EVAL_SPEEDUP)

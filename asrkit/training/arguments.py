@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 
@@ -10,6 +9,7 @@ import torch
 from transformers import TrainingArguments
 
 from asrkit.config import TrainConfig
+from asrkit.cores import count_cores
 from asrkit.errors import ConfigError
 from asrkit.models.compatibility import check_optimizer
 from asrkit.models.precision import has_native_bf16
@@ -78,11 +78,6 @@ def num_loader_workers() -> int:
     return min(8, max(1, num_cores - 1)) if torch.accelerator.is_available() else min(4, num_cores // 4)
 
 
-def count_cores() -> int:
-    """Return the number of cores that this process may use, which in a cluster's job are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 2
-
-
 def resolve_precision(setting: str) -> str:
     """Resolve `auto` to bf16 where the device computes it in hardware, else to fp16 on a GPU with tensor cores.
 
@@ -95,6 +90,12 @@ def resolve_precision(setting: str) -> str:
             return "bf16"
         return "fp16" if torch.cuda.get_device_capability() >= MIN_FP16_CAPABILITY else "no"
     return "bf16" if has_native_bf16() else "no"
+
+
+def make_autocast(device_type: str, setting: str) -> torch.autocast:
+    """Return the context in which a model computes in the precision that `resolve_precision` finds."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(resolve_precision(setting))
+    return torch.autocast(device_type, dtype, enabled=dtype is not None)
 
 
 def peak_memory_bytes() -> int:

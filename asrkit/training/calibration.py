@@ -33,7 +33,7 @@ def main() -> int:
         import torch
 
         from asrkit.models import weights
-        from asrkit.training.arguments import resolve_precision
+        from asrkit.training.arguments import make_autocast
 
     folder = resolution.resolve(resolution.STARTER, RunStore(default_runs_dir()))
     if folder is None:
@@ -46,14 +46,13 @@ def main() -> int:
     audio = torch.randn(BATCH, round(CLIP_S * SAMPLING_RATE), device=device)
     labels = torch.randint(1, model.config.vocab_size - 1, (BATCH, LABELS), device=device)
     optimizer = torch.optim.AdamW(parameter for parameter in model.parameters() if parameter.requires_grad)
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(resolve_precision("auto"))
 
     def clock() -> float:
         # On the processor, the time that it spent on this process: others may be at work for a moment.
         return time.monotonic() if device.type != "cpu" else time.process_time() / torch.get_num_threads()
 
     def step() -> None:
-        with torch.autocast(device.type, kind, enabled=kind is not None):
+        with make_autocast(device.type, "auto"):
             loss = model(audio, labels=labels).loss
         loss.backward()
         optimizer.step()
@@ -61,7 +60,7 @@ def main() -> int:
         loss.item()  # waits for a GPU
 
     def evaluate() -> None:
-        with torch.inference_mode(), torch.autocast(device.type, kind, enabled=kind is not None):
+        with torch.inference_mode(), make_autocast(device.type, "auto"):
             model(audio).logits.argmax(-1).cpu()
 
     pace.remember(

@@ -1,23 +1,18 @@
-"""Evaluate a model on clips of a manifest: decode them and score the texts."""
+"""The result of one evaluation: the scores of the texts that a model decoded from clips of a manifest."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from asrkit.data.manifest import Utterance
-from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.text import metrics
 from asrkit.text.normalisers import normalise
-from asrkit.training.clip_decoding import ClipResult, ProgressCheck, decode_clips
-
-if TYPE_CHECKING:
-    from asrkit.training.model import CtcModel
+from asrkit.training.clip_decoding import ClipResult
 
 NUM_FIXED_SAMPLES, NUM_WORST_SAMPLES = 5, 3
 
@@ -86,30 +81,6 @@ def _list_rates(scores: metrics.Scores) -> dict[str, metrics.ErrorRate]:
     return {"wer": scores.wer, "cer": scores.cer, "mer": scores.mer}
 
 
-def evaluate(
-    model: CtcModel,
-    processor: Any,
-    utterances: Sequence[Utterance],
-    *,
-    batch_size: int = 0,
-    normaliser: str,
-    lexicon_decoder: LexiconDecoder | None = None,
-    on_progress: ProgressCheck = lambda done, total: True,
-) -> Evaluation:
-    """Decode all clips and score them; the parameters are those of `decode_clips` and `score_clips`."""
-    start = time.monotonic()
-    results = decode_clips(
-        model,
-        processor,
-        utterances,
-        range(len(utterances)),
-        batch_size=batch_size,
-        lexicon_decoder=lexicon_decoder,
-        on_progress=on_progress,
-    )
-    return score_clips(utterances, results, normaliser, time.monotonic() - start, lexicon_decoder is not None)
-
-
 def score_clips(
     utterances: Sequence[Utterance],
     results: Mapping[int, ClipResult],
@@ -140,6 +111,14 @@ def score_clips(
         seconds=seconds,
         samples=_select_samples(rows, references, hypotheses),
         num_infinite=len(rows) - len(losses),
+    )
+
+
+def score_texts(utterances: Sequence[Utterance], results: Mapping[int, ClipResult], normaliser: str) -> metrics.Scores:
+    """Return the error rates of decoded clips alone; the parameters are those of `score_clips`."""
+    return metrics.score(
+        [normalise(utterances[index].text, normaliser) for index in results],
+        [normalise(result.hypothesis, normaliser) for result in results.values()],
     )
 
 

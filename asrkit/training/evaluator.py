@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asrkit.config import TrainConfig
-from asrkit.config.evaluation import MAX_TIME_SHARE
+from asrkit.config.evaluation import max_evaluation_s
 from asrkit.data.manifest import Utterance
 from asrkit.data.sampling import order_evenly
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.runs.events import Event
 from asrkit.training import distributed
 from asrkit.training.clip_decoding import ClipResult, ProgressCheck, decode_clips
-from asrkit.training.evaluation import Evaluation, score_clips
+from asrkit.training.evaluation import Evaluation, score_clips, score_texts
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -82,7 +82,7 @@ class Evaluator:
         """
         started = time.monotonic()
         if self.size is None:
-            max_s = (training_s * MAX_TIME_SHARE / (1 - MAX_TIME_SHARE) - self.start_s) / max(1, num_evaluations)
+            max_s = (max_evaluation_s(training_s) - self.start_s) / max(1, num_evaluations)
             results = self._decode_growing(model, MIN_CLIPS, len(self.rows), max_s, on_progress)
             self.size = len(results)
         else:
@@ -126,5 +126,4 @@ class Evaluator:
         if not 0 < self.num_start < len(results):
             return scored
         start_results = {index: results[index] for index in self.order[: self.num_start] if index in results}
-        on_start_clips = score_clips(self.rows, start_results, rules, seconds, has_word_list)
-        return replace(scored, start_sample=on_start_clips.scores)
+        return replace(scored, start_sample=score_texts(self.rows, start_results, rules))

@@ -6,14 +6,13 @@ loses a batch at most; a new best model replaces the folder, and these results w
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import IO
-
-import torch
 
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
@@ -22,27 +21,24 @@ from asrkit.decoding.loading import load_decoder
 from asrkit.files import write_atomic
 from asrkit.models import anatomy, blanks, processors, weights
 from asrkit.runs import events, summary, view
-from asrkit.runs.run import PREEMPT, Run
+from asrkit.runs.run import Run
 from asrkit.training import distributed
-from asrkit.training.arguments import make_arguments, resolve_precision
-from asrkit.training.clip_decoding import ClipResult, Interrupted, ProgressCheck, decode_clips
+from asrkit.training.arguments import make_arguments, make_autocast
+from asrkit.training.clip_decoding import ClipResult, Interrupted, decode_clips
 from asrkit.training.evaluation import Evaluation, score_clips
+from asrkit.training.progress import make_progress_check
 from asrkit.training.reporting import emit
-from asrkit.training.stopping import has_stop_flag
+from asrkit.training.stopping import has_end_flag
 
 logger = logging.getLogger(__name__)
 
-PROGRESS_INTERVAL_S = 1.0
+PROGRESS_TEXT = "Evaluating the best model: {done} of {total} clips"
 
 
 def is_due(run: Run) -> bool:
     """Whether the model was evaluated on a sample, and nobody asks the run to stop; the same on every process."""
     is_sample = distributed.IS_MAIN and summary.is_scored_on_sample(run, view.load_view(run, skim=True))
-    return distributed.broadcast(is_sample and not _is_interrupted(run))
-
-
-def _is_interrupted(run: Run) -> bool:
-    return has_stop_flag(run) or run.has_flag(PREEMPT)
+    return distributed.broadcast(is_sample and not has_end_flag(run))
 
 
 def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> bool:
@@ -56,12 +52,12 @@ def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> b
     decoder = load_decoder(str(folder), processor, anatomy.of(model, processor).blank_id)
     lexicon_decoder = decoder if isinstance(decoder, LexiconDecoder) else None
     device = make_arguments(run, config).device
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(resolve_precision(config.mixed_precision))
     results = distributed.broadcast(_read_results(run))
+    check_progress = make_progress_check(run, on_poll, functools.partial(emit, run), PROGRESS_TEXT, len(results))
     remaining = [index for index in range(len(rows)) if index not in results]
     try:
         with (
-            torch.autocast(device.type, dtype=dtype, enabled=dtype is not None),
+            make_autocast(device.type, config.mixed_precision),
             run.partial_results_path(distributed.RANK).open("a", encoding="utf-8") as file,
         ):
             results |= decode_clips(
@@ -71,7 +67,7 @@ def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> b
                 remaining,
                 batch_size=config.eval_batch_size,
                 lexicon_decoder=lexicon_decoder,
-                on_progress=_make_progress_check(run, on_poll, len(results), len(rows)),
+                on_progress=check_progress,
                 on_batch=lambda new: _append_results(file, new),
             )
     except Interrupted:
@@ -93,22 +89,6 @@ def _record(run: Run, config: TrainConfig, result: Evaluation) -> None:
     for path in run.partial_results_paths():
         path.unlink()
     logger.info("All %d clips: WER %.2f %%, CER %.2f %%", result.utterances, 100 * data["wer"], 100 * data["cer"])
-
-
-def _make_progress_check(run: Run, on_poll: Callable[[], None], num_before: int, total: int) -> ProgressCheck:
-    """Return what emits the progress, and tells whether to go on. num_before: clips that were decoded earlier."""
-    last_emit = float("-inf")
-
-    def check_progress(done: int, _: int) -> bool:
-        nonlocal last_emit
-        on_poll()
-        if time.monotonic() - last_emit >= PROGRESS_INTERVAL_S:
-            last_emit, done = time.monotonic(), num_before + done
-            text = f"Evaluating the best model: {done} of {total} clips"
-            emit(run, events.PHASE, phase="evaluating", text=text, done=done, total=total)
-        return not _is_interrupted(run)
-
-    return check_progress
 
 
 def _read_results(run: Run) -> dict[int, ClipResult]:

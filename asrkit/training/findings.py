@@ -41,6 +41,21 @@ class FindingReporter:
         logger.warning("%s: %s %s", code, cause, remedy)
         return True
 
+    def report_split(self, num_parts: int) -> None:
+        """Report that a batch did not fit into memory; after the first time, as a phase."""
+        text = (
+            f"A batch did not fit into memory; each is computed in {num_parts} parts from now on, with the same result."
+        )
+        is_new = self.report(
+            "batch-split",
+            text,
+            "To train faster, lower the batch size and raise the gradient accumulation by the same factor.",
+            parts=num_parts,
+        )
+        if not is_new:
+            self._emit(events.PHASE, phase="training", text=text, parts=num_parts)
+            logger.warning(text)
+
     def diagnose(self, non_finite_evidence: str = "", is_over: bool = False) -> None:
         """Report what the history of the run shows.
 

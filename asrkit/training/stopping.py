@@ -14,6 +14,9 @@ from asrkit.runs.heartbeat import Heartbeat
 from asrkit.runs.run import CANCEL, PREEMPT, STOP, Run
 from asrkit.training import distributed
 
+END_FLAGS = frozenset({STOP, CANCEL, PREEMPT})
+"""Each of them ends the work on a run. After PREEMPT, the cluster starts the run again."""
+
 
 class StopRequested(BaseException):
     """The run is to stop before there is anything to save.
@@ -54,7 +57,12 @@ def has_stop_flag(run: Run) -> bool:
     return run.has_flag(STOP) or run.has_flag(CANCEL)
 
 
+def has_end_flag(run: Run) -> bool:
+    """Whether the run has one of END_FLAGS."""
+    return any(map(run.has_flag, END_FLAGS))
+
+
 def check_stop(run: Run) -> None:
-    """Raise StopRequested on all processes if rank 0 sees a stop, cancel or preempt flag."""
-    if distributed.broadcast(has_stop_flag(run) or run.has_flag(PREEMPT)):
+    """Raise StopRequested on all processes if rank 0 sees one of END_FLAGS."""
+    if distributed.broadcast(has_end_flag(run)):
         raise StopRequested

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding import lexicon
 from asrkit.models import anatomy
 from asrkit.runs import events
-from asrkit.runs.run import CANCEL, FLAGS, PREEMPT, STOP, Run
+from asrkit.runs.run import CANCEL, FLAGS, Run
 from asrkit.training import distributed
 from asrkit.training.arguments import make_arguments
 from asrkit.training.cache import EncoderCache, is_exact
@@ -33,21 +32,18 @@ from asrkit.training.loaders import EpochDataLoader, make_train_loader
 from asrkit.training.loss_scaling import get_loss_scale, report_overflow
 from asrkit.training.micro_batching import MicroBatcher, free_memory
 from asrkit.training.prefetch import prefetch
+from asrkit.training.progress import make_progress_check
 from asrkit.training.reporting import emit
 from asrkit.training.resume import ResumeState
 from asrkit.training.saving import SavingTrainer
 from asrkit.training.schedule import BestTracker, Schedule
 from asrkit.training.step_log import StepLog
+from asrkit.training.stopping import END_FLAGS
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
 
 logger = logging.getLogger(__name__)
-
-PROGRESS_INTERVAL_S = 1.0
-"""Minimum time between two `phase` events of one evaluation."""
-
-END_FLAGS = {STOP, CANCEL, PREEMPT}
 
 
 class CtcTrainer(SavingTrainer):
@@ -89,7 +85,7 @@ class CtcTrainer(SavingTrainer):
             else None
         )
         self.evaluator = Evaluator(config, processor, held_out, self.lexicon_decoder, resume_state.evaluations)
-        self._clips_in_update, self._last_progress_time = 1.0, 0.0
+        self._clips_in_update = 1.0
         self._epoch_batches: Iterator[Batch] | None = None
         self._train_loader: EpochDataLoader | None = None
         self._steps = StepLog()
@@ -100,7 +96,7 @@ class CtcTrainer(SavingTrainer):
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=make_arguments(run, config), train_dataset=train, callbacks=[Schedule(self)])
-        self.micro_batcher = MicroBatcher(self._report_split, self.accelerator.no_sync, resume_state.num_parts)
+        self.micro_batcher = MicroBatcher(self.findings.report_split, self.accelerator.no_sync, resume_state.num_parts)
         if config.head_first_steps:
             self.add_callback(HeadFirst(self.anatomy.head_of(model), config.head_first_steps))
 
@@ -152,20 +148,6 @@ class CtcTrainer(SavingTrainer):
     ) -> torch.Tensor:
         """Run forward and backward on a batch; if memory runs out, in parts with the same gradient."""
         return self.micro_batcher.step(super().training_step, model, inputs, self.accelerator.sync_gradients)
-
-    def _report_split(self, num_parts: int) -> None:
-        text = (
-            f"A batch did not fit into memory; each is computed in {num_parts} parts from now on, with the same result."
-        )
-        is_new = self.findings.report(
-            "batch-split",
-            text,
-            "To train faster, lower the batch size and raise the gradient accumulation by the same factor.",
-            parts=num_parts,
-        )
-        if not is_new:
-            self.emit(events.PHASE, phase="training", text=text, parts=num_parts)
-            logger.warning(text)
 
     def compute_loss(
         self,
@@ -241,8 +223,8 @@ class CtcTrainer(SavingTrainer):
 
         Accelerate has wrapped the model's forward in the run's precision, so evaluation uses that precision too.
         """
-        self._last_progress_time = 0.0
-        model, on_progress = self.accelerator.unwrap_model(self.model), self._report_evaluation_progress
+        model = self.accelerator.unwrap_model(self.model)
+        on_progress = make_progress_check(self.run, self._on_poll, self.emit, "Evaluating {done} of {total} clips")
         try:
             if self.state.global_step:
                 every, max_steps = self.config.eval_steps, self.state.max_steps
@@ -287,15 +269,6 @@ class CtcTrainer(SavingTrainer):
             self.save_best(events.make_event(events.EVAL, self.state.global_step, self.state.epoch or 0.0, **data))
         patience = self.config.early_stopping_patience
         return bool(patience and self.best_tracker.num_stale >= patience)
-
-    def _report_evaluation_progress(self, done: int, total: int) -> bool:
-        """Emit the progress of an evaluation; return whether it shall continue."""
-        now = time.monotonic()
-        if now - self._last_progress_time >= PROGRESS_INTERVAL_S:
-            self._last_progress_time = now
-            text = f"Evaluating {done} of {total} clips"
-            self.emit(events.PHASE, phase="evaluating", text=text, done=done, total=total)
-        return not self._read_flags() & END_FLAGS
 
     # Flags
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-
 from asrkit.config import TrainConfig
-from asrkit.training import evaluation as training_evaluation
-from asrkit.training.arguments import resolve_precision
+from asrkit.training.arguments import make_autocast, resolve_precision
+from asrkit.training.evaluation import Evaluation
 from asrkit.training.model import load
 from asrkit.transcription import evaluation
 from asrkit.transcription.transcriber import Transcriber
 from tests.gpu import models, speech
 from tests.gpu.pack import Pack
+from tests.support.evaluation import evaluate as evaluate_clips
 
 MAX_SECONDS = 60.0
 HOUR_S = 3600.0
@@ -35,15 +34,14 @@ def run(pack: Pack) -> None:
     pack.free()
     processor, model = load(str(base), TrainConfig(preset="", model=str(base)), [])
     model.to(pack.device)
-    precision = resolve_precision("auto")
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     for size in pack.pick((0, 32), (0,)):
 
-        def evaluate(size: int = size) -> training_evaluation.Evaluation:
-            with torch.autocast(pack.device.type, dtype=dtype, enabled=dtype is not None):
-                return training_evaluation.evaluate(model, processor, rows, batch_size=size, normaliser="basic")
+        def evaluate(size: int = size) -> Evaluation:
+            with make_autocast(pack.device.type, "auto"):
+                return evaluate_clips(model, processor, rows, batch_size=size, normaliser="basic")
 
         seconds, result = pack.time(evaluate)
         batches = f"batches of {size}" if size else "batches filled by seconds"
-        pack.measure(f"in a run, {hours:.1f} h, {batches}", seconds, "s", at_most=limit_s, detail=precision)
+        name, precision = f"in a run, {hours:.1f} h, {batches}", resolve_precision("auto")
+        pack.measure(name, seconds, "s", at_most=limit_s, detail=precision)
         pack.check("every clip is evaluated in a run", result.utterances == len(rows))

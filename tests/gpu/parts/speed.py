@@ -26,7 +26,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.models import memory_format, processors
 from asrkit.runs.store import RunStore
 from asrkit.training import failures, lora
-from asrkit.training.arguments import num_loader_workers, resolve_precision
+from asrkit.training.arguments import make_autocast, num_loader_workers, resolve_precision
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
 from asrkit.training.trainer import CtcTrainer
@@ -325,14 +325,13 @@ def measure_packed(pack: Pack, config: TrainConfig, clips_s: list[float], second
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, fused=True)
     precision = resolve_precision("auto")
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     scaler = torch.amp.GradScaler(pack.device.type, enabled=precision == "fp16")
     steps, started = 0, 0.0
     while not started or time.perf_counter() - started < seconds:
         if steps == WARM_STEPS:
             pack.synchronize()
             started = time.perf_counter()
-        with torch.autocast(pack.device.type, dtype=dtype, enabled=dtype is not None):
+        with make_autocast(pack.device.type, precision):
             loss = model(**batches[steps % len(batches)]).loss
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)

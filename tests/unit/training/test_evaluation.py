@@ -8,8 +8,8 @@ from asrkit.config import TrainConfig
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.training import evaluation
 from asrkit.training.clip_decoding import Interrupted
-from asrkit.training.evaluation import evaluate
 from asrkit.training.model import load
+from tests.support.evaluation import evaluate
 
 LENGTHS = (0.31, 1.0, 0.52, 0.77, 0.9)
 
@@ -30,7 +30,7 @@ def verbose_model(checkpoint):
 
 
 def run(processor, model, rows, size, **more):
-    return evaluate(model, processor, rows, batch_size=size, normaliser="none", **more)
+    return evaluate(model, processor, rows, batch_size=size, **more)
 
 
 def hypotheses(monkeypatch, *arguments):
@@ -67,7 +67,7 @@ def test_model_without_mask_is_evaluated_clip_by_clip(verbose_model, clips, monk
 def test_out_of_memory_halves_the_batch_and_keeps_results(verbose_model, clips, monkeypatch):
     processor, model = verbose_model()
     rows, forward, sizes = clips(0.5, 1.2, 0.8, 0.3, 0.9), model.forward, []
-    wanted = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_event_data()
+    wanted = evaluate(model, processor, rows, batch_size=5).to_event_data()
 
     def limited_forward(*args, **batch):
         sizes.append(len(batch["labels"]))
@@ -76,13 +76,13 @@ def test_out_of_memory_halves_the_batch_and_keeps_results(verbose_model, clips, 
         return forward(*args, **batch)
 
     monkeypatch.setattr(model, "forward", limited_forward)
-    found = evaluate(model, processor, rows, batch_size=5, normaliser="none").to_event_data()
+    found = evaluate(model, processor, rows, batch_size=5).to_event_data()
     assert sizes == [5, 2, 1, 1, 1, 1, 1]
     assert found.pop("loss") == pytest.approx(wanted.pop("loss"), rel=1e-5)
     assert found | {"seconds": 0} == wanted | {"seconds": 0}
     monkeypatch.setattr(model, "forward", lambda **batch: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")))
     with pytest.raises(torch.OutOfMemoryError):
-        evaluate(model, processor, rows, batch_size=5, normaliser="none")
+        evaluate(model, processor, rows, batch_size=5)
 
 
 class FakeModel(torch.nn.Module):
@@ -159,7 +159,7 @@ def test_batches_are_filled_by_seconds_with_clips_of_like_lengths(processor, cli
 def test_references_and_hypotheses_are_normalised(processor, clips):
     rows = clips(0.5, texts=("A!",))
     assert evaluate(FakeModel(), processor, rows, batch_size=1, normaliser="basic").scores.wer.rate == 0
-    assert evaluate(FakeModel(), processor, rows, batch_size=1, normaliser="none").scores.wer.rate == 1
+    assert evaluate(FakeModel(), processor, rows, batch_size=1).scores.wer.rate == 1
 
 
 def test_samples_are_fixed_clips_and_the_worst(processor, clips):

@@ -5,6 +5,7 @@ import pytest
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.runs.events import Event
+from asrkit.text import metrics
 from asrkit.training import evaluator
 from asrkit.training.clip_decoding import ClipResult
 from asrkit.training.evaluator import Evaluator
@@ -75,6 +76,16 @@ def test_sample_stays_and_begins_with_the_clips_of_the_start(make_evaluator):
     (second,) = model.calls
     assert first == second and second[:64] == start and 64 < len(second) < 1_000
     assert data["start_sample"] == {"wer": 0.5, "cer": pytest.approx(1 / 3), "mer": 0.5}
+
+
+def test_clips_of_the_start_need_no_interval_of_their_own(make_evaluator, monkeypatch):
+    """The bootstrap takes the most of the time that scoring takes."""
+    ours, model = make_evaluator(0.02)
+    ours.evaluate_start(model, accept)
+    intervals = []
+    monkeypatch.setattr(metrics, "bootstrap_wer_interval", lambda *_: intervals.append((0.0, 1.0)) or intervals[-1])
+    assert "start_sample" in ours.evaluate(model, accept, 900, 10).to_event_data()
+    assert len(intervals) == 1
 
 
 def test_sample_has_64_clips_at_least(make_evaluator):

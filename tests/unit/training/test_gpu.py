@@ -1,8 +1,6 @@
 """What training does on a GPU, with simulated devices and errors: no test needs one."""
 
 import contextlib
-import os
-import sys
 import types
 
 import pytest
@@ -15,7 +13,6 @@ from asrkit.runs.store import RunStore
 from asrkit.training import (
     arguments,
     clip_decoding,
-    evaluation,
     failures,
     loaders,
     loss_scaling,
@@ -28,6 +25,7 @@ from asrkit.training.data import SpeechDataset
 from asrkit.training.findings import FindingReporter
 from asrkit.training.model import load
 from asrkit.training.trainer import CtcTrainer
+from tests.support.evaluation import evaluate
 from tests.support.half_precision import simulate_fp16
 
 LENGTHS, TEXTS = (0.9, 0.4, 0.7, 0.55), ("ab", "a cab bad", "deed", "c")
@@ -243,16 +241,6 @@ def test_loader_processes_follow_cores_and_gpu(monkeypatch, num_cores, has_gpu, 
     assert loaders.prefetch_factor(num_workers) == prefetch_factor
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no process is bound to cores here")
-def test_cores_are_those_that_the_process_is_bound_to():
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(allowed)})
-    try:
-        assert arguments.count_cores() == 1
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
 def test_training_fetches_each_batch_once_through_prefetch(build, monkeypatch):
     trainer, fetched = build(num_epochs=2, max_steps=0), []
 
@@ -341,10 +329,10 @@ def limit_memory(monkeypatch, model, num_clips):
 def test_evaluation_frees_memory_before_it_continues_with_fewer_clips(build, monkeypatch):
     trainer = build()
     model, rows = trainer.model, trainer.train_rows
-    wanted = evaluation.evaluate(model, trainer.processor, rows, batch_size=4, normaliser="none").to_event_data()
+    wanted = evaluate(model, trainer.processor, rows, batch_size=4).to_event_data()
     sizes, freed = limit_memory(monkeypatch, model, 2), []
     monkeypatch.setattr(clip_decoding, "free_memory", lambda: freed.append(len(sizes)))
-    found = evaluation.evaluate(model, trainer.processor, rows, batch_size=4, normaliser="none").to_event_data()
+    found = evaluate(model, trainer.processor, rows, batch_size=4).to_event_data()
     assert sizes == [4, 2, 2] and freed == [1]
     assert found.pop("loss") == pytest.approx(wanted.pop("loss"), rel=1e-5)
     assert found | {"seconds": 0} == wanted | {"seconds": 0}, "and no second of audio counts twice"

@@ -15,7 +15,7 @@ from asrkit.errors import ConfigError
 from asrkit.runs import events
 from asrkit.runs.run import CANCEL, EVALUATE, PREEMPT, SAVE, STOP
 from asrkit.runs.store import RunStore
-from asrkit.training import evaluation, evaluator
+from asrkit.training import evaluator
 from asrkit.training.arguments import choose_optimizer, resolve_precision
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.evaluator import Evaluator
@@ -23,6 +23,7 @@ from asrkit.training.model import load, reload
 from asrkit.training.resume import ResumeState
 from asrkit.training.schedule import BestTracker
 from asrkit.training.trainer import CtcTrainer
+from tests.support.evaluation import evaluate
 
 LENGTHS, TEXTS = (0.9, 0.4, 0.7, 0.55), ("ab", "a cab bad", "deed", "c")
 """Clips and texts of different lengths, so that the mean of batch means differs from the mean over clips."""
@@ -241,7 +242,7 @@ def test_single_clip_out_of_memory_raises(build, monkeypatch):
 @pytest.mark.parametrize(("clips_a_batch", "accumulation"), [(4, 1), (1, 4)])
 def test_reported_loss_is_mean_over_clips(build, clips_a_batch, accumulation):
     trainer = build(train_batch_size=clips_a_batch, gradient_accumulation_steps=accumulation, max_steps=1)
-    rows = evaluation.evaluate(trainer.model, trainer.processor, trainer.train_rows, batch_size=1, normaliser="none")
+    rows = evaluate(trainer.model, trainer.processor, trainer.train_rows, batch_size=1)
     trainer.train()
     (event,) = [event for event in trainer.run.events()[0] if event.kind == events.TRAIN]
     assert event.step == 1 and event.epoch == 1.0
@@ -550,7 +551,7 @@ def test_model_of_a_run_with_lora_is_an_ordinary_checkpoint(build):
     plain = AutoModelForCTC.from_pretrained(trainer.run.model_dir)
     names = set(plain.state_dict())
     assert not [name for name in names if "lora" in name or "base_layer" in name]
-    result = evaluation.evaluate(plain, trainer.processor, trainer.eval_rows, batch_size=2, normaliser="none")
+    result = evaluate(plain, trainer.processor, trainer.eval_rows, batch_size=2)
     best = [event.data["loss"] for event in trainer.run.events()[0] if event.kind == events.EVAL][-1]
     assert result.loss == pytest.approx(best, abs=1e-4)
 

@@ -149,9 +149,9 @@ def test_training_and_evaluation_decode_the_same_text(tmp_path, num_outputs):
     """A model that emits every output, `<unk>` and those beyond the vocabulary included."""
     from transformers import AutoModelForCTC, AutoProcessor
 
-    from asrkit.training import evaluation as training_evaluation
     from asrkit.transcription.transcriber import Transcriber
     from tests.support import tiny
+    from tests.support.evaluation import evaluate as evaluate_as_in_a_run
 
     folder = tiny.write_checkpoint(tmp_path / "tiny", vocab_size=num_outputs)
     model = AutoModelForCTC.from_pretrained(folder)
@@ -164,9 +164,8 @@ def test_training_and_evaluation_decode_the_same_text(tmp_path, num_outputs):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, 0.1 * rng.standard_normal(round(duration_s * SAMPLING_RATE)), SAMPLING_RATE)
         utterances.append(Utterance(str(path), "ab", duration_s))
-    samples = training_evaluation.evaluate(
-        model.eval(), AutoProcessor.from_pretrained(folder), utterances, batch_size=1, normaliser="none"
-    ).samples
+    processor = AutoProcessor.from_pretrained(folder)
+    samples = evaluate_as_in_a_run(model.eval(), processor, utterances, batch_size=1).samples
     clips = evaluate(Transcriber(str(folder)), utterances, "none").clips
     assert [sample["hypothesis"] for sample in samples] == [clip.hypothesis for clip in clips]
     assert len("".join(clip.hypothesis for clip in clips)) > 20 and not any("<" in clip.hypothesis for clip in clips)
