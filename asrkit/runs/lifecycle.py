@@ -13,6 +13,7 @@ from asrkit.runs.store import RunStore
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
 STOPPED, FINISHED, FAILED, CRASHED = "stopped", "finished", "failed", "crashed"
 ACTIVE = frozenset({STARTING, RUNNING, STOPPING})
+UNFINISHED = ACTIVE | {QUEUED}
 RESUMABLE = frozenset({STOPPED, FAILED, CRASHED})
 STATUS_OF_END = {events.FINISHED: FINISHED, events.STOPPED: STOPPED, events.FAILED: FAILED}
 
@@ -43,6 +44,11 @@ def get_status(run: Run) -> str:
 def _is_past_loading(event: events.Event) -> bool:
     """Whether the worker had loaded when it wrote this event. A long evaluation may write only `phase` events."""
     return event.kind != events.PHASE or event.data.get("phase") in ("training", "evaluating", "saving")
+
+
+def is_unfinished(run: Run) -> bool:
+    """Whether the run is queued or active; False for one that was deleted."""
+    return run.config_path.exists() and get_status(run) in UNFINISHED
 
 
 def iter_active_runs(store: RunStore) -> Iterator[Run]:

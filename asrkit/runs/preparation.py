@@ -114,7 +114,7 @@ def prepare_data(
     if source.eval is None:
         train, held_out = _split_usable(train, config, fingerprints)
     found = _find_leaks(train, held_out, config, fingerprints, is_own_split=source.eval is None)
-    found += _find_new_characters(train, held_out, config, model)
+    found += _find_new_characters(train, held_out, config, limits.known)
     for split, purpose in ((train, "train"), (held_out, "evaluate")):
         if not split:
             raise DataError(
@@ -197,18 +197,20 @@ def _make_example_format(rows: Sequence[Utterance]) -> FormatExample:
 
 
 def _find_new_characters(
-    train: list[Utterance], held_out: list[Utterance], config: TrainConfig, model: Path | None
+    train: list[Utterance], held_out: list[Utterance], config: TrainConfig, known: set[str] | None
 ) -> list[Finding]:
-    """Find characters that are new to the base model and too rare in the training split to be learned."""
+    """Find characters that are new to the base model and too rare in the training split to be learned.
+
+    known: the characters of the base model, if its vocabulary grows; None where all are new.
+    """
     if config.vocabulary == "keep":
         return []
     rows = [*train, *held_out]
-    known = vocabularies.known_characters(model, config.adapter_language) if model else None
     return list(
         texts.check_new_characters(
             [ClipText(index, row.text, row.text, row.duration_s) for index, row in enumerate(rows)],
             _make_example_format(rows),
-            None if config.vocabulary == "fresh" else known,
+            known,
             frozenset(range(len(train), len(rows))),
             GraphemeSplitter(choose_graphemes(config.graphemes, [row.text for row in rows], config.text_rules)).split,
         )

@@ -39,6 +39,9 @@ TORCHRUN = re.compile(r"TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)
 TORCHRUN_FLAGS = "ASRKIT_TORCHRUN"
 """Environment variable with flags for torchrun, for runs on several machines."""
 
+ALONE = ["--standalone"]
+"""Flags of torchrun for a run on one machine."""
+
 _WORKER = "asrkit.training.worker"
 
 _Process = subprocess.Popen[bytes] | fork_server.ForkedWorker
@@ -50,7 +53,7 @@ def spawn_worker(run: Run, assigned: Sequence[str]) -> None:
     Several processes are started by torchrun, with the flags in `$ASRKIT_TORCHRUN` where other machines take part.
     ValueError if these cannot be parsed.
     """
-    flags = shlex.split(os.environ.get(TORCHRUN_FLAGS, "")) or ["--standalone"]
+    flags = shlex.split(os.environ.get(TORCHRUN_FLAGS, "")) or ALONE
     command = worker_command(run, None if _is_single_process(run) else flags)
     environment = _worker_environment(run, assigned)
     events_from = run.events_size()
@@ -91,6 +94,11 @@ def worker_command(run: Run, torchrun_flags: Sequence[str] | None) -> list[str]:
     torchrun = ["-m", "torch.distributed.run", *(torchrun_flags or ()), f"--nproc-per-node={run.config().processes}"]
     launcher = [] if torchrun_flags is None else torchrun
     return [sys.executable, *launcher, "-m", _WORKER, str(run.path.resolve())]
+
+
+def job_command(run: Run) -> list[str]:
+    """Return the command of the worker for a job on one machine."""
+    return worker_command(run, None if run.config().processes == 1 else ALONE)
 
 
 def _worker_environment(run: Run, assigned: Sequence[str]) -> dict[str, str]:

@@ -89,7 +89,7 @@ def send(run: Run, url: str = "", wait: bool = False) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        while run.config_path.exists() and lifecycle.get_status(run) in (*lifecycle.ACTIVE, lifecycle.QUEUED):
+        while lifecycle.is_unfinished(run):
             time.sleep(POLL_INTERVAL_S)
         if not run.config_path.exists():
             return False

@@ -77,7 +77,7 @@ class HfJobsLauncher(Launcher):
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
         config, storage = run.config(), read_storage()
         check_paths(run, storage.mount)
-        command = processes.worker_command(run, None if config.processes == 1 else ["--standalone"])
+        command = processes.job_command(run)
         log = shlex.quote(str(run.log_path.resolve()))
         with submission(run, self.name):
             job_id = compute.run_job(

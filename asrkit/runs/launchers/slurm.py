@@ -179,12 +179,10 @@ def sbatch_command(run: Run) -> list[str]:
 
 def make_script(run: Run) -> str:
     """Return the batch script: the worker alone, or torchrun on each node."""
-    config = run.config()
-    if config.nodes > 1:
+    if run.config().nodes > 1:
         command = NODES_COMMAND.format(command=shlex.join(processes.worker_command(run, [])))
     else:
-        is_single = config.processes == 1
-        command = shlex.join(processes.worker_command(run, None if is_single else ["--standalone"]))
+        command = shlex.join(processes.job_command(run))
     return SCRIPT.format(run=shlex.quote(str(run.path.resolve())), variable=JOB, command=command)
 
 

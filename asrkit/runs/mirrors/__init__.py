@@ -69,7 +69,7 @@ def send(run: Run, name: str, follow: bool = False) -> int:
         writer = WRITERS[name](run)
         try:
             while True:
-                has_ended = not follow or not _is_open(run)
+                has_ended = not follow or not lifecycle.is_unfinished(run)
                 new_events, offset = run.events(offset)
                 num_points += sum(_write(writer, event) for event in new_events)
                 if new_events:
@@ -92,11 +92,6 @@ def _write(writer: MirrorWriter, event: events.Event) -> int:
     if values:
         writer.write(step, event.time, values)
     return len(values)
-
-
-def _is_open(run: Run) -> bool:
-    """Whether the run may still write events."""
-    return run.config_path.exists() and lifecycle.get_status(run) in (*lifecycle.ACTIVE, lifecycle.QUEUED)
 
 
 def _read_offset(path: Path) -> int:

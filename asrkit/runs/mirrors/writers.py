@@ -67,9 +67,7 @@ class TrackioWriter(MirrorWriter):
         import trackio
 
         config: dict[str, Any] = run.config().to_dict()
-        self._run = trackio.init(
-            project=PROJECT, name=run.id, config=config, resume="allow", embed=False, auto_log_gpu=False
-        )
+        trackio.init(project=PROJECT, name=run.id, config=config, resume="allow", embed=False, auto_log_gpu=False)
         self._trackio = trackio
 
     def write(self, step: int, time_s: float, values: Mapping[str, float]) -> None:
