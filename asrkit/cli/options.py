@@ -108,16 +108,16 @@ def open_store(options: argparse.Namespace) -> RunStore:
     return RunStore(options.runs_dir)
 
 
-def print_licence(config: configs.TrainConfig, store: RunStore) -> None:
-    """Say on stderr, before the start, what the base model's licence forbids."""
-    if note := model_choices.describe_licence(config.model, store):
-        print(note, file=sys.stderr, flush=True)
+def prepare_start(options: argparse.Namespace) -> tuple[RunStore, configs.TrainConfig]:
+    """Return the store and the configuration of a run to start.
 
-
-def print_price(config: configs.TrainConfig) -> None:
-    """Say on stderr, before the start, what the run costs at most."""
-    if price := launchers.for_config(config).price(config):
-        print(price, file=sys.stderr, flush=True)
+    Print to stderr what the base model's licence forbids, and what the run costs at most.
+    """
+    store, config = open_store(options), make_config(options)
+    for note in (model_choices.describe_licence(config.model, store), launchers.for_config(config).price(config)):
+        if note:
+            print(note, file=sys.stderr, flush=True)
+    return store, config
 
 
 def make_config(options: argparse.Namespace) -> configs.TrainConfig:

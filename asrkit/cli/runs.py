@@ -138,9 +138,7 @@ def list_runs(options: argparse.Namespace) -> None:
 
 
 def start(options: argparse.Namespace) -> None:
-    store, config = shared.open_store(options), shared.make_config(options)
-    shared.print_licence(config, store)
-    shared.print_price(config)
+    store, config = shared.prepare_start(options)
     if options.sweep:
         name, _ = sweeps.start_sweep(store, config, sweeps.parse_sweep(options.sweep), options.run_id)
         return _show_sweep(store, name, options.json)

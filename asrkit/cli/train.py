@@ -22,10 +22,7 @@ def add_command(commands: shared.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    store = shared.open_store(options)
-    config = shared.make_config(options)
-    shared.print_licence(config, store)
-    shared.print_price(config)
+    store, config = shared.prepare_start(options)
     if options.sweep:
         name, runs = sweeps.start_sweep(store, config, sweeps.parse_sweep(options.sweep), options.run_id)
         print(f"Sweep {name}: {len(runs)} runs in {store.root}", flush=True)
@@ -51,7 +48,7 @@ def _follow(store: RunStore, run: Run) -> int:
         try:
             store.get(run.id)  # raises if the run was deleted while it was queued
             status = lifecycle.get_status(run)
-            has_ended = status not in lifecycle.ACTIVE and status != lifecycle.QUEUED
+            has_ended = status not in lifecycle.UNFINISHED
             if status == lifecycle.QUEUED:
                 queue.start_ready_runs(store)
             fresh, offset = run.events(offset)
@@ -85,7 +82,7 @@ def _follow_sweep(store: RunStore, name: str, runs: list[Run]) -> int:
             for run_id, status in statuses.items() - known.items():
                 print(f"{run_id}  {status}", flush=True)
             known = statuses
-            if not any(status in lifecycle.ACTIVE or status == lifecycle.QUEUED for status in statuses.values()):
+            if lifecycle.UNFINISHED.isdisjoint(statuses.values()):
                 break
             queue.start_ready_runs(store)
             time.sleep(shared.POLL_INTERVAL_S)

@@ -90,10 +90,10 @@ def run_job(
     environment: Mapping[str, str],
 ) -> str:
     """Start a job with a bucket mounted and the present token as its secret HF_TOKEN; return its id. HubError."""
-    from huggingface_hub import Volume
+    from huggingface_hub import Volume, get_token
 
     api = _api()
-    token = api.token if isinstance(api.token, str) else _login_token()
+    token = api.token if isinstance(api.token, str) else get_token()
     with translate_errors(name, "job", writing=True):
         job = api.run_job(
             image=image,
@@ -106,12 +106,6 @@ def run_job(
             volumes=[Volume(type="bucket", source=bucket, mount_path=mount_path)],
         )
     return str(job.id)
-
-
-def _login_token() -> str | None:
-    from huggingface_hub import get_token
-
-    return get_token()
 
 
 def inspect_job(job_id: str) -> ComputeJob:
