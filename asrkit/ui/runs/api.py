@@ -91,6 +91,7 @@ class RunsApi:
                 "rows": [self._describe(run_id) for run_id in visible if self._is_new(run_id, known_version)],
                 "ids": None,
                 "fields": None,
+                "sweeps": None,
             }
             if known_version < self._list_version:
                 labels = {name: field_label(name) if name in FIELDS else name for name in self._fields}
@@ -99,7 +100,8 @@ class RunsApi:
                     {"name": name, "label": label, "short": short_name(name) if name in FIELDS else name}
                     for name, label in labels.items()
                 ]
-            reply["sweeps"] = self._make_sweeps([row.run for row in visible.values()])
+            if known_version < self._version:
+                reply["sweeps"] = self._make_sweeps([row.run for row in visible.values()])
         reply["curves"] = self._make_curves(request.get("compare") or {}, str(request.get("series")))
         base_ms = ACTIVE_MS if any(row.is_active for row in rows) else IDLE_MS
         pace_ms = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())

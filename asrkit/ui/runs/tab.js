@@ -91,7 +91,7 @@ class RunsTab {
       this.known = { instance: reply.instance, version: reply.version };
       this.table.update(reply);
       this.comparison.update(reply.curves, reply.ids);
-      drawSweeps(this.part("sweeps"), reply.sweeps);
+      if (reply.sweeps) drawSweeps(this.part("sweeps"), reply.sweeps);
       return reply.pace_ms;
     } catch (error) {
       warnNoAnswer(error);

@@ -235,8 +235,13 @@ def test_sweep_has_a_table_with_mean_and_spread(store, runs_api):
     for number, wer in enumerate([0.3, 0.5], 1):
         run = make_run(store, f"tuning-{number}", 0.9, wer)
         update_metadata(run, {"sweep": {"name": "tuning", "values": {"learning_rate": 1e-5, "seed": number}}})
-    (sweep,) = runs_api.poll({})["sweeps"]
+    reply = runs_api.poll({})
+    (sweep,) = reply["sweeps"]
     assert sweep["name"] == "tuning" and sweep["cells"] == [
         ["learning_rate", "runs", "WER", "CER", "loss"],
         ["1e-05", "2 of 2", "40.00 ± 14.14 %", "20.00 ± 7.07 %", "0.8000 ± 0.2828"],
     ]
+    known = {"instance": reply["instance"], "version": reply["version"]}
+    assert runs_api.poll(known)["sweeps"] is None, "no run has changed"
+    update_metadata(run, {"tags": ["best"]})
+    assert runs_api.poll(known)["sweeps"] == [sweep]
