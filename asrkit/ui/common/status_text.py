@@ -169,7 +169,7 @@ def format_progress(view: RunView, status: str, elapsed_s: float) -> str:
     if view.last_time is not None:
         is_active = status in lifecycle.ACTIVE
         elapsed = format_duration(elapsed_s if is_active else view.elapsed_s)
-        name = "so_far" if is_active or status == lifecycle.QUEUED else "ended"
+        name = "so_far" if status in lifecycle.UNFINISHED else "ended"
         parts.append(strings.text(f"progress.{name}", elapsed=elapsed))
         left_s = view.eta_s(elapsed_s) if is_active and status != lifecycle.STOPPING else None
         if left_s is not None and view.step < (view.total_steps or 0):

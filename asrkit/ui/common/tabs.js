@@ -35,10 +35,16 @@ class Tabs {
   }
 }
 
-/** Show a tab, and press a toggle button of it, which answers as soon as the tab's script has begun. */
+/** Show a tab, and press a toggle button of it, which answers as soon as the tab's script has begun; until then, for as
+ *  long as the tab is shown. */
 export function openTab(id, selector) {
-  document.querySelector(`#tabs [role=tab][data-tab-id=${id}]`).click();
+  const find = () => document.querySelector(`#tabs [role=tab][data-tab-id=${id}]`);
+  let wasShown = false;
+  find().click();
   const press = () => {
+    const isShown = find()?.getAttribute("aria-selected") === "true";
+    if (wasShown && !isShown) return;
+    wasShown ||= isShown;
     const button = document.querySelector(selector);
     if (button?.offsetParent) button.click();
     if (button?.getAttribute("aria-pressed") === "true") button.focus();

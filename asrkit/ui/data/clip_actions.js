@@ -30,7 +30,7 @@ export class ClipActions {
     const close = () => cell.replaceChildren(...before);
     const cancel = make("button", { type: "button", textContent: t("common.cancel") });
     const form = make("form", { className: "line" }, field,
-      make("button", { type: "submit", className: "strong", textContent: t("data.save_text") }), cancel);
+      make("button", { type: "submit", className: "strong", textContent: t("common.save") }), cancel);
     const leave = () => {
       close();
       cell.parentElement.querySelector(".clip-actions button").focus();

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import tempfile
-import weakref
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +23,7 @@ from asrkit.transcription.export import publishing
 from asrkit.ui import strings
 from asrkit.ui.common.component import Reply, Request, with_error_reply
 from asrkit.ui.common.job_api import JobApi
+from asrkit.ui.common.private_folder import make_private_folder
 from asrkit.ui.security.permissions import Action, can, check
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.security.storage import storage
@@ -56,9 +55,7 @@ class ExportApi(JobApi[Result]):
     @cached_property
     def _folder(self) -> Path:
         """The folder of the files, which is deleted when the app ends."""
-        folder = tempfile.mkdtemp(prefix="asrkit-export-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+        return make_private_folder(Path(tempfile.gettempdir()), "asrkit-export-")
 
     @with_error_reply
     def list_outlets(self, request: Request) -> Reply:

@@ -207,7 +207,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
     status = lifecycle.get_status(run)
     update = follower.read_update(int(request.get("after") or 0))
     view = follower.view
-    has_ended = status not in lifecycle.ACTIVE and status != lifecycle.QUEUED
+    has_ended = status not in lifecycle.UNFINISHED
     queue_status = queue.get_queue_status(run, active, queued) if status == lifecycle.QUEUED else None
     heartbeat_status = heartbeat.read_heartbeat(run) if status in lifecycle.ACTIVE else None
     elapsed_s = follower.clock.elapsed_s(view)

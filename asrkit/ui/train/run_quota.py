@@ -124,8 +124,6 @@ def _list_owners(store: RunStore) -> list[str]:
     """List whose the runs in the queue and under way are; empty for those of operators."""
     me = current_identity().owner_id
     owners = [
-        ownership.read_ownership(run).owner
-        for run in store.all()
-        if lifecycle.get_status(run) in (*lifecycle.ACTIVE, lifecycle.QUEUED)
+        ownership.read_ownership(run).owner for run in store.all() if lifecycle.get_status(run) in lifecycle.UNFINISHED
     ]
     return ["" if owner == ownership.OPERATOR else owner_name() if owner == me else owner for owner in owners]
