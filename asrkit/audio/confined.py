@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -51,8 +52,12 @@ class AudioReader:
     """
 
     def __init__(self, files: Iterable[str | Path]) -> None:
-        paths = list(dict.fromkeys(map(str, files)))
-        self._sandbox = None if all(map(_is_own, paths)) else Sandbox(paths)
+        paths, own = map(str, files), list[str]()
+        self._sandbox: Sandbox | None = None
+        for path in paths:
+            own.append(path)
+            if not _is_own(path):
+                self._sandbox = Sandbox(chain(own, paths))
 
     def __enter__(self) -> Self:
         return self

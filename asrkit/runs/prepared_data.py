@@ -8,12 +8,9 @@ from typing import Any
 
 from asrkit.audit.clips import Audit
 from asrkit.data import manifest
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import MIN_TABLE_ROWS, Utterance
 from asrkit.files import write_json
 from asrkit.runs.run import Run
-
-MIN_TABLE_ROWS = 2_000
-"""Manifests of fewer rows are lines of text, which people can read, too."""
 
 
 @dataclass(frozen=True)

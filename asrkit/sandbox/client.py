@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -247,17 +248,31 @@ def _close_all(processes: list[_Process]) -> None:
 
 
 def _limit_number(paths: Iterable[str | Path]) -> Iterable[str]:
-    unique = set(map(str, paths))
-    return unique if len(unique) <= MAX_INPUTS else _list_folders(unique)
+    """Return the paths, or the folders of very many, of which there may be millions: they are not kept."""
+    rest = map(str, paths)
+    unique: set[str] = set()
+    for path in rest:
+        unique.add(path)
+        if len(unique) > MAX_INPUTS:
+            return _list_folders(chain(unique, rest))
+    return unique
 
 
-def _list_folders(paths: set[str]) -> set[str]:
+def _list_folders(paths: Iterable[str]) -> set[str]:
     """Return the folders of files, of links those of the files that they lead to. Each folder is listed once."""
-    links: set[str] = set()
-    for folder in {_folder(path) for path in paths}:
-        with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            links.update(entry.path for entry in entries if entry.is_symlink())
-    return {*map(_folder, paths - links), *(os.path.dirname(os.path.realpath(link)) for link in links & paths)}
+    links_of: dict[str, set[str]] = {}
+    folders: set[str] = set()
+    for path in paths:
+        folder = _folder(path)
+        if folder not in links_of:
+            links_of[folder] = set(_list_links(folder))
+        folders.add(os.path.dirname(os.path.realpath(path)) if path in links_of[folder] else folder)
+    return folders
+
+
+def _list_links(folder: str) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        yield from (entry.path for entry in entries if entry.is_symlink())
 
 
 def _folder(path: str) -> str:

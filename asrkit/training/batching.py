@@ -27,7 +27,7 @@ class LengthBatchSampler:
 
     def __init__(
         self,
-        durations_s: Sequence[float],
+        durations_s: Sequence[float] | np.ndarray,
         *,
         batch_seconds: float,
         batch_size: int,
@@ -53,25 +53,24 @@ class LengthBatchSampler:
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        batches = self._mix(rng)
-        order = rng.permutation(len(batches))
+        clips, cuts = self._mix(rng), self.cuts
+        order = rng.permutation(len(cuts) - 1)
         if self.epoch == 0:
-            padded_s = np.array([len(batch) * self.durations_s[batch].max() for batch in batches])
+            padded_s = np.diff(cuts) * np.maximum.reduceat(self.durations_s[clips], cuts[:-1])
             largest = np.argsort(-padded_s, kind="stable")[: 2 * self.batches_per_update]
             order = np.concatenate([largest, order[~np.isin(order, largest)]])
         # Every process gets the same number of batches; missing ones are repeated from the start.
         order = np.resize(order, self.num_batches * self.world_size)[self.rank :: self.world_size]
         for number in order:
-            yield [(self.epoch, int(index)) for index in batches[number]]
+            yield [(self.epoch, int(index)) for index in clips[cuts[number] : cuts[number + 1]]]
 
-    def _mix(self, rng: np.random.Generator) -> list[np.ndarray]:
-        """Clip indices of this epoch's batches, from the longest clips to the shortest."""
-        last = len(self.cuts) - 1
-        batches = [self.order[clip : clip + 1] for clip in range(self.num_oversized)]
+    def _mix(self, rng: np.random.Generator) -> np.ndarray:
+        """Clip indices of this epoch, in the order of its batches, from the longest clips to the shortest, (clips,)."""
+        last, clips = len(self.cuts) - 1, self.order.copy()
         first, shift = self.num_oversized, self.window // 2 * (self.epoch % 2)
         while first < last:
             stop = min(last, first + (shift or self.window))
-            cuts, shift = self.cuts[first : stop + 1], 0
-            batches += np.split(rng.permutation(self.order[cuts[0] : cuts[-1]]), cuts[1:-1] - cuts[0])
+            begin, end, shift = self.cuts[first], self.cuts[stop], 0
+            clips[begin:end] = rng.permutation(self.order[begin:end])
             first = stop
-        return batches
+        return clips

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asrkit.data.batch_cuts import MIN_FILL, fill_batches, max_inference_batch_s
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding import ctc
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.lexicon import LexiconDecoder
@@ -108,6 +108,7 @@ class _ShareDecoder:
             utterances,
             lexicon_decoder,
         )
+        self.durations_s = Column("duration_s", utterances).to_numpy()
         self.parts: Anatomy = anatomy.of(model, processor)
         self.greedy = GreedyDecoder(processor, self.parts.blank_id)
         self.device = next(model.parameters()).device
@@ -121,7 +122,7 @@ class _ShareDecoder:
         on_batch: Callable[[dict[int, ClipResult]], None],
     ) -> dict[int, ClipResult] | None:
         """Decode every clip of the share; None if `on_progress` returned False."""
-        longest_first = sorted(clips, key=lambda index: -self.utterances[index].duration_s)
+        longest_first = sorted(clips, key=lambda index: -self.durations_s[index])
         share = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
         loader = make_eval_loader(
             SpeechDataset(self.utterances, self.processor),
@@ -148,7 +149,7 @@ class _ShareDecoder:
         size = batch_size if self.parts.is_batch_invariant else 1
         if size:
             return [share[start : start + size] for start in range(0, len(share), size)]
-        durations_s = [self.utterances[index].duration_s for index in share]
+        durations_s = self.durations_s[share].tolist()
         batches = fill_batches(durations_s, max_inference_batch_s(self.device.type), MIN_FILL)
         return [[share[position] for position in batch] for batch in batches]
 

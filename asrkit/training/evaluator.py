@@ -86,7 +86,7 @@ class Evaluator:
             results = self._decode_growing(model, MIN_CLIPS, len(self.rows), max_s, on_progress)
             self.size = len(results)
         else:
-            results = self._decode(model, self.order[: self.size], on_progress)
+            results = self._decode(model, self.order[: self.size].tolist(), on_progress)
         return self._score(results, time.monotonic() - started)
 
     def _decode_growing(
@@ -101,7 +101,7 @@ class Evaluator:
             def report(done: int, _: int, num_before: int = num_before, num_clips: int = num_clips) -> bool:
                 return on_progress(num_before + done, num_clips)
 
-            results |= self._decode(model, self.order[num_before:num_clips], report)
+            results |= self._decode(model, self.order[num_before:num_clips].tolist(), report)
             now = time.monotonic()
             clip_s = max(now - since, 1e-6) / (num_clips - num_before)
             target = min(max_clips, GROWTH * num_clips, num_clips + int((deadline - now) / clip_s))
@@ -125,5 +125,5 @@ class Evaluator:
         scored = replace(score_clips(self.rows, results, rules, seconds, has_word_list), num_available=len(self.rows))
         if not 0 < self.num_start < len(results):
             return scored
-        start_results = {index: results[index] for index in self.order[: self.num_start] if index in results}
+        start_results = {index: results[index] for index in self.order[: self.num_start].tolist() if index in results}
         return replace(scored, start_sample=score_texts(self.rows, start_results, rules))

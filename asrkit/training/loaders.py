@@ -47,7 +47,7 @@ def make_train_loader(
     cache_bytes: decoded audio to keep where only one process decodes. geometry: of the model's frames.
     """
     sampler = LengthBatchSampler(
-        list(Column("duration_s", rows)),
+        Column("duration_s", rows).to_numpy(),
         batch_seconds=config.batch_seconds,
         batch_size=config.train_batch_size,
         seed=config.seed,

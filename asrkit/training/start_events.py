@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
-import statistics
 from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from asrkit import __version__
 from asrkit.config import TrainConfig
@@ -39,8 +40,8 @@ def emit_started(trainer: CtcTrainer, model: CtcModel, step: int, hardware: str)
         device=str(trainer.args.device),
         total_steps=total_steps,
         precision=resolve_precision(config.mixed_precision),
-        update_s=round(sum(Column("duration_s", train)) / steps_per_epoch, 2),
-        clip_s=round(statistics.median(Column("duration_s", train)), 2),
+        update_s=round(_sum_durations(train) / steps_per_epoch, 2),
+        clip_s=round(float(np.median(Column("duration_s", train).to_numpy())), 2),
         label_entropy=round(ctc.label_entropy(Column("text", train)), 4),
     )
 
@@ -49,6 +50,10 @@ def _count_steps(trainer: CtcTrainer) -> tuple[int, int]:
     """Optimizer steps of an epoch and of the run."""
     values = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
     return values[1], values[-1]
+
+
+def _sum_durations(rows: Sequence[Utterance]) -> float:
+    return float(Column("duration_s", rows).to_numpy().sum())
 
 
 def _describe_run(
@@ -60,8 +65,8 @@ def _describe_run(
         "normaliser": config.text_rules,
         "train_utterances": len(train),
         "eval_utterances": len(held_out),
-        "train_hours": round(sum(Column("duration_s", train)) / 3600, 4),
-        "eval_hours": round(sum(Column("duration_s", held_out)) / 3600, 4),
+        "train_hours": round(_sum_durations(train) / 3600, 4),
+        "eval_hours": round(_sum_durations(held_out) / 3600, 4),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "architecture": type(model).__name__,

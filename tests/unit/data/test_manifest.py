@@ -2,11 +2,12 @@
 
 import os
 import pickle
+from dataclasses import replace
 
 import pytest
 
-from asrkit.data import manifest
-from asrkit.data.manifest import Column, Mark, Utterance
+from asrkit.data import manifest, utterance_table
+from asrkit.data.manifest import Column, JoinedRows, Mark, Utterance, UtteranceTable
 from asrkit.errors import DataError
 
 
@@ -68,7 +69,7 @@ TABLE = [
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """The utterances of TABLE in columns, read two at once."""
-    monkeypatch.setattr(manifest, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(utterance_table, "_BATCH_ROWS", 2)
     manifest.write(tmp_path / "train.arrow", TABLE)
     return manifest.read(tmp_path / "train.arrow")
 
@@ -116,3 +117,43 @@ def test_columns_cannot_hold_a_lone_surrogate(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         manifest.write(tmp_path / "x.arrow", [Utterance("a.wav", "\ud800", 1.0)])
     assert os.listdir(tmp_path) == []
+
+
+def test_columns_in_memory_are_those_of_the_file(table, monkeypatch):
+    monkeypatch.setattr(utterance_table, "_BUILT_ROWS", 2)
+    built = UtteranceTable.build(iter(TABLE))
+    assert built == table and list(built) == TABLE and pickle.loads(pickle.dumps(built)) == TABLE
+    assert built.digest() == UtteranceTable.build(TABLE).digest()
+    changed = [*TABLE[:-1], replace(TABLE[-1], speaker="cat")]
+    assert UtteranceTable.build(changed).digest() != built.digest()
+
+
+def test_numbers_of_several_manifests_are_one_array(table):
+    rows = JoinedRows(table, TABLE[:1], [])
+    assert Column("duration_s", rows).to_numpy().tolist() == [row.duration_s for row in [*TABLE, TABLE[0]]]
+    assert list(Column("text", rows)) == [row.text for row in rows] and len(Column("text", rows)) == len(TABLE) + 1
+    assert Column("duration_s").to_numpy().tolist() == []
+
+
+def test_joined_rows_are_a_sequence(table):
+    rows = JoinedRows(table, [], TABLE[:2])
+    expected = [*TABLE, *TABLE[:2]]
+    assert rows == expected and [rows[index] for index in range(-7, 7)] == expected * 2
+    assert rows[4:6] == expected[4:6] and len(rows) == 7
+    with pytest.raises(IndexError):
+        rows[7]
+
+
+def test_a_million_clips_take_at_most_150_bytes_each():
+    """Of a corpus like Common Voice, by the size of its columns."""
+    rows = [
+        Utterance(
+            f"/data/common-voice/en/clips/common_voice_en_{17_000_000 + number}.mp3",
+            "The text of a clip of average length has ten words.",
+            5.0,
+            speaker=f"speaker-{number % 100}",
+            row=f"train.tsv row {number}",
+        )
+        for number in range(utterance_table._BUILT_ROWS)
+    ]
+    assert len(pickle.dumps(UtteranceTable.build(rows))) / len(rows) <= 150
