@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,25 @@ from asrkit.data.batch_cuts import MIN_FILL, fill_batches, max_inference_batch_s
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, features, memory_format, processors, weights
 from asrkit.transcription.acceleration import choices
-from asrkit.transcription.inference_thread import run_in_inference_thread
+from asrkit.transcription.inference_threads import ALONE, BESIDE, PREPARING, Gate, get_pool, iter_ahead
 from asrkit.transcription.onnx_graph import OnnxGraph
 from asrkit.transcription.precision import best_device, choose_dtype
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 """oneDNN, which torch calculates with, keeps the code that it made for the last 1,024 shapes; nearly every batch here
 has one of its own. On an hour of speech 64 took 360 MB less and were no slower."""
-MAX_GRAPH_BATCH_S = 48.0
-"""Seconds of audio in a batch of a graph that runs clips alone, as many at once as there are threads."""
 ALL_THREADS = torch.get_num_threads()
 """Threads that wait for each other in every layer: fastest alone, and much slower than one thread where another
 process, such as a run, keeps the cores busy (seen: 11 to 89 x real time with two, 158 to 295 with one)."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Clips of about one length. tensors: the model's inputs by name."""
+
+    indices: list[int]
+    clips: list[np.ndarray]
+    tensors: Mapping[str, torch.Tensor]
 
 
 class Engine:
@@ -54,7 +61,7 @@ class Engine:
         self.anatomy = anatomy.of(model, self.processor, checkpoint)
         self.model = model.eval()
         self.checkpoint, self._chosen_dtype = checkpoint, dtype
-        self._lock, self._warm_device = threading.Lock(), ""
+        self._gate, self._warm_device = Gate(), ""
         self.graph: OnnxGraph | None = None
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.device = torch.device("cpu")
@@ -70,13 +77,13 @@ class Engine:
 
     def move_to(self, device: str) -> None:
         """Move the model to "cpu" or "cuda", after the batch in progress."""
-        with self._lock:
+        with self._gate.alone():
             if self.device.type != device:
                 self._place_model(device)
 
     def use_graph(self, graph: OnnxGraph) -> None:
         """Run a graph of the model from the next batch on, and free the model's weights. For engines on the CPU."""
-        with self._lock:
+        with self._gate.alone():
             self.graph = graph
             self.model.to("meta")
 
@@ -110,55 +117,113 @@ class Engine:
         Raises ModelError where the weights are broken.
         """
         results: list[np.ndarray] = [np.zeros((0, self.num_tokens), np.float32)] * len(clips)
-        max_batch_s, min_fill = self.max_batch_s, MIN_FILL if self.anatomy.is_batch_invariant else 1.0
-        if self.graph is not None and self.graph.layout == "clip":  # without padding
-            max_batch_s, min_fill = MAX_GRAPH_BATCH_S, 0.0
-        lengths = [len(clip) for clip in clips]
-        for batch in fill_batches(lengths, max_batch_s * SAMPLING_RATE, min_fill, self.anatomy.min_samples):
-            with self._lock:
-                outputs = run_in_inference_thread(self._infer_with_fallback, [clips[index] for index in batch])
+        for index, scores in self.iter_log_probabilities(clips):
+            results[index] = scores
+        return results
+
+    def iter_log_probabilities(self, clips: Sequence[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (index of a clip, its log posteriors) as `log_probabilities` returns them, while the next are computed.
+
+        Clips without frames are left out.
+        """
+        if self.graph is not None and self.graph.num_threads != self.num_threads:
+            with self._gate.alone():
+                self.graph.open(self.num_threads)
+        batches = self._cut(clips)
+        for batch, outputs in self._iter_outputs(clips, batches):
             if any(np.isnan(output).any() for output in outputs):
                 raise ModelError(
                     f"The model {self.checkpoint} outputs NaN: its weights are broken, as after a "
                     "diverged training; choose another checkpoint."
                 )
-            for index, output in zip(batch, outputs, strict=True):
-                results[index] = output
-        return results
+            yield from zip(batch, outputs, strict=True)
 
-    def _infer_with_fallback(self, clips: list[np.ndarray]) -> list[np.ndarray]:
+    def _cut(self, clips: Sequence[np.ndarray]) -> list[list[int]]:
+        """Return the indices of the clips in each batch."""
+        lengths = [len(clip) for clip in clips]
+        max_batch, min_fill = self.max_batch_s * SAMPLING_RATE, MIN_FILL if self.anatomy.is_batch_invariant else 1.0
+        if self.graph is not None and self.graph.layout == "clip":  # without padding
+            max_batch = 0.0
+        elif self.device.type == "cpu":  # each thread gets some
+            max_batch = min(max_batch, sum(lengths) / self.num_threads)
+        return fill_batches(lengths, max_batch, min_fill, self.anatomy.min_samples)
+
+    def _iter_outputs(
+        self, clips: Sequence[np.ndarray], batches: Sequence[list[int]]
+    ) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+        """Yield the batches with the log posteriors of their clips, in order.
+
+        On the CPU each thread computes a batch of its own, unless there is only one; on a GPU a batch is prepared and
+        the last one is decoded while one is computed.
+        """
+
+        def prepare(indices: list[int]) -> _Batch:
+            return self._prepare(indices, [clips[index] for index in indices])
+
+        def compute(batch: _Batch) -> tuple[list[int], list[np.ndarray]]:
+            with self._gate.alone():
+                return batch.indices, self._infer_with_fallback(batch)
+
+        def compute_beside(indices: list[int]) -> tuple[list[int], list[np.ndarray]]:
+            batch = prepare(indices)
+            with self._gate.shared():
+                if self.device.type == "cpu":
+                    return indices, self._infer(batch, 1)
+            return compute(batch)  # the model has moved to a GPU
+
+        if self.device.type != "cpu":
+            prepared = iter_ahead(get_pool(PREPARING), prepare, batches, 1)
+            yield from iter_ahead(get_pool(ALONE), compute, prepared, 1)
+        elif self.num_threads == 1 or len(batches) == 1:
+            yield from iter_ahead(get_pool(ALONE), lambda indices: compute(prepare(indices)), batches, 0)
+        else:
+            yield from iter_ahead(get_pool(BESIDE, ALL_THREADS), compute_beside, batches, self.num_threads)
+
+    def _prepare(self, indices: list[int], clips: list[np.ndarray]) -> _Batch:
+        """Extract the features of clips and pad them, in the calling thread alone; a graph does so by itself."""
+        if self.graph is not None:
+            return _Batch(indices, clips, {})
+        torch.set_num_threads(1)  # the number is one of each thread
+        layout, extractor = self.anatomy.inputs, self.processor.feature_extractor
+        tensors = features.pad(layout, [features.extract(extractor, clip) for clip in clips])
+        mask = tensors.get(layout.mask_name or "")
+        if mask is not None and bool(mask.all()):  # without padding, the same result comes faster without a mask
+            del tensors[layout.mask_name or ""]
+        if self.device.type == "cuda" and torch.cuda.is_initialized():
+            tensors = {name: value.pin_memory() for name, value in tensors.items()}
+        return _Batch(indices, clips, tensors)
+
+    def _infer_with_fallback(self, batch: _Batch) -> list[np.ndarray]:
         """Run a batch: in halves where it does not fit on the GPU, on the CPU where not even a clip does.
 
         Other programs may use the GPU too.
         """
         try:
-            return self._infer(clips)
+            return self._infer(batch, self.num_threads)
         except torch.OutOfMemoryError:
             if self.device.type == "cpu":
                 raise
         torch.cuda.empty_cache()
+        clips = batch.clips
         if len(clips) > 1:
             middle = len(clips) // 2
             self.max_batch_s = min(self.max_batch_s, middle * len(clips[0]) / SAMPLING_RATE)
-            return [scores for half in (clips[:middle], clips[middle:]) for scores in self._infer_with_fallback(half)]
+            halves = (self._prepare([], half) for half in (clips[:middle], clips[middle:]))
+            return [scores for half in halves for scores in self._infer_with_fallback(half)]
         self._place_model("cpu")
         torch.cuda.empty_cache()
-        return self._infer(clips)
+        return self._infer(batch, self.num_threads)
 
     @torch.inference_mode()
-    def _infer(self, clips: list[np.ndarray]) -> list[np.ndarray]:
-        torch.set_num_threads(self.num_threads)
-        layout, extractor = self.anatomy.inputs, self.processor.feature_extractor
+    def _infer(self, batch: _Batch, num_threads: int) -> list[np.ndarray]:
+        """Return the log posteriors of the clips of a batch, computed by so many threads."""
+        torch.set_num_threads(num_threads)
         if self.graph is not None:
-            return self.graph.infer(clips, self.anatomy, extractor, self.num_threads)
-        batch = features.pad(layout, [features.extract(extractor, clip) for clip in clips])
-        mask = batch.get(layout.mask_name or "")
-        if mask is not None and bool(mask.all()):  # without padding, the same result comes faster without a mask
-            del batch[layout.mask_name or ""]
-            mask = None
+            return self.graph.infer(batch.clips, self.anatomy, self.processor.feature_extractor)
+        mask = batch.tensors.get(self.anatomy.inputs.mask_name or "")
         inputs = {
-            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
-            for name, value in batch.items()
+            name: value.to(self.device, self.dtype if value.is_floating_point() else None, non_blocking=True)
+            for name, value in batch.tensors.items()
         }
         scores = self.model(**inputs).logits.float().log_softmax(-1).cpu().numpy()
         if mask is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,33 @@ from asrkit.transcription.export.graph import RAW_AUDIO, Layout
 class OnnxGraph:
     """A graph in one of the layouts of `export.graph`.
 
-    In the layout "clip" each clip is run alone, as many at once as there are threads. That keeps all cores busy without
-    padding, and a clip's result cannot depend on others: int8 scales its inputs by the largest value of a batch.
+    In the layout "clip" each clip is run alone. That needs no padding, and a clip's result cannot depend on others:
+    int8 scales its inputs by the largest value of a batch. Several threads may call it at the same time.
     """
 
     def __init__(self, path: Path, layout: Layout, num_threads: int) -> None:
         self.path, self.layout = path, layout
-        self._open(num_threads)
+        self.open(num_threads)
 
-    def _open(self, num_threads: int) -> None:
+    def open(self, num_threads: int) -> None:
         """Open the session; onnxruntime cannot change the number of its threads later."""
-        self._num_threads = num_threads
+        self.num_threads = num_threads
         self._session = open_session(self.path, num_threads)
-        # torch extracts features and normalises scores in these threads, and would start threads of its own in each.
-        self._callers = ThreadPoolExecutor(num_threads, "onnx", initializer=torch.set_num_threads, initargs=(1,))
 
-    def infer(
-        self, clips: Sequence[np.ndarray], anatomy: Anatomy, extractor: Any, num_threads: int
-    ) -> list[np.ndarray]:
+    def infer(self, clips: Sequence[np.ndarray], anatomy: Anatomy, extractor: Any) -> list[np.ndarray]:
         """Return (frames, tokens) float32 log posteriors of each clip of (n,) float32 samples."""
-        if num_threads != self._num_threads:
-            self._open(num_threads)
+        torch.set_num_threads(1)  # of this thread, in which torch extracts features and normalises scores
         if self.layout == "raw":
             batch = features.pad(RAW_AUDIO, clips) | {"input_lengths": torch.tensor([len(clip) for clip in clips])}
             return self._run(batch, clips, anatomy)
         if self.layout == "batch":
             extracted = [features.extract(extractor, clip) for clip in clips]
             return self._run(features.pad(anatomy.inputs, extracted), clips, anatomy)
-
-        def infer_alone(clip: np.ndarray) -> np.ndarray:
+        scores = []
+        for clip in clips:
             values = torch.from_numpy(features.extract(extractor, clip))[None]
-            return self._run({anatomy.inputs.input_name: values}, [clip], anatomy)[0]
-
-        return list(self._callers.map(infer_alone, clips))
+            scores += self._run({anatomy.inputs.input_name: values}, [clip], anatomy)
+        return scores
 
     def _run(self, batch: dict[str, torch.Tensor], clips: Sequence[np.ndarray], anatomy: Anatomy) -> list[np.ndarray]:
         (outputs,) = self._session.run(None, {name: value.numpy() for name, value in batch.items()})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import ctypes
+import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +22,18 @@ from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
 from asrkit.transcription.engine import Engine
 from asrkit.transcription.export.graph import Layout
+from asrkit.transcription.inference_threads import iter_ahead
 from asrkit.transcription.onnx_graph import OnnxGraph
 
 MAX_CLIP_S = 24.0
 """Clips up to this length are transcribed whole, as in training; longer ones are segmented at their pauses."""
-GROUP_S = 120.0
-"""Seconds of segments of a recording that are gathered, then transcribed in batches."""
+GROUP_BATCHES = 5
+"""Full batches of segments of a recording that are gathered, then transcribed: two minutes on a processor."""
 OVERLAP_S = 4.0
 """Seconds that two neighbouring windows of `log_probabilities` share."""
+
+Group = tuple[int, list[Segment]]
+"""Samples of a recording that were read so far, and the segments in those since the last group."""
 
 
 class Transcriber:
@@ -51,13 +58,18 @@ class Transcriber:
     def transcribe_batch(self, waves: Sequence[Waveform], decoder: Decoder | None = None) -> list[Transcript]:
         """Transcribe clips, in batches of like lengths; the results are those of `transcribe`."""
         short = [wave if wave.duration_s <= MAX_CLIP_S else Waveform(wave.samples[:0]) for wave in waves]
-        scores = self.engine.log_probabilities([wave.samples for wave in short])
+        words = self._transcribe_clips(short, decoder)
         return [
-            Transcript(self._decode(clip, clip_scores, decoder), clip.duration_s)
-            if clip is wave
-            else self.transcribe_blocks([wave.samples], decoder)
-            for clip, wave, clip_scores in zip(short, waves, scores, strict=True)
+            Transcript(clip_words, clip.duration_s) if clip is wave else self.transcribe_blocks([wave.samples], decoder)
+            for clip, wave, clip_words in zip(short, waves, words, strict=True)
         ]
+
+    def _transcribe_clips(self, clips: Sequence[Waveform], decoder: Decoder | None) -> list[list[Word]]:
+        """Return the words of each clip; a batch is decoded while the next is computed."""
+        words: list[list[Word]] = [[] for _ in clips]
+        for index, scores in self.engine.iter_log_probabilities([clip.samples for clip in clips]):
+            words[index] = self._decode(clips[index], scores, decoder)
+        return words
 
     def transcribe_blocks(self, blocks: Iterable[np.ndarray], decoder: Decoder | None = None) -> Transcript:
         """Transcribe a recording of any length, given as blocks of samples, with two minutes of it in memory."""
@@ -70,25 +82,31 @@ class Transcriber:
     def iter_words(
         self, blocks: Iterable[np.ndarray], decoder: Decoder | None = None
     ) -> Iterator[tuple[int, list[Word]]]:
-        """Yield (samples consumed, new words) while a recording is transcribed. Words never change afterwards."""
-        segmenter, merger, waiting = Segmenter(), SegmentMerger(), []
-        for block in blocks:
-            waiting += segmenter.push(block)
-            if sum(len(segment.samples) for segment in waiting) >= GROUP_S * SAMPLING_RATE:
-                yield segmenter.position, self.transcribe_segments(waiting, merger, decoder)
-                waiting = []
+        """Yield (samples consumed, new words) while a recording is transcribed. Words never change afterwards.
+
+        The next of it is read and segmented meanwhile, in a thread of its own, except where there is only one for all.
+        """
+        merger, has_threads = SegmentMerger(), self.engine.num_threads > 1 or self.engine.device.type != "cpu"
+        groups = iter_groups(blocks, GROUP_BATCHES * self.engine.max_batch_s)
+        with (
+            contextlib.closing(groups),
+            ThreadPoolExecutor(1, "segmentation") as pool,
+            contextlib.closing(iter_ahead(pool, _next_group, itertools.repeat(groups), int(has_threads))) as ahead,
+        ):
+            for group in ahead:
+                if group is None:
+                    return
+                position, segments = group
+                yield position, self.transcribe_segments(segments, merger, decoder)
                 trim_heap()
-        waiting += segmenter.finish()
-        yield segmenter.position, self.transcribe_segments(waiting, merger, decoder)
 
     def transcribe_segments(
         self, segments: Sequence[Segment], merger: SegmentMerger, decoder: Decoder | None = None
     ) -> list[Word]:
         """Return the words of consecutive segments, timed within the recording."""
         words: list[Word] = []
-        scores = self.engine.log_probabilities([segment.samples for segment in segments])
-        for segment, segment_scores in zip(segments, scores, strict=True):
-            decoded = self._decode(Waveform(segment.samples), segment_scores, decoder)
+        clips = self._transcribe_clips([Waveform(segment.samples) for segment in segments], decoder)
+        for segment, decoded in zip(segments, clips, strict=True):
             words += merger.push(
                 [word.shift(segment.start / SAMPLING_RATE) for word in decoded],
                 segment.keep_to / SAMPLING_RATE if segment.is_forced_cut else None,
@@ -97,7 +115,7 @@ class Transcriber:
 
     def _decode(self, wave: Waveform, scores: np.ndarray, decoder: Decoder | None) -> list[Word]:
         frame_s = wave.duration_s / max(1, len(scores))
-        torch.set_num_threads(self.engine.num_threads)  # the number is one of each thread
+        torch.set_num_threads(1)  # of this thread; others compute the next batch
         return extend_word_ends((decoder or self.decoder).decode(scores, frame_s), wave.duration_s)
 
     def log_probabilities(self, wave: Waveform) -> np.ndarray:
@@ -112,6 +130,24 @@ class Transcriber:
             per_sample = len(window) / (stop - start)
             parts.append(window[round((keep_from - start) * per_sample) : round((keep_to - start) * per_sample)])
         return np.concatenate(parts)
+
+
+def iter_groups(blocks: Iterable[np.ndarray], group_s: float) -> Generator[Group, None, None]:
+    """Yield (samples consumed, consecutive segments of a recording, about `group_s` together); at last what is left."""
+    segmenter, waiting, num_waiting = Segmenter(), list[Segment](), 0
+    for block in blocks:
+        new = segmenter.push(block)
+        waiting += new
+        num_waiting += sum(len(segment.samples) for segment in new)
+        if num_waiting >= group_s * SAMPLING_RATE:
+            yield segmenter.position, waiting
+            waiting, num_waiting = [], 0
+    waiting += segmenter.finish()
+    yield segmenter.position, waiting
+
+
+def _next_group(groups: Iterator[Group]) -> Group | None:
+    return next(groups, None)
 
 
 def trim_heap() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import torch
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.audio.segmentation import Segment
@@ -18,7 +21,7 @@ class ToneTranscriber(Transcriber):
     """Decodes the tones of `tiny.synthesize` by their pitch; a gap of 0.1 s ends a word."""
 
     def __init__(self) -> None:
-        pass
+        self.engine: Any = SimpleNamespace(num_threads=2, max_batch_s=24.0, device=torch.device("cpu"))
 
     def transcribe_segments(
         self, pieces: Sequence[Segment], merger: SegmentMerger, decoder: object = None

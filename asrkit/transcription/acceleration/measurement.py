@@ -19,6 +19,7 @@ import torch
 from asrkit.audio import Waveform
 from asrkit.errors import ModelError, first_line
 from asrkit.files import free_bytes
+from asrkit.transcription import inference_threads
 from asrkit.transcription.acceleration import choices
 from asrkit.transcription.acceleration.choices import Choice
 from asrkit.transcription.export import check, graph, int8
@@ -69,6 +70,7 @@ def measure(model: Transcriber, graphs: Mapping[str, Path], clips: ClipSet) -> d
 
     They take turns, so that other work on the machine slows all of them; the fastest turn of each counts.
     """
+    inference_threads.forget_threads()  # those that the comparison with PyTorch has started have its low priority
     engines = {
         "pytorch-float32": model,
         "pytorch-bfloat16": Transcriber(model.engine.checkpoint, "cpu", torch.bfloat16),

@@ -211,9 +211,9 @@ def test_measured_model_runs_its_graph_and_frees_its_weights(store, checkpoint, 
 
 def test_graph_uses_one_thread_while_a_run_is_active(store, checkpoint, graph_bytes, monkeypatch):
     keep_graph(checkpoint, graph_bytes)
-    opened, real = [], acceleration.OnnxGraph._open
+    opened, real = [], acceleration.OnnxGraph.open
     monkeypatch.setattr(
-        acceleration.OnnxGraph, "_open", lambda self, threads: (opened.append(threads), real(self, threads))
+        acceleration.OnnxGraph, "open", lambda self, threads: (opened.append(threads), real(self, threads))
     )
     monkeypatch.setattr(model_cache, "ALL_THREADS", 2)
     get_transcriber(str(checkpoint), store).transcribe(make_noise(SAMPLING_RATE))

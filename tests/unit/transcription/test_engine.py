@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.data.batch_cuts import fill_batches
+from asrkit.transcription import inference_threads
 from asrkit.transcription.engine import Engine
 from asrkit.transcription.transcriber import Transcriber
 from tests.support import tiny
@@ -56,10 +57,10 @@ class FullGpuEngine(Engine):
         super()._place_model("cpu")
         self.device = torch.device(device)
 
-    def _infer(self, clips):
+    def _infer(self, batch, num_threads):
         if self.device.type == "cuda":
             raise torch.OutOfMemoryError("full")
-        return super()._infer(clips)
+        return super()._infer(batch, num_threads)
 
 
 def test_full_gpu_falls_back_to_the_cpu(checkpoint, monkeypatch):
@@ -79,12 +80,12 @@ class SmallGpuEngine(FullGpuEngine):
         self.sizes = []
         super().__init__(*arguments)
 
-    def _infer(self, clips):
-        self.sizes.append(len(clips))
-        if len(clips) > 2:
+    def _infer(self, batch, num_threads):
+        self.sizes.append(len(batch.clips))
+        if len(batch.clips) > 2:
             raise torch.OutOfMemoryError("full")
         self.device = torch.device("cpu")
-        scores = super()._infer(clips)
+        scores = super()._infer(batch, num_threads)
         self.device = torch.device("cuda")
         return scores
 
@@ -143,13 +144,13 @@ def test_half_precision_weights_load_as_float32(tmp_path):
     assert not transcriber.engine.model.training
 
 
-def test_one_thread_runs_all_inference(transcriber, monkeypatch):
+def test_one_thread_runs_all_single_batches(transcriber, monkeypatch):
     """Each thread that calculates keeps memory of its own as long as it lives."""
     seen, real = set(), Engine._infer
 
-    def infer(self, clips):
+    def infer(self, batch, num_threads):
         seen.add(threading.get_ident())
-        return real(self, clips)
+        return real(self, batch, num_threads)
 
     monkeypatch.setattr(Engine, "_infer", infer)
     callers = [
@@ -160,6 +161,64 @@ def test_one_thread_runs_all_inference(transcriber, monkeypatch):
     for caller in callers:
         caller.join()
     assert len(seen) == 1 and not seen & {caller.ident for caller in callers}
-    monkeypatch.setattr(Engine, "_infer", lambda self, clips: 1 / 0)
+    monkeypatch.setattr(Engine, "_infer", lambda self, batch, num_threads: 1 / 0)
     with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
         pool.submit(transcriber.transcribe, make_noise(SAMPLING_RATE)).result()
+
+
+def test_batches_on_the_cpu_run_side_by_side_on_a_thread_each(checkpoint, monkeypatch):
+    """Two batches meet in the model; one alone uses all threads."""
+    engine, meeting, used, real = Engine(str(checkpoint)), threading.Barrier(2, timeout=60), [], Engine._infer
+    monkeypatch.setattr(inference_threads, "_pools", {})
+    monkeypatch.setattr("asrkit.transcription.engine.ALL_THREADS", 2)
+    engine.num_threads = 2
+    clips = [make_noise(SAMPLING_RATE, seed).samples for seed in range(2)]
+    expected = engine.log_probabilities(clips[:1])
+
+    def infer(self, batch, num_threads):
+        used.append(num_threads)
+        if num_threads == 1:
+            meeting.wait()
+        return real(self, batch, num_threads)
+
+    monkeypatch.setattr(Engine, "_infer", infer)
+    together = engine.log_probabilities(clips)
+    assert used == [1, 1] and not meeting.broken
+    np.testing.assert_allclose(together[0], expected[0], atol=1e-4)
+    engine.log_probabilities(clips[:1])
+    assert used[2:] == [2]
+
+
+class OverlappingEngine(Engine):
+    """Pretends to be on a GPU; a batch is computed only once the next is prepared and the last one is decoded."""
+
+    def __init__(self, *arguments):
+        self.is_prepared = [threading.Event() for _ in range(4)]
+        self.is_decoded = [threading.Event() for _ in range(4)]
+        self.num_prepared = self.num_computed = 0
+        super().__init__(*arguments)
+
+    def _place_model(self, device):
+        super()._place_model("cpu")
+        self.device, self.max_batch_s = torch.device("cuda"), 1.0
+
+    def _prepare(self, indices, clips):
+        batch = super()._prepare(indices, clips)
+        self.is_prepared[self.num_prepared].set()
+        self.num_prepared += 1
+        return batch
+
+    def _infer(self, batch, num_threads):
+        number, self.num_computed = self.num_computed, self.num_computed + 1
+        assert number == 3 or self.is_prepared[number + 1].wait(60), "the next batch is prepared meanwhile"
+        assert number == 0 or self.is_decoded[number - 1].wait(60), "the last batch is decoded meanwhile"
+        return [np.full((1, self.num_tokens), number, np.float32)]
+
+
+def test_next_batch_is_prepared_and_last_one_decoded_while_a_gpu_computes(checkpoint):
+    engine = OverlappingEngine(str(checkpoint), "cuda")
+    found = []
+    for number, (_, scores) in enumerate(engine.iter_log_probabilities([make_noise(SAMPLING_RATE).samples] * 4)):
+        found.append(scores[0, 0])
+        engine.is_decoded[number].set()
+    assert found == [0, 1, 2, 3]
