@@ -24,7 +24,7 @@ from asrkit.runs import cache, calibration, supervisor, watchdog
 from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
-from asrkit.ui.common import downloads, scripts, theme, upload_folder
+from asrkit.ui.common import downloads, masthead, scripts, theme, upload_folder
 from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.common.upload_folder import UploadMiddleware
 from asrkit.ui.data import tab as data_tab
@@ -48,7 +48,7 @@ from asrkit.ui.transcribe import tab as transcribe_tab
 
 logger = logging.getLogger(__name__)
 
-MASTHEAD = f'<h1>{strings.text("app.title")}</h1><p class="quiet">{strings.text("app.subtitle")}</p>'
+TITLE = "asrkit"
 STYLES = [theme.STYLE, data_tab.STYLE, live_panel.STYLE, runs_tab.STYLE, transcribe_recorder.STYLE, visitor.STYLE]
 MAX_UPLOAD = os.environ.get("ASRKIT_MOST_UPLOAD") or "8gb"
 """The largest file that can be uploaded: a number of bytes, kb, mb or gb."""
@@ -83,10 +83,8 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
     store, audio = GuardedStore(store.root), audio or ServedFiles()
     data_api, export_api = DataApi(store), ExportApi(store)
     audio.register_archive("model", export_api.open_file)
-    with gr.Blocks(title=strings.text("app.title"), analytics_enabled=False, fill_width=True) as page:
-        gr.HTML(
-            MASTHEAD, elem_id="masthead", apply_default_css=False, js_on_load=scripts.mount_module("common/tabs.js")
-        )
+    with strings.as_markers(), gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+        masthead.build()
         if deployment and deployment.is_shared:
             visitor.build(deployment)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
@@ -215,12 +213,14 @@ def serve(store: RunStore, host: str, port: int, deployment: Deployment) -> gr.B
 
 
 def _launch(page: gr.Blocks, host: str, port: int, deployment: Deployment) -> None:
+    with strings.as_markers():
+        head = scripts.head_links()
     page.launch(
         server_name=host,
         server_port=port,
         theme=theme.theme(),
         css_paths=STYLES,
-        head=scripts.preload_links(),
+        head=head,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

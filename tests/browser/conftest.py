@@ -234,7 +234,7 @@ def open_page(
         page.on("request", on_request)
         page.on("pageerror", on_error)
         page.goto(app.link(query))
-        expect(page.get_by_role("button", name="Start training")).to_be_visible()
+        expect(page.locator("#start")).to_be_visible()
         return page
 
     yield open_it

@@ -190,7 +190,7 @@ def test_page_is_built_once_for_all_who_come_at_once():
 
     answers = coroutines.run(all_at_once())
     assert built == [1] and all(answer == answers[0] for answer in answers)
-    assert answers[0][0]["headers"] == [] and answers[0][1]["body"] == b"page"
+    assert answers[0][0]["headers"] == [(b"content-length", b"4")] and answers[0][1]["body"] == b"page"
 
 
 def test_server_functions_make_no_session(local):

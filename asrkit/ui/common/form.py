@@ -11,7 +11,7 @@ import gradio as gr
 from asrkit import config as configs
 from asrkit import hub
 from asrkit.audit import selection
-from asrkit.config import FIELDS, TrainConfig, field_label
+from asrkit.config import FIELDS, TrainConfig
 from asrkit.data import access
 from asrkit.errors import ConfigError
 from asrkit.models import catalogue
@@ -23,7 +23,6 @@ NAMES = tuple(FIELDS)
 """The settings in the order of the form's values."""
 
 DEFAULTS = configs.load_preset("demo").config
-DATASETS = [(strings.text("train.dataset.callsigns"), "callsigns")]
 EXPERT_SETTINGS = frozenset(
     {
         *("adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm"),
@@ -73,14 +72,19 @@ def list_datasets(store: RunStore) -> list[tuple[str, str]]:
         for path in sorted(access.visitor_dir(store.data_dir).glob("*"))
         if path.is_dir() and not path.name.startswith(".") and path.name != selection.FOLDER
     ]
-    return [*((path.name, str(path)) for path in folders), *DATASETS]
+    return [*((path.name, str(path)) for path in folders), *list_included_datasets()]
+
+
+def list_included_datasets() -> list[tuple[str, str]]:
+    """List (label, value) of the datasets that come with asrkit."""
+    return [(strings.text("train.dataset.callsigns"), "callsigns")]
 
 
 def make_field(name: str, store: RunStore) -> Field:
     """Make the component of one setting, with the demo's value."""
     meta, value = FIELDS[name].metadata, getattr(DEFAULTS, name)
     common: dict[str, Any] = {
-        "label": meta["label"],
+        "label": strings.text(f"setting.{name}"),
         "info": format_help(name),
         "value": value,
         "interactive": True,
@@ -88,10 +92,10 @@ def make_field(name: str, store: RunStore) -> Field:
         "min_width": 130,
     }
     if name == "preset":
-        titles = [(configs.load_preset(known).title, known) for known in configs.list_presets()]
-        return gr.Dropdown(choices=titles, **common | {"info": configs.load_preset("demo").summary})
+        titles = [(strings.text(f"preset.{known}"), known) for known in configs.list_presets()]
+        return gr.Dropdown(choices=titles, **common | {"info": strings.text("preset.demo.summary")})
     if name in ("model", "train"):
-        choices = list_model_choices(store) if name == "model" else DATASETS
+        choices = list_model_choices(store) if name == "model" else list_included_datasets()
         return gr.Dropdown(choices=choices, allow_custom_value=True, **common)
     if meta["choices"]:
         return gr.Dropdown(choices=list(meta["choices"]), **common)
@@ -111,11 +115,11 @@ def is_valid_choice(name: str, value: Any) -> bool:
 
 def format_help(name: str) -> str:
     """Return the help of a setting, with the bounds of a number."""
-    meta = FIELDS[name].metadata
+    meta, help = FIELDS[name].metadata, strings.text(f"setting.{name}.help")
     if meta["low"] is None:
-        return str(meta["help"])
+        return help
     low, high = format_number(meta["low"]), format_number(meta["high"])
-    return strings.text("train.help_with_bounds", help=meta["help"], low=low, high=high)
+    return strings.text("train.help_with_bounds", help=help, low=low, high=high)
 
 
 def format_number(value: float) -> str:
@@ -140,7 +144,7 @@ def find_problems(values: Sequence[Any]) -> dict[str, str]:
     """Return what is wrong with the form's values, each by itself, by name."""
     given = dict(zip(NAMES, values, strict=True))
     empty = {
-        name: strings.text("train.empty_number", label=field_label(name), name=name)
+        name: strings.text("train.empty_number", label=strings.text(f"setting.{name}"), name=name)
         for name, value in given.items()
         if value is None and not isinstance(getattr(DEFAULTS, name), str)
     }
@@ -168,7 +172,7 @@ def load_values(preset: str) -> list[Any]:
 def make_updates(preset: str, values: Sequence[Any]) -> list[Any]:
     """Return the updates of the fields, with the summary of the preset beside its name."""
     return [
-        gr.update(value=preset, info=configs.load_preset(preset).summary) if name == "preset" else value
+        gr.update(value=preset, info=strings.text(f"preset.{preset}.summary")) if name == "preset" else value
         for name, value in zip(NAMES, values, strict=True)
     ]
 

@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from asrkit.ui import strings
+
 UI = Path(__file__).parents[1]
 MEDIA_TYPES = {".js": "text/javascript", ".json": "application/json"}
 CACHE_CONTROL = "public, max-age=31536000, immutable"
@@ -57,13 +59,14 @@ def mount_module(name: str) -> str:
     )
 
 
-def preload_links() -> str:
-    """Return HTML for the head that makes the browser fetch all modules while Gradio builds the page.
+def head_links() -> str:
+    """Return HTML for the head: the page's language, and links that make the browser fetch all modules at once.
 
     Plotly is fetched for the first chart: to parse it takes a third of the time in which the page loads.
     """
     modules = [name for name in load_files() if name.endswith(".js") and name not in (WORKLET, PLOTLY)]
-    return "".join(f'<link rel="modulepreload" href="{make_url(name)}">' for name in modules)
+    links = "".join(f'<link rel="modulepreload" href="{make_url(name)}">' for name in modules)
+    return f'<meta name="asrkit-language" content="{strings.text("app.language_code")}">{links}'
 
 
 def route() -> Route:

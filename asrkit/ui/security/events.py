@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import gradio as gr
 
+from asrkit.ui import strings
 from asrkit.ui.security.endpoints import EVENTS
-from asrkit.ui.security.guard import SCOPE_KEY
+from asrkit.ui.security.guard import LANGUAGE_KEY, SCOPE_KEY
 from asrkit.ui.security.paths import hide_paths, reveal_paths
 from asrkit.ui.security.permissions import Identity, PermissionDenied, as_identity, check, current_identity
 
@@ -18,6 +20,15 @@ def identity_of(request: gr.Request) -> Identity:
     """Return who sent an event."""
     who = getattr(request.request, "scope", {}).get(SCOPE_KEY)
     return who if isinstance(who, Identity) else current_identity()
+
+
+def as_sender(request: gr.Request) -> AbstractContextManager[object]:
+    """Return a context in which code runs as who sent an event, and answers in their language."""
+    language = getattr(request.request, "scope", {}).get(LANGUAGE_KEY, strings.ENGLISH)
+    with ExitStack() as stack:
+        stack.enter_context(as_identity(identity_of(request)))
+        stack.enter_context(strings.use_language(language))
+        return stack.pop_all()
 
 
 def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -29,7 +40,7 @@ def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     action = EVENTS[name]
 
     def call(request: gr.Request, *values: Any) -> Any:
-        with as_identity(identity_of(request)):
+        with as_sender(request):
             try:
                 check(action)
             except PermissionDenied as error:
@@ -49,7 +60,7 @@ def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         steps = call(request, *values)
         while True:
             try:
-                with as_identity(identity_of(request)):
+                with as_sender(request):
                     step = hide_paths(next(steps))
             except StopIteration:
                 return

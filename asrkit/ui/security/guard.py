@@ -42,7 +42,9 @@ from asrkit.ui.security.rates import RequestLimits
 from asrkit.ui.security.signed_in import signed_in_user
 from asrkit.ui.security.storage import storage
 
-SCOPE_KEY = "asrkit.identity"
+SCOPE_KEY, LANGUAGE_KEY = "asrkit.identity", "asrkit.language"
+LANGUAGE_COOKIE = "asrkit-language"
+"""Set by the page's script."""
 YEAR_S = 365 * 24 * 3600
 MAX_SIGN_IN_BYTES = 4096
 _VISITOR_ID = re.compile(r"[\w-]{32}")
@@ -66,6 +68,11 @@ class Guard:
         if scope["type"] != "http":  # the app has no web sockets
             return await send({"type": "websocket.close", "code": 1008})
         headers = Headers(scope=scope)
+        scope[LANGUAGE_KEY] = _choose_language(headers)
+        with strings.use_language(scope[LANGUAGE_KEY]):
+            await self._guard(scope, receive, send, headers)
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         cookies: list[str] = []
         who = self._identify(scope, headers, cookies)
         send = _with_headers(send, self.deployment, cookies)
@@ -242,6 +249,11 @@ class Guard:
         response = PlainTextResponse("")
         response.headers.append("set-cookie", self._make_cookie(self.token_cookie, self.deployment.token, YEAR_S))
         return response
+
+
+def _choose_language(headers: Headers) -> str:
+    wanted = cookie_parser(headers.get("cookie", "")).get(LANGUAGE_COOKIE, "")
+    return strings.choose_language(wanted, headers.get("accept-language", ""))
 
 
 def _is_json(headers: Headers) -> bool:

@@ -1,7 +1,8 @@
 """The page and its configuration, kept as they were answered: Gradio builds them anew for each request.
 
 That takes some ten milliseconds of the event loop, on which all other visitors wait. They are the same for everybody,
-and depend on nothing but the address under which the app is asked.
+and depend on nothing but the address under which the app is asked, and the language of who asks: the texts are put in
+here (`strings.expand_markers`).
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Message, Scope, Send
 
+from asrkit.ui import strings
+
 Key = tuple[str, ...]
 
-PATHS = ("/", "/config")
-MAX_ANSWERS = 16
+PATHS = ("/", "/config", "/gradio_api/info")
+MAX_ANSWERS = 64
 _ADDRESS_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-proto")
-_UNSENT = (b"set-cookie", b"date")
+_UNSENT = (b"set-cookie", b"date", b"content-length")
 """Headers that are of one answer only."""
 
 
@@ -37,7 +40,8 @@ class PageCache:
             return None
         given = dict(scope["headers"])
         headers = (given.get(name, b"").decode("latin-1") for name in _ADDRESS_HEADERS)
-        return (path, str(scope.get("scheme")), str(scope.get("root_path")), *headers)
+        language = strings.current_language()
+        return (path, language, str(scope.get("scheme")), str(scope.get("root_path")), *headers)
 
     async def answer(self, key: Key, build: Callable[[Send], Awaitable[None]], send: Send) -> None:
         """Send the answer of an earlier request, else the one that `build` sends.
@@ -60,9 +64,16 @@ class PageCache:
 
         await build(collect)
         start = messages[0]
-        start["headers"] = [(name, value) for name, value in start["headers"] if name.lower() not in _UNSENT]
+        body = _expand(b"".join(message.get("body", b"") for message in messages[1:]))
+        kept = [(name, value) for name, value in start["headers"] if name.lower() not in _UNSENT]
+        start["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
+        messages = [start, {"type": "http.response.body", "body": body}]
         if start["status"] == 200:
             self._answers[key] = messages
         if len(self._answers) > MAX_ANSWERS:
             self._answers.popitem(last=False)
         return messages
+
+
+def _expand(body: bytes) -> bytes:
+    return strings.expand_markers(body.decode("utf-8"), strings.current_language()).encode("utf-8")

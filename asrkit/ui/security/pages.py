@@ -62,9 +62,9 @@ def render_sign_in(text: str, has_password: bool) -> Response:
             "</script>"
         )
     content = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<!doctype html><html lang="{strings.current_language()}"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(strings.text('app.title'))}</title><style>{_STYLE}</style>"
-        f"<h1>{escape(strings.text('app.title'))}</h1><p>{escape(text)}</p>{form}</html>"
+        f"<title>asrkit</title><style>{_STYLE}</style>"
+        f"<h1>asrkit</h1><p>{escape(text)}</p>{form}</html>"
     )
     return HTMLResponse(content, status_code=401)

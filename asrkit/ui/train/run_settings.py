@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from asrkit import config as configs
-from asrkit.config import FIELDS, field_label
+from asrkit.config import FIELDS
 from asrkit.data import dataset_names
 from asrkit.runs.differences import describe_differences, format_value, load_base, read_config
 from asrkit.runs.run import Run
@@ -18,7 +17,7 @@ def describe_settings(run: Run) -> str:
     config = read_config(run)
     if config is None:
         return ""
-    preset = configs.load_preset(config.preset).title if config.preset else strings.text("train.no_preset")
+    preset = strings.text(f"preset.{config.preset}") if config.preset else strings.text("train.no_preset")
     datasets = " + ".join(Path(name).name or name for name in dataset_names.separate(config.train))
     return " · ".join(filter(None, [preset, config.model, datasets, describe_differences(run)]))
 
@@ -32,7 +31,7 @@ def list_settings(run: Run) -> list[dict[str, Any]]:
     base = load_base(config)
     rows = [
         {
-            "label": field_label(name),
+            "label": strings.text(f"setting.{name}"),
             "value": _format(getattr(config, name)),
             "preset": "" if getattr(config, name) == getattr(base, name) else _format(getattr(base, name)),
         }

@@ -45,7 +45,7 @@ def test_another_version_is_not_served(client):
 
 
 def test_every_module_is_preloaded():
-    links = scripts.preload_links()
+    links = scripts.head_links()
     modules = {name for name in scripts.load_files() if name.endswith(".js")} - {scripts.WORKLET, scripts.PLOTLY}
     assert modules == {name for name in scripts.load_files() if f'href="{scripts.make_url(name)}"' in links}
 
