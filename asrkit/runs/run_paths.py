@@ -1,4 +1,4 @@
-"""The files of a run directory. No other module knows their names."""
+"""The paths of the files in a run directory. What a single module reads and writes is named there."""
 
 from __future__ import annotations
 

@@ -98,22 +98,7 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
                 runs_table = runs_tab.build(store)
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
                 model, chosen, recorder = transcribe_tab.build(store, audio, export_api)
-        panel.change(
-            guarded(lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen), "refresh_model"),
-            [model, chosen],
-            model,
-            **transcribe_tab.QUIET,
-        )
-        page.load(
-            guarded(
-                lambda name, is_chosen, query: transcribe_tab.choose_initial_model(store, name, is_chosen, query),
-                "choose_initial_model",
-            ),
-            [model, chosen],
-            [model, chosen],
-            **transcribe_tab.QUIET,
-        )
-
+        _connect_model(store, page, panel, model, chosen)
         page.load(select_initial_tab, None, tabs, **transcribe_tab.QUIET)
 
         def open_run(event: gr.EventData) -> list[Any]:
@@ -137,6 +122,30 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
 
         panel.select(guarded(use_run, "use_run"), None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
     return page
+
+
+def _connect_model(
+    store: RunStore, page: gr.Blocks, panel: gr.HTML, model: gr.components.Component, chosen: gr.components.Component
+) -> None:
+    """Choose the model of the Transcribe tab when the page is opened, and anew when the panel shows another run.
+
+    chosen: whether a person has chosen the model.
+    """
+    panel.change(
+        guarded(lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen), "refresh_model"),
+        [model, chosen],
+        model,
+        **transcribe_tab.QUIET,
+    )
+    page.load(
+        guarded(
+            lambda name, is_chosen, query: transcribe_tab.choose_initial_model(store, name, is_chosen, query),
+            "choose_initial_model",
+        ),
+        [model, chosen],
+        [model, chosen],
+        **transcribe_tab.QUIET,
+    )
 
 
 def select_initial_tab(request: gr.Request) -> Any:
