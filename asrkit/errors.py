@@ -77,7 +77,7 @@ class NotOnHubError(HubError):
 
 
 class QuotaError(AsrkitError):
-    """More than one visitor, or all of them together, may have at once."""
+    """The request exceeds what one visitor, or all of them together, may have at once."""
 
 
 class RunError(AsrkitError):

@@ -40,7 +40,7 @@ class Job(Generic[Result]):
         kind: a noun for messages, such as "audit".
         work: gets the job, reports to its `on_progress` and returns the result. It runs in the context (`contextvars`)
             of the caller that makes the job.
-        abandon_after_s: the job is abandoned if `touch` has not been called for so many seconds.
+        abandon_after_s: the job is abandoned if `touch` has not been called for that many seconds.
         on_end: called once with the job when it has ended, also if it never began.
         owner: who asked for it.
     """

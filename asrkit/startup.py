@@ -37,7 +37,7 @@ def check_python() -> None:
 def hide_secrets() -> None:
     """Take the secrets out of the environment that the system shows of an app for strangers, by starting it again.
 
-    /proc/PID/environ shows for ever what a program was started with, whatever it changes later. The secrets go through
+    /proc/PID/environ shows forever what a program was started with, whatever it changes later. The secrets go through
     a pipe and are put into `os.environ` only, which nobody else sees. Linux only, on a Space and with --public.
     """
     if SECRETS_PIPE in os.environ:

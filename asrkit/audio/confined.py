@@ -81,7 +81,7 @@ class AudioReader:
     def decode(
         self, path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, on_note: OnNote = ignore_note
     ) -> tuple[int, Samples]:
-        """Do what `decode_audio` does."""
+        """Decode as `decode_audio` does."""
         rate, samples, notes = self._call(_decode, path, ClipSpan(str(path), start_s, end_s))
         _pass_on(notes, on_note)
         return rate, samples

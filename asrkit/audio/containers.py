@@ -48,7 +48,7 @@ def is_available() -> bool:
 
 
 def not_audio_error(name: str) -> AudioError:
-    """Make the error of a source that no decoder can read."""
+    """Return the error for a source that no decoder can read."""
     return AudioError(
         f"{name} cannot be read as audio: it is damaged or in another format; export it as WAV, FLAC, OGG/Opus or MP3"
         + ("." if is_available() else ", or install PyAV (pip install av) to read m4a, webm and others.")

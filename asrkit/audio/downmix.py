@@ -30,7 +30,7 @@ _OTHER_SURROUND_WEIGHT = 0.5
 
 
 def surround_weights(names: Sequence[str]) -> list[float] | None:
-    """Return the weights of the channels of a film (ITU-R BS.775), None for channels that are no such layout."""
+    """Return the weights of the channels of a surround layout (ITU-R BS.775), None for other layouts."""
     if len(names) < 3 or "FC" not in names:
         return None
     return [_SURROUND_WEIGHTS.get(name, _OTHER_SURROUND_WEIGHT) for name in names]

@@ -40,9 +40,9 @@ def add_command(commands: shared.Commands) -> None:
     mirror_parser = _add_action(actions, "mirror", mirror, "send a run's curves to TensorBoard, trackio or wandb")
     mirror_parser.add_argument("--to", required=True, choices=mirrors.NAMES)
     mirror_parser.add_argument("--follow", action="store_true", help="go on until the run has ended")
-    webhook_parser = _add_action(actions, "webhook", tell_webhook, "tell a webhook how a run stands")
+    webhook_parser = _add_action(actions, "webhook", notify_webhook, "send the status of a run to a webhook")
     webhook_parser.add_argument("--url", default="", help="default: the webhook that the run was started with")
-    webhook_parser.add_argument("--wait", action="store_true", help="tell it when the run has ended")
+    webhook_parser.add_argument("--wait", action="store_true", help="send it when the run has ended")
     move_parser = _add_action(actions, "move", move, "give a queued run another position in the queue")
     move_parser.add_argument("position", metavar="POSITION", type=int, help="1 for the next; beyond the end for last")
     shared.add_json_flag(move_parser)
@@ -166,10 +166,10 @@ def mirror(options: argparse.Namespace) -> None:
     print(f"{points} of run {run.id} sent to {options.to}.")
 
 
-def tell_webhook(options: argparse.Namespace) -> None:
+def notify_webhook(options: argparse.Namespace) -> None:
     run = _get_run(options)
     if webhook.send(run, options.url, options.wait):
-        print(f"The webhook was told how run {run.id} stands.")
+        print(f"The status of run {run.id} was sent to the webhook.")
 
 
 def move(options: argparse.Namespace) -> None:

@@ -58,6 +58,6 @@ class LaunchSettings:
     webhook: str = _setting(
         "",
         "Webhook",
-        "An address of Slack, Discord or one that takes JSON, which is told how the run ended. It is kept in the run "
-        "directory and shown nowhere. Default: that of ASRKIT_WEBHOOK.",
+        "An address of Slack, Discord or one that takes JSON, which gets a message when the run has ended. It is kept "
+        "in the run directory and shown nowhere. Default: that of ASRKIT_WEBHOOK.",
     )

@@ -1,4 +1,4 @@
-"""Whether the files of a dataset have changed since it was read, told by its folders alone: no file is opened."""
+"""Whether the files of a dataset have changed since it was read, judged by its folders alone: no file is opened."""
 
 from __future__ import annotations
 

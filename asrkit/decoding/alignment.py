@@ -30,7 +30,7 @@ class AlignedWord(TimedWord):
 
     score: mean log posterior of its letters, 0 at best; None for a word whose letters the model does not know.
 
-    joined: as of `Word`.
+    joined: as in `Word`.
     """
 
     score: float | None

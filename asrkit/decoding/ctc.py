@@ -119,7 +119,7 @@ def merge_vocabulary(
     """Return `known` with the texts' new characters after the last id, and these characters, sorted.
 
     num_rows: outputs of the model, which may have more than `known` has tokens. other: new tokens, which come first.
-    split: as of `collect_characters`.
+    split: as in `collect_characters`.
     """
     added = [*other, *(character for character in collect_characters(texts, split) if character not in known)]
     first = max(num_rows, max(known.values(), default=-1) + 1)

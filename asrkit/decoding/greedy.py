@@ -35,7 +35,7 @@ class _Letter:
 
 @dataclass(frozen=True)
 class _LetterGroup:
-    """The letters of one word; joined: as of `Word`."""
+    """The letters of one word; joined: as in `Word`."""
 
     letters: list[_Letter]
     joined: bool

@@ -85,7 +85,7 @@ class Transcript:
 
 
 class JoinableWord(Protocol):
-    """joined: as of `Word`."""
+    """joined: as in `Word`."""
 
     @property
     def word(self) -> str: ...

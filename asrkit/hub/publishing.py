@@ -69,7 +69,7 @@ def require_writable(target: Target) -> list[str]:
 
 
 def _check_token(user: Mapping[str, Any], name: str) -> None:
-    """Raise HubError unless a token may write the repository `name`. user: what the Hub tells of it (`whoami`)."""
+    """Raise HubError unless a token may write the repository `name`. user: what the Hub says about it (`whoami`)."""
     owner = name.partition("/")[0]
     if owner not in (user["name"], *(group["name"] for group in user.get("orgs", []))):
         raise HubError(f"{name} cannot be written: the token belongs to {user['name']}, who is not in {owner}.")

@@ -72,7 +72,7 @@ class FrameGeometry:
         return _slide(self.frames_before_adapter(self.num_inputs(num_samples)), self.adapter)
 
     def num_frames_in(self, duration_s: float) -> int:
-        """Return the output frames of so many seconds."""
+        """Return the number of output frames of that many seconds."""
         # Plus a thousandth of a sample: 1001 samples, stored as 1001 / 16000 seconds, would else come back as 1000.
         return self.num_frames(int(duration_s * SAMPLING_RATE + 1e-3))
 

@@ -1,7 +1,7 @@
 """Classes of transformers by their names. Nothing of it is imported before the first is asked for.
 
 transformers imports its modules when one of their names is asked for, and they import each other. Where two threads do
-so at once, one of them sees a module that is half imported, and is told that it lacks the name.
+so at once, one of them sees a half-imported module, which seems to lack the name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the processor computes in bfloat16. Does not import torch, so that the page can forecast memory by it."""
+"""Whether the processor computes in bfloat16. Does not import torch, so that the page can use it to forecast memory."""
 
 import os
 from pathlib import Path

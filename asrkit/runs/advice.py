@@ -2,7 +2,7 @@
 
 The candidates are tried in order; the first that fits into memory and trains within half a day is advised. The order
 comes from published comparisons (guide, Training, "Which base model"): MMS below one hour of speech, XLS-R from there
-on; for English a checkpoint that is tuned for it. Where no GPU is there, these take days, and the starter is advised.
+on; for English a checkpoint that is tuned for it. Without a GPU these take days, so the starter is advised.
 """
 
 from __future__ import annotations

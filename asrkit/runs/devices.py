@@ -92,7 +92,7 @@ def count_slots() -> Counter[str]:
 
 
 def check_available(config: TrainConfig) -> None:
-    """Raise RunError if this machine lacks the devices of `config`, so that the run would wait for ever."""
+    """Raise RunError if this machine lacks the devices of `config`, so that the run would wait forever."""
     request, known, available = DeviceRequest.from_config(config), count_slots(), list_devices()
     missing = [name for name in request.names if name not in known]
     if missing:

@@ -4,7 +4,7 @@ It tells a phase that takes an hour from one that hangs. It is not an event, bec
 time is monotonic: it is the same in all processes of the machine, is never set, and stops while the machine is
 suspended.
 
-Of a worker on another machine, which has another clock, it tells only by changing between two looks.
+Of a worker on another machine, which has another clock, it shows life only by changing from one reading to the next.
 
 A worker that is stopped, deadlocked or waits for an answer has no heartbeat: the thread that writes it checks whether
 the process has computed, or read from the disk, since the last beat.

@@ -28,7 +28,7 @@ OPERATORS_OWN = Ownership()
 
 
 def read_ownership(run: Run) -> Ownership:
-    """Read whose a run is. An unreadable file counts as none, so that a damaged one never makes a run public."""
+    """Read who owns a run. An unreadable file counts as none, so that a damaged one never makes a run public."""
     values = read_metadata(run)
     owner = values.get("owner")
     visibility = SHARED if values.get("visibility") == SHARED else PRIVATE
@@ -36,5 +36,5 @@ def read_ownership(run: Run) -> Ownership:
 
 
 def write_ownership(run: Run, ownership: Ownership) -> None:
-    """Write whose a run is."""
+    """Write who owns a run."""
     update_metadata(run, asdict(ownership))

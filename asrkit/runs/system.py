@@ -135,7 +135,7 @@ def _run(program: str) -> str:
         process.kill()
         if process.stdout:
             process.stdout.close()
-        # A process that hangs in the kernel cannot be killed: `subprocess.run` would wait for it for ever.
+        # A process that hangs in the kernel cannot be killed: `subprocess.run` would wait for it forever.
         threading.Thread(target=process.wait, daemon=True, name="driver").start()
         return ""
     return output if process.returncode == 0 else ""

@@ -118,7 +118,7 @@ def _log_errors(function: Callable[..., object], *arguments: Any) -> None:
 
 
 def watch_forever(store: RunStore, interval_s: float = 5.0) -> None:
-    """Start queued runs and kill overdue ones, for ever; for a thread of the app."""
+    """Start queued runs and kill overdue ones, forever; for a thread of the app."""
     timer = ShutdownTimer()
     while True:
         time.sleep(interval_s)

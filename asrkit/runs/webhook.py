@@ -71,7 +71,7 @@ def start_waiting(run: Run) -> None:
 
 
 def send(run: Run, url: str = "", wait: bool = False) -> bool:
-    """Send how the run stands, after it has ended where `wait`; return whether there was a message to send.
+    """Send the status of the run, if `wait` after it has ended; return whether there was a message to send.
 
     url: default: the run's own. There is none where the run has been deleted or another process waits already. Raises
     ConfigError for an address that cannot be used, and RunError where it does not take the message.
@@ -98,7 +98,7 @@ def send(run: Run, url: str = "", wait: bool = False) -> bool:
 
 
 def describe(run: Run) -> dict[str, Any]:
-    """Return the message as JSON: `text` for people, and the fields of `runs show --json` that tell of the end."""
+    """Return the message as JSON: `text` for people, and the fields of `runs show --json` that describe the end."""
     facts = summary.summarize_run(run)
     text = _describe_end(run, facts)
     kept = ("run_id", "name", "tags", "status", "step", "total_steps", "best", "error", "cost")

@@ -1,7 +1,7 @@
 """The processes that train one run: a single one, or several that `torchrun` starts.
 
 Rank 0 reads the control flags, writes the events and makes every decision; the other ranks receive its decisions. If
-each process read the flags itself, they could act at different steps, and the rest would wait for ever.
+each process read the flags itself, they could act at different steps, and the rest would wait forever.
 """
 
 from __future__ import annotations

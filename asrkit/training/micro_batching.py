@@ -1,7 +1,7 @@
 """Updates that fit into memory: a batch that does not fit is computed in parts, with the same gradient.
 
 A single process may split its batch at any time. Of several processes, none may do so while its gradients are being
-added to the others', which would wait for ever. So each process computes the first updates, which have the largest
+added to the others', which would wait forever. So each process computes the first updates, which have the largest
 batches, on its own, and averages the gradients afterwards; the number of parts they needed holds for the rest of the
 run.
 """

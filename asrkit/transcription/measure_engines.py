@@ -1,6 +1,6 @@
 """`python -m asrkit.transcription.measure_engines CHECKPOINT`: find the fastest engine for a model, in the background.
 
-Exporting gives way to all other work on the machine. Engines are compared in a thread with the usual priority, which on
+Exporting yields to all other work on the machine. Engines are compared in a thread with the usual priority, which on
 Linux is one of each thread and cannot be raised again: it is started first.
 """
 

@@ -55,7 +55,7 @@ function make() {
   return notification;
 }
 
-test("the end is told to who asked for it and looks elsewhere", async () => {
+test("users who asked for it and look elsewhere are notified of the end", async () => {
   const notification = make();
   await notification.toggle();
   notification.show(finished);
@@ -63,14 +63,14 @@ test("the end is told to who asked for it and looks elsewhere", async () => {
   assert.deepEqual(shown, [{ title: "Run one: Finished", body: "96 of 100 words", tag: "one" }]);
 });
 
-test("a failure is told with its cause", async () => {
+test("the notification of a failure has its cause", async () => {
   const notification = make();
   await notification.toggle();
   notification.show({ ...finished, error: { message: "The GPU is out of memory." } });
   assert.equal(shown[0].body, "The GPU is out of memory.");
 });
 
-test("nothing is told unasked, on the page itself, or of a run that had ended before", async () => {
+test("nobody is notified unasked, on the page itself, or of a run that had ended before", async () => {
   const notification = make();
   notification.show(finished);
   await notification.toggle();

@@ -94,7 +94,7 @@ def test_start_counts_the_runs_of_a_visitor(store, started, limit):
     make_run(store, ANN.owner_id)  # waits in the queue
     assert "start another when it has ended" in press_start(store, ANN)
     limit(visitors_runs=1)
-    assert "as many runs as this app takes" in press_start(store, BOB)
+    assert "as many runs as this app accepts" in press_start(store, BOB)
     assert not started
     press_start(store, OPERATOR)
     assert len(started) == 1

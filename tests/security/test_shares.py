@@ -47,7 +47,7 @@ def test_recordings_under_way_are_bounded_and_room_is_made_again(limit, tmp_path
     with as_identity(ANN):
         replies = [api.start(request) for _ in range(188)]
     ids = [reply["id"] for reply in replies if "id" in reply]
-    assert len(ids) == 3 and "as many recordings under way as this app takes; wait" in replies[-1]["error"]
+    assert len(ids) == 3 and "as many recordings under way as this app accepts; wait" in replies[-1]["error"]
     with as_identity(BOB):
         assert ["id" in api.start(request) for _ in range(3)] == [True, True, False]
     with as_identity(OPERATOR):
@@ -146,7 +146,7 @@ def test_runs_of_visitors_are_bounded_however_fast_they_are_sent(limit, tmp_path
     assert outcomes.count("a") == 1 and sum("start another when it has ended" in each for each in outcomes) == 11
     start(BOB)
     start(visitor("c"))
-    assert outcomes[-2] == "b" and "as many runs as this app takes" in outcomes[-1]
+    assert outcomes[-2] == "b" and "as many runs as this app accepts" in outcomes[-1]
     start(OPERATOR)
     assert outcomes[-1] == ""
 

@@ -50,7 +50,7 @@ def test_visitor_may_store_so_much_in_all_places_together(root, limit, tmp_path)
     kept.note_file(write(tmp_path / "uploads/x/a.wav", 300), f"visitor {ANN.folder}")
     with as_identity(ANN):
         kept.check_room(100)
-        with pytest.raises(QuotaError, match="as much as this app takes of one visitor"):
+        with pytest.raises(QuotaError, match="as much as this app accepts from one visitor"):
             kept.check_room(101)
     with as_identity(BOB):
         kept.check_room(600)

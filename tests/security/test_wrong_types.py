@@ -166,7 +166,7 @@ PART = b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\nx\r\n--b--\r\
         ("/archive/gone.zip", 404),
     ],
 )
-def test_address_of_a_wrong_type_is_answered_with_a_sentence(page, caplog, path, status):
+def test_address_of_a_wrong_type_is_answered_with_a_message(page, caplog, path, status):
     browser = page.client()
     browser.get("/")
     answer = browser.get(path)
@@ -190,7 +190,7 @@ def test_address_of_a_wrong_type_is_answered_with_a_sentence(page, caplog, path,
         PART % (b"files", b'; filename="' + b"a" * 5000 + b'"'),
     ],
 )
-def test_upload_that_is_none_is_answered_with_a_sentence(page, caplog, body):
+def test_upload_that_is_none_is_answered_with_a_message(page, caplog, body):
     browser = page.client()
     browser.get("/")
     answer = browser.post("/gradio_api/upload", content=body, headers=FORM)

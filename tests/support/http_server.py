@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SHUTDOWN_POLL_S = 0.02
-"""How often a server looks whether it shall end. By default each test would wait half a second for that."""
+"""How often a server checks whether to end. By default each test would wait half a second for that."""
 
 
 @contextlib.contextmanager

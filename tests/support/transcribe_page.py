@@ -32,7 +32,7 @@ def open_tab(page: Page, model: str = "") -> Page:
 
 
 def record(page: Page, seconds: float) -> None:
-    """Press Record, wait for so many seconds, press Stop, wait for the result."""
+    """Press Record, wait for that many seconds, press Stop, wait for the result."""
     part(page, "record").click()
     expect(part(page, "record")).to_have_text("Stop")
     page.wait_for_timeout(1000 * seconds)  # not a wait for something: speaking takes the time that it takes

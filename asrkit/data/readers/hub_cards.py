@@ -1,6 +1,6 @@
 """The README.md and .huggingface.yaml of a dataset on the Hub, in which `datasets` finds the files of its splits.
 
-`datasets` looks for an absolute path on this machine, and its answer tells whether the file exists.
+`datasets` looks for an absolute path on this machine, and its answer shows whether the file exists.
 """
 
 from __future__ import annotations

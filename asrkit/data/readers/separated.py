@@ -21,7 +21,7 @@ MAX_TEXT_LINES = 200
 """Lines that a quoted text may have."""
 MAX_TEXT_CHARACTERS = 20_000
 MIN_LINES_AHEAD, MAX_LINES_AHEAD = 20_000, 10
-"""Lines that may be tried in vain as parts of a quoted text, and how many more for each line of the table."""
+"""Lines that may be tried without success as parts of a quoted text, and how many more for each line of the table."""
 _PROBED_LINES = 200
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
@@ -108,7 +108,7 @@ def _find_closing_quote(line: str, position: int, delimiter: str) -> int | None:
 def _read_record(
     lines: list[str], index: int, delimiter: str, width: int, is_row: Callable[[str], bool]
 ) -> tuple[Record, int]:
-    """Return the record that begins in a line, and how many further lines were tried in vain."""
+    """Return the record that begins in a line, and how many further lines were tried without success."""
     line = lines[index]
     fields, is_open = split_line(line, delimiter)
     if not is_open:

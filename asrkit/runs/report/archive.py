@@ -60,7 +60,7 @@ def iter_archive(run: Run, hide_paths: HidePaths | None = None, with_optimizer: 
     Drafts (hidden names) are left out, and files that vanish meanwhile: an active run deletes old checkpoints.
     Manifests are lines there, which every version reads.
     with_optimizer: with the states of the optimizer, two thirds of the size, without which the run cannot be resumed.
-    hide_paths: changes each line of a text; what tells of processes is left out then.
+    hide_paths: changes each line of a text; what describes processes is left out then.
     """
     left_out = {*(PROCESS_FILES if hide_paths else ()), *(() if with_optimizer else {OPTIMIZER_STATE})}
     return _iter_zip(_list_files(run, left_out), hide_paths)

@@ -150,7 +150,7 @@ def _describe_clips(best: events.Event) -> str:
 
 
 def _find_language(run: Run) -> str:
-    """Return the language that the transcripts are in, where it can be told: a preset may name another one."""
+    """Return the language that the transcripts are in, where it can be recognised: a preset may name another one."""
     path = run.manifest_path("train")
     return guess_language(Column("text", manifest.read(path))) if path.exists() else ""
 

@@ -37,7 +37,7 @@ MARGIN_FRAMES = 3
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A clip of a recording. score: 0 at best, as of `Placement.score`. num_words: without punctuation."""
+    """A clip of a recording. score: 0 at best, as in `Placement.score`. num_words: without punctuation."""
 
     start_s: float
     end_s: float

@@ -45,7 +45,7 @@ class ScriptWord:
 class SpelledScript:
     """A text in the tokens of a model.
 
-    token_ids: of the model, one for each token; words: the index of the word of each; gaps: as of `TokenSequence`.
+    token_ids: of the model, one for each token; words: the index of the word of each; gaps: as in `TokenSequence`.
     unspelled: indices of words that are spoken, but have no token, such as numbers in digits. replaced: letters
     without a token, and what they are read as. num_replaced, num_letters: how many there are of these, and of all.
     """

@@ -112,7 +112,7 @@ def is_text_same(reference: Transcriber, other: Transcriber, clips: ClipSet) -> 
 
 
 def load_sample(clips: ClipSet, max_audio_s: float) -> list[Waveform]:
-    """Return clips from all over the list, with about so many seconds of audio; at least one."""
+    """Return clips from all over the list, with about that many seconds of audio; at least one."""
     with AudioReader(clip.audio for clip in clips.clips) as reader:
         waves: list[Waveform] = []
         for clip in clips.clips[:: max(1, len(clips.clips) // NUM_COMPARED)]:

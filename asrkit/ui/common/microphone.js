@@ -25,7 +25,7 @@ async function requestStream() {
 }
 
 /**
- * Open the microphone. Throws an Error with a sentence for the user.
+ * Open the microphone. Throws an Error with a message for the user.
  *
  * chunkS: seconds of a chunk. onChunk: gets mono float32 samples. onEnd: called once, after the last chunk, when the
  * microphone was stopped, unplugged or taken away.

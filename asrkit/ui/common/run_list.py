@@ -80,7 +80,7 @@ class RunList:
 
     def _make_row(self, run: Run) -> Row:
         stamp = _compute_stamp(run)
-        beat = _compute_stamp(run, ("heartbeat.json",))  # all that tells of a worker that loads on another machine
+        beat = _compute_stamp(run, ("heartbeat.json",))  # all that shows a worker that is loading on another machine
         known = self._ended.get(run.id)
         if known and (known[0], known[1].stamp) == (beat, stamp):
             return known[1]

@@ -9,7 +9,7 @@ export async function call(server, name, request) {
   return reply;
 }
 
-/** -> post(name, request): the reply, or null after `onError` was called with a sentence. */
+/** -> post(name, request): the reply, or null after `onError` was called with a message. */
 export function createPost(server, onError) {
   return async function post(name, request) {
     try {

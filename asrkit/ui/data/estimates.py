@@ -29,7 +29,7 @@ class _ClipLengths:
 def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: RunStore) -> str:
     """Describe a run with the settings of the form of Train.
 
-    Empty where there is no estimate, and where the lengths of clips are not at hand: they are for datasets that come
+    Empty where there is no estimate, and where the lengths of clips are not known: they are for datasets that come
     with asrkit, that were recorded here, or that were loaded in the Data tab. Raises DataError if a dataset lacks its
     name, or the table of a recorded one is damaged.
     """
@@ -69,7 +69,7 @@ def describe_audit_estimate(config: TrainConfig, inspection: Inspection, store: 
 
 
 def _list_lengths(config: TrainConfig, datasets: DatasetCache, store: RunStore) -> list[_ClipLengths]:
-    """Return the lengths of the clips of each dataset to train on; empty unless all are at hand."""
+    """Return the lengths of the clips of each dataset to train on; empty unless all are known."""
     if as_one := _find_lengths(config.train, config, datasets, store):  # several can be loaded together
         return [as_one]
     found = [_find_lengths(name, config, datasets, store) for name in dataset_names.separate(config.train)]
@@ -78,7 +78,7 @@ def _list_lengths(config: TrainConfig, datasets: DatasetCache, store: RunStore) 
 
 
 def _find_lengths(name: str, config: TrainConfig, datasets: DatasetCache, store: RunStore) -> _ClipLengths | None:
-    """Return the lengths of a dataset's clips; None where they are not at hand."""
+    """Return the lengths of a dataset's clips; None where they are not known."""
     if name in sources.BUILT_IN:
         source = datasets.get({"data": name}).source
     elif recorded := _find_recorded(name, store):  # before the loaded datasets: it may have grown since

@@ -10,7 +10,7 @@ import { drawSweeps } from "./sweeps.js";
 import { Table } from "./table.js";
 
 const OFFLINE_MS = 3000;
-const HIDDEN_MS = 1000; // between two looks at whether the tab is shown again; nothing is asked meanwhile
+const HIDDEN_MS = 1000; // between two checks whether the tab is shown again; nothing is requested meanwhile
 
 class RunsTab {
   constructor({ element, props, server, trigger, upload }) {

@@ -1,6 +1,6 @@
 """Who is signed in, what they may not do, and what they should know: above the tabs of an app that others use too.
 
-What is not allowed is hidden, so that nothing is offered in vain. That is no protection: every function checks.
+What is not allowed is hidden. That is a courtesy, not the protection: every function checks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// Tells who looks elsewhere that the run of the panel has ended, through the browser's notifications.
+// Notifies users who are looking elsewhere, through the browser, that the run of the panel has ended.
 
 import { setText, showMessage } from "../common/dom.js";
 import { t } from "../common/strings.js";

@@ -121,7 +121,7 @@ def _check_disk(store: RunStore) -> None:
 
 
 def _list_owners(store: RunStore) -> list[str]:
-    """List whose the runs in the queue and under way are; empty for those of operators."""
+    """List the owners of the queued and active runs; empty for those of operators."""
     me = current_identity().owner_id
     owners = [
         ownership.read_ownership(run).owner for run in store.all() if lifecycle.get_status(run) in lifecycle.UNFINISHED

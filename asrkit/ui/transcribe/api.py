@@ -146,7 +146,7 @@ class TranscribeApi:
 
     @with_error_reply
     def describe_recording(self, request: Request) -> Reply:
-        """Return all of a recording: words, waveform, numbers."""
+        """Return the whole recording: words, waveform and numbers."""
         recording = self.recordings.get(request["id"])
         return _describe(recording) | {
             "name": recording.name,

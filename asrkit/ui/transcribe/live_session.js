@@ -29,7 +29,7 @@ export class LiveSession {
     this.isOver = false; // the server takes nothing more
   }
 
-  /** Throws an Error with a sentence for the user. -> the recording's id. */
+  /** Throws an Error with a message for the user. -> the recording's id. */
   async start() {
     try {
       this.microphone = await openMicrophone({

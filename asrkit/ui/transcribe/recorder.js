@@ -183,7 +183,7 @@ class TranscribePanel {
     this.showListening(false);
   }
 
-  /** While the microphone is open, its clock and level stand where the hint does otherwise, so that nothing moves. */
+  /** While the microphone is open, its clock and level replace the hint, so that the layout does not shift. */
   showListening(isListening) {
     this.part("listening").hidden = !isListening;
     this.part("hint").hidden = isListening;

@@ -16,7 +16,7 @@ from asrkit.ui.transcribe.recordings import DONE, WAITING, WORKING, Recording, f
 
 
 def transcribe_again(queue: JobQueue, store: RunStore, recording: Recording, model: str, hints: DecodingHints) -> None:
-    """Queue a recording that is done. Its words stay until there are new ones, also if there will be none.
+    """Queue a recording that is done. Its words stay until there are new ones.
 
     Raises DataError for a recording that is not done.
     """

@@ -8,7 +8,7 @@ const MIN_PIXELS_PER_SECOND = 25; // where a strip would be denser it scrolls
 const HEIGHT = 72, GAP = 4; // pixels
 const LANE_REM = 1.9;
 
-/** The lane of each of these boxes [{left, width}], which are in order: the first in which nothing is in its way. */
+/** The lane of each of these boxes [{left, width}], sorted by `left`: the first lane in which it overlaps none. */
 export function assignLanes(boxes) {
   const ends = [];
   return boxes.map(({ left, width }) => {

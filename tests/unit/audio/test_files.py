@@ -288,7 +288,7 @@ def test_name_that_cannot_be_opened(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.au", "a.aiff"])
 def test_header_that_claims_hours_takes_no_memory(clip, tmp_path, name):
-    """A kilobyte whose header tells of ten gigabytes."""
+    """A kilobyte whose header declares ten gigabytes."""
     path = clip(name, 0.02)
     content = bytearray(path.read_bytes())
     if name == "a.flac":  # 36 bits of total samples end the bytes 18 to 25 of STREAMINFO

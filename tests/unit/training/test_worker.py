@@ -11,7 +11,7 @@ from asrkit.training.stopping import StopRequested
 
 @pytest.mark.parametrize("source", ["model", "train"])
 def test_stop_during_download_is_broadcast_to_other_processes(tmp_path, monkeypatch, source):
-    """They wait for rank 0's answer and would wait for ever without one."""
+    """They wait for rank 0's answer and would wait forever without one."""
     config = TrainConfig().replace({"train": "hub:owner/name", "model": "owner/name"})
     run = RunStore(tmp_path / "runs").create(config, "one")
     run.set_flag(STOP)

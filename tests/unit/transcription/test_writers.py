@@ -16,7 +16,7 @@ LETTERS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12)
 
 
 def spoken(*parts, duration_s=None):
-    """Words behind one another: a word of 0.3 s, or a pause of so many seconds."""
+    """Words behind one another: a word of 0.3 s, or a pause of that many seconds."""
     words, at = [], 0.0
     for part in parts:
         if isinstance(part, str):

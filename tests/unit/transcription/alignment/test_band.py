@@ -22,7 +22,7 @@ def check(found, path):
     assert (found.high - found.low).mean() < NUM_TOKENS / 2
 
 
-def test_band_holds_the_truth_with_a_weak_model():
+def test_band_contains_the_true_path_of_a_weak_model():
     frames = list(range(0, 4 * NUM_TOKENS, 4))
     found = find_band(recognise(TEXT, 0.35), frames, TEXT, 4 * NUM_TOKENS)
     check(found, list(zip(frames, range(NUM_TOKENS), strict=True)))

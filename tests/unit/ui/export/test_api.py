@@ -172,13 +172,13 @@ def test_exports_count_in_the_quota_of_the_visitor_who_made_them(api, monkeypatc
         kept, reply = export(api)
         assert reply["failed"] == "" and 0 < api.open_file({"id": kept}).stat().st_size < 200
         refused, reply = export(api)
-        assert "as much as this app takes of one visitor" in reply["failed"], "two are larger than 200 bytes"
+        assert "as much as this app accepts from one visitor" in reply["failed"], "two are larger than 200 bytes"
         assert not api._path(refused).exists()
     with as_identity(bob):
         assert export(api)[1]["failed"] == ""
     monkeypatch.setattr(quotas, "_current", Quotas(visitor_disk_bytes=1))
     with as_identity(ann):
-        assert "as much as this app takes" in api.export({"model": "starter", "format": "onnx"})["error"]
+        assert "as much as this app accepts" in api.export({"model": "starter", "format": "onnx"})["error"]
         storage.delete_own()
         with pytest.raises(DataError, match="no longer available"):
             api.open_file({"id": kept})

@@ -260,9 +260,9 @@ class TestElan:
         (row,) = sources.load(str(tmp_path / "corpus")).utterances
         assert row.audio == str(tmp_path / "corpus" / file) and not row.marks
 
-    def test_sound_is_preferred_to_film_and_to_a_second_microphone(self, write, clip, tmp_path):
+    def test_audio_is_preferred_to_video_and_to_a_second_microphone(self, write, clip, tmp_path):
         clip("close.wav", 2.0), clip("room.wav", 2.0)
-        write("story.mp4", "a film")
+        write("story.mp4", "a video")
         media = link("file:///story.mp4") + link("file:///close.wav") + link("file:///room.wav")
         path = write("story.eaf", make_eaf(aligned_tier("text", ("a1", 0, 1, "hi")), slots=[0, 900], media=media))
         source = sources.load(str(path))
