@@ -277,6 +277,42 @@ def test_leaving_the_recorder_keeps_the_take_and_closes_the_microphone(open_page
     expect(part(page, "others")).to_be_hidden()
 
 
+WAKE_LOCK = """() => {
+  window.locks = [];
+  Object.defineProperty(navigator, "wakeLock", { value: { request: async (kind) => {
+    const lock = { kind, released: false, release: async () => { lock.released = true; } };
+    window.locks.push(lock);
+    return lock;
+  } } });
+}"""
+
+
+def test_screen_of_a_phone_stays_on_while_its_microphone_is_open(open_page, mic_browser, tmp_path):
+    page = open_data(open_page, within=mic_browser(write_voice(tmp_path)[0]), viewport={"width": 390, "height": 844})
+    page.evaluate(WAKE_LOCK)
+    page.get_by_role("button", name="Record your own").click()
+    part(page, "record-name").fill("on a phone")
+    part(page, "record-list").select_option("own")
+    part(page, "record-text").fill("Mine.")
+    page.get_by_role("button", name="Start", exact=True).click()
+    assert page.evaluate("window.locks.length") == 0
+    part(page, "record-start").click()
+    expect(part(page, "record-stop")).to_be_in_viewport(ratio=1)
+    page.wait_for_function("window.locks.length === 1")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # The browser lets go of the lock of a page that is hidden; shown again, it asks for another, once.
+    page.evaluate("""() => {
+      window.locks[0].released = true;
+      for (let i = 0; i < 2; i++) document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    page.wait_for_function("window.locks.length >= 2 && window.locks.filter((each) => !each.released).length === 1")
+    part(page, "record-stop").click()
+    page.locator("#data [data-source='add']").click()  # closes the microphone
+    page.wait_for_function("window.locks.every(({ kind, released }) => kind === 'screen' && released)")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert page.evaluate("window.locks.every(({ released }) => released)")
+
+
 def test_long_recording_is_aligned_with_its_text_and_loaded(open_page, app, tmp_path):
     with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))[:12]

@@ -113,7 +113,9 @@ def test_answer_to_an_upload_has_no_path_and_leads_to_the_file(serve):
     assert re.fullmatch(r"uploads:\w+/a\.wav", name) and folder not in answer.text
     file = {"path": name, "meta": {"_type": "gradio.FileData"}}
     sent = ann.client.post("/gradio_api/run/transcribe", json={"data": [file, "no such model", "", ""]})
-    assert "There is no model 'no such model'" in sent.text  # so the file was found
+    assert "There is no model 'no such model'" in sent.text  # so the file was found, and a format may be left out
+    sent = ann.client.post("/gradio_api/run/transcribe", json={"data": [file, "starter", "", "", "doc"]})
+    assert sent.status_code == 400 and "There is no format 'doc'; choose one of txt" in sent.json()["error"]
     for wrong in ("uploads:../../etc/passwd", "uploads:/etc/passwd", f"uploads:{folder}/x", "uploads:gone/a.wav"):
         assert "was not uploaded here" in ann.call("add_upload", {"files": [{"path": wrong, "name": "a.wav"}]})["error"]
         sent = ann.client.post("/gradio_api/run/transcribe", json={"data": [file | {"path": wrong}, "", "", ""]})

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asrkit.decoding.transcript import Transcript
-from asrkit.errors import ConfigError
+from asrkit.errors import ConfigError, DataError
 from asrkit.files import write_atomic
 from asrkit.transcription.writers.annotations import to_audacity, to_ctm, to_eaf, to_elan_text, to_textgrid
 from asrkit.transcription.writers.subtitles import to_srt, to_vtt
@@ -34,6 +34,13 @@ WRITERS: dict[str, Writer] = {
 SUFFIXES = {"textgrid": "TextGrid", "elan": "elan.txt", "audacity": "labels.txt"}
 WITH_CHANNELS = ("eaf", "textgrid", "elan", "ctm", "json")
 """Formats that tell the words of several channels apart."""
+
+
+def find(name: str) -> Writer:
+    """Return the writer of a format. Raises DataError for a format that there is not."""
+    if name not in WRITERS:
+        raise DataError(f"There is no format {name!r:.60}; choose one of {', '.join(WRITERS)}.")
+    return WRITERS[name]
 
 
 def file_name(stem: str, name: str) -> str:

@@ -1,6 +1,7 @@
 // The microphone, for live transcription and for recording datasets.
 
 import { t } from "./strings.js";
+import { keepScreenOn } from "./wake_lock.js";
 
 const WORKLET_URL = new URL("capture_worklet.js", import.meta.url);
 const SETTLE_MS = 250; // what was spoken before Stop is still on its way through the browser
@@ -34,11 +35,12 @@ async function requestStream() {
 export async function openMicrophone({ chunkS, onChunk, onEnd = () => {} }) {
   const stream = await requestStream();
   const context = new AudioContext();
-  let node = null, isStopping = false, isClosed = false;
+  let node = null, isStopping = false, isClosed = false, letScreenSleep = () => {};
 
   function close() {
     if (isClosed) return;
     isClosed = true;
+    letScreenSleep();
     for (const track of stream.getTracks()) track.stop();
     if (context.state !== "closed") context.close();
     onEnd();
@@ -76,6 +78,7 @@ export async function openMicrophone({ chunkS, onChunk, onEnd = () => {} }) {
     context.close();
     throw error;
   }
+  letScreenSleep = keepScreenOn();
   return {
     sampleRate: context.sampleRate,
     isActive: () => !isClosed && stream.active,

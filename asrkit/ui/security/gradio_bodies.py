@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from asrkit.ui.security.quotas import Quotas
 logger = logging.getLogger(__name__)
 
 COMPONENT_SERVER = f"{API}/component_server"
+_FUNCTION_CALL = re.compile(f"{API}/(?:run|api|call)/([^/]+)")
 MAX_SESSION_NAME = 64
 SHARED_SESSION = secrets.token_urlsafe(24)
 """Random, so that no visitor can end it."""
@@ -57,6 +59,22 @@ def without_session(content: Mapping[str, Any], receive: Receive) -> Receive:
     For a session Gradio copies the state of all components. Server functions have no use for it.
     """
     return replay(orjson.dumps({**content, "session_hash": SHARED_SESSION}), receive)
+
+
+def add_defaults(path: str, content: dict[str, Any], app: Any) -> bool:
+    """Add the values of parameters that a function of the API has got since a program was written for it.
+
+    Returns whether there were any. app: Gradio's.
+    """
+    match = _FUNCTION_CALL.fullmatch(path.rstrip("/"))
+    values = content.get("data")
+    if match is None or not isinstance(values, list):
+        return False
+    functions = app.get_blocks().fns.values()
+    inputs = next((function.inputs for function in functions if function.api_name == match[1]), [])
+    missing = [getattr(block, "value", None) for block in inputs[len(values) :]]
+    content["data"] = [*values, *missing]
+    return bool(missing)
 
 
 async def run_mended(app: Any, scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,6 +30,7 @@ from asrkit.ui.security.deployment import Deployment, Kind
 from asrkit.ui.security.endpoints import JSON_TYPE, Endpoint
 from asrkit.ui.security.gradio_bodies import (
     SessionLimits,
+    add_defaults,
     check_gradio_body,
     is_component_call,
     run_mended,
@@ -102,6 +103,8 @@ class Guard:
         if scope["method"] == "POST":
             receive = await self._bound_body(scope, receive, headers, body, who)
             check_gradio_body(path, body.fields, scope["app"])
+            if add_defaults(path, body.fields, scope["app"]):
+                receive = replay(orjson.dumps(body.fields), receive)
             if is_component_call(path):
                 receive = without_session(body.fields, receive)
             elif who.role != Role.OPERATOR and (session := body.fields.get("session_hash")):

@@ -12,7 +12,6 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -169,9 +168,9 @@ class TranscribeApi:
     def format_transcript(self, request: Request) -> Reply:
         """Return a recording in one of the formats: {id, format} -> {name, text}."""
         recording = self.recordings.get(request["id"])
-        name = _check_format(request["format"])
-        file_name = writers.file_name(Path(recording.name).stem, name)
-        return {"name": file_name, "text": writers.WRITERS[name](recording.transcript)}
+        name = str(request["format"])
+        write = writers.find(name)
+        return {"name": writers.file_name(Path(recording.name).stem, name), "text": write(recording.transcript)}
 
     def zip_transcripts(self, query: Mapping[str, str]) -> bytes:
         """Return a zip of the recordings `ids`, separated by commas, that are done, in every format."""
@@ -292,9 +291,3 @@ def _describe_progress(recording: Recording) -> Reply:
         "seconds": recording.seconds,
         "text": join_words(recording.words[:40]),
     }
-
-
-def _check_format(name: Any) -> str:
-    if name not in writers.WRITERS:
-        raise DataError(strings.text("transcribe.no_format", name=repr(name), known=", ".join(writers.WRITERS)))
-    return str(name)

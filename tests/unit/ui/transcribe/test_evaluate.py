@@ -16,7 +16,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import AudioError, ConfigError, DataError, ModelError
 from asrkit.runs.store import RunStore
-from asrkit.transcription import model_cache
+from asrkit.transcription import model_cache, writers
 from asrkit.ui.transcribe import compare, endpoint
 from asrkit.ui.transcribe.evaluate import EvaluateApi, load_evaluation_clips
 from tests.support import tiny
@@ -250,3 +250,17 @@ def test_endpoint_replies_like_the_command_line(store, tmp_path):
     (tmp_path / "b.wav").write_text("no sound")
     with pytest.raises(AudioError, match="cannot be read as audio"):
         endpoint.transcribe_file(store, str(tmp_path / "b.wav"), "")
+
+
+@pytest.mark.parametrize("name", [*writers.WRITERS])
+def test_endpoint_writes_every_format(store, tmp_path, name):
+    soundfile.write(tmp_path / "a.wav", tiny.synthesize("abc de", np.random.default_rng(0)), SAMPLING_RATE)
+    plain = endpoint.transcribe_file(store, str(tmp_path / "a.wav"), "good")
+    reply = endpoint.transcribe_file(store, str(tmp_path / "a.wav"), "good", format_name=name)
+    assert {key: reply[key] for key in plain} == plain
+    assert reply["file_name"] == writers.file_name("a", name) and "abc" in reply["content"]
+
+
+def test_endpoint_refuses_an_unknown_format_before_it_transcribes(store):
+    with pytest.raises(DataError, match="There is no format 'doc'; choose one of txt, json"):
+        endpoint.transcribe_file(store, "gone.wav", "no such model", format_name="doc")
