@@ -71,7 +71,7 @@ def add_defaults(path: str, content: dict[str, Any], app: Any) -> bool:
     if match is None or not isinstance(values, list):
         return False
     functions = app.get_blocks().fns.values()
-    inputs = next((function.inputs for function in functions if function.api_name == match[1]), [])
+    inputs: list[Any] = next((function.inputs for function in functions if function.api_name == match[1]), [])
     missing = [getattr(block, "value", None) for block in inputs[len(values) :]]
     content["data"] = [*values, *missing]
     return bool(missing)
