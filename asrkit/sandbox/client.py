@@ -1,4 +1,4 @@
-"""The side of the app: start confined processes, and call functions in them."""
+"""The app's side: start confined processes, and call functions in them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from asrkit import errors
 from asrkit.errors import AsrkitError, ColumnError, DataError
 from asrkit.sandbox import confinement, limits, messages, server_process
+from asrkit.sandbox.allowed_paths import limit_number
 from asrkit.sandbox.confinement import landlock_version
 from asrkit.sandbox.limits import ResourceLimits
 from asrkit.sandbox.messages import Call, Confinement
@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 REQUIRED_VARIABLE = "ASRKIT_SANDBOX"
 """Environment variable, of this process and its workers: "required" where strangers may send files."""
 BUFFER_BYTES = 1 << 18
-MAX_INPUTS = 10_000
-"""Files that are allowed one by one; of more, their folders are."""
 
 _ERRORS = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AsrkitError)
@@ -88,7 +86,7 @@ class Sandbox:
             )
         self.limits = _limits.get()
         self._confined = Confinement(
-            tuple(map(str, _limit_number(reads))),
+            tuple(map(str, limit_number(reads))),
             tuple(map(str, writes)),
             self.limits,
             os.getcwd(),
@@ -245,39 +243,6 @@ def _reply_decoder(function: Callable[..., Any], is_stream: bool) -> messages.De
 def _close_all(processes: list[_Process]) -> None:
     while processes:
         processes.pop().close()
-
-
-def _limit_number(paths: Iterable[str | Path]) -> Iterable[str]:
-    """Return the paths, or the folders of very many, of which there may be millions: they are not kept."""
-    rest = map(str, paths)
-    unique: set[str] = set()
-    for path in rest:
-        unique.add(path)
-        if len(unique) > MAX_INPUTS:
-            return _list_folders(chain(unique, rest))
-    return unique
-
-
-def _list_folders(paths: Iterable[str]) -> set[str]:
-    """Return the folders of files, of links those of the files that they lead to. Each folder is listed once."""
-    links_of: dict[str, set[str]] = {}
-    folders: set[str] = set()
-    for path in paths:
-        folder = _folder(path)
-        if folder not in links_of:
-            links_of[folder] = set(_list_links(folder))
-        folders.add(os.path.dirname(os.path.realpath(path)) if path in links_of[folder] else folder)
-    return folders
-
-
-def _list_links(folder: str) -> Iterator[str]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        yield from (entry.path for entry in entries if entry.is_symlink())
-
-
-def _folder(path: str) -> str:
-    """Return the folder of a path, so that the paths of its entries begin with it."""
-    return path[: path.rfind("/") + 1] or "./"
 
 
 def _make_error(

@@ -16,7 +16,7 @@ from typing_extensions import TypeAliasType
 
 from asrkit import sandbox
 from asrkit.errors import AudioError, ColumnError, DataError
-from asrkit.sandbox import ResourceLimits, Sandbox, client, messages, server_process
+from asrkit.sandbox import ResourceLimits, Sandbox, allowed_paths, client, messages, server_process
 from tests.support import hostile_readers as hostile
 from tests.support.landlock import needs_landlock
 
@@ -55,7 +55,7 @@ def test_other_files_are_not_read(reader: Sandbox, inputs: Path) -> None:
 
 
 def test_of_very_many_files_the_folders_are_readable(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_INPUTS", 2)
+    monkeypatch.setattr(allowed_paths, "MAX_INPUTS", 2)
     (inputs.parent / "links").mkdir()
     for name in ("outside.txt", "links/other.txt"):
         (inputs.parent / name).write_text("other")
