@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_output(options: argparse.Namespace, stems: list[str]) -> None:
-    """Raise ConfigError for what would fail after an hour of listening."""
+    """Raise ConfigError for what would fail after an hour of transcribing."""
     if options.channels and options.format not in WITH_CHANNELS:
         raise ConfigError(
             f"{options.format} cannot tell channels apart; give --format {' or '.join(WITH_CHANNELS)}, or leave out "

@@ -273,7 +273,7 @@ class CtcTrainer(SavingTrainer):
     # Flags
 
     def _read_flags(self) -> set[str]:
-        """Control flags that this process sees now."""
+        """Return the control flags that this process sees now."""
         self._on_poll()
         return {flag for flag in FLAGS if self.run.has_flag(flag)}
 

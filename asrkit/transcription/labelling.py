@@ -69,8 +69,8 @@ def calibrate(clips: Iterable[EvaluatedClip]) -> Calibration:
     )
     if len(scored) < MIN_EVALUATED_CLIPS:
         raise DataError(
-            f"The model heard words in {len(scored)} clips of the evaluation data, which are too few to tell what its "
-            f"confidence is worth; give {MIN_EVALUATED_CLIPS} or more (--eval DATA)."
+            f"The model heard words in {len(scored)} clips of the evaluation data, too few to calibrate "
+            f"its confidence; give {MIN_EVALUATED_CLIPS} or more (--eval DATA)."
         )
     pools: list[Pool] = []
     for confidence, _, clip in scored:

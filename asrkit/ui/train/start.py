@@ -104,7 +104,7 @@ def start_run(
 
 
 def start_admitted(store: RunStore, config: TrainConfig, name: str = "", visibility: str = PRIVATE) -> Run:
-    """Start a run of whoever asks, within the limits of a visitor.
+    """Start a run for the sender, within the limits of a visitor.
 
     Raises AsrkitError or OSError where it cannot be started.
     """

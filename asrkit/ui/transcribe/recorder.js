@@ -214,7 +214,7 @@ class TranscribePanel {
     this.files.markShown();
   }
 
-  /** News of the file on view. */
+  /** Update what is shown of the selected file. */
   async showProgress(row, isOpen) {
     const { result } = this, { name, share } = row;
     if (row.state === "gone") return;
