@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_BYTES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZE = re.compile(r"(\d{1,15})\s*(|kb|mb|gb|tb)")
 
 
 def format_duration(seconds: float) -> str:
@@ -38,6 +42,12 @@ def format_size(num_bytes: float) -> str:
         if num_bytes >= scale:
             return f"{num_bytes / scale:.1f} {unit}" if num_bytes < 10 * scale else f"{num_bytes / scale:.0f} {unit}"
     return f"{num_bytes / 1e3:.0f} kB"
+
+
+def parse_size(text: str) -> int | None:
+    """Return the bytes of 500MB, 2 gb or 4096 (decimal units); None for any other text, and for 0."""
+    match = _SIZE.fullmatch(text.strip().lower())
+    return (int(match[1]) * _BYTES[match[2]] or None) if match else None
 
 
 def format_binary_size(num_bytes: float) -> str:

@@ -12,7 +12,20 @@ import io
 import sys
 
 from asrkit import __version__, logs, startup
-from asrkit.cli import align, audit, delivery, diagnose, evaluate, export, label, presets, runs, train, transcribe
+from asrkit.cli import (
+    align,
+    audit,
+    delivery,
+    diagnose,
+    evaluate,
+    export,
+    label,
+    presets,
+    runs,
+    shard,
+    train,
+    transcribe,
+)
 from asrkit.errors import AsrkitError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -60,6 +73,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"asrkit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, runs, audit, evaluate, transcribe, align, label, export, diagnose, presets):
+    for command in (train, runs, audit, evaluate, transcribe, align, label, shard, export, diagnose, presets):
         command.add_command(commands)
     return parser

@@ -127,7 +127,13 @@ def read_folder(folder: Path, options: ReadOptions) -> Contents:
         return Contents.from_table(saved.load(folder, options.clips_dir, options.choice), "saved by datasets")
     if layout := corpora.recognise(folder):
         return Contents(layout.read(folder), layout.title)
-    table_files = [entry for entry in entries if entry.is_file() and _is_table(entry)]
+    recordings = {entry.stem for entry in entries if files.is_audio(entry)}
+    table_files = [
+        entry
+        for entry in entries
+        # A JSON file beside a recording of its name describes that recording.
+        if entry.is_file() and _is_table(entry) and not (entry.suffix == ".json" and entry.stem in recordings)
+    ]
     if metadata := next((entry for entry in table_files if entry.stem.lower() == "metadata"), None):
         table = read_table(metadata, options)
         is_plain = table.layout.endswith((" table", "spreadsheet"))

@@ -8,6 +8,7 @@ recording's own suffix: clip.txt and clip.wav.txt are both of clip.wav.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections import defaultdict
@@ -61,13 +62,27 @@ def read(folder: Path, paths: Sequence[Path]) -> tuple[list[Utterance], tuple[Ma
             f"{folder} holds {len(clips)} recordings but no transcripts; add a metadata.csv with file_name and text, "
             f"or a .txt beside each (such as {clips[0].with_suffix(SUFFIX).name}){left.describe_all()}."
         )
+    described = {path for path in paths if path.suffix == ".json"}
     rows = []
     for clip, found in of_clips:
         text, marks = _read_transcript(clip, found) if found else ("", (left.mark_missing(clip),))
         duration_s = files.measure_duration(clip)
-        rows.append(Utterance(str(clip), text, duration_s, row=str(clip.relative_to(folder)), marks=marks))
+        speaker = _read_speaker(clip.with_suffix(".json")) if clip.with_suffix(".json") in described else None
+        rows.append(Utterance(str(clip), text, duration_s, speaker, row=str(clip.relative_to(folder)), marks=marks))
     notes = left.notes()
     return rows, (*notes, Mark("one-of-several", "; ".join(copies[:MAX_LISTED]))) if copies else notes
+
+
+def _read_speaker(path: Path) -> str | None:
+    """Return the speaker that a JSON file beside a recording names, as in shards (`data.shards`)."""
+    try:
+        if path.stat().st_size > MAX_OTHER_BYTES:
+            return None
+        about = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    speaker = about.get("speaker") if isinstance(about, dict) else None
+    return speaker.strip() or None if isinstance(speaker, str) else None
 
 
 def _leave_out_copies(clips: Sequence[Path]) -> tuple[list[Path], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -12,9 +11,7 @@ from typing import Any
 from asrkit.errors import ConfigError, QuotaError
 from asrkit.ui import strings
 from asrkit.ui.security.permissions import Role, current_identity
-
-_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_NUMBER = re.compile(r"(\d{1,15})\s*(|kb|mb|gb|tb)")
+from asrkit.units import parse_size
 
 
 def _quota(default: int, variable: str, *settings: str) -> Any:
@@ -78,9 +75,8 @@ def read_quotas(environ: Mapping[str, str] = os.environ) -> Quotas:
     for each in fields(Quotas):
         variable = each.metadata["variable"]
         if text := environ.get(variable, "").strip().lower():
-            match = _NUMBER.fullmatch(text)
-            value = int(match[1]) * _UNITS[match[2]] if match else 0
-            if value <= 0:
+            value = parse_size(text)
+            if not value:
                 raise ConfigError(f"{variable} is {text!r}; give a whole number above zero, with mb or gb for a size.")
             given[each.name] = value
     return Quotas(**given)
