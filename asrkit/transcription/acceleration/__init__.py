@@ -38,8 +38,9 @@ _measure_lock = threading.Lock()
 def accelerate(transcriber: Transcriber, *, may_measure: bool) -> None:
     """Choose the engine of a transcriber, at once where it was measured before, else in the background.
 
-    may_measure: False while a run needs the processor; call it again later. GPUs stay with PyTorch, and so do models
-    that are too small to gain anything, and those that a visitor has fetched, whose files are the visitor's own.
+    What was measured on a busy machine is used, and measured again. may_measure: False while a run needs the
+    processor; call it again later. GPUs stay with PyTorch, and so do models that are too small to gain anything, and
+    those that a visitor has fetched, whose files are the visitor's own.
     """
     if best_device() != "cpu" or choices.is_disabled() or transcriber in _settled:
         return
@@ -51,11 +52,15 @@ def accelerate(transcriber: Transcriber, *, may_measure: bool) -> None:
         if transcriber in _settled or (choice is None and not may_measure):
             return
         _settled.add(transcriber)
-    if choice is None:
+    if choice is not None:
+        _use(transcriber, checkpoint, choice)
+    if may_measure and _is_wanted(choice):
         arguments = (checkpoint, choices.read_weights(checkpoint), weakref.ref(transcriber))
         threading.Thread(target=_measure, args=arguments, daemon=True, name="acceleration").start()
-    else:
-        _use(transcriber, checkpoint, choice)
+
+
+def _is_wanted(choice: Choice | None) -> bool:
+    return choice is None or choice.is_provisional
 
 
 def _measure(checkpoint: Path, weights: Weights, reference: weakref.ref[Transcriber]) -> None:
@@ -64,7 +69,7 @@ def _measure(checkpoint: Path, weights: Weights, reference: weakref.ref[Transcri
     weights: of the model in memory; a checkpoint that was replaced meanwhile has another graph.
     """
     with _measure_lock:
-        if choices.recall(checkpoint) is None:  # else another transcriber of it came first
+        if _is_wanted(choices.recall(checkpoint)):  # else another transcriber of it came first
             result = subprocess.run(
                 [*child.module_command(PROGRAM), str(checkpoint)],
                 env=child.environment(os.environ),

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ GRAPHS = {"onnxruntime-float32": "float32.onnx", "onnxruntime-int8": "int8.onnx"
 DTYPES = {"pytorch-float32": "float32", "pytorch-bfloat16": "bfloat16"}
 """Engine -> number format of the model in PyTorch."""
 MAX_KEPT = 200
+MAX_BUSY = 3
+"""Measurements on a busy machine after which the last one counts."""
 
 Stamp = list[int]
 """Size in bytes and time of the last change in nanoseconds."""
@@ -42,13 +44,20 @@ class Choice:
     """The engine of a model on a machine.
 
     speeds: of each engine that was measured, in seconds of audio a second. reason: why a faster one is not used. graph:
-    of the file that the engine runs.
+    of the file that the engine runs. num_busy: how often it was measured in vain, as other work kept the processor
+    busy; 0 once it did not.
     """
 
     engine: str
     speeds: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     graph: Stamp | None = None
+    num_busy: int = 0
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether to measure once more: the machine was busy, and has not been so at every attempt."""
+        return 0 < self.num_busy < MAX_BUSY
 
     def describe(self, checkpoint: Path) -> str:
         """Return a sentence for the log."""
@@ -113,7 +122,7 @@ def remember(checkpoint: Path, choice: Choice, weights: Weights) -> None:
     weights: those that were measured; the checkpoint may have been replaced since.
     """
     if choice.engine in GRAPHS:
-        choice = Choice(choice.engine, choice.speeds, choice.reason, _stamp(graph_path(checkpoint, choice.engine)))
+        choice = replace(choice, graph=_stamp(graph_path(checkpoint, choice.engine)))
     book = _read()
     entry = _entry(book, checkpoint, weights) or {"weights": weights, "machines": {}}
     entry["machines"][pace.name_machine("cpu")] = asdict(choice)

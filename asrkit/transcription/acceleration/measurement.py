@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -28,15 +30,25 @@ from asrkit.transcription.transcriber import Transcriber
 from asrkit.units import format_size
 
 MEASURED_S, MIN_ROUNDS = 1.0, 3
-"""Time in which engines take turns, and how often each does at least. A turn is one clip, then several together."""
-TURN_S, MAX_SAMPLE_S = 0.2, 16.0
-"""Time of a turn in float32, about, and audio in it at most: slow models get less."""
+"""Time in which engines take turns, and how often each does at least."""
+TURN_S = 0.5
+"""Time of a turn in float32, about. It has at most a full batch for each thread, as files have."""
+MAX_BUSY_SHARE = 0.25
+"""Of the processor that other work may take without a measurement being repeated another time."""
 MIN_GAIN = 1.1
 """How much faster than the next simpler engine another one must be to be used."""
 MIN_SHARE = 0.5
 """Of the speed of the fastest engine: one that is slower in its first turn has no other."""
 MEMORY_FACTOR, DISK_FACTOR = 6, 3
 """Memory and disk that an export needs, by the size of the weights in float32: several copies are there at once."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """alone_s: seconds for one clip. together_s: seconds of the processor for several, divided by the threads."""
+
+    alone_s: float
+    together_s: float
 
 
 def main(checkpoint: Path, measuring: Executor) -> None:
@@ -47,9 +59,12 @@ def main(checkpoint: Path, measuring: Executor) -> None:
     folder = choices.graph_path(checkpoint, "onnxruntime-float32").parent
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder):
-        if choices.recall(checkpoint) is None:
+        before = choices.recall(checkpoint)
+        if before is None or before.is_provisional:
             weights = choices.read_weights(checkpoint)
-            choices.remember(checkpoint, choose(checkpoint, measuring), weights)
+            choice = choose(checkpoint, measuring)
+            num_busy = choice.num_busy and choice.num_busy + (before.num_busy if before else 0)
+            choices.remember(checkpoint, replace(choice, num_busy=num_busy), weights)
 
 
 def choose(checkpoint: Path, measuring: Executor) -> Choice:
@@ -61,14 +76,16 @@ def choose(checkpoint: Path, measuring: Executor) -> Choice:
         graphs = _export(checkpoint, model, clips)
     except Exception as error:  # of the exporter, of onnxruntime, or of the disk: PyTorch goes on
         reason = f"onnxruntime is not used: {first_line(error)}"
-    speeds = measuring.submit(measure, model, graphs, clips).result()
-    return select(speeds, lambda: _writes_same_text(model, graphs, clips), reason)
+    speeds, busy_share = measuring.submit(measure, model, graphs, clips).result()
+    choice = select(speeds, lambda: _writes_same_text(model, graphs, clips), reason)
+    return replace(choice, num_busy=int(busy_share > MAX_BUSY_SHARE))
 
 
-def measure(model: Transcriber, graphs: Mapping[str, Path], clips: ClipSet) -> dict[str, float]:
-    """Return the speed of each engine, in seconds of audio a second.
+def measure(model: Transcriber, graphs: Mapping[str, Path], clips: ClipSet) -> tuple[dict[str, float], float]:
+    """Return (the speed of each engine in seconds of audio a second, the share of the processor that others took).
 
-    They take turns, so that other work on the machine slows all of them; the fastest turn of each counts.
+    They take turns, so that other work on the machine slows all of them, and the best of each counts. Several clips are
+    measured in time of the processor, which other work hardly changes: each thread computes batches of its own.
     """
     inference_threads.forget_threads()  # those that the comparison with PyTorch has started have its low priority
     engines = {
@@ -78,16 +95,45 @@ def measure(model: Transcriber, graphs: Mapping[str, Path], clips: ClipSet) -> d
     }
     for transcriber in engines.values():
         transcriber.engine.warm_up()
-    waves = check.load_sample(clips, 0.0)
-    waves = check.load_sample(clips, min(MAX_SAMPLE_S, TURN_S * _measure_turn(model, waves)))
-    speeds = {name: _measure_turn(transcriber, waves) for name, transcriber in engines.items()}
+    (wave,) = waves = check.load_sample(clips, 0.0)
+    first = _measure_turn(model, waves)
+    sample_s = TURN_S * model.engine.num_threads * wave.duration_s / first.together_s
+    sample_s = min(sample_s, model.engine.num_threads * model.engine.max_batch_s)
+    waves = check.load_sample(clips, sample_s)
+    waves *= math.ceil(sample_s / sum(wave.duration_s for wave in waves))
+    meter = BusyMeter()
+    turns = {name: [_measure_turn(transcriber, waves)] for name, transcriber in engines.items()}
+    speeds = {name: compute_speed(waves, found) for name, found in turns.items()}
     compared = [name for name, speed in speeds.items() if speed >= MIN_SHARE * max(speeds.values())]
     rounds, started = 1, time.monotonic()
     while rounds < MIN_ROUNDS or time.monotonic() - started < MEASURED_S:
         for name in compared:
-            speeds[name] = max(speeds[name], _measure_turn(engines[name], waves))
+            turns[name].append(_measure_turn(engines[name], waves))
         rounds += 1
-    return {name: round(speed, 1) for name, speed in speeds.items()}
+    return {name: compute_speed(waves, found) for name, found in turns.items()}, meter.read_share()
+
+
+def compute_speed(waves: Sequence[Waveform], turns: Sequence[Turn]) -> float:
+    """Return the seconds of audio a second of the first wave alone and all together, by the best of several turns."""
+    elapsed_s = min(turn.alone_s for turn in turns) + min(turn.together_s for turn in turns)
+    return round((waves[0].duration_s + sum(wave.duration_s for wave in waves)) / elapsed_s, 1)
+
+
+class BusyMeter:
+    """Measures how much of the processor other processes take from now on."""
+
+    def __init__(self) -> None:
+        self._started = self._read()
+
+    def read_share(self) -> float:
+        """Return the share of all cores that they took, 0 to 1."""
+        elapsed_s, busy_s, own_s = (now - before for now, before in zip(self._read(), self._started, strict=True))
+        return max(0.0, busy_s - own_s) / max(elapsed_s, 0.01) / (psutil.cpu_count() or 1)
+
+    def _read(self) -> tuple[float, float, float]:
+        """Return seconds (of the clock, of the processor in all, of the processor in this process)."""
+        times = psutil.cpu_times()
+        return time.monotonic(), sum(times[:3]) + getattr(times, "steal", 0.0), time.process_time()
 
 
 def select(speeds: Mapping[str, float], is_int8_same: Callable[[], bool], reason: str = "") -> Choice:
@@ -103,13 +149,15 @@ def select(speeds: Mapping[str, float], is_int8_same: Callable[[], bool], reason
     return Choice(best, dict(speeds), reason)
 
 
-def _measure_turn(transcriber: Transcriber, waves: Sequence[Waveform]) -> float:
-    """Return the speed with one clip, as in live transcription, and several together, as in files."""
-    clips = [wave.samples for wave in waves]
+def _measure_turn(transcriber: Transcriber, waves: Sequence[Waveform]) -> Turn:
+    """Measure one clip, as in live transcription, and several together, as in files."""
+    clips, engine = [wave.samples for wave in waves], transcriber.engine
     started = time.perf_counter()
-    transcriber.engine.log_probabilities(clips[:1])
-    transcriber.engine.log_probabilities(clips)
-    return (waves[0].duration_s + sum(wave.duration_s for wave in waves)) / (time.perf_counter() - started)
+    engine.log_probabilities(clips[:1])
+    alone_s = time.perf_counter() - started
+    started = time.process_time()
+    engine.log_probabilities(clips)
+    return Turn(alone_s, max((time.process_time() - started) / engine.num_threads, 1e-6))
 
 
 def _writes_same_text(model: Transcriber, graphs: Mapping[str, Path], clips: ClipSet) -> bool:
