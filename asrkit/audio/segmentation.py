@@ -10,6 +10,7 @@ that a voice that the detector does not know is not lost.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,13 +76,16 @@ class Segment:
 
 
 class Segmenter:
-    """Takes blocks of samples, returns segments. Memory: one segment, at most MAX_SEGMENT_S + LOOK_BACK_S long."""
+    """Takes blocks of samples, returns segments. Memory: one segment, at most MAX_SEGMENT_S + LOOK_BACK_S long.
 
-    def __init__(self) -> None:
+    pool: as for `SileroVad`; segments are the same.
+    """
+
+    def __init__(self, pool: Executor | None = None) -> None:
         capacity = round((MAX_SEGMENT_S + LOOK_BACK_S + 1.0) * SAMPLING_RATE)
         self._samples, self._levels = np.zeros(capacity, np.float32), np.zeros(capacity // FRAME, np.float32)
         self._speech = np.zeros(capacity // FRAME, np.float32)  # the probability of speech beside each level
-        self._detector, self._probabilities = SileroVad(), np.zeros(0, np.float32)
+        self._detector, self._probabilities = SileroVad(pool), np.zeros(0, np.float32)
         self._num_detected = 0  # samples passed to the detector
         self._speech_run = 0  # frames of uninterrupted speech up to now
         self._trusts_detector = False  # whether the detector has recognised a voice in this recording

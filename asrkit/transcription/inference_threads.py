@@ -21,8 +21,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ALONE, BESIDE, PREPARING = "inference", "inference-core", "features"
-"""Names of the threads: the one that uses all cores, those that have one each, and the one that prepares batches."""
+ALONE, BESIDE, PREPARING, DETECTING = "inference", "inference-core", "features", "speech-detection"
+"""Names of the threads: the one that uses all cores, those that have one each, the one that prepares batches for a GPU,
+and those that find speech in recordings."""
 
 _pools: dict[str, ThreadPoolExecutor] = {}
 _pools_lock = threading.Lock()

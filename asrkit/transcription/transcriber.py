@@ -8,21 +8,21 @@ import ctypes
 import itertools
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from asrkit.audio import SAMPLING_RATE, Waveform
+from asrkit.audio import SAMPLING_RATE, Waveform, vad
 from asrkit.audio.segmentation import Segment, Segmenter
 from asrkit.decoding.loading import load_decoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
-from asrkit.transcription.engine import Engine
+from asrkit.transcription.engine import ALL_THREADS, Engine
 from asrkit.transcription.export.graph import Layout
-from asrkit.transcription.inference_threads import iter_ahead
+from asrkit.transcription.inference_threads import DETECTING, get_pool, iter_ahead
 from asrkit.transcription.onnx_graph import OnnxGraph
 
 MAX_CLIP_S = 24.0
@@ -86,12 +86,15 @@ class Transcriber:
 
         The next of it is read and segmented meanwhile, in a thread of its own, except where there is only one for all.
         """
-        merger, has_threads = SegmentMerger(), self.engine.num_threads > 1 or self.engine.device.type != "cpu"
-        groups = iter_groups(blocks, GROUP_BATCHES * self.engine.max_batch_s)
+        merger, num_threads = SegmentMerger(), self.engine.num_threads
+        detecting = get_pool(DETECTING, ALL_THREADS) if num_threads > 1 else None
+        blocks = join_blocks(blocks, vad.BATCH_SAMPLES * num_threads)
+        groups = iter_groups(blocks, GROUP_BATCHES * self.engine.max_batch_s, detecting)
+        num_ahead = int(num_threads > 1 or self.engine.device.type != "cpu")
         with (
             contextlib.closing(groups),
             ThreadPoolExecutor(1, "segmentation") as pool,
-            contextlib.closing(iter_ahead(pool, _next_group, itertools.repeat(groups), int(has_threads))) as ahead,
+            contextlib.closing(iter_ahead(pool, _next_group, itertools.repeat(groups), num_ahead)) as ahead,
         ):
             for group in ahead:
                 if group is None:
@@ -132,9 +135,26 @@ class Transcriber:
         return np.concatenate(parts)
 
 
-def iter_groups(blocks: Iterable[np.ndarray], group_s: float) -> Generator[Group, None, None]:
-    """Yield (samples consumed, consecutive segments of a recording, about `group_s` together); at last what is left."""
-    segmenter, waiting, num_waiting = Segmenter(), list[Segment](), 0
+def join_blocks(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+    """Yield the same samples in blocks of at least `num_samples`, but for the last."""
+    waiting: list[np.ndarray] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= num_samples:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def iter_groups(
+    blocks: Iterable[np.ndarray], group_s: float, pool: Executor | None = None
+) -> Generator[Group, None, None]:
+    """Yield (samples consumed, consecutive segments of a recording, about `group_s` together); at last what is left.
+
+    pool: threads that find speech.
+    """
+    segmenter, waiting, num_waiting = Segmenter(pool), list[Segment](), 0
     for block in blocks:
         new = segmenter.push(block)
         waiting += new

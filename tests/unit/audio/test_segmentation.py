@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import numpy as np
@@ -213,3 +214,19 @@ def test_block_size_does_not_change_segments_under_music(size):
     samples, _ = sentences(0.7)
     mixed = (samples + 0.2 * np.sqrt((samples**2).mean()) * music(len(samples))).astype(np.float32)
     assert kept_spans_s(segment_audio(mixed)) == kept_spans_s(segment_in_blocks(mixed, [size]))
+
+
+def test_several_threads_find_the_same_segments():
+    """As of a file, whose blocks are minutes long, against a microphone."""
+    rng, parts = np.random.default_rng(0), []
+    for clip in load_clips(40):
+        parts += [clip, quiet(rng.uniform(0.05, 1.0))]
+    samples = np.concatenate(parts)
+    with ThreadPoolExecutor(3) as pool:
+        segmenter = Segmenter(pool)
+        found = [*segmenter.push(samples), *segmenter.finish()]
+    expected = segment_in_blocks(samples, [8000])
+    assert len(found) == len(expected) > 20
+    for one, other in zip(found, expected, strict=True):
+        assert (one.start, one.keep_from, one.keep_to) == (other.start, other.keep_from, other.keep_to)
+        np.testing.assert_array_equal(one.samples, other.samples)

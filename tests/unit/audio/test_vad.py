@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,16 @@ def test_block_size_does_not_change_a_bit(size):
     at_once = SileroVad().push(samples)
     assert len(at_once) == len(samples) // FRAME_SAMPLES
     np.testing.assert_array_equal(at_once, np.concatenate(in_blocks))
+
+
+@pytest.mark.parametrize("size", [vad.BATCH_SAMPLES + 1, 5 * vad.BATCH_SAMPLES])
+def test_several_threads_do_not_change_a_bit(size):
+    samples = np.concatenate(load_clips(40))
+    assert len(samples) > 5 * vad.BATCH_SAMPLES
+    with ThreadPoolExecutor(3) as pool:
+        detector = SileroVad(pool)
+        in_threads = [detector.push(samples[start : start + size]) for start in range(0, len(samples), size)]
+    np.testing.assert_array_equal(np.concatenate(in_threads), SileroVad().push(samples))
 
 
 def test_probabilities_equal_those_of_silero_vads_own_code(monkeypatch):
