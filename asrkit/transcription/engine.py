@@ -26,6 +26,10 @@ ALL_THREADS = torch.get_num_threads()
 """Threads that wait for each other in every layer: fastest alone, and much slower than one thread where another
 process, such as a run, keeps the cores busy (seen: 11 to 89 x real time with two, 158 to 295 with one)."""
 
+MIN_SHARED_WORK = 3e7
+"""Parameters x seconds of a batch from which on several threads share it where it is alone. For 3 s of speech the
+starter needs 19 ms in bfloat16 with one thread and 23 with two; for 12 s, 53 and 42."""
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -164,6 +168,9 @@ class Engine:
             with self._gate.alone():
                 return batch.indices, self._infer_with_fallback(batch)
 
+        def compute_alone(indices: list[int]) -> tuple[list[int], list[np.ndarray]]:
+            return compute(prepare(indices))
+
         def compute_beside(indices: list[int]) -> tuple[list[int], list[np.ndarray]]:
             batch = prepare(indices)
             with self._gate.shared():
@@ -175,7 +182,7 @@ class Engine:
             prepared = iter_ahead(get_pool(PREPARING), prepare, batches, 1)
             yield from iter_ahead(get_pool(ALONE), compute, prepared, 1)
         elif self.num_threads == 1 or len(batches) == 1:
-            yield from iter_ahead(get_pool(ALONE), lambda indices: compute(prepare(indices)), batches, 0)
+            yield from iter_ahead(get_pool(ALONE), compute_alone, batches, 0)
         else:
             yield from iter_ahead(get_pool(BESIDE, ALL_THREADS), compute_beside, batches, self.num_threads)
 
@@ -199,7 +206,7 @@ class Engine:
         Other programs may use the GPU too.
         """
         try:
-            return self._infer(batch, self.num_threads)
+            return self._infer(batch, self._choose_num_threads(batch))
         except torch.OutOfMemoryError:
             if self.device.type == "cpu":
                 raise
@@ -213,6 +220,11 @@ class Engine:
         self._place_model("cpu")
         torch.cuda.empty_cache()
         return self._infer(batch, self.num_threads)
+
+    def _choose_num_threads(self, batch: _Batch) -> int:
+        """Return how many threads share a batch that is alone."""
+        audio_s = len(batch.clips) * len(batch.clips[0]) / SAMPLING_RATE
+        return self.num_threads if self.num_parameters * audio_s >= MIN_SHARED_WORK else 1
 
     @torch.inference_mode()
     def _infer(self, batch: _Batch, num_threads: int) -> list[np.ndarray]:

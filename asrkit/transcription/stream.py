@@ -16,6 +16,7 @@ import numpy as np
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.audio.segmentation import Segment, Segmenter
+from asrkit.audio.waveform import Samples
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Word
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # stream imports without torch
     from asrkit.decoding.protocols import Decoder
     from asrkit.transcription.transcriber import Transcriber
 
+NO_SAMPLES: Samples = np.zeros(0, np.float32)
 MAX_PARTIAL_SHARE = 0.25
 """Largest share of real time that is spent on provisional text: a slow model updates it less often."""
 MIN_PARTIAL_INTERVAL_S = 0.4
@@ -50,7 +52,7 @@ class LiveSession:
     def duration_s(self) -> float:
         return self._segmenter.position / SAMPLING_RATE
 
-    def push_chunk(self, samples: np.ndarray) -> LiveUpdate:
+    def push_chunk(self, samples: Samples) -> LiveUpdate:
         """Take the next (n,) float32 samples at 16 kHz."""
         final = self._transcribe_final(self._segmenter.push(samples))
         if not self._segmenter.has_speech:
@@ -59,10 +61,11 @@ class LiveSession:
             self._partial = self._transcribe_partial()
         return LiveUpdate(final, self._partial)
 
-    def finish(self) -> LiveUpdate:
-        """Return the last words as final; no more chunks may follow."""
+    def finish(self, samples: Samples = NO_SAMPLES) -> LiveUpdate:
+        """Take the last (n,) samples; return the last words as final. They are transcribed once, without a partial."""
+        segments = [*self._segmenter.push(samples), *self._segmenter.finish()]
         self._partial = []
-        return LiveUpdate(self._transcribe_final(self._segmenter.finish()), [])
+        return LiveUpdate(self._transcribe_final(segments), [])
 
     def _transcribe_final(self, segments: list[Segment]) -> list[Word]:
         return self._transcriber.transcribe_segments(segments, self._merger, self._decoder) if segments else []

@@ -3,10 +3,10 @@
     python -m tests.benchmarks.transcription [--model CHECKPOINT] [--data DATASET] [--minutes 10] [--big]
     OMP_NUM_THREADS=1 python -m tests.benchmarks.transcription --cpu-time
 
-200 short clips; one long file of joined clips (the pipeline with its chunking on); live chunks of half a second, and
-what is left to do when they end, against transcribing the buffer again. asrkit runs the engine that it measures to be
-the fastest, and the one in PyTorch for comparison; the pipeline is given each of several batch sizes, and its best one
-counts. All take turns, and a ratio is the median of those of the turns.
+200 short clips; one long file of joined clips (the pipeline with its chunking on); live chunks of half a second,
+against transcribing the buffer again; the time from Stop to the last words. asrkit runs the engine that it measures
+to be the fastest, and the one in PyTorch for comparison; the pipeline is given each of several batch sizes, and its
+best one counts. All take turns, and a ratio is the median of those of the turns.
 --big adds a model of wav2vec2-base's shape (94 M random parameters) to the live part. --cpu-time counts the time of the
 processor, which other work on the machine does not change: with one thread, as waiting threads count too. --precision
 only compares float32, bfloat16 and dynamic int8 in PyTorch, for this model and, with --big, for that one.
@@ -44,6 +44,7 @@ from asrkit.transcription.transcriber import Transcriber
 CLIPS, CHUNK_S, PAUSE_S = 200, 0.5, 0.4
 ROUNDS, TURNS, BIG_CLIPS = 4, 5, 20
 BATCH_SIZES = (1, 4, 8, 16)
+STOPS, MAX_STOP_S, LOUD = 40, 0.4, 0.02
 clock = time.perf_counter
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 
@@ -78,10 +79,13 @@ def main() -> None:
         compare_short_clips(own, reference, waves, references[:CLIPS])
         compare_file(own, reference, long, texts)
         measure_live("the same model", fastest, long, texts)
+        measure_stop("the same model", fastest, long)
         if options.big:
-            large = Path(folder, "large")
-            write_large_checkpoint(large)
-            measure_live("94 M parameters", load_fastest(str(large)), long, None)
+            path = Path(folder, "large")
+            write_large_checkpoint(path)
+            large = load_fastest(str(path))
+            measure_live("94 M parameters", large, long, None)
+            measure_stop("94 M parameters", large, long)
 
 
 def load_fastest(model: str) -> Transcriber:
@@ -182,6 +186,34 @@ def measure_live(name: str, transcriber: Transcriber, wave: Waveform, texts: str
             again += (clock() - started) * 30 / CHUNK_S
         ratio = again / np.sum(elapsed_s[: 4 * 60])
         print(f"live, {name}: transcribing the buffer again at each chunk takes {ratio:.0f} times as long (2 min)")
+
+
+def measure_stop(name: str, transcriber: Transcriber, wave: Waveform) -> None:
+    """Measure the time from Stop to the last words, which are those after the last pause, at most 15 s.
+
+    Stop is pressed all over the recording, wherever a chunk ends, and after 14 s of speech in which no pause is found.
+    """
+    chunks, elapsed_s = blocks(wave, CHUNK_S), []
+    for stop in range(2, len(chunks), max(1, len(chunks) // STOPS)):
+        session = LiveSession(transcriber)
+        for chunk in chunks[max(0, stop - round(30 / CHUNK_S)) : stop]:
+            session.push_chunk(chunk)
+        started = clock()
+        session.finish(chunks[stop])
+        elapsed_s.append(clock() - started)
+    speech = np.resize(wave.samples[np.abs(wave.samples) > LOUD], 14 * SAMPLING_RATE)
+    session, (*before, last) = LiveSession(transcriber), blocks(Waveform(speech), CHUNK_S)
+    for chunk in before:
+        session.push_chunk(chunk)
+    started = clock()
+    session.finish(last)
+    longest_s = clock() - started
+    verdict = "within" if max(*elapsed_s, longest_s) <= MAX_STOP_S else "NOT within"
+    print(
+        f"live, {name}: the last words come {np.median(elapsed_s):.3f} s after Stop (at most {max(elapsed_s):.3f} in "
+        f"{len(elapsed_s)} stops), and {longest_s:.3f} s after 14 s without a pause ({verdict} {MAX_STOP_S})",
+        flush=True,
+    )
 
 
 def compare_precisions(

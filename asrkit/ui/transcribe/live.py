@@ -57,13 +57,12 @@ def _push_chunk(store: RunStore, recording: Recording, microphone: Microphone, p
     microphone.session = session
     started = time.monotonic()
     recording.append(samples)
-    update = session.push_chunk(samples)
+    update = session.finish(samples) if is_last else session.push_chunk(samples)
     microphone.num_chunks += 1
     recording.words += update.final
     recording.partial = join_words(update.partial)
     if is_last:
-        recording.words += session.finish().final
-        recording.partial, recording.microphone = "", None
+        recording.microphone = None
         finish(recording)
     recording.seconds += time.monotonic() - started
 

@@ -167,7 +167,7 @@ def test_one_thread_runs_all_single_batches(transcriber, monkeypatch):
 
 
 def test_batches_on_the_cpu_run_side_by_side_on_a_thread_each(checkpoint, monkeypatch):
-    """Two batches meet in the model; one alone uses all threads."""
+    """Two batches meet in the model; one alone uses all threads, if it is worth it."""
     engine, meeting, used, real = Engine(str(checkpoint)), threading.Barrier(2, timeout=60), [], Engine._infer
     monkeypatch.setattr(inference_threads, "_pools", {})
     monkeypatch.setattr("asrkit.transcription.engine.ALL_THREADS", 2)
@@ -185,8 +185,15 @@ def test_batches_on_the_cpu_run_side_by_side_on_a_thread_each(checkpoint, monkey
     together = engine.log_probabilities(clips)
     assert used == [1, 1] and not meeting.broken
     np.testing.assert_allclose(together[0], expected[0], atol=1e-4)
+    monkeypatch.setattr("asrkit.transcription.engine.MIN_SHARED_WORK", engine.num_parameters)
     engine.log_probabilities(clips[:1])
     assert used[2:] == [2]
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        Engine, "_infer", lambda self, batch, num_threads: used.append(num_threads) or real(self, batch, 1)
+    )
+    engine.log_probabilities(clips[:1])
+    assert used[3:] == [1]
 
 
 class OverlappingEngine(Engine):

@@ -65,6 +65,18 @@ def test_words_are_partial_during_speech_and_final_after_a_pause():
     assert list(after[-1].partial) == [] and list(live.finish().final) == []
 
 
+@pytest.mark.parametrize("size", [1, SAMPLING_RATE // 4])
+def test_what_is_open_at_the_end_is_transcribed_once(size):
+    """The last chunk has no partial of its own: the final words come sooner."""
+    samples = tiny.synthesize("abc de", np.random.default_rng(0))
+    transcriber = ToneTranscriber()
+    live, real, lengths = LiveSession(transcriber), transcriber.transcribe_segments, []
+    live.push_chunk(samples[:-size])
+    transcriber.transcribe_segments = lambda pieces, *others: lengths.append(len(pieces)) or real(pieces, *others)
+    update = live.finish(samples[-size:])
+    assert lengths == [1] and [word.word for word in update.final] == ["abc", "de"] and not update.partial
+
+
 def test_cost_of_a_chunk_does_not_grow():
     """What is num_samples for a chunk is bounded, with and without pauses, and does not grow with the session."""
     for pause_s in ((0.0,), (0.9,)):
