@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from asrkit.data.manifest import Utterance
 from asrkit.errors import AudioError, DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.text.normalisers import normalise
+from asrkit.transcription.inference_threads import iter_ahead
 from asrkit.transcription.report import EvaluatedClip, EvaluationReport
 
 if TYPE_CHECKING:  # which imports torch
@@ -21,7 +23,7 @@ if TYPE_CHECKING:  # which imports torch
     from asrkit.transcription.transcriber import Transcriber
 
 MAX_GROUP_CLIPS, MAX_GROUP_S = 64, 600.0
-"""Clips, and seconds of audio, that are in memory at once."""
+"""Clips, and seconds of audio, that are transcribed together; as many are decoded meanwhile, and as many wait."""
 UNKNOWN_DURATION_S = 30.0
 """Duration that a clip of unknown length is counted with."""
 
@@ -46,10 +48,15 @@ def evaluate(
     started = time.monotonic()
     clips: dict[int, EvaluatedClip] = {}
     errors: list[AudioError] = []
-    with AudioReader(utterance.audio for utterance in utterances if not utterance.fault) as reader:
-        for group in _group_by_length([utterance.duration_s for utterance in utterances]):
+    groups = _group_by_length([utterance.duration_s for utterance in utterances])
+    with (
+        AudioReader(utterance.audio for utterance in utterances if not utterance.fault) as reader,
+        ThreadPoolExecutor(1, "clips") as pool,
+        contextlib.closing(iter_ahead(pool, lambda group: _load_waves(utterances, group, reader), groups, 1)) as loaded,
+    ):
+        for waves, unreadable in loaded:
             on_progress("Transcribing the clips", len(clips) + len(errors), len(utterances))
-            waves = _load_waves(utterances, group, errors, reader)
+            errors += unreadable
             if not waves:
                 continue
             transcripts = transcriber.transcribe_batch(list(waves.values()), decoder)
@@ -69,9 +76,9 @@ def evaluate(
 
 
 def _load_waves(
-    utterances: Sequence[Utterance], group: list[int], errors: list[AudioError], reader: AudioReader
-) -> dict[int, Waveform]:
-    """Decode the clips of a group on all cores; append the errors of those that cannot be read."""
+    utterances: Sequence[Utterance], group: list[int], reader: AudioReader
+) -> tuple[dict[int, Waveform], list[AudioError]]:
+    """Decode the clips of a group on all cores, while the last group is transcribed; return the errors of others."""
 
     def load(index: int) -> Waveform | AudioError:
         utterance = utterances[index]
@@ -82,14 +89,14 @@ def _load_waves(
         except AudioError as error:
             return error
 
-    waves: dict[int, Waveform] = {}
+    waves, errors = dict[int, Waveform](), list[AudioError]()
     with ThreadPoolExecutor(count_cores()) as threads:
         for index, loaded in zip(group, threads.map(load, group), strict=True):
             if isinstance(loaded, AudioError):
                 errors.append(loaded)
             else:
                 waves[index] = loaded
-    return waves
+    return waves, errors
 
 
 def _group_by_length(durations_s: Sequence[float]) -> Iterator[list[int]]:

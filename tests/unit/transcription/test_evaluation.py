@@ -12,6 +12,7 @@ from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, ConfigError, DataError
 from asrkit.transcription import evaluation
 from asrkit.transcription.evaluation import evaluate
+from tests.support.waiting import wait_for
 
 
 class ScriptedTranscriber:
@@ -114,6 +115,27 @@ def test_seconds_in_memory_are_limited(transcriber, monkeypatch):
         transcriber.add("a", "a", 1.5 + number / 100)
     assert evaluate(transcriber, transcriber.rows, "basic").scores.wer.rate == 0
     assert transcriber.batch_sizes == [2, 2, 1]
+
+
+def test_next_clips_are_decoded_while_the_last_are_transcribed(transcriber, monkeypatch):
+    monkeypatch.setattr(evaluation, "MAX_GROUP_CLIPS", 1)
+    for number in range(3):
+        transcriber.add("a", "a", 1 + number / 100)
+    decoded, real, transcribe = [], evaluation._load_waves, transcriber.transcribe_batch
+
+    def load(utterances, group, reader):
+        found = real(utterances, group, reader)
+        decoded.append(group)
+        return found
+
+    def transcribe_batch(waves, decoder):
+        wanted = min(3, len(transcriber.batch_sizes) + 2)
+        wait_for(lambda: len(decoded) >= wanted, "the next group to be decoded")
+        return transcribe(waves, decoder)
+
+    monkeypatch.setattr(evaluation, "_load_waves", load)
+    monkeypatch.setattr(transcriber, "transcribe_batch", transcribe_batch)
+    assert evaluate(transcriber, transcriber.rows, "basic").scores.wer.rate == 0
 
 
 def test_impossible_evaluations_raise(transcriber):
