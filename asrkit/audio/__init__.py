@@ -8,16 +8,19 @@ from asrkit.audio.waveform import (
     MIN_SAMPLING_RATE,
     SAMPLING_RATE,
     SILENCE_DBFS,
+    WAV_HEADER_BYTES,
     Waveform,
     check_speech,
     encode_wav,
     loudest_rms,
+    make_wav_header,
 )
 
 __all__ = [
     "MIN_SAMPLING_RATE",
     "SAMPLING_RATE",
     "SILENCE_DBFS",
+    "WAV_HEADER_BYTES",
     "AudioNote",
     "OnNote",
     "Source",
@@ -29,6 +32,7 @@ __all__ = [
     "ignore_note",
     "load_audio",
     "loudest_rms",
+    "make_wav_header",
     "read_duration_s",
     "resample",
     "stream_blocks",

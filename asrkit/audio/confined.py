@@ -17,6 +17,7 @@ from asrkit.audio.channels import split_channels
 from asrkit.audio.clip_stats import ClipStats, measure_clip
 from asrkit.audio.files import decode_audio, load_audio, read_duration_s
 from asrkit.audio.notes import AudioNote, OnNote, ignore_note
+from asrkit.audio.peaks import stream_peaks
 from asrkit.audio.waveform import Samples, Waveform
 from asrkit.errors import AudioError
 from asrkit.sandbox import Sandbox
@@ -103,6 +104,14 @@ class AudioReader:
             if samples is not None:
                 yield samples
 
+    def stream_peaks(self, path: str | Path) -> Iterator[Samples]:
+        """Do what `peaks.stream_peaks` does."""
+        if self._sandbox is None:
+            yield from stream_peaks(path)
+            return
+        for flat in self._sandbox.stream(_stream_peaks, str(path), about=path, error=AudioError):
+            yield flat.reshape(-1, 2)
+
     def measure(self, parts: Sequence[ClipSpan], max_decoded_s: float) -> list[Measured]:
         """Measure each part; those up to `max_decoded_s` are decoded for it. One that breaks down spares the others."""
         if not parts:
@@ -169,6 +178,11 @@ def _stream(path: str) -> Iterator[tuple[Samples | None, tuple[AudioNote, ...]]]
         yield samples, tuple(notes)
         notes.clear()
     yield None, tuple(notes)
+
+
+def _stream_peaks(path: str) -> Iterator[Samples]:
+    for peaks in stream_peaks(path):
+        yield peaks.ravel()  # arrays arrive with one dimension
 
 
 def _measure(parts: list[ClipSpan], max_decoded_s: float) -> list[Measured]:

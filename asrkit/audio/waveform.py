@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ MAX_VALUES_PER_S = 64 * 48_000
 """Sampling rate times channels."""
 MAX_SAMPLES = 3600 * 48_000
 """Mono samples that are held at once: an hour at 48 kHz, three at 16 kHz. `blocks` has no such limit."""
+WAV_HEADER_BYTES = 44
 SILENCE_DBFS = -60.0
 SILENCE_WINDOW_S = 0.1
 MIN_SPEECH_S = 0.2
@@ -54,6 +56,13 @@ def encode_wav(samples: npt.NDArray[np.floating], rate: int = SAMPLING_RATE) -> 
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
+
+
+def make_wav_header(num_samples: int) -> bytes:
+    """Return the header, of WAV_HEADER_BYTES, of a WAV file at 16 kHz: mono, 16 bit."""
+    size = 2 * num_samples
+    audio = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLING_RATE, 2 * SAMPLING_RATE, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + audio + struct.pack("<4sI", b"data", size)
 
 
 def check_speech(wave: Waveform, min_duration_s: float = MIN_SPEECH_S) -> None:

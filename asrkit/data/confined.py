@@ -47,6 +47,7 @@ def load(
     audio_column: str | None = None,
     speaker_column: str | None = None,
     tiers: str = "",
+    outline_of: str = "",
     hub_dir: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Source:
@@ -59,6 +60,7 @@ def load(
         audio_column=audio_column,
         speaker_column=speaker_column,
         tiers=tiers,
+        outline_of=outline_of,
         hub_dir=hub_dir,
     )
     names = [name for setting in (data, eval_data) if setting for name in dataset_names.separate(setting)]

@@ -16,6 +16,7 @@ from asrkit.data.manifest import Mark, Utterance
 from asrkit.data.readers import collections, corpora, hub_datasets, parquet, saved, spreadsheets, tables, text_files
 from asrkit.data.readers.annotations import dataset as annotated
 from asrkit.data.readers.annotations import formats
+from asrkit.data.readers.annotations.outline import Outline
 from asrkit.data.readers.annotations.tiers import TierChoice, TierSummary, merge_summaries
 from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import split_of_path, split_role
@@ -37,7 +38,8 @@ class Contents:
     """The utterances of a dataset and how they were read.
 
     layout: the name of the recognised layout. column_names, columns, sheet, sheets: as in `tables.Table`; empty and
-    None for a layout without columns. notes: about the dataset as a whole. tiers: of annotated recordings.
+    None for a layout without columns. notes: about the dataset as a whole. tiers: of annotated recordings. outline: of
+    the one that it was asked for.
     """
 
     utterances: list[Utterance]
@@ -48,6 +50,7 @@ class Contents:
     sheets: tuple[str, ...] = ()
     notes: tuple[Mark, ...] = ()
     tiers: tuple[TierSummary, ...] = ()
+    outline: Outline | None = None
 
     @classmethod
     def from_table(cls, table: tables.Table, layout: str) -> Contents:
@@ -58,14 +61,15 @@ class Contents:
 class ReadOptions:
     """How to read a dataset.
 
-    choice: the columns to use. tiers: those to read of annotated recordings, as in the setting. clips_dir: where clips
-    that are only bytes in a table are written; the user's cache by default. on_progress: called while files are fetched
-    from the Hub. depth: of nested folders, counted here. budget: of what is unpacked, in all. fetched:
-    datasets of the Hub that are here already.
+    choice: the columns to use. tiers: those to read of annotated recordings, as in the setting. outline_of: the path of
+    a recording, all of whose spans are returned. clips_dir: where clips that are only bytes in a table are written; the
+    user's cache by default. on_progress: called while files are fetched from the Hub. depth: of nested folders, counted
+    here. budget: of what is unpacked, in all. fetched: datasets of the Hub that are here already.
     """
 
     choice: ColumnChoice
     tiers: str = ""
+    outline_of: str = ""
     clips_dir: Path | None = None
     on_progress: ProgressCallback | None = None
     depth: int = 0
@@ -197,7 +201,9 @@ def _read_splits(entries: list[Path], table_files: list[Path], options: ReadOpti
 def merge(parts: Sequence[Contents], rows: list[Utterance]) -> Contents:
     """Return one dataset of these rows, with the columns of the first part and the notes and tiers of all."""
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-    return replace(parts[0], utterances=rows, notes=notes, tiers=merge_summaries(part.tiers for part in parts))
+    outline = next(filter(None, (part.outline for part in parts)), None)
+    tiers = merge_summaries(part.tiers for part in parts)
+    return replace(parts[0], utterances=rows, notes=notes, tiers=tiers, outline=outline)
 
 
 def _has_only_audio(folder: Path) -> bool:
@@ -235,8 +241,8 @@ def _read_annotated_folder(folder: Path, options: ReadOptions) -> Contents | Non
 
 
 def _read_annotations(paths: list[Path], folder: Path, options: ReadOptions) -> Contents:
-    data = annotated.read(paths, folder, TierChoice.parse(options.tiers))
-    return Contents(data.utterances, data.title, notes=data.notes, tiers=data.tiers)
+    data = annotated.read(paths, folder, TierChoice.parse(options.tiers), options.outline_of)
+    return Contents(data.utterances, data.title, notes=data.notes, tiers=data.tiers, outline=data.outline)
 
 
 def _read_named_files(folder: Path) -> Contents | None:

@@ -33,6 +33,7 @@ from asrkit.data import access, dataset_names, embedded
 from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
+from asrkit.data.readers.annotations.outline import Outline
 from asrkit.data.readers.annotations.tiers import TierSummary
 from asrkit.data.readers.columns import ColumnChoice, Columns
 from asrkit.data.split_names import Role, names_in_selection, select_rows, split_role
@@ -52,7 +53,8 @@ class Source:
     layout: the name of the recognised layout. column_names, columns: the columns of a table and the ones that were
     used; empty and None for a layout without columns. sheet, sheets: of a spreadsheet, the sheet that was read and all
     sheets, as FILE#SHEET. tiers: of annotated recordings, those that were read and the others. notes: what the user
-    must know about the dataset as a whole; of single rows see `Utterance.marks`.
+    must know about the dataset as a whole; of single rows see `Utterance.marks`. outline: of the recording that it was
+    asked for.
     """
 
     train: list[Utterance]
@@ -66,6 +68,7 @@ class Source:
     sheets: tuple[str, ...] = ()
     notes: tuple[Mark, ...] = ()
     tiers: tuple[TierSummary, ...] = ()
+    outline: Outline | None = None
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -85,6 +88,7 @@ def load(
     audio_column: str | None = None,
     speaker_column: str | None = None,
     tiers: str = "",
+    outline_of: str = "",
     hub_dir: Path | None = None,
     fetched: Mapping[str, hub_datasets.FetchedDataset] | None = None,
     on_progress: ProgressCallback | None = None,
@@ -93,15 +97,16 @@ def load(
 
     eval_data: replaces the eval split, by its own eval split or, if it has none, by all of it. text_column,
     audio_column, speaker_column: for names other than the usual ones. tiers: those to read of annotated recordings, and
-    speakers, as in `TierChoice`. hub_dir: where clips are written that are only bytes in a table; the user's cache by
-    default, where archives are unpacked, too. fetched: datasets of the Hub that need not be fetched. on_progress:
-    called with the bytes fetched from the Hub.
+    speakers, as in `TierChoice`. outline_of: the path of an annotated recording, all of whose spans are returned.
+    hub_dir: where clips are written that are only bytes in a table; the user's cache by default, where archives are
+    unpacked, too. fetched: datasets of the Hub that need not be fetched. on_progress: called with the bytes fetched
+    from the Hub.
 
     Raises DataError, naming file, row and field, for data that is missing, empty or in no known layout, or that may not
     be read here (see `access`); HubError for data that cannot be fetched from the Hub.
     """
     choice = ColumnChoice(text_column, audio_column, speaker_column)
-    options = ReadOptions(choice, tiers, hub_dir, on_progress, fetched=fetched or {})
+    options = ReadOptions(choice, tiers, outline_of, hub_dir, on_progress, fetched=fetched or {})
     source = _load_all(str(data), options)
     if eval_data is None:
         return source
@@ -141,6 +146,7 @@ def _load_all(data: str, options: ReadOptions) -> Source:
         unseen or None,
         " + ".join(dict.fromkeys(source.layout for source in sources)),
         notes=tuple(dict.fromkeys(note for source in sources for note in source.notes)),
+        outline=next(filter(None, (source.outline for source in sources)), None),
     )
 
 
@@ -239,4 +245,5 @@ def _split_contents(contents: Contents, name: str) -> Source:
         contents.sheets,
         contents.notes,
         contents.tiers,
+        contents.outline,
     )

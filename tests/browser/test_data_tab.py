@@ -17,6 +17,7 @@ from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.languages import guess_language
 from asrkit.models import catalogue
 from asrkit.runs.advice import advise, find_machine
+from tests.support.annotations import aligned_tier, link, make_eaf, reference_tier
 from tests.support.transcribe_page import expect_played, record_button_texts
 from tests.support.waiting import wait_for
 
@@ -336,3 +337,99 @@ def test_long_recording_is_aligned_with_its_text_and_loaded(open_page, app, tmp_
     page.get_by_role("button", name="Use this dataset").click()
     expect(part(page, "layout")).to_have_text("folder with a metadata table")
     expect(part(page, "path")).to_have_value(re.compile("long$"))
+
+
+def write_story(folder: Path) -> Path:
+    """An annotated recording of a minute with two speakers, a translation, an empty span and an unsure one."""
+    folder.mkdir()
+    soundfile.write(
+        folder / "story.wav", np.resize(load_audio(first_clip()).samples, 60 * SAMPLING_RATE), SAMPLING_RATE
+    )
+    slots = [1000 * second for second in range(60)]
+    ana = [(f"a{n}", 4 * n, 4 * n + 2, f"first sentence {n}") for n in range(10)]
+    ana += [("a10", 41, 43, ""), ("a11", 44, 46, "xxx")]
+    tiers = (
+        aligned_tier("tx@ana", *ana, type="tx", speaker="ana"),
+        reference_tier(
+            "ft@ana", *((f"f{n}", f"a{n}", "", f"translated {n}") for n in range(10)), type="ft", parent="tx@ana"
+        ),  # fmt: skip
+        aligned_tier(
+            "tx@beto",
+            *((f"b{n}", 4 * n + 2, 4 * n + 4, f"other voice {n}") for n in range(5)),
+            type="tx",
+            speaker="beto",
+        ),  # fmt: skip
+    )
+    (folder / "story.eaf").write_text(make_eaf(*tiers, slots=slots, media=link("file:///C:/Users/ana/story.wav")))
+    return folder
+
+
+def first_clip() -> Path:
+    with open(CALLSIGNS / "metadata.csv", encoding="utf-8", newline="") as file:
+        return CALLSIGNS / next(csv.DictReader(file))["file_name"]
+
+
+def tier_box(page: Page, name: str):
+    return part(page, "tiers-list").get_by_role("checkbox", name=name)
+
+
+def test_tiers_and_speakers_are_chosen_in_the_picture_of_a_recording(open_page, app, tmp_path):
+    page = open_data(open_page, viewport={"width": 390, "height": 844})
+    load(page, write_story(tmp_path / "story"))
+    counts, detail = part(page, "span-counts"), part(page, "span-detail")
+    expect(counts).to_contain_text("15 × Trained on")
+    expect(counts).to_contain_text("1 × Left out: no text")
+    expect(counts).to_contain_text("1 × Left out: only a mark such as xxx")
+    expect(tier_box(page, "tx@ana")).to_be_checked()
+    expect(tier_box(page, "ft@ana")).not_to_be_checked()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+    # By keyboard: the next span, the tier below, its sound, a closer view.
+    part(page, "span-scroll").focus()
+    page.keyboard.press("ArrowRight")
+    expect(detail).to_contain_text("first sentence 1")
+    page.keyboard.press("ArrowDown")
+    expect(detail).to_contain_text("other voice 1")
+    with page.expect_response(lambda response: "/audio/part.wav" in response.url) as sound:
+        page.keyboard.press("Enter")
+    assert sound.value.status == 206 and "start=6&end=8" in sound.value.url
+    widths = "(name) => document.querySelector(`#data [data-part=${name}]`).clientWidth"
+    before = page.evaluate(widths, "span-extent")
+    page.keyboard.press("+")
+    assert page.evaluate(widths, "span-extent") == pytest.approx(2 * before, abs=2)
+    page.keyboard.press("0")
+
+    # By a click: a span of the first lane. Coloured pixels there show that it is drawn.
+    canvas = part(page, "span-canvas")
+    x, y = canvas.bounding_box()["width"] * 17 / 60, 20 + 84 + 20
+    assert page.evaluate(
+        """([x, y]) => {
+          const canvas = document.querySelector("#data [data-part=span-canvas]");
+          const at = (px) => String(canvas.getContext("2d").getImageData(px, y, 1, 1).data);
+          return at(x) !== at(canvas.width - 5);
+        }""",
+        [x, y],
+    )
+    canvas.click(position={"x": x, "y": y})
+    expect(detail).to_contain_text("first sentence 4")
+    expect(detail).to_contain_text("Trained on")
+
+    # Other tiers and speakers are read, and trained on.
+    tier_box(page, "tx@ana").uncheck()
+    tier_box(page, "tx@beto").uncheck()
+    part(page, "tiers-apply").click()
+    expect(part(page, "notice")).to_have_text("Choose at least one tier.")
+    tier_box(page, "ft@ana").check()
+    part(page, "tiers-apply").click()
+    expect(part(page, "facts")).to_contain_text("10 clips")
+    expect(part(page, "clips")).to_contain_text("translated 0")
+    expect(counts).to_contain_text("10 × Trained on")
+    part(page, "tiers-reset").click()
+    expect(part(page, "facts")).to_contain_text("15 clips")
+    part(page, "tier-speakers").get_by_role("checkbox", name="ana").uncheck()
+    part(page, "tiers-apply").click()
+    expect(part(page, "facts")).to_contain_text("5 clips")
+    expect(counts).to_contain_text("10 × Left out: another speaker")
+    expect(part(page, "tier-speakers").get_by_role("checkbox", name="ana")).not_to_be_checked()
+    part(page, "train-on").click()
+    expect(page.locator("#field-tiers :is(input, textarea)")).to_have_value('"tx@ana", "tx@beto", "speaker:beto"')

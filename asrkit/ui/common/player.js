@@ -15,10 +15,13 @@ export async function describeFailure(url, error) {
   return t("player.failed", { reason: error?.message ?? String(error) });
 }
 
-/** -> {play(url), toggle(button, url), stop()}. A button that plays shows a square; `onError` gets a sentence. */
+/**
+ * -> {play(url), toggle(button, url), stop(), position(url)}. A button that plays shows a square; `onError` gets a
+ * sentence. position: seconds of what plays, null where that is another sound, or none.
+ */
 export function createClipPlayer(onError) {
   const audio = new Audio();
-  let current = null; // {button} of what plays
+  let current = null; // {url, button} of what plays
 
   function stop() {
     audio.pause();
@@ -28,7 +31,7 @@ export function createClipPlayer(onError) {
 
   async function play(url, button = null) {
     stop();
-    const playing = current = { button };
+    const playing = current = { url, button };
     if (button) button.textContent = STOP;
     audio.src = url;
     try {
@@ -41,12 +44,14 @@ export function createClipPlayer(onError) {
   }
 
   function toggle(button, url) {
-    if (current?.button === button) stop();
+    if (current?.button === button && current.url === url) stop();
     else play(url, button);
   }
 
+  const position = (url) => (current?.url === url ? audio.currentTime : null);
+
   audio.addEventListener("ended", stop);
-  return { play, toggle, stop };
+  return { play, toggle, stop, position };
 }
 
 /** The address of a sound that the app serves; the page may lie under any path. */

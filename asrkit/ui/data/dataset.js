@@ -92,6 +92,7 @@ export class Dataset {
     }
     this.show(reply);
     tab.audit.clear();
+    tab.timeline.showDataset();
     tab.transcripts.propose(reply.proposed);
     await tab.transcripts.preview();
   }
@@ -124,7 +125,7 @@ export class Dataset {
     const { part, tab } = this;
     this.offerColumns(reply, [["", t("data.choose_column")]]);
     part("columns").hidden = false;
-    part("sheet-label").hidden = true;
+    for (const name of ["sheet-label", "tiers", "timeline"]) part(name).hidden = true;
     this.showName();
     for (const name of ["layout", "assumed", "clips"]) part(name).replaceChildren();
     part("facts").textContent = t("data.ask_columns");
@@ -154,6 +155,7 @@ export class Dataset {
     part("assumed").replaceChildren(...reply.assumed.map((textContent) => make("li", { textContent })));
     part("columns").hidden = !Object.keys(reply.columns).length;
     this.offerColumns(reply);
+    tab.tiers.show(reply);
     part("sheet-label").hidden = reply.sheets.length < 2;
     fillOptions(part("sheet"), reply.sheets, reply.sheet);
     this.collection = reply.collection;

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from asrkit.data import access, confined
+from asrkit.data.readers.annotations.outline import Outline
 from asrkit.data.sources import Source
 from asrkit.jobs import ProgressCallback
 from asrkit.ui.common.component import Request
@@ -61,15 +62,7 @@ class DatasetCache:
     def load(self, request: Request, on_progress: ProgressCallback | None = None) -> LoadedDataset:
         """Read the dataset of a request again. Raises DataError if it cannot be read."""
         key = make_key(request)
-        text, audio, speaker = (value or None for value in key[1:4])
-        source = confined.load(
-            key[0].strip(),
-            text_column=text,
-            audio_column=audio,
-            speaker_column=speaker,
-            tiers=key[4],
-            on_progress=on_progress,
-        )
+        source = _read(key, on_progress)
         dataset = LoadedDataset(source, _compute_digest(source))
         with self._lock:
             self._datasets[key] = dataset
@@ -77,6 +70,28 @@ class DatasetCache:
             while len(self._datasets) > MAX_DATASETS:
                 self._datasets.popitem(last=False)
         return dataset
+
+    def read_outline(self, request: Request, audio: str) -> Outline | None:
+        """Read all spans of one annotated recording of the dataset; None where no annotation describes it.
+
+        Raises DataError if the dataset cannot be read.
+        """
+        if not self.get(request).source.tiers:
+            return None
+        return _read(make_key(request), outline_of=audio).outline
+
+
+def _read(key: DatasetKey, on_progress: ProgressCallback | None = None, outline_of: str = "") -> Source:
+    text, audio, speaker = (value or None for value in key[1:4])
+    return confined.load(
+        key[0].strip(),
+        text_column=text,
+        audio_column=audio,
+        speaker_column=speaker,
+        tiers=key[4],
+        outline_of=outline_of,
+        on_progress=on_progress,
+    )
 
 
 def _compute_digest(source: Source) -> str:

@@ -8,6 +8,8 @@ import { Align } from "./align.js";
 import { Audit } from "./audit.js";
 import { Dataset } from "./dataset.js";
 import { Recorder } from "./recorder.js";
+import { TierChooser } from "./tier_chooser.js";
+import { Timeline } from "./timeline.js";
 import { Transcripts } from "./transcripts.js";
 
 const SOURCES = ["add", "record", "align-long"];
@@ -25,6 +27,8 @@ class DataTab {
     this.audit = new Audit(this);
     this.recorder = new Recorder(this);
     this.align = new Align(this);
+    this.tiers = new TierChooser(this);
+    this.timeline = new Timeline(this);
     for (const button of this.sourceButtons()) {
       button.addEventListener("click", () => this.chooseSource(button.dataset.source));
     }

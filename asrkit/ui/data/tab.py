@@ -17,6 +17,7 @@ from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.data.alignment import AlignApi
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.recorder import Recorder
+from asrkit.ui.data.timeline import TimelineApi
 
 STYLE = UI / "data/tab.css"
 NUMBER_LANGUAGES = (
@@ -51,9 +52,10 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
 
     It triggers `select` when the visitor chooses to train on a dataset: the event has `settings` for the form.
     """
-    recorder, alignment = Recorder(store), AlignApi(store, api.datasets)
+    recorder, alignment, timeline = Recorder(store), AlignApi(store, api.datasets), TimelineApi(api.datasets)
     audio.register("dataset", api.open_clip)
     audio.register("passage", alignment.open_passage)
+    audio.register("part", timeline.open_part)
     return gr.HTML(
         value="",
         elem_id="data",
@@ -66,6 +68,7 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
             ),
             *server_functions(recorder, "list_prompts", "open_dataset", "describe_dataset", "save_take"),
             *server_functions(recorder, "correct_clip", "delete_clip"),
+            *server_functions(timeline, "list_recordings", "list_spans", "show_waveform"),
             *server_functions(alignment, "list_models", "align", "poll", "cancel"),
         ],
         normalisers=[(name, normaliser.summary) for name, normaliser in NORMALISERS.items()],

@@ -106,6 +106,7 @@ FUNCTIONS: Mapping[str, Action] = {
     **{f"Recorder.{name}": _DATA for name in ("list_prompts", "open_dataset", "describe_dataset", "save_take")},
     **{f"Recorder.{name}": _DATA for name in ("correct_clip", "delete_clip")},
     **{f"AlignApi.{name}": _DATA for name in ("list_models", "align", "poll", "cancel")},
+    **{f"TimelineApi.{name}": _DATA for name in ("list_recordings", "list_spans", "show_waveform")},
     **{f"EvaluateApi.{name}": _DATA for name in ("evaluate", "poll", "cancel", "make_csv")},
     **{f"ExportApi.{name}": _DATA for name in ("list_outlets", "make_link", "export", "poll", "cancel")},
     **{f"ExportApi.{name}": _DATA for name in ("publish", "preview_card")},

@@ -7,7 +7,6 @@ it has not been used for an hour, or when its owner, or all together, have too m
 from __future__ import annotations
 
 import secrets
-import struct
 import tempfile
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from asrkit.audio import SAMPLING_RATE, Waveform, check_speech
+from asrkit.audio import SAMPLING_RATE, WAV_HEADER_BYTES, Waveform, check_speech, make_wav_header
 from asrkit.audio.resampling import StreamResampler
 from asrkit.decoding.hints import DecodingHints
 from asrkit.decoding.transcript import Transcript, Word
@@ -45,7 +44,6 @@ BLOCK_S = 30.0
 SAMPLES_PER_COLUMN = SAMPLING_RATE // 50
 """Resolution of the stored waveform."""
 FULL_SCALE = 2**15 - 1
-WAV_HEADER_BYTES = 44
 
 
 @dataclass(eq=False)
@@ -156,7 +154,7 @@ class Recording:
 
     def read(self, start: int, stop: int) -> bytes:
         """Read bytes of the recording as a WAV file."""
-        header = _make_wav_header(self._num_samples)[start:stop]
+        header = make_wav_header(self._num_samples)[start:stop]
         first, last = max(0, start - WAV_HEADER_BYTES), stop - WAV_HEADER_BYTES
         with self._file_lock:
             self._file.seek(first)
@@ -181,13 +179,6 @@ class Recording:
         with self._file_lock:
             if self._opened is not None:
                 self._opened.close()
-
-
-def _make_wav_header(num_samples: int) -> bytes:
-    """Return the header of a WAV file: mono, 16 bit."""
-    size = 2 * num_samples
-    audio = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLING_RATE, 2 * SAMPLING_RATE, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + audio + struct.pack("<4sI", b"data", size)
 
 
 class Recordings:

@@ -13,6 +13,7 @@ from asrkit.data.audio_finder import fold
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.readers.annotations import formats, media, tiers
 from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier, format_clock
+from asrkit.data.readers.annotations.outline import NO_TEXT, OTHER_SPEAKER, UNSURE, Outline, Outliner
 from asrkit.data.readers.annotations.tiers import ChosenTiers, TierChoice, TierSummary
 from asrkit.data.split_names import split_of_path
 from asrkit.errors import DataError
@@ -31,12 +32,16 @@ _UNSURE = re.compile(
 
 @dataclass(frozen=True)
 class AnnotatedData:
-    """The utterances of annotation files. tiers: all of them, to choose from. notes: about the dataset as a whole."""
+    """The utterances of annotation files. tiers: all of them, to choose from. notes: about the dataset as a whole.
+
+    outline: of the recording that it was asked for.
+    """
 
     utterances: list[Utterance]
     title: str
     tiers: tuple[TierSummary, ...]
     notes: tuple[Mark, ...] = ()
+    outline: Outline | None = None
 
 
 @dataclass
@@ -54,8 +59,8 @@ def find_files(folder: Path, suffixes: Sequence[str] = formats.SUFFIXES) -> list
     return [path for path in files.list_files(folder) if path.suffix.lower() in suffixes]
 
 
-def read(paths: Sequence[Path], folder: Path, choice: TierChoice) -> AnnotatedData:
-    """Read annotation files as one dataset. folder: that recordings are looked for in.
+def read(paths: Sequence[Path], folder: Path, choice: TierChoice, outline_of: str = "") -> AnnotatedData:
+    """Read annotation files as one dataset. folder: that recordings are looked for in. outline_of: path of a recording.
 
     A file that cannot be read is one bad row. Raises DataError for a choice that no tier fits.
     """
@@ -77,7 +82,7 @@ def read(paths: Sequence[Path], folder: Path, choice: TierChoice) -> AnnotatedDa
         raise tiers.missing_error(choice, [source.recording for source in sources], str(folder))
     finder, notes = media.MediaFinder(folder), _Notes()
     notes.add_files(unused)
-    reader = _ClipReader(choice, notes, files.PartDurations())
+    reader = _ClipReader(choice, notes, files.PartDurations(), Outliner(outline_of))
     for source in sources:
         split = split_of_path(source.path, folder)
         rows += [replace(row, split=split) for row in reader.read(source, finder)]
@@ -85,7 +90,7 @@ def read(paths: Sequence[Path], folder: Path, choice: TierChoice) -> AnnotatedDa
         raise DataError(f"{folder} has no annotation with a text that was understood; transcribe some.")
     title = max(dict.fromkeys(titles), key=titles.count, default="annotation")
     summaries = tiers.summarize([(source.recording, source.chosen) for source in sources])
-    return AnnotatedData(rows, title, summaries, notes.list())
+    return AnnotatedData(rows, title, summaries, notes.list(), reader.outliner.result())
 
 
 def _choose_files(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, Path]]]:
@@ -129,6 +134,7 @@ class _ClipReader:
     choice: TierChoice
     notes: _Notes
     durations: files.PartDurations
+    outliner: Outliner
 
     def read(self, source: _Source, finder: media.MediaFinder) -> Iterator[Utterance]:
         """Yield the utterances of a recording in the order of their times."""
@@ -150,10 +156,13 @@ class _ClipReader:
             )
             return
         self.notes.add_media(found.path, found.others)
-        rows = sorted(self._list_rows(source, found), key=lambda row: row.start_s)
-        yield from _mark_overlaps(rows)
+        clips = sorted(self._list_rows(source, found), key=lambda clip: clip[1].start_s)
+        rows = list(_mark_overlaps([row for _, row in clips]))
+        of_tiers = [(tier, row) for (tier, _), row in zip(clips, rows, strict=True)]
+        self.outliner.add(str(found.path), source.recording, source.chosen.tiers, of_tiers, found.offset_s)
+        yield from rows
 
-    def _list_rows(self, source: _Source, found: media.FoundMedia) -> Iterator[Utterance]:
+    def _list_rows(self, source: _Source, found: media.FoundMedia) -> Iterator[tuple[Tier, Utterance]]:
         marks = found.marks
         if source.chosen.assumption:
             marks = (*marks, Mark("assumed-tiers", source.chosen.assumption))
@@ -162,7 +171,12 @@ class _ClipReader:
                 speaker = source.chosen.speaker_of(tier, span)
                 if self.choice.allows_speaker(speaker):
                     where = f"{source.name} {tier.name} {format_clock(span.start_s)}"
-                    yield self._make_row(span, found, speaker, where, marks)
+                    row = self._make_row(span, found, speaker, where, marks)
+                    if row.fault:
+                        self.outliner.leave_out(tier, span, BAD_ROW)
+                    yield tier, row
+                else:
+                    self.outliner.leave_out(tier, span, OTHER_SPEAKER)
 
     def _list_spans(self, tier: Tier) -> Iterator[Span]:
         """Yield the spans with a text, single words joined; count the others."""
@@ -172,8 +186,10 @@ class _ClipReader:
                 spans.append(span)
             elif span.text:
                 self.notes.num_unsure += 1
+                self.outliner.leave_out(tier, span, UNSURE)
             elif not tier.marks_silence:
                 self.notes.num_empty += 1
+                self.outliner.leave_out(tier, span, NO_TEXT)
         self.notes.num_spans += len(tier.spans)
         yield from _join_words(spans) if tiers.holds_words(tier) else spans
 
