@@ -12,8 +12,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
-from asrkit.data.manifest import Mark, Utterance
-from asrkit.data.readers import collections, corpora, hub_datasets, parquet, saved, spreadsheets, tables, text_files
+from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
+from asrkit.data.readers import (
+    collections,
+    corpora,
+    hub_datasets,
+    parquet,
+    saved,
+    spreadsheets,
+    tables,
+    text_files,
+    toolkits,
+)
 from asrkit.data.readers.annotations import dataset as annotated
 from asrkit.data.readers.annotations import formats
 from asrkit.data.readers.annotations.outline import Outline
@@ -102,6 +112,8 @@ def read_path(data: str, options: ReadOptions) -> Contents:
     if path.is_dir():
         return read_folder(path, options)
     suffix = path.suffix.lower()
+    if suffix == ".list":
+        return _read_wenet_list(path, options)
     if formats.recognise(path):
         return _read_annotations([path], path.parent, options)
     if suffix == ".numbers":
@@ -129,6 +141,8 @@ def read_folder(folder: Path, options: ReadOptions) -> Contents:
         raise DataError(f"{folder} is empty; put recordings and a metadata.csv, or a .txt beside each, into it.")
     if saved.is_saved(folder):
         return Contents.from_table(saved.load(folder, options.clips_dir, options.choice), "saved by datasets")
+    if (listed := folder / toolkits.WENET_LIST).is_file():
+        return _read_wenet_list(listed, options)
     if layout := corpora.recognise(folder):
         return Contents(layout.read(folder), layout.title)
     recordings = {entry.stem for entry in entries if files.is_audio(entry)}
@@ -262,6 +276,25 @@ def _read_transcribed_files(folder: Path) -> Contents | None:
         return Contents([_make_corpus_row(transcript, folder) for transcript in transcripts], title)
     rows, notes = text_files.read(folder, paths)
     return Contents(rows, "recordings with a .txt beside each", notes=notes)
+
+
+def _read_wenet_list(path: Path, options: ReadOptions) -> Contents:
+    """Read a list of WeNet, of recordings or of shards; a shard that is not there is a bad row."""
+    if not toolkits.lists_shards(path):
+        return Contents(toolkits.read_wenet(path), "WeNet data.list")
+    shards = toolkits.find_shards(path)
+    parts = [read_path(str(archive), options.nested()) for _, archive in shards if archive]
+    missing = [
+        Utterance(
+            str(path), "", UNREADABLE_S, row=path.name, marks=(Mark(BAD_ROW, f"{name:.200} is missing; copy it."),)
+        )
+        for name, archive in shards
+        if archive is None
+    ]
+    if not parts:
+        raise DataError(f"{path}: the shard {shards[0][0]:.200} is missing, as are all others; copy them beside it.")
+    merged = merge(parts, [row for part in parts for row in part.utterances] + missing)
+    return replace(merged, layout="WeNet shards")
 
 
 def _read_archives(entries: list[Path], options: ReadOptions) -> Contents | None:

@@ -6,6 +6,7 @@ DATA is one of these, or several with " + " between them (`dataset_names`):
     a CSV, TSV, JSON(L), parquet or spreadsheet file with an audio and a text column; paths relative to the file;
                                 of a spreadsheet the first sheet, or clips.xlsx#sheet
     an annotation               .eaf, .TextGrid, .srt ... (`annotations`), of a recording beside it
+    a list of WeNet             data.list, of recordings or of shards
     a zip or tar archive        of any folder below
     a folder                    written by datasets' save_to_disk, or
                                 of a corpus or toolkit that `corpora` knows (Kaldi, LibriSpeech, TIMIT ...), or

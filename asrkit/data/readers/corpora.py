@@ -253,7 +253,6 @@ _LAYOUTS = (
     ),
     Layout("LJSpeech", ljspeech.matches, ljspeech.read),
     Layout("Lhotse manifests", toolkits.is_lhotse, toolkits.read_lhotse),
-    Layout("WeNet data.list", toolkits.is_wenet, toolkits.read_wenet),
     Layout("Sphinx lists", toolkits.is_sphinx, toolkits.read_sphinx),
     Layout("M-AILABS", collections.is_m_ailabs, collections.read_m_ailabs),
     Layout("VoxForge", collections.is_voxforge, collections.read_voxforge),

@@ -1,7 +1,7 @@
 """Data of toolkits, in files that only they have.
 
 Lhotse      *recordings*.jsonl and *supervisions*.jsonl, or *cuts*.jsonl, which may be .gz
-WeNet       data.list, with a JSON object a line; shards are archives, read as such
+WeNet       data.list, with a JSON object a line, or the path of a shard, which is an archive
 Sphinx      NAME.fileids and NAME.transcription
 """
 
@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from asrkit.data import files, limits
+from asrkit.data import access, archives, files, limits
 from asrkit.data.audio_finder import AudioFinder
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError, first_line
 from asrkit.units import format_binary_size
 
+WENET_LIST = "data.list"
 _SPHINX_LINE = re.compile(r"(.*)\(([^()\s]+)\)\s*")
 _SPHINX_MARKS = re.compile(r"</?s>|<sil>|\+\+\w+\+\+")
 
@@ -71,19 +73,39 @@ def read_lhotse(folder: Path) -> list[Utterance]:
     return utterances
 
 
-def is_wenet(folder: Path) -> bool:
-    """Return whether a folder holds WeNet's list of single recordings."""
-    path = folder / "data.list"
-    if not path.is_file():
-        return False
+def lists_shards(path: Path) -> bool:
+    """Return whether a list of WeNet names archives instead of recordings."""
     with open(path, "rb") as file:
-        return file.read(1) == b"{"
+        first = file.read(4096).split(b"\n")[0].strip()
+    return archives.is_archive(Path(first.decode("utf-8", "replace")))
 
 
-def read_wenet(folder: Path) -> list[Utterance]:
-    """Read the lines of data.list, of key, wav and txt, and maybe start and end in seconds."""
-    rows = list(_read_objects(folder / "data.list"))
-    found = AudioFinder(folder).find_all([str(item.get("wav") or item.get("key") or ".") for _, item in rows])
+def find_shards(path: Path) -> list[tuple[str, Path | None]]:
+    """Return (line, archive) for each line of a list of shards; None for one that is not there.
+
+    It is looked for by its path, and then with ever fewer of its folders below that of the list: the list may have been
+    written on another machine. Raises DataError for an empty list.
+    """
+    names = [line.strip() for line in files.read_lines(path) if line.strip()]
+    if not names:
+        raise DataError(f"{path} lists no shards; write it again.")
+    policy = access.ReadPolicy([])
+    return [(name, _find_shard(name, path.parent, policy)) for name in names]
+
+
+def _find_shard(name: str, folder: Path, policy: access.ReadPolicy) -> Path | None:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    below = [folder.joinpath(*parts[index:]) for index in range(len(parts)) if parts[index] not in ("/", "..")]
+    for candidate in [Path(os.path.normpath(folder / name)), *below]:
+        if policy.allows(candidate) and files.is_file(candidate):
+            return candidate
+    return None
+
+
+def read_wenet(path: Path) -> list[Utterance]:
+    """Read the lines of a list, of key, wav and txt, and maybe start and end in seconds."""
+    rows = list(_read_objects(path))
+    found = AudioFinder(path.parent).find_all([str(item.get("wav") or item.get("key") or ".") for _, item in rows])
     durations, utterances = files.PartDurations(), []
     for (where, item), file in zip(rows, found, strict=True):
         start_s, end_s = _number(item.get("start")) or 0.0, _number(item.get("end"))

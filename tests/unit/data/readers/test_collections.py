@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from asrkit.data import sources
+from asrkit.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -150,12 +151,39 @@ def test_layout_without_splits(make, tmp_path, layout):
     assert all(1.9 < row.duration_s < 2.2 for row in source.utterances)
 
 
-def test_wenet_shards_are_archives(make, tmp_path):
-    with tarfile.open(tmp_path / "shard_0.tar", "w") as archive:
-        archive.add(make("gone/a.wav"), "a.wav"), archive.add(make("gone/a.txt", "one"), "a.txt")
-    shutil.rmtree(tmp_path / "gone")
-    make("data.list", "/data/shards/shard_0.tar")
-    assert [row.text for row in sources.load(str(tmp_path)).utterances] == ["one"]
+def write_shard(make, path, *names):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            archive.add(make(f"gone/{name}.wav"), f"{name}.wav")
+            archive.add(make(f"gone/{name}.txt", f"text of {name}"), f"{name}.txt")
+
+
+@pytest.mark.parametrize("place", ["data/shards", "shards", "."])
+def test_wenet_shards_of_another_machine_are_found(make, tmp_path, place):
+    folder = tmp_path / "d"
+    write_shard(make, folder / place / "shard_0.tar", "a")
+    write_shard(make, folder / place / "other.tar", "b")  # not in the list
+    make("d/data.list", "/export/data/shards/shard_0.tar")
+    for data in (folder, folder / "data.list"):
+        source = sources.load(str(data))
+        assert source.layout == "WeNet shards" and [row.text for row in source.utterances] == ["text of a"]
+
+
+def test_missing_shard_is_a_bad_row_and_missing_shards_an_error(make, tmp_path):
+    write_shard(make, tmp_path / "d/shard_0.tar", "a")
+    make("d/data.list", "shard_0.tar", "../up/shard_1.tar")
+    source = sources.load(str(tmp_path / "d"))
+    assert [row.fault for row in source.utterances] == ["", "../up/shard_1.tar is missing; copy it."]
+    (tmp_path / "d/shard_0.tar").unlink()
+    with pytest.raises(DataError, match=r"the shard shard_0.tar is missing, as are all others; copy them beside it"):
+        sources.load(str(tmp_path / "d"))
+
+
+def test_wenet_list_can_be_named(make, tmp_path):
+    make("d/wav/a.wav")
+    path = make("d/dev.list", json.dumps({"key": "a", "wav": "wav/a.wav", "txt": "one"}))
+    assert [row.text for row in sources.load(str(path)).utterances] == ["one"]
 
 
 @pytest.mark.parametrize("names", [["7_jackson_0.wav", "0_theo_12.wav"], ["01/7_01_0.wav", "02/0_02_12.wav"]])
