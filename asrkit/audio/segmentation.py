@@ -95,7 +95,7 @@ class Segmenter:
         self._history = np.zeros(0, np.float32)
         self._num_steps = 0
         self._loud_dbfs = self._audible_dbfs = SILENCE_DBFS
-        self._has_speech = False
+        self._has_speech = self._has_voice = self._is_voiced = False  # of the open segment
 
     @property
     def position(self) -> int:
@@ -185,10 +185,11 @@ class Segmenter:
         if is_idle and self._levels[: self._num_frames].max() <= self._audible_dbfs:
             self._drop(keep_frames=round(EDGE_S * 100))
             return []
-        is_long_enough = self._num_frames > self._lead_in() + STEP
-        if is_long_enough and self._is_voiceless(NO_SPEECH_PROBABILITY) and self._is_sounding():
-            self._drop(keep_frames=self._lead_in())
-            return []
+        if self._is_voiceless(NO_SPEECH_PROBABILITY):
+            lead_in = self._lead_in()
+            if self._num_frames > lead_in + STEP and self._is_sounding():
+                self._drop(keep_frames=lead_in)
+                return []
         pause_s = SHORT_PAUSE_S if length_s >= LONG_S else PAUSE_S
         num_quiet = self._quiet_frames()
         if self._has_speech and num_quiet >= round(pause_s * 100):
@@ -203,8 +204,10 @@ class Segmenter:
         reach = min(self._num_frames, round(PAUSE_S * 100) + STEP)
         recent = slice(self._num_frames - reach, self._num_frames)
         is_sounding = self._levels[recent] > self._loud_dbfs
-        num_speech = int((self._speech[: self._num_frames] >= SPEECH_PROBABILITY).sum())
-        if self._trusts_detector and num_speech >= MIN_SPEECH_FRAMES:
+        if not self._has_voice:  # once it does, it always will
+            num_speech = int((self._speech[: self._num_frames] >= SPEECH_PROBABILITY).sum())
+            self._has_voice = num_speech >= MIN_SPEECH_FRAMES
+        if self._trusts_detector and self._has_voice:
             is_sounding &= self._speech[recent] >= CONTINUE_PROBABILITY
         sounding = np.flatnonzero(is_sounding)
         return reach - 1 - int(sounding[-1]) if len(sounding) else reach
@@ -234,10 +237,12 @@ class Segmenter:
 
     def _is_voiceless(self, probability: float) -> bool:
         """Whether the detector, once trusted, gives less than this probability throughout the open segment."""
-        if not self._trusts_detector or self._num_frames < SMOOTHING_FRAMES:
+        if self._is_voiced or not self._trusts_detector or self._num_frames < SMOOTHING_FRAMES:
             return False
         window = np.full(SMOOTHING_FRAMES, 1 / SMOOTHING_FRAMES)
-        return float(np.convolve(self._speech[: self._num_frames], window, "valid").max()) < probability
+        highest = float(np.convolve(self._speech[: self._num_frames], window, "valid").max())
+        self._is_voiced = highest >= NO_SPEECH_PROBABILITY  # and stays so, whatever follows
+        return highest < probability
 
     def _quietest_frame(self) -> int:
         """Return the frame in the middle of the quietest tenth of a second that may be cut."""
@@ -269,6 +274,7 @@ class Segmenter:
         self._speech[:num_frames] = self._speech[first : self._num_frames].copy()
         self._start += sample
         self._num_samples, self._num_frames = num_samples, num_frames
+        self._has_voice = self._is_voiced = False
         self._has_speech = self._is_loud(self._levels[max(0, (self._keep_from - self._start) // FRAME) : num_frames])
 
 
@@ -284,7 +290,8 @@ def compute_thresholds(levels: npt.NDArray[np.floating]) -> tuple[float, float]:
     Loud, which decides where to cut, is about a third of the way from their 10th percentile to their 95th. Background,
     which may be dropped, lies within a few decibels of the quietest: a soft speaker may follow a loud one.
     """
-    quietest, low, high = np.percentile(levels, (2, 10, 95))
+    last = len(levels) - 1  # np.percentile does the same in six times the time
+    quietest, low, high = np.interp((0.02 * last, 0.10 * last, 0.95 * last), np.arange(last + 1), np.sort(levels))
     audible = max(SILENCE_DBFS, quietest + BACKGROUND_DB) if len(levels) >= SETTLED_FRAMES else SILENCE_DBFS
     return float(max(audible, low + 0.35 * (high - low))), float(audible)
 
