@@ -17,6 +17,7 @@ from asrkit.errors import (
     first_line,
 )
 from asrkit.training.distributed import ProcessLostError
+from asrkit.training.links import MachineLostError
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def explain(error: BaseException) -> Failure:
     for kind, (code, remedy) in _ASRKIT_ERRORS.items():
         if isinstance(error, kind):
             return Failure(code, _format_message(error), remedy)
+    if isinstance(error, MachineLostError):
+        return Failure("machine-lost", str(error), "Resume the run once it is back, or on other machines.")
     if isinstance(error, AsrkitError):
         return Failure("failed", str(error), "Follow the message, then resume or start again.")
     text = f"{type(error).__name__}: {error}"

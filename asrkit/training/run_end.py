@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from asrkit.runs import events, pace, summary, view
 from asrkit.runs.report import card
@@ -95,8 +96,6 @@ def _emit_end(run: Run, kind: str, *, saved: bool, message: str = "", trainer: C
 
 def fail(run: Run, error: BaseException) -> None:
     """Log an error and emit it as the `failed` event, unless the run has ended already."""
-    from asrkit.training.failures import explain
-
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stopping.disable_interrupts()
     if run.has_flag(PREEMPT) and not stopping.has_stop_flag(run):  # what it needs was ended before it could save
@@ -104,13 +103,29 @@ def fail(run: Run, error: BaseException) -> None:
         _emit_preempted(run, "Interrupted before a checkpoint was saved")
         return
     logger.error("The run failed.", exc_info=error)
+    _emit_failure(run, error)
+
+
+def end_now(run: Run, error: Exception) -> NoReturn:
+    """Emit an error as the `failed` event and end this process, from a thread, whatever its main thread waits for."""
+    try:
+        logger.error("The run failed: %s", error)
+        _emit_failure(run, error)
+    finally:
+        os._exit(1)
+
+
+def _emit_failure(run: Run, error: BaseException) -> None:
+    """Emit an error as the `failed` event, unless the run has ended already."""
+    from asrkit.training.failures import explain
+
     failure = explain(error)
     events_of_process = run.last_events(since=(run.process() or {}).get("events_from", 0))
     has_ended = (
         any(event.kind in events.END_KINDS for event in events_of_process) or run.pending_end_event() is not None
     )
     # Of several processes the first that fails knows the reason; the others only see a lost connection.
-    if has_ended or (failure.error == "process-lost" and not distributed.IS_MAIN):
+    if has_ended or (failure.error in ("process-lost", "machine-lost") and not distributed.IS_MAIN):
         return
     run.append_end_event(
         events.make_event(

@@ -36,6 +36,7 @@ def emit_started(trainer: CtcTrainer, model: CtcModel, step: int, hardware: str)
         events.STARTED,
         step,
         **_describe_run(config, model, train, trainer.eval_rows),
+        exchange_s=trainer.exchange and round(trainer.exchange.seconds, 4),
         hardware=hardware,
         device=str(trainer.args.device),
         total_steps=total_steps,
@@ -50,6 +51,11 @@ def _count_steps(trainer: CtcTrainer) -> tuple[int, int]:
     """Optimizer steps of an epoch and of the run."""
     values = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
     return values[1], values[-1]
+
+
+def count_gradient_bytes(model: CtcModel) -> int:
+    """Return the size of the gradients of an update."""
+    return sum(each.numel() * each.element_size() for each in model.parameters() if each.requires_grad)
 
 
 def _sum_durations(rows: Sequence[Utterance]) -> float:

@@ -28,6 +28,7 @@ from asrkit.training.findings import (
     report_infinite_losses,
 )
 from asrkit.training.head import HeadFirst, set_head_learning_rate
+from asrkit.training.links import GradientExchange
 from asrkit.training.loaders import EpochDataLoader, make_train_loader
 from asrkit.training.loss_scaling import get_loss_scale, report_overflow
 from asrkit.training.micro_batching import MicroBatcher, free_memory
@@ -85,6 +86,7 @@ class CtcTrainer(SavingTrainer):
             else None
         )
         self.evaluator = Evaluator(config, processor, held_out, self.lexicon_decoder, resume_state.evaluations)
+        self.exchange: GradientExchange | None = None
         self._clips_in_update = 1.0
         self._epoch_batches: Iterator[Batch] | None = None
         self._train_loader: EpochDataLoader | None = None
@@ -200,6 +202,8 @@ class CtcTrainer(SavingTrainer):
         report_infinite_losses(infeasible, self.train_rows, self.findings)
         if scale is not None:
             report_overflow(scale, self.findings)
+        if self.exchange and (bottleneck := self.exchange.explain_bottleneck(self._steps.step_s)):
+            self.findings.report("slow-link", *bottleneck)
         is_finite = math.isfinite(metrics["loss"])
         if not is_finite:
             self._tr_loss.zero_()  # Trainer subtracts reported losses from this sum, and nan - nan stays nan

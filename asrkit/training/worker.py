@@ -6,6 +6,7 @@ written before torch is imported, which takes several seconds.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import platform
@@ -29,7 +30,7 @@ from asrkit.runs.launchers import slurm
 from asrkit.runs.report import card
 from asrkit.runs.run import PREEMPT, SCORE, STOP, Run
 from asrkit.runs.store import RunStore
-from asrkit.training import distributed, inputs, run_end, start_events, stopping
+from asrkit.training import distributed, inputs, links, run_end, start_events, stopping
 from asrkit.training.reporting import emit, emit_phase
 from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import StopRequested, check_stop
@@ -95,7 +96,7 @@ def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
         from asrkit.training import final_evaluation
         from asrkit.training.trainer import CtcTrainer
 
-    distributed.initialize()
+    _join(run)
     _check_processes(config)
     checkpoint = inputs.find_checkpoint(run)
     base = None if checkpoint else inputs.fetch_base_model(run, config)
@@ -109,6 +110,7 @@ def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
     )
     trainer = CtcTrainer(run, config, model, processor, train, held_out, resume_state, on_poll)
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})"
+    trainer.exchange = links.measure_exchange(start_events.count_gradient_bytes(model), str(trainer.args.device))
     start_events.emit_started(trainer, model, resume_state.step, hardware)
     start_events.emit_leaks(run, resume_state.step, resume_state.finding_codes)
     if lost_worker:
@@ -123,6 +125,12 @@ def _train(run: Run, on_poll: Callable[[], None], lost_worker: str) -> None:
     run_end.finish(run, trainer)
 
 
+def _join(run: Run) -> None:
+    """Join the other processes of the run, and watch the machines that they are on."""
+    distributed.initialize()
+    links.start_monitor(functools.partial(run_end.end_now, run))
+
+
 def _score(run: Run, on_poll: Callable[[], None]) -> None:
     """Score the model of a run that has ended on all evaluation clips; the run then ends again as it did."""
     end = view.load_view(run, skim=True).end
@@ -131,7 +139,7 @@ def _score(run: Run, on_poll: Callable[[], None]) -> None:
         with startup.fast_imports():
             from asrkit.training import final_evaluation
 
-        distributed.initialize()
+        _join(run)
         stopping.disable_interrupts()
         if final_evaluation.is_due(run):
             final_evaluation.score_model(run, run.config(), on_poll)
