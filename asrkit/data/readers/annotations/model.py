@@ -13,6 +13,7 @@ from asrkit.errors import DataError
 MAX_TIERS = 1_000
 """Of one recording; the largest corpora of sign language have about 200."""
 MAX_SPANS = 1_000_000
+MAX_CLOCK_S = 1e9
 
 
 class Span(NamedTuple):
@@ -70,8 +71,9 @@ class AnnotatedRecording:
 def check_num_tiers(path: Path, num_tiers: int) -> None:
     """Raise DataError for more tiers than any recording has."""
     if num_tiers > MAX_TIERS:
+        count = f"{num_tiers:,}" if num_tiers <= MAX_SPANS else f"more than {MAX_SPANS:,}"
         raise DataError(
-            f"{path} has {num_tiers:,} tiers; a recording may have {MAX_TIERS:,}. Delete those without a transcription."
+            f"{path} has {count} tiers; a recording may have {MAX_TIERS:,}. Delete those without a transcription."
         )
 
 
@@ -116,7 +118,9 @@ def parse_clock(text: str) -> float | None:
 
 
 def format_clock(seconds: float) -> str:
-    """Return "1:02:03.4", for messages."""
+    """Return "1:02:03.4", for messages; a time that no recording has, or that is no number, as it is."""
+    if not abs(seconds) < MAX_CLOCK_S:
+        return f"{seconds:g} s"
     sign, tenths = "-" if seconds < 0 else "", round(10 * abs(seconds))
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)

@@ -229,6 +229,24 @@ class TestBadInput:
             "all right": "",
         }
 
+    @pytest.mark.parametrize(
+        ("time", "faults"),
+        [
+            ("nan", ["has a time that is no number", "has a time that is no number", ""]),
+            ("inf", ["has a time that is no number", "has a time that is no number", ""]),
+            ("1e308", ["ends at 2 s but begins at 1e+308 s", "", ""]),
+            ("-1e308", ["begins at -1e+308 s, before the recording", "ends at -1e+308 s but begins at 2 s", ""]),
+        ],
+    )
+    def test_times_that_no_recording_has_are_bad_rows(self, write, clip, time, faults):
+        clip("story.wav", 10.0)
+        turns = [(time, "2", "one"), ("2", time, "two"), ("4", "5", "three")]
+        body = "".join(f'<Turn startTime="{a}" endTime="{b}">{text}</Turn>' for a, b, text in turns)
+        rows = sources.load(str(write("story.trs", f"<Trans>{body}</Trans>"))).utterances
+        for text, fault in zip(("one", "two", "three"), faults, strict=True):
+            (row,) = (row for row in rows if row.text == text)
+            assert fault in row.fault and bool(fault) == bool(row.fault)
+
     def test_entities_are_refused(self, write):
         path = write(
             "bomb.eaf",
