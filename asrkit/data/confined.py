@@ -16,6 +16,8 @@ from typing import TypeVar
 from asrkit.data import access, archives, dataset_names, embedded, sources
 from asrkit.data.layouts import BUILT_IN
 from asrkit.data.readers import hub_datasets, hub_names, spreadsheets
+from asrkit.data.readers.annotations import formats
+from asrkit.data.readers.annotations.model import AnnotatedRecording
 from asrkit.data.readers.hub_datasets import FetchedDataset
 from asrkit.data.sources import Source
 from asrkit.errors import DataError
@@ -86,6 +88,12 @@ def load(
 def unpack(archive: Path, folder: Path) -> Path:
     """Unpack an archive into `folder`/content, and return that. Raises DataError as `archives.unpack` does."""
     return _call(_unpack, archive, folder, _visitor(), about=archive.name, reads=[archive], writes=[folder])
+
+
+def read_annotation(path: Path) -> list[AnnotatedRecording]:
+    """Do what `formats.read` does, in a sandbox that may read this file alone."""
+    with Sandbox([path]) as confined:
+        return confined.call(formats.read, path, about=path)
 
 
 def _call(

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrkit.audio.confined import AudioReader
-from asrkit.data.readers.annotations import formats, media
+from asrkit.data import confined
+from asrkit.data.readers.annotations import media
 from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier
 from asrkit.data.readers.annotations.tiers import TierChoice, list_names, missing_error
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
+from asrkit.sandbox import Sandbox
 from asrkit.transcription.writers.insertion import NewTier, insert_into_eaf, insert_into_textgrid
 
 if TYPE_CHECKING:  # which imports torch
@@ -48,7 +50,7 @@ def draft_annotation(
     part. Raises DataError for a file that cannot be read, without such a tier, or whose recording is missing, and
     AudioError for a recording that cannot be read.
     """
-    (recording,) = formats.read(path)
+    (recording,) = confined.read_annotation(path)
     chosen = _choose_tiers(path, recording, tiers)
     found = media.MediaFinder(path.parent).find(path, recording)
     if found is None:
@@ -78,7 +80,8 @@ def draft_annotation(
     new = [NewTier(_new_name(tier.name, taken), tier, texts[id(tier)]) for tier in chosen if texts[id(tier)]]
     if not new:
         raise DataError(f"{path}: no speech was heard in the segments of {list_names(tier.name for tier in chosen)}.")
-    return INSERTERS[path.suffix.lower()](path.read_bytes(), new, path)
+    with Sandbox([path]) as sandbox:
+        return sandbox.call(_insert, path, new, about=path).encode("latin-1")
 
 
 def _choose_tiers(path: Path, recording: AnnotatedRecording, tiers: str) -> list[Tier]:
@@ -116,3 +119,11 @@ def _new_name(name: str, taken: set[str]) -> str:
         new = f"{name} ({NAME} {number})"
     taken.add(new)
     return new
+
+
+# In the sandbox
+
+
+def _insert(path: Path, tiers: list[NewTier]) -> str:
+    """Return the file with these tiers, its bytes as characters."""
+    return INSERTERS[path.suffix.lower()](path.read_bytes(), tiers, path).decode("latin-1")

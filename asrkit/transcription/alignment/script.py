@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from anyascii import anyascii
 
-from asrkit.data import files
-from asrkit.data.readers.annotations import formats
+from asrkit.data import confined, files
 from asrkit.decoding.tokens import Speller, spell_words
 from asrkit.errors import DataError, ModelError
 from asrkit.text.graphemes import compose
@@ -72,7 +71,7 @@ def read_script(path: Path) -> list[ScriptWord]:
     A line ends a phrase, as a sentence does. Captions are read in the order of their times.
     """
     if path.suffix.lower() in SUBTITLES:
-        (recording,) = formats.read(path)
+        (recording,) = confined.read_annotation(path)
         captions = sorted(recording.tiers[0].spans, key=lambda span: span.start_s)
         words = [
             word

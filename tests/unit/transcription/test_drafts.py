@@ -1,6 +1,7 @@
 """Drafts of empty segments, with a transcriber that writes how long each segment is."""
 
 import types
+from xml.parsers import expat
 
 import pytest
 
@@ -90,3 +91,9 @@ def test_recording_is_missing(tmp_path):
     path.write_text(make_eaf(aligned_tier("A", ("a1", 0, 1, "")), slots=[0, 1000]))
     with pytest.raises(DataError, match=r"other\.eaf is of the recording other\.wav, which is missing"):
         drafts.draft_annotation(path, load_listener)
+
+
+def test_annotations_are_read_in_a_sandbox(write, monkeypatch):
+    path = write("story.eaf", make_eaf(aligned_tier("tx", ("a1", 0, 1, "")), slots=[1000, 2000]))
+    monkeypatch.setattr(expat, "ParserCreate", lambda *_: pytest.fail("parsed in this process"))
+    assert b"<ANNOTATION_VALUE>1 s</ANNOTATION_VALUE>" in drafts.draft_annotation(path, load_listener)
