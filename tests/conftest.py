@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from asrkit.ui import gradio_stubs
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -20,6 +22,7 @@ os.environ["ASRKIT_ENGINE"] = "pytorch"  # else each model that a test transcrib
 signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # a shell's background jobs, such as CI's, inherit to ignore it
+gradio_stubs.skip_stubs()  # some tests import Gradio before the page
 gc.disable()  # until all libraries are imported, see `pytest_collection_finish`
 
 
