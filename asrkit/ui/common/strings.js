@@ -11,7 +11,12 @@ export const language = page?.querySelector("meta[name=asrkit-language]")?.conte
 const own = language === "en" ? {} : await loadCatalogue();
 const plurals = new Intl.PluralRules(language);
 
-if (page) page.documentElement.lang = language;
+if (page) {
+  // Gradio sets the browser's language, some time while it builds the page.
+  const keepLanguage = () => { if (page.documentElement.lang !== language) page.documentElement.lang = language; };
+  new MutationObserver(keepLanguage).observe(page.documentElement, { attributeFilter: ["lang"] });
+  keepLanguage();
+}
 
 async function loadCatalogue() {
   const module = await import(`../strings/${language}.json`, { with: { type: "json" } });

@@ -84,7 +84,8 @@ function drawLane(context, colours, view, scene, tier, lane) {
     drawSpan(context, colours[scene.states[tier.state[index]].kind], x, bodyTop, width, bodyPx,
       scene.states[tier.state[index]].kind === "out");
     if (width >= MIN_TEXT_PX && tier.text[index]) {
-      drawText(context, colours.text, tier.text[index], Math.max(x, 0) + 4, bodyTop + 2, Math.min(right, view.width) - 4);
+      const end = Math.min(right, view.width) - 4;
+      drawText(context, colours.text, tier.text[index], Math.max(x, 0) + 4, bodyTop + 2, end);
     }
   }
   drawName(context, colours, tier, top);

@@ -76,7 +76,8 @@ export class TierChooser {
   }
 
   async read(tiers) {
-    const { dataset } = this.tab, { tiers: _, ...columns } = dataset.columns;
+    const { dataset } = this.tab, columns = { ...dataset.columns };
+    delete columns.tiers;
     await dataset.load(dataset.name, tiers ? { ...columns, tiers } : columns, true);
     this.part("tiers-apply").focus({ preventScroll: true });
   }

@@ -60,7 +60,9 @@ export class Timeline {
     if (!reply || request !== this.numRequests) return;
     tab.tiers.offerSpeakers(reply.speakers);
     if (!reply.recordings.length) return;
-    const options = reply.recordings.map(({ id, name, clips }) => [id, `${name} · ${t("common.clips", { count: clips })}`]);
+    const options = reply.recordings.map(({ id, name, clips }) => {
+      return [id, `${name} · ${t("common.clips", { count: clips })}`];
+    });
     fillOptions(part("span-recording"), options, this.recording); // the one before, where tiers were chosen for it
     part("timeline").hidden = false;
     await this.showRecording(part("span-recording").value);
@@ -96,7 +98,9 @@ export class Timeline {
     for (const tier of tiers.filter((each) => each.is_chosen)) for (const state of tier.state) counts[state] += 1;
     const items = this.states.flatMap(({ kind, text }, state) => (counts[state]
       ? [make("li", {}, make("i", { className: `swatch ${kind}` }), `${formatNumber(counts[state])} × ${text}`)] : []));
-    if (tiers.length > MAX_LANES) items.push(make("li", { textContent: t("timeline.more_tiers", { count: MAX_LANES }) }));
+    if (tiers.length > MAX_LANES) {
+      items.push(make("li", { textContent: t("timeline.more_tiers", { count: MAX_LANES }) }));
+    }
     if (numLeftOut) items.push(make("li", { textContent: t("timeline.more_spans", { count: numLeftOut }) }));
     this.part("span-counts").replaceChildren(...items);
   }
@@ -183,8 +187,9 @@ export class Timeline {
       return;
     }
     const names = [...new Set([span.tier.name, span.speaker])].filter(Boolean).join(" · ");
+    const times = `${formatTime(span.startS)} – ${formatTime(span.endS)}`;
     part("span-detail").replaceChildren(
-      make("span", { className: "quiet", textContent: `${formatTime(span.startS)} – ${formatTime(span.endS)} · ${names}` }),
+      make("span", { className: "quiet", textContent: `${times} · ${names}` }),
       make("span", { className: "span-text", dir: "auto", textContent: span.text || t("data.no_text") }),
       make("span", {}, make("i", { className: `swatch ${span.state.kind}` }), span.state.text));
     if (isRevealed) this.reveal(span.startS, span.endS);

@@ -23,7 +23,8 @@ export class WaveformTiles {
   columns(view) {
     const level = chooseLevel(this.binS, view.secondsPerPixel), columns = [];
     const tileS = TILE_BINS * this.binS * 2 ** level, endS = view.fromS + view.width * view.secondsPerPixel;
-    for (let tile = Math.max(0, Math.floor(view.fromS / tileS)); tile * tileS < Math.min(endS, this.durationS); tile++) {
+    const first = Math.max(0, Math.floor(view.fromS / tileS));
+    for (let tile = first; tile * tileS < Math.min(endS, this.durationS); tile++) {
       const known = this.tiles.get(`${level}:${tile}`);
       if (!known?.isComplete) this.request(level, tile);
       if (known) this.addColumns(columns, view, level, tile, known);
