@@ -64,6 +64,7 @@ class Engine:
         blanks.settle(model, self.processor, checkpoint)
         self.anatomy = anatomy.of(model, self.processor, checkpoint)
         self.model = model.eval()
+        memory_format.merge_weight_norm(self.model)
         self.checkpoint, self._chosen_dtype = checkpoint, dtype
         self._gate, self._warm_device = Gate(), ""
         self.graph: OnnxGraph | None = None

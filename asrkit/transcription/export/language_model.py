@@ -18,6 +18,7 @@ from asrkit.decoding.ngram import LanguageModel
 from asrkit.decoding.tokens import Speller
 from asrkit.errors import ConfigError, ModelError
 from asrkit.files import write_json
+from asrkit.models import weights
 from asrkit.runs.run import Run
 from asrkit.text.normalisers import normalise
 from asrkit.transcription.transcriber import Transcriber
@@ -41,7 +42,9 @@ def write_checkpoint(transcriber: Transcriber, folder: Path, hints: DecodingHint
     `Wav2Vec2ProcessorWithLM` does not decode.
     """
     labels = list_labels(transcriber)
-    transcriber.engine.model.save_pretrained(folder)
+    checkpoint = Path(transcriber.engine.checkpoint)
+    model, _ = weights.load_model(checkpoint, transcriber.engine.model.config)  # the engine's is prepared for inference
+    model.save_pretrained(folder)
     transcriber.processor.save_pretrained(folder)
     for path in folder.glob("*_config.json"):
         settings = json.loads(path.read_text(encoding="utf-8"))

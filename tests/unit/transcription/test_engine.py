@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.utils import parametrize
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.data.batch_cuts import fill_batches
+from asrkit.models import weights
 from asrkit.transcription import inference_threads
 from asrkit.transcription.engine import Engine
 from asrkit.transcription.transcriber import Transcriber
@@ -132,6 +134,18 @@ def test_model_too_large_for_the_gpu_stays_on_the_cpu(checkpoint, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "to", to)
     engine = Engine(str(checkpoint), "cuda")
     assert engine.device.type == "cpu" and len(engine.log_probabilities([make_noise(SAMPLING_RATE).samples])[0])
+
+
+def test_weights_are_calculated_once_not_at_every_batch(checkpoint):
+    """The convolution over positions has its weights as direction and length; the scores are the same."""
+    engine, clip = Engine(str(checkpoint), "cpu", torch.float32), make_noise(SAMPLING_RATE).samples
+    plain, missing = weights.load_model(checkpoint, weights.load_config(checkpoint))
+    assert any(map(parametrize.is_parametrized, plain.modules())) and not missing
+    assert not any(map(parametrize.is_parametrized, engine.model.modules()))
+    (found,) = engine.log_probabilities([clip])
+    engine.model = plain.eval()
+    (expected,) = engine.log_probabilities([clip])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_half_precision_weights_load_as_float32(tmp_path):
