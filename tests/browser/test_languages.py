@@ -8,9 +8,9 @@ def test_page_speaks_the_browsers_language_and_can_be_changed(open_page):
     tabs = page.locator("#tabs [role=tab]:visible")
     expect(tabs).to_have_text(["Daten", "Training", "Läufe", "Transkription"])
     expect(page.locator("#live")).to_contain_text("Womit möchten Sie anfangen?")
-    assert page.locator("html").get_attribute("lang") == "de"
+    expect(page.locator("html")).to_have_attribute("lang", "de")
     page.get_by_label("Sprache").select_option("English")
     expect(tabs).to_have_text(["Data", "Train", "Runs", "Transcribe"])
     page.reload()
     expect(page.locator("#live")).to_contain_text("What would you like to do first?")
-    assert page.locator("html").get_attribute("lang") == "en"
+    expect(page.locator("html")).to_have_attribute("lang", "en")
