@@ -37,9 +37,10 @@ def run(options: argparse.Namespace) -> int:
     name = options.model or model_choices.find_default_model(store)
     model = get_transcriber(name, store, shared.print_progress)
     scoring = scoring_rules.choose(options.normaliser, name, store, (row.text for row in source.unseen))
-    report = evaluation.evaluate(
-        model, source.unseen, scoring.rules, decoder=shared.load_hints(options).build_decoder(model)
-    )
+    hints = shared.load_hints(options)
+    preferred = hints.find_common_words(model)
+    report = evaluation.evaluate(model, source.unseen, scoring.rules, decoder=hints.build_decoder(model))
+    shared.note_common_words(preferred)
     if not options.normaliser and scoring.rules != "basic":
         print(f"The normaliser is {scoring.rules}; --normaliser basic applies another.", file=sys.stderr)
     if scoring.language and options.normaliser:
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     metrics = report.summary()
     if options.json:
         named: dict[str, Any] = {} if scoring.rules == "basic" else {"normaliser": scoring.rules}
+        named |= {"common_words": preferred} if preferred else {}
         return int(not delivery.print_result(shared.format_json(metrics | named), "evaluation.json"))
     low, high = report.intervals["wer"]
     if report.unreadable:

@@ -86,6 +86,12 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
 def add_hint_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that `load_hints` reads."""
     add_language_flags(parser)
+    parser.add_argument(
+        "--no-common-words",
+        action="store_false",
+        dest="common_words",
+        help="do not prefer common words of the model's language, as the starter does where nothing is expected",
+    )
     parser.add_argument("--hot-words", metavar="WORDS", default="", help="names and rare words, separated by commas")
 
 
@@ -98,7 +104,7 @@ def add_language_flags(parser: argparse.ArgumentParser) -> None:
         default="",
         help="a KenLM language model, .arpa or binary (needs the package kenlm)",
     )
-    parser.set_defaults(hot_words="")
+    parser.set_defaults(hot_words="", common_words=True)
 
 
 # Values
@@ -162,7 +168,15 @@ def load_hints(options: argparse.Namespace) -> DecodingHints:
         text = Path(options.expect).read_text(encoding="utf-8") if options.expect else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--expect {options.expect}: the text cannot be read ({error}).") from error
-    return DecodingHints(text, options.hot_words, options.language_model)
+    return DecodingHints(text, options.hot_words, options.language_model, options.common_words)
+
+
+def note_common_words(language: str) -> None:
+    """Say on stderr that the common words of a language were preferred; nothing for none."""
+    if language:
+        from asrkit.decoding.common_words import NAMES
+
+        print(f"With common {NAMES[language]} words; --no-common-words decodes without.", file=sys.stderr)
 
 
 # Output

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
     load_model, hints = _make_loader(options, store), shared.load_hints(options)
     rows: list[dict[str, Any]] = []
-    has_failed = False
+    has_failed, common_words = False, ""
     try:
         for name, stem in zip(options.files, stems, strict=True):
             if not options.output:
@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
                 has_failed = True
                 continue
             transcript = replace(transcript, recording=name)
+            common_words = common_words or transcript.common_words
             if warning := files.quality_warning(transcript):
                 print(f"asrkit: {name}: {warning}", file=sys.stderr)
             if options.format == "json" and not options.output:
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
             elif not _deliver(options, name, stem, transcript):
                 has_failed = True
     finally:
+        shared.note_common_words(common_words)
         # Also after an interrupt or a broken model: the files that are done took their time.
         if options.format == "json" and not options.output and (rows or sys.exception() is None):
             has_failed |= not delivery.print_result(shared.format_json(rows), "transcripts.json")

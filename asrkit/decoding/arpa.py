@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,21 @@ def write_arpa(model: LanguageModel, path: Path) -> None:
     with write_atomic(path) as file:
         for line in _iter_lines(model):
             file.write(f"{line}\n".encode())
+
+
+def read_arpa(path: Path) -> LanguageModel:
+    """Read a gzipped file as `write_arpa` writes them; for those of the app, which are not checked."""
+    log_probabilities: dict[Gram, float] = {}
+    backoffs: dict[Gram, float] = {}
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            fields = line.rstrip("\n").split("\t")
+            if len(fields) > 1:
+                gram = tuple(fields[1].split(" "))
+                log_probabilities[gram] = float(fields[0])
+                if len(fields) > 2:
+                    backoffs[gram] = float(fields[2])
+    return LanguageModel.from_grams(log_probabilities, backoffs)
 
 
 def _iter_lines(model: LanguageModel) -> Iterator[str]:

@@ -113,12 +113,20 @@ class _Prefix:
 class BeamSearch:
     """Decodes with one checkpoint and one language model.
 
-    extra_words: known words that the language model has never seen. Raises ConfigError where the checkpoint can spell
-    no word.
+    extra_words: known words that the language model has never seen. letter_bonus: in place of LETTER_BONUS. Raises
+    ConfigError where the checkpoint can spell no word.
     """
 
-    def __init__(self, processor: Any, blank_id: int, model: WordModel, extra_words: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        blank_id: int,
+        model: WordModel,
+        extra_words: Sequence[str] = (),
+        letter_bonus: float = LETTER_BONUS,
+    ) -> None:
         self.processor, self.blank_id, self.model = processor, blank_id, model
+        self.letter_bonus = letter_bonus
         speller = Speller.from_tokenizer(processor.tokenizer)
         self.texts, self.delimiter_id, self.word_starts = speller.texts, speller.delimiter_id, speller.word_starts
         self.written = {*self.texts, self.delimiter_id}
@@ -203,7 +211,7 @@ class BeamSearch:
             longer.letters, longer.text = (*parent.letters, token), parent.text + text
             longer.node = self.trie.next.get((parent.node, token), -1) if parent.node >= 0 else -1
             if longer.node >= 0:
-                longer.score = longer.base + _bonus(len(longer.letters), self.trie.best_log_prob[longer.node])
+                longer.score = longer.base + self._bonus(len(longer.letters), self.trie.best_log_prob[longer.node])
         prefix.extensions[token] = longer
         return longer
 
@@ -213,15 +221,14 @@ class BeamSearch:
             return _Prefix(prefix.token, prefix.state, prefix.base, prefix.last_word, prefix.joined)
         known = self.trie.word.get(prefix.node)
         state, log_prob = self.model.follow(prefix.state, prefix.text if known is None else known)
-        bonus = 0.0 if known is None else _bonus(len(prefix.letters), log_prob)
+        bonus = 0.0 if known is None else self._bonus(len(prefix.letters), log_prob)
         word = _FinishedWord(
             prefix.last_word, prefix.text, prefix.joined, prefix.letters, None if known is None else log_prob
         )
         return _Prefix(prefix.token, state, prefix.base + bonus, word, True)
 
-
-def _bonus(num_letters: int, log_prob: float) -> float:
-    return max(0.0, LETTER_BONUS * num_letters + LM_WEIGHT * log_prob)
+    def _bonus(self, num_letters: int, log_prob: float) -> float:
+        return max(0.0, self.letter_bonus * num_letters + LM_WEIGHT * log_prob)
 
 
 def _confidence(log_prob: float | None, letters_log_prob: float) -> float:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asrkit.data import access
-from asrkit.decoding.beam import BeamSearch
+from asrkit.decoding import common_words
+from asrkit.decoding.beam import LETTER_BONUS, BeamSearch
 from asrkit.decoding.kenlm_model import KenLM
 from asrkit.decoding.ngram import LanguageModel, WordModel
 from asrkit.decoding.protocols import AcousticModel
@@ -51,8 +52,18 @@ def build_from_text(model: AcousticModel, text: str, extra_words: Sequence[str] 
     return _get(model, digest, lambda: LanguageModel(sentences), extra_words)
 
 
+def load_common_words(model: AcousticModel, language: str) -> BeamSearch:
+    """Return the decoder for a model and the common words of a language of `common_words.NAMES`."""
+    name = f"common words {language}"
+    return _get(model, name, lambda: common_words.load(language), (), common_words.LETTER_BONUS)
+
+
 def _get(
-    model: AcousticModel, name: str, load_language_model: Callable[[], WordModel], extra_words: Sequence[str]
+    model: AcousticModel,
+    name: str,
+    load_language_model: Callable[[], WordModel],
+    extra_words: Sequence[str],
+    letter_bonus: float = LETTER_BONUS,
 ) -> BeamSearch:
     key = (id(model.processor), name)
     with _lock:
@@ -60,7 +71,7 @@ def _get(
         if decoder is None:
             shared = next((other.model for (_, other_name), other in _cached.items() if other_name == name), None)
             words = [normalise(word, "basic") for word in extra_words]
-            decoder = BeamSearch(model.processor, model.blank_id, shared or load_language_model(), words)
+            decoder = BeamSearch(model.processor, model.blank_id, shared or load_language_model(), words, letter_bonus)
         _cached[key] = decoder
         while len(_cached) > MAX_DECODERS:
             del _cached[next(iter(_cached))]

@@ -49,10 +49,12 @@ class GreedyDecoder:
     """Decodes the best path of one checkpoint, in training as in transcription.
 
     Tokens without a text are passed over: special tokens such as `<unk>`, and outputs that the tokenizer has no token
-    for, as of a head with more rows than the vocabulary.
+    for, as of a head with more rows than the vocabulary. common_words: the language whose common words transcription
+    prefers instead; empty for none.
     """
 
-    def __init__(self, processor: Any, blank_id: int) -> None:
+    def __init__(self, processor: Any, blank_id: int, common_words: str = "") -> None:
+        self.common_words = common_words
         speller = Speller.from_tokenizer(processor.tokenizer)
         self.blank_id, self.delimiter_id = blank_id, speller.delimiter_id
         self.texts, self.word_starts = speller.texts, speller.word_starts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from asrkit.decoding import common_words
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.lexicon import WORD_LIST_FILE, LexiconDecoder
 from asrkit.decoding.protocols import Decoder
@@ -15,5 +16,5 @@ def load_decoder(checkpoint: str, processor: Any, blank_id: int) -> Decoder:
     try:
         words = (Path(checkpoint) / WORD_LIST_FILE).read_text(encoding="utf-8").split()
     except (FileNotFoundError, NotADirectoryError):
-        return GreedyDecoder(processor, blank_id)
+        return GreedyDecoder(processor, blank_id, common_words.find_language(checkpoint))
     return LexiconDecoder.from_processor(words, processor, blank_id)

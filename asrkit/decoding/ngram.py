@@ -61,6 +61,15 @@ class LanguageModel:
         self.backoffs: dict[Gram, float] = {}
         self._estimate(_count_grams(sentences, order))
 
+    @classmethod
+    def from_grams(cls, log_probabilities: dict[Gram, float], backoffs: dict[Gram, float]) -> LanguageModel:
+        """Return the model with these values, as the attributes of the same names hold them. `<unk>` is among them."""
+        model = cls.__new__(cls)
+        model.order = max(map(len, log_probabilities))
+        model.words = sorted({gram[0] for gram in log_probabilities if len(gram) == 1} - {BEGIN, END, UNKNOWN})
+        model.log_probabilities, model.backoffs = log_probabilities, backoffs
+        return model
+
     def _estimate(self, counts: list[Counter[Gram]]) -> None:
         uniform = 1 / (len(self.words) + 2)  # the end of a sentence and the unknown word are words too
         lower: dict[Gram, float] = defaultdict(lambda: uniform)

@@ -60,11 +60,16 @@ class Word(TimedWord):
 
 @dataclass(frozen=True)
 class Transcript:
-    """The words of a recording in order. recording: its file or name, for formats that link it."""
+    """The words of a recording in order.
+
+    recording: its file or name, for formats that link it. common_words: the language whose common words were preferred,
+    as `DecodingHints.find_common_words`.
+    """
 
     words: list[Word]
     duration_s: float
     recording: str = ""
+    common_words: str = ""
 
     @property
     def text(self) -> str:
@@ -77,10 +82,12 @@ class Transcript:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `transcribe --format json` prints."""
+        preferred = {"common_words": self.common_words} if self.common_words else {}
         return {
             "text": self.text,
             "words": [word.to_dict() for word in self.words],
             "duration_s": round(self.duration_s, 3),
+            **preferred,
         }
 
 

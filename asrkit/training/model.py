@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from asrkit.config import TrainConfig
-from asrkit.decoding import ctc, lexicon
+from asrkit.decoding import common_words, ctc, lexicon
 from asrkit.decoding.tokens import Speller, make_splitter
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies, weights
@@ -51,6 +51,9 @@ def load(base: str, config: TrainConfig, texts: Iterable[str]) -> tuple[Any, Ctc
         model = _load_model(base, config, **changes, ignore_mismatched_sizes=True)
     else:
         processor, model = _load_tuned(base, config, texts)
+    base_language = common_words.find_language(base)
+    if base_language:
+        setattr(model.config, common_words.KEY, common_words.choose_language(base_language, config.language))
     parts = anatomy.of(model, processor, base)
     _check_labels(parts, processor, texts, base)
     return processor, _prepare_for_training(model, parts, config)

@@ -70,7 +70,7 @@ def transcribe_channels(
 
     A channel without speech has no words. Raises AudioError where none has any, and as `split_channels` does.
     """
-    words, durations_s, errors = [], [], []
+    words, durations_s, errors, common_words = [], [], [], ""
     with tempfile.TemporaryDirectory(prefix="asrkit-channels-") as folder:
         for number, channel in enumerate(split_channels_confined(path, Path(folder)), 1):
             try:
@@ -82,9 +82,10 @@ def transcribe_channels(
                 continue
             words += [replace(word, channel=number) for word in transcript.words]
             durations_s.append(transcript.duration_s)
+            common_words = transcript.common_words
     if not durations_s:
         raise errors[0]
-    return Transcript(words, max(durations_s))
+    return Transcript(words, max(durations_s), common_words=common_words)
 
 
 def transcribe_blocks(
@@ -103,7 +104,7 @@ def transcribe_blocks(
         words += new_words
         processed_s = position / SAMPLING_RATE
         on_update(FileUpdate(processed_s, max(duration_s, processed_s), new_words))
-    return Transcript(words, position / SAMPLING_RATE)
+    return Transcript(words, position / SAMPLING_RATE, common_words=hints.find_common_words(transcriber))
 
 
 def header_duration_s(path: str | Path, reader: AudioReader) -> float:

@@ -54,6 +54,7 @@ def config() -> Wav2Vec2Config:
         conv_kernel=(10, 3, 3, 3, 3, 2, 2),
         conv_stride=(5, 2, 2, 2, 2, 2, 2),
         conv_bias=True,
+        common_words="en",  # `asrkit.decoding.common_words`
         feat_extract_norm="layer",
         do_stable_layer_norm=True,
         num_conv_pos_embeddings=31,

@@ -39,7 +39,7 @@ class English:
         # Between uniform and natural: rare words are worth more to a speller of sounds than the 500th "the".
         weight = np.array([word_frequency(w, "en") for w in self.words]) ** 0.35
         self.weight = weight / weight.sum()
-        self.sentences = _sentences(set(self.words))
+        self.sentences = find_sentences(set(self.words))
 
     def draw(self, rng: np.random.Generator) -> str:
         kind = rng.random()
@@ -56,7 +56,7 @@ class English:
 _SHORT = set("a i of to in is it he we as at be by do go if me my no on or so up us am an oh ok".split())
 
 
-def _sentences(known: set[str]) -> list[str]:
+def find_sentences(known: set[str]) -> list[str]:
     found = set()
     for path in sorted(FORTUNES.glob("*.u8")):
         text = path.with_suffix("").read_text(encoding="utf-8", errors="ignore")

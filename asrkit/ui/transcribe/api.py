@@ -29,7 +29,7 @@ from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
 from asrkit.ui.transcribe import compare, live, retraining
-from asrkit.ui.transcribe.hints import read_hints
+from asrkit.ui.transcribe.hints import describe_common_words, read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
 from asrkit.ui.transcribe.recordings import DONE, WORKING, Microphone, Recording, Recordings
 from asrkit.ui.transcribe.retranscription import transcribe_again
@@ -150,6 +150,7 @@ class TranscribeApi:
         return _describe(recording) | {
             "name": recording.name,
             "model": recording.model,
+            "decoding": describe_common_words(recording.common_words),
             "peaks": recording.peaks(MAX_COLUMNS),
         }
 

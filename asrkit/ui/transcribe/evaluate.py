@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -26,7 +26,7 @@ from asrkit.ui.common.job_api import JobApi
 from asrkit.ui.common.served_files import AudioBytes, AudioFile, ServedFiles
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.transcribe.evaluation_report import MAX_WORST_CLIPS, render_report
-from asrkit.ui.transcribe.hints import insert_hint_fields, read_hints
+from asrkit.ui.transcribe.hints import describe_common_words, insert_hint_fields, read_hints
 from asrkit.ui.transcribe.model_loading import loading_message, report_fetch
 
 if TYPE_CHECKING:
@@ -83,12 +83,15 @@ class EvaluateApi(JobApi[RenderedEvaluation]):
         report = evaluation.evaluate(
             loaded, clips, scoring.rules, decoder=hints.build_decoder(loaded), on_progress=job.on_progress
         )
+        preferred = describe_common_words(hints.find_common_words(loaded))
         title = strings.text(
             "evaluate.report_title", model=model, dataset=dataset or strings.text("evaluate.own_clips")
         )
         if scoring.rules != "basic":
             title = strings.text("evaluate.title_with_rules", title=title, rules=scoring.rules)
-        if hints != NO_HINTS:
+        if preferred:
+            title = strings.text("evaluate.title_with_common_words", title=title, decoding=preferred)
+        if replace(hints, common_words=True) != NO_HINTS:
             title = strings.text("evaluate.title_with_hints", title=title)
         return RenderedEvaluation(report, render_report(report, title))
 

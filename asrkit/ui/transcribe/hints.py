@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asrkit.decoding.common_words import NAMES
 from asrkit.decoding.hints import DecodingHints
 from asrkit.errors import DataError
 from asrkit.ui import strings
@@ -11,11 +12,16 @@ MAX_CHARACTERS = 200_000
 
 
 def read_hints(request: Request) -> DecodingHints:
-    """Read the fields of `expect.html`: {expect, hot, lm}. Raises DataError for too much text."""
+    """Read the fields of `expect.html`: {expect, hot, lm, common}. Raises DataError for too much text."""
     text, hot_words, model = (str(request.get(name) or "") for name in ("expect", "hot", "lm"))
     if len(text) + len(hot_words) > MAX_CHARACTERS:
         raise DataError(strings.text("transcribe.hints_too_long", limit=MAX_CHARACTERS))
-    return DecodingHints(text, hot_words, model)
+    return DecodingHints(text, hot_words, model, request.get("common") is not False)
+
+
+def describe_common_words(language: str) -> str:
+    """Return that the common words of a language were preferred; empty for none."""
+    return strings.text("expect.with_common_words", language=NAMES[language]) if language else ""
 
 
 def insert_hint_fields(page: str) -> str:

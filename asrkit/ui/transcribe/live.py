@@ -72,4 +72,5 @@ def _open_session(store: RunStore, recording: Recording) -> LiveSession:
     from asrkit.transcription.stream import LiveSession
 
     loaded = get_transcriber(recording.model, store)
+    recording.common_words = recording.hints.find_common_words(loaded)
     return LiveSession(loaded, recording.hints.build_decoder(loaded))

@@ -57,12 +57,13 @@ class Microphone:
 
 @dataclass(eq=False)
 class Recording:
-    """One recording. Hold `lock` to change it. owner: empty for an operator."""
+    """One recording. Hold `lock` to change it. owner: empty for an operator. common_words: as in `Transcript`."""
 
     name: str
     model: str
     owner: str = ""
     hints: DecodingHints = field(default_factory=DecodingHints)
+    common_words: str = ""
     state: str = WAITING
     notice: str = ""
     processed_s: float = 0.0
@@ -90,7 +91,7 @@ class Recording:
 
     @property
     def transcript(self) -> Transcript:
-        return Transcript(list(self.words), self.duration_s, self.name)
+        return Transcript(list(self.words), self.duration_s, self.name, self.common_words)
 
     @property
     def pending_message(self) -> str:

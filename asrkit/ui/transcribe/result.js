@@ -88,7 +88,8 @@ export class Result {
     this.open({ id, words: [], state, duration_s: durationS, peaks });
     this.addWords(reply.words);
     const took = seconds < 60 ? t("common.seconds", { value: seconds.toFixed(1) }) : formatClock(seconds);
-    this.setNote(t("transcribe.summary", { name, model, duration: durationS.toFixed(1), took }));
+    const summary = t("transcribe.summary", { name, model, duration: durationS.toFixed(1), took });
+    this.setNote(reply.decoding ? `${summary} · ${reply.decoding}` : summary);
     showMessage(part("warning"), reply.notice);
     part("done").hidden = !durationS;
     part("corrected").value = joinWords(this.shown.words);

@@ -41,11 +41,12 @@ def _transcribe(job: Job[None], store: RunStore, recording: Recording, model: st
         recording.processed_s = progress.processed_s
         job.check()
 
-    files.transcribe_blocks(
+    transcript = files.transcribe_blocks(
         recording.blocks(), recording.duration_s, lambda: load_for_job(job, model, store), on_words, hints
     )
     with recording.lock:
         recording.model, recording.hints, recording.words = model, hints, words
+        recording.common_words = transcript.common_words
         recording.seconds = time.monotonic() - started
 
 

@@ -58,13 +58,14 @@ class UploadQueue:
 
         notes: list[AudioNote] = []
         with AudioReader([path]) as reader:
-            files.transcribe_blocks(
+            transcript = files.transcribe_blocks(
                 map(keep, reader.stream(path, notes.append)),
                 files.header_duration_s(path, reader),
                 lambda: load_for_job(job, recording.model, self.store),
                 on_words,
                 recording.hints,
             )
+        recording.common_words = transcript.common_words
         recording.seconds = time.monotonic() - started
         finish(recording)
         recording.notice = " ".join(filter(None, [*(note.warning for note in notes), recording.notice]))

@@ -1,0 +1,47 @@
+"""Language models of common words that ship with the app, for checkpoints whose config.json names the language.
+
+The starter's does, and so does that of a run on such a checkpoint whose `language` is the same. No other model prefers
+them: common words of one language spoil another.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from asrkit.decoding.arpa import read_arpa
+from asrkit.decoding.ngram import LanguageModel
+
+KEY = "common_words"
+"""Of a checkpoint's config.json: the code of the language whose common words it prefers."""
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "common_words"
+NAMES = {"en": "English"}
+"""The languages that there is a model of."""
+CODES = {"en": ("en", "eng")}
+LETTER_BONUS = 3.5
+"""As in `beam`. With 2.5, which is best for sentences of the speech's own domain, the common words of longer clips were
+chosen too seldom."""
+
+
+def find_language(checkpoint: str | Path) -> str:
+    """Return the language whose common words a checkpoint prefers; empty for none, and for one without a model."""
+    try:
+        config = json.loads((Path(checkpoint) / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    language = config.get(KEY)
+    return language if language in NAMES else ""
+
+
+def choose_language(base_language: str, language: str) -> str:
+    """Return the language whose common words a run is to prefer: its base model's, where the run names the same.
+
+    language: as the setting: `en`, `en-GB`, `eng`; empty for an unknown one, which has none.
+    """
+    spoken = language.strip().lower().replace("_", "-").split("-")[0]
+    return base_language if spoken and spoken in CODES.get(base_language, ()) else ""
+
+
+def load(language: str) -> LanguageModel:
+    """Load the model of a language of `NAMES`."""
+    return read_arpa(FOLDER / f"{language}.arpa.gz")
