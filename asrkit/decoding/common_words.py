@@ -18,9 +18,9 @@ FOLDER = Path(__file__).resolve().parents[2] / "assets" / "common_words"
 NAMES = {"en": "English"}
 """The languages that there is a model of."""
 CODES = {"en": ("en", "eng")}
-LETTER_BONUS = 3.5
-"""As in `beam`. With 2.5, which is best for sentences of the speech's own domain, the common words of longer clips were
-chosen too seldom."""
+LETTER_BONUS = 3.0
+"""As in `beam`, for words of no domain. On 50 clips of readers and 70 of orders that the starter had not heard, WER is
+93.2 and 94.8 % greedily; with 2.5, 3.0, 3.5: 79.5, 77.9, 77.5 and 82.0, 82.1, 83.5 %. More makes words of noise."""
 
 
 def find_language(checkpoint: str | Path) -> str:

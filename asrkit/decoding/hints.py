@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from asrkit.decoding import beam_cache, lexicon
 from asrkit.decoding.beam import NO_SPELLABLE_WORD
+from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.hotwords import HotWordDecoder, spell_hot_word
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.protocols import AcousticModel, Decoder
@@ -38,7 +39,8 @@ class DecodingHints:
     def find_common_words(self, model: AcousticModel) -> str:
         """Return the language, a key of `common_words.NAMES`, whose common words `model` prefers; empty for none."""
         has_own = self.text.strip() or self.language_model.strip() or not self.common_words
-        return "" if has_own else getattr(model.decoder, "common_words", "")
+        decoder = getattr(model, "decoder", None)  # of other listeners than `Transcriber` nothing is known
+        return decoder.common_words if isinstance(decoder, GreedyDecoder) and not has_own else ""
 
     def build_decoder(self, model: AcousticModel) -> Decoder | None:
         """Return the decoder of these hints, None where the model decodes as it was trained to.

@@ -530,3 +530,11 @@ def test_checkpoint_with_language_model_loads_without_it(checkpoint, kind):
     processor, _ = loaded(base, vocabulary="keep")
     assert type(processor) is type(plain) and vocabulary(processor) == vocabulary(plain)
     assert Engine(str(base)).log_probabilities([noise(8000)])[0].shape[1] == len(vocabulary(plain))
+
+
+@pytest.mark.parametrize(("language", "expected"), [("en", "en"), ("sw", ""), ("", "")])
+def test_common_words_are_kept_in_the_language_of_the_base_alone(checkpoint, language, expected):
+    base = checkpoint("wav2vec2")
+    settings = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**settings, "common_words": "en"}))
+    assert loaded(base, language=language)[1].config.common_words == expected
