@@ -21,6 +21,7 @@ from asrkit.models import blanks, features, processors
 from asrkit.models.features import InputFormat
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.training.model import load, reload
+from asrkit.transcription import engine
 from asrkit.transcription.transcriber import Transcriber
 from tests.support.checkpoints import write_checkpoint
 
@@ -34,6 +35,14 @@ def wave():
     with open(DEMO / "metadata.csv", encoding="utf-8", newline="") as file:
         row = next(row for row in csv.DictReader(file) if row["split"] == "eval" and " " in row["text"])
     return load_audio(DEMO / row["file_name"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full_precision():
+    """The texts of two conversions are compared, which bfloat16 rounds differently."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "choose_dtype", lambda device, num_parameters: torch.float32)
+        yield
 
 
 @pytest.fixture(scope="module")
