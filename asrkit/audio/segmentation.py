@@ -1,11 +1,10 @@
 """Segmentation of a recording of any length at pauses, while the audio arrives.
 
 A decision is made every tenth of a second, from the audio up to that point alone. So a microphone and a file with the
-same audio are segmented alike, whatever the size of their blocks.
-
-Two signals decide: the level, and the probability of speech (`SileroVad`). Once the detector has recognised a voice, it
-finds the pauses, under music too, and what it is certain contains no voice is dropped. Until then the levels decide, so
-that a voice that the detector does not know is not lost.
+same audio are segmented alike, whatever the size of their blocks. Two signals decide: the level, and the probability of
+speech (`SileroVad`). Once the detector has recognised a voice, it finds the pauses, under music too, and what it is
+certain contains no voice is dropped. Until then the levels decide, so that a voice that the detector does not know is
+not lost.
 """
 
 from __future__ import annotations

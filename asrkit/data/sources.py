@@ -31,7 +31,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.data import access, dataset_names, embedded
-from asrkit.data.layouts import BUILT_IN, Contents, ReadOptions, merge, read_folder, read_path
+from asrkit.data.contents import Contents, ReadOptions, merge
+from asrkit.data.layouts import BUILT_IN, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
 from asrkit.data.readers.annotations.outline import Outline
