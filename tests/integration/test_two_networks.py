@@ -10,13 +10,22 @@ import pytest
 
 from asrkit.runs import lifecycle, view
 from asrkit.runs.run import Run
-from tests.support.namespaces import ADDRESSES, TwoMachines, two_machines, why_impossible
+from tests.support.namespaces import (
+    ADDRESSES,
+    TwoMachines,
+    kill_worker_of,
+    shift_clock,
+    two_machines,
+    why_impossible,
+)
 from tests.support.ports import find_free_port
 from tests.support.runs import assert_same_ending, train_undisturbed
 from tests.support.waiting import wait_for
 
 SETTINGS = {"train_batch_size": 4, "augmentation": "light"}
 DROP_S = 10.0
+CLOCK_OFFSET_S = -600.0
+"""Of the second machine: more than any machine may be silent."""
 NAMESPACES_MISSING = why_impossible()
 
 pytestmark = pytest.mark.skipif(bool(NAMESPACES_MISSING), reason=NAMESPACES_MISSING)
@@ -24,7 +33,7 @@ pytestmark = pytest.mark.skipif(bool(NAMESPACES_MISSING), reason=NAMESPACES_MISS
 
 @contextlib.contextmanager
 def both(machines: TwoMachines, run: Run, **environment: str):
-    """A torchrun on each machine, once the run has begun to train."""
+    """A torchrun on each machine, whose clocks are minutes apart, once the run has begun to train."""
     port = find_free_port()
     processes = [
         machines.start(
@@ -34,7 +43,11 @@ def both(machines: TwoMachines, run: Run, **environment: str):
                 *(f"--master-addr={ADDRESSES[0]}", f"--master-port={port}", f"--node-rank={rank}"),
                 *("-m", "asrkit.training.worker", str(run.path)),
             ],
-            {"GLOO_SOCKET_IFNAME": f"asr{rank}", "OMP_NUM_THREADS": "1", **environment},
+            {
+                **{"GLOO_SOCKET_IFNAME": f"asr{rank}", "OMP_NUM_THREADS": "1"},
+                **(shift_clock(CLOCK_OFFSET_S) if rank else {}),
+                **environment,
+            },
         )
         for rank in (0, 1)
     ]
@@ -53,7 +66,10 @@ def wait_for_both(processes) -> list[str]:
 
 
 def test_slow_link_that_drops_changes_no_result_and_is_named(store, speech, base, settings, tmp_path):
-    """The link is cut for ten seconds; the losses are those of one process, and the run says what slows it down."""
+    """The link is cut for ten seconds; the losses are those of one process, and the run says what slows it down.
+
+    The clocks of the machines differ by minutes, which nobody notices.
+    """
     alone = train_undisturbed(tmp_path, speech, base, **SETTINGS, gradient_accumulation_steps=2)
     run = store.create(settings(**SETTINGS, processes=2, logging_steps=1), "slow")
     with two_machines("2mbit") as machines, both(machines, run) as processes:
@@ -81,4 +97,17 @@ def test_machine_that_stays_away_ends_the_run_with_a_sentence(store, settings):
     end = view.load_view(run).end.data
     assert end["error"] == "machine-lost", (end, output)
     assert "has not answered for 3 s" in end["message"] and "Resume the run" in end["remedy"]
+    assert all(process.returncode for process in processes)
+
+
+def test_lost_process_of_the_other_machine_ends_the_run_with_a_sentence(store, settings):
+    """Its machine lives on: the run ends at once, and not when a machine would have been silent for too long."""
+    run = store.create(settings(**SETTINGS, processes=2, max_steps=5000, num_epochs=5000), "lost")
+    with two_machines("100mbit") as machines, both(machines, run) as processes:
+        kill_worker_of(processes[1])
+        output = wait_for_both(processes)
+    wait_for(lambda: lifecycle.get_status(run) == lifecycle.FAILED, "the end of the run")
+    end = view.load_view(run).end.data
+    assert end["error"] == "process-lost", (end, output)
+    assert "Another process of this run ended unexpectedly" in end["message"] and "resume the run" in end["remedy"]
     assert all(process.returncode for process in processes)

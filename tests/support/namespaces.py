@@ -8,7 +8,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
+
+CLOCK_MODULE = Path(__file__).parent / "shifted_clock"
 ADDRESSES = ("10.213.7.1", "10.213.7.2")
 
 
@@ -81,3 +85,15 @@ def _slow_down(name: str, device: str, rate: str, delay: str) -> bool:
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def shift_clock(offset_s: float) -> dict[str, str]:
+    """Return the environment of a Python process on a machine whose clock is wrong by so many seconds."""
+    paths = [str(CLOCK_MODULE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths), "SHIFTED_CLOCK_S": str(offset_s)}
+
+
+def kill_worker_of(torchrun: subprocess.Popen[str]) -> None:
+    """Kill the worker that a torchrun of one process has started."""
+    (worker,) = psutil.Process(torchrun.pid).children()
+    worker.kill()
