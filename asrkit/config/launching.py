@@ -45,7 +45,8 @@ class LaunchSettings:
     hf_timeout_h: float = _setting(
         24.0,
         "Hugging Face time limit (hours)",
-        "After it the job is ended, whatever it does; resume goes on from the last checkpoint. It limits the cost.",
+        "After it the job is ended, whatever it does; resume goes on from the last checkpoint. It limits the cost. "
+        "Where earlier runs on such hardware tell how long it takes, twice that and half an hour is the limit if less.",
         low=0.1,
         high=168,
     )

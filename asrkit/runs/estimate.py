@@ -29,6 +29,7 @@ from asrkit.models import checkpoints, frames, resolution
 from asrkit.models.frames import FrameGeometry
 from asrkit.models.precision import has_native_bf16
 from asrkit.runs import devices, pace
+from asrkit.runs.pace import Pace
 from asrkit.runs.store import RunStore
 from asrkit.units import format_count, format_rough_duration
 
@@ -66,12 +67,18 @@ class Estimate:
 
 
 def estimate_run(
-    config: TrainConfig, clips_s: list[float], store: RunStore, eval_s: float | None = None
+    config: TrainConfig,
+    clips_s: list[float],
+    store: RunStore,
+    eval_s: float | None = None,
+    recall_pace: Callable[[int], Pace | None] | None = None,
 ) -> Estimate | None:
-    """Estimate training on clips of these lengths in seconds. eval_s: seconds of audio to evaluate on.
+    """Estimate training on clips of these lengths in seconds.
 
-    By default, these are the configured share of the clips. None if the base model is not on this machine. ModelError
-    for a damaged one.
+    eval_s: seconds of audio to evaluate on; by default, the configured share of the clips. recall_pace: returns the
+    pace of a model of so many parameters on the machine that will train it; by default, this one.
+
+    None if the base model is not on this machine. ModelError for a damaged one.
     """
     path = resolution.resolve(config.model, store)
     if path is None:
@@ -99,7 +106,12 @@ def estimate_run(
         is_sample = sampled_s < num_evaluations * eval_s
         return sampled_s + (eval_s if is_sample and config.eval_on_end else 0)
 
-    seconds, basis = _estimate_time(config, weights, train_s, predict_eval_s)
+    if recall_pace:
+        known = recall_pace(weights)
+        seconds = known and _apply_pace(known, config, weights, train_s, predict_eval_s)
+        basis = "as earlier runs on such a machine" if seconds else "the time on such a machine is unknown"
+    else:
+        seconds, basis = _estimate_time(config, weights, train_s, predict_eval_s)
     return Estimate(
         round(estimate_memory(config, model_config, geometry, weights, min(batch_s, padded_s))),
         steps,
@@ -162,13 +174,10 @@ def _estimate_time(
     """Return ((at least, at most) seconds of a run, or None; where this comes from)."""
     device = _choose_device(config)
     known = pace.recall(device, weights, config.freeze)
-    if known is not None and known.matches(weights, config.freeze):
-        seconds = known.predict_s(train_audio_s, predict_eval_s(known.eval_speedup))
-        spread = CALIBRATED_SPREAD if known.is_calibration else 1.0
-        return (seconds / spread, spread * seconds), "as measured on this machine"
     if known is not None:
-        seconds = known.scale(weights).predict_s(train_audio_s, predict_eval_s(known.eval_speedup))
-        return (seconds / SCALED_SPREAD, SCALED_SPREAD * seconds), "as another model on this machine"
+        is_same = known.matches(weights, config.freeze)
+        basis = "as measured on this machine" if is_same else "as another model on this machine"
+        return _apply_pace(known, config, weights, train_audio_s, predict_eval_s), basis
     if device.startswith(devices.CUDA):
         return None, "the time on this GPU is unknown before the first run"
     cores = count_cores()
@@ -179,6 +188,17 @@ def _estimate_time(
         for speed in SPEEDS_PER_CORE
     )
     return (fastest, slowest), f"for {cores} processor cores"
+
+
+def _apply_pace(
+    known: Pace, config: TrainConfig, weights: int, train_audio_s: float, predict_eval_s: Callable[[float], float]
+) -> tuple[float, float]:
+    """Return (at least, at most) seconds of a run at this pace, which may be that of another model."""
+    spread = CALIBRATED_SPREAD if known.is_calibration else 1.0
+    if not known.matches(weights, config.freeze):
+        known, spread = known.scale(weights), SCALED_SPREAD
+    seconds = known.predict_s(train_audio_s, predict_eval_s(known.eval_speedup))
+    return seconds / spread, spread * seconds
 
 
 def _choose_device(config: TrainConfig) -> str:

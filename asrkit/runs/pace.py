@@ -108,7 +108,11 @@ def recall(device: str, parameters: int, freeze: str) -> Pace | None:
 
     None if nothing is known, or only models so much smaller or larger that they tell nothing.
     """
-    paces = _iter_paces(_read(), name_machine(device))
+    return find_nearest(_iter_paces(_read(), name_machine(device)), parameters, freeze)
+
+
+def find_nearest(paces: Iterable[Pace], parameters: int, freeze: str) -> Pace | None:
+    """Return the pace of such a model, else that of the model of the nearest size; None if these tell nothing."""
     known = [pace for pace in paces if _distance(pace, parameters) <= MAX_RATIO]
     return min(
         known,

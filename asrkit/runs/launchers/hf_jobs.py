@@ -23,6 +23,7 @@ from asrkit.hub.compute import ComputeJob
 from asrkit.runs import processes
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
 from asrkit.runs.launchers.submission import status_by_heartbeat, submission
+from asrkit.runs.launchers.time_limit import choose_time_limit_s
 from asrkit.runs.run import Run
 
 STORAGE, IMAGE = "ASRKIT_JOBS_STORAGE", "ASRKIT_JOBS_IMAGE"
@@ -77,6 +78,7 @@ class HfJobsLauncher(Launcher):
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
         config, storage = run.config(), read_storage()
         check_paths(run, storage.mount)
+        limit_s = choose_time_limit_s(run)
         command = processes.job_command(run)
         log = shlex.quote(str(run.log_path.resolve()))
         with submission(run, self.name):
@@ -85,7 +87,7 @@ class HfJobsLauncher(Launcher):
                 read_image(),
                 ["bash", "-c", f"exec {shlex.join(['python', *command[1:]])} > >(tee -a {log}) 2>&1"],
                 flavor=config.hf_flavor,
-                timeout_s=round(3600 * config.hf_timeout_h),
+                timeout_s=round(limit_s),
                 bucket=storage.bucket,
                 mount_path=str(storage.mount),
                 environment={JOB: f"{self.name}:", "PYTHONPATH": str(_PACKAGE), "PYTHONUNBUFFERED": "1"},

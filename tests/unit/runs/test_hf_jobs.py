@@ -8,10 +8,13 @@ from huggingface_hub import constants
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, HubError, RunError
 from asrkit.hub import compute
+from asrkit.models import checkpoints
 from asrkit.runs import launchers, lifecycle, queue, summary, supervisor
 from asrkit.runs.launchers import hf_jobs
 from asrkit.runs.store import RunStore
 from tests.support.hub import serve
+
+PARAMETERS = 1_000_000
 
 
 @pytest.fixture
@@ -52,6 +55,41 @@ def test_run_follows_its_job(hub, store, job_config):
     row = summary.summarize_run(run)
     assert row["status"] == "crashed" and row["error"] == f"The Hugging Face job {run.job_id()} ended: Job timeout."
     assert supervisor.resume(store, run).job_id() == "job2"
+
+
+def start_at_pace(store, config, speed):
+    """Start a run, and let it have trained at so many seconds of audio a second."""
+    run = supervisor.start(store, config)
+    lines = [
+        {"kind": "phase", "phase": "loading", "begins": True, "elapsed_s": 0.0},
+        {"kind": "started", "step": 0, "parameters": PARAMETERS, "elapsed_s": 20.0},
+        *({"kind": "train", "step": step, "audio_seconds_per_second": speed} for step in (1, 2, 3)),
+    ]
+    run.events_path.write_text("".join(json.dumps({"time": 1.0, **line}) + "\n" for line in lines))
+    return run
+
+
+def test_time_limit_is_the_estimate_with_room_once_the_hardware_is_known(hub, store, job_config, monkeypatch):
+    monkeypatch.setattr(checkpoints, "count_weights", lambda _: PARAMETERS)
+    config = job_config.replace({"max_steps": 1000, "eval_share": 0.5, "eval_on_end": False})
+    first = start_at_pace(store, config, speed=1.0)
+    assert hub.jobs[first.job_id()]["timeoutSeconds"] == 3 * 3600, "nothing is known yet"
+    second = supervisor.start(store, config)
+    limit_s = hub.jobs[second.job_id()]["timeoutSeconds"]
+    # Of two clips of a second, one is trained on in each of 1000 steps, which takes a second; evaluations are more.
+    assert 2 * (20 + 1000) + 1800 <= limit_s < 3 * 3600
+    other = supervisor.start(store, config.replace({"hf_timeout_h": 0.5}))
+    assert hub.jobs[other.job_id()]["timeoutSeconds"] == 1800, "the setting is the most"
+
+
+def test_run_that_its_time_limit_would_end_is_refused(hub, store, job_config, monkeypatch):
+    monkeypatch.setattr(checkpoints, "count_weights", lambda _: PARAMETERS)
+    start_at_pace(store, job_config, speed=1.0)
+    with pytest.raises(
+        RunError, match=r"estimated to take .* or more on t4-small, as earlier runs there.*hf_timeout_h"
+    ):
+        supervisor.start(store, job_config.replace({"max_steps": 20_000}), "two")
+    assert store.find("two") is None
 
 
 def test_waiting_job_is_cancelled(hub, store, job_config):
