@@ -108,7 +108,7 @@ def estimate_run(
 
     if recall_pace:
         known = recall_pace(weights)
-        seconds = known and _apply_pace(known, config, weights, train_s, predict_eval_s)
+        seconds = _apply_pace(known, config, weights, train_s, predict_eval_s) if known else None
         basis = "as earlier runs on such a machine" if seconds else "the time on such a machine is unknown"
     else:
         seconds, basis = _estimate_time(config, weights, train_s, predict_eval_s)

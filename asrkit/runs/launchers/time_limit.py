@@ -50,7 +50,7 @@ def _estimate_s(run: Run) -> tuple[float, float] | None:
         return pace.find_nearest(paces, parameters, config.freeze)
 
     found = estimate.estimate_run(config, train_s, store, sum(eval_s), recall_pace)
-    return found and found.seconds
+    return found.seconds if found else None
 
 
 def _list_durations(run: Run, split: str) -> list[float]:
