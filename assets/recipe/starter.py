@@ -72,8 +72,18 @@ def config() -> Wav2Vec2Config:
     )
 
 
-WEIGHTS = {"kokoro": 2.0, "piper": 1.0, "flite": 0.8, "espeak": 0.6, "festival": 0.6}
-"""How often an engine's clips are drawn, relative to the others: the natural ones more."""
+WEIGHTS = {
+    "human-librispeech": 6.0,
+    "human-orders": 3.0,
+    "human-words": 0.4,
+    "kokoro": 2.0,
+    "piper": 1.0,
+    "flite": 0.5,
+    "espeak": 0.4,
+    "festival": 0.4,
+}
+"""How often a source's clips are drawn, relative to the others: human and natural voices more."""
+LONGEST_S = 17.0
 
 
 class Speech(IterableDataset):
@@ -211,6 +221,9 @@ class Training:
         self.state = out / "state.pt"
         self.model, self.average = Wav2Vec2ForCTC(config()), Wav2Vec2ForCTC(config())
         if base:
+            for module in self.model.modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.05  # of few human hours, the same clips come again and again
             self.model.load_state_dict(Wav2Vec2ForCTC.from_pretrained(base, dtype=torch.float32).state_dict())
         self.reset_average()
         self.optimizer = torch.optim.AdamW(
@@ -276,7 +289,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     training = Training(options.out, options.peak, options.base)
-    longest = torch.multiprocessing.Value("d", 15.0 if options.base else 2.0)
+    longest = torch.multiprocessing.Value("d", LONGEST_S if options.base else 2.0)
     speech = Speech(options.speech, options.seconds, longest, training.step)
     loader = iter(DataLoader(speech, batch_size=None, num_workers=1, prefetch_factor=8))
     if training.step == 0 and not options.base and options.spectra:
@@ -287,7 +300,7 @@ def main() -> None:
     budget_s, begun, saved, audio_s, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
     while training.spent_s < budget_s:
         done = training.spent_s / budget_s
-        longest.value = 15.0 if options.base or done >= 0.15 else 2.0 if done < 0.06 else 3.5
+        longest.value = LONGEST_S if options.base or done >= 0.15 else 2.0 if done < 0.06 else 3.5
         batch, learning_rate = next(loader), rate(done, options.peak)
         loss, norm = training.update(batch, learning_rate)
         losses.append(loss)
