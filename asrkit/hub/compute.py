@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asrkit.errors import HubError
 from asrkit.hub import credentials
@@ -39,7 +39,17 @@ class ComputeJob:
     url: str
 
 
-def _api() -> HfApi:
+class BucketMount(NamedTuple):
+    """folder: of the bucket; empty for all of it. path: where the container finds it."""
+
+    bucket: str
+    path: str
+    folder: str = ""
+    is_read_only: bool = False
+
+
+def connect() -> HfApi:
+    """Return the Hub's client, with the present token."""
     from huggingface_hub import HfApi
 
     return HfApi(token=credentials.current_token())
@@ -48,7 +58,7 @@ def _api() -> HfApi:
 def require_jobs() -> str:
     """Return the name of the account that jobs run on. HubError without a token that may start jobs."""
     with translate_errors("your account", "account"):
-        account = _api().whoami()
+        account = connect().whoami()
     token = account.get("auth", {}).get("accessToken", {})
     scopes = [name for entry in token.get("fineGrained", {}).get("scoped", []) for name in entry.get("permissions", [])]
     if token.get("role") == "read" or (token.get("role") == "fineGrained" and "job.write" not in scopes):
@@ -67,7 +77,7 @@ def list_hardware() -> dict[str, Hardware]:
 @functools.lru_cache(maxsize=1)
 def _list_hardware(_: int) -> dict[str, Hardware]:
     with translate_errors("list of hardware", "jobs'"):
-        listed = _api().list_jobs_hardware()
+        listed = connect().list_jobs_hardware()
     return {
         each.name: Hardware(
             each.name,
@@ -85,14 +95,13 @@ def run_job(
     *,
     flavor: str,
     timeout_s: int,
-    bucket: str,
-    mount_path: str,
+    mounts: Sequence[BucketMount],
     environment: Mapping[str, str],
 ) -> str:
-    """Start a job with a bucket mounted and the present token as its secret HF_TOKEN; return its id. HubError."""
+    """Start a job with these buckets mounted and the present token as its secret HF_TOKEN; return its id. HubError."""
     from huggingface_hub import Volume, get_token
 
-    api = _api()
+    api = connect()
     token = api.token if isinstance(api.token, str) else get_token()
     with translate_errors(name, "job", writing=True):
         job = api.run_job(
@@ -103,7 +112,16 @@ def run_job(
             flavor=flavor,
             timeout=timeout_s,
             name=name,
-            volumes=[Volume(type="bucket", source=bucket, mount_path=mount_path)],
+            volumes=[
+                Volume(
+                    type="bucket",
+                    source=mount.bucket,
+                    mount_path=mount.path,
+                    path=mount.folder or None,
+                    read_only=mount.is_read_only or None,
+                )
+                for mount in mounts
+            ],
         )
     return str(job.id)
 
@@ -111,7 +129,7 @@ def run_job(
 def inspect_job(job_id: str) -> ComputeJob:
     """Return the state of a job. NotOnHubError for one that is gone, HubError where the Hub does not answer."""
     with translate_errors(job_id, "job"):
-        job = _api().inspect_job(job_id=job_id)
+        job = connect().inspect_job(job_id=job_id)
     running_s = float(job.durations.running_secs or 0) if job.durations else 0.0
     stage = str(getattr(job.status.stage, "value", job.status.stage))  # text where the client does not know it
     return ComputeJob(job.id, stage, job.status.message or "", running_s, job.url)
@@ -120,4 +138,4 @@ def inspect_job(job_id: str) -> ComputeJob:
 def cancel_job(job_id: str) -> None:
     """Cancel a job. HubError if the Hub does not do so."""
     with translate_errors(job_id, "job", writing=True):
-        _api().cancel_job(job_id=job_id)
+        connect().cancel_job(job_id=job_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
+from pathlib import Path
 
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
@@ -23,6 +25,7 @@ from asrkit.runs import (
 from asrkit.runs.description import Description, write_description
 from asrkit.runs.launchers import Launcher
 from asrkit.runs.lifecycle import ACTIVE, CRASHED, FINISHED, QUEUED, RESUMABLE, RUNNING, STARTING, STOPPED, get_status
+from asrkit.runs.preparation_cache import Prepared
 from asrkit.runs.processes import is_worker_alive
 from asrkit.runs.queue import assignable_devices, enqueue, is_queued, next_position, start_ready_runs
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, SCORE, STOP, Run
@@ -56,6 +59,8 @@ def start(
     config = config.replace({"webhook": ""})
     preparation.check_access(config)
     prepared = preparation_cache.prepare(config, store) if preparation.is_local(config) else None
+    if prepared and launcher.needs_upload:
+        _upload_clips(store, launcher, prepared)
     with store.lock():
         assigned, position = _assign(store, config, launcher), next_position(store)
 
@@ -82,6 +87,16 @@ def start(
     if assigned is None:
         start_ready_runs(store)
     return run
+
+
+def _upload_clips(store: RunStore, launcher: Launcher, prepared: Prepared) -> None:
+    """Upload the clips before the run is created, and without the lock of the store: it may take hours."""
+    with readable_disk_errors(store.root):
+        store.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=store.root, prefix=".upload-") as folder:
+            manifests = Run(Path(folder))
+            prepared.write(manifests)
+            launcher.upload(manifests)
 
 
 def _assign(store: RunStore, config: TrainConfig, launcher: Launcher) -> list[str] | None:

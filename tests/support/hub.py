@@ -13,6 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ CHUNK_BYTES = 1 << 16
 
 class Hub:
     """`jobs` are those that were started, as the API describes them; a test changes their stage.
+
+    `buckets` hold their files by path, as the API lists them, without their content; a test sets their sizes.
 
     `gated` names need one of `tokens`, which are `user`'s; `broken` ones answer 503; `private` are made so.
 
@@ -41,6 +44,7 @@ class Hub:
         self.bytes_per_second: float | None = None
         self.requests: list[str] = []
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.buckets: dict[str, dict[str, dict[str, Any]]] = {}
         self.url = ""
 
     def env(self, home: Path, **variables: str) -> dict[str, str]:
@@ -116,6 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if parts[:2] in (["api", "repos"], ["api", "validate-yaml"]) or "preupload" in parts or "commit" in parts:
                 self._write(parts[1:], body)
+            elif parts[0] in ("v1", "v2"):
+                self._take_content(parts)
             elif parts[0] == "api":
                 self._serve_api(parts[1], parts[2:], body)
             else:
@@ -148,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if kind == "jobs":
             self._serve_jobs(parts, body)
+            return
+        if kind == "buckets":
+            self._serve_bucket(parts, body)
             return
         name = self._repository(kind, parts)
         rest = parts[2:]
@@ -210,6 +219,38 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.jobs[parts[1]]["status"] = {"stage": "CANCELED", "message": None}
         job = self.hub.jobs[job_id if len(parts) == 1 else parts[1]]
         self._send_json({name: value for name, value in job.items() if name != "secrets"})
+
+    def _serve_bucket(self, parts: list[str], body: bytes) -> None:
+        """Answer as the API of buckets does: a token for uploads, the files of a folder, and a batch of changes."""
+        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
+            raise _HttpError(401, "")
+        name = "/".join(parts[:2])
+        if name not in self.hub.buckets:
+            raise _HttpError(404, "RepoNotFound")
+        files = self.hub.buckets[name]
+        match parts[2:]:
+            case ["xet-write-token"]:
+                self._send_json({"casUrl": self.hub.url, "accessToken": "any", "exp": 1 << 32})
+            case ["tree", *prefix]:
+                self._send_json([file for path, file in files.items() if path.startswith("/".join(prefix))])
+            case ["batch"]:
+                for change in map(json.loads, body.splitlines()):
+                    stamp = datetime.fromtimestamp(change["mtime"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                    file = {"type": "file", "path": change["path"], "xetHash": change["xetHash"], "mtime": stamp}
+                    files[change["path"]] = {**file, "size": 0}
+                self._send_json({"success": True, "failed": []})
+            case _:
+                raise _HttpError(404, "EntryNotFound")
+
+    def _take_content(self, parts: list[str]) -> None:
+        """Answer as the store of large files does to its client, without keeping anything."""
+        match parts:
+            case ["v1", "xorbs", *_]:
+                self._send_json({"was_inserted": True})
+            case ["v1", "shards"]:
+                self._send_json({"result": 1})
+            case _:
+                raise _HttpError(404, "EntryNotFound")
 
     def _tree(self, files: dict[str, Path], folder: str) -> list[dict[str, Any]]:
         prefix = f"{folder}/" if folder else ""

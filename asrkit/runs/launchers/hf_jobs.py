@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asrkit.config import TrainConfig
-from asrkit.data import manifest
-from asrkit.errors import AsrkitError, ConfigError, HubError, NotOnHubError, RunError
+from asrkit.errors import AsrkitError, ConfigError, HubError, NotOnHubError
 from asrkit.files import write_json
 from asrkit.hub import compute
-from asrkit.hub.compute import ComputeJob
+from asrkit.hub.compute import BucketMount, ComputeJob
 from asrkit.runs import processes
+from asrkit.runs.launchers import job_data
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
 from asrkit.runs.launchers.submission import status_by_heartbeat, submission
 from asrkit.runs.launchers.time_limit import choose_time_limit_s
@@ -45,7 +45,7 @@ class Storage(NamedTuple):
 class HfJobsLauncher(Launcher):
     """Starts a job of the account whose token is used here."""
 
-    name, has_queue = "hf-jobs", True
+    name, has_queue, needs_upload = "hf-jobs", True, True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,9 +75,15 @@ class HfJobsLauncher(Launcher):
             f"after {config.hf_timeout_h:g} hours, so it costs at most {most:.2f} USD."
         )
 
+    def upload(self, run: Run) -> None:
+        storage = read_storage()
+        job_data.upload(run, storage.bucket, storage.mount)
+
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
         config, storage = run.config(), read_storage()
-        check_paths(run, storage.mount)
+        mounts = [BucketMount(storage.bucket, str(storage.mount))]
+        if data := job_data.plan_upload(run, storage.mount):
+            mounts.append(BucketMount(storage.bucket, str(data.local), data.remote, is_read_only=True))
         limit_s = choose_time_limit_s(run)
         command = processes.job_command(run)
         log = shlex.quote(str(run.log_path.resolve()))
@@ -88,8 +94,7 @@ class HfJobsLauncher(Launcher):
                 ["bash", "-c", f"exec {shlex.join(['python', *command[1:]])} > >(tee -a {log}) 2>&1"],
                 flavor=config.hf_flavor,
                 timeout_s=round(limit_s),
-                bucket=storage.bucket,
-                mount_path=str(storage.mount),
+                mounts=mounts,
                 environment={JOB: f"{self.name}:", "PYTHONPATH": str(_PACKAGE), "PYTHONUNBUFFERED": "1"},
             )
             write_json(run.job_path, {"id": job_id})
@@ -164,18 +169,3 @@ def read_image() -> str:
     if not image:
         raise ConfigError(f"The launcher hf-jobs needs an image with asrkit; set {IMAGE}, or start it on a Space.")
     return image
-
-
-def check_paths(run: Run, mount: Path) -> None:
-    """Raise RunError if the run or a clip of it is not where the container finds it: on the bucket or in asrkit."""
-    if not run.path.resolve().is_relative_to(mount):
-        raise RunError(f"The runs directory {run.path.parent} is not on the bucket at {mount}; choose one there.")
-    for split in ("train", "eval"):
-        path = run.manifest_path(split)
-        for row in manifest.read(path) if path.exists() else ():
-            place = Path(row.audio).resolve()
-            if not (place.is_relative_to(mount) or place.is_relative_to(_PACKAGE)):
-                raise RunError(
-                    f"{row.audio} is not on the bucket at {mount}, where the job finds it; upload the data there, or "
-                    "name a dataset of the Hub (hub:OWNER/NAME)."
-                )

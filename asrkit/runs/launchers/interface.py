@@ -34,11 +34,13 @@ class Launcher(ABC):
     """Starts the worker of a run somewhere, and tells what has become of it.
 
     All else goes through the run directory, which the worker and the app share. has_queue: the launcher queues runs
-    itself; those of one that does not wait for devices in asrkit's queue.
+    itself; those of one that does not wait for devices in asrkit's queue. needs_upload: `upload` is to be called before
+    a run is created.
     """
 
     name: str
     has_queue: bool
+    needs_upload: bool = False
 
     @abstractmethod
     def check(self, config: TrainConfig) -> None:
@@ -47,6 +49,13 @@ class Launcher(ABC):
     def price(self, config: TrainConfig) -> str:
         """Return what a run with these settings costs at most, as a sentence; empty where it costs nothing."""
         return ""
+
+    def upload(self, run: Run) -> None:
+        """Bring the clips of a run to where its worker will read them. run: has its manifests only, so far.
+
+        AsrkitError if it is impossible.
+        """
+        return
 
     @abstractmethod
     def submit(self, run: Run, assigned: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from asrkit.errors import ConfigError, HubError, RunError
 from asrkit.hub import compute
 from asrkit.models import checkpoints
 from asrkit.runs import launchers, lifecycle, queue, summary, supervisor
-from asrkit.runs.launchers import hf_jobs
+from asrkit.runs.launchers import hf_jobs, job_data
 from asrkit.runs.store import RunStore
 from tests.support.hub import serve
 
@@ -138,13 +138,58 @@ def test_refused_run_leaves_nothing(hub, store, job_config, monkeypatch):
     assert store.all() == []
 
 
-def test_runs_and_clips_lie_where_the_container_finds_them(hub, job_config, monkeypatch, tmp_path):
-    (tmp_path / "mounted").mkdir()
+@pytest.fixture
+def mounted(hub, monkeypatch, tmp_path):
+    """A bucket that is mounted beside the clips, which are not on it."""
+    hub.buckets["tiny/bucket"] = {}
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv(hf_jobs.STORAGE, f"tiny/bucket:{tmp_path}/mounted")
+    return RunStore(tmp_path / "mounted" / "runs")
+
+
+def test_runs_directory_lies_on_the_bucket(hub, mounted, job_config, tmp_path):
     with pytest.raises(RunError, match="runs directory .* is not on the bucket"):
         supervisor.start(RunStore(tmp_path / "runs"), job_config, "one")
-    with pytest.raises(RunError, match=r"one\.wav is not on the bucket|two\.wav is not on the bucket"):
-        supervisor.start(RunStore(tmp_path / "mounted" / "runs"), job_config, "one")
+    assert not hub.buckets["tiny/bucket"] and not hub.jobs
+
+
+def test_clips_of_this_machine_are_uploaded_once_and_mounted_where_they_were(hub, mounted, job_config, tmp_path):
+    (tmp_path / "clips" / "private.wav").write_bytes(b"not a clip of the run")
+    run = supervisor.start(mounted, job_config.replace({"train": list_clips(tmp_path)}), "one")
+    runs, clips = hub.jobs[run.job_id()]["volumes"]
+    assert runs["mountPath"] == str(tmp_path / "mounted")
+    assert clips["mountPath"] == str(tmp_path / "clips") and clips["readOnly"] and clips["source"] == "tiny/bucket"
+    files = hub.buckets["tiny/bucket"]
+    assert set(files) == {f"{clips['path']}/{name}.wav" for name in ("one", "two")}
+    for path, file in files.items():
+        file["size"] = (tmp_path / "clips" / path.rpartition("/")[2]).stat().st_size
+    (changed,) = [file for path, file in files.items() if path.endswith("two.wav")]
+    changed["size"] += 1
+    hub.requests.clear()
+    supervisor.start(mounted, job_config.replace({"train": list_clips(tmp_path)}), "two")
+    assert sum(request.endswith("/batch") for request in hub.requests) == 1 and changed is not files[changed["path"]]
+    assert [path for path in mounted.root.iterdir() if path.name.startswith(".upload-")] == []
+
+
+def list_clips(folder):
+    """Return the table of the two clips of `config`."""
+    table = folder / "clips.csv"
+    table.write_text(f"file_name,text\n{folder}/clips/one.wav,one\n{folder}/clips/two.wav,two\n")
+    return str(table)
+
+
+def test_clips_without_a_folder_that_can_be_mounted_are_refused(hub, mounted, job_config, monkeypatch):
+    monkeypatch.setattr(job_data, "MIN_DEPTH", 99)
+    with pytest.raises(RunError, match="lie in several folders below"):
+        supervisor.start(mounted, job_config, "one")
+    assert mounted.all() == [] and not hub.buckets["tiny/bucket"]
+
+
+def test_bucket_that_cannot_be_written_refuses_the_run(hub, mounted, job_config):
+    hub.buckets.clear()
+    with pytest.raises(HubError, match="tiny/bucket cannot be written on the Hugging Face Hub"):
+        supervisor.start(mounted, job_config, "one")
+    assert mounted.all() == [] and not hub.jobs
 
 
 def test_hub_that_does_not_answer_leaves_the_state_to_the_heartbeat(hub, store, job_config, monkeypatch):
