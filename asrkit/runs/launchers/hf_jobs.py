@@ -52,7 +52,7 @@ class HfJobsLauncher(Launcher):
         self._known: dict[str, tuple[float, ComputeJob | HubError]] = {}
 
     def check(self, config: TrainConfig) -> None:
-        read_storage()
+        job_data.check_model(config, read_storage().mount)
         read_image()
         if config.device not in ("auto", "cpu") or config.nodes > 1:
             raise ConfigError(

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from asrkit.config import TrainConfig
 from asrkit.data import manifest
-from asrkit.errors import RunError
+from asrkit.errors import ConfigError, RunError
 from asrkit.hub import buckets
 from asrkit.runs.run import Run
 
@@ -28,6 +29,20 @@ class UploadedData(NamedTuple):
     files: dict[str, Path]
 
 
+def check_model(config: TrainConfig, mount: Path) -> None:
+    """Raise ConfigError for a base model in a folder of this machine that the job does not find."""
+    path = Path(config.model)
+    if path.is_absolute() and path.exists() and not _is_in_container(path, mount):
+        raise ConfigError(
+            f"The base model {path} is not on the bucket at {mount}, where the job finds it; copy it there, or name a "
+            "model of the Hub (OWNER/NAME)."
+        )
+
+
+def _is_in_container(path: Path, mount: Path) -> bool:
+    return any(path.resolve().is_relative_to(known) for known in (mount, _PACKAGE))
+
+
 def plan_upload(run: Run, mount: Path) -> UploadedData | None:
     """Return the clips that are neither on the bucket nor in asrkit; None if there are none.
 
@@ -40,7 +55,7 @@ def plan_upload(run: Run, mount: Path) -> UploadedData | None:
         for split in ("train", "eval")
         if (path := run.manifest_path(split)).exists()
         for row in manifest.read(path)
-        if not any(Path(row.audio).resolve().is_relative_to(known) for known in (mount, _PACKAGE))
+        if not _is_in_container(Path(row.audio), mount)
     }
     if not outside:
         return None

@@ -1,6 +1,7 @@
 """The launcher of Hugging Face jobs, with a stand-in for the Hub that the Hub's own client talks to."""
 
 import json
+import shutil
 
 import pytest
 from huggingface_hub import constants
@@ -140,22 +141,34 @@ def test_refused_run_leaves_nothing(hub, store, job_config, monkeypatch):
 
 @pytest.fixture
 def mounted(hub, monkeypatch, tmp_path):
-    """A bucket that is mounted beside the clips, which are not on it."""
+    """A store on a bucket that is mounted beside the clips, which are not on it."""
     hub.buckets["tiny/bucket"] = {}
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv(hf_jobs.STORAGE, f"tiny/bucket:{tmp_path}/mounted")
     return RunStore(tmp_path / "mounted" / "runs")
 
 
-def test_runs_directory_lies_on_the_bucket(hub, mounted, job_config, tmp_path):
+@pytest.fixture
+def mounted_config(job_config, mounted, tmp_path):
+    """A configuration whose base model is on the bucket."""
+    model = shutil.copytree(job_config.model, tmp_path / "mounted" / "base")
+    return job_config.replace({"model": str(model)})
+
+
+def test_base_model_that_the_job_does_not_find_is_refused(hub, mounted, job_config):
+    with pytest.raises(ConfigError, match="The base model .*/base is not on the bucket at .*/mounted"):
+        supervisor.start(mounted, job_config, "one")
+
+
+def test_runs_directory_lies_on_the_bucket(hub, mounted, mounted_config, tmp_path):
     with pytest.raises(RunError, match="runs directory .* is not on the bucket"):
-        supervisor.start(RunStore(tmp_path / "runs"), job_config, "one")
+        supervisor.start(RunStore(tmp_path / "runs"), mounted_config, "one")
     assert not hub.buckets["tiny/bucket"] and not hub.jobs
 
 
-def test_clips_of_this_machine_are_uploaded_once_and_mounted_where_they_were(hub, mounted, job_config, tmp_path):
+def test_clips_of_this_machine_are_uploaded_once_and_mounted_where_they_were(hub, mounted, mounted_config, tmp_path):
     (tmp_path / "clips" / "private.wav").write_bytes(b"not a clip of the run")
-    run = supervisor.start(mounted, job_config.replace({"train": list_clips(tmp_path)}), "one")
+    run = supervisor.start(mounted, mounted_config.replace({"train": list_clips(tmp_path)}), "one")
     runs, clips = hub.jobs[run.job_id()]["volumes"]
     assert runs["mountPath"] == str(tmp_path / "mounted")
     assert clips["mountPath"] == str(tmp_path / "clips") and clips["readOnly"] and clips["source"] == "tiny/bucket"
@@ -166,7 +179,7 @@ def test_clips_of_this_machine_are_uploaded_once_and_mounted_where_they_were(hub
     (changed,) = [file for path, file in files.items() if path.endswith("two.wav")]
     changed["size"] += 1
     hub.requests.clear()
-    supervisor.start(mounted, job_config.replace({"train": list_clips(tmp_path)}), "two")
+    supervisor.start(mounted, mounted_config.replace({"train": list_clips(tmp_path)}), "two")
     assert sum(request.endswith("/batch") for request in hub.requests) == 1 and changed is not files[changed["path"]]
     assert [path for path in mounted.root.iterdir() if path.name.startswith(".upload-")] == []
 
@@ -178,17 +191,17 @@ def list_clips(folder):
     return str(table)
 
 
-def test_clips_without_a_folder_that_can_be_mounted_are_refused(hub, mounted, job_config, monkeypatch):
+def test_clips_without_a_folder_that_can_be_mounted_are_refused(hub, mounted, mounted_config, monkeypatch):
     monkeypatch.setattr(job_data, "MIN_DEPTH", 99)
     with pytest.raises(RunError, match="lie in several folders below"):
-        supervisor.start(mounted, job_config, "one")
+        supervisor.start(mounted, mounted_config, "one")
     assert mounted.all() == [] and not hub.buckets["tiny/bucket"]
 
 
-def test_bucket_that_cannot_be_written_refuses_the_run(hub, mounted, job_config):
+def test_bucket_that_cannot_be_written_refuses_the_run(hub, mounted, mounted_config):
     hub.buckets.clear()
     with pytest.raises(HubError, match="tiny/bucket cannot be written on the Hugging Face Hub"):
-        supervisor.start(mounted, job_config, "one")
+        supervisor.start(mounted, mounted_config, "one")
     assert mounted.all() == [] and not hub.jobs
 
 
