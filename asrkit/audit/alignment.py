@@ -10,7 +10,8 @@ from statistics import median
 from asrkit.audio import Waveform
 from asrkit.audio.confined import AudioReader
 from asrkit.audit import texts
-from asrkit.audit.clips import CheckedClip, format_example
+from asrkit.audit.checked_clips import CheckedClip
+from asrkit.audit.clips import format_example
 from asrkit.audit.findings import Finding, make_finding
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback

@@ -6,18 +6,19 @@ import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from asrkit.audio import AudioNote
-from asrkit.audio.clip_stats import ClipStats
 from asrkit.audio.confined import AudioReader, ClipSpan, Measured
+from asrkit.audit.checked_clips import CheckedClip, CheckedClips
+from asrkit.audit.clip_memory import ClipMemory, Recall
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
 from asrkit.audit.texts import join_characters, number_settings
 from asrkit.cores import count_cores
-from asrkit.data.manifest import Mark, Utterance
+from asrkit.data.manifest import Column, Mark, Utterance
 from asrkit.decoding import ctc
 from asrkit.text.normalisers import find_problems, normalise
 from asrkit.units import format_list
@@ -84,25 +85,9 @@ class Limits:
         return frozenset(filter(str.isdecimal, characters)) - self.known if self.known is not None else frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedClip:
-    """A clip after its check.
-
-    row: with the real duration. text: normalised. code: the finding that it is dropped for; None if it is kept. stats:
-    None if it was not decoded. unknown: characters of the text that the model cannot write. notes: what was read
-    otherwise than the file plainly says.
-    """
-
-    row: Utterance
-    text: str
-    code: str | None
-    detail: str = ""
-    stats: ClipStats | None = None
-    unknown: frozenset[str] = field(default_factory=frozenset)
-    notes: tuple[AudioNote, ...] = ()
-
-
-def audit_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool = False) -> tuple[list[Utterance], Audit]:
+def audit_clips(
+    utterances: Sequence[Utterance], limits: Limits, decode: bool = False, memory: ClipMemory | None = None
+) -> tuple[list[Utterance], Audit]:
     """Check each clip by itself, quickly, as before a run; `inspection` does the complete audit.
 
     decode: decode every clip, which finds truncated, damaged and silent files; else only headers are read.
@@ -110,41 +95,57 @@ def audit_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool = 
     Returns (the utterances to train on, the audit). Texts stay as written; durations become those of the audio itself.
     Raises ConfigError for rules that do not exist.
     """
-    clips = list(check_clips(utterances, limits, decode))
+    clips = CheckedClips(utterances, check_clips(utterances, limits, decode, memory))
     return [clip.row for clip in clips if clip.code is None], build_audit(clips, limits)
 
 
-def check_clips(utterances: Iterable[Utterance], limits: Limits, decode: bool) -> Iterator[CheckedClip]:
+def check_clips(
+    rows: Sequence[Utterance], limits: Limits, decode: bool, memory: ClipMemory | None = None
+) -> Iterator[CheckedClip]:
     """Check each clip by itself, in order. Clips are read in advance, in batches, on all cores.
+
+    memory: of clips that were decoded before, which are not decoded again unless their files have changed.
 
     Raises ConfigError for rules that do not exist, before any audio is read.
     """
     normalise("", limits.rules)
-    rows = list(utterances)
-    usable = [row.audio for row in rows if _find_dropping_mark(row) is None]
-    pending: deque[Future[list[CheckedClip]]] = deque()
-    with AudioReader(usable) as reader, ThreadPoolExecutor(count_cores()) as threads:
+    # A longer clip is dropped, so it is not decoded.
+    max_decoded_s = limits.max_duration_s if decode else 0.0
+    pending: deque[tuple[list[Utterance], Recall, Future[list[Measured]] | None]] = deque()
+    with AudioReader(_list_files(rows)) as reader, ThreadPoolExecutor(count_cores()) as threads:
         try:
-            for first in range(0, len(rows), BATCH_CLIPS):
-                batch = rows[first : first + BATCH_CLIPS]
-                pending.append(threads.submit(_check_batch, batch, limits, decode, reader))
-                if len(pending) >= _PREFETCHED_BATCHES:
-                    yield from pending.popleft().result()
+            for batch in _cut_batches(rows):
+                spans = [ClipSpan(row.audio, row.start_s, row.end_s) for row in batch if not _find_dropping_mark(row)]
+                known = Recall(memory, spans, max_decoded_s)
+                rest = threads.submit(reader.measure, known.missing, max_decoded_s) if known.missing else None
+                pending.append((batch, known, rest))
+                if len(pending) >= max(_PREFETCHED_BATCHES, 2 * count_cores()):
+                    yield from _check_batch(*pending.popleft(), limits)
             while pending:
-                yield from pending.popleft().result()
+                yield from _check_batch(*pending.popleft(), limits)
         finally:
             threads.shutdown(cancel_futures=True)
 
 
-def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterable[Finding] = ()) -> Audit:
+def _list_files(rows: Sequence[Utterance]) -> Iterator[str]:
+    """Yield the file of each clip that is read."""
+    for audio, marks in zip(Column("audio", rows), Column("marks", rows), strict=True):
+        if not any(EXPLANATIONS[mark.code].kind == "drop" for mark in marks):
+            yield audio
+
+
+def _cut_batches(rows: Iterable[Utterance]) -> Iterator[list[Utterance]]:
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH_CLIPS)):
+        yield batch
+
+
+def build_audit(clips: CheckedClips, limits: Limits, other_findings: Iterable[Finding] = ()) -> Audit:
     """Build the audit of checked clips: findings that drop clips, those of marks and notes, and the other ones."""
-    kept = [clip for clip in clips if clip.code is None]
-    num_dropped = len(clips) - len(kept)
-    indices: dict[str, list[int]] = {}
-    for index, clip in enumerate(clips):
-        if clip.code is not None:
-            indices.setdefault(clip.code, []).append(index)
-    unknown = frozenset[str]().union(*(clip.unknown for clip in clips))
+    num_kept = int(clips.is_kept.sum())
+    num_dropped = len(clips) - num_kept
+    indices = clips.dropped()
+    unknown = frozenset[str]().union(*clips.unknown.values())
     findings = [
         make_finding(
             code,
@@ -155,18 +156,18 @@ def build_audit(clips: list[CheckedClip], limits: Limits, other_findings: Iterab
             maximum=limits.max_duration_s,
             frame_ms=limits.frame_ms,
             characters=join_characters(unknown),
-            detail=_describe_dropped(code, [clips[index] for index in indices[code]]),
+            detail=_describe_dropped(code, (clips[index] for index in indices[code])),
         )
         for code in EXPLANATIONS
         if code in indices
     ]
     findings += [*_find_marks(clips), *other_findings]
-    hours = sum(clip.row.duration_s for clip in kept) / 3600
-    verdict = derive_verdict(len(kept), num_dropped, findings)
-    return Audit(verdict, len(kept), round(hours, 4), num_dropped, findings)
+    hours = float(clips.durations_s[clips.is_kept].sum()) / 3600
+    verdict = derive_verdict(num_kept, num_dropped, findings)
+    return Audit(verdict, num_kept, round(hours, 4), num_dropped, findings)
 
 
-def _describe_dropped(code: str, clips: Sequence[CheckedClip]) -> str:
+def _describe_dropped(code: str, clips: Iterable[CheckedClip]) -> str:
     """Return what is wrong with the clips that a finding drops, for its cause: of audio, which files."""
     if code != "unreadable-audio":
         return format_list(list(dict.fromkeys(clip.detail.rstrip(".") for clip in clips)), MAX_DETAILS, "; ")
@@ -186,13 +187,13 @@ def make_note_findings(notes: Iterable[Mark]) -> list[Finding]:
     return [make_finding(note.code, [], [], count=1, detail=note.detail) for note in notes]
 
 
-def _find_marks(clips: list[CheckedClip]) -> Iterator[Finding]:
+def _find_marks(clips: CheckedClips) -> Iterator[Finding]:
     """Make a finding of the marks, and the notes on the audio, of one code on the clips that are kept."""
     marked: dict[str, list[tuple[int, str]]] = {}
-    for index, clip in enumerate(clips):
-        if clip.code is None:
-            marks: tuple[Mark | AudioNote, ...] = (*clip.row.marks, *clip.notes)
-            for mark in marks:
+    for index, (is_kept, marks) in enumerate(zip(clips.is_kept.tolist(), clips.iter_column("marks"), strict=True)):
+        if is_kept:
+            of_clip: tuple[Mark | AudioNote, ...] = (*marks, *clips.notes.get(index, ()))
+            for mark in of_clip:
                 marked.setdefault(mark.code, []).append((index, mark.detail))
     for code, rows in marked.items():
         details = list(dict.fromkeys(detail for _, detail in rows))
@@ -210,11 +211,10 @@ def format_example(clip: CheckedClip, detail: str | None = None) -> str:
     return f"{where}{Path(clip.row.audio).name} ({clip.detail if detail is None else detail})"
 
 
-def _check_batch(rows: list[Utterance], limits: Limits, decode: bool, reader: AudioReader) -> list[CheckedClip]:
-    usable = [row for row in rows if _find_dropping_mark(row) is None]
-    # A longer clip is dropped, so it is not decoded.
-    parts = [ClipSpan(row.audio, row.start_s, row.end_s) for row in usable]
-    measured = iter(reader.measure(parts, limits.max_duration_s if decode else 0.0))
+def _check_batch(
+    rows: list[Utterance], known: Recall, rest: Future[list[Measured]] | None, limits: Limits
+) -> list[CheckedClip]:
+    measured = iter(known.complete(rest.result() if rest else []))
     clips = []
     for row in rows:
         mark = _find_dropping_mark(row)
@@ -267,8 +267,8 @@ def _check_text(row: Utterance, text: str, limits: Limits) -> tuple[str | None, 
     return None, "", unknown
 
 
-def _settings_for_unknown(clips: list[CheckedClip], unknown: frozenset[str], limits: Limits) -> dict[str, Any]:
+def _settings_for_unknown(clips: CheckedClips, unknown: frozenset[str], limits: Limits) -> dict[str, Any]:
     """Return the settings that solve unknown characters: digits can be spelled out, others need a larger vocabulary."""
     if all(character.isdecimal() for character in unknown):
-        return number_settings([clip.row.text for clip in clips], limits.language)
+        return number_settings(clips.iter_column("text"), limits.language)
     return {"vocabulary": "auto"}

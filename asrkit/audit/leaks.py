@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from asrkit.audit.findings import Finding, make_finding
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 
 SAMPLE_BYTES = 16 << 10
 """Read from the middle of a file: recordings of equal size that differ at all nearly always differ there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipIdentity:
     """The properties by which two clips are compared.
 
@@ -88,30 +89,35 @@ def audio_fingerprints(rows: Sequence[Utterance]) -> list[Hashable | None]:
     None for a file that cannot be read. Only files of equal size are opened, and only those with an equal middle are
     read whole.
     """
-    files: dict[str, Hashable | None] = dict.fromkeys({row.audio for row in rows})
-    inodes: dict[tuple[int, int], list[str]] = defaultdict(list)
-    sizes: dict[tuple[int, int], int] = {}
-    for path in files:
-        if stat := _stat(path):
-            inodes[stat.st_dev, stat.st_ino].append(path)
-            sizes[stat.st_dev, stat.st_ino] = stat.st_size
-    keys: dict[tuple[int, int], Hashable] = dict(sizes)
+    if not rows:
+        return []
+    stats = np.array([_stat(path) for path in Column("audio", rows)], np.int64)
+    _, firsts, inodes = np.unique(stats[:, :2], axis=0, return_index=True, return_inverse=True)
+    sizes = stats[firsts, 2]
+    _, keys = np.unique(sizes, return_inverse=True)  # of each inode
     for digest in (_digest_middle, _digest_file):
-        count = Counter(keys.values())
-        keys = {
-            inode: (key, digest(inodes[inode][0], sizes[inode])) if count[key] > 1 else key
-            for inode, key in keys.items()
-        }
-    for inode, paths in inodes.items():
-        files |= dict.fromkeys(paths, keys[inode])
-    return [None if files[row.audio] is None else (files[row.audio], row.start_s, row.end_s) for row in rows]
+        is_shared = (np.bincount(keys)[keys] > 1) & (sizes >= 0)
+        shared = dict(zip(firsts[is_shared].tolist(), np.flatnonzero(is_shared).tolist(), strict=True))
+        known: dict[Hashable, int] = {}
+        for index, path in enumerate(Column("audio", rows) if shared else ()):
+            if (inode := shared.get(index)) is not None:
+                content = int(keys[inode]), digest(path, int(sizes[inode]))
+                keys[inode] = known.setdefault(content, len(firsts) + len(known))
+        _, keys = np.unique(keys, return_inverse=True)
+    columns = (keys[inodes].tolist(), stats[:, 2].tolist(), Column("start_s", rows), Column("end_s", rows))
+    return [
+        None if size < 0 else key if not start_s and end_s is None else (key, start_s, end_s)
+        for key, size, start_s, end_s in zip(*columns, strict=True)
+    ]
 
 
-def _stat(path: str) -> os.stat_result | None:
+def _stat(path: str) -> tuple[int, int, int]:
+    """Return device, inode and size of a file; -1 for one that is missing, or no path, which the audit reports."""
     try:
-        return os.stat(path)
-    except (OSError, ValueError):  # missing, or not a path: the audit reports it
-        return None
+        stat = os.stat(path)
+    except (OSError, ValueError):
+        return -1, -1, -1
+    return stat.st_dev, stat.st_ino, stat.st_size
 
 
 def _digest_middle(path: str, size: int) -> Hashable:

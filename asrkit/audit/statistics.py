@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from asrkit.audit.clips import CheckedClip
+from asrkit.audit.checked_clips import CheckedClips
 
 HISTOGRAM_BINS = 24
 HISTOGRAM_STEPS_S = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 1e9)
@@ -28,29 +27,34 @@ class Statistics:
     rates: dict[int, int] = field(default_factory=dict)
 
 
-def sum_by_speaker(clips: Sequence[CheckedClip]) -> dict[str, tuple[int, float]]:
+def sum_by_speaker(clips: CheckedClips) -> dict[str, tuple[int, float]]:
     """Return speaker -> (number of clips, hours)."""
     sums: dict[str, tuple[int, float]] = {}
-    for clip in clips:
-        if clip.code is None and clip.row.speaker:
-            count, hours = sums.get(clip.row.speaker, (0, 0.0))
-            sums[clip.row.speaker] = (count + 1, hours + clip.row.duration_s / 3600)
+    columns = (clips.is_kept.tolist(), clips.iter_column("speaker"), clips.durations_s.tolist())
+    for is_kept, speaker, duration_s in zip(*columns, strict=True):
+        if is_kept and speaker:
+            count, hours = sums.get(speaker, (0, 0.0))
+            sums[speaker] = (count + 1, hours + duration_s / 3600)
     return sums
 
 
-def compute_statistics(clips: Sequence[CheckedClip]) -> Statistics:
+def compute_statistics(clips: CheckedClips) -> Statistics:
     """Compute the statistics of the clips that can be used."""
-    kept = [clip for clip in clips if clip.code is None]
-    letters = Counter(letter for clip in kept for letter in clip.text if not letter.isspace())
-    words = Counter(word for clip in kept for word in clip.text.split())
+    letters, words = Counter[str](), Counter[str]()
+    for text, is_kept in zip(clips.iter_texts(), clips.is_kept.tolist(), strict=True):
+        if is_kept:
+            letters.update(letter for letter in text if not letter.isspace())
+            words.update(text.split())
     speakers = [(name, count, hours) for name, (count, hours) in sum_by_speaker(clips).items()]
+    rates = Counter(clips.rates[clips.is_kept].tolist())
+    del rates[0]
     return Statistics(
-        _make_histogram([clip.row.duration_s for clip in kept]),
+        _make_histogram(clips.durations_s[clips.is_kept].tolist()),
         letters.most_common(),
         sorted(speakers, key=lambda speaker: -speaker[2]),
         words.total(),
         len(words),
-        dict(Counter(clip.stats.sampling_rate for clip in kept if clip.stats)),
+        dict(rates),
     )
 
 

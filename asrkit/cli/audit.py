@@ -16,10 +16,12 @@ from asrkit.languages import guess_language
 from asrkit.models import resolution
 from asrkit.runs import model_choices, preparation
 from asrkit.runs.advice import Advice, advise, find_machine
+from asrkit.runs.prepared_data import FOLDER
 from asrkit.units import format_count
 
 if TYPE_CHECKING:
     from asrkit.audit.clips import Audit
+    from asrkit.audit.inspection import Inspection
     from asrkit.data.sources import Source
     from asrkit.runs.store import RunStore
 
@@ -53,7 +55,7 @@ def add_command(commands: shared.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from asrkit.audit import inspection
+    from asrkit.audit import clip_memory, inspection
     from asrkit.data import confined
 
     store = shared.open_store(options)
@@ -75,13 +77,16 @@ def run(options: argparse.Namespace) -> int:
         from asrkit.transcription.scoring import make_scorer
 
         score = make_scorer(options.model or model_choices.find_default_model(store), store)
-    result = inspection.inspect(
-        source,
-        limits,
-        score=score,
-        hold_out=functools.partial(preparation.split_rows, config),
-        on_progress=shared.make_counter(),
-    )
+    with clip_memory.open_memory(store.root / FOLDER, len(source.utterances)) as memory:
+        result = inspection.inspect(
+            source,
+            limits,
+            score=score,
+            hold_out=functools.partial(preparation.split_indices, config),
+            memory=memory,
+            on_sample=_print_sample,
+            on_progress=shared.make_counter(),
+        )
     language = config.language or guess_language(clip.text for clip in result.clips)
     advised = advise(result.audit.hours, language, find_machine())
     path = selection.write(store.data_dir, options.data, result, options.leave_out) if options.leave_out else None
@@ -95,6 +100,14 @@ def run(options: argparse.Namespace) -> int:
             f"The clips without {', '.join(options.leave_out)}: {path}", file=sys.stderr if options.json else sys.stdout
         )
     return 1 if result.audit.verdict == "not-ready" else 0
+
+
+def _print_sample(sample: Inspection) -> None:
+    """Show on stderr what is wrong with clips drawn over the whole dataset, before the others are decoded."""
+    audit = sample.audit
+    drawn = f"of {len(sample.clips)} clips drawn from {sample.num_all:,}, {audit.dropped} cannot be used"
+    findings = "; ".join(f"{finding.code} ({finding.count})" for finding in audit.findings)
+    print(f"First verdict: {drawn}{f'; {findings}' if findings else ''}.", file=sys.stderr, flush=True)
 
 
 def _fetch_model(name: str, config: configs.TrainConfig, store: RunStore) -> Path | None:

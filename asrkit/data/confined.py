@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from asrkit.data import access, archives, dataset_names, embedded, sources
 from asrkit.data.layouts import BUILT_IN
+from asrkit.data.manifest import Utterance
 from asrkit.data.readers import hub_datasets, hub_names, spreadsheets
 from asrkit.data.readers.annotations import formats
 from asrkit.data.readers.annotations.model import AnnotatedRecording
 from asrkit.data.readers.hub_datasets import FetchedDataset
 from asrkit.data.sources import Source
+from asrkit.data.utterance_table import collect_rows
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.sandbox import Sandbox, forbidden
 
+BATCH_ROWS = 4096
+"""Of a dataset, that a reader sends at once."""
 MAX_READINGS = 6
 """Of one dataset: each may name files that the ones before did not come to."""
 VARIABLES = ("HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", access.READABLE_VARIABLE, access.VISITORS_VARIABLE)
@@ -39,6 +44,15 @@ class Reply:
     source: Source | None
     error: str
     forbidden: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReplyPart:
+    """A part of what one reading sends: some utterances of a split or, last, the reply, whose source has none."""
+
+    split: Literal["train", "eval", "test", ""]
+    rows: list[Utterance]
+    reply: Reply | None = None
 
 
 def load(
@@ -73,9 +87,7 @@ def load(
     reads = [path for name in names for path in _inputs(name, fetched)]
     policy = access.ReadPolicy(outputs)
     for _ in range(MAX_READINGS):
-        reply = _call(
-            _read, functools.partial(read, fetched=fetched), _visitor(), about=data, reads=reads, writes=outputs
-        )
+        reply = _collect(functools.partial(read, fetched=fetched), data, reads, outputs)
         allowed = [path for path in reply.forbidden if path not in reads and policy.allows(Path(path))]
         if not allowed:
             break
@@ -96,14 +108,52 @@ def read_annotation(path: Path) -> list[AnnotatedRecording]:
         return confined.call(formats.read, path, about=path)
 
 
-def _call(
-    function: Callable[..., Result], *arguments: object, about: str, reads: list[str | Path], writes: list[Path]
-) -> Result:
+def _collect(read: Callable[[], Source], about: str, reads: list[str | Path], writes: list[Path]) -> Reply:
+    """Read a dataset in a sandbox. Its utterances come in batches, so that they are never all here as objects."""
+    reply: Reply | None = None
+    rows: dict[str, Sequence[Utterance]] = {}
+    with _sandbox(reads, writes) as confined:
+        parts = _limit_size(confined.stream(_read, read, _visitor(), about=about), confined.limits.reply_bytes, about)
+        for split, group in groupby(parts, lambda part: part.split):
+            if split:
+                rows[split] = collect_rows(part.rows for part in group)
+            else:
+                reply = next(group).reply
+    if reply is None:
+        raise DataError(f"{about} cannot be read; its reader sent no reply.")
+    return replace(reply, source=reply.source and _with_rows(reply.source, rows))
+
+
+def _with_rows(source: Source, rows: Mapping[str, Sequence[Utterance]]) -> Source:
+    """Return the source with these rows in each split that it has."""
+    held_out, test = (
+        None if part is None else rows.get(name, []) for name, part in (("eval", source.eval), ("test", source.test))
+    )
+    return replace(source, train=rows.get("train", []), eval=held_out, test=test)
+
+
+def _limit_size(parts: Iterator[ReplyPart], max_chars: int, about: str) -> Iterator[ReplyPart]:
+    """Yield the parts; a reader that was taken over could send them without end. Raises DataError for too many."""
+    num_chars = 0
+    for part in parts:
+        num_chars += sum(100 + len(row.audio) + len(row.text) for row in part.rows)
+        if num_chars > max_chars:
+            raise DataError(f"{about} holds more texts than fit into memory; split it up.")
+        yield part
+
+
+def _sandbox(reads: list[str | Path], writes: list[Path]) -> Sandbox:
     for folder in writes:
         folder.mkdir(parents=True, exist_ok=True)
     environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     environment["TMPDIR"] = str(writes[0])
-    with Sandbox([*reads, *writes], writes, environment) as confined:
+    return Sandbox([*reads, *writes], writes, environment)
+
+
+def _call(
+    function: Callable[..., Result], *arguments: object, about: str, reads: list[str | Path], writes: list[Path]
+) -> Result:
+    with _sandbox(reads, writes) as confined:
         return confined.call(function, *arguments, about=about)
 
 
@@ -132,7 +182,7 @@ def _inputs(name: str, fetched: Mapping[str, FetchedDataset]) -> list[str | Path
 # In the sandbox
 
 
-def _read(read: Callable[[], Source], visitor: str | None) -> Reply:
+def _read(read: Callable[[], Source], visitor: str | None) -> Iterator[ReplyPart]:
     try:
         with access.as_visitor(visitor):
             source = read()
@@ -140,8 +190,17 @@ def _read(read: Callable[[], Source], visitor: str | None) -> Reply:
         forbidden.note_cause(error)
         if not (found := forbidden.take()):
             raise
-        return Reply(None, str(error), found)
-    return Reply(source, "", forbidden.take())
+        yield ReplyPart("", [], Reply(None, str(error), found))
+        return
+    yield from _send("train", source.train)
+    yield from _send("eval", source.eval or [])
+    yield from _send("test", source.test or [])
+    yield ReplyPart("", [], Reply(_with_rows(source, {}), "", forbidden.take()))
+
+
+def _send(split: Literal["train", "eval", "test"], rows: Sequence[Utterance]) -> Iterator[ReplyPart]:
+    for start in range(0, len(rows), BATCH_ROWS):
+        yield ReplyPart(split, list(rows[start : start + BATCH_ROWS]))
 
 
 def _unpack(archive: Path, folder: Path, visitor: str | None) -> Path:

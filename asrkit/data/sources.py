@@ -26,14 +26,14 @@ stays unseen.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.data import access, dataset_names, embedded
 from asrkit.data.contents import Contents, ReadOptions, merge
 from asrkit.data.layouts import BUILT_IN, read_folder, read_path
-from asrkit.data.manifest import BAD_ROW, Mark, Utterance
+from asrkit.data.manifest import BAD_ROW, JoinedRows, Mark, Utterance
 from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
 from asrkit.data.readers.annotations.outline import Outline
 from asrkit.data.readers.annotations.tiers import TierSummary
@@ -59,10 +59,10 @@ class Source:
     asked for.
     """
 
-    train: list[Utterance]
-    eval: list[Utterance] | None
+    train: Sequence[Utterance]
+    eval: Sequence[Utterance] | None
     description: str
-    test: list[Utterance] | None = None
+    test: Sequence[Utterance] | None = None
     layout: str = ""
     column_names: tuple[str, ...] = ()
     columns: Columns | None = None
@@ -73,11 +73,11 @@ class Source:
     outline: Outline | None = None
 
     @property
-    def utterances(self) -> list[Utterance]:
-        return [*self.train, *(self.eval or []), *(self.test or [])]
+    def utterances(self) -> Sequence[Utterance]:
+        return JoinedRows(self.train, self.eval or [], self.test or [])
 
     @property
-    def unseen(self) -> list[Utterance]:
+    def unseen(self) -> Sequence[Utterance]:
         """The rows to evaluate a model on: the split that training used least."""
         return self.test or self.eval or self.train
 

@@ -7,29 +7,31 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Literal
 
-from asrkit.data.manifest import Utterance
 from asrkit.errors import ConfigError, DataError
 
-TrainEval = tuple[list[Utterance], list[Utterance]]
-"""(utterances to train on, utterances to evaluate on)"""
+SplitBy = Literal["speaker", "text", "random", "auto"]
+SplitIndices = tuple[list[int], list[int]]
+"""(indices to train on, indices to evaluate on)"""
 
 
-def split_utterances(
-    utterances: Sequence[Utterance],
+def split_indices(
+    speakers: Sequence[str | None],
+    texts: Sequence[str],
     *,
     eval_share: float = 0.1,
     count: int = 0,
     seed: int = 42,
-    by: Literal["speaker", "text", "random", "auto"] = "auto",
+    by: SplitBy = "auto",
     audio_fingerprints: Sequence[Hashable | None] = (),
-) -> TrainEval:
-    """Split `utterances` into train and eval, both not empty; the same for the same utterances and seed.
+) -> SplitIndices:
+    """Split utterances into train and eval, both not empty; the same for the same utterances and seed.
 
-    count: number of utterances to evaluate on, instead of a share. by: "speaker" keeps every speaker on one side (rows
-    without a speaker go to train), "text" every text; "auto" splits by speaker if two or more are known, and else at
-    random. Whole speakers and texts rarely add up to `eval_share` exactly: the eval side is no larger than that unless
-    it consists of a single one, which is then the smallest. audio_fingerprints: one per utterance, equal for equal
-    audio (`audit.leaks.audio_fingerprints`); "random" and "text" keep equal audio on one side.
+    speakers, texts: of each utterance. count: number of utterances to evaluate on, instead of a share. by: "speaker"
+    keeps every speaker on one side (rows without a speaker go to train), "text" every text; "auto" splits by speaker if
+    two or more are known, and else at random. Whole speakers and texts rarely add up to `eval_share` exactly: the eval
+    side is no larger than that unless it consists of a single one, which is then the smallest. audio_fingerprints: one
+    per utterance, equal for equal audio (`audit.leaks.audio_fingerprints`); "random" and "text" keep equal audio on one
+    side.
 
     Raises DataError for fewer than two utterances, speakers or texts to split by, or a count that leaves nothing to
     train on; ConfigError for a share outside 0 to 1.
@@ -38,38 +40,33 @@ def split_utterances(
         raise ConfigError(f"eval_share is {eval_share}; give a share between 0 and 1, such as 0.1.")
     if by not in ("auto", "speaker", "text", "random"):
         raise ConfigError(f"Data cannot be split by {by!r}; choose speaker, text, random or auto.")
-    speakers = {utterance.speaker for utterance in utterances if utterance.speaker}
-    eval_count = count or max(1, min(round(eval_share * len(utterances)), len(utterances) - 1))
-    if by == "speaker" or (by == "auto" and len(speakers) >= 2):
-        return _split_by_key(
-            utterances, [row.speaker for row in utterances], "speaker", count or eval_share * len(utterances), seed
-        )
+    num_known, num_rows = len({speaker for speaker in speakers if speaker}), len(speakers)
+    eval_count = count or max(1, min(round(eval_share * num_rows), num_rows - 1))
+    if by == "speaker" or (by == "auto" and num_known >= 2):
+        return _split_by_key(speakers, "speaker", count or eval_share * num_rows, seed)
     if by == "text":
-        keys = _merge_keys([row.text for row in utterances], audio_fingerprints)
-        return _split_by_key(utterances, keys, "text", eval_count, seed)
-    keys = _merge_keys(range(len(utterances)), audio_fingerprints)
+        return _split_by_key(_merge_keys(texts, audio_fingerprints), "text", eval_count, seed)
+    keys = _merge_keys(range(num_rows), audio_fingerprints)
     if len(set(keys)) == len(keys) or len(set(keys)) == 1:  # no copies, or nothing but copies
-        return hold_out(utterances, eval_count, seed)
-    return _split_by_key(utterances, keys, "recording", eval_count, seed)
+        return hold_out(num_rows, eval_count, seed)
+    return _split_by_key(keys, "recording", eval_count, seed)
 
 
-def hold_out(utterances: Sequence[Utterance], count: int, seed: int) -> TrainEval:
+def hold_out(num_rows: int, count: int, seed: int) -> SplitIndices:
     """Shuffle with `seed`, and evaluate on the last `count` utterances.
 
     Raises DataError unless 1 <= count < number of utterances.
     """
-    if not 1 <= count < len(utterances):
+    if not 1 <= count < num_rows:
         raise DataError(
-            f"{count} of {len(utterances)} utterances cannot be held out for evaluation: at least one must stay on "
+            f"{count} of {num_rows} utterances cannot be held out for evaluation: at least one must stay on "
             "each side; add utterances or give evaluation data of its own."
         )
-    shuffled = random.Random(seed).sample(utterances, len(utterances))
+    shuffled = random.Random(seed).sample(range(num_rows), num_rows)
     return shuffled[:-count], shuffled[-count:]
 
 
-def _split_by_key(
-    utterances: Sequence[Utterance], keys: Sequence[Any], key_name: str, eval_count: float, seed: int
-) -> TrainEval:
+def _split_by_key(keys: Sequence[Any], key_name: str, eval_count: float, seed: int) -> SplitIndices:
     """Keep utterances of one key on one side; those without a key go to train."""
     sizes = Counter(key for key in keys if key not in (None, ""))
     if len(sizes) < 2:
@@ -86,9 +83,9 @@ def _split_by_key(
             eval_keys.add(key)
             count += sizes[key]
     eval_keys = eval_keys or {min(order, key=sizes.__getitem__)}
-    sides: TrainEval = [], []
-    for utterance, key in zip(utterances, keys, strict=True):
-        sides[key in eval_keys].append(utterance)
+    sides: SplitIndices = [], []
+    for index, key in enumerate(keys):
+        sides[key in eval_keys].append(index)
     return sides
 
 

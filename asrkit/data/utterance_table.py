@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from hashlib import blake2b
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import IO, Any, Final, overload
 
@@ -200,6 +200,24 @@ class TableBuilder:
 
         parts = self._strings.pop(name)
         return pyarrow.concat_arrays(parts) if parts else pyarrow.array([], pyarrow.string())
+
+
+def collect_rows(batches: Iterable[list[Utterance]]) -> Sequence[Utterance]:
+    """Return the utterances of all batches: many as columns, few as a list."""
+    rest, rows = iter(batches), list[Utterance]()
+    for batch in rest:
+        rows += batch
+        if len(rows) >= MIN_TABLE_ROWS:
+            break
+    else:
+        return rows
+    builder = TableBuilder()
+    for batch in chain([rows], rest):
+        try:
+            builder.add(batch)
+        except UnicodeEncodeError:  # the name of a file that is not UTF-8
+            return [*builder.finish(), *batch, *chain.from_iterable(rest)]
+    return builder.finish()
 
 
 class JoinedRows(Sequence[Utterance]):

@@ -9,22 +9,23 @@ import os
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from asrkit.audit import leaks, selection, texts
+from asrkit.audit import clip_memory, leaks, selection, texts
+from asrkit.audit.clip_memory import ClipMemory
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, sampling, sources, splitting, terms
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import compatibility, frames, resolution, vocabularies
 from asrkit.runs.audit_record import read_audit
 from asrkit.runs.decisions import check_decisions
-from asrkit.runs.prepared_data import PreparedData
+from asrkit.runs.prepared_data import FOLDER, PreparedData
 from asrkit.runs.store import RunStore
 from asrkit.text import normalisers
 from asrkit.text.graphemes import GraphemeSplitter, choose_graphemes
@@ -98,10 +99,12 @@ def prepare_data(
         on_progress=on_progress,
     )
     limits = make_limits(config, model)
-    train, result = _audit_rows(source.train, config, limits)
     held_out: list[Utterance] = []
+    with clip_memory.open_memory(store.root / FOLDER, len(source.utterances)) as memory:
+        train, result = _audit_rows(source.train, config, limits, memory)
+        if source.eval:
+            held_out, eval_result = _audit_rows(source.eval, config, limits, memory)
     if source.eval:
-        held_out, eval_result = _audit_rows(source.eval, config, limits)
         held_out = sampling.take_sample(held_out, config.eval_count or len(held_out), config.seed)
         result = _merge_audits(result, eval_result)
     bad_clips = [finding for finding in result.findings if finding.kind == "drop" and finding.code not in HARMLESS]
@@ -120,7 +123,7 @@ def prepare_data(
             raise DataError(
                 f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
             )
-    folders = frozenset(os.path.dirname(row.audio) for row in source.utterances)
+    folders = frozenset(map(os.path.dirname, Column("audio", source.utterances)))
     return PreparedData(
         train,
         held_out,
@@ -143,7 +146,9 @@ def _part_key(row: Utterance) -> PartKey:
     return row.audio, row.start_s, row.end_s
 
 
-def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fingerprints) -> splitting.TrainEval:
+def _split_usable(
+    rows: list[Utterance], config: TrainConfig, fingerprints: Fingerprints
+) -> tuple[list[Utterance], list[Utterance]]:
     """Split after the audit: of a few clips to evaluate on, it must not drop any."""
     if config.eval:
         raise DataError(f"{config.eval} holds no clips to evaluate on; give another evaluation dataset.")
@@ -153,19 +158,25 @@ def _split_usable(rows: list[Utterance], config: TrainConfig, fingerprints: Fing
         raise DataError(
             f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, or name an evaluation dataset."
         )
-    return split_rows(config, rows, [fingerprints[_part_key(row)] for row in rows])
+    prints = [fingerprints[_part_key(row)] for row in rows]
+    train, held_out = split_indices(config, [row.speaker for row in rows], [row.text for row in rows], prints)
+    return [rows[index] for index in train], [rows[index] for index in held_out]
 
 
-def split_rows(
-    config: TrainConfig, rows: Sequence[Utterance], fingerprints: Sequence[Hashable | None]
-) -> splitting.TrainEval:
+def split_indices(
+    config: TrainConfig,
+    speakers: Sequence[str | None],
+    texts: Sequence[str],
+    fingerprints: Sequence[Hashable | None],
+) -> splitting.SplitIndices:
     """Split data without an evaluation split as a run of `config` does. Texts are normalised already."""
-    return splitting.split_utterances(
-        rows,
+    return splitting.split_indices(
+        speakers,
+        texts,
         eval_share=config.eval_share,
         count=config.eval_count,
         seed=config.seed,
-        by=cast(Literal["speaker", "text", "random", "auto"], config.split_by),
+        by=cast(splitting.SplitBy, config.split_by),
         audio_fingerprints=fingerprints,
     )
 
@@ -243,9 +254,11 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
     return replace(limits, spell=GraphemeSplitter(graphemes).split, unit="letters") if graphemes else limits
 
 
-def _audit_rows(rows: list[Utterance], config: TrainConfig, limits: Limits) -> tuple[list[Utterance], Audit]:
+def _audit_rows(
+    source_rows: Sequence[Utterance], config: TrainConfig, limits: Limits, memory: ClipMemory | None
+) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalised texts, and their audit."""
-    kept, result = audit_clips(rows, limits)
+    kept, result = audit_clips(source_rows, limits, memory=memory)
     rows = [replace(row, text=normalisers.normalise(row.text, config.text_rules), marks=()) for row in kept]
     return rows, _add_findings(result, _find_changed_texts(kept, rows, config))
 

@@ -27,11 +27,10 @@ from asrkit.data.manifest import TABLE_SUFFIX
 from asrkit.files import renew, replace_directory, write_json
 from asrkit.jobs import ProgressCallback
 from asrkit.runs import preparation
-from asrkit.runs.prepared_data import PreparedData
+from asrkit.runs.prepared_data import FOLDER, PreparedData
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 
-FOLDER = ".prepared"
 MAX_PREPARATIONS = 20
 """Those that were used last are kept."""
 SETTINGS = sorted(

@@ -12,6 +12,9 @@ from asrkit.data.manifest import MIN_TABLE_ROWS, Utterance
 from asrkit.files import write_json
 from asrkit.runs.run import Run
 
+FOLDER = ".prepared"
+"""Beside the runs: what was found out about data, for the next run on it."""
+
 
 @dataclass(frozen=True)
 class PreparedData:

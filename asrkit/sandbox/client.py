@@ -142,6 +142,10 @@ class Sandbox:
         error: type[AsrkitError] = DataError,
     ) -> Iterator[Result]:
         """Yield what a module's function yields; otherwise as `call`. The function waits while nobody asks for more."""
+        if confinement.is_confined():
+            with limits.tightened(self.limits):
+                yield from function(*arguments)
+            return
         yield from self._run(function, arguments, True, about, error)
 
     def _run(

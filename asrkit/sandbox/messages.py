@@ -12,7 +12,7 @@ import socket
 import struct
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,8 +131,8 @@ def decoder(kind: Any) -> Decoder:
         return _optional_decoder(arguments)
     if origin is tuple and arguments[-1] is not Ellipsis:
         return _record_decoder(lambda *values: values, [decoder(each) for each in arguments])
-    if origin in (list, tuple, frozenset):
-        make, one = origin, decoder(arguments[0])
+    if origin in (list, tuple, frozenset, Sequence):
+        make, one = (list if origin is Sequence else origin), decoder(arguments[0])
         return lambda value, data: make([one(item, data) for item in _check(value, list)])
     if origin in (dict, Mapping):
         pair = _record_decoder(lambda *values: values, [decoder(each) for each in arguments])

@@ -44,7 +44,7 @@ def inspect(
         source,
         limits,
         score=score,
-        hold_out=functools.partial(preparation.split_rows, config),
+        hold_out=functools.partial(preparation.split_indices, config),
         on_progress=on_progress,
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asrkit.audit.alignment import check_alignments, score_clips
-from asrkit.audit.clips import CheckedClip
+from asrkit.audit.checked_clips import CheckedClip
 from asrkit.data.manifest import Utterance
 from asrkit.errors import DataError
 from asrkit.transcription import scoring

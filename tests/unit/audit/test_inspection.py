@@ -117,7 +117,7 @@ def test_leaks_between_given_splits(data):
 
 
 def split_by(**settings):
-    return functools.partial(preparation.split_rows, TrainConfig().replace({"preset": "", **settings}))
+    return functools.partial(preparation.split_indices, TrainConfig().replace({"preset": "", **settings}))
 
 
 def test_leaks_of_the_split_a_run_would_make(data):

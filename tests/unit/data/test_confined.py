@@ -9,7 +9,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from asrkit.data import access, confined, sources, uploads
+from asrkit.data import access, confined, sources, uploads, utterance_table
+from asrkit.data.confined import ReplyPart
+from asrkit.data.manifest import Utterance, UtteranceTable
 from asrkit.errors import DataError
 
 
@@ -32,6 +34,24 @@ def test_dataset_is_the_same(corpus: Path) -> None:
         assert confined.load(str(data)) == sources.load(str(data))
     both = {"eval_data": str(corpus), "speaker_column": "speaker"}
     assert confined.load("callsigns", **both) == sources.load("callsigns", **both)
+
+
+def test_many_rows_come_as_columns(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(utterance_table, "MIN_TABLE_ROWS", 2)
+    source = confined.load(str(corpus))
+    assert isinstance(source.train, UtteranceTable) and source == sources.load(str(corpus))
+
+
+def test_a_file_name_that_is_not_utf8_is_kept(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(utterance_table, "MIN_TABLE_ROWS", 1)
+    rows = [[Utterance("a.wav", "a", 1.0)], [Utterance("\udcff.wav", "b", 1.0)], [Utterance("c.wav", "c", 1.0)]]
+    assert utterance_table.collect_rows(rows) == [row for batch in rows for row in batch]
+
+
+def test_a_reader_cannot_send_rows_without_end(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [ReplyPart("train", [Utterance("a.wav", "a", 1.0)])] * 9
+    with pytest.raises(DataError, match="more texts than fit into memory"):
+        list(confined._limit_size(iter(parts), 500, "x.csv"))
 
 
 def test_errors_are_the_same(tmp_path: Path, corpus: Path) -> None:

@@ -1,0 +1,161 @@
+"""The memory of measured clips: unchanged files are not read again, and everything else is."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+from asrkit.audio.confined import AudioReader
+from asrkit.audit import clip_memory, clips, inspection
+from asrkit.audit.clip_memory import ClipMemory
+from asrkit.audit.clips import Limits
+from asrkit.data import access
+from asrkit.data.manifest import Utterance
+from asrkit.data.sources import Source
+
+
+@pytest.fixture
+def memory(tmp_path):
+    with ClipMemory(tmp_path / "memory" / "clips.sqlite") as memory:
+        yield memory
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The files that were read, since it was cleared."""
+    files, measure = [], AudioReader.measure
+
+    def count(reader, parts, max_decoded_s):
+        files.extend(os.path.basename(part.path) for part in parts)
+        return measure(reader, parts, max_decoded_s)
+
+    monkeypatch.setattr(AudioReader, "measure", count)
+    return files
+
+
+def make_rows(clip, names):
+    """Utterances of clips that were recorded a minute ago."""
+    return [age(Utterance(str(clip(name, 0.5 + 0.01 * number)), "hello", 1.0)) for number, name in enumerate(names)]
+
+
+def age(row, seconds=60.0):
+    os.utime(row.audio, (time.time() - seconds,) * 2)
+    return row
+
+
+def check(rows, memory, decode=True, **limits):
+    return list(clips.check_clips(rows, Limits(**limits), decode, memory))
+
+
+def test_only_new_clips_are_decoded(clip, memory, decoded):
+    rows = make_rows(clip, [f"{number}.wav" for number in range(100)])
+    first = check(rows, memory)
+    assert len(decoded) == 100
+    decoded.clear()
+    rows += make_rows(clip, ["new.wav"])
+    again = check(rows, memory)
+    assert decoded == ["new.wav"] and again[:100] == first == check(rows[:100], None)
+
+
+def test_a_changed_file_is_decoded_again(clip, memory, decoded):
+    rows = make_rows(clip, ["a.wav", "b.wav", "c.wav"])
+    check(rows, memory)
+    decoded.clear()
+    age(rows[0], 30.0)
+    shutil.copy2(rows[1].audio, f"{rows[1].audio}.copy")
+    os.replace(f"{rows[1].audio}.copy", rows[1].audio)
+    check(rows, memory)
+    assert decoded == ["a.wav", "b.wav"]
+
+
+def test_an_audit_that_was_stopped_goes_on(clip, memory, decoded, tmp_path):
+    rows = make_rows(clip, [f"{number}.wav" for number in range(4 * clips.BATCH_CLIPS)])
+    found = clips.check_clips(rows, Limits(), True, memory)
+    for _ in range(2 * clips.BATCH_CLIPS):
+        next(found)
+    found.close()
+    memory.close()
+    decoded.clear()
+    with ClipMemory(memory.path) as reopened:
+        check(rows, reopened)
+    assert sorted(decoded) == sorted(os.path.basename(row.audio) for row in rows[2 * clips.BATCH_CLIPS :])
+
+
+def test_headers_and_decoded_audio_are_told_apart(clip, memory, decoded):
+    rows = make_rows(clip, ["a.wav"])
+    assert check(rows, memory, decode=False)[0].stats is None
+    assert check(rows, memory)[0].stats is not None
+    assert check(rows, memory, decode=False)[0].stats is None
+    assert decoded == ["a.wav", "a.wav"]
+
+
+def test_a_clip_that_was_too_long_is_decoded_with_another_limit(clip, memory, decoded):
+    rows = make_rows(clip, ["a.wav"])
+    assert check(rows, memory, max_duration_s=0.2)[0].code == "too-long"
+    assert check(rows, memory)[0].stats is not None and len(decoded) == 2
+
+
+def test_parts_of_one_file_are_told_apart(clip, memory, decoded):
+    path = make_rows(clip, ["a.wav"])[0].audio
+    rows = [Utterance(path, "hi", 0.2, start_s=start_s, end_s=start_s + 0.2) for start_s in (0.0, 0.2)]
+    first = check(rows, memory)
+    assert check(rows, memory) == first and len(decoded) == 2
+
+
+def test_what_cannot_be_read_and_what_is_new_is_tried_again(clip, memory, decoded, tmp_path):
+    rows = [*make_rows(clip, ["a.wav"]), Utterance(str(clip("new.wav")), "hi", 1.0)]
+    (tmp_path / "bad.wav").write_text("no audio")
+    rows += [age(Utterance(str(tmp_path / "bad.wav"), "hi", 1.0)), Utterance(str(tmp_path / "gone.wav"), "hi", 1.0)]
+    for _ in range(2):
+        check(rows, memory)
+    assert decoded[4:] == ["new.wav", "bad.wav", "gone.wav"]
+
+
+@pytest.mark.parametrize("content", [b"no database" * 1000, b""])
+def test_a_damaged_memory_is_begun_anew(tmp_path, clip, decoded, content):
+    path = tmp_path / "clips.sqlite"
+    path.write_bytes(content)
+    rows = make_rows(clip, ["a.wav"])
+    for _ in range(2):
+        with ClipMemory(path) as memory:
+            check(rows, memory)
+    assert decoded == ["a.wav"]
+
+
+def test_an_audit_needs_no_memory(tmp_path, clip, decoded, caplog):
+    (tmp_path / "file").touch()
+    rows = make_rows(clip, ["a.wav"])
+    with ClipMemory(tmp_path / "file" / "clips.sqlite") as memory:
+        assert check(rows, memory) == check(rows, None)
+    assert "is not used" in caplog.text
+
+
+def test_nothing_is_kept_of_visitors_and_of_small_data(tmp_path):
+    with access.as_visitor("somebody"), clip_memory.open_memory(tmp_path, 1000) as memory:
+        assert memory is None
+    with clip_memory.open_memory(tmp_path, 1) as memory:
+        assert memory is None
+    with clip_memory.open_memory(tmp_path, 1000) as memory:
+        assert memory is not None
+
+
+def test_a_sample_is_heard_first(clip, memory, decoded, monkeypatch):
+    monkeypatch.setattr(inspection, "MIN_SAMPLED_CLIPS", 40)
+    monkeypatch.setattr(inspection, "SAMPLE_CLIPS", 10)
+    rows = make_rows(clip, [f"{number}.wav" for number in range(60)])
+    samples = []
+
+    def keep(sample):
+        samples.append((sample, list(decoded)))
+
+    whole = inspection.inspect(Source(rows, None, ""), Limits(), memory=memory, on_sample=keep)
+    ((sample, heard),) = samples
+    assert len(sample.clips) == 10 and sample.num_all == 60 and len(heard) == 10
+    assert [rows[sample.index_in_dataset(index)].audio for index in range(10)] == [
+        clip.row.audio for clip in sample.clips
+    ]
+    assert min(sample.drawn) < 20 and max(sample.drawn) >= 40, "spread over all of the data"
+    assert len(decoded) == 60 and len(whole.clips) == 60, "no clip is heard twice"
+    inspection.inspect(Source(rows[:39], None, ""), Limits(), on_sample=keep)
+    assert len(samples) == 1, "few clips are heard at once"
