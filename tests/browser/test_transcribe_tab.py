@@ -29,6 +29,7 @@ from asrkit.models.resolution import STARTER_DIR
 from asrkit.transcription.writers import WRITERS
 from tests.support import hub
 from tests.support.transcribe_page import open_tab, part, record, upload, write_mic_file
+from tests.support.waiting import wait_for
 
 CALLSIGNS = Path(__file__).resolve().parents[2] / "assets" / "demo" / "callsigns"
 
@@ -258,8 +259,7 @@ def test_several_files_at_once(open_page, speech, tmp_path):
     expect(rows).to_have_count(5)
     rows.nth(0).click()
     part(page, "again").click()
-    expect(part(page, "again")).to_be_visible()
-    assert shown(page) == [word["word"] for word in wanted]
+    wait_for(lambda: shown(page) == [word["word"] for word in wanted], "the words of the recording, transcribed again")
     remove = part(page, "rows").get_by_label("Remove words.wav")
     remove.click()
     expect(remove).to_have_text("Remove?")

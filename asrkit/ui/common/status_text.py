@@ -231,11 +231,11 @@ def _describe_end(run: Run, status: str, view: RunView) -> str:
         parts.append(strings.text("outcome.stopped", step=view.step))
     if best:
         metric = format_best(view, best)
-        name = "best" if has_improved(view) else "no_gain"
+        name = "best" if has_improved(view) else "maybe_chance" if best.step else "no_gain"
         parts.append(strings.text(f"outcome.{name}", metric=metric[:1].upper() + metric[1:], step=best.step))
     if status == lifecycle.STOPPED:
         parts.append(summary.describe_model_step(run, view))
-    if best:
+    if best and has_improved(view):
         parts.append(_describe_gain(view, best))
     return " ".join(filter(None, parts))
 

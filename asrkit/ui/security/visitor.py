@@ -88,13 +88,15 @@ def build(deployment: Deployment) -> None:
             server_functions=server_functions(VisitorApi(deployment), "describe_visitor", "delete_data"),
         )
         if deployment.has_sign_in:
-            gr.LoginButton(
-                strings.text("visitor.sign_in_with_hub"),
-                strings.text("visitor.sign_out_named", name="{}"),
-                icon=None,  # it would be served as a file, and the app serves none
-                variant="secondary",
-                size="sm",
-                scale=0,
-                min_width=240,
-                elem_id="hub-sign-in",
-            )
+            # Gradio writes its texts again when the page is opened, so they are no markers, but English.
+            with strings.as_markers(False):
+                gr.LoginButton(
+                    strings.text("visitor.sign_in_with_hub"),
+                    strings.text("visitor.sign_out_named", name="{}"),
+                    icon=None,  # it would be served as a file, and the app serves none
+                    variant="secondary",
+                    size="sm",
+                    scale=0,
+                    min_width=240,
+                    elem_id="hub-sign-in",
+                )

@@ -109,9 +109,9 @@ def current_language() -> str:
 
 
 @contextlib.contextmanager
-def as_markers() -> Iterator[None]:
-    """Let `text` return markers, for a page that is built once and read in several languages."""
-    token = _is_building.set(True)
+def as_markers(is_on: bool = True) -> Iterator[None]:
+    """Let `text` return markers, for a page that is built once and read in several languages; or texts again."""
+    token = _is_building.set(is_on)
     try:
         yield
     finally:

@@ -252,6 +252,18 @@ def test_finished_run_refers_to_the_transcribe_tab(store, run):
     assert reply["can"] == ["delete"] and reply["progress"] == 1.0
 
 
+def test_gain_that_chance_may_explain_is_called_so(store, run):
+    """The best evaluation is not the start, yet no better than it by more than chance."""
+    start(run)
+    evaluate(run, 0, 0.25)
+    evaluate(run, 10, 0.0)
+    add_event(run, "finding", 20, code="no-gain", cause="No gain.", remedy="Train for longer.")
+    add_event(run, "finished", 20, message="Finished.", saved=True, model="model")
+    outcome = poll(store, run)["outcome"]
+    assert outcome.startswith("Finished. WER 0.0 % (best at step 10); ") and "may be chance" in outcome
+    assert "still the best" not in outcome and "of 100 words" not in outcome
+
+
 def test_cancelled_run_has_no_model(store, run):
     start(run)
     add_event(run, "stopped", 3, message="Cancelled; only the history was kept.", saved=False, model=None)
