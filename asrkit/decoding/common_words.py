@@ -6,8 +6,9 @@ them: common words of one language spoil another.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from asrkit.decoding.arpa import read_arpa
 from asrkit.decoding.ngram import LanguageModel
@@ -23,14 +24,13 @@ LETTER_BONUS = 3.0
 93.2 and 94.8 % greedily; with 2.5, 3.0, 3.5: 79.5, 77.9, 77.5 and 82.0, 82.1, 83.5 %. More makes words of noise."""
 
 
-def find_language(checkpoint: str | Path) -> str:
-    """Return the language whose common words a checkpoint prefers; empty for none, and for one without a model."""
-    try:
-        config = json.loads((Path(checkpoint) / "config.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    language = config.get(KEY)
-    return language if language in NAMES else ""
+def find_language(settings: Mapping[str, Any] | None) -> str:
+    """Return the language whose common words a checkpoint prefers; empty for none, and for one without a model.
+
+    settings: its config.json, None where it has none.
+    """
+    language = (settings or {}).get(KEY)
+    return language if isinstance(language, str) and language in NAMES else ""
 
 
 def choose_language(base_language: str, language: str) -> str:

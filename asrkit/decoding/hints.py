@@ -39,8 +39,7 @@ class DecodingHints:
     def find_common_words(self, model: AcousticModel) -> str:
         """Return the language, a key of `common_words.NAMES`, whose common words `model` prefers; empty for none."""
         has_own = self.text.strip() or self.language_model.strip() or not self.common_words
-        decoder = getattr(model, "decoder", None)  # of other listeners than `Transcriber` nothing is known
-        return decoder.common_words if isinstance(decoder, GreedyDecoder) and not has_own else ""
+        return model.decoder.common_words if isinstance(model.decoder, GreedyDecoder) and not has_own else ""
 
     def build_decoder(self, model: AcousticModel) -> Decoder | None:
         """Return the decoder of these hints, None where the model decodes as it was trained to.

@@ -13,7 +13,7 @@ from asrkit.config import TrainConfig
 from asrkit.decoding import common_words, ctc, lexicon
 from asrkit.decoding.tokens import Speller, make_splitter
 from asrkit.errors import ModelError, first_line
-from asrkit.models import anatomy, blanks, memory_format, processors, vocabularies, weights
+from asrkit.models import anatomy, blanks, checkpoints, memory_format, processors, vocabularies, weights
 from asrkit.models.anatomy import Anatomy, encoder_settings
 from asrkit.text.graphemes import choose_graphemes
 from asrkit.training import lora, pieces
@@ -51,7 +51,7 @@ def load(base: str, config: TrainConfig, texts: Iterable[str]) -> tuple[Any, Ctc
         model = _load_model(base, config, **changes, ignore_mismatched_sizes=True)
     else:
         processor, model = _load_tuned(base, config, texts)
-    base_language = common_words.find_language(base)
+    base_language = common_words.find_language(checkpoints.read_config(Path(base)))
     if base_language:
         setattr(model.config, common_words.KEY, common_words.choose_language(base_language, config.language))
     parts = anatomy.of(model, processor, base)

@@ -20,6 +20,7 @@ from asrkit.decoding.loading import load_decoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
+from asrkit.models import checkpoints
 from asrkit.transcription.engine import ALL_THREADS, Engine
 from asrkit.transcription.export.graph import Layout
 from asrkit.transcription.inference_threads import DETECTING, get_pool, iter_ahead
@@ -42,7 +43,8 @@ class Transcriber:
     def __init__(self, checkpoint: str, device: str | None = None, dtype: torch.dtype | None = None) -> None:
         self.engine = Engine(checkpoint, device, dtype)
         self.processor, self.blank_id = self.engine.processor, self.engine.blank_id
-        self.decoder = load_decoder(checkpoint, self.processor, self.blank_id)
+        settings = checkpoints.read_config(Path(checkpoint))
+        self.decoder = load_decoder(checkpoint, self.processor, self.blank_id, settings)
 
     def with_graph(self, path: Path, layout: Layout = "batch") -> Transcriber:
         """Return such a transcriber that runs the graph at `path` in place of the model."""

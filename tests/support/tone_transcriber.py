@@ -20,6 +20,7 @@ from tests.support import tiny
 class ToneTranscriber(Transcriber):
     """Decodes the tones of `tiny.synthesize` by their pitch; a gap of 0.1 s ends a word."""
 
+    decoder: Any = None
     engine: Any = SimpleNamespace(num_threads=2, max_batch_s=24.0, device=torch.device("cpu"))
 
     def __init__(self) -> None:

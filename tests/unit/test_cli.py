@@ -371,7 +371,7 @@ def listener(monkeypatch):
         if model == "broken":
             raise ModelError("The model broken cannot be loaded for transcription: no.")
         asked.append(model)
-        return types.SimpleNamespace(iter_words=iter_words, transcribe_batch=transcribe_batch)
+        return types.SimpleNamespace(iter_words=iter_words, transcribe_batch=transcribe_batch, decoder=None)
 
     def iter_words(blocks, decoder):
         samples = sum(len(block) for block in blocks)

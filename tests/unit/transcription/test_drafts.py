@@ -19,7 +19,7 @@ def load_listener():
             for wave in waves
         ]
 
-    return types.SimpleNamespace(transcribe_batch=transcribe_batch)
+    return types.SimpleNamespace(transcribe_batch=transcribe_batch, decoder=None)
 
 
 @pytest.fixture
