@@ -7,8 +7,6 @@ what the worker's last event says, or that there was none.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import http.client
 import ipaddress
 import json
@@ -16,16 +14,15 @@ import logging
 import os
 import socket
 import ssl
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from asrkit import child
 from asrkit.errors import ConfigError, RunError
-from asrkit.files import readable_disk_errors, write_atomic
+from asrkit.files import write_atomic
 from asrkit.runs import lifecycle, summary
+from asrkit.runs.companions import claimed, start_companion
 from asrkit.runs.run import Run
 
 logger = logging.getLogger(__name__)
@@ -56,18 +53,8 @@ def write_url(run: Run, url: str) -> None:
 
 def start_waiting(run: Run) -> None:
     """Start a detached process that sends the message when the run has ended; none without an address."""
-    if not _url_path(run).exists():
-        return
-    command = [*child.module_command("asrkit"), "runs", "webhook", run.id, "--wait"]
-    with readable_disk_errors(run.path), open(run.path / "webhook.log", "ab") as log:
-        subprocess.Popen(
-            [*command, "--runs-dir", str(run.path.parent.resolve())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=child.environment(os.environ),
-        )
+    if _url_path(run).exists():
+        start_companion(run, "webhook", "--wait", log_name="webhook.log")
 
 
 def send(run: Run, url: str = "", wait: bool = False) -> bool:
@@ -83,11 +70,8 @@ def send(run: Run, url: str = "", wait: bool = False) -> bool:
     if not wait:
         _deliver(target, describe(run))
         return True
-    with contextlib.ExitStack() as opened:
-        lock = opened.enter_context(open(run.path / ".webhook.lock", "wb"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with claimed(run.path / ".webhook.lock") as is_mine:
+        if not is_mine:
             return False
         while lifecycle.is_unfinished(run):
             time.sleep(POLL_INTERVAL_S)

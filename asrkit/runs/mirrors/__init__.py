@@ -7,21 +7,16 @@ nothing is sent twice.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import importlib.util
 import json
-import os
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from asrkit import child
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, RunError
-from asrkit.files import readable_disk_errors, write_json
+from asrkit.files import write_json
 from asrkit.runs import events, lifecycle
+from asrkit.runs.companions import claimed, start_companion
 from asrkit.runs.mirrors.writers import WRITERS, MirrorWriter
 from asrkit.runs.run import Run
 from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES
@@ -45,16 +40,7 @@ def parse_names(text: str) -> list[str]:
 def start_mirrors(run: Run, config: TrainConfig) -> None:
     """Start a detached process for each mirror of a run; it ends when the run has."""
     for name in parse_names(config.mirrors):
-        command = [*child.module_command("asrkit"), "runs", "mirror", run.id, "--to", name, "--follow"]
-        with readable_disk_errors(run.path), open(run.path / f"mirror-{name}.log", "ab") as log:
-            subprocess.Popen(
-                [*command, "--runs-dir", str(run.path.parent.resolve())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=child.environment(os.environ),
-            )
+        start_companion(run, "mirror", "--to", name, "--follow", log_name=f"mirror-{name}.log")
 
 
 def send(run: Run, name: str, follow: bool = False) -> int:
@@ -64,7 +50,9 @@ def send(run: Run, name: str, follow: bool = False) -> int:
     """
     parse_names(name)
     state_path, num_points = run.path / f"mirror-{name}.json", 0
-    with _locked(run.path / f".mirror-{name}.lock", run, name):
+    with claimed(run.path / f".mirror-{name}.lock") as is_mine:
+        if not is_mine:
+            raise RunError(f"Another process already sends run {run.id} to {name}.")
         offset = _read_offset(state_path)
         writer = WRITERS[name](run)
         try:
@@ -99,13 +87,3 @@ def _read_offset(path: Path) -> int:
         return int(json.loads(path.read_text(encoding="utf-8"))["offset"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return 0
-
-
-@contextlib.contextmanager
-def _locked(path: Path, run: Run, name: str) -> Iterator[None]:
-    with readable_disk_errors(run.path), open(path, "wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"Another process already sends run {run.id} to {name}.") from None
-        yield

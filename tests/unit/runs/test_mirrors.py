@@ -7,7 +7,7 @@ import pytest
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, RunError
-from asrkit.runs import mirrors
+from asrkit.runs import companions, mirrors
 from asrkit.runs.events import Event
 from asrkit.runs.mirrors import writers
 
@@ -79,10 +79,10 @@ def test_failed_send_is_repeated(make_run, calls, monkeypatch):
 
 def test_only_one_process_sends(make_run, calls):
     run = make_run("one", HISTORY)
-    locked = mirrors._locked(run.path / ".mirror-wandb.lock", run, "wandb")
-    with locked, pytest.raises(RunError, match="Another process already sends run one to wandb"):
+    locked = companions.claimed(run.path / ".mirror-wandb.lock")
+    with locked as is_mine, pytest.raises(RunError, match="Another process already sends run one to wandb"):
         mirrors.send(run, "wandb")
-    assert calls == []
+    assert is_mine and calls == []
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_mirror_that_cannot_be_used(calls, names, message):
 
 def test_started_mirrors_follow_the_run(make_run, calls, monkeypatch):
     commands = []
-    monkeypatch.setattr(mirrors.subprocess, "Popen", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(companions.subprocess, "Popen", lambda command, **_: commands.append(command))
     run = make_run("one")
     mirrors.start_mirrors(run, TrainConfig(mirrors="wandb, wandb"))
     (command,) = commands
