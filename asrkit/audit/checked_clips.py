@@ -5,12 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from asrkit.audio import AudioNote
 from asrkit.audio.clip_stats import ClipStats
+from asrkit.data.indexed import IndexedSequence
 from asrkit.data.manifest import Column, Utterance
 
 DIGEST_BYTES = 12
@@ -36,7 +37,7 @@ class CheckedClip:
     notes: tuple[AudioNote, ...] = ()
 
 
-class CheckedClips(Sequence[CheckedClip]):
+class CheckedClips(IndexedSequence[CheckedClip]):
     """The clips of these rows after their check, in the same order."""
 
     def __init__(self, rows: Sequence[Utterance], clips: Iterable[CheckedClip] = ()) -> None:
@@ -53,11 +54,6 @@ class CheckedClips(Sequence[CheckedClip]):
         self.notes: dict[int, tuple[AudioNote, ...]] = {}
         for clip in clips:
             self.append(clip)
-
-    @classmethod
-    def of(cls, clips: Sequence[CheckedClip]) -> CheckedClips:
-        """Return the columns of clips."""
-        return clips if isinstance(clips, CheckedClips) else cls([clip.row for clip in clips], clips)
 
     def append(self, clip: CheckedClip) -> None:
         """Add the clip of the next row."""
@@ -85,14 +81,7 @@ class CheckedClips(Sequence[CheckedClip]):
     def __len__(self) -> int:
         return len(self._code_of_clip)
 
-    @overload
-    def __getitem__(self, index: int) -> CheckedClip: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[CheckedClip]: ...
-    def __getitem__(self, index: int | slice) -> CheckedClip | list[CheckedClip]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
+    def make_item(self, index: int) -> CheckedClip:
         number, place = divmod(index, _TEXTS)
         texts = self._texts[number] if number < len(self._texts) else self._last_texts
         return self._make(index, self.rows[index], str(texts[place]))

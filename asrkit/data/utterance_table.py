@@ -14,10 +14,11 @@ from dataclasses import fields
 from hashlib import blake2b
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import IO, Any, Final, overload
+from typing import IO, Any, Final
 
 import numpy as np
 
+from asrkit.data.indexed import IndexedSequence
 from asrkit.data.utterance import Utterance, parse_marks
 from asrkit.errors import DataError, first_line
 
@@ -34,7 +35,7 @@ _STRINGS, _NUMBERS = ("name", "text", "row"), ("duration_s", "start_s", "end_s")
 _FIELDS = tuple(field.name for field in fields(Utterance))
 
 
-class UtteranceTable(Sequence[Utterance]):
+class UtteranceTable(IndexedSequence[Utterance]):
     """Utterances as columns: `read` maps those of a file, `build` makes them in memory."""
 
     def __init__(self, columns: dict[str, Any], num_rows: int, path: Path | None = None) -> None:
@@ -80,15 +81,8 @@ class UtteranceTable(Sequence[Utterance]):
     def __len__(self) -> int:
         return self._num_rows
 
-    @overload
-    def __getitem__(self, index: int) -> Utterance: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Utterance]: ...
-    def __getitem__(self, index: int | slice) -> Utterance | list[Utterance]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(self._num_rows))]
-        start = range(self._num_rows)[index]
-        return next(self._iter_rows(start, start + 1))
+    def make_item(self, index: int) -> Utterance:
+        return next(self._iter_rows(index, index + 1))
 
     def __iter__(self) -> Iterator[Utterance]:
         for start in range(0, self._num_rows, _BATCH_ROWS):
@@ -220,7 +214,7 @@ def collect_rows(batches: Iterable[list[Utterance]]) -> Sequence[Utterance]:
     return builder.finish()
 
 
-class JoinedRows(Sequence[Utterance]):
+class JoinedRows(IndexedSequence[Utterance]):
     """Several sequences of utterances, one after the other."""
 
     def __init__(self, *parts: Sequence[Utterance]) -> None:
@@ -230,14 +224,7 @@ class JoinedRows(Sequence[Utterance]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, index: int) -> Utterance: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Utterance]: ...
-    def __getitem__(self, index: int | slice) -> Utterance | list[Utterance]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
+    def make_item(self, index: int) -> Utterance:
         number = bisect_right(self._ends, index)
         return self.parts[number][index - (self._ends[number - 1] if number else 0)]
 
