@@ -14,8 +14,8 @@ from typing import Any
 from asrkit.audio import AudioNote
 from asrkit.audio.confined import AudioReader, ClipSpan, Measured
 from asrkit.audit.checked_clips import CheckedClip, CheckedClips
-from asrkit.audit.clip_memory import ClipMemory, Recall
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
+from asrkit.audit.measurement_cache import CachedBatch, MeasurementCache
 from asrkit.audit.texts import join_characters, number_settings
 from asrkit.cores import count_cores
 from asrkit.data.manifest import Column, Mark, Utterance
@@ -62,9 +62,9 @@ class Limits:
     rules: one or more normalisers (`TrainConfig.text_rules`). vocabulary: the characters that the model can write; None
     if it grows by those of this text. known: of a vocabulary that grows by itself, the characters that the base model
     has; it grows by all others but digits, which are spelled out. count_frames: seconds of audio -> CTC frames of the
-    model, one every `frame_ms`. language: of the run, which is offered for numbers where that of the texts cannot be
-    told. spell: text -> labels of a model that spells in pieces of words or has letters of several characters; None for
-    one of characters. unit: what the labels are, for messages.
+    model, one every `frame_ms`. language: of the run, which is offered for numbers where that of the texts is
+    unknown. spell: text -> labels of a model that spells in pieces of words or has letters of several characters; None
+    for one of characters. unit: what the labels are, for messages.
     """
 
     rules: str = "basic"
@@ -86,7 +86,7 @@ class Limits:
 
 
 def audit_clips(
-    utterances: Sequence[Utterance], limits: Limits, decode: bool = False, memory: ClipMemory | None = None
+    utterances: Sequence[Utterance], limits: Limits, decode: bool = False, cache: MeasurementCache | None = None
 ) -> tuple[list[Utterance], Audit]:
     """Check each clip by itself, quickly, as before a run; `inspection` does the complete audit.
 
@@ -95,28 +95,28 @@ def audit_clips(
     Returns (the utterances to train on, the audit). Texts stay as written; durations become those of the audio itself.
     Raises ConfigError for rules that do not exist.
     """
-    clips = CheckedClips(utterances, check_clips(utterances, limits, decode, memory))
+    clips = CheckedClips(utterances, check_clips(utterances, limits, decode, cache))
     return [clip.row for clip in clips if clip.code is None], build_audit(clips, limits)
 
 
 def check_clips(
-    rows: Sequence[Utterance], limits: Limits, decode: bool, memory: ClipMemory | None = None
+    rows: Sequence[Utterance], limits: Limits, decode: bool, cache: MeasurementCache | None = None
 ) -> Iterator[CheckedClip]:
     """Check each clip by itself, in order. Clips are read in advance, in batches, on all cores.
 
-    memory: of clips that were decoded before, which are not decoded again unless their files have changed.
+    cache: of clips that were decoded before, which are not decoded again unless their files have changed.
 
     Raises ConfigError for rules that do not exist, before any audio is read.
     """
     normalise("", limits.rules)
     # A longer clip is dropped, so it is not decoded.
     max_decoded_s = limits.max_duration_s if decode else 0.0
-    pending: deque[tuple[list[Utterance], Recall, Future[list[Measured]] | None]] = deque()
+    pending: deque[tuple[list[Utterance], CachedBatch, Future[list[Measured]] | None]] = deque()
     with AudioReader(_list_files(rows)) as reader, ThreadPoolExecutor(count_cores()) as threads:
         try:
             for batch in _cut_batches(rows):
                 spans = [ClipSpan(row.audio, row.start_s, row.end_s) for row in batch if not _find_dropping_mark(row)]
-                known = Recall(memory, spans, max_decoded_s)
+                known = CachedBatch(cache, spans, max_decoded_s)
                 rest = threads.submit(reader.measure, known.missing, max_decoded_s) if known.missing else None
                 pending.append((batch, known, rest))
                 if len(pending) >= max(_PREFETCHED_BATCHES, 2 * count_cores()):
@@ -212,7 +212,7 @@ def format_example(clip: CheckedClip, detail: str | None = None) -> str:
 
 
 def _check_batch(
-    rows: list[Utterance], known: Recall, rest: Future[list[Measured]] | None, limits: Limits
+    rows: list[Utterance], known: CachedBatch, rest: Future[list[Measured]] | None, limits: Limits
 ) -> list[CheckedClip]:
     measured = iter(known.complete(rest.result() if rest else []))
     clips = []

@@ -14,7 +14,6 @@ from asrkit.audio import SAMPLING_RATE
 from asrkit.audit import leaks, texts
 from asrkit.audit.alignment import Alignments, AlignmentScorer, check_alignments, score_clips
 from asrkit.audit.checked_clips import CheckedClips
-from asrkit.audit.clip_memory import ClipMemory
 from asrkit.audit.clips import (
     Audit,
     Limits,
@@ -24,6 +23,7 @@ from asrkit.audit.clips import (
     make_note_findings,
 )
 from asrkit.audit.findings import Finding, make_finding
+from asrkit.audit.measurement_cache import MeasurementCache
 from asrkit.audit.statistics import Statistics, compute_statistics, sum_by_speaker
 from asrkit.audit.writing import ClipText
 from asrkit.data.manifest import Utterance
@@ -88,23 +88,23 @@ def inspect(
     *,
     score: AlignmentScorer | None = None,
     hold_out: SplitFunction | None = None,
-    memory: ClipMemory | None = None,
+    cache: MeasurementCache | None = None,
     on_sample: Callable[[Inspection], None] | None = None,
     on_progress: ProgressCallback = lambda message, done, total: None,
 ) -> Inspection:
     """Decode every clip and check it by itself and together with the others.
 
     score: a model's alignment score, to find wrong transcripts. hold_out: the split that a run would make of data that
-    has none. memory: of clips that were decoded before. on_sample: called with what is wrong with `SAMPLE_CLIPS` clips
+    has none. cache: of clips that were decoded before. on_sample: called with what is wrong with `SAMPLE_CLIPS` clips
     drawn over all of a large dataset, which are decoded first.
 
     Raises ConfigError for rules that do not exist.
     """
     rows = source.utterances
     if on_sample and len(rows) >= MIN_SAMPLED_CLIPS:
-        on_sample(_inspect_sample(source, limits, memory))
+        on_sample(_inspect_sample(source, limits, cache))
     clips = CheckedClips(rows)
-    for clip in check_clips(rows, limits, True, memory):
+    for clip in check_clips(rows, limits, True, cache):
         clips.append(clip)
         on_progress("Decoding the clips", len(clips), len(rows))
     num_train = len(source.train)
@@ -124,12 +124,12 @@ def inspect(
     return Inspection(clips, num_train, _build(clips, limits, findings), compute_statistics(clips), scores, held_out)
 
 
-def _inspect_sample(source: Source, limits: Limits, memory: ClipMemory | None) -> Inspection:
+def _inspect_sample(source: Source, limits: Limits, cache: MeasurementCache | None) -> Inspection:
     """Check a sample of the clips: by themselves, and those of their texts together that need not all be there."""
     rows = source.utterances
     drawn = sorted(order_evenly(rows, SAMPLE_SEED)[:SAMPLE_CLIPS].tolist())
     sample = [rows[index] for index in drawn]
-    clips = CheckedClips(sample, check_clips(sample, limits, True, memory))
+    clips = CheckedClips(sample, check_clips(sample, limits, True, cache))
     findings = [
         *_check_audio(clips),
         *_check_texts(clips, limits, frozenset(), is_sample=True),
@@ -153,9 +153,9 @@ def _find_held_out(clips: CheckedClips, num_train: int, hold_out: SplitFunction 
     is_kept = clips.is_kept.tolist()
     speakers = list(compress(clips.iter_column("speaker"), is_kept))
     texts = list(compress(clips.iter_texts(), is_kept))
-    prints = list(compress(leaks.audio_fingerprints(clips.rows), is_kept))
+    fingerprints = list(compress(leaks.audio_fingerprints(clips.rows), is_kept))
     try:
-        return frozenset(kept[index] for index in hold_out(speakers, texts, prints)[1])
+        return frozenset(kept[index] for index in hold_out(speakers, texts, fingerprints)[1])
     except DataError:  # the settings allow no split; starting the run reports why
         return frozenset()
 

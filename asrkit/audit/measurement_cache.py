@@ -7,6 +7,7 @@ its cause, such as a missing program, may have gone. Nothing is kept of visitors
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -14,7 +15,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,16 +36,16 @@ CLOCK_TICK_NS = 20_000_000
 
 
 @contextlib.contextmanager
-def open_memory(folder: Path, num_clips: int) -> Iterator[ClipMemory | None]:
-    """The memory in `folder`; None for so few clips that it is not worth while, and while a visitor acts."""
+def open_cache(folder: Path, num_clips: int) -> Iterator[MeasurementCache | None]:
+    """The cache in `folder`; None for so few clips that it is not worth while, and while a visitor acts."""
     if num_clips < MIN_CLIPS or access.is_visitor():
         yield None
         return
-    with ClipMemory(folder / FILE_NAME) as memory:
-        yield memory
+    with MeasurementCache(folder / FILE_NAME) as cache:
+        yield cache
 
 
-class ClipMemory:
+class MeasurementCache:
     """Measurements by file and part, in an SQLite file. Without it, if it cannot be used, all is measured again."""
 
     def __init__(self, path: Path) -> None:
@@ -105,7 +105,7 @@ class ClipMemory:
 
     @contextlib.contextmanager
     def _without_on_error(self) -> Iterator[None]:
-        """Go on without the memory where its file cannot be read or written."""
+        """Go on without the cache where its file cannot be read or written."""
         try:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:
@@ -113,14 +113,14 @@ class ClipMemory:
             self._connection = None
 
 
-class Recall:
+class CachedBatch:
     """What is known of a batch of clips. missing: those to measure."""
 
-    def __init__(self, memory: ClipMemory | None, spans: Sequence[ClipSpan], max_decoded_s: float) -> None:
-        self._memory, self._spans, self._is_decoded = memory, spans, max_decoded_s > 0
+    def __init__(self, cache: MeasurementCache | None, spans: Sequence[ClipSpan], max_decoded_s: float) -> None:
+        self._cache, self._spans, self._is_decoded = cache, spans, max_decoded_s > 0
         self._begin_ns = time.time_ns() - CLOCK_TICK_NS
-        self._keys = [_make_key(span, self._is_decoded) for span in spans] if memory else [None] * len(spans)
-        known = memory.find([key for key in self._keys if key]) if memory else {}
+        self._keys = [_make_key(span, self._is_decoded) for span in spans] if cache else [None] * len(spans)
+        known = cache.find([key for key in self._keys if key]) if cache else {}
         found = [known.get(key) if key else None for key in self._keys]
         self._found = [each if each and _holds_for(each, max_decoded_s) else None for each in found]
         self.missing = [span for span, each in zip(spans, self._found, strict=True) if each is None]
@@ -134,8 +134,8 @@ class Recall:
             # Of a file that has changed meanwhile, who knows which state was read.
             if key and not found and not one.error and key == _make_key(span, self._is_decoded, self._begin_ns):
                 new[key] = one
-        if self._memory:
-            self._memory.add(new)
+        if self._cache:
+            self._cache.add(new)
         return result
 
 
@@ -156,7 +156,7 @@ def _make_key(span: ClipSpan, is_decoded: bool, changed_before_ns: float = float
     return hashlib.blake2b(repr(state).encode("utf-8", "surrogatepass"), digest_size=16, key=_digest_code()).digest()
 
 
-@cache
+@functools.cache
 def _digest_code() -> bytes:
     """Return a digest of the code that reads and measures audio."""
     digest = hashlib.blake2b(digest_size=16)

@@ -55,7 +55,7 @@ def add_command(commands: shared.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from asrkit.audit import clip_memory, inspection
+    from asrkit.audit import inspection, measurement_cache
     from asrkit.data import confined
 
     store = shared.open_store(options)
@@ -77,13 +77,13 @@ def run(options: argparse.Namespace) -> int:
         from asrkit.transcription.scoring import make_scorer
 
         score = make_scorer(options.model or model_choices.find_default_model(store), store)
-    with clip_memory.open_memory(store.root / FOLDER, len(source.utterances)) as memory:
+    with measurement_cache.open_cache(store.root / FOLDER, len(source.utterances)) as cache:
         result = inspection.inspect(
             source,
             limits,
             score=score,
             hold_out=functools.partial(preparation.split_indices, config),
-            memory=memory,
+            cache=cache,
             on_sample=_print_sample,
             on_progress=shared.make_counter(),
         )

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from asrkit.audit import clip_memory, leaks, selection, texts
-from asrkit.audit.clip_memory import ClipMemory
+from asrkit.audit import leaks, measurement_cache, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
+from asrkit.audit.measurement_cache import MeasurementCache
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, sampling, sources, splitting, terms
@@ -100,10 +100,10 @@ def prepare_data(
     )
     limits = make_limits(config, model)
     held_out: list[Utterance] = []
-    with clip_memory.open_memory(store.root / FOLDER, len(source.utterances)) as memory:
-        train, result = _audit_rows(source.train, config, limits, memory)
+    with measurement_cache.open_cache(store.root / FOLDER, len(source.utterances)) as cache:
+        train, result = _audit_rows(source.train, config, limits, cache)
         if source.eval:
-            held_out, eval_result = _audit_rows(source.eval, config, limits, memory)
+            held_out, eval_result = _audit_rows(source.eval, config, limits, cache)
     if source.eval:
         held_out = sampling.take_sample(held_out, config.eval_count or len(held_out), config.seed)
         result = _merge_audits(result, eval_result)
@@ -158,8 +158,12 @@ def _split_usable(
         raise DataError(
             f"{config.train} holds {len(rows)} clip and no evaluation split; add clips, or name an evaluation dataset."
         )
-    prints = [fingerprints[_part_key(row)] for row in rows]
-    train, held_out = split_indices(config, [row.speaker for row in rows], [row.text for row in rows], prints)
+    train, held_out = split_indices(
+        config,
+        [row.speaker for row in rows],
+        [row.text for row in rows],
+        [fingerprints[_part_key(row)] for row in rows],
+    )
     return [rows[index] for index in train], [rows[index] for index in held_out]
 
 
@@ -255,10 +259,10 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
 
 
 def _audit_rows(
-    source_rows: Sequence[Utterance], config: TrainConfig, limits: Limits, memory: ClipMemory | None
+    source_rows: Sequence[Utterance], config: TrainConfig, limits: Limits, cache: MeasurementCache | None
 ) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalised texts, and their audit."""
-    kept, result = audit_clips(source_rows, limits, memory=memory)
+    kept, result = audit_clips(source_rows, limits, cache=cache)
     rows = [replace(row, text=normalisers.normalise(row.text, config.text_rules), marks=()) for row in kept]
     return rows, _add_findings(result, _find_changed_texts(kept, rows, config))
 
