@@ -37,7 +37,7 @@ def split_channels(path: str | Path, folder: Path) -> list[Path]:
                     target.close()
     except soundfile.SoundFileError as error:
         raise AudioError(
-            f"The channels of {path} cannot be told apart ({str(error).rstrip('.')}); convert it to WAV or FLAC."
+            f"The channels of {path} cannot be separated ({str(error).rstrip('.')}); convert it to WAV or FLAC."
         ) from error
     except OSError as error:
         raise AudioError(f"The channels of {path} cannot be written to {folder} ({error.strerror}).") from error

@@ -17,7 +17,7 @@ from asrkit.audio.header_parsers import MAX_U32, Header, ReadBytes, iter_chunks,
 Problem = Literal["", "wrong-length", "assumed-audio", "cut-off"]
 
 MIN_MISSED_S = 0.05
-"""Bytes behind the data that are no chunk are looked at from this length on; less is padding."""
+"""Bytes behind the data that are no chunk are examined from this length on; less is padding."""
 MAX_PADDING_BYTES = 1 << 26
 """How much of the end of a file is searched for padding and chunks."""
 _PIECE_BYTES = 1 << 20

@@ -59,8 +59,7 @@ ONSET_FRAMES = 40
 class Segment:
     """A stretch of a recording to transcribe: `samples` from sample `start` of the recording, 16 kHz.
 
-    Only words in [keep_from, keep_to) count; what lies before and after is acoustic context. is_forced_cut: no pause
-    was found, so a word may lie across keep_to.
+    Only words in [keep_from, keep_to) count; the rest is context. is_forced_cut: a word may lie across keep_to.
     """
 
     samples: Samples
@@ -186,7 +185,7 @@ class Segmenter:
             return []
         if self._is_voiceless(NO_SPEECH_PROBABILITY):
             lead_in = self._lead_in()
-            if self._num_frames > lead_in + STEP and self._is_sounding():
+            if self._num_frames > lead_in + STEP and self._is_active():
                 self._drop(keep_frames=lead_in)
                 return []
         pause_s = SHORT_PAUSE_S if length_s >= LONG_S else PAUSE_S
@@ -202,14 +201,14 @@ class Segmenter:
         """Return the number of frames since the last that was loud and, where the segment contains a voice, speech."""
         reach = min(self._num_frames, round(PAUSE_S * 100) + STEP)
         recent = slice(self._num_frames - reach, self._num_frames)
-        is_sounding = self._levels[recent] > self._loud_dbfs
+        is_active = self._levels[recent] > self._loud_dbfs
         if not self._has_voice:  # once it does, it always will
             num_speech = int((self._speech[: self._num_frames] >= SPEECH_PROBABILITY).sum())
             self._has_voice = num_speech >= MIN_SPEECH_FRAMES
         if self._trusts_detector and self._has_voice:
-            is_sounding &= self._speech[recent] >= CONTINUE_PROBABILITY
-        sounding = np.flatnonzero(is_sounding)
-        return reach - 1 - int(sounding[-1]) if len(sounding) else reach
+            is_active &= self._speech[recent] >= CONTINUE_PROBABILITY
+        active = np.flatnonzero(is_active)
+        return reach - 1 - int(active[-1]) if len(active) else reach
 
     def _tail(self, num_quiet: int) -> int:
         """Return the frames of a pause that stay with the segment before it.
@@ -222,7 +221,7 @@ class Segmenter:
             return num_kept
         return max(num_kept, int(np.flatnonzero(is_loud)[-1]) + 2)
 
-    def _is_sounding(self) -> bool:
+    def _is_active(self) -> bool:
         """Whether the open segment is not silence beside the speech. Silence may stay: it helps models at an onset."""
         loudest = float(np.percentile(self._history, 95))
         return float(np.median(self._levels[: self._num_frames])) > loudest - SILENT_DB

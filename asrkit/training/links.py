@@ -145,7 +145,7 @@ class LinkMonitor:
             time.sleep(POLL_INTERVAL_S)
 
     def has_lost_machine(self) -> bool:
-        """Return whether a machine has been silent for too long, which `on_lost` is told of."""
+        """Return whether a machine has been silent for too long, and report it to `on_lost`."""
         silent = [other for other, (_, since) in self._seen.items() if time.monotonic() - since > MAX_SILENCE_S]
         if silent:
             self._on_lost(
