@@ -12,6 +12,7 @@ import pytest
 
 from asrkit.data import access
 from asrkit.hub import credentials
+from asrkit.runs import processes
 from asrkit.runs.store import RunStore
 from asrkit.sandbox import REQUIRED_VARIABLE
 from asrkit.ui import app
@@ -46,7 +47,7 @@ class Served:
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """Serve a page as `app.launch` does, and undo what that changes in this process."""
-    pages: list[gr.Blocks] = []
+    started: list[Served] = []
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_runs_root", "_data_dir"):
             patch.setattr(paths, name, getattr(paths, name))
@@ -65,10 +66,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
             port = find_free_port()
             deployment = make_deployment(host, port, is_public=is_public, token=TOKEN, environ=environ)
             store = RunStore(folder / "runs")
-            page = app.serve(store, host, port, deployment)
-            pages.append(page)
-            return Served(store, page, deployment)
+            served = Served(store, app.serve(store, host, port, deployment), deployment)
+            started.append(served)
+            return served
 
         yield start
-        for page in pages:
-            page.close()
+        for served in started:
+            served.page.close()
+            for run in served.store.all():  # a test may have started some, and others wait behind them
+                processes.kill_worker(run)
+                served.store.delete(run)

@@ -18,10 +18,9 @@ ADDRESSES = ("10.213.7.1", "10.213.7.2")
 
 @dataclass(frozen=True)
 class TwoMachines:
-    """names: of the namespaces. has_delay: whether the link is slow in its answers too, and not in its rate alone."""
+    """names: of the namespaces."""
 
     names: tuple[str, str]
-    has_delay: bool
 
     def start(self, machine: int, command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
         """Start a command on machine 0 or 1."""
@@ -60,27 +59,24 @@ def two_machines(rate: str, delay: str = "10ms") -> Iterator[TwoMachines]:
             _run("ip", "netns", "add", name)
             _run("ip", "-n", name, "link", "set", "lo", "up")
         _run("ip", "-n", names[0], "link", "add", "asr0", "type", "veth", "peer", "name", "asr1", "netns", names[1])
-        has_delay = False
         for name, device, address in zip(names, ("asr0", "asr1"), ADDRESSES, strict=True):
             _run("ip", "-n", name, "address", "add", f"{address}/24", "dev", device)
             _run("ip", "-n", name, "link", "set", device, "up")
-            has_delay = _slow_down(name, device, rate, delay)
-        yield TwoMachines(names, has_delay)
+            _slow_down(name, device, rate, delay)
+        yield TwoMachines(names)
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
-def _slow_down(name: str, device: str, rate: str, delay: str) -> bool:
+def _slow_down(name: str, device: str, rate: str, delay: str) -> None:
     try:
         _run("tc", "-n", name, "qdisc", "add", "dev", device, "root", "netem", "delay", delay, "rate", rate)
-        return True
     except subprocess.CalledProcessError:  # a kernel without netem: the rate alone
         _run(
             *("tc", "-n", name, "qdisc", "add", "dev", device, "root"),
             *("tbf", "rate", rate, "burst", "64kb", "latency", "400ms"),
         )
-        return False
 
 
 def _run(*command: str) -> None:
