@@ -14,8 +14,9 @@ import io
 import json
 import random
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def write_shards(
     index = _open_index(folder, plan)
     total = sum(map(len, splits.values()))
     done = sum(index["positions"].values())
-    with AudioReader(row.audio for rows in splits.values() for row in rows) as reader:
+    with AudioReader(row.audio for row in chain.from_iterable(splits.values())) as reader:
         for split, rows in splits.items():
             order = random.Random(_SEED).sample(range(len(rows)), len(rows))
             while (start := index["positions"].get(split, 0)) < len(rows):
@@ -136,15 +137,10 @@ class _Shard:
 def _describe_plan(splits: Mapping[str, Sequence[Utterance]], max_bytes: int, audio_format: str) -> dict[str, Any]:
     """Return what the shards depend on."""
     digest = hashlib.sha256()
-    for row in _iter_rows(splits):
+    for row in chain.from_iterable(splits.values()):
         fields = [row.audio, row.text, row.speaker, row.start_s, row.end_s]
         digest.update(json.dumps(fields).encode() + b"\n")
     return {"clips": digest.hexdigest(), "max_bytes": max_bytes, "audio": audio_format}
-
-
-def _iter_rows(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Utterance]:
-    for rows in splits.values():
-        yield from rows
 
 
 def _open_index(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from asrkit.ui.common.component import template
 
 def build() -> gr.HTML:
     """Build the head, which also mounts the script of the tabs."""
-    languages = strings.list_languages().items()
+    languages = strings.LANGUAGES.items()
     options = "".join(f'<option value="{code}" lang="{code}">{escape(name)}</option>' for code, name in languages)
     return gr.HTML(
         template("common/masthead.html").replace("{languages}", options),

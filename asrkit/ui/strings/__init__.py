@@ -71,17 +71,12 @@ def load_english() -> Mapping[str, str]:
     return {**derived, **load_catalogue()}
 
 
-def list_languages() -> dict[str, str]:
-    """Return the languages that there is a catalogue of: their names by their codes."""
-    return {code: name for code, name in LANGUAGES.items() if (FOLDER / f"{code}.json").exists()}
-
-
 def choose_language(wanted: str, accepted: str = "") -> str:
     """Return the language of a request: the one that was chosen, else the best of an Accept-Language header."""
     ranked = sorted(_read_accepted(accepted), key=lambda each: -each[1])
     for name in (wanted, *(name for name, _ in ranked)):
         code = name.strip().lower().partition("-")[0]
-        if code in list_languages():
+        if code in LANGUAGES:
             return code
     return ENGLISH
 

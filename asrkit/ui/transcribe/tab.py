@@ -49,9 +49,9 @@ def build(store: RunStore, audio: ServedFiles, export_api: ExportApi) -> tuple[g
 
 def choose_initial_model(store: RunStore, model: str, chosen: bool, query: Mapping[str, str]) -> tuple[Any, bool]:
     """Update the choice of the model when the page is opened: to the one that its address names, if it is listed."""
-    named = query.get("model")
-    if named and named in [value for _, value in model_choices.list_models(store)]:
-        return gr.update(choices=model_choices.list_models(store), value=named), True
+    named, choices = query.get("model"), model_choices.list_models(store)
+    if named in [value for _, value in choices]:
+        return gr.update(choices=choices, value=named), True
     return refresh_model(store, model, chosen), chosen
 
 

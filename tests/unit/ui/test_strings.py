@@ -15,7 +15,7 @@ PLURAL = re.compile(r"\.(one|other)$")
 KEYS = {PLURAL.sub("", key) for key in CATALOGUE}
 DERIVED = ("setting.", "preset.")
 """Of keys whose English text stands where settings and presets are declared."""
-TRANSLATIONS = sorted(set(strings.list_languages()) - {strings.ENGLISH})
+TRANSLATIONS = sorted(set(strings.LANGUAGES) - {strings.ENGLISH})
 TEMPLATE_KEY = re.compile(r"\{\{t:([^}]*)\}\}")
 SCRIPT_KEY = re.compile(r"""\bt\(\s*["']([\w.-]+)["']\s*([,)])""")
 SCRIPT_QUOTED = re.compile(r"""["']([\w.-]+)["']""")
@@ -119,7 +119,7 @@ def catalogues(monkeypatch):
     }
     monkeypatch.setattr(strings, "load_english", lambda: english)
     monkeypatch.setattr(strings, "load_catalogue", lambda language="en": others.get(language, english))
-    monkeypatch.setattr(strings, "list_languages", lambda: dict.fromkeys(["en", *others], "name"))
+    monkeypatch.setattr(strings, "LANGUAGES", dict.fromkeys(["en", *others], "name"))
 
 
 def test_text_fills_values_and_chooses_the_plural(catalogues):
