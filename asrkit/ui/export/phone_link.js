@@ -26,7 +26,7 @@ export class PhoneLink {
     part("phone-code").src = reply.code;
     part("phone-link").href = reply.link;
     setText(part("phone-link"), reply.link);
-    part("phone-code").hidden = part("phone-link").hidden = kind === "phone.this_machine";
+    part("phone-shown").hidden = kind === "phone.this_machine";
     part("phone").hidden = false;
   }
 }
