@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from asrkit.data import manifest
+from asrkit.data.manifest import Column
 from asrkit.errors import RunError
 from asrkit.runs import estimate, pace
 from asrkit.runs.pace import Pace
@@ -55,7 +56,7 @@ def _estimate_s(run: Run) -> tuple[float, float] | None:
 
 def _list_durations(run: Run, split: str) -> list[float]:
     path = run.manifest_path(split)
-    return [row.duration_s for row in manifest.read(path)] if path.exists() else []
+    return list(Column("duration_s", manifest.read(path))) if path.exists() else []
 
 
 def _iter_paces(store: RunStore, flavor: str) -> Iterator[Pace]:
