@@ -206,55 +206,6 @@ def format_machine(load: SystemLoad | None, run_bytes: int, free_bytes: int) -> 
     return " · ".join(parts)
 
 
-def describe_outcome(run: Run, status: str, view: RunView) -> str:
-    """Describe a run that finished or was stopped, in one line; empty for any other."""
-    if status not in (lifecycle.FINISHED, lifecycle.STOPPED):
-        return ""
-    has_model, text = run.has_model(), _describe_end(run, status, view)
-    end = summary.get_end_event(run, view) if status == lifecycle.STOPPED else None
-    if end and (end.data.get("forced") or not end.data.get("saved", has_model)):
-        return str(end.data.get("message") or strings.text("outcome.cancelled"))
-    return f"{text} {strings.text('outcome.transcribe')}" if has_model and has_improved(view) else text
-
-
-def has_improved(view: RunView) -> bool:
-    """Return whether training has improved the model: whether no finding says that it has not."""
-    return all(finding["code"] != "no-gain" for finding in view.findings)
-
-
-def _describe_end(run: Run, status: str, view: RunView) -> str:
-    best = summary.get_best_evaluation(run, view)
-    parts = []
-    if status == lifecycle.FINISHED:
-        parts.append(strings.text("outcome.finished"))
-    else:
-        parts.append(strings.text("outcome.stopped", step=view.step))
-    if best:
-        metric = format_best(view, best)
-        name = "best" if has_improved(view) else "maybe_chance" if best.step else "no_gain"
-        parts.append(strings.text(f"outcome.{name}", metric=metric[:1].upper() + metric[1:], step=best.step))
-    if status == lifecycle.STOPPED:
-        parts.append(summary.describe_model_step(run, view))
-    if best and has_improved(view):
-        parts.append(_describe_gain(view, best))
-    return " ".join(filter(None, parts))
-
-
-def _describe_gain(view: RunView, best: Event) -> str:
-    """Say how many of 100 words the model gets right, and got before training; empty if that is no improvement."""
-    start = view.evaluations[0] if view.evaluations else best
-    before, now = start.data.get("wer"), best.data.get("wer")
-    if start.step != 0 or before is None or now is None or now >= min(before, 1):
-        return ""
-    name = "gain" if summary.count_clips(start)[0] == summary.count_clips(best)[0] else "gain_from_sample"
-    return strings.text(
-        f"outcome.{name}",
-        now=round(100 * (1 - now)),
-        before=round(100 * max(0, 1 - before)),
-        sample=format_clips(start),
-    )
-
-
 def describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | None:
     """Return `{"message", "remedy", "traceback"}` of a run that failed or crashed, else None."""
     if status == lifecycle.CRASHED and run.has_flag(CANCEL):

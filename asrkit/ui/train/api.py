@@ -22,7 +22,7 @@ from asrkit.runs.summary import get_best_evaluation
 from asrkit.runs.system import SystemMonitor
 from asrkit.runs.view import RunView
 from asrkit.ui import strings
-from asrkit.ui.common import form, run_list, status_text
+from asrkit.ui.common import form, run_list, status_text, verdict
 from asrkit.ui.common.component import Reply, Request
 from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.security.permissions import Action, can, check
@@ -239,8 +239,9 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "epoch": view.epoch,
         "best": _describe_best(view, get_best_evaluation(run, view)),
         "sample": status_text.describe_sample(view),
-        "outcome": status_text.describe_outcome(run, status, view),
-        "has_improved": status_text.has_improved(view),
+        "outcome": verdict.describe_outcome(run, status, view),
+        "next_step": verdict.describe_next_step(run, status, view) if can(Action.CONTROL_RUN, run) else "",
+        "has_improved": verdict.has_improved(view),
         "has_model": run.has_model(),
         "model_size": format_size(export.measure_disk_usage(run.model_dir)) if has_ended else "",
         "has_files": can(Action.READ_RUN_FILES, run),

@@ -1,7 +1,6 @@
 // The live panel: polls the server for news of one run, changes the page in place, and sends actions.
 
-import { saveAsPage, saveAsPicture } from "../common/chart_export.js";
-import { downloadFile, make, partsOf, setInAddress, setText, showMessage, watchColourScheme } from "../common/dom.js";
+import { make, partsOf, setInAddress, showMessage, watchColourScheme } from "../common/dom.js";
 import { loadPlotly } from "../common/plots.js";
 import { call, createPageId, warnNoAnswer } from "../common/server.js";
 import { t } from "../common/strings.js";
@@ -12,6 +11,7 @@ import { FirstRun } from "./first_run.js";
 import { openSection } from "../export/section.js";
 import { Queue } from "./queue.js";
 import { RunDetails } from "./run_details.js";
+import { makeDownloadUrl, RunDownloads } from "./run_downloads.js";
 import { RunSettings } from "./run_settings.js";
 import { Samples } from "./samples.js";
 
@@ -39,7 +39,7 @@ class LivePanel {
     this.charts = new Charts(element, this.part, () => loadPlotly(props.plotly_src).catch(onFailure));
     this.details = new RunDetails(element, this.part);
     this.samples = new Samples(this.part, {
-      clipUrl: (clip) => `${this.downloadUrl("clip")}/${encodeURIComponent(clip)}.wav`,
+      clipUrl: (clip) => `${makeDownloadUrl(this.run, "clip")}/${encodeURIComponent(clip)}.wav`,
       onStepMissing: () => this.poll(),
       onError: (message) => this.showNotice(message),
     });
@@ -50,6 +50,7 @@ class LivePanel {
       onOpen: (id) => this.chooseRun(id),
       onAction: (id, action, position) => this.sendAction({ run: id, action, position }),
     });
+    new RunDownloads(this);
     this.wireControls();
     watch("value", () => this.showChosen());
     this.showChosen();
@@ -63,16 +64,14 @@ class LivePanel {
     const select = (action) => this.trigger("select", { run: this.run, action });
     part("open-transcribe").addEventListener("click", () => select("transcribe"));
     part("open-export").addEventListener("click", () => openSection("train-export"));
-    part("reuse").addEventListener("click", () => {
-      this.closeMenu();
-      select("reuse");
-    });
-    part("command-close").addEventListener("click", () => { part("command-shown").hidden = true; });
+    for (const button of element.querySelectorAll("[data-reuse]")) {
+      button.addEventListener("click", () => {
+        this.closeMenu();
+        select("reuse");
+      });
+    }
     for (const button of element.querySelectorAll("[data-action]")) {
       button.addEventListener("click", () => this.onAction(button));
-    }
-    for (const button of element.querySelectorAll("[data-download]")) {
-      button.addEventListener("click", () => this.download(button.dataset.download));
     }
     document.addEventListener("click", (event) => {
       if (!part("more").contains(event.target)) part("more").open = false;
@@ -259,41 +258,6 @@ class LivePanel {
     const menu = this.part("more");
     if (menu.querySelector("div").contains(document.activeElement)) menu.querySelector("summary").focus();
     menu.open = false;
-  }
-
-  // ---- downloads
-
-  downloadUrl(name) {
-    return `download/${encodeURIComponent(this.run)}/${name}`;
-  }
-
-  async download(what) {
-    this.closeMenu();
-    const { charts, run, props } = this;
-    try {
-      if (what === "command") await this.showCommand();
-      else if (what === "picture") {
-        await saveAsPicture(charts.exported(), run, `${run}.png`, charts.colour("--curve-text"));
-      } else if (what === "page") await saveAsPage(charts.exported(), run, `${run}.html`, props.plotly_src);
-      else downloadFile(this.downloadUrl(what));
-    } catch (error) {
-      this.showOffline(error);
-    }
-  }
-
-  async showCommand() {
-    const { part } = this, reply = await call(this.server, "make_command", { run: this.run });
-    this.showNotice(reply.notice);
-    if (reply.notice) return;
-    setText(part("command-line"), reply.command);
-    part("command-shown").hidden = false;
-    let isCopied = true;
-    try {
-      await navigator.clipboard.writeText(reply.command);
-    } catch {
-      isCopied = false;
-    }
-    setText(part("copied"), t(isCopied ? "train.copied" : "train.copy_this"));
   }
 }
 

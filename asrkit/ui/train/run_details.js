@@ -50,6 +50,8 @@ export class RunDetails {
     part("samples").classList.toggle("without-clips", !reply.has_files);
     part("outcome").hidden = !reply.outcome;
     setText(part("outcome-text"), reply.outcome);
+    for (const name of ["outcome-next", "error-next"]) setText(part(name), reply.next_step);
+    part("start-again").hidden = reply.has_improved;
     part("outcome").classList.toggle("good", reply.has_improved);
     part("outcome").classList.toggle("warn", !reply.has_improved);
     for (const name of ["open-transcribe", "download-model", "open-export"]) part(name).hidden = !reply.has_model;

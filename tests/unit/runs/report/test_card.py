@@ -13,7 +13,7 @@ from asrkit.runs.events import Event
 from asrkit.runs.report import card
 from asrkit.runs.report.card import render_card
 from asrkit.runs.store import RunStore
-from asrkit.ui.common import status_text
+from asrkit.ui.common import verdict
 from asrkit.ui.runs.api import RunsApi
 from asrkit.ui.train.api import TrainApi
 
@@ -262,13 +262,13 @@ def test_run_without_gain_is_no_success(make_run):
     run = make_run("one", [*history, Event("finished", 1021.0, 20, data={"saved": True})])
     run.model_dir.mkdir()
     (run.model_dir / "config.json").write_text("{}")
-    outcome = status_text.describe_outcome(run, "finished", view.load_view(run))
+    outcome = verdict.describe_outcome(run, "finished", view.load_view(run))
     assert (
         outcome == "Finished. Training has not improved the model: WER 21.6 % before the first step is still the best."
     )
     assert "Training has not improved it." in render_card(run)
     gained = make_run("two", [*HISTORY, Event("finished", 1021.0, 20, data={"saved": True})])
-    outcome = status_text.describe_outcome(gained, "finished", view.load_view(gained))
+    outcome = verdict.describe_outcome(gained, "finished", view.load_view(gained))
     assert outcome.endswith("(best at step 20). It now gets 70 of 100 words right (0 before).")
 
 
@@ -277,7 +277,7 @@ def test_gain_over_a_start_that_was_scored_on_a_sample_says_so(make_run):
     start.data.update(utterances=64, of=100)
     best.data.update(utterances=100, of=100)
     run = make_run("one", [STARTED, start, best, Event("finished", 1021.0, 20, data={"saved": True})])
-    outcome = status_text.describe_outcome(run, "finished", view.load_view(run))
+    outcome = verdict.describe_outcome(run, "finished", view.load_view(run))
     assert outcome.endswith("It now gets 95 of 100 words right (about 76 before, on 64 of 100 clips).")
 
 
@@ -294,7 +294,7 @@ def test_model_newer_than_the_resumed_run_is_described(make_run):
     assert "Best evaluation (step 20, by WER" in text and "- Wer: 0.3033" in text
     assert "The model is that of step 20, which the run had reached before it was resumed." in text
     assert ModelCard(text).data.eval_results[0].metric_value == 0.3033
-    outcome = status_text.describe_outcome(run, "stopped", view.load_view(run))
+    outcome = verdict.describe_outcome(run, "stopped", view.load_view(run))
     assert outcome.startswith(
         "Stopped and saved at step 15. WER 30.3 % (best at step 20). The model is that of step 20, "
         "which the run had reached before it was resumed."
