@@ -12,7 +12,7 @@ import math
 import queue
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,9 @@ ProgressCallback = Callable[[str, int, int], None]
 
 WAITING, WORKING, DONE, FAILED, CANCELLED = "waiting", "working", "done", "failed", "cancelled"
 """The states of a job. An abandoned job is cancelled."""
+
+MARK_S, MAX_MARKS = 2.0, 10
+"""Seconds between the marks of a job's progress that are kept, by which its pace is known."""
 
 Result = TypeVar("Result")
 
@@ -58,10 +61,12 @@ class Job(Generic[Result]):
         self.state = WAITING
         self.message, self.done, self.total = "", 0, 0
         self.result: Result | None = None
+        self.partial: Result | None = None  # what `work` shows before it has the result
         self.error: AsrkitError | None = None
         self.abandon_after_s = abandon_after_s
         self.touched_at = time.monotonic()
         self._work, self._on_end = work, on_end
+        self._marks: deque[tuple[float, int]] = deque(maxlen=MAX_MARKS)  # (time, done)
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._cancel_requested = False
@@ -81,8 +86,22 @@ class Job(Generic[Result]):
         """Share of the work that is done, 0 to 1."""
         return self.done / self.total if self.total else 0.0
 
+    @property
+    def left_s(self) -> float | None:
+        """Estimated seconds until `done` reaches `total`, by the pace of the last seconds; None if it is not known."""
+        marks = list(self._marks)
+        if not self.total or len(marks) < 2 or marks[-1][1] <= marks[0][1]:
+            return None
+        (begin_s, first), (end_s, last) = marks[0], marks[-1]
+        return (end_s - begin_s) / (last - first) * (self.total - self.done)
+
     def on_progress(self, message: str, done: int = 0, total: int = 0) -> None:
         """Record progress. Raises JobCancelled if the job is to stop."""
+        now = time.monotonic()
+        if message != self.message or done < self.done:
+            self._marks.clear()
+        if not self._marks or now - self._marks[-1][0] >= MARK_S:
+            self._marks.append((now, done))
         self.message, self.done, self.total = message, done, total
         self.check()
 

@@ -125,6 +125,8 @@ def check_clips(
                 yield from _check_batch(*pending.popleft(), limits)
         finally:
             threads.shutdown(cancel_futures=True)
+            if cache:
+                cache.commit()
 
 
 def _list_files(rows: Sequence[Utterance]) -> Iterator[str]:

@@ -35,10 +35,15 @@ CLOCK_TICK_NS = 20_000_000
 """By which the time of a file's change may lie behind the clock."""
 
 
+def is_kept(num_clips: int) -> bool:
+    """Whether what an audit of so many clips measures is kept."""
+    return num_clips >= MIN_CLIPS and not access.is_visitor()
+
+
 @contextlib.contextmanager
 def open_cache(folder: Path, num_clips: int) -> Iterator[MeasurementCache | None]:
     """The cache in `folder`; None for so few clips that it is not worth while, and while a visitor acts."""
-    if num_clips < MIN_CLIPS or access.is_visitor():
+    if not is_kept(num_clips):
         yield None
         return
     with MeasurementCache(folder / FILE_NAME) as cache:
@@ -72,9 +77,9 @@ class MeasurementCache:
 
     def close(self) -> None:
         """Write what is not written yet."""
+        self.commit()
         with self._without_on_error():
             if self._connection:
-                self._connection.commit()
                 self._connection.close()
         self._connection = None
 
@@ -95,8 +100,14 @@ class MeasurementCache:
                 values = [(key, _to_json(value)) for key, value in measured.items()]
                 self._connection.executemany("INSERT OR REPLACE INTO clips VALUES (?, ?)", values)
                 if time.monotonic() - self._committed_at > COMMIT_S:
-                    self._connection.commit()
-                    self._committed_at = time.monotonic()
+                    self.commit()
+
+    def commit(self) -> None:
+        """Write what is not written yet, and let others write."""
+        with self._without_on_error():
+            if self._connection:
+                self._connection.commit()
+                self._committed_at = time.monotonic()
 
     def _connect(self) -> None:
         self._connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from asrkit import jobs
 from asrkit.errors import DataError
 from asrkit.jobs import CANCELLED, DONE, FAILED, WAITING, Job, JobCancelled, JobQueue, JobRegistry
 from tests.support.waiting import wait_for
@@ -13,6 +14,25 @@ def run(work, **options):
     job = Job("audit", work, **options)
     job.run()
     return job
+
+
+def test_time_left_follows_the_pace_of_the_last_seconds(monkeypatch):
+    seen, clock = [], [0.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: clock[0])
+
+    def work(job):
+        for second in range(120):
+            clock[0] += 1
+            # Half of them are known already; the others take a second each.
+            job.on_progress("Reading", 100 + second if second else 0, 300)
+            seen.append(job.left_s)
+        job.on_progress("Comparing", 0, 10)
+        seen.append(job.left_s)
+
+    run(work)
+    assert seen[0] is None, "nothing is known yet"
+    assert seen[-2] == pytest.approx(300 - 219, rel=0.01)
+    assert seen[-1] is None, "other work has another pace"
 
 
 def test_job_reports_progress_and_result():

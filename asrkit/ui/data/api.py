@@ -14,7 +14,7 @@ from typing import Any
 from asrkit import config as configs
 from asrkit.audio import encode_wav
 from asrkit.audio.confined import AudioReader
-from asrkit.audit import selection
+from asrkit.audit import measurement_cache, selection
 from asrkit.audit.clips import Limits
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
@@ -39,6 +39,7 @@ from asrkit.ui.data import audit_report, dataset_report, estimates, hub_choices,
 from asrkit.ui.data.dataset_cache import COLUMN_SETTINGS, SETTINGS, DatasetCache, LoadedDataset, make_key
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.security.storage import storage
+from asrkit.units import format_rough_duration
 
 ABANDON_AFTER_S = 150
 """A job is abandoned after so long without a poll: browsers let a page in the background poll once a minute."""
@@ -134,19 +135,24 @@ class DataApi:
 
     @with_error_reply
     def check(self, request: Request) -> Reply:
-        """Start the audit, or join the same one. Returns its progress while it runs, then its report."""
+        """Start the audit, or join the same one. Returns its progress while it runs, then its report.
+
+        With the progress comes the first verdict on a large dataset, as `sample`, unless the page `has_sample`.
+        """
         limits, source, config = self._limits(request), self._source(request), self._config(request)
         model = str(request.get("model") or "") if request.get("align") else ""
         job = self.audits.join(
             self._audit_key(request),
-            lambda job: audit_report.inspect(source, limits, config, model, self.store, job.on_progress),
+            lambda job: audit_report.inspect(source, limits, config, model, self.store, job),
             restart=bool(request.get("again")),
             owner=owner_name(),
         )
         if job.error:
             raise job.error
         if job.result is None:
-            return _describe_progress(job)
+            sample = None if request.get("has_sample") else job.partial
+            report = {"sample": audit_report.make_report(sample, limits)} if sample else {}
+            return _describe_progress(job) | report
         return {
             "state": "done",
             "estimate": estimates.describe_audit_estimate(
@@ -155,6 +161,15 @@ class DataApi:
             "advice": self._advise(request, job.result).sentence,
             **audit_report.make_report(job.result, limits),
         }
+
+    @with_error_reply
+    def stop_check(self, request: Request) -> Reply:
+        """Stop the audit; the next one goes on from there where what is measured is kept."""
+        if job := self.audits.find(self._audit_key(request)):
+            job.cancel()
+        if measurement_cache.is_kept(len(self._source(request).utterances)):
+            return {"message": strings.text("data.check_stopped_kept")}
+        return {"message": strings.text("data.check_stopped")}
 
     @with_error_reply
     def prepare_training(self, request: Request) -> Reply:
@@ -278,4 +293,5 @@ def _check_quota(folder: Path) -> None:
 
 
 def _describe_progress(job: Job[Any]) -> Reply:
-    return {"state": "running", "what": job.message, "done": job.done, "of": job.total}
+    left = strings.text("progress.left", left=format_rough_duration(job.left_s)) if job.left_s else ""
+    return {"state": "running", "what": job.message, "done": job.done, "of": job.total, "left": left}

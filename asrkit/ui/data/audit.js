@@ -1,6 +1,6 @@
 // Checking a dataset: start the check and follow it, accept what its findings propose, and train on the rest.
 
-import { fillOptions, make, setText, sleep } from "../common/dom.js";
+import { fillOptions, make, setText, showMessage, sleep } from "../common/dom.js";
 import { t } from "../common/strings.js";
 import { AuditReport } from "./audit_report.js";
 
@@ -11,7 +11,8 @@ export class Audit {
     this.tab = tab;
     this.part = tab.part;
     this.numChecks = 0; // so that an old check stops polling
-    this.report = null; // the report on view
+    this.checking = null; // what the server was asked to check, until it has
+    this.report = null; // the report of the whole dataset on view
     this.fixes = {}; // settings of a run that findings proposed and the visitor accepted
     this.formModel = null;
     this.view = new AuditReport(tab, {
@@ -30,6 +31,7 @@ export class Audit {
     }
     part("align").addEventListener("change", () => this.forget());
     part("check").addEventListener("click", () => this.check(Boolean(this.report)));
+    part("stop-check").addEventListener("click", () => this.stop());
     part("train-on").addEventListener("click", () => this.trainOn());
     part("train-as-advised").addEventListener("click", () => this.trainOn(true));
   }
@@ -55,13 +57,30 @@ export class Audit {
   /** What was checked is not what would be trained on any more. */
   forget() {
     const { part } = this;
-    if (this.report) setText(part("train-note"), t("data.changed_since_check"));
-    this.numChecks += 1;
+    if (this.checking) this.tab.post("stop_check", this.checking); // else the next check waits for it
+    setText(part("train-note"), this.report ? t("data.changed_since_check") : t("data.not_checked"));
     this.report = null;
     part("report").hidden = true;
-    part("checking").hidden = true;
-    part("check").disabled = false;
+    showMessage(part("check-note"), "");
     setText(part("check"), t("data.check"));
+    this.endCheck();
+  }
+
+  /** Follow no check any more. */
+  endCheck() {
+    this.numChecks += 1;
+    this.checking = null;
+    this.part("checking").hidden = true;
+    this.part("check").disabled = false;
+  }
+
+  /** Stop the check; its first verdict stays on view. */
+  async stop() {
+    const { part, tab } = this, request = this.checking;
+    this.endCheck();
+    part("check").focus();
+    const check = this.numChecks, reply = await tab.post("stop_check", request);
+    if (reply && check === this.numChecks) showMessage(part("check-note"), reply.message);
   }
 
   /** The form of Train holds other settings. */
@@ -88,28 +107,39 @@ export class Audit {
     tab.showNotice("");
     this.forget();
     const check = this.numChecks, request = this.request();
+    this.checking = request;
     part("check").disabled = true;
     part("checking").hidden = false;
-    setText(part("what"), t("data.check_starts"));
+    this.showProgress({ what: t("data.check_starts") });
+    let hasSample = false;
     for (let isNew = again; check === this.numChecks && tab.element.isConnected; isNew = false) {
-      const reply = await tab.post("check", { ...request, again: isNew });
+      const reply = await tab.post("check", { ...request, again: isNew, has_sample: hasSample });
       if (check !== this.numChecks) return;
       if (!reply || reply.state === "done") {
-        part("checking").hidden = true;
-        part("check").disabled = false;
+        this.endCheck();
         if (reply) this.show(reply);
         return;
+      }
+      if (reply.sample) {
+        hasSample = true;
+        this.showSample(reply.sample);
       }
       this.showProgress(reply);
       await sleep(POLL_MS);
     }
   }
 
-  showProgress({ what, done, of }) {
-    const { part } = this;
+  showProgress({ what, done = 0, of = 0, left = "" }) {
+    const { part } = this, progress = of ? t("data.progress", { done, total: of }) : "";
     setText(part("what"), `${what}…`);
-    setText(part("how-far"), of ? t("data.progress", { done, total: of }) : "");
+    setText(part("how-far"), [progress, left].filter(Boolean).join(" · "));
     part("check-bar").style.width = of ? `${100 * done / of}%` : "0";
+  }
+
+  /** Show what is known of a large dataset before all of it is checked. */
+  showSample(report) {
+    this.view.show(report);
+    setText(this.part("train-note"), t("data.train_meanwhile"));
   }
 
   show(report) {

@@ -22,13 +22,14 @@ export class AuditReport {
   }
 
   show(report) {
-    const { part } = this, { sentence, dropped: count } = report;
+    const { part } = this, { sentence, dropped: count, is_sample: isSample } = report;
     part("verdict").className = `callout ${VERDICT_STYLES[report.verdict]}`;
     setText(part("verdict"), count ? `${sentence} ${t("data.unusable", { count })}` : sentence);
     part("figures").replaceChildren(...figuresOf(report).map(([value, label]) => make("div", {},
       make("b", { textContent: value }), make("span", { className: "quiet", textContent: label }))));
-    setText(part("estimate"), report.estimate);
-    setText(part("advice"), t("data.advice", { advice: report.advice }));
+    setText(part("estimate"), report.estimate ?? "");
+    setText(part("advice"), isSample ? "" : t("data.advice", { advice: report.advice }));
+    part("advice-line").hidden = isSample;
     setText(part("held-out"), report.held_out);
     part("histogram").replaceChildren(...makeHistogram(report.durations));
     part("speakers-figure").hidden = !report.speakers.length;

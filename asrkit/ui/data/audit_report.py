@@ -8,15 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from asrkit.audit import inspection
+from asrkit.audit import inspection, measurement_cache
 from asrkit.audit.clips import Audit, Limits
 from asrkit.audit.findings import Finding
 from asrkit.audit.inspection import Inspection
 from asrkit.audit.texts import MIN_OCCURRENCES
 from asrkit.config import TrainConfig
 from asrkit.data.sources import Source
-from asrkit.jobs import ProgressCallback
+from asrkit.jobs import Job
 from asrkit.runs import preparation
+from asrkit.runs.prepared_data import FOLDER
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.data.dataset_report import describe_clip
@@ -30,31 +31,43 @@ LEFT_OUT_BY_DEFAULT = ("leak-audio", "duplicate-audio", "noisy")
 
 
 def inspect(
-    source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, on_progress: ProgressCallback
+    source: Source, limits: Limits, config: TrainConfig, model: str, store: RunStore, job: Job[Inspection]
 ) -> Inspection:
-    """Audit a dataset for a run with `config`. model: checks the transcripts by forced alignment; empty for none."""
+    """Audit a dataset for a run with `config`. model: checks the transcripts by forced alignment; empty for none.
+
+    job: gets the progress and, as its `partial`, the first verdict on a large dataset.
+    """
+
+    def on_sample(sample: Inspection) -> None:
+        job.partial = sample
+
+    job.on_progress(strings.text("data.check_starts"))
     score = None
     if model:
-        on_progress(strings.text("data.loading_model"), 0, 0)
+        job.on_progress(strings.text("data.loading_model"))
         # Imported here because it imports torch, for which the page must not wait.
         from asrkit.transcription.scoring import make_scorer
 
         score = make_scorer(model, store)
-    return inspection.inspect(
-        source,
-        limits,
-        score=score,
-        hold_out=functools.partial(preparation.split_indices, config),
-        on_progress=on_progress,
-    )
+    with measurement_cache.open_cache(store.root / FOLDER, len(source.utterances)) as cache:
+        return inspection.inspect(
+            source,
+            limits,
+            score=score,
+            hold_out=functools.partial(preparation.split_indices, config),
+            cache=cache,
+            on_sample=on_sample,
+            on_progress=job.on_progress,
+        )
 
 
 def make_report(result: Inspection, limits: Limits) -> dict[str, Any]:
-    """Return everything that the tab shows of an audit."""
+    """Return everything that the tab shows of an audit, or of the first verdict on a sample."""
     audit, statistics = result.audit, result.statistics
     return {
         "verdict": audit.verdict,
-        "sentence": _describe_verdict(audit),
+        "is_sample": bool(result.drawn),
+        "sentence": _describe_sample(result) if result.drawn else _describe_verdict(audit),
         "utterances": audit.utterances,
         "hours": audit.hours,
         "dropped": audit.dropped,
@@ -78,6 +91,11 @@ def _describe_verdict(audit: Audit) -> str:
         titles = ", ".join(strings.text(f"data.finding.{finding.code}") for finding in assumptions)
         sentences.append(strings.text("data.verdict.assumptions", findings=titles))
     return " ".join(sentences)
+
+
+def _describe_sample(result: Inspection) -> str:
+    verdict, clips = _describe_verdict(result.audit), f"{len(result.clips):,}"
+    return strings.text("data.first_verdict", clips=clips, total=f"{result.num_all:,}", verdict=verdict)
 
 
 def _describe_held_out(result: Inspection) -> str:
@@ -128,10 +146,12 @@ def _describe_finding(result: Inspection, finding: Finding) -> dict[str, Any]:
         "changes": finding.changes,
         "examples": [] if finding.clips else finding.examples,
         "clips": [
-            describe_clip(result.clips[index].row, index, _describe_detail(result, finding, index))
+            describe_clip(
+                result.clips[index].row, result.index_in_dataset(index), _describe_detail(result, finding, index)
+            )
             for index in finding.clips[:MAX_CLIPS]
         ],
-        "can_leave_out": finding.kind == "suspect" and bool(finding.clips),
+        "can_leave_out": finding.kind == "suspect" and bool(finding.clips) and not result.drawn,
         "leave_out": finding.code in LEFT_OUT_BY_DEFAULT,
     }
 

@@ -64,7 +64,15 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
         js_on_load=scripts.mount_module("data/tab.js"),
         server_functions=[
             *server_functions(
-                api, "list_datasets", "list_hub_splits", "load", "preview", "check", "prepare_training", "add_upload"
+                api,
+                "list_datasets",
+                "list_hub_splits",
+                "load",
+                "preview",
+                "check",
+                "stop_check",
+                "prepare_training",
+                "add_upload",
             ),
             *server_functions(recorder, "list_prompts", "open_dataset", "describe_dataset", "save_take"),
             *server_functions(recorder, "correct_clip", "delete_clip"),

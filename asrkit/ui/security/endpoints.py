@@ -102,7 +102,7 @@ FUNCTIONS: Mapping[str, Action] = {
     "RunsApi.load_card": _VIEW,
     "RunsApi.import_run": Action.IMPORT_RUN,
     **{f"DataApi.{name}": _DATA for name in ("list_datasets", "list_hub_splits", "load", "preview", "check")},
-    **{f"DataApi.{name}": _DATA for name in ("prepare_training", "add_upload")},
+    **{f"DataApi.{name}": _DATA for name in ("stop_check", "prepare_training", "add_upload")},
     **{f"Recorder.{name}": _DATA for name in ("list_prompts", "open_dataset", "describe_dataset", "save_take")},
     **{f"Recorder.{name}": _DATA for name in ("correct_clip", "delete_clip")},
     **{f"AlignApi.{name}": _DATA for name in ("list_models", "align", "poll", "cancel")},

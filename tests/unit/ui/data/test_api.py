@@ -2,15 +2,20 @@
 
 import io
 import json
+import os
 import re
+import threading
 
 import numpy as np
 import pytest
 import soundfile
 
 from asrkit.audio import Waveform
+from asrkit.audio.confined import AudioReader
+from asrkit.audit import inspection, measurement_cache
 from asrkit.data import access, collection, confined, sources
 from asrkit.errors import DataError
+from asrkit.jobs import CANCELLED
 from asrkit.runs.advice import Machine
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
@@ -162,6 +167,59 @@ def test_audit_runs_once_unless_requested_again(data_api, folder, monkeypatch):
     assert data_api.check(request | {"again": True})["state"] == "running"
     run_audit(data_api, request)
     assert len(audits) == 2
+
+
+@pytest.fixture
+def held_audit(monkeypatch):
+    """An audit that draws 5 of 13 clips, and waits until this is set before it reads all of them."""
+    may_read, check_clips = threading.Event(), inspection.check_clips
+
+    def check_when_set(rows, *arguments):
+        if len(rows) > 5:
+            assert may_read.wait(60)
+        yield from check_clips(rows, *arguments)
+
+    monkeypatch.setattr(inspection, "MIN_SAMPLED_CLIPS", 10)
+    monkeypatch.setattr(inspection, "SAMPLE_CLIPS", 5)
+    monkeypatch.setattr(inspection, "check_clips", check_when_set)
+    yield may_read
+    may_read.set()
+
+
+def test_first_verdict_is_shown_while_the_rest_is_read(data_api, folder, held_audit):
+    request = make_request(folder, spell_numbers="en")
+    sample = wait_for(lambda: data_api.check(request).get("sample"), "the first verdict")
+    assert sample["is_sample"] and sample["sentence"].startswith("First verdict, on 5 clips drawn over all 13: Ready")
+    names = {clip["index"]: clip["name"] for clip in data_api.load(request)["clips"]}
+    listed = [clip for finding in sample["findings"] for clip in finding["clips"]]
+    assert all(clip["name"] == names.get(clip["index"], clip["name"]) for clip in listed)
+    assert not any(finding["can_leave_out"] for finding in sample["findings"])
+    assert "sample" not in data_api.check(request | {"has_sample": True})
+    assert data_api.prepare_training(request)["settings"]["train"] == str(folder), "training need not wait"
+    held_audit.set()
+    report = run_audit(data_api, request | {"has_sample": True})
+    assert (report["utterances"], report["is_sample"]) == (12, False)
+
+
+def test_stopped_audit_goes_on_where_it_was(data_api, folder, held_audit, monkeypatch):
+    monkeypatch.setattr(measurement_cache, "MIN_CLIPS", 10)
+    read, measure = [], AudioReader.measure
+    monkeypatch.setattr(
+        AudioReader, "measure", lambda reader, parts, *rest: (read.extend(parts), measure(reader, parts, *rest))[1]
+    )
+    for path in folder.glob("*.wav"):
+        os.utime(path, (1e9, 1e9))
+    request = make_request(folder, spell_numbers="en")
+    wait_for(lambda: data_api.check(request).get("sample"), "the first verdict")
+    job = data_api.audits.find(data_api._audit_key(request))
+    assert "goes on from there" in data_api.stop_check(request)["message"]
+    held_audit.set()
+    assert job.wait(60) and job.state == CANCELLED
+    read.clear()
+    assert run_audit(data_api, request)["utterances"] == 12
+    assert len(read) <= 8, "the sample was not read again"
+    with access.as_visitor("somebody"):
+        assert not measurement_cache.is_kept(1000)
 
 
 def test_changed_dataset_is_audited_again(data_api, folder):
