@@ -9,12 +9,12 @@ import torch
 from torch.nn import functional
 
 from asrkit.config import TrainConfig
-from asrkit.training import evaluation
 from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.model import load
 from asrkit.transcription.engine import Engine
 from tests.gpu import models, speech
 from tests.gpu.pack import Pack
+from tests.support.evaluation import evaluate as evaluate_clips
 
 TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.03}
 """Largest relative error of the loss and of the whole gradient. The model's rounding is 6e-8, 4e-3 and 5e-4."""
@@ -113,9 +113,7 @@ def compare_batches(pack: Pack, shape: str, base: Any, rows: list[Any]) -> None:
     """Compare clips in batches with the same clips one by one, in training's evaluation and in transcription."""
     processor, model = load(str(base), TrainConfig(preset="", model=str(base)), [])
     model.to(pack.device)
-    alone, together = (
-        evaluation.evaluate(model, processor, rows, batch_size=size, normaliser="none") for size in (1, 8)
-    )
+    alone, together = (evaluate_clips(model, processor, rows, batch_size=size, normaliser="none") for size in (1, 8))
     pack.check(
         f"{shape}: WER and CER do not depend on the batch",
         (alone.scores.wer.rate, alone.scores.cer.rate) == (together.scores.wer.rate, together.scores.cer.rate),

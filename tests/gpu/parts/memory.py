@@ -15,12 +15,13 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
-from asrkit.training import evaluation
+from asrkit.training.evaluation import Evaluation
 from asrkit.training.model import load
 from asrkit.training.resume import ResumeState
 from asrkit.training.trainer import CtcTrainer
 from tests.gpu import models, speech
 from tests.gpu.pack import Pack
+from tests.support.evaluation import evaluate as evaluate_clips
 
 NUM_CLIPS = 8
 MAX_LEFT_GB = 0.2
@@ -143,10 +144,10 @@ def divide_evaluations(pack: Pack, base: Path, rows: list[Utterance]) -> None:
     processor, model = load(str(base), TrainConfig(preset="", model=str(base)), [])
     model.to(pack.device)
 
-    def evaluate(size: int) -> tuple[evaluation.Evaluation, float]:
+    def evaluate(size: int) -> tuple[Evaluation, float]:
         pack.reset_peak()
         before_gb = torch.cuda.memory_reserved() / 2**30 if pack.has_gpu else 0.0
-        result = evaluation.evaluate(model, processor, rows, batch_size=size, normaliser="none")
+        result = evaluate_clips(model, processor, rows, batch_size=size, normaliser="none")
         after_gb = torch.cuda.max_memory_reserved() / 2**30 if pack.has_gpu else 0.0
         return result, after_gb - before_gb
 
