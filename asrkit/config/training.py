@@ -103,7 +103,8 @@ class TrainingSettings:
     torch_compile: bool = _setting(
         False,
         "Compile the model",
-        "torch.compile: takes minutes at the start, then faster steps on a GPU. Needs a C++ compiler.",
+        "torch.compile for the encoder's layers: takes half a minute at the start, then steps on a GPU are faster. "
+        "Needs a C++ compiler.",
     )
     cache_gb: float = _setting(
         2.0,

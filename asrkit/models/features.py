@@ -45,6 +45,9 @@ class InputFormat:
 def extract(extractor: Any, samples: np.ndarray) -> np.ndarray:
     """(n,) waveform at 16 kHz -> model input without padding: (samples,), or (frames, mel features)."""
     samples = resample_from_16_khz(samples, extractor.sampling_rate)
+    if type(extractor).__name__ == "Wav2Vec2FeatureExtractor":  # what it does, in half the time
+        normalised = extractor.zero_mean_unit_var_norm([samples], None) if extractor.do_normalize else [samples]
+        return np.asarray(normalised[0], np.float32)
     extracted = extractor(
         samples, sampling_rate=extractor.sampling_rate, return_tensors="pt", return_attention_mask=True
     )
@@ -62,16 +65,16 @@ def extract(extractor: Any, samples: np.ndarray) -> np.ndarray:
 def pad(layout: InputFormat, features: Sequence[np.ndarray], min_length: int = 0) -> dict[str, torch.Tensor]:
     """Pad features at the end to one batch of float32; min_length: of the padded features.
 
-    Returns the tensors for the model by name, the mask among them where the model takes one: 1 on true values.
+    Returns the tensors for the model by name, the mask among them where the model takes one: True on true values.
     """
     import torch
 
     lengths = [len(one) for one in features]
     shape = (len(features), max(*lengths, min_length), *features[0].shape[1:])
     values = torch.full(shape, layout.padding_value, dtype=torch.float32)
-    mask = torch.zeros(shape[:2], dtype=torch.long)
+    mask = torch.zeros(shape[:2], dtype=torch.bool)  # an eighth of the bytes of an integer's
     for row, one in enumerate(features):
         values[row, : len(one)] = torch.from_numpy(np.ascontiguousarray(one))
-        mask[row, : len(one)] = 1
+        mask[row, : len(one)] = True
     batch = {layout.input_name: values[:, None] if layout.has_channels else values}
     return batch if layout.mask_name is None else {**batch, layout.mask_name: mask}

@@ -50,12 +50,17 @@ def make_arguments(run: Run, config: TrainConfig) -> TrainingArguments:
         save_strategy="no",
         dataloader_num_workers=num_loader_workers(),
         remove_unused_columns=False,
-        use_cpu=config.device == "cpu" or not torch.accelerator.is_available(),
+        use_cpu=find_device_type(config) == "cpu",
         report_to="none",
         disable_tqdm=True,
         ddp_find_unused_parameters=True,
-        torch_compile=config.torch_compile,
     )
+
+
+def find_device_type(config: TrainConfig) -> str:
+    """Return the type of the device that a run trains on: "cpu", "cuda", "mps", …"""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return "cpu" if config.device == "cpu" or accelerator is None else accelerator.type
 
 
 def choose_optimizer(setting: str) -> str:

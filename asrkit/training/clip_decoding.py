@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from asrkit.data.batch_cuts import MIN_FILL, fill_batches, max_inference_batch_s
+from asrkit.data.batch_cuts import fill_batches, max_inference_batch_s, min_inference_fill
 from asrkit.data.manifest import Column, Utterance
 from asrkit.decoding import ctc
 from asrkit.decoding.greedy import GreedyDecoder
@@ -21,6 +21,7 @@ from asrkit.models import anatomy
 from asrkit.models.anatomy import Anatomy
 from asrkit.training import distributed, failures
 from asrkit.training.arguments import num_loader_workers
+from asrkit.training.compilation import uncompiled
 from asrkit.training.data import Batch, SpeechDataset
 from asrkit.training.loaders import make_eval_loader
 from asrkit.training.micro_batching import free_memory, take_clips
@@ -150,7 +151,8 @@ class _ShareDecoder:
         if size:
             return [share[start : start + size] for start in range(0, len(share), size)]
         durations_s = self.durations_s[share].tolist()
-        batches = fill_batches(durations_s, max_inference_batch_s(self.device.type), MIN_FILL)
+        device_type = self.device.type
+        batches = fill_batches(durations_s, max_inference_batch_s(device_type), min_inference_fill(device_type))
         return [[share[position] for position in batch] for batch in batches]
 
     def _decode_fitting(self, batch: Batch, max_clips: int) -> int:
@@ -177,7 +179,7 @@ class _ShareDecoder:
     def _decode_batch(self, batch: Batch) -> None:
         indices = batch["about"]["clips"]
         inputs = {name: value.to(self.device) for name, value in batch.items() if name != "about"}
-        with torch.inference_mode():
+        with torch.inference_mode(), uncompiled():
             output = self.model(**inputs)
         ids, frame_counts = output.logits.argmax(-1).cpu(), self.parts.count_batch_frames(inputs).cpu()
         # Where memory runs out, it does so before anything is added to the results.

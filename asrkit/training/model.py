@@ -16,7 +16,8 @@ from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, checkpoints, memory_format, processors, vocabularies, weights
 from asrkit.models.anatomy import Anatomy, encoder_settings
 from asrkit.text.graphemes import choose_graphemes
-from asrkit.training import lora, pieces
+from asrkit.training import compilation, lora, pieces
+from asrkit.training.arguments import find_device_type
 from asrkit.training.head import add_output_rows
 
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ def _prepare_for_training(model: CtcModel, parts: Anatomy, config: TrainConfig) 
             raise ModelError(f"Models of the type {parts.model_type} have no layers for LoRA; choose another Freeze.")
         lora.add(model, parts, rank=config.lora_rank, alpha=config.lora_alpha)
     freeze(model, parts, config.freeze)
-    if torch.accelerator.is_available():
-        memory_format.avoid_attention_plans()
-    else:
-        memory_format.use_channels_last(model)
+    device_type = find_device_type(config)
+    memory_format.use_best(model, device_type)
+    if config.torch_compile:
+        compilation.compile_layers(model, device_type)
     return model
 
 

@@ -44,12 +44,12 @@ class SavingTrainer(Trainer):
         """Return the weights to save where they are not the model's own."""
         if self.config.freeze != "lora":
             return None
-        return lora.merged_state(self.accelerator.unwrap_model(self.model, keep_torch_compile=False))
+        return lora.merged_state(self.accelerator.unwrap_model(self.model))
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, self._merged_state() or state_dict)
         if self.config.freeze == "lora" and output_dir is not None and self.args.should_save:
-            lora.save(self.accelerator.unwrap_model(self.model, keep_torch_compile=False), Path(output_dir))
+            lora.save(self.accelerator.unwrap_model(self.model), Path(output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         if self.config.freeze != "lora":  # `model.reload` has given it those of the checkpoint

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from asrkit.audio import SAMPLING_RATE
-from asrkit.data.batch_cuts import MIN_FILL, fill_batches, max_inference_batch_s
+from asrkit.data.batch_cuts import fill_batches, max_inference_batch_s, min_inference_fill
 from asrkit.errors import ModelError, first_line
 from asrkit.models import anatomy, blanks, features, memory_format, processors, weights
 from asrkit.transcription.acceleration import choices
@@ -94,11 +94,7 @@ class Engine:
 
     def _place_model(self, device: str) -> None:
         """Move the model to the device in the best precision; to the CPU where it does not fit on the GPU."""
-        if device == "cpu":
-            memory_format.use_channels_last(self.model)
-        else:
-            memory_format.use_default_format(self.model)
-            memory_format.avoid_attention_plans()
+        memory_format.use_best(self.model, device)
         self.device = torch.device(device)
         self.max_batch_s = max_inference_batch_s(self.device.type)
         self.dtype = self._chosen_dtype or self._choose_dtype(device)
@@ -146,7 +142,8 @@ class Engine:
     def _cut(self, clips: Sequence[np.ndarray]) -> list[list[int]]:
         """Return the indices of the clips in each batch."""
         lengths = [len(clip) for clip in clips]
-        max_batch, min_fill = self.max_batch_s * SAMPLING_RATE, MIN_FILL if self.anatomy.is_batch_invariant else 1.0
+        max_batch = self.max_batch_s * SAMPLING_RATE
+        min_fill = min_inference_fill(self.device.type) if self.anatomy.is_batch_invariant else 1.0
         if self.graph is not None and self.graph.layout == "clip":  # without padding
             max_batch = 0.0
         elif self.device.type == "cpu":  # each thread gets some

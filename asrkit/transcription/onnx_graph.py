@@ -11,7 +11,7 @@ import torch
 
 from asrkit.models import features
 from asrkit.models.anatomy import Anatomy
-from asrkit.transcription.export.graph import RAW_AUDIO, Layout
+from asrkit.transcription.export.graph import RAW_AUDIO, Layout, pad_for_graph
 
 
 class OnnxGraph:
@@ -38,7 +38,7 @@ class OnnxGraph:
             return self._run(batch, clips, anatomy)
         if self.layout == "batch":
             extracted = [features.extract(extractor, clip) for clip in clips]
-            return self._run(features.pad(anatomy.inputs, extracted), clips, anatomy)
+            return self._run(pad_for_graph(anatomy.inputs, extracted), clips, anatomy)
         scores = []
         for clip in clips:
             values = torch.from_numpy(features.extract(extractor, clip))[None]

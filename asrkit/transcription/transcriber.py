@@ -29,7 +29,8 @@ from asrkit.transcription.onnx_graph import OnnxGraph
 MAX_CLIP_S = 24.0
 """Clips up to this length are transcribed whole, as in training; longer ones are segmented at their pauses."""
 GROUP_BATCHES = 5
-"""Full batches of segments of a recording that are gathered, then transcribed: two minutes on a processor."""
+"""Full batches of segments of a recording that are gathered on a processor, then transcribed: two minutes. A GPU gets
+one full batch, and meanwhile the next is segmented."""
 OVERLAP_S = 4.0
 """Seconds that two neighbouring windows of `log_probabilities` share."""
 
@@ -91,8 +92,9 @@ class Transcriber:
         merger, num_threads = SegmentMerger(), self.engine.num_threads
         detecting = get_pool(DETECTING, ALL_THREADS) if num_threads > 1 else None
         blocks = join_blocks(blocks, vad.BATCH_SAMPLES * num_threads)
-        groups = iter_groups(blocks, GROUP_BATCHES * self.engine.max_batch_s, detecting)
-        num_ahead = int(num_threads > 1 or self.engine.device.type != "cpu")
+        is_on_cpu = self.engine.device.type == "cpu"
+        groups = iter_groups(blocks, self.engine.max_batch_s * (GROUP_BATCHES if is_on_cpu else 1), detecting)
+        num_ahead = int(num_threads > 1 or not is_on_cpu)
         with (
             contextlib.closing(groups),
             ThreadPoolExecutor(1, "segmentation") as pool,

@@ -15,7 +15,7 @@ import time
 import torch
 from transformers import AutoModelForCTC
 
-from asrkit.models.memory_format import use_channels_last
+from asrkit.models import memory_format
 from asrkit.models.resolution import STARTER_DIR
 
 BATCH_S = 32
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     options = parser.parse_args()
     plain = AutoModelForCTC.from_pretrained(STARTER_DIR, dtype=torch.float32)
-    models = {"plain": plain, "channels_last": use_channels_last(copy.deepcopy(plain))}
+    models = {"plain": plain, "channels_last": memory_format.use(copy.deepcopy(plain), "channels-last")}
     for precision in (torch.bfloat16, torch.float32):
         for length in options.seconds:
             train, infer = measure(models, length, precision, options.steps)

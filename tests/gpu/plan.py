@@ -32,7 +32,12 @@ PARTS = {
         Part("demo", "the demo through the command line; stop, cancel and queue; system figures; memory", "demo"),
         Part("page", "the page starts a run and follows it", "page", needs=(*RECORDINGS, "gradio", "plotly", "httpx")),
         Part("yield", "transcription leaves the GPU to a run and comes back", "yielding"),
-        Part("xls-r-ascend", "training speed, XLS-R 300M, clips as in ASCEND", "speed", {"lengths": "ascend"}),
+        Part(
+            "xls-r-ascend",
+            "training speed, XLS-R 300M, clips as in ASCEND; compiled too",
+            "speed",
+            {"lengths": "ascend", "is_compiled": True},
+        ),
         Part("xls-r-common-voice", "the same, clips as in Common Voice", "speed", {"lengths": "common-voice"}),
         Part("xls-r-librispeech", "the same, clips as in LibriSpeech", "speed", {"lengths": "librispeech"}),
         Part(

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import types
@@ -26,7 +27,7 @@ def make_result(part, status=report.PASSED, rows=(), message="", seconds=1.0):
 def test_every_part_has_its_module():
     for part in plan.PARTS.values():
         source = PROJECT / "tests" / "gpu" / "parts" / f"{part.module}.py"
-        assert "def run(pack: Pack" in source.read_text(encoding="utf-8")
+        assert re.search(r"def run\(\s*pack: Pack", source.read_text(encoding="utf-8"))
         assert part.shows and set(plan.BASICS) <= set(part.needs)
 
 

@@ -54,7 +54,7 @@ def test_pack_measures_the_gpus_time_and_memory(pack, calls):
     pack.reset_peak()
     assert calls == ["empty_cache", "reset_peak_memory_stats"]
     assert (pack.peak_gb(), pack.total_gb()) == (3.0, 80.0)
-    assert [speed.update_seconds(size_gb) for size_gb in (80, 40, 15)] == [160, 80, 30]
+    assert [speed.update_seconds(size_gb) for size_gb in (80, 40, 15)] == [320, 80, 30]
 
 
 def test_memory_is_taken_until_only_the_smaller_size_fits(pack, monkeypatch):

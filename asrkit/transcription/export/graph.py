@@ -13,7 +13,7 @@ import io
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from asrkit.models.features import InputFormat
 
 OPSET = 18
 Layout = Literal["batch", "clip", "raw"]
-"""What a graph takes and gives. batch: a padded batch as `features.pad` makes it, with its mask -> `logits`. clip: the
+"""What a graph takes and gives. batch: a padded batch as `pad_for_graph` makes it, with its mask -> `logits`. clip: the
 same without a mask, for clips of one length; a waveform is (clips, samples) -> `logits`. raw: `input_values`, waveforms
 that are not normalised, and `input_lengths`, (clips,) -> log posteriors as `logprobs`."""
 RAW_AUDIO = InputFormat("input_values", None, SAMPLING_RATE, 0.0, False)
@@ -151,11 +151,17 @@ def _make_graph(model: Any, processor: Any, inputs: InputFormat, layout: Layout,
         values = features.pad(inputs, [features.extract(extractor, clips[0])] * 2)[inputs.input_name]
         batch = {inputs.input_name: values[:, 0] if inputs.has_channels else values}
     else:
-        batch = features.pad(inputs, [features.extract(extractor, clip) for clip in clips])
+        batch = pad_for_graph(inputs, [features.extract(extractor, clip) for clip in clips])
     time_axis = 2 if inputs.has_channels and layout == "batch" else 1
     axes = {key: {0: "clips", (time_axis if key == inputs.input_name else 1): "time"} for key in batch}
     module = _PlainModel(model, tuple(batch), inputs.has_channels and layout == "clip")
     return _Graph(module, tuple(batch.values()), tuple(batch), "logits", axes | {"logits": _OUTPUT_AXES})
+
+
+def pad_for_graph(inputs: InputFormat, extracted: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    """Pad features to a batch as a graph of the layout "batch" takes it: its mask has integers, 1 on true values."""
+    batch = features.pad(inputs, extracted)
+    return {name: value.long() if value.dtype == torch.bool else value for name, value in batch.items()}
 
 
 def require_waveform(model: Any, processor: Any, name: str) -> None:
@@ -182,8 +188,8 @@ def _ready_to_trace(model: Any) -> Iterator[None]:
 
     Tracing warns of each size that it takes for a constant, and prints the whole graph if it fails.
     """
-    was_training, had_channels_last = model.training, memory_format.uses_channels_last(model)
-    memory_format.use_default_format(model).eval()
+    was_training, own_format = model.training, memory_format.find(model)
+    memory_format.use(model, "default").eval()
     attention = model.config._attn_implementation
     model.set_attn_implementation("eager")
     exporter: Any = torch.onnx  # whose types leave these functions out
@@ -196,8 +202,7 @@ def _ready_to_trace(model: Any) -> Iterator[None]:
     finally:
         exporter.unregister_custom_op_symbolic("aten::unfold", OPSET)
         model.set_attn_implementation(attention)
-        if had_channels_last:
-            memory_format.use_channels_last(model)
+        memory_format.use(model, own_format)
         model.train(was_training)
 
 

@@ -9,7 +9,7 @@ from asrkit.config import TrainConfig
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.tokens import Speller
 from asrkit.errors import ModelError
-from asrkit.models import anatomy, features
+from asrkit.models import anatomy, features, memory_format
 from asrkit.training import data, lora
 from asrkit.training.model import load, reload
 from asrkit.transcription.engine import Engine
@@ -294,7 +294,7 @@ def test_merged_lora_loads_plainly_and_resumes_exactly(checkpoint, tmp_path, kin
     with torch.no_grad():
         for name, part in model.named_parameters():
             if ".lora_B." in name:
-                part.normal_()
+                part.normal_(std=0.1)  # rounding grows with it
     out = tmp_path / "out"
     model.save_pretrained(out, state_dict=lora.merged_state(model)), processor.save_pretrained(out)
     lora.save(model, out)
@@ -417,12 +417,16 @@ def test_mms_accepts_fresh_vocabulary(mms):
 # Memory order
 
 
+@pytest.mark.parametrize("format", ["channels-last", "products"])
 @pytest.mark.parametrize("changes", [{}, {"feat_extract_norm": "group", "do_stable_layer_norm": False}])
 @pytest.mark.parametrize("kind", KINDS)
-def test_channels_last_gives_same_logits_and_gradients(checkpoint, tmp_path, kind, changes):
+def test_formats_give_same_logits_and_gradients(checkpoint, tmp_path, kind, changes, format):
     """Logits and gradients agree with Hugging Face's own order, and the saved checkpoint does not contain it."""
     base = checkpoint(kind, **({} if kind == "wav2vec2-bert" else changes))
     processor, straight = loaded(base, freeze="nothing")
+    memory_format.use(straight, format)
+    if kind != "wav2vec2-bert" and (format == "products" or not changes):  # which have such layers
+        assert memory_format.find(straight) == format
     plain = AutoModelForCTC.from_pretrained(base, ctc_zero_infinity=True, ctc_loss_reduction="mean")
     batch, found = batch_of(processor, noise(9000), noise(7000)), []
     for model in (plain.eval(), straight.eval()):
@@ -439,6 +443,22 @@ def test_channels_last_gives_same_logits_and_gradients(checkpoint, tmp_path, kin
     again = AutoModelForCTC.from_pretrained(tmp_path / "saved").eval()
     assert again.config._attn_implementation == plain.config._attn_implementation
     torch.testing.assert_close(again(**batch).logits, logits, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("taps", "stride"), [(10, 5), (3, 2), (2, 2), (5, 2), (1, 1), (4, 1)])
+def test_products_give_the_convolution_of_any_size(checkpoint, taps, stride):
+    """In float32 to rounding; under autocast all of a layer stays in the low precision."""
+    base = checkpoint("wav2vec2", conv_kernel=(10, taps), conv_stride=(5, stride), conv_dim=(16, 24))
+    model = AutoModelForCTC.from_pretrained(base, ignore_mismatched_sizes=True).eval()
+    encoder, audio = model.wav2vec2.feature_extractor, torch.from_numpy(noise(2003)).repeat(3, 1)
+    with torch.no_grad():
+        expected = encoder(audio)
+        memory_format.use(model, "products")
+        torch.testing.assert_close(encoder(audio), expected, rtol=1e-4, atol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert encoder(audio).dtype == torch.bfloat16
+        memory_format.use(model, "default")
+        assert memory_format.find(model) == "default" and torch.equal(encoder(audio), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)

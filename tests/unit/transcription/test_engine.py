@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from asrkit.audio import SAMPLING_RATE
 from asrkit.data.batch_cuts import fill_batches
-from asrkit.models import weights
+from asrkit.models import memory_format, weights
 from asrkit.transcription import inference_threads
 from asrkit.transcription.engine import Engine
 from asrkit.transcription.transcriber import Transcriber
@@ -113,12 +113,13 @@ def test_model_that_returns_to_the_gpu_uses_its_own_format(checkpoint, monkeypat
     engine = Engine(str(checkpoint), "cuda")
 
     def describe():
-        return engine.model.config._attn_implementation, sum("forward" in vars(one) for one in engine.model.modules())
+        num_replaced = sum("forward" in vars(one) for one in engine.model.modules())
+        return memory_format.find(engine.model), engine.model.config._attn_implementation, num_replaced
 
     own = describe()
-    assert own == ("sdpa", 0)
+    assert own == ("products", "sdpa", 7)
     engine.move_to("cpu")
-    assert describe() == ("eager", 7)
+    assert describe() == ("channels-last", "eager", 7)
     engine.move_to("cuda")
     assert describe() == own and moved == ["cuda", "cpu", "cuda"]
 
