@@ -1,6 +1,7 @@
 // The head of the page: chooses its language, which the server reads from a cookie.
 
 import { partsOf } from "./dom.js";
+import { skipOpenLists } from "./focus.js";
 import { language } from "./strings.js";
 import { mount as mountTabs } from "./tabs.js";
 
@@ -14,6 +15,7 @@ export function makeCookie(code, { protocol, pathname }) {
 
 export function mount({ element }) {
   mountTabs();
+  skipOpenLists();
   const choice = partsOf(element)("language");
   choice.value = language;
   choice.addEventListener("change", () => {

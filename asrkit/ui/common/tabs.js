@@ -1,4 +1,5 @@
-// The page's tabs: the address names the one that is shown, and arrow keys go from one to the next.
+// The page's tabs: the address names the one that is shown, arrow keys go from one to the next, and the focus follows
+// to a tab that a button opens.
 
 import { setInAddress } from "./dom.js";
 
@@ -8,7 +9,7 @@ class Tabs {
   constructor() {
     this.root = document.querySelector("#tabs");
     this.root.addEventListener("keydown", (event) => this.onKey(event));
-    new MutationObserver(() => this.writeAddress()).observe(this.root.querySelector("[role=tablist]"), {
+    new MutationObserver(() => this.onShown()).observe(this.root.querySelector("[role=tablist]"), {
       subtree: true,
       attributeFilter: ["aria-selected"],
     });
@@ -29,9 +30,15 @@ class Tabs {
     tab.focus();
   }
 
-  writeAddress() {
-    const shown = this.root.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId;
-    if (shown) setInAddress("tab", shown);
+  onShown() {
+    const shown = this.root.querySelector("[role=tab][aria-selected=true]");
+    if (!shown) return;
+    setInAddress("tab", shown.dataset.tabId);
+    requestAnimationFrame(() => {
+      // A hidden element keeps the focus until the page is drawn anew.
+      const { activeElement } = document, isLost = this.root.contains(activeElement) && !activeElement.offsetParent;
+      if (isLost) shown.focus();
+    });
   }
 }
 

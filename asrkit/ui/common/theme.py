@@ -10,6 +10,9 @@ STYLE = Path(__file__).parent / "style.css"
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
+SUBDUED = "#57667c"
+"""Of quiet text in the light: between slate 500, which is too pale on a tinted ground, and slate 600."""
+
 
 def theme() -> gr.themes.Base:
     """Return the theme. Fonts are names of installed ones only: a Google font would be a request to the outside."""
@@ -23,7 +26,7 @@ def theme() -> gr.themes.Base:
         radius_size=gr.themes.sizes.radius_lg,
     )
     return base_theme.set(
-        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued=SUBDUED,
         body_text_color_subdued_dark="*neutral_400",
         body_background_fill="*neutral_50",
         body_background_fill_dark="#0f1519",
@@ -37,7 +40,7 @@ def theme() -> gr.themes.Base:
         border_color_primary_dark="#27323a",
         block_label_text_weight="600",
         block_title_text_weight="600",
-        block_info_text_color="*neutral_500",
+        block_info_text_color=SUBDUED,
         block_info_text_color_dark="*neutral_400",
         input_background_fill="white",
         input_background_fill_dark="#0f1519",

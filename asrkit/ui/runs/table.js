@@ -204,7 +204,8 @@ export class Table {
       [t("runs.column.duration"), ...rows.map((row) => row.duration)],
       ...fields.map((field) => [field.label, ...rows.map((row) => formatSetting(row.settings[field.name]))]),
     ];
-    into.replaceChildren(make("tr", {}, ...heads), ...lines.map((line) => make("tr", {}, ...makeCells("td", line))));
+    const table = this.part("differences-table");
+    table.replaceChildren(make("tr", {}, ...heads), ...lines.map((line) => make("tr", {}, ...makeCells("td", line))));
   }
 }
 

@@ -149,10 +149,12 @@ class LivePanel {
     }
     this.run = reply.run;
     known.after = reply.offset;
+    const wasFocusInEmpty = part("empty").contains(document.activeElement);
     part("empty").hidden = true;
     part("body").hidden = false;
     part("runs").value = this.run;
     this.details.show(reply);
+    if (wasFocusInEmpty) part("status").focus({ preventScroll: true });
     this.settings.show(reply);
     this.description.show(reply);
     if (reply.read < 1) return;
