@@ -71,12 +71,14 @@ def decode_clips(
     lexicon_decoder: LexiconDecoder | None = None,
     on_progress: ProgressCheck = lambda done, total: True,
     on_batch: Callable[[dict[int, ClipResult]], None] = lambda results: None,
+    on_bad: Callable[[dict[int, str]], None] = lambda bad: None,
 ) -> dict[int, ClipResult]:
-    """Decode the clips with these indices (greedily, or with `lexicon_decoder`); return the result of each.
+    """Decode the clips with these indices (greedily, or with `lexicon_decoder`); return the result of each good one.
 
     Each of several processes decodes its share, and all of them return all results. batch_size: clips in a batch; 0
     fills batches by seconds. If `on_progress` returns False on one process, `Interrupted` is raised on all of them.
-    on_batch: called with the results of each batch of this process.
+    on_batch: called with the results of each batch of this process. on_bad: called on each process with the clips of
+    all of them that cannot be used, index -> why.
     """
     was_training = model.training
     model.eval()
@@ -86,10 +88,14 @@ def decode_clips(
     finally:
         model.train(was_training)
     results: dict[int, ClipResult] = {}
-    for part in distributed.all_gather(share):
+    bad: dict[int, str] = {}
+    for part, bad_part in distributed.all_gather((share, decoder.bad)):
         if part is None:
             raise Interrupted
         results |= part
+        bad |= bad_part
+    if bad:
+        on_bad(bad)
     return results
 
 
@@ -114,6 +120,7 @@ class _ShareDecoder:
         self.greedy = GreedyDecoder(processor, self.parts.blank_id)
         self.device = next(model.parameters()).device
         self.results: dict[int, ClipResult] = {}
+        self.bad: dict[int, str] = {}
 
     def decode(
         self,
@@ -139,9 +146,12 @@ class _ShareDecoder:
             if not on_progress(len(clips) - num_remaining * distributed.WORLD_SIZE, len(clips)):
                 return None
             batch = next(batches)
-            max_clips = self._decode_fitting(batch, max_clips)
-            num_remaining -= len(batch["labels"])
-            on_batch({index: self.results[index] for index in batch["about"]["clips"]})
+            good, bad = batch["about"]["clips"], batch["about"]["bad"]
+            if good:
+                max_clips = self._decode_fitting(batch, max_clips)
+            self.bad |= bad
+            num_remaining -= len(good) + len(bad)
+            on_batch({index: self.results[index] for index in good})
         return self.results
 
     def _make_batches(self, share: list[int], batch_size: int) -> list[list[int]]:

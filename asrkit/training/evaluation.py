@@ -28,8 +28,9 @@ class Evaluation:
     blank_share: share of true frames whose most likely token is the blank.
     unknown_share: share of the decoded tokens that are the unknown token.
     samples: `{"id", "audio", "reference", "hypothesis", "worst"}`.
-    num_available: clips of which these are a sample; None for all. start_sample: scores on those of the clips that were
-    evaluated before the first step, where these were fewer.
+    num_bad: clips that were left out, because they turned out bad. num_available: clips of which these are a sample;
+    None for all. start_sample: scores on those of the clips that were evaluated before the first step, where these were
+    fewer.
     """
 
     loss: float
@@ -43,6 +44,7 @@ class Evaluation:
     seconds: float
     samples: list[dict[str, Any]]
     num_infinite: int = 0
+    num_bad: int = 0
     num_available: int | None = None
     start_sample: metrics.Scores | None = None
 
@@ -69,6 +71,7 @@ class Evaluation:
             "unknown_share": self.unknown_share,
             "length_ratio": self.scores.length_ratio,
             "utterances": self.utterances,
+            **({"num_bad_clips": self.num_bad} if self.num_bad else {}),
             "of": self.utterances if self.num_available is None else self.num_available,
             **({"start_sample": {name: rate.rate for name, rate in start_rates.items()}} if start_rates else {}),
             "audio_seconds": round(self.audio_seconds, 2),

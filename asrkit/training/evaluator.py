@@ -17,8 +17,10 @@ from asrkit.config.evaluation import max_evaluation_s
 from asrkit.data.manifest import Utterance
 from asrkit.data.sampling import order_evenly
 from asrkit.decoding.lexicon import LexiconDecoder
+from asrkit.errors import DataError
 from asrkit.runs.events import Event
 from asrkit.training import distributed
+from asrkit.training.bad_clips import BadClips
 from asrkit.training.clip_decoding import ClipResult, ProgressCheck, decode_clips
 from asrkit.training.evaluation import Evaluation, score_clips, score_texts
 
@@ -47,8 +49,10 @@ class Evaluator:
         rows: Sequence[Utterance],
         lexicon_decoder: LexiconDecoder | None,
         evaluations: Sequence[Event] = (),
+        bad_clips: BadClips | None = None,
     ) -> None:
         """evaluations: `eval` events of the run before it was resumed; their sample is kept."""
+        self._bad_clips = bad_clips
         self.config, self.processor, self.rows, self.lexicon_decoder = config, processor, rows, lexicon_decoder
         self.order = order_evenly(rows, config.seed)
         self.size: int | None = None
@@ -58,7 +62,7 @@ class Evaluator:
             self.size = len(rows)
         self.num_start, self.start_s = 0, 0.0
         for event in evaluations:
-            clips = int(event.data.get("utterances") or 0)
+            clips = int(event.data.get("utterances") or 0) + int(event.data.get("num_bad_clips") or 0)
             if not event.step:
                 self.num_start, self.start_s = clips, float(event.data.get("seconds") or 0)
             elif clips:
@@ -68,9 +72,9 @@ class Evaluator:
         """Evaluate the model before the first step, on MIN_CLIPS clips at most and for about MAX_START_S at most."""
         started = time.monotonic()
         num_clips = min(self.size or MIN_CLIPS, MIN_CLIPS)
-        results = self._decode_growing(model, 1, num_clips, MAX_START_S, on_progress)
-        self.num_start, self.start_s = len(results), time.monotonic() - started
-        return self._score(results, self.start_s)
+        results, self.num_start = self._decode_growing(model, 1, num_clips, MAX_START_S, on_progress)
+        self.start_s = time.monotonic() - started
+        return self._score(results, self.num_start, self.start_s)
 
     def evaluate(
         self, model: CtcModel, on_progress: ProgressCheck, training_s: float, num_evaluations: int
@@ -83,20 +87,22 @@ class Evaluator:
         started = time.monotonic()
         if self.size is None:
             max_s = (max_evaluation_s(training_s) - self.start_s) / max(1, num_evaluations)
-            results = self._decode_growing(model, MIN_CLIPS, len(self.rows), max_s, on_progress)
-            self.size = len(results)
+            results, self.size = self._decode_growing(model, MIN_CLIPS, len(self.rows), max_s, on_progress)
         else:
             results = self._decode(model, self.order[: self.size].tolist(), on_progress)
-        return self._score(results, time.monotonic() - started)
+        return self._score(results, self.size, time.monotonic() - started)
 
     def _decode_growing(
         self, model: CtcModel, first: int, max_clips: int, max_s: float, on_progress: ProgressCheck
-    ) -> dict[int, ClipResult]:
-        """Decode the first clips of the order, as many as the time allows, but at least `first`."""
+    ) -> tuple[dict[int, ClipResult], int]:
+        """Decode the first clips of the order, as many as the time allows, but at least `first`, and a good one.
+
+        Return the results, and of how many clips these are, bad ones included.
+        """
         results: dict[int, ClipResult] = {}
-        deadline, target = time.monotonic() + max_s, min(first, max_clips)
+        deadline, target, num_clips = time.monotonic() + max_s, min(first, max_clips), 0
         while True:
-            since, num_before, num_clips = time.monotonic(), len(results), target
+            since, num_before, num_clips = time.monotonic(), num_clips, target
 
             def report(done: int, _: int, num_before: int = num_before, num_clips: int = num_clips) -> bool:
                 return on_progress(num_before + done, num_clips)
@@ -105,9 +111,11 @@ class Evaluator:
             now = time.monotonic()
             clip_s = max(now - since, 1e-6) / (num_clips - num_before)
             target = min(max_clips, GROWTH * num_clips, num_clips + int((deadline - now) / clip_s))
+            if not results:
+                target = min(max_clips, max(target, GROWTH * num_clips))
             target = distributed.broadcast(target)
             if target - num_clips < max(1, num_clips // 10):  # a few more are not worth another round
-                return results
+                return results, num_clips
 
     def _decode(self, model: CtcModel, clips: Sequence[int], on_progress: ProgressCheck) -> dict[int, ClipResult]:
         return decode_clips(
@@ -118,11 +126,23 @@ class Evaluator:
             batch_size=self.config.eval_batch_size,
             lexicon_decoder=self.lexicon_decoder,
             on_progress=on_progress,
+            on_bad=lambda bad: self._bad_clips.add("eval", bad, len(clips)) if self._bad_clips else None,
         )
 
-    def _score(self, results: dict[int, ClipResult], seconds: float) -> Evaluation:
-        has_word_list, rules = self.lexicon_decoder is not None, self.config.text_rules
-        scored = replace(score_clips(self.rows, results, rules, seconds, has_word_list), num_available=len(self.rows))
+    def _score(self, results: dict[int, ClipResult], num_clips: int, seconds: float) -> Evaluation:
+        """Score the results of so many clips, bad ones included. Raises DataError where no clip is good."""
+        if not results:
+            raise DataError(f"None of the {num_clips} clips to evaluate on can be used; check the data again.")
+        has_word_list, rules, num_bad = (
+            self.lexicon_decoder is not None,
+            self.config.text_rules,
+            num_clips - len(results),
+        )
+        scored = replace(
+            score_clips(self.rows, results, rules, seconds, has_word_list),
+            num_bad=num_bad,
+            num_available=len(self.rows) - num_bad,
+        )
         if not 0 < self.num_start < len(results):
             return scored
         start_results = {index: results[index] for index in self.order[: self.num_start].tolist() if index in results}

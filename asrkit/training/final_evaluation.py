@@ -11,23 +11,27 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import IO
 
 from asrkit.config import TrainConfig
 from asrkit.data import manifest
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.decoding.loading import load_decoder
+from asrkit.errors import DataError
 from asrkit.files import write_atomic
 from asrkit.models import anatomy, blanks, processors, weights
 from asrkit.runs import events, summary, view
 from asrkit.runs.run import Run
 from asrkit.training import distributed
 from asrkit.training.arguments import make_arguments, make_autocast
+from asrkit.training.bad_clips import BAD_CLIPS, BadClips
 from asrkit.training.clip_decoding import ClipResult, Interrupted, decode_clips
 from asrkit.training.evaluation import Evaluation, score_clips
+from asrkit.training.findings import FindingReporter
 from asrkit.training.progress import make_progress_check
 from asrkit.training.reporting import emit
+from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import has_end_flag
 
 logger = logging.getLogger(__name__)
@@ -51,9 +55,9 @@ def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> b
     blanks.settle(model, processor, str(folder), config.blank_id)
     decoder = load_decoder(str(folder), processor, anatomy.of(model, processor).blank_id)
     lexicon_decoder = decoder if isinstance(decoder, LexiconDecoder) else None
-    device = make_arguments(run, config).device
+    device, bad, to_run = make_arguments(run, config).device, dict[int, str](), functools.partial(emit, run)
     results = distributed.broadcast(_read_results(run))
-    check_progress = make_progress_check(run, on_poll, functools.partial(emit, run), PROGRESS_TEXT, len(results))
+    check_progress = make_progress_check(run, on_poll, to_run, PROGRESS_TEXT, len(results))
     remaining = [index for index in range(len(rows)) if index not in results]
     try:
         with (
@@ -69,12 +73,19 @@ def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> b
                 lexicon_decoder=lexicon_decoder,
                 on_progress=check_progress,
                 on_batch=lambda new: _append_results(file, new),
+                on_bad=bad.update,
             )
     except Interrupted:
         return False
+    known = read_resume_state(run, None).bad_clips
+    findings = FindingReporter(run, to_run, [BAD_CLIPS] if known else [])
+    BadClips([], rows, findings, to_run, known).add("eval", bad)
+    if not results:
+        raise DataError(f"None of the {len(rows)} clips to evaluate on can be used; check the data again.")
     if distributed.IS_MAIN:
         seconds, has_word_list = time.monotonic() - started, lexicon_decoder is not None
-        _record(run, config, score_clips(rows, results, config.text_rules, seconds, has_word_list))
+        scored = score_clips(rows, results, config.text_rules, seconds, has_word_list)
+        _record(run, config, replace(scored, num_bad=len(bad)))
     return True
 
 

@@ -49,7 +49,7 @@ def finish(run: Run, trainer: CtcTrainer) -> None:
     trainer.findings.diagnose(is_over=True)
     card.write_card(run)
     kind, text = (events.STOPPED, "Stopped and saved") if trainer.interrupted else (events.FINISHED, "Finished")
-    message = f"{text} at step {trainer.state.global_step}."
+    message = f"{text} at step {trainer.state.global_step}.{trainer.bad_clips.describe()}"
     if summary.is_scored_on_sample(run, view.load_view(run, skim=True)):
         message += SAMPLE_NOTE
     _emit_end(run, kind, saved=True, message=message, trainer=trainer)

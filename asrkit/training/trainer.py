@@ -18,6 +18,7 @@ from asrkit.runs import events
 from asrkit.runs.run import CANCEL, FLAGS, Run
 from asrkit.training import distributed
 from asrkit.training.arguments import make_arguments
+from asrkit.training.bad_clips import BadClips
 from asrkit.training.cache import EncoderCache, is_exact
 from asrkit.training.clip_decoding import Interrupted
 from asrkit.training.data import Batch
@@ -85,7 +86,10 @@ class CtcTrainer(SavingTrainer):
             if config.decoding == "words"
             else None
         )
-        self.evaluator = Evaluator(config, processor, held_out, self.lexicon_decoder, resume_state.evaluations)
+        self.bad_clips = BadClips(train, held_out, self.findings, self.emit, resume_state.bad_clips)
+        self.evaluator = Evaluator(
+            config, processor, held_out, self.lexicon_decoder, resume_state.evaluations, self.bad_clips
+        )
         self.exchange: GradientExchange | None = None
         self._clips_in_update = 1.0
         self._epoch_batches: Iterator[Batch] | None = None
@@ -138,7 +142,8 @@ class CtcTrainer(SavingTrainer):
         batches, _ = super().get_batch_samples(self._epoch_batches, num_batches, device)
         if not batches:  # Trainer would end the training as if it were complete
             raise RuntimeError(f"the loader has no batch for the update after step {self.state.global_step}")
-        num_clips = float(sum(len(batch["labels"]) for batch in batches))
+        self.bad_clips.note(batches)
+        num_clips = float(sum(len(batch["about"]["clips"]) for batch in batches))
         if self.args.world_size > 1:
             num_clips = self.accelerator.reduce(torch.tensor(num_clips, device=device)).item()
         self._clips_in_update = max(1.0, num_clips)
@@ -163,12 +168,13 @@ class CtcTrainer(SavingTrainer):
         Gradients are averaged over processes afterwards, hence the factor `world_size`.
         """
         about = inputs.pop("about")
-        if self.encoder_cache:
-            self.encoder_cache.set_batch(about["clips"], inputs[self.anatomy.inputs.mask_name or ""])
+        clips = about["clips"]
+        if self.encoder_cache and clips:
+            self.encoder_cache.set_batch(clips, inputs[self.anatomy.inputs.mask_name or ""])
         outputs = model(**inputs)
         infeasible = self.anatomy.is_infeasible(inputs["labels"], self.anatomy.count_batch_frames(inputs))
-        self._steps.add(about["clips"], outputs.loss.detach(), infeasible, about["audio_seconds"])
-        loss = outputs.loss * (len(inputs["labels"]) * self.args.world_size / self._clips_in_update)
+        self._steps.add(clips, outputs.loss.detach(), infeasible[: len(clips)], about["audio_seconds"])
+        loss = outputs.loss * (len(clips) * self.args.world_size / self._clips_in_update)
         return (loss, outputs) if return_outputs else loss
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
@@ -191,6 +197,7 @@ class CtcTrainer(SavingTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Emit Trainer's report on the last `logging_steps` steps as a `train` event."""
+        self.bad_clips.report()
         if "loss" not in logs:
             return
         scale = get_loss_scale(self.accelerator.scaler)

@@ -74,7 +74,7 @@ def test_stopped_and_killed_run_resumes_to_same_result(store, settings, alone):
     assert_same_ending(run, alone)
 
 
-def test_failed_run_reports_the_process_or_the_clip_that_failed(store, settings):
+def test_run_reports_the_process_that_failed_and_leaves_out_a_bad_clip(store, settings):
     """A killed process is reported as lost; a clip that goes bad later is named, whichever process reads it."""
     run = supervisor.start(store, settings(**TWO, max_steps=5000, num_epochs=5000), "failing")
     wait_for_step(run, 3)
@@ -87,8 +87,14 @@ def test_failed_run_reports_the_process_or_the_clip_that_failed(store, settings)
     broken = dataclasses.replace(rows[5], audio=str(run.path / "gone.wav"))
     manifest.write(run.manifest_path("train"), [*rows[:5], broken, *rows[6:]])
     supervisor.resume(store, run)
-    assert wait_for_end(run) == lifecycle.FAILED, run.log_tail()
-    assert "gone.wav" in view.load_view(run).end.data["message"], view.load_view(run).end
+    (finding,) = wait_for(
+        lambda: [each for each in view.load_view(run).findings if each["code"] == "bad-clips"], "the finding"
+    )
+    assert "gone.wav" in finding["cause"]
+    wait_for_step(run, view.load_view(run).step + 2)
+    supervisor.stop(run)
+    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
+    assert "1 clip turned out bad" in view.load_view(run).end.data["message"]
 
 
 def test_two_machines_give_same_results_as_one_process(store, settings, alone, monkeypatch):

@@ -5,7 +5,6 @@ import torch
 
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
-from asrkit.errors import AudioError
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.data import IGNORED_LABEL, Collator, SpeechDataset
 from asrkit.training.model import load
@@ -41,10 +40,10 @@ def test_augmentation_depends_on_seed_epoch_and_clip(processor, clips):
     assert not np.array_equal(reseeded[0, 0]["features"], first)
 
 
-def test_undecodable_clip_raises_audio_error(processor, tmp_path):
+def test_undecodable_clip_has_an_error(processor, tmp_path):
     (tmp_path / "bad.wav").write_text("a letter")
-    with pytest.raises(AudioError, match="bad.wav cannot be read as audio"):
-        SpeechDataset([Utterance(str(tmp_path / "bad.wav"), "a", 1.0)], processor)[0]
+    item = SpeechDataset([Utterance(str(tmp_path / "bad.wav"), "a", 1.0)], processor)[0]
+    assert "bad.wav cannot be read as audio" in item["error"]
 
 
 def test_batch_is_padded_and_masked(processor, clips):
@@ -55,7 +54,7 @@ def test_batch_is_padded_and_masked(processor, clips):
     assert (batch["input_values"][1, 4000:] == 0).all()
     assert torch.equal(batch["input_values"][1, :4000], torch.from_numpy(dataset[1]["features"]))
     assert batch["labels"].tolist() == [[3, 2, 5, 3, 4], [4, *[IGNORED_LABEL] * 4]]
-    assert batch["about"] == {"audio_seconds": 0.75, "clips": [0, 1]}
+    assert batch["about"] == {"audio_seconds": 0.75, "clips": [0, 1], "bad": {}}
 
 
 def test_group_norm_models_get_no_mask(checkpoint, clips):

@@ -46,6 +46,19 @@ def stop_after(run, num_batches):
     return on_poll
 
 
+def test_bad_clips_are_left_out_and_named(run):
+    rows = manifest.read(run.manifest_path("eval"))
+    for row in (rows[1], rows[4]):
+        with open(row.audio, "wb"):
+            pass
+    assert score(run)
+    best = summary.summarize_run(run)["best"]
+    assert (best["clips"], best["of"]) == (NUM_CLIPS - 2, NUM_CLIPS - 2)
+    (finding,) = view.load_view(run).findings
+    assert finding["code"] == "bad-clips" and f"{rows[1].audio} is empty" in finding["cause"]
+    assert not final_evaluation.is_due(run)
+
+
 def test_result_is_that_of_the_best_model_everywhere(run):
     assert "on a sample of 2 of 6 clips" in card.render_card(run)
     assert final_evaluation.is_due(run) and score(run)
