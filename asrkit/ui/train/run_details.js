@@ -3,6 +3,7 @@
 import { make, setText, showMessage } from "../common/dom.js";
 import { formatWholePercent } from "../common/formats.js";
 import { t } from "../common/strings.js";
+import { showIcon } from "../common/tab_icon.js";
 import { EndNotification } from "./end_notification.js";
 
 const FORCE_STOP_AFTER_MS = 15000; // a cancelled worker has that long to end by itself
@@ -20,7 +21,7 @@ export class RunDetails {
   showNone(isNotice) {
     this.part("empty").hidden = isNotice;
     this.part("body").hidden = !isNotice;
-    document.title = "asrkit";
+    showInTab(null);
     const choice = this.part("runs");
     if (choice.selectedIndex >= 0) return;
     choice.prepend(make("option", { textContent: t("train.choose_run"), value: "", selected: true, disabled: true }));
@@ -81,7 +82,7 @@ export class RunDetails {
     part("track").classList.toggle("waiting", isUnknown);
     part("track").setAttribute("aria-valuenow", percent);
     part("bar").style.width = isUnknown ? "" : `${100 * reply.progress}%`;
-    document.title = reply.ended || isUnknown ? "asrkit" : `${percent} % · asrkit`;
+    showInTab(reply.ended || isUnknown ? null : percent);
   }
 
   showError(error) {
@@ -107,4 +108,10 @@ export class RunDetails {
     tail.textContent = log || t("train.log_empty");
     if (isAtEnd) tail.scrollTop = tail.scrollHeight;
   }
+}
+
+/** Show in the browser's tab how many percent are done, or that no run is under way. */
+function showInTab(percent) {
+  document.title = percent === null ? "asrkit" : `${percent} % · asrkit`;
+  showIcon(percent === null ? null : percent / 100);
 }
