@@ -15,9 +15,10 @@ from asrkit.audio import AudioNote
 from asrkit.audio.confined import AudioReader, ClipSpan, Measured
 from asrkit.audit.checked_clips import CheckedClip, CheckedClips
 from asrkit.audit.findings import EXPLANATIONS, Finding, Verdict, derive_verdict, make_finding
-from asrkit.audit.measurement_cache import CachedBatch, MeasurementCache
+from asrkit.audit.measurement_cache import CachedBatch
 from asrkit.audit.texts import join_characters, number_settings
 from asrkit.cores import count_cores
+from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Column, Mark, Utterance
 from asrkit.decoding import ctc
 from asrkit.text.normalisers import find_problems, normalise
@@ -86,7 +87,7 @@ class Limits:
 
 
 def audit_clips(
-    utterances: Sequence[Utterance], limits: Limits, decode: bool = False, cache: MeasurementCache | None = None
+    utterances: Sequence[Utterance], limits: Limits, decode: bool = False, cache: FileCache | None = None
 ) -> tuple[list[Utterance], Audit]:
     """Check each clip by itself, quickly, as before a run; `inspection` does the complete audit.
 
@@ -100,7 +101,7 @@ def audit_clips(
 
 
 def check_clips(
-    rows: Sequence[Utterance], limits: Limits, decode: bool, cache: MeasurementCache | None = None
+    rows: Sequence[Utterance], limits: Limits, decode: bool, cache: FileCache | None = None
 ) -> Iterator[CheckedClip]:
     """Check each clip by itself, in order. Clips are read in advance, in batches, on all cores.
 

@@ -23,9 +23,9 @@ from asrkit.audit.clips import (
     make_note_findings,
 )
 from asrkit.audit.findings import Finding, make_finding
-from asrkit.audit.measurement_cache import MeasurementCache
 from asrkit.audit.statistics import Statistics, compute_statistics, sum_by_speaker
 from asrkit.audit.writing import ClipText
+from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Utterance
 from asrkit.data.sampling import order_evenly
 from asrkit.data.sources import Source
@@ -88,7 +88,7 @@ def inspect(
     *,
     score: AlignmentScorer | None = None,
     hold_out: SplitFunction | None = None,
-    cache: MeasurementCache | None = None,
+    cache: FileCache | None = None,
     on_sample: Callable[[Inspection], None] | None = None,
     on_progress: ProgressCallback = lambda message, done, total: None,
 ) -> Inspection:
@@ -124,7 +124,7 @@ def inspect(
     return Inspection(clips, num_train, _build(clips, limits, findings), compute_statistics(clips), scores, held_out)
 
 
-def _inspect_sample(source: Source, limits: Limits, cache: MeasurementCache | None) -> Inspection:
+def _inspect_sample(source: Source, limits: Limits, cache: FileCache | None) -> Inspection:
     """Check a sample of the clips: by themselves, and those of their texts together that need not all be there."""
     rows = source.utterances
     drawn = sorted(order_evenly(rows, SAMPLE_SEED)[:SAMPLE_CLIPS].tolist())

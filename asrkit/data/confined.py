@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from asrkit.data import access, archives, dataset_names, embedded, sources
+from asrkit.data import access, archives, dataset_names, durations, embedded, sources
 from asrkit.data.layouts import BUILT_IN
 from asrkit.data.manifest import Utterance
 from asrkit.data.readers import hub_datasets, hub_names, spreadsheets
@@ -184,7 +184,7 @@ def _inputs(name: str, fetched: Mapping[str, FetchedDataset]) -> list[str | Path
 
 def _read(read: Callable[[], Source], visitor: str | None) -> Iterator[ReplyPart]:
     try:
-        with access.as_visitor(visitor):
+        with access.as_visitor(visitor), durations.remembered():
             source = read()
     except DataError as error:
         forbidden.note_cause(error)

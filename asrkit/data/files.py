@@ -1,17 +1,14 @@
-"""Files of a dataset: text, directory listings, audio by name, and durations."""
+"""Files of a dataset: text, directory listings, and audio by name."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import os
-from functools import cache
 from pathlib import Path, PurePath
 
-from asrkit.audio import read_duration_s
 from asrkit.data import limits
-from asrkit.data.manifest import UNREADABLE_S
-from asrkit.errors import AudioError, DataError
+from asrkit.errors import DataError
 from asrkit.sandbox import forbidden
 from asrkit.units import format_binary_size
 
@@ -80,26 +77,3 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # the name is too long, or contains NUL
         return False
-
-
-def measure_duration(file: str | Path) -> float:
-    """Return the seconds of a recording by its header; UNREADABLE_S for a file that is not audio."""
-    try:
-        return read_duration_s(file)
-    except AudioError:
-        return UNREADABLE_S
-    except PermissionError:
-        forbidden.note(file)
-        return UNREADABLE_S
-
-
-class PartDurations:
-    """The lengths of parts of recordings, by the headers of their files, each of which is read once."""
-
-    def __init__(self) -> None:
-        self._file_s = cache(measure_duration)
-
-    def measure(self, file: str | Path, start_s: float = 0.0, end_s: float | None = None) -> float:
-        """Return the seconds from start_s to end_s that the file has; UNREADABLE_S for a file that is not audio."""
-        file_s = self._file_s(file)
-        return file_s if file_s < 0 else max(0.0, (file_s if end_s is None else min(end_s, file_s)) - start_s)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from asrkit.data import access, archives, embedded, files
 from asrkit.data.contents import Contents, ReadOptions, merge
+from asrkit.data.durations import measure_duration
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.readers import (
     collections,
@@ -262,4 +263,4 @@ def _name_splits(parts: list[tuple[Path, Contents]]) -> Iterator[Utterance]:
 def _make_corpus_row(transcript: corpora.CorpusClip, folder: Path) -> Utterance:
     path, text, speaker, marks, where = transcript
     split, row = split_of_path(path, folder), where or str(path.relative_to(folder))
-    return Utterance(str(path), text, files.measure_duration(path), speaker or None, split, row=row, marks=marks)
+    return Utterance(str(path), text, measure_duration(path), speaker or None, split, row=row, marks=marks)

@@ -14,10 +14,10 @@ from typing import Any, cast
 from asrkit.audit import leaks, measurement_cache, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
-from asrkit.audit.measurement_cache import MeasurementCache
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
 from asrkit.data import confined, dataset_names, sampling, sources, splitting, terms
+from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Column, Utterance
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import DataError
@@ -259,7 +259,7 @@ def make_limits(config: TrainConfig, model: Path | None) -> Limits:
 
 
 def _audit_rows(
-    source_rows: Sequence[Utterance], config: TrainConfig, limits: Limits, cache: MeasurementCache | None
+    source_rows: Sequence[Utterance], config: TrainConfig, limits: Limits, cache: FileCache | None
 ) -> tuple[list[Utterance], Audit]:
     """Return the usable rows, with normalised texts, and their audit."""
     kept, result = audit_clips(source_rows, limits, cache=cache)

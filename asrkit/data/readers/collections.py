@@ -19,6 +19,7 @@ from pathlib import Path
 
 from asrkit.data import files
 from asrkit.data.audio_finder import AudioFinder, choose_best, fold
+from asrkit.data.durations import measure_duration
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.readers import ljspeech
 
@@ -73,7 +74,7 @@ def read_voxforge(folder: Path) -> list[Utterance]:
                 text = parts[1].strip() if len(parts) > 1 else ""
                 where = f"{submission.name}/etc/{prompts.name} line {number}"
                 name = submission.name if speaker.lower() == "anonymous" else speaker
-                duration_s = files.measure_duration(file.path)
+                duration_s = measure_duration(file.path)
                 rows.append(Utterance(str(file.path), text, duration_s, name, row=where, marks=file.marks))
     return rows
 
@@ -116,7 +117,7 @@ def read_tatoeba(folder: Path) -> list[Utterance]:
             continue
         clip, where = choose_best(found), f"{path.name} line {number}"
         marks = () if text else (Mark(BAD_ROW, f"sentence {fields[0]} is in no list of sentences; add sentences.csv."),)
-        duration_s = files.measure_duration(clip) if text else UNREADABLE_S
+        duration_s = measure_duration(clip) if text else UNREADABLE_S
         utterances.append(Utterance(str(clip), text, duration_s, speaker, row=where, marks=marks))
     return utterances
 
@@ -152,7 +153,7 @@ def read_speech_commands(folder: Path) -> list[Utterance]:
         match = _COMMAND.fullmatch(path.stem)
         speaker = match["speaker"] if match else None
         split = splits.get(where) or ("train" if splits else None)
-        duration_s = files.measure_duration(path)
+        duration_s = measure_duration(path)
         rows.append(Utterance(str(path), path.parent.name.replace("_", " "), duration_s, speaker, split, row=where))
     return rows
 
@@ -172,7 +173,7 @@ def read_digits(folder: Path) -> list[Utterance]:
         match, where = _DIGIT.fullmatch(path.stem), path.relative_to(folder).as_posix()
         if match:
             mark = Mark("text-from-name", f"{path.name} is {match['text']!r} by {match['speaker']}")
-            duration_s = files.measure_duration(path)
+            duration_s = measure_duration(path)
             rows.append(Utterance(str(path), match["text"], duration_s, match["speaker"], row=where, marks=(mark,)))
     return rows
 

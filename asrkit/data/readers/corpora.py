@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from asrkit.data import access, files
 from asrkit.data.audio_finder import AudioFinder, find_in_any_form, fold
+from asrkit.data.durations import PartDurations, measure_duration
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers import collections, ljspeech, toolkits
 from asrkit.errors import DataError
@@ -125,7 +126,7 @@ def _read_timit_text(path: Path) -> str:
 def _read_kaldi(folder: Path) -> list[Utterance]:
     texts, recordings = _read_pairs(folder / "text"), _read_pairs(folder / "wav.scp")
     speakers, segments = _read_optional_pairs(folder / "utt2spk"), _read_optional_pairs(folder / "segments")
-    durations, utterances = files.PartDurations(), []
+    durations, utterances = PartDurations(), []
     for name, line in texts.items():
         file, start_s, end_s, marks = str(folder / name), 0.0, None, line.marks
         try:
@@ -197,7 +198,7 @@ def _read_mls(folder: Path) -> list[Utterance]:
         Utterance(
             str(file.path),
             line.text,
-            files.measure_duration(file.path),
+            measure_duration(file.path),
             name.partition("_")[0],
             row=line.where,
             marks=(*line.marks, *file.marks),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from asrkit.data import files
 from asrkit.data.audio_finder import AudioFinder
+from asrkit.data.durations import measure_duration
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers.columns import TEXT_COLUMNS
 
@@ -40,7 +41,7 @@ def read(folder: Path) -> list[Utterance]:
     utterances = []
     for (where, fields), file in zip(lines, found, strict=True):
         text, marks = _choose_text(fields, has_text_as_read, lines_differ)
-        duration_s = files.measure_duration(file.path)
+        duration_s = measure_duration(file.path)
         utterances.append(Utterance(str(file.path), text, duration_s, row=where, marks=(*file.marks, *marks)))
     return utterances
 

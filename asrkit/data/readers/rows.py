@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asrkit.audio import decode_audio
-from asrkit.data import files
+from asrkit.data.durations import PartDurations
 from asrkit.data.embedded import ClipExtractor, ClipLimitError
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.readers import times
@@ -63,7 +63,7 @@ class _Recordings:
     """The lengths and sampling rates of recordings, by their headers; each is read once."""
 
     def __init__(self) -> None:
-        self.durations = files.PartDurations()
+        self.durations = PartDurations()
         self.rate = cache(self._read_rate)
 
     @staticmethod

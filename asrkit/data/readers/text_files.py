@@ -19,6 +19,7 @@ from pathlib import Path
 
 from asrkit.data import access, files
 from asrkit.data.audio_finder import are_copies, choose_best, fold
+from asrkit.data.durations import measure_duration
 from asrkit.data.manifest import BAD_ROW, Mark, Utterance
 from asrkit.data.readers.rows import spoken_part
 from asrkit.errors import DataError
@@ -66,7 +67,7 @@ def read(folder: Path, paths: Sequence[Path]) -> tuple[list[Utterance], tuple[Ma
     rows = []
     for clip, found in of_clips:
         text, marks = _read_transcript(clip, found) if found else ("", (left.mark_missing(clip),))
-        duration_s = files.measure_duration(clip)
+        duration_s = measure_duration(clip)
         speaker = _read_speaker(clip.with_suffix(".json")) if clip.with_suffix(".json") in described else None
         rows.append(Utterance(str(clip), text, duration_s, speaker, row=str(clip.relative_to(folder)), marks=marks))
     notes = left.notes()

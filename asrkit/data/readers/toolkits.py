@@ -18,6 +18,7 @@ from typing import Any
 
 from asrkit.data import access, archives, files, limits
 from asrkit.data.audio_finder import AudioFinder
+from asrkit.data.durations import PartDurations, measure_duration
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.split_names import split_role
 from asrkit.errors import DataError, first_line
@@ -53,7 +54,7 @@ def read_lhotse(folder: Path) -> list[Utterance]:
     finder = AudioFinder(folder)
     names = [_lhotse_file(recording) for _, _, _, recording, _ in rows]
     found = finder.find_all([name or "." for name in names])
-    durations, utterances = files.PartDurations(), []
+    durations, utterances = PartDurations(), []
     for (where, split, item, _, offset_s), name, file in zip(rows, names, found, strict=True):
         start, length = _number(item.get("start")), _number(item.get("duration"))
         text, speaker = str(item.get("text") or ""), str(item.get("speaker") or "") or None
@@ -106,7 +107,7 @@ def read_wenet(path: Path) -> list[Utterance]:
     """Read the lines of a list, of key, wav and txt, and maybe start and end in seconds."""
     rows = list(_read_objects(path))
     found = AudioFinder(path.parent).find_all([str(item.get("wav") or item.get("key") or ".") for _, item in rows])
-    durations, utterances = files.PartDurations(), []
+    durations, utterances = PartDurations(), []
     for (where, item), file in zip(rows, found, strict=True):
         start_s, end_s = _number(item.get("start")) or 0.0, _number(item.get("end"))
         text, speaker = str(item.get("txt") or ""), str(item.get("speaker") or "") or None
@@ -139,7 +140,7 @@ def read_sphinx(folder: Path) -> list[Utterance]:
         found = finder.find_all([name for _, name, _, _ in rows])
         split = _split_of_name(ids_path)
         for (where, _, text, marks), file in zip(rows, found, strict=True):
-            duration_s = files.measure_duration(file.path)
+            duration_s = measure_duration(file.path)
             row = Utterance(str(file.path), text, duration_s, None, split, row=where, marks=(*marks, *file.marks))
             utterances.append(row)
     return utterances

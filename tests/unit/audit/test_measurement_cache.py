@@ -9,15 +9,15 @@ import pytest
 from asrkit.audio.confined import AudioReader
 from asrkit.audit import clips, inspection, measurement_cache
 from asrkit.audit.clips import Limits
-from asrkit.audit.measurement_cache import MeasurementCache
 from asrkit.data import access
+from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
 
 
 @pytest.fixture
 def cache(tmp_path):
-    with MeasurementCache(tmp_path / "cache" / "clips.sqlite") as cache:
+    with FileCache(tmp_path / "cache" / "clips.sqlite") as cache:
         yield cache
 
 
@@ -77,7 +77,7 @@ def test_an_audit_that_was_stopped_goes_on(clip, cache, decoded, tmp_path):
     found.close()
     cache.close()
     decoded.clear()
-    with MeasurementCache(cache.path) as reopened:
+    with FileCache(cache.path) as reopened:
         check(rows, reopened)
     assert sorted(decoded) == sorted(os.path.basename(row.audio) for row in rows[2 * clips.BATCH_CLIPS :])
 
@@ -118,7 +118,7 @@ def test_a_damaged_cache_is_begun_anew(tmp_path, clip, decoded, content):
     path.write_bytes(content)
     rows = make_rows(clip, ["a.wav"])
     for _ in range(2):
-        with MeasurementCache(path) as cache:
+        with FileCache(path) as cache:
             check(rows, cache)
     assert decoded == ["a.wav"]
 
@@ -126,7 +126,7 @@ def test_a_damaged_cache_is_begun_anew(tmp_path, clip, decoded, content):
 def test_an_audit_needs_no_cache(tmp_path, clip, decoded, caplog):
     (tmp_path / "file").touch()
     rows = make_rows(clip, ["a.wav"])
-    with MeasurementCache(tmp_path / "file" / "clips.sqlite") as cache:
+    with FileCache(tmp_path / "file" / "clips.sqlite") as cache:
         assert check(rows, cache) == check(rows, None)
     assert "is not used" in caplog.text
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from asrkit.data import files
 from asrkit.data.audio_finder import fold
+from asrkit.data.durations import PartDurations
 from asrkit.data.manifest import BAD_ROW, UNREADABLE_S, Mark, Utterance
 from asrkit.data.readers.annotations import formats, media, tiers
 from asrkit.data.readers.annotations.model import AnnotatedRecording, Span, Tier, format_clock
@@ -82,7 +83,7 @@ def read(paths: Sequence[Path], folder: Path, choice: TierChoice, outline_of: st
         raise tiers.missing_error(choice, [source.recording for source in sources], str(folder))
     finder, notes = media.MediaFinder(folder), _Notes()
     notes.add_files(unused)
-    reader = _ClipReader(choice, notes, files.PartDurations(), Outliner(outline_of))
+    reader = _ClipReader(choice, notes, PartDurations(), Outliner(outline_of))
     for source in sources:
         split = split_of_path(source.path, folder)
         rows += [replace(row, split=split) for row in reader.read(source, finder)]
@@ -133,7 +134,7 @@ class _Notes:
 class _ClipReader:
     choice: TierChoice
     notes: _Notes
-    durations: files.PartDurations
+    durations: PartDurations
     outliner: Outliner
 
     def read(self, source: _Source, finder: media.MediaFinder) -> Iterator[Utterance]:
