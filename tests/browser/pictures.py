@@ -224,6 +224,7 @@ def launch(playwright: Playwright, *flags: str) -> Browser:
 
 def open_page(browser: Browser, app: App, query: str = "") -> Page:
     page = browser.new_context(viewport=VIEWPORT, permissions=["microphone"]).new_page()
+    page.add_init_script("localStorage.setItem('asrkit-tour', '3')")  # its hints have been read
     page.goto(app.link(query))
     expect(page.get_by_role("button", name="Start training")).to_be_visible()
     page.wait_for_timeout(1500)

@@ -14,6 +14,7 @@ import { RunDetails } from "./run_details.js";
 import { makeDownloadUrl, RunDownloads } from "./run_downloads.js";
 import { RunSettings } from "./run_settings.js";
 import { Samples } from "./samples.js";
+import { Tour } from "./tour.js";
 
 const OFFLINE_MS = 2000;
 const HIDDEN_MS = 15000; // between two polls while the page is hidden: its title shows the progress
@@ -51,6 +52,7 @@ class LivePanel {
       onAction: (id, action, position) => this.sendAction({ run: id, action, position }),
     });
     new RunDownloads(this);
+    this.tour = new Tour(element, this.part);
     this.wireControls();
     watch("value", () => this.showChosen());
     this.showChosen();
@@ -155,6 +157,7 @@ class LivePanel {
     part("runs").value = this.run;
     this.details.show(reply);
     if (wasFocusInEmpty) part("status").focus({ preventScroll: true });
+    this.tour.show(reply);
     this.settings.show(reply);
     this.description.show(reply);
     if (reply.read < 1) return;
