@@ -78,7 +78,10 @@ def test_loaded_dataset_has_no_findings(open_page):
 @needs_axe
 def test_compared_runs_have_no_findings(open_page, play):
     runs = [play("--steps", steps) for steps in ("6", "12")]
-    page = open_page(f"?compare={','.join(run.id for run in runs)}")
+    page = open_page()
+    page.get_by_role("tab", name="Runs").click()
+    for run in runs:
+        page.get_by_role("checkbox", name=f"Compare {run.id}", exact=True).check()
     expect(page.locator("#runs [data-part=plot] .main-svg").first).to_be_visible()
     expect(page.locator("#runs [data-part=differences]")).to_be_visible()
     expect_no_findings(page)
