@@ -109,7 +109,7 @@ class TrainingSettings:
     cache_gb: float = _setting(
         2.0,
         "Memory for caches (GB)",
-        "For the next epochs: decoded audio, if one process decodes, and the output of a frozen feature encoder, "
+        "For the next epochs: decoded audio, if one process decodes, and on a CPU what a frozen feature encoder gives, "
         "where results stay the same; 0 caches nothing.",
         low=0,
         high=1000,

@@ -52,22 +52,26 @@ class LengthBatchSampler:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        clips, cuts = self._mix(rng), self.cuts
+        return self.iter_epoch(self.epoch)
+
+    def iter_epoch(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
+        """Yield the batches of an epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        clips, cuts = self._mix(rng, epoch), self.cuts
         order = rng.permutation(len(cuts) - 1)
-        if self.epoch == 0:
+        if epoch == 0:
             padded_s = np.diff(cuts) * np.maximum.reduceat(self.durations_s[clips], cuts[:-1])
             largest = np.argsort(-padded_s, kind="stable")[: 2 * self.batches_per_update]
             order = np.concatenate([largest, order[~np.isin(order, largest)]])
         # Every process gets the same number of batches; missing ones are repeated from the start.
         order = np.resize(order, self.num_batches * self.world_size)[self.rank :: self.world_size]
         for number in order:
-            yield [(self.epoch, int(index)) for index in clips[cuts[number] : cuts[number + 1]]]
+            yield [(epoch, int(index)) for index in clips[cuts[number] : cuts[number + 1]]]
 
-    def _mix(self, rng: np.random.Generator) -> np.ndarray:
-        """Clip indices of this epoch, in the order of its batches, from the longest clips to the shortest, (clips,)."""
+    def _mix(self, rng: np.random.Generator, epoch: int) -> np.ndarray:
+        """Clip indices of an epoch, in the order of its batches, from the longest clips to the shortest, (clips,)."""
         last, clips = len(self.cuts) - 1, self.order.copy()
-        first, shift = self.num_oversized, self.window // 2 * (self.epoch % 2)
+        first, shift = self.num_oversized, self.window // 2 * (epoch % 2)
         while first < last:
             stop = min(last, first + (shift or self.window))
             begin, end, shift = self.cuts[first], self.cuts[stop], 0

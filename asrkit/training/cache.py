@@ -55,7 +55,9 @@ class ByteLimitedCache(Generic[Value]):
 
 
 class EncoderCache:
-    """Wraps the frozen convolutions of a wav2vec2-like model and caches their output for each clip.
+    """Wraps the frozen convolutions of a wav2vec2-like model on the CPU and caches their output for each clip.
+
+    A GPU computes them faster than it gets them: with a cache, training XLS-R 300M on an H100 took half as long again.
 
     Exact only where a clip's frames depend on its own samples alone and these are the same in every epoch: see
     `is_exact`. Without a preceding `set_batch` (evaluation) the cache is neither read nor written.
@@ -87,25 +89,18 @@ class EncoderCache:
         if len(cached) < len(clips):
             return self._compute(input_values, clips, mask)
         num_frames = int(self.count_frames(torch.tensor([input_values.shape[-1]])))
-        # From pinned memory, the copy to the GPU does not wait for the work before it.
-        output = cached[0].new_zeros(
-            len(cached), num_frames, cached[0].shape[-1], pin_memory=input_values.device.type == "cuda"
-        )
+        output = cached[0].new_zeros(len(cached), num_frames, cached[0].shape[-1])
         for row, frames in zip(output, cached, strict=True):
             row[: len(frames)] = frames
-        return output.to(input_values.device, non_blocking=True).transpose(1, 2)
+        return output.transpose(1, 2)
 
     def _compute(self, input_values: torch.Tensor, clips: list[int], mask: torch.Tensor) -> torch.Tensor:
         """Run the convolutions and cache the true frames of each clip."""
         output = self.convolve(input_values)
         lengths = self.count_frames(mask.sum(-1)).tolist()
         rows = output.detach().transpose(1, 2)
-        if any(
-            self.frames.has_room(clip, frames[:length])
-            for clip, frames, length in zip(clips, rows, lengths, strict=True)
-        ):
-            # One copy for all clips, because each waits for the GPU.
-            for clip, frames, length in zip(clips, rows.cpu(), lengths, strict=True):
+        for clip, frames, length in zip(clips, rows, lengths, strict=True):
+            if self.frames.has_room(clip, frames[:length]):
                 self.frames.put(clip, frames[:length].clone())
         return output
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import threadpoolctl
 import torch
 from torch.utils.data import DataLoader
 from transformers import TrainingArguments
@@ -20,18 +22,52 @@ from asrkit.training.batching import LengthBatchSampler
 from asrkit.training.data import Collator, Item, SpeechDataset
 
 
+class EndlessBatches:
+    """The batches of an epoch and of all that follow."""
+
+    def __init__(self, sampler: LengthBatchSampler, first_epoch: int) -> None:
+        self.sampler, self.first_epoch = sampler, first_epoch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch in itertools.count(self.first_epoch):
+            yield from self.sampler.iter_epoch(epoch)
+
+
 class EpochDataLoader(DataLoader[Item]):
-    """A DataLoader that passes the epoch on to its batch sampler; Trainer calls `set_epoch`."""
+    """Iterates over one epoch at a time; Trainer tells which by `set_epoch`.
+
+    Its processes go on with the next epoch while the last batches of one are in use: to begin anew took half a second,
+    three updates of a fast GPU. It has a random generator of its own: every iterator draws a seed, which would change
+    the rest of the training.
+    """
+
+    def __init__(self, dataset: SpeechDataset, sampler: LengthBatchSampler, **options: Any) -> None:
+        """options: of a DataLoader."""
+        super().__init__(dataset, batch_sampler=sampler, generator=torch.Generator(), **options)
+        self.epochs, self._options = sampler, options
+        self._endless: Iterator[Any] | None = None
+        self._next_epoch = 0  # of the endless iterator
 
     def set_epoch(self, epoch: int) -> None:
-        assert isinstance(self.batch_sampler, LengthBatchSampler)
-        self.batch_sampler.set_epoch(epoch)
+        self.epochs.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # of a DataLoader's own iterator
+        if not self.num_workers:
+            return super().__iter__()
+        epoch = self.epochs.epoch
+        if self._endless is None or self._next_epoch != epoch:
+            self.close()
+            batches: Any = EndlessBatches(self.epochs, epoch)
+            endless = DataLoader(self.dataset, batch_sampler=batches, generator=torch.Generator(), **self._options)
+            self._endless = iter(endless)
+        self._next_epoch = epoch + 1
+        return itertools.islice(self._endless, len(self))
 
     def close(self) -> None:
-        """End the processes that persist between epochs. Left to the end of the program, each may take 5 s."""
-        if self._iterator is not None and self.num_workers:
-            self._iterator._shutdown_workers()  # type: ignore[attr-defined]  # of the iterator with processes
-        self._iterator = None
+        """End the processes. Left to the end of the program, each may take 5 s."""
+        if self._endless is not None:
+            self._endless._shutdown_workers()  # type: ignore[attr-defined]  # of the iterator with processes
+        self._endless = None
 
 
 def make_train_loader(
@@ -65,12 +101,11 @@ def make_train_loader(
     )
     return EpochDataLoader(
         dataset,
-        batch_sampler=sampler,
+        sampler,
         collate_fn=Collator(processor, _min_length(config, geometry)),
         num_workers=num_workers,
         prefetch_factor=prefetch_factor(num_workers),
-        persistent_workers=bool(num_workers),
-        worker_init_fn=outlive_preemption,
+        worker_init_fn=begin_loader_process,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -88,14 +123,20 @@ def make_eval_loader(
         collate_fn=Collator(processor),
         generator=torch.Generator(),
         num_workers=num_workers,
-        worker_init_fn=outlive_preemption,
+        worker_init_fn=begin_loader_process,
         prefetch_factor=prefetch_factor(num_workers),
         pin_memory=torch.cuda.is_available(),
     )
 
 
-def outlive_preemption(_: int) -> None:
-    """Let a loader process go on when a cluster asks all processes of a job to end, as long as the worker needs it."""
+def begin_loader_process(_: int) -> None:
+    """Give a loader process one thread for NumPy's matrix products, and let it outlive the preemption of a job.
+
+    torch has one thread there already. Eight processes with 16 threads each made mel features at 27 times real time
+    each, with one thread at 280. When a cluster asks all processes of a job to end, the worker needs these a little
+    longer.
+    """
+    threadpoolctl.threadpool_limits(1, user_api="blas")
     if launchers.JOB in os.environ:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

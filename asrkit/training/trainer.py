@@ -17,7 +17,7 @@ from asrkit.models import anatomy
 from asrkit.runs import events
 from asrkit.runs.run import CANCEL, FLAGS, Run
 from asrkit.training import distributed
-from asrkit.training.arguments import make_arguments
+from asrkit.training.arguments import find_device_type, make_arguments
 from asrkit.training.bad_clips import BadClips
 from asrkit.training.cache import EncoderCache, is_exact
 from asrkit.training.clip_decoding import Interrupted
@@ -97,8 +97,9 @@ class CtcTrainer(SavingTrainer):
         self._steps = StepLog()
         # Half for decoded audio, half for the frozen convolutions, divided among the processes on this machine.
         self._cache_bytes = config.cache_gb * 2**30 / 2 / distributed.LOCAL_WORLD_SIZE
+        uses_cache = config.cache_gb and find_device_type(config) == "cpu"
         exact = is_exact(model, self.anatomy, augmented=config.augmentation != "none")
-        self.encoder_cache = EncoderCache(model, self.anatomy, self._cache_bytes) if exact and config.cache_gb else None
+        self.encoder_cache = EncoderCache(model, self.anatomy, self._cache_bytes) if exact and uses_cache else None
         # CTC's forward takes **kwargs, which Trainer mistakes for a loss that is divided by `num_items_in_batch`.
         model.accepts_loss_kwargs = False
         super().__init__(model=model, args=make_arguments(run, config), train_dataset=train, callbacks=[Schedule(self)])
@@ -127,10 +128,7 @@ class CtcTrainer(SavingTrainer):
         return self._train_loader
 
     def begin_epoch(self) -> None:
-        """Fetch the next batch from the iterator of a new epoch.
-
-        The iterator itself does not tell: a loader with processes that persist returns the same one in each epoch.
-        """
+        """Fetch the next batch from the iterator of a new epoch."""
         self._epoch_batches = None
 
     def get_batch_samples(

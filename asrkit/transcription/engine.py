@@ -190,12 +190,11 @@ class Engine:
             return _Batch(indices, clips, {})
         torch.set_num_threads(1)  # the number is one of each thread
         layout, extractor = self.anatomy.inputs, self.processor.feature_extractor
-        tensors = features.pad(layout, [features.extract(extractor, clip) for clip in clips])
+        is_pinned = self.device.type == "cuda" and torch.cuda.is_initialized()
+        tensors = features.pad(layout, [features.extract(extractor, clip) for clip in clips], pin=is_pinned)
         mask = tensors.get(layout.mask_name or "")
         if mask is not None and bool(mask.all()):  # without padding, the same result comes faster without a mask
             del tensors[layout.mask_name or ""]
-        if self.device.type == "cuda" and torch.cuda.is_initialized():
-            tensors = {name: value.pin_memory() for name, value in tensors.items()}
         return _Batch(indices, clips, tensors)
 
     def _infer_with_fallback(self, batch: _Batch) -> list[np.ndarray]:

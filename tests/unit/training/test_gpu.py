@@ -1,13 +1,13 @@
 """What training does on a GPU, with simulated devices and errors: no test needs one."""
 
 import contextlib
-import types
 
 import pytest
 import torch
 from transformers import TrainerCallback
 
 from asrkit.config import TrainConfig
+from asrkit.models import memory_format
 from asrkit.runs import events
 from asrkit.runs.store import RunStore
 from asrkit.training import (
@@ -19,8 +19,9 @@ from asrkit.training import (
     micro_batching,
     prefetch,
 )
+from asrkit.training import model as model_module
+from asrkit.training import trainer as trainer_module
 from asrkit.training.arguments import resolve_precision
-from asrkit.training.cache import EncoderCache
 from asrkit.training.data import SpeechDataset
 from asrkit.training.findings import FindingReporter
 from asrkit.training.model import load
@@ -271,11 +272,10 @@ def test_optimizer_is_fused(build):
 
 
 def test_model_keeps_sdpa_attention_where_there_is_a_gpu(checkpoint, monkeypatch):
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(model_module, "find_device_type", lambda config: "cuda")
     base = checkpoint()
     _, model = load(str(base), TrainConfig(model=str(base)), TEXTS)
-    assert model.config._attn_implementation == "sdpa"
-    assert not [module for module in model.modules() if "forward" in vars(module)]
+    assert model.config._attn_implementation == "sdpa" and memory_format.find(model) == "products"
 
 
 # Memory
@@ -360,31 +360,7 @@ def test_peak_memory_is_that_of_the_gpu(monkeypatch):
 # The cache of frozen convolutions
 
 
-class OneCopyTensor(torch.Tensor):
-    """A tensor that counts its copies to the CPU."""
-
-    copies = 0
-
-    def cpu(self):
-        OneCopyTensor.copies += 1
-        return self.as_subclass(torch.Tensor)
-
-
-def test_encoder_cache_copies_a_batch_from_the_gpu_at_once():
-    OneCopyTensor.copies = 0
-    encoder = types.SimpleNamespace(forward=lambda values: values[:, None, ::320].as_subclass(OneCopyTensor))
-    model = types.SimpleNamespace(
-        base_model=types.SimpleNamespace(feature_extractor=encoder),
-    )
-    parts = types.SimpleNamespace(count_frames=lambda lengths: (lengths - 1) // 320 + 1)
-    cache = EncoderCache(model, parts, 2**20)
-    values = torch.randn(3, 1600)
-    mask = torch.ones(3, 1600, dtype=torch.long)
-    mask[1, 800:] = 0
-    cache.set_batch([7, 8, 9], mask)
-    computed = encoder.forward(values)
-    assert OneCopyTensor.copies == 1 and [len(cache.frames.entries[clip]) for clip in (7, 8, 9)] == [5, 3, 5]
-    cache.set_batch([7, 8, 9], mask)
-    cached = encoder.forward(values)
-    assert type(cached) is torch.Tensor and torch.equal(cached[0], computed[0].as_subclass(torch.Tensor))
-    assert torch.equal(cached[1, :, :3], computed[1, :, :3].as_subclass(torch.Tensor)) and not cached[1, :, 3:].any()
+@pytest.mark.parametrize(("device_type", "has_cache"), [("cpu", True), ("cuda", False)])
+def test_frozen_convolutions_are_cached_for_the_cpu_alone(build, monkeypatch, device_type, has_cache):
+    monkeypatch.setattr(trainer_module, "find_device_type", lambda config: device_type)
+    assert (build(freeze="feature-encoder").encoder_cache is not None) == has_cache
