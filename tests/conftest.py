@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,16 @@ def pytest_configure() -> None:
     from asrkit.runs import pace
 
     pace.remember(pace.Pace(5.0, 60.0, 200.0, parameters=5_441_821, freeze="feature-encoder"), "cpu")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Mix files that wait with files that compute, for `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.schedule import MixedFiles
+
+    return MixedFiles(config, log)
 
 
 def pytest_unconfigure() -> None:
