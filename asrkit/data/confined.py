@@ -24,6 +24,7 @@ from asrkit.data.readers.hub_datasets import FetchedDataset
 from asrkit.data.sources import Source
 from asrkit.data.utterance_table import collect_rows
 from asrkit.errors import DataError
+from asrkit.heap import trim_heap
 from asrkit.jobs import ProgressCallback
 from asrkit.sandbox import Sandbox, forbidden
 
@@ -121,6 +122,7 @@ def _collect(read: Callable[[], Source], about: str, reads: list[str | Path], wr
                 reply = next(group).reply
     if reply is None:
         raise DataError(f"{about} cannot be read; its reader sent no reply.")
+    trim_heap()  # of the messages
     return replace(reply, source=reply.source and _with_rows(reply.source, rows))
 
 

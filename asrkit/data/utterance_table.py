@@ -187,6 +187,7 @@ class TableBuilder:
             name: pyarrow.array(np.array(column), from_pandas=name == "end_s")  # NaN means None there
             for name, column in self._numbers.items()
         }
+        pyarrow.default_memory_pool().release_unused()
         return UtteranceTable({name: columns[name] for name in ("folder", "name", *_FIELDS[1:])}, num_rows)
 
     def _join_strings(self, name: str) -> Any:

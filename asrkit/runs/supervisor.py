@@ -10,6 +10,7 @@ from pathlib import Path
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import readable_disk_errors
+from asrkit.heap import trim_heap
 from asrkit.models import resolution
 from asrkit.runs import (
     events,
@@ -76,6 +77,8 @@ def start(
                 enqueue(run, position)
 
         run = store.create(config, run_id, fill)
+        prepared = None
+        trim_heap()  # of the rows of a large dataset
         if assigned is not None:
             try:
                 launcher.submit(run, assigned)

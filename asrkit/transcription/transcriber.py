@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import ctypes
 import itertools
-import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +18,7 @@ from asrkit.decoding.loading import load_decoder
 from asrkit.decoding.protocols import Decoder
 from asrkit.decoding.segment_merger import SegmentMerger
 from asrkit.decoding.transcript import Transcript, Word, extend_word_ends
+from asrkit.heap import trim_heap
 from asrkit.models import checkpoints
 from asrkit.transcription.engine import ALL_THREADS, Engine
 from asrkit.transcription.export.graph import Layout
@@ -172,16 +171,6 @@ def iter_groups(
 
 def _next_group(groups: Iterator[Group]) -> Group | None:
     return next(groups, None)
-
-
-def trim_heap() -> None:
-    """Return freed memory to the operating system.
-
-    Every batch has a length of its own, and glibc keeps ever more pieces that are too small for the next: 0.4 GB after
-    an hour of speech.
-    """
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        trim(0)
 
 
 def split_windows(num_samples: int, min_samples: int = 1) -> Iterator[tuple[int, int, int, int]]:

@@ -19,6 +19,7 @@ HEAVY = ("torch", "transformers", "datasets", "torchaudio", "accelerate")
 FLOOR = {
     "errors": 0,
     "cores": 0,
+    "heap": 0,
     "languages": 0,
     "child": 0,
     "config": 1,

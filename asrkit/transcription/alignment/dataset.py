@@ -17,6 +17,7 @@ from asrkit.audio.confined import AudioReader
 from asrkit.decoding.tokens import Speller
 from asrkit.errors import DataError
 from asrkit.files import replace_directory, write_json
+from asrkit.heap import trim_heap
 from asrkit.jobs import ProgressCallback
 from asrkit.transcription.alignment.band import find_band
 from asrkit.transcription.alignment.clips import AlignedClip, Passage, cut_clips
@@ -98,8 +99,6 @@ def _align(
     rules: str,
     on_progress: ProgressCallback,
 ) -> AlignmentResult:
-    from asrkit.transcription.transcriber import trim_heap  # imports torch, as the transcriber has
-
     speller = Speller.from_tokenizer(transcriber.processor.tokenizer)
     script = spell_script(words, speller, rules)
     # A tokenizer may have tokens that the model has no output for.
