@@ -46,7 +46,8 @@ def test_another_version_is_not_served(client):
 
 def test_every_module_is_preloaded():
     links = scripts.head_links()
-    modules = {name for name in scripts.load_files() if name.endswith(".js")} - {scripts.WORKLET, scripts.PLOTLY}
+    others = {scripts.WORKLET, scripts.PLOTLY, scripts.FAST_CLONE}
+    modules = {name for name in scripts.load_files() if name.endswith(".js")} - others
     assert modules == {name for name in scripts.load_files() if f'href="{scripts.make_url(name)}"' in links}
 
 
@@ -59,3 +60,9 @@ def test_no_line_is_over_120_characters(suffix):
     for path in scripts.UI.rglob(f"*{suffix}"):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert len(line) <= 120, f"{path.relative_to(scripts.UI)}:{number}"
+
+
+def test_fast_clone_runs_before_gradio_and_is_no_module():
+    head = scripts.head_links()
+    assert f'<script src="{scripts.make_url(scripts.FAST_CLONE)}"></script>' in head
+    assert head.count("fast_clone.js") == 1
