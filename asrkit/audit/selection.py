@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def write(data_dir: Path, name: str, inspection: Inspection, excluded_codes: Seq
     with readable_disk_errors(data_dir):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path.with_suffix(RECORD_SUFFIX), record)
-        manifest.write(path, kept)
+        manifest.write(path, (replace(row, dataset=None) for row in kept))
     return path
 
 

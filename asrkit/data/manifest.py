@@ -67,8 +67,8 @@ def read(path: str | Path) -> Sequence[Utterance]:
 
 
 def _to_json(utterance: Utterance) -> dict[str, Any]:
-    row = vars(utterance)
-    return row if row["marks"] else {name: value for name, value in row.items() if name != "marks"}
+    left_out = {name for name in ("marks", "dataset") if not getattr(utterance, name)}
+    return {name: value for name, value in vars(utterance).items() if name not in left_out}
 
 
 def _parse_line(line: str, where: str) -> Utterance:

@@ -136,13 +136,16 @@ def _load_all(data: str, options: ReadOptions) -> Source:
 
     Columns, sheets and tiers, which differ from one dataset to the next, are described for a single one alone.
     """
-    sources = [_load(name, options) for name in dataset_names.separate(data)]
+    named = [(name, _load(name, options)) for name in dataset_names.separate(data)]
+    sources = [source for _, source in named]
     if len(sources) == 1:
         return sources[0]
-    held_out = [row for source in sources for row in source.eval or []]
-    unseen = [row for source in sources for row in source.test or []]
+    train, held_out, unseen = (
+        [replace(row, dataset=name) for name, source in named for row in getattr(source, split) or []]
+        for split in ("train", "eval", "test")
+    )
     return Source(
-        [row for source in sources for row in source.train],
+        train,
         held_out or None,
         "; ".join(source.description for source in sources),
         unseen or None,

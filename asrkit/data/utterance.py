@@ -55,7 +55,8 @@ class Utterance:
     """A clip, or the part of a file from start_s to end_s, and its transcript as written.
 
     duration_s: of this utterance, so of the part. row: its origin, such as "metadata.csv row 7", for messages. marks:
-    what was assumed to read it, or why it cannot be used; such a row is one bad row, not a bad dataset.
+    what was assumed to read it, or why it cannot be used; such a row is one bad row, not a bad dataset. dataset: the
+    name of its dataset, where there are several.
     """
 
     audio: str
@@ -67,6 +68,7 @@ class Utterance:
     end_s: float | None = None
     row: str = ""
     marks: tuple[Mark, ...] = ()
+    dataset: str | None = None
 
     @property
     def fault(self) -> str:

@@ -29,7 +29,7 @@ _BATCH_ROWS = 1024
 """Rows that iterators read at once."""
 _BUILT_ROWS = 16_384
 """Rows that become Arrow's strings at once."""
-_RECURRING = ("folder", "speaker", "split", "marks")
+_RECURRING = ("folder", "speaker", "split", "marks", "dataset")
 """Columns that store each value once."""
 _STRINGS, _NUMBERS = ("name", "text", "row"), ("duration_s", "start_s", "end_s")
 _FIELDS = tuple(field.name for field in fields(Utterance))
@@ -51,7 +51,9 @@ class UtteranceTable(IndexedSequence[Utterance]):
             with pyarrow.memory_map(str(path)) as mapped:
                 batch = pyarrow.ipc.open_file(mapped).get_batch(0)
             batch.validate(full=True)  # a damaged offset would lead out of the file
-            return cls({name: batch[name] for name in ("folder", "name", *_FIELDS[1:])}, batch.num_rows, path)
+            columns = {name: batch[name] for name in ("folder", "name", *_FIELDS[1:-1])}
+            columns["dataset"] = batch["dataset"] if "dataset" in batch.schema.names else _make_empty(batch.num_rows)
+            return cls(columns, batch.num_rows, path)
         except (pyarrow.ArrowException, OSError, KeyError) as error:
             raise DataError(
                 f"{path} is no manifest or only a part of one ({first_line(error).rstrip('.')}); start a new run."
@@ -157,6 +159,7 @@ class TableBuilder:
             "speaker": [row.speaker for row in utterances],
             "split": [row.split for row in utterances],
             "marks": [json.dumps(row.marks) if row.marks else None for row in utterances],
+            "dataset": [row.dataset for row in utterances],
         }
         for values in recurring.values():
             "".join({value for value in values if value}).encode()
@@ -174,7 +177,7 @@ class TableBuilder:
         """Return the table."""
         import pyarrow
 
-        codes = {name: np.array(column, np.int32) for name, column in self._codes.items()}
+        codes = {name: _pack(column, len(self._values[name])) for name, column in self._codes.items()}
         num_rows = len(codes["folder"])
         columns = {name: self._join_strings(name) for name in _STRINGS}
         columns |= {
@@ -263,6 +266,20 @@ class Column:
             for rows in self._parts
         ]
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
+
+
+def _pack(codes: array[int], num_values: int) -> np.ndarray:
+    """Return codes below `num_values` in as few bytes as hold them."""
+    kind = np.int8 if num_values < 1 << 7 else np.int16 if num_values < 1 << 15 else np.int32
+    return np.array(codes, kind)
+
+
+def _make_empty(num_rows: int) -> Any:
+    """Return the column `dataset` of a manifest from before there was one."""
+    import pyarrow
+
+    codes = pyarrow.array(np.zeros(num_rows, np.int32), mask=np.ones(num_rows, bool))
+    return pyarrow.DictionaryArray.from_arrays(codes, pyarrow.array([], pyarrow.string()))
 
 
 def _folder(audio: str) -> str:

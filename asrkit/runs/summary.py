@@ -24,6 +24,7 @@ def get_evaluation_metrics(event: Event | None) -> dict[str, Any] | None:
         "clips": clips,
         "of": total,
         "wer_interval": event.data.get("wer_interval"),
+        **({"datasets": event.data["datasets"]} if "datasets" in event.data else {}),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ class Evaluation:
     unknown_share: share of the decoded tokens that are the unknown token.
     samples: `{"id", "audio", "reference", "hypothesis", "worst"}`.
     num_bad: clips that were left out, because they turned out bad. num_available: clips of which these are a sample;
-    None for all. start_sample: scores on those of the clips that were evaluated before the first step, where these were
-    fewer.
+    None for all. by_dataset: the error rates of each dataset and its clips, where there are several. start_sample:
+    scores on those of the clips that were evaluated before the first step, where these were fewer.
     """
 
     loss: float
@@ -47,6 +47,7 @@ class Evaluation:
     num_bad: int = 0
     num_available: int | None = None
     start_sample: metrics.Scores | None = None
+    by_dataset: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_event_data(self) -> dict[str, Any]:
         """Return the data of an `eval` event."""
@@ -73,6 +74,7 @@ class Evaluation:
             "utterances": self.utterances,
             **({"num_bad_clips": self.num_bad} if self.num_bad else {}),
             "of": self.utterances if self.num_available is None else self.num_available,
+            **({"datasets": self.by_dataset} if self.by_dataset else {}),
             **({"start_sample": {name: rate.rate for name, rate in start_rates.items()}} if start_rates else {}),
             "audio_seconds": round(self.audio_seconds, 2),
             "seconds": round(self.seconds, 2),
@@ -114,7 +116,24 @@ def score_clips(
         seconds=seconds,
         samples=_select_samples(rows, references, hypotheses),
         num_infinite=len(rows) - len(losses),
+        by_dataset=_score_datasets(rows, references, hypotheses),
     )
+
+
+def _score_datasets(
+    rows: Sequence[Utterance], references: Sequence[str], hypotheses: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return the error rates, and the number of clips, of each of several datasets."""
+    texts: dict[str, list[tuple[str, str]]] = {}
+    for row, pair in zip(rows, zip(references, hypotheses, strict=True), strict=True):
+        texts.setdefault(row.dataset or "", []).append(pair)
+    if len(texts) < 2:
+        return {}
+    scores: dict[str, dict[str, float]] = {}
+    for name, pairs in sorted(texts.items()):
+        rates = _list_rates(metrics.score([reference for reference, _ in pairs], [made for _, made in pairs]))
+        scores[name] = {kind: rate.rate for kind, rate in rates.items()} | {"utterances": len(pairs)}
+    return scores
 
 
 def score_texts(utterances: Sequence[Utterance], results: Mapping[int, ClipResult], normaliser: str) -> metrics.Scores:

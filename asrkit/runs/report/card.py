@@ -71,7 +71,7 @@ def render_card(run: Run, has_picture: bool = False, published_id: str = "") -> 
         card_data.render_data(run, run_view, config, bool(published_id)),
         *card_data.render_terms(run),
         _render_procedure(run_view, config),
-        _render_results(run_view, best),
+        _render_results(run_view, best, bool(published_id)),
         _render_findings(run_view, has_picture),
         _render_versions(run_view),
     ]
@@ -193,7 +193,7 @@ def _render_procedure(run_view: RunView, config: dict[str, Any]) -> str:
     return "## Training procedure\n\n### Training hyperparameters\n\n" + "\n".join(lines)
 
 
-def _render_results(run_view: RunView, best: events.Event | None) -> str:
+def _render_results(run_view: RunView, best: events.Event | None, published: bool) -> str:
     """Render the table of the published cards: training loss, epoch, step, validation loss, WER, CER."""
     rows = [
         "| Training Loss | Epoch | Step | Validation Loss | Wer | Cer |",
@@ -209,7 +209,19 @@ def _render_results(run_view: RunView, best: events.Event | None) -> str:
             *(_format_metric(event, name) for name in ("loss", "wer", "cer")),
         ]
         rows.append("| " + " | ".join(cells) + " |")
-    return "### Training results\n\n" + "\n".join(rows) + _render_greedy_rates(best)
+    return "### Training results\n\n" + "\n".join(rows) + _render_datasets(best, published) + _render_greedy_rates(best)
+
+
+def _render_datasets(best: events.Event | None, published: bool) -> str:
+    """Render the best evaluation for each of several datasets."""
+    datasets = best.data.get("datasets", {}) if best else {}
+    if not datasets:
+        return ""
+    rows = ["| Dataset | Clips | Wer | Cer |", "|:--------|------:|:------:|:------:|"]
+    for name, rates in datasets.items():
+        shown = dataset_names.strip_paths(name) if published else name
+        rows.append(f"| `{shown}` | {rates['utterances']:,} | {rates['wer']:.4f} | {rates['cer']:.4f} |")
+    return "\n\nThe best model on each dataset:\n\n" + "\n".join(rows)
 
 
 def _render_greedy_rates(best: events.Event | None) -> str:

@@ -61,7 +61,9 @@ def test_id_is_short_stable_and_unique_for_each_part():
 
 TABLE = [
     Utterance("a/é.wav", "I said “नमस्ते”\u2028twice", 1.5, "ann", "train", 0.5, 2.0, "metadata.csv row 7"),
-    Utterance("b.wav", "", -1.0, marks=(Mark("bad-row", "is empty"), Mark("merged-lines", "lines 2 to 3"))),
+    Utterance(
+        "b.wav", "", -1.0, marks=(Mark("bad-row", "is empty"), Mark("merged-lines", "lines 2 to 3")), dataset="hub:a/b"
+    ),
     *utterances(3, ["ann", "bob"]),
 ]
 
@@ -89,6 +91,15 @@ def test_columns_give_the_same_utterances(table):
     assert pickle.loads(pickle.dumps(table)) == table  # for processes that are not forked
     with pytest.raises(IndexError):
         table[len(TABLE)]
+
+
+def test_columns_from_before_there_were_datasets_can_be_read(tmp_path):
+    rows = utterances(3, ["ann", "bob"])
+    columns = UtteranceTable.build(rows)
+    del columns._columns["dataset"]
+    with open(tmp_path / "old.arrow", "wb") as file:
+        columns.write(file)
+    assert manifest.read(tmp_path / "old.arrow") == rows
 
 
 def test_a_column_can_be_iterated_over_again(table):

@@ -159,6 +159,14 @@ def test_built_in_name_is_resolved(clip, table, tmp_path, monkeypatch):
     assert texts(sources.load("callsigns").train) == ["alpha bravo"]
 
 
+def test_rows_of_several_datasets_name_theirs(clip, table):
+    first, second = (str(table(f"{name}/metadata.csv", "file_name,text", f"a.wav,{name}").parent) for name in "xy")
+    for folder in (first, second):
+        clip(f"{folder}/a.wav")
+    assert [(row.text, row.dataset) for row in load(f"{first} + {second}").train] == [("x", first), ("y", second)]
+    assert [row.dataset for row in load(first).train] == [None]
+
+
 def test_eval_data_overrides_the_split_column(clip, table, tmp_path):
     clip("a.wav")
     train = table("t.csv", "file_name,text,split", "a.wav,train,train", "a.wav,own,test")

@@ -1,4 +1,5 @@
 import types
+from dataclasses import replace
 
 import pytest
 import torch
@@ -204,6 +205,16 @@ def test_event_data_has_all_metrics(processor, clips):
     }
     assert data["wer"] == pytest.approx(1 / 3) and data["cer"] == pytest.approx(2 / 4)
     assert data["counts"]["wer"] == {"substitutions": 0, "deletions": 1, "insertions": 0, "reference_length": 3}
+
+
+def test_several_datasets_are_scored_each(processor, clips):
+    rows = clips(0.5, 0.4, 0.3)
+    assert "datasets" not in run(processor, FakeModel(), rows, 2).to_event_data()
+    rows = [replace(row, dataset=name) for row, name in zip(rows, ["mine", "hub:a/b", "mine"], strict=True)]
+    data = run(processor, FakeModel(), rows, 2).to_event_data()
+    assert {name: rates["utterances"] for name, rates in data["datasets"].items()} == {"hub:a/b": 1, "mine": 2}
+    alone = run(processor, FakeModel(), [rows[0], rows[2]], 2).to_event_data()
+    assert data["datasets"]["mine"]["wer"] == alone["wer"]
 
 
 def test_progress_callback_can_interrupt(processor, clips):

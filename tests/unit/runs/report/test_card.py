@@ -123,6 +123,18 @@ def test_results_table_has_the_format_of_published_cards(card):
     ]
 
 
+def test_several_datasets_have_a_table_of_their_own(make_run, card):
+    assert "| Dataset |" not in card
+    rates = {"wer": 0.25, "cer": 0.125, "mer": 0.25, "utterances": 1_200}
+    event = scores(20, 1.25, 0.30331, 0.125)
+    event.data["datasets"] = {"/home/ann/mine": rates, "hub:a/b": rates | {"wer": 0.5}}
+    run = make_run("several", [STARTED, event])
+    assert "| `/home/ann/mine` | 1,200 | 0.2500 | 0.1250 |" in render_card(run)
+    published = render_card(run, published_id="ann/model")
+    assert "| `mine` | 1,200 | 0.2500 | 0.1250 |\n| `hub:a/b` | 1,200 | 0.5000 |" in published
+    assert list(summary.summarize_run(run)["last_eval"]["datasets"]) == ["/home/ann/mine", "hub:a/b"]
+
+
 def test_best_evaluation_is_above_the_table(card):
     assert "(step 20, by WER, references and hypotheses through the normaliser `english`)" in card
     assert "- Loss: 1.2500\n- Wer: 0.3033\n- Cer: 0.1250\n" in card
