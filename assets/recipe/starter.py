@@ -31,7 +31,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from asrkit.models.memory_format import use_channels_last
+from asrkit.models import memory_format
 from asrkit.training.augment import RATE, STRENGTHS
 
 ALPHABET = ["<pad>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz"]
@@ -103,7 +103,7 @@ class Speech(IterableDataset):
             ]
             rows = [row for row in rows if row["duration_s"] <= self.longest_s.value]
             weights = np.array([WEIGHTS[row["voice"].split(":")[0]] for row in rows])
-            rows = list(rng.choice(rows, min(2000, len(rows)), p=weights / weights.sum()))
+            rows = list(rng.choice(rows, min(400, len(rows)), p=weights / weights.sum()))
             rows.sort(key=lambda row: row["duration_s"] * rng.uniform(0.9, 1.1))
             yield from self._shuffled(rows, rng)
 
@@ -188,11 +188,11 @@ def pretrain_spectra(model, loader, minutes: float) -> None:
             print(f"spectra step {step}  loss {np.mean(losses[-100:]):.4f}", flush=True)
 
 
-def rate(done: float, peak: float) -> float:
-    """Linear warm-up over 3 % of the budget, flat to 55 %, cosine to nothing. `done` is the share that is spent."""
+def rate(done: float, peak: float, flat: float) -> float:
+    """Linear warm-up over 3 % of the budget, flat to the share `flat`, cosine to nothing. `done` is the share spent."""
     if done < 0.03:
         return peak * max(done / 0.03, 0.02)
-    return peak if done < 0.55 else peak * 0.5 * (1 + math.cos(math.pi * (done - 0.55) / 0.45)) + 1e-6
+    return peak * 0.5 * (1 + math.cos(math.pi * max(0.0, min(done, 1.0) - flat) / (1 - flat))) + 1e-6
 
 
 def save(model, out: Path) -> None:
@@ -278,6 +278,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=100)
     parser.add_argument("--spectra", type=float, default=4, help="minutes of spectrum regression beforehand")
     parser.add_argument("--peak", type=float, default=1e-3)
+    parser.add_argument("--flat", type=float, default=0.55, help="share of the minutes after which the rate falls")
     parser.add_argument("--seconds", type=float, default=32)
     parser.add_argument("--base", type=Path, help="a starter to train on from: no spectra, no short clips first")
     parser.add_argument("--check", type=Path, nargs="*", default=[], help="JSONL lists to score, never trained on")
@@ -295,13 +296,13 @@ def main() -> None:
     if training.step == 0 and not options.base and options.spectra:
         pretrain_spectra(training.model, loader, options.spectra)
         training.reset_average()
-    use_channels_last(training.model)
+    memory_format.use(training.model, "channels-last")
     checks = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in options.check}
     budget_s, begun, saved, audio_s, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
     while training.spent_s < budget_s:
         done = training.spent_s / budget_s
         longest.value = LONGEST_S if options.base or done >= 0.15 else 2.0 if done < 0.06 else 3.5
-        batch, learning_rate = next(loader), rate(done, options.peak)
+        batch, learning_rate = next(loader), rate(done, options.peak, options.flat)
         loss, norm = training.update(batch, learning_rate)
         losses.append(loss)
         audio_s += batch["attention_mask"].sum().item() / RATE
